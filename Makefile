@@ -1,0 +1,94 @@
+# Every target installs what it needs into .venv, from the lock files, each package checked against its hash.
+# Written for GNU make 3.81, the one macOS ships.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+RUN := $(VENV)/.installed-run
+DEV := $(VENV)/.installed-dev
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Not compiled ahead: that takes a third of the install, most of it for modules nobody imports.
+INSTALL := $(PIP) install --quiet --no-input --no-compile
+
+# Two lock files of the same versions: a demo needs the smaller one only, and the tools come on top of it.
+RUN_LOCK := requirements-run.lock
+DEV_LOCK := requirements.lock
+
+# The tool that resolves the locks; only `make lock` needs it.
+UV := uv>=0.9,<1
+# `make lock` keeps the versions that still fit; `make lock UPGRADE=1` moves every one to its newest.
+UPGRADE ?=
+
+# The version is part of a stamp's name, so another PYTHON gets a new .venv rather than the old one's answer.
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
+PYTHON_SUPPORTED := $(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null)
+CREATED := $(VENV)/.python-$(PYTHON_VERSION)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types bench campaign lock clean python
+
+help: ## list the targets
+	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(RUN) ## build a small ledger from the sample data and ask it the five questions
+	@$(BIN)/points demo $(ARGS)
+
+test: $(DEV) ## run the tests (ARGS="-k lots -x" goes to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV) ## check style (ARGS=--fix mends what can be mended)
+	@$(BIN)/ruff check . $(ARGS)
+
+types: $(DEV) ## check types, strictly
+	@$(BIN)/python -m mypy $(ARGS)
+
+bench: $(DEV) ## measure speed, and print each figure beside a peer's
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+campaign: $(DEV) ## run the long tests that `make test` leaves out
+	@$(BIN)/python -m pytest -m campaign --timeout 0 $(ARGS)
+
+# Resolved for every platform and every Python we support, with the hash of every file of each version. Nothing of the
+# place it was made in goes in: no index, no links, no configuration.
+COMPILE = env -u UV_INDEX_URL -u UV_INDEX -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND='make lock' \
+	.venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+
+lock: python ## resolve the dependencies again (UPGRADE=1 for the newest)
+	@test -x .venv-lock/bin/python || $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip --disable-pip-version-check install --quiet '$(UV)'
+	$(COMPILE) --group dev --output-file $(DEV_LOCK) pyproject.toml
+	$(COMPILE) --group build --constraints $(DEV_LOCK) --output-file $(RUN_LOCK) pyproject.toml
+
+clean: ## remove environments, caches and builds (a ledger's data stays)
+	rm -rf $(VENV) .venv-lock build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+ifeq ($(PYTHON_VERSION),)
+	@echo "'$(PYTHON)' does not run; Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1
+else ifneq ($(PYTHON_SUPPORTED),True)
+	@echo "'$(PYTHON)' is Python $(PYTHON_VERSION); 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1
+endif
+
+$(CREATED): | python
+	@echo 'making $(VENV) with Python $(PYTHON_VERSION)'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(RUN): $(CREATED) $(RUN_LOCK) pyproject.toml
+	@echo 'installing $(RUN_LOCK)'
+	@$(INSTALL) --require-hashes -r $(RUN_LOCK)
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@$(PIP) check >/dev/null || { $(PIP) check; echo 'the lock does not fit pyproject.toml: run make lock' >&2; exit 1; }
+	@touch $@
+
+$(DEV): $(RUN) $(DEV_LOCK)
+	@echo 'installing $(DEV_LOCK)'
+	@$(INSTALL) --require-hashes -r $(DEV_LOCK)
+	@touch $@

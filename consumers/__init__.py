@@ -1,0 +1,1 @@
+"""What flows in: the stream port, Kafka and local streams, intake, dead letters, outcomes, importers."""

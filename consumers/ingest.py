@@ -1,0 +1,236 @@
+"""Files into decided entries: one process feeds the inbox, the partitions are decided here or by worker processes."""
+
+import gc
+import multiprocessing
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from eventsourcing.persistence import PersistenceError
+
+from consumers.files import BadFile, Feeder
+from consumers.inbox import Inbox
+from consumers.intake import Intake
+from ledger.journal.folder import Ledger
+from ledger.journal.shard import Tally
+from ledger.journal.sqlite import Fenced, JournalError
+
+IDLE_SECONDS = 0.005  # between two looks at an inbox that has nothing new
+
+
+class CannotDecide(Exception):
+    """The work cannot go on now (a full disk, another owner): what happened, and the way out."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did. `facts` are the lines read, `skipped` those of them that were decided before."""
+
+    facts: int = 0
+    skipped: int = 0
+    tally: Tally = field(default_factory=Tally)
+    seconds: float = 0.0
+
+    @property
+    def entries(self) -> int:
+        """Entries made."""
+        return self.tally.accepted + self.tally.refused + self.tally.ignored
+
+
+Progress = Callable[[int, int], None]  # lines read so far, records decided so far
+
+
+def ingest(
+    ledger: Ledger, files: Sequence[str], *, backlog: bool, jobs: int = 1, progress: Progress | None = None
+) -> Summary:
+    """Feed files to a ledger's inbox and decide all that waits there; hold the ledger's lock around it.
+
+    Raises `files.BadFile` after what stands before the damage was decided, and `CannotDecide`.
+    """
+    started = time.monotonic()
+    summary = Summary()
+    inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)
+    waiting = _Waiting(ledger, inbox, files)
+    deciders = _Workers(ledger, jobs) if jobs > 1 else _InProcess(ledger)
+    feeder = Feeder(inbox, ledger.settings.operators, backlog=backlog)
+    damaged: BadFile | None = None
+    try:
+        try:
+            for name in files:
+                for lines, _, is_skipped in feeder.feed(name):
+                    summary.facts += lines
+                    if is_skipped:
+                        summary.skipped += lines
+                    deciders.decide_some()
+                    if progress:
+                        progress(summary.facts, deciders.decided)
+        except BadFile as error:
+            damaged = error  # what stands before the damage is in, and is decided
+        summary.tally = deciders.drain(lambda decided: progress(summary.facts, decided) if progress else None)
+    finally:
+        deciders.close()
+        inbox.close()
+    if damaged is not None:
+        raise damaged
+    summary.skipped -= waiting.ours
+    summary.facts += waiting.others
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+class _Waiting:
+    """What an earlier run fed and did not come to decide: records of these files, and of others."""
+
+    def __init__(self, ledger: Ledger, inbox: Inbox, files: Sequence[str]) -> None:
+        self.ours = self.others = 0
+        positions = {p: ledger.journal(p).head().position for p in ledger.partitions}
+        for p, position in positions.items():
+            waiting = inbox.end(p) - position
+            feeds = [inbox.feeds_of(str(Path(name).resolve()))[:1] for name in files if name != "-"]
+            ours = sum(inbox.count_after(p, position, feed[0].number) for feed in feeds if feed) if waiting else 0
+            self.ours += ours
+            self.others += waiting - ours
+
+
+def _intakes(ledger: Ledger, inbox: Inbox, partitions: Sequence[int]) -> list[Intake]:
+    return [Intake(inbox, ledger.shard(p), ledger.settings.operators) for p in partitions]
+
+
+def decide_waiting(intakes: Sequence[Intake], on_batch: Callable[[Tally], None]) -> bool:
+    """Decide what waits in some partitions; says whether there was anything. Raises `CannotDecide`."""
+    worked = False
+    try:
+        for intake in intakes:
+            while (tally := intake.step()) is not None:
+                worked = True
+                on_batch(tally)
+    except Fenced as error:
+        raise CannotDecide(f"{error}; nothing was lost, run the command again") from error
+    except (sqlite3.Error, PersistenceError, OSError) as error:
+        raise CannotDecide(f"{error}; what was decided is kept: mend that and run the same command again") from error
+    return worked
+
+
+def quiet_collector() -> None:
+    """The hot loop makes no cycles: what is there now is frozen, and the collector stays out of a batch."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+class _InProcess:
+    """Decides in this process, after each chunk that was fed."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._inbox = Inbox(ledger.inbox, ledger.settings.partitions)
+        self._intakes = _intakes(ledger, self._inbox, ledger.partitions)
+        self._tally = Tally()
+        quiet_collector()
+
+    @property
+    def decided(self) -> int:
+        return _total(self._tally)
+
+    def decide_some(self) -> None:
+        decide_waiting(self._intakes, self._tally.add)
+
+    def drain(self, on_batch: Callable[[int], None]) -> Tally:
+        def count(tally: Tally) -> None:
+            self._tally.add(tally)
+            on_batch(_total(self._tally))
+
+        decide_waiting(self._intakes, count)
+        return self._tally
+
+    def close(self) -> None:
+        self._inbox.close()
+        gc.enable()
+
+
+class _Workers:
+    """Decides in worker processes, each the owner of some partitions, while this one goes on feeding."""
+
+    def __init__(self, ledger: Ledger, jobs: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._tally = Tally()
+        self._pipes: list[Connection] = []
+        self._processes: list[Any] = []
+        for job in range(min(jobs, ledger.settings.partitions)):
+            ours, theirs = context.Pipe()
+            partitions = list(ledger.partitions)[job::jobs]
+            process = context.Process(target=_work, args=(str(ledger.folder), partitions, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+
+    @property
+    def decided(self) -> int:
+        return _total(self._tally)
+
+    def decide_some(self) -> None:
+        for pipe in self._pipes:
+            while pipe.poll():
+                self._hear(pipe)
+
+    def _hear(self, pipe: Connection) -> bool:
+        """Take a worker's word; False after its last."""
+        try:
+            word = pipe.recv()
+        except EOFError:
+            raise CannotDecide("a worker process died; what was decided is kept: run the same command again") from None
+        if isinstance(word, str):
+            raise CannotDecide(word)
+        if word is None:
+            return False
+        self._tally.add(word)
+        return True
+
+    def drain(self, on_batch: Callable[[int], None]) -> Tally:
+        for pipe in self._pipes:
+            pipe.send("drain")
+        for pipe in self._pipes:
+            while self._hear(pipe):
+                on_batch(_total(self._tally))
+        return self._tally
+
+    def close(self) -> None:
+        for pipe in self._pipes:
+            pipe.close()
+        for process in self._processes:
+            process.join(timeout=30)
+            if process.is_alive():
+                process.terminate()
+
+
+def _work(folder: str, partitions: list[int], pipe: Connection) -> None:
+    """A worker: decide what comes until told to drain, or until the feeding process is gone."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the feeding process hears it, and ends us after a batch
+    try:
+        ledger = Ledger.open(Path(folder))
+        inbox = Inbox(ledger.inbox, ledger.settings.partitions)
+        intakes = _intakes(ledger, inbox, partitions)
+        quiet_collector()
+        draining = False
+        while True:
+            worked = decide_waiting(intakes, pipe.send)
+            if draining and not worked:
+                pipe.send(None)
+                return
+            if pipe.poll(0 if worked else IDLE_SECONDS):
+                pipe.recv()
+                draining = True
+    except (EOFError, BrokenPipeError, ConnectionError):
+        return
+    except (CannotDecide, JournalError) as error:
+        pipe.send(str(error))
+
+
+def _total(tally: Tally) -> int:
+    return tally.accepted + tally.refused + tally.ignored + tally.parked

@@ -1,0 +1,89 @@
+"""From records to entries: decode and check, park what is no fact, and let the partition's owner decide the rest.
+
+The intake is the same for every stream, and reads no clock: `recorded` was set when the stream took the record.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from consumers.stream import Record, Stream
+from ledger.facts import MAX_BYTES, OPERATOR_FACTS, PROGRAMME_SUBJECT, BadFact, ProgrammePublished, canonical, decode
+from ledger.journal.partitioning import Partitioner
+from ledger.journal.shard import Received, Shard, Tally
+from ledger.journal.sqlite import Parked
+from ledger.times import SECOND
+
+MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
+KEPT_WHOLE = 64 * 1024  # bytes of a parked record that are kept
+
+
+class Intake:
+    """Takes a partition's records to its owner, a batch at a time."""
+
+    def __init__(
+        self, stream: Stream, shard: Shard, operators: Sequence[str], batch: int = 4_000, batch_bytes: int = 16 << 20
+    ) -> None:
+        self._stream = stream
+        self._shard = shard
+        self._operators = frozenset(operators)
+        self._partitioner = Partitioner(stream.partitions)
+        self._batch = batch
+        self._batch_bytes = batch_bytes
+
+    @property
+    def position(self) -> int:
+        """The offset of the last record decided."""
+        return self._shard.position
+
+    def step(self) -> Tally | None:
+        """Decide the next batch of records; None where nothing waits."""
+        records = self._stream.read(self._shard.partition, self._shard.position, self._batch)
+        if not records:
+            return None
+        return self.take(records)
+
+    def take(self, records: Sequence[Record]) -> Tally:
+        """Decide records that stand next in the partition."""
+        facts: list[Received] = []
+        parked: list[Parked] = []
+        for record in records:
+            try:
+                facts.append(self._check(record))
+            except BadFact as bad:
+                parked.append(_park(record, bad))
+        last = records[-1]
+        return self._shard.commit(facts, parked, last.offset, last.recorded)
+
+    def _check(self, record: Record) -> Received:
+        if record.whole_length:
+            raise BadFact("too-long", f"{record.whole_length:,} bytes; a fact has at most {MAX_BYTES:,}")
+        value = record.value
+        fact, occurred = decode(value)
+        if occurred > record.recorded + MAX_AHEAD:
+            raise BadFact("future", f"`time` is {fact.time.isoformat()}, more than five minutes after it was recorded")
+        subject = fact.subject
+        if record.key != subject:
+            raise BadFact("wrong-key", f'the record\'s key is not its subject "{subject}"')
+        is_published = isinstance(fact, ProgrammePublished)
+        if is_published != (subject == PROGRAMME_SUBJECT):
+            raise BadFact("bad-fact", f'the subject "{PROGRAMME_SUBJECT}" belongs to programme.published.v1 alone')
+        if not is_published and self._partitioner(subject) != self._shard.partition:
+            raise BadFact("wrong-partition", f'"{subject}" belongs to partition {self._partitioner(subject)}')
+        if isinstance(fact, OPERATOR_FACTS) and fact.source not in self._operators:
+            raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
+        return Received(
+            record.offset,
+            record.recorded,
+            bool(record.backlog),
+            fact,
+            occurred,
+            canonical(fact),
+            sha256(value).digest(),
+        )
+
+
+def _park(record: Record, bad: BadFact) -> Parked:
+    value = record.value
+    length = record.whole_length or len(value)
+    digest = record.whole_sha256 or sha256(value).digest()
+    return Parked(record.offset, record.recorded, bad.reason, bad.detail[:1000], length, digest, value[:KEPT_WHOLE])

@@ -1,0 +1,34 @@
+"""The stream of facts as the intake sees it: a port of four verbs with two homes, Kafka and the local inbox."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Record(NamedTuple):
+    """A record of a partition: `recorded` in microseconds, `backlog` where an importer declared it.
+
+    `whole_length` and `whole_sha256` are set where `value` is only the beginning of what was sent.
+    """
+
+    offset: int
+    recorded: int
+    backlog: bool
+    key: str
+    value: bytes
+    whole_length: int = 0
+    whole_sha256: bytes = b""
+
+
+class Stream(Protocol):
+    """Where facts come from: a fixed number of partitions, each an ordered log."""
+
+    @property
+    def partitions(self) -> int: ...
+
+    def read(self, partition: int, after: int, limit: int) -> Sequence[Record]:
+        """Up to `limit` records of a partition behind an offset."""
+        ...
+
+    def end(self, partition: int) -> int:
+        """The offset of a partition's last record, -1 where it is empty."""
+        ...

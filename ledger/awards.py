@@ -1,0 +1,197 @@
+"""What rules give: the lines of a completed order, and every fact that an award rule stands on."""
+
+from typing import Any
+
+from ledger.account import Term, term_at
+from ledger.draft import Draft
+from ledger.entries import Counted, Marked, Scored, ScoredOnce, Withheld
+from ledger.facts import Line, Order
+from ledger.lots import earn
+from ledger.pages import Award, DayPage, PageLine
+from ledger.rules import Rule
+from ledger.times import DAY, day_of, day_text
+
+
+def award_line(draft: Draft, rules: tuple[Rule, ...], month: int, order: Order, line: Line) -> PageLine:
+    """Apply the line rules of one version to a completed line; returns what its page keeps."""
+    fen, category = line.paid_fen, line.category
+    page = PageLine(line.line, line.quantity, fen, category)
+    replaced = ""
+    for rule in rules:
+        if rule.name == replaced or not rule.since <= draft.occurred < rule.until:
+            continue
+        if rule.test is not None and not rule.test(line, order):
+            continue
+        award = rule.award
+        term: Term | None = None
+        if award.member is not None:
+            term = term_at(draft.account, award.member, draft.occurred)
+            if term is None:
+                continue
+        if award.first is not None and not _is_first(draft, rule, category):
+            continue
+        points = uncapped = rule.amount(fen, category)
+        if rule.line_cap and points > rule.line_cap:
+            points = rule.line_cap
+        if term is not None:
+            cap = draft.version.products[term.product][1].cap if term.product in draft.version.products else None
+            if cap is not None and term.capped + points > cap:
+                draft.emit(Withheld(rule.name, "card-cap-full", line.line, points))
+                continue
+            replaced = award.instead_of or ""
+        if rule.month_cap or rule.year_cap:
+            points = _count(draft, rule, points, month, line.line)
+        if not points:
+            continue
+        if rule.key:
+            given = Scored(award.score or "", award.part or "", rule.name, month, points, order.order, line.line, fen, uncapped)
+            draft.score(given)
+            if rule.returnable:
+                kept = Award(rule.name, points, points, score=given.score, part=given.part, month=month)
+                page.awards.append(kept)
+        else:
+            page.awards.append(_earn_line(draft, rule, term, order.order, line, points, uncapped))
+    return page
+
+
+def _earn_line(
+    draft: Draft, rule: Rule, term: Term | None, order: str, line: Line, points: int, uncapped: int
+) -> Award:
+    pending = 0
+    if term is not None and term.trial and not term.converted:
+        membership = draft.version.programme.memberships[rule.award.member or ""]
+        pending = term.until + membership.release_days * DAY
+    expires_at = draft.version.expires_at(rule.kind, draft.occurred)
+    key = earn(
+        draft,
+        rule.kind,
+        points,
+        rule.name,
+        earned_at=draft.occurred,
+        expires_at=expires_at,
+        pending_until=pending,
+        page=order,
+        line=line.line,
+        base=line.paid_fen,
+        uncapped=uncapped,
+        card=term.card if term else "",
+        returnable=rule.returnable,
+    )
+    return Award(rule.name, points, points, rule.kind, key, expires_at)
+
+
+def award_fact(
+    draft: Draft, on: str, data: Any, *, page: str = "", day: int | None = None, line: Any = None, since: int = 0
+) -> list[Award]:
+    """Apply the rules that stand on a fact. `line` is the order line it is about, `since` that line's completion.
+
+    Returns the awards, which the page of what was awarded keeps where they can be taken back.
+    """
+    awards: list[Award] = []
+    month = draft.version.month(draft.occurred)
+    for rule in draft.version.fact_rules.get(on, ()):
+        if not rule.since <= draft.occurred < rule.until:
+            continue
+        if rule.test is not None and not rule.test(line, data):
+            continue
+        award = rule.award
+        if rule.within and draft.occurred - since > rule.within:
+            draft.emit(Withheld(rule.name, "too-long-after-completion"))
+            continue
+        if award.days_in_month is not None and not _is_nth_day(draft, rule, month, award.days_in_month):
+            continue
+        base = line.paid_fen if line is not None else 0
+        points = uncapped = rule.amount(base, line.category if line is not None else "")
+        if award.once:
+            if rule.key in draft.account.once:
+                draft.emit(Withheld(rule.name, "once", would=points))
+            else:
+                draft.emit(ScoredOnce(award.score or "", award.part or "", rule.name, points, draft.occurred))
+            continue
+        if rule.day_cap or award.each_day:
+            mark = getattr(data, award.each_day) if award.each_day else ""
+            points = _count_day(draft, rule, points, day_of(draft.occurred, draft.version.offset) if day is None else day, mark)
+        if rule.month_cap or rule.year_cap:
+            points = _count(draft, rule, points, month)
+        if not points:
+            continue
+        line_name = line.line if line is not None else ""
+        if rule.key:
+            draft.score(
+                Scored(award.score or "", award.part or "", rule.name, month, points, page, line_name, base, uncapped)
+            )
+            awards.append(
+                Award(rule.name, points, points, score=award.score or "", part=award.part or "", month=month)
+            )
+        else:
+            expires_at = draft.version.expires_at(rule.kind, draft.occurred)
+            key = earn(
+                draft,
+                rule.kind,
+                points,
+                rule.name,
+                earned_at=draft.occurred,
+                expires_at=expires_at,
+                page=page,
+                line=line_name,
+                base=base,
+                uncapped=uncapped,
+                returnable=line is not None,
+            )
+            awards.append(Award(rule.name, points, points, rule.kind, key, expires_at))
+    return awards
+
+
+def _is_first(draft: Draft, rule: Rule, category: str) -> bool:
+    """Whether a category is met for the first time (in stream order); an empty one never counts."""
+    if not category or category in draft.account.marks.get(0, {}).get(rule.name, ()):
+        return False
+    draft.emit(Marked(rule.name, 0, category))
+    return True
+
+
+def _is_nth_day(draft: Draft, rule: Rule, month: int, wanted: int) -> bool:
+    """Whether this fact's day is the `wanted`-th different one of its month."""
+    days = draft.account.marks.get(month, {}).get(rule.name, ())
+    day = day_text(day_of(draft.occurred, draft.version.offset))
+    if day in days or len(days) >= wanted:
+        return False
+    draft.emit(Marked(rule.name, month, day))
+    return len(draft.account.marks[month][rule.name]) == wanted
+
+
+def _count(draft: Draft, rule: Rule, points: int, month: int, line: str = "") -> int:
+    """What the month's and the year's caps leave of an award, and count it."""
+    room = points
+    for cap, bucket in ((rule.month_cap, month), (rule.year_cap, month // 12)):
+        if cap:
+            room = min(room, cap - draft.account.counts.get(bucket, {}).get(rule.name, 0))
+    if room < points:
+        draft.emit(Withheld(rule.name, "cap-full", line, points - room))
+    if room:
+        for cap, bucket in ((rule.month_cap, month), (rule.year_cap, month // 12)):
+            if cap:
+                draft.emit(Counted(rule.name, bucket, room))
+    return room
+
+
+def _count_day(draft: Draft, rule: Rule, points: int, day: int, mark: str) -> int:
+    """What a day's cap leaves of an award (once a day for each mark), counted on the page of that day."""
+    key = f"day/{rule.name}/{day}"
+    page = draft.pages.get(key)
+    if not isinstance(page, DayPage):
+        page = DayPage()
+    if mark and mark in page.marks:
+        draft.emit(Withheld(rule.name, "already-today", would=points))
+        return 0
+    room = min(points, rule.day_cap - page.given) if rule.day_cap else points
+    if room < points:
+        draft.emit(Withheld(rule.name, "cap-full", would=points - room))
+    if room:
+        page.given += room
+        if mark:
+            page.marks.append(mark)
+        draft.pages.put(key, page)
+    return room
+
+

@@ -1,0 +1,203 @@
+"""A decision in the making: the account, the fact's place and time, and the changes so far.
+
+Every change is applied to the account as it is written down (`emit`), so that each step of a decision stands on the
+last, and an account is by construction the fold of its entries. A request is refused before its first change.
+Time comes first: `fall_due` emits what ended by itself, in the order of its due dates.
+"""
+
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from ledger.account import NEVER, Account, Lot, Purse, evolve
+from ledger.entries import (
+    LOT_BITS,
+    Change,
+    Expired,
+    Forgot,
+    Indebted,
+    Released,
+    Repaid,
+    Resettled,
+    Scored,
+    TermEnded,
+    TierMoved,
+    lot_key,
+)
+from ledger.pages import LotPage, Pages
+from ledger.rules import Book, Version
+from ledger.scores import tier_of, value_of
+from ledger.times import month_start
+
+MAX_TOTAL = 1 << 62  # of points ever issued of one kind to one member: what a store's integers hold
+
+
+class Decline(Exception):
+    """The fact is refused (a request) or ignored, with a reason code and its figures; nothing was changed."""
+
+    def __init__(self, reason: str, **figures: int | str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.figures = figures
+
+
+class OutOfRange(Exception):
+    """The decision would pass a bound of the account's integers; the account in memory is to be dropped."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """One decision: `occurred` picks the version and the month, `clock` what is spendable."""
+
+    account: Account
+    pages: Pages
+    book: Book
+    version: Version
+    number: int
+    occurred: int
+    clock: int
+    changes: list[Change] = field(default_factory=list)
+    figures: dict[str, int | str] = field(default_factory=dict)
+    reason: str = ""
+    lots: int = 0  # opened so far
+    refund_fen: int = 0  # of the fact, still free to meet a shortfall in cash
+    oldest_month: int = NEVER  # of the score items moved
+
+    def emit(self, change: Change) -> None:
+        """Write a change down and apply it."""
+        self.changes.append(change)
+        evolve(self.account, change)
+
+    def note(self, reason: str, **figures: int | str) -> None:
+        """Say something of an accepted fact: the first reason stays."""
+        self.reason = self.reason or reason
+        self.figures.update(figures)
+
+    def decline(self, reason: str, **figures: int | str) -> NoReturn:
+        """Refuse or ignore the fact."""
+        raise Decline(reason, **figures)
+
+    def next_lot(self) -> int:
+        """The key of a lot that this entry opens."""
+        if self.lots >= 1 << LOT_BITS:
+            raise OutOfRange(f"more than {1 << LOT_BITS:,} lots in one entry")
+        self.lots += 1
+        return lot_key(self.number, self.lots - 1)
+
+    def score(self, change: Scored) -> None:
+        """Emit a score item and remember the oldest month moved."""
+        self.emit(change)
+        self.oldest_month = min(self.oldest_month, change.month)
+
+
+def fall_due(draft: Draft, until: int) -> None:
+    """Emit all that falls due up to and including an instant, then what the passing months mean for scores and sums."""
+    account = draft.account
+    while account.due <= until:
+        at = _next_due(account)
+        if at > until:
+            account.due = at
+            break
+        _end_holds(draft, at)
+        for kind, purse in account.purses.items():
+            for key, lot in sorted(purse.lots.items()):
+                if lot.left and (lot.pending_until or lot.expires_at) <= at:
+                    expire(draft, kind, key, lot, at)
+        for membership, terms in account.terms.items():
+            for term in list(terms):
+                if not term.ended and term.until <= at:
+                    draft.emit(TermEnded(membership, term.card, at))
+        account.due = _next_due(account)
+    version = draft.version
+    before, now = version.month(account.clock), version.month(until)
+    if now > before and account.number:
+        _pass_months(draft, before, now)
+
+
+def _next_due(account: Account) -> int:
+    due = NEVER
+    for purse in account.purses.values():
+        for lot in purse.lots.values():
+            if lot.left:
+                due = min(due, lot.pending_until or lot.expires_at)
+    for hold in account.holds.values():
+        due = min(due, hold.until)
+    for terms in account.terms.values():
+        for term in terms:
+            if not term.ended:
+                due = min(due, term.until)
+    return due
+
+
+def _end_holds(draft: Draft, at: int) -> None:
+    for name, hold in [(name, hold) for name, hold in draft.account.holds.items() if hold.until <= at]:
+        for key, points in list(hold.parts.items()):
+            draft.emit(Released(hold.kind, key, points, name, at))
+            settle_lot(draft, hold.kind, key, at)
+
+
+def _pass_months(draft: Draft, before: int, now: int) -> None:
+    account, offset = draft.account, draft.version.offset
+    if account.sums:
+        for month in range(max(before + 1, now - 13), now + 1):
+            move_tiers(draft, month, month_start(month, offset))
+    kept = draft.version.month(max(0, month_start(now, offset) - draft.version.late))
+    if account.forgot < kept:
+        old = min((b for bs in (account.sums, account.counts, account.marks) for b in bs if b), default=NEVER)
+        if old < kept:
+            draft.emit(Forgot(kept, month_start(kept, offset)))
+
+
+def move_tiers(draft: Draft, month: int, at: int) -> None:
+    """Emit the tiers that differ from those last written down, for the scores of a month."""
+    account = draft.account
+    for name, score in draft.book.nearest(at).programme.scores.items():
+        tier = tier_of(score, value_of(account, name, score, month))
+        if tier != account.tiers.get(name, ""):
+            draft.emit(TierMoved(name, account.tiers.get(name, ""), tier, at))
+
+
+def resettle(draft: Draft) -> None:
+    """Say which settled months the decision's score items moved, and the tier where it follows at once."""
+    now = draft.version.month(draft.clock)
+    if draft.oldest_month < now:
+        for name, score in draft.version.programme.scores.items():
+            if any(isinstance(c, Scored) and c.score == name and c.month < now for c in draft.changes):
+                last = min(draft.oldest_month + score.window_months, now)
+                draft.emit(Resettled(name, draft.oldest_month + 1, last))
+        move_tiers(draft, now, draft.clock)
+
+
+def expire(draft: Draft, kind: str, key: int, lot: Lot, due: int) -> None:
+    """End what is left of a lot, and keep on its page how much that was, if a return may ask."""
+    points = lot.left
+    if lot.returnable:
+        page = draft.pages.get(f"lot/{key}")
+        if not isinstance(page, LotPage):
+            page = LotPage()
+        page.expired += points
+        draft.pages.put(f"lot/{key}", page)
+    draft.emit(Expired(kind, key, points, due))
+
+
+def settle_lot(draft: Draft, kind: str, key: int, now: int) -> None:
+    """Points have just become spendable in a lot: they expire at once if they are due, or repay debt first."""
+    purse = draft.account.purses[kind]
+    lot = purse.lots[key]
+    if lot.expires_at <= now:
+        expire(draft, kind, key, lot, now)
+    elif purse.debt > 0 and lot.left:
+        draft.emit(Repaid(kind, key, min(purse.debt, lot.left)))
+
+
+def owe(draft: Draft, kind: str, points: int, origin: str, line: str = "") -> None:
+    """Make a claim that nothing could meet a debt. Raises OutOfRange."""
+    if draft.account.purse(kind).debt + points > MAX_TOTAL:
+        raise OutOfRange("debt beyond what a store's integers hold")
+    draft.emit(Indebted(kind, points, origin, line))
+
+
+def burn_order(purse: Purse, burn: str) -> list[tuple[int, int, Lot]]:
+    """Spendable lots as (expires_at, key, lot) in the order a burn takes them."""
+    lots = [(lot.expires_at, key, lot) for key, lot in purse.lots.items() if lot.left and not lot.pending_until]
+    lots.sort(key=(lambda item: item[1]) if burn == "oldest" else (lambda item: item[:2]))
+    return lots

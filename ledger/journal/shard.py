@@ -1,0 +1,334 @@
+"""The one owner of a partition: facts in stream order become entries, a batch at a time, in one transaction.
+
+Within a batch facts are decided member by member (members never touch each other), which keeps an account in the
+processor's cache; entries are numbered and chained in the order of the stream all the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple
+
+from ledger.account import Account, decode_account, encode_account, evolve_entry
+from ledger.decide import Decision, Limits, decide
+from ledger.draft import OutOfRange
+from ledger.entries import ACCEPTED, ENGINE, IGNORED, Entry, decode_entry, encode_entry
+from ledger.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
+from ledger.journal.sqlite import TOPIC, JournalBatch, Parked, SQLiteJournal
+from ledger.pages import Page
+from ledger.programme import BadProgramme
+from ledger.rules import Book
+
+SNAPSHOT_EVERY = 64  # entries of one member
+SNAPSHOT_ON_EVICTION = 12  # entries that a reload would have to fold
+ACCOUNTS_IN_MEMORY = 20_000
+PAGES_IN_MEMORY = 40_000
+
+
+class Received(NamedTuple):
+    """A decoded fact where it stands in the stream: instants in microseconds, `received` the SHA-256 of its bytes."""
+
+    offset: int
+    recorded: int
+    backlog: bool
+    fact: Fact
+    occurred: int
+    kept: bytes  # canonical
+    received: bytes
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a batch."""
+
+    accepted: int = 0
+    refused: int = 0
+    ignored: int = 0
+    parked: int = 0
+
+    def count(self, outcome: int) -> None:
+        """Count an entry."""
+        if outcome == ACCEPTED:
+            self.accepted += 1
+        elif outcome == IGNORED:
+            self.ignored += 1
+        else:
+            self.refused += 1
+
+    def add(self, other: "Tally") -> None:
+        """Count another batch."""
+        self.accepted += other.accepted
+        self.refused += other.refused
+        self.ignored += other.ignored
+        self.parked += other.parked
+
+
+@dataclass(slots=True)
+class _Kept:
+    """An account in memory, and the entry number that its snapshot in the store stands at."""
+
+    account: Account
+    saved: int
+    dirty: bool = False
+
+
+@dataclass(slots=True)
+class _MemberPages:
+    """One member's pages within a batch: what this batch wrote, what is in memory, then the store."""
+
+    batch: JournalBatch
+    member: str
+    cache: dict[tuple[str, str], Page]
+    written: dict[tuple[str, str], Page] = field(default_factory=dict)
+
+    def get(self, key: str) -> Page | None:
+        name = (key, self.member)
+        page = self.written.get(name) or self.cache.get(name)
+        if page is None:
+            page = self.batch.page(key, self.member)
+            if page is not None:
+                self.cache[name] = page
+        return page
+
+    def put(self, key: str, page: Page) -> None:
+        self.written[(key, self.member)] = page
+
+
+class _PassesBound(Exception):
+    """A decision that was begun cannot be kept; the account in memory is half changed."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(offset)
+        self.offset = offset
+
+
+class Shard:
+    """A partition's journal with its accounts and rule book; after any error of `commit` it must be made anew."""
+
+    def __init__(
+        self, journal: SQLiteJournal, partition: int, book: Book, limits: Limits, *, counts_programme: bool = True
+    ) -> None:
+        self._counts_programme = counts_programme  # a published book stands in every partition and counts in one
+        self.journal = journal
+        self.partition = partition
+        self.book = book
+        self.limits = limits
+        for toml in journal.programmes():
+            book.add(toml)
+        journal.own()
+        self.position = journal.head().position
+        self._accounts: dict[str, _Kept] = {}
+        self._pages: dict[tuple[str, str], Page] = {}
+        self._out_of_range: set[int] = set()  # offsets of facts that would pass a bound of the account
+
+    def commit(self, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int) -> Tally:
+        """Decide facts in stream order and keep them with the parked ones; the position moves in the same transaction.
+
+        Raises `Fenced` where another owner has taken over. Nothing is written where anything is raised.
+        """
+        if not facts and not parked and position <= self.position:
+            return Tally()
+        for index, item in enumerate(facts):
+            if isinstance(item.fact, ProgrammePublished):
+                return self._commit_around(index, facts, parked, position, recorded)
+        return self._commit(facts, parked, position, recorded)
+
+    def _commit_around(
+        self, index: int, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int
+    ) -> Tally:
+        """A published book decides what stands behind it: commit what is before it, then it alone, then the rest."""
+        tally = Tally()
+        published = facts[index]
+        before = [p for p in parked if p.offset < published.offset]
+        if index or before:
+            last = published.offset - 1
+            tally.add(self._commit(facts[:index], before, last, published.recorded))
+        if len(facts) == index + 1 and len(before) == len(parked):
+            tally.add(self._commit([published], [], position, recorded))
+            return tally
+        tally.add(self._commit([published], [], published.offset, published.recorded))
+        tally.add(self.commit(facts[index + 1 :], parked[len(before) :], position, recorded))
+        return tally
+
+    def _commit(self, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int) -> Tally:
+        while True:
+            tally = Tally(parked=len(parked))
+            try:
+                with self.journal.transaction(len(facts)) as batch:
+                    self._write(batch, facts, tally)
+                    batch.park(parked)
+                    batch.finish(batch.link, position, recorded)
+            except BaseException as error:
+                self._accounts.clear()
+                self._pages.clear()
+                self.journal.forget_sources()
+                if isinstance(error, _PassesBound) and error.offset not in self._out_of_range:
+                    self._out_of_range.add(error.offset)  # decided again, this fact without effect
+                    continue
+                raise
+            self._out_of_range.clear()
+            self.position = position
+            return tally
+
+    def _write(self, batch: JournalBatch, facts: Sequence[Received], tally: Tally) -> None:
+        first = batch.before + 1
+        receipts = [
+            (batch.source(item.fact.source), item.fact.id, item.fact.subject, first + i) for i, item in enumerate(facts)
+        ]
+        repeated = batch.receive(receipts)
+        by_member: dict[str, list[int]] = {}
+        for i, item in enumerate(facts):
+            by_member.setdefault(item.fact.subject, []).append(i)
+        entries: list[Entry | None] = [None] * len(facts)
+        states: list[bytes] = [b""] * len(facts)
+        written: dict[tuple[str, str], Page] = {}
+        snapshots: list[tuple[str, int, bytes]] = []
+        for member, indexes in by_member.items():
+            kept = self._load(batch, member)
+            pages = _MemberPages(batch, member, self._pages, written)
+            for i in indexes:
+                item = facts[i]
+                decision = self._decide(batch, kept, pages, item, repeated.get(first + i), facts, first)
+                kept.account.number += 1
+                entry = Entry(
+                    member,
+                    kept.account.number,
+                    self.partition,
+                    item.offset,
+                    item.occurred,
+                    item.recorded,
+                    decision.clock,
+                    item.backlog,
+                    decision.version,
+                    ENGINE,
+                    decision.outcome,
+                    decision.reason,
+                    decision.figures,
+                    decision.changes,
+                    item.kept,
+                    item.received,
+                )
+                entries[i] = entry
+                states[i] = encode_entry(entry)
+                if self._counts_programme or member != PROGRAMME_SUBJECT:
+                    tally.count(decision.outcome)
+            if kept.account.number - kept.saved >= SNAPSHOT_EVERY:
+                snapshots.append(self._snapshot(member, kept))
+        rows = []
+        link = batch.link
+        for i, (entry, state) in enumerate(zip(entries, states, strict=True)):
+            assert entry is not None
+            link = sha256(link + sha256(state).digest()).digest()
+            rows.append((first + i, entry.member, entry.number, TOPIC, state, link))
+        batch.link = link
+        batch.append(rows)
+        self._keep_pages(batch, written)
+        self._evict(snapshots, by_member)
+        if snapshots:
+            snapshots.sort()
+            batch.put_accounts(snapshots)
+
+    def _decide(
+        self,
+        batch: JournalBatch,
+        kept: _Kept,
+        pages: _MemberPages,
+        item: Received,
+        repeats: int | None,
+        facts: Sequence[Received],
+        first: int,
+    ) -> Decision:
+        account = kept.account
+        if repeats is not None:
+            return repetition(account, self._fact_at(batch, repeats, facts, first) == item.kept, repeats)
+        if isinstance(item.fact, ProgrammePublished):
+            return self._publish(batch, account, item, first)
+        if item.offset in self._out_of_range:
+            return beyond_range(account, item.occurred)
+        try:
+            return decide(
+                account,
+                pages,
+                item.fact,
+                item.occurred,
+                self.book,
+                recorded=item.recorded,
+                backlog=item.backlog,
+                limits=self.limits,
+            )
+        except OutOfRange as error:
+            raise _PassesBound(item.offset) from error
+
+    def _fact_at(self, batch: JournalBatch, place: int, facts: Sequence[Received], first: int) -> bytes:
+        if place >= first:
+            return facts[place - first].kept
+        state = batch.entry_state(place)
+        assert state is not None, f"a receipt points at entry {place}, which is not there"
+        return decode_entry(state).fact
+
+    def _publish(self, batch: JournalBatch, account: Account, item: Received, place: int) -> Decision:
+        assert isinstance(item.fact, ProgrammePublished)
+        toml = item.fact.data.toml
+        decision = publication(account, self.book, toml, item.occurred)
+        if decision.outcome == ACCEPTED:
+            batch.put_programme(place, str(decision.figures["version"]), toml)
+        return decision
+
+    def _load(self, batch: JournalBatch, member: str) -> _Kept:
+        kept = self._accounts.pop(member, None)
+        if kept is None:
+            snapshot = batch.account(member)
+            account = decode_account(snapshot[1]) if snapshot else Account()
+            saved = account.number
+            for row in batch.entries_of(member, saved):
+                evolve_entry(account, decode_entry(row.state))
+            kept = _Kept(account, saved)
+        self._accounts[member] = kept  # at the end: the order is that of last use
+        return kept
+
+    def _snapshot(self, member: str, kept: _Kept) -> tuple[str, int, bytes]:
+        kept.saved = kept.account.number
+        return member, kept.saved, encode_account(kept.account)
+
+    def _evict(self, snapshots: list[tuple[str, int, bytes]], in_use: dict[str, list[int]]) -> None:
+        excess = len(self._accounts) - ACCOUNTS_IN_MEMORY
+        if excess <= 0:
+            return
+        for member in list(self._accounts)[:excess]:
+            if member in in_use:
+                break
+            kept = self._accounts.pop(member)
+            if kept.account.number - kept.saved >= SNAPSHOT_ON_EVICTION:
+                snapshots.append(self._snapshot(member, kept))
+
+    def _keep_pages(self, batch: JournalBatch, written: dict[tuple[str, str], Page]) -> None:
+        if not written:
+            return
+        batch.put_pages([(key, member, page) for (key, member), page in sorted(written.items(), key=lambda p: p[0])])
+        self._pages.update(written)
+        if len(self._pages) > PAGES_IN_MEMORY:
+            for name in list(self._pages)[: len(self._pages) - PAGES_IN_MEMORY // 2]:
+                del self._pages[name]
+
+
+def repetition(account: Account, is_same: bool, first: int) -> Decision:
+    """The decision about a fact whose (subject, source, id) came before: it changes nothing and points at the first."""
+    return Decision(IGNORED, "duplicate" if is_same else "conflict", {"first": first}, [], account.clock, "")
+
+
+def beyond_range(account: Account, occurred: int) -> Decision:
+    """The decision about a fact whose points an account's integers cannot hold: it changes nothing but the clock."""
+    return Decision(IGNORED, "out-of-range", {}, [], max(account.clock, occurred), "")
+
+
+def publication(account: Account, book: Book, toml: str, occurred: int) -> Decision:
+    """The decision about a published rule book, which joins the book where it can be used."""
+    account.clock = max(account.clock, occurred)
+    known = len(book.versions)
+    try:
+        version = book.add(toml, "programme.published")
+    except BadProgramme as error:
+        return Decision(IGNORED, "bad-programme", {"problem": str(error)[:1000]}, [], account.clock, "")
+    figures: dict[str, int | str] = {"version": version.name, "from": version.programme.from_.isoformat()}
+    outcome = ACCEPTED if len(book.versions) > known else IGNORED
+    return Decision(outcome, "" if outcome == ACCEPTED else "already", figures, [], account.clock, version.name)

@@ -1,0 +1,395 @@
+"""A partition's journal in one SQLite file, as a recorder of the `eventsourcing` library.
+
+An entry is a stored event: originator = member, version = its number, notification id = its place in the journal.
+Everything a batch changes is one transaction that begins with the fence: the row of the shard is updated where the
+epoch is still ours, which locks, numbers and fences at once.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eventsourcing.persistence import OperationalError, StoredEvent, Tracking
+from eventsourcing.sqlite import (
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteCursor,
+    SQLiteDatastore,
+    SQLiteProcessRecorder,
+)
+
+from ledger.entries import GENESIS_LINK
+from ledger.pages import Page, decode_page, encode_page
+
+FORMAT = 1  # of the file; a migration raises it
+STREAM = "facts"  # the tracking name of the stream's position
+TOPIC = "points.entry.v1"  # a stored event's topic: a stable name, never a path of code
+BUSY_SECONDS = 30
+
+
+class Fenced(Exception):
+    """Another owner has raised the epoch: nothing was written, and this owner must stop."""
+
+
+class JournalError(Exception):
+    """A journal that cannot be used: what is wrong, and the way out."""
+
+
+class Head(NamedTuple):
+    """Where a journal stands: entries so far, the chain's last link, the stream's position and its last recorded."""
+
+    entries: int
+    link: bytes
+    position: int  # offset of the last record taken, -1 before the first
+    recorded: int
+
+
+class Parked(NamedTuple):
+    """A record that is no fact: kept with the reason; long bytes only in part, with their length and hash."""
+
+    offset: int
+    recorded: int
+    reason: str
+    detail: str
+    length: int
+    sha256: bytes
+    kept: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """An entry as it is stored."""
+
+    place: int
+    member: str
+    number: int
+    state: bytes
+    link: bytes
+
+
+class _Pool(SQLiteConnectionPool):
+    """Connections with our settings. The library caches one statement a connection; a batch uses a dozen."""
+
+    def _create_connection(self) -> SQLiteConnection:
+        connection = sqlite3.connect(
+            self.db_name, uri=True, check_same_thread=False, isolation_level=None, timeout=BUSY_SECONDS
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # a commit that was answered survives a power cut
+        connection.execute("PRAGMA cache_size=-32768")
+        connection.execute("PRAGMA mmap_size=268435456")
+        connection.execute("PRAGMA wal_autocheckpoint=4000")
+        return SQLiteConnection(connection, self.max_age)
+
+
+class _Datastore(SQLiteDatastore):
+    def __init__(self, name: str) -> None:
+        super().__init__(name, originator_id_type="text", pool_size=2)
+        self.pool = _Pool(db_name=name, pool_size=2)
+
+
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS stored_events (
+        rowid INTEGER PRIMARY KEY, originator_id TEXT NOT NULL, originator_version INTEGER NOT NULL,
+        topic TEXT NOT NULL, state BLOB NOT NULL, link BLOB)""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS by_member ON stored_events (originator_id, originator_version)",
+    """CREATE TABLE IF NOT EXISTS shard (
+        one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, head INTEGER NOT NULL,
+        link BLOB NOT NULL, recorded INTEGER NOT NULL)""",
+    "CREATE TABLE IF NOT EXISTS sources (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    """CREATE TABLE IF NOT EXISTS receipts (
+        source INTEGER NOT NULL, id TEXT NOT NULL, member TEXT NOT NULL, place INTEGER NOT NULL,
+        PRIMARY KEY (source, id, member)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS pages (
+        key TEXT NOT NULL, member TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS accounts (
+        member TEXT PRIMARY KEY, number INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS parked (
+        position INTEGER PRIMARY KEY, recorded INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+        length INTEGER NOT NULL, sha256 BLOB NOT NULL, kept BLOB NOT NULL, retried INTEGER NOT NULL DEFAULT 0)""",
+    "CREATE TABLE IF NOT EXISTS programmes (place INTEGER PRIMARY KEY, version TEXT NOT NULL, toml TEXT NOT NULL)",
+)
+
+
+class SQLiteJournal(SQLiteProcessRecorder):
+    """One partition's journal: entries with their chain, receipts, pages, snapshots, parked facts and the position."""
+
+    def __init__(self, path: str | Path, *, create: bool = False) -> None:
+        name = str(path)
+        if not name.startswith("file:"):
+            name = f"{Path(path).absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+        super().__init__(_Datastore(name))
+        self.insert_events_statement = (
+            "INSERT INTO stored_events (rowid, originator_id, originator_version, topic, state, link)"
+            " VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        self.epoch: int | None = None
+        self._sources: dict[str, int] = {}
+        try:
+            if create:
+                self.create_table()
+            else:
+                self._check_format()
+        except (sqlite3.DatabaseError, OperationalError) as error:
+            raise JournalError(f"{path}: {error}; it is not a journal of this ledger, or it is damaged") from error
+
+    def construct_create_table_statements(self) -> list[str]:
+        """The tables of this file; the library's own statement for tracking stays."""
+        tracking = [s for s in super().construct_create_table_statements() if "tracking" in s]
+        return [*_TABLES, *tracking]
+
+    def _create_table(self, c: SQLiteCursor) -> None:
+        super()._create_table(c)
+        c.execute("INSERT OR IGNORE INTO shard VALUES (1, 0, 0, ?, 0)", (GENESIS_LINK,))
+        c.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _check_format(self) -> None:
+        with self.datastore.transaction(commit=False) as c:
+            c.execute("PRAGMA user_version")
+            found = c.fetchone()[0]
+        if found != FORMAT:
+            raise JournalError(f"the journal has format {found}, this version of points reads format {FORMAT}")
+
+    # -- owning ------------------------------------------------------------------------------------------------------
+
+    def own(self) -> None:
+        """Become the owner: the epoch is raised, and what an earlier owner still has in hand is rejected."""
+        with self.datastore.transaction(commit=True) as c:
+            c.execute("UPDATE shard SET epoch = epoch + 1 RETURNING epoch")
+            self.epoch = c.fetchone()[0]
+
+    @contextmanager
+    def transaction(self, entries: int) -> Iterator["JournalBatch"]:
+        """One batch of `entries` entries in one transaction. Raises `Fenced` before anything is written."""
+        with self.datastore.transaction(commit=True) as c:
+            yield JournalBatch(self, c, entries)
+
+    def head(self) -> Head:
+        """Where the journal stands."""
+        with self.datastore.transaction(commit=False) as c:
+            c.execute("SELECT head, link, recorded FROM shard")
+            entries, link, recorded = c.fetchone()
+            position = self._max_tracking_id(STREAM, c)
+        return Head(entries, link, (position or 0) - 1, recorded)
+
+    def forget_sources(self) -> None:
+        """A transaction was rolled back: the source numbers it gave out may be given again."""
+        self._sources.clear()
+
+    # -- the library's recorder --------------------------------------------------------------------------------------
+
+    def _insert_events(
+        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        first = self._fence(c, len(stored_events))[0] + 1
+        places = list(range(first, first + len(stored_events)))
+        c.executemany(
+            self.insert_events_statement,
+            [
+                (place, str(e.originator_id), e.originator_version, e.topic, e.state, None)
+                for place, e in zip(places, stored_events, strict=True)
+            ],
+        )
+        tracking: Tracking | None = kwargs.get("tracking")
+        if tracking is not None:
+            self._insert_tracking(c, tracking)
+        return places
+
+    def _fence(self, c: SQLiteCursor, entries: int) -> tuple[int, bytes]:
+        """Lock, number and fence: the head before this batch and the chain's last link."""
+        if self.epoch is None:
+            c.execute("UPDATE shard SET head = head + ? RETURNING head, link", (entries,))
+        else:
+            c.execute("UPDATE shard SET head = head + ? WHERE epoch = ? RETURNING head, link", (entries, self.epoch))
+        row = c.fetchone()
+        if row is None:
+            raise Fenced(f"epoch {self.epoch} is over: another process owns this partition now")
+        return row[0] - entries, row[1]
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Cursor]:
+        """A cursor of plain tuples over one consistent state of the file."""
+        with self.datastore.transaction(commit=False) as c:
+            c.sqlite_cursor.row_factory = None
+            yield c.sqlite_cursor
+
+    def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
+        """Entries in journal order, streamed."""
+        with self.reading() as c:
+            c.execute(
+                "SELECT rowid, originator_id, originator_version, state, link FROM stored_events"
+                " WHERE rowid > ? AND rowid <= ? ORDER BY rowid",
+                (after, (1 << 62) if upto is None else upto),
+            )
+            for row in c:
+                yield EntryRow(*row)
+
+    def scan_by_member(self, after: str = "") -> Iterator[EntryRow]:
+        """Entries by member and number, streamed."""
+        with self.reading() as c:
+            c.execute(
+                "SELECT rowid, originator_id, originator_version, state, link FROM stored_events"
+                " WHERE originator_id > ? ORDER BY originator_id, originator_version",
+                (after,),
+            )
+            for row in c:
+                yield EntryRow(*row)
+
+    def entries_of(self, member: str, after: int = 0) -> list[EntryRow]:
+        """A member's entries after a number, in order."""
+        with self.reading() as c:
+            return self._entries_of(c, member, after)
+
+    @staticmethod
+    def _entries_of(c: sqlite3.Cursor, member: str, after: int) -> list[EntryRow]:
+        c.execute(
+            "SELECT rowid, originator_id, originator_version, state, link FROM stored_events"
+            " WHERE originator_id = ? AND originator_version > ? ORDER BY originator_version",
+            (member, after),
+        )
+        return [EntryRow(*row) for row in c.fetchall()]
+
+    def entry_at(self, place: int) -> EntryRow | None:
+        """The entry at a place of the journal."""
+        with self.reading() as c:
+            c.execute(
+                "SELECT rowid, originator_id, originator_version, state, link FROM stored_events WHERE rowid = ?", (place,)
+            )
+            row = c.fetchone()
+        return EntryRow(*row) if row else None
+
+    def snapshot(self, member: str) -> tuple[int, bytes] | None:
+        """A member's last snapshot: the entry number it stands at, and its bytes."""
+        with self.reading() as c:
+            row = c.execute("SELECT number, state FROM accounts WHERE member = ?", (member,)).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def page(self, member: str, key: str) -> Page | None:
+        """A page of a member."""
+        with self.reading() as c:
+            row = c.execute("SELECT state FROM pages WHERE key = ? AND member = ?", (key, member)).fetchone()
+        return decode_page(row[0]) if row else None
+
+    def pages_of(self, member: str) -> dict[str, Page]:
+        """All pages of a member; reads the whole table, for audits of one member."""
+        with self.reading() as c:
+            rows = c.execute("SELECT key, state FROM pages WHERE member = ?", (member,)).fetchall()
+        return {key: decode_page(state) for key, state in rows}
+
+    def programmes(self) -> list[str]:
+        """The rule books published to this partition, in order, as TOML."""
+        with self.reading() as c:
+            return [row[0] for row in c.execute("SELECT toml FROM programmes ORDER BY place")]
+
+    def parked(self, after: int = -1, limit: int = 1 << 62, *, retried: bool = False) -> list[Parked]:
+        """Parked records by position; those driven again only when asked for."""
+        with self.reading() as c:
+            rows = c.execute(
+                "SELECT position, recorded, reason, detail, length, sha256, kept FROM parked"
+                " WHERE position > ? AND retried <= ? ORDER BY position LIMIT ?",
+                (after, int(retried), limit),
+            ).fetchall()
+        return [Parked(*row) for row in rows]
+
+    def mark_retried(self, positions: Sequence[int]) -> None:
+        """Remember that parked records were driven again; they stay as a trace."""
+        with self.datastore.transaction(commit=True) as c:
+            c.executemany("UPDATE parked SET retried = 1 WHERE position = ?", [(p,) for p in positions])
+
+    def count_parked(self) -> int:
+        """How many records are parked and were not driven again."""
+        with self.reading() as c:
+            return int(c.execute("SELECT count(*) FROM parked WHERE retried = 0").fetchone()[0])
+
+
+class JournalBatch:
+    """What one transaction of a journal may do, fence first."""
+
+    def __init__(self, journal: SQLiteJournal, cursor: SQLiteCursor, entries: int) -> None:
+        self._journal = journal
+        self._wrapped = cursor
+        self._cursor = cursor.sqlite_cursor
+        self.entries = entries
+        self.before, self.link = journal._fence(cursor, entries)
+        self._cursor.row_factory = None
+
+    def source(self, name: str) -> int:
+        """The number by which receipts name a source."""
+        sources = self._journal._sources
+        number = sources.get(name)
+        if number is None:
+            self._cursor.execute("INSERT OR IGNORE INTO sources (name) VALUES (?)", (name,))
+            number = self._cursor.execute("SELECT number FROM sources WHERE name = ?", (name,)).fetchone()[0]
+            if len(sources) > 10_000:
+                sources.clear()
+            sources[name] = number
+        return number
+
+    def receive(self, receipts: Sequence[tuple[int, str, str, int]]) -> dict[int, int]:
+        """Take receipts (source, id, member, place); returns place -> place of the first, where one came before."""
+        self._cursor.executemany("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?)", receipts)
+        if self._cursor.rowcount == len(receipts):
+            return {}
+        repeated = {}
+        for source, name, member, place in receipts:
+            first = self._cursor.execute(
+                "SELECT place FROM receipts WHERE source = ? AND id = ? AND member = ?", (source, name, member)
+            ).fetchone()[0]
+            if first != place:
+                repeated[place] = first
+        return repeated
+
+    def account(self, member: str) -> tuple[int, bytes] | None:
+        """A member's snapshot."""
+        row = self._cursor.execute("SELECT number, state FROM accounts WHERE member = ?", (member,)).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def entries_of(self, member: str, after: int) -> list[EntryRow]:
+        """A member's entries after a number."""
+        return self._journal._entries_of(self._cursor, member, after)
+
+    def entry_state(self, place: int) -> bytes | None:
+        """The bytes of an entry of an earlier batch."""
+        row = self._cursor.execute("SELECT state FROM stored_events WHERE rowid = ?", (place,)).fetchone()
+        return row[0] if row else None
+
+    def page(self, key: str, member: str) -> Page | None:
+        """A member's page."""
+        row = self._cursor.execute("SELECT state FROM pages WHERE key = ? AND member = ?", (key, member)).fetchone()
+        return decode_page(row[0]) if row else None
+
+    def append(self, rows: Sequence[tuple[int, str, int, str, bytes, bytes]]) -> None:
+        """Write entries: (place, member, number, topic, state, link)."""
+        self._cursor.executemany(self._journal.insert_events_statement, rows)
+
+    def put_pages(self, pages: Sequence[tuple[str, str, Page]]) -> None:
+        """Write pages: (key, member, page), best in the order of their keys."""
+        self._cursor.executemany(
+            "INSERT OR REPLACE INTO pages VALUES (?, ?, ?)", [(k, m, encode_page(p)) for k, m, p in pages]
+        )
+
+    def put_accounts(self, accounts: Sequence[tuple[str, int, bytes]]) -> None:
+        """Write snapshots: (member, number, bytes), best in the order of members."""
+        self._cursor.executemany("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", accounts)
+
+    def put_programme(self, place: int, version: str, toml: str) -> None:
+        """Keep a published rule book."""
+        self._cursor.execute("INSERT INTO programmes VALUES (?, ?, ?)", (place, version, toml))
+
+    def park(self, parked: Sequence[Parked]) -> None:
+        """Keep records that are no facts."""
+        self._cursor.executemany(
+            "INSERT INTO parked (position, recorded, reason, detail, length, sha256, kept) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            parked,
+        )
+
+    def finish(self, link: bytes, position: int, recorded: int) -> None:
+        """Move the chain's last link and the stream's position; the transaction commits after this."""
+        self._cursor.execute("UPDATE shard SET link = ?, recorded = ?", (link, recorded))
+        self._journal._insert_tracking(self._wrapped, Tracking(STREAM, position + 1))

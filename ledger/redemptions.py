@@ -1,0 +1,141 @@
+"""Points that are asked for: redemptions and holds, decided against what is spendable at the account's clock."""
+
+from typing import NoReturn, assert_never
+
+from ledger.draft import Draft, settle_lot
+from ledger.entries import Captured, Held, Released
+from ledger.facts import (
+    Hold,
+    HoldCaptured,
+    HoldReleased,
+    HoldRequested,
+    Redemption,
+    RedemptionRequested,
+    RedemptionReversed,
+    Reversal,
+)
+from ledger.lots import restore, spend, take
+from ledger.pages import OPEN, HoldPage, OrderPage, RedemptionPage
+from ledger.times import to_instant
+
+
+def decide_redemption(draft: Draft, fact: RedemptionRequested | RedemptionReversed) -> None:
+    """Decide a redemption or its reversal."""
+    match fact:
+        case RedemptionRequested():
+            _request(draft, fact.data)
+        case RedemptionReversed():
+            _reverse(draft, fact.data)
+        case _:
+            assert_never(fact)
+
+
+def decide_hold(draft: Draft, fact: HoldRequested | HoldCaptured | HoldReleased) -> None:
+    """Decide a hold, its capture or its release."""
+    match fact:
+        case HoldRequested():
+            _hold(draft, fact.data)
+        case HoldCaptured():
+            _end_hold(draft, fact.data.hold, fact.data.points)
+        case HoldReleased():
+            _end_hold(draft, fact.data.hold, 0)
+        case _:
+            assert_never(fact)
+
+
+def _request(draft: Draft, data: Redemption) -> None:
+    programme = draft.version.programme
+    use = programme.uses.get(data.use)
+    if use is None:
+        draft.decline("unknown-use", use=data.use)
+    if data.kind not in programme.kinds:
+        draft.decline("unknown-kind", kind=data.kind)
+    if data.kind not in use.kinds:
+        draft.decline("kind-not-taken", kind=data.kind, use=data.use)
+    points, spendable = data.points, draft.account.purse(data.kind).spendable()
+    if use.exactly is not None and points != use.exactly:
+        draft.decline("not-exact", asked=points, exactly=use.exactly)
+    if points % use.multiple:
+        draft.decline("not-a-multiple", asked=points, multiple=use.multiple)
+    if use.order and not data.order:
+        draft.decline("order-missing", use=data.use)
+    order = draft.pages.get(f"order/{data.order}") if data.order else None
+    page = order if isinstance(order, OrderPage) else OrderPage()
+    share = draft.version.shares[data.use]
+    if use.settlement_at_least_fen > data.settlement_fen:
+        draft.decline("settlement-too-small", settlement_fen=data.settlement_fen, at_least=use.settlement_at_least_fen)
+    if share is not None:
+        worth = (page.redeemed + points) * programme.kinds[data.kind].fen
+        if worth > share * data.settlement_fen:
+            most = int(share * data.settlement_fen)
+            draft.decline("above-share", asked=points, redeemed=page.redeemed, most_fen=most)
+    if spendable < use.balance_at_least:
+        draft.decline("balance-too-small", spendable=spendable, at_least=use.balance_at_least)
+    if points > spendable:
+        _short(draft, data.kind, points, spendable)
+    parts = spend(draft, data.kind, points, data.redemption)
+    draft.pages.put(f"redemption/{data.redemption}", RedemptionPage(data.kind, data.order, parts))
+    if data.order:
+        page.redeemed += points
+        page.redemptions.append(data.redemption)
+        draft.pages.put(f"order/{data.order}", page)
+        if page.status > OPEN + 1:
+            draft.note("order-ended")
+
+
+def _short(draft: Draft, kind: str, asked: int, spendable: int) -> NoReturn:
+    draft.decline(f"{kind}-short", asked=asked, spendable=spendable)
+
+
+def _reverse(draft: Draft, data: Reversal) -> None:
+    page = draft.pages.get(f"redemption/{data.redemption}")
+    if not isinstance(page, RedemptionPage):
+        draft.decline("unknown-redemption", redemption=data.redemption)
+    if page.order:
+        draft.decline("redemption-of-an-order", order=page.order)
+    rest = sum(part.points - part.restored for part in page.parts)
+    if not rest:
+        draft.decline("already")
+    asked = rest if data.points is None else data.points
+    restored = restore(draft, data.redemption, page, min(asked, rest))
+    if restored < asked:
+        draft.note("points-capped", asked=asked, restored=restored)
+
+
+def _hold(draft: Draft, data: Hold) -> None:
+    if data.kind not in draft.version.programme.kinds:
+        draft.decline("unknown-kind", kind=data.kind)
+    until = to_instant(data.until)
+    if until <= draft.clock:
+        draft.decline("hold-over")
+    spendable = draft.account.purse(data.kind).spendable()
+    if data.points > spendable:
+        _short(draft, data.kind, data.points, spendable)
+    for key, part in take(draft, data.kind, data.points):
+        draft.emit(Held(data.kind, key, part, data.hold, until))
+    draft.pages.put(f"hold/{data.hold}", HoldPage())
+
+
+def _end_hold(draft: Draft, name: str, capture: int) -> None:
+    """Capture up to `capture` points of a hold, in the order they were taken, and release the rest."""
+    page = draft.pages.get(f"hold/{name}")
+    if not isinstance(page, HoldPage):
+        draft.decline("unknown-hold", hold=name)
+    ended = "captured" if capture else "released"
+    hold = draft.account.holds.get(name)
+    if hold is None:
+        draft.decline("already" if page.ended == ended else "hold-ended")
+    held = sum(hold.parts.values())
+    if capture > held:
+        draft.note("points-capped", asked=capture, captured=held)
+    kind = hold.kind
+    for key, points in list(hold.parts.items()):
+        captured = min(capture, points)
+        if captured:
+            capture -= captured
+            draft.emit(Captured(kind, key, captured, name))
+        if points > captured:
+            draft.emit(Released(kind, key, points - captured, name))
+            settle_lot(draft, kind, key, draft.clock)
+    page.ended = ended
+    draft.pages.put(f"hold/{name}", page)

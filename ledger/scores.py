@@ -1,0 +1,35 @@
+"""Scores are functions of an account and an instant, never stored: sums of a window of months, and what does not age."""
+
+from ledger.account import Account
+from ledger.programme import Score
+
+
+def parts_of(account: Account, name: str, score: Score, month: int) -> dict[str, int]:
+    """Points of each part in the months that the score of `month` counts, and what does not age."""
+    parts = dict.fromkeys(score.parts, 0)
+    prefix = f"{name}/"
+    for counted in range(month - score.window_months, month):
+        for key, points in account.sums.get(counted, {}).items():
+            if key.startswith(prefix):
+                parts[key.split("/", 2)[1]] += points
+    for key, points in account.once.items():
+        if key.startswith(prefix):
+            parts[key.split("/", 2)[1]] += points
+    return parts
+
+
+def value_of(account: Account, name: str, score: Score, month: int) -> int:
+    """The score of a month."""
+    value = sum(parts_of(account, name, score, month).values())
+    if account.stars == 1 and score.one_star_limit is not None:
+        return min(value, score.one_star_limit)
+    return value
+
+
+def tier_of(score: Score, value: int) -> str:
+    """The name of the tier of a value, empty below the first."""
+    name = ""
+    for tier in score.tiers:
+        if value >= tier.at_least:
+            name = tier.name
+    return name

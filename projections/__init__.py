@@ -1,0 +1,1 @@
+"""What is answered: views, their runner, rebuild, audit, backtest."""

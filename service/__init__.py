@@ -1,0 +1,1 @@
+"""The shell: settings, wiring, command line, HTTP API, console, metrics."""
