@@ -4,8 +4,9 @@ One SQLite file holds every partition and how far each file was fed, so that a f
 transaction: after a crash the same command goes on exactly where the inbox stands.
 """
 
+import heapq
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,19 @@ class Feed(NamedTuple):
     digest: bytes
 
 
+class Fed(NamedTuple):
+    """Where a record of a feed stands: `line` counts all records of the inbox in the order they came."""
+
+    line: int
+    partition: int
+    offset: int
+    key: str
+
+
+class CannotAppend(JournalError):
+    """The inbox cannot be written now (a full disk); nothing of the batch was taken."""
+
+
 class Inbox:
     """The inbox of a ledger folder. One process appends; any number read."""
 
@@ -57,19 +71,24 @@ class Inbox:
             raise JournalError(f"{path}: {error}") from error
         if found != FORMAT:
             raise JournalError(f"{path} has format {found}, this version of points reads format {FORMAT}")
-        self._ends = [self._last(p) for p in range(partitions)]
+        self._ends = [self._last(p)[:2] for p in range(partitions)]
+        self._line = max(self._last(p)[2] for p in range(partitions))
 
     def _create(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
         for partition in range(self._partitions):
             self._db.execute(
                 f"CREATE TABLE IF NOT EXISTS partition_{partition} (position INTEGER PRIMARY KEY,"
-                " recorded INTEGER NOT NULL, backlog INTEGER NOT NULL, feed INTEGER NOT NULL, key TEXT NOT NULL,"
+                " line INTEGER NOT NULL, recorded INTEGER NOT NULL, backlog INTEGER NOT NULL, feed INTEGER NOT NULL, key TEXT NOT NULL,"
                 " value BLOB NOT NULL, whole_length INTEGER NOT NULL, whole_sha256 BLOB NOT NULL)"
             )
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS feeds (number INTEGER PRIMARY KEY, source TEXT NOT NULL,"
             " size INTEGER NOT NULL, lines INTEGER NOT NULL, digest BLOB NOT NULL)"
+        )
+        self._db.execute(  # where in each partition a feed's records begin and end; those of others stand between
+            "CREATE TABLE IF NOT EXISTS spans (feed INTEGER NOT NULL, partition INTEGER NOT NULL,"
+            " first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (feed, partition)) WITHOUT ROWID"
         )
         self._db.execute(f"PRAGMA user_version = {FORMAT}")
         self._db.execute("COMMIT")
@@ -79,11 +98,11 @@ class Inbox:
         """How many partitions there are."""
         return self._partitions
 
-    def _last(self, partition: int) -> tuple[int, int]:
+    def _last(self, partition: int) -> tuple[int, int, int]:
         row = self._db.execute(
-            f"SELECT position, recorded FROM partition_{partition} ORDER BY position DESC LIMIT 1"
+            f"SELECT position, recorded, line FROM partition_{partition} ORDER BY position DESC LIMIT 1"
         ).fetchone()
-        return (row[0], row[1]) if row else (-1, 0)
+        return (row[0], row[1], row[2]) if row else (-1, 0, 0)
 
     def last_recorded(self, partition: int) -> int:
         """The latest recorded of a partition, 0 where it is empty."""
@@ -101,6 +120,41 @@ class Inbox:
             (after, limit),
         )
         return [Record(*row) for row in rows]
+
+    def record(self, partition: int, offset: int) -> Record | None:
+        """The record at an offset."""
+        found = self.read(partition, offset - 1, 1)
+        return found[0] if found and found[0].offset == offset else None
+
+    def spans_of(self, feed: int) -> list[tuple[int, int, int]]:
+        """The (partition, first, last) between whose offsets the records of a feed stand, with those of others."""
+        rows = self._db.execute("SELECT partition, first, last FROM spans WHERE feed = ?", (feed,))
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    def records_of(self, feed: int) -> Iterator[Fed]:
+        """Where the records of a feed stand, in the order they came, streamed."""
+        streams = [
+            map(
+                Fed._make,
+                self._db.execute(
+                    f"SELECT line, {partition}, position, key FROM partition_{partition}"
+                    " WHERE position BETWEEN ? AND ? AND feed = ? ORDER BY position",
+                    (first, last, feed),
+                ),
+            )
+            for partition, first, last in self.spans_of(feed)
+        ]
+        return heapq.merge(*streams)
+
+    def drop(self, partition: int, offset: int, length: int, sha256: bytes) -> None:
+        """Remove a record's bytes for good; its length and hash stay in their place."""
+        self._db.execute("PRAGMA secure_delete = ON")
+        self._db.execute(
+            f"UPDATE partition_{partition} SET key = iif(key = 'programme', key, ''), value = x'', whole_length = ?, whole_sha256 = ?"
+            " WHERE position = ?",
+            (length, sha256, offset),
+        )
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def count_after(self, partition: int, after: int, feed: int) -> int:
         """How many records of a feed stand behind an offset."""
@@ -126,13 +180,13 @@ class Inbox:
     def append(self, lines: Sequence[Line], feed: Feed | None = None) -> list[tuple[int, int]]:
         """Append lines and move a feed on, in one transaction; returns the (partition, offset) of each line.
 
-        Raises `JournalError` where the file cannot be written (a full disk); nothing is appended then.
+        Raises `CannotAppend` where the file cannot be written (a full disk); nothing is appended then.
         """
-        rows: dict[int, list[tuple[int, int, int, int, str, bytes, int, bytes]]] = {}
+        rows: dict[int, list[tuple[int, int, int, int, int, str, bytes, int, bytes]]] = {}
         ends = list(self._ends)
         number = feed.number if feed else 0
         places = []
-        for line in lines:
+        for count, line in enumerate(lines, self._line + 1):
             partition = line.partition
             position, recorded = ends[partition]
             position += 1
@@ -140,12 +194,27 @@ class Inbox:
             ends[partition] = (position, recorded)
             places.append((partition, position))
             rows.setdefault(partition, []).append(
-                (position, recorded, line.backlog, number, line.key, line.value, line.whole_length, line.whole_sha256)
+                (
+                    position,
+                    count,
+                    recorded,
+                    line.backlog,
+                    number,
+                    line.key,
+                    line.value,
+                    line.whole_length,
+                    line.whole_sha256,
+                )
             )
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for partition, values in rows.items():
-                self._db.executemany(f"INSERT INTO partition_{partition} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+                self._db.executemany(f"INSERT INTO partition_{partition} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+                if number:
+                    self._db.execute(
+                        "INSERT INTO spans VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET last = excluded.last",
+                        (number, partition, values[0][0], values[-1][0]),
+                    )
             if feed is not None:
                 self._db.execute(
                     "UPDATE feeds SET size = ?, lines = ?, digest = ? WHERE number = ?",
@@ -155,8 +224,9 @@ class Inbox:
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise JournalError(f"{self.path}: {error}; nothing of this batch was taken") from error
+            raise CannotAppend(f"{self.path}: {error}; nothing of this batch was taken") from error
         self._ends = ends
+        self._line += len(lines)
         return places
 
     def close(self) -> None:

@@ -219,8 +219,10 @@ def evolve(account: Account, change: Change) -> None:
             term = find_term(account, change.membership, change.card)
             term.start, term.until = change.from_at, change.until_at
             account.due = min(account.due, term.until)
-            if term.start == term.until:
+            if change.why == "taken-out":
                 account.terms[change.membership].remove(term)
+            if change.pending_until:
+                _move_lapse(account, change.pending_until)
         case TermEnded():
             find_term(account, change.membership, change.card).ended = True
         case TrialConverted():
@@ -294,6 +296,14 @@ def _take(purse: Purse, key: int, points: int) -> None:
     lot.left -= points
     if not lot.left and not lot.held:
         del purse.lots[key]
+
+
+def _move_lapse(account: Account, until: int) -> None:
+    account.due = min(account.due, until)
+    for purse in account.purses.values():
+        for lot in purse.lots.values():
+            if lot.pending_until:
+                lot.pending_until = until
 
 
 def _restore(account: Account, change: Restored) -> None:

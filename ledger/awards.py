@@ -98,6 +98,9 @@ def award_fact(
         if rule.within and draft.occurred - since > rule.within:
             draft.emit(Withheld(rule.name, "too-long-after-completion"))
             continue
+        if award.unless_returned and line.returned >= line.quantity:
+            draft.emit(Withheld(rule.name, "line-returned", line.line))
+            continue
         if award.days_in_month is not None and not _is_nth_day(draft, rule, month, award.days_in_month):
             continue
         base = line.paid_fen if line is not None else 0

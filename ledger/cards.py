@@ -69,7 +69,10 @@ def decide_card_refund(draft: Draft, fact: CardRefunded) -> None:
     term = terms[place]
     seam = term.until
     cursor = max(term.start, draft.occurred)  # a card that has not begun leaves nothing
-    draft.emit(TermMoved(page.membership, card, term.start, cursor, "refunded"))
+    why = "refunded" if term.start <= draft.occurred else "taken-out"
+    release = draft.version.programme.memberships[page.membership].release_days * DAY
+    lapse = cursor + release if term.trial and not term.converted else 0
+    draft.emit(TermMoved(page.membership, card, term.start, cursor, why, lapse))
     _end_if_over(draft, page.membership, term)
     for later in terms[place + 1 :]:
         if later.start != seam:

@@ -75,6 +75,14 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Repetition:
+    """A fact came before under the same name: the number of its entry, and whether the content is the same."""
+
+    first: int
+    is_same: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Settings of a ledger that bound what it decides."""
 
@@ -91,23 +99,27 @@ def decide(
     recorded: int,
     backlog: bool = False,
     limits: Limits = Limits(),  # noqa: B008 - immutable
+    repeats: "Repetition | None" = None,
 ) -> Decision:
     """Decide one fact for one member; the account is evolved by the changes, the pages by what they must keep.
 
-    Raises `draft.OutOfRange` where a bound of the account's integers would be passed: the account is to be dropped.
+    `repeats` says that a fact of the same (subject, source, id) came before. Raises `draft.OutOfRange` where a bound
+    of the account's integers would be passed: the account is then half changed, and to be dropped.
     """
     clock = max(account.clock, occurred)
     version = book.at(occurred)
-    is_request = isinstance(fact, REQUESTS)
-    declined = REFUSED if is_request else IGNORED
-    if version is None:
-        _move_clock(account, clock)
-        return Decision(declined, "no-programme", {}, [], clock, "")
-    draft = Draft(account, pages, book, version, account.number + 1, occurred, clock)
+    draft = Draft(account, pages, book, version or book.versions[0], account.number + 1, occurred, clock)
     fall_due(draft, clock)
-    _move_clock(account, clock)
+    account.clock = clock
     due = len(draft.changes)
+    declined = REFUSED if isinstance(fact, REQUESTS) else IGNORED
+    name = version.name if version else ""
+    if repeats is not None:
+        reason = "duplicate" if repeats.is_same else "conflict"
+        return Decision(IGNORED, reason, {"first": repeats.first}, draft.changes, clock, name)
     try:
+        if version is None:
+            draft.decline("no-programme")
         if clock - occurred > version.late:
             draft.decline("too-late")
         if isinstance(fact, REQUESTS):
@@ -116,10 +128,10 @@ def decide(
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
         outcome = IGNORED if decline.reason == "already" else declined
-        return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, version.name)
-    if draft.oldest_month < version.month(clock):
+        return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name)
+    if draft.oldest_month < draft.version.month(clock):
         resettle(draft)
-    return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, version.name)
+    return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name)
 
 
 def run_to(account: Account, book: Book, instant: int, pages: Pages) -> None:
@@ -128,10 +140,6 @@ def run_to(account: Account, book: Book, instant: int, pages: Pages) -> None:
         draft = Draft(account, pages, book, book.nearest(instant), account.number + 1, instant, instant)
         fall_due(draft, instant)
         account.clock = instant
-
-
-def _move_clock(account: Account, clock: int) -> None:
-    account.clock = clock
 
 
 def _check_request(

@@ -8,7 +8,7 @@ Time comes first: `fall_due` emits what ended by itself, in the order of its due
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from ledger.account import NEVER, Account, Lot, Purse, evolve
+from ledger.account import NEVER, Account, Lot, OpenHold, Purse, evolve
 from ledger.entries import (
     LOT_BITS,
     Change,
@@ -130,9 +130,14 @@ def _next_due(account: Account) -> int:
 
 def _end_holds(draft: Draft, at: int) -> None:
     for name, hold in [(name, hold) for name, hold in draft.account.holds.items() if hold.until <= at]:
-        for key, points in list(hold.parts.items()):
-            draft.emit(Released(hold.kind, key, points, name, at))
-            settle_lot(draft, hold.kind, key, at)
+        release_hold(draft, name, hold, at, at)
+
+
+def release_hold(draft: Draft, name: str, hold: OpenHold, now: int, due: int = 0) -> None:
+    """Give what a hold still keeps back to its lots, the last taken first; `due` where it ends by itself."""
+    for key, points in list(reversed(hold.parts.items())):
+        draft.emit(Released(hold.kind, key, points, name, due))
+        settle_lot(draft, hold.kind, key, now)
 
 
 def _pass_months(draft: Draft, before: int, now: int) -> None:

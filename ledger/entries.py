@@ -266,13 +266,14 @@ class TermOpened(_Change, tag="term-opened", frozen=True):
 
 
 class TermMoved(_Change, tag="term-moved", frozen=True):
-    """A term was cut short or moved up; one of no length is gone."""
+    """A term was cut short, moved up, or taken out before it began. A trial's frozen points then wait until `pending_until`."""
 
     membership: str
     card: str
     from_at: int
     until_at: int
     why: str
+    pending_until: int = 0
 
 
 class TermEnded(_Change, tag="term-ended", frozen=True):

@@ -146,6 +146,7 @@ class Award(_Table, frozen=True):
     each_day: Literal["shop"] | None = None
     within_days: _Days | None = None
     once: bool = False
+    unless_returned: bool = False  # nothing for a line of which every piece came back
     returns: bool = True  # a return takes it back (of awards to lines)
 
 

@@ -2,8 +2,8 @@
 
 from typing import NoReturn, assert_never
 
-from ledger.draft import Draft, settle_lot
-from ledger.entries import Captured, Held, Released
+from ledger.draft import Draft, release_hold
+from ledger.entries import Captured, Held
 from ledger.facts import (
     Hold,
     HoldCaptured,
@@ -134,8 +134,6 @@ def _end_hold(draft: Draft, name: str, capture: int) -> None:
         if captured:
             capture -= captured
             draft.emit(Captured(kind, key, captured, name))
-        if points > captured:
-            draft.emit(Released(kind, key, points - captured, name))
-            settle_lot(draft, kind, key, draft.clock)
+    release_hold(draft, name, hold, draft.clock)
     page.ended = ended
     draft.pages.put(f"hold/{name}", page)

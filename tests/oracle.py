@@ -734,6 +734,8 @@ def account_frozen(m: Member, data: dict[str, Any], when: datetime) -> Decision:
 
 
 def account_unfrozen(m: Member, data: dict[str, Any], when: datetime) -> Decision:
+    if not m["frozen"]:
+        return "ignored", "not-frozen"  # it contradicts what is known
     m["frozen"] = False
     return "accepted", ""
 
@@ -785,6 +787,8 @@ def redemption_reversed(m: Member, data: dict[str, Any], when: datetime) -> Deci
     if redemption["order"]:
         return "ignored", "redeemed-for-order"
     rest = rest_of(redemption["burned"])
+    if not rest:
+        return "ignored", "already"
     restore(m, redemption["burned"], rest if data["points"] is None else min(data["points"], rest))
     return "accepted", ""
 
@@ -792,6 +796,8 @@ def redemption_reversed(m: Member, data: dict[str, Any], when: datetime) -> Deci
 def hold_requested(m: Member, data: dict[str, Any], when: datetime) -> Decision:
     if data["kind"] != BEANS:
         return "refused", "unknown-kind"
+    if data["until"] <= m["clock"]:
+        return "refused", "hold-over"
     if spendable(m) < data["points"]:
         return "refused", "beans-short"
     slices = take_from_lots(m, data["points"])

@@ -116,9 +116,9 @@ def test_returns_and_reviews_are_of_lines_that_the_member_has_and_never_of_more_
     for fact in stream:
         match fact:
             case OrderCompleted():
-                bought = {(fact.subject, fact.data.order, line.line): line.quantity for line in fact.data.lines}
-                left |= bought
-                unreviewed |= bought.keys()
+                for line in fact.data.lines:
+                    left[fact.subject, fact.data.order, line.line] = line.quantity
+                    unreviewed.add((fact.subject, fact.data.order, line.line))
             case OrderReturned():
                 for line in fact.data.lines:
                     left[fact.subject, fact.data.order, line.line] -= line.quantity

@@ -7,6 +7,7 @@ order: they go back to the latest earlier sale of the item to the customer; wher
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -16,8 +17,6 @@ from consumers.online_retail.lines import Item, Line, read_lines
 MOVED = timedelta(weeks=730)
 FEN_PER_PENNY = 9  # a fixed rate, near that of the day: £1 is ¥9
 NO_ORDER = ""  # of a return whose sale is not in the record
-
-Wanted = frozenset[tuple[str, Item]]
 
 
 @dataclass(slots=True)
@@ -95,13 +94,19 @@ def read_sales() -> Iterator[Order | Return]:
 
     An order's points may be set while it is out, before the next is asked for: later returns go by them.
     """
-    sales = _Sales(frozenset((line.customer, line.item) for line in read_lines() if line.quantity < 0))
+    sales = _Sales()
     for _, minute in groupby(read_lines(), key=lambda line: line.at):
         for lines in _invoices(minute):
             if lines[0].quantity > 0:
                 yield sales.order(lines)
             else:
                 yield from sales.returns(lines)
+
+
+@cache
+def _coming_back() -> frozenset[tuple[str, Item]]:
+    """Customers and items of which something comes back at some time: a first look at the whole record."""
+    return frozenset((line.customer, line.item) for line in read_lines() if line.quantity < 0)
 
 
 def _invoices(minute: Iterable[Line]) -> Iterable[list[Line]]:
@@ -115,8 +120,8 @@ def _invoices(minute: Iterable[Line]) -> Iterable[list[Line]]:
 class _Sales:
     """What is known of the year so far. Only the few sales that something comes back of are kept."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
+    def __init__(self) -> None:
+        self._coming_back = _coming_back()
         self._latest: dict[tuple[str, Item], list[_Sold]] = {}
         self._orders = 0
         self._returns = 0
@@ -147,7 +152,7 @@ class _Sales:
         latest: dict[tuple[str, Item], list[_Sold]] = {}
         for number, line in enumerate(order.lines, 1):
             key = (order.customer, line.item)
-            if key in self._wanted:
+            if key in self._coming_back:
                 latest.setdefault(key, []).append(_Sold(order.order, str(number), line))
         self._latest.update(latest)
 

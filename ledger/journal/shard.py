@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from ledger.account import Account, decode_account, encode_account, evolve_entry
-from ledger.decide import Decision, Limits, decide
+from ledger.decide import Decision, Limits, Repetition, decide
 from ledger.draft import OutOfRange
 from ledger.entries import ACCEPTED, ENGINE, IGNORED, Entry, decode_entry, encode_entry
 from ledger.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
@@ -239,9 +239,10 @@ class Shard:
         first: int,
     ) -> Decision:
         account = kept.account
+        repetition = None
         if repeats is not None:
-            return repetition(account, self._fact_at(batch, repeats, facts, first) == item.kept, repeats)
-        if isinstance(item.fact, ProgrammePublished):
+            repetition = self._repetition(batch, repeats, item, facts, first)
+        elif isinstance(item.fact, ProgrammePublished):
             return self._publish(batch, account, item, first)
         if item.offset in self._out_of_range:
             return beyond_range(account, item.occurred)
@@ -255,16 +256,25 @@ class Shard:
                 recorded=item.recorded,
                 backlog=item.backlog,
                 limits=self.limits,
+                repeats=repetition,
             )
         except OutOfRange as error:
             raise _PassesBound(item.offset) from error
 
-    def _fact_at(self, batch: JournalBatch, place: int, facts: Sequence[Received], first: int) -> bytes:
+    def _repetition(
+        self, batch: JournalBatch, place: int, item: Received, facts: Sequence[Received], first: int
+    ) -> Repetition:
+        """What the receipt points at: an entry of this batch or of an earlier one. A figure names its member number."""
         if place >= first:
-            return facts[place - first].kept
+            earlier = facts[place - first]
+            number = sum(1 for f in facts[: place - first + 1] if f.fact.subject == item.fact.subject)
+            kept = self._accounts[item.fact.subject].account
+            before = sum(1 for f in facts if f.fact.subject == item.fact.subject and f.offset < item.offset)
+            return Repetition(kept.number - before + number, earlier.kept == item.kept)
         state = batch.entry_state(place)
         assert state is not None, f"a receipt points at entry {place}, which is not there"
-        return decode_entry(state).fact
+        entry = decode_entry(state)
+        return Repetition(entry.number, entry.fact == item.kept)
 
     def _publish(self, batch: JournalBatch, account: Account, item: Received, place: int) -> Decision:
         assert isinstance(item.fact, ProgrammePublished)
@@ -309,11 +319,6 @@ class Shard:
         if len(self._pages) > PAGES_IN_MEMORY:
             for name in list(self._pages)[: len(self._pages) - PAGES_IN_MEMORY // 2]:
                 del self._pages[name]
-
-
-def repetition(account: Account, is_same: bool, first: int) -> Decision:
-    """The decision about a fact whose (subject, source, id) came before: it changes nothing and points at the first."""
-    return Decision(IGNORED, "duplicate" if is_same else "conflict", {"first": first}, [], account.clock, "")
 
 
 def beyond_range(account: Account, occurred: int) -> Decision:

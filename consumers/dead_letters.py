@@ -1,0 +1,172 @@
+"""Parked facts: looked at, mended, driven again through the inbox, or their bytes dropped; a trace always stays.
+
+Driving again appends the bytes at a new position and decides them there; only then is the old one marked. A crash in
+between leaves it waiting, and what was decided twice is a duplicate.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from consumers.files import Feeder, RawLine
+from consumers.inbox import Inbox, Line
+from consumers.ingest import decide_waiting
+from consumers.intake import Intake
+from consumers.outcomes import outcome_at
+from ledger.entry_json import position_text
+from ledger.facts import MAX_BYTES
+from ledger.journal.folder import Ledger
+from ledger.times import to_text
+
+WAITING, RETRIED, DROPPED = 0, 1, 2  # what `parked.retried` says
+
+
+class BadPosition(Exception):
+    """A position that names no parked fact, or one with which this cannot be done: why, and the way out."""
+
+
+class Letter(NamedTuple):
+    """A parked fact: `kept` are its bytes, or of long ones the first; `length` and `sha256` are of the whole."""
+
+    partition: int
+    offset: int
+    recorded: int
+    reason: str
+    detail: str
+    length: int
+    sha256: bytes
+    kept: bytes
+    state: int
+
+    @property
+    def position(self) -> str:
+        """As it is written: ``partition:offset``."""
+        return position_text(self.partition, self.offset)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all bytes were kept."""
+        return len(self.kept) == self.length and sha256(self.kept).digest() == self.sha256
+
+
+_COLUMNS = "position, recorded, reason, detail, length, sha256, kept, retried"
+
+
+def letters(ledger: Ledger, *, every: bool = False, limit: int | None = None) -> list[Letter]:
+    """Parked facts by position: those that wait, or with those that were retried or dropped."""
+    found: list[Letter] = []
+    for partition in ledger.partitions:
+        room = (1 << 62) if limit is None else limit - len(found)
+        with ledger.journal(partition).reading() as c:
+            rows = c.execute(
+                f"SELECT {_COLUMNS} FROM parked WHERE retried <= ? ORDER BY position LIMIT ?",
+                (DROPPED if every else WAITING, room),
+            )
+            found.extend(Letter(partition, *row) for row in rows)
+    return found
+
+
+def letter_at(ledger: Ledger, position: str) -> Letter:
+    """The parked fact at a position. Raises `BadPosition`."""
+    partition, _, offset = position.partition(":")
+    if not (partition.isascii() and partition.isdecimal() and offset.isascii() and offset.isdecimal()):
+        raise BadPosition(f'"{position}" is not a position such as 0:17; `points dead-letters list` shows them')
+    if int(partition) in ledger.partitions and int(offset) < 1 << 62:
+        with ledger.journal(int(partition)).reading() as c:
+            row = c.execute(f"SELECT {_COLUMNS} FROM parked WHERE position = ?", (int(offset),)).fetchone()
+        if row is not None:
+            return Letter(int(partition), *row)
+    raise BadPosition(f"nothing is parked at {position}; `points dead-letters list` shows what is")
+
+
+def letter_to_dict(letter: Letter, offset: int) -> dict[str, Any]:
+    """The contract's JSON of a parked fact; `offset` is the book's."""
+    view: dict[str, Any] = {
+        "position": letter.position,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "recorded": to_text(letter.recorded, offset),
+        "length": letter.length,
+        "sha256": letter.sha256.hex(),
+        "bytes": b64encode(letter.kept).decode(),
+    }
+    if letter.state == RETRIED:
+        view["retried"] = True
+    if letter.state == DROPPED:
+        view["dropped"] = True
+    return view
+
+
+def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None) -> list[dict[str, Any]]:
+    """Drive parked facts again (one with `mended` bytes) and say what became of each; hold the ledger's lock around it.
+
+    Raises `BadPosition` before anything is done, `CannotDecide`, and `JournalError`.
+    """
+    for letter in chosen:
+        _check_retry(letter, mended)
+    inbox = Inbox(ledger.inbox, ledger.settings.partitions)
+    try:
+        driven: list[tuple[Letter, list[tuple[int, int]]]] = []
+        for letter in chosen:
+            record = inbox.record(letter.partition, letter.offset)
+            feeder = Feeder(inbox, ledger.settings.operators, backlog=bool(record and record.backlog))
+            value = letter.kept if mended is None else mended
+            batch: list[Line] = []
+            feeder._route(RawLine(value, len(value)), batch)
+            driven.append((letter, inbox.append(batch)))
+        intakes = [Intake(inbox, ledger.shard(p), ledger.settings.operators) for p in ledger.partitions]
+        decide_waiting(intakes, lambda _tally: None)
+    finally:
+        inbox.close()
+    told = []
+    for letter, places in driven:
+        ledger.journal(letter.partition).mark_retried([letter.offset])
+        outcome = outcome_at(ledger, *places[0]) or {}
+        told.append(
+            {
+                "position": letter.position,
+                "retried_as": position_text(*places[0]),
+                "outcome": outcome.get("outcome", ""),
+                "reason": outcome.get("reason", ""),
+                **({"detail": outcome["detail"]} if "detail" in outcome else {}),
+            }
+        )
+    return told
+
+
+def _check_retry(letter: Letter, mended: bytes | None) -> None:
+    if letter.state != WAITING:
+        what = "was driven again before" if letter.state == RETRIED else "was dropped"
+        raise BadPosition(f"{letter.position} {what}; `points dead-letters list` shows what waits")
+    if mended is None and not letter.is_whole:
+        raise BadPosition(
+            f"of {letter.position} only {len(letter.kept):,} of {letter.length:,} bytes were kept;"
+            " give the whole fact: `points dead-letters retry POSITION --with FILE`"
+        )
+    if mended is not None and not 0 < len(mended) <= MAX_BYTES:
+        raise BadPosition(f"the mended fact has {len(mended):,} bytes; one JSON object of at most {MAX_BYTES:,} is needed")
+
+
+def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    """Remove the bytes of parked facts for good, from the journal and the inbox; hold the ledger's lock around it.
+
+    Position, reason, length and hash stay. Raises `BadPosition` where one was dropped before.
+    """
+    for letter in chosen:
+        if letter.state == DROPPED:
+            raise BadPosition(f"{letter.position} was dropped before")
+    inbox = Inbox(ledger.inbox, ledger.settings.partitions)
+    try:
+        for letter in chosen:
+            detail = f"its bytes were dropped by an operator at {now().isoformat(timespec='seconds')}"
+            with ledger.journal(letter.partition).datastore.transaction(commit=True) as c:
+                c.execute("PRAGMA secure_delete = ON")  # the bytes are overwritten in the file
+                c.execute(
+                    "UPDATE parked SET kept = x'', detail = ?, retried = ? WHERE position = ?",
+                    (detail, DROPPED, letter.offset),
+                )
+            inbox.drop(letter.partition, letter.offset, letter.length, letter.sha256)
+    finally:
+        inbox.close()

@@ -1,0 +1,97 @@
+"""What became of each record: an entry of the journal or a parked fact, looked up by position or told feed by feed."""
+
+import heapq
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from consumers.inbox import Inbox
+from ledger.entries import Entry, decode_entry
+from ledger.entry_json import entry_to_dict, position_text
+from ledger.facts import PROGRAMME_SUBJECT
+from ledger.journal.folder import Ledger
+from ledger.journal.sqlite import SQLiteJournal
+
+PARKED_AT_ONCE = 1_000  # rows read ahead
+
+
+class _Parked(NamedTuple):
+    reason: str
+    detail: str
+    retried: int
+
+
+class _Decided(NamedTuple):
+    """What stands at an offset of a partition: an entry with its link, or a parked fact."""
+
+    offset: int
+    what: Entry | _Parked
+    link: bytes
+
+
+def outcome_at(ledger: Ledger, partition: int, offset: int) -> dict[str, Any] | None:
+    """What became of the record at a position; None where it is not decided yet."""
+    found = next(_decided(ledger.journal(partition), offset, offset), None)
+    return _tell(ledger, partition, found) if found else None
+
+
+def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[dict[str, Any]]:
+    """What became of each decided record of a feed, in the order they came, whichever run decided it."""
+    home = ledger.partition_of(PROGRAMME_SUBJECT)
+    streams = {p: _decided(ledger.journal(p), first, last) for p, first, last in inbox.spans_of(feed)}
+    for fed in inbox.records_of(feed):
+        if fed.key == PROGRAMME_SUBJECT and fed.partition != home:
+            continue  # a published book stands in every partition and counts once
+        for decided in streams[fed.partition]:
+            if decided.offset == fed.offset:
+                yield _tell(ledger, fed.partition, decided)
+            if decided.offset >= fed.offset:
+                break
+
+
+def _decided(journal: SQLiteJournal, first: int, last: int) -> Iterator[_Decided]:
+    """Entries and parked facts of a partition at the offsets `first` to `last`, in order."""
+    return heapq.merge(_entries(journal, first, last), _parked(journal, first, last), key=lambda found: found.offset)
+
+
+def _entries(journal: SQLiteJournal, first: int, last: int) -> Iterator[_Decided]:
+    with journal.reading() as c:  # every record before `first` made an entry or was parked
+        parked = c.execute("SELECT count(*) FROM parked WHERE position < ?", (first,)).fetchone()[0]
+    for row in journal.scan(first - parked):
+        entry = decode_entry(row.state)
+        if entry.offset > last:
+            return
+        yield _Decided(entry.offset, entry, row.link)
+
+
+def _parked(journal: SQLiteJournal, first: int, last: int) -> Iterator[_Decided]:
+    after = first - 1
+    while True:
+        with journal.reading() as c:
+            rows = c.execute(
+                "SELECT position, reason, detail, retried FROM parked WHERE position > ? AND position <= ?"
+                " ORDER BY position LIMIT ?",
+                (after, last, PARKED_AT_ONCE),
+            ).fetchall()
+        for position, *rest in rows:
+            yield _Decided(position, _Parked(*rest), b"")
+        if len(rows) < PARKED_AT_ONCE:
+            return
+        after = rows[-1][0]
+
+
+def _tell(ledger: Ledger, partition: int, found: _Decided) -> dict[str, Any]:
+    position = position_text(partition, found.offset)
+    if isinstance(found.what, _Parked):
+        parked = found.what
+        told: dict[str, Any] = {
+            "position": position,
+            "outcome": "parked",
+            "reason": parked.reason,
+            "detail": parked.detail,
+        }
+        if parked.retried:
+            told["retried"] = True
+        return told
+    entry = entry_to_dict(found.what, found.link, ledger.book.offset)
+    first = {name: entry.pop(name) for name in ("position", "outcome", "reason")}
+    return {**first, "member": found.what.member, **entry}

@@ -1,0 +1,57 @@
+"""An entry as JSON: what `points entries`, outcomes and exports say of it, times in the book's zone."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ledger.entries import OUTCOMES, Entry, change_to_dict
+from ledger.times import to_text
+
+
+class FactHead(Struct, gc=False):
+    """What names a fact, and its data as it was kept."""
+
+    type: str
+    id: str
+    source: str
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_head = msgspec.json.Decoder(FactHead)
+
+
+def fact_head(entry: Entry) -> FactHead:
+    """The name of an entry's fact, without checking the rest again."""
+    return _head.decode(entry.fact)
+
+
+def position_text(partition: int, offset: int) -> str:
+    """A position as it is written everywhere: ``partition:offset``."""
+    return f"{partition}:{offset}"
+
+
+def entry_to_dict(entry: Entry, link: bytes, offset: int) -> dict[str, Any]:
+    """An entry for `msgspec.json.encode`; `offset` is the book's, `link` the chain's at this entry."""
+    head = fact_head(entry)
+    view: dict[str, Any] = {
+        "number": entry.number,
+        "position": position_text(entry.partition, entry.offset),
+        "type": head.type,
+        "id": head.id,
+        "source": head.source,
+        "occurred": to_text(entry.occurred, offset),
+        "recorded": to_text(entry.recorded, offset),
+        "clock": to_text(entry.clock, offset),
+        "outcome": OUTCOMES[entry.outcome],
+        "reason": entry.reason,
+        "figures": entry.figures,
+        "version": entry.version,
+        "engine": entry.engine,
+        "data": head.data,
+        "changes": [change_to_dict(change, offset) for change in entry.changes],
+        "link": link.hex(),
+    }
+    if entry.backlog:
+        view["backlog"] = True
+    return view

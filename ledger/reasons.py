@@ -1,0 +1,105 @@
+"""Every reason code the ledger gives, where it applies, and a sentence for who reads it.
+
+A code stays for ever: people search for it and programs match on it. `<kind>` stands for a kind of points of the book.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Reason(NamedTuple):
+    """Where a code applies, and what it means."""
+
+    where: str
+    text: str
+
+
+ENTRY: Final = "entry"  # refused or ignored because of it
+NOTE: Final = "note"  # accepted, and this is to be said of it
+WITHHELD: Final = "withheld"  # a rule of an accepted fact gave less, or nothing
+TERM: Final = "term"  # why a membership's term was moved
+PARKED: Final = "parked"  # no fact: waits among the dead letters
+
+REASONS: Final[dict[str, Reason]] = {
+    # refused requests, and facts that contradict what is known
+    "<kind>-short": Reason(ENTRY, "More points were asked for than are spendable."),
+    "above-share": Reason(ENTRY, "Points may pay only a share of the settlement, over all redemptions of the order."),
+    "account-frozen": Reason(ENTRY, "The account is frozen: it goes on earning, and its requests are refused."),
+    "already": Reason(ENTRY, "The same thing came before under another fact id (an order, redemption, card, claim …)."),
+    "already-reviewed": Reason(ENTRY, "The line has its review; a second one gives nothing."),
+    "bad-programme": Reason(ENTRY, "The published rule book cannot be used; the figures say what is wrong with it."),
+    "balance-too-small": Reason(ENTRY, "This use needs a larger spendable balance before it takes any points."),
+    "card-ended": Reason(ENTRY, "The card's term is over (or was never laid): there is nothing left to refund."),
+    "conflict": Reason(ENTRY, "A fact of the same source and id came before with other content; the first one stands."),
+    "duplicate": Reason(ENTRY, "The very same fact came before; `first` names the member's entry that decided it."),
+    "hold-ended": Reason(ENTRY, "The hold was captured, released or had run out before."),
+    "hold-over": Reason(ENTRY, "The hold would end before it begins: its `until` is past."),
+    "kind-not-taken": Reason(ENTRY, "This use does not take that kind of points."),
+    "line-not-completed": Reason(ENTRY, "The reviewed line is not one of this member's completed orders."),
+    "no-membership": Reason(ENTRY, "No card of that membership holds at this instant."),
+    "no-programme": Reason(ENTRY, "It occurred before the first version of the rule book."),
+    "not-a-member": Reason(ENTRY, "The fact belongs to no member."),
+    "not-a-multiple": Reason(ENTRY, "This use takes points in whole multiples only."),
+    "not-a-trial": Reason(ENTRY, "The product is a paid card and cannot be started as a trial."),
+    "not-approved": Reason(ENTRY, "An adjustment needs the approval of someone other than who made it."),
+    "not-exact": Reason(ENTRY, "This use takes exactly one amount of points."),
+    "not-for-sale": Reason(ENTRY, "The product is a trial and cannot be bought or coded."),
+    "not-frozen": Reason(ENTRY, "The account was not frozen."),
+    "not-in-card": Reason(ENTRY, "The card that holds does not include this benefit."),
+    "order-cancelled": Reason(ENTRY, "The order was cancelled before; what came later contradicts that."),
+    "order-completed": Reason(ENTRY, "The order was completed before; what came later contradicts that."),
+    "order-missing": Reason(ENTRY, "This use is for an order, and none is named."),
+    "order-rejected": Reason(ENTRY, "The order was refused at the door before; what came later contradicts that."),
+    "out-of-range": Reason(ENTRY, "The account's integers cannot hold the points that this would make."),
+    "quota-used": Reason(ENTRY, "The benefit's quota of this card is used up."),
+    "redemption-of-an-order": Reason(ENTRY, "Points tendered on an order come back by its return or its end, not by hand."),
+    "settlement-too-small": Reason(ENTRY, "This use needs a larger settlement."),
+    "stale": Reason(ENTRY, "The request is older than the ledger takes (`request_max_age_seconds`)."),
+    "too-late": Reason(ENTRY, "It occurred longer before the member's clock than the book's `late_days`."),
+    "trial-used": Reason(ENTRY, "A member has one trial, and none beside a card."),
+    "unknown-benefit": Reason(ENTRY, "The rule book has no such benefit."),
+    "unknown-card": Reason(ENTRY, "This member has no such card."),
+    "unknown-hold": Reason(ENTRY, "This member has no such hold."),
+    "unknown-kind": Reason(ENTRY, "The rule book has no such kind of points."),
+    "unknown-order": Reason(ENTRY, "This member's order was never seen."),
+    "unknown-product": Reason(ENTRY, "The rule book has no such card product."),
+    "unknown-redemption": Reason(ENTRY, "This member has no such redemption."),
+    "unknown-review": Reason(ENTRY, "This member has no such review."),
+    "unknown-use": Reason(ENTRY, "The rule book has no such use for points."),
+    # said of accepted facts
+    "before-completion": Reason(NOTE, "The return came before its order completed; it is applied at completion."),
+    "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
+    "order-ended": Reason(NOTE, "The redemption is for an order that had ended."),
+    "points-capped": Reason(NOTE, "More was to be given back or captured than there was; all there was is taken."),
+    "points-differ": Reason(NOTE, "The lines' `points` do not add up to the order's redemptions; the redemptions count."),
+    "unknown-line": Reason(NOTE, "The order has no line of that name (an entry all of whose lines are such is ignored)."),
+    # a rule that applied, and gave less or nothing
+    "already-today": Reason(WITHHELD, "The rule gives once a day for each of these, and it did."),
+    "cap-full": Reason(WITHHELD, "The rule's cap of the day, month or year leaves less, or nothing."),
+    "card-cap-full": Reason(WITHHELD, "The card's cap has no room for this line; the ordinary rule holds."),
+    "line-returned": Reason(WITHHELD, "The whole line has been returned."),
+    "once": Reason(WITHHELD, "The rule gives once, and it did."),
+    "too-long-after-completion": Reason(WITHHELD, "It came later after completion than the rule allows."),
+    # why a term was moved
+    "bought": Reason(TERM, "The trial ends where a card was bought."),
+    "moved-up": Reason(TERM, "An earlier card was refunded, and this one moves up."),
+    "refunded": Reason(TERM, "The card was refunded, and ends there."),
+    # no fact
+    "bad-fact": Reason(PARKED, "A field is missing, of the wrong type or out of bounds; the detail names it."),
+    "future": Reason(PARKED, "It says it occurred more than five minutes after it was recorded."),
+    "not-authorised": Reason(PARKED, "Only the ledger's operators may send this type of fact."),
+    "not-json": Reason(PARKED, "It is not JSON."),
+    "not-utf8": Reason(PARKED, "It is not UTF-8."),
+    "too-deep": Reason(PARKED, "Its JSON is nested deeper than a fact may be."),
+    "too-long": Reason(PARKED, "It is longer than a fact may be."),
+    "unknown-type": Reason(PARKED, "There is no such type of fact; `points schema` lists them."),
+    "wrong-key": Reason(PARKED, "The record's key is not the fact's subject."),
+    "wrong-partition": Reason(PARKED, "The record stands in a partition that is not its subject's."),
+}
+
+
+def reason_of(code: str) -> Reason | None:
+    """What a code means; `beans-short` is found under ``<kind>-short``."""
+    found = REASONS.get(code)
+    if found is None and code.endswith("-short"):
+        return REASONS["<kind>-short"]
+    return found

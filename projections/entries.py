@@ -1,0 +1,17 @@
+"""A member's entries in order: what was decided about each fact, why, and what it changed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ledger.entries import decode_entry
+from ledger.entry_json import entry_to_dict
+from ledger.journal.folder import Ledger
+from projections.members import require_member
+
+
+def entries_of(ledger: Ledger, member: str) -> Iterator[dict[str, Any]]:
+    """The contract's JSON of each entry of a member. Raises `UnknownMember` at once."""
+    require_member(ledger, member)
+    rows = ledger.journal(ledger.partition_of(member)).entries_of(member)
+    offset = ledger.book.offset
+    return (entry_to_dict(decode_entry(row.state), row.link, offset) for row in rows)

@@ -1,0 +1,398 @@
+"""Why a fact was refused or ignored, or what is to be said of one that was accepted: a sentence with its figures.
+
+`REASONS` has every reason code the engine gives; what would have been needed follows for requests, and where a figure
+says that another request would have been granted, the engine itself was asked.
+"""
+
+from typing import Any
+
+import msgspec
+
+from ledger.account import Term, quota_key, term_at
+from ledger.cards import bucket_of, current_term
+from ledger.facts import (
+    AccountFrozen,
+    BenefitClaimed,
+    CardRefunded,
+    Fact,
+    HoldCaptured,
+    HoldReleased,
+    HoldRequested,
+    OrderCancelled,
+    OrderCompleted,
+    OrderRejected,
+    RedemptionRequested,
+)
+from ledger.pages import CANCELLED, COMPLETED, OPEN, PAID, REJECTED, OrderPage
+from ledger.rules import Version
+from projections.explaining.history import History, Moment, Step
+from projections.explaining.words import Words, joined, yuan
+
+# Each code with its sentence; the places are the figures of the entry and the fields of the fact.
+REASONS: dict[str, str] = {
+    # of any fact
+    "duplicate": "this very fact was decided before",
+    "conflict": "a different fact of the same source and id was decided before; this one changes nothing",
+    "out-of-range": "the points are more than an account can hold",
+    "no-programme": "no version of the rule book was in force yet at {occurred}",
+    "too-late": "it occurred {late} before the account's clock ({clock}); the book takes facts up to {late_days} days late",
+    "already": "this was reported before under another fact id; it counts once",
+    "bad-programme": "the rule book cannot be used: {problem}",
+    "not-a-member": "the subject of a published rule book is no member",
+    "unknown-kind": 'the book has no kind of points called "{kind}"',
+    # of requests
+    "stale": "it was {age} old when it was recorded; a request is taken up to {most}",
+    "account-frozen": "the account is frozen and takes no requests; it goes on earning",
+    "unknown-use": 'the book knows no use called "{use}"',
+    "kind-not-taken": "{use} does not take {kind}",
+    "not-exact": "asked {asked} {kind}; {use} takes exactly {exactly}",
+    "not-a-multiple": "asked {asked} {kind}; {use} takes multiples of {multiple}",
+    "order-missing": "{use} is for an order, and the request names none",
+    "settlement-too-small": "the order comes to {settlement_fen}; {use} needs {at_least_money} or more",
+    "above-share": "asked {asked} {kind}, {redeemed} already used on this order; points may pay at most {most_fen} of it",
+    "balance-too-small": "{spendable} {kind} spendable; {use} needs a balance of {at_least}",
+    "points-short": "asked {asked} {kind}, {spendable} spendable",  # the code begins with the kind: beans-short
+    "hold-over": "the hold would have ended at {until}, which was already past",
+    "unknown-benefit": 'the book has no benefit called "{benefit}"',
+    "no-membership": "no {membership_name} card was running at {occurred}",
+    "not-in-card": "the card {product} does not have the benefit {benefit}",
+    "quota-used": "{used} of {quota} {benefit} were used already",
+    # of orders and returns
+    "order-completed": "the order was completed before",
+    "order-cancelled": "the order was cancelled before",
+    "order-rejected": "the order was refused at the door before",
+    "unknown-order": "this member has no order {order_name}",
+    "unknown-line": "the order has no line {lines}",
+    "points-differ": "the lines say {tendered} points were used on the order; its redemptions took {redeemed}, and they hold",
+    "points-capped": "asked {asked} points; there were {there}",
+    "before-completion": "the order is not completed yet: the return is kept and applied when it completes",
+    "order-ended": "the order had already ended; the redemption was decided like any other",
+    "exempt": "a membership exempts this refusal at the door from the penalty of {points} points",
+    # of reviews, redemptions, holds, cards and operators
+    "line-not-completed": "line {line} of order {order} is not completed for this member, so it cannot be reviewed",
+    "already-reviewed": "line {line} of order {order} was reviewed before; a line is reviewed once",
+    "unknown-review": "this member has no review {review}",
+    "unknown-redemption": "this member has no redemption {redemption} that was granted",
+    "redemption-of-an-order": "it was for order {order}: its points come back by a return or cancellation of the order",
+    "unknown-hold": "this member has no hold {hold} that was granted",
+    "hold-ended": "the hold had ended another way",
+    "unknown-product": 'the book sells no card called "{product}"',
+    "not-a-trial": "{product} is no trial",
+    "not-for-sale": "{product} is a trial and cannot be bought",
+    "trial-used": "a member has one trial, and none beside or after a running card",
+    "unknown-card": "this member has no card {card}",
+    "card-ended": "the card had already ended",
+    "not-approved": "an adjustment needs a second person's approval (by {by}, approved by {approver})",
+    "not-frozen": "the account was not frozen",
+}
+_ENDS = (OrderCompleted, OrderCancelled, OrderRejected)
+_STATUS = {
+    OPEN: "was seen only in a redemption",
+    PAID: "was paid and not completed",
+    COMPLETED: "was completed",
+    CANCELLED: "was cancelled",
+    REJECTED: "was refused at the door",
+}
+
+
+def reason_text(reason: str, history: History, step: Step, words: Words) -> str:
+    """The sentence of an entry's reason, without its context; empty where there is none."""
+    if not reason:
+        return ""
+    template = REASONS.get("points-short" if reason.endswith("-short") else reason)
+    if template is None:
+        return reason
+    return template.format_map(_Values(history, step, words))
+
+
+def reason_details(history: History, moment: Moment, words: Words) -> dict[str, Any]:
+    """The sentence with its context: the entry that came first, and what would have been needed."""
+    step = moment.step
+    text = reason_text(step.entry.reason, history, step, words)
+    details: dict[str, Any] = {}
+    first = _first_entry(history, moment)
+    if first is not None:
+        details["first"] = {"entry": first.entry.number, "occurred": words.time(first.entry.occurred)}
+        text += f": entry {first.entry.number}, {words.time(first.entry.occurred)}"
+    more = _context(moment, words)
+    if more:
+        text += f"; {more}"
+    details["text"] = text
+    needed = _needed(moment, words)
+    if needed:
+        details["needed"] = needed
+    return details
+
+
+class _Values(dict[str, str]):
+    """What a sentence may name, made when it is asked for."""
+
+    def __init__(self, history: History, step: Step, words: Words) -> None:
+        super().__init__()
+        self._history, self._step, self._words = history, step, words
+
+    def __missing__(self, name: str) -> str:
+        entry, words = self._step.entry, self._words
+        figures, data = entry.figures, self._step.fact.data
+        match name:
+            case "occurred":
+                return words.time(entry.occurred)
+            case "clock":
+                return words.time(entry.clock)
+            case "late":
+                return f"{(entry.clock - entry.occurred) // 86_400_000_000:,} days"
+            case "late_days":
+                return f"{words.version.programme.late_days:,}"
+            case "age":
+                return _hours(int(figures.get("age_seconds", 0)))
+            case "most":
+                return _hours(int(figures.get("most_seconds", 0)))
+            case "at_least_money":
+                return yuan(int(figures.get("at_least", 0)))
+            case "there":
+                return _shown("restored", figures.get("restored", figures.get("captured", 0)))
+            case "use":
+                return words.use(getattr(data, "use", ""))
+            case "membership_name":
+                return words.membership(str(figures.get("membership", "")))
+            case "order_name":
+                return str(figures.get("order", "")) or "(none is named)"
+            case "approver":
+                return str(figures.get("approved_by", "")) or "nobody"
+            case "until":
+                return words.time(int(data.until.timestamp() * 1_000_000)) if hasattr(data, "until") else ""
+        value = figures.get(name, getattr(data, name, ""))
+        return _shown(name, value)
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, int):
+        return yuan(value) if name.endswith("_fen") else f"{value:,}"
+    return str(value).replace(",", ", ") if name == "lines" else str(value)
+
+
+def _hours(seconds: int) -> str:
+    if seconds % 86_400 == 0 and seconds:
+        days = seconds // 86_400
+        return f"{days:,} day{'' if days == 1 else 's'}"
+    if seconds >= 172_800:
+        return f"{seconds / 86_400:,.1f} days"
+    return f"{seconds / 3_600:,.1f} hours" if seconds >= 3_600 else f"{seconds:,} seconds"
+
+
+def _first_entry(history: History, moment: Moment) -> Step | None:
+    """The entry that a repetition repeats, or that ended or reviewed what this fact is about."""
+    entry, fact = moment.step.entry, moment.step.fact
+    for step in history.earlier(entry.number):
+        other, before = step.fact, step.entry
+        match entry.reason:
+            case "duplicate" | "conflict":
+                if step.place == entry.figures.get("first"):
+                    return step
+            case "already":
+                if before.outcome == 0 and type(other) is type(fact) and _business_id(other) == _business_id(fact):
+                    return step
+            case "already-reviewed":
+                if before.outcome == 0 and type(other) is type(fact) and _about_line(other) == _about_line(fact):
+                    return step
+            case "order-completed" | "order-cancelled" | "order-rejected" | "order-ended":
+                if before.outcome == 0 and isinstance(other, _ENDS) and _order_of(other) == _order_of(fact):
+                    return step
+            case "hold-ended" | "card-ended":
+                ends = isinstance(other, (HoldCaptured, HoldReleased, CardRefunded))
+                if before.outcome == 0 and ends and _business_id(other) == _business_id(fact):
+                    return step
+            case "account-frozen":
+                if isinstance(other, AccountFrozen) and before.outcome == 0:
+                    return step
+            case _:
+                return None
+    return None
+
+
+def _business_id(fact: Fact) -> tuple[str, str]:
+    """The first field of a fact's data names what it is about: (order, O1)."""
+    data = fact.data
+    for name in data.__struct_fields__[:1]:
+        return name, str(getattr(data, name))
+    return "", ""
+
+
+def _order_of(fact: Fact) -> str:
+    return str(getattr(fact.data, "order", ""))
+
+
+def _about_line(fact: Fact) -> tuple[str, str]:
+    return _order_of(fact), str(getattr(fact.data, "line", ""))
+
+
+def _context(moment: Moment, words: Words) -> str:
+    """What else the decision saw that a reader would ask for."""
+    entry, fact = moment.step.entry, moment.step.fact
+    match entry.reason:
+        case "line-not-completed":
+            order = moment.pages.get(f"order/{_order_of(fact)}")
+            if not isinstance(order, OrderPage):
+                return "the order is not known"
+            if order.status == COMPLETED:
+                return f"the completed order has the lines {joined([line.line for line in order.lines[:20]])}"
+            return f"the order {_STATUS[order.status]}"
+        case "no-membership":
+            return term_text(current_of(moment, str(entry.figures.get("membership", ""))), entry.occurred, words)
+        case "trial-used":
+            membership = moment.version.products[fact.data.product][0]
+            if moment.at.trials.get(membership):
+                return "a trial was started before"
+            return term_text(current_of(moment, membership), entry.occurred, words)
+        case reason if reason.endswith("-short"):
+            return _not_spendable(moment, words)
+    return ""
+
+
+def current_of(moment: Moment, membership: str) -> Term | None:
+    """The term that held or had last held, or the first to come."""
+    return current_term(moment.at, membership, moment.step.entry.occurred)
+
+
+def term_text(term: Term | None, instant: int, words: Words) -> str:
+    """What is to be said of a term at an instant at which it does not hold, or does."""
+    if term is None:
+        return "there was no card before"
+    card = f"card {term.card} ({term.product})"
+    if term.until <= instant:
+        return f"the last, {card}, ended at {words.time(term.until)}"
+    if term.start > instant:
+        return f"{card} begins at {words.time(term.start)}"
+    return f"{card} runs until {words.time(term.until)}"
+
+
+def _not_spendable(moment: Moment, words: Words) -> str:
+    """Points that are there and cannot be spent, which members see and ask about."""
+    kind = str(getattr(moment.step.fact.data, "kind", ""))
+    purse = moment.at.purse(kind)
+    parts = []
+    if purse.pending():
+        parts.append(f"{words.points(purse.pending(), kind)} are frozen until a card is bought")
+    if purse.held():
+        parts.append(f"{words.points(purse.held(), kind)} are on hold")
+    if purse.debt:
+        parts.append(f"{words.points(purse.debt, kind)} are owed")
+    return joined(parts)
+
+
+def _needed(moment: Moment, words: Words) -> str:
+    """What would have been needed for a refused request to be granted."""
+    entry, fact = moment.step.entry, moment.step.fact
+    if entry.outcome != 1:
+        return ""
+    match fact:
+        case RedemptionRequested():
+            return _needed_to_redeem(moment, fact, words)
+        case HoldRequested() if entry.reason.endswith("-short"):
+            spendable = moment.at.purse(fact.data.kind).spendable()
+            missing = words.points(fact.data.points - spendable, fact.data.kind)
+            return f"{missing} more{_at_most(moment, fact, spendable, words)}"
+        case BenefitClaimed():
+            return _needed_to_claim(moment, fact, words)
+    match entry.reason:
+        case "stale":
+            return "a request that is recorded sooner: ask again under a new fact id"
+        case "account-frozen":
+            return "the account unfrozen first (account.unfrozen.v1)"
+        case "no-programme":
+            return "a version of the book that begins earlier"
+        case "hold-over":
+            return f"an `until` after the account's clock, {words.time(entry.clock)}"
+    return ""
+
+
+def _needed_to_redeem(moment: Moment, fact: RedemptionRequested, words: Words) -> str:
+    data, entry, version = fact.data, moment.step.entry, moment.version
+    use = version.programme.uses.get(data.use)
+    if use is None:
+        return f"one of the uses {joined(sorted(version.programme.uses), 'or')}"
+    spendable = moment.at.purse(data.kind).spendable()
+    most = _most_redeemable(moment, fact, version, spendable)
+    could = _at_most(moment, fact, most, words)
+    match entry.reason:
+        case "kind-not-taken":
+            return f"points of the kind {joined(list(use.kinds), 'or')}"
+        case "not-exact":
+            return f"exactly {words.points(use.exactly or 0, data.kind)}"
+        case "not-a-multiple":
+            return f"a multiple of {use.multiple:,}{could}"
+        case "order-missing":
+            return "the order that the points are to pay"
+        case "settlement-too-small":
+            return f"an order of {yuan(use.settlement_at_least_fen)} or more before points"
+        case "above-share":
+            order = moment.pages.get(f"order/{data.order}")
+            redeemed = order.redeemed if isinstance(order, OrderPage) else 0
+            share = version.shares[data.use]
+            assert share is not None
+            worth = (redeemed + data.points) * version.programme.kinds[data.kind].fen
+            settlement = -(-worth * share.denominator // share.numerator)
+            return f"an order of {yuan(settlement)} or more before points ({use.share} of it){could or '; none could be used'}"
+        case "balance-too-small":
+            short = words.points(use.balance_at_least - spendable, data.kind)
+            return f"{short} more, to have {use.balance_at_least:,}"
+        case "stale":
+            return f"a request that is recorded sooner: ask again under a new redemption id{could}"
+        case "account-frozen":
+            return "the account unfrozen first (account.unfrozen.v1)"
+        case "no-programme":
+            return "a version of the book that begins earlier"
+    if entry.reason.endswith("-short"):
+        return f"{words.points(data.points - spendable, data.kind)} more{could}"
+    return ""
+
+
+def _most_redeemable(moment: Moment, fact: RedemptionRequested, version: Version, spendable: int) -> int:
+    """A guess at the most that could have been redeemed; the engine has the last word (`_at_most`)."""
+    data, use = fact.data, version.programme.uses[fact.data.use]
+    most = spendable
+    share = version.shares[data.use]
+    if share is not None and data.kind in version.programme.kinds:
+        order = moment.pages.get(f"order/{data.order}")
+        redeemed = order.redeemed if isinstance(order, OrderPage) else 0
+        most = min(most, int(share * data.settlement_fen) // version.programme.kinds[data.kind].fen - redeemed)
+    if use.exactly is not None:
+        return use.exactly
+    return most // use.multiple * use.multiple
+
+
+def _at_most(moment: Moment, fact: RedemptionRequested | HoldRequested, points: int, words: Words) -> str:
+    """How many would have been granted, if the engine says so of this very moment."""
+    if points < 1 or points == fact.data.points:
+        return ""
+    smaller = msgspec.structs.replace(fact, data=msgspec.structs.replace(fact.data, points=points))
+    if not moment.would_accept(smaller):
+        return ""
+    return f"; {words.points(points, fact.data.kind)} would have been granted"
+
+
+def _needed_to_claim(moment: Moment, fact: BenefitClaimed, words: Words) -> str:
+    entry, version = moment.step.entry, moment.version
+    found = version.benefits.get(fact.data.benefit)
+    if found is None:
+        return f"one of the benefits {joined(sorted(version.benefits), 'or')}"
+    membership, benefit = found
+    name = words.membership(membership)
+    match entry.reason:
+        case "no-membership":
+            return f"a {name} card that runs at {words.time(entry.occurred)}"
+        case "not-in-card":
+            return f"one of the cards {joined(sorted(benefit.quota or ()), 'or')}"
+        case "quota-used":
+            term = term_at(moment.at, membership, entry.occurred)
+            assert term is not None
+            used = term.used.get(quota_key(fact.data.benefit, bucket_of(benefit, version.month(entry.occurred))), 0)
+            again = {"term": f"a new card after {words.time(term.until)}", "month": "the next month", "year": "the next year"}
+            return f"{again[benefit.per]}: card {term.card} ({term.product}) has {used} a {benefit.per}, all used"
+        case "account-frozen":
+            return "the account unfrozen first (account.unfrozen.v1)"
+        case "stale":
+            return "a claim that is recorded sooner: ask again under a new claim id"
+    return ""
+
+

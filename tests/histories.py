@@ -1,0 +1,271 @@
+"""Made-up histories of one member, dense in what is hard: returns, reversals, late facts, expiry, cards, holds."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+START = datetime(2025, 3, 1, 1, 0, tzinfo=UTC)
+_STEPS = (0, 1, 3_600, 80_000, 86_400, 3 * 86_400, 12 * 86_400, 40 * 86_400, 190 * 86_400)
+_STEP_WEIGHTS = (6, 10, 16, 20, 16, 14, 10, 5, 1)
+_PRICES = (0, 99, 1_999, 2_000, 4_999, 5_000, 9_999, 10_000, 12_345, 77_777, 359_900, 1_500_000)
+_CATEGORIES = ("", "phone", "food", "virtual", "car", "books")
+_PRODUCTS = ("plus.annual", "plus.quarter", "plus.month", "plus.month")
+_KINDS_OF_FACT = {
+    "completed": 22,
+    "paid": 6,
+    "cancelled": 3,
+    "rejected": 5,
+    "returned": 14,
+    "review": 8,
+    "review_removed": 4,
+    "answer": 2,
+    "share": 3,
+    "sign_in": 4,
+    "visit": 6,
+    "grant": 7,
+    "verified": 2,
+    "rated": 2,
+    "redeem_order": 8,
+    "redeem": 8,
+    "reverse": 4,
+    "hold": 6,
+    "capture": 4,
+    "release": 3,
+    "card": 4,
+    "code": 1,
+    "trial": 2,
+    "card_refund": 3,
+    "claim": 4,
+    "adjust": 4,
+    "freeze": 1,
+    "unfreeze": 2,
+    "open_lot": 2,
+    "again": 4,
+}
+
+
+def history(random: Random, length: int, member: str = "m-1") -> list[dict[str, Any]]:
+    """Facts of one member in stream order, most of them in order of time, some late."""
+    return _Maker(random, member).make(length)
+
+
+def encode(fact: dict[str, Any]) -> bytes:
+    """A fact as it stands in a file."""
+    return json.dumps(fact).encode()
+
+
+class _Maker:
+    def __init__(self, random: Random, member: str) -> None:
+        self.random = random
+        self.member = member
+        self.now = START
+        self.facts: list[dict[str, Any]] = []
+        self.orders = 0
+        self.lines: dict[str, list[dict[str, Any]]] = {}
+        self.tendered: dict[str, int] = {}
+
+    def make(self, length: int) -> list[dict[str, Any]]:
+        names, weights = list(_KINDS_OF_FACT), list(_KINDS_OF_FACT.values())
+        while len(self.facts) < length:
+            self.now += timedelta(seconds=self.random.choices(_STEPS, _STEP_WEIGHTS)[0])
+            name = self.random.choices(names, weights)[0]
+            getattr(self, f"_{name}")()
+        return self.facts
+
+    def _add(self, type_: str, source: str = "/shop", **data: Any) -> None:
+        time = self.now
+        if self.random.random() < 0.06:
+            time -= timedelta(seconds=self.random.choice((10, 86_400, 35 * 86_400, 420 * 86_400)))
+        fact = {
+            "specversion": "1.0",
+            "id": f"f{len(self.facts)}",
+            "source": source,
+            "type": f"{type_}.v1",
+            "subject": self.member,
+            "time": time.isoformat(),
+        }
+        if data:
+            fact["data"] = data
+        self.facts.append(fact)
+
+    def _pick(self, *choices: Any) -> Any:
+        return self.random.choice(choices)
+
+    def _order(self) -> str:
+        return f"O{self.random.randint(max(1, self.orders - 4), self.orders + 1)}"
+
+    def _id(self, letter: str, most: int = 5) -> str:
+        """Mostly a new id near the recent ones, sometimes one that was used."""
+        return f"{letter}{max(1, len(self.facts) // most + self.random.randint(-1, 1))}"
+
+    def _lines_of(self, order: str) -> list[dict[str, Any]]:
+        if order not in self.lines:
+            self.orders = max(self.orders, int(order[1:]))
+            self.lines[order] = [
+                {
+                    "line": str(n + 1),
+                    "sku": "s",
+                    "category": self._pick(*_CATEGORIES),
+                    "quantity": self.random.randint(1, 3),
+                    "paid_fen": self._pick(*_PRICES),
+                }
+                for n in range(self.random.randint(1, 3))
+            ]
+        return self.lines[order]
+
+    def _completed(self) -> None:
+        order = self._order()
+        self._add("order.completed", order=order, lines=self._lines_of(order), pay=self._pick("", "jd-pay"))
+
+    def _paid(self) -> None:
+        order = self._order()
+        self._add("order.paid", order=order, lines=self._lines_of(order))
+
+    def _cancelled(self) -> None:
+        self._add("order.cancelled", order=self._order())
+
+    def _rejected(self) -> None:
+        self._add("order.rejected", order=self._order())
+
+    def _returned(self) -> None:
+        order = self._order()
+        lines = []
+        for line in self._lines_of(order):
+            if self.random.random() < 0.3:
+                continue
+            quantity = self.random.randint(0, line["quantity"])
+            refund = self._pick(0, line["paid_fen"] // 3, line["paid_fen"] // 2, line["paid_fen"])
+            if quantity or refund:
+                points = self._pick(0, 0, 100, 700)
+                lines.append({"line": line["line"], "quantity": quantity, "refund_fen": refund, "points": points})
+        if self.random.random() < 0.05:
+            lines.append({"line": "99", "quantity": 1, "refund_fen": 100})
+        if lines:
+            self._add("order.returned", **{"order": order, "return": self._id("T", 3), "lines": lines})
+
+    def _review(self) -> None:
+        self._add(
+            "review.posted",
+            review=self._id("V", 4),
+            order=self._order(),
+            line=self._pick("1", "1", "2", "3"),
+            characters=self._pick(0, 9, 10, 50),
+            images=self._pick(0, 1),
+        )
+
+    def _review_removed(self) -> None:
+        self._add("review.removed", review=self._id("V", 4))
+
+    def _answer(self) -> None:
+        self._add("question.answered", answer=self._id("A"))
+
+    def _share(self) -> None:
+        self._add("item.shared", share=self._id("S", 2), sku="s")
+
+    def _sign_in(self) -> None:
+        self._add("member.signed-in")
+
+    def _visit(self) -> None:
+        for _ in range(self.random.randint(1, 4)):
+            self._add("shop.visited", shop=f"shop{self.random.randint(1, 7)}")
+
+    def _grant(self) -> None:
+        data = {"grant": self._id("G", 3), "campaign": "618", "points": self._pick(1, 500, 1_000, 2_500)}
+        if self.random.random() < 0.4:
+            days = self._pick(-1, 1, 20, 180)
+            data["expires"] = (self.now + timedelta(days=days)).isoformat()
+        self._add("campaign.granted", **data)
+
+    def _verified(self) -> None:
+        self._add(self._pick("identity.verified", "wechat.bound", "qq.bound", "profile.completed"))
+
+    def _rated(self) -> None:
+        self._add("reputation.rated", stars=self._pick(1, 3, 5))
+
+    def _redeem_order(self) -> None:
+        self._add(
+            "redemption.requested",
+            redemption=self._id("R", 3),
+            points=self._pick(1_000, 1_000, 2_000, 500, 300),
+            use=self._pick("offset", "offset", "top-up", "coupon"),
+            order=self._order(),
+            settlement_fen=self._pick(0, 1_999, 4_000, 10_000, 50_000),
+        )
+
+    def _redeem(self) -> None:
+        self._add(
+            "redemption.requested",
+            redemption=self._id("R", 3),
+            points=self._pick(1, 20, 20, 300, 999),
+            use=self._pick("coupon", "draw", "data", "service"),
+        )
+
+    def _reverse(self) -> None:
+        data = {"redemption": self._id("R", 3)}
+        self._add("redemption.reversed", **data, **self._pick({}, {"points": 100}, {"points": 5_000}))
+
+    def _hold(self) -> None:
+        until = (self.now + timedelta(days=self._pick(1, 5, 100, 400))).isoformat()
+        self._add("hold.requested", hold=self._id("H"), kind="beans", points=self._pick(1, 100, 600), until=until)
+
+    def _capture(self) -> None:
+        self._add("hold.captured", hold=self._id("H"), points=self._pick(1, 100, 400, 1_000))
+
+    def _release(self) -> None:
+        self._add("hold.released", hold=self._id("H"))
+
+    def _card(self) -> None:
+        self._add("card.purchased", card=self._id("C", 9), product=self._pick(*_PRODUCTS), paid_fen=14_900)
+
+    def _code(self) -> None:
+        self._add("card.code-redeemed", card=self._id("C", 9), product="plus.month", code="x")
+
+    def _trial(self) -> None:
+        self._add("card.trial-started", card=self._id("C", 9), product="plus.trial")
+
+    def _card_refund(self) -> None:
+        self._add("card.refunded", card=self._id("C", 9), refund_fen=14_900)
+
+    def _claim(self) -> None:
+        self._add("benefit.claimed", claim=self._id("B", 2), benefit="shipping")
+
+    def _adjust(self) -> None:
+        points = self._pick(50, 400, -50, -700, -5_000)
+        approved = self._pick("boss", "boss", "boss", "me", "")
+        self._add(
+            "points.adjusted",
+            "/operators",
+            adjustment=self._id("J"),
+            kind="beans",
+            points=points,
+            reason="goodwill",
+            by="me",
+            approved_by=approved,
+        )
+
+    def _freeze(self) -> None:
+        self._add("account.frozen", "/operators", reason="fraud")
+
+    def _unfreeze(self) -> None:
+        self._add("account.unfrozen", "/operators", reason="cleared")
+
+    def _open_lot(self) -> None:
+        self._add(
+            "lot.opened",
+            "/operators",
+            lot=self._id("L"),
+            kind="beans",
+            points=self._pick(10, 800),
+            earned_at=(self.now - timedelta(days=100)).isoformat(),
+            expires_at=(self.now + timedelta(days=self._pick(-1, 10, 300))).isoformat(),
+        )
+
+    def _again(self) -> None:
+        """A fact that came before, as a retry sends it, or with other content under the same name."""
+        if not self.facts:
+            return
+        fact = dict(self._pick(*self.facts))
+        if self.random.random() < 0.3:
+            fact["time"] = self.now.isoformat()
+        self.facts.append(fact)
