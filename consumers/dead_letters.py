@@ -20,7 +20,7 @@ from ledger.facts import MAX_BYTES
 from ledger.journal.folder import Ledger
 from ledger.times import to_text
 
-WAITING, RETRIED, DROPPED = 0, 1, 2  # what `parked.retried` says
+WAITING, RETRIED, DROPPED = "waiting", "retried", "dropped"
 
 
 class BadPosition(Exception):
@@ -38,7 +38,12 @@ class Letter(NamedTuple):
     length: int
     sha256: bytes
     kept: bytes
-    state: int
+    is_done: int  # driven again, or dropped
+
+    @property
+    def state(self) -> str:
+        """Whether it waits, or what was done with it."""
+        return WAITING if not self.is_done else RETRIED if self.kept else DROPPED
 
     @property
     def position(self) -> str:
@@ -62,7 +67,7 @@ def letters(ledger: Ledger, *, every: bool = False, limit: int | None = None) ->
         with ledger.journal(partition).reading() as c:
             rows = c.execute(
                 f"SELECT {_COLUMNS} FROM parked WHERE retried <= ? ORDER BY position LIMIT ?",
-                (DROPPED if every else WAITING, room),
+                (int(every), room),
             )
             found.extend(Letter(partition, *row) for row in rows)
     return found
@@ -92,10 +97,8 @@ def letter_to_dict(letter: Letter, offset: int) -> dict[str, Any]:
         "sha256": letter.sha256.hex(),
         "bytes": b64encode(letter.kept).decode(),
     }
-    if letter.state == RETRIED:
-        view["retried"] = True
-    if letter.state == DROPPED:
-        view["dropped"] = True
+    if letter.state != WAITING:
+        view[letter.state] = True
     return view
 
 
@@ -161,12 +164,12 @@ def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] =
     try:
         for letter in chosen:
             detail = f"its bytes were dropped by an operator at {now().isoformat(timespec='seconds')}"
+            inbox.drop(letter.partition, letter.offset, letter.length, letter.sha256)
             with ledger.journal(letter.partition).datastore.transaction(commit=True) as c:
                 c.execute("PRAGMA secure_delete = ON")  # the bytes are overwritten in the file
                 c.execute(
-                    "UPDATE parked SET kept = x'', detail = ?, retried = ? WHERE position = ?",
-                    (detail, DROPPED, letter.offset),
+                    "UPDATE parked SET kept = x'', detail = ?, retried = 1 WHERE position = ?",
+                    (detail, letter.offset),
                 )
-            inbox.drop(letter.partition, letter.offset, letter.length, letter.sha256)
     finally:
         inbox.close()

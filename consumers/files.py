@@ -6,10 +6,9 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 import zstandard
@@ -22,6 +21,7 @@ from ledger.times import to_instant
 
 CHUNK_LINES = 20_000
 CHUNK_BYTES = 16 << 20
+BLOCK = 1 << 20  # bytes read at once
 
 
 class BadFile(Exception):
@@ -41,12 +41,10 @@ _envelope = msgspec.json.Decoder(_Envelope)
 _timed_envelope = msgspec.json.Decoder(_TimedEnvelope)
 
 
-@dataclass(slots=True)
-class RawLine:
+class RawLine(NamedTuple):
     """A line without its end; of one that is too long, its beginning, its whole length and its SHA-256."""
 
     value: bytes
-    size: int  # bytes read for it, its end included
     whole_length: int = 0
     whole_sha256: bytes = b""
 
@@ -67,32 +65,80 @@ def open_facts(name: str) -> BinaryIO:
     return raw
 
 
-def read_lines(file: BinaryIO, name: str) -> Iterator[RawLine]:
-    """Lines in bounded memory: of one longer than a fact may be only the beginning is kept. Raises `BadFile`."""
-    try:
-        while line := file.readline(MAX_BYTES + 2):
-            if line[-1:] == b"\n":
-                yield RawLine(line.rstrip(b"\r\n"), len(line))
-            elif len(line) <= MAX_BYTES:
-                yield RawLine(line, len(line))  # the last line, without an end
-            else:
-                yield _long_line(file, line)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise BadFile(
-            f"{name}: damaged: {error}; what stands before is in, mend the file and run the same command again"
-        ) from error
+class Reader:
+    """The lines of a file in bounded memory, and how much of it they are.
 
+    `size` counts the bytes of the blocks given out so far, and `digest` is their SHA-256: a block ends with a line.
+    """
 
-def _long_line(file: BinaryIO, line: bytes) -> RawLine:
-    kept, size, digest = line[:KEPT_WHOLE], 0, sha256()
-    while line:
-        size += len(line)
-        ended = line[-1:] == b"\n"
-        digest.update(line.rstrip(b"\r\n") if ended else line)
-        if ended:
-            break
-        line = file.readline(MAX_BYTES)
-    return RawLine(kept, size, size - ended, digest.digest())
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self._name = name
+        self._rest = b""
+        self.size = 0
+        self.digest = sha256()
+
+    def skip(self, size: int) -> bool:
+        """Read past the first `size` bytes; says whether there are so many."""
+        while size:
+            block = self._read(min(size, BLOCK))
+            if not block:
+                return False
+            self._count(block)
+            size -= len(block)
+        return True
+
+    def block(self) -> list[RawLine] | None:
+        """The next lines, blank ones left out; None at the end. Raises `BadFile`."""
+        data = self._rest + self._read(BLOCK)
+        if not data:
+            return None
+        cut = data.rfind(b"\n") + 1
+        if cut:
+            self._rest = data[cut:]
+            data = data[:cut]
+        elif len(data) <= MAX_BYTES:
+            self._rest = b""
+            more = self._read(BLOCK)
+            if more:
+                self._rest = data + more
+                return []
+        else:
+            return [self._long_line(data)]
+        self._count(data)
+        lines = [line.rstrip(b"\r") for line in data.split(b"\n")]
+        return [
+            RawLine(line) if len(line) <= MAX_BYTES else RawLine(line[:KEPT_WHOLE], len(line), sha256(line).digest())
+            for line in lines
+            if line and not line.isspace()
+        ]
+
+    def _long_line(self, data: bytes) -> RawLine:
+        """A line longer than a fact may be, read to its end without keeping it."""
+        kept, length, digest = data[:KEPT_WHOLE], 0, sha256()
+        while data:
+            end = data.find(b"\n")
+            part = data if end < 0 else data[:end]
+            digest.update(part)
+            length += len(part)
+            self._count(data if end < 0 else data[: end + 1])
+            if end >= 0:
+                self._rest = data[end + 1 :]
+                break
+            data = self._rest = self._read(BLOCK)
+        return RawLine(kept, length, digest.digest())
+
+    def _count(self, data: bytes) -> None:
+        self.size += len(data)
+        self.digest.update(data)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+            raise BadFile(
+                f"{self._name}: damaged: {error}; what stands before is in: mend the file and run the same command again"
+            ) from error
 
 
 class Feeder:
@@ -114,61 +160,40 @@ class Feeder:
         """Feed a file; yields (lines, feed, skipped) after each chunk: appended ones, or those of an earlier run."""
         source = name if name == "-" else str(Path(name).resolve())
         with open_facts(name) as file:
-            lines = read_lines(file, name)
-            feed, digest, skipped = self._resume(source, name, lines)
-            if feed is None:
-                with open_facts(name) as again:
-                    yield from self._append(read_lines(again, name), self._inbox.new_feed(source), sha256())
-                return
-            if skipped:
-                yield skipped, feed, True
-            yield from self._append(lines, feed, digest)
+            reader = Reader(file, name)
+            for feed in self._inbox.feeds_of(source)[:1] if name != "-" else ():
+                if reader.skip(feed.size) and reader.digest.digest() == feed.digest:
+                    if feed.lines:
+                        yield feed.lines, feed, True
+                    yield from self._append(reader, feed)
+                    return
+        with open_facts(name) as file:  # a new file, or one that is not what was fed under its name
+            yield from self._append(Reader(file, name), self._inbox.new_feed(source))
 
-    def _resume(self, source: str, name: str, lines: Iterator[RawLine]) -> tuple[Feed | None, Any, int]:
-        """Read past what is in already. None for the feed where the file is not the one that was fed."""
-        known = self._inbox.feeds_of(source) if name != "-" else []
-        digest = sha256()
-        if not known or not known[0].size:
-            return (known[0] if known else self._inbox.new_feed(source)), digest, 0
-        feed, size, count = known[0], 0, 0
-        while size < feed.size:
-            line = next(lines, None)
-            if line is None:
-                return None, digest, 0
-            size += line.size
-            _digest_line(digest, line)
-            count += bool(line.value.strip() or line.whole_length)
-        if size != feed.size or digest.digest() != feed.digest:
-            return None, digest, 0
-        return feed, digest, count
-
-    def _append(self, lines: Iterator[RawLine], feed: Feed, digest: Any) -> Iterator[tuple[int, Feed, bool]]:
+    def _append(self, reader: Reader, feed: Feed) -> Iterator[tuple[int, Feed, bool]]:
         batch: list[Line] = []
         held = count = 0
-        size, total = feed.size, feed.lines
+        total = feed.lines
         bad: BadFile | None = None
         while True:
             try:
-                line = next(lines, None)
+                block = reader.block()
             except BadFile as error:
-                line, bad = None, error
-            if line is not None:
-                size += line.size
-                _digest_line(digest, line)
+                block, bad = None, error
+            for line in block or ():
                 held += len(line.value)
-                if line.value.strip() or line.whole_length:
-                    count += 1
-                    self._route(line, batch)
-            if line is None or count >= CHUNK_LINES or held >= CHUNK_BYTES:
+                self._route(line, batch)
+            count += len(block or ())
+            if block is None or count >= CHUNK_LINES or held >= CHUNK_BYTES:
                 total += count
-                feed = Feed(feed.number, size, total, digest.digest())
+                feed = Feed(feed.number, reader.size, total, reader.digest.digest())
                 self._inbox.append(batch, feed)
                 if count:
                     yield count, feed, False
                 batch, held, count = [], 0, 0
                 if bad is not None:
                     raise bad
-                if line is None:
+                if block is None:
                     return
 
     def _route(self, line: RawLine, batch: list[Line]) -> None:
@@ -206,9 +231,4 @@ class Feeder:
         except BadFact:
             return False
         return isinstance(fact, ProgrammePublished) and fact.source in self._operators
-
-
-def _digest_line(digest: Any, line: RawLine) -> None:
-    digest.update(line.whole_sha256 or line.value)
-    digest.update(b"\n")
 

@@ -113,6 +113,7 @@ class Account(Struct, array_like=True, gc=False):
     number: int = 0  # of the member's last entry
     clock: int = 0
     due: int = NEVER  # no change falls due before this instant (it may be early, never late)
+    turn: int = 0  # the month of the clock ends at this instant or later (it may be early, never late)
     frozen: bool = False
     stars: int = 0
     credit: int = 0

@@ -18,9 +18,7 @@ def award_line(draft: Draft, rules: tuple[Rule, ...], month: int, order: Order, 
     page = PageLine(line.line, line.quantity, fen, category)
     replaced = ""
     for rule in rules:
-        if rule.name == replaced or not rule.since <= draft.occurred < rule.until:
-            continue
-        if rule.test is not None and not rule.test(line, order):
+        if rule.name == replaced:
             continue
         award = rule.award
         term: Term | None = None
@@ -28,6 +26,8 @@ def award_line(draft: Draft, rules: tuple[Rule, ...], month: int, order: Order, 
             term = term_at(draft.account, award.member, draft.occurred)
             if term is None:
                 continue
+        if rule.test is not None and not rule.test(line, order):
+            continue
         if award.first is not None and not _is_first(draft, rule, category):
             continue
         points = uncapped = rule.amount(fen, category)
@@ -156,8 +156,10 @@ def _is_first(draft: Draft, rule: Rule, category: str) -> bool:
 def _is_nth_day(draft: Draft, rule: Rule, month: int, wanted: int) -> bool:
     """Whether this fact's day is the `wanted`-th different one of its month."""
     days = draft.account.marks.get(month, {}).get(rule.name, ())
+    if len(days) >= wanted:
+        return False
     day = day_text(day_of(draft.occurred, draft.version.offset))
-    if day in days or len(days) >= wanted:
+    if day in days:
         return False
     draft.emit(Marked(rule.name, month, day))
     return len(draft.account.marks[month][rule.name]) == wanted

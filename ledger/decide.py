@@ -5,9 +5,9 @@ named. Time goes first: what fell due by the fact's instant is part of its entry
 """
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
-from ledger.account import Account
+from ledger.account import NEVER, Account
 from ledger.awards import award_fact
 from ledger.cards import decide_card, decide_card_refund, decide_claim
 from ledger.draft import Decline, Draft, fall_due, move_tiers, resettle
@@ -62,8 +62,7 @@ from ledger.rules import Book
 from ledger.times import EPOCH, SECOND, parse_instant, to_instant
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What became of a fact: an outcome of `entries.OUTCOMES`, a reason code, its figures, and the changes."""
 
     outcome: int
@@ -109,7 +108,8 @@ def decide(
     clock = max(account.clock, occurred)
     version = book.at(occurred)
     draft = Draft(account, pages, book, version or book.versions[0], account.number + 1, occurred, clock)
-    fall_due(draft, clock)
+    if clock >= account.due or clock >= account.turn:
+        fall_due(draft, clock)
     account.clock = clock
     due = len(draft.changes)
     declined = REFUSED if isinstance(fact, REQUESTS) else IGNORED
@@ -129,7 +129,7 @@ def decide(
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
         outcome = IGNORED if decline.reason == "already" else declined
         return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name)
-    if draft.oldest_month < draft.version.month(clock):
+    if draft.oldest_month != NEVER and draft.oldest_month < draft.version.month(clock):
         resettle(draft)
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name)
 

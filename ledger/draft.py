@@ -85,8 +85,10 @@ class Draft:
 
     def score(self, change: Scored) -> None:
         """Emit a score item and remember the oldest month moved."""
-        self.emit(change)
-        self.oldest_month = min(self.oldest_month, change.month)
+        self.changes.append(change)
+        evolve(self.account, change)
+        if change.month < self.oldest_month:
+            self.oldest_month = change.month
 
 
 def fall_due(draft: Draft, until: int) -> None:
@@ -107,10 +109,11 @@ def fall_due(draft: Draft, until: int) -> None:
                 if not term.ended and term.until <= at:
                     draft.emit(TermEnded(membership, term.card, at))
         account.due = _next_due(account)
-    version = draft.version
-    before, now = version.month(account.clock), version.month(until)
-    if now > before and account.number:
-        _pass_months(draft, before, now)
+    if until >= account.turn:
+        before, now = draft.version.month(account.clock), draft.version.month(until)
+        if now > before and account.number:
+            _pass_months(draft, before, now)
+        account.turn = month_start(now + 1, draft.version.offset)
 
 
 def _next_due(account: Account) -> int:

@@ -72,7 +72,7 @@ def _completed(draft: Draft, fact: OrderCompleted, page: OrderPage | None) -> No
     page.status = COMPLETED
     page.ended_at = draft.occurred
     month = draft.version.month(draft.occurred)
-    rules = draft.version.line_rules
+    rules = draft.version.line_rules_at(draft.occurred)
     page.lines = [award_line(draft, rules, month, order, line) for line in order.lines]
     award_fact(draft, "order.completed", order, page=order.order)
     tendered = sum(line.points for line in order.lines)

@@ -5,7 +5,7 @@ A ledger has one book of dated versions. A version is named by the SHA-256 of it
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from fractions import Fraction
 from hashlib import sha256
@@ -246,16 +246,21 @@ def instant_of(day: date, offset: int) -> int:
     return to_instant(datetime.fromisoformat(day.isoformat() + "T00:00:00+00:00")) - offset
 
 
-def expiry_of(kind: Kind, earned_at: int, offset: int) -> int:
+def expiry_function(kind: Kind, offset: int) -> Callable[[int], int]:
     """When points earned at an instant expire (exclusive), by the last period that has begun by then."""
-    chosen = kind.expiry[0]
-    for period in kind.expiry:
-        if instant_of(period.from_, offset) <= earned_at:
-            chosen = period
-    if chosen.days is not None:
-        return min(earned_at + chosen.days * DAY, MAX_INSTANT)
-    year = month_of(earned_at, offset) // 12 + (chosen.end_of_year_after or 0) + 1
-    return month_start(min(year, 2999) * 12, offset)
+    periods = [(instant_of(period.from_, offset), period.days, period.end_of_year_after) for period in kind.expiry]
+
+    def expires_at(earned_at: int) -> int:
+        _, days, years = periods[0]
+        for since, period_days, period_years in periods:
+            if since <= earned_at:
+                days, years = period_days, period_years
+        if days is not None:
+            return min(earned_at + days * DAY, MAX_INSTANT)
+        year = month_of(earned_at, offset) // 12 + (years or 0) + 1
+        return month_start(min(year, 2999) * 12, offset)
+
+    return expires_at
 
 
 def share_of(use: Use) -> Fraction | None:

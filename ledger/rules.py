@@ -13,7 +13,7 @@ from ledger.programme import (
     Give,
     Product,
     Programme,
-    expiry_of,
+    expiry_function,
     instant_of,
     offset_of,
     parse_programme,
@@ -90,11 +90,19 @@ class Version:
             for label, benefit in membership.benefits.items():
                 self.benefits[label] = (name, benefit)
         self.shares: dict[str, Fraction | None] = {name: share_of(use) for name, use in self.programme.uses.items()}
-        self._expiries: dict[tuple[str, int], tuple[int, int]] = {}
+        self._expiries = {
+            name: expiry_function(kind, self.offset) for name, kind in self.programme.kinds.items()
+        }
+
+    def line_rules_at(self, instant: int) -> tuple[Rule, ...]:
+        """The rules for lines of a completed order that hold at an instant."""
+        if all(rule.since <= instant < rule.until for rule in self.line_rules):
+            return self.line_rules
+        return tuple(rule for rule in self.line_rules if rule.since <= instant < rule.until)
 
     def expires_at(self, kind: str, earned_at: int) -> int:
         """When points of a kind earned at an instant expire (exclusive)."""
-        return expiry_of(self.programme.kinds[kind], earned_at, self.offset)
+        return self._expiries[kind](earned_at)
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""

@@ -20,7 +20,13 @@ def parts_of(account: Account, name: str, score: Score, month: int) -> dict[str,
 
 def value_of(account: Account, name: str, score: Score, month: int) -> int:
     """The score of a month."""
-    value = sum(parts_of(account, name, score, month).values())
+    prefix = f"{name}/"
+    value = sum(points for key, points in account.once.items() if key.startswith(prefix))
+    for counted, sums in account.sums.items():
+        if month - score.window_months <= counted < month:
+            for key, points in sums.items():
+                if key.startswith(prefix):
+                    value += points
     if account.stars == 1 and score.one_star_limit is not None:
         return min(value, score.one_star_limit)
     return value

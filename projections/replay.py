@@ -269,7 +269,7 @@ def _derive_member(
                 add({**where, "position": f"{partition}:{entry.offset}", **difference})
         if snapshot is not None and snapshot[0] == row.number:
             kept = decode_account(snapshot[1])
-            kept.due = account.due  # when to look next: it may be early in either
+            kept.due, kept.turn = account.due, account.turn  # when to look next: early in either is as good
             if kept != account:
                 add({**where, "field": "account", "stored": "snapshot", "derived": "another account"})
 

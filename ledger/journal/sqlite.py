@@ -8,7 +8,6 @@ epoch is still ours, which locks, numbers and fences at once.
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,8 +58,7 @@ class Parked(NamedTuple):
     kept: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EntryRow:
+class EntryRow(NamedTuple):
     """An entry as it is stored."""
 
     place: int

@@ -44,12 +44,21 @@ from ledger.entries import (
     WrittenOff,
     change_to_dict,
 )
-from ledger.facts import CampaignGranted, Line, LotOpened, Order, OrderCompleted, PointsAdjusted, Review, ReviewPosted
+from ledger.facts import (
+    CampaignGranted,
+    Line,
+    LotOpened,
+    Order,
+    OrderCompleted,
+    PointsAdjusted,
+    Review,
+    ReviewPosted,
+)
 from ledger.pages import DayPage, OrderPage, PageLine
 from ledger.rules import Rule
 from ledger.scores import value_of
 from ledger.times import month_of, month_text
-from projections.explaining.history import History, Moment, copy_account
+from projections.explaining.history import History, Moment, Present, copy_account
 from projections.explaining.lots import (
     cause_text,
     expiry_text,
@@ -58,7 +67,6 @@ from projections.explaining.lots import (
     lot_name,
     redemption_text,
 )
-from projections.explaining.history import Present
 from projections.explaining.words import Words, amount_text, count, ordinal, span, yuan
 
 
@@ -85,7 +93,11 @@ def explain_changes(context: Context) -> list[dict[str, Any]]:
         view |= {"version": version.name, "version_from": version.programme.from_.isoformat()}
         if "rule" in view or "origin" in view:
             rule = view.get("rule") or view["origin"]
-            view |= {"rule": rule, "rule_name": context.words.rule_name(rule), "rule_text": context.words.rule_text(rule)}
+            view |= {
+                "rule": rule,
+                "rule_name": context.words.rule_name(rule),
+                "rule_text": context.words.rule_text(rule),
+            }
         view |= _details(context, change)
         evolve(context.scratch, change)
         views.append(view)
@@ -114,7 +126,12 @@ def inputs_of(moment: Moment, line: Line | PageLine | None) -> dict[str, Any]:
     inputs: dict[str, Any] = msgspec.to_builtins(data)
     inputs.pop("lines", None)
     if line is not None:
-        inputs |= {"line": line.line, "category": line.category, "quantity": line.quantity, "paid_fen": line.paid_fen}
+        inputs |= {
+            "line": line.line,
+            "category": line.category,
+            "quantity": line.quantity,
+            "paid_fen": line.paid_fen,
+        }
         if isinstance(line, Line) and line.sku:
             inputs["sku"] = line.sku
     return inputs
@@ -130,7 +147,12 @@ def _details(context: Context, change: Change) -> dict[str, Any]:
         case ScoredOnce():
             rule = moment.version.rules.get(change.rule)
             text = f"{_plus(words, change.points, change.score)}, once for ever; it does not age"
-            return {"inputs": inputs_of(moment, None), "caps": _once_cap(rule), "multipliers": [], "text": f"{text}."}
+            return {
+                "inputs": inputs_of(moment, None),
+                "caps": _once_cap(rule),
+                "multipliers": [],
+                "text": f"{text}.",
+            }
         case Withheld():
             return {**_withheld(context, change)}
         case Spent():
@@ -150,13 +172,20 @@ def _details(context: Context, change: Change) -> dict[str, Any]:
             lot = lot_name(history, change.lot, words)
             debt = context.scratch.purse(change.kind).debt
             text = f"{words.points(change.points, change.kind)} of {lot} repaid debt: {debt:,} were owed"
-            return {"lots": [lot_brief(history, change.lot, words)], "text": f"{text}, {debt - change.points:,} still are."}
+            return {
+                "lots": [lot_brief(history, change.lot, words)],
+                "text": f"{text}, {debt - change.points:,} still are.",
+            }
         case Indebted():
-            text = f"{words.points(change.points, change.kind)} could not be taken: nothing spendable was left"
+            text = (
+                f"{words.points(change.points, change.kind)} could not be taken: nothing spendable was left"
+            )
             return {"text": f"{text}{_for(words, change)}; they are owed, and later earnings repay them."}
         case PaidInCash():
             text = f"{words.points(change.points, change.kind)} could not be taken{_for(words, change)}"
-            return {"text": f"{text}: nothing spendable was left, so the refund is to be {yuan(change.fen)} less."}
+            return {
+                "text": f"{text}: nothing spendable was left, so the refund is to be {yuan(change.fen)} less."
+            }
         case WrittenOff():
             text = f"{words.points(change.points, change.kind)} could not be taken{_for(words, change)}"
             return {"text": f"{text}: nothing spendable was left, and the book gives them up."}
@@ -174,36 +203,56 @@ def _details(context: Context, change: Change) -> dict[str, Any]:
         case Released():
             lot = lot_name(history, change.lot, words)
             text = f"{words.points(change.points, change.kind)} of {lot} free again: hold {change.hold}"
-            end = f"ended by itself at {words.time(change.due_at)}" if change.due_at else "took no more of them"
+            end = (
+                f"ended by itself at {words.time(change.due_at)}" if change.due_at else "took no more of them"
+            )
             return {"lots": [lot_brief(history, change.lot, words)], "text": f"{text} {end}."}
         case Confirmed():
             lot = lot_name(history, change.lot, words)
-            text = f"{words.points(change.points, change.kind)} of {lot} became spendable, as a card was bought"
+            text = (
+                f"{words.points(change.points, change.kind)} of {lot} became spendable, as a card was bought"
+            )
             return {"lots": [lot_brief(history, change.lot, words)], "text": f"{text}."}
         case Rated():
             limits = [s.one_star_limit for s in moment.version.programme.scores.values() if s.one_star_limit]
-            held = f"; the score is held at {limits[0]:,} at most while it is one" if limits and change.stars == 1 else ""
+            held = (
+                f"; the score is held at {limits[0]:,} at most while it is one"
+                if limits and change.stars == 1
+                else ""
+            )
             return {"text": f"Reputation is {count(change.stars, 'star')} now{held}."}
         case CreditSet():
             return {"text": f"Credit is {change.credit:,} now; the book gives no points for it."}
         case Resettled():
             months = month_text(change.first_month), month_text(change.last_month)
             which = months[0] if months[0] == months[1] else f"{months[0]} to {months[1]}"
-            return {"text": f"Settled scores moved: {words.beside(change.score)} of {which}. Past decisions stand."}
+            return {
+                "text": f"Settled scores moved: {words.beside(change.score)} of {which}. Past decisions stand."
+            }
         case TierMoved():
             return _tier_moved(context, change)
         case Counted():
             text = f"{change.by:,} counted towards the limits of {words.rule(change.rule)} in {_bucket(change.bucket)}"
             return {"text": f"{text}."}
         case Marked():
-            what = f"{change.mark} is known from now on" if not change.bucket else f"{change.mark} counts in its month"
+            what = (
+                f"{change.mark} is known from now on"
+                if not change.bucket
+                else f"{change.mark} counts in its month"
+            )
             return {"text": f"For {words.rule(change.rule)}: {what}."}
         case Forgot():
             late = moment.version.programme.late_days
             text = f"Sums and counters before {month_text(change.month)} were dropped"
-            return {"text": f"{text}: facts are taken up to {late} days late, so none can change them any more."}
+            return {
+                "text": f"{text}: facts are taken up to {late} days late, so none can change them any more."
+            }
         case TermOpened():
-            return {"rule": change.product, "rule_name": words.name(change.membership), "text": _term_opened(context, change)}
+            return {
+                "rule": change.product,
+                "rule_name": words.name(change.membership),
+                "text": _term_opened(context, change),
+            }
         case TermMoved():
             return {"rule_name": words.name(change.membership), "text": _term_moved(context, change)}
         case TermEnded():
@@ -236,7 +285,9 @@ def _earned(context: Context, change: Earned) -> dict[str, Any]:
     expiry = expiry_text(moment.version, change.kind, change.earned_at, change.expires_at)
     parts.append(f"Lot {_lot(change.lot)}, good until {words.time(change.expires_at)} ({expiry})")
     if change.pending_until:
-        parts.append(f"Frozen until a card is bought, and gone at {words.time(change.pending_until)} if none is")
+        parts.append(
+            f"Frozen until a card is bought, and gone at {words.time(change.pending_until)} if none is"
+        )
     return {
         "inputs": inputs_of(moment, line),
         "caps": caps,
@@ -246,7 +297,9 @@ def _earned(context: Context, change: Earned) -> dict[str, Any]:
     }
 
 
-def _counting(moment: Moment, rule: Rule | None, change: Earned | Scored, line: Line | PageLine | None) -> str:
+def _counting(
+    moment: Moment, rule: Rule | None, change: Earned | Scored, line: Line | PageLine | None
+) -> str:
     """How many came of what."""
     fact = moment.step.fact
     if rule is None:
@@ -270,11 +323,18 @@ def _scored(context: Context, change: Scored) -> dict[str, Any]:
     moment, words = context.moment, context.words
     rule = moment.version.rules.get(change.rule)
     score = moment.version.programme.scores.get(change.score)
-    part = f", part {change.part}" + (f" {score.parts[change.part]}" if score and change.part in score.parts else "")
+    part = f", part {change.part}" + (
+        f" {score.parts[change.part]}" if score and change.part in score.parts else ""
+    )
     month = month_text(change.month)
     if change.points < 0:
         text = f"{_plus(words, change.points, change.score)} in {month}{part}: taken back by {cause_text(moment.step.fact)}"
-        return {"inputs": inputs_of(moment, line_of(moment, change.line)), "caps": [], "multipliers": [], "text": f"{text}."}
+        return {
+            "inputs": inputs_of(moment, line_of(moment, change.line)),
+            "caps": [],
+            "multipliers": [],
+            "text": f"{text}.",
+        }
     line = line_of(moment, change.line)
     caps = _caps(context, rule, change) if rule else []
     parts = [f"{_plus(words, change.points, change.score)}{part}: {_counting(moment, rule, change, line)}"]
@@ -286,7 +346,12 @@ def _scored(context: Context, change: Scored) -> dict[str, Any]:
     if score is not None:
         first, last = month_text(change.month + 1), month_text(change.month + score.window_months)
         parts.append(f"It belongs to {month} and counts in the scores of {first} to {last}")
-    return {"inputs": inputs_of(moment, line), "caps": caps, "multipliers": [], "text": ". ".join(parts) + "."}
+    return {
+        "inputs": inputs_of(moment, line),
+        "caps": caps,
+        "multipliers": [],
+        "text": ". ".join(parts) + ".",
+    }
 
 
 def _caps(context: Context, rule: Rule, change: Earned | Scored) -> list[dict[str, Any]]:
@@ -304,13 +369,17 @@ def _caps(context: Context, rule: Rule, change: Earned | Scored) -> list[dict[st
     for per, most, bucket in (("month", rule.month_cap, month), ("year", rule.year_cap, month // 12)):
         if most:  # the counter is written down before the award
             after = context.scratch.counts.get(bucket, {}).get(rule.name, 0)
-            caps.append(_cap(per, most, after - change.points, change.points, change.uncapped, _bucket(bucket)))
+            caps.append(
+                _cap(per, most, after - change.points, change.points, change.uncapped, _bucket(bucket))
+            )
     if isinstance(change, Earned) and change.card:
         term = next((t for ts in context.scratch.terms.values() for t in ts if t.card == change.card), None)
         product = version.products.get(term.product) if term else None
         if term is not None and product is not None and product[1].cap is not None:
             cap = _cap("term", product[1].cap, term.capped, change.points, change.uncapped, term.card)
-            cap["text"] = f"Card {term.card} ({term.product}) has given {cap['after']:,} of at most {cap['points']:,} now"
+            cap["text"] = (
+                f"Card {term.card} ({term.product}) has given {cap['after']:,} of at most {cap['points']:,} now"
+            )
             caps.append(cap)
     return caps
 
@@ -330,10 +399,16 @@ def _cap(per: str, most: int, before: int, given: int, uncapped: int, of: str = 
 
 
 def _once_cap(rule: Rule | None) -> list[dict[str, Any]]:
-    return [{"per": "member", "points": rule.amount(0, ""), "before": 0, "after": rule.amount(0, ""), "took": 0}] if rule else []
+    return (
+        [{"per": "member", "points": rule.amount(0, ""), "before": 0, "after": rule.amount(0, ""), "took": 0}]
+        if rule
+        else []
+    )
 
 
-def _multipliers(context: Context, rule: Rule, change: Earned, line: Line | PageLine | None) -> list[dict[str, Any]]:
+def _multipliers(
+    context: Context, rule: Rule, change: Earned, line: Line | PageLine | None
+) -> list[dict[str, Any]]:
     """Rates that stood in for the ordinary ones: a membership's, a category's."""
     moment, words = context.moment, context.words
     multipliers: list[dict[str, Any]] = []
@@ -343,12 +418,18 @@ def _multipliers(context: Context, rule: Rule, change: Earned, line: Line | Page
         multipliers.append({"category": line.category, "rate_percent": rate})
     if award.member is None:
         return multipliers
-    item: dict[str, Any] = {"membership": award.member, "name": words.membership(award.member), "card": change.card}
+    item: dict[str, Any] = {
+        "membership": award.member,
+        "name": words.membership(award.member),
+        "card": change.card,
+    }
     term = next((t for t in moment.at.terms.get(award.member, ()) if t.card == change.card), None)
     if term is not None:
         item["product"] = term.product
     name = words.membership(award.member)
-    item["text"] = f"The {name} rate, as card {change.card}" + (f" ({term.product})" if term else "") + " was active"
+    item["text"] = (
+        f"The {name} rate, as card {change.card}" + (f" ({term.product})" if term else "") + " was active"
+    )
     ordinary = moment.version.rules.get(award.instead_of or "")
     fact = moment.step.fact
     if ordinary is not None and isinstance(line, Line) and isinstance(fact, OrderCompleted):
@@ -381,22 +462,34 @@ def _withheld(context: Context, change: Withheld) -> dict[str, Any]:
     match change.why:
         case "card-cap-full":
             term = next(
-                (t for t in context.scratch.terms.get(rule.award.member or "", ()) if t.start <= entry.occurred < t.until),
+                (
+                    t
+                    for t in context.scratch.terms.get(rule.award.member or "", ())
+                    if t.start <= entry.occurred < t.until
+                ),
                 None,
             )
             cap = version.products[term.product][1].cap if term and term.product in version.products else None
             if term is None or cap is None:
                 return {**view, "text": "the card's cap is full"}
-            view["caps"] = [{"per": "term", "points": cap, "before": term.capped, "after": term.capped, "of": term.card}]
+            view["caps"] = [
+                {"per": "term", "points": cap, "before": term.capped, "after": term.capped, "of": term.card}
+            ]
             text = f"card {term.card} ({term.product}) has given {term.capped:,} of at most {cap:,}, so {change.would:,} more do not fit"
             return {**view, "text": f"{text}; the ordinary rule holds"}
         case "cap-full":
-            view["caps"] = [cap := _full_cap(context, rule)]
-            given = f"the {cap['per']}'s {cap['points']:,} are full" if cap["before"] >= cap["points"] else (
-                f"only {cap['points'] - cap['before']:,} of the {cap['per']}'s {cap['points']:,} were free"
+            full = _full_cap(context, rule)
+            view["caps"] = [full]
+            free = full["points"] - full["before"]
+            given = (
+                f"only {free:,} of the {full['points']:,} a {full['per']} were free"
+                if free > 0
+                else (f"all {full['points']:,} a {full['per']} were given before")
             )
-            of = f" ({cap['of']})" if cap.get("of") else ""
+            of = f" ({full['of']})" if full.get("of") else ""
             return {**view, "text": f"{given}{of}, so {change.would:,} did not come"}
+        case "line-returned":
+            return {**view, "text": f"every piece of line {change.line} has been returned"}
         case "already-today":
             earlier = _same_day(context, rule)
             where = f": entry {earlier}" if earlier else ""
@@ -404,14 +497,21 @@ def _withheld(context: Context, change: Withheld) -> dict[str, Any]:
             return {**view, "text": f"{mark} was counted on this day already{where}; once a day for each"}
         case "once":
             where = next(
-                (f": entry {s.entry.number}" for s in context.history.earlier(entry.number) if _gave(s.entry.changes, rule)), ""
+                (
+                    f": entry {s.entry.number}"
+                    for s in context.history.earlier(entry.number)
+                    if _gave(s.entry.changes, rule)
+                ),
+                "",
             )
             return {**view, "text": f"it was given before{where}, and is given once"}
         case "too-long-after-completion":
             fact = moment.step.fact
             page = moment.pages.get(f"order/{fact.data.order}") if isinstance(fact.data, Review) else None
             since = page.ended_at if isinstance(page, OrderPage) else 0
-            text = f"posted {span(entry.occurred - since)} after the order was completed ({words.time(since)})"
+            text = (
+                f"posted {span(entry.occurred - since)} after the order was completed ({words.time(since)})"
+            )
             return {**view, "text": f"{text}; the rule takes {rule.award.within_days} days"}
     return {**view, "text": change.why}
 
@@ -440,9 +540,11 @@ def _same_day(context: Context, rule: Rule) -> int:
     day = (entry.occurred + context.history.offset) // 86_400_000_000
     for step in context.history.earlier(entry.number):
         same = (step.entry.occurred + context.history.offset) // 86_400_000_000 == day
-        if same and type(step.fact) is type(fact) and getattr(step.fact.data, rule.award.each_day or "", None) == mark:
-            if _gave(step.entry.changes, rule):
-                return step.entry.number
+        alike = (
+            type(step.fact) is type(fact) and getattr(step.fact.data, rule.award.each_day or "", None) == mark
+        )
+        if same and alike and _gave(step.entry.changes, rule):
+            return step.entry.number
     return 0
 
 
@@ -468,7 +570,12 @@ def _expired(context: Context, change: Expired) -> dict[str, Any]:
             text += f": earned {words.time(earned.earned_at)}, good until {why}"
             if change.due_at > earned.expires_at:
                 text += f" ({words.time(earned.expires_at)}), which was past when they came back"
-    return {"rule": "expiry", "rule_name": "", "lots": [lot_brief(history, change.lot, words)], "text": f"{text}."}
+    return {
+        "rule": "expiry",
+        "rule_name": "",
+        "lots": [lot_brief(history, change.lot, words)],
+        "text": f"{text}.",
+    }
 
 
 def _clawed_back(context: Context, change: ClawedBack) -> dict[str, Any]:
@@ -522,9 +629,12 @@ def _term_opened(context: Context, change: TermOpened) -> str:
 def _term_moved(context: Context, change: TermMoved) -> str:
     words = context.words
     name = f"The {words.membership(change.membership)} term of card {change.card}"
-    if change.from_at == change.until_at:
-        return f"{name} is gone: it was {change.why} before it began."
     match change.why:
+        case "taken-out":
+            return f"{name} is gone: the card was refunded before it began."
+        case "refunded" if change.pending_until:
+            until = words.time(change.pending_until)
+            return f"{name}, a trial, was cut short as it was refunded; its frozen points wait for a card until {until}."
         case "refunded":
             return f"{name} was cut short at {words.time(change.until_at)}, as the card was refunded."
         case "bought":
@@ -545,7 +655,9 @@ def _benefit_used(context: Context, change: BenefitUsed) -> dict[str, Any]:
         quota = benefit.quota.get(term.product) if benefit.quota is not None else None
         assert change.bucket == bucket_of(benefit, version.month(context.moment.step.entry.occurred))
         text += f" ({term.product}): the {ordinal(used)}"
-        text += f" of {quota:,} a {benefit.per}" if quota is not None else f" this {benefit.per}, without a limit"
+        text += (
+            f" of {quota:,} a {benefit.per}" if quota is not None else f" this {benefit.per}, without a limit"
+        )
         view["caps"] = [{"per": benefit.per, "points": quota, "before": used - 1, "after": used, "took": 0}]
     return {**view, "text": f"{text}."}
 
@@ -559,8 +671,9 @@ def _plus(words: Words, points: int, label: str) -> str:
 
 
 def _for(words: Words, change: Indebted | PaidInCash | WrittenOff) -> str:
-    what = f" of what {words.rule(change.origin)} gave for line {change.line}" if change.line else f" for {words.rule(change.origin)}"
-    return what
+    if change.line:
+        return f" of what {words.rule(change.origin)} gave for line {change.line}"
+    return f" for {words.rule(change.origin)}"
 
 
 def _bucket(bucket: int) -> str:

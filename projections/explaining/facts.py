@@ -151,8 +151,10 @@ def _return(data: Return, words: Words) -> str:
         rest = data.lines[3:]
         lines.append(f"{count(len(rest), 'more line')} with {yuan(sum(r.refund_fen for r in rest))} back")
     order = f"order {data.order}" if data.order else "an order that is not named"
-    return f"Return {data.return_} of {order}: {joined(lines)}" if len(lines) == 1 else (
-        f"Return {data.return_} of {order}: {'; '.join(lines)}"
+    return (
+        f"Return {data.return_} of {order}: {joined(lines)}"
+        if len(lines) == 1
+        else (f"Return {data.return_} of {order}: {'; '.join(lines)}")
     )
 
 

@@ -7,20 +7,21 @@ entry, not the derivation, is what is explained; where the two differ, `derives`
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ledger.account import Account, decode_account, encode_account, evolve, evolve_entry
-from ledger.decide import Limits, decide
+from ledger.account import Account, decode_account, encode_account, evolve_entry
+from ledger.decide import Limits, Repetition, decide
 from ledger.draft import Draft, OutOfRange, fall_due
 from ledger.entries import ACCEPTED, ENGINE, Change, Earned, Entry, decode_entry
-from ledger.facts import PROGRAMME_SUBJECT, Fact, decode_canonical
+from ledger.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished, decode_canonical
 from ledger.journal.folder import Ledger
 from ledger.pages import Page, PagesInMemory, decode_page, encode_page
 from ledger.rules import Book, Version
+from projections.members import UnknownMember
 
-NOT_DECIDED = ("duplicate", "conflict", "out-of-range")  # what the shard says without asking the rules
+OUT_OF_RANGE = "out-of-range"  # decided again by the shard, without asking the rules
 
 
 class NothingToExplain(Exception):
-    """There is no such member, entry or lot; the message says what there is."""
+    """The member has no such entry or lot; the message says what there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Present:
 
 
 class History:
-    """All entries of one member. Raises `NothingToExplain` where there are none."""
+    """All entries of one member. Raises `UnknownMember` where there are none."""
 
     def __init__(self, ledger: Ledger, member: str) -> None:
         journal = ledger.journal(ledger.partition_of(member))
@@ -129,7 +130,7 @@ class History:
             self.steps.append(step)
             self._index(step)
         if not self.steps:
-            raise NothingToExplain(f'no member "{member}" in this ledger; a member is there from the first fact on')
+            raise UnknownMember(ledger, member)
         published = [(row.place, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
         self._published = [(place, entry.version) for place, entry in published if entry.outcome == ACCEPTED]
         self._books: dict[int, Book] = {}
@@ -147,14 +148,16 @@ class History:
         for step in self.steps[max(0, number - 1) :]:
             if step.entry.number == number:
                 return step
-        raise NothingToExplain(f"{self.member} has entries 1 to {len(self.steps)}; there is no entry {number}")
+        raise NothingToExplain(
+            f"{self.member} has entries 1 to {len(self.steps)}; there is no entry {number}"
+        )
 
     def earlier(self, number: int) -> Iterator[Step]:
         """The entries before a number, the latest first."""
         return reversed(self.steps[: number - 1])
 
     def version_of(self, entry: Entry) -> Version:
-        """The version pinned to an entry, or the nearest where none decided (a duplicate)."""
+        """The version pinned to an entry, or the nearest where none was in force."""
         return self.whole_book.by_name.get(entry.version) or self.whole_book.nearest(entry.occurred)
 
     def moment(self, number: int) -> Moment:
@@ -199,11 +202,14 @@ class History:
     def _derive(self, step: Step, account: Account, pages: PagesInMemory | _Watched, book: Book) -> bool:
         """Decide a fact again; False where something else comes out than was decided."""
         entry = step.entry
-        if entry.reason in NOT_DECIDED or entry.member == PROGRAMME_SUBJECT:
+        if entry.reason == OUT_OF_RANGE or isinstance(step.fact, ProgrammePublished):
             evolve_entry(account, entry)
             return True
         if entry.engine != ENGINE:
             return False
+        repeats = None
+        if entry.reason in ("duplicate", "conflict"):
+            repeats = Repetition(int(entry.figures["first"]), entry.reason == "duplicate")
         try:
             decision = decide(
                 account,
@@ -214,6 +220,7 @@ class History:
                 recorded=entry.recorded,
                 backlog=entry.backlog,
                 limits=self._limits,
+                repeats=repeats,
             )
         except (OutOfRange, KeyError, AssertionError, TypeError):
             return False  # an earlier entry is not what was decided; `points replay` names it
@@ -232,7 +239,7 @@ class History:
     ) -> Moment:
         entry, version = step.entry, self.version_of(step.entry)
         at, due = decode_account(before), 0
-        if entry.version and entry.member != PROGRAMME_SUBJECT:
+        if entry.reason != OUT_OF_RANGE and not isinstance(step.fact, ProgrammePublished):
             draft = Draft(at, _Aside(pages), book, version, entry.number, entry.occurred, entry.clock)
             fall_due(draft, entry.clock)
             at.clock = entry.clock
@@ -267,14 +274,6 @@ def copy_account(account: Account) -> Account:
     return decode_account(encode_account(account))
 
 
-def after_changes(account: Account, changes: list[Change]) -> Account:
-    """A copy of an account with changes applied."""
-    account = copy_account(account)
-    for change in changes:
-        evolve(account, change)
-    return account
-
-
 def _copy_page(page: Page) -> Page:
     return decode_page(encode_page(page))
 
@@ -282,7 +281,14 @@ def _copy_page(page: Page) -> Page:
 def _accepts(fact: Fact, entry: Entry, account: Account, pages: _Aside, book: Book, limits: Limits) -> bool:
     try:
         decision = decide(
-            account, pages, fact, entry.occurred, book, recorded=entry.recorded, backlog=entry.backlog, limits=limits
+            account,
+            pages,
+            fact,
+            entry.occurred,
+            book,
+            recorded=entry.recorded,
+            backlog=entry.backlog,
+            limits=limits,
         )
     except OutOfRange:
         return False

@@ -29,7 +29,7 @@ from ledger.facts import (
     ReviewPosted,
     ReviewRemoved,
 )
-from ledger.programme import Expiry, Kind, expiry_of
+from ledger.programme import Expiry, Kind, expiry_function
 from ledger.rules import Version
 from projections.explaining.history import History, LotStory, Present, Step
 from projections.explaining.words import Words, count, joined
@@ -72,18 +72,22 @@ def lot_brief(history: History, key: int, words: Words) -> dict[str, Any]:
     view: dict[str, Any] = {"lot": lot_text(key)}
     story = history.lots.get(key)
     if story is not None:
-        view |= {"entry": story.origin.entry.number, "rule": story.earned.rule, "origin": origin_text(story, words)}
+        view |= {
+            "entry": story.origin.entry.number,
+            "rule": story.earned.rule,
+            "origin": origin_text(story, words),
+        }
     return view
 
 
 def expiry_text(version: Version, kind: str, earned_at: int, expires_at: int) -> str:
     """Which expiry of the book gave a lot its end; says so where it was none of them."""
     known = version.programme.kinds.get(kind)
-    if known is None or expiry_of(known, earned_at, version.offset) != expires_at:
+    if known is None or version.expires_at(kind, earned_at) != expires_at:
         return "the end it was given"
     for period in reversed(known.expiry):
         alone = Kind(known.name, (period,))
-        if expiry_of(alone, earned_at, version.offset) == expires_at:
+        if expiry_function(alone, version.offset)(earned_at) == expires_at:
             return _period_text(period)
     return "the book's expiry"
 
@@ -124,7 +128,9 @@ def explain_lot_story(history: History, key: int, present: Present, words: Words
         "pending": pending,
         "earned_at": words.time(earned.earned_at),
         "expires_at": words.time(earned.expires_at),
-        "expiry": expiry_text(history.version_of(origin.entry), earned.kind, earned.earned_at, earned.expires_at),
+        "expiry": expiry_text(
+            history.version_of(origin.entry), earned.kind, earned.earned_at, earned.expires_at
+        ),
         "went": went,
     }
     view["text"] = _lot_sentence(view, went, words)
@@ -154,7 +160,9 @@ def _add(went: list[dict[str, Any]], event: dict[str, Any]) -> None:
 
 def _event(history: History, step: Step | None, change: Change, words: Words) -> dict[str, Any]:
     """One step of a lot's life; `points` are those that left it (negative: that came back)."""
-    where = {"entry": step.entry.number, "occurred": words.time(step.entry.occurred)} if step else {"entry": None}
+    where = (
+        {"entry": step.entry.number, "occurred": words.time(step.entry.occurred)} if step else {"entry": None}
+    )
     place = f"in entry {step.entry.number}" if step else "since the last entry"
     match change:
         case Earned():
@@ -220,7 +228,9 @@ def _event(history: History, step: Step | None, change: Change, words: Words) ->
                 "text": f"{change.points:,} taken by hold {change.hold} {place}",
             }
         case Released():
-            why = f"hold {change.hold} ended by itself" if change.due_at else f"hold {change.hold} was released"
+            why = (
+                f"hold {change.hold} ended by itself" if change.due_at else f"hold {change.hold} was released"
+            )
             return {
                 "what": "released",
                 "points": 0,
@@ -243,9 +253,17 @@ def redemption_text(history: History, redemption: str, words: Words) -> str:
     """What a redemption was for: order O9 by offset (抵现)."""
     for step in history.steps:
         fact = step.fact
-        if isinstance(fact, RedemptionRequested) and fact.data.redemption == redemption and not step.entry.outcome:
+        if (
+            isinstance(fact, RedemptionRequested)
+            and fact.data.redemption == redemption
+            and not step.entry.outcome
+        ):
             data = fact.data
-            return f"order {data.order} by {words.use(data.use)}" if data.order else f"{words.use(data.use)} ({redemption})"
+            return (
+                f"order {data.order} by {words.use(data.use)}"
+                if data.order
+                else f"{words.use(data.use)} ({redemption})"
+            )
     return f"redemption {redemption}"
 
 
@@ -264,8 +282,3 @@ def cause_text(fact: Fact) -> str:
     names = data.__struct_fields__[:1]
     what = str(fact.__struct_config__.tag).rsplit(".", 1)[0]
     return joined([what, *(str(getattr(data, name)) for name in names)], "of") if names else what
-
-
-def lots_of(changes: list[Change]) -> list[int]:
-    """The lots that changes name, each once, in order."""
-    return list(dict.fromkeys(change.lot for change in changes if hasattr(change, "lot")))

@@ -1,6 +1,6 @@
 """Why a fact was refused or ignored, or what is to be said of one that was accepted: a sentence with its figures.
 
-`REASONS` has every reason code the engine gives; what would have been needed follows for requests, and where a figure
+`SENTENCES` has every code of `ledger.reasons` that an entry may carry; what would have been needed follows for requests, and where a figure
 says that another request would have been granted, the engine itself was asked.
 """
 
@@ -14,6 +14,7 @@ from ledger.facts import (
     AccountFrozen,
     BenefitClaimed,
     CardRefunded,
+    CardTrialStarted,
     Fact,
     HoldCaptured,
     HoldReleased,
@@ -29,7 +30,7 @@ from projections.explaining.history import History, Moment, Step
 from projections.explaining.words import Words, joined, yuan
 
 # Each code with its sentence; the places are the figures of the entry and the fields of the fact.
-REASONS: dict[str, str] = {
+SENTENCES: dict[str, str] = {
     # of any fact
     "duplicate": "this very fact was decided before",
     "conflict": "a different fact of the same source and id was decided before; this one changes nothing",
@@ -51,7 +52,7 @@ REASONS: dict[str, str] = {
     "settlement-too-small": "the order comes to {settlement_fen}; {use} needs {at_least_money} or more",
     "above-share": "asked {asked} {kind}, {redeemed} already used on this order; points may pay at most {most_fen} of it",
     "balance-too-small": "{spendable} {kind} spendable; {use} needs a balance of {at_least}",
-    "points-short": "asked {asked} {kind}, {spendable} spendable",  # the code begins with the kind: beans-short
+    "<kind>-short": "asked {asked} {kind}, {spendable} spendable",
     "hold-over": "the hold would have ended at {until}, which was already past",
     "unknown-benefit": 'the book has no benefit called "{benefit}"',
     "no-membership": "no {membership_name} card was running at {occurred}",
@@ -99,7 +100,7 @@ def reason_text(reason: str, history: History, step: Step, words: Words) -> str:
     """The sentence of an entry's reason, without its context; empty where there is none."""
     if not reason:
         return ""
-    template = REASONS.get("points-short" if reason.endswith("-short") else reason)
+    template = SENTENCES.get("<kind>-short" if reason.endswith("-short") else reason)
     if template is None:
         return reason
     return template.format_map(_Values(history, step, words))
@@ -187,13 +188,21 @@ def _first_entry(history: History, moment: Moment) -> Step | None:
         other, before = step.fact, step.entry
         match entry.reason:
             case "duplicate" | "conflict":
-                if step.place == entry.figures.get("first"):
+                if before.number == entry.figures.get("first"):
                     return step
             case "already":
-                if before.outcome == 0 and type(other) is type(fact) and _business_id(other) == _business_id(fact):
+                if (
+                    before.outcome == 0
+                    and type(other) is type(fact)
+                    and _business_id(other) == _business_id(fact)
+                ):
                     return step
             case "already-reviewed":
-                if before.outcome == 0 and type(other) is type(fact) and _about_line(other) == _about_line(fact):
+                if (
+                    before.outcome == 0
+                    and type(other) is type(fact)
+                    and _about_line(other) == _about_line(fact)
+                ):
                     return step
             case "order-completed" | "order-cancelled" | "order-rejected" | "order-ended":
                 if before.outcome == 0 and isinstance(other, _ENDS) and _order_of(other) == _order_of(fact):
@@ -238,8 +247,11 @@ def _context(moment: Moment, words: Words) -> str:
                 return f"the completed order has the lines {joined([line.line for line in order.lines[:20]])}"
             return f"the order {_STATUS[order.status]}"
         case "no-membership":
-            return term_text(current_of(moment, str(entry.figures.get("membership", ""))), entry.occurred, words)
+            return term_text(
+                current_of(moment, str(entry.figures.get("membership", ""))), entry.occurred, words
+            )
         case "trial-used":
+            assert isinstance(fact, CardTrialStarted)
             membership = moment.version.products[fact.data.product][0]
             if moment.at.trials.get(membership):
                 return "a trial was started before"
@@ -355,7 +367,9 @@ def _most_redeemable(moment: Moment, fact: RedemptionRequested, version: Version
     if share is not None and data.kind in version.programme.kinds:
         order = moment.pages.get(f"order/{data.order}")
         redeemed = order.redeemed if isinstance(order, OrderPage) else 0
-        most = min(most, int(share * data.settlement_fen) // version.programme.kinds[data.kind].fen - redeemed)
+        most = min(
+            most, int(share * data.settlement_fen) // version.programme.kinds[data.kind].fen - redeemed
+        )
     if use.exactly is not None:
         return use.exactly
     return most // use.multiple * use.multiple
@@ -386,13 +400,17 @@ def _needed_to_claim(moment: Moment, fact: BenefitClaimed, words: Words) -> str:
         case "quota-used":
             term = term_at(moment.at, membership, entry.occurred)
             assert term is not None
-            used = term.used.get(quota_key(fact.data.benefit, bucket_of(benefit, version.month(entry.occurred))), 0)
-            again = {"term": f"a new card after {words.time(term.until)}", "month": "the next month", "year": "the next year"}
+            used = term.used.get(
+                quota_key(fact.data.benefit, bucket_of(benefit, version.month(entry.occurred))), 0
+            )
+            again = {
+                "term": f"a new card after {words.time(term.until)}",
+                "month": "the next month",
+                "year": "the next year",
+            }
             return f"{again[benefit.per]}: card {term.card} ({term.product}) has {used} a {benefit.per}, all used"
         case "account-frozen":
             return "the account unfrozen first (account.unfrozen.v1)"
         case "stale":
             return "a claim that is recorded sooner: ask again under a new claim id"
     return ""
-
-

@@ -1,0 +1,146 @@
+"""Where each point came from and went, which rule of which version decided, and why nothing came, in plain words.
+
+An explanation is data (`dict`, good for JSON) in which every figure stands beside the sentence that uses it;
+`render_explanation` lays it out for people. What is explained is the entry as it was decided and kept.
+"""
+
+import time
+from typing import Any
+
+import msgspec
+
+from ledger.entries import OUTCOMES
+from ledger.facts import fact_type
+from ledger.journal.folder import Ledger
+from projections.explaining.changes import Context, explain_changes
+from projections.explaining.clawbacks import explain_clawbacks
+from projections.explaining.facts import fact_text
+from projections.explaining.history import History, NothingToExplain
+from projections.explaining.lots import explain_lot_story, lot_of
+from projections.explaining.member import effect_of, effect_text, explain_story
+from projections.explaining.nothing import explain_nothing
+from projections.explaining.reasons import reason_details
+from projections.explaining.render import render_explanation
+from projections.explaining.words import Words
+from projections.members import UnknownMember
+
+__all__ = [
+    "NothingToExplain",
+    "UnknownMember",
+    "explain_entry",
+    "explain_lot",
+    "explain_member",
+    "render_explanation",
+]
+
+
+def explain_member(
+    ledger: Ledger, member: str, number: int | None = None, *, as_of: int | None = None
+) -> dict[str, Any]:
+    """A member's story, or one entry of it. `as_of` is the instant of "now", the wall clock where it is not given.
+
+    Raises `UnknownMember`, or `NothingToExplain` where there is no such entry.
+    """
+    if number is not None:
+        return explain_entry(ledger, member, number, as_of=as_of)
+    history = History(ledger, member)
+    return explain_story(history, history.present(_now(as_of)))
+
+
+def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None = None) -> dict[str, Any]:
+    """What one entry decided and why, change by change. Raises `UnknownMember` and `NothingToExplain`."""
+    history = History(ledger, member)
+    moment = history.moment(number)
+    entry, fact, version = moment.step.entry, moment.step.fact, moment.version
+    words = Words(version)
+    context = Context(history, moment, history.present(_now(as_of)), words)
+    changes = explain_changes(context)
+    after = context.scratch
+    reason = reason_details(history, moment, words) if entry.reason else {"text": ""}
+    explanation: dict[str, Any] = {
+        "explains": "entry",
+        "member": member,
+        "number": number,
+        "entries": len(history.steps),
+        "position": f"{entry.partition}:{entry.offset}",
+        "type": fact_type(fact),
+        "id": fact.id,
+        "source": fact.source,
+        "occurred": words.time(entry.occurred),
+        "recorded": words.time(entry.recorded),
+        "clock": words.time(entry.clock),
+        "book": version.programme.programme,
+        "book_name": version.programme.name,
+        "version": entry.version,
+        "version_from": version.programme.from_.isoformat(),
+        "engine": entry.engine,
+        "fact": {"text": fact_text(fact, words), "data": msgspec.to_builtins(fact.data)},
+        "outcome": OUTCOMES[entry.outcome],
+        "reason": entry.reason,
+        "figures": entry.figures,
+        "reason_text": reason["text"],
+        "effect": effect_of(entry.changes),
+        "changes": changes,
+        "clawbacks": explain_clawbacks(context),
+        "nothing": explain_nothing(context, [view for view in changes if view["change"] == "withheld"]),
+        "spendable": {
+            kind: {
+                "name": words.name(kind),
+                "before": moment.before.purse(kind).spendable(),
+                "after": after.purse(kind).spendable(),
+            }
+            for kind in sorted(set(moment.before.purses) | set(after.purses))
+        },
+        "derives": moment.derives,
+    }
+    for name in ("first", "needed"):
+        if name in reason:
+            explanation[name] = reason[name]
+    what = effect_text(entry.changes, words) or "nothing moved"
+    explanation["text"] = f"{explanation['fact']['text']}. {OUTCOMES[entry.outcome].capitalize()}: " + (
+        f"{reason['text']}." if entry.outcome else f"{what}."
+    )
+    return explanation
+
+
+def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = None) -> dict[str, Any]:
+    """A lot's whole life, and the entry that opened it. `lot` is its name, entry.place: "3.1".
+
+    Raises `UnknownMember`, or `NothingToExplain` where there is no such lot.
+    """
+    history = History(ledger, member)
+    try:
+        key = lot_of(lot)
+    except ValueError as error:
+        raise NothingToExplain(str(error)) from None
+    story = history.lots.get(key)
+    if story is None:
+        number = key >> 16
+        has = [name for name in history.lots if name >> 16 == number]
+        opened = f"entry {number} opened {len(has)}" if has else f"entry {number} opened none"
+        raise NothingToExplain(f"{member} has no lot {lot}: {opened}")
+    words = Words(history.version_of(story.origin.entry))
+    present = history.present(_now(as_of))
+    origin = explain_entry(ledger, member, story.origin.entry.number, as_of=as_of)
+    opened_by = next(view for view in origin["changes"] if view["change"] == "earned" and view["lot"] == lot)
+    return {
+        "explains": "lot",
+        "member": member,
+        "as_of": words.time(present.as_of),
+        **explain_lot_story(history, key, present, words),
+        "opened_by": opened_by,
+        "fact": {
+            **origin["fact"],
+            "type": origin["type"],
+            "id": origin["id"],
+            "occurred": origin["occurred"],
+        },
+        "book": origin["book"],
+        "book_name": origin["book_name"],
+        "version": origin["version"],
+        "version_from": origin["version_from"],
+    }
+
+
+def _now(as_of: int | None) -> int:
+    return time.time_ns() // 1000 if as_of is None else as_of

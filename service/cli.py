@@ -1,0 +1,119 @@
+"""`points`, the command line: which commands there are, and what their ends mean."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from service.commands import books, facts, letters, members, rules
+from service.commands.demo import demo
+from service.errors import STOPPED, report
+from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
+
+app = typer.Typer(
+    name="points",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 the answer is bad news, 2 wrong use, 3 bad input, 4 cannot run now.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(_installed())
+        raise typer.Exit
+
+
+def _installed() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("points-ledger")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0.1.0+checkout"
+
+
+@app.callback()
+def points(
+    context: typer.Context,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            "--ledger",
+            metavar="DIR",
+            envvar="POINTS_LEDGER",
+            show_default=False,
+            help=f"The ledger's folder, before or after the command. [default: ./{DEFAULT_LEDGER}]",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    _is_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """京豆账本: a ledger of loyalty points that can say how many, why, and prove it.
+
+    Try [cyan]points demo[/], then [cyan]points show MEMBER[/] and [cyan]points explain MEMBER[/].
+    """
+    context.obj = (ledger, as_json)
+
+
+_IN, _ONE, _ALL, _OPERATE = "Facts in", "One member", "All members, and proofs", "Operate"
+
+app.command(rich_help_panel=_IN)(demo)
+app.command(rich_help_panel=_IN)(facts.ingest)
+app.command(rich_help_panel=_IN)(facts.check)
+app.command(rich_help_panel=_IN)(facts.schema)
+app.command(rich_help_panel=_IN)(facts.traffic)
+app.command(rich_help_panel=_ONE)(members.show)
+app.command(rich_help_panel=_ONE)(members.entries)
+app.command(rich_help_panel=_ONE)(members.explain)
+app.command(rich_help_panel=_ALL)(books.export)
+app.command(rich_help_panel=_ALL)(books.stats)
+app.command(rich_help_panel=_ALL)(books.replay)
+app.command(rich_help_panel=_ALL)(books.verify)
+app.command(rich_help_panel=_OPERATE)(rules.codes)
+app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)
+app.add_typer(rules.app, name="programme", rich_help_panel=_OPERATE)
+
+
+@app.command(rich_help_panel=_OPERATE)
+def version(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Print the version of points, and the engine that decides."""
+    from ledger.entries import ENGINE
+
+    shell = Shell(context, None, as_json)
+    if shell.json:
+        shell.emit({"version": _installed(), "engine": ENGINE})
+    else:
+        print(f"points {_installed()} (engine {ENGINE})")
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code. Whatever goes wrong is one line on standard error."""
+    try:
+        answer = app(args=arguments, prog_name="points", standalone_mode=False)
+        code = answer if isinstance(answer, int) else 0
+        if code == STOPPED:
+            raise KeyboardInterrupt
+        sys.stdout.flush()
+    except BrokenPipeError:
+        quiet_standard_output()
+        return 0
+    except typer.Abort:
+        return report(KeyboardInterrupt())
+    except (Exception, KeyboardInterrupt) as error:
+        return report(error)
+    return code
+
+
+def main() -> NoReturn:
+    """The entry point of `points`."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""All members: export, stats; and the proofs: replay, verify."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.errors import BAD_NEWS, WrongUse, plain, say
+from service.shell import (
+    AsOfOption,
+    JsonOption,
+    KnownAtOption,
+    LedgerOption,
+    Shell,
+    instant,
+    known_instant,
+    processors,
+    standard_output,
+)
+
+if TYPE_CHECKING:
+    from ledger.journal.folder import Ledger
+
+TABLES = ("balances", "lots", "scores", "memberships", "entries")
+FORMATS = ("csv", "ndjson", "parquet")
+LISTED = 20  # differences on a screen
+FAR = 1 << 62  # an instant behind every entry
+
+
+def export(
+    context: typer.Context,
+    table: Annotated[str, typer.Argument(metavar="TABLE", help=f"{', '.join(TABLES)}.")],
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="|".join(FORMATS), help="[default: by the ending of FILE, or else csv]"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="A file, written whole or not at all. [default: standard output]"),
+    ] = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry.
+
+        points export balances --as-of 2025-12-01 > balances.csv
+
+        points export lots -o lots.parquet
+
+        points export entries --format ndjson | head
+    """
+    if table not in TABLES:
+        raise WrongUse(f'there is no table "{table}"; there are {", ".join(TABLES)}')
+    if form is not None and form not in FORMATS:
+        raise WrongUse(f'there is no format "{form}"; there are {", ".join(FORMATS)}')
+    from projections.export import output_file, write_table
+    from projections.tables import TABLES as MAKERS
+
+    shell = Shell(context, ledger, as_json)
+    if form is None:
+        ending = out.suffix[1:] if out is not None else ""
+        form = ending if ending in FORMATS else "json" if shell.json and out is None else "csv"
+    elif shell.json and out is None:
+        raise WrongUse("--json prints one JSON array, --format something else: give one of them, or -o FILE")
+    if form == "parquet" and out is None:
+        raise WrongUse("parquet is for files: give -o FILE")
+    with shell.reading() as opened:
+        book = opened.book
+        until = FAR if table == "entries" and as_of is None else instant(as_of, "--as-of", book)
+        made = MAKERS[table](opened, until, known_instant(known_at, book))
+        with standard_output(), shell.progress(f"exporting {table}") as tick, output_file(out) as file:
+            rows = write_table(made, form, file, tick)
+    if out is None:
+        return
+    if shell.json:
+        shell.emit({"table": table, "rows": rows, "format": form, "file": str(out)})
+    else:
+        say(f"{rows:,} rows in {out}")
+
+
+def stats(
+    context: typer.Context, as_of: AsOfOption = None, ledger: LedgerOption = None, as_json: JsonOption = False
+) -> None:
+    """The books: what was issued and where it is, members, entries by outcome, parked facts. Exit 1 if they don't balance.
+
+        points stats --as-of 2025-12-31T23:59:59
+    """
+    from projections.stats import stats as books
+
+    shell = Shell(context, ledger, as_json)
+    with shell.reading() as opened:
+        with shell.progress("summing", entries_in(opened)) as tick:
+            found = books(opened, instant(as_of, "--as-of", opened.book), tick)
+        if shell.json:
+            shell.emit(found)
+        else:
+            from service.screens.books import print_stats
+            from service.screens.names import Names
+
+            with standard_output():
+                print_stats(shell.console, found, Names(opened.book))
+    if not found["balanced"]:
+        say("the books do not balance: run `points verify` and `points replay`")
+        raise typer.Exit(BAD_NEWS)
+
+
+def replay(
+    context: typer.Context,
+    from_topic: Annotated[
+        bool, typer.Option("--from-topic", help="Take the facts from the stream itself, not from the journal's copy.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. [default: the processors]")
+    ] = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Derive every decision again from the facts and compare, leaf by leaf and account by account. Exit 1 if any differs.
+
+        points replay
+
+        points replay --from-topic --json
+    """
+    from projections.replay import replay as derive_again
+
+    shell = Shell(context, ledger, as_json)
+    with shell.reading() as opened:
+        total = entries_in(opened)
+        wanted = jobs or (processors() if total > 20_000 else 1)
+        with shell.progress("replaying", total) as tick:
+            found = derive_again(opened, jobs=wanted, from_topic=from_topic, progress=tick)
+    if shell.json:
+        shell.emit(found)
+    else:
+        with standard_output():
+            seconds = found["seconds"]
+            rate = f" ({found['entries'] / seconds:,.0f}/s)" if seconds else ""
+            print(f"{found['entries']:,} entries of {found['accounts']:,} accounts derived again in {seconds:,.1f} s{rate}")
+            _list("difference", found["differences"], found.get("difference_count"))
+    if found["differences"]:
+        raise typer.Exit(BAD_NEWS)
+
+
+def verify(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
+    """Recompute the chain of every partition from its stored bytes. Exit 1 if a byte, an entry or an order was changed.
+
+        points verify
+    """
+    from projections.verify import verify as recompute
+
+    shell = Shell(context, ledger, as_json)
+    with shell.reading() as opened, shell.progress("verifying", entries_in(opened)) as tick:
+        found = recompute(opened, progress=tick)
+    if shell.json:
+        shell.emit(found)
+    else:
+        with standard_output():
+            for part in found["partitions"]:
+                print(f"partition {part['partition']}  {part['entries']:>12,} entries  {part['link']}")
+            _list("broken place", found["broken"], None)
+    if found["broken"]:
+        raise typer.Exit(BAD_NEWS)
+
+
+def entries_in(ledger: "Ledger") -> int:
+    """How many entries a ledger has."""
+    return sum(ledger.journal(p).head().entries for p in ledger.partitions)
+
+
+def _list(what: str, found: list[Any], count: int | None) -> None:
+    for item in found[:LISTED]:
+        shown = "  ".join(f"{name}={value}" for name, value in item.items()) if isinstance(item, dict) else item
+        print(plain(f"  {shown}"))
+    total = count if count is not None else len(found)
+    if total > LISTED:
+        print(f"  … {total:,} in all")
+    print(f"{total:,} {what}{'' if total == 1 else 's'}" if total else f"no {what}: all is as it was decided")

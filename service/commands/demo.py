@@ -1,0 +1,102 @@
+"""The demo: a real shop's year, decided here."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.shell import DEFAULT_LEDGER, JsonOption, LedgerOption, Shell, processors, standard_output
+
+if TYPE_CHECKING:
+    from ledger.rules import Book
+
+
+def demo(
+    context: typer.Context,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes that decide. [default: the processors]")
+    ] = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Load a real shop's year into a ledger and look around: half a minute, and everything to try.
+
+    Run again it goes on where it stopped, or says that all is in.
+
+        points demo
+    """
+    from projections.show import show_member
+    from projections.stats import stats
+    from service.commands.books import entries_in
+    from service.commands.facts import facts_ahead, summary_to_dict
+    from service.demo import FACTS, decide_year, end_of, interesting_members, write_year
+
+    shell = Shell(context, ledger, as_json)
+    with shell.writing(create=True) as opened:
+        with shell.progress("unpacking the year", FACTS) as tick:
+            path = write_year(opened, tick)
+        with shell.progress("deciding", facts_ahead(opened, [str(path)])) as tick:
+            year = decide_year(opened, path, jobs or processors(), tick)
+        as_of = end_of(opened)
+        with shell.progress("summing", entries_in(opened)) as tick:
+            books = stats(opened, as_of, tick)
+        found = interesting_members(opened, as_of)
+        for find in found:
+            find.account = show_member(opened, find.member, as_of)
+        book = opened.book
+    document: dict[str, Any] = summary_to_dict(year.summary)
+    document["order_lines"] = year.lines
+    document["stats"] = books
+    document["members"] = [{"why": find.why, **find.account} for find in found]
+    if shell.json:
+        shell.emit(document)
+        return
+    with standard_output():
+        _print(shell, document, book)
+
+
+def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
+    from rich.panel import Panel
+    from rich.text import Text
+
+    from service.screens.books import render_stats
+    from service.screens.member import render_member
+    from service.screens.names import Names
+
+    console, names = shell.console, Names(book)
+    new = document["entries"] + document["parked"]
+    seconds = document["seconds"]
+    console.print()
+    if new:
+        console.print(
+            f"[bold]A shop's year is in:[/] {new:,} facts with {document['order_lines']:,} order lines decided in"
+            f" {seconds:.1f} s ([bold]{new / seconds:,.0f}[/] facts/s, {document['order_lines'] / seconds:,.0f} lines/s)"
+        )
+    else:
+        console.print(f"[bold]All is in:[/] {document['skipped']:,} facts were decided before, nothing was doubled")
+    console.print("[dim]UCI Online Retail, moved to today; reviews, cards and redemptions are made up around it[/]\n")
+    console.print(render_stats(document["stats"], names))
+    for find in document["members"]:
+        console.print()
+        console.print(
+            Panel(
+                render_member(find, names),
+                title=Text(find["why"], style="bold"),
+                title_align="left",
+                border_style="dim",
+                padding=(0, 1),
+            )
+        )
+    option = "" if shell.folder == DEFAULT_LEDGER else f"--ledger {shell.folder} "
+    at = document["stats"]["as_of"][:10]
+    console.print("\n[bold]Now try[/]")
+    members = [find["member"] for find in document["members"]] or ["m-17850"]
+    for command, what in (
+        (f"explain {members[-1]}", "why each point is there, in plain words"),
+        (f"show {members[0]} --as-of {at}", "the same member then; or leave --as-of out for today"),
+        (f"entries {members[-1]}", "every decision about a member"),
+        (f"stats --as-of {at}", "the books"),
+        ("replay", "derive every decision again and compare"),
+        ("verify", "recompute the chain"),
+        ("export balances -o balances.parquet", "all members as a table"),
+    ):
+        console.print(Text.assemble("  ", (f"points {option}{command}", "cyan"), ("   # " + what, "dim")), soft_wrap=True)

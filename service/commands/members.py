@@ -1,0 +1,102 @@
+"""One member: show, entries, explain."""
+
+from typing import Annotated
+
+import typer
+
+from service.shell import (
+    AsOfOption,
+    JsonOption,
+    KnownAtOption,
+    LedgerOption,
+    Shell,
+    instant,
+    known_instant,
+    standard_output,
+)
+
+MemberArgument = Annotated[str, typer.Argument(metavar="MEMBER", help="A member's token, the `subject` of the facts.")]
+
+
+def show(
+    context: typer.Context,
+    member: MemberArgument,
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
+    every_lot: Annotated[bool, typer.Option("--lots", help="Show every lot.")] = False,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a member has: points in lots, scores by part, memberships; now, then, or in time to come.
+
+        points show m-17850
+
+        points show m-17850 --as-of 2025-12-01
+
+        points show m-17850 --as-of 2025-12-01 --known-at 2025-12-02
+    """
+    from projections.show import show_member
+
+    shell = Shell(context, ledger, as_json)
+    with shell.reading() as opened:
+        book = opened.book
+        found = show_member(opened, member, instant(as_of, "--as-of", book), known_instant(known_at, book))
+        if shell.json:
+            shell.emit(found)
+            return
+        from service.screens.member import print_member
+        from service.screens.names import Names
+
+        with standard_output():
+            print_member(shell.console, found, Names(book), every_lot=every_lot)
+
+
+def entries(
+    context: typer.Context, member: MemberArgument, ledger: LedgerOption = None, as_json: JsonOption = False
+) -> None:
+    """Every decision about a member, in order: each fact, what became of it and what it changed.
+
+        points entries m-17850
+    """
+    from projections.entries import entries_of
+
+    shell = Shell(context, ledger, as_json)
+    with shell.reading() as opened:
+        found = entries_of(opened, member)
+        if shell.json:
+            shell.emit(list(found))
+            return
+        from service.screens.entries import print_entries
+        from service.screens.names import Names
+
+        with standard_output():
+            print_entries(shell.console, found, Names(opened.book))
+
+
+def explain(
+    context: typer.Context,
+    member: MemberArgument,
+    number: Annotated[
+        int | None, typer.Argument(metavar="[NUMBER]", min=1, help="One entry; all of them where it is left out.")
+    ] = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Why each point is there: where it came from and went, by which rule, which cap or multiplier, and why nothing came.
+
+        points explain m-17850
+
+        points explain m-17850 12
+    """
+    from projections.explain import explain_member, render_explanation
+    from projections.members import require_member
+
+    shell = Shell(context, ledger, as_json)
+    with shell.reading() as opened:
+        require_member(opened, member)
+        explanation = explain_member(opened, member, number)
+        if shell.json:
+            shell.emit(explanation)
+            return
+        with standard_output():
+            render_explanation(explanation, shell.console)

@@ -1,0 +1,107 @@
+"""From what went wrong to an exit code and one line that says the way out; a traceback only for who asks for one.
+
+0 done, 1 the answer is bad news, 2 wrong use, 3 bad input, 4 cannot run now (130: stopped by the user)."""
+
+import os
+import sqlite3
+import sys
+import traceback
+from collections.abc import Iterator
+
+BAD_NEWS, WRONG_USE, BAD_INPUT, CANNOT_NOW, STOPPED = 1, 2, 3, 4, 130
+
+_NOT_NOW = {"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_PERM"}
+
+
+class WrongUse(Exception):
+    """Options that do not go together, or a value that cannot be read."""
+
+
+class BadInput(Exception):
+    """Something given is missing or cannot be used."""
+
+
+def report(error: BaseException) -> int:
+    """Say what went wrong in one line on standard error, and return the exit code."""
+    if os.environ.get("POINTS_DEBUG"):
+        traceback.print_exception(error)
+    code, message = _judge(error)
+    say(message)
+    return code
+
+
+def say(message: str) -> None:
+    """A line on standard error."""
+    print(f"points: {plain(message)}", file=sys.stderr)
+
+
+def plain(text: str) -> str:
+    """Text from outside on one line, without the characters that move a terminal."""
+    return "".join(c if c.isprintable() else "�" for c in " ".join(text.split()))
+
+
+def _judge(error: BaseException) -> tuple[int, str]:
+    if isinstance(error, KeyboardInterrupt):
+        return STOPPED, "stopped; what was decided is kept, the same command goes on from there"
+    if isinstance(error, WrongUse):
+        return WRONG_USE, str(error)
+    usage = getattr(error, "format_message", None)  # the command line library's own
+    if usage is not None:
+        return WRONG_USE, f"{usage()} ({_help_of(error)})"
+    return _judge_work(error)
+
+
+def _judge_work(error: BaseException) -> tuple[int, str]:
+    from consumers.dead_letters import BadPosition
+    from consumers.files import BadFile
+    from consumers.ingest import CannotDecide
+    from ledger.journal.folder import LedgerLocked
+    from ledger.journal.sqlite import Fenced, JournalError
+    from ledger.programme import BadProgramme
+    from projections.members import UnknownMember
+
+    if isinstance(error, LedgerLocked):
+        return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
+    if isinstance(error, CannotDecide | Fenced) or any(_is_not_now(cause) for cause in _causes(error)):
+        return CANNOT_NOW, _sentence(error)
+    if isinstance(error, BadInput | BadFile | BadProgramme | UnknownMember | BadPosition | JournalError):
+        return BAD_INPUT, str(error)
+    if isinstance(error, sqlite3.DatabaseError):
+        return BAD_INPUT, f"{error}; a file of the ledger is damaged: restore it"
+    if isinstance(error, OSError):
+        return BAD_INPUT, _sentence(error)
+    if isinstance(error, MemoryError):
+        return CANNOT_NOW, "out of memory"
+    return CANNOT_NOW, (
+        f"a bug: {type(error).__name__}: {error}; POINTS_DEBUG=1 shows where: please report it with that"
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_not_now(error: BaseException) -> bool:
+    """Whether trying again later, or with more room or rights, can help."""
+    if isinstance(error, sqlite3.Error):
+        name = getattr(error, "sqlite_errorname", None) or ""
+        return any(name.startswith(kind) for kind in _NOT_NOW)
+    if isinstance(error, OSError):
+        import errno
+
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
+    return False
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return str(error)
+
+
+def _help_of(error: BaseException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see {getattr(context, 'command_path', 'points')} --help"

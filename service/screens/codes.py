@@ -1,0 +1,39 @@
+"""Reasons and rules on a screen."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_WHERE = {
+    "entry": "why a fact was refused or ignored",
+    "note": "said of an accepted fact",
+    "withheld": "why a rule gave less, or nothing",
+    "term": "why a card's term was moved",
+    "parked": "why something is no fact, and is parked",
+}
+
+
+def print_codes(console: Console, codes: dict[str, Any]) -> None:
+    """Print what `projections.codes` says."""
+    width = max(len(reason["code"]) for reason in codes["reasons"])
+    for where, title in _WHERE.items():
+        rows = [(Text(r["code"], style="cyan"), Text(r["text"])) for r in codes["reasons"] if r["where"] == where]
+        _section(console, title, rows, width)
+    rules = [
+        (Text(rule["rule"], style="cyan"), Text.assemble((rule["name"], "bold"), "  ", rule["text"]))
+        for rule in codes["rules"]
+    ]
+    _section(console, "rules", rules, width)
+
+
+def _section(console: Console, title: str, rows: list[tuple[Text, Text]], width: int) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(min_width=width)
+    table.add_column()
+    for code, text in rows:
+        table.add_row(code, text)
+    console.print(Text(title, style="bold"))
+    console.print(table)
+    console.print()

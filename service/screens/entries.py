@@ -1,0 +1,88 @@
+"""A member's entries on a screen: a line an entry, and what it did in a few words."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from service.errors import plain
+from service.screens.names import Names, short_time
+
+_SIGNS = {
+    "earned": "+",
+    "confirmed": "+",
+    "restored": "+",
+    "released": "+",
+    "spent": "-",
+    "expired": "-",
+    "clawed-back": "-",
+    "repaid": "-",
+    "held": "-",
+    "captured": "-",
+}
+_OUTCOME_STYLES = {"accepted": "green", "refused": "red", "ignored": "yellow"}
+
+
+def print_entries(console: Console, entries: Iterable[dict[str, Any]], names: Names) -> None:
+    """Print what `projections.entries` says."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column("#", justify="right", header_style="dim")
+    for name in ("occurred", "fact", "outcome"):
+        table.add_column(name, header_style="dim", no_wrap=name != "outcome")
+    table.add_column("what changed", header_style="dim", overflow="fold")
+    for entry in entries:
+        table.add_row(
+            str(entry["number"]),
+            short_time(entry["occurred"]),
+            plain(entry["type"].removesuffix(".v1")),
+            _outcome(entry),
+            _changes(entry["changes"], names),
+        )
+    console.print(table)
+
+
+def _outcome(entry: dict[str, Any]) -> Text:
+    text = Text(entry["outcome"], style=_OUTCOME_STYLES[entry["outcome"]])
+    if entry["reason"]:
+        text.append(f" {plain(entry['reason'])}", style="dim")
+    return text
+
+
+def _changes(changes: list[dict[str, Any]], names: Names) -> Text:
+    """Points and score items summed by what they did; the rest by name."""
+    sums: dict[tuple[str, str, str], int] = {}
+    others: dict[str, int] = {}
+    for change in changes:
+        name, points = change["change"], change.get("points", 0)
+        if name == "scored":
+            key = (name, change["score"], change["rule"])
+            sums[key] = sums.get(key, 0) + points
+        elif name == "scored-once":
+            sums[name, change["score"], change["rule"]] = points
+        elif "kind" in change:
+            key = (name, change["kind"], change.get("rule", ""))
+            sums[key] = sums.get(key, 0) + points
+        elif name not in ("counted", "marked", "forgot"):
+            others[name] = others.get(name, 0) + 1
+    text = Text()
+    for (name, of, rule), points in sums.items():
+        text.append(", " if text else "")
+        text.append_text(_sum(name, of, points))
+        if rule and name in ("earned", "scored", "scored-once"):
+            text.append(" ")
+            text.append_text(names.rule(rule))
+    for name, count in others.items():
+        text.append(", " if text else "")
+        text.append(f"{name} ×{count}" if count > 1 else name, style="dim")
+    return text
+
+
+def _sum(name: str, of: str, points: int) -> Text:
+    if name in ("scored", "scored-once"):
+        return Text(f"{points:+,} {plain(of)}", style="magenta")
+    sign = _SIGNS.get(name, "")
+    style = "green" if sign == "+" else "red" if sign else "yellow"
+    return Text.assemble((f"{sign}{points:,} {plain(of)}", style), f" {name}")

@@ -1,0 +1,116 @@
+"""One member on a screen: what she has, what ranks her, and what her cards still give."""
+
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from service.errors import plain
+from service.screens.names import Names, number, short_time, yuan
+
+LOTS_SHOWN = 8
+
+
+def print_member(console: Console, member: dict[str, Any], names: Names, *, every_lot: bool = False) -> None:
+    """Print what `projections.show` says."""
+    console.print(render_member(member, names, every_lot=every_lot))
+
+
+def render_member(member: dict[str, Any], names: Names, *, every_lot: bool = False) -> RenderableType:
+    """A member as one block."""
+    blocks: list[RenderableType] = [_head(member)]
+    for kind, purse in member["points"].items():
+        blocks += [Text(), _purse(kind, purse, names)]
+        if purse["lots"]:
+            blocks.append(Padding(_lots(purse["lots"], names, every_lot), (0, 0, 0, 2)))
+    for name, score in member["scores"].items():
+        blocks += [Text(), _score(name, score, names)]
+    for name, term in member["memberships"].items():
+        blocks += [Text(), _membership(name, term, names)]
+    return Group(*blocks)
+
+
+def _head(member: dict[str, Any]) -> Text:
+    entries = member["entries"]
+    head = Text.assemble(
+        (plain(member["member"]), "bold cyan"),
+        ("   as of ", "dim"),
+        short_time(member["as_of"]),
+        ("   ", ""),
+        (f"{entries:,} {'entry' if entries == 1 else 'entries'}", "dim"),
+    )
+    if member["frozen"]:
+        head.append("   frozen 冻结", style="bold red")
+    return head
+
+
+def _purse(kind: str, purse: dict[str, Any], names: Names) -> Text:
+    worth = purse["spendable"] * names.fen(kind)
+    line = Text.assemble(names.kind(kind), "   ", (f"{purse['spendable']:,}", "bold green"), " spendable")
+    line.append(f" ({yuan(worth)})", style="dim")
+    for name in ("pending", "held", "debt"):
+        if purse[name]:
+            line.append(f"   {purse[name]:,} {name}", style="red" if name == "debt" else "yellow")
+    return line
+
+
+def _lots(lots: list[dict[str, Any]], names: Names, every: bool) -> RenderableType:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    for name, justify in (("entry", "right"), ("rule", "left"), ("earned", "right"), ("left", "right")):
+        table.add_column(name, justify=justify, header_style="dim", no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("earned on", header_style="dim", no_wrap=True)
+    table.add_column("gone from", header_style="dim", no_wrap=True)
+    shown = lots if every else lots[:LOTS_SHOWN]
+    for lot in shown:
+        gone = Text(short_time(lot["expires_at"])[:10])
+        if lot.get("pending"):
+            gone = Text.assemble(("pending until ", "yellow"), short_time(lot["pending_until"])[:10])
+        table.add_row(
+            f"#{lot['entry']}",
+            names.rule(lot["rule"]),
+            f"{lot['earned']:,}",
+            Text(f"{lot['left']:,}", style="bold"),
+            short_time(lot["earned_at"])[:10],
+            gone,
+        )
+    if len(shown) == len(lots):
+        return table
+    rest = lots[len(shown) :]
+    more = f"… and {sum(lot['left'] for lot in rest):,} in {len(rest):,} more lots, which go later (--lots shows them)"
+    return Group(table, Text(more, style="dim"))
+
+
+def _score(name: str, score: dict[str, Any], names: Names) -> RenderableType:
+    head = Text.assemble(names.score(name), "   ", (f"{score['value']:,}", "bold green"))
+    head.append(f"   tier {plain(score['tier'])}" if score["tier"] else "   below every tier", style="magenta")
+    head.append(f"   {score['month']}", style="dim")
+    parts = Text("  ")
+    for index, (part, points) in enumerate(score["parts"].items()):
+        parts.append("  ·  " if index else "", style="dim")
+        parts.append_text(names.part(name, part))
+        parts.append(" ")
+        parts.append_text(number(points))
+    return Group(head, parts)
+
+
+def _membership(name: str, term: dict[str, Any], names: Names) -> RenderableType:
+    style = {"active": "bold green", "trial": "bold yellow"}.get(term["state"], "dim")
+    head = Text.assemble(
+        names.membership(name),
+        "   ",
+        (term["state"], style),
+        f"   {plain(term['product'])}",
+        (f"   {short_time(term['from'])} → {short_time(term['until'])}", "dim"),
+    )
+    if not term["quotas"]:
+        return head
+    left = Text("  left: ", style="dim")
+    for index, (benefit, points) in enumerate(term["quotas"].items()):
+        left.append("  ·  " if index else "", style="dim")
+        left.append_text(names.benefit(benefit))
+        left.append(" ")
+        left.append_text(number(points))
+    return Group(head, left)

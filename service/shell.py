@@ -1,0 +1,156 @@
+"""What every command shares: which ledger, which output, and the instant it answers for."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.errors import WrongUse
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ledger.journal.folder import Ledger
+    from ledger.rules import Book
+
+DEFAULT_LEDGER = Path("points-ledger")
+WIDTH_OF_A_FILE = 120  # of tables that go to a file or a pipe
+
+_COMMON = "Common"
+LedgerOption = Annotated[
+    Path | None,
+    typer.Option("--ledger", metavar="DIR", help="The ledger's folder.", show_default=False, rich_help_panel=_COMMON),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=_COMMON)
+]
+AsOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="T",
+        help="Answer for this instant: a date, a local time or RFC 3339; it may lie ahead. [default: now]",
+        show_default=False,
+    ),
+]
+KnownAtOption = Annotated[
+    str | None,
+    typer.Option("--known-at", metavar="T", help="Only by what was recorded up to this instant.", show_default=False),
+]
+
+Tick = Callable[..., None]
+
+
+class Shell:
+    """One run of a command. Options given after the command hold before those given in front of it."""
+
+    def __init__(self, context: typer.Context, ledger: Path | None = None, as_json: bool = False) -> None:
+        folder, in_front = context.obj or (None, False)
+        self.folder: Path = ledger or folder or DEFAULT_LEDGER
+        self.json = as_json or bool(in_front)
+        self._console: Console | None = None
+
+    @contextmanager
+    def reading(self) -> "Iterator[Ledger]":
+        """The ledger, which must be there. Raises `JournalError`."""
+        from ledger.journal.folder import Ledger
+
+        ledger = Ledger.open(self.folder)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+    @contextmanager
+    def writing(self, book: str | None = None, *, create: bool = False) -> "Iterator[Ledger]":
+        """The ledger with its lock held; made where `create` says so. Raises `LedgerLocked` and `JournalError`."""
+        from ledger.journal.folder import Ledger
+
+        ledger = Ledger.open_or_create(self.folder, book) if create else Ledger.open(self.folder)
+        try:
+            with ledger.writing():
+                yield ledger
+        finally:
+            ledger.close()
+
+    @property
+    def console(self) -> "Console":
+        """Where people read."""
+        if self._console is None:
+            from rich.console import Console
+
+            width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
+            self._console = Console(width=width, highlight=False, soft_wrap=False)
+        return self._console
+
+    def emit(self, document: Any) -> None:
+        """The JSON document, laid out where a person looks."""
+        import msgspec
+
+        text = msgspec.json.encode(document)
+        if sys.stdout.isatty():
+            text = msgspec.json.format(text, indent=2)
+        with standard_output():
+            sys.stdout.buffer.write(text + b"\n")
+
+    @contextmanager
+    def progress(self, label: str, total: int | None = None) -> Iterator[Tick]:
+        """A bar on standard error while something long goes on; yields what hears `(done, total=None)`."""
+        if not sys.stderr.isatty():
+            yield _nothing
+            return
+        from service.screens.bar import bar
+
+        with bar(label, total) as tick:
+            yield tick
+
+
+def _nothing(done: int, total: int | None = None) -> None:
+    """Nobody looks at the bar."""
+
+
+@contextmanager
+def standard_output() -> Iterator[None]:
+    """Writing to standard output; a reader that has enough ends the command quietly."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        quiet_standard_output()
+        raise typer.Exit(0) from None
+
+
+def quiet_standard_output() -> None:
+    """Nobody reads any more: what is still to be flushed goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def instant(text: str | None, option: str, book: "Book") -> int:
+    """An instant from an option's text, the present where there is none. Raises `WrongUse`."""
+    if text is None:
+        return time.time_ns() // 1000
+    from ledger.times import parse_instant
+
+    try:
+        return parse_instant(text, book.offset)
+    except (ValueError, OverflowError) as error:
+        wanted = "give a date (2025-12-01), a local time (2025-12-01T08:00) or RFC 3339 (2025-12-01T08:00:00+08:00)"
+        raise WrongUse(f'{option} "{text}": {error}; {wanted}') from None
+
+
+def known_instant(text: str | None, book: "Book") -> int | None:
+    """The instant of --known-at. Raises `WrongUse`."""
+    return None if text is None else instant(text, "--known-at", book)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
