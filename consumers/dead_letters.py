@@ -1,7 +1,7 @@
-"""Parked facts: looked at, mended, driven again through the inbox, or their bytes dropped; a trace always stays.
+"""Parked facts: looked at, mended, driven again through the inbox, or dropped; a trace always stays.
 
-Driving again appends the bytes at a new position and decides them there; only then is the old one marked. A crash in
-between leaves it waiting, and what was decided twice is a duplicate.
+Driving again appends the bytes at a new position and decides them there; only then is the old one marked. A
+crash in between leaves it waiting, and what was decided twice is a duplicate.
 """
 
 from base64 import b64encode
@@ -28,7 +28,7 @@ class BadPosition(Exception):
 
 
 class Letter(NamedTuple):
-    """A parked fact: `kept` are its bytes, or of long ones the first; `length` and `sha256` are of the whole."""
+    """A parked fact: `kept` are its bytes, or of long ones the first; `length`, `sha256` are of the whole."""
 
     partition: int
     offset: int
@@ -77,7 +77,7 @@ def letter_at(ledger: Ledger, position: str) -> Letter:
     """The parked fact at a position. Raises `BadPosition`."""
     partition, _, offset = position.partition(":")
     if not (partition.isascii() and partition.isdecimal() and offset.isascii() and offset.isdecimal()):
-        raise BadPosition(f'"{position}" is not a position such as 0:17; `points dead-letters list` shows them')
+        raise BadPosition(f'"{position}" is no position such as 0:17; `points dead-letters list` shows them')
     if int(partition) in ledger.partitions and int(offset) < 1 << 62:
         with ledger.journal(int(partition)).reading() as c:
             row = c.execute(f"SELECT {_COLUMNS} FROM parked WHERE position = ?", (int(offset),)).fetchone()
@@ -103,9 +103,9 @@ def letter_to_dict(letter: Letter, offset: int) -> dict[str, Any]:
 
 
 def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None) -> list[dict[str, Any]]:
-    """Drive parked facts again (one with `mended` bytes) and say what became of each; hold the ledger's lock around it.
+    """Drive parked facts again (one with `mended` bytes) and say what became of each.
 
-    Raises `BadPosition` before anything is done, `CannotDecide`, and `JournalError`.
+    Hold the ledger's lock around it. Raises `BadPosition` before anything is done, `CannotDecide`, `JournalError`.
     """
     for letter in chosen:
         _check_retry(letter, mended)
@@ -117,7 +117,7 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
             feeder = Feeder(inbox, ledger.settings.operators, backlog=bool(record and record.backlog))
             value = letter.kept if mended is None else mended
             batch: list[Line] = []
-            feeder._route(RawLine(value, len(value)), batch)
+            feeder._route(RawLine(value), batch)
             driven.append((letter, inbox.append(batch)))
         intakes = [Intake(inbox, ledger.shard(p), ledger.settings.operators) for p in ledger.partitions]
         decide_waiting(intakes, lambda _tally: None)
@@ -149,11 +149,13 @@ def _check_retry(letter: Letter, mended: bytes | None) -> None:
             " give the whole fact: `points dead-letters retry POSITION --with FILE`"
         )
     if mended is not None and not 0 < len(mended) <= MAX_BYTES:
-        raise BadPosition(f"the mended fact has {len(mended):,} bytes; one JSON object of at most {MAX_BYTES:,} is needed")
+        raise BadPosition(f"the mended fact has {len(mended):,} bytes; one of 1 to {MAX_BYTES:,} is needed")
 
 
-def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Remove the bytes of parked facts for good, from the journal and the inbox; hold the ledger's lock around it.
+def drop(
+    ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> None:
+    """Remove the bytes of parked facts for good, from the inbox and the journal; hold the ledger's lock around it.
 
     Position, reason, length and hash stay. Raises `BadPosition` where one was dropped before.
     """

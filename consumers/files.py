@@ -56,9 +56,11 @@ def open_facts(name: str) -> BinaryIO:
     try:
         raw = Path(name).open("rb")  # noqa: SIM115 - the reader closes it
     except OSError as error:
-        raise BadFile(f"{name}: {error.strerror}; give a readable NDJSON file, .gz, .zst or - for standard input") from None
+        raise BadFile(
+            f"{name}: {error.strerror}; give a readable NDJSON file, .gz, .zst or - for standard input"
+        ) from None
     if name.endswith(".gz"):
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20)  # type: ignore[arg-type]
+        return io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20)
     if name.endswith((".zst", ".zstd")):
         reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=True)
         return io.BufferedReader(reader, 1 << 20)
@@ -231,4 +233,3 @@ class Feeder:
         except BadFact:
             return False
         return isinstance(fact, ProgrammePublished) and fact.source in self._operators
-

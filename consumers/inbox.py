@@ -59,7 +59,10 @@ class Inbox:
         mode = "rwc" if create else "rw"
         try:
             self._db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_SECONDS
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                timeout=BUSY_SECONDS,
             )
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")  # what was appended survives a power cut
@@ -173,7 +176,8 @@ class Inbox:
     def new_feed(self, source: str) -> Feed:
         """Begin to feed from a source."""
         number = self._db.execute(
-            "INSERT INTO feeds (source, size, lines, digest) VALUES (?, 0, 0, ?) RETURNING number", (source, b"")
+            "INSERT INTO feeds (source, size, lines, digest) VALUES (?, 0, 0, ?) RETURNING number",
+            (source, b""),
         ).fetchone()[0]
         return Feed(number, 0, 0, b"")
 
@@ -209,7 +213,9 @@ class Inbox:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for partition, values in rows.items():
-                self._db.executemany(f"INSERT INTO partition_{partition} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+                self._db.executemany(
+                    f"INSERT INTO partition_{partition} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values
+                )
                 if number:
                     self._db.execute(
                         "INSERT INTO spans VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET last = excluded.last",

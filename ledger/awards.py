@@ -44,7 +44,9 @@ def award_line(draft: Draft, rules: tuple[Rule, ...], month: int, order: Order, 
         if not points:
             continue
         if rule.key:
-            given = Scored(award.score or "", award.part or "", rule.name, month, points, order.order, line.line, fen, uncapped)
+            given = Scored(
+                award.score or "", award.part or "", rule.name, month, points, order.order, line.line, fen, uncapped
+            )
             draft.score(given)
             if rule.returnable:
                 kept = Award(rule.name, points, points, score=given.score, part=given.part, month=month)
@@ -113,7 +115,9 @@ def award_fact(
             continue
         if rule.day_cap or award.each_day:
             mark = getattr(data, award.each_day) if award.each_day else ""
-            points = _count_day(draft, rule, points, day_of(draft.occurred, draft.version.offset) if day is None else day, mark)
+            points = _count_day(
+                draft, rule, points, day_of(draft.occurred, draft.version.offset) if day is None else day, mark
+            )
         if rule.month_cap or rule.year_cap:
             points = _count(draft, rule, points, month)
         if not points:
@@ -123,9 +127,7 @@ def award_fact(
             draft.score(
                 Scored(award.score or "", award.part or "", rule.name, month, points, page, line_name, base, uncapped)
             )
-            awards.append(
-                Award(rule.name, points, points, score=award.score or "", part=award.part or "", month=month)
-            )
+            awards.append(Award(rule.name, points, points, score=award.score or "", part=award.part or "", month=month))
         else:
             expires_at = draft.version.expires_at(rule.kind, draft.occurred)
             key = earn(
@@ -198,5 +200,3 @@ def _count_day(draft: Draft, rule: Rule, points: int, day: int, mark: str) -> in
             page.marks.append(mark)
         draft.pages.put(key, page)
     return room
-
-

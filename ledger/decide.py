@@ -97,7 +97,7 @@ def decide(
     *,
     recorded: int,
     backlog: bool = False,
-    limits: Limits = Limits(),  # noqa: B008 - immutable
+    limits: Limits = Limits(),
     repeats: "Repetition | None" = None,
 ) -> Decision:
     """Decide one fact for one member; the account is evolved by the changes, the pages by what they must keep.

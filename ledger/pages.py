@@ -135,7 +135,8 @@ def encode_page(page: Page) -> bytes:
 
 def decode_page(state: bytes) -> Page:
     """A page from its bytes."""
-    return _decoder.decode(state)
+    page: Page = _decoder.decode(state)
+    return page
 
 
 class Pages(Protocol):

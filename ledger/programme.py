@@ -312,7 +312,7 @@ def _problems(programme: Programme) -> Any:
         if (award.kind is None) == (award.score is None):
             yield f"{at}: give either kind (points) or score and part"
         if award.kind is not None and award.kind not in programme.kinds:
-            yield f'{at}.kind: there is no [kinds.{award.kind}]'
+            yield f"{at}.kind: there is no [kinds.{award.kind}]"
         if award.score is not None:
             if award.score not in programme.scores:
                 yield f"{at}.score: there is no [scores.{award.score}]"

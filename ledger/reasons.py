@@ -51,7 +51,9 @@ REASONS: Final[dict[str, Reason]] = {
     "order-rejected": Reason(ENTRY, "The order was refused at the door before; what came later contradicts that."),
     "out-of-range": Reason(ENTRY, "The account's integers cannot hold the points that this would make."),
     "quota-used": Reason(ENTRY, "The benefit's quota of this card is used up."),
-    "redemption-of-an-order": Reason(ENTRY, "Points tendered on an order come back by its return or its end, not by hand."),
+    "redemption-of-an-order": Reason(
+        ENTRY, "Points tendered on an order come back by its return or its end, not by hand."
+    ),
     "settlement-too-small": Reason(ENTRY, "This use needs a larger settlement."),
     "stale": Reason(ENTRY, "The request is older than the ledger takes (`request_max_age_seconds`)."),
     "too-late": Reason(ENTRY, "It occurred longer before the member's clock than the book's `late_days`."),
@@ -70,8 +72,12 @@ REASONS: Final[dict[str, Reason]] = {
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
     "order-ended": Reason(NOTE, "The redemption is for an order that had ended."),
     "points-capped": Reason(NOTE, "More was to be given back or captured than there was; all there was is taken."),
-    "points-differ": Reason(NOTE, "The lines' `points` do not add up to the order's redemptions; the redemptions count."),
-    "unknown-line": Reason(NOTE, "The order has no line of that name (an entry all of whose lines are such is ignored)."),
+    "points-differ": Reason(
+        NOTE, "The lines' `points` do not add up to the order's redemptions; the redemptions count."
+    ),
+    "unknown-line": Reason(
+        NOTE, "The order has no line of that name (an entry all of whose lines are such is ignored)."
+    ),
     # a rule that applied, and gave less or nothing
     "already-today": Reason(WITHHELD, "The rule gives once a day for each of these, and it did."),
     "cap-full": Reason(WITHHELD, "The rule's cap of the day, month or year leaves less, or nothing."),

@@ -12,7 +12,6 @@ from ledger.programme import (
     Condition,
     Give,
     Product,
-    Programme,
     expiry_function,
     instant_of,
     offset_of,
@@ -90,9 +89,7 @@ class Version:
             for label, benefit in membership.benefits.items():
                 self.benefits[label] = (name, benefit)
         self.shares: dict[str, Fraction | None] = {name: share_of(use) for name, use in self.programme.uses.items()}
-        self._expiries = {
-            name: expiry_function(kind, self.offset) for name, kind in self.programme.kinds.items()
-        }
+        self._expiries = {name: expiry_function(kind, self.offset) for name, kind in self.programme.kinds.items()}
 
     def line_rules_at(self, instant: int) -> tuple[Rule, ...]:
         """The rules for lines of a completed order that hold at an instant."""
@@ -128,11 +125,15 @@ class Book:
             first = self.versions[0].programme
             new = version.programme
             if new.utc_offset != first.utc_offset:
-                raise BadProgramme(f"{where}: utc_offset: is {new.utc_offset}; this ledger counts at {first.utc_offset}")
+                raise BadProgramme(
+                    f"{where}: utc_offset: is {new.utc_offset}; this ledger counts at {first.utc_offset}"
+                )
             for table in ("kinds", "scores", "memberships"):
                 missing = sorted(set(getattr(first, table)) - set(getattr(new, table)))
                 if missing:
-                    raise BadProgramme(f"{where}: {table}: lacks {', '.join(missing)}, which this ledger's accounts have")
+                    raise BadProgramme(
+                        f"{where}: {table}: lacks {', '.join(missing)}, which this ledger's accounts have"
+                    )
         self.versions.append(version)
         self.versions.sort(key=lambda v: v.since)  # stable: of equal dates the one published last is last
         self.by_name[version.name] = version
@@ -201,7 +202,9 @@ def _compile_condition(name: str, of_line: bool, condition: Condition) -> list[T
     if condition.at_least is not None:
         least = condition.at_least
         tests.append(
-            (lambda line, _: getattr(line, name) >= least) if of_line else (lambda _, data: getattr(data, name) >= least)
+            (lambda line, _: getattr(line, name) >= least)
+            if of_line
+            else (lambda _, data: getattr(data, name) >= least)
         )
     if condition.at_most is not None:
         most = condition.at_most
@@ -211,7 +214,9 @@ def _compile_condition(name: str, of_line: bool, condition: Condition) -> list[T
     if condition.in_ is not None:
         allowed = frozenset(condition.in_)
         tests.append(
-            (lambda line, _: getattr(line, name) in allowed) if of_line else (lambda _, data: getattr(data, name) in allowed)
+            (lambda line, _: getattr(line, name) in allowed)
+            if of_line
+            else (lambda _, data: getattr(data, name) in allowed)
         )
     if condition.not_in is not None:
         barred = frozenset(condition.not_in)
@@ -223,6 +228,8 @@ def _compile_condition(name: str, of_line: bool, condition: Condition) -> list[T
     if condition.has is not None:
         wanted = condition.has
         tests.append(
-            (lambda line, _: wanted in getattr(line, name)) if of_line else (lambda _, data: wanted in getattr(data, name))
+            (lambda line, _: wanted in getattr(line, name))
+            if of_line
+            else (lambda _, data: wanted in getattr(data, name))
         )
     return tests

@@ -24,7 +24,7 @@ def rule_names(book: Book) -> dict[str, str]:
 
 
 def _reasons(book: Book) -> list[dict[str, str]]:
-    found = []
+    found: list[dict[str, str]] = []
     for code, reason in REASONS.items():
         if "<kind>" in code:
             kinds = dict.fromkeys(kind for version in book.versions for kind in version.programme.kinds)

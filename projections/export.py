@@ -60,7 +60,9 @@ def _csv(table: Table, out: BinaryIO, tick: Tick) -> int:
         forms = [column.form for column in table.columns]
         count = 0
         for count, row in enumerate(table.rows, 1):
-            writer.writerow(_csv_cell(value, form, table.offset) for value, form in zip(row, forms, strict=True))
+            writer.writerow(
+                _csv_cell(value, form, table.offset) for value, form in zip(row, forms, strict=True)
+            )
             if not count % 1_000:
                 tick(count)
         text.flush()
@@ -132,7 +134,9 @@ def _parquet(table: Table, out: BinaryIO, tick: Tick) -> int:
                 break
             columns = zip(*rows, strict=True) if rows else [()] * len(fields)
             arrays = [
-                pyarrow.array([_json_text(v) for v in values] if column.form == "json" else list(values), kind)
+                pyarrow.array(
+                    [_json_text(v) for v in values] if column.form == "json" else list(values), kind
+                )
                 for column, values, (_, kind) in zip(table.columns, columns, fields, strict=True)
             ]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))

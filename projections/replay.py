@@ -20,7 +20,7 @@ import msgspec
 from ledger.account import Account, decode_account
 from ledger.decide import Decision, Limits, Repetition, decide
 from ledger.draft import OutOfRange
-from ledger.entries import ENGINE, Entry, decode_entry, encode_entry
+from ledger.entries import ENGINE, Entry, decode_entry, decode_head, encode_entry
 from ledger.facts import PROGRAMME_SUBJECT, ProgrammePublished, decode_canonical
 from ledger.journal.folder import Ledger, members_of
 from ledger.journal.shard import beyond_range, publication
@@ -210,7 +210,7 @@ def _derive_member(
         yield
         where = {"partition": partition, "member": member, "number": row.number, "place": row.place}
         try:
-            entry = decode_entry(row.state)
+            entry = decode_head(row.state)
             fact, occurred = decode_canonical(entry.fact)
         except (msgspec.MsgspecError, ValueError) as error:
             add({**where, "field": "bytes", "stored": row.state[:64].hex(), "derived": f"unreadable: {error}"})
@@ -265,7 +265,7 @@ def _derive_member(
             entry.received,
         )
         if encode_entry(derived) != row.state:
-            for difference in _fields_that_differ(entry, derived):
+            for difference in _fields_that_differ(row.state, derived):
                 add({**where, "position": f"{partition}:{entry.offset}", **difference})
         if snapshot is not None and snapshot[0] == row.number:
             kept = decode_account(snapshot[1])
@@ -274,7 +274,12 @@ def _derive_member(
                 add({**where, "field": "account", "stored": "snapshot", "derived": "another account"})
 
 
-def _fields_that_differ(stored: Entry, derived: Entry) -> Iterator[Difference]:
+def _fields_that_differ(state: bytes, derived: Entry) -> Iterator[Difference]:
+    try:
+        stored = decode_entry(state)
+    except (msgspec.MsgspecError, ValueError) as error:
+        yield {"field": "bytes", "stored": state[:64].hex(), "derived": f"unreadable: {error}"}
+        return
     found = False
     for name in Entry.__struct_fields__:
         old, new = getattr(stored, name), getattr(derived, name)

@@ -71,7 +71,10 @@ def stats(ledger: Ledger, as_of: int, progress: Callable[[int], None] = lambda _
     for partition in ledger.partitions:
         _add_partition(books, ledger, book, partition, as_of, progress)
         with ledger.journal(partition).reading() as c:
-            c.execute("SELECT reason, count(*) FROM parked WHERE retried = 0 AND recorded <= ? GROUP BY reason", (as_of,))
+            c.execute(
+                "SELECT reason, count(*) FROM parked WHERE retried = 0 AND recorded <= ? GROUP BY reason",
+                (as_of,),
+            )
             parked.update(dict(c.fetchall()))
     points = {
         kind: {**sums, "balanced": sums["issued"] == sum(sums[name] for name in IN_THE_SUM)}

@@ -39,7 +39,11 @@ class Table:
 def balances(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     """Each kind of the book for every member with an entry."""
     book = ledger.book
-    columns = (Column("member"), Column("kind"), *(Column(n, "integer") for n in ("spendable", "pending", "held", "debt")))
+    columns = (
+        Column("member"),
+        Column("kind"),
+        *(Column(n, "integer") for n in ("spendable", "pending", "held", "debt")),
+    )
 
     def rows(member: str, account: Account) -> Iterator[Row]:
         for kind in _kinds(book, account, as_of):
@@ -100,7 +104,14 @@ def scores(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
         for name, score in of_book.items():
             value = value_of(account, name, score, month)
             found = parts_of(account, name, score, month)
-            yield member, name, value, tier_of(score, value), month_text(month), *(found.get(part) for part in parts)
+            yield (
+                member,
+                name,
+                value,
+                tier_of(score, value),
+                month_text(month),
+                *(found.get(part) for part in parts),
+            )
 
     return Table(columns, _each(ledger, as_of, known_at, rows), version.offset)
 

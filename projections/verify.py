@@ -38,9 +38,7 @@ def _verify_partition(
 
     def report(at: int, problem: str, member: str = "", number: int = 0) -> None:
         if len(broken) < MAX_BROKEN:
-            broken.append(
-                {"partition": partition, "place": at, "member": member, "number": number, "problem": problem}
-            )
+            broken.append({"partition": partition, "place": at, "member": member, "number": number, "problem": problem})
 
     for row in journal.scan(0, head.entries):
         entries += 1

@@ -66,13 +66,15 @@ def decide_year(ledger: Ledger, path: Path, jobs: int, tick: Tick) -> Year:
     from consumers.ingest import ingest
 
     started = time.monotonic()
-    summary = ingest(ledger, [str(path)], backlog=True, jobs=jobs, progress=lambda _read, decided: tick(decided))
+    summary = ingest(
+        ledger, [str(path)], backlog=True, jobs=jobs, progress=lambda _read, decided: tick(decided)
+    )
     summary.seconds = time.monotonic() - started
     new = summary.entries + summary.tally.parked
     lines = 0
     if new:
         with path.open("rb") as file:
-            lines = sum(fact.count(b'"line":') for fact in file)
+            lines = sum(fact.count(b'"line":') for fact in file if b'"order.completed.v1"' in fact)
         lines = lines * new // max(summary.facts, 1)
     return Year(summary, lines)
 
@@ -103,13 +105,15 @@ def interesting_members(ledger: Ledger, as_of: int) -> list[Find]:
                 evolve_entry(account, entry)
                 marks.see(entry)
             run_to(account, ledger.book, as_of, PagesInMemory())
-            held = any(t.start <= as_of < t.until and not t.trial for ts in account.terms.values() for t in ts)
+            held = any(
+                t.start <= as_of < t.until and not t.trial for ts in account.terms.values() for t in ts
+            )
             offer("plus", value_of(account, name, score, month) if held else 0, member)
             if account.number <= 120:  # short enough to be read through
                 offer("return", marks.clawed_back if marks.kinds >= 6 else 0, member)
                 offer("refused", marks.refused * 100 + marks.kinds if marks.restored else 0, member)
     whys = {
-        "plus": f"the highest {version.programme.scores[name].name} of those with a card: much bought at the PLUS rate",
+        "plus": f"the highest {score.name} of those with a card: much bought at the PLUS rate",
         "return": "much came back: what it had earned was taken back, to the last point",
         "refused": "asked for more than there was, and got back what was tendered on returned orders",
     }

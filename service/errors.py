@@ -1,6 +1,7 @@
-"""From what went wrong to an exit code and one line that says the way out; a traceback only for who asks for one.
+"""From what went wrong to an exit code and one line that says the way out; a traceback only where asked for.
 
-0 done, 1 the answer is bad news, 2 wrong use, 3 bad input, 4 cannot run now (130: stopped by the user)."""
+0 done, 1 the answer is bad news, 2 wrong use, 3 bad input, 4 cannot run now (130: stopped by the user).
+"""
 
 import os
 import sqlite3

@@ -24,7 +24,9 @@ WIDTH_OF_A_FILE = 120  # of tables that go to a file or a pipe
 _COMMON = "Common"
 LedgerOption = Annotated[
     Path | None,
-    typer.Option("--ledger", metavar="DIR", help="The ledger's folder.", show_default=False, rich_help_panel=_COMMON),
+    typer.Option(
+        "--ledger", metavar="DIR", help="The ledger's folder.", show_default=False, rich_help_panel=_COMMON
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=_COMMON)
@@ -40,7 +42,9 @@ AsOfOption = Annotated[
 ]
 KnownAtOption = Annotated[
     str | None,
-    typer.Option("--known-at", metavar="T", help="Only by what was recorded up to this instant.", show_default=False),
+    typer.Option(
+        "--known-at", metavar="T", help="Only by what was recorded up to this instant.", show_default=False
+    ),
 ]
 
 Tick = Callable[..., None]
@@ -68,7 +72,7 @@ class Shell:
 
     @contextmanager
     def writing(self, book: str | None = None, *, create: bool = False) -> "Iterator[Ledger]":
-        """The ledger with its lock held; made where `create` says so. Raises `LedgerLocked` and `JournalError`."""
+        """The ledger with its lock held, made where `create` says so. Raises `LedgerLocked`, `JournalError`."""
         from ledger.journal.folder import Ledger
 
         ledger = Ledger.open_or_create(self.folder, book) if create else Ledger.open(self.folder)

@@ -29,7 +29,10 @@ BEANS = "beans"
 NO_PURCHASE_BEANS = ("virtual", "investment-gold", "car")
 REQUESTS = ("redemption.requested.v1", "hold.requested.v1", "benefit.claimed.v1")
 OPERATOR_FACTS = (
-    "points.adjusted.v1", "account.frozen.v1", "account.unfrozen.v1", "lot.opened.v1",
+    "points.adjusted.v1",
+    "account.frozen.v1",
+    "account.unfrozen.v1",
+    "lot.opened.v1",
     "programme.published.v1",
 )
 
@@ -37,12 +40,18 @@ TRIAL = "plus.trial"
 DAYS = {"plus.annual": 365, "plus.quarter": 90, "plus.month": 30, TRIAL: 30}
 PLUS_CAP = {"plus.annual": 50_000, "plus.quarter": 12_000, "plus.month": 4_000, TRIAL: 4_000}
 QUOTAS = {
-    "plus.annual": {"shipping": 60}, "plus.quarter": {"shipping": 15}, "plus.month": {"shipping": 5},
+    "plus.annual": {"shipping": 60},
+    "plus.quarter": {"shipping": 15},
+    "plus.month": {"shipping": 5},
     TRIAL: {"shipping": 1},
 }
 
 ACTIVITY = {  # item: (score each time, at most in a month)
-    "photo": (5, 150), "review": (2, 60), "answer": (2, 50), "share": (2, 10), "jd-pay": (2, 60),
+    "photo": (5, 150),
+    "review": (2, 60),
+    "answer": (2, 50),
+    "share": (2, 10),
+    "jd-pay": (2, 60),
 }
 TIERS = ((20_001, "20001"), (10_001, "10001"), (5_001, "5001"), (201, "201"))
 
@@ -51,7 +60,12 @@ TIERS = ((20_001, "20001"), (10_001, "10001"), (5_001, "5001"), (201, "201"))
 LINE = {"line": "", "sku": "", "category": "", "quantity": 1, "paid_fen": 0, "points": 0}
 RETURN_LINE = {"line": "", "quantity": 0, "refund_fen": 0, "points": 0}
 ORDER = {
-    "order": "", "lines": [LINE], "shop": "self", "self_operated": True, "channel": "app", "pay": "",
+    "order": "",
+    "lines": [LINE],
+    "shop": "self",
+    "self_operated": True,
+    "channel": "app",
+    "pay": "",
     "tags": [],
 }
 FIELDS: dict[str, dict[str, Any]] = {
@@ -74,7 +88,12 @@ FIELDS: dict[str, dict[str, Any]] = {
     "credit.scored.v1": {"score": 0},
     "reputation.rated.v1": {"stars": 0},
     "redemption.requested.v1": {
-        "redemption": "", "kind": BEANS, "points": 0, "use": "", "order": "", "settlement_fen": 0,
+        "redemption": "",
+        "kind": BEANS,
+        "points": 0,
+        "use": "",
+        "order": "",
+        "settlement_fen": 0,
     },
     "redemption.reversed.v1": {"redemption": "", "points": None},
     "hold.requested.v1": {"hold": "", "kind": BEANS, "points": 0, "until": None},
@@ -86,7 +105,12 @@ FIELDS: dict[str, dict[str, Any]] = {
     "card.refunded.v1": {"card": "", "refund_fen": 0},
     "benefit.claimed.v1": {"claim": "", "benefit": "", "order": "", "line": ""},
     "points.adjusted.v1": {
-        "adjustment": "", "kind": BEANS, "points": 0, "reason": "", "by": "", "approved_by": "",
+        "adjustment": "",
+        "kind": BEANS,
+        "points": 0,
+        "reason": "",
+        "by": "",
+        "approved_by": "",
     },
     "account.frozen.v1": {"reason": ""},
     "account.unfrozen.v1": {"reason": ""},
@@ -122,7 +146,12 @@ class Oracle:
         return {"outcome": outcome, "reason": reason}
 
     def decide(
-        self, m: Member, fact: dict[str, Any], kind: str, data: dict[str, Any], when: datetime,
+        self,
+        m: Member,
+        fact: dict[str, Any],
+        kind: str,
+        data: dict[str, Any],
+        when: datetime,
         recorded: datetime,
     ) -> Decision:
         name = (fact["source"], fact["id"])
@@ -143,7 +172,12 @@ class Oracle:
         return HANDLERS[kind](m, data, when)
 
     def objection(
-        self, m: Member, kind: str, data: dict[str, Any], when: datetime, recorded: datetime,
+        self,
+        m: Member,
+        kind: str,
+        data: dict[str, Any],
+        when: datetime,
+        recorded: datetime,
     ) -> str:
         """What stands against any request: asked before, too old, or the account frozen."""
         if kind == "redemption.requested.v1":
@@ -169,7 +203,9 @@ class Oracle:
             "frozen": m["frozen"],
             "points": {
                 BEANS: {
-                    "spendable": spendable(m), "pending": pending(m), "held": held(m),
+                    "spendable": spendable(m),
+                    "pending": pending(m),
+                    "held": held(m),
                     "debt": m["totals"]["debt"],
                     "lots": [show_lot(lot) for lot in burn_order(m["lots"]) if lot["left"] > 0],
                 }
@@ -181,8 +217,16 @@ class Oracle:
     def stats(self, as_of: datetime) -> dict[str, Any]:
         """{"points": {"beans": {…}}, "members": n, "entries": {"accepted": …, "refused": …, "ignored": …}}"""
         beans = {
-            "issued": 0, "spendable": 0, "pending": 0, "held": 0, "redeemed": 0, "expired": 0,
-            "clawed_back": 0, "written_off": 0, "debt": 0, "cash_shortfall_fen": 0,
+            "issued": 0,
+            "spendable": 0,
+            "pending": 0,
+            "held": 0,
+            "redeemed": 0,
+            "expired": 0,
+            "clawed_back": 0,
+            "written_off": 0,
+            "debt": 0,
+            "cash_shortfall_fen": 0,
         }
         entries = {"accepted": 0, "refused": 0, "ignored": 0}
         for member in self.members:
@@ -261,12 +305,23 @@ def new_member(name: str) -> Member:
         "outcomes": {"accepted": 0, "refused": 0, "ignored": 0},
         "facts": {},  # (source, id): content
         "seen": {  # business ids that may come only once and need no page
-            "return": [], "grant": [], "claim": [], "adjustment": [], "lot": [], "answer": [], "share": [],
+            "return": [],
+            "grant": [],
+            "claim": [],
+            "adjustment": [],
+            "lot": [],
+            "answer": [],
+            "share": [],
         },
         "frozen": False,
         "lots": [],  # in the order of entries, then lines
         "totals": {
-            "issued": 0, "redeemed": 0, "expired": 0, "clawed_back": 0, "written_off": 0, "debt": 0,
+            "issued": 0,
+            "redeemed": 0,
+            "expired": 0,
+            "clawed_back": 0,
+            "written_off": 0,
+            "debt": 0,
             "cash_shortfall_fen": 0,
         },
         "orders": {},  # order: page
@@ -330,12 +385,23 @@ def burn_order(lots: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def give(
-    m: Member, rule: str, points: int, earned_at: datetime, expires_at: datetime, trial: bool = False,
+    m: Member,
+    rule: str,
+    points: int,
+    earned_at: datetime,
+    expires_at: datetime,
+    trial: bool = False,
 ) -> dict[str, Any]:
     """A new lot. Beans earned in a trial are pending, lapsed or free, as the trial's beans are by now."""
     lot = {
-        "entry": m["entries"], "rule": rule, "earned": points, "left": 0, "earned_at": earned_at,
-        "expires_at": expires_at, "pending": False, "expired": 0,
+        "entry": m["entries"],
+        "rule": rule,
+        "earned": points,
+        "left": 0,
+        "earned_at": earned_at,
+        "expires_at": expires_at,
+        "pending": False,
+        "expired": 0,
     }
     m["lots"].append(lot)
     m["totals"]["issued"] += points
@@ -470,9 +536,17 @@ def order_completed(m: Member, data: dict[str, Any], when: datetime) -> Decision
             m["categories"].append(line["category"])
             add_score(m, "purchase", month, 10)
         page["lines"][line["line"]] = {
-            "paid_fen": line["paid_fen"], "quantity": line["quantity"], "refunded": 0, "returned": 0,
-            "beans": lot["earned"] if lot else 0, "beans_kept": lot["earned"] if lot else 0, "lot": lot,
-            "score": score, "score_kept": score, "month": month, "review": "",
+            "paid_fen": line["paid_fen"],
+            "quantity": line["quantity"],
+            "refunded": 0,
+            "returned": 0,
+            "beans": lot["earned"] if lot else 0,
+            "beans_kept": lot["earned"] if lot else 0,
+            "lot": lot,
+            "score": score,
+            "score_kept": score,
+            "month": month,
+            "review": "",
         }
     days = m["order_days"].setdefault(month, [])
     if day_of(when) not in days:
@@ -889,9 +963,15 @@ def open_trial(m: Member, data: dict[str, Any], when: datetime) -> Decision:
 
 def lay_term(m: Member, data: dict[str, Any], when: datetime) -> dict[str, Any]:
     term: dict[str, Any] = {
-        "card": data["card"], "product": data["product"], "opened": when, "from": when, "until": when,
+        "card": data["card"],
+        "product": data["product"],
+        "opened": when,
+        "from": when,
+        "until": when,
         "cut": None,  # the instant it was ended before its time
-        "refunded": False, "beans_given": 0, "claims": {},
+        "refunded": False,
+        "beans_given": 0,
+        "claims": {},
         "beans": "frozen" if data["product"] == TRIAL else "",  # of a trial: frozen, then lapsed or free
     }
     m["terms"].append(term)
@@ -959,8 +1039,12 @@ def benefit_claimed(m: Member, data: dict[str, Any], when: datetime) -> Decision
 
 def show_lot(lot: dict[str, Any]) -> dict[str, Any]:
     shown = {
-        "entry": lot["entry"], "rule": lot["rule"], "earned": lot["earned"], "left": lot["left"],
-        "earned_at": text(lot["earned_at"]), "expires_at": text(lot["expires_at"]),
+        "entry": lot["entry"],
+        "rule": lot["rule"],
+        "earned": lot["earned"],
+        "left": lot["left"],
+        "earned_at": text(lot["earned_at"]),
+        "expires_at": text(lot["expires_at"]),
     }
     if lot["pending"]:
         shown["pending"] = True
@@ -996,8 +1080,11 @@ def show_memberships(m: Member, as_of: datetime) -> dict[str, Any]:
         quotas = {b: quota - term["claims"].get(b, 0) for b, quota in QUOTAS[term["product"]].items()}
     return {
         "plus": {
-            "state": state, "product": last["product"],
-            "from": text(last["from"]), "until": text(last["until"]), "quotas": quotas,
+            "state": state,
+            "product": last["product"],
+            "from": text(last["from"]),
+            "until": text(last["until"]),
+            "quotas": quotas,
         }
     }
 

@@ -256,5 +256,3 @@ def _holder(text: str) -> str:
         return f"process {about['pid']} on {about['host']} since {about['since']} ({about['command']})"
     except (ValueError, KeyError, TypeError):
         return "another process"
-
-

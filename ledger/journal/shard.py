@@ -6,13 +6,12 @@ processor's cache; entries are numbered and chained in the order of the stream a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import NamedTuple
 
 from ledger.account import Account, decode_account, encode_account, evolve_entry
 from ledger.decide import Decision, Limits, Repetition, decide
 from ledger.draft import OutOfRange
-from ledger.entries import ACCEPTED, ENGINE, IGNORED, Entry, decode_entry, encode_entry
+from ledger.entries import ACCEPTED, ENGINE, IGNORED, Entry, decode_entry, encode_entry, leaf_of, link_after
 from ledger.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
 from ledger.journal.sqlite import TOPIC, JournalBatch, Parked, SQLiteJournal
 from ledger.pages import Page
@@ -179,7 +178,7 @@ class Shard:
         by_member: dict[str, list[int]] = {}
         for i, item in enumerate(facts):
             by_member.setdefault(item.fact.subject, []).append(i)
-        entries: list[Entry | None] = [None] * len(facts)
+        numbers = [0] * len(facts)
         states: list[bytes] = [b""] * len(facts)
         written: dict[tuple[str, str], Page] = {}
         snapshots: list[tuple[str, int, bytes]] = []
@@ -208,7 +207,7 @@ class Shard:
                     item.kept,
                     item.received,
                 )
-                entries[i] = entry
+                numbers[i] = entry.number
                 states[i] = encode_entry(entry)
                 if self._counts_programme or member != PROGRAMME_SUBJECT:
                     tally.count(decision.outcome)
@@ -216,10 +215,9 @@ class Shard:
                 snapshots.append(self._snapshot(member, kept))
         rows = []
         link = batch.link
-        for i, (entry, state) in enumerate(zip(entries, states, strict=True)):
-            assert entry is not None
-            link = sha256(link + sha256(state).digest()).digest()
-            rows.append((first + i, entry.member, entry.number, TOPIC, state, link))
+        for i, state in enumerate(states):
+            link = link_after(link, leaf_of(state))
+            rows.append((first + i, facts[i].fact.subject, numbers[i], TOPIC, state, link))
         batch.link = link
         batch.append(rows)
         self._keep_pages(batch, written)

@@ -257,7 +257,8 @@ class SQLiteJournal(SQLiteProcessRecorder):
         """The entry at a place of the journal."""
         with self.reading() as c:
             c.execute(
-                "SELECT rowid, originator_id, originator_version, state, link FROM stored_events WHERE rowid = ?", (place,)
+                "SELECT rowid, originator_id, originator_version, state, link FROM stored_events WHERE rowid = ?",
+                (place,),
             )
             row = c.fetchone()
         return EntryRow(*row) if row else None

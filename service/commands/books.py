@@ -34,22 +34,29 @@ def export(
     known_at: KnownAtOption = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="|".join(FORMATS), help="[default: by the ending of FILE, or else csv]"),
+        typer.Option(
+            "--format", metavar="|".join(FORMATS), help="[default: by the ending of FILE, or else csv]"
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="A file, written whole or not at all. [default: standard output]"),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="A file, written whole or not at all. [default: standard output]",
+        ),
     ] = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry.
 
-        points export balances --as-of 2025-12-01 > balances.csv
+    points export balances --as-of 2025-12-01 > balances.csv
 
-        points export lots -o lots.parquet
+    points export lots -o lots.parquet
 
-        points export entries --format ndjson | head
+    points export entries --format ndjson | head
     """
     if table not in TABLES:
         raise WrongUse(f'there is no table "{table}"; there are {", ".join(TABLES)}')
@@ -83,9 +90,9 @@ def export(
 def stats(
     context: typer.Context, as_of: AsOfOption = None, ledger: LedgerOption = None, as_json: JsonOption = False
 ) -> None:
-    """The books: what was issued and where it is, members, entries by outcome, parked facts. Exit 1 if they don't balance.
+    """The books: what was issued and where it is, entries by outcome, parked facts. Exit 1 if they don't balance.
 
-        points stats --as-of 2025-12-31T23:59:59
+    points stats --as-of 2025-12-31T23:59:59
     """
     from projections.stats import stats as books
 
@@ -109,7 +116,10 @@ def stats(
 def replay(
     context: typer.Context,
     from_topic: Annotated[
-        bool, typer.Option("--from-topic", help="Take the facts from the stream itself, not from the journal's copy.")
+        bool,
+        typer.Option(
+            "--from-topic", help="Take the facts from the stream itself, not from the journal's copy."
+        ),
     ] = False,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. [default: the processors]")
@@ -117,11 +127,11 @@ def replay(
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Derive every decision again from the facts and compare, leaf by leaf and account by account. Exit 1 if any differs.
+    """Derive every decision again from the facts and compare, leaf by leaf. Exit 1 if any differs.
 
-        points replay
+    points replay
 
-        points replay --from-topic --json
+    points replay --from-topic --json
     """
     from projections.replay import replay as derive_again
 
@@ -137,16 +147,18 @@ def replay(
         with standard_output():
             seconds = found["seconds"]
             rate = f" ({found['entries'] / seconds:,.0f}/s)" if seconds else ""
-            print(f"{found['entries']:,} entries of {found['accounts']:,} accounts derived again in {seconds:,.1f} s{rate}")
+            print(
+                f"{found['entries']:,} entries of {found['accounts']:,} accounts derived again in {seconds:,.1f} s{rate}"
+            )
             _list("difference", found["differences"], found.get("difference_count"))
     if found["differences"]:
         raise typer.Exit(BAD_NEWS)
 
 
 def verify(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
-    """Recompute the chain of every partition from its stored bytes. Exit 1 if a byte, an entry or an order was changed.
+    """Recompute the chain of every partition from its stored bytes. Exit 1 if anything was changed.
 
-        points verify
+    points verify
     """
     from projections.verify import verify as recompute
 
@@ -171,7 +183,9 @@ def entries_in(ledger: "Ledger") -> int:
 
 def _list(what: str, found: list[Any], count: int | None) -> None:
     for item in found[:LISTED]:
-        shown = "  ".join(f"{name}={value}" for name, value in item.items()) if isinstance(item, dict) else item
+        shown = (
+            "  ".join(f"{name}={value}" for name, value in item.items()) if isinstance(item, dict) else item
+        )
         print(plain(f"  {shown}"))
     total = count if count is not None else len(found)
     if total > LISTED:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def demo(
     context: typer.Context,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes that decide. [default: the processors]")
+        int | None,
+        typer.Option("--jobs", "-j", min=1, max=256, help="Processes that decide. [default: the processors]"),
     ] = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
@@ -72,8 +73,12 @@ def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
             f" {seconds:.1f} s ([bold]{new / seconds:,.0f}[/] facts/s, {document['order_lines'] / seconds:,.0f} lines/s)"
         )
     else:
-        console.print(f"[bold]All is in:[/] {document['skipped']:,} facts were decided before, nothing was doubled")
-    console.print("[dim]UCI Online Retail, moved to today; reviews, cards and redemptions are made up around it[/]\n")
+        console.print(
+            f"[bold]All is in:[/] {document['skipped']:,} facts were decided before, nothing was doubled"
+        )
+    console.print(
+        "[dim]UCI Online Retail, moved to today; reviews, cards and redemptions are made up around it[/]\n"
+    )
     console.print(render_stats(document["stats"], names))
     for find in document["members"]:
         console.print()
@@ -99,4 +104,7 @@ def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
         ("verify", "recompute the chain"),
         ("export balances -o balances.parquet", "all members as a table"),
     ):
-        console.print(Text.assemble("  ", (f"points {option}{command}", "cyan"), ("   # " + what, "dim")), soft_wrap=True)
+        console.print(
+            Text.assemble("  ", (f"points {option}{command}", "cyan"), ("   # " + what, "dim")),
+            soft_wrap=True,
+        )

@@ -31,7 +31,8 @@ def ingest(
     backlog: Annotated[
         bool,
         typer.Option(
-            "--backlog", help="Old facts: each counts as recorded when it occurred, and requests have no age limit."
+            "--backlog",
+            help="Old facts: each counts as recorded when it occurred, and requests have no age limit.",
         ),
     ] = False,
     outcomes: Annotated[
@@ -40,11 +41,19 @@ def ingest(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, max=256, help="Processes that decide. [default: the processors, 1 for little]"),
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            max=256,
+            help="Processes that decide. [default: the processors, 1 for little]",
+        ),
     ] = None,
     book: Annotated[
         Path | None,
-        typer.Option(metavar="TOML", help="The rule book of a ledger that is made now. [default: the shipped jd]"),
+        typer.Option(
+            metavar="TOML", help="The rule book of a ledger that is made now. [default: the shipped jd]"
+        ),
     ] = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
@@ -73,7 +82,9 @@ def ingest(
     toml = None
     if book is not None:
         if (shell.folder / SETTINGS).exists():
-            raise WrongUse(f"--book: {shell.folder} has its book already; a new version comes as programme.published.v1")
+            raise WrongUse(
+                f"--book: {shell.folder} has its book already; a new version comes as programme.published.v1"
+            )
         toml = read_text(book)
     with shell.writing(toml, create=True) as opened:
         before = [opened.journal(p).head().position for p in opened.partitions]
@@ -209,13 +220,14 @@ def _print_summary(shell: Shell, document: dict[str, Any]) -> None:
             )
 
 
-def check(context: typer.Context, files: FilesArgument, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
+def check(
+    context: typer.Context, files: FilesArgument, ledger: LedgerOption = None, as_json: JsonOption = False
+) -> None:
     """Decode and check files of facts without taking anything in; exit 3 where a line is no fact.
 
-        points check facts.ndjson
+    points check facts.ndjson
     """
-    from consumers.files import open_facts, read_lines
-    from ledger.facts import MAX_BYTES, BadFact, decode
+    from consumers.check import check_file
 
     shell = Shell(context, ledger, as_json)
     bad: list[dict[str, Any]] = []
@@ -223,20 +235,13 @@ def check(context: typer.Context, files: FilesArgument, ledger: LedgerOption = N
     facts = 0
     with shell.progress("checking") as tick:
         for name in files:
-            with open_facts(name) as file:
-                for number, line in enumerate(read_lines(file, name), 1):
-                    if not line.value.strip() and not line.whole_length:
-                        continue
-                    facts += 1
-                    try:
-                        if line.whole_length:
-                            raise BadFact("too-long", f"{line.whole_length:,} bytes; a fact has at most {MAX_BYTES:,}")
-                        decode(line.value)
-                    except BadFact as error:
-                        reasons[error.reason] += 1
-                        bad.append({"line": number, "reason": error.reason, "detail": error.detail, "file": name})
-                    if not facts % 1_000:
-                        tick(facts)
+            for number, error in check_file(name):
+                facts += 1
+                if error is not None:
+                    reasons[error.reason] += 1
+                    bad.append({"line": number, "reason": error.reason, "detail": error.detail, "file": name})
+                if not facts % 1_000:
+                    tick(facts)
     if shell.json:
         shell.emit({"facts": facts, "bad": bad})
     else:
@@ -253,7 +258,7 @@ def check(context: typer.Context, files: FilesArgument, ledger: LedgerOption = N
 def schema(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
     """Print the JSON Schema of the facts, a definition a type.
 
-        points schema > facts.schema.json
+    points schema > facts.schema.json
     """
     from ledger.facts import json_schemas
 
@@ -266,7 +271,9 @@ def traffic(
     members: Annotated[int, typer.Option(min=1, help="How many members; few of them do much.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days from 2025-01-01 that they fill.")] = 365,
-    skew: Annotated[float, typer.Option(min=0.0, max=10.0, help="How much more the first members do (Zipf).")] = 0.8,
+    skew: Annotated[
+        float, typer.Option(min=0.0, max=10.0, help="How much more the first members do (Zipf).")
+    ] = 0.8,
     out: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file. [default: standard output]")
     ] = None,
@@ -275,7 +282,7 @@ def traffic(
 ) -> None:
     """Make up the traffic of a large shop: orders, returns, reviews, redemptions, cards, in order of time.
 
-        points traffic --facts 1000000 --members 50000 --seed 7 -o year.ndjson
+    points traffic --facts 1000000 --members 50000 --seed 7 -o year.ndjson
     """
     from projections.export import output_file
     from service.traffic import START
@@ -293,6 +300,15 @@ def traffic(
                 tick(count)
     seconds = round(time.monotonic() - started, 3)
     if shell.json:
-        shell.emit({"facts": facts, "members": members, "seed": seed, "bytes": size, "file": str(out), "seconds": seconds})
+        shell.emit(
+            {
+                "facts": facts,
+                "members": members,
+                "seed": seed,
+                "bytes": size,
+                "file": str(out),
+                "seconds": seconds,
+            }
+        )
     elif out is not None:
         say(f"{facts:,} facts of up to {members:,} members in {out} ({size:,} bytes, {seconds:,.1f} s)")

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from consumers.dead_letters import Letter
     from ledger.journal.folder import Ledger
 
-app = typer.Typer(no_args_is_help=True, help="Facts that could not be taken: look at them, mend them, drive them again.")
+app = typer.Typer(
+    no_args_is_help=True, help="Facts that could not be taken: look at them, mend them, drive them again."
+)
 
 PositionsArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="POSITION...", help="Where they stand: partition:offset, such as 0:17.")
+    list[str] | None,
+    typer.Argument(metavar="POSITION...", help="Where they stand: partition:offset, such as 0:17."),
 ]
 PREVIEW = 60
 
@@ -30,7 +33,7 @@ def list_letters(
 ) -> None:
     """What is parked: position, reason, and the beginning of the bytes.
 
-        points dead-letters list
+    points dead-letters list
     """
     from consumers.dead_letters import WAITING, letter_to_dict, letters
 
@@ -50,7 +53,9 @@ def list_letters(
     for name in ("position", "reason", "what is wrong", "bytes"):
         table.add_column(name, header_style="dim", no_wrap=name == "position")
     for letter in found:
-        text = letter.kept[:PREVIEW].decode("utf-8", "replace") + ("…" if letter.length > PREVIEW and letter.kept else "")
+        text = letter.kept[:PREVIEW].decode("utf-8", "replace") + (
+            "…" if letter.length > PREVIEW and letter.kept else ""
+        )
         reason = letter.reason if letter.state == WAITING else f"{letter.reason} ({letter.state})"
         table.add_row(letter.position, reason, _literal(letter.detail), _literal(text))
     with standard_output():
@@ -61,13 +66,15 @@ def list_letters(
 def show(
     context: typer.Context,
     position: Annotated[str, typer.Argument(metavar="POSITION", help="partition:offset, such as 0:17.")],
-    raw: Annotated[bool, typer.Option("--raw", help="Print the kept bytes and nothing else, to mend them.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Print the kept bytes and nothing else, to mend them.")
+    ] = False,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """One parked fact whole.
 
-        points dead-letters show 0:17 --raw > mend.json
+    points dead-letters show 0:17 --raw > mend.json
     """
     import sys
 
@@ -104,9 +111,9 @@ def retry(
 ) -> None:
     """Drive parked facts again: they are appended anew and decided, and what was parked stays as a trace.
 
-        points dead-letters retry --all
+    points dead-letters retry --all
 
-        points dead-letters retry 0:17 --with mend.json
+    points dead-letters retry 0:17 --with mend.json
     """
     from consumers.dead_letters import letters
     from consumers.dead_letters import retry as drive_again
@@ -148,7 +155,7 @@ def drop(
 ) -> None:
     """Remove the bytes of parked facts for good; position, reason, length and hash stay as a trace.
 
-        points dead-letters drop 0:17
+    points dead-letters drop 0:17
     """
     from consumers.dead_letters import drop as drop_bytes
     from consumers.dead_letters import letter_at, letter_to_dict, letters

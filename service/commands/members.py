@@ -15,7 +15,9 @@ from service.shell import (
     standard_output,
 )
 
-MemberArgument = Annotated[str, typer.Argument(metavar="MEMBER", help="A member's token, the `subject` of the facts.")]
+MemberArgument = Annotated[
+    str, typer.Argument(metavar="MEMBER", help="A member's token, the `subject` of the facts.")
+]
 
 
 def show(
@@ -29,11 +31,11 @@ def show(
 ) -> None:
     """What a member has: points in lots, scores by part, memberships; now, then, or in time to come.
 
-        points show m-17850
+    points show m-17850
 
-        points show m-17850 --as-of 2025-12-01
+    points show m-17850 --as-of 2025-12-01
 
-        points show m-17850 --as-of 2025-12-01 --known-at 2025-12-02
+    points show m-17850 --as-of 2025-12-01 --known-at 2025-12-02
     """
     from projections.show import show_member
 
@@ -56,7 +58,7 @@ def entries(
 ) -> None:
     """Every decision about a member, in order: each fact, what became of it and what it changed.
 
-        points entries m-17850
+    points entries m-17850
     """
     from projections.entries import entries_of
 
@@ -77,16 +79,17 @@ def explain(
     context: typer.Context,
     member: MemberArgument,
     number: Annotated[
-        int | None, typer.Argument(metavar="[NUMBER]", min=1, help="One entry; all of them where it is left out.")
+        int | None,
+        typer.Argument(metavar="[NUMBER]", min=1, help="One entry; all of them where it is left out."),
     ] = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Why each point is there: where it came from and went, by which rule, which cap or multiplier, and why nothing came.
+    """Why each point is there: where it came from and went, by which rule and cap, and why nothing came.
 
-        points explain m-17850
+    points explain m-17850
 
-        points explain m-17850 12
+    points explain m-17850 12
     """
     from projections.explain import explain_member, render_explanation
     from projections.members import require_member

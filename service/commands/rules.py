@@ -20,7 +20,7 @@ def check_programme(
 ) -> None:
     """Check a rule book; exit 3 with the file, table and key where something is wrong.
 
-        points programme check jd.toml
+    points programme check jd.toml
     """
     from ledger.rules import Version
 
@@ -51,7 +51,7 @@ def check_programme(
 def codes(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
     """Every reason code and every rule, each with a sentence; of the shipped book where there is no ledger.
 
-        points codes
+    points codes
     """
     from ledger.journal.folder import SETTINGS
     from ledger.programme import shipped

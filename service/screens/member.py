@@ -1,5 +1,6 @@
 """One member on a screen: what she has, what ranks her, and what her cards still give."""
 
+from collections import Counter
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -11,7 +12,8 @@ from rich.text import Text
 from service.errors import plain
 from service.screens.names import Names, number, short_time, yuan
 
-LOTS_SHOWN = 8
+LOTS_SHOWN = 6  # rows
+MONTHS_SHOWN = 4
 
 
 def print_member(console: Console, member: dict[str, Any], names: Names, *, every_lot: bool = False) -> None:
@@ -59,33 +61,50 @@ def _purse(kind: str, purse: dict[str, Any], names: Names) -> Text:
 
 def _lots(lots: list[dict[str, Any]], names: Names, every: bool) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    for name, justify in (("entry", "right"), ("rule", "left"), ("earned", "right"), ("left", "right")):
-        table.add_column(name, justify=justify, header_style="dim", no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("earned on", header_style="dim", no_wrap=True)
+    for name in ("entry", "earned on", "rule"):
+        table.add_column(name, justify="right" if name == "entry" else "left", header_style="dim", no_wrap=True)
+    for name in ("lots", "earned", "left"):
+        table.add_column(name, justify="right", header_style="dim", no_wrap=True)
     table.add_column("gone from", header_style="dim", no_wrap=True)
-    shown = lots if every else lots[:LOTS_SHOWN]
-    for lot in shown:
+    rows = [[lot] for lot in lots] if every else _together(lots)
+    shown = rows if every or len(rows) <= LOTS_SHOWN + 1 else rows[:LOTS_SHOWN]
+    for row in shown:
+        lot = row[0]
         gone = Text(short_time(lot["expires_at"])[:10])
         if lot.get("pending"):
             gone = Text.assemble(("pending until ", "yellow"), short_time(lot["pending_until"])[:10])
         table.add_row(
             f"#{lot['entry']}",
-            names.rule(lot["rule"]),
-            f"{lot['earned']:,}",
-            Text(f"{lot['left']:,}", style="bold"),
             short_time(lot["earned_at"])[:10],
+            names.rule(lot["rule"]),
+            f"{len(row):,}",
+            f"{sum(lot['earned'] for lot in row):,}",
+            Text(f"{sum(lot['left'] for lot in row):,}", style="bold"),
             gone,
         )
-    if len(shown) == len(lots):
+    if len(shown) == len(rows):
         return table
-    rest = lots[len(shown) :]
-    more = f"… and {sum(lot['left'] for lot in rest):,} in {len(rest):,} more lots, which go later (--lots shows them)"
-    return Group(table, Text(more, style="dim"))
+    rest = Counter[str]()
+    for lot in (lot for row in rows[len(shown) :] for lot in row):
+        rest[short_time(lot["expires_at"])[:7]] += lot["left"]
+    months = [f"{left:,} in {month}" for month, left in sorted(rest.items())]
+    more = ", ".join(months[:MONTHS_SHOWN]) + (" and later" if len(months) > MONTHS_SHOWN else "")
+    return Group(table, Text(f"… and {rest.total():,} in later lots, gone: {more} (--lots shows each)", style="dim"))
+
+
+def _together(lots: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Lots that an entry opened by one rule and that go together, as one row."""
+    rows: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for lot in lots:
+        rows.setdefault((lot["entry"], lot["rule"], lot["expires_at"], lot.get("pending_until")), []).append(lot)
+    return list(rows.values())
 
 
 def _score(name: str, score: dict[str, Any], names: Names) -> RenderableType:
     head = Text.assemble(names.score(name), "   ", (f"{score['value']:,}", "bold green"))
-    head.append(f"   tier {plain(score['tier'])}" if score["tier"] else "   below every tier", style="magenta")
+    head.append(
+        f"   tier {plain(score['tier'])}" if score["tier"] else "   below every tier", style="magenta"
+    )
     head.append(f"   {score['month']}", style="dim")
     parts = Text("  ")
     for index, (part, points) in enumerate(score["parts"].items()):

@@ -37,7 +37,11 @@ class Names:
 
     def membership(self, membership: str) -> Text:
         """A membership."""
-        found = (v.programme.memberships[membership].name for v in self._versions if membership in v.programme.memberships)
+        found = (
+            v.programme.memberships[membership].name
+            for v in self._versions
+            if membership in v.programme.memberships
+        )
         return label(next(found, ""), membership)
 
     def benefit(self, benefit: str) -> Text:
