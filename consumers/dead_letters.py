@@ -152,9 +152,7 @@ def _check_retry(letter: Letter, mended: bytes | None) -> None:
         raise BadPosition(f"the mended fact has {len(mended):,} bytes; one of 1 to {MAX_BYTES:,} is needed")
 
 
-def drop(
-    ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> None:
+def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
     """Remove the bytes of parked facts for good, from the inbox and the journal; hold the ledger's lock around it.
 
     Position, reason, length and hash stay. Raises `BadPosition` where one was dropped before.

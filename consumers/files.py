@@ -139,7 +139,7 @@ class Reader:
             return self._file.read(size)
         except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
             raise BadFile(
-                f"{self._name}: damaged: {error}; what stands before is in: mend the file and run the same command again"
+                f"{self._name}: damaged: {error}; what stands before is in: mend the file, run the same command again"
             ) from error
 
 

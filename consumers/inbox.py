@@ -82,8 +82,9 @@ class Inbox:
         for partition in range(self._partitions):
             self._db.execute(
                 f"CREATE TABLE IF NOT EXISTS partition_{partition} (position INTEGER PRIMARY KEY,"
-                " line INTEGER NOT NULL, recorded INTEGER NOT NULL, backlog INTEGER NOT NULL, feed INTEGER NOT NULL, key TEXT NOT NULL,"
-                " value BLOB NOT NULL, whole_length INTEGER NOT NULL, whole_sha256 BLOB NOT NULL)"
+                " line INTEGER NOT NULL, recorded INTEGER NOT NULL, backlog INTEGER NOT NULL,"
+                " feed INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,"
+                " whole_length INTEGER NOT NULL, whole_sha256 BLOB NOT NULL)"
             )
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS feeds (number INTEGER PRIMARY KEY, source TEXT NOT NULL,"
@@ -153,8 +154,8 @@ class Inbox:
         """Remove a record's bytes for good; its length and hash stay in their place."""
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.execute(
-            f"UPDATE partition_{partition} SET key = iif(key = 'programme', key, ''), value = x'', whole_length = ?, whole_sha256 = ?"
-            " WHERE position = ?",
+            f"UPDATE partition_{partition} SET key = iif(key = 'programme', key, ''), value = x'', whole_length = ?,"
+            " whole_sha256 = ? WHERE position = ?",
             (length, sha256, offset),
         )
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -213,9 +214,7 @@ class Inbox:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for partition, values in rows.items():
-                self._db.executemany(
-                    f"INSERT INTO partition_{partition} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values
-                )
+                self._db.executemany(f"INSERT INTO partition_{partition} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
                 if number:
                     self._db.execute(
                         "INSERT INTO spans VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET last = excluded.last",

@@ -50,9 +50,7 @@ def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[dict[str, A
 
 def _decided(journal: SQLiteJournal, first: int, last: int) -> Iterator[_Decided]:
     """Entries and parked facts of a partition at the offsets `first` to `last`, in order."""
-    return heapq.merge(
-        _entries(journal, first, last), _parked(journal, first, last), key=lambda found: found.offset
-    )
+    return heapq.merge(_entries(journal, first, last), _parked(journal, first, last), key=lambda found: found.offset)
 
 
 def _entries(journal: SQLiteJournal, first: int, last: int) -> Iterator[_Decided]:

@@ -48,7 +48,7 @@ NEVER = 1 << 62  # an instant after every other
 
 
 class Lot(Struct, array_like=True, gc=False):
-    """Points earned together. `left` are free (spendable, or pending while `pending_until` is set), `held` are on hold."""
+    """Points earned together: `left` are free (spendable, or pending while `pending_until` is set), `held` on hold."""
 
     left: int
     held: int
@@ -94,7 +94,7 @@ class OpenHold(Struct, array_like=True, gc=False):
 
 
 class Term(Struct, array_like=True, gc=False):
-    """An interval of a paid or tried membership, what was used of its cap (points) and its quotas (by benefit:bucket)."""
+    """An interval of a membership, and what was used of its cap (points) and its quotas (by benefit:bucket)."""
 
     card: str
     product: str

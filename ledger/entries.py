@@ -238,7 +238,7 @@ class Marked(_Change, tag="marked", frozen=True):
 
 
 class Forgot(_Change, tag="forgot", frozen=True):
-    """Sums, counters and ended terms before `month` (before the instant `at`) were dropped; no fact may come that late."""
+    """Sums, counters and ended terms before `month` (which begins `at`) were dropped; no fact may come that late."""
 
     month: int
     at: int
@@ -266,7 +266,7 @@ class TermOpened(_Change, tag="term-opened", frozen=True):
 
 
 class TermMoved(_Change, tag="term-moved", frozen=True):
-    """A term was cut short, moved up, or taken out before it began. A trial's frozen points then wait until `pending_until`."""
+    """A term was cut short, moved up, or taken out. A trial's frozen points then wait until `pending_until`."""
 
     membership: str
     card: str

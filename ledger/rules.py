@@ -107,7 +107,7 @@ class Version:
 
 
 class Book:
-    """A ledger's rule book: its versions. The newest whose `from` is at or before an instant decides what occurred then."""
+    """A ledger's rule book: the newest version whose `from` is at or before an instant decides what occurred then."""
 
     def __init__(self, tomls: list[str]) -> None:
         self.versions: list[Version] = []

@@ -1,4 +1,4 @@
-"""Scores are functions of an account and an instant, never stored: sums of a window of months, and what does not age."""
+"""Scores are functions of an account and an instant, never stored: sums of some months, and what does not age."""
 
 from ledger.account import Account
 from ledger.programme import Score

@@ -9,11 +9,14 @@ from typing import Any
 
 import msgspec
 
+from ledger.account import Account
 from ledger.entries import OUTCOMES
 from ledger.facts import fact_type
 from ledger.journal.folder import Ledger
-from projections.explaining.changes import Context, explain_changes
+from ledger.times import SECOND
+from projections.explaining.changes import explain_changes
 from projections.explaining.clawbacks import explain_clawbacks
+from projections.explaining.context import Context
 from projections.explaining.facts import fact_text
 from projections.explaining.history import History, NothingToExplain
 from projections.explaining.lots import explain_lot_story, lot_of
@@ -55,7 +58,6 @@ def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None
     words = Words(version)
     context = Context(history, moment, history.present(_now(as_of)), words)
     changes = explain_changes(context)
-    after = context.scratch
     reason = reason_details(history, moment, words) if entry.reason else {"text": ""}
     explanation: dict[str, Any] = {
         "explains": "entry",
@@ -83,13 +85,13 @@ def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None
         "changes": changes,
         "clawbacks": explain_clawbacks(context),
         "nothing": explain_nothing(context, [view for view in changes if view["change"] == "withheld"]),
-        "spendable": {
+        "balances": {
             kind: {
                 "name": words.name(kind),
-                "before": moment.before.purse(kind).spendable(),
-                "after": after.purse(kind).spendable(),
+                "before": _balance(moment.before, kind),
+                "after": _balance(context.scratch, kind),
             }
-            for kind in sorted(set(moment.before.purses) | set(after.purses))
+            for kind in sorted({*moment.before.purses, *context.scratch.purses})
         },
         "derives": moment.derives,
     }
@@ -142,5 +144,15 @@ def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = No
     }
 
 
+def _balance(account: Account, kind: str) -> dict[str, int]:
+    purse = account.purse(kind)
+    return {
+        "spendable": purse.spendable(),
+        "pending": purse.pending(),
+        "held": purse.held(),
+        "debt": purse.debt,
+    }
+
+
 def _now(as_of: int | None) -> int:
-    return time.time_ns() // 1000 if as_of is None else as_of
+    return int(time.time()) * SECOND if as_of is None else as_of

@@ -60,9 +60,7 @@ def _csv(table: Table, out: BinaryIO, tick: Tick) -> int:
         forms = [column.form for column in table.columns]
         count = 0
         for count, row in enumerate(table.rows, 1):
-            writer.writerow(
-                _csv_cell(value, form, table.offset) for value, form in zip(row, forms, strict=True)
-            )
+            writer.writerow(_csv_cell(value, form, table.offset) for value, form in zip(row, forms, strict=True))
             if not count % 1_000:
                 tick(count)
         text.flush()
@@ -99,8 +97,9 @@ def _objects(table: Table, tick: Tick) -> Iterator[bytes]:
 
 def _ndjson(table: Table, out: BinaryIO, tick: Tick) -> int:
     count = 0
-    for count, line in enumerate(_objects(table, tick), 1):
+    for line in _objects(table, tick):
         out.write(line + b"\n")
+        count += 1
     return count
 
 
@@ -134,9 +133,7 @@ def _parquet(table: Table, out: BinaryIO, tick: Tick) -> int:
                 break
             columns = zip(*rows, strict=True) if rows else [()] * len(fields)
             arrays = [
-                pyarrow.array(
-                    [_json_text(v) for v in values] if column.form == "json" else list(values), kind
-                )
+                pyarrow.array([_json_text(v) for v in values] if column.form == "json" else list(values), kind)
                 for column, values, (_, kind) in zip(table.columns, columns, fields, strict=True)
             ]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))

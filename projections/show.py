@@ -31,8 +31,7 @@ def account_to_dict(account: Account, book: Book, as_of: int) -> dict[str, Any]:
         "frozen": account.frozen,
         "points": {kind: _purse(account.purse(kind), offset) for kind in kinds},
         "scores": {
-            name: score_to_dict(account, name, score, version.month(as_of))
-            for name, score in programme.scores.items()
+            name: score_to_dict(account, name, score, version.month(as_of)) for name, score in programme.scores.items()
         },
         "memberships": {
             name: _membership(programme.memberships[name], term, version, as_of)

@@ -66,9 +66,7 @@ def decide_year(ledger: Ledger, path: Path, jobs: int, tick: Tick) -> Year:
     from consumers.ingest import ingest
 
     started = time.monotonic()
-    summary = ingest(
-        ledger, [str(path)], backlog=True, jobs=jobs, progress=lambda _read, decided: tick(decided)
-    )
+    summary = ingest(ledger, [str(path)], backlog=True, jobs=jobs, progress=lambda _read, decided: tick(decided))
     summary.seconds = time.monotonic() - started
     new = summary.entries + summary.tally.parked
     lines = 0
@@ -105,9 +103,7 @@ def interesting_members(ledger: Ledger, as_of: int) -> list[Find]:
                 evolve_entry(account, entry)
                 marks.see(entry)
             run_to(account, ledger.book, as_of, PagesInMemory())
-            held = any(
-                t.start <= as_of < t.until and not t.trial for ts in account.terms.values() for t in ts
-            )
+            held = any(t.start <= as_of < t.until and not t.trial for ts in account.terms.values() for t in ts)
             offer("plus", value_of(account, name, score, month) if held else 0, member)
             if account.number <= 120:  # short enough to be read through
                 offer("return", marks.clawed_back if marks.kinds >= 6 else 0, member)

@@ -24,9 +24,7 @@ WIDTH_OF_A_FILE = 120  # of tables that go to a file or a pipe
 _COMMON = "Common"
 LedgerOption = Annotated[
     Path | None,
-    typer.Option(
-        "--ledger", metavar="DIR", help="The ledger's folder.", show_default=False, rich_help_panel=_COMMON
-    ),
+    typer.Option("--ledger", metavar="DIR", help="The ledger's folder.", show_default=False, rich_help_panel=_COMMON),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=_COMMON)
@@ -42,9 +40,7 @@ AsOfOption = Annotated[
 ]
 KnownAtOption = Annotated[
     str | None,
-    typer.Option(
-        "--known-at", metavar="T", help="Only by what was recorded up to this instant.", show_default=False
-    ),
+    typer.Option("--known-at", metavar="T", help="Only by what was recorded up to this instant.", show_default=False),
 ]
 
 Tick = Callable[..., None]
@@ -65,10 +61,8 @@ class Shell:
         from ledger.journal.folder import Ledger
 
         ledger = Ledger.open(self.folder)
-        try:
-            yield ledger
-        finally:
-            ledger.close()
+        yield ledger
+        ledger.close()  # not after an error: rows may still be half read, and the process ends anyway
 
     @contextmanager
     def writing(self, book: str | None = None, *, create: bool = False) -> "Iterator[Ledger]":

@@ -62,6 +62,7 @@ class _Maker:
         self.now = START
         self.facts: list[dict[str, Any]] = []
         self.orders = 0
+        self.ids: dict[str, int] = {}
         self.lines: dict[str, list[dict[str, Any]]] = {}
         self.tendered: dict[str, int] = {}
 
@@ -95,9 +96,17 @@ class _Maker:
     def _order(self) -> str:
         return f"O{self.random.randint(max(1, self.orders - 4), self.orders + 1)}"
 
-    def _id(self, letter: str, most: int = 5) -> str:
-        """Mostly a new id near the recent ones, sometimes one that was used."""
-        return f"{letter}{max(1, len(self.facts) // most + self.random.randint(-1, 1))}"
+    def _new(self, letter: str) -> str:
+        """Mostly a new id, sometimes one that was used."""
+        if self.random.random() < 0.06:
+            return self._known(letter)
+        self.ids[letter] = self.ids.get(letter, 0) + 1
+        return f"{letter}{self.ids[letter]}"
+
+    def _known(self, letter: str) -> str:
+        """Mostly one of the last ids given out, sometimes one to come."""
+        last = self.ids.get(letter, 0)
+        return f"{letter}{max(1, last + 1 - self.random.choices(range(6), (1, 9, 4, 2, 1, 1))[0])}"
 
     def _lines_of(self, order: str) -> list[dict[str, Any]]:
         if order not in self.lines:
@@ -142,12 +151,12 @@ class _Maker:
         if self.random.random() < 0.05:
             lines.append({"line": "99", "quantity": 1, "refund_fen": 100})
         if lines:
-            self._add("order.returned", **{"order": order, "return": self._id("T", 3), "lines": lines})
+            self._add("order.returned", **{"order": order, "return": self._new("T"), "lines": lines})
 
     def _review(self) -> None:
         self._add(
             "review.posted",
-            review=self._id("V", 4),
+            review=self._new("V"),
             order=self._order(),
             line=self._pick("1", "1", "2", "3"),
             characters=self._pick(0, 9, 10, 50),
@@ -155,13 +164,13 @@ class _Maker:
         )
 
     def _review_removed(self) -> None:
-        self._add("review.removed", review=self._id("V", 4))
+        self._add("review.removed", review=self._known("V"))
 
     def _answer(self) -> None:
-        self._add("question.answered", answer=self._id("A"))
+        self._add("question.answered", answer=self._new("A"))
 
     def _share(self) -> None:
-        self._add("item.shared", share=self._id("S", 2), sku="s")
+        self._add("item.shared", share=self._new("S"), sku="s")
 
     def _sign_in(self) -> None:
         self._add("member.signed-in")
@@ -171,7 +180,7 @@ class _Maker:
             self._add("shop.visited", shop=f"shop{self.random.randint(1, 7)}")
 
     def _grant(self) -> None:
-        data = {"grant": self._id("G", 3), "campaign": "618", "points": self._pick(1, 500, 1_000, 2_500)}
+        data = {"grant": self._new("G"), "campaign": "618", "points": self._pick(1, 500, 1_000, 2_500)}
         if self.random.random() < 0.4:
             days = self._pick(-1, 1, 20, 180)
             data["expires"] = (self.now + timedelta(days=days)).isoformat()
@@ -186,7 +195,7 @@ class _Maker:
     def _redeem_order(self) -> None:
         self._add(
             "redemption.requested",
-            redemption=self._id("R", 3),
+            redemption=self._new("R"),
             points=self._pick(1_000, 1_000, 2_000, 500, 300),
             use=self._pick("offset", "offset", "top-up", "coupon"),
             order=self._order(),
@@ -196,39 +205,39 @@ class _Maker:
     def _redeem(self) -> None:
         self._add(
             "redemption.requested",
-            redemption=self._id("R", 3),
+            redemption=self._new("R"),
             points=self._pick(1, 20, 20, 300, 999),
             use=self._pick("coupon", "draw", "data", "service"),
         )
 
     def _reverse(self) -> None:
-        data = {"redemption": self._id("R", 3)}
+        data = {"redemption": self._known("R")}
         self._add("redemption.reversed", **data, **self._pick({}, {"points": 100}, {"points": 5_000}))
 
     def _hold(self) -> None:
         until = (self.now + timedelta(days=self._pick(1, 5, 100, 400))).isoformat()
-        self._add("hold.requested", hold=self._id("H"), kind="beans", points=self._pick(1, 100, 600), until=until)
+        self._add("hold.requested", hold=self._new("H"), kind="beans", points=self._pick(1, 100, 600), until=until)
 
     def _capture(self) -> None:
-        self._add("hold.captured", hold=self._id("H"), points=self._pick(1, 100, 400, 1_000))
+        self._add("hold.captured", hold=self._known("H"), points=self._pick(1, 100, 400, 1_000))
 
     def _release(self) -> None:
-        self._add("hold.released", hold=self._id("H"))
+        self._add("hold.released", hold=self._known("H"))
 
     def _card(self) -> None:
-        self._add("card.purchased", card=self._id("C", 9), product=self._pick(*_PRODUCTS), paid_fen=14_900)
+        self._add("card.purchased", card=self._new("C"), product=self._pick(*_PRODUCTS), paid_fen=14_900)
 
     def _code(self) -> None:
-        self._add("card.code-redeemed", card=self._id("C", 9), product="plus.month", code="x")
+        self._add("card.code-redeemed", card=self._new("C"), product="plus.month", code="x")
 
     def _trial(self) -> None:
-        self._add("card.trial-started", card=self._id("C", 9), product="plus.trial")
+        self._add("card.trial-started", card=self._new("C"), product="plus.trial")
 
     def _card_refund(self) -> None:
-        self._add("card.refunded", card=self._id("C", 9), refund_fen=14_900)
+        self._add("card.refunded", card=self._known("C"), refund_fen=14_900)
 
     def _claim(self) -> None:
-        self._add("benefit.claimed", claim=self._id("B", 2), benefit="shipping")
+        self._add("benefit.claimed", claim=self._new("B"), benefit="shipping")
 
     def _adjust(self) -> None:
         points = self._pick(50, 400, -50, -700, -5_000)
@@ -236,7 +245,7 @@ class _Maker:
         self._add(
             "points.adjusted",
             "/operators",
-            adjustment=self._id("J"),
+            adjustment=self._new("J"),
             kind="beans",
             points=points,
             reason="goodwill",
@@ -254,7 +263,7 @@ class _Maker:
         self._add(
             "lot.opened",
             "/operators",
-            lot=self._id("L"),
+            lot=self._new("L"),
             kind="beans",
             points=self._pick(10, 800),
             earned_at=(self.now - timedelta(days=100)).isoformat(),

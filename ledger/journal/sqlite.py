@@ -384,7 +384,8 @@ class JournalBatch:
     def park(self, parked: Sequence[Parked]) -> None:
         """Keep records that are no facts."""
         self._cursor.executemany(
-            "INSERT INTO parked (position, recorded, reason, detail, length, sha256, kept) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO parked (position, recorded, reason, detail, length, sha256, kept)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             parked,
         )
 

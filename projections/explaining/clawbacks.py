@@ -5,8 +5,10 @@ from typing import Any
 from ledger.entries import ClawedBack, Indebted, PaidInCash, WrittenOff, lot_text
 from ledger.facts import OrderCompleted, OrderReturned, ReviewRemoved
 from ledger.pages import COMPLETED, Award, OrderPage, PageLine, ReviewPage
-from projections.explaining.changes import Context
-from projections.explaining.words import Words, joined, yuan
+from ledger.times import month_text
+from projections.explaining.context import Context
+from projections.explaining.lots import lot_brief
+from projections.explaining.words import count, joined, yuan
 
 
 def explain_clawbacks(context: Context) -> list[dict[str, Any]]:
@@ -24,18 +26,14 @@ def explain_clawbacks(context: Context) -> list[dict[str, Any]]:
                 return []
             pairs = zip(before.awards, after.awards, strict=True)
             return [
-                _award(context, was.held, award, before.line, "the review was removed: K = 0")
+                _award(context, was.held, award, before.line, "The review was removed: it keeps K = 0")
                 for was, award in pairs
             ]
         case OrderReturned():
             names = [line.line for line in fact.data.lines]
         case OrderCompleted():
             early = moment.pages.get(f"order/{fact.data.order}")
-            names = (
-                [name for back in early.early for name, _, _ in back.lines]
-                if isinstance(early, OrderPage)
-                else []
-            )
+            names = [name for back in early.early for name, _, _ in back.lines] if isinstance(early, OrderPage) else []
         case _:
             return []
     page, old = (
@@ -51,10 +49,8 @@ def explain_clawbacks(context: Context) -> list[dict[str, Any]]:
         for place, award in enumerate(line.awards if line is not None else ()):
             held = known.awards[place].held if known is not None else award.given
             assert line is not None
-            view = _award(context, held, award, name, _formula(line, award, context.words))
-            views.append(
-                view | {"paid_fen": line.paid_fen, "refunded_fen": line.refunded_fen} | _pieces(line)
-            )
+            view = _award(context, held, award, name, _formula(line, award))
+            views.append(view | {"paid_fen": line.paid_fen, "refunded_fen": line.refunded_fen} | _pieces(line))
     return views
 
 
@@ -62,51 +58,62 @@ def _pieces(line: PageLine) -> dict[str, int]:
     return {"returned": line.returned, "quantity": line.quantity}
 
 
-def _formula(line: PageLine, award: Award, words: Words) -> str:
+def _formula(line: PageLine, award: Award) -> str:
     """K = 0 once all pieces are back, else ⌊A × (P − min(F, P)) / P⌋, with its figures."""
     if line.returned >= line.quantity:
-        return f"{line.returned:,} of {line.quantity:,} pieces are back, the whole line: K = 0"
+        back = f"{line.returned:,} of {count(line.quantity, 'piece')} {'is' if line.quantity == 1 else 'are'} back"
+        return f"{back}, the whole line, so it keeps K = 0"
     if not line.paid_fen:
-        return f"the line was paid ¥0.00, so a refund takes nothing: K = {award.given:,}"
+        return f"The line was paid ¥0.00, so a refund takes nothing: it keeps K = {award.given:,}"
     paid, refunded = yuan(line.paid_fen), yuan(min(line.refunded_fen, line.paid_fen))
     keep = award.given * (line.paid_fen - min(line.refunded_fen, line.paid_fen)) // line.paid_fen
-    return f"K = ⌊A × (P − min(F, P)) / P⌋ = ⌊{award.given:,} × ({paid} − {refunded}) / {paid}⌋ = {keep:,}"
+    return f"It keeps K = ⌊A × (P − min(F, P)) / P⌋ = ⌊{award.given:,} × ({paid} − {refunded}) / {paid}⌋ = {keep:,}"
 
 
 def _award(context: Context, held: int, award: Award, line: str, formula: str) -> dict[str, Any]:
-    words, entry = context.words, context.moment.step.entry
+    words = context.words
     claim = held - award.held
+    unit = award.kind or award.score
     view: dict[str, Any] = {
         "line": line,
         "rule": award.rule,
         "rule_name": words.rule_name(award.rule),
-        "kind": award.kind or award.score,
+        "rule_text": words.rule_text(award.rule),
+        "kind": unit,
         "given": award.given,
         "held_before": held,
         "keep": award.held,
         "claim": claim,
         "formula": formula,
     }
-    unit = award.kind or award.score
+    how = f"line {line} was given {words.points(award.given, unit)}. {formula}; it held {held:,}, so "
     if not claim:
-        view["text"] = (
-            f"{words.rule(award.rule)} of line {line}: nothing more to take back ({formula}; it held {held:,})."
-        )
-        return view
-    text = f"{words.rule(award.rule)} of line {line} gave {words.points(award.given, unit)}: {formula}"
-    text += f"; it held {held:,}, so {claim:,} are taken back"
-    if not award.kind:
-        view["text"] = f"{text}, from the month that earned them."
-        return view
-    met = {"own_lot": 0, "other_lots": 0, "cash": 0, "debt": 0, "written_off": 0}
-    for change in entry.changes:
-        if not isinstance(change, (ClawedBack, Indebted, PaidInCash, WrittenOff)):
-            continue
-        if change.origin != award.rule or change.line != line:
-            continue
+        how += "nothing is taken back"
+    elif not award.kind:
+        how += f"{claim:,} are taken back from {month_text(award.month)}, the month that earned them"
+    else:
+        met, others = _met(context, award, line, claim)
+        view |= {"lot": lot_text(award.lot), "met": met, "other_lots": others}
+        how += f"{claim:,} are taken back: {_met_text(award, met, others)}"
+    how = f"{how[:1].upper()}{how[1:]}."
+    return view | {"how": how, "text": f"{words.rule(award.rule)}: {how}"}
+
+
+def _met(context: Context, award: Award, line: str, claim: int) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """How a claim on points was met, and which lots that are not the award's own gave to it."""
+    met = {"own_lot": 0, "expired": 0, "other_lots": 0, "cash": 0, "debt": 0, "written_off": 0}
+    others: list[dict[str, Any]] = []
+    for change in context.moment.step.entry.changes:
         match change:
+            case ClawedBack() | PaidInCash() | Indebted() | WrittenOff():
+                if (change.origin, change.line) != (award.rule, line):
+                    continue
+        match change:
+            case ClawedBack() if change.lot == award.lot:
+                met["own_lot"] += change.points
             case ClawedBack():
-                met["own_lot" if change.lot == award.lot else "other_lots"] += change.points
+                met["other_lots"] += change.points
+                others.append({**lot_brief(context.history, change.lot, context.words), "points": change.points})
             case PaidInCash():
                 met["cash"] += change.points
             case Indebted():
@@ -114,14 +121,18 @@ def _award(context: Context, held: int, award: Award, line: str, formula: str) -
             case WrittenOff():
                 met["written_off"] += change.points
     met["expired"] = claim - sum(met.values())
+    return met, others
+
+
+def _met_text(award: Award, met: dict[str, int], others: list[dict[str, Any]]) -> str:
+    lots = ", ".join(f"{other['points']:,} of {other['lot']}" for other in others[:5])
+    more = f" and {len(others) - 5:,} more lots" if len(others) > 5 else ""
     said = {
         "own_lot": f"from its own lot {lot_text(award.lot)}",
-        "expired": "that had expired already and are not asked for again",
-        "other_lots": "from other lots, because its own was spent",
-        "cash": "less on the refund, in cash",
-        "debt": "owed",
+        "expired": "expired meanwhile and are not asked for again",
+        "other_lots": f"from other lots, as its own were spent ({lots}{more})",
+        "cash": "in cash, less on the refund",
+        "debt": "owed, until later earnings repay them",
         "written_off": "given up",
     }
-    parts = [f"{met[name]:,} {how}" for name, how in said.items() if met[name]]
-    view |= {"lot": lot_text(award.lot), "met": met, "text": f"{text}: {joined(parts)}."}
-    return view
+    return joined([f"{met[name]:,} {how}" for name, how in said.items() if met[name]])

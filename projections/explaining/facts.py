@@ -163,7 +163,9 @@ def _redemption(data: Redemption, words: Words) -> str:
     if data.order:
         settlement = f" of {yuan(data.settlement_fen)}" if data.settlement_fen else ""
         order = f", order {data.order}{settlement}"
-    return f"Asked to redeem {words.points(data.points, data.kind)} for {words.use(data.use)}{order} ({data.redemption})"
+    return (
+        f"Asked to redeem {words.points(data.points, data.kind)} for {words.use(data.use)}{order} ({data.redemption})"
+    )
 
 
 def _because(reason: str) -> str:

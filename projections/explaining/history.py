@@ -1,7 +1,7 @@
-"""One member's history as the engine saw it: each fact is decided again by the engine itself, up to the entry asked for.
+"""One member's history as the engine saw it: each fact is decided again by the engine, up to the entry asked for.
 
-So the account and the pages that a decision stood on are known exactly, and no rule is written a second time here. The
-entry, not the derivation, is what is explained; where the two differ, `derives` is False and the reader is told.
+So the account and the pages that a decision stood on are known exactly, and no rule is written a second time here.
+The entry, not the derivation, is what is explained; where the two differ, `derives` is False and the reader is told.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from ledger.account import Account, decode_account, encode_account, evolve_entry
 from ledger.decide import Limits, Repetition, decide
 from ledger.draft import Draft, OutOfRange, fall_due
 from ledger.entries import ACCEPTED, ENGINE, Change, Earned, Entry, decode_entry
-from ledger.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished, decode_canonical
+from ledger.facts import PROGRAMME_SUBJECT, Fact, decode_canonical
 from ledger.journal.folder import Ledger
 from ledger.pages import Page, PagesInMemory, decode_page, encode_page
 from ledger.rules import Book, Version
@@ -47,7 +47,8 @@ class Moment:
     """What one decision stood on.
 
     `before` is the account before the entry, `at` after what fell due with it (its first `due` changes), so as the
-    fact's own decision found it. `pages` are those it asked for, as they were (None: there was none) and as it left them.
+    fact's own decision found it. `pages` are those it asked for as they were (None: there was none), `pages_after`
+    those it wrote. `would_accept` asks the engine about another fact in this one's place.
     """
 
     step: Step
@@ -117,6 +118,8 @@ class History:
     """All entries of one member. Raises `UnknownMember` where there are none."""
 
     def __init__(self, ledger: Ledger, member: str) -> None:
+        if member == PROGRAMME_SUBJECT:
+            raise UnknownMember(ledger, member)
         journal = ledger.journal(ledger.partition_of(member))
         self.member = member
         self.whole_book = ledger.book
@@ -148,9 +151,7 @@ class History:
         for step in self.steps[max(0, number - 1) :]:
             if step.entry.number == number:
                 return step
-        raise NothingToExplain(
-            f"{self.member} has entries 1 to {len(self.steps)}; there is no entry {number}"
-        )
+        raise NothingToExplain(f"{self.member} has entries 1 to {len(self.steps)}; there is no entry {number}")
 
     def earlier(self, number: int) -> Iterator[Step]:
         """The entries before a number, the latest first."""
@@ -202,7 +203,7 @@ class History:
     def _derive(self, step: Step, account: Account, pages: PagesInMemory | _Watched, book: Book) -> bool:
         """Decide a fact again; False where something else comes out than was decided."""
         entry = step.entry
-        if entry.reason == OUT_OF_RANGE or isinstance(step.fact, ProgrammePublished):
+        if entry.reason == OUT_OF_RANGE:
             evolve_entry(account, entry)
             return True
         if entry.engine != ENGINE:
@@ -239,7 +240,7 @@ class History:
     ) -> Moment:
         entry, version = step.entry, self.version_of(step.entry)
         at, due = decode_account(before), 0
-        if entry.reason != OUT_OF_RANGE and not isinstance(step.fact, ProgrammePublished):
+        if entry.reason != OUT_OF_RANGE:
             draft = Draft(at, _Aside(pages), book, version, entry.number, entry.occurred, entry.clock)
             fall_due(draft, entry.clock)
             at.clock = entry.clock
@@ -252,9 +253,7 @@ class History:
             return _accepts(fact, entry, decode_account(before), _Aside(pages), book, limits)
 
         after = {key: _copy_page(pages[key]) for key in watched.written}
-        return Moment(
-            step, book, version, decode_account(before), at, due, watched.asked, after, derives, would_accept
-        )
+        return Moment(step, book, version, decode_account(before), at, due, watched.asked, after, derives, would_accept)
 
     def _book_at(self, place: int) -> Book:
         """The book as this partition knew it at a place of its journal: what was published later is not in it."""

@@ -128,17 +128,16 @@ def explain_lot_story(history: History, key: int, present: Present, words: Words
         "pending": pending,
         "earned_at": words.time(earned.earned_at),
         "expires_at": words.time(earned.expires_at),
-        "expiry": expiry_text(
-            history.version_of(origin.entry), earned.kind, earned.earned_at, earned.expires_at
-        ),
+        "expiry": expiry_text(history.version_of(origin.entry), earned.kind, earned.earned_at, earned.expires_at),
         "went": went,
     }
-    view["text"] = _lot_sentence(view, went, words)
+    view["since"] = _since(view, went)
+    view["text"] = f"Lot {view['lot']}, {words.points(earned.points, earned.kind)}: {view['since']}"
     return view
 
 
-def _lot_sentence(view: dict[str, Any], went: list[dict[str, Any]], words: Words) -> str:
-    kind = view["kind"]
+def _since(view: dict[str, Any], went: list[dict[str, Any]]) -> str:
+    """What became of a lot, in a sentence."""
     parts = [event["text"] for event in went[:6]]
     if len(went) > 6:
         parts.append(f"{count(len(went) - 6, 'more step')}")
@@ -150,7 +149,7 @@ def _lot_sentence(view: dict[str, Any], went: list[dict[str, Any]], words: Words
         parts.append(f"{view['held']:,} on hold")
     if not view["left"] and not view["held"]:
         parts.append("nothing left")
-    return f"Lot {view['lot']}, {words.points(view['earned'], kind)}: {'; '.join(parts)}."
+    return "; ".join(parts) + "."
 
 
 def _add(went: list[dict[str, Any]], event: dict[str, Any]) -> None:
@@ -160,9 +159,7 @@ def _add(went: list[dict[str, Any]], event: dict[str, Any]) -> None:
 
 def _event(history: History, step: Step | None, change: Change, words: Words) -> dict[str, Any]:
     """One step of a lot's life; `points` are those that left it (negative: that came back)."""
-    where = (
-        {"entry": step.entry.number, "occurred": words.time(step.entry.occurred)} if step else {"entry": None}
-    )
+    where = {"entry": step.entry.number, "occurred": words.time(step.entry.occurred)} if step else {"entry": None}
     place = f"in entry {step.entry.number}" if step else "since the last entry"
     match change:
         case Earned():
@@ -228,9 +225,7 @@ def _event(history: History, step: Step | None, change: Change, words: Words) ->
                 "text": f"{change.points:,} taken by hold {change.hold} {place}",
             }
         case Released():
-            why = (
-                f"hold {change.hold} ended by itself" if change.due_at else f"hold {change.hold} was released"
-            )
+            why = f"hold {change.hold} ended by itself" if change.due_at else f"hold {change.hold} was released"
             return {
                 "what": "released",
                 "points": 0,
@@ -253,11 +248,7 @@ def redemption_text(history: History, redemption: str, words: Words) -> str:
     """What a redemption was for: order O9 by offset (抵现)."""
     for step in history.steps:
         fact = step.fact
-        if (
-            isinstance(fact, RedemptionRequested)
-            and fact.data.redemption == redemption
-            and not step.entry.outcome
-        ):
+        if isinstance(fact, RedemptionRequested) and fact.data.redemption == redemption and not step.entry.outcome:
             data = fact.data
             return (
                 f"order {data.order} by {words.use(data.use)}"

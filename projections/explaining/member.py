@@ -34,7 +34,8 @@ from ledger.entries import (
 )
 from ledger.facts import fact_type
 from ledger.scores import parts_of, tier_of, value_of
-from projections.explaining.changes import Context, explain_changes
+from projections.explaining.changes import explain_changes
+from projections.explaining.context import Context
 from projections.explaining.facts import fact_text
 from projections.explaining.history import History, Moment, Present, Step
 from projections.explaining.lots import origin_text
@@ -66,9 +67,31 @@ def explain_story(history: History, present: Present) -> dict[str, Any]:
         "since": {
             "after": last.number,
             "effect": effect_of(present.changes),
-            "text": effect_text(present.changes, words) or "nothing fell due since the last entry",
+            "texts": _since(present.changes, words),
         },
     }
+
+
+def _since(changes: list[Change], words: Words) -> list[str]:
+    """What fell due since the last entry, with its dates."""
+    expired: dict[tuple[str, int], int] = {}
+    texts: list[str] = []
+    for change in changes:
+        match change:
+            case Expired():
+                key = (change.kind, change.due_at)
+                expired[key] = expired.get(key, 0) + change.points
+            case TermEnded():
+                name = words.membership(change.membership)
+                texts.append(f"{name} by card {change.card} ended at {words.time(change.at)}")
+            case TierMoved():
+                tier = f"tier {change.before or 'none'} became {change.after or 'none'}"
+                texts.append(f"{words.beside(change.score)}: {tier} at {words.time(change.at)}")
+            case Released():
+                points = words.points(change.points, change.kind)
+                texts.append(f"hold {change.hold} ended at {words.time(change.due_at)}: {points} free again")
+    gone = [f"{words.points(n, kind)} expired at {words.time(at)}" for (kind, at), n in expired.items()]
+    return gone + texts
 
 
 def effect_of(changes: list[Change]) -> dict[str, int]:
@@ -89,49 +112,48 @@ def effect_of(changes: list[Change]) -> dict[str, int]:
 
 def effect_text(changes: list[Change], words: Words) -> str:
     """The same in a few words, what cannot be seen in a sum included: +35 beans, 12 beans expired, tier 201."""
-    sums: dict[str, int] = {}
+    sums: dict[tuple[str, str], int] = {}
     texts: list[str] = []
     for change in changes:
-        key = _sum_of(change, words)
-        if key:
-            sums[key[0]] = sums.get(key[0], 0) + key[1]
-            continue
-        text = _said(change, words)
-        if text:
+        moved = _sum_of(change)
+        if moved is not None:
+            kind, what, points = moved
+            sums[kind, what] = sums.get((kind, what), 0) + points
+        elif text := _said(change, words):
             texts.append(text)
-    return ", ".join([*(pattern.format(points) for pattern, points in sums.items() if points), *texts])
+    moves = [f"{words.signed(n, kind)} {what}".rstrip() for (kind, what), n in sums.items() if n]
+    return ", ".join([*moves, *texts])
 
 
-def _sum_of(change: Change, words: Words) -> tuple[str, int] | None:
+def _sum_of(change: Change) -> tuple[str, str, int] | None:
+    """Points that add up over an entry: their kind, what became of them, and how many (signed)."""
     match change:
-        case Earned() if change.pending_until:
-            return "{:+,} " + change.kind + " frozen", change.points
         case Earned():
-            return "{:+,} " + change.kind, change.points
+            return change.kind, "frozen" if change.pending_until else "", change.points
         case Scored() | ScoredOnce():
-            return "{:+,} " + change.score, change.points
+            return change.score, "", change.points
         case Spent():
-            return "{:+,} " + change.kind + " spent", -change.points
+            return change.kind, "spent", -change.points
         case Restored():
-            return "{:+,} " + change.kind + " come back", change.points
+            return change.kind, "come back", change.points
         case Expired():
-            return "{:+,} " + change.kind + " expired", -change.points
+            return change.kind, "expired", -change.points
         case ClawedBack():
-            return "{:+,} " + change.kind + " taken back", -change.points
+            return change.kind, "taken back", -change.points
         case Repaid():
-            return "{:+,} " + change.kind + " for debt", -change.points
+            return change.kind, "for debt", -change.points
         case Indebted():
-            return "{:,} " + change.kind + " owed", change.points
+            return change.kind, "owed", -change.points
         case WrittenOff():
-            return "{:,} " + change.kind + " given up", change.points
+            return change.kind, "given up", change.points
         case Held():
-            return "{:+,} " + change.kind + " put on hold", -change.points
+            return change.kind, "put on hold", -change.points
         case Captured():
-            return "{:,} held " + change.kind + " taken", change.points
+            return change.kind, "taken from hold", -change.points
         case Released():
-            return "{:+,} " + change.kind + " free again", change.points
+            return change.kind, "free again", change.points
         case Confirmed():
-            return "{:+,} " + change.kind + " frozen no more", change.points
+            return change.kind, "frozen no more", change.points
     return None
 
 
@@ -178,7 +200,8 @@ def _line(
         nothing = explain_nothing(context, withheld)
         own = effect_text(entry.changes[moment.due :], words)
         if nothing and not own:
-            result = f"{result + '; ' if result else ''}nothing: {_briefly(nothing)}"
+            nothing_ = "nothing yet" if nothing[0]["why"] == "not-completed" else "nothing"
+            result = f"{result + '; ' if result else ''}{nothing_}: {_briefly(nothing)}"
     return {
         "number": entry.number,
         "occurred": words.time(entry.occurred),

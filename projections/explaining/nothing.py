@@ -27,7 +27,7 @@ from ledger.pages import COMPLETED, OrderPage, PageLine
 from ledger.programme import LINE_FIELDS, Condition
 from ledger.rules import Rule, Test
 from ledger.times import day_of, day_text, month_text
-from projections.explaining.changes import Context, inputs_of, line_of
+from projections.explaining.context import Context, inputs_of, line_of
 from projections.explaining.reasons import current_of, term_text
 from projections.explaining.words import amount_text, joined, ordinal, yuan
 
@@ -147,15 +147,14 @@ def _why_line(context: Context, rule: Rule, line: Line, order: Order) -> Why:
             return "no-category", "the line names no category"
         where = _first_met(context, rule, 0, line.category)
         if where:
-            return "not-first", f"{line.category} was bought before: {where}"
+            return "not-first", f"category {line.category} was bought before: {where}"
     if not rule.amount(line.paid_fen, line.category):
         return "too-little", amount_text(rule, line.paid_fen, line.category)
     return UNKNOWN, "the engine gave nothing, and this program does not know why"
 
 
 def _why_fact(context: Context, rule: Rule, line: Line | PageLine | None, data: Any) -> Why:
-    moment, words = context.moment, context.words
-    award = rule.award
+    words, award = context.words, rule.award
     found = _not_in_force(context, rule) or _failing_text(rule, line, data)
     if found:
         return found
@@ -200,12 +199,7 @@ def _too_few_days(context: Context, rule: Rule, wanted: int) -> Why:
 def _given_in_month(context: Context, rule: Rule, month: int) -> str:
     for step in context.history.earlier(context.moment.step.entry.number):
         for change in step.entry.changes:
-            if (
-                isinstance(change, Scored)
-                and change.rule == rule.name
-                and change.month == month
-                and change.points > 0
-            ):
+            if isinstance(change, Scored) and change.rule == rule.name and change.month == month and change.points > 0:
                 return f": entry {step.entry.number}"
     return ""
 
@@ -262,7 +256,7 @@ def _failing_text(rule: Rule, line: Line | PageLine | None, data: Any) -> Why | 
             code, text = _condition_text(name, getattr(line if of_line else data, name), condition)
             texts.append(text)
             codes.append(code)
-    return codes[0], joined(texts)
+    return codes[0], "; also ".join(texts)
 
 
 def _condition_text(name: str, value: Any, condition: Condition) -> Why:
@@ -305,7 +299,7 @@ def _other(context: Context, on: str) -> Why:
     entry = moment.step.entry
     match fact:
         case OrderPaid():
-            return "not-completed", "a paid order gives nothing yet: its points come when it completes"
+            return "not-completed", "points come when the order completes"
         case OrderCancelled():
             return (
                 "nothing-to-restore",

@@ -36,7 +36,7 @@ SENTENCES: dict[str, str] = {
     "conflict": "a different fact of the same source and id was decided before; this one changes nothing",
     "out-of-range": "the points are more than an account can hold",
     "no-programme": "no version of the rule book was in force yet at {occurred}",
-    "too-late": "it occurred {late} before the account's clock ({clock}); the book takes facts up to {late_days} days late",
+    "too-late": "it occurred {late} before the account's clock ({clock}); the book takes {late_days} days",
     "already": "this was reported before under another fact id; it counts once",
     "bad-programme": "the rule book cannot be used: {problem}",
     "not-a-member": "the subject of a published rule book is no member",
@@ -50,7 +50,7 @@ SENTENCES: dict[str, str] = {
     "not-a-multiple": "asked {asked} {kind}; {use} takes multiples of {multiple}",
     "order-missing": "{use} is for an order, and the request names none",
     "settlement-too-small": "the order comes to {settlement_fen}; {use} needs {at_least_money} or more",
-    "above-share": "asked {asked} {kind}, {redeemed} already used on this order; points may pay at most {most_fen} of it",
+    "above-share": "asked {asked} {kind}, {redeemed} used on the order before; points may pay {most_fen} of it",
     "balance-too-small": "{spendable} {kind} spendable; {use} needs a balance of {at_least}",
     "<kind>-short": "asked {asked} {kind}, {spendable} spendable",
     "hold-over": "the hold would have ended at {until}, which was already past",
@@ -64,7 +64,7 @@ SENTENCES: dict[str, str] = {
     "order-rejected": "the order was refused at the door before",
     "unknown-order": "this member has no order {order_name}",
     "unknown-line": "the order has no line {lines}",
-    "points-differ": "the lines say {tendered} points were used on the order; its redemptions took {redeemed}, and they hold",
+    "points-differ": "the lines name {tendered} points used on the order; its redemptions, which hold, took {redeemed}",
     "points-capped": "asked {asked} points; there were {there}",
     "before-completion": "the order is not completed yet: the return is kept and applied when it completes",
     "order-ended": "the order had already ended; the redemption was decided like any other",
@@ -191,18 +191,10 @@ def _first_entry(history: History, moment: Moment) -> Step | None:
                 if before.number == entry.figures.get("first"):
                     return step
             case "already":
-                if (
-                    before.outcome == 0
-                    and type(other) is type(fact)
-                    and _business_id(other) == _business_id(fact)
-                ):
+                if before.outcome == 0 and type(other) is type(fact) and _business_id(other) == _business_id(fact):
                     return step
             case "already-reviewed":
-                if (
-                    before.outcome == 0
-                    and type(other) is type(fact)
-                    and _about_line(other) == _about_line(fact)
-                ):
+                if before.outcome == 0 and type(other) is type(fact) and _about_line(other) == _about_line(fact):
                     return step
             case "order-completed" | "order-cancelled" | "order-rejected" | "order-ended":
                 if before.outcome == 0 and isinstance(other, _ENDS) and _order_of(other) == _order_of(fact):
@@ -247,9 +239,7 @@ def _context(moment: Moment, words: Words) -> str:
                 return f"the completed order has the lines {joined([line.line for line in order.lines[:20]])}"
             return f"the order {_STATUS[order.status]}"
         case "no-membership":
-            return term_text(
-                current_of(moment, str(entry.figures.get("membership", ""))), entry.occurred, words
-            )
+            return term_text(current_of(moment, str(entry.figures.get("membership", ""))), entry.occurred, words)
         case "trial-used":
             assert isinstance(fact, CardTrialStarted)
             membership = moment.version.products[fact.data.product][0]
@@ -367,9 +357,7 @@ def _most_redeemable(moment: Moment, fact: RedemptionRequested, version: Version
     if share is not None and data.kind in version.programme.kinds:
         order = moment.pages.get(f"order/{data.order}")
         redeemed = order.redeemed if isinstance(order, OrderPage) else 0
-        most = min(
-            most, int(share * data.settlement_fen) // version.programme.kinds[data.kind].fen - redeemed
-        )
+        most = min(most, int(share * data.settlement_fen) // version.programme.kinds[data.kind].fen - redeemed)
     if use.exactly is not None:
         return use.exactly
     return most // use.multiple * use.multiple
@@ -400,9 +388,7 @@ def _needed_to_claim(moment: Moment, fact: BenefitClaimed, words: Words) -> str:
         case "quota-used":
             term = term_at(moment.at, membership, entry.occurred)
             assert term is not None
-            used = term.used.get(
-                quota_key(fact.data.benefit, bucket_of(benefit, version.month(entry.occurred))), 0
-            )
+            used = term.used.get(quota_key(fact.data.benefit, bucket_of(benefit, version.month(entry.occurred))), 0)
             again = {
                 "term": f"a new card after {words.time(term.until)}",
                 "month": "the next month",

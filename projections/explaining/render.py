@@ -1,4 +1,7 @@
-"""An explanation laid out for people: what happened, what came and went, what did not come, and what is there now."""
+"""An explanation laid out for people: what happened, what came and went, what did not come, what there is now.
+
+One shape throughout: an amount on the left, how it came on the right. The text of a rule is said once, at the end.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,11 +11,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from projections.explaining.words import yuan
+
 _COLOURS = {"accepted": "green", "refused": "red", "ignored": "yellow"}
-_HIDDEN = ("counted", "marked", "withheld", "forgot")
+_BOOKKEEPING = ("counted", "marked", "forgot", "withheld")  # `withheld` stands under what gave nothing
+_TAKEN = ("clawed-back", "indebted", "paid-in-cash", "written-off", "scored")
+_SETS_OF_POINTS = (("spendable", ""), ("pending", "frozen"), ("held", "on hold"), ("debt", "owed"))
+
+View = dict[str, Any]
+Row = tuple[str, Text, str]  # amount, how, style of the amount
 
 
-def render_explanation(data: dict[str, Any], console: Console) -> None:
+def render_explanation(data: View, console: Console) -> None:
     """Print what `explain_entry`, `explain_lot` or `explain_member` returned."""
     match data["explains"]:
         case "entry":
@@ -26,14 +36,12 @@ def render_explanation(data: dict[str, Any], console: Console) -> None:
 # -- an entry --------------------------------------------------------------------------------------------------------
 
 
-def _entry(data: dict[str, Any], console: Console) -> None:
-    head = Text()
-    head.append(f"{data['member']}", style="bold")
-    head.append(f"  entry {data['number']:,} of {data['entries']:,}  ")
+def _entry(data: View, console: Console) -> None:
+    head = Text.assemble((_plain(data["member"]), "bold"), f"  entry {data['number']:,} of {data['entries']:,}  ")
     head.append(data["outcome"], style=f"bold {_COLOURS[data['outcome']]}")
     console.print(head)
-    console.print(Text(data["fact"]["text"], style="bold"))
-    late = "" if data["occurred"] == data["clock"] else f", late: the account's clock was at {data['clock']}"
+    console.print(Text(_plain(data["fact"]["text"]), style="bold"))
+    late = "" if data["occurred"] == data["clock"] else f", behind the account's clock, {data['clock']}"
     _facts(
         console,
         [
@@ -43,90 +51,139 @@ def _entry(data: dict[str, Any], console: Console) -> None:
             ("decided by", _book(data)),
         ],
     )
-    if data["reason_text"]:
-        label = "Why" if data["outcome"] != "accepted" else "Note"
-        _section(console, label)
-        _item(console, _sentence(data["reason_text"]), f"reason {data['reason']}")
-        if data.get("needed"):
-            _item(console, f"Needed: {data['needed']}.")
     if not data["derives"]:
         _section(console, "Attention")
-        _item(
-            console,
-            "Decided again from its fact, this entry comes out otherwise; `points replay` names the difference.",
-        )
-    _due(data, console)
-    _what_happened(data, console)
-    if data["clawbacks"]:
-        _section(console, "What the return takes back")
-        for view in data["clawbacks"]:
-            _item(console, view["text"])
-    moved = {kind: view for kind, view in data["spendable"].items() if view["before"] != view["after"]}
-    if data["spendable"]:
-        _section(console, "Spendable")
-        shown = moved or data["spendable"]
-        for kind, view in shown.items():
-            _item(console, f"{_named(kind, view['name'])}: {view['before']:,} → {view['after']:,}")
-
-
-def _due(data: dict[str, Any], console: Console) -> None:
-    due = [view for view in data["changes"] if view["due"] and view["change"] not in _HIDDEN]
+        _say(console, "Decided again, this entry comes out otherwise; `points replay` names what differs.")
+    if data["reason"]:
+        _section(console, "Why" if data["outcome"] != "accepted" else "Note")
+        _say(console, f"{_sentence(data['reason_text'])} ({data['reason']})")
+        if data.get("needed"):
+            _say(console, f"Needed: {data['needed']}.")
+    shown = [view for view in data["changes"] if view["change"] not in _BOOKKEEPING]
+    due = [view for view in shown if view["due"]]
     if due:
         _section(console, "First, by the passing of time")
-        for view in due:
-            _item(console, view["text"])
+        _rows(console, _given(due))
+    _decided(data, [view for view in shown if not view["due"]], console)
+    _balances(data["balances"], console)
+    _rules([*shown, *data["clawbacks"], *data["nothing"]], data, console)
 
 
-def _what_happened(data: dict[str, Any], console: Console) -> None:
+def _decided(data: View, shown: list[View], console: Console) -> None:
     """What the fact gave and did not give: line by line where it has lines, then the whole."""
-    shown = [view for view in data["changes"] if not view["due"] and view["change"] not in _HIDDEN]
-    lines = (
-        {line["line"]: line for line in data["fact"]["data"].get("lines", [])}
-        if "completed" in data["type"]
-        else {}
-    )
+    taken = {(view["rule"], view["line"]) for view in data["clawbacks"]}
+    shown = [v for v in shown if not (_is_taken(v) and (v.get("rule"), v.get("line", "")) in taken)]
+    nothing, clawbacks = data["nothing"], data["clawbacks"]
+    lines = {line["line"]: line for line in data["fact"]["data"].get("lines", [])}
+    if not any("paid_fen" in line for line in lines.values()) or data["outcome"] != "accepted":
+        lines = {}
     for name, line in lines.items():
-        category = f", {line['category']}" if line.get("category") else ""
-        pieces = "" if line["quantity"] == 1 else f", {line['quantity']:,} pieces"
-        _section(console, f"Line {name}{category}{pieces}, {_yuan(line['paid_fen'])} paid")
-        _gave(console, [view for view in shown if view.get("line") == name])
-        _gave_nothing(console, [view for view in data["nothing"] if view.get("line") == name])
-    rest = [view for view in shown if view.get("line") not in lines]
-    nothing = [view for view in data["nothing"] if view.get("line") not in lines]
-    if rest or nothing:
-        _section(console, "The whole order" if lines else "What it did" if rest else "Nothing came of it")
-        _gave(console, rest)
-        _gave_nothing(console, nothing)
+        own = [[view for view in views if view.get("line") == name] for views in (shown, clawbacks, nothing)]
+        if any(own):
+            category = f", {line['category']}" if line.get("category") else ""
+            pieces = "" if line["quantity"] == 1 else f", {line['quantity']:,} pieces"
+            _section(console, f"Line {name}{category}{pieces}, {yuan(line['paid_fen'])} paid")
+            _rows(console, [*_given(own[0]), *map(_clawback, own[1]), *map(_nothing, own[2])])
+    rest = [[view for view in views if view.get("line") not in lines] for views in (shown, clawbacks, nothing)]
+    if any(rest):
+        title = "What it did" if rest[0] or rest[1] else "Nothing came of it"
+        _section(console, "The order as a whole" if len(rest[2]) < len(nothing) or lines else title)
+        _rows(console, [*_given(rest[0]), *map(_clawback, rest[1]), *map(_nothing, rest[2])])
 
 
-def _gave(console: Console, views: list[dict[str, Any]]) -> None:
-    for view in views:
-        _item(console, view["text"], _rule(view))
-        if view["change"] == "earned":
-            for lot in view["lots"]:
-                _item(console, _after_origin(lot), indent=4, style="cyan")
+def _is_taken(view: View) -> bool:
+    return view["change"] in _TAKEN and (view["change"] != "scored" or view["points"] < 0)
 
 
-def _after_origin(lot: dict[str, Any]) -> str:
-    if not lot["went"] and lot["left"] == lot["earned"]:
-        return "Since then: untouched."
-    return f"Since then: {lot['text'].partition(': ')[2]}"
+def _given(views: list[View]) -> list[Row]:
+    """A row a change; lots that moved together, by the same cause, make one."""
+    groups: dict[Any, list[View]] = {}
+    for place, view in enumerate(views):
+        groups.setdefault((view["change"], view.get("kind"), view.get("what", place)), []).append(view)
+    return [_change(group[0]) if len(group) == 1 else _of_many_lots(group) for group in groups.values()]
 
 
-def _gave_nothing(console: Console, views: list[dict[str, Any]]) -> None:
-    for view in views:
-        name = f"{view['rule_name']} {view['rule']}: " if view["rule"] else ""
-        _item(console, f"{name}{view['text']}", mark="–", style="dim")
+def _change(view: View) -> Row:
+    how = Text()
+    if view.get("rule_name") and view["change"] in ("earned", "scored", "scored-once"):
+        how.append(f"{view['rule_name']} {view['rule']}\n", style="cyan")
+    how.append(_plain(_sentence(view["how"])))
+    if view["change"] == "earned":
+        for lot in view["lots"]:
+            how.append(f"\nLot {lot['lot']}, since then: ", style="dim")
+            untouched = not lot["went"] and lot["left"] == lot["earned"]
+            how.append("untouched." if untouched else _plain(lot["since"]), style="dim")
+    return view["amount"], how, _style(view)
+
+
+def _of_many_lots(group: list[View]) -> Row:
+    first = group[0]
+    sign = first["amount"][0] if first["amount"][:1] in "+-" else ""
+    total = sum(view["points"] for view in group)
+    order = f", {first['order']}" if first["order"] else ""
+    how = Text(_plain(f"{_sentence(first['what']).rstrip('.')}. {len(group):,} lots{order}:"))
+    for view in group:
+        lot = view["lots"][0]
+        how.append(f"\n{view['points']:>7,}  lot {lot['lot']}", style="dim")
+        how.append(f"  {_plain(lot.get('origin', ''))}", style="dim")
+    return f"{sign}{total:,} {first['kind']}", how, _style(first)
+
+
+def _clawback(view: View) -> Row:
+    how = Text(f"{view['rule_name']} {view['rule']}\n", style="cyan")
+    how.append(_plain(view["how"]), style="")
+    amount = f"-{view['claim']:,} {view['kind']}" if view["claim"] else "nothing"
+    return amount, how, "bold" if view["claim"] else "dim"
+
+
+def _nothing(view: View) -> Row:
+    how = Text(style="dim")
+    if view["rule"]:
+        how.append(f"{view['rule_name']} {view['rule']}: ")
+    how.append(_plain(view["text"]))
+    return "nothing", how, "dim"
+
+
+def _style(view: View) -> str:
+    if view["amount"].startswith("-"):
+        return "bold red"
+    return "bold green" if view["amount"].startswith("+") else "bold"
+
+
+def _balances(balances: dict[str, View], console: Console) -> None:
+    if not balances:
+        return
+    _section(console, "Balance")
+    for kind, view in balances.items():
+        for name, label in _SETS_OF_POINTS:
+            before, after = view["before"][name], view["after"][name]
+            title = f"{_named(kind, view['name'])}{' ' + label if label else ''}"
+            if before != after:
+                _say(console, f"{title}: {before:,} → {after:,}")
+            elif not label:
+                _say(console, f"{title}: {after:,}, unchanged")
+
+
+def _rules(views: list[View], data: View, console: Console) -> None:
+    said = {view["rule"]: view for view in views if view.get("rule_text")}
+    if not said:
+        return
+    _section(console, f"The rules, in the version from {data['version_from']}")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold", style="dim")
+    for rule, view in said.items():
+        name = f"{view['rule_name']} {rule}" if view.get("rule_name") else rule
+        table.add_row(name, _plain(view["rule_text"]))
+    console.print(Padding(table, (0, 0, 0, 2)))
 
 
 # -- a lot and a member ----------------------------------------------------------------------------------------------
 
 
-def _lot(data: dict[str, Any], console: Console) -> None:
-    head = Text()
-    head.append(data["member"], style="bold")
-    head.append(f"  lot {data['lot']}  ")
-    head.append(f"{data['earned']:,} {data['kind']}", style="bold")
+def _lot(data: View, console: Console) -> None:
+    head = Text.assemble((_plain(data["member"]), "bold"), f"  lot {data['lot']}  ")
+    head.append(f"{data['earned']:,} {data['kind']}", style="bold green")
     console.print(head)
     _facts(
         console,
@@ -138,45 +195,35 @@ def _lot(data: dict[str, Any], console: Console) -> None:
         ],
     )
     _section(console, "Where it came from")
-    _item(console, data["opened_by"]["text"], _rule(data["opened_by"]))
+    opened = {**data["opened_by"], "lots": []}
+    _rows(console, _given([opened]))
     _section(console, "Where it went")
     for event in data["went"]:
-        at = f"  {event['occurred']}" if event.get("occurred") else ""
-        _item(console, _sentence(event["text"]) + at)
-    left = f"{data['left']:,} left" if data["left"] or data["held"] else "Nothing is left"
+        at = f", {event['occurred']}" if event.get("occurred") else ""
+        _say(console, f"{event['text']}{at}")
+    left = f"{data['left']:,} left" if data["left"] or data["held"] else "nothing left"
     frozen = ", frozen until a card is bought" if data["pending"] else ""
     held = f", {data['held']:,} on hold" if data["held"] else ""
-    _item(console, f"{left}{frozen}{held} at {data['as_of']}.")
+    _say(console, f"{left}{frozen}{held} at {data['as_of']}")
+    _rules([opened], data, console)
 
 
-def _member(data: dict[str, Any], console: Console) -> None:
-    head = Text()
-    head.append(data["member"], style="bold")
-    head.append(f"  {data['entries']:,} entries, at {data['as_of']}")
+def _member(data: View, console: Console) -> None:
+    head = Text.assemble((_plain(data["member"]), "bold"), f"  {data['entries']:,} entries, at {data['as_of']}")
     if data["frozen"]:
         head.append("  frozen", style="bold red")
     console.print(head)
     rows = []
     for kind, purse in data["points"].items():
-        extra = [
-            f"{purse[name]:,} {label}"
-            for name, label in (("pending", "frozen"), ("held", "on hold"), ("debt", "owed"))
-            if purse[name]
-        ]
-        rows.append((_named(kind, purse["name"]), ", ".join([f"{purse['spendable']:,} spendable", *extra])))
+        sums = [f"{purse[name]:,} {label or name}" for name, label in _SETS_OF_POINTS if purse[name] or not label]
+        rows.append((_named(kind, purse["name"]), ", ".join(sums)))
     for name, score in data["scores"].items():
         parts = ", ".join(f"{part} {value:,}" for part, value in score["parts"].items() if value)
         tier = f", tier {score['tier']}" if score["tier"] else ""
-        rows.append(
-            (_named(name, score["name"]), f"{score['value']:,}{tier}" + (f" ({parts})" if parts else ""))
-        )
+        rows.append((_named(name, score["name"]), f"{score['value']:,}{tier}" + (f" ({parts})" if parts else "")))
     for name, term in data["memberships"].items():
-        rows.append(
-            (
-                _named(name, term["name"]),
-                f"{term['state']}, card {term['card']} ({term['product']}) until {term['until']}",
-            )
-        )
+        card = f"{term['state']}, card {term['card']} ({term['product']}) until {term['until']}"
+        rows.append((_named(name, term["name"]), card))
     _facts(console, rows)
     for kind, purse in data["points"].items():
         if purse["lots"]:
@@ -185,50 +232,40 @@ def _member(data: dict[str, Any], console: Console) -> None:
     _section(console, "Statement")
     console.print(Padding(_statement(data["statement"]), (0, 0, 0, 2)))
     _section(console, "Since then")
-    _item(console, _sentence(data["since"]["text"]))
+    for text in data["since"]["texts"] or ["nothing fell due"]:
+        _say(console, text)
 
 
-def _lots(lots: list[dict[str, Any]]) -> Table:
+def _lots(lots: list[View]) -> Table:
     table = _table()
-    table.add_column("lot")
-    table.add_column("left", justify="right")
-    table.add_column("of", justify="right")
+    for name in ("lot", "left", "of"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("good until", no_wrap=True)
-    table.add_column("came from")
+    table.add_column("came from", overflow="fold")
     for lot in lots:
-        state = " (frozen)" if lot["pending"] else f" ({lot['held']:,} on hold)" if lot["held"] else ""
-        table.add_row(
-            lot["lot"],
-            f"{lot['left']:,}{state}",
-            f"{lot['earned']:,}",
-            lot["expires_at"],
-            f"{lot['origin']}, entry {lot['entry']:,}",
-        )
+        state = " frozen" if lot["pending"] else f" ({lot['held']:,} on hold)" if lot["held"] else ""
+        origin = _plain(f"{lot['origin']}, entry {lot['entry']:,}")
+        table.add_row(lot["lot"], f"{lot['left']:,}{state}", f"{lot['earned']:,}", lot["expires_at"], origin)
     return table
 
 
-def _statement(lines: list[dict[str, Any]]) -> Table:
+def _statement(lines: list[View]) -> Table:
     kinds = list(dict.fromkeys(kind for line in lines for kind in line["spendable"]))
     table = _table()
-    table.add_column("entry", justify="right")
+    table.add_column("entry", justify="right", no_wrap=True)
     table.add_column("occurred", no_wrap=True)
-    table.add_column("what happened and what came of it", ratio=1)
+    table.add_column("what happened, and what came of it", ratio=1, overflow="fold")
     for kind in kinds:
-        table.add_column(kind, justify="right")
+        table.add_column(_plain(kind), justify="right", no_wrap=True)
     for line in lines:
-        text = Text(line["text"])
-        text.append("\n")
-        text.append(line["result"], style=_style_of(line))
-        table.add_row(
-            f"{line['number']:,}",
-            line["occurred"],
-            text,
-            *(f"{line['spendable'].get(k, 0):,}" for k in kinds),
-        )
+        text = Text(_plain(line["text"]))
+        text.append(f"\n{_plain(line['result'])}", style=_style_of_line(line))
+        balances = (f"{line['spendable'].get(kind, 0):,}" for kind in kinds)
+        table.add_row(f"{line['number']:,}", line["occurred"], text, *balances)
     return table
 
 
-def _style_of(line: dict[str, Any]) -> str:
+def _style_of_line(line: View) -> str:
     if line["outcome"] != "accepted":
         return _COLOURS[line["outcome"]]
     return "cyan" if line["effect"] else "dim"
@@ -240,54 +277,48 @@ def _style_of(line: dict[str, Any]) -> str:
 def _facts(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")
     for name, text in rows:
-        table.add_row(name, Text(text))
+        table.add_row(_plain(name), Text(_plain(text)))
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _rows(console: Console, rows: Iterable[Row]) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, min_width=12)
+    table.add_column(overflow="fold")  # with the default, rich cuts a line of Chinese one word short
+    for amount, how, style in sorted(rows, key=lambda row: not row[0]):  # what moved no amount comes last
+        table.add_row(Text(_plain(amount), style=style), how)
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
 def _section(console: Console, title: str) -> None:
     console.print()
-    console.print(Text(title, style="bold"))
+    console.print(Text(_plain(title), style="bold"))
 
 
-def _item(
-    console: Console, text: str, under: str = "", *, mark: str = "•", indent: int = 2, style: str = ""
-) -> None:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=1)
-    grid.add_column()
-    body = Text(text, style=style)
-    if under:
-        body.append(f"\n{under}", style="dim")
-    grid.add_row(Text(mark, style="dim"), body)
-    console.print(Padding(grid, (0, 0, 0, indent)))
+def _say(console: Console, text: str) -> None:
+    console.print(Padding(Text(_plain(_sentence(text)), overflow="fold"), (0, 0, 0, 2)))
 
 
 def _table() -> Table:
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
 
 
-def _rule(view: dict[str, Any]) -> str:
-    if not view.get("rule_text"):
-        return ""
-    name = f"{view['rule_name']} {view['rule']}" if view.get("rule_name") else view["rule"]
-    return f"{name}: {view['rule_text']}"
-
-
-def _book(data: dict[str, Any]) -> str:
+def _book(data: View) -> str:
     if not data["version"]:
-        return "no version of the book: it did not come to that"
+        return "no version of the book"
     return f"book {data['book']} {data['book_name']}, version {data['version']}, from {data['version_from']}"
 
 
 def _named(label: str, name: str) -> str:
-    return f"{label} {name}" if name and name.lower() != label else name or label
+    return f"{label} {name}" if name and name.casefold() != label.casefold() else name or label
 
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
-def _yuan(fen: int) -> str:
-    return f"¥{fen // 100:,}.{fen % 100:02d}"
+def _plain(text: str) -> str:
+    """Ids come from outside: without the characters that move a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)

@@ -66,6 +66,10 @@ class Words:
         label = kind[:-1] if number in (1, -1) and kind.endswith("s") else kind
         return f"{number:,} {label}"
 
+    def signed(self, number: int, kind: str) -> str:
+        """Points that came or went: +1,200 beans."""
+        return f"+{self.points(number, kind)}" if number > 0 else self.points(number, kind)
+
     def name(self, label: str) -> str:
         """The book's own name of a kind of points, a score or a membership; empty where it has none."""
         programme = self.version.programme

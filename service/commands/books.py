@@ -34,9 +34,7 @@ def export(
     known_at: KnownAtOption = None,
     form: Annotated[
         str | None,
-        typer.Option(
-            "--format", metavar="|".join(FORMATS), help="[default: by the ending of FILE, or else csv]"
-        ),
+        typer.Option("--format", metavar="|".join(FORMATS), help="[default: by the ending of FILE, or else csv]"),
     ] = None,
     out: Annotated[
         Path | None,
@@ -117,9 +115,7 @@ def replay(
     context: typer.Context,
     from_topic: Annotated[
         bool,
-        typer.Option(
-            "--from-topic", help="Take the facts from the stream itself, not from the journal's copy."
-        ),
+        typer.Option("--from-topic", help="Take the facts from the stream itself, not from the journal's copy."),
     ] = False,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. [default: the processors]")
@@ -148,7 +144,8 @@ def replay(
             seconds = found["seconds"]
             rate = f" ({found['entries'] / seconds:,.0f}/s)" if seconds else ""
             print(
-                f"{found['entries']:,} entries of {found['accounts']:,} accounts derived again in {seconds:,.1f} s{rate}"
+                f"{found['entries']:,} entries of {found['accounts']:,} accounts derived again"
+                f" in {seconds:,.1f} s{rate}"
             )
             _list("difference", found["differences"], found.get("difference_count"))
     if found["differences"]:
@@ -183,9 +180,7 @@ def entries_in(ledger: "Ledger") -> int:
 
 def _list(what: str, found: list[Any], count: int | None) -> None:
     for item in found[:LISTED]:
-        shown = (
-            "  ".join(f"{name}={value}" for name, value in item.items()) if isinstance(item, dict) else item
-        )
+        shown = "  ".join(f"{name}={value}" for name, value in item.items()) if isinstance(item, dict) else item
         print(plain(f"  {shown}"))
     total = count if count is not None else len(found)
     if total > LISTED:

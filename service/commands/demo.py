@@ -56,6 +56,8 @@ def demo(
 
 
 def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
+    from datetime import date, timedelta
+
     from rich.panel import Panel
     from rich.text import Text
 
@@ -70,15 +72,12 @@ def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
     if new:
         console.print(
             f"[bold]A shop's year is in:[/] {new:,} facts with {document['order_lines']:,} order lines decided in"
-            f" {seconds:.1f} s ([bold]{new / seconds:,.0f}[/] facts/s, {document['order_lines'] / seconds:,.0f} lines/s)"
+            f" {seconds:.1f} s ([bold]{new / seconds:,.0f}[/] facts/s,"
+            f" {document['order_lines'] / seconds:,.0f} lines/s)"
         )
     else:
-        console.print(
-            f"[bold]All is in:[/] {document['skipped']:,} facts were decided before, nothing was doubled"
-        )
-    console.print(
-        "[dim]UCI Online Retail, moved to today; reviews, cards and redemptions are made up around it[/]\n"
-    )
+        console.print(f"[bold]All is in:[/] {document['skipped']:,} facts were decided before, nothing was doubled")
+    console.print("[dim]UCI Online Retail, 730 weeks later; reviews, cards and redemptions are made up around it[/]\n")
     console.print(render_stats(document["stats"], names))
     for find in document["members"]:
         console.print()
@@ -92,7 +91,7 @@ def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
             )
         )
     option = "" if shell.folder == DEFAULT_LEDGER else f"--ledger {shell.folder} "
-    at = document["stats"]["as_of"][:10]
+    at = str(date.fromisoformat(document["stats"]["as_of"][:10]) + timedelta(days=1))
     console.print("\n[bold]Now try[/]")
     members = [find["member"] for find in document["members"]] or ["m-17850"]
     for command, what in (

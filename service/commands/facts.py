@@ -51,9 +51,7 @@ def ingest(
     ] = None,
     book: Annotated[
         Path | None,
-        typer.Option(
-            metavar="TOML", help="The rule book of a ledger that is made now. [default: the shipped jd]"
-        ),
+        typer.Option(metavar="TOML", help="The rule book of a ledger that is made now. [default: the shipped jd]"),
     ] = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
@@ -271,9 +269,7 @@ def traffic(
     members: Annotated[int, typer.Option(min=1, help="How many members; few of them do much.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days from 2025-01-01 that they fill.")] = 365,
-    skew: Annotated[
-        float, typer.Option(min=0.0, max=10.0, help="How much more the first members do (Zipf).")
-    ] = 0.8,
+    skew: Annotated[float, typer.Option(min=0.0, max=10.0, help="How much more the first members do (Zipf).")] = 0.8,
     out: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file. [default: standard output]")
     ] = None,

@@ -66,9 +66,7 @@ def list_letters(
 def show(
     context: typer.Context,
     position: Annotated[str, typer.Argument(metavar="POSITION", help="partition:offset, such as 0:17.")],
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Print the kept bytes and nothing else, to mend them.")
-    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the kept bytes and nothing else, to mend them.")] = False,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -15,9 +15,7 @@ from service.shell import (
     standard_output,
 )
 
-MemberArgument = Annotated[
-    str, typer.Argument(metavar="MEMBER", help="A member's token, the `subject` of the facts.")
-]
+MemberArgument = Annotated[str, typer.Argument(metavar="MEMBER", help="A member's token, the `subject` of the facts.")]
 
 
 def show(

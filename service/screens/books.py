@@ -57,9 +57,7 @@ def render_stats(stats: dict[str, Any], names: Names) -> RenderableType:
 
 
 def _reasons(outcome: str, reasons: dict[str, int]) -> Text:
-    return Text(
-        f"  {outcome}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()), style="dim"
-    )
+    return Text(f"  {outcome}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()), style="dim")
 
 
 def _kind(kind: str, figures: dict[str, Any], names: Names) -> RenderableType:
@@ -68,17 +66,11 @@ def _kind(kind: str, figures: dict[str, Any], names: Names) -> RenderableType:
     table.add_column(min_width=34)
     table.add_column(justify="right")
     table.add_column(justify="right", style="dim")
-    table.add_row(
-        Text.assemble(names.kind(kind), "  issued"), Text(f"{figures['issued']:,}", style="bold"), ""
-    )
+    table.add_row(Text.assemble(names.kind(kind), "  issued"), Text(f"{figures['issued']:,}", style="bold"), "")
     for name, text in _WHERE:
-        table.add_row(
-            f"  {text}", number(figures[name]), yuan(figures[name] * fen) if name == "spendable" else ""
-        )
+        table.add_row(f"  {text}", number(figures[name]), yuan(figures[name] * fen) if name == "spendable" else "")
     total = sum(figures[name] for name, _ in _WHERE)
-    verdict = (
-        Text("= issued ✓", style="green") if figures["balanced"] else Text("≠ issued ✗", style="bold red")
-    )
+    verdict = Text("= issued ✓", style="green") if figures["balanced"] else Text("≠ issued ✗", style="bold red")
     table.add_row(Text("  together", style="bold"), Text(f"{total:,}", style="bold"), verdict)
     beside = [
         f"{figures[name]:,} {text}"

@@ -19,9 +19,7 @@ def print_codes(console: Console, codes: dict[str, Any]) -> None:
     """Print what `projections.codes` says."""
     width = max(len(reason["code"]) for reason in codes["reasons"])
     for where, title in _WHERE.items():
-        rows = [
-            (Text(r["code"], style="cyan"), Text(r["text"])) for r in codes["reasons"] if r["where"] == where
-        ]
+        rows = [(Text(r["code"], style="cyan"), Text(r["text"])) for r in codes["reasons"] if r["where"] == where]
         _section(console, title, rows, width)
     rules = [
         (Text(rule["rule"], style="cyan"), Text.assemble((rule["name"], "bold"), "  ", rule["text"]))

@@ -87,9 +87,9 @@ def _lots(lots: list[dict[str, Any]], names: Names, every: bool) -> RenderableTy
     rest = Counter[str]()
     for lot in (lot for row in rows[len(shown) :] for lot in row):
         rest[short_time(lot["expires_at"])[:7]] += lot["left"]
-    months = [f"{left:,} in {month}" for month, left in sorted(rest.items())]
+    months = [f"{left:,} gone in {month}" for month, left in sorted(rest.items())]
     more = ", ".join(months[:MONTHS_SHOWN]) + (" and later" if len(months) > MONTHS_SHOWN else "")
-    return Group(table, Text(f"… and {rest.total():,} in later lots, gone: {more} (--lots shows each)", style="dim"))
+    return Group(table, Text(f"… and {more} (--lots shows each)", style="dim"))
 
 
 def _together(lots: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -102,9 +102,7 @@ def _together(lots: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 def _score(name: str, score: dict[str, Any], names: Names) -> RenderableType:
     head = Text.assemble(names.score(name), "   ", (f"{score['value']:,}", "bold green"))
-    head.append(
-        f"   tier {plain(score['tier'])}" if score["tier"] else "   below every tier", style="magenta"
-    )
+    head.append(f"   tier {plain(score['tier'])}" if score["tier"] else "   below every tier", style="magenta")
     head.append(f"   {score['month']}", style="dim")
     parts = Text("  ")
     for index, (part, points) in enumerate(score["parts"].items()):

@@ -38,9 +38,7 @@ class Names:
     def membership(self, membership: str) -> Text:
         """A membership."""
         found = (
-            v.programme.memberships[membership].name
-            for v in self._versions
-            if membership in v.programme.memberships
+            v.programme.memberships[membership].name for v in self._versions if membership in v.programme.memberships
         )
         return label(next(found, ""), membership)
 

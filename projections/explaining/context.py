@@ -1,0 +1,64 @@
+"""What a sentence about one entry may need, and how a change is put: an amount, how it came, the two together."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ledger.account import Account
+from ledger.facts import Line, OrderCompleted, ReviewPosted
+from ledger.pages import OrderPage, PageLine
+from ledger.times import month_text
+from projections.explaining.history import History, Moment, Present
+from projections.explaining.words import Words
+
+
+@dataclass(slots=True)
+class Context:
+    """One entry with all that stands around it. `scratch` is the account as the changes so far have left it."""
+
+    history: History
+    moment: Moment
+    present: Present
+    words: Words
+    scratch: Account = field(default_factory=Account)
+
+
+def put(amount: str, how: str, **more: Any) -> dict[str, Any]:
+    """A change in words: `amount` and `how` for a layout, `text` as one sentence."""
+    text = f"{amount}: {how}" if amount else f"{how[:1].upper()}{how[1:]}"
+    return {"amount": amount, "how": how, "text": f"{text.rstrip('.')}.", **more}
+
+
+def line_of(moment: Moment, name: str) -> Line | PageLine | None:
+    """The order line that an award is about: of the completed order, or of the reviewed one."""
+    fact = moment.step.fact
+    if isinstance(fact, OrderCompleted):
+        return next((line for line in fact.data.lines if line.line == name), None)
+    if isinstance(fact, ReviewPosted):
+        page = moment.pages.get(f"order/{fact.data.order}")
+        return page.line(fact.data.line) if isinstance(page, OrderPage) else None
+    return None
+
+
+def inputs_of(moment: Moment, line: Line | PageLine | None) -> dict[str, Any]:
+    """What a rule counted by: the line, and what the fact says beside its lines."""
+    inputs: dict[str, Any] = msgspec.to_builtins(moment.step.fact.data)
+    inputs.pop("lines", None)
+    if line is not None:
+        inputs |= {
+            "line": line.line,
+            "category": line.category,
+            "quantity": line.quantity,
+            "paid_fen": line.paid_fen,
+        }
+        if isinstance(line, Line) and line.sku:
+            inputs["sku"] = line.sku
+    return inputs
+
+
+def bucket_text(bucket: int) -> str:
+    """What a counter counts by: a month, a year, or all time."""
+    if not bucket:
+        return "all time"
+    return str(bucket) if bucket < 10_000 else month_text(bucket)

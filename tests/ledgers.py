@@ -1,0 +1,121 @@
+"""Small ledgers on disk for tests: facts of several members put into a stream in memory and decided by the real owner."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from consumers.intake import Intake
+from consumers.stream import Record
+from ledger.account import Account
+from ledger.facts import BadFact, decode
+from ledger.journal.folder import Ledger
+from ledger.journal.shard import Tally
+from tests.histories import encode, history
+
+Fact = dict[str, Any]
+
+
+class StreamInMemory:
+    """A stream of records in lists, each fact under its member's partition."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._records: list[list[Record]] = [[] for _ in ledger.partitions]
+
+    @property
+    def partitions(self) -> int:
+        return len(self._records)
+
+    def read(self, partition: int, after: int, limit: int) -> Sequence[Record]:
+        return self._records[partition][after + 1 : after + 1 + limit]
+
+    def end(self, partition: int) -> int:
+        return len(self._records[partition]) - 1
+
+    def append(self, fact: Fact | bytes, partition: int | None = None, key: str | None = None) -> None:
+        """Take a fact or a line of bytes; recorded when it occurred, and never before the last of its partition."""
+        value = fact if isinstance(fact, bytes) else encode(fact)
+        try:
+            decoded, occurred = decode(value)
+            subject = decoded.subject
+        except BadFact:
+            subject, occurred = "", 0
+        if partition is None:
+            partition = self._ledger.partition_of(subject)
+        records = self._records[partition]
+        recorded = max(occurred, records[-1].recorded if records else 0)
+        records.append(Record(len(records), recorded, True, subject if key is None else key, value))
+
+
+class SmallLedger:
+    """A ledger in a folder, with a stream of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger = Ledger.open_or_create(folder)
+        self.stream = StreamInMemory(self.ledger)
+        self._owners: dict[int, Intake] = {}
+
+    def hears(self, facts: Iterable[Fact | bytes]) -> None:
+        """Facts join the stream."""
+        for fact in facts:
+            self.stream.append(fact)
+
+    def publishes(self, fact: Fact) -> None:
+        """A rule book joins every partition."""
+        for partition in self.ledger.partitions:
+            self.stream.append(fact, partition)
+
+    def owner(self, partition: int, batch: int = 4_000) -> Intake:
+        """A new owner of a partition."""
+        return Intake(self.stream, self.ledger.shard(partition), self.ledger.settings.operators, batch)
+
+    def decides(self, batch: int = 4_000) -> Tally:
+        """Decide all that waits."""
+        total = Tally()
+        for partition in self.ledger.partitions:
+            owner = self._owners.get(partition)
+            if owner is None:
+                owner = self._owners[partition] = self.owner(partition, batch)
+            while (tally := owner.step()) is not None:
+                total.add(tally)
+        return total
+
+    def restarts(self) -> None:
+        """The owners are gone; the next ones begin with what is on disk."""
+        self._owners.clear()
+
+    @property
+    def journal(self) -> list[list[tuple[int, str, int, bytes, bytes]]]:
+        """Every entry of every partition, as stored."""
+        return [[tuple(row) for row in self.ledger.journal(p).scan()] for p in self.ledger.partitions]
+
+    @property
+    def pages(self) -> list[list[tuple[Any, ...]]]:
+        """Every page of every partition, as stored."""
+        found = []
+        for partition in self.ledger.partitions:
+            with self.ledger.journal(partition).reading() as c:
+                found.append(c.execute("SELECT key, member, state FROM pages ORDER BY key, member").fetchall())
+        return found
+
+    def accounts(self, as_of: int) -> dict[str, Account]:
+        """Every member's account at an instant."""
+        return dict(self.ledger.accounts(as_of))
+
+    def close(self) -> None:
+        self.ledger.close()
+
+
+def histories_of(random: Random, members: int, length: int) -> list[Fact]:
+    """The histories of several members, shuffled together, each in its own order."""
+    waiting = [history(random, length, f"m-{number}") for number in range(members)]
+    return merged(random, waiting)
+
+
+def merged(random: Random, histories: Sequence[Sequence[Fact]]) -> list[Fact]:
+    """Histories shuffled together, each in its own order."""
+    turns = [number for number, facts in enumerate(histories) for _ in facts]
+    random.shuffle(turns)
+    streams = [iter(facts) for facts in histories]
+    return [next(streams[number]) for number in turns]
