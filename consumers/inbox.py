@@ -116,14 +116,21 @@ class Inbox:
         """The offset of a partition's last record, -1 where it is empty."""
         return self._last(partition)[0]
 
-    def read(self, partition: int, after: int, limit: int) -> Sequence[Record]:
-        """Up to `limit` records of a partition behind an offset."""
+    def read(self, partition: int, after: int, limit: int, most_bytes: int = 1 << 62) -> Sequence[Record]:
+        """Up to `limit` records of a partition behind an offset, and no more once they hold `most_bytes`."""
         rows = self._db.execute(
             f"SELECT position, recorded, backlog, key, value, whole_length, whole_sha256 FROM partition_{partition}"
             " WHERE position > ? ORDER BY position LIMIT ?",
             (after, limit),
         )
-        return [Record(*row) for row in rows]
+        records = []
+        held = 0
+        for row in rows:
+            records.append(Record._make(row))
+            held += len(row[4])
+            if held >= most_bytes:
+                break
+        return records
 
     def record(self, partition: int, offset: int) -> Record | None:
         """The record at an offset."""

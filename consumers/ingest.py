@@ -1,5 +1,6 @@
 """Files into decided entries: one process feeds the inbox, the partitions are decided here or by worker processes."""
 
+import contextlib
 import gc
 import multiprocessing
 import sqlite3
@@ -16,6 +17,7 @@ from consumers.files import BadFile, Feeder
 from consumers.inbox import Inbox
 from consumers.intake import Intake
 from ledger.journal.folder import Ledger
+from ledger.journal.partitioning import Partitioner
 from ledger.journal.shard import Tally
 from ledger.journal.sqlite import Fenced, JournalError
 
@@ -97,7 +99,10 @@ class _Waiting:
 
 
 def _intakes(ledger: Ledger, inbox: Inbox, partitions: Sequence[int]) -> list[Intake]:
-    return [Intake(inbox, ledger.shard(p), ledger.settings.operators) for p in partitions]
+    """The intakes of some partitions, which share this process's memory."""
+    partitioner = Partitioner(ledger.settings.partitions)
+    operators = ledger.settings.operators
+    return [Intake(inbox, ledger.shard(p, 1 / len(partitions)), operators, partitioner) for p in partitions]
 
 
 def decide_waiting(intakes: Sequence[Intake], on_batch: Callable[[Tally], None]) -> bool:
@@ -229,7 +234,8 @@ def _work(folder: str, partitions: list[int], pipe: Connection) -> None:
     except (EOFError, BrokenPipeError, ConnectionError):
         return
     except (CannotDecide, JournalError) as error:
-        pipe.send(str(error))
+        with contextlib.suppress(OSError):  # nobody may be left to hear it
+            pipe.send(str(error))
 
 
 def _total(tally: Tally) -> int:

@@ -14,6 +14,8 @@ from ledger.journal.sqlite import Parked
 from ledger.times import SECOND
 
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
+BATCH = 4_000  # records, and
+BATCH_BYTES = 8 << 20  # of them, in one transaction at most
 KEPT_WHOLE = 64 * 1024  # bytes of a parked record that are kept
 
 
@@ -21,12 +23,19 @@ class Intake:
     """Takes a partition's records to its owner, a batch at a time."""
 
     def __init__(
-        self, stream: Stream, shard: Shard, operators: Sequence[str], batch: int = 4_000, batch_bytes: int = 16 << 20
+        self,
+        stream: Stream,
+        shard: Shard,
+        operators: Sequence[str],
+        partitioner: Partitioner,
+        *,
+        batch: int = BATCH,
+        batch_bytes: int = BATCH_BYTES,
     ) -> None:
         self._stream = stream
         self._shard = shard
         self._operators = frozenset(operators)
-        self._partitioner = Partitioner(stream.partitions)
+        self._partitioner = partitioner
         self._batch = batch
         self._batch_bytes = batch_bytes
 
@@ -37,7 +46,9 @@ class Intake:
 
     def step(self) -> Tally | None:
         """Decide the next batch of records; None where nothing waits."""
-        records = self._stream.read(self._shard.partition, self._shard.position, self._batch)
+        records = self._stream.read(
+            self._shard.partition, self._shard.position, self._batch, self._batch_bytes
+        )
         if not records:
             return None
         return self.take(records)

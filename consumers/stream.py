@@ -25,8 +25,8 @@ class Stream(Protocol):
     @property
     def partitions(self) -> int: ...
 
-    def read(self, partition: int, after: int, limit: int) -> Sequence[Record]:
-        """Up to `limit` records of a partition behind an offset."""
+    def read(self, partition: int, after: int, limit: int, most_bytes: int = ...) -> Sequence[Record]:
+        """Up to `limit` records of a partition behind an offset, and no more once they hold `most_bytes`."""
         ...
 
     def end(self, partition: int) -> int:

@@ -89,6 +89,7 @@ REASONS: Final[dict[str, Reason]] = {
     "bought": Reason(TERM, "The trial ends where a card was bought."),
     "moved-up": Reason(TERM, "An earlier card was refunded, and this one moves up."),
     "refunded": Reason(TERM, "The card was refunded, and ends there."),
+    "taken-out": Reason(TERM, "The card was refunded before its term began, and nothing of it is left."),
     # no fact
     "bad-fact": Reason(PARKED, "A field is missing, of the wrong type or out of bounds; the detail names it."),
     "future": Reason(PARKED, "It says it occurred more than five minutes after it was recorded."),

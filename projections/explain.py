@@ -30,11 +30,24 @@ from projections.members import UnknownMember
 __all__ = [
     "NothingToExplain",
     "UnknownMember",
+    "explain",
     "explain_entry",
     "explain_lot",
     "explain_member",
     "render_explanation",
 ]
+
+
+def explain(ledger: Ledger, member: str, what: str | None = None, *, as_of: int | None = None) -> dict[str, Any]:
+    """What a command line names: nothing for the member's story, "12" for an entry, "12.1" for a lot.
+
+    Raises `UnknownMember`, or `NothingToExplain` where it is none of these.
+    """
+    if what and "." in what:
+        return explain_lot(ledger, member, what, as_of=as_of)
+    if what and not (what.isascii() and what.isdigit()):
+        raise NothingToExplain(f'"{what}" is neither an entry, such as 12, nor a lot, such as 12.1')
+    return explain_member(ledger, member, int(what) if what else None, as_of=as_of)
 
 
 def explain_member(

@@ -42,6 +42,14 @@ _KINDS_OF_FACT = {
     "unfreeze": 2,
     "open_lot": 2,
     "again": 4,
+    # several facts that belong together
+    "trial_story": 3,
+    "cards_story": 3,
+    "hold_story": 5,
+    "return_story": 5,
+    "order_paid_in_points": 5,
+    "rejected_often": 1,
+    "busy_month": 1,
 }
 
 
@@ -63,6 +71,7 @@ class _Maker:
         self.facts: list[dict[str, Any]] = []
         self.orders = 0
         self.ids: dict[str, int] = {}
+        self.frozen = False
         self.lines: dict[str, list[dict[str, Any]]] = {}
         self.tendered: dict[str, int] = {}
 
@@ -72,11 +81,16 @@ class _Maker:
             self.now += timedelta(seconds=self.random.choices(_STEPS, _STEP_WEIGHTS)[0])
             name = self.random.choices(names, weights)[0]
             getattr(self, f"_{name}")()
+            if self.frozen and self.random.random() < 0.2:
+                self._unfreeze()
         return self.facts
 
-    def _add(self, type_: str, source: str = "/shop", **data: Any) -> None:
+    def _wait(self, *days: float) -> None:
+        self.now += timedelta(seconds=round(self._pick(*days) * 86_400))
+
+    def _add(self, type_: str, source: str = "/shop", *, on_time: bool = False, **data: Any) -> None:
         time = self.now
-        if self.random.random() < 0.06:
+        if self.random.random() < 0.06 and not on_time:
             time -= timedelta(seconds=self.random.choice((10, 86_400, 35 * 86_400, 420 * 86_400)))
         fact = {
             "specversion": "1.0",
@@ -123,22 +137,26 @@ class _Maker:
             ]
         return self.lines[order]
 
-    def _completed(self) -> None:
-        order = self._order()
+    def _completed(self, order: str = "") -> str:
+        order = order or (self._new_order() if self.random.random() < 0.6 else self._order())
         self._add("order.completed", order=order, lines=self._lines_of(order), pay=self._pick("", "jd-pay"))
+        return order
+
+    def _new_order(self) -> str:
+        return f"O{self.orders + 1}"
 
     def _paid(self) -> None:
         order = self._order()
         self._add("order.paid", order=order, lines=self._lines_of(order))
 
-    def _cancelled(self) -> None:
-        self._add("order.cancelled", order=self._order())
+    def _cancelled(self, order: str = "") -> None:
+        self._add("order.cancelled", order=order or self._order())
 
-    def _rejected(self) -> None:
-        self._add("order.rejected", order=self._order())
+    def _rejected(self, order: str = "") -> None:
+        self._add("order.rejected", order=order or self._order())
 
-    def _returned(self) -> None:
-        order = self._order()
+    def _returned(self, order: str = "") -> None:
+        order = order or self._order()
         lines = []
         for line in self._lines_of(order):
             if self.random.random() < 0.3:
@@ -192,13 +210,13 @@ class _Maker:
     def _rated(self) -> None:
         self._add("reputation.rated", stars=self._pick(1, 3, 5))
 
-    def _redeem_order(self) -> None:
+    def _redeem_order(self, order: str = "") -> None:
         self._add(
             "redemption.requested",
             redemption=self._new("R"),
             points=self._pick(1_000, 1_000, 2_000, 500, 300),
             use=self._pick("offset", "offset", "top-up", "coupon"),
-            order=self._order(),
+            order=order or self._order(),
             settlement_fen=self._pick(0, 1_999, 4_000, 10_000, 50_000),
         )
 
@@ -234,7 +252,8 @@ class _Maker:
         self._add("card.trial-started", card=self._new("C"), product="plus.trial")
 
     def _card_refund(self) -> None:
-        self._add("card.refunded", card=self._known("C"), refund_fen=14_900)
+        # Of a late one the contract does not say whether a card bought since may begin before it was bought.
+        self._add("card.refunded", on_time=True, card=self._known("C"), refund_fen=14_900)
 
     def _claim(self) -> None:
         self._add("benefit.claimed", claim=self._new("B"), benefit="shipping")
@@ -254,9 +273,11 @@ class _Maker:
         )
 
     def _freeze(self) -> None:
+        self.frozen = True
         self._add("account.frozen", "/operators", reason="fraud")
 
     def _unfreeze(self) -> None:
+        self.frozen = False
         self._add("account.unfrozen", "/operators", reason="cleared")
 
     def _open_lot(self) -> None:
@@ -269,6 +290,70 @@ class _Maker:
             earned_at=(self.now - timedelta(days=100)).isoformat(),
             expires_at=(self.now + timedelta(days=self._pick(-1, 10, 300))).isoformat(),
         )
+
+    def _trial_story(self) -> None:
+        """Orders in a trial, and then a card in time, a card too late, money back, or nothing."""
+        self._trial()
+        for _ in range(self.random.randint(1, 3)):
+            self._wait(0, 0.2, 5, 20)
+            self._completed(self._new_order())
+        self._wait(0, 10, 29, 31, 58, 62)
+        self._pick(self._card, self._card, self._card_refund, self._returned)()
+
+    def _cards_story(self) -> None:
+        """Cards one behind the other, benefits until a quota is used, orders, and perhaps money back for a card."""
+        for _ in range(self.random.randint(1, 3)):
+            self._pick(self._card, self._card, self._code)()
+            self._wait(0, 0, 2)
+        for _ in range(self._pick(0, 2, 7)):
+            self._claim()
+        self._completed(self._new_order())
+        self._wait(1, 10, 40)
+        for _ in range(self._pick(0, 1, 1, 2)):
+            self._card_refund()
+
+    def _hold_story(self) -> None:
+        self._grant()
+        self._hold()
+        self._wait(0, 0.5, 3, 30)
+        self._pick(self._capture, self._capture, self._release, self._redeem)()
+
+    def _return_story(self) -> None:
+        """What an order earned is spent, and the order comes back bit by bit."""
+        order = self._completed(self._new_order())
+        self._wait(0, 3)
+        self._pick(self._redeem, self._redeem_order, self._hold, self._adjust)()
+        for _ in range(self.random.randint(1, 3)):
+            self._wait(0, 1, 90, 200)
+            self._returned(order)
+
+    def _order_paid_in_points(self) -> None:
+        """Points for an order, which then completes, comes back before that, or comes to nothing."""
+        self._add("campaign.granted", grant=self._new("G"), campaign="11.11", points=2_000)
+        order = self._new_order()
+        for _ in range(self.random.randint(1, 2)):
+            self._redeem_order(order)
+        self._pick(self._paid, self._sign_in)()
+        self._wait(0, 2, 30)
+        last = (self._completed, self._completed, self._returned)
+        self._pick(*last)(order)
+        self._wait(0, 4, 185)
+        self._pick(self._returned, self._cancelled, self._rejected, self._completed)(order)
+
+    def _rejected_often(self) -> None:
+        for _ in range(self.random.randint(3, 7)):
+            self._rejected(self._new_order())
+            self.orders += 1
+            self._wait(0, 1, 9)
+
+    def _busy_month(self) -> None:
+        """More of everything than a month's caps take."""
+        for _ in range(7):
+            self._share()
+        for _ in range(self.random.randint(3, 12)):
+            order = self._completed(self._new_order())
+            self._add("review.posted", review=self._new("V"), order=order, line="1", characters=20, images=1)
+            self._wait(0, 0.1, 1)
 
     def _again(self) -> None:
         """A fact that came before, as a retry sends it, or with other content under the same name."""

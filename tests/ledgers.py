@@ -1,8 +1,10 @@
 """Small ledgers on disk for tests: facts of several members put into a stream in memory and decided by the real owner."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from consumers.intake import Intake
@@ -14,6 +16,15 @@ from ledger.journal.shard import Tally
 from tests.histories import encode, history
 
 Fact = dict[str, Any]
+# Where the system keeps files in memory, nothing waits for a disk: what survives a crash is tested elsewhere.
+IN_MEMORY = Path("/dev/shm")
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for as long as it is needed."""
+    with TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 class StreamInMemory:

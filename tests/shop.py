@@ -7,6 +7,7 @@ without a time happens when the last one did, and a line is (category, pieces, p
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -37,11 +38,17 @@ def instant(text: str) -> int:
     return to_instant(moment(text))
 
 
+@cache
+def jd_book() -> Book:
+    """The shipped book, compiled once; nobody adds a version to it."""
+    return Book([shipped("jd")])
+
+
 class Shop:
     """One member's story. `beans` is what she can spend now; `on(day)` is the same shop at a later instant."""
 
     def __init__(self, *books: str, now: str = "2025-11-11 10:00", request_max_age_days: int = 1) -> None:
-        self.book = Book(list(books) or [shipped("jd")])
+        self.book = Book(list(books)) if books else jd_book()
         self.limits = Limits(request_max_age_days * DAY)
         self.account = Account()
         self.pages = PagesInMemory()

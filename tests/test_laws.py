@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,7 +31,7 @@ from ledger.programme import shipped
 from ledger.times import DAY, to_datetime
 from projections.replay import replay
 from tests.histories import history
-from tests.ledgers import SmallLedger, histories_of, merged
+from tests.ledgers import SmallLedger, histories_of, merged, scratch
 from tests.shop import Shop
 
 SEEDS = st.integers(0, 1 << 48)
@@ -45,8 +44,8 @@ def often(times: int) -> settings:
 
 @contextmanager
 def small_ledger() -> Iterator[SmallLedger]:
-    with TemporaryDirectory() as folder:
-        ledger = SmallLedger(Path(folder) / "ledger")
+    with scratch() as folder:
+        ledger = SmallLedger(folder / "ledger")
         try:
             yield ledger
         finally:
@@ -137,7 +136,9 @@ def test_a_reader_folds_the_account_that_its_owner_has_in_memory(seed: int) -> N
         ledger.decides(batch=50)
         shops: dict[str, Shop] = {}
         for fact in facts:
-            shops.setdefault(fact["subject"], Shop()).hears(fact)
+            if fact["subject"] not in shops:
+                shops[fact["subject"]] = Shop()
+            shops[fact["subject"]].hears(fact)
         for member, shop in shops.items():
             clock = shop.account.clock
             seen = ledger.ledger.account(member, clock)

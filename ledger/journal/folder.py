@@ -105,10 +105,10 @@ class Ledger:
         """The partition of a member."""
         return self._partitioner(member)
 
-    def shard(self, partition: int) -> Shard:
-        """Become the owner of a partition (see `writing`)."""
+    def shard(self, partition: int, share: float = 1.0) -> Shard:
+        """Become the owner of a partition (see `writing`), with a share of this process's memory for accounts."""
         home = self.partition_of(PROGRAMME_SUBJECT) == partition
-        return Shard(self.journal(partition), partition, self.new_book(), self.limits, counts_programme=home)
+        return Shard(self.journal(partition), partition, self.new_book(), self.limits, counts_programme=home, share=share)
 
     @property
     def inbox(self) -> Path:
@@ -163,12 +163,7 @@ class Ledger:
         It is run to `as_of`; None where the member has no entry at all.
         """
         journal = self.journal(self.partition_of(member))
-        account = Account()
-        snapshot = journal.snapshot(member)
-        if snapshot is not None and known_at is None:
-            saved = decode_account(snapshot[1])
-            if saved.clock <= as_of:
-                account = saved
+        account = self._start(journal, member, as_of, known_at)
         rows = journal.entries_of(member, account.number)
         if not rows and not account.number:
             return None
@@ -177,22 +172,33 @@ class Ledger:
         return account
 
     def accounts(self, as_of: int, known_at: int | None = None) -> Iterator[tuple[str, Account]]:
-        """Every member with an entry and the account at an instant, by member, streamed."""
+        """Every member with an entry by then and the account at an instant, by member, streamed."""
         streams = [self._accounts_of(partition, as_of, known_at) for partition in self.partitions]
         return heapq.merge(*streams, key=lambda pair: pair[0])
 
     def _accounts_of(self, partition: int, as_of: int, known_at: int | None) -> Iterator[tuple[str, Account]]:
-        for member, rows in members_of(self.journal(partition).scan_by_member()):
+        journal = self.journal(partition)
+        for member, rows in members_of(journal.scan_by_member()):
             if member == PROGRAMME_SUBJECT:
                 continue
-            account = Account()
+            account = self._start(journal, member, as_of, known_at)
             self._fold(account, rows, as_of, known_at)
-            run_to(account, self.book, as_of, PagesInMemory())
-            yield member, account
+            if account.number:
+                run_to(account, self.book, as_of, PagesInMemory())
+                yield member, account
+
+    @staticmethod
+    def _start(journal: SQLiteJournal, member: str, as_of: int, known_at: int | None) -> Account:
+        """The member's snapshot where it is not later than what is asked for, else an empty account."""
+        snapshot = journal.snapshot(member) if known_at is None else None
+        account = decode_account(snapshot[1]) if snapshot else Account()
+        return account if account.clock <= as_of else Account()
 
     @staticmethod
     def _fold(account: Account, rows: "list[EntryRow] | Iterator[EntryRow]", as_of: int, known_at: int | None) -> None:
         for row in rows:
+            if row.number <= account.number:
+                continue
             entry = decode_entry(row.state)
             if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
                 break

@@ -22,7 +22,7 @@ def murmur2(data: bytes) -> int:
 class Partitioner:
     """The partition of a key among a fixed number, remembered for recent keys (murmur2 in Python costs 6 µs)."""
 
-    def __init__(self, partitions: int, remember: int = 200_000) -> None:
+    def __init__(self, partitions: int, remember: int = 100_000) -> None:
         self.partitions = partitions
         self._remember = remember
         self._known: dict[str, int] = {}

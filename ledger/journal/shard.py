@@ -19,9 +19,11 @@ from ledger.programme import BadProgramme
 from ledger.rules import Book
 
 SNAPSHOT_EVERY = 64  # entries of one member
-SNAPSHOT_ON_EVICTION = 12  # entries that a reload would have to fold
-ACCOUNTS_IN_MEMORY = 20_000
-PAGES_IN_MEMORY = 40_000
+SNAPSHOT_ON_EVICTION = 8  # entries that a reload would have to fold
+# What a process keeps in memory, over all its shards.
+ACCOUNTS = 8_000  # ready to decide on
+ASLEEP_BYTES = 32 << 20  # of accounts put away encoded, which wake without the store
+PAGES = 8_000
 
 
 class Received(NamedTuple):
@@ -68,7 +70,6 @@ class _Kept:
 
     account: Account
     saved: int
-    dirty: bool = False
 
 
 @dataclass(slots=True)
@@ -105,18 +106,23 @@ class Shard:
     """A partition's journal with its accounts and rule book; after any error of `commit` it must be made anew."""
 
     def __init__(
-        self, journal: SQLiteJournal, partition: int, book: Book, limits: Limits, *, counts_programme: bool = True
+        self, journal: SQLiteJournal, partition: int, book: Book, limits: Limits, *, counts_programme: bool = True, share: float = 1.0
     ) -> None:
         self._counts_programme = counts_programme  # a published book stands in every partition and counts in one
         self.journal = journal
         self.partition = partition
         self.book = book
         self.limits = limits
+        journal.own()  # first: from here on no earlier owner adds anything
         for toml in journal.programmes():
             book.add(toml)
-        journal.own()
         self.position = journal.head().position
+        self._most_accounts = max(1, int(ACCOUNTS * share))
+        self._most_asleep = int(ASLEEP_BYTES * share)
+        self._most_pages = max(1, int(PAGES * share))
         self._accounts: dict[str, _Kept] = {}
+        self._asleep: dict[str, tuple[int, int, bytes]] = {}  # (number, saved, bytes) by member
+        self._asleep_bytes = 0
         self._pages: dict[tuple[str, str], Page] = {}
         self._out_of_range: set[int] = set()  # offsets of facts that would pass a bound of the account
 
@@ -159,6 +165,8 @@ class Shard:
                     batch.finish(batch.link, position, recorded)
             except BaseException as error:
                 self._accounts.clear()
+                self._asleep.clear()
+                self._asleep_bytes = 0
                 self._pages.clear()
                 self.journal.forget_sources()
                 if isinstance(error, _PassesBound) and error.offset not in self._out_of_range:
@@ -221,7 +229,7 @@ class Shard:
         batch.link = link
         batch.append(rows)
         self._keep_pages(batch, written)
-        self._evict(snapshots, by_member)
+        self._evict(snapshots)
         if snapshots:
             snapshots.sort()
             batch.put_accounts(snapshots)
@@ -285,37 +293,51 @@ class Shard:
     def _load(self, batch: JournalBatch, member: str) -> _Kept:
         kept = self._accounts.pop(member, None)
         if kept is None:
-            snapshot = batch.account(member)
-            account = decode_account(snapshot[1]) if snapshot else Account()
-            saved = account.number
-            for row in batch.entries_of(member, saved):
-                evolve_entry(account, decode_entry(row.state))
-            kept = _Kept(account, saved)
+            kept = self._wake(member) or self._fold(batch, member)
         self._accounts[member] = kept  # at the end: the order is that of last use
         return kept
+
+    def _fold(self, batch: JournalBatch, member: str) -> _Kept:
+        """An account from the store: its snapshot with the later entries folded on top."""
+        snapshot = batch.account(member)
+        account = decode_account(snapshot[1]) if snapshot else Account()
+        saved = account.number
+        for row in batch.entries_of(member, saved):
+            evolve_entry(account, decode_entry(row.state))
+        return _Kept(account, saved)
+
+    def _wake(self, member: str) -> _Kept | None:
+        asleep = self._asleep.pop(member, None)
+        if asleep is None:
+            return None
+        self._asleep_bytes -= len(asleep[2])
+        return _Kept(decode_account(asleep[2]), asleep[1])
 
     def _snapshot(self, member: str, kept: _Kept) -> tuple[str, int, bytes]:
         kept.saved = kept.account.number
         return member, kept.saved, encode_account(kept.account)
 
-    def _evict(self, snapshots: list[tuple[str, int, bytes]], in_use: dict[str, list[int]]) -> None:
-        excess = len(self._accounts) - ACCOUNTS_IN_MEMORY
-        if excess <= 0:
-            return
-        for member in list(self._accounts)[:excess]:
-            if member in in_use:
-                break
+    def _evict(self, snapshots: list[tuple[str, int, bytes]]) -> None:
+        """Put the accounts used longest ago to sleep, and let the longest asleep go (with a snapshot if it pays)."""
+        for member in list(self._accounts)[: max(0, len(self._accounts) - self._most_accounts)]:
             kept = self._accounts.pop(member)
-            if kept.account.number - kept.saved >= SNAPSHOT_ON_EVICTION:
-                snapshots.append(self._snapshot(member, kept))
+            state = encode_account(kept.account)
+            self._asleep[member] = (kept.account.number, kept.saved, state)
+            self._asleep_bytes += len(state)
+        while self._asleep_bytes > self._most_asleep:
+            member = next(iter(self._asleep))
+            number, saved, state = self._asleep.pop(member)
+            self._asleep_bytes -= len(state)
+            if number - saved >= SNAPSHOT_ON_EVICTION:
+                snapshots.append((member, number, state))
 
     def _keep_pages(self, batch: JournalBatch, written: dict[tuple[str, str], Page]) -> None:
         if not written:
             return
         batch.put_pages([(key, member, page) for (key, member), page in sorted(written.items(), key=lambda p: p[0])])
         self._pages.update(written)
-        if len(self._pages) > PAGES_IN_MEMORY:
-            for name in list(self._pages)[: len(self._pages) - PAGES_IN_MEMORY // 2]:
+        if len(self._pages) > self._most_pages:
+            for name in list(self._pages)[: len(self._pages) - self._most_pages // 2]:
                 del self._pages[name]
 
 

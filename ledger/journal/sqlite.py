@@ -78,8 +78,7 @@ class _Pool(SQLiteConnectionPool):
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")  # a commit that was answered survives a power cut
-        connection.execute("PRAGMA cache_size=-32768")
-        connection.execute("PRAGMA mmap_size=268435456")
+        connection.execute("PRAGMA cache_size=-8192")  # KiB of pages; the file system's cache holds the rest
         connection.execute("PRAGMA wal_autocheckpoint=4000")
         return SQLiteConnection(connection, self.max_age)
 

@@ -11,7 +11,7 @@ from ledger.account import Account, decode_account, encode_account, evolve_entry
 from ledger.decide import Limits, Repetition, decide
 from ledger.draft import Draft, OutOfRange, fall_due
 from ledger.entries import ACCEPTED, ENGINE, Change, Earned, Entry, decode_entry
-from ledger.facts import PROGRAMME_SUBJECT, Fact, decode_canonical
+from ledger.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested, decode_canonical
 from ledger.journal.folder import Ledger
 from ledger.pages import Page, PagesInMemory, decode_page, encode_page
 from ledger.rules import Book, Version
@@ -127,6 +127,7 @@ class History:
         self._limits = ledger.limits
         self.steps: list[Step] = []
         self.lots: dict[int, LotStory] = {}
+        self.redemptions: dict[str, Redemption] = {}  # that were granted
         for row in journal.entries_of(member):
             entry = decode_entry(row.state)
             step = Step(entry, decode_canonical(entry.fact)[0], row.place)
@@ -139,6 +140,8 @@ class History:
         self._books: dict[int, Book] = {}
 
     def _index(self, step: Step) -> None:
+        if isinstance(step.fact, RedemptionRequested) and step.entry.outcome == ACCEPTED:
+            self.redemptions[step.fact.data.redemption] = step.fact.data
         for change in step.entry.changes:
             key = getattr(change, "lot", None)
             if isinstance(change, Earned):
@@ -151,7 +154,8 @@ class History:
         for step in self.steps[max(0, number - 1) :]:
             if step.entry.number == number:
                 return step
-        raise NothingToExplain(f"{self.member} has entries 1 to {len(self.steps)}; there is no entry {number}")
+        entries = "1 entry" if len(self.steps) == 1 else f"{len(self.steps):,} entries"
+        raise NothingToExplain(f"{self.member} has {entries}; there is no entry {number}")
 
     def earlier(self, number: int) -> Iterator[Step]:
         """The entries before a number, the latest first."""

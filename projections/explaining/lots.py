@@ -25,7 +25,6 @@ from ledger.facts import (
     OrderRejected,
     OrderReturned,
     PointsAdjusted,
-    RedemptionRequested,
     ReviewPosted,
     ReviewRemoved,
 )
@@ -246,15 +245,9 @@ def _event(history: History, step: Step | None, change: Change, words: Words) ->
 
 def redemption_text(history: History, redemption: str, words: Words) -> str:
     """What a redemption was for: order O9 by offset (抵现)."""
-    for step in history.steps:
-        fact = step.fact
-        if isinstance(fact, RedemptionRequested) and fact.data.redemption == redemption and not step.entry.outcome:
-            data = fact.data
-            return (
-                f"order {data.order} by {words.use(data.use)}"
-                if data.order
-                else f"{words.use(data.use)} ({redemption})"
-            )
+    data = history.redemptions.get(redemption)
+    if data is not None:
+        return f"order {data.order} by {words.use(data.use)}" if data.order else f"{words.use(data.use)} ({redemption})"
     return f"redemption {redemption}"
 
 

@@ -10,17 +10,21 @@ from ledger.entries import (
     Change,
     ClawedBack,
     Confirmed,
+    Counted,
     CreditSet,
     Earned,
     Entry,
     Expired,
+    Forgot,
     Frozen,
     Held,
     Indebted,
+    Marked,
     PaidInCash,
     Rated,
     Released,
     Repaid,
+    Resettled,
     Restored,
     Scored,
     ScoredOnce,
@@ -29,6 +33,7 @@ from ledger.entries import (
     TermOpened,
     TierMoved,
     Unfrozen,
+    Withheld,
     WrittenOff,
     lot_text,
 )
@@ -43,7 +48,17 @@ from projections.explaining.nothing import explain_nothing
 from projections.explaining.reasons import reason_text
 from projections.explaining.words import Words, yuan
 
-_GIVES = (Earned, Scored, ScoredOnce)
+_OF_TIME_OR_COUNTED = (
+    Expired,
+    Released,
+    TermEnded,
+    TierMoved,
+    Resettled,
+    Counted,
+    Marked,
+    Withheld,
+    Forgot,
+)
 
 
 def explain_story(history: History, present: Present) -> dict[str, Any]:
@@ -181,8 +196,8 @@ def _said(change: Change, words: Words) -> str:
 
 
 def _gave_nothing(entry: Entry) -> bool:
-    """Whether an entry is one whose line is to say why nothing came."""
-    return not entry.outcome and not any(isinstance(change, _GIVES) for change in entry.changes)
+    """Whether an entry may be one whose line is to say why nothing came: all it has is what time does, or counts."""
+    return not entry.outcome and all(isinstance(change, _OF_TIME_OR_COUNTED) for change in entry.changes)
 
 
 def _line(

@@ -329,10 +329,8 @@ def _no_penalty(context: Context) -> Why:
         from_ = f"from the {ordinal(penalty.from_in_month)} in a month or the {ordinal(penalty.from_in_year)} in a year"
         if moment.step.entry.reason == "exempt" and penalty.exempt is not None:
             name = context.words.membership(penalty.exempt.membership)
-            return (
-                "exempt",
-                f"{counted}; {points} are taken {from_}, but {name} exempts the first {penalty.exempt.in_month} of a month",
-            )
+            exempts = f"{name} exempts the first {penalty.exempt.in_month} of a month"
+            return "exempt", f"{counted}; {points} are taken {from_}, but {exempts}"
         return "below-penalty", f"{counted}; {points} are taken {from_}"
     return "no-rule", "the book has no penalty for an order refused at the door"
 

@@ -1,7 +1,7 @@
 """Why a fact was refused or ignored, or what is to be said of one that was accepted: a sentence with its figures.
 
-`SENTENCES` has every code of `ledger.reasons` that an entry may carry; what would have been needed follows for requests, and where a figure
-says that another request would have been granted, the engine itself was asked.
+`SENTENCES` has every code of `ledger.reasons` that an entry may carry. For refused requests follows what would have
+been needed; where a figure says that another request would have been granted, the engine itself was asked.
 """
 
 from typing import Any
@@ -334,7 +334,8 @@ def _needed_to_redeem(moment: Moment, fact: RedemptionRequested, words: Words) -
             assert share is not None
             worth = (redeemed + data.points) * version.programme.kinds[data.kind].fen
             settlement = -(-worth * share.denominator // share.numerator)
-            return f"an order of {yuan(settlement)} or more before points ({use.share} of it){could or '; none could be used'}"
+            order_needed = f"an order of {yuan(settlement)} or more before points ({use.share} of it)"
+            return order_needed + (could or "; fewer points would not do")
         case "balance-too-small":
             short = words.points(use.balance_at_least - spendable, data.kind)
             return f"{short} more, to have {use.balance_at_least:,}"

@@ -1,0 +1,8 @@
+"""How fast and how big: every figure beside another of the same run, so that a ratio means something on any machine.
+
+    python -m benchmarks            about four minutes
+    python -m benchmarks --quick    under one
+    python -m benchmarks --full     memory from 1 to 10 million facts; an hour
+
+Nothing here is asserted by a test: a time says as much about the machine as about the code.
+"""

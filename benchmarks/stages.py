@@ -1,0 +1,229 @@
+"""Where the microseconds of a fact go, stage by stage, in one process.
+
+The stages are those of the intake and the partition's owner, over the same batches, with the same store; each is
+timed by itself. The last line is the real thing over the same records, for comparison. This file imports the ledger
+only, so that it also measures another commit's (see `compare`).
+
+    python benchmarks/stages.py FILE
+"""
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from consumers.files import Feeder
+from consumers.inbox import Inbox
+from consumers.intake import Intake
+from consumers.stream import Record
+from ledger.account import Account, evolve
+from ledger.decide import decide
+from ledger.entries import ENGINE, Entry, decode_entry, encode_entry, leaf_of, link_after
+from ledger.facts import canonical, decode
+from ledger.journal.folder import Ledger
+from ledger.journal.sqlite import TOPIC
+from ledger.pages import Page, PagesInMemory
+from ledger.programme import shipped
+from ledger.rules import Book
+
+BATCH = 4_000
+FEED, READ, DECODE, CANONICAL, DECIDE, ENCODE, CHAIN, STORE = (
+    "read the file into the inbox",
+    "read the inbox",
+    "decode and check",
+    "canonical bytes, SHA-256",
+    "decide and evolve",
+    "encode the entry",
+    "leaf and link",
+    "store",
+)
+FOLD_DECODE, FOLD = "decode the entry", "evolve"
+
+
+class _Pages(PagesInMemory):
+    """One member's pages, which remember what a batch wrote."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: set[str] = set()
+
+    def put(self, key: str, page: Page) -> None:
+        self[key] = page
+        self.written.add(key)
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, stage: str, started: float) -> float:
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - started
+        return now
+
+
+def stages(path: Path) -> dict[str, Any]:
+    """Microseconds a fact by stage: `write`, `fold`, and the `owner` itself over the same records."""
+    clock = _Clock()
+    with TemporaryDirectory(dir=path.parent) as folder:
+        ledger = Ledger.open_or_create(Path(folder) / "stages")
+        inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)
+        started = time.perf_counter()
+        facts = 0
+        for lines, *_ in Feeder(inbox, ledger.settings.operators, backlog=True).feed(str(path)):
+            facts += lines
+            started = clock(FEED, started)
+        started = time.perf_counter()
+        batches = list(_batches(inbox, ledger.partitions))
+        clock(READ, started)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        states: list[bytes] = []
+        for partition in ledger.partitions:
+            _write(ledger, partition, [b for p, b in batches if p == partition], clock, states)
+        _fold(states, clock)
+        ledger.close()
+        owner = Ledger.open_or_create(Path(folder) / "owner")
+        seconds = _timed(lambda: _owner(owner, batches))
+        owner.close()
+        inbox.close()
+        gc.enable()
+    micro = {stage: total * 1e6 / facts for stage, total in clock.seconds.items()}
+    fold = {stage: micro.pop(stage) for stage in (FOLD_DECODE, FOLD)}
+    return {"facts": facts, "write": micro, "fold": fold, "owner": seconds * 1e6 / facts}
+
+
+def _batches(inbox: Inbox, partitions: Sequence[int]) -> Iterator[tuple[int, Sequence[Record]]]:
+    for partition in partitions:
+        position = -1
+        while records := inbox.read(partition, position, BATCH):
+            yield partition, records
+            position = records[-1].offset
+
+
+def _write(
+    ledger: Ledger, partition: int, batches: Sequence[Sequence[Record]], clock: _Clock, states: list[bytes]
+) -> None:
+    journal = ledger.journal(partition)
+    journal.own()
+    book = Book([shipped("jd")])
+    accounts: dict[str, Account] = {}
+    pages: dict[str, _Pages] = {}
+    for records in batches:
+        started = time.perf_counter()
+        facts = [decode(record.value) for record in records]
+        started = clock(DECODE, started)
+        kept = [(canonical(fact), sha256(record.value).digest()) for (fact, _), record in zip(facts, records, strict=True)]
+        started = clock(CANONICAL, started)
+        by_member: dict[str, list[int]] = {}
+        for index, (fact, _) in enumerate(facts):
+            by_member.setdefault(fact.subject, []).append(index)
+        decisions: list[Any] = [None] * len(facts)
+        for member, indexes in by_member.items():
+            account = accounts.setdefault(member, Account())
+            own = pages.setdefault(member, _Pages())
+            for index in indexes:
+                fact, occurred = facts[index]
+                recorded = records[index].recorded
+                decision = decide(account, own, fact, occurred, book, recorded=recorded, backlog=True)
+                account.number += 1
+                decisions[index] = (account.number, decision)
+        started = clock(DECIDE, started)
+        encoded = []
+        for (fact, occurred), record, (number, made), (own_bytes, received) in zip(
+            facts, records, decisions, kept, strict=True
+        ):
+            entry = Entry(
+                fact.subject,
+                number,
+                partition,
+                record.offset,
+                occurred,
+                record.recorded,
+                made.clock,
+                True,
+                made.version,
+                ENGINE,
+                made.outcome,
+                made.reason,
+                made.figures,
+                made.changes,
+                own_bytes,
+                received,
+            )
+            encoded.append(encode_entry(entry))
+        started = clock(ENCODE, started)
+        head = journal.head()
+        link, rows = head.link, []
+        for index, state in enumerate(encoded):
+            link = link_after(link, leaf_of(state))
+            place = head.entries + index + 1
+            rows.append((place, facts[index][0].subject, decisions[index][0], TOPIC, state, link))
+        started = clock(CHAIN, started)
+        with journal.transaction(len(rows)) as batch:
+            batch.receive(
+                [(batch.source(fact.source), fact.id, fact.subject, row[0]) for (fact, _), row in zip(facts, rows, strict=True)]
+            )
+            batch.append(rows)
+            written = sorted((key, member) for member in by_member for key in pages[member].written)
+            batch.put_pages([(key, member, pages[member][key]) for key, member in written])
+            batch.finish(link, records[-1].offset, records[-1].recorded)
+        for member in by_member:
+            pages[member].written.clear()
+        clock(STORE, started)
+        states += encoded
+
+
+def _fold(states: Sequence[bytes], clock: _Clock) -> None:
+    accounts: dict[str, Account] = {}
+    rest = iter(states)
+    while batch := list(islice(rest, BATCH)):
+        started = time.perf_counter()
+        entries = [decode_entry(state) for state in batch]
+        started = clock(FOLD_DECODE, started)
+        for entry in entries:
+            account = accounts.get(entry.member)
+            if account is None:
+                account = accounts[entry.member] = Account()
+            for change in entry.changes:
+                evolve(account, change)
+        clock(FOLD, started)
+
+
+class _InMemory:
+    """A stream of records that are there."""
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+
+    def read(self, partition: int, after: int, limit: int) -> Sequence[Record]:
+        return []
+
+    def end(self, partition: int) -> int:
+        return -1
+
+
+def _owner(ledger: Ledger, batches: Sequence[tuple[int, Sequence[Record]]]) -> None:
+    stream = _InMemory(len(ledger.partitions))
+    intakes = [Intake(stream, ledger.shard(p), ledger.settings.operators) for p in ledger.partitions]
+    for partition, records in batches:
+        intakes[partition].take(records)
+
+
+def _timed(work: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    print(json.dumps(stages(Path(sys.argv[1]))))
