@@ -12,26 +12,33 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_SECONDS = 0.05
-MEBI = 1 << 20
+BLOCK = 512  # bytes, of ru_oublock
 # What ru_maxrss counts in.
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-class Run(NamedTuple):
-    """What a command took. `cpu` is of all its processes, `rss` and `anonymous` are bytes of the largest one.
+Figures = dict[str, Any]
 
-    `anonymous` leaves out mapped files, whose pages the system takes back when it needs them; 0 where nobody can say.
+
+class Run(NamedTuple):
+    """What a command took. `cpu` and `written` are of all its processes, `rss` and `anonymous` of the largest one.
+
+    `anonymous` leaves out mapped files, whose pages the system takes back when it needs them; `written` are the bytes
+    sent towards the disk. Both are 0 where the system does not say.
     """
 
     seconds: float
     cpu: float
     rss: int
     anonymous: int
+    written: int
     output: bytes
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Figures:
         """The figures for JSON."""
-        return {"seconds": self.seconds, "cpu": self.cpu, "rss": self.rss, "anonymous": self.anonymous}
+        figures = self._asdict()
+        del figures["output"]
+        return figures
 
 
 class Failed(Exception):
@@ -58,7 +65,11 @@ def run(command: Sequence[str], accepted: Sequence[int] = (0,)) -> Run:
         watch.stop()
     if process.returncode not in accepted:
         raise Failed(f"{' '.join(command)}: exit {process.returncode}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * MAXRSS_UNIT, watch.anonymous, output)
+    cpu = usage.ru_utime + usage.ru_stime
+    written = usage.ru_oublock * BLOCK
+    # Not ru_maxrss where there is better: it begins with what the process that forked had.
+    rss = watch.peak or usage.ru_maxrss * MAXRSS_UNIT
+    return Run(seconds, cpu, rss, watch.anonymous, written, output)
 
 
 def say(text: str) -> None:
@@ -67,18 +78,21 @@ def say(text: str) -> None:
 
 
 class _Watch(threading.Thread):
-    """Looks at the anonymous memory of a process and its children while they run."""
+    """Looks at the memory of a process and its children while they run; nothing is seen where there is no /proc."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self._pid = pid
         self._over = threading.Event()
+        self.peak = 0
         self.anonymous = 0
 
     def run(self) -> None:
         while not self._over.wait(SAMPLE_SECONDS):
             for pid in [self._pid, *_children(self._pid)]:
-                self.anonymous = max(self.anonymous, _anonymous(pid))
+                status = _status(pid)
+                self.peak = max(self.peak, status.get("VmHWM", 0))
+                self.anonymous = max(self.anonymous, status.get("RssAnon", 0))
 
     def stop(self) -> None:
         self._over.set()
@@ -91,9 +105,9 @@ def _children(pid: int) -> list[int]:
     return []
 
 
-def _anonymous(pid: int) -> int:
+def _status(pid: int) -> dict[str, int]:
+    """The kilobyte figures of a process, in bytes."""
     with suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-    return 0
+        rows = [line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+        return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows if row[-1] == "kB"}
+    return {}

@@ -28,7 +28,9 @@ def main() -> None:
     database = sqlite3.connect(sys.argv[2], isolation_level=None)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
-    database.execute("CREATE TABLE events (source TEXT, id TEXT, member TEXT, body BLOB, PRIMARY KEY (source, id, member))")
+    database.execute(
+        "CREATE TABLE events (source TEXT, id TEXT, member TEXT, body BLOB, PRIMARY KEY (source, id, member))"
+    )
     database.execute("CREATE TABLE balances (member TEXT PRIMARY KEY, beans INTEGER)")
     balances: dict[str, int] = {}
     count = 0
@@ -60,11 +62,13 @@ def _decide(fact: dict[str, Any], balance: int) -> int:
     data = fact.get("data", {})
     match fact["type"]:
         case "order.completed.v1":
-            return sum(min(line["paid_fen"] // 1_000, 1_000) for line in data["lines"] if line["paid_fen"] >= 5_000)
+            lines: list[dict[str, int]] = data["lines"]
+            return sum(min(line["paid_fen"] // 1_000, 1_000) for line in lines if line["paid_fen"] >= 5_000)
         case "order.returned.v1":
-            return -sum(line["refund_fen"] // 1_000 for line in data["lines"])
+            returned: list[dict[str, int]] = data["lines"]
+            return -sum(line["refund_fen"] // 1_000 for line in returned)
         case "redemption.requested.v1":
-            return -data["points"] if data["points"] <= balance else 0
+            return -int(data["points"]) if data["points"] <= balance else 0
         case "campaign.granted.v1":
             return int(data["points"])
         case "member.signed-in.v1" | "shop.visited.v1":

@@ -1,8 +1,8 @@
 """Where the microseconds of a fact go, stage by stage, in one process.
 
 The stages are those of the intake and the partition's owner, over the same batches, with the same store; each is
-timed by itself. The last line is the real thing over the same records, for comparison. This file imports the ledger
-only, so that it also measures another commit's (see `compare`).
+timed by itself. `ingest` is the real thing in the same process, which also loads and puts away accounts and pages.
+This file imports the ledger only, so that it also measures another commit's (see `compare`).
 
     python benchmarks/stages.py FILE
 """
@@ -11,7 +11,7 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 
 from consumers.files import Feeder
 from consumers.inbox import Inbox
-from consumers.intake import Intake
+from consumers.ingest import ingest
 from consumers.stream import Record
 from ledger.account import Account, evolve
 from ledger.decide import decide
@@ -71,7 +71,7 @@ class _Clock:
 
 
 def stages(path: Path) -> dict[str, Any]:
-    """Microseconds a fact by stage: `write`, `fold`, and the `owner` itself over the same records."""
+    """Microseconds a fact by stage: `write`, `fold`, and `ingest` itself over the same facts."""
     clock = _Clock()
     with TemporaryDirectory(dir=path.parent) as folder:
         ledger = Ledger.open_or_create(Path(folder) / "stages")
@@ -92,14 +92,17 @@ def stages(path: Path) -> dict[str, Any]:
             _write(ledger, partition, [b for p, b in batches if p == partition], clock, states)
         _fold(states, clock)
         ledger.close()
-        owner = Ledger.open_or_create(Path(folder) / "owner")
-        seconds = _timed(lambda: _owner(owner, batches))
-        owner.close()
         inbox.close()
-        gc.enable()
+        batches.clear()
+        states.clear()
+        whole = Ledger.open_or_create(Path(folder) / "whole")
+        started = time.perf_counter()
+        ingest(whole, [str(path)], backlog=True)
+        seconds = time.perf_counter() - started
+        whole.close()
     micro = {stage: total * 1e6 / facts for stage, total in clock.seconds.items()}
     fold = {stage: micro.pop(stage) for stage in (FOLD_DECODE, FOLD)}
-    return {"facts": facts, "write": micro, "fold": fold, "owner": seconds * 1e6 / facts}
+    return {"facts": facts, "write": micro, "fold": fold, "ingest": seconds * 1e6 / facts}
 
 
 def _batches(inbox: Inbox, partitions: Sequence[int]) -> Iterator[tuple[int, Sequence[Record]]]:
@@ -122,7 +125,9 @@ def _write(
         started = time.perf_counter()
         facts = [decode(record.value) for record in records]
         started = clock(DECODE, started)
-        kept = [(canonical(fact), sha256(record.value).digest()) for (fact, _), record in zip(facts, records, strict=True)]
+        kept = [
+            (canonical(fact), sha256(record.value).digest()) for (fact, _), record in zip(facts, records, strict=True)
+        ]
         started = clock(CANONICAL, started)
         by_member: dict[str, list[int]] = {}
         for index, (fact, _) in enumerate(facts):
@@ -171,7 +176,10 @@ def _write(
         started = clock(CHAIN, started)
         with journal.transaction(len(rows)) as batch:
             batch.receive(
-                [(batch.source(fact.source), fact.id, fact.subject, row[0]) for (fact, _), row in zip(facts, rows, strict=True)]
+                [
+                    (batch.source(fact.source), fact.id, fact.subject, row[0])
+                    for (fact, _), row in zip(facts, rows, strict=True)
+                ]
             )
             batch.append(rows)
             written = sorted((key, member) for member in by_member for key in pages[member].written)
@@ -197,32 +205,6 @@ def _fold(states: Sequence[bytes], clock: _Clock) -> None:
             for change in entry.changes:
                 evolve(account, change)
         clock(FOLD, started)
-
-
-class _InMemory:
-    """A stream of records that are there."""
-
-    def __init__(self, partitions: int) -> None:
-        self.partitions = partitions
-
-    def read(self, partition: int, after: int, limit: int) -> Sequence[Record]:
-        return []
-
-    def end(self, partition: int) -> int:
-        return -1
-
-
-def _owner(ledger: Ledger, batches: Sequence[tuple[int, Sequence[Record]]]) -> None:
-    stream = _InMemory(len(ledger.partitions))
-    intakes = [Intake(stream, ledger.shard(p), ledger.settings.operators) for p in ledger.partitions]
-    for partition, records in batches:
-        intakes[partition].take(records)
-
-
-def _timed(work: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 from consumers.files import Feeder, RawLine
 from consumers.inbox import Inbox, Line
-from consumers.ingest import decide_waiting
-from consumers.intake import Intake
+from consumers.ingest import decide_waiting, open_intakes
 from consumers.outcomes import outcome_at
 from ledger.entry_json import position_text
 from ledger.facts import MAX_BYTES
@@ -117,10 +116,9 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
             feeder = Feeder(inbox, ledger.settings.operators, backlog=bool(record and record.backlog))
             value = letter.kept if mended is None else mended
             batch: list[Line] = []
-            feeder._route(RawLine(value), batch)
+            feeder.route(RawLine(value), batch)
             driven.append((letter, inbox.append(batch)))
-        intakes = [Intake(inbox, ledger.shard(p), ledger.settings.operators) for p in ledger.partitions]
-        decide_waiting(intakes, lambda _tally: None)
+        decide_waiting(open_intakes(ledger, inbox, ledger.partitions), lambda _tally: None)
     finally:
         inbox.close()
     told = []

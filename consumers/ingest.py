@@ -98,7 +98,7 @@ class _Waiting:
             self.others += waiting - ours
 
 
-def _intakes(ledger: Ledger, inbox: Inbox, partitions: Sequence[int]) -> list[Intake]:
+def open_intakes(ledger: Ledger, inbox: Inbox, partitions: Sequence[int]) -> list[Intake]:
     """The intakes of some partitions, which share this process's memory."""
     partitioner = Partitioner(ledger.settings.partitions)
     operators = ledger.settings.operators
@@ -132,7 +132,7 @@ class _InProcess:
 
     def __init__(self, ledger: Ledger) -> None:
         self._inbox = Inbox(ledger.inbox, ledger.settings.partitions)
-        self._intakes = _intakes(ledger, self._inbox, ledger.partitions)
+        self._intakes = open_intakes(ledger, self._inbox, ledger.partitions)
         self._tally = Tally()
         quiet_collector()
 
@@ -220,7 +220,7 @@ def _work(folder: str, partitions: list[int], pipe: Connection) -> None:
     try:
         ledger = Ledger.open(Path(folder))
         inbox = Inbox(ledger.inbox, ledger.settings.partitions)
-        intakes = _intakes(ledger, inbox, partitions)
+        intakes = open_intakes(ledger, inbox, partitions)
         quiet_collector()
         draining = False
         while True:

@@ -46,9 +46,7 @@ class Intake:
 
     def step(self) -> Tally | None:
         """Decide the next batch of records; None where nothing waits."""
-        records = self._stream.read(
-            self._shard.partition, self._shard.position, self._batch, self._batch_bytes
-        )
+        records = self._stream.read(self._shard.partition, self._shard.position, self._batch, self._batch_bytes)
         if not records:
             return None
         return self.take(records)

@@ -34,15 +34,16 @@ def position_text(partition: int, offset: int) -> str:
 def entry_to_dict(entry: Entry, link: bytes, offset: int) -> dict[str, Any]:
     """An entry for `msgspec.json.encode`; `offset` is the book's, `link` the chain's at this entry."""
     head = fact_head(entry)
+    occurred = to_text(entry.occurred, offset)
     view: dict[str, Any] = {
         "number": entry.number,
         "position": position_text(entry.partition, entry.offset),
         "type": head.type,
         "id": head.id,
         "source": head.source,
-        "occurred": to_text(entry.occurred, offset),
-        "recorded": to_text(entry.recorded, offset),
-        "clock": to_text(entry.clock, offset),
+        "occurred": occurred,
+        "recorded": occurred if entry.recorded == entry.occurred else to_text(entry.recorded, offset),
+        "clock": occurred if entry.clock == entry.occurred else to_text(entry.clock, offset),
         "outcome": OUTCOMES[entry.outcome],
         "reason": entry.reason,
         "figures": entry.figures,

@@ -109,11 +109,11 @@ class Version:
 class Book:
     """A ledger's rule book: the newest version whose `from` is at or before an instant decides what occurred then."""
 
-    def __init__(self, tomls: list[str]) -> None:
+    def __init__(self, tomls: list[str], where: str = "rule book") -> None:
         self.versions: list[Version] = []
         self.by_name: dict[str, Version] = {}
         for toml in tomls:
-            self.add(toml)
+            self.add(toml, where)
 
     def add(self, toml: str, where: str = "rule book") -> Version:
         """Take a version in (again: nothing happens). Raises `BadProgramme`, also where accounts would lose a kind."""
@@ -134,6 +134,10 @@ class Book:
                     raise BadProgramme(
                         f"{where}: {table}: lacks {', '.join(missing)}, which this ledger's accounts have"
                     )
+            for name, score in first.scores.items():
+                missing = sorted(set(score.parts) - set(new.scores[name].parts))
+                if missing:
+                    raise BadProgramme(f"{where}: scores.{name}.parts: lacks {', '.join(missing)}, which accounts have")
         self.versions.append(version)
         self.versions.sort(key=lambda v: v.since)  # stable: of equal dates the one published last is last
         self.by_name[version.name] = version

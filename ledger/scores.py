@@ -11,11 +11,16 @@ def parts_of(account: Account, name: str, score: Score, month: int) -> dict[str,
     for counted in range(month - score.window_months, month):
         for key, points in account.sums.get(counted, {}).items():
             if key.startswith(prefix):
-                parts[key.split("/", 2)[1]] += points
+                _add(parts, key, points)
     for key, points in account.once.items():
         if key.startswith(prefix):
-            parts[key.split("/", 2)[1]] += points
+            _add(parts, key, points)
     return parts
+
+
+def _add(parts: dict[str, int], key: str, points: int) -> None:
+    part = key.split("/", 2)[1]
+    parts[part] = parts.get(part, 0) + points
 
 
 def value_of(account: Account, name: str, score: Score, month: int) -> int:

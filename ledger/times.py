@@ -24,6 +24,7 @@ def to_datetime(instant: int, offset: int = 0) -> datetime:
     return (EPOCH + timedelta(microseconds=instant)).astimezone(timezone(timedelta(microseconds=offset)))
 
 
+@lru_cache(maxsize=16_384)
 def to_text(instant: int, offset: int) -> str:
     """RFC 3339 at the given offset; a fraction only where there is one."""
     return to_datetime(instant, offset).isoformat()

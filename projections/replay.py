@@ -7,6 +7,7 @@ member and field.
 
 import gc
 import multiprocessing
+import sqlite3
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from eventsourcing.persistence import PersistenceError
 
 from ledger.account import Account, decode_account
 from ledger.decide import Decision, Limits, Repetition, decide
@@ -121,12 +123,20 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
         compare_topic(ledger, partition, differ.add)
     books = _Books(ledger, journal)
     members = done = 0
-    for member, rows in members_of(journal.scan_by_member()):
-        members += member != PROGRAMME_SUBJECT
-        done += _replay_member(journal, partition, member, rows, books, ledger.limits, differ.add)
-        if done >= REPORT_EVERY:
-            yield done
-            done = 0
+    is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # where a published book counts
+    try:
+        for member, rows in members_of(journal.scan_by_member()):
+            entries = _replay_member(journal, partition, member, rows, books, ledger.limits, differ.add)
+            if member != PROGRAMME_SUBJECT:
+                members += 1
+            elif not is_home:
+                continue
+            done += entries
+            if done >= REPORT_EVERY:
+                yield done
+                done = 0
+    except (sqlite3.DatabaseError, PersistenceError) as error:
+        differ.add({"partition": partition, "field": "file", "stored": f"cannot be read any further: {error}"})
     yield done
     yield differ.listed, members, differ.count
 

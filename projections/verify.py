@@ -1,10 +1,12 @@
 """Recompute the chain from the stored bytes: a byte changed, an entry dropped, two swapped, all show and are named."""
 
+import sqlite3
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 import msgspec
+from eventsourcing.persistence import PersistenceError
 
 from ledger.entries import GENESIS_LINK, decode_entry
 from ledger.journal.folder import Ledger
@@ -40,28 +42,32 @@ def _verify_partition(
         if len(broken) < MAX_BROKEN:
             broken.append({"partition": partition, "place": at, "member": member, "number": number, "problem": problem})
 
-    for row in journal.scan(0, head.entries):
-        entries += 1
-        if entries % REPORT_EVERY == 0:
-            progress(entries)
-        if row.place != place + 1:
-            report(place + 1, f"entries {place + 1} to {row.place - 1} are missing")
-        place = row.place
-        leaf = sha256(row.state).digest()
-        expected = sha256(link + leaf).digest()
-        if row.link != expected:
-            report(place, "the entry's bytes or its link were changed", row.member, row.number)
-        link = row.link if row.link is not None and len(row.link) == 32 else expected  # go on: name each break once
-        try:
-            entry = decode_entry(row.state)
-        except (msgspec.MsgspecError, ValueError):
-            report(place, "the entry's bytes cannot be read", row.member, row.number)
-            continue
-        if (entry.member, entry.number, entry.partition) != (row.member, row.number, partition):
-            report(place, "the entry stands under another member, number or partition", row.member, row.number)
-        if entry.offset <= offset:
-            report(place, f"its position {entry.offset} does not come after {offset}", row.member, row.number)
-        offset = entry.offset
+    try:
+        for row in journal.scan(0, head.entries):
+            entries += 1
+            if entries % REPORT_EVERY == 0:
+                progress(entries)
+            if row.place != place + 1:
+                report(place + 1, f"entries {place + 1} to {row.place - 1} are missing")
+            place = row.place
+            leaf = sha256(row.state).digest()
+            expected = sha256(link + leaf).digest()
+            if row.link != expected:
+                report(place, "the entry's bytes or its link were changed", row.member, row.number)
+            link = row.link if row.link is not None and len(row.link) == 32 else expected  # go on: name each break once
+            try:
+                entry = decode_entry(row.state)
+            except (msgspec.MsgspecError, ValueError):
+                report(place, "the entry's bytes cannot be read", row.member, row.number)
+                continue
+            if (entry.member, entry.number, entry.partition) != (row.member, row.number, partition):
+                report(place, "the entry stands under another member, number or partition", row.member, row.number)
+            if entry.offset <= offset:
+                report(place, f"its position {entry.offset} does not come after {offset}", row.member, row.number)
+            offset = entry.offset
+    except (sqlite3.DatabaseError, PersistenceError) as error:
+        report(place + 1, f"the file cannot be read any further: {error}")
+        return entries, link
     if place != head.entries:
         report(place + 1, f"the journal's head says {head.entries} entries, the last is {place}")
     if link != head.link:

@@ -46,7 +46,7 @@ def points(
             metavar="DIR",
             envvar="POINTS_LEDGER",
             show_default=False,
-            help=f"The ledger's folder, before or after the command. [default: ./{DEFAULT_LEDGER}]",
+            help=f"The ledger's folder, before or after the command. (default: ./{DEFAULT_LEDGER})",
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -27,7 +27,8 @@ def report(error: BaseException) -> int:
     if os.environ.get("POINTS_DEBUG"):
         traceback.print_exception(error)
     code, message = _judge(error)
-    say(message)
+    if message:
+        say(message)
     return code
 
 
@@ -48,27 +49,34 @@ def _judge(error: BaseException) -> tuple[int, str]:
         return WRONG_USE, str(error)
     usage = getattr(error, "format_message", None)  # the command line library's own
     if usage is not None:
-        return WRONG_USE, f"{usage()} ({_help_of(error)})"
+        message = usage()  # empty where the help was shown
+        return WRONG_USE, message and f"{message} ({_help_of(error)})"
     return _judge_work(error)
 
 
 def _judge_work(error: BaseException) -> tuple[int, str]:
+    from eventsourcing.persistence import PersistenceError
+    from msgspec import MsgspecError
+
     from consumers.dead_letters import BadPosition
     from consumers.files import BadFile
     from consumers.ingest import CannotDecide
     from ledger.journal.folder import LedgerLocked
     from ledger.journal.sqlite import Fenced, JournalError
     from ledger.programme import BadProgramme
+    from projections.explaining.history import NothingToExplain
     from projections.members import UnknownMember
 
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
     if isinstance(error, CannotDecide | Fenced) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
-    if isinstance(error, BadInput | BadFile | BadProgramme | UnknownMember | BadPosition | JournalError):
+    if isinstance(
+        error, BadInput | BadFile | BadProgramme | UnknownMember | NothingToExplain | BadPosition | JournalError
+    ):
         return BAD_INPUT, str(error)
-    if isinstance(error, sqlite3.DatabaseError):
-        return BAD_INPUT, f"{error}; a file of the ledger is damaged: restore it"
+    if isinstance(error, sqlite3.DatabaseError | PersistenceError | MsgspecError):
+        return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"
     if isinstance(error, OSError):
         return BAD_INPUT, _sentence(error)
     if isinstance(error, MemoryError):

@@ -34,7 +34,7 @@ AsOfOption = Annotated[
     typer.Option(
         "--as-of",
         metavar="T",
-        help="Answer for this instant: a date, a local time or RFC 3339; it may lie ahead. [default: now]",
+        help="Answer for this instant: a date, a local time or RFC 3339; it may lie ahead. (default: now)",
         show_default=False,
     ),
 ]

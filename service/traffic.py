@@ -170,16 +170,12 @@ class _Order:
 
 
 def _baskets(random: Random) -> list[_Basket]:
-    return [
-        _basket([_line(random) for _ in range(random.choice((1, 1, 1, 2, 2, 3)))]) for _ in range(BASKETS)
-    ]
+    return [_basket([_line(random) for _ in range(random.choice((1, 1, 1, 2, 2, 3)))]) for _ in range(BASKETS)]
 
 
 def _basket(lines: list[_Line]) -> _Basket:
     beans = sum(
-        min(BEANS_A_LINE, line.fen // FEN_PER_BEAN)
-        for line in lines
-        if line.earns and line.fen >= BEANS_FROM_FEN
+        min(BEANS_A_LINE, line.fen // FEN_PER_BEAN) for line in lines if line.earns and line.fen >= BEANS_FROM_FEN
     )
     return _Basket(tuple(lines), _lines_text(lines, [0] * len(lines)), sum(line.fen for line in lines), beans)
 
@@ -227,9 +223,7 @@ class _Shop:
         self._open: deque[_Order] = deque()  # paid, to be completed
         self._orders: deque[_Order] = deque(maxlen=RECENT)  # completed
         self._reviews: deque[tuple[int, int]] = deque(maxlen=RECENT)  # member and review
-        self._redemptions: deque[tuple[int, int]] = deque(
-            maxlen=RECENT
-        )  # member and redemption, for no order
+        self._redemptions: deque[tuple[int, int]] = deque(maxlen=RECENT)  # member and redemption, for no order
         self._holds: deque[tuple[int, int, int]] = deque(maxlen=RECENT)  # member, hold and points
         self._cards: deque[tuple[int, int, int]] = deque(maxlen=RECENT)  # member, card and price in fen
 

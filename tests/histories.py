@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 START = datetime(2025, 3, 1, 1, 0, tzinfo=UTC)
+LONG_AGO = datetime(2018, 3, 1, 1, 0, tzinfo=UTC)  # for those that a clock on the wall must not call the future
 _STEPS = (0, 1, 3_600, 80_000, 86_400, 3 * 86_400, 12 * 86_400, 40 * 86_400, 190 * 86_400)
 _STEP_WEIGHTS = (6, 10, 16, 20, 16, 14, 10, 5, 1)
 _PRICES = (0, 99, 1_999, 2_000, 4_999, 5_000, 9_999, 10_000, 12_345, 77_777, 359_900, 1_500_000)
@@ -53,9 +54,9 @@ _KINDS_OF_FACT = {
 }
 
 
-def history(random: Random, length: int, member: str = "m-1") -> list[dict[str, Any]]:
+def history(random: Random, length: int, member: str = "m-1", start: datetime = START) -> list[dict[str, Any]]:
     """Facts of one member in stream order, most of them in order of time, some late."""
-    return _Maker(random, member).make(length)
+    return _Maker(random, member, start).make(length)
 
 
 def encode(fact: dict[str, Any]) -> bytes:
@@ -64,10 +65,10 @@ def encode(fact: dict[str, Any]) -> bytes:
 
 
 class _Maker:
-    def __init__(self, random: Random, member: str) -> None:
+    def __init__(self, random: Random, member: str, start: datetime) -> None:
         self.random = random
         self.member = member
-        self.now = START
+        self.now = start
         self.facts: list[dict[str, Any]] = []
         self.orders = 0
         self.ids: dict[str, int] = {}

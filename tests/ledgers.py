@@ -2,18 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from consumers.ingest import ingest
 from consumers.intake import Intake
 from consumers.stream import Record
 from ledger.account import Account
 from ledger.facts import BadFact, decode
 from ledger.journal.folder import Ledger
+from ledger.journal.partitioning import Partitioner
 from ledger.journal.shard import Tally
-from tests.histories import encode, history
+from tests.histories import START, encode, history
 
 Fact = dict[str, Any]
 # Where the system keeps files in memory, nothing waits for a disk: what survives a crash is tested elsewhere.
@@ -38,7 +41,7 @@ class StreamInMemory:
     def partitions(self) -> int:
         return len(self._records)
 
-    def read(self, partition: int, after: int, limit: int) -> Sequence[Record]:
+    def read(self, partition: int, after: int, limit: int, most_bytes: int = 0) -> Sequence[Record]:
         return self._records[partition][after + 1 : after + 1 + limit]
 
     def end(self, partition: int) -> int:
@@ -60,9 +63,10 @@ class StreamInMemory:
 
 
 class SmallLedger:
-    """A ledger in a folder, with a stream of its own."""
+    """A ledger in a folder, with a stream of its own; `share` is how much its owners keep in memory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, share: float = 1.0) -> None:
+        self._share = share
         self.ledger = Ledger.open_or_create(folder)
         self.stream = StreamInMemory(self.ledger)
         self._owners: dict[int, Intake] = {}
@@ -79,7 +83,9 @@ class SmallLedger:
 
     def owner(self, partition: int, batch: int = 4_000) -> Intake:
         """A new owner of a partition."""
-        return Intake(self.stream, self.ledger.shard(partition), self.ledger.settings.operators, batch)
+        shard = self.ledger.shard(partition, self._share)
+        partitioner = Partitioner(self.stream.partitions)
+        return Intake(self.stream, shard, self.ledger.settings.operators, partitioner, batch=batch)
 
     def decides(self, batch: int = 4_000) -> Tally:
         """Decide all that waits."""
@@ -118,9 +124,9 @@ class SmallLedger:
         self.ledger.close()
 
 
-def histories_of(random: Random, members: int, length: int) -> list[Fact]:
+def histories_of(random: Random, members: int, length: int, start: datetime = START) -> list[Fact]:
     """The histories of several members, shuffled together, each in its own order."""
-    waiting = [history(random, length, f"m-{number}") for number in range(members)]
+    waiting = [history(random, length, f"m-{number}", start) for number in range(members)]
     return merged(random, waiting)
 
 
@@ -130,3 +136,17 @@ def merged(random: Random, histories: Sequence[Sequence[Fact]]) -> list[Fact]:
     random.shuffle(turns)
     streams = [iter(facts) for facts in histories]
     return [next(streams[number]) for number in turns]
+
+
+def write_facts(path: Path, facts: Iterable[Fact | bytes]) -> Path:
+    """A file of facts, one a line."""
+    path.write_bytes(b"".join((fact if isinstance(fact, bytes) else encode(fact)) + b"\n" for fact in facts))
+    return path
+
+
+def ingested(folder: Path, facts: Iterable[Fact | bytes]) -> Ledger:
+    """A ledger that took facts as a backlog, through its own inbox."""
+    ledger = Ledger.open_or_create(folder / "ledger")
+    with ledger.writing():
+        ingest(ledger, [str(write_facts(folder / "facts.ndjson", facts))], backlog=True)
+    return ledger

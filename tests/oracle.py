@@ -1074,7 +1074,9 @@ def show_memberships(m: Member, as_of: datetime) -> dict[str, Any]:
         return {}
     term = term_at(m, as_of)
     if term is None:
-        last, state, quotas = m["terms"][-1], "ended", {}
+        # Reading: the last that has begun; of terms with a gap between them one may still be to come.
+        begun = [term for term in m["terms"] if term["from"] <= as_of]
+        last, state, quotas = (begun or m["terms"])[-1 if begun else 0], "ended", {}
     else:
         last, state = term, "trial" if term["product"] == TRIAL else "active"
         quotas = {b: quota - term["claims"].get(b, 0) for b, quota in QUOTAS[term["product"]].items()}

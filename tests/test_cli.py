@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,7 +153,11 @@ def test_outcomes_stand_in_the_order_of_the_file_whatever_their_partition(shop: 
     points("ingest", write(shop / "facts.ndjson", *facts), "--backlog", "--outcomes", shop / "outcomes.ndjson")
     told = lines_of(shop / "outcomes.ndjson")
     assert [line.get("id", line["reason"]) for line in told] == [
-        json.loads(line)["id"] if line != b"nonsense" and b'"bad"' not in line else "not-json" if line[:1] == b"n" else "bad-fact"
+        json.loads(line)["id"]
+        if line != b"nonsense" and b'"bad"' not in line
+        else "not-json"
+        if line[:1] == b"n"
+        else "bad-fact"
         for line in facts
     ]
     assert told[7]["outcome"] == "parked" and told[7]["detail"]
@@ -253,11 +256,11 @@ def test_entries_tell_each_decision_with_its_link(shop: Path) -> None:
 
 
 @pytest.fixture
-def small_year(shop: Path) -> Iterator[Path]:
+def small_year(shop: Path) -> Path:
     """A ledger with some hundred facts of made-up traffic."""
     points("traffic", "--facts", 400, "--members", 40, "--seed", 3, "-o", shop / "year.ndjson")
     points("ingest", shop / "year.ndjson", "--backlog")
-    yield shop
+    return shop
 
 
 def test_exports_are_sorted_and_agree_in_every_format(small_year: Path) -> None:
@@ -439,7 +442,7 @@ def test_a_bad_book_is_named_by_file_table_and_key(shop: Path) -> None:
     toml = (Path(__file__).parents[1] / "ledger/programmes/jd.toml").read_text(encoding="utf-8")
     (shop / "good.toml").write_text(toml, encoding="utf-8")
     assert points("programme", "check", shop / "good.toml", "--json").json["programme"] == "jd"
-    bad = toml.replace('give = { points = 20 }', 'give = { points = "many" }', 1)
+    bad = toml.replace("give = { points = 20 }", 'give = { points = "many" }', 1)
     (shop / "bad.toml").write_text(bad, encoding="utf-8")
     ran = points("programme", "check", shop / "bad.toml")
     assert ran.code == 3 and "bad.toml: award[" in ran.err and "give.points" in ran.err
@@ -465,6 +468,26 @@ def test_a_ledger_that_is_being_written_is_exit_4_and_its_holder_is_named(shop: 
         finally:
             holder.kill()
     assert points("ingest", facts).code == 0
+
+
+# -- the demo ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_demo_tells_of_the_year_and_a_second_run_doubles_nothing(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from consumers import online_retail
+
+    beginning = list(online_retail.facts(1_500))
+    monkeypatch.setattr(online_retail, "facts", lambda: iter(beginning))
+    first = points("demo", "--jobs", 1, "--json").json
+    assert first["facts"] == first["entries"] == 1_500 and first["stats"]["balanced"] is True
+    assert first["order_lines"] > 1_500 and 1 <= len(first["members"]) <= 3
+    again = points("demo", "--json").json
+    assert (again["entries"], again["skipped"]) == (0, 1_500)
+    assert again["stats"] == first["stats"] and again["members"] == first["members"]
+    said = points("demo").out
+    assert "All is in" in said and "= issued" in said and "points explain m-" in said
 
 
 # -- the shell ---------------------------------------------------------------------------------------------------------
@@ -508,7 +531,8 @@ def test_help_comes_at_once(shop: Path) -> None:
     ran = in_a_process("--help")
     assert ran.returncode == 0 and "ingest" in ran.stdout
     assert time.monotonic() - started < 5  # a tenth of it, on an idle machine
-    heavy = "import service.cli, sys; print([m for m in ('pyarrow', 'eventsourcing', 'rich', 'ledger.facts') if m in sys.modules])"
+    heavy = "import service.cli, sys"
+    heavy += "; print([m for m in ('pyarrow', 'eventsourcing', 'rich', 'ledger.facts') if m in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     loaded = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, env=environment, check=True)
     assert loaded.stdout == "[]\n"

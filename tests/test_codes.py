@@ -1,4 +1,4 @@
-"""Every reason that the code gives is in the registry with a sentence, and nothing is there that the code does not give."""
+"""Every reason that the code gives is in the registry with a sentence, and the registry has no other."""
 
 import ast
 from pathlib import Path
@@ -27,7 +27,9 @@ def strings_in(node: ast.expr, module: ast.Module) -> set[str]:
             tables = (n.value for n in module.body if isinstance(n, ast.Assign) and n.targets[0].id == name)  # type: ignore[attr-defined]
             return {c.value for table in tables for c in ast.walk(table) if isinstance(c, ast.Constant)}
         case ast.Name(id=name):
-            assigned = (n.value for n in ast.walk(module) if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name)
+            assigned = (
+                n.value for n in ast.walk(module) if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name
+            )
             return {text for value in assigned if not isinstance(value, ast.Name) for text in strings_in(value, module)}
     return set()
 

@@ -108,7 +108,9 @@ class Ledger:
     def shard(self, partition: int, share: float = 1.0) -> Shard:
         """Become the owner of a partition (see `writing`), with a share of this process's memory for accounts."""
         home = self.partition_of(PROGRAMME_SUBJECT) == partition
-        return Shard(self.journal(partition), partition, self.new_book(), self.limits, counts_programme=home, share=share)
+        return Shard(
+            self.journal(partition), partition, self.new_book(), self.limits, counts_programme=home, share=share
+        )
 
     @property
     def inbox(self) -> Path:
@@ -127,7 +129,7 @@ class Ledger:
 
     def new_book(self) -> Book:
         """The rule book the ledger was born with, for an owner to add what its partition published."""
-        return Book([self._genesis])
+        return Book([self._genesis], str(self.folder / BOOK))
 
     @property
     def book(self) -> Book:

@@ -106,7 +106,14 @@ class Shard:
     """A partition's journal with its accounts and rule book; after any error of `commit` it must be made anew."""
 
     def __init__(
-        self, journal: SQLiteJournal, partition: int, book: Book, limits: Limits, *, counts_programme: bool = True, share: float = 1.0
+        self,
+        journal: SQLiteJournal,
+        partition: int,
+        book: Book,
+        limits: Limits,
+        *,
+        counts_programme: bool = True,
+        share: float = 1.0,
     ) -> None:
         self._counts_programme = counts_programme  # a published book stands in every partition and counts in one
         self.journal = journal

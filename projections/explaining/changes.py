@@ -136,9 +136,10 @@ def _of_lots(context: Context, change: _OfLots) -> dict[str, Any]:
     lot = lot_name(history, change.lot, words)
     sign, what, where = _movement(context, change)
     amount = words.signed(sign * change.points, change.kind) if sign else words.points(change.points, change.kind)
+    end = f", which keeps its end, {words.time(change.expires_at)}" if isinstance(change, Restored) else ""
     return put(
         amount,
-        f"{what}, {where} {lot}",
+        f"{what}, {where} {lot}{end}",
         what=what,
         order=_burn_order(context, change),
         lots=[lot_brief(history, change.lot, words)],
@@ -159,18 +160,14 @@ def _movement(context: Context, change: _OfLots) -> tuple[int, str, str]:
             return -1, f"spent on {redemption_text(history, change.redemption, words)}", "from"
         case Restored():
             use = redemption_text(history, change.redemption, words)
-            return (
-                1,
-                f"come back by {cause_text(fact)}: they had been spent on {use} and keep their own end",
-                "to",
-            )
+            return 1, f"come back by {cause_text(fact)}, having been spent on {use}", "to"
         case Expired():
             return -1, _why_expired(context, change), "in"
         case ClawedBack():
             return -1, f"taken back by {cause_text(fact)}{_not_its_own(context, change)}", "from"
         case Repaid():
             debt = context.scratch.purse(change.kind).debt
-            return -1, f"repaid debt: {debt:,} were owed, {debt - change.points:,} still are", "from"
+            return -1, f"taken for debt ({debt:,} owed before, {debt - change.points:,} after)", "from"
         case Held():
             return -1, f"put on hold {change.hold} until {words.time(change.until_at)}", "in"
         case Captured():
@@ -190,33 +187,30 @@ def _why_expired(context: Context, change: Expired) -> str:
     story = history.lots.get(change.lot)
     if story is None:
         return text
-    earned = story.earned
-    if change.due_at < earned.expires_at:
+    earned, number = story.earned, context.moment.step.entry.number
+    was_freed = any(isinstance(event, Confirmed) for step, event in story.events if step.entry.number < number)
+    if earned.pending_until and not was_freed:
         return f"{text}: they were frozen until a card was bought, and none was"
     expiry = expiry_text(history.version_of(story.origin.entry), earned.kind, earned.earned_at, earned.expires_at)
-    text += f" ({expiry})"
     if change.due_at > earned.expires_at:
-        text += f": their end, {words.time(earned.expires_at)}, was past when they came back"
-    return text
+        return f"{text}, at once: their end, {words.time(earned.expires_at)}, was past"
+    return f"{text} ({expiry})"
 
 
 def _not_its_own(context: Context, change: ClawedBack) -> str:
     """Why a claw-back took from a lot that is not the award's own."""
-    story = context.history.lots.get(change.lot)
-    own = story is not None and story.earned.rule == change.origin and story.earned.line == change.line
-    if not change.line or own:
+    story, data = context.history.lots.get(change.lot), context.moment.step.fact.data
+    award = (change.origin, change.line, getattr(data, "order", "") or getattr(data, "review", ""))
+    is_own = story is not None and (story.earned.rule, story.earned.line, story.earned.page) == award
+    if not change.line or is_own:
         return ""
     return f", as the {context.words.rule(change.origin)} of line {change.line} were spent"
 
 
 def _shortfall(context: Context, change: Indebted | PaidInCash | WrittenOff) -> dict[str, Any]:
     words = context.words
-    of = (
-        f" of the {words.rule(change.origin)} of line {change.line}"
-        if change.line
-        else f" of {words.rule(change.origin)}"
-    )
-    why = f"a claim{of} that nothing spendable could meet"
+    of = f" of line {change.line}" if change.line else ""
+    why = f"a claim of the {words.rule(change.origin)}{of} that nothing spendable could meet"
     points = words.points(change.points, change.kind)
     match change:
         case Indebted():

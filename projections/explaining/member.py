@@ -100,8 +100,8 @@ def _since(changes: list[Change], words: Words) -> list[str]:
                 name = words.membership(change.membership)
                 texts.append(f"{name} by card {change.card} ended at {words.time(change.at)}")
             case TierMoved():
-                tier = f"tier {change.before or 'none'} became {change.after or 'none'}"
-                texts.append(f"{words.beside(change.score)}: {tier} at {words.time(change.at)}")
+                moved = f"from {change.before or 'none'} to {change.after or 'none'}"
+                texts.append(f"tier of {words.beside(change.score)} moved {moved} at {words.time(change.at)}")
             case Released():
                 points = words.points(change.points, change.kind)
                 texts.append(f"hold {change.hold} ended at {words.time(change.due_at)}: {points} free again")

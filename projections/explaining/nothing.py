@@ -295,8 +295,7 @@ def _value(name: str, value: Any) -> str:
 
 
 def _other(context: Context, on: str) -> Why:
-    moment, fact, words = context.moment, context.moment.step.fact, context.words
-    entry = moment.step.entry
+    fact, words = context.moment.step.fact, context.words
     match fact:
         case OrderPaid():
             return "not-completed", "points come when the order completes"
@@ -307,13 +306,8 @@ def _other(context: Context, on: str) -> Why:
             )
         case OrderRejected():
             return _no_penalty(context)
-        case OrderReturned() if entry.reason == "before-completion":
-            return (
-                "before-completion",
-                "the order is not completed yet: the return is kept and applied when it completes",
-            )
         case OrderReturned():
-            return "nothing-to-take-back", _nothing_to_take_back(context, fact)
+            return _nothing_to_take_back(context, fact)
         case ReviewRemoved():
             return "nothing-to-take-back", f"review {fact.data.review} had given nothing"
     return "no-rule", f"no rule of the book {words.version.programme.name} stands on {on}"
@@ -335,12 +329,15 @@ def _no_penalty(context: Context) -> Why:
     return "no-rule", "the book has no penalty for an order refused at the door"
 
 
-def _nothing_to_take_back(context: Context, fact: OrderReturned) -> str:
+def _nothing_to_take_back(context: Context, fact: OrderReturned) -> Why:
     page = context.moment.pages_after.get(f"order/{fact.data.order}")
     if not isinstance(page, OrderPage) or page.status != COMPLETED:
-        return "the return moved no points"
+        return "before-completion", "the order is not completed yet: the return is kept and applied when it completes"
     lines = [line for line in (page.line(item.line) for item in fact.data.lines) if line is not None]
     without = [line.line for line in lines if not line.awards]
     if len(without) == len(lines):
-        return f"line {joined(without)} had given nothing that a return takes back"
-    return "what these lines gave was taken back before, or the refund is too small to take a whole point"
+        return "nothing-to-take-back", f"line {joined(without)} had given nothing that a return takes back"
+    return (
+        "nothing-to-take-back",
+        "what these lines gave was taken back before, or the refund is too small to take a whole point",
+    )

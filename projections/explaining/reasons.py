@@ -10,6 +10,7 @@ import msgspec
 
 from ledger.account import Term, quota_key, term_at
 from ledger.cards import bucket_of, current_term
+from ledger.entries import Released
 from ledger.facts import (
     AccountFrozen,
     BenefitClaimed,
@@ -65,7 +66,7 @@ SENTENCES: dict[str, str] = {
     "unknown-order": "this member has no order {order_name}",
     "unknown-line": "the order has no line {lines}",
     "points-differ": "the lines name {tendered} points used on the order; its redemptions, which hold, took {redeemed}",
-    "points-capped": "asked {asked} points; there were {there}",
+    "points-capped": "asked {asked} points; there were only {there}",
     "before-completion": "the order is not completed yet: the return is kept and applied when it completes",
     "order-ended": "the order had already ended; the redemption was decided like any other",
     "exempt": "a membership exempts this refusal at the door from the penalty of {points} points",
@@ -115,7 +116,7 @@ def reason_details(history: History, moment: Moment, words: Words) -> dict[str, 
     if first is not None:
         details["first"] = {"entry": first.entry.number, "occurred": words.time(first.entry.occurred)}
         text += f": entry {first.entry.number}, {words.time(first.entry.occurred)}"
-    more = _context(moment, words)
+    more = _context(history, moment, words)
     if more:
         text += f"; {more}"
     details["text"] = text
@@ -227,7 +228,7 @@ def _about_line(fact: Fact) -> tuple[str, str]:
     return _order_of(fact), str(getattr(fact.data, "line", ""))
 
 
-def _context(moment: Moment, words: Words) -> str:
+def _context(history: History, moment: Moment, words: Words) -> str:
     """What else the decision saw that a reader would ask for."""
     entry, fact = moment.step.entry, moment.step.fact
     match entry.reason:
@@ -236,7 +237,8 @@ def _context(moment: Moment, words: Words) -> str:
             if not isinstance(order, OrderPage):
                 return "the order is not known"
             if order.status == COMPLETED:
-                return f"the completed order has the lines {joined([line.line for line in order.lines[:20]])}"
+                lines = [line.line for line in order.lines[:20]]
+                return f"the completed order has line{'s' if len(lines) > 1 else ''} {joined(lines)}"
             return f"the order {_STATUS[order.status]}"
         case "no-membership":
             return term_text(current_of(moment, str(entry.figures.get("membership", ""))), entry.occurred, words)
@@ -246,8 +248,24 @@ def _context(moment: Moment, words: Words) -> str:
             if moment.at.trials.get(membership):
                 return "a trial was started before"
             return term_text(current_of(moment, membership), entry.occurred, words)
+        case "hold-ended":
+            return _hold_end(history, moment, words)
+        case "card-ended":
+            terms = [term for terms in moment.at.terms.values() for term in terms]
+            ends = [term.until for term in terms if term.card == getattr(fact.data, "card", "")]
+            return f"it ended at {words.time(ends[0])}" if ends else ""
         case reason if reason.endswith("-short"):
             return _not_spendable(moment, words)
+    return ""
+
+
+def _hold_end(history: History, moment: Moment, words: Words) -> str:
+    """When a hold ended by itself, if it did."""
+    entry, hold = moment.step.entry, getattr(moment.step.fact.data, "hold", "")
+    changes = [change for step in history.earlier(entry.number) for change in step.entry.changes]
+    for change in [*entry.changes, *changes]:
+        if isinstance(change, Released) and change.hold == hold and change.due_at:
+            return f"it ended by itself at {words.time(change.due_at)}"
     return ""
 
 
@@ -287,6 +305,9 @@ def _needed(moment: Moment, words: Words) -> str:
     entry, fact = moment.step.entry, moment.step.fact
     if entry.outcome != 1:
         return ""
+    if entry.reason == "too-late":
+        earliest = words.time(entry.clock - moment.version.late)
+        return f"a request that occurred at {earliest} or later"
     match fact:
         case RedemptionRequested():
             return _needed_to_redeem(moment, fact, words)

@@ -56,7 +56,7 @@ def _entry(data: View, console: Console) -> None:
         _say(console, "Decided again, this entry comes out otherwise; `points replay` names what differs.")
     if data["reason"]:
         _section(console, "Why" if data["outcome"] != "accepted" else "Note")
-        _say(console, f"{_sentence(data['reason_text'])} ({data['reason']})")
+        _say(console, f"{data['reason_text']} ({data['reason']})")
         if data.get("needed"):
             _say(console, f"Needed: {data['needed']}.")
     shown = [view for view in data["changes"] if view["change"] not in _BOOKKEEPING]
@@ -154,14 +154,16 @@ def _balances(balances: dict[str, View], console: Console) -> None:
     if not balances:
         return
     _section(console, "Balance")
+    rows = []
     for kind, view in balances.items():
         for name, label in _SETS_OF_POINTS:
             before, after = view["before"][name], view["after"][name]
             title = f"{_named(kind, view['name'])}{' ' + label if label else ''}"
             if before != after:
-                _say(console, f"{title}: {before:,} → {after:,}")
+                rows.append((title, f"{before:,} → {after:,}"))
             elif not label:
-                _say(console, f"{title}: {after:,}, unchanged")
+                rows.append((title, f"{after:,}, unchanged"))
+    _facts(console, rows)
 
 
 def _rules(views: list[View], data: View, console: Console) -> None:
@@ -175,7 +177,7 @@ def _rules(views: list[View], data: View, console: Console) -> None:
     for rule, view in said.items():
         name = f"{view['rule_name']} {rule}" if view.get("rule_name") else rule
         table.add_row(name, _plain(view["rule_text"]))
-    console.print(Padding(table, (0, 0, 0, 2)))
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 
 # -- a lot and a member ----------------------------------------------------------------------------------------------
@@ -228,9 +230,9 @@ def _member(data: View, console: Console) -> None:
     for kind, purse in data["points"].items():
         if purse["lots"]:
             _section(console, f"Lots of {_named(kind, purse['name'])}")
-            console.print(Padding(_lots(purse["lots"]), (0, 0, 0, 2)))
+            console.print(Padding(_lots(purse["lots"]), (0, 0, 0, 2), expand=False))
     _section(console, "Statement")
-    console.print(Padding(_statement(data["statement"]), (0, 0, 0, 2)))
+    console.print(Padding(_statement(data["statement"]), (0, 0, 0, 2), expand=False))
     _section(console, "Since then")
     for text in data["since"]["texts"] or ["nothing fell due"]:
         _say(console, text)
@@ -280,7 +282,7 @@ def _facts(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     for name, text in rows:
         table.add_row(_plain(name), Text(_plain(text)))
-    console.print(Padding(table, (0, 0, 0, 2)))
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 
 def _rows(console: Console, rows: Iterable[Row]) -> None:
@@ -289,7 +291,7 @@ def _rows(console: Console, rows: Iterable[Row]) -> None:
     table.add_column(overflow="fold")  # with the default, rich cuts a line of Chinese one word short
     for amount, how, style in sorted(rows, key=lambda row: not row[0]):  # what moved no amount comes last
         table.add_row(Text(_plain(amount), style=style), how)
-    console.print(Padding(table, (0, 0, 0, 2)))
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 
 def _section(console: Console, title: str) -> None:
@@ -298,7 +300,7 @@ def _section(console: Console, title: str) -> None:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(Padding(Text(_plain(_sentence(text)), overflow="fold"), (0, 0, 0, 2)))
+    console.print(Padding(Text(_plain(_sentence(text)), overflow="fold"), (0, 0, 0, 2), expand=False))
 
 
 def _table() -> Table:

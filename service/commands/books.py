@@ -34,7 +34,7 @@ def export(
     known_at: KnownAtOption = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="|".join(FORMATS), help="[default: by the ending of FILE, or else csv]"),
+        typer.Option("--format", metavar="|".join(FORMATS), help="(default: by the ending of FILE, or else csv)"),
     ] = None,
     out: Annotated[
         Path | None,
@@ -42,7 +42,7 @@ def export(
             "-o",
             "--output",
             metavar="FILE",
-            help="A file, written whole or not at all. [default: standard output]",
+            help="A file, written whole or not at all. (default: standard output)",
         ),
     ] = None,
     ledger: LedgerOption = None,
@@ -118,7 +118,7 @@ def replay(
         typer.Option("--from-topic", help="Take the facts from the stream itself, not from the journal's copy."),
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. [default: the processors]")
+        int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. (default: the processors)")
     ] = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,

@@ -14,7 +14,7 @@ def demo(
     context: typer.Context,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, max=256, help="Processes that decide. [default: the processors]"),
+        typer.Option("--jobs", "-j", min=1, max=256, help="Processes that decide. (default: the processors)"),
     ] = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
@@ -83,7 +83,7 @@ def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
         console.print()
         console.print(
             Panel(
-                render_member(find, names),
+                render_member(find, names, console.width - 4),
                 title=Text(find["why"], style="bold"),
                 title_align="left",
                 border_style="dim",

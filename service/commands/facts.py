@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.errors import BAD_INPUT, WrongUse, plain, say
-from service.shell import JsonOption, LedgerOption, Shell, processors, standard_output
+from service.errors import BAD_INPUT, BadInput, WrongUse, plain, say
+from service.shell import JsonOption, LedgerOption, Shell, Tick, processors, standard_output
 
 if TYPE_CHECKING:
     from consumers.ingest import Summary
@@ -21,7 +21,7 @@ NAMED_ON_SCREEN = 5  # parked facts
 NAMED_IN_JSON = 1_000
 
 FilesArgument = Annotated[
-    list[str], typer.Argument(metavar="FILE...", help="NDJSON: plain, .gz, .zst, or - for standard input.")
+    list[str], typer.Argument(metavar="FILE", help="NDJSON: plain, .gz, .zst, or - for standard input.")
 ]
 
 
@@ -46,28 +46,32 @@ def ingest(
             "-j",
             min=1,
             max=256,
-            help="Processes that decide. [default: the processors, 1 for little]",
+            help="Processes that decide. (default: the processors, 1 for little)",
         ),
     ] = None,
     book: Annotated[
         Path | None,
-        typer.Option(metavar="TOML", help="The rule book of a ledger that is made now. [default: the shipped jd]"),
+        typer.Option(metavar="TOML", help="The rule book of a ledger that is made now. (default: the shipped jd)"),
     ] = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take in files of facts and decide them; makes the ledger where there is none.
 
-    What is no fact is parked and stops nothing. Interrupted, the same command goes on where it stopped; a file that is
-    in already is skipped, and the same facts in another file are ignored as duplicates.
+    What is no fact is parked and stops nothing. Interrupted, the same command
+    goes on where it stopped; a file that is in already is skipped, and the
+    same facts in another file are ignored as duplicates.
 
         points ingest facts.ndjson
 
-        points ingest --backlog 2024.ndjson.gz 2025.ndjson.zst --outcomes outcomes.ndjson
+        points ingest --backlog 2024.ndjson.gz 2025.ndjson.zst
+
+        points ingest facts.ndjson --outcomes outcomes.ndjson
 
         shop-export | points ingest - --json
     """
-    from consumers.files import open_facts
+    from consumers.files import BadFile, open_facts
+    from consumers.ingest import Summary
     from consumers.ingest import ingest as take_in
     from ledger.journal.folder import SETTINGS
 
@@ -77,6 +81,8 @@ def ingest(
     for name in files:
         if name != "-":
             open_facts(name).close()  # a missing file is found before anything is written
+    if outcomes is not None and not outcomes.resolve().parent.is_dir():
+        raise BadInput(f"{outcomes}: there is no folder {outcomes.parent}; make it first")
     toml = None
     if book is not None:
         if (shell.folder / SETTINGS).exists():
@@ -84,6 +90,8 @@ def ingest(
                 f"--book: {shell.folder} has its book already; a new version comes as programme.published.v1"
             )
         toml = read_text(book)
+    summary: Summary | None = None
+    damaged: BadFile | None = None
     with shell.writing(toml, create=True) as opened:
         before = [opened.journal(p).head().position for p in opened.partitions]
         with shell.progress("deciding", facts_ahead(opened, files)) as tick:
@@ -95,9 +103,14 @@ def ingest(
                     jobs=jobs or _jobs_for(files),
                     progress=lambda _read, decided: tick(decided),
                 )
-            finally:
-                if outcomes is not None:
-                    _write_outcomes(opened, files, outcomes)
+            except BadFile as error:
+                damaged = error  # what stands before the damage is in, and has outcomes
+        if outcomes is not None:
+            with shell.progress("writing outcomes") as tick:
+                _write_outcomes(opened, files, outcomes, tick)
+        if summary is None:
+            assert damaged is not None
+            raise damaged
         parked = _parked_since(opened, before)
     document = summary_to_dict(summary)
     if parked:
@@ -150,8 +163,6 @@ def facts_ahead(ledger: "Ledger", files: Sequence[str]) -> int | None:
 
 def read_text(path: Path) -> str:
     """A text file given by the user. Raises `BadInput`."""
-    from service.errors import BadInput
-
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
@@ -166,7 +177,7 @@ def _jobs_for(files: Sequence[str]) -> int:
     return processors()
 
 
-def _write_outcomes(ledger: "Ledger", files: Sequence[str], path: Path) -> None:
+def _write_outcomes(ledger: "Ledger", files: Sequence[str], path: Path, tick: Tick) -> None:
     """What became of each fact of the files, of whichever run decided it."""
     import msgspec
 
@@ -175,12 +186,17 @@ def _write_outcomes(ledger: "Ledger", files: Sequence[str], path: Path) -> None:
     from projections.export import output_file
 
     encode = msgspec.json.Encoder().encode
+    count = 0
     inbox = Inbox(ledger.inbox, ledger.settings.partitions)
     try:
         with output_file(path) as out:
             for name in files:
                 for feed in inbox.feeds_of(name if name == "-" else str(Path(name).resolve()))[:1]:
-                    out.writelines(encode(told) + b"\n" for told in outcomes_of(ledger, inbox, feed.number))
+                    for told in outcomes_of(ledger, inbox, feed.number):
+                        out.write(encode(told) + b"\n")
+                        count += 1
+                        if not count % 1_000:
+                            tick(count)
     finally:
         inbox.close()
 
@@ -271,7 +287,7 @@ def traffic(
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days from 2025-01-01 that they fill.")] = 365,
     skew: Annotated[float, typer.Option(min=0.0, max=10.0, help="How much more the first members do (Zipf).")] = 0.8,
     out: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file. [default: standard output]")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file. (default: standard output)")
     ] = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,

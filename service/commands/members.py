@@ -76,10 +76,13 @@ def entries(
 def explain(
     context: typer.Context,
     member: MemberArgument,
-    number: Annotated[
-        int | None,
-        typer.Argument(metavar="[NUMBER]", min=1, help="One entry; all of them where it is left out."),
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NUMBER]", help="One entry (12) or one lot (12.1); the whole story where it is left out."
+        ),
     ] = None,
+    as_of: AsOfOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -88,14 +91,16 @@ def explain(
     points explain m-17850
 
     points explain m-17850 12
+
+    points explain m-17850 12.1
     """
-    from projections.explain import explain_member, render_explanation
-    from projections.members import require_member
+    from projections.explain import explain as why
+    from projections.explain import render_explanation
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
-        require_member(opened, member)
-        explanation = explain_member(opened, member, number)
+        until = None if as_of is None else instant(as_of, "--as-of", opened.book)
+        explanation = why(opened, member, what, as_of=until)
         if shell.json:
             shell.emit(explanation)
             return

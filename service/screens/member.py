@@ -14,20 +14,21 @@ from service.screens.names import Names, number, short_time, yuan
 
 LOTS_SHOWN = 6  # rows
 MONTHS_SHOWN = 4
+WIDE = 100  # columns from which a table has room for the codes of rules too
 
 
 def print_member(console: Console, member: dict[str, Any], names: Names, *, every_lot: bool = False) -> None:
     """Print what `projections.show` says."""
-    console.print(render_member(member, names, every_lot=every_lot))
+    console.print(render_member(member, names, console.width, every_lot=every_lot))
 
 
-def render_member(member: dict[str, Any], names: Names, *, every_lot: bool = False) -> RenderableType:
-    """A member as one block."""
+def render_member(member: dict[str, Any], names: Names, width: int, *, every_lot: bool = False) -> RenderableType:
+    """A member as one block of a width."""
     blocks: list[RenderableType] = [_head(member)]
     for kind, purse in member["points"].items():
         blocks += [Text(), _purse(kind, purse, names)]
         if purse["lots"]:
-            blocks.append(Padding(_lots(purse["lots"], names, every_lot), (0, 0, 0, 2)))
+            blocks.append(Padding(_lots(purse["lots"], names, every_lot, width >= WIDE), (0, 0, 0, 2)))
     for name, score in member["scores"].items():
         blocks += [Text(), _score(name, score, names)]
     for name, term in member["memberships"].items():
@@ -59,7 +60,7 @@ def _purse(kind: str, purse: dict[str, Any], names: Names) -> Text:
     return line
 
 
-def _lots(lots: list[dict[str, Any]], names: Names, every: bool) -> RenderableType:
+def _lots(lots: list[dict[str, Any]], names: Names, every: bool, wide: bool) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     for name in ("entry", "earned on", "rule"):
         table.add_column(name, justify="right" if name == "entry" else "left", header_style="dim", no_wrap=True)
@@ -76,7 +77,7 @@ def _lots(lots: list[dict[str, Any]], names: Names, every: bool) -> RenderableTy
         table.add_row(
             f"#{lot['entry']}",
             short_time(lot["earned_at"])[:10],
-            names.rule(lot["rule"]),
+            names.rule(lot["rule"]) if wide else names.rule_alone(lot["rule"]),
             f"{len(row):,}",
             f"{sum(lot['earned'] for lot in row):,}",
             Text(f"{sum(lot['left'] for lot in row):,}", style="bold"),
@@ -89,7 +90,7 @@ def _lots(lots: list[dict[str, Any]], names: Names, every: bool) -> RenderableTy
         rest[short_time(lot["expires_at"])[:7]] += lot["left"]
     months = [f"{left:,} gone in {month}" for month, left in sorted(rest.items())]
     more = ", ".join(months[:MONTHS_SHOWN]) + (" and later" if len(months) > MONTHS_SHOWN else "")
-    return Group(table, Text(f"… and {more} (--lots shows each)", style="dim"))
+    return Group(table, Text(f"… and later lots: {more} (--lots shows each)", style="dim"))
 
 
 def _together(lots: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -104,13 +105,13 @@ def _score(name: str, score: dict[str, Any], names: Names) -> RenderableType:
     head = Text.assemble(names.score(name), "   ", (f"{score['value']:,}", "bold green"))
     head.append(f"   tier {plain(score['tier'])}" if score["tier"] else "   below every tier", style="magenta")
     head.append(f"   {score['month']}", style="dim")
-    parts = Text("  ")
+    parts = Text()
     for index, (part, points) in enumerate(score["parts"].items()):
         parts.append("  ·  " if index else "", style="dim")
         parts.append_text(names.part(name, part))
         parts.append(" ")
         parts.append_text(number(points))
-    return Group(head, parts)
+    return Group(head, Padding(parts, (0, 0, 0, 2)))
 
 
 def _membership(name: str, term: dict[str, Any], names: Names) -> RenderableType:
@@ -124,10 +125,11 @@ def _membership(name: str, term: dict[str, Any], names: Names) -> RenderableType
     )
     if not term["quotas"]:
         return head
-    left = Text("  left: ", style="dim")
+    left = Text()
+    left.append("left: ", style="dim")
     for index, (benefit, points) in enumerate(term["quotas"].items()):
         left.append("  ·  " if index else "", style="dim")
         left.append_text(names.benefit(benefit))
         left.append(" ")
         left.append_text(number(points))
-    return Group(head, left)
+    return Group(head, Padding(left, (0, 0, 0, 2)))

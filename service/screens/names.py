@@ -35,6 +35,10 @@ class Names:
         """A rule."""
         return label(self._rules.get(rule, ""), rule)
 
+    def rule_alone(self, rule: str) -> Text:
+        """A rule without its code, where there is no room."""
+        return Text(plain(self._rules.get(rule, "") or rule))
+
     def membership(self, membership: str) -> Text:
         """A membership."""
         found = (

@@ -1,0 +1,99 @@
+"""Run the benchmarks: tables on standard output, progress on standard error."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from benchmarks import growth, report, whole
+from benchmarks.compare import compare, stages_of
+from benchmarks.measure import Failed, Figures, say
+from benchmarks.work import work
+
+MEMBERS = 5_000
+MANY = 1_000_000
+FACTS = 200_000
+QUICK = 40_000
+STAGED = 60_000  # facts, for the stages: enough to warm every cache
+MEMORY = 3  # times the facts
+FULL = (1_000_000, 10_000_000)
+SECTIONS = ("stages", "whole", "audits", "real", "members", "memory")
+
+
+def main() -> int:
+    """Measure what is asked for. 0 done, 2 wrong use, 4 something did not run."""
+    options = _parser().parse_args()
+    try:
+        found = _compare(options) if options.compare else _measure(options)
+    except Failed as failed:
+        print(f"benchmarks: {failed}", file=sys.stderr)
+        return 4
+    if options.json is not None:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+def _measure(options: argparse.Namespace) -> Figures:
+    facts = options.facts or (QUICK if options.quick else FACTS)
+    rounds = 1 if options.quick else options.rounds
+    load = os.getloadavg()[0]
+    wanted = options.only or SECTIONS
+    found: Figures = {"facts": facts, "members": MEMBERS, "load": load}
+    with work(options.folder) as place:
+        path = place.traffic(facts, MEMBERS)
+        report.heading(facts, MEMBERS, path.stat().st_size, load)
+        if "stages" in wanted:
+            part = place.traffic(min(facts, STAGED), MEMBERS)
+            say("stages")
+            found["stages"] = stages_of(part)
+            report.stages(found["stages"])
+        if "whole" in wanted:
+            found["whole"] = whole.whole(place, path, rounds)
+            report.whole(found["whole"], facts)
+        if "audits" in wanted:
+            found["audits"] = whole.audits(place, path, rounds)
+            report.audits(found["audits"], facts)
+        if "real" in wanted:
+            found["real"] = whole.real(place, rounds)
+            report.real(found["real"])
+        if "members" in wanted:
+            found["members"] = growth.members(place, facts, (MEMBERS, MANY))
+            report.members(found["members"])
+        if "memory" in wanted:
+            sizes = FULL if options.full else (facts, facts * MEMORY)
+            found["memory"] = growth.memory(place, sizes, MEMBERS)
+            report.memory(found["memory"])
+    return found
+
+
+def _compare(options: argparse.Namespace) -> Figures:
+    with work(options.folder) as place:
+        path = place.traffic(options.facts or STAGED, MEMBERS)
+        found = compare(place, path, options.compare, options.rounds)
+    report.compared(found)
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed and size, as ratios in one run.")
+    parser.add_argument("--facts", type=_count, metavar="N", help=f"how many facts (default {FACTS:,})")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK:,} facts, one round")
+    parser.add_argument("--rounds", type=_count, default=2, help="take the best of so many (default 2)")
+    parser.add_argument("--full", action="store_true", help="memory from 1 to 10 million facts")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="some sections")
+    parser.add_argument("--compare", metavar="REV", help="the stages here beside those of another commit")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="work under this folder (default: the system's)")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text.replace("_", "").replace(",", ""))
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""The figures as tables for people: each beside what it is to be compared with."""
+
+import os
+import platform
+import sys
+
+from benchmarks.growth import SKEW
+from benchmarks.measure import Figures
+
+WIDTH = 44
+MEGA = 1_000_000
+BUSY = 0.5  # a load above which somebody else was at work
+
+
+def heading(facts: int, members: int, size: int, load: float) -> None:
+    """What was measured, and where."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(
+        f"{processors} processors, Python {platform.python_version()}, {platform.system()} {platform.machine()};"
+        f" {facts:,} made-up facts of {members:,} members (Zipf {SKEW}), {size / MEGA:,.0f} MB"
+    )
+    if load > BUSY:
+        print(f"the machine was not idle (load {load:.1f}): compare CPU seconds, not seconds")
+
+
+def stages(found: Figures) -> None:
+    """Stages of one process."""
+    _title("Stages, one process", "µs a fact", "share")
+    write, whole = found["write"], sum(found["write"].values())
+    for name, micros in write.items():
+        _row(name, f"{micros:.1f}", f"{micros / whole:.0%}")
+    _row("together", f"{whole:.1f}", "")
+    _row("ingest itself, in the same process", f"{found['ingest']:.1f}", f"{found['ingest'] / whole:.2f}x")
+    fold = found["fold"]
+    for name, micros in fold.items():
+        _row(f"to fold stored entries: {name}", f"{micros:.1f}", "")
+
+
+def whole(found: Figures, facts: int) -> None:
+    """Whole processes beside the peer."""
+    runs = found["runs"]
+    _title("Whole processes, durable", "facts/s", "CPU s", "per CPU s", "RSS MB", "anonymous")
+    for name, run in runs.items():
+        _row(name, *_speed(run, facts))
+    one, two, peer = runs["ingest, jobs 1"], runs["ingest, jobs 2"], runs["peer"]
+    _ratio("2 jobs : 1 job", one["seconds"] / two["seconds"])
+    _ratio("1 job : peer (balance only), facts/s", peer["seconds"] / one["seconds"])
+    _ratio("CPU of 1 job : CPU of the peer", one["cpu"] / peer["cpu"])
+    print(f"  a ledger takes {found['ledger_bytes'] / facts:,.0f} bytes a fact on disk, inbox included")
+
+
+def audits(found: Figures, facts: int) -> None:
+    """Replay and verify."""
+    runs = found["runs"]
+    _title("Audits", "entries/s", "CPU s", "per CPU s", "RSS MB", "anonymous")
+    for name, run in runs.items():
+        _row(name, *_speed(run, facts))
+    _ratio("2 jobs : 1 job", runs["replay, jobs 1"]["seconds"] / runs["replay, jobs 2"]["seconds"])
+
+
+def real(found: Figures) -> None:
+    """The real shop's year."""
+    lines, facts = found["lines"], found["facts"]
+    _title(f"Real year: {facts:,} facts", "lines/s", "CPU s", "per CPU s", "RSS MB", "anonymous", "facts/s")
+    for name, run in found["runs"].items():
+        _row(name, *_speed(run, lines), f"{facts / run['seconds']:,.0f}")
+
+
+def members(found: Figures) -> None:
+    """Few members and many."""
+    facts = found["facts"]
+    _title(f"Members: {facts:,} facts, 1 job", "facts/s", "CPU s", "kept B", "written B", "RSS MB", "anonymous")
+    for row in found["rows"]:
+        _row(
+            f"{row['members']:,} members ({row['met']:,} met)",
+            f"{facts / row['seconds']:,.0f}",
+            f"{row['cpu']:.1f}",
+            f"{row['ledger'] / facts:,.0f}",
+            f"{row['written'] / facts:,.0f}",
+            f"{row['rss'] / MEGA:,.0f}",
+            f"{row['anonymous'] / MEGA:,.0f}",
+        )
+    few, many = found["rows"][0], found["rows"][-1]
+    _ratio("many : few, CPU a fact", many["cpu"] / few["cpu"])
+    _ratio("many : few, bytes written a fact", many["written"] / few["written"] if few["written"] else 0)
+
+
+def memory(found: Figures) -> None:
+    """Memory with the facts."""
+    _title(f"Memory: {found['members']:,} members, 1 job", "facts/s", "RSS MB", "anonymous")
+    rows = found["rows"]
+    for row in rows:
+        rate = row["facts"] / row["seconds"]
+        _row(f"{row['facts']:,} facts", f"{rate:,.0f}", f"{row['rss'] / MEGA:,.0f}", f"{row['anonymous'] / MEGA:,.0f}")
+    first, last = rows[0], rows[-1]
+    _ratio(f"{last['facts'] / first['facts']:.0f}x the facts, peak RSS", last["rss"] / first["rss"])
+
+
+def compared(found: Figures) -> None:
+    """Stages here beside those of another commit."""
+    here, other = found.values()
+    _, revision = found
+    _title("Stages, µs a fact", "here", revision[:12], "ratio")
+    for table in ("write", "fold"):
+        for name, micros in here[table].items():
+            before = other[table].get(name, 0.0)
+            _row(name, f"{micros:.1f}", f"{before:.1f}", f"{micros / before:.2f}" if before else "")
+    now, then = here["ingest"], other["ingest"]
+    _row("ingest itself", f"{now:.1f}", f"{then:.1f}", f"{now / then:.2f}")
+
+
+def _speed(run: Figures, many: int) -> tuple[str, ...]:
+    return (
+        f"{many / run['seconds']:,.0f}",
+        f"{run['cpu']:.1f}",
+        f"{many / run['cpu']:,.0f}",
+        f"{run['rss'] / MEGA:,.0f}",
+        f"{run['anonymous'] / MEGA:,.0f}",
+    )
+
+
+def _title(name: str, *columns: str) -> None:
+    print()
+    _row(name, *columns, indent="")
+    sys.stdout.flush()
+
+
+def _row(name: str, *cells: str, indent: str = "  ") -> None:
+    print(f"{indent + name:<{WIDTH}}" + "".join(f"{cell:>11}" for cell in cells))
+
+
+def _ratio(name: str, value: float) -> None:
+    print(f"{'  = ' + name:<{WIDTH}}{value:>11.2f}")
