@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import msgspec
-import zstandard
 
 from consumers.inbox import Feed, Inbox, Line
 from consumers.intake import KEPT_WHOLE, MAX_AHEAD
@@ -61,8 +60,31 @@ def open_facts(name: str) -> BinaryIO:
     if name.endswith(".gz"):
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
     if name.endswith((".zst", ".zstd")):
-        return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=True)
+        return _Zstd(raw)  # type: ignore[return-value]
     return raw
+
+
+class _Zstd:
+    """A zstd file through Arrow, which reports one that breaks off (zstandard's own reader takes that for the end)."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        import pyarrow as pa  # large: loaded where it is needed
+
+        self._raw = raw
+        self._stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
+
+    def read1(self, size: int) -> bytes:
+        block: bytes = self._stream.read(min(size, 1 << 16))
+        return block
+
+    def __enter__(self) -> "_Zstd":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._raw.close()
 
 
 class Reader:
@@ -135,7 +157,7 @@ class Reader:
     def _read(self, size: int) -> bytes:
         try:
             return self._file.read1(size)  # type: ignore[attr-defined,no-any-return]  # what came before a damage is kept
-        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise BadFile(
                 f"{self._name}: damaged: {error}; what stands before is in: mend the file, run the same command again"
             ) from error

@@ -394,11 +394,28 @@ def test_a_refusal_says_what_was_asked_what_there_was_and_what_would_have_been_g
     assert "Needed: 1,800 beans more" in printed(view)
 
 
-def test_what_would_have_been_granted_is_granted(lived: Ledger) -> None:
-    offers = [view for view in explained(lived) if "would have been granted" in view.get("needed", "")]
-    for view in offers:
-        points = re.search(r"([\d,]+) beans? would have been granted", view["needed"])
-        assert points and 0 < int(points[1].replace(",", "")) <= view["balances"]["beans"]["after"]["spendable"]
+@pytest.mark.parametrize(
+    ("balance", "asked", "use", "settlement"),
+    [(1_200, 3_000, "offset", 100), (5_000, 3_000, "offset", 59), (2_600, 1_500, "offset", 80), (90, 100, "coupon", 0)],
+)
+def test_what_would_have_been_granted_is_granted(
+    told: Tells, balance: int, asked: int, use: str, settlement: int
+) -> None:
+    shop, again = Shop(), Shop()
+    for story in (shop, again):
+        story.is_granted(balance)
+    assert shop.redeems(asked, use, order="O1", settlement_fen=settlement * YUAN).startswith("refused")
+    offer = re.search(r"([\d,]+) beans would have been granted", entry(told(shop), 2)["needed"])
+    assert offer
+    points = int(offer[1].replace(",", ""))
+    assert again.redeems(points, use, order="O1", settlement_fen=settlement * YUAN) == "accepted"
+
+
+def test_nothing_is_offered_that_would_have_been_refused_too(told: Tells) -> None:
+    shop = Shop()
+    shop.is_granted(400)
+    shop.redeems(1_500, "offset", order="O1", settlement_fen=100 * YUAN)
+    assert entry(told(shop), 2)["needed"] == "a multiple of 1,000"
 
 
 def test_a_share_that_is_too_large_names_the_order_it_needs(told: Tells) -> None:
