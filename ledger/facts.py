@@ -47,8 +47,8 @@ class Line(_Data):
     """A line of an order: `paid_fen` is the cash for the whole line after coupons and points, without freight."""
 
     line: Id
-    quantity: Some
     paid_fen: Count
+    quantity: Some = 1
     sku: Name = ""
     category: Name = ""
     points: Count = 0
@@ -164,14 +164,14 @@ class Reversal(_Data):
 
 class Hold(_Data):
     hold: Id
-    kind: Id
     points: Some
     until: Time
+    kind: Id = "beans"
 
 
 class Capture(_Data):
     hold: Id
-    points: Some
+    points: Some | None = None  # left out: all that is held
 
 
 class Release(_Data):
@@ -204,10 +204,10 @@ class Claim(_Data):
 
 class Adjustment(_Data):
     adjustment: Id
-    kind: Id
     points: Signed
     reason: Id
     by: Id
+    kind: Id = "beans"
     approved_by: Name = ""
 
     def __post_init__(self) -> None:
@@ -221,10 +221,10 @@ class Reason(_Data):
 
 class OpeningLot(_Data):
     lot: Id
-    kind: Id
     points: Some
     earned_at: Time
     expires_at: Time
+    kind: Id = "beans"
 
 
 class Publication(_Data):

@@ -36,9 +36,9 @@ def decide_hold(draft: Draft, fact: HoldRequested | HoldCaptured | HoldReleased)
         case HoldRequested():
             _hold(draft, fact.data)
         case HoldCaptured():
-            _end_hold(draft, fact.data.hold, fact.data.points)
+            _end_hold(draft, fact.data.hold, "captured", fact.data.points)
         case HoldReleased():
-            _end_hold(draft, fact.data.hold, 0)
+            _end_hold(draft, fact.data.hold, "released", 0)
         case _:
             assert_never(fact)
 
@@ -116,16 +116,16 @@ def _hold(draft: Draft, data: Hold) -> None:
     draft.pages.put(f"hold/{data.hold}", HoldPage())
 
 
-def _end_hold(draft: Draft, name: str, capture: int) -> None:
-    """Capture up to `capture` points of a hold, in the order they were taken, and release the rest."""
+def _end_hold(draft: Draft, name: str, ended: str, asked: int | None) -> None:
+    """Capture up to `asked` points of a hold (None: all), in the order they were taken, and release the rest."""
     page = draft.pages.get(f"hold/{name}")
     if not isinstance(page, HoldPage):
         draft.decline("unknown-hold", hold=name)
-    ended = "captured" if capture else "released"
     hold = draft.account.holds.get(name)
     if hold is None:
         draft.decline("already" if page.ended == ended else "hold-ended")
     held = sum(hold.parts.values())
+    capture = held if asked is None else asked
     if capture > held:
         draft.note("points-capped", asked=capture, captured=held)
     kind = hold.kind

@@ -1,6 +1,7 @@
 """What every command shares: which ledger, which output, and the instant it answers for."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -152,3 +153,12 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def program_name() -> str:
+    """How this program is called from here: ``points`` where the shell finds it, else its path."""
+    called = Path(sys.argv[0])
+    found = shutil.which("points")
+    if called.name != "points" or (found and Path(found).resolve() == called.resolve()):
+        return "points"
+    return os.path.relpath(called) if called.is_absolute() else str(called)

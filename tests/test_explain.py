@@ -578,6 +578,28 @@ def test_an_entry_is_explained_by_the_version_that_decided_it(tmp_path: Path) ->
     small.close()
 
 
+def test_rates_by_category_and_caps_by_year_are_explained_though_jd_has_none(tmp_path: Path) -> None:
+    book = shipped("jd").replace("# rates = { phone = 50 }", "rates = { phone = 50 }")
+    book = book.replace('cap = [{ per = "month", points = 10 }]', 'cap = [{ per = "year", points = 3 }]')
+    ledger = Ledger.open_or_create(tmp_path / "ledger", book)
+    ledger.close()
+    small = SmallLedger(tmp_path / "ledger")
+    shop = Shop(book)
+    shop.buys("plus.annual", card="K1")
+    shop.completes("O1", [("phone", 1, 3_599 * YUAN)])
+    shop.shares()
+    shop.shares()
+    shop.shares()
+    small.hears(entry.fact for entry in shop.entries)
+    small.decides()
+    order, second, third = (entry(small.ledger, number) for number in (2, 4, 5))
+    assert says(order, "earned").startswith("+1,799 beans: ¥3,599.00 at 0.5 % (the rate of phone) makes 1,799")
+    assert "The cap of 3 a year took 1 of 2" in says(second, "scored")
+    assert says(second, "withheld") == "Only 1 of at most 3 a year (2025) were free, so 1 did not come."
+    assert why(third, "activity.share") == "The 3 a year (2025) were given before, so 2 did not come."
+    small.close()
+
+
 def test_an_entry_that_does_not_derive_is_explained_as_it_stands_with_a_warning(told: Tells) -> None:
     shop = Shop()
     shop.is_granted(100)

@@ -42,7 +42,7 @@ from ledger.facts import (
     WechatBound,
 )
 from ledger.times import to_instant
-from projections.explaining.words import Words, count, joined, yuan
+from projections.explaining.words import Words, count, yuan
 
 
 def fact_text(fact: Fact, words: Words) -> str:
@@ -55,7 +55,7 @@ def fact_text(fact: Fact, words: Words) -> str:
         case OrderCancelled():
             return f"Order {fact.data.order} cancelled{_because(fact.data.reason)}"
         case OrderReturned():
-            return _return(fact.data, words)
+            return _return(fact.data)
         case OrderRejected():
             return f"Order {fact.data.order} refused at the door{_because(fact.data.reason)}"
         case ReviewPosted():
@@ -100,7 +100,8 @@ def fact_text(fact: Fact, words: Words) -> str:
             until = words.time(to_instant(hold.until))
             return f"Asked to hold {words.points(hold.points, hold.kind)} ({hold.hold}) until {until}"
         case HoldCaptured():
-            return f"Hold {fact.data.hold} captured: {fact.data.points:,} points to be taken"
+            points = "all" if fact.data.points is None else f"{fact.data.points:,} points"
+            return f"Hold {fact.data.hold} captured: {points} to be taken"
         case HoldReleased():
             return f"Hold {fact.data.hold} released"
         case CardPurchased():
@@ -140,7 +141,7 @@ def _order(order: Order) -> str:
     return f"{count(len(order.lines), 'line')}, {yuan(paid)}{tendered} paid{pay}"
 
 
-def _return(data: Return, words: Words) -> str:
+def _return(data: Return) -> str:
     lines = []
     for line in data.lines[:3]:
         money = f"{yuan(line.refund_fen)} back" if line.refund_fen else "no money back"
@@ -151,11 +152,7 @@ def _return(data: Return, words: Words) -> str:
         rest = data.lines[3:]
         lines.append(f"{count(len(rest), 'more line')} with {yuan(sum(r.refund_fen for r in rest))} back")
     order = f"order {data.order}" if data.order else "an order that is not named"
-    return (
-        f"Return {data.return_} of {order}: {joined(lines)}"
-        if len(lines) == 1
-        else (f"Return {data.return_} of {order}: {'; '.join(lines)}")
-    )
+    return f"Return {data.return_} of {order}: {'; '.join(lines)}"
 
 
 def _redemption(data: Redemption, words: Words) -> str:

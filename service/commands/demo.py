@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.shell import DEFAULT_LEDGER, JsonOption, LedgerOption, Shell, processors, standard_output
+from service.shell import DEFAULT_LEDGER, JsonOption, LedgerOption, Shell, processors, program_name, standard_output
 
 if TYPE_CHECKING:
     from ledger.rules import Book
@@ -90,6 +90,7 @@ def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
                 padding=(0, 1),
             )
         )
+    program = program_name()
     option = "" if shell.folder == DEFAULT_LEDGER else f"--ledger {shell.folder} "
     at = str(date.fromisoformat(document["stats"]["as_of"][:10]) + timedelta(days=1))
     console.print("\n[bold]Now try[/]")
@@ -104,6 +105,6 @@ def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
         ("export balances -o balances.parquet", "all members as a table"),
     ):
         console.print(
-            Text.assemble("  ", (f"points {option}{command}", "cyan"), ("   # " + what, "dim")),
+            Text.assemble("  ", (f"{program} {option}{command}", "cyan"), ("   # " + what, "dim")),
             soft_wrap=True,
         )

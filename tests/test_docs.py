@@ -1,0 +1,143 @@
+"""The documentation keeps up with the code: every key, type, setting and file it should name is named, and is there."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ledger import programme
+from ledger.facts import FACT_TYPES
+from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, Settings
+from ledger.programme import Programme, parse_programme
+from ledger.rules import Version
+from service import errors
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
+# Where the rule book's page lists the keys of each table of the schema.
+SECTIONS = {
+    "Programme": "## The top of the file",
+    "Kind": "## `[kinds.NAME]`",
+    "Expiry": "### `expiry`",
+    "Score": "## `[scores.NAME]`",
+    "Tier": "### `tiers`",
+    "Membership": "## `[memberships.NAME]`",
+    "Product": "### `products`",
+    "Benefit": "### `benefits`",
+    "Award": "## `[[award]]`",
+    "Condition": "### `when`",
+    "Give": "### `give`",
+    "Step": "### `steps`",
+    "Cap": "### `cap`",
+    "Use": "## `[uses.NAME]`",
+    "Penalty": "## `[penalties.NAME]`",
+    "Exemption": "### `exempt`",
+}
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def section(text: str, heading: str) -> str:
+    """What stands between a heading and the next one."""
+    assert f"{heading}\n" in text, f"there is no heading {heading!r}"
+    return re.split(r"^##", text.split(f"{heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def first_column(text: str) -> list[str]:
+    """The names in backticks that begin the rows of a table."""
+    return re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE)
+
+
+def fields(struct: type[Any]) -> set[str]:
+    return {field.encode_name for field in msgspec.structs.fields(struct)}
+
+
+def tables() -> dict[str, type[Any]]:
+    """Every table of the rule book's schema."""
+    found = vars(programme).items()
+    return {n: s for n, s in found if isinstance(s, type) and issubclass(s, programme._Table) and n != "_Table"}
+
+
+@pytest.mark.parametrize("name", sorted(tables()))
+def test_every_key_of_a_rule_book_is_on_its_page_and_no_other(name: str) -> None:
+    keys = first_column(section(page("rule-book.md"), SECTIONS[name]))
+    assert sorted(keys) == sorted(fields(tables()[name]))
+
+
+def test_the_examples_of_the_rule_books_page_are_a_book_that_works() -> None:
+    book = "\n".join(re.findall(r"^```toml\n(.*?)^```", page("rule-book.md"), flags=re.MULTILINE | re.DOTALL))
+    Version(book, "docs/rule-book.md")
+    used = keys_used(tomllib.loads(book), parse_programme(book))
+    missing = {name: sorted(fields(struct) - used[name]) for name, struct in tables().items()}
+    assert not {name: keys for name, keys in missing.items() if keys}, "these keys have no example"
+
+
+def keys_used(document: dict[str, Any], book: Programme) -> dict[str, set[str]]:
+    """By table of the schema, the keys that a book uses."""
+    used: dict[str, set[str]] = {name: set() for name in tables()}
+
+    def walk(raw: Any, made: Any) -> None:
+        if isinstance(made, programme._Table):
+            used[type(made).__name__] |= set(raw)
+            for field in msgspec.structs.fields(type(made)):
+                if field.encode_name in raw:
+                    walk(raw[field.encode_name], getattr(made, field.name))
+        elif isinstance(made, dict):
+            for key, value in made.items():
+                walk(raw[key], value)
+        elif isinstance(made, tuple):
+            for one, value in zip(raw, made, strict=True):
+                walk(one, value)
+
+    walk(document, book)
+    return used
+
+
+def test_every_type_of_fact_is_on_its_page_with_every_field() -> None:
+    rows = dict(re.findall(r"^\| `([a-z0-9.-]+)` \| (.*) \|$", page("facts.md"), flags=re.MULTILINE))
+    data = {fact.__struct_config__.tag: msgspec.structs.fields(fact)[-1].type for fact in FACT_TYPES}
+    assert list(rows) == list(data)
+    for kind, struct in data.items():
+        named = rows[kind].partition(" [")
+        required = {field.encode_name for field in msgspec.structs.fields(struct) if field.required}
+        found = {where: set(re.findall(r"`(\w+)`", text)) for where, text in (("all", rows[kind]), ("first", named[0]))}
+        assert found["all"] == fields(struct), kind
+        if required:
+            assert found["first"] == required, kind
+
+
+def test_every_setting_file_and_exit_code_is_in_the_operators_page() -> None:
+    text = page("operations.md")
+    assert set(first_column(text)) >= fields(Settings) | {SETTINGS, BOOK, INBOX, LOCK}
+    codes = set(re.findall(r"^\| (\d+) \|", text, flags=re.MULTILINE))
+    named = (errors.BAD_NEWS, errors.WRONG_USE, errors.BAD_INPUT, errors.CANNOT_NOW, errors.STOPPED)
+    assert codes == {"0", *map(str, named)}
+
+
+def test_every_table_of_a_journal_is_in_the_architecture(tmp_path: Path) -> None:
+    import sqlite3
+
+    from ledger.journal.sqlite import SQLiteJournal
+
+    SQLiteJournal(tmp_path / "journal.db", create=True).datastore.close()
+    database = sqlite3.connect(tmp_path / "journal.db")
+    names = {n for (n,) in database.execute("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")}
+    assert set(first_column(section(page("architecture.md"), "## The journal's tables"))) == names
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_file_and_test_that_a_page_names_is_there(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for name in re.findall(r"\b((?:ledger|consumers|projections|service|tests|benchmarks|examples)/[\w/.-]*\w)", text):
+        assert (ROOT / name).exists() or not Path(name).suffix, f"{path.name} names {name}"
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
+        assert (path.parent / link).exists(), f"{path.name} links to {link}"
+    tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").glob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert f"def {name}(" in tests, f"{path.name} names {name}"
