@@ -43,22 +43,28 @@ def award_line(draft: Draft, rules: tuple[Rule, ...], month: int, order: Order, 
             points = _count(draft, rule, points, month, line.line)
         if not points:
             continue
-        if rule.key:
-            given = Scored(
-                award.score or "", award.part or "", rule.name, month, points, order.order, line.line, fen, uncapped
-            )
-            draft.score(given)
-            if rule.returnable:
-                kept = Award(rule.name, points, points, score=given.score, part=given.part, month=month)
-                page.awards.append(kept)
-        else:
-            page.awards.append(_earn_line(draft, rule, term, order.order, line, points, uncapped))
+        kept = _give(draft, rule, points, uncapped, month, order.order, line, term)
+        if rule.returnable:
+            page.awards.append(kept)
     return page
 
 
-def _earn_line(
-    draft: Draft, rule: Rule, term: Term | None, order: str, line: Line, points: int, uncapped: int
+def _give(
+    draft: Draft,
+    rule: Rule,
+    points: int,
+    uncapped: int,
+    month: int,
+    page: str,
+    line: Line | PageLine | None = None,
+    term: Term | None = None,
 ) -> Award:
+    """Write down what a rule gives: a score item of the month, or a lot; `term` is the card that it counts against."""
+    line_name, base = ("", 0) if line is None else (line.line, line.paid_fen)
+    if rule.key:
+        score, part = rule.award.score or "", rule.award.part or ""
+        draft.score(Scored(score, part, rule.name, month, points, page, line_name, base, uncapped))
+        return Award(rule.name, points, points, score=score, part=part, month=month)
     pending = 0
     if term is not None and term.trial and not term.converted:
         membership = draft.version.programme.memberships[rule.award.member or ""]
@@ -72,18 +78,25 @@ def _earn_line(
         earned_at=draft.occurred,
         expires_at=expires_at,
         pending_until=pending,
-        page=order,
-        line=line.line,
-        base=line.paid_fen,
+        page=page,
+        line=line_name,
+        base=base,
         uncapped=uncapped,
         card=term.card if term else "",
-        returnable=rule.returnable,
+        returnable=line is not None,
     )
     return Award(rule.name, points, points, rule.kind, key, expires_at)
 
 
 def award_fact(
-    draft: Draft, on: str, data: Any, *, page: str = "", day: int | None = None, line: Any = None, since: int = 0
+    draft: Draft,
+    on: str,
+    data: Any,
+    *,
+    page: str = "",
+    day: int | None = None,
+    line: PageLine | None = None,
+    since: int = 0,
 ) -> list[Award]:
     """Apply the rules that stand on a fact. `line` is the order line it is about, `since` that line's completion.
 
@@ -98,9 +111,9 @@ def award_fact(
             continue
         award = rule.award
         if rule.within and draft.occurred - since > rule.within:
-            draft.emit(Withheld(rule.name, "too-long-after-completion"))
+            draft.emit(Withheld(rule.name, "too-long-after-completion", line.line if line else ""))
             continue
-        if award.unless_returned and line.returned >= line.quantity:
+        if award.unless_returned and line is not None and line.returned >= line.quantity:
             draft.emit(Withheld(rule.name, "line-returned", line.line))
             continue
         if award.days_in_month is not None and not _is_nth_day(draft, rule, month, award.days_in_month):
@@ -119,31 +132,10 @@ def award_fact(
                 draft, rule, points, day_of(draft.occurred, draft.version.offset) if day is None else day, mark
             )
         if rule.month_cap or rule.year_cap:
-            points = _count(draft, rule, points, month)
+            points = _count(draft, rule, points, month, line.line if line else "")
         if not points:
             continue
-        line_name = line.line if line is not None else ""
-        if rule.key:
-            draft.score(
-                Scored(award.score or "", award.part or "", rule.name, month, points, page, line_name, base, uncapped)
-            )
-            awards.append(Award(rule.name, points, points, score=award.score or "", part=award.part or "", month=month))
-        else:
-            expires_at = draft.version.expires_at(rule.kind, draft.occurred)
-            key = earn(
-                draft,
-                rule.kind,
-                points,
-                rule.name,
-                earned_at=draft.occurred,
-                expires_at=expires_at,
-                page=page,
-                line=line_name,
-                base=base,
-                uncapped=uncapped,
-                returnable=line is not None,
-            )
-            awards.append(Award(rule.name, points, points, rule.kind, key, expires_at))
+        awards.append(_give(draft, rule, points, uncapped, month, page, line))
     return awards
 
 

@@ -324,6 +324,11 @@ def _problems(programme: Programme) -> Any:
             yield f'{at}.instead_of: there is no rule "{award.instead_of}"'
         if award.each == "line" and award.on != "order.completed":
             yield f"{at}.each: only order.completed has lines"
+        for name in ("within_days", "unless_returned"):
+            if getattr(award, name) and award.on != "review.posted":
+                yield f"{at}.{name}: is for review.posted, which is about a line completed before"
+        if award.each_day and award.on != "shop.visited":
+            yield f"{at}.each_day: is for shop.visited"
         if award.first and award.each != "line":
             yield f'{at}.first: needs each = "line"'
         if award.once and award.score is None:

@@ -43,7 +43,6 @@ KnownAtOption = Annotated[
     str | None,
     typer.Option("--known-at", metavar="T", help="Only by what was recorded up to this instant.", show_default=False),
 ]
-
 Tick = Callable[..., None]
 
 

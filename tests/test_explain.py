@@ -355,7 +355,7 @@ def test_a_second_sign_in_and_a_shop_seen_twice_say_already(told: Tells) -> None
     shop.visits("tea")
     shop.visits("tea")
     ledger = told(shop)
-    assert why(entry(ledger, 2), "sign-in") == "The 1 a day (2025-11-11) were given before, so 1 did not come."
+    assert why(entry(ledger, 2), "sign-in") == "The 1 a day (2025-11-11) was given before, so 1 did not come."
     text = why(entry(ledger, 4), "shop-visit")
     assert text == "Tea was counted on this day already: entry 3; it is counted once a day."
 
@@ -595,7 +595,7 @@ def test_rates_by_category_and_caps_by_year_are_explained_though_jd_has_none(tmp
     order, second, third = (entry(small.ledger, number) for number in (2, 4, 5))
     assert says(order, "earned").startswith("+1,799 beans: ¥3,599.00 at 0.5 % (the rate of phone) makes 1,799")
     assert "The cap of 3 a year took 1 of 2" in says(second, "scored")
-    assert says(second, "withheld") == "Only 1 of at most 3 a year (2025) were free, so 1 did not come."
+    assert says(second, "withheld") == "Only 1 of 3 a year (2025) was left, so 1 did not come."
     assert why(third, "activity.share") == "The 3 a year (2025) were given before, so 2 did not come."
     small.close()
 
@@ -615,6 +615,16 @@ def test_an_entry_that_does_not_derive_is_explained_as_it_stands_with_a_warning(
     assert not view["derives"] and following["derives"]
     assert "`points replay`" in printed(view)
     assert following["balances"]["beans"]["before"]["spendable"] == 900
+
+
+def test_a_hold_captured_without_a_figure_is_all_of_it(told: Tells) -> None:
+    shop = Shop()
+    shop.is_granted(300)
+    shop.holds("H1", 120, until="2025-12-01")
+    shop._tell("hold.captured", "", {"hold": "H1"})
+    view = entry(told(shop), 3)
+    assert view["fact"]["text"].startswith("Hold H1 captured: all")
+    assert says(view, "captured") == "120 beans: taken by hold H1, from lot 1.1 (campaign 618)."
 
 
 def test_what_is_not_there_is_said_with_what_there_is(told: Tells) -> None:

@@ -224,12 +224,10 @@ def _cap_full(context: Context, rule: Rule, change: Withheld) -> tuple[str, list
         "after": given + max(room, 0),
         "took": change.would,
     }
+    left_out = f"so {change.would:,} did not come"
     if room > 0:
-        return (
-            f"only {room:,} of at most {most:,} a {per} ({of}) were free, so {change.would:,} did not come",
-            [cap],
-        )
-    return f"the {most:,} a {per} ({of}) were given before, so {change.would:,} did not come", [cap]
+        return f"only {room:,} of {most:,} a {per} ({of}) was left, {left_out}", [cap]
+    return f"the {most:,} a {per} ({of}) {'was' if most == 1 else 'were'} given before, {left_out}", [cap]
 
 
 def _card_cap_full(context: Context, rule: Rule, change: Withheld) -> tuple[str, list[dict[str, Any]]]:

@@ -81,7 +81,7 @@ def _decided(data: View, shown: list[View], console: Console) -> None:
         own = [[view for view in views if view.get("line") == name] for views in (shown, clawbacks, nothing)]
         if any(own):
             category = f", {line['category']}" if line.get("category") else ""
-            pieces = "" if line["quantity"] == 1 else f", {line['quantity']:,} pieces"
+            pieces = "" if line.get("quantity", 1) == 1 else f", {line['quantity']:,} pieces"
             _section(console, f"Line {name}{category}{pieces}, {yuan(line['paid_fen'])} paid")
             _rows(console, [*_given(own[0]), *map(_clawback, own[1]), *map(_nothing, own[2])])
     rest = [[view for view in views if view.get("line") not in lines] for views in (shown, clawbacks, nothing)]

@@ -1,7 +1,7 @@
 """A progress bar on standard error."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -16,8 +16,6 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from service.shell import Tick
-
 
 class _Rate(ProgressColumn):
     """So many a second, over the whole run."""
@@ -30,7 +28,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def bar(label: str, total: int | None) -> Iterator[Tick]:
+def bar(label: str, total: int | None) -> Iterator[Callable[..., None]]:
     """Yields what hears how much is done, and perhaps of how much."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _Rate(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

@@ -1,0 +1,121 @@
+"""The README is run: every console block's commands on the shipped examples, and their output must be what it shows.
+
+A line `…` in a block stands for any lines. Seconds and rates differ from run to run and are not compared. After a
+change that is meant, `python -m tests.test_readme` writes the output of the blocks anew.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+WIDTH = 96  # columns of the blocks
+ANY = "…"
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+Command = tuple[str, str]  # and the output shown
+
+
+def commands(block: str) -> list[Command]:
+    """A block as commands with the output shown."""
+    parts = re.split(r"^\$ (.*)\n", block, flags=re.MULTILINE)
+    assert not parts[0], f"a block begins with its command: {parts[0]!r}"
+    return list(zip(parts[1::2], parts[2::2], strict=True))
+
+
+class Terminal:
+    """A shell in a folder that has the examples; knows `points`, `make demo`, `export` and `echo $?`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._code = 0
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("POINTS_")}
+        self._environment = {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": str(WIDTH), "PYTHONUTF8": "1"}
+        shutil.copytree(ROOT / "examples", folder / "examples")
+
+    def run(self, command: str) -> str:
+        if command == "echo $?":
+            return f"{self._code}\n"
+        words = shlex.split(command, comments=True)
+        if words[0] == "export":
+            name, _, value = words[1].partition("=")
+            self._environment[name] = value
+            return ""
+        words = ["points", "demo", *words[2:]] if words[:2] == ["make", "demo"] else words
+        assert words[0] == "points", f"only points is run here: {command}"
+        done = subprocess.run(
+            [sys.executable, "-m", "service.cli", *words[1:]],
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+        )
+        self._code = done.returncode
+        return done.stdout
+
+
+def normal(text: str) -> list[str]:
+    """Lines without what differs from run to run."""
+    text = re.sub(r"[\d,]+(?= (?:facts|lines)/s\b|/s\b)", "N", text)
+    text = re.sub(r"\b\d[\d,.]* s\b", "N s", text)
+    return [line.rstrip() for line in text.rstrip().splitlines()]
+
+
+def agrees(shown: list[str], printed: list[str]) -> bool:
+    """Whether what is shown is what was printed, `…` standing for any lines."""
+    if ANY not in shown:
+        return shown == printed
+    pattern = "".join("(?:.*\n)*" if line.strip() == ANY else re.escape(line) + "\n" for line in shown)
+    return re.fullmatch(pattern, "".join(line + "\n" for line in printed)) is not None
+
+
+@pytest.mark.timeout(300)  # the demo is among them
+def test_every_command_of_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    blocks = BLOCK.findall(README.read_text(encoding="utf-8"))
+    assert blocks
+    for block in blocks:
+        for command, shown in commands(block):
+            printed = terminal.run(command)
+            assert agrees(normal(shown), normal(printed)), f"$ {command}\n{printed}\nis not what the README shows"
+
+
+def test_what_is_left_out_may_be_anything_and_the_rest_may_not() -> None:
+    assert agrees(["a", ANY, "d"], ["a", "b", "c", "d"])
+    assert agrees(["a", ANY], ["a"])
+    assert not agrees(["a", ANY, "d"], ["a", "b", "c"])
+    assert not agrees(["a"], ["a", "b"])
+    assert normal("26 facts in 0.2 s  (1,150 facts/s)") == normal("26 facts in 11.8 s  (3 facts/s)")
+    assert normal("26 facts in 0.2 s") != normal("27 facts in 0.2 s")
+
+
+def rewrite() -> None:
+    """Put what the commands print now into the README; blocks with something left out stay as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        terminal = Terminal(Path(folder))
+
+        def anew(block: re.Match[str]) -> str:
+            told = ""
+            for command, shown in commands(block[1]):
+                printed = terminal.run(command)
+                assert "Traceback" not in printed, f"$ {command}\n{printed}"
+                lines = [line.rstrip() for line in printed.rstrip().splitlines()]
+                same = agrees(normal(shown), normal(printed)) or ANY in normal(shown)
+                told += f"$ {command}\n" + (shown if same else "".join(line + "\n" for line in lines))
+            return f"```console\n{told}```"
+
+        text = README.read_text(encoding="utf-8")
+        README.write_text(BLOCK.sub(anew, text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    rewrite()
