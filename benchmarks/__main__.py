@@ -58,7 +58,7 @@ def _measure(options: argparse.Namespace) -> Figures:
             found["real"] = whole.real(place, rounds)
             report.real(found["real"])
         if "members" in wanted:
-            found["members"] = growth.members(place, facts, (MEMBERS, MANY))
+            found["members"] = growth.members(place, FULL[0] if options.full else facts, (MEMBERS, MANY))
             report.members(found["members"])
         if "memory" in wanted:
             sizes = FULL if options.full else (facts, facts * MEMORY)
@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--facts", type=_count, metavar="N", help=f"how many facts (default {FACTS:,})")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK:,} facts, one round")
     parser.add_argument("--rounds", type=_count, default=2, help="take the best of so many (default 2)")
-    parser.add_argument("--full", action="store_true", help="memory from 1 to 10 million facts")
+    parser.add_argument(
+        "--full", action="store_true", help="a million facts over many members, memory up to 10 million facts"
+    )
     parser.add_argument("--only", nargs="+", choices=SECTIONS, help="some sections")
     parser.add_argument("--compare", metavar="REV", help="the stages here beside those of another commit")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")

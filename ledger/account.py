@@ -122,7 +122,8 @@ class Account(Struct, array_like=True, gc=False):
     sums: dict[int, dict[str, int]] = field(default_factory=dict)  # month -> score/part/rule -> points
     once: dict[str, int] = field(default_factory=dict)  # score/part/rule -> points that do not age
     counts: dict[int, dict[str, int]] = field(default_factory=dict)  # month, year or 0 -> rule -> count
-    marks: dict[int, dict[str, set[str]]] = field(default_factory=dict)  # month or 0 -> rule -> marks met
+    marks: dict[str, set[str]] = field(default_factory=dict)  # rule -> what was met once and for all
+    days: dict[int, dict[str, int]] = field(default_factory=dict)  # month -> rule -> days met, bit 1 the first
     terms: dict[str, list[Term]] = field(default_factory=dict)
     trials: dict[str, int] = field(default_factory=dict)  # membership -> trials ever started
     tiers: dict[str, str] = field(default_factory=dict)
@@ -163,7 +164,7 @@ def evolve(account: Account, change: Change) -> None:
         case Earned():
             _open_lot(account, change)
         case Marked():
-            account.marks.setdefault(change.bucket, {}).setdefault(change.rule, set()).add(change.mark)
+            _mark(account, change)
         case Counted():
             counts = account.counts.setdefault(change.bucket, {})
             counts[change.rule] = counts.get(change.rule, 0) + change.by
@@ -273,6 +274,14 @@ def _add_score(account: Account, change: Scored) -> None:
     sums[key] = sums.get(key, 0) + change.points
 
 
+def _mark(account: Account, change: Marked) -> None:
+    if change.bucket:
+        days = account.days.setdefault(change.bucket, {})
+        days[change.rule] = days.get(change.rule, 0) | 1 << int(change.mark[-2:])
+    else:
+        account.marks.setdefault(change.rule, set()).add(change.mark)
+
+
 def _open_lot(account: Account, change: Earned) -> None:
     purse = account.purses.get(change.kind)
     if purse is None:
@@ -354,6 +363,6 @@ def _forget(account: Account, change: Forgot) -> None:
     for terms in account.terms.values():
         terms[:-1] = [term for term in terms[:-1] if term.until >= change.at]
     year = month // 12
-    for buckets in (account.sums, account.counts, account.marks):
+    for buckets in (account.sums, account.counts, account.days):
         for bucket in [b for b in buckets if 0 < b < year or 10_000 <= b < month]:
             del buckets[bucket]

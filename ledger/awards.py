@@ -141,7 +141,7 @@ def award_fact(
 
 def _is_first(draft: Draft, rule: Rule, category: str) -> bool:
     """Whether a category is met for the first time (in stream order); an empty one never counts."""
-    if not category or category in draft.account.marks.get(0, {}).get(rule.name, ()):
+    if not category or category in draft.account.marks.get(rule.name, ()):
         return False
     draft.emit(Marked(rule.name, 0, category))
     return True
@@ -149,14 +149,14 @@ def _is_first(draft: Draft, rule: Rule, category: str) -> bool:
 
 def _is_nth_day(draft: Draft, rule: Rule, month: int, wanted: int) -> bool:
     """Whether this fact's day is the `wanted`-th different one of its month."""
-    days = draft.account.marks.get(month, {}).get(rule.name, ())
-    if len(days) >= wanted:
+    days = draft.account.days.get(month, {}).get(rule.name, 0)
+    if days.bit_count() >= wanted:
         return False
     day = day_text(day_of(draft.occurred, draft.version.offset))
-    if day in days:
+    if days >> int(day[-2:]) & 1:
         return False
     draft.emit(Marked(rule.name, month, day))
-    return len(draft.account.marks[month][rule.name]) == wanted
+    return days.bit_count() + 1 == wanted
 
 
 def _count(draft: Draft, rule: Rule, points: int, month: int, line: str = "") -> int:

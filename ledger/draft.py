@@ -150,7 +150,7 @@ def _pass_months(draft: Draft, before: int, now: int) -> None:
             move_tiers(draft, month, month_start(month, offset))
     kept = draft.version.month(max(0, month_start(now, offset) - draft.version.late))
     if account.forgot < kept:
-        old = min((b for bs in (account.sums, account.counts, account.marks) for b in bs if b), default=NEVER)
+        old = min((b for bs in (account.sums, account.counts, account.days) for b in bs if b), default=NEVER)
         if old < kept:
             draft.emit(Forgot(kept, month_start(kept, offset)))
 

@@ -230,7 +230,7 @@ class Counted(_Change, tag="counted", frozen=True):
 
 
 class Marked(_Change, tag="marked", frozen=True):
-    """Something was met for the first time (a category; in a month bucket, a day)."""
+    """Something was met for the first time (a category; in a month's bucket, a day as YYYY-MM-DD)."""
 
     rule: str
     bucket: int

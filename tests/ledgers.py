@@ -144,9 +144,9 @@ def write_facts(path: Path, facts: Iterable[Fact | bytes]) -> Path:
     return path
 
 
-def ingested(folder: Path, facts: Iterable[Fact | bytes]) -> Ledger:
-    """A ledger that took facts as a backlog, through its own inbox."""
+def ingested(folder: Path, facts: Iterable[Fact | bytes], *, backlog: bool = True) -> Ledger:
+    """A ledger that took facts (as a backlog) through its own inbox."""
     ledger = Ledger.open_or_create(folder / "ledger")
     with ledger.writing():
-        ingest(ledger, [str(write_facts(folder / "facts.ndjson", facts))], backlog=True)
+        ingest(ledger, [str(write_facts(folder / "facts.ndjson", facts))], backlog=backlog)
     return ledger

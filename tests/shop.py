@@ -13,7 +13,7 @@ from typing import Any
 
 from ledger.account import Account, Purse, decode_account, encode_account
 from ledger.decide import Limits, Repetition, decide, run_to
-from ledger.entries import ENGINE, OUTCOMES, Entry
+from ledger.entries import ENGINE, OUTCOMES, Earned, Entry
 from ledger.facts import canonical, decode
 from ledger.pages import PagesInMemory
 from ledger.programme import shipped
@@ -23,7 +23,10 @@ from projections.show import account_to_dict
 
 SHANGHAI = timezone(timedelta(hours=8))
 YUAN = 100  # fen
-DOOR = "/shop"
+PHONE = [("phone", 1, 359_900)]  # 359 beans, or 3,599 with PLUS
+BOOK = [("books", 1, 10_000)]  # 10 beans, or 100 with PLUS
+
+SHOP = "/shop"
 OPERATORS = "/operators"
 
 
@@ -205,6 +208,11 @@ class Shop:
         return [lot["left"] for lot in self.shown["points"]["beans"]["lots"]]
 
     @property
+    def awarded(self) -> list[int]:
+        """The points of every lot that was opened, in order."""
+        return [c.points for entry in self.entries for c in entry.changes if isinstance(c, Earned)]
+
+    @property
     def shown(self) -> dict[str, Any]:
         """What `points show` says of her."""
         return account_to_dict(self.account, self.book, to_instant(self.now))
@@ -277,7 +285,7 @@ class Shop:
         return f"{outcome}: {found.reason}" if found.reason else outcome
 
     def _tell(
-        self, type_: str, at: str, data: dict[str, Any], *, source: str = DOOR, id: str = "", recorded: str = ""
+        self, type_: str, at: str, data: dict[str, Any], *, source: str = SHOP, id: str = "", recorded: str = ""
     ) -> str:
         when = moment(at) if at else self.now
         self.now = max(self.now, when)
@@ -295,6 +303,13 @@ class Shop:
     def _name(self, given: str, letter: str) -> str:
         """A business id of its own unless one is given."""
         return given or f"{letter}-{len(self.entries) + 1}"
+
+
+def shop_with(beans: int, **more: str) -> Shop:
+    """A member who has beans until the end of 2026."""
+    shop = Shop(**more)
+    shop.is_granted(beans, expires="2027-01-01")
+    return shop
 
 
 def _lines(lines: Sequence[tuple]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from ledger.rules import Book
 SNAPSHOT_EVERY = 64  # entries of one member
 SNAPSHOT_ON_EVICTION = 8  # entries that a reload would have to fold
 # What a process keeps in memory, over all its shards.
-ACCOUNTS = 8_000  # ready to decide on
+ACCOUNTS = 5_000  # ready to decide on
 ASLEEP_BYTES = 32 << 20  # of accounts put away encoded, which wake without the store
 PAGES = 8_000
 

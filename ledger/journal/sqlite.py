@@ -252,16 +252,6 @@ class SQLiteJournal(SQLiteProcessRecorder):
         )
         return [EntryRow(*row) for row in c.fetchall()]
 
-    def entry_at(self, place: int) -> EntryRow | None:
-        """The entry at a place of the journal."""
-        with self.reading() as c:
-            c.execute(
-                "SELECT rowid, originator_id, originator_version, state, link FROM stored_events WHERE rowid = ?",
-                (place,),
-            )
-            row = c.fetchone()
-        return EntryRow(*row) if row else None
-
     def snapshot(self, member: str) -> tuple[int, bytes] | None:
         """A member's last snapshot: the entry number it stands at, and its bytes."""
         with self.reading() as c:
@@ -273,12 +263,6 @@ class SQLiteJournal(SQLiteProcessRecorder):
         with self.reading() as c:
             row = c.execute("SELECT state FROM pages WHERE key = ? AND member = ?", (key, member)).fetchone()
         return decode_page(row[0]) if row else None
-
-    def pages_of(self, member: str) -> dict[str, Page]:
-        """All pages of a member; reads the whole table, for audits of one member."""
-        with self.reading() as c:
-            rows = c.execute("SELECT key, state FROM pages WHERE member = ?", (member,)).fetchall()
-        return {key: decode_page(state) for key, state in rows}
 
     def programmes(self) -> list[str]:
         """The rule books published to this partition, in order, as TOML."""

@@ -179,7 +179,8 @@ def _too_few_days(context: Context, rule: Rule, wanted: int) -> Why:
     moment = context.moment
     entry, version = moment.step.entry, moment.version
     month = version.month(entry.occurred)
-    days = moment.at.marks.get(month, {}).get(rule.name, set())
+    met = moment.at.days.get(month, {}).get(rule.name, 0)
+    days = {f"{month_text(month)}-{number:02d}" for number in range(1, 32) if met >> number & 1}
     day = day_text(day_of(entry.occurred, version.offset))
     if len(days) >= wanted:
         where = _given_in_month(context, rule, month)

@@ -1,0 +1,99 @@
+"""Imports run one way, and the core knows no clock, no I/O, no database, no Kafka: read off the imports themselves."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CORE = sorted((ROOT / "ledger").glob("*.py"))
+OURS = {"ledger", "consumers", "projections", "service", "tests", "benchmarks"}
+
+# What the core may import, and nothing else: adding to this list is a decision.
+PURE = {
+    "collections.abc",
+    "dataclasses",
+    "datetime",
+    "fractions",
+    "functools",
+    "hashlib",
+    "json",
+    "msgspec",
+    "re",
+    "tomllib",
+    "typing",
+}
+# The one way out: `programme.shipped` reads the rule books that come with the package.
+EXCEPTIONS = {("programme.py", "importlib")}
+# Calls that would look at a clock, the disk or chance without an import of their own.
+IMPURE_NAMES = {"open", "print", "input", "eval", "exec", "__import__"}
+IMPURE_ATTRIBUTES = {"now", "today", "utcnow", "time_ns", "monotonic", "environ", "open", "write_bytes", "read_bytes"}
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module or ""
+
+
+def files_of(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def crossings(package: str, forbidden: set[str]) -> list[str]:
+    """Imports of a package that go where they must not."""
+    return [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files_of(package)
+        for name in imports_of(path)
+        if name.split(".")[0] in forbidden or any(name.startswith(f"{place}.") or name == place for place in forbidden)
+    ]
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
+def test_the_core_imports_only_what_computes(path: Path) -> None:
+    for name in imports_of(path):
+        if name.split(".")[0] == "ledger":
+            assert not name.startswith("ledger.journal"), f"{path.name} imports {name}: the shell imports the core"
+        else:
+            assert name in PURE or (path.name, name) in EXCEPTIONS, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
+def test_the_core_looks_at_no_clock_and_no_file(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Name):
+            assert node.id not in IMPURE_NAMES, f"{path.name}:{node.lineno} uses {node.id}"
+        elif isinstance(node, ast.Attribute):
+            assert node.attr not in IMPURE_ATTRIBUTES, f"{path.name}:{node.lineno} uses .{node.attr}"
+
+
+def test_the_one_exception_reads_shipped_books_and_nothing_else() -> None:
+    text = (ROOT / "ledger" / "programme.py").read_text(encoding="utf-8")
+    assert text.count("resources.") == 1 and 'resources.files("ledger").joinpath("programmes"' in text
+
+
+def test_imports_run_one_way() -> None:
+    assert crossings("ledger", {"consumers", "projections", "service", "tests", "benchmarks"}) == []
+    assert crossings("consumers", {"projections", "service", "tests", "benchmarks"}) == []
+    assert crossings("projections", {"consumers", "service", "tests", "benchmarks"}) == []
+    assert crossings("service", {"tests", "benchmarks"}) == []
+
+
+def test_within_the_ledger_only_the_journal_knows_the_library_and_the_database() -> None:
+    for path in files_of("ledger"):
+        if {"eventsourcing", "sqlite3"} & {name.split(".")[0] for name in imports_of(path)}:
+            assert path.parent.name == "journal"
+
+
+def test_the_core_is_there_and_its_list_of_imports_is_no_longer_than_it_must_be() -> None:
+    assert {"facts.py", "entries.py", "account.py", "decide.py", "rules.py"} <= {path.name for path in CORE}
+    used = {name for path in CORE for name in imports_of(path)}
+    assert used >= PURE, f"nobody imports {PURE - used} any more"
+    assert PURE - {"msgspec"} <= {name for name in PURE if name.split(".")[0] in sys.stdlib_module_names}
