@@ -119,16 +119,22 @@ class StoreContract:
     def test_a_batch_that_breaks_leaves_nothing_and_the_next_takes_its_numbers(self, store: Any, place: Path) -> None:
         self.write(store, b"a")
         before = store.head()
-        with pytest.raises(Broken), store.transaction(2) as batch:
-            source = batch.source("/new")
-            batch.receive([(source, "id-1", "m-1", batch.before + 1)])
-            batch.append([(batch.before + 1, "m-1", 2, TOPIC, b"b", bytes(32))])
-            batch.put_pages([("order/O1", "m-1", SEEN)])
-            batch.put_accounts([("m-1", 2, b"state")])
-            batch.put_programme(2, "version", "toml")
-            batch.park([parked(5)])
-            batch.finish(bytes(32), 5, 1_000)
-            raise Broken
+
+
+        def breaks_at_its_very_end() -> None:
+            with store.transaction(2) as batch:
+                source = batch.source("/new")
+                batch.receive([(source, "id-1", "m-1", batch.before + 1)])
+                batch.append([(batch.before + 1, "m-1", 2, TOPIC, b"b", bytes(32))])
+                batch.put_pages([("order/O1", "m-1", SEEN)])
+                batch.put_accounts([("m-1", 2, b"state")])
+                batch.put_programme(2, "version", "toml")
+                batch.park([parked(5)])
+                batch.finish(bytes(32), 5, 1_000)
+                raise Broken
+
+        with pytest.raises(Broken):
+            breaks_at_its_very_end()
         store.forget_sources()
         for seen in (store, self.open(place)):
             assert seen.head() == before
@@ -152,9 +158,14 @@ class StoreContract:
 
     def test_a_number_of_a_member_is_given_once(self, store: Any) -> None:
         self.write(store, b"a")
-        with pytest.raises(Exception), store.transaction(1) as batch:  # noqa: B017, PT012 - each store has its own
-            batch.append([(batch.before + 1, "m-1", 1, TOPIC, b"again", bytes(32))])
-            batch.finish(bytes(32), 1, 1)
+
+        def writes_number_1_again() -> None:
+            with store.transaction(1) as batch:
+                batch.append([(batch.before + 1, "m-1", 1, TOPIC, b"again", bytes(32))])
+                batch.finish(bytes(32), 1, 1)
+
+        with pytest.raises(Exception):  # noqa: B017 - each store has its own
+            writes_number_1_again()
         assert [row.state for row in store.scan()] == [b"a"]
 
     def test_the_position_only_moves_forward(self, store: Any) -> None:

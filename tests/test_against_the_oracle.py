@@ -51,7 +51,7 @@ def disagreement(facts: list[Recorded]) -> str:
         told = shop.hears(fact, to_instant(recorded))
         found = dict(_differences(shop, oracle, said, told, fact["subject"]))
         if found:
-            return f"fact {step + 1}: " + "; ".join(f"{what}: {ours} / {theirs}" for what, (ours, theirs) in found.items())
+            return f"fact {step + 1}: " + "; ".join(f"{what}: {one} / {two}" for what, (one, two) in found.items())
     return ""
 
 

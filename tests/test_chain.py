@@ -1,4 +1,4 @@
-"""Law 8: a byte changed, an entry dropped, two swapped: the chain recomputed and the replay each find it and name it."""
+"""Law 8: a byte changed, an entry dropped, two swapped: the chain recomputed and the replay each find and name it."""
 
 import shutil
 import sqlite3

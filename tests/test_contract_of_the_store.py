@@ -55,7 +55,7 @@ class TestItsNotificationIdsDoNotInterleave(OnSQLite, library.NonInterleavingNot
 def test_a_file_that_is_no_journal_is_an_error_that_names_it(tmp_path: Path) -> None:
     place = tmp_path / "journal"
     place.write_bytes(b"this is a letter to my aunt, and no database at all" * 20)
-    with pytest.raises(JournalError, match="journal.*not a journal of this ledger, or it is damaged"):
+    with pytest.raises(JournalError, match=r"journal.*not a journal of this ledger, or it is damaged"):
         SQLiteJournal(place)
 
 

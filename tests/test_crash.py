@@ -90,7 +90,8 @@ def contents(folder: Path) -> Contents:
     inbox = sqlite3.connect(f"{ledger.inbox.as_uri()}?mode=ro", uri=True)
     for partition in ledger.partitions:
         columns = "position, recorded, backlog, key, value, whole_length, whole_sha256"
-        found[f"inbox {partition}"] = inbox.execute(f"SELECT {columns} FROM partition_{partition} ORDER BY 1").fetchall()
+        rows = inbox.execute(f"SELECT {columns} FROM partition_{partition} ORDER BY 1")
+        found[f"inbox {partition}"] = rows.fetchall()
     inbox.close()
     found["accounts"] = [(member, alike(account)) for member, account in ledger.accounts(last + DAY)]
     for member, account in found["accounts"]:

@@ -38,7 +38,7 @@ class Terminal:
         self._code = 0
         kept = {name: value for name, value in os.environ.items() if not name.startswith("POINTS_")}
         self._environment = {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": str(WIDTH), "PYTHONUTF8": "1"}
-        shutil.copytree(ROOT / "examples", folder / "examples")
+        shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("points-ledger"))
 
     def run(self, command: str) -> str:
         if command == "echo $?":

@@ -90,6 +90,14 @@ def test_photo_reviews_score_5_up_to_150_and_others_2_up_to_60(images: int, each
     assert shop.on("2025-11-01").score["parts"]["activity"] == cap
 
 
+def test_a_photo_review_is_not_also_a_review() -> None:
+    shop = Shop(now="2025-10-05")
+    shop.completes("O1", [("", 1, 0)] * 2)
+    shop.reviews("O1", line="1", images=3)
+    shop.reviews("O1", line="2", images=0, characters=0)
+    assert shop.on("2025-11-01").score["parts"]["activity"] == 5 + 2
+
+
 def test_no_room_comes_back_under_a_cap_when_a_review_is_taken_down() -> None:
     shop = Shop(now="2025-10-05")
     shop.completes("O1", [("", 1, 0)] * 40)

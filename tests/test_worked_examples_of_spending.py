@@ -34,6 +34,13 @@ def test_several_offsets_for_one_order_share_its_half() -> None:
     assert shop.redeems(1_000, "offset", order="O2", settlement_fen=5_000) == "accepted"
 
 
+def test_the_half_and_the_fifth_hold_for_the_sum_of_an_orders_redemptions_whatever_their_use() -> None:
+    shop = shop_with(5_000)
+    assert shop.redeems(1_000, "offset", order="O1", settlement_fen=5_000) == "accepted"
+    assert shop.redeems(1, "top-up", order="O1", settlement_fen=5_000) == "refused: above-share", "a fifth is 1,000"
+    assert shop.redeems(1_000, "offset", order="O1", settlement_fen=5_000) == "accepted", "a half is 2,500"
+
+
 def test_an_offset_needs_500_beans_at_hand() -> None:
     shop = shop_with(499)
     assert shop.redeems(1_000, "offset", order="O1", settlement_fen=10_000) == "refused: balance-too-small"

@@ -21,7 +21,8 @@ from ledger.rules import Book
 SNAPSHOT_EVERY = 64  # entries of one member
 SNAPSHOT_ON_EVICTION = 8  # entries that a reload would have to fold
 # What a process keeps in memory, over all its shards.
-ACCOUNTS = 5_000  # ready to decide on
+AWAKE_BYTES = 24 << 20  # of accounts ready to decide on, by a rough reckoning:
+ACCOUNT_BYTES, LOT_BYTES = 5_000, 320
 ASLEEP_BYTES = 32 << 20  # of accounts put away encoded, which wake without the store
 PAGES = 8_000
 
@@ -70,6 +71,7 @@ class _Kept:
 
     account: Account
     saved: int
+    weight: int = 0
 
 
 @dataclass(slots=True)
@@ -124,10 +126,11 @@ class Shard:
         for toml in journal.programmes():
             book.add(toml)
         self.position = journal.head().position
-        self._most_accounts = max(1, int(ACCOUNTS * share))
+        self._most_awake = int(AWAKE_BYTES * share)
         self._most_asleep = int(ASLEEP_BYTES * share)
         self._most_pages = max(1, int(PAGES * share))
         self._accounts: dict[str, _Kept] = {}
+        self._awake_bytes = 0
         self._asleep: dict[str, tuple[int, int, bytes]] = {}  # (number, saved, bytes) by member
         self._asleep_bytes = 0
         self._pages: dict[tuple[str, str], Page] = {}
@@ -172,6 +175,7 @@ class Shard:
                     batch.finish(batch.link, position, recorded)
             except BaseException as error:
                 self._accounts.clear()
+                self._awake_bytes = 0
                 self._asleep.clear()
                 self._asleep_bytes = 0
                 self._pages.clear()
@@ -228,6 +232,7 @@ class Shard:
                     tally.count(decision.outcome)
             if kept.account.number - kept.saved >= SNAPSHOT_EVERY:
                 snapshots.append(self._snapshot(member, kept))
+            self._put_back(member, kept, snapshots)
         rows = []
         link = batch.link
         for i, state in enumerate(states):
@@ -236,7 +241,6 @@ class Shard:
         batch.link = link
         batch.append(rows)
         self._keep_pages(batch, written)
-        self._evict(snapshots)
         if snapshots:
             snapshots.sort()
             batch.put_accounts(snapshots)
@@ -254,7 +258,7 @@ class Shard:
         account = kept.account
         repetition = None
         if repeats is not None:
-            repetition = self._repetition(batch, repeats, item, facts, first)
+            repetition = self._repetition(batch, account.number, repeats, item, facts, first)
         elif isinstance(item.fact, ProgrammePublished):
             return self._publish(batch, account, item, first)
         if item.offset in self._out_of_range:
@@ -275,15 +279,14 @@ class Shard:
             raise _PassesBound(item.offset) from error
 
     def _repetition(
-        self, batch: JournalBatch, place: int, item: Received, facts: Sequence[Received], first: int
+        self, batch: JournalBatch, decided: int, place: int, item: Received, facts: Sequence[Received], first: int
     ) -> Repetition:
         """What the receipt points at: an entry of this batch or of an earlier one. A figure names its member number."""
         if place >= first:
             earlier = facts[place - first]
             number = sum(1 for f in facts[: place - first + 1] if f.fact.subject == item.fact.subject)
-            kept = self._accounts[item.fact.subject].account
             before = sum(1 for f in facts if f.fact.subject == item.fact.subject and f.offset < item.offset)
-            return Repetition(kept.number - before + number, earlier.kept == item.kept)
+            return Repetition(decided - before + number, earlier.kept == item.kept)
         state = batch.entry_state(place)
         assert state is not None, f"a receipt points at entry {place}, which is not there"
         entry = decode_entry(state)
@@ -300,8 +303,8 @@ class Shard:
     def _load(self, batch: JournalBatch, member: str) -> _Kept:
         kept = self._accounts.pop(member, None)
         if kept is None:
-            kept = self._wake(member) or self._fold(batch, member)
-        self._accounts[member] = kept  # at the end: the order is that of last use
+            return self._wake(member) or self._fold(batch, member)
+        self._awake_bytes -= kept.weight
         return kept
 
     def _fold(self, batch: JournalBatch, member: str) -> _Kept:
@@ -324,19 +327,28 @@ class Shard:
         kept.saved = kept.account.number
         return member, kept.saved, encode_account(kept.account)
 
-    def _evict(self, snapshots: list[tuple[str, int, bytes]]) -> None:
-        """Put the accounts used longest ago to sleep, and let the longest asleep go (with a snapshot if it pays)."""
-        for member in list(self._accounts)[: max(0, len(self._accounts) - self._most_accounts)]:
-            kept = self._accounts.pop(member)
-            state = encode_account(kept.account)
-            self._asleep[member] = (kept.account.number, kept.saved, state)
+    def _put_back(self, member: str, kept: _Kept, snapshots: list[tuple[str, int, bytes]]) -> None:
+        """Keep an account awake; those used longest ago fall asleep, and the longest asleep are let go.
+
+        One that is let go gets a snapshot where that pays, otherwise its entries are folded when it is needed again.
+        """
+        lots = sum(len(purse.lots) for purse in kept.account.purses.values())
+        kept.weight = ACCOUNT_BYTES + LOT_BYTES * lots
+        self._accounts[member] = kept  # at the end: the order is that of last use
+        self._awake_bytes += kept.weight
+        while self._awake_bytes > self._most_awake:
+            oldest = next(iter(self._accounts))
+            sleeper = self._accounts.pop(oldest)
+            self._awake_bytes -= sleeper.weight
+            state = encode_account(sleeper.account)
+            self._asleep[oldest] = (sleeper.account.number, sleeper.saved, state)
             self._asleep_bytes += len(state)
         while self._asleep_bytes > self._most_asleep:
-            member = next(iter(self._asleep))
-            number, saved, state = self._asleep.pop(member)
+            oldest = next(iter(self._asleep))
+            number, saved, state = self._asleep.pop(oldest)
             self._asleep_bytes -= len(state)
             if number - saved >= SNAPSHOT_ON_EVICTION:
-                snapshots.append((member, number, state))
+                snapshots.append((oldest, number, state))
 
     def _keep_pages(self, batch: JournalBatch, written: dict[tuple[str, str], Page]) -> None:
         if not written:
