@@ -13,6 +13,7 @@ import msgspec
 
 from consumers.inbox import Feed, Inbox, Line
 from consumers.intake import KEPT_WHOLE, MAX_AHEAD
+from consumers.stream import AHEAD, BACKLOG
 from ledger.facts import MAX_BYTES, MAX_ID, PROGRAMME_SUBJECT, BadFact, ProgrammePublished, Time, decode
 from ledger.journal.partitioning import Partitioner
 from ledger.times import to_instant
@@ -220,32 +221,35 @@ class Feeder:
 
     def route(self, line: RawLine, batch: list[Line]) -> None:
         """Put a line under its member's partition; one whose subject cannot be read goes to the first."""
+        declared = BACKLOG if self._backlog else 0
         subject, recorded = ("", 0) if line.whole_length else self._subject_and_recorded(line.value)
+        if recorded is None:
+            declared, recorded = BACKLOG | AHEAD, 0
         if subject == PROGRAMME_SUBJECT and self._is_published(line.value):
             last = max(self._inbox.last_recorded(p) for p in range(self._inbox.partitions))
             for p in range(self._inbox.partitions):
-                batch.append(Line(p, max(last, recorded), self._backlog, subject, line.value))
+                batch.append(Line(p, max(last, recorded), declared, subject, line.value))
             return
         partition = self._partitioner(subject) if subject else 0
-        batch.append(
-            Line(partition, recorded, self._backlog, subject, line.value, line.whole_length, line.whole_sha256)
-        )
+        batch.append(Line(partition, recorded, declared, subject, line.value, line.whole_length, line.whole_sha256))
 
-    def _subject_and_recorded(self, value: bytes) -> tuple[str, int]:
-        """The key of a line, and what it declares as recorded (0: the latest that its partition has seen)."""
+    def _subject_and_recorded(self, value: bytes) -> tuple[str, int | None]:
+        """The key of a line, and what it declares as recorded.
+
+        0 stands for the latest that its partition has seen; None says that it is still to come, which parks it.
+        """
+        recorded: int | None = 0 if self._backlog else self._now()
         try:
             if self._backlog:
                 timed = _timed_envelope.decode(value)
                 occurred = to_instant(timed.time)
-                recorded = 0 if occurred > self._now() + MAX_AHEAD else occurred  # still to come: to be parked
+                recorded = None if occurred > self._now() + MAX_AHEAD else occurred
                 subject = timed.subject
             else:
-                recorded, subject = self._now(), _envelope.decode(value).subject
-            if len(subject) <= MAX_ID:
-                return subject, recorded
+                subject = _envelope.decode(value).subject
+            return (subject if len(subject) <= MAX_ID else ""), recorded
         except (msgspec.DecodeError, RecursionError, UnicodeError, OverflowError):
-            pass
-        return "", 0 if self._backlog else self._now()
+            return "", 0 if self._backlog else recorded
 
     def _is_published(self, value: bytes) -> bool:
         try:

@@ -21,7 +21,7 @@ class Line(NamedTuple):
 
     partition: int
     recorded: int
-    backlog: bool
+    backlog: int
     key: str
     value: bytes
     whole_length: int = 0

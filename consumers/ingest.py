@@ -186,7 +186,7 @@ class _Workers:
         """Take a worker's word; False after its last."""
         try:
             word = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise CannotDecide("a worker process died; what was decided is kept: run the same command again") from None
         if isinstance(word, str):
             raise CannotDecide(word)
@@ -197,7 +197,8 @@ class _Workers:
 
     def drain(self, on_batch: Callable[[int], None]) -> Tally:
         for pipe in self._pipes:
-            pipe.send("drain")
+            with contextlib.suppress(OSError):  # a worker that is gone shows when it is heard
+                pipe.send("drain")
         for pipe in self._pipes:
             while self._hear(pipe):
                 on_batch(_total(self._tally))

@@ -6,7 +6,7 @@ The intake is the same for every stream, and reads no clock: `recorded` was set 
 from collections.abc import Sequence
 from hashlib import sha256
 
-from consumers.stream import Record, Stream
+from consumers.stream import AHEAD, Record, Stream
 from ledger.facts import MAX_BYTES, OPERATOR_FACTS, PROGRAMME_SUBJECT, BadFact, ProgrammePublished, canonical, decode
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.shard import Received, Shard, Tally
@@ -68,8 +68,10 @@ class Intake:
             raise BadFact("too-long", f"{record.whole_length:,} bytes; a fact has at most {MAX_BYTES:,}")
         value = record.value
         fact, occurred = decode(value)
-        if occurred > record.recorded + MAX_AHEAD:
-            raise BadFact("future", f"`time` is {fact.time.isoformat()}, more than five minutes after it was recorded")
+        if occurred > record.recorded + MAX_AHEAD or record.backlog & AHEAD:
+            raise BadFact(
+                "future", f"`time` is {fact.time.isoformat()}, more than five minutes ahead of when it was recorded"
+            )
         subject = fact.subject
         if record.key != subject:
             raise BadFact("wrong-key", f'the record\'s key is not its subject "{subject}"')

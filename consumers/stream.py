@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 
+BACKLOG = 1  # recorded as an importer declared it
+AHEAD = 2  # the importer saw that it occurred more than five minutes after the present instant
+
+
 class Record(NamedTuple):
-    """A record of a partition: `recorded` in microseconds, `backlog` where an importer declared it.
+    """A record of a partition: `recorded` in microseconds, `backlog` where an importer declared it (see `AHEAD`).
 
     `whole_length` and `whole_sha256` are set where `value` is only the beginning of what was sent.
     """
 
     offset: int
     recorded: int
-    backlog: bool
+    backlog: int  # 0, or BACKLOG with perhaps AHEAD
     key: str
     value: bytes
     whole_length: int = 0

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from fractions import Fraction
 from hashlib import sha256
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -269,7 +269,7 @@ def share_of(use: Use) -> Fraction | None:
 
 
 def _place(message: str, document: dict[str, Any]) -> str:
-    """msgspec's `$.award[3].give.points` as a reader of the file would say it, with the rule's own name."""
+    """msgspec's `$.award[3].give.points` as a reader of the file would say it, with the rule's or table's own name."""
     text, _, path = message.partition(" - at ")
     path = path.strip("`").removeprefix("key in ").strip("`").removeprefix("$").removeprefix(".")
     rule = ""
@@ -278,7 +278,32 @@ def _place(message: str, document: dict[str, Any]) -> str:
         awards: Sequence[Any] = document.get("award", [])
         name = awards[int(found[1])].get("rule") if isinstance(awards[int(found[1])], dict) else None
         rule = f' (rule "{name}")' if name else ""
+    elif "[...]" in path:
+        path = _name_tables(path, text, document, Programme)
     return f"{path or 'top level'}{rule}: {text}"
+
+
+def _name_tables(path: str, text: str, document: Any, table: Any) -> str:
+    """The path with each `[...]` replaced by the name of the table in which the same complaint stands."""
+    head, _, rest = path.partition("[...]")
+    for name in head.split("."):
+        hint = get_type_hints(table).get(name)
+        document = document.get(name) if isinstance(document, dict) else None
+    inner = next((t for t in (hint, *get_args(hint)) if get_origin(t) is dict), None)
+    if inner is None or not isinstance(document, dict):
+        return path
+    value_type = get_args(inner)[1]
+    for name, value in document.items():
+        try:
+            msgspec.convert(value, value_type, strict=True)
+        except msgspec.ValidationError as error:
+            complaint, _, below = str(error).partition(" - at ")
+            if complaint == text and below.strip("`") == f"${rest}":
+                shown = f"{head}.{name}"
+                if "[...]" not in rest:
+                    return shown + rest
+                return f"{shown}.{_name_tables(rest.removeprefix('.'), text, value, value_type)}"
+    return path
 
 
 def _problems(programme: Programme) -> Any:

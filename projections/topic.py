@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from ledger.entries import Entry, decode_entry
 from ledger.facts import BadFact, canonical, decode
 from ledger.journal.folder import Ledger
-from ledger.journal.sqlite import JournalError
+from ledger.journal.sqlite import JournalError, SQLiteJournal
 
 READ = 2_000  # records at a time
 
@@ -18,7 +20,7 @@ def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]]
 
     journal = ledger.journal(partition)
     head = journal.head()
-    entries = (decode_entry(row.state) for row in journal.scan())
+    entries = _entries(journal, where={"partition": partition}, add=add)
     parked = {p.offset: p.sha256 for p in journal.parked(retried=True)}
     entry = next(entries, None)
     try:
@@ -39,6 +41,16 @@ def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]]
     if entry is not None:
         position = f"{partition}:{entry.offset}"
         add({"partition": partition, "position": position, "field": "entry", "stored": "an entry", "derived": "none"})
+
+
+def _entries(journal: SQLiteJournal, where: dict[str, Any], add: Callable[[dict[str, Any]], None]) -> Iterator[Entry]:
+    """The journal's entries in order; one that cannot be read is reported, and then missed by its record."""
+    for row in journal.scan():
+        try:
+            yield decode_entry(row.state)
+        except (msgspec.MsgspecError, ValueError) as error:
+            named = {**where, "member": row.member, "number": row.number, "place": row.place}
+            add({**named, "field": "bytes", "stored": row.state[:64].hex(), "derived": f"unreadable: {error}"})
 
 
 def _records(inbox: Any, partition: int, upto: int) -> Iterator[tuple[int, int, bytes, bytes]]:

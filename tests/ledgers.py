@@ -1,4 +1,4 @@
-"""Small ledgers on disk for tests: facts of several members put into a stream in memory and decided by the real owner."""
+"""Small ledgers for tests: facts of several members in a stream in memory, decided by the real owner on disk."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

@@ -61,9 +61,9 @@ class Shop:
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
-    def completes(self, order: str, lines: Sequence[tuple], at: str = "", pay: str = "", **more: Any) -> str:
-        data = {"order": order, "lines": _lines(lines), **({"pay": pay} if pay else {})}
-        return self._tell("order.completed", at, data, **more)
+    def completes(self, order: str, lines: Sequence[tuple], at: str = "", pay: str = "", tags: Sequence[str] = ()) -> str:
+        data = {"order": order, "lines": _lines(lines), "pay": pay, "tags": list(tags)}
+        return self._tell("order.completed", at, data)
 
     def pays(self, order: str, lines: Sequence[tuple], at: str = "") -> str:
         return self._tell("order.paid", at, {"order": order, "lines": _lines(lines)})

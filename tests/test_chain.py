@@ -146,7 +146,6 @@ def test_a_bit_that_is_flipped_in_what_was_decided_is_named_by_the_replay(
         assert copy.names(row) or changed <= {"fact", "received", "recorded", "offset", "backlog"}
 
 
-@pytest.mark.xfail(reason="replay --from-topic stops with ValidationError at an entry that cannot be read", strict=True)
 @settings(many, max_examples=50)
 @given(which=FRACTION, where=FRACTION, bit=st.integers(0, 7))
 def test_a_bit_that_is_flipped_in_the_fact_too_is_named_by_the_replay_from_the_topic(

@@ -180,7 +180,6 @@ def test_killed_at_any_instant_the_same_command_ends_as_an_undisturbed_run(
     disturbed_run(seed, files, undisturbed)
 
 
-@pytest.mark.xfail(reason="where a worker dies, its pipe breaks as ConnectionResetError: exit 3, and no way out")
 def test_a_worker_that_dies_stops_the_run_which_says_the_way_out(files: list[Path], undisturbed: Contents) -> None:
     with scratch() as folder:
         run = start(folder / "ledger", files)

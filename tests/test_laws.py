@@ -1,4 +1,4 @@
-"""The laws of the design, over made-up histories dense in what is hard: what holds after every fact, for every member."""
+"""The laws of the design over made-up histories, dense in what is hard: what holds after every fact."""
 
 import json
 from collections import Counter

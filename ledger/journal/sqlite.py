@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eventsourcing.persistence import OperationalError, StoredEvent, Tracking
+from eventsourcing.persistence import ConnectionPoolClosedError, OperationalError, StoredEvent, Tracking
 from eventsourcing.sqlite import (
     SQLiteConnection,
     SQLiteConnectionPool,
@@ -212,9 +212,12 @@ class SQLiteJournal(SQLiteProcessRecorder):
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Cursor]:
         """A cursor of plain tuples over one consistent state of the file."""
-        with self.datastore.transaction(commit=False) as c:
-            c.sqlite_cursor.row_factory = None
-            yield c.sqlite_cursor
+        try:
+            with self.datastore.transaction(commit=False) as c:
+                c.sqlite_cursor.row_factory = None
+                yield c.sqlite_cursor
+        except ConnectionPoolClosedError:
+            pass  # the journal was closed while a scan was half read, which has nothing more to give back
 
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
         """Entries in journal order, streamed."""
