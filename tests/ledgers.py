@@ -1,5 +1,6 @@
 """Small ledgers for tests: facts of several members in a stream in memory, decided by the real owner on disk."""
 
+import gc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -149,4 +150,5 @@ def ingested(folder: Path, facts: Iterable[Fact | bytes], *, backlog: bool = Tru
     ledger = Ledger.open_or_create(folder / "ledger")
     with ledger.writing():
         ingest(ledger, [str(write_facts(folder / "facts.ndjson", facts))], backlog=backlog)
+    gc.unfreeze()  # what is frozen is not collected at exit, and libraries complain of it
     return ledger

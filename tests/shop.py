@@ -61,7 +61,9 @@ class Shop:
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
-    def completes(self, order: str, lines: Sequence[tuple], at: str = "", pay: str = "", tags: Sequence[str] = ()) -> str:
+    def completes(
+        self, order: str, lines: Sequence[tuple], at: str = "", pay: str = "", tags: Sequence[str] = ()
+    ) -> str:
         data = {"order": order, "lines": _lines(lines), "pay": pay, "tags": list(tags)}
         return self._tell("order.completed", at, data)
 

@@ -115,7 +115,9 @@ def test_another_penalty() -> None:
 
 def test_another_window_cap_and_tier_of_the_score() -> None:
     book = jd_with(
-        ("window_months = 12", "window_months = 1"), ("points = 10 }]", "points = 4 }]"), ("at_least = 201,", "at_least = 5,")
+        ("window_months = 12", "window_months = 1"),
+        ("points = 10 }]", "points = 4 }]"),
+        ("at_least = 201,", "at_least = 5,"),
     )
     shop = Shop(book, now="2025-09-05")
     for _ in range(3):
