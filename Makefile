@@ -43,6 +43,7 @@ test: $(DEV) ## run the tests (ARGS="-k lots -x" goes to pytest)
 
 lint: $(DEV) ## check style (ARGS=--fix mends what can be mended)
 	@$(BIN)/ruff check . $(ARGS)
+	@$(BIN)/ruff format --check --quiet .
 
 types: $(DEV) ## check types, strictly
 	@$(BIN)/python -m mypy $(ARGS)

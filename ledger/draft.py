@@ -101,9 +101,9 @@ def fall_due(draft: Draft, until: int) -> None:
             break
         _end_holds(draft, at)
         for kind, purse in account.purses.items():
-            for key, lot in sorted(purse.lots.items()):
-                if lot.left and (lot.pending_until or lot.expires_at) <= at:
-                    expire(draft, kind, key, lot, at)
+            due = [key for key, lot in purse.lots.items() if lot.left and (lot.pending_until or lot.expires_at) <= at]
+            for key in sorted(due):
+                expire(draft, kind, key, purse.lots[key], at)
         for membership, terms in account.terms.items():
             for term in list(terms):
                 if not term.ended and term.until <= at:

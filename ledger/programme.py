@@ -5,7 +5,7 @@ A ledger has one book of dated versions. A version is named by the SHA-256 of it
 
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from fractions import Fraction
 from hashlib import sha256
@@ -306,7 +306,26 @@ def _name_tables(path: str, text: str, document: Any, table: Any) -> str:
     return path
 
 
-def _problems(programme: Programme) -> Any:
+_NUMBERS = frozenset({"paid_fen", "quantity", "points", "characters", "images"})
+
+
+def _condition_problems(at: str, award: Award) -> Iterator[str]:
+    """Conditions that a field of that type cannot meet."""
+    for name, condition in award.when.items():
+        bounds = condition.at_least is not None or condition.at_most is not None
+        lists = condition.in_ is not None or condition.not_in is not None
+        has = condition.has is not None
+        if name in _NUMBERS and (lists or has):
+            yield f"{at}.when.{name}: is a number: at_least and at_most are for it"
+        elif name == "tags" and (bounds or lists):
+            yield f"{at}.when.tags: is a list: has is for it"
+        elif name not in _NUMBERS and name != "tags" and (bounds or has):
+            yield f"{at}.when.{name}: is no number and no list: in and not_in are for it"
+        elif not (bounds or lists or has):
+            yield f"{at}.when.{name}: says nothing; give at_least, at_most, in, not_in or has"
+
+
+def _problems(programme: Programme) -> Iterator[str]:
     """What the schema cannot say, a sentence each."""
     rules: set[str] = set()
     names = {award.rule for award in programme.award}
@@ -349,6 +368,13 @@ def _problems(programme: Programme) -> Any:
             yield f'{at}.instead_of: there is no rule "{award.instead_of}"'
         if award.each == "line" and award.on != "order.completed":
             yield f"{at}.each: only order.completed has lines"
+        if award.each != "line" and (award.member or award.instead_of):
+            yield f'{at}: member and instead_of need each = "line"'
+        if award.each == "line" and award.once:
+            yield f"{at}.once: is not for lines; first is"
+        for cap in award.cap:
+            if cap.per in ("line", "day") and (cap.per == "line") != (award.each == "line"):
+                yield f'{at}.cap: per = "{cap.per}" is {"for" if cap.per == "line" else "not for"} each = "line"'
         for name in ("within_days", "unless_returned"):
             if getattr(award, name) and award.on != "review.posted":
                 yield f"{at}.{name}: is for review.posted, which is about a line completed before"
@@ -366,6 +392,7 @@ def _problems(programme: Programme) -> Any:
         for name in award.when:
             if name not in fields:
                 yield f'{at}.when: no field "{name}"; there are {", ".join(sorted(fields)) or "none"}'
+        yield from _condition_problems(at, award)
     for name, use in programme.uses.items():
         for label in use.kinds:
             if label not in programme.kinds:

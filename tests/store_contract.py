@@ -1,7 +1,7 @@
 """What every store of a journal must do, as cases that each of them runs: inherit, and say how to open one.
 
-    class TestMyStore(StoreContract):
-        def open(self, place: Path) -> MyJournal: ...
+class TestMyStore(StoreContract):
+    def open(self, place: Path) -> MyJournal: ...
 """
 
 from hashlib import sha256
@@ -119,7 +119,6 @@ class StoreContract:
     def test_a_batch_that_breaks_leaves_nothing_and_the_next_takes_its_numbers(self, store: Any, place: Path) -> None:
         self.write(store, b"a")
         before = store.head()
-
 
         def breaks_at_its_very_end() -> None:
             with store.transaction(2) as batch:

@@ -187,9 +187,7 @@ def test_a_worker_that_dies_stops_the_run_which_says_the_way_out(files: list[Pat
         os.kill(children_of(run.pid)[-1], signal.SIGKILL)
         _, said = run.communicate(timeout=60)
         assert run.returncode == 4
-        assert said.strip() == (
-            "points: a worker process died; what was decided is kept: run the same command again"
-        )
+        assert said.strip() == ("points: a worker process died; what was decided is kept: run the same command again")
         assert completes(start(folder / "ledger", files))
         assert contents(folder / "ledger") == undisturbed
 
@@ -200,6 +198,79 @@ def test_killed_again_and_again_it_still_ends_as_an_undisturbed_run(
     seed: int, files: list[Path], undisturbed: Contents
 ) -> None:
     disturbed_run(seed, files, undisturbed)
+
+
+# `points` that is killed before its n-th SQL statement; it says on standard error how many it came to do.
+KILLED_BEFORE = """
+import atexit, os, signal, sqlite3, sys
+
+done, last = 0, int(sys.argv.pop(1))
+
+def one_more():
+    global done
+    done += 1
+    if done == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Cursor(sqlite3.Cursor):
+    def execute(self, *given):
+        one_more()
+        return super().execute(*given)
+    def executemany(self, *given):
+        one_more()
+        return super().executemany(*given)
+
+class Connection(sqlite3.Connection):
+    def cursor(self, factory=Cursor):
+        return super().cursor(factory)
+    def commit(self):
+        one_more()
+        super().commit()
+
+connect = sqlite3.connect
+sqlite3.connect = lambda *given, **named: connect(*given, **{**named, "factory": Connection})
+atexit.register(lambda: print(done, file=sys.stderr))
+from service.cli import main
+main()
+"""
+
+
+def killed_before(statement: int, ledger: Path, files: Sequence[Path]) -> "subprocess.CompletedProcess[str]":
+    arguments = ["--ledger", str(ledger), "ingest", "--backlog", "--jobs", "1", *map(str, files)]
+    return subprocess.run(
+        [sys.executable, "-c", KILLED_BEFORE, str(statement), *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def killed_at_statements(parts: Callable[[int], Sequence[int]]) -> None:
+    """Small files; the run is killed before some of its statements, each time on a ledger of its own."""
+    facts: list = histories_of(Random(3), members=6, length=20, start=LONG_AGO)
+    with scratch() as folder:
+        files = [write_facts(folder / f"{n}.ndjson", [*facts[n::3], b"{"]) for n in range(3)]
+        whole = killed_before(-1, folder / "whole", files)
+        assert whole.returncode == 0, whole.stderr
+        undisturbed = contents(folder / "whole")
+        statements = int(whole.stderr.split()[-1])
+        assert statements > 100
+        for number in parts(statements):
+            ledger = folder / f"killed-before-{number}"
+            assert killed_before(number, ledger, files).returncode == -signal.SIGKILL, number
+            again = killed_before(-1, ledger, files)
+            assert again.returncode == 0, (number, again.stderr)
+            assert contents(ledger) == undisturbed, number
+
+
+def test_killed_between_two_statements_the_same_command_ends_as_an_undisturbed_run() -> None:
+    killed_at_statements(lambda statements: range(7, statements, statements // 12))
+
+
+@pytest.mark.campaign
+def test_killed_before_each_of_its_statements_it_ends_as_an_undisturbed_run() -> None:
+    killed_at_statements(lambda statements: range(1, statements + 1))
 
 
 def test_an_undisturbed_run_derives_again_from_the_stream(files: list[Path]) -> None:

@@ -47,9 +47,7 @@ def year(raw_year: list[bytes]) -> list[Fact]:
 
 def is_real(fact: Fact) -> bool:
     """An order or a return of the shop's record, not a made-up one."""
-    return isinstance(fact, OrderReturned) or (
-        isinstance(fact, OrderCompleted) and fact.data.order.startswith("O")
-    )
+    return isinstance(fact, OrderReturned) or (isinstance(fact, OrderCompleted) and fact.data.order.startswith("O"))
 
 
 def without_those_sent_twice(year: list[Fact]) -> list[Fact]:
@@ -201,7 +199,5 @@ def sales_of(raws: list[bytes]) -> list[tuple[str, str]]:
 
 
 def test_the_command_writes_a_fact_a_line(raw_year: list[bytes]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "consumers.online_retail", "3"], capture_output=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "consumers.online_retail", "3"], capture_output=True, check=True)
     assert done.stdout.splitlines() == raw_year[:3]

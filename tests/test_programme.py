@@ -316,3 +316,30 @@ def test_the_shipped_book_says_what_the_contract_says() -> None:
     assert list(programme.scores["jd-value"].parts) == ["account", "purchase", "activity", "reputation", "credit"]
     assert programme.late_days == 400 and programme.kinds["beans"].name == "京豆"
     assert shop_with(1).book.offset == 8 * 3_600 * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "when = { paid_fen = { at_least = 5_000 }",
+            'when = { paid_fen = { in = ["x"] }',
+            r"when\.paid_fen: is a number",
+        ),
+        ('when = { pay = { in = ["jd-pay"] } }', "when = { pay = { at_least = 3 } }", r"when\.pay: is no number"),
+        ('when = { pay = { in = ["jd-pay"] } }', 'when = { tags = { in = ["a"] } }', r"when\.tags: is a list"),
+        ('when = { pay = { in = ["jd-pay"] } }', "when = { pay = {} }", r"when\.pay: says nothing"),
+        (
+            'cap = [{ per = "day", points = 1 }]',
+            'cap = [{ per = "line", points = 1 }]',
+            r"cap: per = \"line\" is for each",
+        ),
+        (
+            'kind = "beans"\ngive = { points = 1 }\ncap',
+            'kind = "beans"\nmember = "plus"\ngive = { points = 1 }\ncap',
+            r"need each",
+        ),
+    ],
+)
+def test_a_rule_that_would_be_ignored_or_could_never_be_met_is_a_bad_book(old: str, new: str, said: str) -> None:
+    assert re.search(said, complaint_of(old, new))

@@ -167,9 +167,7 @@ def test_what_is_undone_was_done_before_by_the_same_member_and_once(
 
 def test_a_card_is_refunded_at_its_price_to_who_bought_it(stream: list[Fact]) -> None:
     bought = {
-        fact.data.card: (fact.subject, fact.data.paid_fen)
-        for fact in stream
-        if type(fact).__name__ == "CardPurchased"
+        fact.data.card: (fact.subject, fact.data.paid_fen) for fact in stream if type(fact).__name__ == "CardPurchased"
     }
     refunds = [fact for fact in stream if isinstance(fact, CardRefunded)]
     assert refunds

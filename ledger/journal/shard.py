@@ -21,7 +21,7 @@ from ledger.rules import Book
 SNAPSHOT_EVERY = 64  # entries of one member
 SNAPSHOT_ON_EVICTION = 8  # entries that a reload would have to fold
 # What a process keeps in memory, over all its shards.
-AWAKE_BYTES = 24 << 20  # of accounts ready to decide on, by a rough reckoning:
+AWAKE_BYTES = 48 << 20  # of accounts ready to decide on, by a rough reckoning:
 ACCOUNT_BYTES, LOT_BYTES = 5_000, 320
 ASLEEP_BYTES = 32 << 20  # of accounts put away encoded, which wake without the store
 PAGES = 8_000
