@@ -9,7 +9,7 @@ START = datetime(2025, 3, 1, 1, 0, tzinfo=UTC)
 LONG_AGO = datetime(2018, 3, 1, 1, 0, tzinfo=UTC)  # for those that a clock on the wall must not call the future
 _STEPS = (0, 1, 3_600, 80_000, 86_400, 3 * 86_400, 12 * 86_400, 40 * 86_400, 190 * 86_400)
 _STEP_WEIGHTS = (6, 10, 16, 20, 16, 14, 10, 5, 1)
-_PRICES = (0, 99, 1_999, 2_000, 4_999, 5_000, 9_999, 10_000, 12_345, 77_777, 359_900, 1_500_000)
+_PRICES = (0, 99, 1_999, 2_000, 4_999, 5_000, 9_999, 10_000, 12_345, 77_777, 359_900, 400_000, 1_500_000)
 _CATEGORIES = ("", "phone", "food", "virtual", "car", "books")
 _PRODUCTS = ("plus.annual", "plus.quarter", "plus.month", "plus.month")
 _KINDS_OF_FACT = {

@@ -372,6 +372,29 @@ def test_records_taken_before_are_not_taken_again(tmp_path: Path) -> None:
     assert ledger.journal == before
 
 
+# -- what was known, and when ----------------------------------------------------------------------------------------
+
+
+@often(10)
+@given(SEEDS, st.floats(0, 1))
+def test_an_account_as_of_an_instant_is_made_of_the_entries_whose_clock_had_come(seed: int, share: float) -> None:
+    facts = history(Random(seed), 80)
+    shop = Shop()
+    with small_ledger() as ledger:
+        ledger.hears(facts)
+        ledger.decides()
+        clocks = sorted({entry.clock for entry in entries_of(ledger)})
+        as_of = clocks[int(share * (len(clocks) - 1))]
+        for fact, entry in zip(facts, entries_of(ledger), strict=True):
+            if entry.clock <= as_of:
+                shop.hears(fact, entry.recorded)
+        seen = ledger.ledger.account("m-1", as_of)
+        assert seen is not None and alike(seen) == alike(shop.on(to_datetime(as_of)).account)
+        known = ledger.ledger.account("m-1", as_of + 50 * DAY, known_at=as_of)
+        expected = [entry for entry in entries_of(ledger) if entry.recorded <= as_of]
+        assert known is not None and known.number == len(expected)
+
+
 # -- law 6: members do not touch each other --------------------------------------------------------------------------
 
 
