@@ -387,7 +387,7 @@ def test_an_account_as_of_an_instant_is_made_of_the_entries_whose_clock_had_come
         as_of = clocks[int(share * (len(clocks) - 1))]
         for fact, entry in zip(facts, entries_of(ledger), strict=True):
             if entry.clock <= as_of:
-                shop.hears(fact, entry.recorded)
+                shop.hears(fact)
         seen = ledger.ledger.account("m-1", as_of)
         assert seen is not None and alike(seen) == alike(shop.on(to_datetime(as_of)).account)
         known = ledger.ledger.account("m-1", as_of + 50 * DAY, known_at=as_of)
