@@ -1,41 +1,22 @@
 """Files of facts decoded and checked line by line, with nothing taken in."""
 
-import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
 
-import zstandard
-
-from consumers.files import BadFile, open_facts
-from ledger.facts import MAX_BYTES, BadFact, decode
+from consumers.files import Reader, open_facts
+from ledger.facts import BadFact, decode, too_long
 
 
 def check_file(name: str) -> Iterator[tuple[int, BadFact | None]]:
-    """Each line that is not blank, by its number from 1, and what is wrong with it. Raises `BadFile`."""
+    """Each line that is not blank, by its number from 1, and what is wrong with it. Raises `files.BadFile`."""
     with open_facts(name) as file:
-        for number, line, length in _lines(file, name):
-            try:
-                if length > MAX_BYTES:
-                    raise BadFact("too-long", f"{length:,} bytes; a fact has at most {MAX_BYTES:,}")
-                decode(line)
-            except BadFact as bad:
-                yield number, bad
-            else:
-                yield number, None
-
-
-def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes, int]]:
-    """Number, beginning and length of each line in bounded memory."""
-    number = 0
-    try:
-        while line := file.readline(MAX_BYTES + 2):
-            number += 1
-            length, part = len(line), line
-            while part[-1:] != b"\n" and (part := file.readline(MAX_BYTES)):
-                length += len(part)
-            length -= part[-1:] == b"\n"
-            line = line.rstrip(b"\r\n")
-            if line and not line.isspace():
-                yield number, line, max(len(line), length if length > MAX_BYTES + 1 else 0)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise BadFile(f"{name}: damaged after line {number:,}: {error}; mend the file") from error
+        reader = Reader(file, name)
+        while (block := reader.block()) is not None:
+            for line in block:
+                try:
+                    if line.whole_length:
+                        raise too_long(line.whole_length)
+                    decode(line.value)
+                except BadFact as bad:
+                    yield line.number, bad
+                else:
+                    yield line.number, None

@@ -21,6 +21,7 @@ from ledger.times import to_instant
 CHUNK_LINES = 20_000
 CHUNK_BYTES = 16 << 20
 BLOCK = 1 << 20  # bytes read at once
+_GO_ON = "what stands before is in: mend the file, run the same command again"
 
 
 class BadFile(Exception):
@@ -41,11 +42,15 @@ _timed_envelope = msgspec.json.Decoder(_TimedEnvelope)
 
 
 class RawLine(NamedTuple):
-    """A line without its end; of one that is too long, its beginning, its whole length and its SHA-256."""
+    """A line without its end, and its number in its file, from 1.
+
+    Of one that is too long, `value` is the beginning, and its whole length and SHA-256 stand beside it.
+    """
 
     value: bytes
     whole_length: int = 0
     whole_sha256: bytes = b""
+    number: int = 0
 
 
 def open_facts(name: str) -> BinaryIO:
@@ -94,10 +99,12 @@ class Reader:
     `size` counts the bytes of the blocks given out so far, and `digest` is their SHA-256: a block ends with a line.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, way_out: str = "mend the file") -> None:
         self._file = file
         self._name = name
+        self._way_out = way_out  # where the file is damaged
         self._rest = b""
+        self._lines = 0  # given out so far, blank ones too
         self.size = 0
         self.digest = sha256()
 
@@ -129,10 +136,12 @@ class Reader:
         else:
             return [self._long_line(data)]
         self._count(data)
-        lines = [line.rstrip(b"\r") for line in data.split(b"\n")]
+        lines = data.removesuffix(b"\n").split(b"\n")
+        first = self._lines + 1
+        self._lines += len(lines)
         return [
-            RawLine(line) if len(line) <= MAX_BYTES else RawLine(line[:KEPT_WHOLE], len(line), sha256(line).digest())
-            for line in lines
+            _raw_line(line.rstrip(b"\r"), number)
+            for number, line in enumerate(lines, first)
             if line and not line.isspace()
         ]
 
@@ -149,7 +158,8 @@ class Reader:
                 self._rest = data[end + 1 :]
                 break
             data = self._rest = self._read(BLOCK)
-        return RawLine(kept, length, digest.digest())
+        self._lines += 1
+        return RawLine(kept, length, digest.digest(), self._lines)
 
     def _count(self, data: bytes) -> None:
         self.size += len(data)
@@ -159,9 +169,13 @@ class Reader:
         try:
             return self._file.read1(size)  # type: ignore[attr-defined,no-any-return]  # what came before a damage is kept
         except (OSError, EOFError, zlib.error) as error:
-            raise BadFile(
-                f"{self._name}: damaged: {error}; what stands before is in: mend the file, run the same command again"
-            ) from error
+            raise BadFile(f"{self._name}: damaged after line {self._lines:,}: {error}; {self._way_out}") from error
+
+
+def _raw_line(line: bytes, number: int) -> RawLine:
+    if len(line) <= MAX_BYTES:
+        return RawLine(line, number=number)
+    return RawLine(line[:KEPT_WHOLE], len(line), sha256(line).digest(), number)
 
 
 class Feeder:
@@ -184,14 +198,14 @@ class Feeder:
         source = name if name == "-" else str(Path(name).resolve())
         for known in self._inbox.feeds_of(source)[:1] if name != "-" else ():
             with open_facts(name) as file:
-                reader = Reader(file, name)
+                reader = Reader(file, name, _GO_ON)
                 if reader.skip(known.size) and reader.digest.digest() == known.digest:
                     if known.lines:
                         yield known.lines, known, True
                     yield from self._append(reader, known)
                     return
         with open_facts(name) as file:  # a new file, or one that is not what was fed under its name
-            yield from self._append(Reader(file, name), self._inbox.new_feed(source))
+            yield from self._append(Reader(file, name, _GO_ON), self._inbox.new_feed(source))
 
     def _append(self, reader: Reader, feed: Feed) -> Iterator[tuple[int, Feed, bool]]:
         batch: list[Line] = []

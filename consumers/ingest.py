@@ -127,6 +127,12 @@ def quiet_collector() -> None:
     gc.disable()
 
 
+def wake_collector() -> None:
+    """Undo `quiet_collector`."""
+    gc.unfreeze()
+    gc.enable()
+
+
 class _InProcess:
     """Decides in this process, after each chunk that was fed."""
 
@@ -153,7 +159,7 @@ class _InProcess:
 
     def close(self) -> None:
         self._inbox.close()
-        gc.enable()
+        wake_collector()
 
 
 class _Workers:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from consumers.stream import AHEAD, Record, Stream
-from ledger.facts import MAX_BYTES, OPERATOR_FACTS, PROGRAMME_SUBJECT, BadFact, ProgrammePublished, canonical, decode
+from ledger.facts import OPERATOR_FACTS, PROGRAMME_SUBJECT, BadFact, ProgrammePublished, canonical, decode, too_long
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.shard import Received, Shard, Tally
 from ledger.journal.sqlite import Parked
@@ -65,7 +65,7 @@ class Intake:
 
     def _check(self, record: Record) -> Received:
         if record.whole_length:
-            raise BadFact("too-long", f"{record.whole_length:,} bytes; a fact has at most {MAX_BYTES:,}")
+            raise too_long(record.whole_length)
         value = record.value
         fact, occurred = decode(value)
         if occurred > record.recorded + MAX_AHEAD or record.backlog & AHEAD:

@@ -7,11 +7,11 @@ named. Time goes first: what fell due by the fact's instant is part of its entry
 from dataclasses import dataclass
 from typing import NamedTuple, assert_never
 
-from ledger.account import NEVER, Account
+from ledger.account import Account
 from ledger.awards import award_fact
 from ledger.cards import decide_card, decide_card_refund, decide_claim
 from ledger.draft import Decline, Draft, fall_due, move_tiers, resettle
-from ledger.entries import ACCEPTED, IGNORED, REFUSED, Change, CreditSet, Frozen, Rated, Unfrozen
+from ledger.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, CreditSet, Entry, Frozen, Rated, Unfrozen
 from ledger.facts import (
     REQUESTS,
     AccountFrozen,
@@ -73,6 +73,40 @@ class Decision(NamedTuple):
     version: str
 
 
+def entry_of(
+    decision: Decision,
+    *,
+    member: str,
+    number: int,
+    partition: int,
+    offset: int,
+    occurred: int,
+    recorded: int,
+    backlog: bool,
+    fact: bytes,
+    received: bytes,
+) -> Entry:
+    """The entry that writes a decision down: the owner's, and a replay's to compare with it."""
+    return Entry(
+        member,
+        number,
+        partition,
+        offset,
+        occurred,
+        recorded,
+        decision.clock,
+        backlog,
+        decision.version,
+        ENGINE,
+        decision.outcome,
+        decision.reason,
+        decision.figures,
+        decision.changes,
+        fact,
+        received,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Repetition:
     """A fact came before under the same name: the number of its entry, and whether the content is the same."""
@@ -129,8 +163,7 @@ def decide(
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
         outcome = IGNORED if decline.reason == "already" else declined
         return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name)
-    if draft.oldest_month != NEVER and draft.oldest_month < draft.version.month(clock):
-        resettle(draft)
+    resettle(draft)
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name)
 
 

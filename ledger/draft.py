@@ -85,8 +85,7 @@ class Draft:
 
     def score(self, change: Scored) -> None:
         """Emit a score item and remember the oldest month moved."""
-        self.changes.append(change)
-        evolve(self.account, change)
+        self.emit(change)
         if change.month < self.oldest_month:
             self.oldest_month = change.month
 
@@ -166,6 +165,8 @@ def move_tiers(draft: Draft, month: int, at: int) -> None:
 
 def resettle(draft: Draft) -> None:
     """Say which settled months the decision's score items moved, and the tier where it follows at once."""
+    if draft.oldest_month == NEVER:
+        return
     now = draft.version.month(draft.clock)
     if draft.oldest_month < now:
         for name, score in draft.version.programme.scores.items():

@@ -443,7 +443,7 @@ def fact_type(fact: Fact) -> str:
 def decode(raw: bytes) -> tuple[Fact, int]:
     """A fact and the instant it occurred, from the bytes received; its times are set to UTC. Raises `BadFact`."""
     if len(raw) > MAX_BYTES:
-        raise BadFact("too-long", f"{len(raw):,} bytes; a fact has at most {MAX_BYTES:,}")
+        raise too_long(len(raw))
     if not raw.isascii():
         try:
             raw.decode()
@@ -471,6 +471,11 @@ def decode(raw: bytes) -> tuple[Fact, int]:
     if b"\\u0000" in raw and _has_nul(json.loads(canonical(fact))):
         raise BadFact("bad-fact", "a string holds the character U+0000, which no store keeps")
     return fact, occurred
+
+
+def too_long(length: int) -> BadFact:
+    """What is wrong with a record of more bytes than a fact may have."""
+    return BadFact("too-long", f"{length:,} bytes; a fact has at most {MAX_BYTES:,}")
 
 
 def canonical(fact: Fact) -> bytes:

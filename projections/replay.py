@@ -20,15 +20,16 @@ import msgspec
 from eventsourcing.persistence import PersistenceError
 
 from ledger.account import Account, decode_account
-from ledger.decide import Decision, Limits, Repetition, decide
+from ledger.decide import Decision, Limits, Repetition, decide, entry_of
 from ledger.draft import OutOfRange
-from ledger.entries import ENGINE, Entry, decode_entry, decode_head, encode_entry
+from ledger.entries import Entry, decode_entry, decode_head, encode_entry
 from ledger.facts import PROGRAMME_SUBJECT, ProgrammePublished, decode_canonical
 from ledger.journal.folder import Ledger, members_of
 from ledger.journal.shard import beyond_range, publication
 from ledger.journal.sqlite import EntryRow, JournalError, SQLiteJournal
 from ledger.pages import PagesInMemory
 from ledger.rules import Book
+from projections.topic import compare_topic
 
 MAX_DIFFERENCES = 1_000  # that are listed; all are counted
 REPORT_EVERY = 5_000
@@ -118,8 +119,6 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
     journal = ledger.journal(partition)
     differ = _Differences()
     if from_topic:
-        from projections.topic import compare_topic
-
         compare_topic(ledger, partition, differ.add)
     books = _Books(ledger, journal)
     members = done = 0
@@ -256,23 +255,17 @@ def _derive_member(
             except OutOfRange:
                 raise _Beyond(row.number) from None
         account.number = row.number
-        derived = Entry(
-            member,
-            row.number,
-            partition,
-            entry.offset,
-            occurred,
-            entry.recorded,
-            decision.clock,
-            entry.backlog,
-            decision.version,
-            ENGINE,
-            decision.outcome,
-            decision.reason,
-            decision.figures,
-            decision.changes,
-            entry.fact,
-            entry.received,
+        derived = entry_of(
+            decision,
+            member=member,
+            number=row.number,
+            partition=partition,
+            offset=entry.offset,
+            occurred=occurred,
+            recorded=entry.recorded,
+            backlog=entry.backlog,
+            fact=entry.fact,
+            received=entry.received,
         )
         if encode_entry(derived) != row.state:
             for difference in _fields_that_differ(row.state, derived):

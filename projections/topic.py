@@ -1,5 +1,6 @@
 """The stream's own records against the journal's copies of the facts: each is an entry or parked, byte for byte."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
@@ -16,8 +17,6 @@ READ = 2_000  # records at a time
 
 def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]], None]) -> None:
     """Compare the inbox's records up to the journal's position with its entries and parked records."""
-    import sqlite3
-
     journal = ledger.journal(partition)
     head = journal.head()
     entries = _entries(journal, where={"partition": partition}, add=add)

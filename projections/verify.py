@@ -2,13 +2,12 @@
 
 import sqlite3
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 from eventsourcing.persistence import PersistenceError
 
-from ledger.entries import GENESIS_LINK, decode_entry
+from ledger.entries import GENESIS_LINK, decode_entry, leaf_of, link_after
 from ledger.journal.folder import Ledger
 
 MAX_BROKEN = 1_000  # that are listed a partition
@@ -50,8 +49,7 @@ def _verify_partition(
             if row.place != place + 1:
                 report(place + 1, f"entries {place + 1} to {row.place - 1} are missing")
             place = row.place
-            leaf = sha256(row.state).digest()
-            expected = sha256(link + leaf).digest()
+            expected = link_after(link, leaf_of(row.state))
             if row.link != expected:
                 report(place, "the entry's bytes or its link were changed", row.member, row.number)
             link = row.link if row.link is not None and len(row.link) == 32 else expected  # go on: name each break once

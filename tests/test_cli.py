@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import zstandard
 from msgspec import structs
 
 from ledger.entries import decode_entry, encode_entry
@@ -125,8 +126,6 @@ def test_the_same_facts_in_another_file_are_duplicates(shop: Path) -> None:
 
 
 def test_compressed_files_and_standard_input_are_read(shop: Path) -> None:
-    import zstandard
-
     (shop / "a.ndjson.gz").write_bytes(gzip.compress(order("O1") + b"\n"))
     (shop / "b.ndjson.zst").write_bytes(zstandard.compress(order("O2") + b"\n"))
     assert points("ingest", shop / "a.ndjson.gz", shop / "b.ndjson.zst", "--backlog", "--json").json["accepted"] == 2
@@ -435,6 +434,16 @@ def test_check_names_each_bad_line_and_takes_nothing_in(shop: Path) -> None:
         (6, "too-long"),
     ]
     assert points("check", write(shop / "good.ndjson", order("O1"))).code == 0
+    (shop / "facts.ndjson.gz").write_bytes(gzip.compress(facts.read_bytes()))
+    (shop / "facts.ndjson.zst").write_bytes(zstandard.compress(facts.read_bytes()))
+    for packed in ("facts.ndjson.gz", "facts.ndjson.zst"):
+        found = points("check", shop / packed, "--json").json
+        assert [(bad["line"], bad["reason"]) for bad in found["bad"]] == [
+            (bad["line"], bad["reason"]) for bad in ran.json["bad"]
+        ]
+    (shop / "half.ndjson.zst").write_bytes((shop / "facts.ndjson.zst").read_bytes()[:-20])
+    broken = points("check", shop / "half.ndjson.zst")
+    assert broken.code == 3 and "half.ndjson.zst: damaged after line" in broken.err and "is in" not in broken.err
     assert not (shop / "points-ledger").exists()
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ledger.account import Account, decode_account, encode_account, evolve_entry
-from ledger.decide import Decision, Limits, Repetition, decide
+from ledger.decide import Decision, Limits, Repetition, decide, entry_of
 from ledger.draft import OutOfRange
-from ledger.entries import ACCEPTED, ENGINE, IGNORED, Entry, decode_entry, encode_entry, leaf_of, link_after
+from ledger.entries import ACCEPTED, IGNORED, decode_entry, encode_entry, leaf_of, link_after
 from ledger.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
 from ledger.journal.sqlite import TOPIC, JournalBatch, Parked, SQLiteJournal
 from ledger.pages import Page
@@ -141,8 +141,6 @@ class Shard:
 
         Raises `Fenced` where another owner has taken over. Nothing is written where anything is raised.
         """
-        if not facts and not parked and position <= self.position:
-            return Tally()
         for index, item in enumerate(facts):
             if isinstance(item.fact, ProgrammePublished):
                 return self._commit_around(index, facts, parked, position, recorded)
@@ -208,23 +206,17 @@ class Shard:
                 item = facts[i]
                 decision = self._decide(batch, kept, pages, item, repeated.get(first + i), facts, first)
                 kept.account.number += 1
-                entry = Entry(
-                    member,
-                    kept.account.number,
-                    self.partition,
-                    item.offset,
-                    item.occurred,
-                    item.recorded,
-                    decision.clock,
-                    item.backlog,
-                    decision.version,
-                    ENGINE,
-                    decision.outcome,
-                    decision.reason,
-                    decision.figures,
-                    decision.changes,
-                    item.kept,
-                    item.received,
+                entry = entry_of(
+                    decision,
+                    member=member,
+                    number=kept.account.number,
+                    partition=self.partition,
+                    offset=item.offset,
+                    occurred=item.occurred,
+                    recorded=item.recorded,
+                    backlog=item.backlog,
+                    fact=item.kept,
+                    received=item.received,
                 )
                 numbers[i] = entry.number
                 states[i] = encode_entry(entry)

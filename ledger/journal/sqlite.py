@@ -300,7 +300,6 @@ class JournalBatch:
         self._journal = journal
         self._wrapped = cursor
         self._cursor = cursor.sqlite_cursor
-        self.entries = entries
         self.before, self.link = journal._fence(cursor, entries)
         self._cursor.row_factory = None
 
