@@ -117,15 +117,17 @@ def _work(folder: str, partition: int, from_topic: bool, pipe: Connection) -> No
 def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -> Iterator[_Part]:
     """Replay one partition: counts of entries as they are done, then (differences, accounts, how many differed)."""
     journal = ledger.journal(partition)
+    head = journal.head()
     differ = _Differences()
     if from_topic:
         compare_topic(ledger, partition, differ.add)
     books = _Books(ledger, journal)
-    members = done = 0
+    members = done = read = 0
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # where a published book counts
     try:
         for member, rows in members_of(journal.scan_by_member()):
             entries = _replay_member(journal, partition, member, rows, books, ledger.limits, differ.add)
+            read += entries
             if member != PROGRAMME_SUBJECT:
                 members += 1
             elif not is_home:
@@ -134,6 +136,8 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
             if done >= REPORT_EVERY:
                 yield done
                 done = 0
+        if read < head.entries:  # more may have been written since
+            differ.add({"partition": partition, "field": "entries", "stored": read, "derived": head.entries})
     except (sqlite3.DatabaseError, PersistenceError) as error:
         differ.add({"partition": partition, "field": "file", "stored": f"cannot be read any further: {error}"})
     yield done
