@@ -88,7 +88,7 @@ def backtest(
         "months": _months(sums, ledger.book),
         "rules": _rules(sums),
         "outcomes": _outcomes(sums),
-        "moves": {kind: moves.to_dict() for kind, moves in sorted(sums.moves.items())},
+        "moves": {kind: moves.to_dict(sums.members) for kind, moves in sorted(sums.moves.items())},
         "tiers": _tiers(sums, ledger.book, draft, as_of),
         "seconds": round(time.monotonic() - started, 3),
     }
@@ -144,7 +144,6 @@ class _Moves:
 
     gain: int = 0
     lose: int = 0
-    same: int = 0
     gained: int = 0
     lost: int = 0
     largest_gains: list[tuple[int, str, int, int]] = field(default_factory=list)  # smallest of them first
@@ -153,20 +152,18 @@ class _Moves:
     def see(self, member: str, actual: int, draft: int) -> None:
         """Count a member."""
         difference = draft - actual
-        if not difference:
-            self.same += 1
-        elif difference > 0:
+        if difference > 0:
             self.gain += 1
             self.gained += difference
             _keep(self.largest_gains, (difference, member, actual, draft))
-        else:
+        elif difference:
             self.lose += 1
             self.lost -= difference
             _keep(self.largest_losses, (-difference, member, actual, draft))
 
     def add(self, other: "_Moves") -> None:
         """Count what another counted."""
-        for name in ("gain", "lose", "same", "gained", "lost"):
+        for name in ("gain", "lose", "gained", "lost"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for ours, theirs in (
             (self.largest_gains, other.largest_gains),
@@ -175,8 +172,8 @@ class _Moves:
             for one in theirs:
                 _keep(ours, one)
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON, the largest first."""
+    def to_dict(self, members: int) -> dict[str, Any]:
+        """For JSON, the largest first; of so many members."""
 
         def listed(found: list[tuple[int, str, int, int]]) -> list[dict[str, Any]]:
             return [
@@ -187,7 +184,7 @@ class _Moves:
         return {
             "gain": self.gain,
             "lose": self.lose,
-            "same": self.same,
+            "same": members - self.gain - self.lose,
             "gained": self.gained,
             "lost": self.lost,
             "largest_gains": listed(self.largest_gains),
@@ -255,7 +252,7 @@ def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow
     """One member decided again; facts whose clock lies behind `as_of` are left out on both sides."""
     book = ledger.book
     sums, is_account, would_be = _Sums(), Account(), Account()
-    for found in derive(ledger.journal(partition), member, rows, lambda _: draft, ledger.limits):
+    for found in derive(ledger.journal(partition), member, rows, lambda _: draft, ledger.limits, as_of):
         if isinstance(found, Restarted):
             sums, is_account, would_be = _Sums(), Account(), Account()
             continue
@@ -263,8 +260,6 @@ def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow
         if isinstance(found, Unreadable):
             sums.unreadable += 1
             continue
-        if found.head.clock > as_of:
-            break
         entry, decision = decode_entry(found.row.state), found.decision
         evolve_entry(is_account, entry)
         would_be = found.account

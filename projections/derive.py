@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.account import Account
+from ledger.account import NEVER, Account
 from ledger.decide import Decision, Limits, Repetition, decide
 from ledger.draft import OutOfRange
 from ledger.entries import EntryHead, decode_head
@@ -45,13 +45,13 @@ RESTARTED = Restarted()
 
 
 def derive(
-    journal: Journal, member: str, rows: Iterable[EntryRow], book_at: BookAt, limits: Limits
+    journal: Journal, member: str, rows: Iterable[EntryRow], book_at: BookAt, limits: Limits, upto: int = NEVER
 ) -> Iterator[Derived | Unreadable | Restarted]:
-    """A member's facts decided again, in order; `rows` are all her entries."""
+    """A member's facts decided again, in order, until her clock passes `upto`; `rows` are all her entries."""
     beyond: set[int] = set()  # the numbers of facts that would pass a bound of the account
     while True:
         try:
-            yield from _derive(rows, book_at, limits, beyond)
+            yield from _derive(rows, book_at, limits, beyond, upto)
         except _BeyondRange as error:
             beyond.add(error.number)
             rows = journal.entries_of(member)
@@ -67,7 +67,7 @@ class _BeyondRange(Exception):
 
 
 def _derive(
-    rows: Iterable[EntryRow], book_at: BookAt, limits: Limits, beyond: set[int]
+    rows: Iterable[EntryRow], book_at: BookAt, limits: Limits, beyond: set[int], upto: int
 ) -> Iterator[Derived | Unreadable]:
     account, pages = Account(), PagesInMemory()
     seen: dict[tuple[str, str], tuple[int, bytes]] = {}
@@ -78,6 +78,8 @@ def _derive(
         except (msgspec.MsgspecError, ValueError) as error:
             yield Unreadable(row, str(error))
             continue
+        if head.clock > upto:
+            return
         account.number = row.number - 1
         digest = sha256(head.fact).digest()
         number, first = seen.setdefault((fact.source, fact.id), (row.number, digest))
