@@ -9,6 +9,7 @@ import typer
 from service.commands import books, facts, letters, members, rules
 from service.commands.backtest import backtest
 from service.commands.demo import demo
+from service.commands.quote import quote
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
 
@@ -72,6 +73,7 @@ app.command(rich_help_panel=_IN)(facts.traffic)
 app.command(rich_help_panel=_ONE)(members.show)
 app.command(rich_help_panel=_ONE)(members.entries)
 app.command(rich_help_panel=_ONE)(members.explain)
+app.command(rich_help_panel=_ONE)(quote)
 app.command(rich_help_panel=_ALL)(books.export)
 app.command(rich_help_panel=_ALL)(books.stats)
 app.command(rich_help_panel=_ALL)(books.replay)
