@@ -4,9 +4,7 @@ It may leave some out (the redemptions of an order that is returned, the page of
 fetched ahead is read when it is asked for.
 """
 
-from collections.abc import Hashable, Iterator
-from functools import cache
-from typing import Any
+from collections.abc import Iterator
 
 from ledger.facts import Fact, fact_type
 from ledger.rules import Book
@@ -31,17 +29,12 @@ _NAMES = {
 
 def pages_ahead(fact: Fact, occurred: int, book: Book) -> Iterator[str]:
     """The keys of the pages that a fact names, and of those that count what its day was given."""
-    data: Any = getattr(fact, "data", None)
-    for field, kind in _named_by(type(data)):
-        name = getattr(data, field)
+    data = getattr(fact, "data", None)
+    for field, kind in _NAMES.items():
+        name = getattr(data, field, "")
         if name:
             yield f"{kind}/{name}"
     version = book.nearest(occurred)
     for rule in version.fact_rules.get(fact_type(fact).removesuffix(".v1"), ()):
         if rule.day_cap or rule.award.each_day:
             yield f"day/{rule.name}/{day_of(occurred, version.offset)}"
-
-
-@cache
-def _named_by(data: Hashable) -> tuple[tuple[str, str], ...]:
-    return tuple((field, kind) for field, kind in _NAMES.items() if field in getattr(data, "__struct_fields__", ()))
