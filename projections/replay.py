@@ -12,7 +12,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,7 +21,7 @@ from ledger.decide import Decision, Limits, Repetition, decide, entry_of
 from ledger.draft import OutOfRange
 from ledger.entries import Entry, decode_entry, decode_head, encode_entry
 from ledger.facts import PROGRAMME_SUBJECT, ProgrammePublished, decode_canonical
-from ledger.journal.folder import Ledger, members_of
+from ledger.journal.ledger import Ledger, members_of
 from ledger.journal.port import Damaged, EntryRow, Journal, JournalError, Unavailable
 from ledger.journal.shard import beyond_range, publication
 from ledger.pages import PagesInMemory
@@ -84,7 +83,7 @@ def _in_processes(ledger: Ledger, jobs: int, from_topic: bool) -> Iterator[_Part
         while waiting or running:
             while waiting and len(running) < jobs:
                 ours, theirs = context.Pipe()
-                arguments = (str(ledger.folder), waiting.pop(0), from_topic, theirs)
+                arguments = (ledger.place, waiting.pop(0), from_topic, theirs)
                 process = context.Process(target=_work, args=arguments, daemon=True)
                 process.start()
                 theirs.close()
@@ -100,11 +99,11 @@ def _in_processes(ledger: Ledger, jobs: int, from_topic: bool) -> Iterator[_Part
             process.terminate()
 
 
-def _work(folder: str, partition: int, from_topic: bool, pipe: Connection) -> None:
+def _work(place: str, partition: int, from_topic: bool, pipe: Connection) -> None:
     gc.freeze()
     gc.disable()
     try:
-        for part in replay_partition(Ledger.open(Path(folder)), partition, from_topic):
+        for part in replay_partition(Ledger.open(place), partition, from_topic):
             pipe.send(part)
     except JournalError as error:
         pipe.send(str(error))

@@ -14,7 +14,7 @@ from consumers.intake import Intake
 from consumers.stream import Record
 from ledger.account import Account
 from ledger.facts import BadFact, decode
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.shard import Tally
 from tests.histories import START, encode, history

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ledger.account import Account, encode_account
 from ledger.entries import Entry, decode_entry
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
 from projections.replay import replay
 from projections.verify import verify

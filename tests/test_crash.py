@@ -18,7 +18,7 @@ from random import Random
 import pytest
 
 from consumers.ingest import ingest
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.times import DAY
 from projections.replay import replay
 from projections.verify import verify

@@ -15,7 +15,7 @@ import pytest
 
 from consumers.online_retail import facts
 from ledger.entries import REFUSED, decode_entry
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.pages import OrderPage, decode_page
 from ledger.scores import parts_of, value_of
 from tests.ledgers import ingested, scratch

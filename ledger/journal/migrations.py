@@ -5,10 +5,19 @@ changed: what it did stands in somebody's ledger.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ledger.journal.port import JournalError
 
 Steps = tuple[tuple[str, ...], ...]
+
+
+class Migrated(NamedTuple):
+    """A ledger that has this version's formats: its name, and how many steps that took."""
+
+    name: str
+    partitions: int
+    steps: int
 
 
 def pending(steps: Steps, found: int, where: str, *, may_migrate: bool = False) -> Sequence[tuple[str, ...]]:

@@ -101,6 +101,11 @@ def name_of(address: str) -> str:
     return f"postgresql://{user}{parts.get('host', parts.get('service', ''))}{port}/{parts.get('dbname', '')}"
 
 
+def has_password(address: str) -> bool:
+    """Whether an address holds a password."""
+    return "password" in _parts(address)
+
+
 def _parts(address: str) -> dict[str, Any]:
     try:
         return {name: value for name, value in conninfo_to_dict(address).items() if value is not None}
