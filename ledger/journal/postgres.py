@@ -15,7 +15,7 @@ from eventsourcing.persistence import PersistenceError, StoredEvent, Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row, tuple_row
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import (
@@ -34,7 +34,7 @@ from ledger.pages import Page, decode_page, encode_page
 
 OLDEST = 15  # major version of the server
 CONNECTIONS = 8  # of a process to one server, unless its address says otherwise
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = 5
 # A batch takes well under a second. An owner that was stopped in the middle of one holds its partition's row no longer
 # than `IDLE_SECONDS`; whoever takes over waits longer than that.
 IDLE_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 30, 60
@@ -90,7 +90,6 @@ JOURNAL_STEPS: Steps = (
             application_name text PRIMARY KEY, notification_id bigint NOT NULL) WITH (fillfactor = 10)""",
     ),
 )
-JOURNAL_FORMAT = len(JOURNAL_STEPS)
 
 
 def name_of(address: str) -> str:
@@ -130,11 +129,12 @@ class Server:
             configure=_configure,
             check=ConnectionPool.check_connection,  # one that died is replaced before it is used
             timeout=CONNECT_SECONDS,
+            reconnect_timeout=CONNECT_SECONDS,  # given up then, and tried anew for whoever asks next
         )
 
     def check(self) -> None:
         """Raise `Unavailable` where it does not answer, and `JournalError` where it will not do."""
-        with named_by_the_port(self.name), psycopg.connect(self._address, autocommit=True) as connection:
+        with self.errors(), psycopg.connect(self._address, autocommit=True) as connection:
             version = connection.info.server_version // 10_000
             encoding = connection.info.parameter_status("server_encoding")
         if version < OLDEST:
@@ -143,10 +143,40 @@ class Server:
             raise JournalError(f"{self.name} is encoded in {encoding}; a ledger needs a database in UTF8")
 
     @contextmanager
+    def errors(self, where: str = "") -> Iterator[None]:
+        """What the driver or the library raises, as the port's errors; `where` names a schema."""
+        try:
+            yield
+        except (psycopg.Error, PersistenceError) as error:
+            place = f"{self.name}, schema {where}" if where else self.name
+            raise self._error_of_the_port(error, place) from error
+
+    def _error_of_the_port(self, error: Exception, place: str) -> JournalError:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, psycopg.Error):
+            cause = cause.__cause__
+        state = getattr(cause, "sqlstate", None) or ""
+        if state in ("42P01", "3F000"):  # no such table, no such schema
+            return JournalError(f"{place}: {error}; `points store migrate` makes what a ledger needs")
+        if isinstance(cause, PoolTimeout):
+            return Unavailable(f"{place}: {self._why_no_connection()}")
+        # No connection, no rights, no transaction any more, a disk that is full, a wait that was too long.
+        is_not_now = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) or state[:2] == "25"
+        return (Unavailable if is_not_now or state == "42501" else Damaged)(f"{place}: {error}")
+
+    def _why_no_connection(self) -> str:
+        """The pool tells how long it waited, and not for what."""
+        try:
+            psycopg.connect(self._address).close()
+        except psycopg.Error as error:
+            return str(error)
+        return f"no connection was free for {CONNECT_SECONDS} s, of {self.pool.max_size} that this process may have"
+
+    @contextmanager
     def transaction(self) -> Iterator[psycopg.Cursor[Any]]:
         """A cursor of plain tuples in a transaction that commits at its end."""
         with (
-            named_by_the_port(self.name),
+            self.errors(),
             self.pool.connection() as connection,
             connection.transaction(),
             connection.cursor(row_factory=tuple_row, binary=True) as cursor,
@@ -164,29 +194,6 @@ class Server:
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
     connection.execute(_SETTINGS)
-
-
-@contextmanager
-def named_by_the_port(where: str) -> Iterator[None]:
-    """What the driver or the library raises, as the port's errors."""
-    try:
-        yield
-    except (psycopg.Error, PersistenceError) as error:
-        raise _error_of_the_port(error, where) from error
-
-
-def _error_of_the_port(error: Exception, where: str) -> JournalError:
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, psycopg.Error):
-        cause = cause.__cause__
-    state = getattr(cause, "sqlstate", None) or ""
-    if state in ("42P01", "3F000"):  # no such table, no such schema
-        return JournalError(f"{where}: {error}; `points store migrate` makes what a ledger needs")
-    # No connection, no rights, no transaction any more, a disk that is full, a wait that was too long.
-    is_not_now = (
-        isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) or state[:2] == "25" or state == "42501"
-    )
-    return (Unavailable if is_not_now else Damaged)(f"{where}: {error}")
 
 
 class _Datastore(PostgresDatastore):
@@ -212,11 +219,7 @@ class PostgresJournal(PostgresProcessRecorder):
         self.server = server
         self._sources: dict[str, int] = {}
         with server.transaction() as c:
-            pending(JOURNAL_STEPS, _format_of(c, schema), self._name)
-
-    @property
-    def _name(self) -> str:
-        return f"{self.server.name}, schema {self.schema}"
+            pending(JOURNAL_STEPS, _format_of(c, schema), f"{server.name}, schema {schema}")
 
     # -- owning ------------------------------------------------------------------------------------------------------
 
@@ -305,7 +308,7 @@ class PostgresJournal(PostgresProcessRecorder):
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Cursor[Any]]:
         with (
-            named_by_the_port(self._name),
+            self.server.errors(self.schema),
             self.datastore.transaction(commit=True) as library,
             library.connection.cursor(row_factory=tuple_row, binary=True) as c,
         ):
@@ -314,7 +317,7 @@ class PostgresJournal(PostgresProcessRecorder):
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """The answer to one question, in plain tuples."""
         with (
-            named_by_the_port(self._name),
+            self.server.errors(self.schema),
             self.datastore.get_connection() as connection,
             connection.cursor(row_factory=tuple_row, binary=True) as c,
         ):
@@ -613,7 +616,7 @@ def migrate_journal(c: psycopg.Cursor[Any], schema: str, where: str) -> int:
         for step in steps:
             for statement in step:
                 c.execute(statement.format(schema=schema), prepare=False)
-        c.execute(f"UPDATE {schema}.shard SET format = %s, epoch = epoch + 1", (JOURNAL_FORMAT,))
+        c.execute(f"UPDATE {schema}.shard SET format = %s, epoch = epoch + 1", (len(JOURNAL_STEPS),))
     return len(steps)
 
 
