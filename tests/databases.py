@@ -60,9 +60,9 @@ class Server:
 class OwnServer(Server):
     """A server that is started here, in a folder of its own, on a Unix socket and a port of this machine."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, under: Path | None = None) -> None:
         self._programs = programs
-        self._folder = Path(mkdtemp(prefix="points-postgres-", dir=_in_memory()))
+        self._folder = Path(mkdtemp(prefix="points-postgres-", dir=under or _in_memory()))
         self._user = _another_user()
         if self._user:
             os.chown(self._folder, *self._user)
@@ -273,6 +273,15 @@ def missing(why: str) -> None:
     pytest.skip(f"{why}: {REMEDY}")
 
 
+def programs_or_skip() -> Path:
+    """The programs of a server that a test may kill."""
+    programs = _installed()
+    if programs is None:
+        missing("no PostgreSQL that can be killed is to be had")
+    assert programs is not None
+    return programs
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
     """The PostgreSQL of this run."""
@@ -298,11 +307,7 @@ def postgres(postgres_server: Server) -> Iterator[str]:
 @pytest.fixture
 def own_postgres() -> Iterator[OwnServer]:
     """A server of this test's own, to be killed."""
-    programs = _installed()
-    if programs is None:
-        missing("no PostgreSQL that can be killed is to be had")
-    assert programs is not None
-    server = OwnServer(programs)
+    server = OwnServer(programs_or_skip())
     try:
         yield server
     finally:
