@@ -11,7 +11,7 @@ from ledger.account import Account, decode_account, encode_account
 from ledger.decide import Decision, Limits, decide
 from ledger.entries import Change, Earned, Scored, Withheld, change_to_dict
 from ledger.facts import BadFact, Fact, decode
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import Journal
 from ledger.pages import OrderPage, Page
 from ledger.rules import Version

@@ -16,7 +16,7 @@ from ledger.account import Account, decode_account
 from ledger.decide import entry_of
 from ledger.entries import ENGINE, Entry, EntryHead, decode_entry, encode_entry
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger, members_of
+from ledger.journal.ledger import Ledger, members_of
 from ledger.journal.port import Damaged, EntryRow, Journal, Unavailable
 from ledger.rules import Book
 from projections.derive import Derived, Restarted, Unreadable, derive

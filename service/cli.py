@@ -1,12 +1,11 @@
 """`points`, the command line: which commands there are, and what their ends mean."""
 
 import sys
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from service.commands import books, facts, letters, members, rules
+from service.commands import books, facts, letters, members, rules, store
 from service.commands.backtest import backtest
 from service.commands.demo import demo
 from service.commands.quote import quote
@@ -42,13 +41,13 @@ def _installed() -> str:
 def points(
     context: typer.Context,
     ledger: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--ledger",
-            metavar="DIR",
+            metavar="DIR|URL",
             envvar="POINTS_LEDGER",
             show_default=False,
-            help=f"The ledger's folder, before or after the command. (default: ./{DEFAULT_LEDGER})",
+            help=f"The ledger's folder, or its database, before or after the command. (default: ./{DEFAULT_LEDGER})",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -82,6 +81,7 @@ app.command(rich_help_panel=_ALL)(backtest)
 app.command(rich_help_panel=_OPERATE)(rules.codes)
 app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)
 app.add_typer(rules.app, name="programme", rich_help_panel=_OPERATE)
+app.add_typer(store.app, name="store", rich_help_panel=_OPERATE)
 
 
 @app.command(rich_help_panel=_OPERATE)

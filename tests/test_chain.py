@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ledger.account import Account, encode_account
 from ledger.entries import Entry, decode_entry, encode_entry
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
 from projections.replay import replay
 from projections.verify import verify
@@ -219,9 +219,9 @@ def test_a_snapshot_that_was_changed_is_named_by_the_replay(folder: Path) -> Non
 
 def test_a_replay_under_another_book_says_so_once_a_partition(folder: Path) -> None:
     with tampered(folder) as copy:
-        book = copy.ledger.folder / "book.toml"
+        book = Path(copy.ledger.place) / "book.toml"
         book.write_text(book.read_text(encoding="utf-8").replace("at_least = 201", "at_least = 202"), encoding="utf-8")
-        edited = Ledger.open(copy.ledger.folder)
+        edited = Ledger.open(copy.ledger.place)
         found = replay(edited)["differences"]
         edited.close()
         assert 0 < len({at["partition"] for at in found}) == len(found)

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.entries import ACCEPTED, REFUSED, Earned, Scored, Withheld, change_to_dict, decode_entry
 from ledger.facts import BadFact
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.times import SECOND, to_datetime
 from projections.quote import quote
 from service.cli import run
@@ -128,7 +128,7 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with scratch() as place:
         ledger = ingested(place, [fact("order.completed", "f1", "m-1", instant("2025-11-11"), order="O1", **CART)])
         ledger.close()
-        common = ["--ledger", str(ledger.folder), "quote", "m-1", str(file), "--at", "2025-11-12"]
+        common = ["--ledger", str(ledger.place), "quote", "m-1", str(file), "--at", "2025-11-12"]
         assert run(common) == 0
         shown = capfd.readouterr().out
         assert "line 1           +359 beans" in shown and "no more: balance-too-small" in shown

@@ -53,13 +53,12 @@ def codes(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOpti
 
     points codes
     """
-    from ledger.journal.folder import SETTINGS
     from ledger.programme import shipped
     from ledger.rules import Book
     from projections.codes import codes as of_book
 
     shell = Shell(context, ledger, as_json)
-    if (shell.folder / SETTINGS).exists():
+    if shell.has_ledger:
         with shell.reading() as opened:
             found = of_book(opened.book)
     else:
