@@ -66,13 +66,17 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from ledger.programme import BadProgramme
     from projections.explaining.history import NothingToExplain
     from projections.members import UnknownMember
+    from projections.proof import BadProof, Refuted
 
+    if isinstance(error, Refuted):
+        return BAD_NEWS, str(error)
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
     if isinstance(error, CannotDecide | Fenced) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(
-        error, BadInput | BadFile | BadProgramme | UnknownMember | NothingToExplain | BadPosition | JournalError
+        error,
+        BadInput | BadFile | BadProgramme | BadProof | UnknownMember | NothingToExplain | BadPosition | JournalError,
     ):
         return BAD_INPUT, str(error)
     if isinstance(error, sqlite3.DatabaseError | PersistenceError | MsgspecError):

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated, Any
 
 import msgspec
@@ -39,8 +41,12 @@ class LedgerLocked(Exception):
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a ledger was born with; `request_max_age_seconds` bounds how old a request may be when it is recorded."""
+    """What a ledger was born with; `request_max_age_seconds` bounds how old a request may be when it is recorded.
 
+    `id` is drawn at random at birth; ledgers made before there was one have none.
+    """
+
+    id: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = ""
     partitions: Annotated[int, Meta(ge=1, le=1024)] = PARTITIONS
     operators: tuple[str, ...] = ("/operators",)
     request_max_age_seconds: Annotated[int, Meta(ge=0, le=10**9)] = 86_400
@@ -86,7 +92,7 @@ class Ledger:
                 raise JournalError(f"{folder} is a folder of something else; name an empty one or one to be made")
             with _locked(folder):
                 if not (folder / SETTINGS).is_file():
-                    settings = Settings()
+                    settings = Settings(id=token_hex(16))
                     _write_whole(folder / BOOK, text.encode())
                     for partition in range(settings.partitions):
                         SQLiteJournal(folder / f"partition-{partition}.db", create=True).datastore.close()
@@ -116,6 +122,18 @@ class Ledger:
     def inbox(self) -> Path:
         """The file of the local stream."""
         return self.folder / INBOX
+
+    @property
+    def identity(self) -> str:
+        """Which ledger this is, for checkpoints and archives: its id, or of an old one what it was born with."""
+        return self.settings.id or self.genesis[:32]
+
+    @property
+    def genesis(self) -> str:
+        """SHA-256, in hex, of what decides from birth on: id, partitions, age of requests, and the rule book's text."""
+        born = self.settings
+        deciding = msgspec.json.encode([born.id, born.partitions, born.request_max_age_seconds])
+        return sha256(deciding + b"\n" + self._genesis.encode()).hexdigest()
 
     @property
     def limits(self) -> Limits:
