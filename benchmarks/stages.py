@@ -117,7 +117,7 @@ def _write(
     ledger: Ledger, partition: int, batches: Sequence[Sequence[Record]], clock: _Clock, states: list[bytes]
 ) -> None:
     journal = ledger.journal(partition)
-    journal.own()
+    epoch = journal.own()
     book = Book([shipped("jd")])
     accounts: dict[str, Account] = {}
     pages: dict[str, _Pages] = {}
@@ -174,7 +174,7 @@ def _write(
             place = head.entries + index + 1
             rows.append((place, facts[index][0].subject, decisions[index][0], TOPIC, state, link))
         started = clock(CHAIN, started)
-        with journal.transaction(len(rows)) as batch:
+        with journal.transaction(len(rows), epoch) as batch:
             batch.receive(
                 [
                     (batch.source(fact.source), fact.id, fact.subject, row[0])

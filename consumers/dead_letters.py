@@ -37,7 +37,7 @@ class Letter(NamedTuple):
     length: int
     sha256: bytes
     kept: bytes
-    is_done: int  # driven again, or dropped
+    is_done: bool  # driven again, or dropped
 
     @property
     def state(self) -> str:
@@ -55,20 +55,12 @@ class Letter(NamedTuple):
         return len(self.kept) == self.length and sha256(self.kept).digest() == self.sha256
 
 
-_COLUMNS = "position, recorded, reason, detail, length, sha256, kept, retried"
-
-
 def letters(ledger: Ledger, *, every: bool = False, limit: int | None = None) -> list[Letter]:
     """Parked facts by position: those that wait, or with those that were retried or dropped."""
     found: list[Letter] = []
     for partition in ledger.partitions:
-        room = (1 << 62) if limit is None else limit - len(found)
-        with ledger.journal(partition).reading() as c:
-            rows = c.execute(
-                f"SELECT {_COLUMNS} FROM parked WHERE retried <= ? ORDER BY position LIMIT ?",
-                (int(every), room),
-            )
-            found.extend(Letter(partition, *row) for row in rows)
+        room = None if limit is None else limit - len(found)
+        found.extend(Letter(partition, *p) for p in ledger.journal(partition).parked(limit=room, done=every))
     return found
 
 
@@ -78,10 +70,8 @@ def letter_at(ledger: Ledger, position: str) -> Letter:
     if not (partition.isascii() and partition.isdecimal() and offset.isascii() and offset.isdecimal()):
         raise BadPosition(f'"{position}" is no position such as 0:17; `points dead-letters list` shows them')
     if int(partition) in ledger.partitions and int(offset) < 1 << 62:
-        with ledger.journal(int(partition)).reading() as c:
-            row = c.execute(f"SELECT {_COLUMNS} FROM parked WHERE position = ?", (int(offset),)).fetchone()
-        if row is not None:
-            return Letter(int(partition), *row)
+        for parked in ledger.journal(int(partition)).parked(int(offset) - 1, int(offset), done=True):
+            return Letter(int(partition), *parked)
     raise BadPosition(f"nothing is parked at {position}; `points dead-letters list` shows what is")
 
 
@@ -163,11 +153,6 @@ def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] =
         for letter in chosen:
             detail = f"its bytes were dropped by an operator at {now().isoformat(timespec='seconds')}"
             inbox.drop(letter.partition, letter.offset, letter.length, letter.sha256)
-            with ledger.journal(letter.partition).datastore.transaction(commit=True) as c:
-                c.execute("PRAGMA secure_delete = ON")  # the bytes are overwritten in the file
-                c.execute(
-                    "UPDATE parked SET kept = x'', detail = ?, retried = 1 WHERE position = ?",
-                    (detail, letter.offset),
-                )
+            ledger.journal(letter.partition).drop_parked(letter.offset, detail)
     finally:
         inbox.close()

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from consumers.stream import Record
-from ledger.journal.sqlite import BUSY_SECONDS, JournalError
+from ledger.journal.port import JournalError
+from ledger.journal.sqlite import BUSY_SECONDS
 
 FORMAT = 1
 

@@ -11,15 +11,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from eventsourcing.persistence import PersistenceError
-
 from consumers.files import BadFile, Feeder
 from consumers.inbox import Inbox
 from consumers.intake import Intake
 from ledger.journal.folder import Ledger
 from ledger.journal.partitioning import Partitioner
+from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
 from ledger.journal.shard import Tally
-from ledger.journal.sqlite import Fenced, JournalError
 
 IDLE_SECONDS = 0.005  # between two looks at an inbox that has nothing new
 
@@ -115,7 +113,7 @@ def decide_waiting(intakes: Sequence[Intake], on_batch: Callable[[Tally], None])
                 on_batch(tally)
     except Fenced as error:
         raise CannotDecide(f"{error}; nothing was lost, run the command again") from error
-    except (sqlite3.Error, PersistenceError, OSError) as error:
+    except (Damaged, Unavailable, sqlite3.Error, OSError) as error:  # the journal's, and the inbox's own
         raise CannotDecide(f"{error}; what was decided is kept: mend that and run the same command again") from error
     return worked
 

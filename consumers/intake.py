@@ -9,8 +9,8 @@ from hashlib import sha256
 from consumers.stream import AHEAD, Record, Stream
 from ledger.facts import OPERATOR_FACTS, PROGRAMME_SUBJECT, BadFact, ProgrammePublished, canonical, decode, too_long
 from ledger.journal.partitioning import Partitioner
+from ledger.journal.port import Parked
 from ledger.journal.shard import Received, Shard, Tally
-from ledger.journal.sqlite import Parked
 from ledger.times import SECOND
 
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred

@@ -9,22 +9,16 @@ from ledger.entries import Entry, decode_entry
 from ledger.entry_json import entry_to_dict, position_text
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.folder import Ledger
-from ledger.journal.sqlite import SQLiteJournal
+from ledger.journal.port import Journal, Parked
 
-PARKED_AT_ONCE = 1_000  # rows read ahead
-
-
-class _Parked(NamedTuple):
-    reason: str
-    detail: str
-    retried: int
+PARKED_AT_ONCE = 100  # rows read ahead, of 64 KiB at most
 
 
 class _Decided(NamedTuple):
     """What stands at an offset of a partition: an entry with its link, or a parked fact."""
 
     offset: int
-    what: Entry | _Parked
+    what: Entry | Parked
     link: bytes
 
 
@@ -48,14 +42,13 @@ def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[dict[str, A
                 break
 
 
-def _decided(journal: SQLiteJournal, first: int, last: int) -> Iterator[_Decided]:
+def _decided(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
     """Entries and parked facts of a partition at the offsets `first` to `last`, in order."""
     return heapq.merge(_entries(journal, first, last), _parked(journal, first, last), key=lambda found: found.offset)
 
 
-def _entries(journal: SQLiteJournal, first: int, last: int) -> Iterator[_Decided]:
-    with journal.reading() as c:  # every record before `first` made an entry or was parked
-        parked = c.execute("SELECT count(*) FROM parked WHERE position < ?", (first,)).fetchone()[0]
+def _entries(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
+    parked = journal.count_parked(first - 1, done=True)  # every record before `first` made an entry or was parked
     for row in journal.scan(first - parked):
         entry = decode_entry(row.state)
         if entry.offset > last:
@@ -63,25 +56,20 @@ def _entries(journal: SQLiteJournal, first: int, last: int) -> Iterator[_Decided
         yield _Decided(entry.offset, entry, row.link)
 
 
-def _parked(journal: SQLiteJournal, first: int, last: int) -> Iterator[_Decided]:
+def _parked(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
     after = first - 1
     while True:
-        with journal.reading() as c:
-            rows = c.execute(
-                "SELECT position, reason, detail, retried FROM parked WHERE position > ? AND position <= ?"
-                " ORDER BY position LIMIT ?",
-                (after, last, PARKED_AT_ONCE),
-            ).fetchall()
-        for position, *rest in rows:
-            yield _Decided(position, _Parked(*rest), b"")
-        if len(rows) < PARKED_AT_ONCE:
+        found = journal.parked(after, last, PARKED_AT_ONCE, done=True)
+        for parked in found:
+            yield _Decided(parked.offset, parked, b"")
+        if len(found) < PARKED_AT_ONCE:
             return
-        after = rows[-1][0]
+        after = found[-1].offset
 
 
 def _tell(ledger: Ledger, partition: int, found: _Decided) -> dict[str, Any]:
     position = position_text(partition, found.offset)
-    if isinstance(found.what, _Parked):
+    if isinstance(found.what, Parked):
         parked = found.what
         told: dict[str, Any] = {
             "position": position,
@@ -89,7 +77,7 @@ def _tell(ledger: Ledger, partition: int, found: _Decided) -> dict[str, Any]:
             "reason": parked.reason,
             "detail": parked.detail,
         }
-        if parked.retried:
+        if parked.is_done:
             told["retried"] = True
         return told
     entry = entry_to_dict(found.what, found.link, ledger.book.offset)

@@ -101,6 +101,9 @@ class Term(Struct, array_like=True, gc=False):
     start: int
     until: int
     trial: bool
+    bought_at: int  # the card's own instant
+    span: int  # of the whole card, in microseconds
+    cut_at: int = 0  # where a refund, or the card bought in a trial, ended it before its time
     ended: bool = False
     converted: bool = False
     capped: int = 0
@@ -212,7 +215,8 @@ def evolve(account: Account, change: Change) -> None:
         case Forgot():
             _forget(account, change)
         case TermOpened():
-            term = Term(change.card, change.product, change.from_at, change.until_at, change.trial)
+            start, until = change.from_at, change.until_at
+            term = Term(change.card, change.product, start, until, change.trial, change.bought_at, until - start)
             account.terms.setdefault(change.membership, []).append(term)
             account.due = min(account.due, term.until)
             if change.trial:
@@ -221,6 +225,8 @@ def evolve(account: Account, change: Change) -> None:
             term = find_term(account, change.membership, change.card)
             term.start, term.until = change.from_at, change.until_at
             account.due = min(account.due, term.until)
+            if change.why != "moved-up":
+                term.cut_at = term.until
             if change.why == "taken-out":
                 account.terms[change.membership].remove(term)
             if change.pending_until:

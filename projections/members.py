@@ -18,12 +18,8 @@ class UnknownMember(Exception):
 
 def require_member(ledger: Ledger, member: str) -> None:
     """Raise `UnknownMember` unless the member has an entry."""
-    if member != PROGRAMME_SUBJECT:
-        with ledger.journal(ledger.partition_of(member)).reading() as c:
-            c.execute("SELECT 1 FROM stored_events WHERE originator_id = ? LIMIT 1", (member,))
-            if c.fetchone() is not None:
-                return
-    raise UnknownMember(ledger, member)
+    if member == PROGRAMME_SUBJECT or not ledger.journal(ledger.partition_of(member)).last_number(member):
+        raise UnknownMember(ledger, member)
 
 
 def account_of(ledger: Ledger, member: str, as_of: int, known_at: int | None = None) -> Account:

@@ -7,7 +7,6 @@ member and field.
 
 import gc
 import multiprocessing
-import sqlite3
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from eventsourcing.persistence import PersistenceError
 
 from ledger.account import Account, decode_account
 from ledger.decide import Decision, Limits, Repetition, decide, entry_of
@@ -25,8 +23,8 @@ from ledger.draft import OutOfRange
 from ledger.entries import Entry, decode_entry, decode_head, encode_entry
 from ledger.facts import PROGRAMME_SUBJECT, ProgrammePublished, decode_canonical
 from ledger.journal.folder import Ledger, members_of
+from ledger.journal.port import Damaged, EntryRow, Journal, JournalError, Unavailable
 from ledger.journal.shard import beyond_range, publication
-from ledger.journal.sqlite import EntryRow, JournalError, SQLiteJournal
 from ledger.pages import PagesInMemory
 from ledger.rules import Book
 from projections.topic import compare_topic
@@ -117,15 +115,17 @@ def _work(folder: str, partition: int, from_topic: bool, pipe: Connection) -> No
 def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -> Iterator[_Part]:
     """Replay one partition: counts of entries as they are done, then (differences, accounts, how many differed)."""
     journal = ledger.journal(partition)
+    head = journal.head()
     differ = _Differences()
     if from_topic:
         compare_topic(ledger, partition, differ.add)
     books = _Books(ledger, journal)
-    members = done = 0
+    members = done = read = 0
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # where a published book counts
     try:
         for member, rows in members_of(journal.scan_by_member()):
             entries = _replay_member(journal, partition, member, rows, books, ledger.limits, differ.add)
+            read += entries
             if member != PROGRAMME_SUBJECT:
                 members += 1
             elif not is_home:
@@ -134,7 +134,9 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
             if done >= REPORT_EVERY:
                 yield done
                 done = 0
-    except (sqlite3.DatabaseError, PersistenceError) as error:
+        if read < head.entries:  # more may have been written since
+            differ.add({"partition": partition, "field": "entries", "stored": read, "derived": head.entries})
+    except (Damaged, Unavailable) as error:
         differ.add({"partition": partition, "field": "file", "stored": f"cannot be read any further: {error}"})
     yield done
     yield differ.listed, members, differ.count
@@ -156,15 +158,14 @@ class _Differences:
 class _Books:
     """The rule book as it stood at each place of a journal."""
 
-    def __init__(self, ledger: Ledger, journal: SQLiteJournal) -> None:
-        with journal.reading() as c:
-            published = c.execute("SELECT place, toml FROM programmes ORDER BY place").fetchall()
-        self._places = [place for place, _ in published]
+    def __init__(self, ledger: Ledger, journal: Journal) -> None:
+        published = journal.published()
+        self._places = [book.place for book in published]
         self._books = [ledger.new_book()]
         for number in range(len(published)):
             book = ledger.new_book()
-            for _, toml in published[: number + 1]:
-                book.add(toml)
+            for earlier in published[: number + 1]:
+                book.add(earlier.toml)
             self._books.append(book)
 
     def before(self, place: int) -> Book:
@@ -173,7 +174,7 @@ class _Books:
 
 
 def _replay_member(
-    journal: SQLiteJournal,
+    journal: Journal,
     partition: int,
     member: str,
     rows: Iterator[EntryRow],
@@ -202,7 +203,7 @@ class _Beyond(Exception):
 
 
 def _derive_member(
-    journal: SQLiteJournal,
+    journal: Journal,
     partition: int,
     member: str,
     rows: Iterator[EntryRow],

@@ -70,12 +70,7 @@ def stats(ledger: Ledger, as_of: int, progress: Callable[[int], None] = lambda _
     parked: Counter[str] = Counter()
     for partition in ledger.partitions:
         _add_partition(books, ledger, book, partition, as_of, progress)
-        with ledger.journal(partition).reading() as c:
-            c.execute(
-                "SELECT reason, count(*) FROM parked WHERE retried = 0 AND recorded <= ? GROUP BY reason",
-                (as_of,),
-            )
-            parked.update(dict(c.fetchall()))
+        parked.update(ledger.journal(partition).parked_reasons(as_of))
     points = {
         kind: {**sums, "balanced": sums["issued"] == sum(sums[name] for name in IN_THE_SUM)}
         for kind, sums in books.points.items()

@@ -10,7 +10,7 @@ import msgspec
 from ledger.entries import Entry, decode_entry
 from ledger.facts import BadFact, canonical, decode
 from ledger.journal.folder import Ledger
-from ledger.journal.sqlite import JournalError, SQLiteJournal
+from ledger.journal.port import Journal, JournalError
 
 READ = 2_000  # records at a time
 
@@ -20,7 +20,7 @@ def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]]
     journal = ledger.journal(partition)
     head = journal.head()
     entries = _entries(journal, where={"partition": partition}, add=add)
-    parked = {p.offset: p.sha256 for p in journal.parked(retried=True)}
+    parked = {p.offset: p.sha256 for p in journal.parked(done=True)}
     entry = next(entries, None)
     try:
         inbox = sqlite3.connect(f"{ledger.inbox.absolute().as_uri()}?mode=ro", uri=True)
@@ -42,7 +42,7 @@ def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]]
         add({"partition": partition, "position": position, "field": "entry", "stored": "an entry", "derived": "none"})
 
 
-def _entries(journal: SQLiteJournal, where: dict[str, Any], add: Callable[[dict[str, Any]], None]) -> Iterator[Entry]:
+def _entries(journal: Journal, where: dict[str, Any], add: Callable[[dict[str, Any]], None]) -> Iterator[Entry]:
     """The journal's entries in order; one that cannot be read is reported, and then missed by its record."""
     for row in journal.scan():
         try:

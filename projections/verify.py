@@ -1,14 +1,13 @@
 """Recompute the chain from the stored bytes: a byte changed, an entry dropped, two swapped, all show and are named."""
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from eventsourcing.persistence import PersistenceError
 
 from ledger.entries import GENESIS_LINK, decode_entry, leaf_of, link_after
 from ledger.journal.folder import Ledger
+from ledger.journal.port import Damaged, Unavailable
 from projections.proof import Refuted
 from projections.proof.checkpoint import Signed, check_ledger
 from projections.proof.tree import Frontier
@@ -84,7 +83,7 @@ def _verify_partition(
             if entry.offset <= offset:
                 report(place, f"its position {entry.offset} does not come after {offset}", row.member, row.number)
             offset = entry.offset
-    except (sqlite3.DatabaseError, PersistenceError) as error:
+    except (Damaged, Unavailable) as error:
         report(place + 1, f"the file cannot be read any further: {error}")
         return entries, link
     if place != head.entries:

@@ -55,14 +55,13 @@ def _judge(error: BaseException) -> tuple[int, str]:
 
 
 def _judge_work(error: BaseException) -> tuple[int, str]:
-    from eventsourcing.persistence import PersistenceError
     from msgspec import MsgspecError
 
     from consumers.dead_letters import BadPosition
     from consumers.files import BadFile
     from consumers.ingest import CannotDecide
     from ledger.journal.folder import LedgerLocked
-    from ledger.journal.sqlite import Fenced, JournalError
+    from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
     from ledger.programme import BadProgramme
     from projections.explaining.history import NothingToExplain
     from projections.members import UnknownMember
@@ -72,15 +71,15 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
         return BAD_NEWS, str(error)
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
-    if isinstance(error, CannotDecide | Fenced) or any(_is_not_now(cause) for cause in _causes(error)):
+    if isinstance(error, CannotDecide | Fenced | Unavailable) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
+    if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
+        return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"
     if isinstance(
         error,
         BadInput | BadFile | BadProgramme | BadProof | UnknownMember | NothingToExplain | BadPosition | JournalError,
     ):
         return BAD_INPUT, str(error)
-    if isinstance(error, sqlite3.DatabaseError | PersistenceError | MsgspecError):
-        return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"
     if isinstance(error, OSError):
         return BAD_INPUT, _sentence(error)
     if isinstance(error, MemoryError):

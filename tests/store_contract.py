@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ledger.entries import GENESIS_LINK, leaf_of, link_after
-from ledger.journal.sqlite import TOPIC, Fenced, Head, Parked
+from ledger.journal.port import TOPIC, Fenced, Head, Parked, Published
 from ledger.pages import COMPLETED, SEEN, OrderPage
 
 
@@ -36,14 +36,14 @@ class StoreContract:
     @pytest.fixture
     def store(self, place: Path) -> Any:
         store = self.open(place)
-        store.own()
+        self.epoch = store.own()
         return store
 
     def write(self, store: Any, *states: bytes, member: str = "m-1", position: int | None = None, **also: Any) -> None:
         """A batch: entries of one member, and what else is given, by the name of the batch's method."""
         before = store.head()
         numbers = len(store.entries_of(member))
-        with store.transaction(len(states)) as batch:
+        with store.transaction(len(states), self.epoch) as batch:
             link, rows = batch.link, []
             for number, state in enumerate(states, 1):
                 link = link_after(link, leaf_of(state))
@@ -58,7 +58,7 @@ class StoreContract:
 
     def test_a_new_journal_is_empty_and_stands_before_the_first_record(self, store: Any) -> None:
         assert store.head() == Head(0, GENESIS_LINK, -1, 0)
-        assert list(store.scan()) == [] and store.programmes() == [] and store.parked() == []
+        assert list(store.scan()) == [] and store.published() == [] and store.parked() == []
 
     def test_entries_are_numbered_from_1_without_gaps_in_the_order_they_are_written(self, store: Any) -> None:
         self.write(store, b"a", b"b")
@@ -92,21 +92,27 @@ class StoreContract:
     def test_a_dead_owner_is_fenced_before_it_writes_anything(self, store: Any, place: Path) -> None:
         self.write(store, b"a")
         living = self.open(place)
-        living.own()
+        epoch = living.own()
         before = living.head()
-        with pytest.raises(Fenced), store.transaction(1):
+        with pytest.raises(Fenced), store.transaction(1, self.epoch):
             pytest.fail("the fence comes first: a dead owner never gets a batch into its hands")
         assert living.head() == before
+        self.epoch = epoch
         self.write(living, b"b")
         assert [row.state for row in living.scan()] == [b"a", b"b"]
 
     def test_each_owner_is_of_a_later_epoch_than_the_last(self, store: Any, place: Path) -> None:
-        epochs = [store.epoch]
-        for _ in range(3):
-            owner = self.open(place)
-            owner.own()
-            epochs.append(owner.epoch)
+        epochs = [self.epoch, *(self.open(place).own() for _ in range(3)), store.own()]
         assert epochs == sorted(set(epochs))
+
+    def test_two_owners_that_share_a_journal_object_fence_each_other(self, store: Any) -> None:
+        self.write(store, b"a")
+        living = store.own()
+        with pytest.raises(Fenced):
+            self.write(store, b"b")
+        self.epoch = living
+        self.write(store, b"c")
+        assert [row.state for row in store.scan()] == [b"a", b"c"]
 
     def test_a_dead_owner_that_was_fenced_stays_fenced(self, store: Any, place: Path) -> None:
         self.open(place).own()
@@ -121,7 +127,7 @@ class StoreContract:
         before = store.head()
 
         def breaks_at_its_very_end() -> None:
-            with store.transaction(2) as batch:
+            with store.transaction(2, self.epoch) as batch:
                 source = batch.source("/new")
                 batch.receive([(source, "id-1", "m-1", batch.before + 1)])
                 batch.append([(batch.before + 1, "m-1", 2, TOPIC, b"b", bytes(32))])
@@ -134,13 +140,12 @@ class StoreContract:
 
         with pytest.raises(Broken):
             breaks_at_its_very_end()
-        store.forget_sources()
         for seen in (store, self.open(place)):
             assert seen.head() == before
             assert [row.state for row in seen.scan()] == [b"a"]
             assert seen.page("m-1", "order/O1") is None and seen.snapshot("m-1") is None
-            assert seen.programmes() == [] and seen.parked() == []
-        with store.transaction(1) as batch:
+            assert seen.published() == [] and seen.parked() == []
+        with store.transaction(1, self.epoch) as batch:
             assert batch.receive([(batch.source("/new"), "id-1", "m-1", batch.before + 1)]) == {}
             batch.append([(batch.before + 1, "m-1", 2, TOPIC, b"b", bytes(32))])
             batch.finish(bytes(32), 1, 1)
@@ -148,7 +153,7 @@ class StoreContract:
 
     def test_readers_see_nothing_of_a_batch_before_it_is_committed(self, store: Any, place: Path) -> None:
         reader = self.open(place)
-        with store.transaction(1) as batch:
+        with store.transaction(1, self.epoch) as batch:
             batch.append([(1, "m-1", 1, TOPIC, b"a", bytes(32))])
             batch.put_pages([("order/O1", "m-1", SEEN)])
             assert list(reader.scan()) == [] and reader.page("m-1", "order/O1") is None
@@ -159,7 +164,7 @@ class StoreContract:
         self.write(store, b"a")
 
         def writes_number_1_again() -> None:
-            with store.transaction(1) as batch:
+            with store.transaction(1, self.epoch) as batch:
                 batch.append([(batch.before + 1, "m-1", 1, TOPIC, b"again", bytes(32))])
                 batch.finish(bytes(32), 1, 1)
 
@@ -179,26 +184,26 @@ class StoreContract:
     # -- receipts ----------------------------------------------------------------------------------------------------
 
     def test_a_receipt_is_taken_once_and_names_the_first_place(self, store: Any) -> None:
-        with store.transaction(3) as batch:
+        with store.transaction(3, self.epoch) as batch:
             shop, other = batch.source("/shop"), batch.source("/other")
             assert shop != other and batch.source("/shop") == shop
             taken = [(shop, "1", "m-1", 1), (shop, "1", "m-2", 2), (other, "1", "m-1", 3)]
             assert batch.receive(taken) == {}, "the subject and the source are part of a fact's name"
             batch.append([(place, member, 1 if place < 3 else 2, TOPIC, b"x", b"") for _, _, member, place in taken])
             batch.finish(bytes(32), 2, 1)
-        with store.transaction(3) as batch:
+        with store.transaction(3, self.epoch) as batch:
             shop = batch.source("/shop")
             again = [(shop, "1", "m-1", 4), (shop, "2", "m-1", 5), (shop, "2", "m-1", 6)]
             assert batch.receive(again) == {4: 1, 6: 5}, "one of an earlier batch, one of this batch"
             batch.finish(bytes(32), 5, 1)
 
     def test_a_source_keeps_its_number(self, store: Any, place: Path) -> None:
-        with store.transaction(0) as batch:
+        with store.transaction(0, self.epoch) as batch:
             number = batch.source("/shop")
             batch.finish(bytes(32), 0, 1)
         again = self.open(place)
-        again.own()
-        with again.transaction(0) as batch:
+        epoch = again.own()
+        with again.transaction(0, epoch) as batch:
             assert batch.source("/another") != number
             assert batch.source("/shop") == number
             batch.finish(bytes(32), 1, 1)
@@ -216,7 +221,7 @@ class StoreContract:
 
     def test_an_owner_reads_what_earlier_batches_wrote(self, store: Any) -> None:
         self.write(store, b"a", b"b", put_pages=[("order/O1", "m-1", SEEN)], put_accounts=[("m-1", 2, b"state")])
-        with store.transaction(0) as batch:
+        with store.transaction(0, self.epoch) as batch:
             assert batch.entry_state(2) == b"b" and batch.entry_state(3) is None
             assert [row.state for row in batch.entries_of("m-1", 1)] == [b"b"]
             assert batch.page("order/O1", "m-1") == SEEN and batch.page("order/O1", "m-2") is None
@@ -246,16 +251,40 @@ class StoreContract:
 
     def test_programmes_are_kept_in_the_order_they_were_published(self, store: Any) -> None:
         for place, toml in ((1, "first"), (2, "second")):
-            with store.transaction(1) as batch:
+            with store.transaction(1, self.epoch) as batch:
                 batch.append([(place, "programme", place, TOPIC, b"x", b"")])
                 batch.put_programme(place, f"v{place}", toml)
                 batch.finish(bytes(32), place, 1)
-        assert store.programmes() == ["first", "second"]
+        assert store.published() == [Published(1, "v1", "first"), Published(2, "v2", "second")]
 
     def test_parked_records_wait_until_they_are_driven_again_and_leave_a_trace(self, store: Any) -> None:
         self.write(store, park=[parked(0), parked(1, "future"), parked(2)], position=2)
         assert store.parked() == [parked(0), parked(1, "future"), parked(2)]
-        assert store.parked(after=0, limit=1) == [parked(1, "future")]
         store.mark_retried([1])
-        assert [p.offset for p in store.parked()] == [0, 2] and store.count_parked() == 2
-        assert [p.offset for p in store.parked(retried=True)] == [0, 1, 2]
+        assert store.parked() == [parked(0), parked(2)] and store.count_parked() == 2
+        assert store.parked(done=True)[1] == parked(1, "future")._replace(is_done=True)
+        assert store.count_parked(done=True) == 3
+
+    def test_parked_records_are_found_by_their_positions(self, store: Any) -> None:
+        self.write(store, park=[parked(0), parked(3, "future"), parked(4), parked(9)], position=9)
+        assert store.parked(after=0, limit=1) == [parked(3, "future")]
+        assert [p.offset for p in store.parked(after=0, upto=4)] == [3, 4]
+        assert store.parked(after=4, upto=8) == [] and store.parked(after=9) == []
+        assert [store.count_parked(upto) for upto in (-1, 0, 3, 8, 9)] == [0, 1, 2, 3, 4]
+
+    def test_reasons_are_counted_of_those_that_wait_and_were_recorded_by_then(self, store: Any) -> None:
+        self.write(store, park=[parked(0), parked(1, "future"), parked(2), parked(3), parked(4)], position=4)
+        store.mark_retried([0])
+        assert store.parked_reasons(1_003) == {"not-json": 2, "future": 1}
+        assert store.parked_reasons(999) == {}
+
+    def test_dropped_bytes_are_gone_and_a_trace_stays(self, store: Any, place: Path) -> None:
+        self.write(store, park=[parked(0), parked(1)], position=1)
+        store.drop_parked(0, "dropped by an operator")
+        trace = parked(0)._replace(kept=b"", detail="dropped by an operator", is_done=True)
+        for seen in (store, self.open(place)):
+            assert seen.parked() == [parked(1)] and seen.parked(done=True) == [trace, parked(1)]
+
+    def test_a_members_last_number_is_known(self, store: Any) -> None:
+        self.write(store, b"a", b"b")
+        assert store.last_number("m-1") == 2 and store.last_number("m-2") == 0

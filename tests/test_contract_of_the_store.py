@@ -8,7 +8,8 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.tests import persistence as library
 
-from ledger.journal.sqlite import JournalError, SQLiteJournal
+from ledger.journal.port import JournalError
+from ledger.journal.sqlite import SQLiteJournal
 from tests.store_contract import StoreContract
 
 
@@ -69,7 +70,7 @@ def test_a_journal_of_another_format_is_refused(tmp_path: Path) -> None:
     journal = SQLiteJournal(tmp_path / "journal", create=True)
     with journal.datastore.transaction(commit=True) as c:
         c.execute("PRAGMA user_version = 99")
-    journal.datastore.close()
+    journal.close()
     with pytest.raises(JournalError, match="format 99"):
         SQLiteJournal(tmp_path / "journal")
 

@@ -125,7 +125,7 @@ def test_every_table_of_a_journal_is_in_the_architecture(tmp_path: Path) -> None
 
     from ledger.journal.sqlite import SQLiteJournal
 
-    SQLiteJournal(tmp_path / "journal.db", create=True).datastore.close()
+    SQLiteJournal(tmp_path / "journal.db", create=True).close()
     database = sqlite3.connect(tmp_path / "journal.db")
     names = {n for (n,) in database.execute("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")}
     assert set(first_column(section(page("architecture.md"), "## The journal's tables"))) == names

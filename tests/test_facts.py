@@ -28,7 +28,7 @@ from ledger.facts import (
     json_schemas,
 )
 from ledger.journal.partitioning import Partitioner, murmur2
-from ledger.journal.sqlite import Parked
+from ledger.journal.port import Parked
 from tests.histories import encode, history
 from tests.ledgers import SmallLedger, ingested
 

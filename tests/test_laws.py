@@ -26,8 +26,8 @@ from ledger.entries import (
     decode_entry,
     encode_entry,
 )
+from ledger.journal.port import Fenced
 from ledger.journal.shard import Tally
-from ledger.journal.sqlite import Fenced
 from ledger.programme import shipped
 from ledger.times import DAY, month_start, to_datetime
 from projections.replay import replay
@@ -345,13 +345,14 @@ def test_the_stored_position_is_exactly_the_prefix_applied(seed: int, batch: int
             assert owner.position == ledger.stream.end(partition)
 
 
-def test_a_dead_owners_commit_is_rejected_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_shared", [False, True], ids=["two opened", "one opened"])
+def test_a_dead_owners_commit_is_rejected_and_nothing_of_it_is_kept(is_shared: bool, tmp_path: Path) -> None:
     ledger = SmallLedger(tmp_path / "ledger")
     ledger.hears(history(Random(1), 20))
     partition = ledger.ledger.partition_of("m-1")
     dead = ledger.owner(partition, batch=5)
     dead.step()
-    other = SmallLedger(tmp_path / "ledger")  # another process has the same folder open
+    other = ledger if is_shared else SmallLedger(tmp_path / "ledger")  # another process has the same folder open
     other.stream = ledger.stream
     living = other.owner(partition, batch=5)
     before = ledger.journal, ledger.pages, ledger.ledger.journal(partition).head()

@@ -22,8 +22,9 @@ from ledger.decide import Limits, run_to
 from ledger.entries import decode_entry
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.partitioning import Partitioner
+from ledger.journal.port import EntryRow, Journal, JournalError
 from ledger.journal.shard import Shard
-from ledger.journal.sqlite import EntryRow, JournalError, SQLiteJournal
+from ledger.journal.sqlite import SQLiteJournal
 from ledger.pages import PagesInMemory
 from ledger.programme import shipped
 from ledger.rules import Book
@@ -61,7 +62,7 @@ class Ledger:
         self.settings = settings
         self._genesis = book
         self._book: Book | None = None
-        self._journals: dict[int, SQLiteJournal] = {}
+        self._journals: dict[int, Journal] = {}
         self._partitioner = Partitioner(settings.partitions)
 
     @classmethod
@@ -95,7 +96,7 @@ class Ledger:
                     settings = Settings(id=token_hex(16))
                     _write_whole(folder / BOOK, text.encode())
                     for partition in range(settings.partitions):
-                        SQLiteJournal(folder / f"partition-{partition}.db", create=True).datastore.close()
+                        SQLiteJournal(folder / f"partition-{partition}.db", create=True).close()
                     _write_whole(folder / SETTINGS, msgspec.json.format(msgspec.json.encode(settings)))
         except OSError as error:
             raise JournalError(f"{folder}: {error.strerror or error}") from error
@@ -155,11 +156,11 @@ class Ledger:
         if self._book is None:
             self._book = self.new_book()
             for partition in self.partitions:
-                for toml in self.journal(partition).programmes():
-                    self._book.add(toml)
+                for published in self.journal(partition).published():
+                    self._book.add(published.toml)
         return self._book
 
-    def journal(self, partition: int) -> SQLiteJournal:
+    def journal(self, partition: int) -> Journal:
         """A partition's journal, opened once."""
         journal = self._journals.get(partition)
         if journal is None:
@@ -172,7 +173,7 @@ class Ledger:
     def close(self) -> None:
         """Close every journal."""
         for journal in self._journals.values():
-            journal.datastore.close()
+            journal.close()
         self._journals.clear()
 
     # -- accounts at an instant --------------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ class Ledger:
                 yield member, account
 
     @staticmethod
-    def _start(journal: SQLiteJournal, member: str, as_of: int, known_at: int | None) -> Account:
+    def _start(journal: Journal, member: str, as_of: int, known_at: int | None) -> Account:
         """The member's snapshot where it is not later than what is asked for, else an empty account."""
         snapshot = journal.snapshot(member) if known_at is None else None
         account = decode_account(snapshot[1]) if snapshot else Account()

@@ -13,7 +13,7 @@ from ledger.decide import Decision, Limits, Repetition, decide, entry_of
 from ledger.draft import OutOfRange
 from ledger.entries import ACCEPTED, IGNORED, decode_entry, encode_entry, leaf_of, link_after
 from ledger.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
-from ledger.journal.sqlite import TOPIC, JournalBatch, Parked, SQLiteJournal
+from ledger.journal.port import TOPIC, Batch, Journal, Parked
 from ledger.pages import Page
 from ledger.programme import BadProgramme
 from ledger.rules import Book
@@ -78,7 +78,7 @@ class _Kept:
 class _MemberPages:
     """One member's pages within a batch: what this batch wrote, what is in memory, then the store."""
 
-    batch: JournalBatch
+    batch: Batch
     member: str
     cache: dict[tuple[str, str], Page]
     written: dict[tuple[str, str], Page] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Shard:
 
     def __init__(
         self,
-        journal: SQLiteJournal,
+        journal: Journal,
         partition: int,
         book: Book,
         limits: Limits,
@@ -122,9 +122,9 @@ class Shard:
         self.partition = partition
         self.book = book
         self.limits = limits
-        journal.own()  # first: from here on no earlier owner adds anything
-        for toml in journal.programmes():
-            book.add(toml)
+        self._epoch = journal.own()  # first: from here on no earlier owner adds anything
+        for published in journal.published():
+            book.add(published.toml)
         self.position = journal.head().position
         self._most_awake = int(AWAKE_BYTES * share)
         self._most_asleep = int(ASLEEP_BYTES * share)
@@ -167,7 +167,7 @@ class Shard:
         while True:
             tally = Tally(parked=len(parked))
             try:
-                with self.journal.transaction(len(facts)) as batch:
+                with self.journal.transaction(len(facts), self._epoch) as batch:
                     self._write(batch, facts, tally)
                     batch.park(parked)
                     batch.finish(batch.link, position, recorded)
@@ -177,7 +177,6 @@ class Shard:
                 self._asleep.clear()
                 self._asleep_bytes = 0
                 self._pages.clear()
-                self.journal.forget_sources()
                 if isinstance(error, _PassesBound) and error.offset not in self._out_of_range:
                     self._out_of_range.add(error.offset)  # decided again, this fact without effect
                     continue
@@ -186,7 +185,7 @@ class Shard:
             self.position = position
             return tally
 
-    def _write(self, batch: JournalBatch, facts: Sequence[Received], tally: Tally) -> None:
+    def _write(self, batch: Batch, facts: Sequence[Received], tally: Tally) -> None:
         first = batch.before + 1
         receipts = [
             (batch.source(item.fact.source), item.fact.id, item.fact.subject, first + i) for i, item in enumerate(facts)
@@ -239,7 +238,7 @@ class Shard:
 
     def _decide(
         self,
-        batch: JournalBatch,
+        batch: Batch,
         kept: _Kept,
         pages: _MemberPages,
         item: Received,
@@ -271,7 +270,7 @@ class Shard:
             raise _PassesBound(item.offset) from error
 
     def _repetition(
-        self, batch: JournalBatch, decided: int, place: int, item: Received, facts: Sequence[Received], first: int
+        self, batch: Batch, decided: int, place: int, item: Received, facts: Sequence[Received], first: int
     ) -> Repetition:
         """What the receipt points at: an entry of this batch or of an earlier one. A figure names its member number."""
         if place >= first:
@@ -284,7 +283,7 @@ class Shard:
         entry = decode_entry(state)
         return Repetition(entry.number, entry.fact == item.kept)
 
-    def _publish(self, batch: JournalBatch, account: Account, item: Received, place: int) -> Decision:
+    def _publish(self, batch: Batch, account: Account, item: Received, place: int) -> Decision:
         assert isinstance(item.fact, ProgrammePublished)
         toml = item.fact.data.toml
         decision = publication(account, self.book, toml, item.occurred)
@@ -292,14 +291,14 @@ class Shard:
             batch.put_programme(place, str(decision.figures["version"]), toml)
         return decision
 
-    def _load(self, batch: JournalBatch, member: str) -> _Kept:
+    def _load(self, batch: Batch, member: str) -> _Kept:
         kept = self._accounts.pop(member, None)
         if kept is None:
             return self._wake(member) or self._fold(batch, member)
         self._awake_bytes -= kept.weight
         return kept
 
-    def _fold(self, batch: JournalBatch, member: str) -> _Kept:
+    def _fold(self, batch: Batch, member: str) -> _Kept:
         """An account from the store: its snapshot with the later entries folded on top."""
         snapshot = batch.account(member)
         account = decode_account(snapshot[1]) if snapshot else Account()
@@ -342,7 +341,7 @@ class Shard:
             if number - saved >= SNAPSHOT_ON_EVICTION:
                 snapshots.append((oldest, number, state))
 
-    def _keep_pages(self, batch: JournalBatch, written: dict[tuple[str, str], Page]) -> None:
+    def _keep_pages(self, batch: Batch, written: dict[tuple[str, str], Page]) -> None:
         if not written:
             return
         batch.put_pages([(key, member, page) for (key, member), page in sorted(written.items(), key=lambda p: p[0])])

@@ -9,9 +9,15 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from eventsourcing.persistence import ConnectionPoolClosedError, OperationalError, StoredEvent, Tracking
+from eventsourcing.persistence import (
+    ConnectionPoolClosedError,
+    OperationalError,
+    PersistenceError,
+    StoredEvent,
+    Tracking,
+)
 from eventsourcing.sqlite import (
     SQLiteConnection,
     SQLiteConnectionPool,
@@ -21,51 +27,42 @@ from eventsourcing.sqlite import (
 )
 
 from ledger.entries import GENESIS_LINK
+from ledger.journal.port import (
+    STREAM,
+    Damaged,
+    EntryRow,
+    Fenced,
+    Head,
+    JournalError,
+    Parked,
+    Published,
+    Unavailable,
+)
 from ledger.pages import Page, decode_page, encode_page
 
 FORMAT = 1  # of the file; a migration raises it
-STREAM = "facts"  # the tracking name of the stream's position
-TOPIC = "points.entry.v1"  # a stored event's topic: a stable name, never a path of code
 BUSY_SECONDS = 30
+SOURCES = 10_000  # numbers of sources that are remembered
+_ALL = 1 << 62
+# What may be different later, or with more room or rights; anything else that SQLite says is damage.
+_NOT_NOW = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_PERM")
 
 
-class Fenced(Exception):
-    """Another owner has raised the epoch: nothing was written, and this owner must stop."""
+@contextmanager
+def _named_by_the_port() -> Iterator[None]:
+    """What SQLite or the library raises, as the port's errors."""
+    try:
+        yield
+    except (sqlite3.Error, PersistenceError) as error:
+        raise (Unavailable if _is_not_now(error) else Damaged)(str(error)) from error
 
 
-class JournalError(Exception):
-    """A journal that cannot be used: what is wrong, and the way out."""
-
-
-class Head(NamedTuple):
-    """Where a journal stands: entries so far, the chain's last link, the stream's position and its last recorded."""
-
-    entries: int
-    link: bytes
-    position: int  # offset of the last record taken, -1 before the first
-    recorded: int
-
-
-class Parked(NamedTuple):
-    """A record that is no fact: kept with the reason; long bytes only in part, with their length and hash."""
-
-    offset: int
-    recorded: int
-    reason: str
-    detail: str
-    length: int
-    sha256: bytes
-    kept: bytes
-
-
-class EntryRow(NamedTuple):
-    """An entry as it is stored."""
-
-    place: int
-    member: str
-    number: int
-    state: bytes
-    link: bytes
+def _is_not_now(error: BaseException | None) -> bool:
+    while error is not None:
+        if (getattr(error, "sqlite_errorname", None) or "").startswith(_NOT_NOW):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class _Pool(SQLiteConnectionPool):
@@ -124,7 +121,6 @@ class SQLiteJournal(SQLiteProcessRecorder):
             "INSERT INTO stored_events (rowid, originator_id, originator_version, topic, state, link)"
             " VALUES (?, ?, ?, ?, ?, ?)"
         )
-        self.epoch: int | None = None
         self._sources: dict[str, int] = {}
         try:
             if create:
@@ -153,36 +149,44 @@ class SQLiteJournal(SQLiteProcessRecorder):
 
     # -- owning ------------------------------------------------------------------------------------------------------
 
-    def own(self) -> None:
-        """Become the owner: the epoch is raised, and what an earlier owner still has in hand is rejected."""
-        with self.datastore.transaction(commit=True) as c:
+    def own(self) -> int:
+        """Become the owner: the epoch is raised and returned; what an earlier owner still has in hand is rejected."""
+        with _named_by_the_port(), self.datastore.transaction(commit=True) as c:
             c.execute("UPDATE shard SET epoch = epoch + 1 RETURNING epoch")
-            self.epoch = c.fetchone()[0]
+            return int(c.fetchone()[0])
 
     @contextmanager
-    def transaction(self, entries: int) -> Iterator["JournalBatch"]:
+    def transaction(self, entries: int, epoch: int) -> Iterator["SQLiteBatch"]:
         """One batch of `entries` entries in one transaction. Raises `Fenced` before anything is written."""
-        with self.datastore.transaction(commit=True) as c:
-            yield JournalBatch(self, c, entries)
+        with _named_by_the_port(), self.datastore.transaction(commit=True) as c:
+            batch = SQLiteBatch(self, c, entries, epoch)
+            yield batch
+        self._remember(batch.named)
 
     def head(self) -> Head:
         """Where the journal stands."""
-        with self.datastore.transaction(commit=False) as c:
+        with _named_by_the_port(), self.datastore.transaction(commit=False) as c:
             c.execute("SELECT head, link, recorded FROM shard")
             entries, link, recorded = c.fetchone()
             position = self._max_tracking_id(STREAM, c)
         return Head(entries, link, (position or 0) - 1, recorded)
 
-    def forget_sources(self) -> None:
-        """A transaction was rolled back: the source numbers it gave out may be given again."""
-        self._sources.clear()
+    def close(self) -> None:
+        """Close the file."""
+        self.datastore.close()
+
+    def _remember(self, named: dict[str, int]) -> None:
+        """Source numbers that are committed, and so hold for ever."""
+        if len(self._sources) > SOURCES:
+            self._sources.clear()
+        self._sources.update(named)
 
     # -- the library's recorder --------------------------------------------------------------------------------------
 
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
-        first = self._fence(c, len(stored_events))[0] + 1
+        first = self._fence(c, len(stored_events), None)[0] + 1
         places = list(range(first, first + len(stored_events)))
         c.executemany(
             self.insert_events_statement,
@@ -196,15 +200,15 @@ class SQLiteJournal(SQLiteProcessRecorder):
             self._insert_tracking(c, tracking)
         return places
 
-    def _fence(self, c: SQLiteCursor, entries: int) -> tuple[int, bytes]:
-        """Lock, number and fence: the head before this batch and the chain's last link."""
-        if self.epoch is None:
-            c.execute("UPDATE shard SET head = head + ? RETURNING head, link", (entries,))
-        else:
-            c.execute("UPDATE shard SET head = head + ? WHERE epoch = ? RETURNING head, link", (entries, self.epoch))
+    @staticmethod
+    def _fence(c: SQLiteCursor, entries: int, epoch: int | None) -> tuple[int, bytes]:
+        """Lock, number and, where an owner's epoch is given, fence: the head before this batch and the last link."""
+        c.execute(
+            "UPDATE shard SET head = head + ? WHERE epoch = coalesce(?, epoch) RETURNING head, link", (entries, epoch)
+        )
         row = c.fetchone()
         if row is None:
-            raise Fenced(f"epoch {self.epoch} is over: another process owns this partition now")
+            raise Fenced(f"epoch {epoch} is over: another process owns this partition now")
         return row[0] - entries, row[1]
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -213,7 +217,7 @@ class SQLiteJournal(SQLiteProcessRecorder):
     def reading(self) -> Iterator[sqlite3.Cursor]:
         """A cursor of plain tuples over one consistent state of the file."""
         try:
-            with self.datastore.transaction(commit=False) as c:
+            with _named_by_the_port(), self.datastore.transaction(commit=False) as c:
                 c.sqlite_cursor.row_factory = None
                 yield c.sqlite_cursor
         except ConnectionPoolClosedError:
@@ -267,52 +271,80 @@ class SQLiteJournal(SQLiteProcessRecorder):
             row = c.execute("SELECT state FROM pages WHERE key = ? AND member = ?", (key, member)).fetchone()
         return decode_page(row[0]) if row else None
 
-    def programmes(self) -> list[str]:
-        """The rule books published to this partition, in order, as TOML."""
+    def last_number(self, member: str) -> int:
+        """The number of a member's last entry, 0 where there is none."""
         with self.reading() as c:
-            return [row[0] for row in c.execute("SELECT toml FROM programmes ORDER BY place")]
+            c.execute("SELECT max(originator_version) FROM stored_events WHERE originator_id = ?", (member,))
+            return c.fetchone()[0] or 0
 
-    def parked(self, after: int = -1, limit: int = 1 << 62, *, retried: bool = False) -> list[Parked]:
-        """Parked records by position; those driven again only when asked for."""
+    def published(self) -> list[Published]:
+        """The rule books published to this partition, in order."""
+        with self.reading() as c:
+            rows = c.execute("SELECT place, version, toml FROM programmes ORDER BY place").fetchall()
+        return [Published(*row) for row in rows]
+
+    def parked(
+        self, after: int = -1, upto: int | None = None, limit: int | None = None, *, done: bool = False
+    ) -> list[Parked]:
+        """Parked records by position, behind `after` up to `upto`; those that are done only when asked for."""
         with self.reading() as c:
             rows = c.execute(
-                "SELECT position, recorded, reason, detail, length, sha256, kept FROM parked"
-                " WHERE position > ? AND retried <= ? ORDER BY position LIMIT ?",
-                (after, int(retried), limit),
+                "SELECT position, recorded, reason, detail, length, sha256, kept, retried FROM parked"
+                " WHERE position > ? AND position <= ? AND retried <= ? ORDER BY position LIMIT ?",
+                (after, _ALL if upto is None else upto, done, _ALL if limit is None else limit),
             ).fetchall()
-        return [Parked(*row) for row in rows]
+        return [Parked._make((*row[:7], bool(row[7]))) for row in rows]
+
+    def count_parked(self, upto: int | None = None, *, done: bool = False) -> int:
+        """How many records are parked up to a position; those that are done count only when asked for."""
+        with self.reading() as c:
+            c.execute(
+                "SELECT count(*) FROM parked WHERE position <= ? AND retried <= ?",
+                (_ALL if upto is None else upto, done),
+            )
+            return int(c.fetchone()[0])
+
+    def parked_reasons(self, recorded_by: int) -> dict[str, int]:
+        """How many records that wait were parked for each reason, of those recorded by an instant."""
+        with self.reading() as c:
+            c.execute(
+                "SELECT reason, count(*) FROM parked WHERE retried = 0 AND recorded <= ?"
+                " GROUP BY reason ORDER BY reason",
+                (recorded_by,),
+            )
+            return dict(c.fetchall())
 
     def mark_retried(self, positions: Sequence[int]) -> None:
         """Remember that parked records were driven again; they stay as a trace."""
-        with self.datastore.transaction(commit=True) as c:
+        with _named_by_the_port(), self.datastore.transaction(commit=True) as c:
             c.executemany("UPDATE parked SET retried = 1 WHERE position = ?", [(p,) for p in positions])
 
-    def count_parked(self) -> int:
-        """How many records are parked and were not driven again."""
-        with self.reading() as c:
-            return int(c.execute("SELECT count(*) FROM parked WHERE retried = 0").fetchone()[0])
+    def drop_parked(self, position: int, detail: str) -> None:
+        """Remove a parked record's bytes for good; `detail` says so in place of what was wrong."""
+        with _named_by_the_port(), self.datastore.transaction(commit=True) as c:
+            c.execute("PRAGMA secure_delete = ON")  # the bytes are overwritten in the file
+            c.execute("UPDATE parked SET kept = x'', detail = ?, retried = 1 WHERE position = ?", (detail, position))
 
 
-class JournalBatch:
+class SQLiteBatch:
     """What one transaction of a journal may do, fence first."""
 
-    def __init__(self, journal: SQLiteJournal, cursor: SQLiteCursor, entries: int) -> None:
+    def __init__(self, journal: SQLiteJournal, cursor: SQLiteCursor, entries: int, epoch: int) -> None:
         self._journal = journal
         self._wrapped = cursor
         self._cursor = cursor.sqlite_cursor
-        self.before, self.link = journal._fence(cursor, entries)
+        self.before, self.link = journal._fence(cursor, entries, epoch)
+        self._known = journal._sources
+        self.named: dict[str, int] = {}  # sources whose number was looked up or given here
         self._cursor.row_factory = None
 
     def source(self, name: str) -> int:
         """The number by which receipts name a source."""
-        sources = self._journal._sources
-        number = sources.get(name)
+        number = self._known.get(name) or self.named.get(name)
         if number is None:
             self._cursor.execute("INSERT OR IGNORE INTO sources (name) VALUES (?)", (name,))
             number = self._cursor.execute("SELECT number FROM sources WHERE name = ?", (name,)).fetchone()[0]
-            if len(sources) > 10_000:
-                sources.clear()
-            sources[name] = number
+            self.named[name] = number
         return number
 
     def receive(self, receipts: Sequence[tuple[int, str, str, int]]) -> dict[int, int]:
@@ -371,7 +403,7 @@ class JournalBatch:
         self._cursor.executemany(
             "INSERT INTO parked (position, recorded, reason, detail, length, sha256, kept)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            parked,
+            [record[:7] for record in parked],
         )
 
     def finish(self, link: bytes, position: int, recorded: int) -> None:

@@ -206,7 +206,7 @@ def _parked_since(ledger: "Ledger", before: list[int]) -> list[dict[str, Any]]:
     return [
         {"position": f"{p}:{parked.offset}", "reason": parked.reason, "detail": parked.detail}
         for p in ledger.partitions
-        for parked in ledger.journal(p).parked(before[p], NAMED_IN_JSON)
+        for parked in ledger.journal(p).parked(before[p], limit=NAMED_IN_JSON)
     ]
 
 

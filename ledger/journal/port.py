@@ -1,0 +1,201 @@
+"""What a store of journals is to the code above it: the port that each store fills, and the words both sides use.
+
+A journal holds one partition: entries with their chain, receipts, pages, snapshots, parked facts and the stream's
+position. `tests/store_contract.py` says in cases what every store must do.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from ledger.pages import Page
+
+STREAM = "facts"  # the tracking name of the stream's position
+TOPIC = "points.entry.v1"  # a stored event's topic: a stable name, never a path of code
+
+
+class Fenced(Exception):
+    """Another owner has raised the epoch: nothing was written, and this owner must stop."""
+
+
+class JournalError(Exception):
+    """A journal that cannot be used: what is wrong, and the way out."""
+
+
+class Damaged(JournalError):
+    """What is stored cannot be read, or contradicts what is to be written."""
+
+
+class Unavailable(JournalError):
+    """The store cannot be read or written now (a full disk, no rights, no connection); later it may be.
+
+    Of a batch that was being committed nobody knows whether it is in: its owner is made anew and reads where it stands.
+    """
+
+
+class Head(NamedTuple):
+    """Where a journal stands: entries so far, the chain's last link, the stream's position and its last recorded."""
+
+    entries: int
+    link: bytes
+    position: int  # offset of the last record taken, -1 before the first
+    recorded: int
+
+
+class Parked(NamedTuple):
+    """A record that is no fact: kept with the reason; long bytes only in part, with their length and hash."""
+
+    offset: int
+    recorded: int
+    reason: str
+    detail: str
+    length: int
+    sha256: bytes
+    kept: bytes
+    is_done: bool = False  # driven again, or its bytes were dropped
+
+
+class EntryRow(NamedTuple):
+    """An entry as it is stored."""
+
+    place: int
+    member: str
+    number: int
+    state: bytes
+    link: bytes
+
+
+class Published(NamedTuple):
+    """A rule book that was published to a partition, and the place of the entry that took it."""
+
+    place: int
+    version: str
+    toml: str
+
+
+class Batch(Protocol):
+    """What one transaction of a journal may do. It has its numbers already: entries stand behind place `before`."""
+
+    before: int
+    link: bytes  # the chain's last, for the writer to move on
+
+    def source(self, name: str) -> int:
+        """The number by which receipts name a source."""
+        ...
+
+    def receive(self, receipts: Sequence[tuple[int, str, str, int]]) -> dict[int, int]:
+        """Take receipts (source, id, member, place); returns place -> place of the first, where one came before."""
+        ...
+
+    def account(self, member: str) -> tuple[int, bytes] | None:
+        """A member's snapshot: the entry number it stands at, and its bytes."""
+        ...
+
+    def entries_of(self, member: str, after: int) -> list[EntryRow]:
+        """A member's entries after a number."""
+        ...
+
+    def entry_state(self, place: int) -> bytes | None:
+        """The bytes of an entry of an earlier batch."""
+        ...
+
+    def page(self, key: str, member: str) -> Page | None:
+        """A member's page."""
+        ...
+
+    def append(self, rows: Sequence[tuple[int, str, int, str, bytes, bytes]]) -> None:
+        """Write entries: (place, member, number, topic, state, link)."""
+        ...
+
+    def put_pages(self, pages: Sequence[tuple[str, str, Page]]) -> None:
+        """Write pages: (key, member, page), best in the order of their keys."""
+        ...
+
+    def put_accounts(self, accounts: Sequence[tuple[str, int, bytes]]) -> None:
+        """Write snapshots: (member, number, bytes), best in the order of members."""
+        ...
+
+    def put_programme(self, place: int, version: str, toml: str) -> None:
+        """Keep a published rule book."""
+        ...
+
+    def park(self, parked: Sequence[Parked]) -> None:
+        """Keep records that are no facts."""
+        ...
+
+    def finish(self, link: bytes, position: int, recorded: int) -> None:
+        """Move the chain's last link and the stream's position; the transaction commits after this."""
+        ...
+
+
+class Journal(Protocol):
+    """One partition's journal. Everything but `own` and `transaction` may be asked by anybody, at any time.
+
+    Any of it raises `Damaged` and `Unavailable`.
+    """
+
+    def own(self) -> int:
+        """Become the owner: the epoch is raised and returned; what an earlier owner still has in hand is rejected."""
+        ...
+
+    def transaction(self, entries: int, epoch: int) -> AbstractContextManager[Batch]:
+        """One batch of `entries` entries in one transaction. Raises `Fenced` before anything is written."""
+        ...
+
+    def head(self) -> Head:
+        """Where the journal stands."""
+        ...
+
+    def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
+        """Entries in journal order, streamed."""
+        ...
+
+    def scan_by_member(self, after: str = "") -> Iterator[EntryRow]:
+        """Entries by member, in the order of their names' code points, and number, streamed."""
+        ...
+
+    def entries_of(self, member: str, after: int = 0) -> list[EntryRow]:
+        """A member's entries after a number, in order."""
+        ...
+
+    def last_number(self, member: str) -> int:
+        """The number of a member's last entry, 0 where there is none."""
+        ...
+
+    def snapshot(self, member: str) -> tuple[int, bytes] | None:
+        """A member's last snapshot: the entry number it stands at, and its bytes."""
+        ...
+
+    def page(self, member: str, key: str) -> Page | None:
+        """A page of a member."""
+        ...
+
+    def published(self) -> list[Published]:
+        """The rule books published to this partition, in order."""
+        ...
+
+    def parked(
+        self, after: int = -1, upto: int | None = None, limit: int | None = None, *, done: bool = False
+    ) -> list[Parked]:
+        """Parked records by position, behind `after` up to `upto`; those that are done only when asked for."""
+        ...
+
+    def count_parked(self, upto: int | None = None, *, done: bool = False) -> int:
+        """How many records are parked up to a position; those that are done count only when asked for."""
+        ...
+
+    def parked_reasons(self, recorded_by: int) -> dict[str, int]:
+        """How many records that wait were parked for each reason, of those recorded by an instant."""
+        ...
+
+    def mark_retried(self, positions: Sequence[int]) -> None:
+        """Remember that parked records were driven again; they stay as a trace."""
+        ...
+
+    def drop_parked(self, position: int, detail: str) -> None:
+        """Remove a parked record's bytes for good; `detail` says so in place of what was wrong."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
