@@ -63,6 +63,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from ledger.journal.folder import LedgerLocked
     from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
     from ledger.programme import BadProgramme
+    from projections.archive import BadArchive
     from projections.explaining.history import NothingToExplain
     from projections.members import UnknownMember
     from projections.proof import BadProof, Refuted
@@ -75,10 +76,8 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"
-    if isinstance(
-        error,
-        BadInput | BadFile | BadProgramme | BadProof | UnknownMember | NothingToExplain | BadPosition | JournalError,
-    ):
+    ours = BadInput | BadArchive | BadFile | BadProgramme | BadProof | UnknownMember | NothingToExplain | BadPosition
+    if isinstance(error, ours | JournalError):
         return BAD_INPUT, str(error)
     if isinstance(error, OSError):
         return BAD_INPUT, _sentence(error)

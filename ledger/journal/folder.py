@@ -81,7 +81,7 @@ class Ledger:
         return cls(folder, settings, book)
 
     @classmethod
-    def open_or_create(cls, folder: Path, book: str | None = None) -> "Ledger":
+    def open_or_create(cls, folder: Path, book: str | None = None, settings: Settings | None = None) -> "Ledger":
         """Open a ledger, or make one with the shipped `jd` book (or another's TOML). Raises `BadProgramme`."""
         if (folder / SETTINGS).is_file():
             return cls.open(folder)
@@ -93,7 +93,7 @@ class Ledger:
                 raise JournalError(f"{folder} is a folder of something else; name an empty one or one to be made")
             with _locked(folder):
                 if not (folder / SETTINGS).is_file():
-                    settings = Settings(id=token_hex(16))
+                    settings = settings or Settings(id=token_hex(16))
                     _write_whole(folder / BOOK, text.encode())
                     for partition in range(settings.partitions):
                         SQLiteJournal(folder / f"partition-{partition}.db", create=True).close()
