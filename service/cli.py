@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from service.commands import archive, books, facts, letters, members, proofs, rules
+from service.commands import archive, books, copies, facts, letters, members, proofs, rules
 from service.commands.demo import demo
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
@@ -78,6 +78,8 @@ app.command(rich_help_panel=_ALL)(books.verify)
 app.command(rich_help_panel=_ALL)(proofs.checkpoint)
 app.command(rich_help_panel=_ALL)(proofs.prove)
 app.command(rich_help_panel=_OPERATE)(rules.codes)
+app.command(rich_help_panel=_OPERATE)(copies.backup)
+app.command(rich_help_panel=_OPERATE)(copies.restore)
 app.add_typer(archive.app, name="archive", rich_help_panel=_OPERATE)
 app.add_typer(proofs.app, name="keys", rich_help_panel=_OPERATE)
 app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)

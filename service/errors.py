@@ -67,6 +67,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from projections.explaining.history import NothingToExplain
     from projections.members import UnknownMember
     from projections.proof import BadProof, Refuted
+    from service.backup import BadBackup
 
     if isinstance(error, Refuted):
         return BAD_NEWS, str(error)
@@ -76,8 +77,8 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"
-    ours = BadInput | BadArchive | BadFile | BadProgramme | BadProof | UnknownMember | NothingToExplain | BadPosition
-    if isinstance(error, ours | JournalError):
+    given = BadInput | BadArchive | BadBackup | BadFile | BadProgramme | BadProof
+    if isinstance(error, given | UnknownMember | NothingToExplain | BadPosition | JournalError):
         return BAD_INPUT, str(error)
     if isinstance(error, OSError):
         return BAD_INPUT, _sentence(error)
