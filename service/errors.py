@@ -67,6 +67,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from projections.explaining.history import NothingToExplain
     from projections.members import UnknownMember
     from projections.proof import BadProof, Refuted
+    from projections.reconcile import BadList
     from service.backup import BadBackup
 
     if isinstance(error, Refuted):
@@ -77,7 +78,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"
-    given = BadInput | BadArchive | BadBackup | BadFile | BadProgramme | BadProof
+    given = BadInput | BadArchive | BadBackup | BadFile | BadList | BadProgramme | BadProof
     if isinstance(error, given | UnknownMember | NothingToExplain | BadPosition | JournalError):
         return BAD_INPUT, str(error)
     if isinstance(error, OSError):
