@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from service.commands import archive, books, copies, facts, letters, members, proofs, reconciling, rules
+from service.commands.backtest import backtest
 from service.commands.demo import demo
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
@@ -78,6 +79,7 @@ app.command(rich_help_panel=_ALL)(books.verify)
 app.command(rich_help_panel=_ALL)(reconciling.reconcile)
 app.command(rich_help_panel=_ALL)(proofs.checkpoint)
 app.command(rich_help_panel=_ALL)(proofs.prove)
+app.command(rich_help_panel=_ALL)(backtest)
 app.command(rich_help_panel=_OPERATE)(rules.codes)
 app.command(rich_help_panel=_OPERATE)(copies.backup)
 app.command(rich_help_panel=_OPERATE)(copies.restore)
