@@ -62,6 +62,15 @@ class Shell:
         self._console: Console | None = None
 
     @property
+    def folder(self) -> Path:
+        """The folder of an embedded ledger. Raises `WrongUse` where the ledger is in a database."""
+        from ledger.journal.ledger import is_address
+
+        if is_address(self.place):
+            raise WrongUse("this makes a ledger in a folder, and --ledger names a database: give --ledger DIR")
+        return Path(self.place)
+
+    @property
     def has_ledger(self) -> bool:
         """Whether a ledger is there, or is said to be in a database."""
         from ledger.journal.folder import SETTINGS

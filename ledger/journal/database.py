@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
@@ -174,7 +175,7 @@ def migrate(
         if known is None:
             text = shipped("jd") if book is None else book
             Book([text])  # checked before anything is written
-            settings = DatabaseSettings(partitions or PARTITIONS, servers=dict(servers or {}))
+            settings = DatabaseSettings(partitions or PARTITIONS, id=token_hex(16), servers=dict(servers or {}))
             _check_servers(settings)
         else:
             settings, text = known

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -59,7 +60,9 @@ class FolderLedger(Ledger):
         return cls(folder, settings, book)
 
     @classmethod
-    def at_or_created(cls, folder: Path, book: str | None = None) -> "FolderLedger":
+    def at_or_created(
+        cls, folder: Path, book: str | None = None, settings: FolderSettings | None = None
+    ) -> "FolderLedger":
         """Open a ledger, or make one with the shipped `jd` book (or another's TOML). Raises `BadProgramme`."""
         if (folder / SETTINGS).is_file():
             return cls.at(folder)
@@ -71,7 +74,7 @@ class FolderLedger(Ledger):
                 raise JournalError(f"{folder} is a folder of something else; name an empty one or one to be made")
             with _locked(folder):
                 if not (folder / SETTINGS).is_file():
-                    settings = FolderSettings(PARTITIONS)
+                    settings = settings or FolderSettings(PARTITIONS, id=token_hex(16))
                     _write_whole(folder / BOOK, text.encode())
                     for partition in range(settings.partitions):
                         SQLiteJournal(_journal_in(folder, partition), create=True).close()

@@ -4,9 +4,11 @@ import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 from ledger.account import Account, decode_account, evolve_entry
@@ -38,9 +40,13 @@ class NoInbox(Exception):
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a ledger was born with; `request_max_age_seconds` bounds how old a request may be when it is recorded."""
+    """What a ledger was born with; `request_max_age_seconds` bounds how old a request may be when it is recorded.
+
+    `id` is drawn at random at birth; ledgers made before there was one have none.
+    """
 
     partitions: Annotated[int, Meta(ge=1, le=1024)]
+    id: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = ""
     operators: tuple[str, ...] = ("/operators",)
     request_max_age_seconds: Annotated[int, Meta(ge=0, le=10**9)] = 86_400
 
@@ -119,6 +125,23 @@ class Ledger(ABC):
         return Shard(
             self.journal(partition), partition, self.new_book(), self.limits, counts_programme=home, share=share
         )
+
+    @property
+    def genesis_book(self) -> str:
+        """The text of the rule book the ledger was born with."""
+        return self._genesis
+
+    @property
+    def identity(self) -> str:
+        """Which ledger this is, for checkpoints and archives: its id, or of an old one what it was born with."""
+        return self.settings.id or self.genesis[:32]
+
+    @property
+    def genesis(self) -> str:
+        """SHA-256, in hex, of what decides from birth on: id, partitions, age of requests, and the rule book's text."""
+        born = self.settings
+        deciding = msgspec.json.encode([born.id, born.partitions, born.request_max_age_seconds])
+        return sha256(deciding + b"\n" + self._genesis.encode()).hexdigest()
 
     @property
     def limits(self) -> Limits:
