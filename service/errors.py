@@ -78,6 +78,8 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
         error, BadInput | BadFile | BadProgramme | UnknownMember | NothingToExplain | BadPosition | JournalError
     ):
         return BAD_INPUT, str(error)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("psycopg"):
+        return CANNOT_NOW, "a ledger in a database needs its driver: pip install 'points-ledger[postgres]'"
     if isinstance(error, OSError):
         return BAD_INPUT, _sentence(error)
     if isinstance(error, MemoryError):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -376,6 +377,16 @@ def test_an_address_that_will_not_do_is_one_line_without_its_password(
 def test_a_database_that_cannot_be_reached_is_exit_4(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--ledger", "postgresql://points@127.0.0.1:1/points", "stats"]) == errors.CANNOT_NOW
     assert "postgresql://points@127.0.0.1:1/points: " in capsys.readouterr().err
+
+
+def test_without_its_driver_it_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ledger.journal.database", "ledger.journal.postgres"):
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    assert run(["--ledger", "postgresql://points@db/points", "stats"]) == errors.CANNOT_NOW
+    assert "pip install 'points-ledger[postgres]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,8 @@ def _migrate_ledger(server: Server, schema: str, settings: DatabaseSettings, boo
 
 
 def _lock(c: psycopg.Cursor[Any], schema: str) -> None:
-    """One migration of a schema at a time."""
+    """One migration of a schema at a time, however long its steps take."""
+    c.execute("SET LOCAL statement_timeout = 0")
     c.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"points migrate {schema}",))
 
 
