@@ -60,13 +60,13 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from consumers.dead_letters import BadPosition
     from consumers.files import BadFile
     from consumers.ingest import CannotDecide
-    from ledger.journal.ledger import LedgerLocked, NoInbox
+    from ledger.journal.ledger import LedgerLocked, OtherStream
     from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
     from ledger.programme import BadProgramme
     from projections.explaining.history import NothingToExplain
     from projections.members import UnknownMember
 
-    if isinstance(error, NoInbox):
+    if isinstance(error, OtherStream):
         return WRONG_USE, str(error)
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"

@@ -14,7 +14,7 @@ import pytest
 
 from consumers.dead_letters import drop, letter_at, letter_to_dict, letters
 from ledger.journal.database import migrate
-from ledger.journal.ledger import Ledger, NoInbox
+from ledger.journal.ledger import Ledger, OtherStream
 from ledger.journal.migrations import pending
 from ledger.journal.port import Fenced, JournalError, Unavailable
 from ledger.journal.postgres import JOURNAL_STEPS
@@ -267,6 +267,8 @@ def test_what_a_ledger_was_born_with_stays(postgres: str) -> None:
         migrate(postgres, partitions=4)
     with pytest.raises(JournalError, match="has its book already"):
         migrate(postgres, book=LATER_BOOK)
+    with pytest.raises(JournalError, match=r"from the topic points\.facts\.v1, for life, and not other"):
+        migrate(postgres, topic="other")
     migrate(postgres, partitions=2, book=shipped("jd"))
 
 
@@ -398,9 +400,11 @@ def test_what_needs_an_inbox_says_what_to_do_instead(
     command: list[str], place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["--ledger", place, *command]) == errors.WRONG_USE
-    assert "`points produce FILE` sends them there, and `points consume` decides them" in capsys.readouterr().err
-    with pytest.raises(NoInbox):
-        _ = Ledger.open(place).inbox
+    assert "send them there (`points produce FILE`), and `points consume` decides them" in capsys.readouterr().err
+    ledger = Ledger.open(place)
+    with pytest.raises(OtherStream, match=r"from the Kafka topic points\.facts\.v1, for life"):
+        _ = ledger.inbox
+    ledger.close()
 
 
 def test_migrate_on_the_command_line(postgres: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -392,22 +392,22 @@ class PostgresJournal(PostgresProcessRecorder):
         return [Published._make(row) for row in rows]
 
     def parked(
-        self, after: int = -1, upto: int | None = None, limit: int | None = None, *, done: bool = False
+        self, after: int = -1, limit: int | None = None, *, upto: int | None = None, retried: bool = False
     ) -> list[Parked]:
-        """Parked records by position, behind `after` up to `upto`; those that are done only when asked for."""
+        """Parked records by position, behind `after` up to `upto`; those that are done only when `retried` asks."""
         rows = self._rows(
             "SELECT position, recorded, reason, detail, length, sha256, kept, retried > 0"
             f" FROM {self.schema}.parked WHERE position > %s AND position <= %s AND retried <= %s"
             " ORDER BY position LIMIT %s",
-            (after, _ALL if upto is None else upto, int(done), limit),
+            (after, _ALL if upto is None else upto, int(retried), limit),
         )
         return [Parked._make(row) for row in rows]
 
-    def count_parked(self, upto: int | None = None, *, done: bool = False) -> int:
-        """How many records are parked up to a position; those that are done count only when asked for."""
+    def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
+        """How many records are parked up to a position; those that are done count only when `retried` asks."""
         ((count,),) = self._rows(
             f"SELECT count(*) FROM {self.schema}.parked WHERE position <= %s AND retried <= %s",
-            (_ALL if upto is None else upto, int(done)),
+            (_ALL if upto is None else upto, int(retried)),
         )
         return int(count)
 
