@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from consumers.dead_letters import drop, letter_at, letter_to_dict, letters
+from ledger.entries import decode_entry
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger, OtherStream
 from ledger.journal.migrations import pending
@@ -33,7 +34,7 @@ from projections.verify import verify
 from service import errors
 from service.cli import run
 from tests.contents import contents
-from tests.databases import OwnServer, Server
+from tests.databases import OwnServer, Server, missing
 from tests.histories import history
 from tests.ledgers import SmallLedger, histories_of
 
@@ -167,6 +168,26 @@ def test_parked_bytes_are_dropped_in_the_database_too(place: str) -> None:
     (letter,) = letters(small.ledger)
     drop(small.ledger, [letter])
     assert letters(small.ledger) == [] and letter_at(small.ledger, "2:0").state == "dropped"
+    small.close()
+
+
+def test_the_stored_position_is_exactly_the_prefix_applied(place: str) -> None:
+    small = SmallLedger(place)
+    for number, fact in enumerate(histories_of(Random(7), members=2, length=25)):
+        small.stream.append(fact)
+        if number % 9 == 0:
+            small.stream.append(NO_FACTS[number % 3], partition=number % 4)
+    for partition in small.ledger.partitions:
+        owner = small.owner(partition, batch=6)
+        journal = small.ledger.journal(partition)
+        while owner.step() is not None:
+            head = journal.head()
+            assert head.position + 1 == head.entries + journal.count_parked()
+            offsets = {decode_entry(row.state).offset for row in journal.scan()}
+            assert offsets | {parked.offset for parked in journal.parked()} == set(range(head.position + 1))
+            owner = small.owner(partition, batch=6)  # another owner goes on exactly there
+            assert owner.position == head.position
+        assert owner.position == small.stream.end(partition)
     small.close()
 
 
@@ -452,3 +473,12 @@ def test_a_server_that_is_gone_is_unavailable_and_back_again_is_used(own_postgre
     own_postgres.start()
     assert small.journal == before
     small.close()
+
+
+@pytest.mark.parametrize(("ci", "ends"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_missing_database_fails_ci_and_skips_elsewhere(
+    ci: str, ends: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(ends, match="set POINTS_TEST_POSTGRES to the address"):
+        missing("no PostgreSQL is to be had")
