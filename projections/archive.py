@@ -166,7 +166,7 @@ def _write_parked(ledger: Ledger, partition: int, position: int, making: Path) -
     journal = ledger.journal(partition)
     after, count = -1, 0
     with _writer(making / _parked_file(partition), _PARKED_COLUMNS) as write:
-        while records := journal.parked(after, position, PARKED_AT_ONCE, done=True):
+        while records := journal.parked(after, PARKED_AT_ONCE, upto=position, retried=True):
             write([(partition, *record) for record in records])
             after = records[-1].offset
             count += len(records)
