@@ -96,8 +96,6 @@ def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> 
                 raise BadBackup(f"{folder / file.file}: was changed or cut short after the backup; take another copy")
             done += file.bytes
             progress(done)
-        if _entries(making) != backup.entries:
-            raise BadBackup(f"{folder / MANIFEST}: is not of these files; take another backup")
         _take_name(making, target)
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
