@@ -16,7 +16,7 @@ from consumers.ingest import decide_waiting, open_intakes
 from consumers.outcomes import outcome_at
 from ledger.entry_json import position_text
 from ledger.facts import MAX_BYTES
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.times import to_text
 
 WAITING, RETRIED, DROPPED = "waiting", "retried", "dropped"
@@ -148,11 +148,13 @@ def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] =
     for letter in chosen:
         if letter.state == DROPPED:
             raise BadPosition(f"{letter.position} was dropped before")
-    inbox = Inbox(ledger.inbox, ledger.settings.partitions)
+    inbox = None if ledger.is_shared else Inbox(ledger.inbox, ledger.settings.partitions)
     try:
         for letter in chosen:
             detail = f"its bytes were dropped by an operator at {now().isoformat(timespec='seconds')}"
-            inbox.drop(letter.partition, letter.offset, letter.length, letter.sha256)
+            if inbox is not None:
+                inbox.drop(letter.partition, letter.offset, letter.length, letter.sha256)
             ledger.journal(letter.partition).drop_parked(letter.offset, detail)
     finally:
-        inbox.close()
+        if inbox is not None:
+            inbox.close()

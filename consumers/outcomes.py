@@ -8,7 +8,7 @@ from consumers.inbox import Inbox
 from ledger.entries import Entry, decode_entry
 from ledger.entry_json import entry_to_dict, position_text
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import Journal, Parked
 
 PARKED_AT_ONCE = 100  # rows read ahead, of 64 KiB at most

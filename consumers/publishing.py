@@ -10,7 +10,7 @@ from consumers.inbox import Inbox, Line
 from consumers.ingest import decide_waiting, open_intakes
 from consumers.outcomes import outcome_at
 from ledger.facts import MAX_BYTES, PROGRAMME_SUBJECT
-from ledger.journal.folder import SETTINGS, Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.programme import BadProgramme, version_of
 from ledger.times import to_text
@@ -20,10 +20,10 @@ def publish(ledger: Ledger, toml: str, by: str, now: int | None = None) -> dict[
     """Publish a checked rule book as the first of the ledger's operators, and say what became of it.
 
     What waits in the inbox before it is decided too. Hold the ledger's lock around it. Raises `BadProgramme` where it
-    is too long for a fact, `CannotDecide` and `JournalError`.
+    is too long for a fact, `NoInbox`, `CannotDecide` and `JournalError`.
     """
     if not ledger.settings.operators:
-        raise JournalError(f"{ledger.folder / SETTINGS}: names no operators, and only they may publish")
+        raise JournalError(f"{ledger.name} names no operators in its settings, and only they may publish")
     fact = {
         "specversion": "1.0",
         "id": f"programme-{version_of(toml)}",

@@ -216,7 +216,8 @@ def evolve(account: Account, change: Change) -> None:
             _forget(account, change)
         case TermOpened():
             start, until = change.from_at, change.until_at
-            term = Term(change.card, change.product, start, until, change.trial, change.bought_at, until - start)
+            bought_at = change.bought_at or start
+            term = Term(change.card, change.product, start, until, change.trial, bought_at, until - start)
             account.terms.setdefault(change.membership, []).append(term)
             account.due = min(account.due, term.until)
             if change.trial:

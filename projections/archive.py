@@ -18,7 +18,8 @@ from msgspec import Meta, Struct
 
 from ledger.entries import ENGINE, GENESIS_LINK, OUTCOMES, Entry, change_to_dict, decode_entry, leaf_of, link_after
 from ledger.entry_json import fact_head, position_text
-from ledger.journal.folder import BOOK, Ledger, Settings
+from ledger.journal.folder import BOOK
+from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.port import EntryRow, Head, Parked
 from ledger.times import month_of, month_text
 from projections.export import output_file
@@ -116,7 +117,7 @@ def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: 
 def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> Manifest:
     shelves: list[Shelf] = []
     months: list[Month] = []
-    shutil.copyfile(ledger.folder / BOOK, making / BOOK)
+    (making / BOOK).write_text(ledger.genesis_book, encoding="utf-8")
     done = 0
     for partition in ledger.partitions:
         head = ledger.journal(partition).head()
@@ -128,13 +129,9 @@ def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> Manifest
         shelves.append(Shelf(partition, head.entries, head.link.hex(), head.position, head.recorded, parked))
     names = sorted(path.relative_to(making).as_posix() for path in making.rglob("*") if path.is_file())
     files = [File(name, (making / name).stat().st_size, _sha256(making / name)) for name in names]
-    born = Settings(
-        id=ledger.settings.id,
-        partitions=ledger.settings.partitions,
-        operators=ledger.settings.operators,
-        request_max_age_seconds=ledger.settings.request_max_age_seconds,
-    )
-    return Manifest(FORMAT, ledger.identity, ledger.genesis, ENGINE, born, shelves, months, files)
+    born = ledger.settings
+    settings = Settings(born.partitions, born.operators, born.request_max_age_seconds, born.id)
+    return Manifest(FORMAT, ledger.identity, ledger.genesis, ENGINE, settings, shelves, months, files)
 
 
 def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> Iterator[Month]:

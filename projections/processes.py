@@ -5,10 +5,9 @@ import multiprocessing
 import multiprocessing.connection
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 
 Work = Callable[..., Iterator[Any]]  # of a ledger, a partition and the given arguments; found by its name
@@ -38,7 +37,7 @@ def _in_processes(ledger: Ledger, jobs: int, work: Work, arguments: tuple[Any, .
         while waiting or running:
             while waiting and len(running) < jobs:
                 ours, theirs = context.Pipe()
-                given = (str(ledger.folder), waiting.pop(0), theirs, work, arguments)
+                given = (ledger.place, waiting.pop(0), theirs, work, arguments)
                 process = context.Process(target=_run, args=given, daemon=True)
                 process.start()
                 theirs.close()
@@ -61,11 +60,11 @@ def _in_processes(ledger: Ledger, jobs: int, work: Work, arguments: tuple[Any, .
             process.terminate()
 
 
-def _run(folder: str, partition: int, pipe: Connection, work: Work, arguments: tuple[Any, ...]) -> None:
+def _run(place: str, partition: int, pipe: Connection, work: Work, arguments: tuple[Any, ...]) -> None:
     gc.freeze()
     gc.disable()
     try:
-        for found in work(Ledger.open(Path(folder)), partition, *arguments):
+        for found in work(Ledger.open(place), partition, *arguments):
             pipe.send(found)
     except JournalError as error:
         pipe.send(_Failed(error))

@@ -10,7 +10,7 @@ import msgspec
 from ledger.entries import decode_entry, decode_head
 from ledger.entry_json import fact_head, position_text
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.programme import Award, Programme
 from ledger.rules import Book, Version
 from ledger.times import to_text

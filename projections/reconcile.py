@@ -16,7 +16,7 @@ from ledger.account import Account, Purse, evolve_entry
 from ledger.decide import run_to
 from ledger.entries import OUTCOMES, decode_entry
 from ledger.entry_json import fact_head
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.pages import PagesInMemory
 from ledger.times import parse_instant, to_text
 

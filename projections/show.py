@@ -5,7 +5,7 @@ from typing import Any
 from ledger.account import Account, Lot, Purse, Term, quota_key
 from ledger.cards import bucket_of, current_term
 from ledger.entries import LOT_BITS
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.programme import Membership, Score
 from ledger.rules import Book, Version
 from ledger.scores import parts_of, tier_of, value_of

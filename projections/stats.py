@@ -14,7 +14,7 @@ from ledger.cards import current_term
 from ledger.decide import run_to
 from ledger.entries import OUTCOMES, decode_entry
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger, members_of
+from ledger.journal.ledger import Ledger, members_of
 from ledger.pages import PagesInMemory
 from ledger.rules import Book
 from ledger.times import to_text

@@ -10,7 +10,7 @@ from ledger.cards import current_term
 from ledger.entries import LOT_BITS, OUTCOMES, change_to_dict, decode_entry
 from ledger.entry_json import fact_head, position_text
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger, members_of
+from ledger.journal.ledger import Ledger, members_of
 from ledger.rules import Book
 from ledger.scores import parts_of, tier_of, value_of
 from ledger.times import month_text

@@ -9,7 +9,7 @@ import msgspec
 
 from ledger.entries import Entry, decode_entry
 from ledger.facts import BadFact, canonical, decode
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import Journal, JournalError
 
 READ = 2_000  # records at a time

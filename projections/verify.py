@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ledger.entries import GENESIS_LINK, decode_entry, leaf_of, link_after
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import Damaged, Unavailable
 from projections.proof import Refuted
 from projections.proof.checkpoint import Signed, check_ledger

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from consumers.inbox import Inbox
-from ledger.journal.folder import BOOK, INBOX, SETTINGS, Ledger
+from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
+from ledger.journal.ledger import Ledger
 
 FORMAT = "points-ledger.backup.v1"
 MANIFEST = "backup.json"
@@ -54,8 +55,10 @@ def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -
     Raises `BadBackup` where it is, or where the ledger keeps its journals elsewhere.
     """
     names = [f"partition-{partition}.db" for partition in ledger.partitions]
-    if not all((ledger.folder / name).is_file() for name in names):
-        raise BadBackup(f"{ledger.folder} does not keep its journals in files: use its database's own tools")
+    if not isinstance(ledger, FolderLedger):
+        raise BadBackup(
+            f"{ledger.name} is in a database: back it up with PostgreSQL's own tools (pg_basebackup, pg_dump)"
+        )
     if folder.exists():
         raise BadBackup(f"{folder} is there already; name a folder that is to be made")
     making = _cleared(folder)
@@ -123,7 +126,7 @@ def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:
 
 def _entries(folder: Path) -> int:
     """How many entries the ledger in a folder has. Raises `BadBackup` where a journal is ahead of its inbox."""
-    ledger = Ledger.open(folder)
+    ledger = FolderLedger.at(folder)
     heads = {partition: ledger.journal(partition).head() for partition in ledger.partitions}
     ledger.close()
     if ledger.inbox.is_file():

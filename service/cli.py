@@ -1,14 +1,14 @@
 """`points`, the command line: which commands there are, and what their ends mean."""
 
 import sys
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from service.commands import archive, books, copies, facts, letters, members, proofs, reconciling, rules
+from service.commands import archive, books, copies, facts, letters, members, proofs, reconciling, rules, store
 from service.commands.backtest import backtest
 from service.commands.demo import demo
+from service.commands.quote import quote
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
 
@@ -41,13 +41,13 @@ def _installed() -> str:
 def points(
     context: typer.Context,
     ledger: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--ledger",
-            metavar="DIR",
+            metavar="DIR|URL",
             envvar="POINTS_LEDGER",
             show_default=False,
-            help=f"The ledger's folder, before or after the command. (default: ./{DEFAULT_LEDGER})",
+            help=f"The ledger's folder, or its database, before or after the command. (default: ./{DEFAULT_LEDGER})",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -72,6 +72,7 @@ app.command(rich_help_panel=_IN)(facts.traffic)
 app.command(rich_help_panel=_ONE)(members.show)
 app.command(rich_help_panel=_ONE)(members.entries)
 app.command(rich_help_panel=_ONE)(members.explain)
+app.command(rich_help_panel=_ONE)(quote)
 app.command(rich_help_panel=_ALL)(books.export)
 app.command(rich_help_panel=_ALL)(books.stats)
 app.command(rich_help_panel=_ALL)(books.replay)
@@ -87,6 +88,7 @@ app.add_typer(archive.app, name="archive", rich_help_panel=_OPERATE)
 app.add_typer(proofs.app, name="keys", rich_help_panel=_OPERATE)
 app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)
 app.add_typer(rules.app, name="programme", rich_help_panel=_OPERATE)
+app.add_typer(store.app, name="store", rich_help_panel=_OPERATE)
 
 
 @app.command(rich_help_panel=_OPERATE)

@@ -60,7 +60,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from consumers.dead_letters import BadPosition
     from consumers.files import BadFile
     from consumers.ingest import CannotDecide
-    from ledger.journal.folder import LedgerLocked
+    from ledger.journal.ledger import LedgerLocked, NoInbox
     from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
     from ledger.programme import BadProgramme
     from projections.archive import BadArchive
@@ -72,6 +72,8 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
 
     if isinstance(error, Refuted):
         return BAD_NEWS, str(error)
+    if isinstance(error, NoInbox):
+        return WRONG_USE, str(error)
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
     if isinstance(error, CannotDecide | Fenced | Unavailable) or any(_is_not_now(cause) for cause in _causes(error)):

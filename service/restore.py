@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from msgspec import MsgspecError
+from msgspec import MsgspecError, structs
 
 from consumers.inbox import Inbox
 from ledger.entries import Entry
 from ledger.facts import decode_canonical
-from ledger.journal.folder import SETTINGS, Ledger
+from ledger.journal.folder import SETTINGS, FolderLedger, FolderSettings
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import Parked
 from ledger.journal.shard import Received, Shard
 from projections.archive import Archive, Archived, BadArchive, Shelf
@@ -52,12 +53,13 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
         raise
 
 
-def _begin(archive: Archive, making: Path) -> Ledger:
+def _begin(archive: Archive, making: Path) -> FolderLedger:
     """The ledger in the making: begun now, or by an import of the same archive that was interrupted."""
     manifest = archive.manifest
-    if (making / SETTINGS).exists() and Ledger.open(making).genesis != manifest.genesis:
+    if (making / SETTINGS).exists() and FolderLedger.at(making).genesis != manifest.genesis:
         shutil.rmtree(making)
-    ledger = Ledger.open_or_create(making, archive.book, manifest.born)
+    born = FolderSettings(**structs.asdict(manifest.born))
+    ledger = FolderLedger.at_or_created(making, archive.book, born)
     if (ledger.identity, ledger.genesis) != (manifest.ledger, manifest.genesis):
         shutil.rmtree(making)
         raise BadArchive(f"{archive.folder}: its settings and book are not those of its ledger; take another copy")

@@ -17,7 +17,7 @@ import pytest
 from msgspec import structs
 
 from ledger.entries import decode_entry, encode_entry, leaf_of, link_after
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.programme import shipped
 from projections.archive import Archive
 from service.restore import import_archive

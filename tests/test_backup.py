@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 import service.backup
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from service.backup import back_up
 from tests.histories import LONG_AGO, encode
 from tests.ledgers import histories_of, ingested, scratch, write_facts

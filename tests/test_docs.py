@@ -10,7 +10,7 @@ import pytest
 
 from ledger import programme
 from ledger.facts import FACT_TYPES
-from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, Settings
+from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, FolderSettings
 from ledger.programme import Programme, parse_programme
 from ledger.rules import Version
 from service import errors
@@ -114,7 +114,7 @@ def test_every_type_of_fact_is_on_its_page_with_every_field() -> None:
 
 def test_every_setting_file_and_exit_code_is_in_the_operators_page() -> None:
     text = page("operations.md")
-    assert set(first_column(text)) >= fields(Settings) | {SETTINGS, BOOK, INBOX, LOCK}
+    assert set(first_column(text)) >= fields(FolderSettings) | {SETTINGS, BOOK, INBOX, LOCK}
     codes = set(re.findall(r"^\| (\d+) \|", text, flags=re.MULTILINE))
     named = (errors.BAD_NEWS, errors.WRONG_USE, errors.BAD_INPUT, errors.CANNOT_NOW, errors.STOPPED)
     assert codes == {"0", *map(str, named)}

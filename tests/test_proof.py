@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from ledger.entries import decode_entry, encode_entry, leaf_of, link_after
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from projections.proof.keys import preimage
 from projections.proof.tree import Frontier, consistency_path, heads_of, inclusion_path
 from tests.histories import LONG_AGO

@@ -4,7 +4,7 @@ A journal holds one partition: entries with their chain, receipts, pages, snapsh
 position. `tests/store_contract.py` says in cases what every store must do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -12,6 +12,7 @@ from ledger.pages import Page
 
 STREAM = "facts"  # the tracking name of the stream's position
 TOPIC = "points.entry.v1"  # a stored event's topic: a stable name, never a path of code
+SOURCES = 10_000  # numbers of sources that a journal remembers
 
 
 class Fenced(Exception):
@@ -85,6 +86,10 @@ class Batch(Protocol):
 
     def receive(self, receipts: Sequence[tuple[int, str, str, int]]) -> dict[int, int]:
         """Take receipts (source, id, member, place); returns place -> place of the first, where one came before."""
+        ...
+
+    def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
+        """A hint of what will be asked for: members in the order in which they will be loaded, pages (key, member)."""
         ...
 
     def account(self, member: str) -> tuple[int, bytes] | None:

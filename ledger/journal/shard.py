@@ -13,6 +13,7 @@ from ledger.decide import Decision, Limits, Repetition, decide, entry_of
 from ledger.draft import OutOfRange
 from ledger.entries import ACCEPTED, IGNORED, decode_entry, encode_entry, leaf_of, link_after
 from ledger.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
+from ledger.foresight import pages_ahead
 from ledger.journal.port import TOPIC, Batch, Journal, Parked
 from ledger.pages import Page
 from ledger.programme import BadProgramme
@@ -168,6 +169,7 @@ class Shard:
             tally = Tally(parked=len(parked))
             try:
                 with self.journal.transaction(len(facts), self._epoch) as batch:
+                    self._say_what_is_needed(batch, facts)
                     self._write(batch, facts, tally)
                     batch.park(parked)
                     batch.finish(batch.link, position, recorded)
@@ -184,6 +186,19 @@ class Shard:
             self._out_of_range.clear()
             self.position = position
             return tally
+
+    def _say_what_is_needed(self, batch: Batch, facts: Sequence[Received]) -> None:
+        """A hint for stores that are far away; one that is not looks at none of it."""
+        members = dict.fromkeys(item.fact.subject for item in facts)
+        batch.prefetch(
+            (member for member in members if member not in self._accounts and member not in self._asleep),
+            (
+                (key, item.fact.subject)
+                for item in facts
+                for key in pages_ahead(item.fact, item.occurred, self.book)
+                if (key, item.fact.subject) not in self._pages
+            ),
+        )
 
     def _write(self, batch: Batch, facts: Sequence[Received], tally: Tally) -> None:
         first = batch.before + 1

@@ -6,7 +6,7 @@ epoch is still ours, which locks, numbers and fences at once.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from eventsourcing.sqlite import (
     SQLiteProcessRecorder,
 )
 
-from ledger.entries import GENESIS_LINK
+from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import (
+    SOURCES,
     STREAM,
     Damaged,
     EntryRow,
@@ -40,9 +41,7 @@ from ledger.journal.port import (
 )
 from ledger.pages import Page, decode_page, encode_page
 
-FORMAT = 1  # of the file; a migration raises it
 BUSY_SECONDS = 30
-SOURCES = 10_000  # numbers of sources that are remembered
 _ALL = 1 << 62
 # What may be different later, or with more room or rights; anything else that SQLite says is damage.
 _NOT_NOW = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_PERM")
@@ -86,31 +85,41 @@ class _Datastore(SQLiteDatastore):
         self.pool = _Pool(db_name=name, pool_size=2)
 
 
-_TABLES = (
-    """CREATE TABLE IF NOT EXISTS stored_events (
-        rowid INTEGER PRIMARY KEY, originator_id TEXT NOT NULL, originator_version INTEGER NOT NULL,
-        topic TEXT NOT NULL, state BLOB NOT NULL, link BLOB)""",
-    "CREATE UNIQUE INDEX IF NOT EXISTS by_member ON stored_events (originator_id, originator_version)",
-    """CREATE TABLE IF NOT EXISTS shard (
-        one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, head INTEGER NOT NULL,
-        link BLOB NOT NULL, recorded INTEGER NOT NULL)""",
-    "CREATE TABLE IF NOT EXISTS sources (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
-    """CREATE TABLE IF NOT EXISTS receipts (
-        source INTEGER NOT NULL, id TEXT NOT NULL, member TEXT NOT NULL, place INTEGER NOT NULL,
-        PRIMARY KEY (source, id, member)) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS pages (
-        key TEXT NOT NULL, member TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS accounts (
-        member TEXT PRIMARY KEY, number INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS parked (
-        position INTEGER PRIMARY KEY, recorded INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
-        length INTEGER NOT NULL, sha256 BLOB NOT NULL, kept BLOB NOT NULL, retried INTEGER NOT NULL DEFAULT 0)""",
-    "CREATE TABLE IF NOT EXISTS programmes (place INTEGER PRIMARY KEY, version TEXT NOT NULL, toml TEXT NOT NULL)",
+# Each brings a file to the next format.
+STEPS: Steps = (
+    (
+        """CREATE TABLE stored_events (
+            rowid INTEGER PRIMARY KEY, originator_id TEXT NOT NULL, originator_version INTEGER NOT NULL,
+            topic TEXT NOT NULL, state BLOB NOT NULL, link BLOB)""",
+        "CREATE UNIQUE INDEX by_member ON stored_events (originator_id, originator_version)",
+        """CREATE TABLE shard (
+            one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, head INTEGER NOT NULL,
+            link BLOB NOT NULL, recorded INTEGER NOT NULL)""",
+        "INSERT INTO shard VALUES (1, 0, 0, zeroblob(32), 0)",
+        "CREATE TABLE sources (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+        """CREATE TABLE receipts (
+            source INTEGER NOT NULL, id TEXT NOT NULL, member TEXT NOT NULL, place INTEGER NOT NULL,
+            PRIMARY KEY (source, id, member)) WITHOUT ROWID""",
+        """CREATE TABLE pages (
+            key TEXT NOT NULL, member TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID""",
+        """CREATE TABLE accounts (
+            member TEXT PRIMARY KEY, number INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID""",
+        """CREATE TABLE parked (
+            position INTEGER PRIMARY KEY, recorded INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+            length INTEGER NOT NULL, sha256 BLOB NOT NULL, kept BLOB NOT NULL, retried INTEGER NOT NULL DEFAULT 0)""",
+        "CREATE TABLE programmes (place INTEGER PRIMARY KEY, version TEXT NOT NULL, toml TEXT NOT NULL)",
+        """CREATE TABLE tracking (
+            application_name TEXT PRIMARY KEY, notification_id INTEGER NOT NULL) WITHOUT ROWID""",
+    ),
+    ("DELETE FROM accounts",),  # snapshots of another layout: they are folded anew from the entries
 )
 
 
 class SQLiteJournal(SQLiteProcessRecorder):
-    """One partition's journal: entries with their chain, receipts, pages, snapshots, parked facts and the position."""
+    """One partition's journal: entries with their chain, receipts, pages, snapshots, parked facts and the position.
+
+    With `create` the file is made where there is none, and an older one is brought to this version's format.
+    """
 
     def __init__(self, path: str | Path, *, create: bool = False) -> None:
         name = str(path)
@@ -123,29 +132,21 @@ class SQLiteJournal(SQLiteProcessRecorder):
         )
         self._sources: dict[str, int] = {}
         try:
-            if create:
-                self.create_table()
-            else:
-                self._check_format()
+            self.migrated = self._migrate(str(path), may_migrate=create)
         except (sqlite3.DatabaseError, OperationalError) as error:
             raise JournalError(f"{path}: {error}; it is not a journal of this ledger, or it is damaged") from error
 
-    def construct_create_table_statements(self) -> list[str]:
-        """The tables of this file; the library's own statement for tracking stays."""
-        tracking = [s for s in super().construct_create_table_statements() if "tracking" in s]
-        return [*_TABLES, *tracking]
-
-    def _create_table(self, c: SQLiteCursor) -> None:
-        super()._create_table(c)
-        c.execute("INSERT OR IGNORE INTO shard VALUES (1, 0, 0, ?, 0)", (GENESIS_LINK,))
-        c.execute(f"PRAGMA user_version = {FORMAT}")
-
-    def _check_format(self) -> None:
-        with self.datastore.transaction(commit=False) as c:
+    def _migrate(self, where: str, *, may_migrate: bool) -> int:
+        """Bring the file to this version's format; says how many steps it took."""
+        with self.datastore.transaction(commit=may_migrate) as c:
             c.execute("PRAGMA user_version")
-            found = c.fetchone()[0]
-        if found != FORMAT:
-            raise JournalError(f"the journal has format {found}, this version of points reads format {FORMAT}")
+            steps = pending(STEPS, c.fetchone()[0], where, may_migrate=may_migrate)
+            for step in steps:
+                for statement in step:
+                    c.execute(statement)
+            if steps:
+                c.execute(f"PRAGMA user_version = {len(STEPS)}")
+        return len(steps)
 
     # -- owning ------------------------------------------------------------------------------------------------------
 
@@ -360,6 +361,9 @@ class SQLiteBatch:
             if first != place:
                 repeated[place] = first
         return repeated
+
+    def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
+        """Nothing: here a read costs no round trip."""
 
     def account(self, member: str) -> tuple[int, bytes] | None:
         """A member's snapshot."""

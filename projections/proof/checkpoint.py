@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from msgspec import Meta, Struct
 
 from ledger.entries import leaf_of, link_after
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from projections.proof import BadProof, Refuted
 from projections.proof.keys import Envelope, is_signed, key_id, payload_of, sign
 from projections.proof.tree import Frontier
@@ -156,12 +156,12 @@ def check_ledger(ledger: Ledger, signed: Signed) -> None:
     checkpoint = signed.checkpoint
     if checkpoint.ledger != ledger.identity:
         raise BadProof(
-            f"the checkpoint is of ledger {checkpoint.ledger}, this is {ledger.identity} ({ledger.folder});"
+            f"the checkpoint is of ledger {checkpoint.ledger}, this is {ledger.identity} ({ledger.name});"
             " give the one it was made of"
         )
     partitions = [mark.partition for mark in checkpoint.partitions]
     if checkpoint.genesis != ledger.genesis or partitions != list(ledger.partitions):
         raise Refuted(
-            f"the settings or the rule book that {ledger.folder} was born with are not those of the checkpoint of"
+            f"the settings or the rule book that {ledger.name} was born with are not those of the checkpoint of"
             f" {checkpoint.at}: they were changed; restore ledger.json and book.toml"
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from projections.members import require_member
 from projections.proof import BadProof, Refuted
 from projections.proof.checkpoint import REPORT_EVERY, Mark, Progress, Signed, check_ledger, leaves_of

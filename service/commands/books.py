@@ -19,7 +19,7 @@ from service.shell import (
 )
 
 if TYPE_CHECKING:
-    from ledger.journal.folder import Ledger
+    from ledger.journal.ledger import Ledger
 
 TABLES = ("balances", "lots", "scores", "memberships", "entries")
 FORMATS = ("csv", "ndjson", "parquet")

@@ -14,7 +14,7 @@ from service.shell import JsonOption, LedgerOption, Shell, Tick, processors, sta
 
 if TYPE_CHECKING:
     from consumers.ingest import Summary
-    from ledger.journal.folder import Ledger
+    from ledger.journal.ledger import Ledger
 
 SMALL = 4 << 20  # bytes of input for which worker processes are not worth their start
 NAMED_ON_SCREEN = 5  # parked facts
@@ -73,9 +73,11 @@ def ingest(
     from consumers.files import BadFile, open_facts
     from consumers.ingest import Summary
     from consumers.ingest import ingest as take_in
-    from ledger.journal.folder import SETTINGS
+    from ledger.journal.ledger import NoInbox, is_address
 
     shell = Shell(context, ledger, as_json)
+    if is_address(shell.place):
+        raise NoInbox
     if files.count("-") > 1:
         raise WrongUse("standard input (-) can be read once")
     for name in files:
@@ -85,10 +87,8 @@ def ingest(
         raise BadInput(f"{outcomes}: there is no folder {outcomes.parent}; make it first")
     toml = None
     if book is not None:
-        if (shell.folder / SETTINGS).exists():
-            raise WrongUse(
-                f"--book: {shell.folder} has its book already; a new version comes as programme.published.v1"
-            )
+        if shell.has_ledger:
+            raise WrongUse(f"--book: {shell.place} has its book already; a new version comes as programme.published.v1")
         toml = read_text(book)
     summary: Summary | None = None
     damaged: BadFile | None = None

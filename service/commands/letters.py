@@ -10,7 +10,7 @@ from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:
     from consumers.dead_letters import Letter
-    from ledger.journal.folder import Ledger
+    from ledger.journal.ledger import Ledger
 
 app = typer.Typer(
     no_args_is_help=True, help="Facts that could not be taken: look at them, mend them, drive them again."

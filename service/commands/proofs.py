@@ -11,7 +11,7 @@ from service.errors import WrongUse, say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:
-    from ledger.journal.folder import Ledger
+    from ledger.journal.ledger import Ledger
     from projections.proof.checkpoint import Signed
 
 app = typer.Typer(no_args_is_help=True, help="The key that signs checkpoints.")

@@ -10,7 +10,7 @@ from service.errors import BadInput, WrongUse, plain, say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:
-    from ledger.journal.folder import Ledger
+    from ledger.journal.ledger import Ledger
     from ledger.rules import Version
 
 MOST_BY = 128  # characters of a publisher's name
@@ -53,12 +53,11 @@ def check_programme(
 
         points programme check jd.toml
     """
-    from ledger.journal.folder import SETTINGS
     from ledger.rules import Version
     from projections.programmes import warnings
 
     shell = Shell(context, ledger, as_json)
-    if (shell.folder / SETTINGS).exists():
+    if shell.has_ledger:
         with shell.reading() as opened:
             version, warned = _checked(opened, file)
     else:
@@ -166,13 +165,12 @@ def _checked(ledger: "Ledger", file: Path) -> "tuple[Version, list[str]]":
 
 def _named_book(shell: Shell, name: str) -> "Version":
     """A rule book by its file, by the beginning of its version in the ledger, or a shipped one."""
-    from ledger.journal.folder import SETTINGS
     from ledger.programme import BadProgramme, shipped
     from ledger.rules import Version
 
     if Path(name).is_file():
         return Version(read_text(Path(name)), name)
-    if (shell.folder / SETTINGS).exists():
+    if shell.has_ledger:
         with shell.reading() as opened:
             found = [version for version in opened.book.versions if len(name) >= 4 and version.name.startswith(name)]
         if len(found) == 1:
@@ -181,7 +179,7 @@ def _named_book(shell: Shell, name: str) -> "Version":
         return Version(shipped(name), name)
     except BadProgramme:
         raise BadInput(
-            f'"{name}": no such file, and no version of {shell.folder} begins so; `points programme list` shows them'
+            f'"{name}": no such file, and no version of the ledger begins so; `points programme list` shows them'
         ) from None
 
 
@@ -190,13 +188,12 @@ def codes(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOpti
 
     points codes
     """
-    from ledger.journal.folder import SETTINGS
     from ledger.programme import shipped
     from ledger.rules import Book
     from projections.codes import codes as of_book
 
     shell = Shell(context, ledger, as_json)
-    if (shell.folder / SETTINGS).exists():
+    if shell.has_ledger:
         with shell.reading() as opened:
             found = of_book(opened.book)
     else:
