@@ -18,8 +18,8 @@ from msgspec import Meta, Struct
 
 from ledger.entries import ENGINE, GENESIS_LINK, OUTCOMES, Entry, change_to_dict, decode_entry, leaf_of, link_after
 from ledger.entry_json import fact_head, position_text
-from ledger.journal.folder import BOOK, FolderSettings
-from ledger.journal.ledger import Ledger
+from ledger.journal.folder import BOOK
+from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.port import EntryRow, Head, Parked
 from ledger.times import month_of, month_text
 from projections.export import output_file
@@ -83,7 +83,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     ledger: str
     genesis: _Hash
     engine: int
-    born: FolderSettings
+    born: Settings
     partitions: Annotated[list[Shelf], Meta(min_length=1, max_length=1024)]
     months: list[Month]
     files: list[File]
@@ -129,13 +129,8 @@ def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> Manifest
         shelves.append(Shelf(partition, head.entries, head.link.hex(), head.position, head.recorded, parked))
     names = sorted(path.relative_to(making).as_posix() for path in making.rglob("*") if path.is_file())
     files = [File(name, (making / name).stat().st_size, _sha256(making / name)) for name in names]
-    born = FolderSettings(
-        ledger.settings.partitions,
-        id=ledger.settings.id,
-        operators=ledger.settings.operators,
-        request_max_age_seconds=ledger.settings.request_max_age_seconds,
-    )
-    return Manifest(FORMAT, ledger.identity, ledger.genesis, ENGINE, born, shelves, months, files)
+    born = {name: getattr(ledger.settings, name) for name in Settings.__struct_fields__}
+    return Manifest(FORMAT, ledger.identity, ledger.genesis, ENGINE, Settings(**born), shelves, months, files)
 
 
 def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> Iterator[Month]:

@@ -56,7 +56,9 @@ def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -
     """
     names = [f"partition-{partition}.db" for partition in ledger.partitions]
     if not isinstance(ledger, FolderLedger):
-        raise BadBackup(f"{ledger.name} does not keep its journals in files: use its database's own tools")
+        raise BadBackup(
+            f"{ledger.name} is in a database: back it up with PostgreSQL's own tools (pg_basebackup, pg_dump)"
+        )
     if folder.exists():
         raise BadBackup(f"{folder} is there already; name a folder that is to be made")
     making = _cleared(folder)
@@ -64,9 +66,10 @@ def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -
         done = 0
         for name in names:
             done = _copy(ledger.folder / name, making / name, done, progress)
-        if ledger.inbox.is_file():  # looked for when the journals are copied: they cannot be ahead of one made since
+        inbox = ledger.folder / INBOX  # none where the facts come from Kafka
+        if inbox.is_file():  # looked for when the journals are copied: they cannot be ahead of one made since
             names.append(INBOX)
-            _copy(ledger.inbox, making / INBOX, done, progress)
+            _copy(inbox, making / INBOX, done, progress)
         for name in (SETTINGS, BOOK):
             _copy_file(ledger.folder / name, making / name)
         entries = _entries(making)
@@ -97,8 +100,6 @@ def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> 
                 raise BadBackup(f"{folder / file.file}: was changed or cut short after the backup; take another copy")
             done += file.bytes
             progress(done)
-        if _entries(making) != backup.entries:
-            raise BadBackup(f"{folder / MANIFEST}: is not of these files; take another backup")
         _take_name(making, target)
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
@@ -129,7 +130,7 @@ def _entries(folder: Path) -> int:
     ledger = FolderLedger.at(folder)
     heads = {partition: ledger.journal(partition).head() for partition in ledger.partitions}
     ledger.close()
-    if ledger.inbox.is_file():
+    if (folder / INBOX).is_file():
         inbox = Inbox(ledger.inbox, ledger.settings.partitions)
         ahead = [partition for partition, head in heads.items() if head.position > inbox.end(partition)]
         inbox.close()

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from msgspec import MsgspecError
+from msgspec import MsgspecError, structs
 
 from consumers.inbox import Inbox
 from ledger.entries import Entry
 from ledger.facts import decode_canonical
-from ledger.journal.folder import SETTINGS, FolderLedger
+from ledger.journal.folder import SETTINGS, FolderLedger, FolderSettings
 from ledger.journal.port import Parked
 from ledger.journal.shard import Received, Shard
 from projections.archive import Archive, Archived, BadArchive, Shelf
@@ -36,15 +36,13 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
     ledger = _begin(archive, making)
     try:
         with ledger.writing():
-            inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)
             done = 0
             for shelf in archive.manifest.partitions:
                 for entries in _restore(archive, ledger, shelf):
                     progress(done + entries)
                 done += shelf.entries
-                if shelf.position >= 0:
-                    inbox.begin_behind(shelf.partition, shelf.position, shelf.recorded)
-            inbox.close()
+            if ledger.settings.stream == "inbox":
+                _begin_inbox(archive, ledger)
             ledger.close()
             making.rename(folder)
     except Refuted:
@@ -52,12 +50,22 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
         raise
 
 
+def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:
+    """An inbox whose positions go on behind those of the archive."""
+    inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)
+    for shelf in archive.manifest.partitions:
+        if shelf.position >= 0:
+            inbox.begin_behind(shelf.partition, shelf.position, shelf.recorded)
+    inbox.close()
+
+
 def _begin(archive: Archive, making: Path) -> FolderLedger:
     """The ledger in the making: begun now, or by an import of the same archive that was interrupted."""
     manifest = archive.manifest
     if (making / SETTINGS).exists() and FolderLedger.at(making).genesis != manifest.genesis:
         shutil.rmtree(making)
-    ledger = FolderLedger.at_or_created(making, archive.book, manifest.born)
+    born = FolderSettings(**structs.asdict(manifest.born))
+    ledger = FolderLedger.at_or_created(making, archive.book, born)
     if (ledger.identity, ledger.genesis) != (manifest.ledger, manifest.genesis):
         shutil.rmtree(making)
         raise BadArchive(f"{archive.folder}: its settings and book are not those of its ledger; take another copy")

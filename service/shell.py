@@ -62,21 +62,21 @@ class Shell:
         self._console: Console | None = None
 
     @property
-    def folder(self) -> Path:
-        """The folder of an embedded ledger. Raises `WrongUse` where the ledger is in a database."""
-        from ledger.journal.ledger import is_address
-
-        if is_address(self.place):
-            raise WrongUse("this makes a ledger in a folder, and --ledger names a database: give --ledger DIR")
-        return Path(self.place)
-
-    @property
     def has_ledger(self) -> bool:
         """Whether a ledger is there, or is said to be in a database."""
         from ledger.journal.folder import SETTINGS
         from ledger.journal.ledger import is_address
 
         return is_address(self.place) or (Path(self.place) / SETTINGS).exists()
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which a ledger is to be made. Raises `WrongUse` for a database."""
+        from ledger.journal.ledger import is_address
+
+        if is_address(self.place):
+            raise WrongUse("this makes a ledger in a folder: give --ledger DIR")
+        return Path(self.place)
 
     @contextmanager
     def reading(self) -> "Iterator[Ledger]":

@@ -180,7 +180,9 @@ def test_a_manifest_that_does_not_add_up_is_refused(shelf: Shelf) -> None:
     path = shelf.archive / "manifest.json"
     whole = json.loads(path.read_bytes())
     first = whole["months"][0]
+    last = whole["months"][-1]["file"]
     for change in (
+        {name: [file for file in whole[name] if file["file"] != last] for name in ("months", "files")},
         {"format": "points-ledger.archive.v9"},
         {"months": whole["months"][1:]},
         {"months": [first, *whole["months"]]},
@@ -249,6 +251,19 @@ def test_what_is_no_entry_is_named(shelf: Shelf) -> None:
     rewrite_months(shelf.archive, lambda state: state[:-1])
     ran = shelf.points("archive", "import", shelf.archive, ledger=shelf.restored, code=3)
     assert "holds what is no entry" in ran.err and not shelf.restored.exists()
+
+
+def test_two_records_of_one_position_are_refused(shelf: Shelf) -> None:
+    path = shelf.archive / "parked" / "partition-0.parquet"
+    rows = pyarrow.parquet.read_table(path)
+    offsets = pyarrow.array([0] * rows.num_rows, pyarrow.int64())
+    pyarrow.parquet.write_table(rows.set_column(rows.schema.get_field_index("offset"), "offset", offsets), path)
+    manifest = json.loads((shelf.archive / "manifest.json").read_bytes())
+    listed = next(file for file in manifest["files"] if file["file"] == "parked/partition-0.parquet")
+    listed |= {"bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
+    (shelf.archive / "manifest.json").write_text(json.dumps(manifest))
+    ran = shelf.points("archive", "import", shelf.archive, ledger=shelf.restored, code=3)
+    assert "position 0:0 stands twice" in ran.err and not shelf.restored.exists()
 
 
 class Killed(BaseException):

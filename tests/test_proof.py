@@ -279,9 +279,10 @@ def test_a_file_that_breaks_off_is_refused(office: Office, which: str, upto: flo
 
 def test_the_ledger_refuses_a_checkpoint_with_one_bit_flipped(copy: Office) -> None:
     content = copy.second.read_bytes()
-    for place in range(0, len(content), 23):
+    ends = [place - 1 for place, byte in enumerate(content) if byte in b'="']  # where base64 has bits to spare
+    for place, bit in [*((place, place % 8) for place in range(0, len(content), 23)), *((place, 0) for place in ends)]:
         changed = bytearray(content)
-        changed[place] ^= 1 << place % 8
+        changed[place] ^= 1 << bit
         copy.second.write_bytes(bytes(changed))
         ran = copy.points("verify", "--checkpoint", copy.second, code=3)
         assert str(copy.second) in ran.err
@@ -314,6 +315,18 @@ def test_what_the_verifier_cannot_use_is_wrong_use(office: Office) -> None:
     command = [sys.executable, str(VERIFIER), "--key", str(office.first), str(office.first)]
     assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 2
     assert subprocess.run(command[:2], capture_output=True, timeout=60, check=False).returncode == 2
+
+
+def test_a_ledger_does_not_extend_another_one(copy: Office) -> None:
+    copy.ledger = copy.folder / "another"
+    copy.points("ingest", write_facts(copy.folder / "none.ndjson", []))
+    other = copy.checkpoint("other")  # without entries: of its own ledger, anything extends it
+    forged = json.loads(copy.extension.read_bytes())
+    forged["earlier"] = json.loads(other.read_bytes())
+    forged["partitions"] = [{"partition": partition, "path": []} for partition in range(4)]
+    copy.extension.write_text(json.dumps(forged, separators=(",", ":")) + "\n")
+    ran = verify_offline(copy, copy.extension)
+    assert ran.returncode == 1 and "different ledgers" in ran.stdout
 
 
 def test_a_checkpoint_by_another_key_is_refused(copy: Office) -> None:

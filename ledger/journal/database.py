@@ -6,14 +6,13 @@ Any number of processes may write, each the owner of some partitions: what holds
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from secrets import token_hex
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import psycopg
 
-from ledger.journal.ledger import Ledger, Settings
+from ledger.journal.ledger import Ledger, Settings, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.port import JournalError
 from ledger.journal.postgres import CONNECTIONS, PostgresJournal, Server, has_password, migrate_journal, name_of
@@ -173,7 +172,7 @@ def migrate(
             Book([text])  # checked before anything is written
             settings = DatabaseSettings(
                 partitions or PARTITIONS,
-                id=token_hex(16),
+                id=new_id(),
                 stream="kafka",
                 topic=topic or FACTS_TOPIC,
                 servers=dict(servers or {}),

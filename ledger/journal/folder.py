@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import msgspec
 
-from ledger.journal.ledger import Ledger, LedgerLocked, Settings
+from ledger.journal.ledger import Ledger, LedgerLocked, Settings, new_id
 from ledger.journal.migrations import Migrated
 from ledger.journal.port import JournalError
 from ledger.journal.sqlite import SQLiteJournal
@@ -74,7 +73,7 @@ class FolderLedger(Ledger):
                 raise JournalError(f"{folder} is a folder of something else; name an empty one or one to be made")
             with _locked(folder):
                 if not (folder / SETTINGS).is_file():
-                    settings = settings or FolderSettings(PARTITIONS, id=token_hex(16))
+                    settings = settings or FolderSettings(PARTITIONS, id=new_id())
                     _write_whole(folder / BOOK, text.encode())
                     for partition in range(settings.partitions):
                         SQLiteJournal(_journal_in(folder, partition), create=True).close()
@@ -116,7 +115,7 @@ class FolderLedger(Ledger):
 
     def new_book(self) -> Book:
         """The rule book the ledger was born with, for an owner to add what its partition published."""
-        return Book([self._genesis], str(self.folder / BOOK))
+        return Book([self.genesis_book], str(self.folder / BOOK))
 
     def _open_journal(self, partition: int) -> SQLiteJournal:
         return SQLiteJournal(self._journal_file(partition))

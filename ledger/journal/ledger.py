@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated, Literal
 
 import msgspec
@@ -36,7 +37,7 @@ class OtherStream(Exception):
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a ledger was born with; `request_max_age_seconds` bounds how old a request may be when it is recorded.
 
-    `id` is drawn at random at birth; ledgers made before there was one have none.
+    `id` is drawn at random at birth (`new_id`); ledgers made before there was one have none.
     `stream` is where its facts come from, and `topic` which one where that is Kafka: positions mean nothing elsewhere.
     """
 
@@ -46,6 +47,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     request_max_age_seconds: Annotated[int, Meta(ge=0, le=10**9)] = 86_400
     stream: Literal["inbox", "kafka"] = "inbox"
     topic: str = ""
+
+
+def new_id() -> str:
+    """The id of a ledger that is born now: 128 random bits, in hex."""
+    return token_hex(16)
 
 
 class Ledger(ABC):
@@ -58,7 +64,7 @@ class Ledger(ABC):
 
     def __init__(self, settings: Settings, book: str) -> None:
         self.settings = settings
-        self._genesis = book
+        self.genesis_book = book  # the TOML that the ledger was born with
         self._book: Book | None = None
         self._journals: dict[int, Journal] = {}
         self._partitioner = Partitioner(settings.partitions)
@@ -127,11 +133,6 @@ class Ledger(ABC):
         )
 
     @property
-    def genesis_book(self) -> str:
-        """The text of the rule book the ledger was born with."""
-        return self._genesis
-
-    @property
     def identity(self) -> str:
         """Which ledger this is, for checkpoints and archives: its id, or of an old one what it was born with."""
         return self.settings.id or self.genesis[:32]
@@ -141,7 +142,7 @@ class Ledger(ABC):
         """SHA-256, in hex, of what decides from birth on: id, partitions, age of requests, and the rule book's text."""
         born = self.settings
         deciding = msgspec.json.encode([born.id, born.partitions, born.request_max_age_seconds])
-        return sha256(deciding + b"\n" + self._genesis.encode()).hexdigest()
+        return sha256(deciding + b"\n" + self.genesis_book.encode()).hexdigest()
 
     @property
     def limits(self) -> Limits:
@@ -155,7 +156,7 @@ class Ledger(ABC):
 
     def new_book(self) -> Book:
         """The rule book the ledger was born with, for an owner to add what its partition published."""
-        return Book([self._genesis], f"the book of {self.name}")
+        return Book([self.genesis_book], f"the book of {self.name}")
 
     @property
     def book(self) -> Book:
