@@ -61,7 +61,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from consumers.dead_letters import BadPosition
     from consumers.files import BadFile
     from consumers.ingest import CannotDecide
-    from ledger.journal.folder import LedgerLocked
+    from ledger.journal.folder import LedgerLocked, OtherStream
     from ledger.journal.sqlite import Fenced, JournalError
     from ledger.programme import BadProgramme
     from projections.explaining.history import NothingToExplain
@@ -69,6 +69,8 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
 
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
+    if isinstance(error, OtherStream):
+        return WRONG_USE, str(error)
     if isinstance(error, CannotDecide | Fenced) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -38,17 +38,28 @@ class LedgerLocked(Exception):
     """Another process writes this ledger."""
 
 
+class OtherStream(Exception):
+    """This ledger is fed by another stream, for life: which, and the way out."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a ledger was born with; `request_max_age_seconds` bounds how old a request may be when it is recorded."""
+    """What a ledger was born with; `request_max_age_seconds` bounds how old a request may be when it is recorded.
+
+    `stream` is where its facts come from, and `topic` which one where that is Kafka: positions mean nothing elsewhere.
+    """
 
     partitions: Annotated[int, Meta(ge=1, le=1024)] = PARTITIONS
     operators: tuple[str, ...] = ("/operators",)
     request_max_age_seconds: Annotated[int, Meta(ge=0, le=10**9)] = 86_400
+    stream: Literal["inbox", "kafka"] = "inbox"
+    topic: str = ""
     format: int = 1
 
 
 class Ledger:
     """An embedded ledger, opened for reading; `writing` makes it the one writer."""
+
+    is_shared = False  # whether several processes may own its partitions at once
 
     def __init__(self, folder: Path, settings: Settings, book: str) -> None:
         self.folder = folder
@@ -63,7 +74,7 @@ class Ledger:
         """Open a ledger that is there. Raises `JournalError` where there is none or it cannot be read."""
         path = folder / SETTINGS
         if not path.is_file():
-            raise JournalError(f"there is no ledger in {folder}; `points ingest FILE` or `points demo` makes one")
+            raise JournalError(f"there is no ledger in {folder}; `points ingest FILE`, `points consume` or `points demo` makes one")
         try:
             settings = msgspec.json.decode(path.read_bytes(), type=Settings)
             book = (folder / BOOK).read_text(encoding="utf-8")
@@ -74,7 +85,7 @@ class Ledger:
         return cls(folder, settings, book)
 
     @classmethod
-    def open_or_create(cls, folder: Path, book: str | None = None) -> "Ledger":
+    def open_or_create(cls, folder: Path, book: str | None = None, settings: Settings | None = None) -> "Ledger":
         """Open a ledger, or make one with the shipped `jd` book (or another's TOML). Raises `BadProgramme`."""
         if (folder / SETTINGS).is_file():
             return cls.open(folder)
@@ -86,7 +97,7 @@ class Ledger:
                 raise JournalError(f"{folder} is a folder of something else; name an empty one or one to be made")
             with _locked(folder):
                 if not (folder / SETTINGS).is_file():
-                    settings = Settings()
+                    settings = settings or Settings()
                     _write_whole(folder / BOOK, text.encode())
                     for partition in range(settings.partitions):
                         SQLiteJournal(folder / f"partition-{partition}.db", create=True).datastore.close()
@@ -114,7 +125,12 @@ class Ledger:
 
     @property
     def inbox(self) -> Path:
-        """The file of the local stream."""
+        """The file of the local stream. Raises `OtherStream` where the facts come from Kafka."""
+        if self.settings.stream != "inbox":
+            raise OtherStream(
+                f"{self.folder} takes its facts from the Kafka topic {self.settings.topic}, for life: send them there"
+                " (`points produce FILE`), and `points consume` decides them"
+            )
         return self.folder / INBOX
 
     @property
