@@ -1,4 +1,4 @@
-"""Named points at which a test has a process killed: ``POINTS_FAILPOINT=name[:count]``, the count-th time it gets there.
+"""Named points at which a test has a process killed, by ``POINTS_FAILPOINT=name[:count]``: the count-th time there.
 
 For tests only. The process gets SIGKILL, as in a power cut: nothing is flushed, closed or told to anybody.
 """

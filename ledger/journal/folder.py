@@ -74,7 +74,7 @@ class Ledger:
         """Open a ledger that is there. Raises `JournalError` where there is none or it cannot be read."""
         path = folder / SETTINGS
         if not path.is_file():
-            raise JournalError(f"there is no ledger in {folder}; `points ingest FILE`, `points consume` or `points demo` makes one")
+            raise JournalError(f"there is no ledger in {folder}; `points ingest FILE`, `consume` or `demo` makes one")
         try:
             settings = msgspec.json.decode(path.read_bytes(), type=Settings)
             book = (folder / BOOK).read_text(encoding="utf-8")
