@@ -6,7 +6,7 @@ The intake is the same for every stream, and reads no clock: `recorded` was set 
 from collections.abc import Sequence
 from hashlib import sha256
 
-from consumers.stream import AHEAD, Record, Stream
+from consumers.stream import AHEAD, EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG, Record, Stream
 from ledger.facts import OPERATOR_FACTS, PROGRAMME_SUBJECT, BadFact, ProgrammePublished, canonical, decode, too_long
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.shard import Received, Shard, Tally
@@ -17,6 +17,14 @@ MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurre
 BATCH = 4_000  # records, and
 BATCH_BYTES = 8 << 20  # of them, in one transaction at most
 KEPT_WHOLE = 64 * 1024  # bytes of a parked record that are kept
+
+_FAULTS = {
+    EMPTY: "the record has no value (a tombstone); a fact is never deleted",
+    NO_KEY: "the record has no key that is UTF-8; a fact's key is its subject",
+    NOT_STAMPED: "its timestamp is the producer's; the topic is to have message.timestamp.type=LogAppendTime",
+    UNTRUSTED_BACKLOG: "it declares when it was recorded, and this ledger does not take that (`takes_backlog`),"
+    " or cannot read it",
+}
 
 
 class Intake:
@@ -64,6 +72,8 @@ class Intake:
         return self._shard.commit(facts, parked, last.offset, last.recorded)
 
     def _check(self, record: Record) -> Received:
+        if record.fault:
+            raise BadFact(record.fault, _FAULTS[record.fault])
         if record.whole_length:
             raise too_long(record.whole_length)
         value = record.value
