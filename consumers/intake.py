@@ -6,7 +6,7 @@ The intake is the same for every stream, and reads no clock: `recorded` was set 
 from collections.abc import Sequence
 from hashlib import sha256
 
-from consumers.stream import AHEAD, EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG, Record, Stream
+from consumers.stream import AHEAD, Record, Stream
 from ledger.facts import OPERATOR_FACTS, PROGRAMME_SUBJECT, BadFact, ProgrammePublished, canonical, decode, too_long
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.shard import Received, Shard, Tally
@@ -19,11 +19,13 @@ BATCH_BYTES = 8 << 20  # of them, in one transaction at most
 KEPT_WHOLE = 64 * 1024  # bytes of a parked record that are kept
 
 _FAULTS = {
-    EMPTY: "the record has no value (a tombstone); a fact is never deleted",
-    NO_KEY: "the record has no key that is UTF-8; a fact's key is its subject",
-    NOT_STAMPED: "its timestamp is the producer's; the topic is to have message.timestamp.type=LogAppendTime",
-    UNTRUSTED_BACKLOG: "it declares when it was recorded, and this ledger does not take that (`takes_backlog`),"
-    " or cannot read it",
+    fault.reason: fault
+    for fault in (
+        BadFact("empty", "the record has no value (a tombstone); a fact is never deleted"),
+        BadFact("no-key", "the record has no key that is UTF-8; a fact's key is its subject"),
+        BadFact("not-stamped", "the producer made its timestamp; the topic wants message.timestamp.type=LogAppendTime"),
+        BadFact("untrusted-backlog", "it declares when it was recorded, which is not taken here (`takes_backlog`)"),
+    )
 }
 
 
@@ -73,7 +75,8 @@ class Intake:
 
     def _check(self, record: Record) -> Received:
         if record.fault:
-            raise BadFact(record.fault, _FAULTS[record.fault])
+            fault = _FAULTS[record.fault]
+            raise BadFact(fault.reason, fault.detail)
         if record.whole_length:
             raise too_long(record.whole_length)
         value = record.value

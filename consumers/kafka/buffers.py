@@ -6,7 +6,8 @@ from hashlib import sha256
 from itertools import islice
 
 from consumers.intake import KEPT_WHOLE, MAX_AHEAD
-from consumers.kafka.port import Headers, Start
+from consumers.kafka.port import Admin, Denied, Headers, Start
+from consumers.kafka.settings import KafkaSettings
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG, Record
 from ledger.facts import MAX_BYTES
 
@@ -98,3 +99,19 @@ class Buffer:
             if held >= most_bytes:
                 return list(islice(records, count))
         return list(islice(records, limit))
+
+
+def new_buffer(start: Start, settings: KafkaSettings, sharing: int) -> Buffer:
+    """The buffer of one of `sharing` partitions that together keep to the setting."""
+    return Buffer(start, (settings.buffer_mebibytes << 20) // max(1, sharing), settings.takes_backlog)
+
+
+def partitions_of(admin: Admin, topic: str) -> int:
+    """How many partitions a topic has; closes `admin`. Raises `Denied` where there is no such topic, `BrokerAway`."""
+    try:
+        found = admin.topic(topic)
+    finally:
+        admin.close()
+    if found is None:
+        raise Denied(f'there is no topic "{topic}"; `points topics create` makes it')
+    return found.partitions
