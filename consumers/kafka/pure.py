@@ -334,14 +334,16 @@ class _Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         self._poller.shutdown()
 
 
+_Acknowledged = tuple[Callable[[int], None] | None, int, int]  # who wants to hear it, the offset, the bytes
+
+
 class PureWriter:
     """Appends records (see `port.Writer`)."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._settled: deque[tuple[Callable[[int], None] | None, int, int]] = deque()  # heard on the client's thread
+        self._settled: deque[_Acknowledged | BaseException] = deque()  # heard on the client's thread, in their order
         self._heard = Event()
-        self._error: BaseException | None = None
         self._in_flight = self._bytes = 0
         with _explained(settings):
             self._producer = KafkaProducer(
@@ -380,7 +382,7 @@ class PureWriter:
         self._heard.set()
 
     def _failed(self, error: BaseException) -> None:
-        self._error = self._error or error
+        self._settled.append(error)
         self._heard.set()
 
     def _make_room(self) -> None:
@@ -405,14 +407,16 @@ class PureWriter:
             self._heard.wait(timeout)
         self._heard.clear()
         while self._settled:
-            on_delivered, offset, size = self._settled.popleft()
+            settled = self._settled[0]
+            if isinstance(settled, BaseException):  # it stays first: what comes behind it is never told
+                with _explained(self._settings):
+                    raise settled
+            on_delivered, offset, size = settled
+            self._settled.popleft()
             self._in_flight -= 1
             self._bytes -= size
             if on_delivered is not None:
                 on_delivered(offset)
-        if self._error is not None:
-            with _explained(self._settings):
-                raise self._error
 
     def flush(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
