@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from service.commands import books, facts, letters, members, rules
+from service.commands.consume import consume
 from service.commands.demo import demo
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
@@ -65,6 +66,7 @@ _IN, _ONE, _ALL, _OPERATE = "Facts in", "One member", "All members, and proofs",
 
 app.command(rich_help_panel=_IN)(demo)
 app.command(rich_help_panel=_IN)(facts.ingest)
+app.command(rich_help_panel=_IN)(consume)
 app.command(rich_help_panel=_IN)(facts.check)
 app.command(rich_help_panel=_IN)(facts.schema)
 app.command(rich_help_panel=_IN)(facts.traffic)

@@ -16,7 +16,7 @@ from service.errors import WrongUse
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ledger.journal.folder import Ledger
+    from ledger.journal.folder import Ledger, Settings
     from ledger.rules import Book
 
 DEFAULT_LEDGER = Path("points-ledger")
@@ -65,11 +65,13 @@ class Shell:
         ledger.close()  # not after an error: rows may still be half read, and the process ends anyway
 
     @contextmanager
-    def writing(self, book: str | None = None, *, create: bool = False) -> "Iterator[Ledger]":
+    def writing(
+        self, book: str | None = None, *, create: bool = False, settings: "Settings | None" = None
+    ) -> "Iterator[Ledger]":
         """The ledger with its lock held, made where `create` says so. Raises `LedgerLocked`, `JournalError`."""
         from ledger.journal.folder import Ledger
 
-        ledger = Ledger.open_or_create(self.folder, book) if create else Ledger.open(self.folder)
+        ledger = Ledger.open_or_create(self.folder, book, settings) if create else Ledger.open(self.folder)
         try:
             with ledger.writing():
                 yield ledger
