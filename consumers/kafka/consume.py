@@ -7,6 +7,7 @@ who is given a partition raises its epoch and goes on behind the stored position
 import gc
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -190,7 +191,7 @@ class Consumer:
         try:
             ends = self._reader.ends(missing)
         except BrokerAway as error:
-            self._tell_trouble("fetching", str(error))
+            self._tell_trouble("kafka", str(error))
             for partition in missing:
                 self._wanted[partition].failed()
             return
@@ -231,10 +232,10 @@ class Consumer:
         began = perf_counter()
         self._reader.poll(timeout)
         if self._reader.trouble:
-            self._tell_trouble("fetching", self._reader.trouble)
+            self._tell_trouble("kafka", self._reader.trouble)
         elif self._trouble:
             self._trouble = ""
-            self._observe(Recovered("fetching"))
+            self._observe(Recovered("kafka"))
         return perf_counter() - began if not timeout else 0.0
 
     def _decide(self, fetching: float) -> bool:
@@ -283,6 +284,11 @@ class Consumer:
 
     # -- the end, and what is done now and then ----------------------------------------------------------------------
 
+    def _probe(self) -> None:
+        """Ask for an end, which shows that a broker answers again even where nothing comes."""
+        with suppress(BrokerAway):
+            self._reader.end(next(iter(self._owners)))
+
     def _has_ended(self) -> bool:
         """Whether all that stood in the topic at the start is decided and published, as far as it is ours."""
         if not self._plan.until_end or not self._is_assigned:
@@ -309,6 +315,8 @@ class Consumer:
         if now >= self._lag_at:
             self._lag_at = now + LAG_SECONDS
             self._observe(Lag({partition: self._reader.lag(partition) for partition in self._owners}))
+            if self._trouble and self._owners:
+                self._probe()
         if now >= self._collect_at:
             self._collect_at = now + COLLECT_SECONDS
             gc.collect()

@@ -51,7 +51,7 @@ class Lag(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """Something does not go now and is tried again: what (``fetching``, ``deciding``, ``publishing``), and why."""
+    """Something does not go now and is tried again: what (``kafka``, ``deciding``, ``publishing``), and why."""
 
     what: str
     why: str

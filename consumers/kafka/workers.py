@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from consumers.ingest import CannotDecide
-from consumers.kafka.clients import open_reader, open_writer
+from consumers.kafka.clients import open_admin, open_reader, open_writer
 from consumers.kafka.consume import Consumer, Plan
 from consumers.kafka.events import Observe
+from consumers.kafka.port import Denied, Writer
 from consumers.kafka.settings import KafkaSettings
 from ledger.journal.folder import Ledger
 
@@ -24,13 +25,27 @@ def consume(
     ledger: Ledger, settings: KafkaSettings, plan: Plan, observe: Observe, is_stopped: Callable[[], bool]
 ) -> None:
     """Work as planned in this process. Raises `CannotDecide`, `StreamError`, `JournalError`."""
-    consumer = Consumer(
-        ledger, open_reader(settings, settings.topics.facts), lambda: open_writer(settings), plan, observe
-    )
+    reader = open_reader(settings, settings.topics.facts)
+    consumer = Consumer(ledger, reader, lambda: _open_writer(settings, plan, ledger.settings.partitions), plan, observe)
     try:
         consumer.run(is_stopped)
     finally:
         consumer.close()
+
+
+def _open_writer(settings: KafkaSettings, plan: Plan, partitions: int) -> Writer:
+    """A writer to topics that are there: one that waits for a topic would keep its owner from deciding."""
+    admin = open_admin(settings)
+    try:
+        for name in filter(None, (plan.outcomes, plan.dead_letters)):
+            topic = admin.topic(name)
+            if topic is None:
+                raise Denied(f"there is no topic {name}; `points topics create` makes it")
+            if topic.partitions < partitions:
+                raise Denied(f"the topic {name} has {topic.partitions} partitions, and the ledger has {partitions}")
+    finally:
+        admin.close()
+    return open_writer(settings)
 
 
 def consume_in_workers(

@@ -154,7 +154,6 @@ def _opened(
 def _partitions(settings: "KafkaSettings", observe: "Observe", is_stopped: Callable[[], bool]) -> int | None:
     """How many partitions the topic of facts has; waits for a broker. Raises `Denied` where there is no such topic."""
     from consumers.kafka.clients import open_admin
-
     from consumers.kafka.events import Recovered, Trouble
     from consumers.kafka.port import BrokerAway, Denied
     from consumers.kafka.trouble import Pauses
@@ -171,13 +170,13 @@ def _partitions(settings: "KafkaSettings", observe: "Observe", is_stopped: Calla
             finally:
                 admin.close()
         except BrokerAway as error:
-            observe(Trouble("fetching", str(error)))
+            observe(Trouble("kafka", str(error)))
             pauses.failed()
             continue
         if topic is None:
             raise Denied(f"there is no topic {name} at {settings.bootstrap_servers}; `points topics create` makes it")
         if pauses.succeeded():
-            observe(Recovered("fetching"))
+            observe(Recovered("kafka"))
         return topic.partitions
     return None
 
