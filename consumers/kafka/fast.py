@@ -37,6 +37,7 @@ from consumers.stream import Record
 AT_ONCE = 4_000  # records taken from the client in one call
 FETCH_BYTES = 16 << 20  # of one answer of a broker, about
 PARTITION_FETCH_BYTES = 4 << 20  # of one partition of it; one larger record comes all the same
+FETCH_WAIT_MS = 50  # that a broker with nothing new waits; meanwhile it is not asked for another partition
 MESSAGE_BYTES = 16 << 20  # that a producer takes at most
 MOST_IN_FLIGHT = 20_000  # records, and
 MOST_IN_FLIGHT_BYTES = 32 << 20
@@ -65,6 +66,7 @@ _DENIED = frozenset(
         KafkaError.UNKNOWN_TOPIC_OR_PART,
     }
 )
+_UNKNOWN = frozenset({KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC})  # also where nobody can be asked
 _AWAY = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
@@ -125,11 +127,11 @@ class _Client:
         code = error.code()
         if code in _BROKEN:
             return StreamBroken(_sentence(error))
-        if code in _DENIED:
+        if code in _DENIED and not (code in _UNKNOWN and self._complaints.last):
             return Denied(_sentence(error))
         if self._complaints.denial is not None:
             return Denied(_sentence(self._complaints.denial))
-        if code in _AWAY or error.retriable():
+        if code in _AWAY or code in _UNKNOWN or error.retriable():
             said = f" ({self._complaints.last})" if self._complaints.last else ""
             return BrokerAway(f"no broker of {self._settings.bootstrap_servers} answers: {_sentence(error)}{said}")
         return StreamError(f"the Kafka client: {_sentence(error)}")
@@ -195,6 +197,7 @@ class FastReader(_Client):
                     "enable.partition.eof": True,  # says where the gaps at the end lead to
                     "check.crcs": True,
                     "fetch.max.bytes": FETCH_BYTES,
+                    "fetch.wait.max.ms": FETCH_WAIT_MS,
                     "max.partition.fetch.bytes": PARTITION_FETCH_BYTES,
                     "queued.max.messages.kbytes": self._settings.buffer_mebibytes * 1024 // 2,
                 }
@@ -251,6 +254,7 @@ class FastReader(_Client):
         with self._explained():
             self._consumer.incremental_unassign([place])
             self._consumer.incremental_assign([place])
+            self._consumer.resume([place])  # one that was dropped, or full
         self._open(partition, start, len(self._consumer.assignment()))
 
     def drop(self, partition: int) -> None:
@@ -418,7 +422,10 @@ class FastWriter(_Client):
         return self._in_flight
 
     def poll(self, timeout: float = 0.0) -> None:
-        self._producer.poll(timeout if self._in_flight else 0)
+        try:
+            self._producer.poll(timeout if self._in_flight else 0)
+        except KafkaException as fatal:
+            self._error = self._error or fatal.args[0]
         error = self._error or self._complaints.denial
         if error is not None:
             raise self._translated(error)

@@ -1,6 +1,7 @@
 """The port by kafka-python: pure Python, no compiled client to install."""
 
 import logging
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ APPENDED = 1  # the timestamp type of the broker's own stamp
 AT_ONCE = 4_000  # records taken from the client in one call
 FETCH_BYTES = 16 << 20  # of one answer of a broker, about
 PARTITION_FETCH_BYTES = 4 << 20  # of one partition of it; one larger record comes all the same
+FETCH_WAIT_MS = 50  # that a broker with nothing new waits; meanwhile it is not asked for another partition
 REQUEST_BYTES = 16 << 20  # that a producer sends at once
 BATCH_BYTES = 256 << 10
 MOST_IN_FLIGHT = 20_000  # records, and
@@ -44,10 +46,10 @@ RETRY_SECONDS = 0.1
 CLOSE_SECONDS = 2.0
 
 _BROKEN = (errors.OffsetOutOfRangeError, errors.LogTruncationError, errors.NoOffsetForPartitionError)
+_UNAUTHENTICATED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError, ssl.SSLError)
 _DENIED = (
+    *_UNAUTHENTICATED,
     errors.AuthorizationError,
-    errors.SaslAuthenticationFailedError,
-    errors.UnsupportedSaslMechanismError,
     errors.KafkaConfigurationError,
     errors.InvalidTopicError,
     errors.InvalidReplicationFactorError,
@@ -71,7 +73,7 @@ class _Complaints(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.last = record.getMessage()
         for argument in record.args if isinstance(record.args, tuple) else ():
-            if isinstance(argument, _DENIED):
+            if isinstance(argument, _UNAUTHENTICATED):
                 self.denial = argument
 
     def clear(self) -> None:
@@ -161,6 +163,7 @@ class PureReader:
                 auto_offset_reset="none",  # a record that is gone is told, never skipped
                 isolation_level="read_committed",  # what was aborted never happened
                 fetch_max_bytes=FETCH_BYTES,
+                fetch_max_wait_ms=FETCH_WAIT_MS,
                 max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
                 max_poll_records=AT_ONCE,
                 metrics_enabled=False,
@@ -435,6 +438,7 @@ class PureAdmin:
         self._settings = settings
         with _explained(settings):
             self._client = KafkaAdminClient(**_common(settings))
+        _complaints.clear()
 
     def brokers(self) -> int:
         with _explained(self._settings):
