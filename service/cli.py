@@ -6,9 +6,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from service.commands import books, facts, letters, members, rules
+from service.commands import books, facts, letters, members, rules, topics
 from service.commands.consume import consume
 from service.commands.demo import demo
+from service.commands.produce import produce
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
 
@@ -67,6 +68,7 @@ _IN, _ONE, _ALL, _OPERATE = "Facts in", "One member", "All members, and proofs",
 app.command(rich_help_panel=_IN)(demo)
 app.command(rich_help_panel=_IN)(facts.ingest)
 app.command(rich_help_panel=_IN)(consume)
+app.command(rich_help_panel=_IN)(produce)
 app.command(rich_help_panel=_IN)(facts.check)
 app.command(rich_help_panel=_IN)(facts.schema)
 app.command(rich_help_panel=_IN)(facts.traffic)
@@ -79,6 +81,7 @@ app.command(rich_help_panel=_ALL)(books.replay)
 app.command(rich_help_panel=_ALL)(books.verify)
 app.command(rich_help_panel=_OPERATE)(rules.codes)
 app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)
+app.add_typer(topics.app, name="topics", rich_help_panel=_OPERATE)
 app.add_typer(rules.app, name="programme", rich_help_panel=_OPERATE)
 
 

@@ -61,6 +61,8 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from consumers.dead_letters import BadPosition
     from consumers.files import BadFile
     from consumers.ingest import CannotDecide
+    from consumers.kafka.port import StreamError
+    from consumers.kafka.settings import BadSettings
     from ledger.journal.folder import LedgerLocked, OtherStream
     from ledger.journal.sqlite import Fenced, JournalError
     from ledger.programme import BadProgramme
@@ -71,10 +73,11 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
     if isinstance(error, OtherStream):
         return WRONG_USE, str(error)
-    if isinstance(error, CannotDecide | Fenced) or any(_is_not_now(cause) for cause in _causes(error)):
+    if isinstance(error, CannotDecide | Fenced | StreamError) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(
-        error, BadInput | BadFile | BadProgramme | UnknownMember | NothingToExplain | BadPosition | JournalError
+        error,
+        BadInput | BadFile | BadProgramme | BadSettings | UnknownMember | NothingToExplain | BadPosition | JournalError,
     ):
         return BAD_INPUT, str(error)
     if isinstance(error, sqlite3.DatabaseError | PersistenceError | MsgspecError):

@@ -1,19 +1,22 @@
 """Records between a Kafka client and the intake: a bounded buffer a partition, and what a record's headers declare."""
 
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import islice
 
 from consumers.intake import KEPT_WHOLE, MAX_AHEAD
-from consumers.kafka.port import Admin, Denied, Headers, Start
+from consumers.kafka.port import Headers, Start
 from consumers.kafka.settings import KafkaSettings
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG, Record
 from ledger.facts import MAX_BYTES
 
 RECORDED = "points-recorded"  # the header by which an importer declares `recorded`: microseconds in ASCII digits
+WHOLE = "points-whole"  # the header of a record that is only the beginning of a line: its length and its SHA-256
 MILLISECOND = 1_000
 OVERHEAD = 400  # bytes of a buffered record beside its value, about
+_WHOLE = re.compile(rb"([1-9][0-9]{0,15}) ([0-9a-f]{64})")
 LEAST = 1 << 20  # bytes that any partition may buffer
 
 
@@ -69,6 +72,8 @@ class Buffer:
             value, fault = b"", EMPTY
         elif len(value) > MAX_BYTES:
             value, whole_length, digest = value[:KEPT_WHOLE], len(value), sha256(value).digest()
+        elif headers:
+            whole_length, digest = _whole(headers)
         self.last, self._recorded = offset, recorded
         self._weight += len(value) + OVERHEAD
         self._records.append(Record(offset, recorded, backlog, text, value, whole_length, digest, fault))
@@ -101,17 +106,18 @@ class Buffer:
         return list(islice(records, limit))
 
 
+def whole_header(length: int, digest: bytes) -> tuple[str, bytes]:
+    """The header that says of what a record is the beginning."""
+    return WHOLE, b"%d %s" % (length, digest.hex().encode())
+
+
+def _whole(headers: Iterable[tuple[str, bytes | None]]) -> tuple[int, bytes]:
+    """What `whole_header` said; whoever writes it gets the record parked, as one that is too long."""
+    said = next((value for name, value in headers if name == WHOLE), None)
+    found = _WHOLE.fullmatch(said) if said is not None else None
+    return (int(found[1]), bytes.fromhex(found[2].decode())) if found else (0, b"")
+
+
 def new_buffer(start: Start, settings: KafkaSettings, sharing: int) -> Buffer:
     """The buffer of one of `sharing` partitions that together keep to the setting."""
     return Buffer(start, (settings.buffer_mebibytes << 20) // max(1, sharing), settings.takes_backlog)
-
-
-def partitions_of(admin: Admin, topic: str) -> int:
-    """How many partitions a topic has; closes `admin`. Raises `Denied` where there is no such topic, `BrokerAway`."""
-    try:
-        found = admin.topic(topic)
-    finally:
-        admin.close()
-    if found is None:
-        raise Denied(f'there is no topic "{topic}"; `points topics create` makes it')
-    return found.partitions

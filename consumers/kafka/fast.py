@@ -19,7 +19,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from consumers.kafka.buffers import Buffer, new_buffer, partitions_of
+from consumers.kafka.buffers import Buffer, new_buffer
 from consumers.kafka.port import (
     BrokerAway,
     Denied,
@@ -32,6 +32,7 @@ from consumers.kafka.port import (
     Topic,
 )
 from consumers.kafka.settings import KafkaSettings, Security
+from consumers.kafka.topics import partitions_of
 from consumers.stream import Record
 
 AT_ONCE = 4_000  # records taken from the client in one call

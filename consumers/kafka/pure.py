@@ -16,7 +16,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
-from consumers.kafka.buffers import Buffer, new_buffer, partitions_of
+from consumers.kafka.buffers import Buffer, new_buffer
 from consumers.kafka.port import (
     BrokerAway,
     Denied,
@@ -29,6 +29,7 @@ from consumers.kafka.port import (
     Topic,
 )
 from consumers.kafka.settings import KafkaSettings, Security
+from consumers.kafka.topics import partitions_of
 from consumers.stream import Record
 
 APPENDED = 1  # the timestamp type of the broker's own stamp
@@ -71,7 +72,8 @@ class _Complaints(logging.Handler):
         self.denial: BaseException | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage()
+        if record.msg != "Bootstrap failed: %s":  # which says less than what came before it
+            self.last = record.getMessage()
         for argument in record.args if isinstance(record.args, tuple) else ():
             if isinstance(argument, _UNAUTHENTICATED):
                 self.denial = argument
@@ -93,20 +95,16 @@ def _explained(settings: KafkaSettings) -> Iterator[None]:
     except StreamError:
         raise
     except _BROKEN as error:
-        raise StreamBroken(f"{type(error).__name__}: {error}") from error
+        raise StreamBroken(str(error)) from error
     except _DENIED as error:
-        raise Denied(_sentence(error)) from error
+        raise Denied(str(error)) from error
     except (errors.RetriableError, errors.BrokerNotAvailableError, OSError) as error:
         if _complaints.denial is not None:
-            raise Denied(_sentence(_complaints.denial)) from error
+            raise Denied(str(_complaints.denial)) from error
         said = f" ({_complaints.last})" if _complaints.last else ""
-        raise BrokerAway(f"no broker of {settings.bootstrap_servers} answers: {_sentence(error)}{said}") from error
+        raise BrokerAway(f"no broker of {settings.bootstrap_servers} answers: {error}{said}") from error
     except (errors.KafkaError, ValueError, RuntimeError) as error:
-        raise StreamError(f"the Kafka client: {_sentence(error)}") from error
-
-
-def _sentence(error: BaseException) -> str:
-    return f"{type(error).__name__.removesuffix('Error')}: {error}"
+        raise StreamError(f"the Kafka client: {error}") from error
 
 
 def _common(settings: KafkaSettings) -> dict[str, Any]:

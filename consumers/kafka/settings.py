@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -107,7 +107,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     try:
         settings = msgspec.convert(document, _File, dec_hook=_secret).kafka
     except msgspec.ValidationError as error:
-        raise BadSettings(f"{where}: {_sentence(error)}") from None
+        raise BadSettings(f"{where}: {_sentence(error)}{_choices(_type_at(_sentence(error)))}") from None
     security = _with_secrets(settings.security, where)
     for problem in _problems(security):
         raise BadSettings(f"{where}: kafka.security.{problem}")
@@ -144,6 +144,16 @@ def _sentence(error: msgspec.ValidationError) -> str:
     return f"{place}: {complaint}" if place else complaint
 
 
+def _type_at(sentence: str) -> Any:
+    """The type of the setting that a sentence begins with."""
+    place = tuple(sentence.partition(":")[0].split("."))
+    return next((wanted for _, (at, wanted) in _variables(KafkaSettings, PREFIX, ("kafka",)) if at == place), None)
+
+
+def _choices(wanted: Any) -> str:
+    return f"; one of {', '.join(get_args(wanted))} is wanted" if get_origin(wanted) is Literal else ""
+
+
 def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
     """Put what the environment says in the place of what the file says."""
     known = dict(_variables(KafkaSettings, PREFIX, ("kafka",)))
@@ -156,7 +166,7 @@ def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
         try:
             value = msgspec.convert(text, wanted, strict=False, dec_hook=_secret)
         except msgspec.ValidationError as error:
-            raise BadSettings(f"{name}: {_sentence(error)}") from None
+            raise BadSettings(f"{name}: {_sentence(error)}{_choices(wanted)}") from None
         table = document
         for part in place[:-1]:
             table = table.setdefault(part, {})
