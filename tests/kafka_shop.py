@@ -1,5 +1,6 @@
 """A shop on a real Kafka for tests: topics of its own, facts in them, and ledgers that `points consume` feeds."""
 
+import io
 import json
 import os
 import sqlite3
@@ -7,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -22,6 +25,7 @@ from ledger.times import DAY
 from projections.replay import replay
 from projections.stats import stats
 from projections.verify import verify
+from service.cli import run
 from tests.accounts import alike
 from tests.brokers import Broker, new_topic_name
 from tests.histories import encode
@@ -146,13 +150,13 @@ def environment_of(more: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
-def consume(topics: Topics, folder: Path, *options: str, **environment: str) -> dict[str, Any]:
-    """`points consume --until-end`; returns its JSON."""
-    run = points(
-        folder, "consume", "--until-end", "--json", *options, environment={**topics.environment, **environment}
-    )
-    assert run.returncode == 0, run.stderr
-    found: dict[str, Any] = json.loads(run.stdout)
+def consume(topics: Topics, folder: Path, *options: str) -> dict[str, Any]:
+    """`points consume --until-end` in this process; returns its JSON."""
+    printed = io.TextIOWrapper(io.BytesIO())
+    with redirect_stdout(printed), patch.dict(os.environ, topics.environment):
+        assert run(["--ledger", str(folder), "consume", "--until-end", "--json", *options]) == 0
+    printed.seek(0)
+    found: dict[str, Any] = json.load(printed)
     return found
 
 
@@ -231,10 +235,10 @@ def decided(folder: Path) -> int:
     return total
 
 
-def until(happened: Callable[[], bool], run: "subprocess.Popen[str] | None" = None, seconds: float = 60) -> None:
+def until(happened: Callable[[], bool], process: "subprocess.Popen[str] | None" = None, seconds: float = 60) -> None:
     """Wait until something has happened, while a process runs."""
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it does not happen"
-        assert run is None or run.poll() is None, run.communicate()
+        assert process is None or process.poll() is None, process.communicate()
         time.sleep(0.05)

@@ -84,7 +84,8 @@ def test_it_makes_the_ledger_and_decides_as_ingest_does(topics: Topics, facts: l
 
 def test_several_processes_make_the_same_ledger_as_one(topics: Topics, fed: Path, tmp_path: Path) -> None:
     mine = topics.with_own_outlets()
-    consume(mine, tmp_path / "ledger", "--jobs", "2")
+    run = points(tmp_path / "ledger", "consume", "--until-end", "--jobs", "2", environment=mine.environment)
+    assert run.returncode == 0, run.stderr
     assert contents(tmp_path / "ledger") == contents(fed)
     outcomes_are_whole(mine, tmp_path / "ledger")
 
