@@ -14,9 +14,10 @@ import pytest
 
 from ledger.entries import decode_entry
 from ledger.journal.folder import Ledger
+from ledger.programme import shipped
 from ledger.times import DAY
 from tests.brokers import Broker
-from tests.histories import LONG_AGO
+from tests.histories import LONG_AGO, encode
 from tests.kafka_shop import (
     PARTITIONS,
     ROOT,
@@ -31,7 +32,7 @@ from tests.kafka_shop import (
     start,
     until,
 )
-from tests.ledgers import histories_of, ingested, scratch
+from tests.ledgers import histories_of, ingested, scratch, write_facts
 
 POISON = [b"{", b"\xff", b'{"subject":"m-1"}', b"x" * 70_000]
 
@@ -241,3 +242,66 @@ def test_metrics_say_what_was_decided(topics: Topics, facts: list, tmp_path: Pat
     assert float(figures['points_epoch{partition="0"}']) == 1
     for stage in ("fetch", "decode", "decide", "store"):
         assert float(figures[f'points_batch_seconds_sum{{stage="{stage}"}}']) > 0
+
+
+# -- operating -------------------------------------------------------------------------------------------------------
+
+
+def test_a_dead_letter_is_mended_and_driven_again(broker: Broker, facts: list, tmp_path: Path) -> None:
+    topics = Topics(broker).make()
+    good = [fact for fact in facts if isinstance(fact, dict)]
+    topics.send([good[0], b'{"specversion":"1.0"', *good[1:50]])
+    ledger = tmp_path / "ledger"
+    assert consume(topics, ledger)["parked"] == 1
+    environment = topics.environment
+    (letter,) = json.loads(points(ledger, "dead-letters", "list", "--json").stdout)
+    shown = points(ledger, "dead-letters", "show", letter["position"], "--raw")
+    assert shown.stdout == '{"specversion":"1.0"'
+    mended = tmp_path / "mended.json"
+    mended.write_bytes(encode({**good[0], "id": "mended"}))
+    options = ("dead-letters", "retry", letter["position"], "--with", str(mended), "--json")
+    ran = points(ledger, *options, environment=environment)
+    assert ran.returncode == 0, ran.stderr
+    (told,) = json.loads(ran.stdout)
+    partition, offset = map(int, told["retried_as"].split(":"))
+    record = topics.everything(topics.facts)[partition][offset]
+    assert (record.value, record.key) == (mended.read_bytes(), good[0]["subject"].encode())
+    assert json.loads(points(ledger, "dead-letters", "list", "--json").stdout) == []
+    again = points(ledger, *options, environment=environment)
+    assert again.returncode == 3 and "was driven again before" in again.stderr
+    assert (told_of := consume(topics, ledger))["facts"] == told_of["entries"] == 1
+    is_whole(ledger)
+
+
+def test_a_dead_letter_is_dropped_while_a_consumer_runs(broker: Broker, facts: list, tmp_path: Path) -> None:
+    topics = Topics(broker).make()
+    topics.send([*facts[:20], b"secret"])
+    run = start(tmp_path / "ledger", "consume", environment=topics.environment)
+    until(lambda: decided(tmp_path / "ledger") == 21, run)
+    dropped = points(tmp_path / "ledger", "dead-letters", "drop", "--all")
+    run.terminate()
+    assert dropped.returncode == 0, dropped.stderr
+    assert "the topics keep theirs" in dropped.stdout
+    run.communicate(timeout=60)
+    assert run.returncode == 0
+    assert not any(b"secret" in path.read_bytes() for path in (tmp_path / "ledger").glob("partition-*.db"))
+
+
+def test_a_published_book_stands_in_every_partition_and_counts_once(
+    broker: Broker, facts: list, tmp_path: Path
+) -> None:
+    topics = Topics(broker).make()
+    book = {"specversion": "1.0", "id": "v2", "source": "/operators", "type": "programme.published.v1"}
+    toml = shipped("jd").replace("from = 2017-09-14", "from = 2019-01-01", 1)
+    book |= {"subject": "programme", "time": LONG_AGO.isoformat(), "data": {"toml": toml}}
+    file = write_facts(tmp_path / "facts.ndjson", [*facts[:50], book, *facts[50:400]])
+    produced = points(tmp_path, "produce", "--backlog", str(file), environment=topics.environment)
+    assert produced.returncode == 0, produced.stderr
+    told = consume(topics, tmp_path / "ledger")
+    assert told["facts"] == 400 + PARTITIONS
+    assert told["entries"] + told["parked"] == 401
+    outcomes = [json.loads(r.value) for records in topics.everything(topics.outcomes) for r in records]
+    published = [outcome for outcome in outcomes if outcome["member"] == "programme"]
+    assert sorted("copy" in outcome for outcome in published) == [False, *[True] * (PARTITIONS - 1)]
+    assert {outcome["outcome"] for outcome in published} == {"accepted"}
+    is_whole(tmp_path / "ledger")

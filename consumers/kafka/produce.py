@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from consumers.files import BadFile, RawLine, Reader, Router, open_facts
 from consumers.inbox import Line
@@ -26,11 +27,21 @@ class Sent:
 class Producer:
     """Sends lines to a topic; `backlog` declares in a header when each was recorded (decision 8)."""
 
-    def __init__(self, writer: Writer, topic: str, partitions: int, *, backlog: bool, sent: Sent) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        topic: str,
+        partitions: int,
+        *,
+        backlog: bool,
+        sent: Sent,
+        on_acknowledged: Callable[[tuple[int, int]], None] | None = None,
+    ) -> None:
         self._writer = writer
         self._topic = topic
         self._backlog = backlog
         self._sent = sent
+        self._on_acknowledged = on_acknowledged  # hears (partition, offset)
         self._latest = 0
         self._router = Router(partitions, None, backlog=backlog, latest=lambda: self._latest)
         self._batch: list[Line] = []
@@ -40,10 +51,8 @@ class Producer:
         self._router.route(line, self._batch)
         for routed in self._batch:
             self._latest = max(self._latest, routed.recorded)
-            key = routed.key.encode() if routed.key else None
-            self._writer.send(
-                self._topic, routed.partition, key, routed.value, self._headers(routed), self._acknowledged
-            )
+            headers, acknowledged = self._headers(routed), partial(self._acknowledged, routed.partition)
+            self._writer.send(self._topic, routed.partition, routed.key.encode(), routed.value, headers, acknowledged)
         self._sent.facts += 1
         self._sent.unreadable += not self._batch[0].key
         self._batch.clear()
@@ -56,8 +65,10 @@ class Producer:
             headers.append(whole_header(line.whole_length, line.whole_sha256))
         return headers
 
-    def _acknowledged(self, _offset: int) -> None:
+    def _acknowledged(self, partition: int, offset: int) -> None:
         self._sent.records += 1
+        if self._on_acknowledged is not None:
+            self._on_acknowledged((partition, offset))
 
 
 def produce(
