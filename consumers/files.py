@@ -183,6 +183,7 @@ class Router:
 
     A published programme goes to every partition, where its source is one of `operators` (None: whatever it is).
     `backlog` declares recorded = max(occurred, the partition's last recorded); otherwise it is the present instant.
+    `latest` is the last recorded of all partitions so far.
     """
 
     def __init__(
@@ -191,13 +192,13 @@ class Router:
         operators: Sequence[str] | None,
         *,
         backlog: bool,
-        latest: Callable[[], int],
+        latest: int = 0,
         now: Callable[[], int] | None = None,
     ) -> None:
         self._partitions = partitions
         self._operators = None if operators is None else frozenset(operators)
         self._backlog = backlog
-        self._latest = latest  # recorded of any partition so far
+        self._latest = latest
         self._now = now or (lambda: time.time_ns() // 1000)
         self._partitioner = Partitioner(partitions)
 
@@ -207,9 +208,9 @@ class Router:
         subject, recorded = ("", 0) if line.whole_length else self._subject_and_recorded(line.value)
         if recorded is None:
             declared, recorded = BACKLOG | AHEAD, 0
+        self._latest = max(self._latest, recorded)
         if subject == PROGRAMME_SUBJECT and self._is_published(line.value):
-            recorded = max(self._latest(), recorded)
-            batch.extend(Line(p, recorded, declared, subject, line.value) for p in range(self._partitions))
+            batch.extend(Line(p, self._latest, declared, subject, line.value) for p in range(self._partitions))
             return
         partition = self._partitioner(subject) if subject else 0
         batch.append(Line(partition, recorded, declared, subject, line.value, line.whole_length, line.whole_sha256))
@@ -247,10 +248,8 @@ class Feeder:
         self, inbox: Inbox, operators: Sequence[str], *, backlog: bool, now: Callable[[], int] | None = None
     ) -> None:
         self._inbox = inbox
-        self._router = Router(inbox.partitions, operators, backlog=backlog, latest=self._latest, now=now)
-
-    def _latest(self) -> int:
-        return max(self._inbox.last_recorded(p) for p in range(self._inbox.partitions))
+        latest = max(inbox.last_recorded(p) for p in range(inbox.partitions))
+        self._router = Router(inbox.partitions, operators, backlog=backlog, latest=latest, now=now)
 
     def feed(self, name: str) -> Iterator[tuple[int, Feed, bool]]:
         """Feed a file; yields (lines, feed, skipped) after each chunk: appended ones, or those of an earlier run."""

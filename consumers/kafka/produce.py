@@ -42,15 +42,13 @@ class Producer:
         self._backlog = backlog
         self._sent = sent
         self._on_acknowledged = on_acknowledged  # hears (partition, offset)
-        self._latest = 0
-        self._router = Router(partitions, None, backlog=backlog, latest=lambda: self._latest)
+        self._router = Router(partitions, None, backlog=backlog)
         self._batch: list[Line] = []
 
     def send(self, line: RawLine) -> None:
         """Send a line, wherever it belongs. Raises `StreamError`."""
         self._router.route(line, self._batch)
         for routed in self._batch:
-            self._latest = max(self._latest, routed.recorded)
             headers, acknowledged = self._headers(routed), partial(self._acknowledged, routed.partition)
             self._writer.send(self._topic, routed.partition, routed.key.encode(), routed.value, headers, acknowledged)
         self._sent.facts += 1

@@ -63,6 +63,10 @@ _DENIED = (
 )
 
 
+# Complaints that say less than the one before them.
+_SAYS_LESS = ("Bootstrap failed: %s", "Bootstrap %s not ready; waiting %.2f secs")
+
+
 class _Complaints(logging.Handler):
     """What the client last logged: it tells a log of what it does not tell its caller."""
 
@@ -72,7 +76,7 @@ class _Complaints(logging.Handler):
         self.denial: BaseException | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.msg != "Bootstrap failed: %s":  # which says less than what came before it
+        if record.msg not in _SAYS_LESS:
             self.last = record.getMessage()
         for argument in record.args if isinstance(record.args, tuple) else ():
             if isinstance(argument, _UNAUTHENTICATED):

@@ -88,4 +88,4 @@ def produce(
     with standard_output():
         print(f"{sent.facts:,} facts in {sent.records:,} records to {topic}, {sent.seconds:,.1f} s")
         if sent.unreadable:
-            print(f"  of {sent.unreadable:,} no member can be read: they are sent without a key, and will be parked")
+            print(f"  of {sent.unreadable:,} no member can be read: they are sent as they are, and will be parked")
