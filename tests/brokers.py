@@ -53,6 +53,10 @@ PROPERTIES: Mapping[str, str] = {
 }
 
 
+class NoJars(Exception):
+    """The broker's jars cannot be fetched."""
+
+
 class Broker(Protocol):
     """A Kafka to test against."""
 
@@ -221,9 +225,12 @@ def _find() -> Broker:
     if _docker_answers():
         return BrokerInDocker()
     missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-    if not missing:
-        return BrokerFromJars()
     reason = f"there is no Kafka to test with: no {VARIABLE}, no Docker, no {' and no '.join(missing)}; {REMEDY}"
+    if not missing:
+        try:
+            return BrokerFromJars()
+        except NoJars as error:
+            reason = f"{error}; {REMEDY}"
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -258,7 +265,7 @@ def _jars() -> Path:
         )
         if done.returncode:
             shutil.rmtree(fetched)
-            raise RuntimeError(f"Maven cannot fetch the broker: {done.stdout[-2_000:]}{done.stderr[-2_000:]}; {REMEDY}")
+            raise NoJars(f"Maven cannot fetch the broker: {done.stdout[-2_000:]}{done.stderr[-2_000:]}")
         with suppress(OSError):  # another run was faster
             fetched.rename(folder)
     return folder
