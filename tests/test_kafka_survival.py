@@ -144,14 +144,17 @@ def test_a_broker_that_is_killed_and_comes_back_is_waited_for(
     run = start(folder, "consume", "--batch", "16", "--until-end", "--json", environment=mine.environment)
     until(lambda: decided(folder) > 0, run)
     mine.broker.kill()
+    late = start(tmp_path / "late", "consume", "--until-end", "--no-publish", environment=mine.environment)
     time.sleep(3)  # longer than the client keeps quiet
-    assert run.poll() is None
+    assert (run.poll(), late.poll()) == (None, None)
     mine.broker.start()
-    said, log = run.communicate(timeout=100)
-    assert run.returncode == 0, log
-    assert json.loads(said)["facts"] <= len(facts)
-    assert "Traceback" not in log
-    ends_as_undisturbed(mine, folder, undisturbed, log)
+    logs = [each.communicate(timeout=100)[1] for each in (run, late)]
+    assert (run.returncode, late.returncode) == (0, 0), logs
+    for log in logs:
+        assert "kafka" in {event["stage"] for event in events_of(log, "trouble")}
+        assert "kafka" in {event["stage"] for event in events_of(log, "recovered")}
+    ends_as_undisturbed(mine, folder, undisturbed, logs)
+    assert contents(tmp_path / "late") == undisturbed
 
 
 def test_outcomes_that_cannot_be_sent_stop_nothing_and_are_sent_later(

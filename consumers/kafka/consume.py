@@ -188,6 +188,11 @@ class Consumer:
         missing = [p for p, pauses in self._wanted.items() if p not in self._owners and pauses.are_over()]
         if not missing:
             return
+        if max(missing) not in self._ledger.partitions:
+            raise StreamBroken(
+                f"the topic has got a partition {max(missing)}, and this ledger has {len(self._ledger.partitions)} of"
+                " them, for life: make a new topic of so many, and a new ledger from this one"
+            )
         try:
             ends = self._reader.ends(missing)
         except BrokerAway as error:

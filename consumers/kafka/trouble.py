@@ -1,11 +1,19 @@
 """Trouble that may pass by itself, and when to try again."""
 
 import sqlite3
-from time import monotonic
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import TypeVar
 
 from eventsourcing.persistence import PersistenceError
 
+from consumers.kafka.events import Observe, Recovered, Trouble
+from consumers.kafka.port import BrokerAway
+
+T = TypeVar("T")
+
 FIRST_SECONDS, LONGEST_SECONDS = 0.1, 10.0
+LISTEN_SECONDS = 0.05  # between two looks at whether to stop
 
 # The store cannot be used now (a full disk, a database that is away), or nobody knows whether it committed.
 STORE_TROUBLE = (sqlite3.Error, PersistenceError, OSError)
@@ -33,3 +41,22 @@ class Pauses:
         had_failed = self._next != self._first
         self._next = self._first
         return had_failed
+
+
+def once_a_broker_answers(attempt: Callable[[], T], observe: Observe, is_stopped: Callable[[], bool]) -> T | None:
+    """What an attempt gives, made again while no broker answers; None where it is stopped before one does."""
+    pauses = Pauses()
+    while not is_stopped():
+        if not pauses.are_over():
+            sleep(LISTEN_SECONDS)
+            continue
+        try:
+            found = attempt()
+        except BrokerAway as error:
+            observe(Trouble("kafka", str(error)))
+            pauses.failed()
+            continue
+        if pauses.succeeded():
+            observe(Recovered("kafka"))
+        return found
+    return None

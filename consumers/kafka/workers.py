@@ -15,6 +15,8 @@ from consumers.kafka.consume import Consumer, Plan
 from consumers.kafka.events import Observe
 from consumers.kafka.port import Denied, Writer
 from consumers.kafka.settings import KafkaSettings
+from consumers.kafka.topics import partitions_of
+from consumers.kafka.trouble import once_a_broker_answers
 from ledger.journal.folder import Ledger
 
 LISTEN_SECONDS = 0.2  # between two looks at whether to stop
@@ -25,7 +27,9 @@ def consume(
     ledger: Ledger, settings: KafkaSettings, plan: Plan, observe: Observe, is_stopped: Callable[[], bool]
 ) -> None:
     """Work as planned in this process. Raises `CannotDecide`, `StreamError`, `JournalError`."""
-    reader = open_reader(settings, settings.topics.facts)
+    reader = once_a_broker_answers(lambda: open_reader(settings, settings.topics.facts), observe, is_stopped)
+    if reader is None:
+        return
     consumer = Consumer(ledger, reader, lambda: _open_writer(settings, plan, ledger.settings.partitions), plan, observe)
     try:
         consumer.run(is_stopped)
@@ -35,16 +39,10 @@ def consume(
 
 def _open_writer(settings: KafkaSettings, plan: Plan, partitions: int) -> Writer:
     """A writer to topics that are there: one that waits for a topic would keep its owner from deciding."""
-    admin = open_admin(settings)
-    try:
-        for name in filter(None, (plan.outcomes, plan.dead_letters)):
-            topic = admin.topic(name)
-            if topic is None:
-                raise Denied(f"there is no topic {name}; `points topics create` makes it")
-            if topic.partitions < partitions:
-                raise Denied(f"the topic {name} has {topic.partitions} partitions, and the ledger has {partitions}")
-    finally:
-        admin.close()
+    for name in filter(None, (plan.outcomes, plan.dead_letters)):
+        found = partitions_of(open_admin(settings), name)
+        if found < partitions:
+            raise Denied(f"the topic {name} has {found} partitions, and the ledger has {partitions}")
     return open_writer(settings)
 
 

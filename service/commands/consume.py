@@ -154,31 +154,12 @@ def _opened(
 def _partitions(settings: "KafkaSettings", observe: "Observe", is_stopped: Callable[[], bool]) -> int | None:
     """How many partitions the topic of facts has; waits for a broker. Raises `Denied` where there is no such topic."""
     from consumers.kafka.clients import open_admin
-    from consumers.kafka.events import Recovered, Trouble
-    from consumers.kafka.port import BrokerAway, Denied
-    from consumers.kafka.trouble import Pauses
+    from consumers.kafka.topics import partitions_of
+    from consumers.kafka.trouble import once_a_broker_answers
 
-    name, pauses = settings.topics.facts, Pauses()
-    while not is_stopped():
-        if not pauses.are_over():
-            time.sleep(0.05)
-            continue
-        try:
-            admin = open_admin(settings)
-            try:
-                topic = admin.topic(name)
-            finally:
-                admin.close()
-        except BrokerAway as error:
-            observe(Trouble("kafka", str(error)))
-            pauses.failed()
-            continue
-        if topic is None:
-            raise Denied(f"there is no topic {name} at {settings.bootstrap_servers}; `points topics create` makes it")
-        if pauses.succeeded():
-            observe(Recovered("kafka"))
-        return topic.partitions
-    return None
+    return once_a_broker_answers(
+        lambda: partitions_of(open_admin(settings), settings.topics.facts), observe, is_stopped
+    )
 
 
 # -- who watches -----------------------------------------------------------------------------------------------------
