@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 
@@ -23,8 +23,8 @@ from tests.ledgers import IN_MEMORY
 
 VARIABLE = "POINTS_TEST_KAFKA"
 REMEDY = (
-    f"give one by {VARIABLE}=host:port, or start Docker, or install a Java 17 runtime and Maven"
-    " (apt-get install default-jre-headless maven)"
+    f"give one by {VARIABLE}=host:port, or start Docker, or install a Java 17 runtime, Maven and openssl"
+    " (apt-get install default-jre-headless maven openssl)"
 )
 START_SECONDS = 60
 HERE = Path(__file__).resolve().parent
@@ -53,6 +53,15 @@ PROPERTIES: Mapping[str, str] = {
 }
 
 
+class Secure(NamedTuple):
+    """A listener of a broker with TLS and SASL, whom to trust, and who may come (by PLAIN or SCRAM-SHA-512)."""
+
+    address: str
+    ca_file: Path
+    username: str
+    password: str
+
+
 class NoJars(Exception):
     """The broker's jars cannot be fetched."""
 
@@ -63,6 +72,11 @@ class Broker(Protocol):
     @property
     def address(self) -> str:
         """host:port for clients."""
+        ...
+
+    @property
+    def secure(self) -> "Secure | None":
+        """Where it wants TLS and SASL too; None where that is not known."""
         ...
 
     def kill(self) -> None:
@@ -81,6 +95,8 @@ class Broker(Protocol):
 class GivenBroker:
     """A broker that somebody else runs."""
 
+    secure = None
+
     def __init__(self, address: str) -> None:
         self.address = address
 
@@ -96,6 +112,8 @@ class GivenBroker:
 
 class BrokerInDocker:
     """A broker in a container."""
+
+    secure = None
 
     def __init__(self) -> None:
         from testcontainers.core.container import DockerContainer
@@ -133,14 +151,17 @@ class BrokerFromJars:
     def __init__(self) -> None:
         jars = _jars()
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-", dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
-        port, controller = _free_port(), _free_port()
+        port, secure, controller = _free_port(), _free_port(), _free_port()
         self.address = f"localhost:{port}"
+        self.secure = Secure(f"localhost:{secure}", self._folder / "certificate.pem", "points", uuid.uuid4().hex)
+        listeners = f"PLAINTEXT://{self.address},SECURE://{self.secure.address}"
         properties = {
             **PROPERTIES,
-            "listeners": f"PLAINTEXT://localhost:{port},CONTROLLER://localhost:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "listeners": f"{listeners},CONTROLLER://localhost:{controller}",
+            "advertised.listeners": listeners,
             "controller.quorum.voters": f"1@localhost:{controller}",
             "log.dirs": str(self._folder / "data"),
+            **self._security(self.secure),
         }
         self._config = self._folder / "server.properties"
         self._config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
@@ -148,8 +169,10 @@ class BrokerFromJars:
         # A short-lived process: the second compiler would take the cores from the tests.
         self._java = ["java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         self._java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
+        user = f"SCRAM-SHA-512=[name={self.secure.username},password={self.secure.password}]"
+        options = ["-t", _cluster_id(), "-c", str(self._config), "--add-scram", user]
         formatted = subprocess.run(
-            [*self._java, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(self._config)],
+            [*self._java, "kafka.tools.StorageTool", "format", *options],
             capture_output=True,
             text=True,
             timeout=START_SECONDS,
@@ -159,6 +182,28 @@ class BrokerFromJars:
             raise RuntimeError(f"the broker's storage cannot be formatted: {formatted.stderr or formatted.stdout}")
         self._process: subprocess.Popen[bytes] | None = None
         self._reaper: subprocess.Popen[bytes] | None = None
+
+    def _security(self, secure: Secure) -> dict[str, str]:
+        """What the listener with TLS and SASL needs: a certificate that signs itself, and one user."""
+        key, store = self._folder / "key.pem", self._folder / "store.pem"
+        names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        files = ["-keyout", str(key), "-out", str(secure.ca_file)]
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files],
+            check=True,
+            capture_output=True,
+        )
+        store.write_bytes(key.read_bytes() + secure.ca_file.read_bytes())
+        modules = "org.apache.kafka.common.security"
+        plain = f'{modules}.plain.PlainLoginModule required user_{secure.username}="{secure.password}";'
+        return {
+            "listener.security.protocol.map": PROPERTIES["listener.security.protocol.map"] + ",SECURE:SASL_SSL",
+            "listener.name.secure.ssl.keystore.type": "PEM",
+            "listener.name.secure.ssl.keystore.location": str(store),
+            "listener.name.secure.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+            "listener.name.secure.plain.sasl.jaas.config": plain,
+            "listener.name.secure.scram-sha-512.sasl.jaas.config": f"{modules}.scram.ScramLoginModule required;",
+        }
 
     def start(self) -> None:
         with self._log.open("ab") as log:
@@ -224,7 +269,7 @@ def _find() -> Broker:
         return GivenBroker(address)
     if _docker_answers():
         return BrokerInDocker()
-    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
+    missing = [tool for tool in ("java", "mvn", "openssl") if shutil.which(tool) is None]
     reason = f"there is no Kafka to test with: no {VARIABLE}, no Docker, no {' and no '.join(missing)}; {REMEDY}"
     if not missing:
         try:

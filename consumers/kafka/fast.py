@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from consumers.kafka.buffers import Buffer, new_buffer
 from consumers.kafka.port import (
+    GONE,
     BrokerAway,
     Denied,
     Headers,
@@ -50,6 +51,7 @@ _BROKEN = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION, 
 _DENIED = frozenset(
     {
         KafkaError._AUTHENTICATION,
+        KafkaError._SSL,
         KafkaError._INVALID_ARG,
         KafkaError._UNKNOWN_PARTITION,
         KafkaError._UNKNOWN_TOPIC,
@@ -127,7 +129,7 @@ class _Client:
     def _translated(self, error: KafkaError) -> StreamError:
         code = error.code()
         if code in _BROKEN:
-            return StreamBroken(_sentence(error))
+            return StreamBroken(f"{GONE} ({_sentence(error)})")
         if code in _DENIED and not (code in _UNKNOWN and self._complaints.last):
             return Denied(_sentence(error))
         if self._complaints.denial is not None:
@@ -375,7 +377,6 @@ class FastWriter(_Client):
                     "enable.idempotence": True,  # a record that is sent again is appended once
                     "enable.gapless.guarantee": True,  # nothing is appended behind a record that was not
                     "message.timeout.ms": 0,  # a record does not time out by itself, for the same reason
-                    "allow.auto.create.topics": False,
                     "linger.ms": 5,
                     "message.max.bytes": MESSAGE_BYTES,
                     "queue.buffering.max.messages": 2 * MOST_IN_FLIGHT,
@@ -449,6 +450,10 @@ class FastAdmin(_Client):
         super().__init__(settings)
         with self._explained():
             self._admin = AdminClient(self._options())
+
+    def _translated(self, error: KafkaError) -> StreamError:
+        self._admin.poll(0)  # what the client has to say about it
+        return super()._translated(error)
 
     def brokers(self) -> int:
         with self._explained():

@@ -10,6 +10,10 @@ from typing import NamedTuple, Protocol
 from consumers.stream import Record, Stream
 
 Headers = Sequence[tuple[str, bytes]]
+GONE = (
+    "the record that stands next is not in the topic any more: it was made anew or cut off at its beginning; restore"
+    " the topic, or name the one that the ledger was fed from"
+)
 
 
 class StreamError(Exception):

@@ -1,7 +1,6 @@
 """The port by kafka-python: pure Python, no compiled client to install."""
 
 import logging
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 
 from consumers.kafka.buffers import Buffer, new_buffer
 from consumers.kafka.port import (
+    GONE,
     BrokerAway,
     Denied,
     Headers,
@@ -47,7 +47,7 @@ RETRY_SECONDS = 0.1
 CLOSE_SECONDS = 2.0
 
 _BROKEN = (errors.OffsetOutOfRangeError, errors.LogTruncationError, errors.NoOffsetForPartitionError)
-_UNAUTHENTICATED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError, ssl.SSLError)
+_UNAUTHENTICATED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
 _DENIED = (
     *_UNAUTHENTICATED,
     errors.AuthorizationError,
@@ -73,13 +73,13 @@ class _Complaints(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.last = ""
-        self.denial: BaseException | None = None
+        self.denial: object = None
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.msg not in _SAYS_LESS:
             self.last = record.getMessage()
         for argument in record.args if isinstance(record.args, tuple) else ():
-            if isinstance(argument, _UNAUTHENTICATED):
+            if isinstance(argument, _UNAUTHENTICATED) or "[SSL: " in str(argument):
                 self.denial = argument
 
     def clear(self) -> None:
@@ -88,7 +88,9 @@ class _Complaints(logging.Handler):
 
 
 _complaints = _Complaints()
-logging.getLogger("kafka").addHandler(_complaints)
+_log = logging.getLogger("kafka")
+_log.addHandler(_complaints)
+_log.setLevel(logging.INFO)  # the client's debug lines tell passwords
 
 
 @contextmanager
@@ -99,13 +101,15 @@ def _explained(settings: KafkaSettings) -> Iterator[None]:
     except StreamError:
         raise
     except _BROKEN as error:
-        raise StreamBroken(str(error)) from error
+        raise StreamBroken(f"{GONE} ({error})") from error
     except _DENIED as error:
         raise Denied(str(error)) from error
     except (errors.RetriableError, errors.BrokerNotAvailableError, OSError) as error:
         if _complaints.denial is not None:
             raise Denied(str(_complaints.denial)) from error
         said = f" ({_complaints.last})" if _complaints.last else ""
+        if settings.security.protocol.startswith("SASL") and "disconnected" in said:
+            said += "; one that refuses the credentials may hang up like that"  # before its answer is read
         raise BrokerAway(f"no broker of {settings.bootstrap_servers} answers: {error}{said}") from error
     except (errors.KafkaError, ValueError, RuntimeError) as error:
         raise StreamError(f"the Kafka client: {error}") from error
@@ -438,6 +442,7 @@ class PureAdmin:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        _complaints.clear()
         with _explained(settings):
             self._client = KafkaAdminClient(**_common(settings))
         _complaints.clear()
