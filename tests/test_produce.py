@@ -15,6 +15,7 @@ from consumers.kafka.buffers import RECORDED
 from consumers.kafka.clients import open_admin
 from consumers.kafka.port import Topic
 from consumers.kafka.settings import KafkaSettings
+from consumers.kafka.topics import FACT_BYTES, _differs, wanted_topics
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.folder import Ledger
 from ledger.journal.partitioning import Partitioner
@@ -111,6 +112,16 @@ def test_each_setting_of_a_topic_that_would_lose_money_is_named_with_what_comes_
     assert {d["setting"] for d in found if d["topic"] == topics.outcomes} == {"partitions", "max.message.bytes"}
     assert [d["setting"] for d in found if d["topic"] == topics.dead_letters] == ["topic"]
     assert all(d["why"] and d["wanted"] and d["found"] for d in found)
+
+
+def test_on_three_brokers_a_record_that_one_alone_has_is_not_acknowledged() -> None:
+    [facts, *_] = wanted_topics(KafkaSettings().topics, 64, 3)
+    assert list(_differs(facts, 64, 3, FACT_BYTES)) == []
+    careless = facts._replace(replication=2, configs={**facts.configs, "min.insync.replicas": "0"})
+    found = [(d.setting, d.found, d.wanted) for d in _differs(careless, 64, 3, FACT_BYTES)]
+    assert found == [("replication", "2", "at least 3"), ("min.insync.replicas", "0", "at least 1")]
+    one = facts._replace(configs={**facts.configs, "min.insync.replicas": "1"})
+    assert [(d.setting, d.wanted) for d in _differs(one, 64, 3, FACT_BYTES)] == [("min.insync.replicas", "at least 2")]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
