@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from msgspec import MsgspecError, structs
+from msgspec import MsgspecError
 
 from consumers.inbox import Inbox
 from ledger.entries import Entry
 from ledger.facts import decode_canonical
-from ledger.journal.folder import SETTINGS, FolderLedger, FolderSettings
+from ledger.journal.folder import SETTINGS, FolderLedger
 from ledger.journal.port import Parked
 from ledger.journal.shard import Received, Shard
 from projections.archive import Archive, Archived, BadArchive, Shelf
@@ -64,8 +64,7 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
     manifest = archive.manifest
     if (making / SETTINGS).exists() and FolderLedger.at(making).genesis != manifest.genesis:
         shutil.rmtree(making)
-    born = FolderSettings(**structs.asdict(manifest.born))
-    ledger = FolderLedger.at_or_created(making, archive.book, born)
+    ledger = FolderLedger.at_or_created(making, archive.book, manifest.born)
     if (ledger.identity, ledger.genesis) != (manifest.ledger, manifest.genesis):
         shutil.rmtree(making)
         raise BadArchive(f"{archive.folder}: its settings and book are not those of its ledger; take another copy")
