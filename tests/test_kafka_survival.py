@@ -4,6 +4,7 @@ Real processes and a real broker. Each disturbed ledger reads the same topic as 
 are equal entry by entry.
 """
 
+import json
 import os
 import random
 import signal
@@ -187,6 +188,11 @@ def epochs(place: str) -> int:
         tables = (f"SELECT epoch FROM points_{partition}.shard" for partition in range(PARTITIONS))
         ((total,),) = connection.execute(f"SELECT sum(epoch) FROM ({' UNION ALL '.join(tables)}) AS s").fetchall()
         return int(total) - PARTITIONS
+
+
+def events_of(log: str, name: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == name]
 
 
 def test_an_owner_that_wakes_after_another_has_committed_is_rejected(
