@@ -317,7 +317,8 @@ class _Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         if places and not self._is_closed:
             done = Event()
             self._calls.put((function, sorted(place.partition for place in places), done))
-            done.wait()
+            while not done.wait(RETRY_SECONDS) and not self._is_closed:
+                pass
 
     def serve(self, poll: Callable[[], dict[TopicPartition, list[Any]]]) -> dict[TopicPartition, list[Any]]:
         """Poll on a thread beside this one, and make here the calls that come meanwhile; raises what they raised."""
