@@ -79,7 +79,7 @@ class _Complaints(logging.Handler):
         if record.msg not in _SAYS_LESS:
             self.last = record.getMessage()
         for argument in record.args if isinstance(record.args, tuple) else ():
-            if isinstance(argument, _UNAUTHENTICATED) or "[SSL: " in str(argument):
+            if isinstance(argument, _UNAUTHENTICATED) or "[SSL" in str(argument):
                 self.denial = argument
 
     def clear(self) -> None:
