@@ -434,8 +434,10 @@ class PureWriter:
             self._wait(deadline)
 
     def close(self) -> None:
-        with suppress(errors.KafkaError):
-            self._producer.close(timeout=CLOSE_SECONDS if self._in_flight else None)
+        try:
+            self._producer.close(timeout=CLOSE_SECONDS)
+        except errors.KafkaTimeoutError:
+            self._producer._sender.force_close()  # or it would go on trying behind our back
 
 
 class PureAdmin:
