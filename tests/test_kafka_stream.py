@@ -159,6 +159,26 @@ def test_what_was_aborted_is_never_seen_and_the_end_is_reached_over_its_gaps(kaf
     assert [record.offset for record in read_to_the_end(again, after=1)] == [6, 7]
 
 
+def test_what_stands_behind_an_open_transaction_is_not_there_yet(kafka: Kafka) -> None:
+    topic = kafka.topic()
+    kafka.write(topic, [b"before"])
+    producer = KafkaProducer(bootstrap_servers=kafka.settings.bootstrap_servers, transactional_id=topic)
+    try:
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.send(topic, b"in it", b"m-1", partition=0)
+        producer.flush()
+        kafka.write(topic, [b"behind"])
+        reader = kafka.reader(topic)
+        reader.assign({0: Start()})
+        assert reader.end(0) == 0
+        assert [record.value for record in read_to_the_end(reader)] == [b"before"]
+        producer.commit_transaction()
+    finally:
+        producer.close()
+    assert [record.value for record in read_to_the_end(reader, after=0)] == [b"in it", b"behind"]
+
+
 def test_a_restart_goes_on_behind_the_stored_position_and_the_same_question_has_the_same_answer(kafka: Kafka) -> None:
     topic = kafka.topic()
     kafka.write(topic, [b"%d" % i for i in range(100)])
