@@ -1,9 +1,9 @@
 """The stream's own records against the journal's copies of the facts: each is an entry or parked, byte for byte."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,28 +15,44 @@ from ledger.journal.sqlite import JournalError, SQLiteJournal
 READ = 2_000  # records at a time
 
 
+class Streamed(NamedTuple):
+    """A record as its stream has it; `whole` is the SHA-256 of what was sent, where `value` is only its beginning."""
+
+    offset: int
+    recorded: int
+    value: bytes
+    whole: bytes
+
+
 def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]], None]) -> None:
     """Compare the inbox's records up to the journal's position with its entries and parked records."""
-    journal = ledger.journal(partition)
-    head = journal.head()
-    entries = _entries(journal, where={"partition": partition}, add=add)
-    parked = {p.offset: p.sha256 for p in journal.parked(retried=True)}
-    entry = next(entries, None)
+    position = ledger.journal(partition).head().position
     try:
         inbox = sqlite3.connect(f"{ledger.inbox.absolute().as_uri()}?mode=ro", uri=True)
-        for offset, recorded, value, whole in _records(inbox, partition, head.position):
-            where = {"partition": partition, "position": f"{partition}:{offset}"}
-            if entry is not None and entry.offset == offset:
-                for difference in _compare(entry, recorded, value):
-                    add({**where, "member": entry.member, **difference})
-                entry = next(entries, None)
-            elif offset not in parked:
-                add({**where, "field": "entry", "stored": "none", "derived": "a record of the stream"})
-            elif parked[offset] != (whole or sha256(value).digest()):
-                add({**where, "field": "parked", "stored": parked[offset].hex(), "derived": "other bytes"})
+        compare_records(ledger, partition, _records(inbox, partition, position), add)
         inbox.close()
     except sqlite3.Error as error:
         raise JournalError(f"{ledger.inbox}: {error}") from error
+
+
+def compare_records(
+    ledger: Ledger, partition: int, records: Iterable[Streamed], add: Callable[[dict[str, Any]], None]
+) -> None:
+    """Compare a stream's records up to the journal's position with its entries and parked records."""
+    journal = ledger.journal(partition)
+    entries = _entries(journal, where={"partition": partition}, add=add)
+    parked = {p.offset: p.sha256 for p in journal.parked(retried=True)}
+    entry = next(entries, None)
+    for offset, recorded, value, whole in records:
+        where = {"partition": partition, "position": f"{partition}:{offset}"}
+        if entry is not None and entry.offset == offset:
+            for difference in _compare(entry, recorded, value):
+                add({**where, "member": entry.member, **difference})
+            entry = next(entries, None)
+        elif offset not in parked:
+            add({**where, "field": "entry", "stored": "none", "derived": "a record of the stream"})
+        elif parked[offset] != (whole or sha256(value).digest()):
+            add({**where, "field": "parked", "stored": parked[offset].hex(), "derived": "other bytes"})
     if entry is not None:
         position = f"{partition}:{entry.offset}"
         add({"partition": partition, "position": position, "field": "entry", "stored": "an entry", "derived": "none"})
@@ -52,7 +68,7 @@ def _entries(journal: SQLiteJournal, where: dict[str, Any], add: Callable[[dict[
             add({**named, "field": "bytes", "stored": row.state[:64].hex(), "derived": f"unreadable: {error}"})
 
 
-def _records(inbox: Any, partition: int, upto: int) -> Iterator[tuple[int, int, bytes, bytes]]:
+def _records(inbox: Any, partition: int, upto: int) -> Iterator[Streamed]:
     after = -1
     while True:
         rows = inbox.execute(
@@ -62,7 +78,7 @@ def _records(inbox: Any, partition: int, upto: int) -> Iterator[tuple[int, int, 
         ).fetchall()
         if not rows:
             return
-        yield from rows
+        yield from map(Streamed._make, rows)
         after = rows[-1][0]
 
 
