@@ -4,7 +4,7 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 
-from consumers.kafka.events import Decided, Dropped, Event, Lag, Owned, Published, Recovered, Trouble
+from consumers.kafka.events import STAGES, Decided, Dropped, Event, Lag, Owned, Published, Recovered, Trouble
 from service.errors import BadInput
 
 RECORDS = (1, 4, 16, 64, 256, 1_024, 4_000)
@@ -83,7 +83,7 @@ class Metrics:
         self._parked.inc(tally.parked)
         self._records.observe(batch.records)
         self._bytes.observe(batch.bytes)
-        for stage in ("fetch", "decode", "decide", "store"):
+        for stage in STAGES:
             self._stages.labels(stage).observe(getattr(batch, stage))
         self._position.labels(batch.partition).set(batch.position)
         self._committed.labels(batch.partition).set(batch.at)

@@ -305,3 +305,16 @@ def test_a_published_book_stands_in_every_partition_and_counts_once(
     assert sorted("copy" in outcome for outcome in published) == [False, *[True] * (PARTITIONS - 1)]
     assert {outcome["outcome"] for outcome in published} == {"accepted"}
     is_whole(tmp_path / "ledger")
+
+
+def test_a_replay_from_the_topic_compares_its_records_with_the_journals_copies(topics: Topics, fed: Path) -> None:
+    command = ("replay", "--from-topic", "--json")
+    clean = points(fed, *command, environment=topics.environment)
+    assert clean.returncode == 0, clean.stderr
+    assert json.loads(clean.stdout)["differences"] == []
+    distrusting = {**topics.environment, "POINTS_KAFKA_TAKES_BACKLOG": "false"}  # recorded when it was sent, then
+    differs = points(fed, *command, environment=distrusting)
+    assert differs.returncode == 1, differs.stderr
+    found = json.loads(differs.stdout)
+    assert {difference["field"] for difference in found["differences"]} == {"recorded"}
+    assert found["difference_count"] >= len(found["differences"]) > 0

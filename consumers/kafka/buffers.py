@@ -17,7 +17,6 @@ WHOLE = "points-whole"  # the header of a record that is only the beginning of a
 MILLISECOND = 1_000
 OVERHEAD = 400  # bytes of a buffered record beside its value, about
 _WHOLE = re.compile(rb"([1-9][0-9]{0,15}) ([0-9a-f]{64})")
-LEAST = 1 << 20  # bytes that any partition may buffer
 
 
 class Buffer:
@@ -30,7 +29,7 @@ class Buffer:
         self._weight = 0
         self._after = start.after
         self._recorded = start.recorded
-        self._most = max(LEAST, most_bytes)
+        self._most = most_bytes
         self._takes_backlog = takes_backlog
         self.last = start.after  # the offset of the last record that was added
 

@@ -23,6 +23,7 @@ from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Fenced
 
 POLL_SECONDS = 0.2  # waiting for records, when there is nothing to do
+PUBLISHING_SECONDS = 0.02  # the same, while something is to be published
 LAG_SECONDS = 1.0  # between two reports of the lag
 COLLECT_SECONDS = 60.0  # between two runs of the collector, which is kept out of batches
 SETTLE_SECONDS = 10.0  # for what is to be published before the end
@@ -130,14 +131,14 @@ class Consumer:
         try:
             timeout = 0.0
             while not is_stopped():
+                fetching = self._fetch(timeout)  # first: what the group has to say comes before an epoch is raised
                 self._own_wanted()
-                fetching = self._fetch(timeout)
                 worked = self._decide(fetching)
                 self._publisher.pump()
                 self._housekeeping()
                 if self._has_ended():
                     break
-                timeout = 0.0 if worked else POLL_SECONDS
+                timeout = 0.0 if worked else POLL_SECONDS if self._publisher.is_done else PUBLISHING_SECONDS
             self._publisher.settle(SETTLE_SECONDS)
         finally:
             gc.unfreeze()

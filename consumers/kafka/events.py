@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from ledger.journal.shard import Tally
 
+STAGES = ("fetch", "decode", "decide", "store")  # of a batch
+
 
 class Owned(NamedTuple):
     """A partition is this process's now, in an epoch, and goes on behind a position."""

@@ -70,9 +70,11 @@ _DENIED = frozenset(
     }
 )
 _UNKNOWN = frozenset({KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC})  # also where nobody can be asked
+_PASSING = _UNKNOWN | {KafkaError.UNKNOWN_TOPIC_OR_PART}  # also of a broker that has just come back
 _AWAY = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._MAX_POLL_EXCEEDED,
         KafkaError._MSG_TIMED_OUT,
         KafkaError._RESOLVE,
         KafkaError._TIMED_OUT,
@@ -180,6 +182,7 @@ class FastReader(_Client):
         self._full: set[int] = set()
         self._passed: dict[int, int] = {}
         self._failure: Exception | None = None
+        self._is_closed = False
         self._consumer = self._new_consumer(settings.group)
 
     def _new_consumer(self, group: str) -> Consumer:
@@ -246,8 +249,10 @@ class FastReader(_Client):
 
     def _call(self, function: Callable[[Sequence[int]], Any], places: list[TopicPartition]) -> Any:
         """Make a call of the group; what it raises waits until `poll` may raise it."""
+        if self._is_closed or not places:
+            return None
         try:
-            return function(sorted(place.partition for place in places)) if places else None
+            return function(sorted(place.partition for place in places))
         except Exception as error:
             self._failure = error
             return None
@@ -313,10 +318,10 @@ class FastReader(_Client):
             if partition in self._buffers:
                 self._passed[partition] = (message.offset() or 0) - 1
             self._complaints.clear()
-        elif error.retriable() or error.code() in _AWAY:
-            self._complaints(error)
-        else:
+        elif error.fatal() or error.code() in _BROKEN or error.code() in _DENIED - _PASSING:
             raise self._translated(error)
+        else:
+            self._complaints.last = _sentence(error)  # the client tries again
 
     def waiting(self, partition: int) -> int:
         return len(self._buffers[partition])
@@ -345,6 +350,7 @@ class FastReader(_Client):
         return max(0, known - 1 - self.passed(partition)) + self.waiting(partition)
 
     def close(self) -> None:
+        self._is_closed = True
         self._consumer.close()
 
     def _place(self, partition: int, start: Start | None = None) -> TopicPartition:
@@ -404,7 +410,10 @@ class FastWriter(_Client):
             self._bytes -= size
             if error is not None:
                 self._error = self._error or error
-            elif on_delivered is not None and self._error is None:
+                return
+            if self._complaints.last:
+                self._complaints.clear()
+            if on_delivered is not None and self._error is None:
                 on_delivered(message.offset() or 0)
 
         with self._explained():

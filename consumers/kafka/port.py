@@ -47,7 +47,10 @@ OnTaken = Callable[[Sequence[int]], None]
 
 
 class Reader(Stream, Protocol):
-    """Reads partitions of one topic into bounded buffers; commits no offsets, sees no aborted transaction."""
+    """Reads partitions of one topic into bounded buffers; commits no offsets, sees no aborted transaction.
+
+    What is asked of a partition that is not read here (not assigned, not named, dropped) raises `KeyError`.
+    """
 
     @property
     def partitions(self) -> int:

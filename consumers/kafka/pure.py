@@ -79,7 +79,7 @@ class _Complaints(logging.Handler):
         if record.msg not in _SAYS_LESS:
             self.last = record.getMessage()
         for argument in record.args if isinstance(record.args, tuple) else ():
-            if isinstance(argument, _UNAUTHENTICATED) or "[SSL: " in str(argument):
+            if isinstance(argument, _UNAUTHENTICATED) or "[SSL" in str(argument):
                 self.denial = argument
 
     def clear(self) -> None:
@@ -317,7 +317,8 @@ class _Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         if places and not self._is_closed:
             done = Event()
             self._calls.put((function, sorted(place.partition for place in places), done))
-            done.wait()
+            while not done.wait(RETRY_SECONDS) and not self._is_closed:
+                pass
 
     def serve(self, poll: Callable[[], dict[TopicPartition, list[Any]]]) -> dict[TopicPartition, list[Any]]:
         """Poll on a thread beside this one, and make here the calls that come meanwhile; raises what they raised."""
@@ -433,8 +434,10 @@ class PureWriter:
             self._wait(deadline)
 
     def close(self) -> None:
-        with suppress(errors.KafkaError):
-            self._producer.close(timeout=CLOSE_SECONDS if self._in_flight else None)
+        try:
+            self._producer.close(timeout=CLOSE_SECONDS)
+        except errors.KafkaTimeoutError:
+            self._producer._sender.force_close()  # or it would go on trying behind our back
 
 
 class PureAdmin:

@@ -18,7 +18,7 @@ PREFIX = "POINTS_KAFKA"
 TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Client = Literal["kafka-python", "confluent-kafka"]
 _Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
-_Seconds = Annotated[float, Meta(gt=0, le=3_600)]
+_Seconds = Annotated[float, Meta(ge=0.5, le=300)]
 _Mebibytes = Annotated[int, Meta(ge=16, le=65_536)]
 
 

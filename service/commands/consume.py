@@ -62,16 +62,18 @@ def consume(
         points consume --until-end --jobs 2 --json
     """
     from consumers.ingest import Summary
+    from consumers.kafka.events import STAGES
     from consumers.kafka.settings import load
 
     shell = Shell(context, ledger, as_json)
     settings = load(config)
     address = None if metrics is None else _address(metrics)
     summary = Summary()
+    stages = dict.fromkeys(STAGES, 0.0)
     started = time.monotonic()
     with ExitStack() as stack:
         is_stopped = stack.enter_context(_stopping())
-        observe = stack.enter_context(_observing(shell, summary, address))
+        observe = stack.enter_context(_observing(shell, summary, stages, address))
         opened = stack.enter_context(_opened(shell, settings, book, observe, is_stopped))
         if opened is None:
             return
@@ -80,6 +82,7 @@ def consume(
         parked = parked_since(opened, before)
     summary.seconds = time.monotonic() - started
     document = summary_to_dict(summary)
+    document["stages"] = {name: round(seconds, 3) for name, seconds in stages.items()}
     if parked:
         document["parked_facts"] = parked
     name_parked(parked, summary.tally.parked)
@@ -166,9 +169,11 @@ def _partitions(settings: "KafkaSettings", observe: "Observe", is_stopped: Calla
 
 
 @contextmanager
-def _observing(shell: Shell, summary: "Summary", metrics: tuple[str, int] | None) -> "Iterator[Observe]":
-    """What hears the events: the summary, the metrics where asked for, and a bar or a log."""
-    from consumers.kafka.events import Decided, Lag, Trouble
+def _observing(
+    shell: Shell, summary: "Summary", stages: dict[str, float], metrics: tuple[str, int] | None
+) -> "Iterator[Observe]":
+    """What hears the events: the summary and the seconds by stage, the metrics where asked for, a bar or a log."""
+    from consumers.kafka.events import STAGES, Decided, Lag, Trouble
 
     watchers: list[Callable[[Event], None]] = []
 
@@ -176,6 +181,8 @@ def _observing(shell: Shell, summary: "Summary", metrics: tuple[str, int] | None
         if isinstance(event, Decided):
             summary.facts += event.records
             summary.tally.add(event.tally)
+            for name in STAGES:
+                stages[name] += getattr(event, name)
 
     watchers.append(count)
     if metrics is not None:
