@@ -73,7 +73,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     if isinstance(error, CannotDecide | Fenced | Unavailable) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
-        return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"
+        return BAD_INPUT, f"the ledger is damaged ({error}): restore it from a copy, then `points verify`"
     if isinstance(
         error, BadInput | BadFile | BadProgramme | UnknownMember | NothingToExplain | BadPosition | JournalError
     ):
