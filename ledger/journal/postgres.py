@@ -35,9 +35,9 @@ from ledger.pages import Page, decode_page, encode_page
 OLDEST = 15  # major version of the server
 CONNECTIONS = 8  # of a process to one server, unless its address says otherwise
 CONNECT_SECONDS = 5
-# A batch takes well under a second. An owner that was stopped in the middle of one holds its partition's row no longer
-# than `IDLE_SECONDS`, or `STATEMENT_SECONDS` where it was sending entries; whoever takes over waits longer than that.
-IDLE_SECONDS, STATEMENT_SECONDS, LOCK_SECONDS = 10, 20, 30
+# A batch takes well under a second. An owner that was stopped in the middle of one is ended by the server after
+# `IDLE_SECONDS`. One that was stopped while it was sending entries is not: whoever takes over waits `LOCK_SECONDS`.
+IDLE_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 15, 60
 SCAN_ROWS = 1_000  # read at a time
 AHEAD_MEMBERS, AHEAD_PAGES = 256, 2_000  # fetched at a time
 _ALL = (1 << 63) - 1
@@ -240,8 +240,22 @@ class PostgresJournal(PostgresProcessRecorder):
     def own(self) -> int:
         """Become the owner: the epoch is raised and returned; what an earlier owner still has in hand is rejected.
 
+        An earlier owner that was stopped in the middle of a batch, and holds the partition's row, loses its session.
         Raises `JournalError` where the server does not keep what it has answered (fsync = off).
         """
+        try:
+            return self._raise_epoch()
+        except Unavailable as error:
+            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                raise
+        self._rows(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE mode = 'RowExclusiveLock'"
+            " AND relation = %s::regclass AND pid <> pg_backend_pid()",
+            (f"{self.schema}.shard",),
+        )
+        return self._raise_epoch()
+
+    def _raise_epoch(self) -> int:
         with self.server.transaction(self.schema) as c:
             c.execute(f"UPDATE {self.schema}.shard SET epoch = epoch + 1 RETURNING epoch, current_setting('fsync')")
             epoch, fsync = _one(c)
