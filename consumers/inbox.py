@@ -242,6 +242,15 @@ class Inbox:
         self._line += len(lines)
         return places
 
+    def begin_behind(self, partition: int, position: int, recorded: int) -> None:
+        """Let an empty partition begin behind a position whose records are kept elsewhere; `recorded` is the last's.
+
+        A record without bytes and hash stands at that position.
+        """
+        self._db.execute(
+            f"INSERT OR IGNORE INTO partition_{partition} VALUES (?, 0, ?, 0, 0, '', x'', 0, x'')", (position, recorded)
+        )
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()

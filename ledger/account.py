@@ -101,6 +101,9 @@ class Term(Struct, array_like=True, gc=False):
     start: int
     until: int
     trial: bool
+    bought_at: int  # the card's own instant
+    span: int  # of the whole card, in microseconds
+    cut_at: int = 0  # where a refund, or the card bought in a trial, ended it before its time
     ended: bool = False
     converted: bool = False
     capped: int = 0
@@ -119,7 +122,7 @@ class Account(Struct, array_like=True, gc=False):
     credit: int = 0
     purses: dict[str, Purse] = field(default_factory=dict)
     holds: dict[str, OpenHold] = field(default_factory=dict)
-    sums: dict[int, dict[str, int]] = field(default_factory=dict)  # month -> score/part/rule -> points
+    sums: dict[str, dict[int, dict[str, int]]] = field(default_factory=dict)  # score -> month -> part -> points
     once: dict[str, int] = field(default_factory=dict)  # score/part/rule -> points that do not age
     counts: dict[int, dict[str, int]] = field(default_factory=dict)  # month, year or 0 -> rule -> count
     marks: dict[str, set[str]] = field(default_factory=dict)  # rule -> what was met once and for all
@@ -212,7 +215,9 @@ def evolve(account: Account, change: Change) -> None:
         case Forgot():
             _forget(account, change)
         case TermOpened():
-            term = Term(change.card, change.product, change.from_at, change.until_at, change.trial)
+            start, until = change.from_at, change.until_at
+            bought_at = change.bought_at or start
+            term = Term(change.card, change.product, start, until, change.trial, bought_at, until - start)
             account.terms.setdefault(change.membership, []).append(term)
             account.due = min(account.due, term.until)
             if change.trial:
@@ -221,6 +226,8 @@ def evolve(account: Account, change: Change) -> None:
             term = find_term(account, change.membership, change.card)
             term.start, term.until = change.from_at, change.until_at
             account.due = min(account.due, term.until)
+            if change.why != "moved-up":
+                term.cut_at = term.until
             if change.why == "taken-out":
                 account.terms[change.membership].remove(term)
             if change.pending_until:
@@ -267,11 +274,14 @@ def quota_key(benefit: str, bucket: int) -> str:
 def _add_score(account: Account, change: Scored) -> None:
     if change.month < account.forgot:
         return  # that month is dropped; it counts in no score that can still be asked of this account
-    sums = account.sums.get(change.month)
-    if sums is None:
-        sums = account.sums[change.month] = {}
-    key = f"{change.score}/{change.part}/{change.rule}"
-    sums[key] = sums.get(key, 0) + change.points
+    months = account.sums.get(change.score)
+    if months is None:
+        months = account.sums[change.score] = {}
+    parts = months.get(change.month)
+    if parts is None:
+        months[change.month] = {change.part: change.points}
+    else:
+        parts[change.part] = parts.get(change.part, 0) + change.points
 
 
 def _mark(account: Account, change: Marked) -> None:
@@ -363,6 +373,6 @@ def _forget(account: Account, change: Forgot) -> None:
     for terms in account.terms.values():
         terms[:-1] = [term for term in terms[:-1] if term.until >= change.at]
     year = month // 12
-    for buckets in (account.sums, account.counts, account.days):
+    for buckets in (*account.sums.values(), account.counts, account.days):
         for bucket in [b for b in buckets if 0 < b < year or 10_000 <= b < month]:
             del buckets[bucket]

@@ -29,9 +29,10 @@ def decide_card(draft: Draft, fact: CardPurchased | CardCodeRedeemed | CardTrial
         if running is not None and running.trial:
             draft.emit(TermMoved(membership, running.card, running.start, draft.occurred, "bought"))
             _end_if_over(draft, membership, running)
+            _move_up(draft, membership, terms.index(running) + 1)
     start = max([draft.occurred, *(term.until for term in draft.account.terms.get(membership, ()))])
     until = min(start + product.days * DAY, MAX_INSTANT)
-    draft.emit(TermOpened(membership, data.card, data.product, start, until, is_trial))
+    draft.emit(TermOpened(membership, data.card, data.product, start, until, is_trial, draft.occurred))
     draft.pages.put(f"card/{data.card}", CardPage(membership))
     if not is_trial:
         _release_pending(draft, membership)
@@ -40,6 +41,19 @@ def decide_card(draft: Draft, fact: CardPurchased | CardCodeRedeemed | CardTrial
 def _end_if_over(draft: Draft, membership: str, term: Term) -> None:
     if term.until <= draft.clock and not term.ended and term in draft.account.terms[membership]:
         draft.emit(TermEnded(membership, term.card, term.until))
+
+
+def _move_up(draft: Draft, membership: str, first: int) -> None:
+    """Lay the terms from place `first` on again: each from its card's instant, or where the one before now ends."""
+    terms = draft.account.terms[membership]
+    for place in range(first, len(terms)):
+        term = terms[place]
+        start = max(term.bought_at, terms[place - 1].until if place else 0)
+        until = start + term.span
+        if term.cut_at:
+            until = max(start, min(until, term.cut_at))
+        if start != term.start:
+            draft.emit(TermMoved(membership, term.card, start, until, "moved-up"))
 
 
 def _release_pending(draft: Draft, membership: str) -> None:
@@ -62,25 +76,19 @@ def decide_card_refund(draft: Draft, fact: CardRefunded) -> None:
         draft.decline("unknown-card", card=card)
     if page.refunded:
         draft.decline("already")
-    terms = list(draft.account.terms[page.membership])
+    terms = draft.account.terms[page.membership]
     place = next((i for i, term in enumerate(terms) if term.card == card), None)
     if place is None or terms[place].until <= draft.occurred:
         draft.decline("card-ended", card=card)
     term = terms[place]
-    seam = term.until
-    cursor = max(term.start, draft.occurred)  # a card that has not begun leaves nothing
-    why = "refunded" if term.start <= draft.occurred else "taken-out"
+    end = max(term.start, draft.occurred)
+    has_begun = term.start <= draft.occurred
     release = draft.version.programme.memberships[page.membership].release_days * DAY
-    lapse = cursor + release if term.trial and not term.converted else 0
-    draft.emit(TermMoved(page.membership, card, term.start, cursor, why, lapse))
+    lapse = end + release if term.trial and not term.converted else 0
+    why = "refunded" if has_begun else "taken-out"
+    draft.emit(TermMoved(page.membership, card, term.start, end, why, lapse))
     _end_if_over(draft, page.membership, term)
-    for later in terms[place + 1 :]:
-        if later.start != seam:
-            break
-        seam = later.until
-        length = later.until - later.start
-        draft.emit(TermMoved(page.membership, later.card, cursor, cursor + length, "moved-up"))
-        cursor += length
+    _move_up(draft, page.membership, place + 1 if has_begun else place)
     page.refunded = True
     draft.pages.put(f"card/{card}", page)
 

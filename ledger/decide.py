@@ -167,12 +167,14 @@ def decide(
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name)
 
 
-def run_to(account: Account, book: Book, instant: int, pages: Pages) -> None:
-    """Run an account's clock to an instant without a fact: what falls due by then happens (to this copy of it)."""
-    if instant > account.clock:
-        draft = Draft(account, pages, book, book.nearest(instant), account.number + 1, instant, instant)
-        fall_due(draft, instant)
-        account.clock = instant
+def run_to(account: Account, book: Book, instant: int, pages: Pages) -> list[Change]:
+    """Run an account's clock to an instant without a fact: what falls due by then happens to it, and is returned."""
+    if instant <= account.clock:
+        return []
+    draft = Draft(account, pages, book, book.nearest(instant), account.number + 1, instant, instant)
+    fall_due(draft, instant)
+    account.clock = instant
+    return draft.changes
 
 
 def _check_request(

@@ -145,13 +145,29 @@ def release_hold(draft: Draft, name: str, hold: OpenHold, now: int, due: int = 0
 def _pass_months(draft: Draft, before: int, now: int) -> None:
     account, offset = draft.account, draft.version.offset
     if account.sums:
-        for month in range(max(before + 1, now - 13), now + 1):
+        for month in _months_that_matter(draft, max(before + 1, now - 13), now):
             move_tiers(draft, month, month_start(month, offset))
     kept = draft.version.month(max(0, month_start(now, offset) - draft.version.late))
     if account.forgot < kept:
-        old = min((b for bs in (account.sums, account.counts, account.days) for b in bs if b), default=NEVER)
+        counted = (*account.sums.values(), account.counts, account.days)
+        old = min((bucket for buckets in counted for bucket in buckets if bucket), default=NEVER)
         if old < kept:
             draft.emit(Forgot(kept, month_start(kept, offset)))
+
+
+def _months_that_matter(draft: Draft, first: int, last: int) -> list[int]:
+    """The first month of an interval, and those in which a score may differ from that of the month before."""
+    if first == last:
+        return [first]
+    offset = draft.version.offset
+    at = [draft.book.nearest(month_start(month, offset)) for month in range(first, last + 1)]
+    months = {first, *(first + i for i in range(1, len(at)) if at[i] is not at[i - 1])}
+    windows = {(name, score.window_months) for v in set(at) for name, score in v.programme.scores.items()}
+    for name, window in windows:
+        for month in draft.account.sums.get(name, ()):  # counts from the month behind it, for as long as the window is
+            months.add(month + 1)
+            months.add(month + 1 + window)
+    return sorted(month for month in months if first <= month <= last)
 
 
 def move_tiers(draft: Draft, month: int, at: int) -> None:

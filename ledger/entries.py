@@ -263,6 +263,7 @@ class TermOpened(_Change, tag="term-opened", frozen=True):
     from_at: int
     until_at: int
     trial: bool
+    bought_at: int = 0  # the card's own instant, before which its term never begins; 0: that of the term
 
 
 class TermMoved(_Change, tag="term-moved", frozen=True):
@@ -413,7 +414,7 @@ def link_after(previous: bytes, leaf: bytes) -> bytes:
     return sha256(previous + leaf).digest()
 
 
-_INSTANTS = {"earned_at", "expires_at", "pending_until", "due_at", "until_at", "from_at", "at"}
+_INSTANTS = {"bought_at", "earned_at", "expires_at", "pending_until", "due_at", "until_at", "from_at", "at"}
 _MONTHS = {"month", "first_month", "last_month"}
 
 

@@ -7,31 +7,27 @@ from ledger.programme import Score
 def parts_of(account: Account, name: str, score: Score, month: int) -> dict[str, int]:
     """Points of each part in the months that the score of `month` counts, and what does not age."""
     parts = dict.fromkeys(score.parts, 0)
-    prefix = f"{name}/"
+    sums = account.sums.get(name, {})
     for counted in range(month - score.window_months, month):
-        for key, points in account.sums.get(counted, {}).items():
-            if key.startswith(prefix):
-                _add(parts, key, points)
+        for part, points in sums.get(counted, {}).items():
+            parts[part] = parts.get(part, 0) + points
     for key, points in account.once.items():
-        if key.startswith(prefix):
-            _add(parts, key, points)
+        of, part, _ = key.split("/", 2)
+        if of == name:
+            parts[part] = parts.get(part, 0) + points
     return parts
-
-
-def _add(parts: dict[str, int], key: str, points: int) -> None:
-    part = key.split("/", 2)[1]
-    parts[part] = parts.get(part, 0) + points
 
 
 def value_of(account: Account, name: str, score: Score, month: int) -> int:
     """The score of a month."""
-    prefix = f"{name}/"
-    value = sum(points for key, points in account.once.items() if key.startswith(prefix))
-    for counted, sums in account.sums.items():
-        if month - score.window_months <= counted < month:
-            for key, points in sums.items():
-                if key.startswith(prefix):
-                    value += points
+    value = 0
+    for key, points in account.once.items():
+        if key.startswith(f"{name}/"):
+            value += points
+    first = month - score.window_months
+    for counted, parts in account.sums.get(name, {}).items():
+        if first <= counted < month:
+            value += sum(parts.values())
     if account.stars == 1 and score.one_star_limit is not None:
         return min(value, score.one_star_limit)
     return value

@@ -5,27 +5,22 @@ rule books that were published before its place in the journal. Any difference i
 member and field.
 """
 
-import gc
-import multiprocessing
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from hashlib import sha256
-from multiprocessing.connection import Connection
 from typing import Any
 
 import msgspec
 
 from ledger.account import Account, decode_account
-from ledger.decide import Decision, Limits, Repetition, decide, entry_of
-from ledger.draft import OutOfRange
-from ledger.entries import Entry, decode_entry, decode_head, encode_entry
-from ledger.facts import PROGRAMME_SUBJECT, ProgrammePublished, decode_canonical
+from ledger.decide import entry_of
+from ledger.entries import ENGINE, Entry, EntryHead, decode_entry, encode_entry
+from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.ledger import Ledger, members_of
-from ledger.journal.port import Damaged, EntryRow, Journal, JournalError, Unavailable
-from ledger.journal.shard import beyond_range, publication
-from ledger.pages import PagesInMemory
+from ledger.journal.port import Damaged, EntryRow, Journal, Unavailable
 from ledger.rules import Book
+from projections.derive import Derived, Restarted, Unreadable, derive
+from projections.processes import over_partitions
 from projections.topic import compare_topic
 
 MAX_DIFFERENCES = 1_000  # that are listed; all are counted
@@ -45,15 +40,12 @@ def replay(
     started = time.monotonic()
     entries = accounts = count = 0
     differences: list[Difference] = []
-    parts = _in_processes(ledger, jobs, from_topic) if jobs > 1 else _one_by_one(ledger, from_topic)
-    for part in parts:
+    for part in over_partitions(ledger, jobs, replay_partition, from_topic):
         if isinstance(part, int):
             entries += part
             if progress:
                 progress(entries)
             continue
-        if isinstance(part, str):
-            raise JournalError(part)
         found, members, total = part
         accounts += members
         count += total
@@ -67,62 +59,32 @@ def replay(
     }
 
 
-_Part = int | str | tuple[list[Difference], int, int]
-
-
-def _one_by_one(ledger: Ledger, from_topic: bool) -> Iterator[_Part]:
-    for partition in ledger.partitions:
-        yield from replay_partition(ledger, partition, from_topic)
-
-
-def _in_processes(ledger: Ledger, jobs: int, from_topic: bool) -> Iterator[_Part]:
-    context = multiprocessing.get_context("spawn")
-    waiting = list(ledger.partitions)
-    running: dict[Connection, Any] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                ours, theirs = context.Pipe()
-                arguments = (ledger.place, waiting.pop(0), from_topic, theirs)
-                process = context.Process(target=_work, args=arguments, daemon=True)
-                process.start()
-                theirs.close()
-                running[ours] = process
-            for pipe in multiprocessing.connection.wait(list(running)):
-                assert isinstance(pipe, Connection)
-                try:
-                    yield pipe.recv()
-                except EOFError:
-                    running.pop(pipe).join()
-    finally:
-        for process in running.values():
-            process.terminate()
-
-
-def _work(place: str, partition: int, from_topic: bool, pipe: Connection) -> None:
-    gc.freeze()
-    gc.disable()
-    try:
-        for part in replay_partition(Ledger.open(place), partition, from_topic):
-            pipe.send(part)
-    except JournalError as error:
-        pipe.send(str(error))
-    except BrokenPipeError:
-        return
+_Part = int | tuple[list[Difference], int, int]
+# What cannot be derived here: the first entry is named with how many there are, instead of a difference for each.
+_OURS = {
+    "version": "not in this ledger's rule book; was book.toml edited?",
+    "engine": f"this version of points decides by engine {ENGINE}",
+}
 
 
 def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -> Iterator[_Part]:
     """Replay one partition: counts of entries as they are done, then (differences, accounts, how many differed)."""
     journal = ledger.journal(partition)
+    head = journal.head()
     differ = _Differences()
     if from_topic:
         compare_topic(ledger, partition, differ.add)
     books = _Books(ledger, journal)
-    members = done = 0
+    members = done = read = 0
+    foreign: dict[tuple[str, str], Difference] = {}
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # where a published book counts
     try:
         for member, rows in members_of(journal.scan_by_member()):
-            entries = _replay_member(journal, partition, member, rows, books, ledger.limits, differ.add)
+            entries, found, strange = _compare_member(ledger, partition, member, rows, books)
+            differ.extend(found)
+            for what, first in strange.items():
+                foreign.setdefault(what, {**first, "entries": 0})["entries"] += first["entries"]
+            read += entries
             if member != PROGRAMME_SUBJECT:
                 members += 1
             elif not is_home:
@@ -131,8 +93,12 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
             if done >= REPORT_EVERY:
                 yield done
                 done = 0
+        if read < head.entries:  # more may have been written since
+            differ.add({"partition": partition, "field": "entries", "stored": read, "derived": head.entries})
     except (Damaged, Unavailable) as error:
         differ.add({"partition": partition, "field": "file", "stored": f"cannot be read any further: {error}"})
+    for difference in foreign.values():
+        differ.add(difference)
     yield done
     yield differ.listed, members, differ.count
 
@@ -149,6 +115,11 @@ class _Differences:
         if len(self.listed) < MAX_DIFFERENCES:
             self.listed.append(difference)
 
+    def extend(self, other: "_Differences") -> None:
+        """Count and keep what another found."""
+        self.count += other.count
+        self.listed.extend(other.listed[: MAX_DIFFERENCES - len(self.listed)])
+
 
 class _Books:
     """The rule book as it stood at each place of a journal."""
@@ -156,7 +127,7 @@ class _Books:
     def __init__(self, ledger: Ledger, journal: Journal) -> None:
         published = journal.published()
         self._places = [book.place for book in published]
-        self._books = [ledger.new_book()]
+        self._books = [ledger.new_book()]  # before the first, behind the first, and so on
         for number in range(len(published)):
             book = ledger.new_book()
             for earlier in published[: number + 1]:
@@ -167,110 +138,79 @@ class _Books:
         """The book that decided the entry at a place."""
         return self._books[bisect_left(self._places, place)]
 
-
-def _replay_member(
-    journal: Journal,
-    partition: int,
-    member: str,
-    rows: Iterator[EntryRow],
-    books: _Books,
-    limits: Limits,
-    add: Callable[[Difference], None],
-) -> int:
-    beyond: set[int] = set()
-    done = 0
-    current: Iterator[EntryRow] = rows
-    while True:
-        try:
-            for _ in _derive_member(journal, partition, member, current, books, limits, beyond, add):
-                done += 1
-            return done
-        except _Beyond as error:  # decided again from the member's first entry, that one without effect
-            beyond.add(error.number)
-            current = iter(journal.entries_of(member))
-            done = 0
+    def foreign(self, head: EntryHead) -> tuple[str, str] | None:
+        """The field and value by which an entry was decided by something that is not here."""
+        if head.engine != ENGINE:
+            return "engine", str(head.engine)
+        if head.version and head.version not in self._books[-1].by_name:
+            return "version", head.version
+        return None
 
 
-class _Beyond(Exception):
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def _derive_member(
-    journal: Journal,
-    partition: int,
-    member: str,
-    rows: Iterator[EntryRow],
-    books: _Books,
-    limits: Limits,
-    beyond: set[int],
-    add: Callable[[Difference], None],
-) -> Iterator[None]:
-    account = Account()
-    pages = PagesInMemory()
-    seen: dict[tuple[str, str], tuple[int, bytes]] = {}
+def _compare_member(
+    ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow], books: _Books
+) -> tuple[int, _Differences, dict[tuple[str, str], Difference]]:
+    """How many entries a member has, where they or the snapshot differ from what her facts say, and what is foreign."""
+    journal = ledger.journal(partition)
     snapshot = journal.snapshot(member)
-    for row in rows:
-        yield
-        where = {"partition": partition, "member": member, "number": row.number, "place": row.place}
-        try:
-            entry = decode_head(row.state)
-            fact, occurred = decode_canonical(entry.fact)
-        except (msgspec.MsgspecError, ValueError) as error:
-            add({**where, "field": "bytes", "stored": row.state[:64].hex(), "derived": f"unreadable: {error}"})
+    differ = _Differences()
+    foreign: dict[tuple[str, str], Difference] = {}
+    entries = 0
+    expected = 1
+    for found in derive(journal, member, rows, books.before, ledger.limits):
+        if isinstance(found, Restarted):
+            differ, foreign, entries, expected = _Differences(), {}, 0, 1
             continue
-        if row.number != account.number + 1:
-            gap = f"entry {account.number + 1}"
-            add({**where, "field": "number", "stored": f"entry {row.number}", "derived": gap})
-            account.number = row.number - 1
-        key = (fact.source, fact.id)
-        first = seen.get(key)
-        repeats = Repetition(first[0], first[1] == sha256(entry.fact).digest()) if first else None
-        if first is None:
-            seen[key] = (row.number, sha256(entry.fact).digest())
-        book = books.before(row.place)
-        decision: Decision
-        if repeats is None and isinstance(fact, ProgrammePublished):
-            decision = publication(account, Book([v.toml for v in book.versions]), fact.data.toml, occurred)
-        elif row.number in beyond:
-            decision = beyond_range(account, occurred)
-        else:
-            try:
-                decision = decide(
-                    account,
-                    pages,
-                    fact,
-                    occurred,
-                    book,
-                    recorded=entry.recorded,
-                    backlog=entry.backlog,
-                    limits=limits,
-                    repeats=repeats,
-                )
-            except OutOfRange:
-                raise _Beyond(row.number) from None
-        account.number = row.number
-        derived = entry_of(
-            decision,
-            member=member,
-            number=row.number,
-            partition=partition,
-            offset=entry.offset,
-            occurred=occurred,
-            recorded=entry.recorded,
-            backlog=entry.backlog,
-            fact=entry.fact,
-            received=entry.received,
-        )
-        if encode_entry(derived) != row.state:
-            for difference in _fields_that_differ(row.state, derived):
-                add({**where, "position": f"{partition}:{entry.offset}", **difference})
-        if snapshot is not None and snapshot[0] == row.number:
-            kept = decode_account(snapshot[1])
-            kept.due, kept.turn = account.due, account.turn  # when to look next: early in either is as good
-            if kept != account:
-                add({**where, "field": "account", "stored": "snapshot", "derived": "another account"})
+        entries += 1
+        row = found.row
+        where = {"partition": partition, "member": member, "number": row.number, "place": row.place}
+        if row.number != expected:
+            stored, derived = f"entry {row.number}", f"entry {expected}"
+            differ.add({**where, "field": "number", "stored": stored, "derived": derived})
+        expected = row.number + 1
+        if isinstance(found, Unreadable):
+            unreadable = f"unreadable: {found.problem}"
+            differ.add({**where, "field": "bytes", "stored": row.state[:64].hex(), "derived": unreadable})
+            continue
+        strange = books.foreign(found.head)
+        if strange:
+            field, stored = strange
+            first = {**where, "field": field, "stored": stored, "derived": _OURS[field], "entries": 0}
+            foreign.setdefault(strange, first)["entries"] += 1
+        if foreign:
+            continue  # what stands behind it was decided on an account that cannot be derived
+        entry = _entry(found, member, partition)
+        if encode_entry(entry) != row.state:
+            for difference in _fields_that_differ(row.state, entry):
+                differ.add({**where, "position": f"{partition}:{entry.offset}", **difference})
+        if snapshot is not None and snapshot[0] == row.number and not _is_account(snapshot[1], found.account):
+            differ.add({**where, "field": "account", "stored": "snapshot", "derived": "another account"})
+    return entries, differ, foreign
+
+
+def _is_account(snapshot: bytes, account: Account) -> bool:
+    try:
+        kept = decode_account(snapshot)
+    except msgspec.MsgspecError:
+        return False
+    kept.due, kept.turn = account.due, account.turn  # when to look next: early in either is as good
+    return kept == account
+
+
+def _entry(derived: Derived, member: str, partition: int) -> Entry:
+    head = derived.head
+    return entry_of(
+        derived.decision,
+        member=member,
+        number=derived.row.number,
+        partition=partition,
+        offset=head.offset,
+        occurred=derived.occurred,
+        recorded=head.recorded,
+        backlog=head.backlog,
+        fact=head.fact,
+        received=head.received,
+    )
 
 
 def _fields_that_differ(state: bytes, derived: Entry) -> Iterator[Difference]:

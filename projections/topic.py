@@ -25,6 +25,11 @@ def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]]
     try:
         inbox = sqlite3.connect(f"{ledger.inbox.absolute().as_uri()}?mode=ro", uri=True)
         for offset, recorded, value, whole in _records(inbox, partition, head.position):
+            if not value and not whole:
+                raise JournalError(
+                    f"{ledger.inbox}: the stream of this restored ledger begins behind position {partition}:{offset};"
+                    " what stood there came from an archive: replay without --from-topic"
+                )
             where = {"partition": partition, "position": f"{partition}:{offset}"}
             if entry is not None and entry.offset == offset:
                 for difference in _compare(entry, recorded, value):

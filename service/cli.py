@@ -5,8 +5,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from service.commands import books, facts, letters, members, rules, store
+from service.commands import archive, books, copies, facts, letters, members, proofs, reconciling, rules, store
+from service.commands.backtest import backtest
 from service.commands.demo import demo
+from service.commands.quote import quote
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
 
@@ -70,11 +72,20 @@ app.command(rich_help_panel=_IN)(facts.traffic)
 app.command(rich_help_panel=_ONE)(members.show)
 app.command(rich_help_panel=_ONE)(members.entries)
 app.command(rich_help_panel=_ONE)(members.explain)
+app.command(rich_help_panel=_ONE)(quote)
 app.command(rich_help_panel=_ALL)(books.export)
 app.command(rich_help_panel=_ALL)(books.stats)
 app.command(rich_help_panel=_ALL)(books.replay)
 app.command(rich_help_panel=_ALL)(books.verify)
+app.command(rich_help_panel=_ALL)(reconciling.reconcile)
+app.command(rich_help_panel=_ALL)(proofs.checkpoint)
+app.command(rich_help_panel=_ALL)(proofs.prove)
+app.command(rich_help_panel=_ALL)(backtest)
 app.command(rich_help_panel=_OPERATE)(rules.codes)
+app.command(rich_help_panel=_OPERATE)(copies.backup)
+app.command(rich_help_panel=_OPERATE)(copies.restore)
+app.add_typer(archive.app, name="archive", rich_help_panel=_OPERATE)
+app.add_typer(proofs.app, name="signing-key", rich_help_panel=_OPERATE)
 app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)
 app.add_typer(rules.app, name="programme", rich_help_panel=_OPERATE)
 app.add_typer(store.app, name="store", rich_help_panel=_OPERATE)

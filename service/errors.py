@@ -63,20 +63,25 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from ledger.journal.ledger import LedgerLocked, OtherStream
     from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
     from ledger.programme import BadProgramme
+    from projections.archive import BadArchive
     from projections.explaining.history import NothingToExplain
     from projections.members import UnknownMember
+    from projections.proof import BadProof, Refuted
+    from projections.reconcile import BadList
+    from service.backup import BadBackup
 
     if isinstance(error, OtherStream):
         return WRONG_USE, str(error)
+    if isinstance(error, Refuted):
+        return BAD_NEWS, str(error)
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
     if isinstance(error, CannotDecide | Fenced | Unavailable) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"the ledger is damaged ({error}): restore it from a copy, then `points verify`"
-    if isinstance(
-        error, BadInput | BadFile | BadProgramme | UnknownMember | NothingToExplain | BadPosition | JournalError
-    ):
+    given = BadInput | BadArchive | BadBackup | BadFile | BadList | BadProgramme | BadProof
+    if isinstance(error, given | UnknownMember | NothingToExplain | BadPosition | JournalError):
         return BAD_INPUT, str(error)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("psycopg"):
         return CANNOT_NOW, "a ledger in a database needs its driver: pip install 'points-ledger[postgres]'"

@@ -69,6 +69,15 @@ class Shell:
 
         return is_address(self.place) or (Path(self.place) / SETTINGS).exists()
 
+    @property
+    def folder(self) -> Path:
+        """The folder in which a ledger is to be made. Raises `WrongUse` for a database."""
+        from ledger.journal.ledger import is_address
+
+        if is_address(self.place):
+            raise WrongUse("this makes a ledger in a folder: give --ledger DIR")
+        return Path(self.place)
+
     @contextmanager
     def reading(self) -> "Iterator[Ledger]":
         """The ledger, which must be there. Raises `JournalError`."""

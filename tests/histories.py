@@ -89,9 +89,9 @@ class _Maker:
     def _wait(self, *days: float) -> None:
         self.now += timedelta(seconds=round(self._pick(*days) * 86_400))
 
-    def _add(self, type_: str, source: str = "/shop", *, on_time: bool = False, **data: Any) -> None:
+    def _add(self, type_: str, source: str = "/shop", *, late: float = 0.06, **data: Any) -> None:
         time = self.now
-        if self.random.random() < 0.06 and not on_time:
+        if self.random.random() < late:
             time -= timedelta(seconds=self.random.choice((10, 86_400, 35 * 86_400, 420 * 86_400)))
         fact = {
             "specversion": "1.0",
@@ -244,7 +244,7 @@ class _Maker:
         self._add("hold.released", hold=self._known("H"))
 
     def _card(self) -> None:
-        self._add("card.purchased", card=self._new("C"), product=self._pick(*_PRODUCTS), paid_fen=14_900)
+        self._add("card.purchased", late=0.15, card=self._new("C"), product=self._pick(*_PRODUCTS), paid_fen=14_900)
 
     def _code(self) -> None:
         self._add("card.code-redeemed", card=self._new("C"), product="plus.month", code="x")
@@ -253,8 +253,7 @@ class _Maker:
         self._add("card.trial-started", card=self._new("C"), product="plus.trial")
 
     def _card_refund(self) -> None:
-        # Of a late one the contract does not say whether a card bought since may begin before it was bought.
-        self._add("card.refunded", on_time=True, card=self._known("C"), refund_fen=14_900)
+        self._add("card.refunded", late=0.3, card=self._known("C"), refund_fen=14_900)
 
     def _claim(self) -> None:
         self._add("benefit.claimed", claim=self._new("B"), benefit="shipping")

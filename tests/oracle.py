@@ -934,6 +934,7 @@ def card_opened(m: Member, data: dict[str, Any], when: datetime) -> Decision:
     trial = m["trial"]
     if trial is not None and trial["from"] <= when < trial["until"]:
         trial["until"] = trial["cut"] = when  # a trial ends at payment
+        place_terms(m, m["terms"].index(trial) + 1)
     lay_term(m, data, when)
     if trial is not None and trial["beans"] == "frozen":  # Reading: judged by the clock, not by `when`
         trial["beans"] = "free"

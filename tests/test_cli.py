@@ -463,7 +463,7 @@ def test_a_bad_book_is_named_by_file_table_and_key(shop: Path) -> None:
 def test_a_ledger_that_is_being_written_is_exit_4_and_its_holder_is_named(shop: Path) -> None:
     facts = write(shop / "facts.ndjson", order("O1"))
     points("ingest", facts, "--backlog")
-    code = "import sys, time\nfrom pathlib import Path\nfrom ledger.journal.folder import Ledger\n"
+    code = "import sys, time\nfrom pathlib import Path\nfrom ledger.journal.ledger import Ledger\n"
     code += "with Ledger.open(Path(sys.argv[1])).writing():\n    print('held', flush=True)\n    time.sleep(60)\n"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, "-c", code, "points-ledger"]

@@ -142,7 +142,7 @@ def test_a_changed_byte_is_named_by_verify_and_replay(place: str) -> None:
             "UPDATE points_1.stored_events SET state = set_byte(state, 60, get_byte(state, 60) # 1)"
             " WHERE notification_id = 5"
         )
-    assert [(at["partition"], at["place"]) for at in verify(ledger)["broken"]] == [(1, 5)]
+    assert {(at["partition"], at["place"]) for at in verify(ledger)["broken"]} == {(1, 5)}
     assert any(at["place"] == 5 for at in replay(ledger)["differences"])
     small.close()
 
@@ -452,7 +452,8 @@ def test_an_older_embedded_ledger_opens_after_its_migration(tmp_path: Path, caps
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ledger.journal.sqlite.STEPS", (*STEPS, ("CREATE TABLE colours (name TEXT)",)))
         assert run(["--ledger", str(tmp_path / "ledger"), "stats"]) == errors.BAD_INPUT
-        assert "has format 1, this version of points reads format 2: run `points store mig" in capsys.readouterr().err
+        formats = f"has format {len(STEPS)}, this version of points reads format {len(STEPS) + 1}"
+        assert f"{formats}: run `points store mig" in capsys.readouterr().err
         assert run(["--ledger", str(tmp_path / "ledger"), "store", "migrate"]) == 0
         ledger = Ledger.open(tmp_path / "ledger")
         assert contents(ledger) == before

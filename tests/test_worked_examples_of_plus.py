@@ -169,6 +169,37 @@ def test_a_refunded_card_that_has_not_begun_is_taken_out() -> None:
     assert shop.on("2025-12-02").plus["from"] == "2025-12-01T00:00:00+08:00"
 
 
+def test_a_card_that_moves_up_never_begins_before_it_was_bought() -> None:
+    shop = Shop()
+    shop.buys("plus.quarter", at="2025-04-22", card="C1")
+    shop.buys("plus.annual", at="2025-06-19", card="C2")
+    shop.refunds_card("C1", at="2025-05-18")  # told late
+    assert (shop.plus["from"], shop.plus["until"]) == ("2025-06-19T00:00:00+08:00", "2026-06-19T00:00:00+08:00")
+
+
+def test_a_refunded_card_that_moves_up_still_ends_at_its_refund() -> None:
+    shop = Shop()
+    shop.buys("plus.month", at="2025-05-01", card="C1")
+    shop.buys("plus.annual", at="2025-05-02", card="C2")
+    shop.refunds_card("C2", at="2025-06-20")
+    shop.refunds_card("C1", at="2025-05-11")  # told late
+    shop.buys("plus.month", at="2025-06-21", card="C3")
+    assert shop.on("2025-06-20").plus["from"] == "2025-05-11T00:00:00+08:00"
+    assert shop.on("2025-06-20").plus["until"] == "2025-06-20T00:00:00+08:00"
+
+
+def test_a_card_laid_behind_a_trial_moves_up_when_the_next_card_ends_the_trial() -> None:
+    shop = Shop()
+    shop.tries_plus(at="2025-05-10")
+    shop.buys("plus.month", at="2025-05-05", card="C1")  # told late, bought before the trial: it waits behind it
+    assert shop.on("2025-06-09").plus["from"] == "2025-06-09T00:00:00+08:00"
+    shop.buys("plus.month", at="2025-05-20", card="C2")
+    assert shop.on("2025-05-20").plus["from"] == "2025-05-20T00:00:00+08:00", (
+        "no day without PLUS between the trial and the cards paid"
+    )
+    assert shop.on("2025-06-19").plus["from"] == "2025-06-19T00:00:00+08:00"
+
+
 def test_beans_of_a_trial_are_seen_but_not_spent_until_a_card_is_bought() -> None:
     shop = Shop()
     shop.tries_plus(at="2025-11-01")

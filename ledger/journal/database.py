@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 import psycopg
 
-from ledger.journal.ledger import Ledger, Settings
+from ledger.journal.ledger import Ledger, Settings, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.port import JournalError
 from ledger.journal.postgres import CONNECTIONS, PostgresJournal, Server, has_password, migrate_journal, name_of
@@ -171,7 +171,11 @@ def migrate(
             text = shipped("jd") if book is None else book
             Book([text])  # checked before anything is written
             settings = DatabaseSettings(
-                partitions or PARTITIONS, stream="kafka", topic=topic or FACTS_TOPIC, servers=dict(servers or {})
+                partitions or PARTITIONS,
+                id=new_id(),
+                stream="kafka",
+                topic=topic or FACTS_TOPIC,
+                servers=dict(servers or {}),
             )
             _check_servers(settings)
         else:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ledger.journal.ledger import Ledger, LedgerLocked, Settings
+from ledger.journal.ledger import Ledger, LedgerLocked, Settings, new_id
 from ledger.journal.migrations import Migrated
 from ledger.journal.port import JournalError
 from ledger.journal.sqlite import SQLiteJournal
@@ -59,7 +59,9 @@ class FolderLedger(Ledger):
         return cls(folder, settings, book)
 
     @classmethod
-    def at_or_created(cls, folder: Path, book: str | None = None) -> "FolderLedger":
+    def at_or_created(
+        cls, folder: Path, book: str | None = None, settings: FolderSettings | None = None
+    ) -> "FolderLedger":
         """Open a ledger, or make one with the shipped `jd` book (or another's TOML). Raises `BadProgramme`."""
         if (folder / SETTINGS).is_file():
             return cls.at(folder)
@@ -71,7 +73,7 @@ class FolderLedger(Ledger):
                 raise JournalError(f"{folder} is a folder of something else; name an empty one or one to be made")
             with _locked(folder):
                 if not (folder / SETTINGS).is_file():
-                    settings = FolderSettings(PARTITIONS)
+                    settings = settings or FolderSettings(PARTITIONS, id=new_id())
                     _write_whole(folder / BOOK, text.encode())
                     for partition in range(settings.partitions):
                         SQLiteJournal(_journal_in(folder, partition), create=True).close()
@@ -113,7 +115,7 @@ class FolderLedger(Ledger):
 
     def new_book(self) -> Book:
         """The rule book the ledger was born with, for an owner to add what its partition published."""
-        return Book([self._genesis], str(self.folder / BOOK))
+        return Book([self.genesis_book], str(self.folder / BOOK))
 
     def _open_journal(self, partition: int) -> SQLiteJournal:
         return SQLiteJournal(self._journal_file(partition))

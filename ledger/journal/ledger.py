@@ -4,9 +4,12 @@ import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from ledger.account import Account, decode_account, evolve_entry
@@ -34,14 +37,21 @@ class OtherStream(Exception):
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a ledger was born with; `request_max_age_seconds` bounds how old a request may be when it is recorded.
 
+    `id` is drawn at random at birth (`new_id`); ledgers made before there was one have none.
     `stream` is where its facts come from, and `topic` which one where that is Kafka: positions mean nothing elsewhere.
     """
 
     partitions: Annotated[int, Meta(ge=1, le=1024)]
+    id: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = ""
     operators: tuple[str, ...] = ("/operators",)
     request_max_age_seconds: Annotated[int, Meta(ge=0, le=10**9)] = 86_400
     stream: Literal["inbox", "kafka"] = "inbox"
     topic: str = ""
+
+
+def new_id() -> str:
+    """The id of a ledger that is born now: 128 random bits, in hex."""
+    return token_hex(16)
 
 
 class Ledger(ABC):
@@ -54,7 +64,7 @@ class Ledger(ABC):
 
     def __init__(self, settings: Settings, book: str) -> None:
         self.settings = settings
-        self._genesis = book
+        self.genesis_book = book  # the TOML that the ledger was born with
         self._book: Book | None = None
         self._journals: dict[int, Journal] = {}
         self._partitioner = Partitioner(settings.partitions)
@@ -123,6 +133,18 @@ class Ledger(ABC):
         )
 
     @property
+    def identity(self) -> str:
+        """Which ledger this is, for checkpoints and archives: its id, or of an old one what it was born with."""
+        return self.settings.id or self.genesis[:32]
+
+    @property
+    def genesis(self) -> str:
+        """SHA-256, in hex, of what decides from birth on: id, partitions, age of requests, and the rule book's text."""
+        born = self.settings
+        deciding = msgspec.json.encode([born.id, born.partitions, born.request_max_age_seconds])
+        return sha256(deciding + b"\n" + self.genesis_book.encode()).hexdigest()
+
+    @property
     def limits(self) -> Limits:
         """The settings that bound decisions."""
         return Limits(self.settings.request_max_age_seconds * SECOND)
@@ -134,7 +156,7 @@ class Ledger(ABC):
 
     def new_book(self) -> Book:
         """The rule book the ledger was born with, for an owner to add what its partition published."""
-        return Book([self._genesis], f"the book of {self.name}")
+        return Book([self.genesis_book], f"the book of {self.name}")
 
     @property
     def book(self) -> Book:

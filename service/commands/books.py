@@ -152,22 +152,50 @@ def replay(
         raise typer.Exit(BAD_NEWS)
 
 
-def verify(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
+def verify(
+    context: typer.Context,
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option("--checkpoint", metavar="FILE", help="What was signed before; more than one may be given."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", metavar="PUBLIC.pem", help="Who has to have signed. (default: whoever a checkpoint names)"
+        ),
+    ] = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Recompute the chain of every partition from its stored bytes. Exit 1 if anything was changed.
 
+    A history that was rewritten whole, chain and all, is found by a checkpoint from before.
+
     points verify
+
+    points verify --checkpoint 2025-12.checkpoint --key signing-key.pub.pem
     """
+    from projections.proof.checkpoint import read
+    from projections.proof.keys import verification_key
     from projections.verify import verify as recompute
 
     shell = Shell(context, ledger, as_json)
+    if key is not None and not checkpoints:
+        raise WrongUse("--key says who signed a checkpoint: give --checkpoint FILE too")
+    by = verification_key(key) if key is not None else None
+    signed = [read(path, by) for path in checkpoints or ()]
     with shell.reading() as opened, shell.progress("verifying", entries_in(opened)) as tick:
-        found = recompute(opened, progress=tick)
+        found = recompute(opened, checkpoints=signed, progress=tick)
+    if signed:
+        found["checkpoints"] = [{"at": one.checkpoint.at, "key": one.key_id} for one in signed]
     if shell.json:
         shell.emit(found)
     else:
         with standard_output():
             for part in found["partitions"]:
                 print(f"partition {part['partition']}  {part['entries']:>12,} entries  {part['link']}")
+            for one in found.get("checkpoints", ()):
+                print(plain(f"compared with the checkpoint of {one['at']}, signed by key {one['key']}"))
             _list("broken place", found["broken"], None)
     if found["broken"]:
         raise typer.Exit(BAD_NEWS)

@@ -1,0 +1,108 @@
+"""One member's facts decided again, in order, as the partition's owner decided them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from ledger.account import NEVER, Account
+from ledger.decide import Decision, Limits, Repetition, decide
+from ledger.draft import OutOfRange
+from ledger.entries import EntryHead, decode_head
+from ledger.facts import Fact, ProgrammePublished, decode_canonical
+from ledger.journal.port import EntryRow, Journal
+from ledger.journal.shard import beyond_range, publication
+from ledger.pages import PagesInMemory
+from ledger.rules import Book
+
+BookAt = Callable[[int], Book]  # of a place in the journal
+
+
+class Derived(NamedTuple):
+    """What became of a stored entry's fact; `account` is the one account of the member, as it stands after it."""
+
+    row: EntryRow
+    head: EntryHead
+    fact: Fact
+    occurred: int
+    decision: Decision
+    account: Account
+
+
+class Unreadable(NamedTuple):
+    """A stored entry whose bytes say nothing any more."""
+
+    row: EntryRow
+    problem: str
+
+
+class Restarted:
+    """A fact turned out to be beyond range: the member is derived anew; what was told of her is void."""
+
+
+RESTARTED = Restarted()
+
+
+def derive(
+    journal: Journal, member: str, rows: Iterable[EntryRow], book_at: BookAt, limits: Limits, upto: int = NEVER
+) -> Iterator[Derived | Unreadable | Restarted]:
+    """A member's facts decided again, in order, until her clock passes `upto`; `rows` are all her entries."""
+    beyond: set[int] = set()  # the numbers of facts that would pass a bound of the account
+    while True:
+        try:
+            yield from _derive(rows, book_at, limits, beyond, upto)
+        except _BeyondRange as error:
+            beyond.add(error.number)
+            rows = journal.entries_of(member)
+            yield RESTARTED
+        else:
+            return
+
+
+class _BeyondRange(Exception):
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _derive(
+    rows: Iterable[EntryRow], book_at: BookAt, limits: Limits, beyond: set[int], upto: int
+) -> Iterator[Derived | Unreadable]:
+    account, pages = Account(), PagesInMemory()
+    seen: dict[tuple[str, str], tuple[int, bytes]] = {}
+    for row in rows:
+        try:
+            head = decode_head(row.state)
+            fact, occurred = decode_canonical(head.fact)
+        except (msgspec.MsgspecError, ValueError) as error:
+            yield Unreadable(row, str(error))
+            continue
+        if head.clock > upto:
+            return
+        account.number = row.number - 1
+        digest = sha256(head.fact).digest()
+        number, first = seen.setdefault((fact.source, fact.id), (row.number, digest))
+        repeats = None if number == row.number else Repetition(number, first == digest)
+        book = book_at(row.place)
+        if repeats is None and isinstance(fact, ProgrammePublished):
+            decision = publication(account, Book([v.toml for v in book.versions]), fact.data.toml, occurred)
+        elif row.number in beyond:
+            decision = beyond_range(account, occurred)
+        else:
+            try:
+                decision = decide(
+                    account,
+                    pages,
+                    fact,
+                    occurred,
+                    book,
+                    recorded=head.recorded,
+                    backlog=head.backlog,
+                    limits=limits,
+                    repeats=repeats,
+                )
+            except OutOfRange:
+                raise _BeyondRange(row.number) from None
+        account.number = row.number
+        yield Derived(row, head, fact, occurred, decision, account)

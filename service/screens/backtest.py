@@ -1,0 +1,134 @@
+"""A backtest on a screen: the books beside each other, then who and what moves."""
+
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from service.errors import plain
+from service.screens.names import Names, number, short_time, yuan
+
+_FIGURES = (
+    ("issued", "issued"),
+    ("redeemed", "redeemed"),
+    ("expired", "expired"),
+    ("clawed_back", "clawed back"),
+    ("outstanding", "outstanding"),
+    ("debt", "owed as debt"),
+)
+RULES = 12  # listed on a screen
+OUTCOMES = 10
+
+
+def print_backtest(console: Console, found: dict[str, Any], names: Names) -> None:
+    """Print what `projections.backtest` says."""
+    decides = f"from {short_time(found['decides_from'])} on" if found["decides_from"] else "from the first fact on"
+    console.print(
+        Text.assemble(
+            (plain(found["draft"]["file"]), "bold"),
+            f" decides {decides}: ",
+            (f"{found['entries']:,}", "bold"),
+            " entries of ",
+            (f"{found['members']:,}", "bold"),
+            " members decided again",
+            (f"   as of {short_time(found['as_of'])}, {found['seconds']:,.1f} s", "dim"),
+        )
+    )
+    if found["unreadable"]:
+        console.print(Text(f"{found['unreadable']:,} entries cannot be read: run `points verify`", style="red"))
+    for kind, figures in found["points"].items():
+        console.print()
+        console.print(_points(kind, figures, names))
+        console.print(_rules([rule for rule in found["rules"] if rule["kind"] == kind], names))
+        if kind in found["moves"]:
+            _print_moves(console, found["moves"][kind])
+    for score, tiers in found["tiers"].items():
+        console.print()
+        console.print(_tiers(score, tiers, names))
+    if found["outcomes"]:
+        console.print()
+        console.print(_outcomes(found["outcomes"]))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(columns[0])
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _difference(value: int) -> Text:
+    return Text(f"{value:+,}" if value else "·", style="green" if value > 0 else "red" if value < 0 else "dim")
+
+
+def _points(kind: str, figures: dict[str, Any], names: Names) -> RenderableType:
+    fen = names.fen(kind)
+    table = _table(str(names.kind(kind)), "as it is", "under the draft", "difference", "worth")
+    for name, text in _FIGURES:
+        pair = figures[name]
+        difference = pair["difference"]
+        worth = Text(yuan(difference * fen) if difference else "", style="dim")
+        table.add_row(text, number(pair["actual"]), number(pair["draft"]), _difference(difference), worth)
+    return table
+
+
+def _rules(rules: list[dict[str, Any]], names: Names) -> RenderableType:
+    moved = sorted((rule for rule in rules if rule["difference"]), key=lambda rule: -abs(rule["difference"]))
+    if not moved:
+        return Text("no rule gives another sum", style="dim")
+    table = _table("issued by rule", "as it is", "under the draft", "difference")
+    for rule in moved[:RULES]:
+        table.add_row(
+            names.rule(rule["rule"]), number(rule["actual"]), number(rule["draft"]), _difference(rule["difference"])
+        )
+    return table
+
+
+def _print_moves(console: Console, moves: dict[str, Any]) -> None:
+    console.print(
+        Text.assemble(
+            (f"{moves['gain']:,} members gain", "green" if moves["gain"] else "dim"),
+            f" {moves['gained']:,} points, ",
+            (f"{moves['lose']:,} lose", "red" if moves["lose"] else "dim"),
+            f" {moves['lost']:,}, {moves['same']:,} see no difference",
+        )
+    )
+    table = _table("the largest", "has or has spent", "under the draft", "difference")
+    for member in [*moves["largest_gains"], *moves["largest_losses"]]:
+        table.add_row(
+            plain(member["member"]),
+            number(member["actual"]),
+            number(member["draft"]),
+            _difference(member["difference"]),
+        )
+    if table.row_count:
+        console.print(table)
+
+
+def _tiers(score: str, found: dict[str, Any], names: Names) -> RenderableType:
+    tiers = [tier or "none" for tier in found["tiers"]]
+    title = f"{names.score(score)}: {found['up']:,} members rise, {found['down']:,} fall; rows: the tier that is"
+    table = _table(title, *tiers)
+    for row, (tier, counts) in enumerate(zip(tiers, found["matrix"], strict=True)):
+        cells = [
+            Text(f"{n:,}" if n else "·", style="dim" if not n else "" if row == column else "bold")
+            for column, n in enumerate(counts)
+        ]
+        table.add_row(tier, *cells)
+    return table
+
+
+def _outcomes(found: list[dict[str, Any]]) -> RenderableType:
+    table = _table("facts with another answer", "facts")
+    for change in found[:OUTCOMES]:
+        was, would = (
+            f"{side['outcome']}{': ' + side['reason'] if side['reason'] else ''}"
+            for side in (change["actual"], change["draft"])
+        )
+        table.add_row(f"{was}  →  {would}", number(change["facts"]))
+    if len(found) > OUTCOMES:
+        table.add_row(f"… {len(found) - OUTCOMES:,} more; --json has them all", "")
+    return table
