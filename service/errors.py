@@ -82,7 +82,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     if isinstance(error, is_not_now) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
-        return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"
+        return BAD_INPUT, f"the ledger is damaged ({error}): restore it from a copy, then `points verify`"
     given = BadInput | BadArchive | BadBackup | BadFile | BadList | BadProgramme | BadProof | BadSettings
     if isinstance(error, given | UnknownMember | NothingToExplain | BadPosition | JournalError):
         return BAD_INPUT, str(error)

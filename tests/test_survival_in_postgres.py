@@ -212,6 +212,7 @@ def before(owner, name, says):
 
 before(psycopg.Cursor, "execute", lambda query, *_, **__: query)
 before(psycopg.Cursor, "copy", lambda statement, *_, **__: statement)
+before(psycopg.Copy, "set_types", lambda *_: "SENDING")
 before(psycopg.Transaction, "__exit__", lambda *_: "COMMIT")
 small = SmallLedger(place)
 small.hears(open(facts, "rb").read().splitlines())
@@ -278,22 +279,24 @@ def wait_until_stopped(run: "subprocess.Popen[str]") -> None:
     assert found == run.pid and os.WIFSTOPPED(status)
 
 
-@pytest.mark.parametrize("where", ["between two batches", "in the middle of a batch"])
+@pytest.mark.parametrize("where", ["between two batches", "in the middle of a batch", "while it sends entries"])
 def test_an_owner_that_was_stopped_wakes_after_another_has_committed(
     where: str, place: str, facts: Path, undisturbed: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import ledger.journal.postgres as store
 
-    impatient = store._SETTINGS.replace(f"'{store.IDLE_SECONDS}s'", "'1s'")
-    assert impatient != store._SETTINGS
+    impatient = store._SETTINGS.replace(f"'{store.IDLE_SECONDS}s'", "'1s'").replace(f"'{store.LOCK_SECONDS}s'", "'2s'")
+    assert impatient.count("'1s'") == impatient.count("'2s'") == 1
+    monkeypatch.setattr(store, "_SETTINGS", impatient)
     impatience = f"import ledger.journal.postgres as store\nstore._SETTINGS = '''{impatient}'''\n"
     monkeypatch.setitem(globals(), "WRITER", impatience + WRITER)
     steps = steps_of(place + "?points_schema=whole", facts)
     fence = [number for number, step in enumerate(steps, 1) if "SET head = head +" in step][1]
     copy = next(number for number, step in enumerate(steps, 1) if "COPY" in step and number > fence)
-    check = fence - 1  # of the connection, before the transaction begins
-    assert steps[check - 1].strip() == "STEP"
-    old = writer(place, facts, check if where == "between two batches" else copy, signal.SIGSTOP)
+    at = {"between two batches": fence - 1, "in the middle of a batch": copy, "while it sends entries": copy + 1}[where]
+    assert steps[fence - 2].strip() == "STEP", "the connection is looked at, before the transaction begins"
+    assert steps[copy].strip() == "STEP SENDING"
+    old = writer(place, facts, at, signal.SIGSTOP)
     wait_until_stopped(old)
     living = heard(place)
     living.decides(BATCH)  # it waits for the row that the old one holds until its session is ended

@@ -35,9 +35,9 @@ from ledger.pages import Page, decode_page, encode_page
 OLDEST = 15  # major version of the server
 CONNECTIONS = 8  # of a process to one server, unless its address says otherwise
 CONNECT_SECONDS = 5
-# A batch takes well under a second. An owner that was stopped in the middle of one holds its partition's row no longer
-# than `IDLE_SECONDS`; whoever takes over waits longer than that.
-IDLE_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 30, 60
+# A batch takes well under a second. An owner that was stopped in the middle of one is ended by the server after
+# `IDLE_SECONDS`. One that was stopped while it was sending entries is not: whoever takes over waits `LOCK_SECONDS`.
+IDLE_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 15, 60
 SCAN_ROWS = 1_000  # read at a time
 AHEAD_MEMBERS, AHEAD_PAGES = 256, 2_000  # fetched at a time
 _ALL = (1 << 63) - 1
@@ -149,10 +149,10 @@ class Server:
 
     @contextmanager
     def errors(self, where: str = "") -> Iterator[None]:
-        """What the driver or the library raises, as the port's errors; `where` names a schema."""
+        """What the driver raises, as the port's errors; `where` names a schema."""
         try:
             yield
-        except (psycopg.Error, PersistenceError) as error:
+        except (psycopg.Error, PersistenceError) as error:  # the library's: a position that would not move forward
             place = f"{self.name}, schema {where}" if where else self.name
             raise self._error_of_the_port(error, place) from error
 
@@ -178,15 +178,24 @@ class Server:
         return f"no connection was free for {CONNECT_SECONDS} s, of {self.pool.max_size} that this process may have"
 
     @contextmanager
-    def transaction(self) -> Iterator[psycopg.Cursor[Any]]:
-        """A cursor of plain tuples in a transaction that commits at its end."""
+    def transaction(self, where: str = "") -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor of plain tuples in a transaction that commits at its end; `where` names a schema for errors."""
         with (
-            self.errors(),
+            self.errors(where),
             self.pool.connection() as connection,
             connection.transaction(),
             connection.cursor(row_factory=tuple_row, binary=True) as cursor,
         ):
             yield cursor
+
+    def rows(self, where: str, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """The answer to one question, in plain tuples."""
+        with (
+            self.errors(where),
+            self.pool.connection() as connection,
+            connection.cursor(row_factory=tuple_row, binary=True) as cursor,
+        ):
+            return cursor.execute(sql, parameters).fetchall()
 
     def open(self) -> None:
         """Let journals use it."""
@@ -231,9 +240,23 @@ class PostgresJournal(PostgresProcessRecorder):
     def own(self) -> int:
         """Become the owner: the epoch is raised and returned; what an earlier owner still has in hand is rejected.
 
+        An earlier owner that was stopped in the middle of a batch, and holds the partition's row, loses its session.
         Raises `JournalError` where the server does not keep what it has answered (fsync = off).
         """
-        with self._transaction() as c:
+        try:
+            return self._raise_epoch()
+        except Unavailable as error:
+            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                raise
+        self._rows(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE mode = 'RowExclusiveLock'"
+            " AND relation = %s::regclass AND pid <> pg_backend_pid()",
+            (f"{self.schema}.shard",),
+        )
+        return self._raise_epoch()
+
+    def _raise_epoch(self) -> int:
+        with self.server.transaction(self.schema) as c:
             c.execute(f"UPDATE {self.schema}.shard SET epoch = epoch + 1 RETURNING epoch, current_setting('fsync')")
             epoch, fsync = _one(c)
             if fsync != "on":
@@ -249,7 +272,7 @@ class PostgresJournal(PostgresProcessRecorder):
 
         It is never tried again here: after an error at its commit nobody knows whether it is in (`Unavailable`).
         """
-        with self._transaction() as c:
+        with self.server.transaction(self.schema) as c:
             batch = PostgresBatch(self, c, entries, epoch)
             yield batch
         self._remember(batch.named)
@@ -310,23 +333,8 @@ class PostgresJournal(PostgresProcessRecorder):
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _transaction(self) -> Iterator[psycopg.Cursor[Any]]:
-        with (
-            self.server.errors(self.schema),
-            self.datastore.transaction(commit=True) as library,
-            library.connection.cursor(row_factory=tuple_row, binary=True) as c,
-        ):
-            yield c
-
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        """The answer to one question, in plain tuples."""
-        with (
-            self.server.errors(self.schema),
-            self.datastore.get_connection() as connection,
-            connection.cursor(row_factory=tuple_row, binary=True) as c,
-        ):
-            return c.execute(sql, parameters).fetchall()
+        return self.server.rows(self.schema, sql, parameters)
 
     def published_upto(self, flow: str) -> int:
         """How far a flow out of this journal was acknowledged, 0 at its beginning."""
@@ -433,14 +441,14 @@ class PostgresJournal(PostgresProcessRecorder):
 
     def mark_retried(self, positions: Sequence[int]) -> None:
         """Remember that parked records were driven again; they stay as a trace."""
-        with self._transaction() as c:
+        with self.server.transaction(self.schema) as c:
             c.execute(
                 f"UPDATE {self.schema}.parked SET retried = 1 WHERE position = ANY (%b::bigint[])", (list(positions),)
             )
 
     def drop_parked(self, position: int, detail: str) -> None:
         """Remove a parked record's bytes; `detail` says so. The file keeps them until VACUUM takes the old row away."""
-        with self._transaction() as c:
+        with self.server.transaction(self.schema) as c:
             c.execute(
                 f"UPDATE {self.schema}.parked SET kept = '', detail = %s, retried = 1 WHERE position = %s",
                 (detail, position),
