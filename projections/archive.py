@@ -297,6 +297,10 @@ class Archive:
             raise BadArchive(f"{path}: damaged, or no manifest ({error}); take another copy of the archive") from None
         if manifest.format != FORMAT:
             raise BadArchive(f'{path}: format "{manifest.format[:100]}"; this version of points reads {FORMAT}')
+        if manifest.engine > ENGINE:
+            raise BadArchive(
+                f"{path}: decided by engine {manifest.engine}; this version of points has {ENGINE}: update it"
+            )
         return manifest
 
     def _check_files(self, progress: Progress) -> None:

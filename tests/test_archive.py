@@ -3,7 +3,10 @@
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +28,7 @@ from tests.histories import LONG_AGO
 from tests.ledgers import histories_of, scratch, write_facts
 from tests.test_cli import Ran, points
 
+ROOT = Path(__file__).parent.parent
 FACTS = histories_of(Random(23), members=7, length=60, start=LONG_AGO)
 BAD = [b"{", b"\xff", b'{"specversion":"1.0"}', b"[" * 70_000, b"{}"]
 
@@ -184,6 +188,7 @@ def test_a_manifest_that_does_not_add_up_is_refused(shelf: Shelf) -> None:
     for change in (
         {name: [file for file in whole[name] if file["file"] != last] for name in ("months", "files")},
         {"format": "points-ledger.archive.v9"},
+        {"engine": whole["engine"] + 1},
         {"months": whole["months"][1:]},
         {"months": [first, *whole["months"]]},
         {"months": [{**first, "last": first["last"] - 1}, *whole["months"][1:]]},
@@ -289,6 +294,40 @@ def test_an_import_that_was_interrupted_goes_on(shelf: Shelf) -> None:
     assert min(reported) > entries[0], "what was restored before is not decided again"
     assert tables(shelf.restored) == tables(shelf.ledger)
     assert not shelf.restored.with_name("restored.part").exists()
+
+
+def killed_again_and_again(folder: Path, kills: int) -> None:
+    """An export and an import, each killed so many times at any instant and then run to its end."""
+    random = Random(kills)
+    facts = write_facts(folder / "facts.ndjson", histories_of(Random(2), members=40, length=100, start=LONG_AGO))
+    shelf = Shelf(folder)
+    shelf.points("ingest", facts, "--backlog", "--jobs", 1)
+    for command in (
+        ["archive", "export", shelf.archive],
+        ["--ledger", shelf.restored, "archive", "import", shelf.archive],
+    ):
+        arguments = [sys.executable, "-m", "service.cli", "--ledger", shelf.ledger, *command]
+        for _ in range(kills):
+            process = subprocess.Popen(list(map(str, arguments)), cwd=ROOT, stderr=subprocess.DEVNULL)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.5 + random.random() * 2)
+            process.kill()
+            process.wait()
+            made = shelf.archive if command[1] == "export" else shelf.restored
+            if made.exists():
+                shutil.rmtree(made)  # it was whole already: once more
+        shelf.points(*command)
+    assert tables(shelf.restored) == tables(shelf.ledger)
+    assert sorted(path.name for path in folder.iterdir()) == ["archive", "facts.ndjson", "ledger", "restored"]
+
+
+def test_a_kill_at_any_instant_and_the_same_command_again(tmp_path: Path) -> None:
+    killed_again_and_again(tmp_path, 1)
+
+
+@pytest.mark.campaign
+def test_many_kills_at_any_instant_and_the_same_command_again(tmp_path: Path) -> None:
+    killed_again_and_again(tmp_path, 30)
 
 
 def test_what_an_interrupted_export_or_another_import_left_is_cleared_away(shelf: Shelf) -> None:
