@@ -49,6 +49,21 @@ def whole(found: Figures, facts: int) -> None:
     print(f"  a ledger takes {found['ledger_bytes'] / facts:,.0f} bytes a fact on disk, inbox included")
 
 
+def stores(found: Figures) -> None:
+    """Each store by itself."""
+    _title("Stores, one process writing", "rows/s", "µs a row", "CPU µs here")
+    by_store: dict[str, dict[int, float]] = {}
+    for row in found["rows"]:
+        rate = row["rows"] / row["seconds"]
+        by_store.setdefault(row["store"], {})[row["batch"]] = rate
+        micros = 1e6 / row["rows"]
+        what = f"{row['store']}, batches of {row['batch']:,}"
+        _row(what, f"{rate:,.0f}", f"{row['seconds'] * micros:.1f}", f"{row['cpu'] * micros:.1f}")
+    sqlite, postgres = by_store["SQLite"], by_store["PostgreSQL"]
+    for batch, rate in postgres.items():
+        _ratio(f"PostgreSQL : SQLite, batches of {batch:,}", rate / sqlite[batch])
+
+
 def audits(found: Figures, facts: int) -> None:
     """Replay, verify, and what goes out of a ledger."""
     runs = found["runs"]

@@ -72,7 +72,7 @@ def _proofs(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """What goes out of a ledger, and a ledger again, each into places of its own beside it."""
     with TemporaryDirectory(dir=folder.parent) as beside:
         key, signed, archive, backup = (f"{beside}/{name}" for name in ("key.pem", "signed", "archive", "backup"))
-        run(points("keys", "new", "-o", key))
+        run(points("signing-key", "new", "-o", key))
         yield "checkpoint", ["checkpoint", "--key", key, "-o", signed]
         yield "verify --checkpoint", ["verify", "--checkpoint", signed, "--json"]
         yield "archive export", ["archive", "export", archive]

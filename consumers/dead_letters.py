@@ -60,7 +60,7 @@ def letters(ledger: Ledger, *, every: bool = False, limit: int | None = None) ->
     found: list[Letter] = []
     for partition in ledger.partitions:
         room = None if limit is None else limit - len(found)
-        found.extend(Letter(partition, *p) for p in ledger.journal(partition).parked(limit=room, done=every))
+        found.extend(Letter(partition, *p) for p in ledger.journal(partition).parked(limit=room, retried=every))
     return found
 
 
@@ -70,7 +70,7 @@ def letter_at(ledger: Ledger, position: str) -> Letter:
     if not (partition.isascii() and partition.isdecimal() and offset.isascii() and offset.isdecimal()):
         raise BadPosition(f'"{position}" is no position such as 0:17; `points dead-letters list` shows them')
     if int(partition) in ledger.partitions and int(offset) < 1 << 62:
-        for parked in ledger.journal(int(partition)).parked(int(offset) - 1, int(offset), done=True):
+        for parked in ledger.journal(int(partition)).parked(int(offset) - 1, upto=int(offset), retried=True):
             return Letter(int(partition), *parked)
     raise BadPosition(f"nothing is parked at {position}; `points dead-letters list` shows what is")
 

@@ -48,7 +48,7 @@ def _decided(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
 
 
 def _entries(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
-    parked = journal.count_parked(first - 1, done=True)  # every record before `first` made an entry or was parked
+    parked = journal.count_parked(first - 1, retried=True)  # every record before `first` made an entry or was parked
     for row in journal.scan(first - parked):
         entry = decode_entry(row.state)
         if entry.offset > last:
@@ -59,7 +59,7 @@ def _entries(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
 def _parked(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
     after = first - 1
     while True:
-        found = journal.parked(after, last, PARKED_AT_ONCE, done=True)
+        found = journal.parked(after, PARKED_AT_ONCE, upto=last, retried=True)
         for parked in found:
             yield _Decided(parked.offset, parked, b"")
         if len(found) < PARKED_AT_ONCE:

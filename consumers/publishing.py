@@ -20,7 +20,7 @@ def publish(ledger: Ledger, toml: str, by: str, now: int | None = None) -> dict[
     """Publish a checked rule book as the first of the ledger's operators, and say what became of it.
 
     What waits in the inbox before it is decided too. Hold the ledger's lock around it. Raises `BadProgramme` where it
-    is too long for a fact, `NoInbox`, `CannotDecide` and `JournalError`.
+    is too long for a fact, `OtherStream`, `CannotDecide` and `JournalError`.
     """
     if not ledger.settings.operators:
         raise JournalError(f"{ledger.name} names no operators in its settings, and only they may publish")

@@ -120,9 +120,8 @@ def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> Manifest
         shelves.append(Shelf(partition, head.entries, head.link.hex(), head.position, head.recorded, parked))
     names = sorted(path.relative_to(making).as_posix() for path in making.rglob("*") if path.is_file())
     files = [File(name, (making / name).stat().st_size, _sha256(making / name)) for name in names]
-    born = ledger.settings
-    settings = Settings(born.partitions, born.operators, born.request_max_age_seconds, born.id)
-    return Manifest(FORMAT, ledger.identity, ledger.genesis, ENGINE, settings, shelves, months, files)
+    born = {name: getattr(ledger.settings, name) for name in Settings.__struct_fields__}
+    return Manifest(FORMAT, ledger.identity, ledger.genesis, ENGINE, Settings(**born), shelves, months, files)
 
 
 def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> Iterator[Month]:
@@ -153,7 +152,7 @@ def _write_parked(ledger: Ledger, partition: int, position: int, making: Path) -
     journal = ledger.journal(partition)
     after, count = -1, 0
     with _writer(making / _parked_file(partition), _PARKED_COLUMNS) as write:
-        while records := journal.parked(after, position, PARKED_AT_ONCE, done=True):
+        while records := journal.parked(after, PARKED_AT_ONCE, upto=position, retried=True):
             write([(partition, *record) for record in records])
             after = records[-1].offset
             count += len(records)

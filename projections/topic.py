@@ -20,7 +20,7 @@ def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]]
     journal = ledger.journal(partition)
     head = journal.head()
     entries = _entries(journal, where={"partition": partition}, add=add)
-    parked = {p.offset: p.sha256 for p in journal.parked(done=True)}
+    parked = {p.offset: p.sha256 for p in journal.parked(retried=True)}
     entry = next(entries, None)
     try:
         inbox = sqlite3.connect(f"{ledger.inbox.absolute().as_uri()}?mode=ro", uri=True)

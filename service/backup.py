@@ -65,9 +65,10 @@ def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -
         done = 0
         for name in names:
             done = _copy(ledger.folder / name, making / name, done, progress)
-        if _is_made(ledger.inbox):  # asked when the journals are copied: they cannot be ahead of one made since
+        inbox = ledger.folder / INBOX  # none where the facts come from Kafka
+        if _is_made(inbox):  # asked when the journals are copied: they cannot be ahead of one made since
             names.append(INBOX)
-            _copy(ledger.inbox, making / INBOX, done, progress)
+            _copy(inbox, making / INBOX, done, progress)
         for name in (SETTINGS, BOOK):
             _copy_file(ledger.folder / name, making / name)
         entries = _entries(making)
@@ -135,7 +136,7 @@ def _entries(folder: Path) -> int:
     ledger = FolderLedger.at(folder)
     heads = {partition: ledger.journal(partition).head() for partition in ledger.partitions}
     ledger.close()
-    if ledger.inbox.is_file():
+    if (folder / INBOX).is_file():
         inbox = Inbox(ledger.inbox, ledger.settings.partitions)
         ahead = [partition for partition, head in heads.items() if head.position > inbox.end(partition)]
         inbox.close()

@@ -60,7 +60,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from consumers.dead_letters import BadPosition
     from consumers.files import BadFile
     from consumers.ingest import CannotDecide
-    from ledger.journal.ledger import LedgerLocked, NoInbox
+    from ledger.journal.ledger import LedgerLocked, OtherStream
     from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
     from ledger.programme import BadProgramme
     from projections.archive import BadArchive
@@ -70,10 +70,10 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from projections.reconcile import BadList
     from service.backup import BadBackup
 
+    if isinstance(error, OtherStream):
+        return WRONG_USE, str(error)
     if isinstance(error, Refuted):
         return BAD_NEWS, str(error)
-    if isinstance(error, NoInbox):
-        return WRONG_USE, str(error)
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
     if isinstance(error, CannotDecide | Fenced | Unavailable) or any(_is_not_now(cause) for cause in _causes(error)):
@@ -83,6 +83,8 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     given = BadInput | BadArchive | BadBackup | BadFile | BadList | BadProgramme | BadProof
     if isinstance(error, given | UnknownMember | NothingToExplain | BadPosition | JournalError):
         return BAD_INPUT, str(error)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("psycopg"):
+        return CANNOT_NOW, "a ledger in a database needs its driver: pip install 'points-ledger[postgres]'"
     if isinstance(error, OSError):
         return BAD_INPUT, _sentence(error)
     if isinstance(error, MemoryError):

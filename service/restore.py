@@ -14,7 +14,6 @@ from consumers.inbox import Inbox
 from ledger.entries import Entry
 from ledger.facts import decode_canonical
 from ledger.journal.folder import SETTINGS, FolderLedger, FolderSettings
-from ledger.journal.ledger import Ledger
 from ledger.journal.port import Parked
 from ledger.journal.shard import Received, Shard
 from projections.archive import Archive, Archived, BadArchive, Shelf
@@ -37,21 +36,28 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
     ledger = _begin(archive, making)
     try:
         with ledger.writing():
-            inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)
             done = 0
             for shelf in archive.manifest.partitions:
                 for entries in _restore(archive, ledger, shelf):
                     progress(done + entries)
                 done += shelf.entries
-                if shelf.position >= 0:
-                    inbox.begin_behind(shelf.partition, shelf.position, shelf.recorded)
-            inbox.close()
+            if ledger.settings.stream == "inbox":
+                _begin_inbox(archive, ledger)
             ledger.close()
             making.rename(folder)
             sync(folder.absolute().parent)
     except (Refuted, BadArchive):
         shutil.rmtree(making, ignore_errors=True)
         raise
+
+
+def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:
+    """An inbox whose positions go on behind those of the archive."""
+    inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)
+    for shelf in archive.manifest.partitions:
+        if shelf.position >= 0:
+            inbox.begin_behind(shelf.partition, shelf.position, shelf.recorded)
+    inbox.close()
 
 
 def _begin(archive: Archive, making: Path) -> FolderLedger:
@@ -67,7 +73,7 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
     return ledger
 
 
-def _restore(archive: Archive, ledger: Ledger, shelf: Shelf) -> Iterator[int]:
+def _restore(archive: Archive, ledger: FolderLedger, shelf: Shelf) -> Iterator[int]:
     """Decide a partition's facts again, behind where an interrupted import stopped; yields how many entries stand."""
     shard = ledger.shard(shelf.partition)
     records = archive.records(shelf.partition)

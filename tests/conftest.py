@@ -1,5 +1,3 @@
-"""Fixtures of the whole suite."""
+"""What is started once for the whole run, whichever tests ask for it."""
 
-from tests.databases import own_postgres, postgres, postgres_server
-
-__all__ = ["own_postgres", "postgres", "postgres_server"]
+pytest_plugins = ["tests.databases"]

@@ -75,10 +75,10 @@ class OwnServer(Server):
         super().__init__(f"postgresql://points@127.0.0.1:{self.port}/postgres")
         self.start()
 
-    @property
-    def socket(self) -> str:
-        """Its Unix socket's folder."""
-        return str(self._folder)
+    def by_socket(self, address: str) -> str:
+        """The address of a database of its own by its Unix socket."""
+        name = address.rpartition("/")[2]
+        return f"postgresql://points@/{name}?host={self._folder}&port={self.port}"
 
     def _as_user(self) -> dict[str, Any]:
         return {"user": self._user[0], "group": self._user[1], "extra_groups": []} if self._user else {}
@@ -246,8 +246,11 @@ def _docker_answers() -> bool:
 
 
 @contextmanager
-def a_server() -> Iterator[Server | None]:
-    """The server that was found, for as long as it is needed; None where there is none."""
+def a_server(under: Path | None = None) -> Iterator[Server | None]:
+    """The server that was found, for as long as it is needed; None where there is none.
+
+    One that is started here has its data in memory where there is room, or under a folder.
+    """
     if address := os.environ.get(ADDRESS):
         yield Server(address)
         return
@@ -259,7 +262,7 @@ def a_server() -> Iterator[Server | None]:
     if programs is None:
         yield None
         return
-    own = OwnServer(programs)
+    own = OwnServer(programs, under)
     try:
         yield own
     finally:

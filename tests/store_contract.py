@@ -262,8 +262,8 @@ class StoreContract:
         assert store.parked() == [parked(0), parked(1, "future"), parked(2)]
         store.mark_retried([1])
         assert store.parked() == [parked(0), parked(2)] and store.count_parked() == 2
-        assert store.parked(done=True)[1] == parked(1, "future")._replace(is_done=True)
-        assert store.count_parked(done=True) == 3
+        assert store.parked(retried=True)[1] == parked(1, "future")._replace(is_done=True)
+        assert store.count_parked(retried=True) == 3
 
     def test_parked_records_are_found_by_their_positions(self, store: Any) -> None:
         self.write(store, park=[parked(0), parked(3, "future"), parked(4), parked(9)], position=9)
@@ -283,7 +283,7 @@ class StoreContract:
         store.drop_parked(0, "dropped by an operator")
         trace = parked(0)._replace(kept=b"", detail="dropped by an operator", is_done=True)
         for seen in (store, self.open(place)):
-            assert seen.parked() == [parked(1)] and seen.parked(done=True) == [trace, parked(1)]
+            assert seen.parked() == [parked(1)] and seen.parked(retried=True) == [trace, parked(1)]
 
     def test_a_members_last_number_is_known(self, store: Any) -> None:
         self.write(store, b"a", b"b")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -12,8 +13,9 @@ import psycopg
 import pytest
 
 from consumers.dead_letters import drop, letter_at, letter_to_dict, letters
+from ledger.entries import decode_entry
 from ledger.journal.database import migrate
-from ledger.journal.ledger import Ledger, NoInbox
+from ledger.journal.ledger import Ledger, OtherStream
 from ledger.journal.migrations import pending
 from ledger.journal.port import Fenced, JournalError, Unavailable
 from ledger.journal.postgres import JOURNAL_STEPS
@@ -32,7 +34,7 @@ from projections.verify import verify
 from service import errors
 from service.cli import run
 from tests.contents import contents
-from tests.databases import OwnServer, Server
+from tests.databases import OwnServer, Server, missing
 from tests.histories import history
 from tests.ledgers import SmallLedger, histories_of
 
@@ -169,6 +171,26 @@ def test_parked_bytes_are_dropped_in_the_database_too(place: str) -> None:
     small.close()
 
 
+def test_the_stored_position_is_exactly_the_prefix_applied(place: str) -> None:
+    small = SmallLedger(place)
+    for number, fact in enumerate(histories_of(Random(7), members=2, length=25)):
+        small.stream.append(fact)
+        if number % 9 == 0:
+            small.stream.append(NO_FACTS[number % 3], partition=number % 4)
+    for partition in small.ledger.partitions:
+        owner = small.owner(partition, batch=6)
+        journal = small.ledger.journal(partition)
+        while owner.step() is not None:
+            head = journal.head()
+            assert head.position + 1 == head.entries + journal.count_parked()
+            offsets = {decode_entry(row.state).offset for row in journal.scan()}
+            assert offsets | {parked.offset for parked in journal.parked()} == set(range(head.position + 1))
+            owner = small.owner(partition, batch=6)  # another owner goes on exactly there
+            assert owner.position == head.position
+        assert owner.position == small.stream.end(partition)
+    small.close()
+
+
 # -- owners ----------------------------------------------------------------------------------------------------------
 
 
@@ -266,6 +288,8 @@ def test_what_a_ledger_was_born_with_stays(postgres: str) -> None:
         migrate(postgres, partitions=4)
     with pytest.raises(JournalError, match="has its book already"):
         migrate(postgres, book=LATER_BOOK)
+    with pytest.raises(JournalError, match=r"from the topic points\.facts\.v1, for life, and not other"):
+        migrate(postgres, topic="other")
     migrate(postgres, partitions=2, book=shipped("jd"))
 
 
@@ -378,6 +402,16 @@ def test_a_database_that_cannot_be_reached_is_exit_4(capsys: pytest.CaptureFixtu
     assert "postgresql://points@127.0.0.1:1/points: " in capsys.readouterr().err
 
 
+def test_without_its_driver_it_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ledger.journal.database", "ledger.journal.postgres"):
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    assert run(["--ledger", "postgresql://points@db/points", "stats"]) == errors.CANNOT_NOW
+    assert "pip install 'points-ledger[postgres]'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "command",
     [["ingest", __file__], ["demo"], ["replay", "--from-topic"], ["dead-letters", "retry", "--all"]],
@@ -387,9 +421,11 @@ def test_what_needs_an_inbox_says_what_to_do_instead(
     command: list[str], place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["--ledger", place, *command]) == errors.WRONG_USE
-    assert "`points produce FILE` sends them there, and `points consume` decides them" in capsys.readouterr().err
-    with pytest.raises(NoInbox):
-        _ = Ledger.open(place).inbox
+    assert "send them there (`points produce FILE`), and `points consume` decides them" in capsys.readouterr().err
+    ledger = Ledger.open(place)
+    with pytest.raises(OtherStream, match=r"from the Kafka topic points\.facts\.v1, for life"):
+        _ = ledger.inbox
+    ledger.close()
 
 
 def test_migrate_on_the_command_line(postgres: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -438,3 +474,12 @@ def test_a_server_that_is_gone_is_unavailable_and_back_again_is_used(own_postgre
     own_postgres.start()
     assert small.journal == before
     small.close()
+
+
+@pytest.mark.parametrize(("ci", "ends"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_missing_database_fails_ci_and_skips_elsewhere(
+    ci: str, ends: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(ends, match="set POINTS_TEST_POSTGRES to the address"):
+        missing("no PostgreSQL is to be had")

@@ -11,6 +11,7 @@ import pytest
 from ledger import programme
 from ledger.facts import FACT_TYPES
 from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, FolderSettings
+from ledger.journal.postgres import JOURNAL_STEPS
 from ledger.programme import Programme, parse_programme
 from ledger.rules import Version
 from service import errors
@@ -129,6 +130,8 @@ def test_every_table_of_a_journal_is_in_the_architecture(tmp_path: Path) -> None
     database = sqlite3.connect(tmp_path / "journal.db")
     names = {n for (n,) in database.execute("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")}
     assert set(first_column(section(page("architecture.md"), "## The journal's tables"))) == names
+    in_a_schema = re.findall(r"CREATE TABLE \{schema\}\.(\w+)", " ".join(JOURNAL_STEPS[0]))
+    assert {*in_a_schema, "by_member"} == names, "both stores have the same tables"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -194,7 +194,7 @@ class Office:
         self.key = folder / "key.pem"
         self.public = folder / "key.pub.pem"
         facts = histories_of(Random(5), members=6, length=50, start=LONG_AGO)
-        self.points("keys", "new", "-o", self.key)
+        self.points("signing-key", "new", "-o", self.key)
         self.points("ingest", write_facts(folder / "a.ndjson", facts[:180]), "--backlog")
         self.first = self.checkpoint("first")
         self.points("ingest", write_facts(folder / "b.ndjson", facts[180:]), "--backlog")
@@ -331,7 +331,7 @@ def test_a_ledger_does_not_extend_another_one(copy: Office) -> None:
 
 
 def test_a_checkpoint_by_another_key_is_refused(copy: Office) -> None:
-    copy.points("keys", "new", "-o", copy.folder / "other.pem")
+    copy.points("signing-key", "new", "-o", copy.folder / "other.pem")
     copy.points("checkpoint", "--key", copy.folder / "other.pem", "-o", copy.folder / "forged")
     ran = verify_offline(copy, copy.folder / "forged")
     assert ran.returncode == 1 and "signed by key" in ran.stdout
@@ -454,13 +454,13 @@ def test_a_signing_key_is_its_owners_alone_and_is_never_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    told = points("keys", "new", "--json").json
+    told = points("signing-key", "new", "--json").json
     private = Path(told["private"])
     assert private.is_relative_to(tmp_path) and private.stat().st_mode & 0o777 == 0o600
     before = private.read_bytes()
-    assert points("keys", "new").code == 3 and private.read_bytes() == before
+    assert points("signing-key", "new").code == 3 and private.read_bytes() == before
     private.unlink()
-    assert points("keys", "new").code == 3 and not private.exists()
+    assert points("signing-key", "new").code == 3 and not private.exists()
 
 
 @pytest.mark.parametrize(
@@ -472,7 +472,7 @@ def test_a_signing_key_is_its_owners_alone_and_is_never_replaced(
         (["prove", MEMBER, "1", "--checkpoint", "missing"], 3, "No such file"),
         (["prove", MEMBER, "1", "--checkpoint", "a.ndjson"], 3, "no checkpoint"),
         (["prove", MEMBER, "1", "--checkpoint", "entry.proof"], 3, "no checkpoint"),
-        (["prove", MEMBER, "1", "--key", "missing.pem"], 3, "points keys new"),
+        (["prove", MEMBER, "1", "--key", "missing.pem"], 3, "points signing-key new"),
         (["prove", MEMBER, "1", "--key", "key.pub.pem"], 3, "no signing key"),
         (["prove", MEMBER], 2, "MEMBER NUMBER"),
         (["prove", MEMBER, "0"], 2, "NUMBER"),

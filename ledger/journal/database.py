@@ -6,14 +6,13 @@ Any number of processes may write, each the owner of some partitions: what holds
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import psycopg
 
-from ledger.journal.ledger import Ledger, NoInbox, Settings, new_id
+from ledger.journal.ledger import Ledger, Settings, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.port import JournalError
 from ledger.journal.postgres import CONNECTIONS, PostgresJournal, Server, has_password, migrate_journal, name_of
@@ -22,6 +21,7 @@ from ledger.rules import Book
 
 PARTITIONS = 64  # chosen at birth and fixed for life
 SCHEMA = "points"
+FACTS_TOPIC = "points.facts.v1"
 _SCHEMA = re.compile("[a-z][a-z0-9_]{0,47}")
 _SPAN = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 
@@ -102,11 +102,6 @@ class DatabaseLedger(Ledger):
         """The address without a password."""
         return self._servers.main.name
 
-    @property
-    def inbox(self) -> Path:
-        """There is none."""
-        raise NoInbox
-
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Nothing is held: an owner is fenced by its partition's epoch."""
@@ -158,6 +153,7 @@ def migrate(
     *,
     partitions: int | None = None,
     book: str | None = None,
+    topic: str | None = None,
     servers: Mapping[str, str] | None = None,
 ) -> Migrated:
     """Make all that a ledger needs, or bring what is there to this version's formats.
@@ -174,11 +170,17 @@ def migrate(
         if known is None:
             text = shipped("jd") if book is None else book
             Book([text])  # checked before anything is written
-            settings = DatabaseSettings(partitions or PARTITIONS, id=new_id(), servers=dict(servers or {}))
+            settings = DatabaseSettings(
+                partitions or PARTITIONS,
+                id=new_id(),
+                stream="kafka",
+                topic=topic or FACTS_TOPIC,
+                servers=dict(servers or {}),
+            )
             _check_servers(settings)
         else:
             settings, text = known
-            _check_unchanged(settings, text, partitions, book, servers)
+            _check_unchanged(settings, text, partitions, book, topic, servers)
         homes = _Servers(place, main, settings)
         try:
             steps = 0
@@ -216,7 +218,8 @@ def _migrate_ledger(server: Server, schema: str, settings: DatabaseSettings, boo
 
 
 def _lock(c: psycopg.Cursor[Any], schema: str) -> None:
-    """One migration of a schema at a time."""
+    """One migration of a schema at a time, however long its steps take."""
+    c.execute("SET LOCAL statement_timeout = 0")
     c.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"points migrate {schema}",))
 
 
@@ -244,7 +247,12 @@ def _format_of(c: psycopg.Cursor[Any], schema: str) -> int:
 
 
 def _check_unchanged(
-    settings: DatabaseSettings, text: str, partitions: int | None, book: str | None, servers: Mapping[str, str] | None
+    settings: DatabaseSettings,
+    text: str,
+    partitions: int | None,
+    book: str | None,
+    topic: str | None,
+    servers: Mapping[str, str] | None,
 ) -> None:
     if partitions not in (None, settings.partitions):
         raise JournalError(
@@ -252,6 +260,8 @@ def _check_unchanged(
         )
     if book not in (None, text):
         raise JournalError("this ledger has its book already; a new version comes as programme.published.v1")
+    if topic not in (None, settings.topic):
+        raise JournalError(f"this ledger takes its facts from the topic {settings.topic}, for life, and not {topic}")
     if servers and dict(servers) != settings.servers:
         raise JournalError(f"this ledger's partitions are spread so: {settings.servers or 'all on one server'}")
 

@@ -104,8 +104,8 @@ class FolderLedger(Ledger):
 
     @property
     def inbox(self) -> Path:
-        """The file of the local stream."""
-        return self.folder / INBOX
+        """The file of the local stream. Raises `OtherStream` where the facts come from Kafka."""
+        return self.folder / INBOX if self.settings.stream == "inbox" else super().inbox
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -30,26 +30,23 @@ class LedgerLocked(Exception):
     """Another process writes this ledger."""
 
 
-class NoInbox(Exception):
-    """A ledger in a database has no stream of its own."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "a ledger in a database has no inbox of its own, its facts come from Kafka:"
-            " `points produce FILE` sends them there, and `points consume` decides them"
-        )
+class OtherStream(Exception):
+    """This ledger is fed by another stream, for life: which, and the way out."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a ledger was born with; `request_max_age_seconds` bounds how old a request may be when it is recorded.
 
     `id` is drawn at random at birth (`new_id`); ledgers made before there was one have none.
+    `stream` is where its facts come from, and `topic` which one where that is Kafka: positions mean nothing elsewhere.
     """
 
     partitions: Annotated[int, Meta(ge=1, le=1024)]
+    id: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = ""
     operators: tuple[str, ...] = ("/operators",)
     request_max_age_seconds: Annotated[int, Meta(ge=0, le=10**9)] = 86_400
-    id: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = ""
+    stream: Literal["inbox", "kafka"] = "inbox"
+    topic: str = ""
 
 
 def new_id() -> str:
@@ -109,9 +106,12 @@ class Ledger(ABC):
         """Where it is, for people."""
 
     @property
-    @abstractmethod
     def inbox(self) -> Path:
-        """The file of the local stream. Raises `NoInbox`."""
+        """The file of the local stream. Raises `OtherStream` where the facts come from Kafka."""
+        raise OtherStream(
+            f"{self.name} takes its facts from the Kafka topic {self.settings.topic}, for life: send them there"
+            " (`points produce FILE`), and `points consume` decides them"
+        )
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[None]:

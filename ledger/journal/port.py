@@ -180,13 +180,13 @@ class Journal(Protocol):
         ...
 
     def parked(
-        self, after: int = -1, upto: int | None = None, limit: int | None = None, *, done: bool = False
+        self, after: int = -1, limit: int | None = None, *, upto: int | None = None, retried: bool = False
     ) -> list[Parked]:
-        """Parked records by position, behind `after` up to `upto`; those that are done only when asked for."""
+        """Parked records by position, behind `after` up to `upto`; those that are done only when `retried` asks."""
         ...
 
-    def count_parked(self, upto: int | None = None, *, done: bool = False) -> int:
-        """How many records are parked up to a position; those that are done count only when asked for."""
+    def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
+        """How many records are parked up to a position; those that are done count only when `retried` asks."""
         ...
 
     def parked_reasons(self, recorded_by: int) -> dict[str, int]:

@@ -51,13 +51,18 @@ _CONNECTION = {
     "tcp_user_timeout": "20000",
     "fallback_application_name": "points",
 }
-# Answered is durable: the one setting that would take that away is put right; the others bound every wait.
+# Answered is durable: the one setting that would take that away is put right; others bound every wait. Every question
+# here is answered by an index, a set at a time: a planner that has not counted a new table yet would read all of it.
 _SETTINGS = f"""SELECT
     set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false),
     set_config('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s', false),
     set_config('lock_timeout', '{LOCK_SECONDS}s', false),
     set_config('statement_timeout', '{STATEMENT_SECONDS}s', false),
     set_config('default_transaction_isolation', 'read committed', false),
+    set_config('enable_seqscan', 'off', false),
+    set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false),
+    set_config('max_parallel_workers_per_gather', '0', false),
     set_config('jit', 'off', false)"""
 
 # Each brings a partition's schema to the next format. Names are told apart and ordered by their bytes ("C"), as Python
@@ -387,22 +392,22 @@ class PostgresJournal(PostgresProcessRecorder):
         return [Published._make(row) for row in rows]
 
     def parked(
-        self, after: int = -1, upto: int | None = None, limit: int | None = None, *, done: bool = False
+        self, after: int = -1, limit: int | None = None, *, upto: int | None = None, retried: bool = False
     ) -> list[Parked]:
-        """Parked records by position, behind `after` up to `upto`; those that are done only when asked for."""
+        """Parked records by position, behind `after` up to `upto`; those that are done only when `retried` asks."""
         rows = self._rows(
             "SELECT position, recorded, reason, detail, length, sha256, kept, retried > 0"
             f" FROM {self.schema}.parked WHERE position > %s AND position <= %s AND retried <= %s"
             " ORDER BY position LIMIT %s",
-            (after, _ALL if upto is None else upto, int(done), limit),
+            (after, _ALL if upto is None else upto, int(retried), limit),
         )
         return [Parked._make(row) for row in rows]
 
-    def count_parked(self, upto: int | None = None, *, done: bool = False) -> int:
-        """How many records are parked up to a position; those that are done count only when asked for."""
+    def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
+        """How many records are parked up to a position; those that are done count only when `retried` asks."""
         ((count,),) = self._rows(
             f"SELECT count(*) FROM {self.schema}.parked WHERE position <= %s AND retried <= %s",
-            (_ALL if upto is None else upto, int(done)),
+            (_ALL if upto is None else upto, int(retried)),
         )
         return int(count)
 

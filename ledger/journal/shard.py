@@ -123,7 +123,7 @@ class Shard:
         self.partition = partition
         self.book = book
         self.limits = limits
-        self._epoch = journal.own()  # first: from here on no earlier owner adds anything
+        self.epoch = journal.own()  # first: from here on no earlier owner adds anything
         for published in journal.published():
             book.add(published.toml)
         self.position = journal.head().position
@@ -168,7 +168,7 @@ class Shard:
         while True:
             tally = Tally(parked=len(parked))
             try:
-                with self.journal.transaction(len(facts), self._epoch) as batch:
+                with self.journal.transaction(len(facts), self.epoch) as batch:
                     self._say_what_is_needed(batch, facts)
                     self._write(batch, facts, tally)
                     batch.park(parked)

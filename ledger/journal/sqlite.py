@@ -285,23 +285,23 @@ class SQLiteJournal(SQLiteProcessRecorder):
         return [Published(*row) for row in rows]
 
     def parked(
-        self, after: int = -1, upto: int | None = None, limit: int | None = None, *, done: bool = False
+        self, after: int = -1, limit: int | None = None, *, upto: int | None = None, retried: bool = False
     ) -> list[Parked]:
-        """Parked records by position, behind `after` up to `upto`; those that are done only when asked for."""
+        """Parked records by position, behind `after` up to `upto`; those that are done only when `retried` asks."""
         with self.reading() as c:
             rows = c.execute(
                 "SELECT position, recorded, reason, detail, length, sha256, kept, retried FROM parked"
                 " WHERE position > ? AND position <= ? AND retried <= ? ORDER BY position LIMIT ?",
-                (after, _ALL if upto is None else upto, done, _ALL if limit is None else limit),
+                (after, _ALL if upto is None else upto, retried, _ALL if limit is None else limit),
             ).fetchall()
         return [Parked._make((*row[:7], bool(row[7]))) for row in rows]
 
-    def count_parked(self, upto: int | None = None, *, done: bool = False) -> int:
-        """How many records are parked up to a position; those that are done count only when asked for."""
+    def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
+        """How many records are parked up to a position; those that are done count only when `retried` asks."""
         with self.reading() as c:
             c.execute(
                 "SELECT count(*) FROM parked WHERE position <= ? AND retried <= ?",
-                (_ALL if upto is None else upto, done),
+                (_ALL if upto is None else upto, retried),
             )
             return int(c.fetchone()[0])
 

@@ -67,9 +67,9 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(_read(path), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise BadProof(f"{path}: no signing key ({error}); `points keys new` makes one") from None
+        raise BadProof(f"{path}: no signing key ({error}); `points signing-key new` makes one") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise BadProof(f"{path}: not an Ed25519 key; `points keys new` makes one")
+        raise BadProof(f"{path}: not an Ed25519 key; `points signing-key new` makes one")
     return key
 
 
@@ -142,4 +142,4 @@ def _read(path: Path) -> Any:
         with path.open("rb") as file:
             return file.read(MOST_BYTES)
     except OSError as error:
-        raise BadProof(f"{path}: {error.strerror}; `points keys new` makes a signing key") from None
+        raise BadProof(f"{path}: {error.strerror}; `points signing-key new` makes a signing key") from None

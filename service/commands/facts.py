@@ -73,11 +73,8 @@ def ingest(
     from consumers.files import BadFile, open_facts
     from consumers.ingest import Summary
     from consumers.ingest import ingest as take_in
-    from ledger.journal.ledger import NoInbox, is_address
 
     shell = Shell(context, ledger, as_json)
-    if is_address(shell.place):
-        raise NoInbox
     if files.count("-") > 1:
         raise WrongUse("standard input (-) can be read once")
     for name in files:
@@ -88,7 +85,7 @@ def ingest(
     toml = None
     if book is not None:
         if shell.has_ledger:
-            raise WrongUse(f"--book: {shell.place} has its book already; a new version comes as programme.published.v1")
+            raise WrongUse("--book: this ledger has its book already; a new version comes as programme.published.v1")
         toml = read_text(book)
     summary: Summary | None = None
     damaged: BadFile | None = None

@@ -21,9 +21,9 @@ KeyOption = Annotated[
     typer.Option(
         "--key",
         metavar="PEM",
-        envvar="POINTS_KEY",
+        envvar="POINTS_SIGNING_KEY",
         show_default=False,
-        help="The signing key. (default: the one that `points keys new` makes)",
+        help="The signing key. (default: the one that `points signing-key new` makes)",
     ),
 ]
 OutOption = Annotated[
@@ -48,7 +48,7 @@ def new_key(
 ) -> None:
     """Make an Ed25519 signing key (for its owner's eyes only), and beside it the public key to give away.
 
-    points keys new
+    points signing-key new
     """
     from projections.proof.keys import new_key as make
 

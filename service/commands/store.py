@@ -27,6 +27,10 @@ def migrate(
     book: Annotated[
         Path | None, typer.Option(metavar="TOML", help="The rule book it is born with. (default: the shipped jd)")
     ] = None,
+    topic: Annotated[
+        str | None,
+        typer.Option(help="The Kafka topic that feeds it, for life. (default: points.facts.v1)", show_default=False),
+    ] = None,
     servers: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,13 +57,13 @@ def migrate(
         from ledger.journal.database import migrate as migrate_database
 
         text = None if book is None else read_text(book)
-        done = migrate_database(shell.place, partitions=partitions, book=text, servers=_spans(servers))
+        done = migrate_database(shell.place, partitions=partitions, book=text, topic=topic, servers=_spans(servers))
     else:
         from ledger.journal.folder import FolderLedger
 
-        if partitions is not None or book is not None or servers:
+        if partitions is not None or book is not None or topic is not None or servers:
             raise WrongUse(
-                "--partitions, --book and --server are for a ledger in a database (postgresql://…);"
+                "--partitions, --book, --topic and --server are for a ledger in a database (postgresql://…);"
                 " `points ingest` makes one in a folder"
             )
         done = FolderLedger.at(Path(shell.place)).migrate()
