@@ -17,13 +17,13 @@ from msgspec import Meta, Struct
 from consumers.inbox import Inbox
 from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
-from ledger.journal.sqlite import BUSY_SECONDS
 from projections.export import output_file, output_folder, sync
 
 FORMAT = "points-ledger.backup.v1"
 MANIFEST = "backup.json"
 PAGES = 2_048  # of SQLite, between two reports of progress
 MOST_BYTES = 1 << 20  # of a manifest
+PATIENCE = 30  # seconds, with whoever holds a file
 
 Progress = Callable[[int], None]  # bytes done
 
@@ -110,7 +110,7 @@ def _is_made(inbox: Path) -> bool:
 
 
 def _reading(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=PATIENCE)
 
 
 def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:
