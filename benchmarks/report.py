@@ -66,7 +66,7 @@ def stores(found: Figures) -> None:
 
 
 def audits(found: Figures, facts: int) -> None:
-    """Replay and verify."""
+    """Replay, verify, and what goes out of a ledger."""
     runs = found["runs"]
     _title("Audits", "entries/s", "CPU s", "per CPU s", "RSS MB", "anonymous")
     for name, run in runs.items():
