@@ -56,7 +56,7 @@ from ledger.facts import (
 )
 from ledger.lots import claw_back, collect, earn
 from ledger.orders import decide_order
-from ledger.pages import COMPLETED, SEEN, OrderPage, Pages, ReviewPage
+from ledger.pages import COMPLETED, SEEN, OrderPage, Pages, PagesInMemory, ReviewPage
 from ledger.redemptions import decide_hold, decide_redemption
 from ledger.rules import Book
 from ledger.times import EPOCH, SECOND, parse_instant, to_instant
@@ -173,6 +173,15 @@ def run_to(account: Account, book: Book, instant: int, pages: Pages) -> None:
         draft = Draft(account, pages, book, book.nearest(instant), account.number + 1, instant, instant)
         fall_due(draft, instant)
         account.clock = instant
+
+
+def falls_due(account: Account, book: Book, instant: int) -> list[Change]:
+    """The changes that time alone makes to an account up to an instant, in their order; they are applied to it."""
+    draft = Draft(account, PagesInMemory(), book, book.nearest(instant), account.number + 1, instant, instant)
+    if instant > account.clock:
+        fall_due(draft, instant)
+        account.clock = instant
+    return draft.changes
 
 
 def _check_request(

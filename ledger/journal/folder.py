@@ -142,6 +142,10 @@ class Ledger:
                     self._book.add(published.toml)
         return self._book
 
+    def forget_book(self) -> None:
+        """Read the rule book again when it is next asked for: a version may have been published since."""
+        self._book = None
+
     def journal(self, partition: int) -> Journal:
         """A partition's journal, opened once."""
         journal = self._journals.get(partition)
