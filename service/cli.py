@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from service.commands import books, facts, letters, members, rules
+from service.commands import books, facts, letters, members, rules, views
 from service.commands.demo import demo
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
@@ -75,6 +75,7 @@ app.command(rich_help_panel=_ALL)(books.export)
 app.command(rich_help_panel=_ALL)(books.stats)
 app.command(rich_help_panel=_ALL)(books.replay)
 app.command(rich_help_panel=_ALL)(books.verify)
+app.add_typer(views.app, name="views", rich_help_panel=_ALL)
 app.command(rich_help_panel=_OPERATE)(rules.codes)
 app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)
 app.add_typer(rules.app, name="programme", rich_help_panel=_OPERATE)

@@ -65,15 +65,21 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from ledger.programme import BadProgramme
     from projections.explaining.history import NothingToExplain
     from projections.members import UnknownMember
+    from projections.views.builds import NotBuilt
+    from projections.views.registry import BadView
+    from projections.views.runner import Stale
 
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
-    if isinstance(error, CannotDecide | Fenced | Unavailable) or any(_is_not_now(cause) for cause in _causes(error)):
+    if isinstance(error, CannotDecide | Fenced | Unavailable | NotBuilt | Stale) or any(
+        _is_not_now(cause) for cause in _causes(error)
+    ):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"
     if isinstance(
-        error, BadInput | BadFile | BadProgramme | UnknownMember | NothingToExplain | BadPosition | JournalError
+        error,
+        BadInput | BadView | BadFile | BadProgramme | UnknownMember | NothingToExplain | BadPosition | JournalError,
     ):
         return BAD_INPUT, str(error)
     if isinstance(error, OSError):

@@ -21,7 +21,7 @@ from eventsourcing.sqlite import (
     SQLiteTrackingRecorder,
 )
 
-from ledger.journal.port import Damaged, JournalError, Unavailable
+from ledger.journal.port import JournalError, Unavailable
 from projections.views.view import Kept, Key, Rows, States, Sums, View, due_of, new_member, rows_by_key
 
 FORMAT = 1
@@ -42,7 +42,9 @@ def named(path: Path) -> Iterator[None]:
             if (getattr(cause, "sqlite_errorname", None) or "").startswith(_NOT_NOW):
                 raise Unavailable(f"{path}: {error}") from error
             cause = cause.__cause__ or cause.__context__
-        raise Damaged(f"{path}: {error}; a view is disposable: remove the file and run `points views run`") from error
+        raise JournalError(
+            f"{path}: {error}; a view is disposable: remove the file and run `points views run`"
+        ) from error
 
 
 class _Pool(SQLiteConnectionPool):
@@ -164,7 +166,7 @@ class Batch:
 
 
 class Build(SQLiteTrackingRecorder):
-    """A file of a view. Raises `Damaged` and `Unavailable`, and `JournalError` where it is no build of this view."""
+    """A file of a view. Raises `Unavailable`, and `JournalError` where it is damaged or no build of this view."""
 
     def __init__(self, path: Path, view: View, *, create: bool = False) -> None:
         self.path = path
