@@ -33,6 +33,7 @@ from projections.views.view import (
     fold_entry,
     new_member,
     pass_time,
+    rows_by_key,
 )
 
 MemberRows = dict[str, dict[Key, Amounts]]
@@ -98,24 +99,22 @@ class Snapshot:
                 continue
             later = Rows(self.view.tables)
             pass_time(self.view, Step(self.book, kept), self.as_of, later)
-            for name, found in rows.items():
-                _merge(found, later.of[name])
-            yield Known(kept, rows)
+            yield Known(kept, {name: _merged(found, later.of[name]) for name, found in rows.items()})
 
     def sums(self, table: str, until: Callable[[Kept], int] | None = None) -> dict[Key, Amounts]:
-        """A whole table with what falls due by the instant (`until` says another one by member), in order of its keys.
+        """A whole table with what time takes by the instant, in order of its keys; `until` says another one by member.
 
-        Tables that are read whole have to be small: they are by day and kind, never by member.
+        What ends with an instant stands in it, as it does where a later entry says so. Tables that are read whole have
+        to be small: they are by day and kind, never by member.
         """
         batch = self._batch
         assert batch is not None
         sums = next(t for t in self.view.tables if t.name == table)
         rows = dict(batch.sums(sums))
         later = Rows(self.view.tables)
-        for _, kept in batch.members("due <= ?", self.as_of):
-            pass_time(self.view, Step(self.book, kept), until(kept) if until else self.as_of, later)
-        _merge(rows, later.of[table])
-        return {key: rows[key] for key in sorted(rows) if any(rows[key])}
+        for _, kept in batch.members("due <= ?", self.as_of + 1) if self.view.state is not None else ():
+            pass_time(self.view, Step(self.book, kept), until(kept) if until else self.as_of + 1, later)
+        return _merged(rows, later.of[table])
 
     @property
     def today(self) -> str:
@@ -135,7 +134,9 @@ class Snapshot:
             fold_entry(view, step, rows)
         if step.kept.number:
             pass_time(view, step, self.as_of, rows)
-        return Known(step.kept, {t.name: rows.of[t.name] for t in view.tables if t.key[0].name == "member"})
+        return Known(
+            step.kept, {t.name: _merged({}, rows.of[t.name]) for t in view.tables if t.key[0].name == "member"}
+        )
 
 
 @contextmanager
@@ -176,7 +177,9 @@ class _Groups:
         return found
 
 
-def _merge(rows: dict[Key, Amounts], more: dict[Key, Amounts]) -> None:
+def _merged(rows: dict[Key, Amounts], more: dict[Key, Amounts]) -> dict[Key, Amounts]:
+    """Rows of both in the order of their keys, without those that came to nothing; `rows` is used up."""
     for key, amounts in more.items():
         row = rows.get(key)
         rows[key] = amounts if row is None else [a + b for a, b in zip(row, amounts, strict=True)]
+    return dict(rows_by_key(rows))
