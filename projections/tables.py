@@ -64,7 +64,7 @@ MEMBERSHIPS = (
 
 def balances(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     """Each kind of the book for every member with an entry."""
-    book = ledger.book
+    book = ledger.book_known_at(known_at)
     return Table(BALANCES, _each(ledger, as_of, known_at, lambda m, a: balance_rows(book, as_of, m, a)), book.offset)
 
 
@@ -90,7 +90,7 @@ def lot_rows(member: str, account: Account) -> Iterator[Row]:
 
 def scores(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     """Each score of the book for every member with an entry, with a column a part."""
-    version = ledger.book.nearest(as_of)
+    version = ledger.book_known_at(known_at).nearest(as_of)
     rows = _each(ledger, as_of, known_at, lambda m, a: score_rows(version, as_of, m, a))
     return Table(score_columns(version), rows, version.offset)
 
