@@ -19,7 +19,7 @@ from ledger.journal.folder import Ledger, members_of
 from ledger.pages import PagesInMemory
 from ledger.times import DAY, day_of, month_of, month_start, month_text
 from projections import tables
-from projections.views import liability, runner
+from projections.views import building, liability, runner
 from projections.views.builds import Folder
 from projections.views.compare import compare
 from projections.views.reading import of_member, read, snapshot
@@ -37,6 +37,7 @@ Rows = list[tuple[Any, ...]]
 def kept(seed: int, monkeypatch: pytest.MonkeyPatch, members: int = 5, length: int = 120) -> Iterator[SmallLedger]:
     """A ledger whose views were run after each of its batches, a few entries at a time."""
     monkeypatch.setattr(runner, "BATCH", 37)
+    monkeypatch.setattr(building, "BATCH", 53)
     random = Random(seed)
     facts = histories_of(random, members, length)
     with scratch() as folder:
@@ -269,7 +270,7 @@ def test_campaigns_and_activity_count_what_the_entries_say(monkeypatch: pytest.M
 def dies_at(folder: Path, what: str, turn: int, is_after: bool) -> None:
     """In a process of its own: run or rebuild views, and be killed before or after the turn-th write of a batch."""
     ledger = Ledger.open(folder)
-    runner.BATCH = 53
+    runner.BATCH = building.BATCH = 53
     write = Batch.write
     turns = 0
 

@@ -7,10 +7,9 @@ from typing import Any, cast, get_args, get_type_hints
 
 import msgspec
 
-from ledger.entries import Change, Entry, Expired, Forgot, Released, Repaid, TermEnded, TierMoved
+from ledger.entries import Change, Entry
+from projections.views.view import BY_TIME
 
-# What time does stands at the head of an entry: these have to be seen to know where that ends.
-ALWAYS = frozenset({Expired, Released, Repaid, TermEnded, TierMoved, Forgot})
 _AFTER_CHANGES = ("fact", "received")
 
 
@@ -20,7 +19,7 @@ def decoder_of(changes: frozenset[type[Any]], needs_fact: bool) -> Callable[[byt
 
     The structs it decodes into have the fields of `Entry` up to there, which is all that a fold may touch.
     """
-    kept = changes | ALWAYS
+    kept = changes | BY_TIME  # these have to be seen to know where the decision begins
     union = reduce(or_, (change if change in kept else _skipped(change) for change in get_args(Change)))
     hints: dict[str, Any] = {**get_type_hints(Entry), "figures": msgspec.Raw, "changes": list[union]}  # type: ignore[valid-type]
     if not changes:

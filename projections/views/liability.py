@@ -9,7 +9,6 @@ a later entry tell otherwise, that is taken back in the entry's month.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 from ledger.entries import (
     Captured,
@@ -196,13 +195,11 @@ class Liability(PointsView):
         """
         kept, entry = step.kept, step.entry
         assert entry is not None
-        if not kept.number:
+        instant, offset = max(entry.recorded, entry.clock), step.book.offset
+        if not kept.number or kept.state.due > instant:
             return
-        offset = step.book.offset
-        now = month_of(max(entry.recorded, entry.clock), offset)
-        account = self.account(kept.state)
-        assert account is not None
-        if now > month_of(_known(kept), offset) and account.due <= month_start(now, offset):
+        now = month_of(instant, offset)
+        if now > month_of(_known(kept), offset) and kept.state.due <= month_start(now, offset):
             projected = Rows(self.tables)
             then = Kept(kept.member, kept.number, kept.clock, kept.recorded, _states.decode(_states.encode(kept.state)))
             pass_time(self, Step(step.book, then), month_start(now, offset), projected)
@@ -247,31 +244,12 @@ def _known(kept: Kept) -> int:
 
 
 def _add(step: Step, rows: Rows, kind: str, expires_at: int, place: int, amount: int) -> None:
-    amounts = [0] * len(MOVEMENTS.amounts)
-    amounts[place] = amount
     entry, offset = step.entry, step.book.offset
     # Time books in its own month, but never in one that is over by what was known when the last entry came.
     known = max(entry.recorded, entry.clock) if entry is not None else max(step.at, _known(step.kept))
-    expires = _month(expires_at - 1, offset) if expires_at else NOWHERE
-    rows.add(MOVEMENTS.name, (kind, _month(known, offset), _day(step.at, offset), expires), *amounts)
-
-
-@lru_cache(maxsize=4_096)
-def _month_text(month: int) -> str:
-    return month_text(month)
-
-
-def _month(instant: int, offset: int) -> str:
-    return _month_text(month_of(instant, offset))
-
-
-@lru_cache(maxsize=4_096)
-def _day_text(day: int) -> str:
-    return day_text(day)
-
-
-def _day(instant: int, offset: int) -> str:
-    return _day_text(day_of(instant, offset))
+    expires = day_text(day_of(expires_at - 1, offset))[:7] if expires_at else NOWHERE
+    booked, day = day_text(day_of(known, offset))[:7], day_text(day_of(step.at, offset))
+    rows.add_to(MOVEMENTS.name, (kind, booked, day, expires), place, amount, len(MOVEMENTS.amounts))
 
 
 _states = States(PointsView())

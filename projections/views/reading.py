@@ -17,9 +17,10 @@ from ledger.rules import Book
 from ledger.times import day_of, day_text
 from projections.members import require_member
 from projections.tables import Column, Row, Table
+from projections.views.building import decoded
 from projections.views.builds import Folder
 from projections.views.decoding import decoder_of
-from projections.views.runner import decoded, heads_of
+from projections.views.runner import heads_of
 from projections.views.store import Batch
 from projections.views.view import (
     Amounts,

@@ -82,7 +82,9 @@ def _named(names: Sequence[str]) -> Iterable[tuple[str, View]]:
         if not declared:
             raise BadView(f"--views {name}: it has no VIEWS, a tuple of the classes of its views")
         for cls in declared:
-            yield f"--views {name}", _made(f"--views {name}", cls)
+            view = _made(f"--views {name}", cls)
+            view.source = name
+            yield f"--views {name}", view
 
 
 def _from_file(path: Path) -> Any:

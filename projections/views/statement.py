@@ -84,7 +84,5 @@ class Statement(PointsView):
 
 
 def _add(step: Step, rows: Rows, kind: str, place: int, points: int) -> None:
-    amounts = [0] * len(MONTHS.amounts)
-    amounts[place] = points
     month = month_text(month_of(step.at, step.book.offset))
-    rows.add(MONTHS.name, (step.member, kind, month), *amounts)
+    rows.add_to(MONTHS.name, (step.member, kind, month), place, points, len(MONTHS.amounts))

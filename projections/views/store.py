@@ -7,7 +7,7 @@ not wait for the disk: after a power cut a file stands at an earlier position, w
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ BUSY_SECONDS = 30
 _NOT_NOW = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_PERM")
 _LOOKUPS = 500  # members a query
 POSITION = "partition-"  # and its number: the tracking name of a position
+
+MemberRow = tuple[str, int, int, int, int, int, bytes]  # member, partition, number, clock, recorded, due, state
+TableRows = dict[str, list[tuple[Any, ...]]]  # by table: its key's columns, then its amounts
 
 
 @contextmanager
@@ -127,23 +130,22 @@ class Batch:
                 found[member] = Kept(member, number, clock, recorded, states.decode(state))
         return found
 
-    def write(self, partition: int, members: dict[str, Kept], rows: Rows) -> None:
-        """Keep members, and add rows to their tables."""
+    def member_rows(self, partition: int, members: dict[str, Kept]) -> list[MemberRow]:
+        """Members as rows, in order."""
         view, encode = self._build.view, self._build.states.encode
-        if view.state is not None:
-            self.cursor.executemany(
-                "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (member, partition, kept.number, kept.clock, kept.recorded, due_of(view, kept), encode(kept.state))
-                    for member, kept in sorted(members.items())
-                ],
-            )
-        for table in view.tables:
+        if view.state is None:
+            return []
+        return [member_row(view, partition, kept, encode) for _, kept in sorted(members.items())]
+
+    def write(self, members: Sequence[MemberRow], rows: TableRows) -> None:
+        """Keep members, and add rows to their tables."""
+        if members:
+            self.cursor.executemany("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?)", members)
+        for table in self._build.view.tables:
             add, drop = self._build.statements[table.name]
-            kept_rows = [(*key, *amounts) for key, amounts in rows_by_key(rows.of[table.name])]
-            self.cursor.executemany(add, kept_rows)
+            self.cursor.executemany(add, rows[table.name])
             width = len(table.key)
-            lower = [row[:width] for row in kept_rows if min(row[width:]) < 0]  # these may have come to nothing
+            lower = [row[:width] for row in rows[table.name] if min(row[width:]) < 0]  # these may have come to nothing
             self.cursor.executemany(drop, lower)
 
     def sums(self, table: Sums) -> Iterator[tuple[Key, list[int]]]:
@@ -279,3 +281,14 @@ def positions_in(cursor: sqlite3.Cursor) -> dict[int, int]:
         "SELECT application_name, notification_id FROM tracking WHERE application_name LIKE ?", (f"{POSITION}%",)
     )
     return {int(name.removeprefix(POSITION)): place for name, place in rows.fetchall()}
+
+
+def member_row(view: View, partition: int, kept: Kept, encode: Callable[[Any], bytes]) -> MemberRow:
+    """A member as a row."""
+    state = encode(kept.state)
+    return kept.member, partition, kept.number, kept.clock, kept.recorded, due_of(view, kept), state
+
+
+def table_rows(view: View, rows: Rows) -> TableRows:
+    """Rows as they are written, in the order of their keys."""
+    return {t.name: [(*key, *amounts) for key, amounts in rows_by_key(rows.of[t.name])] for t in view.tables}

@@ -26,6 +26,10 @@ Key = tuple[Any, ...]  # text and integers
 Amounts = list[int]
 
 
+# What time does to an account, at the head of an entry; behind any other change stands the decision.
+BY_TIME = frozenset({Expired, Released, Repaid, TermEnded, TierMoved, Forgot})
+
+
 class Sums(NamedTuple):
     """A table: the columns of its key (of type text or integer) and the integers that are summed under it."""
 
@@ -39,6 +43,14 @@ class Rows:
 
     def __init__(self, tables: tuple[Sums, ...]) -> None:
         self.of: dict[str, dict[Key, Amounts]] = {table.name: {} for table in tables}
+
+    def add_to(self, table: str, key: Key, place: int, amount: int, width: int) -> None:
+        """Add one amount, the one at a place of the table's `width`, to the row of a key."""
+        rows = self.of[table]
+        row = rows.get(key)
+        if row is None:
+            row = rows[key] = [0] * width
+        row[place] += amount
 
     def add(self, table: str, key: Key, *amounts: int) -> None:
         """Add amounts, in the order of the table's, to the row of a key."""
@@ -108,6 +120,7 @@ class View:
     needs_fact: ClassVar[bool] = False  # whether the fold reads `entry.fact`
     state: ClassVar[type[Struct] | None] = None  # of a member, empty where it is made without arguments
     readings: ClassVar[tuple[Reading, ...]]
+    source: str = ""  # the file or module it was named by, for the processes that fold it
 
     def entry(self, step: Step, rows: Rows) -> None:
         """Fold an entry, before its changes."""
@@ -134,9 +147,9 @@ def fold_entry(view: View, step: Step, rows: Rows) -> None:
         for change in entry.changes:
             kind = type(change)
             if by_time:
-                by_time, step.at = _by_time(change, kept.clock, step.at)
-            if not by_time:
-                step.at = entry.clock
+                by_time = kind in BY_TIME and _dates(step, change)
+                if not by_time:
+                    step.at = entry.clock
             if kind in wanted:
                 view.change(step, change, rows)
                 view.evolve(kept.state, change)
@@ -152,19 +165,16 @@ def _advance(account: Account, number: int, clock: int) -> None:
         account.due = next_due(account)
 
 
-def _by_time(change: Change, clock: int, at: int) -> tuple[bool, int]:
-    """Whether a change at the head of an entry is what time did before the decision, and the last instant before it.
+def _dates(step: Step, change: Change) -> bool:
+    """Set the instant of a change at the head of an entry; whether it is what time did before the decision.
 
-    `clock` is that of the entry before, behind which nothing can be dated any more, `at` the instant of the change
-    before: points that a hold gave back repay debt at the instant at which it ended.
+    Nothing can be dated behind the entry before. Points that a hold gave back repay debt at the instant it ended.
     """
-    if isinstance(change, Expired):
-        return True, max(change.due_at - 1, clock)
-    if isinstance(change, Released) and change.due_at:
-        return True, max(change.due_at - 1, clock)
-    if isinstance(change, Repaid):
-        return True, at
-    return isinstance(change, TermEnded | TierMoved | Forgot), at
+    if isinstance(change, Released) and not change.due_at:
+        return False
+    if isinstance(change, Expired | Released):
+        step.at = max(change.due_at - 1, step.kept.clock)
+    return True
 
 
 def pass_time(view: View, step: Step, until: int, rows: Rows) -> None:
@@ -175,7 +185,7 @@ def pass_time(view: View, step: Step, until: int, rows: Rows) -> None:
         return
     step.entry = None
     for change in falls_due(copy_of(account), step.book, until):
-        _, step.at = _by_time(change, kept.clock, step.at)
+        _dates(step, change)
         if type(change) in view.changes:
             view.change(step, change, rows)
             view.evolve(kept.state, change)

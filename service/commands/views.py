@@ -10,7 +10,7 @@ import typer
 
 from service.commands.books import FORMATS, entries_in
 from service.errors import BAD_NEWS, WrongUse, plain, say
-from service.shell import AsOfOption, JsonOption, LedgerOption, Shell, instant, standard_output
+from service.shell import AsOfOption, JsonOption, LedgerOption, Shell, instant, processors, standard_output
 
 if TYPE_CHECKING:
     from ledger.journal.folder import Ledger
@@ -49,6 +49,9 @@ MoreOption = Annotated[
 ]
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[VIEW]...", help="Some views. (default: all of them)", show_default=False)
+]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes that build. (default: the processors)")
 ]
 ViewArgument = Annotated[str, typer.Argument(metavar="VIEW", help="A view; `points views list` names them.")]
 
@@ -107,6 +110,7 @@ def run(
     context: typer.Context,
     names: NamesArgument = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until stopped, looking every second.")] = False,
+    jobs: JobsOption = None,
     more: MoreOption = None,
     folder: FolderOption = None,
     ledger: LedgerOption = None,
@@ -132,7 +136,7 @@ def run(
         place = _folder(opened, folder)
         started = time.monotonic()
         with shell.progress("folding") as tick:
-            done = catch_up(opened, place, views, tick)
+            done = catch_up(opened, place, views, tick, jobs=jobs or processors())
         seconds = round(time.monotonic() - started, 3)
         if shell.json:
             shell.emit({"views": done, "entries": entries_in(opened), "seconds": seconds})
@@ -152,6 +156,7 @@ def run(
 def rebuild(
     context: typer.Context,
     name: ViewArgument,
+    jobs: JobsOption = None,
     more: MoreOption = None,
     folder: FolderOption = None,
     ledger: LedgerOption = None,
@@ -172,14 +177,14 @@ def rebuild(
         place = _folder(opened, folder)
         started = time.monotonic()
         read = 0
-        with shell.progress(f"building {view.name}", entries_in(opened)) as tick:
+        with shell.progress(f"building {view.name}") as tick:
 
-            def count(entries: int) -> None:
+            def count(entries: int, total: int) -> None:
                 nonlocal read
                 read = entries
-                tick(entries)
+                tick(entries, total)
 
-            file = build_again(opened, place, view, count)
+            file = build_again(opened, place, view, count, jobs=jobs or processors())
     seconds = round(time.monotonic() - started, 3)
     if shell.json:
         shell.emit(
