@@ -321,3 +321,31 @@ def test_killed_at_any_batch_the_same_command_goes_on_to_the_same_rows(what: str
             runner.rebuild(ledger, place, VIEWS[name])
             assert compare(ledger, place, VIEWS[name])["differences"] == [], name
         ledger.close()
+
+
+def runs(folder: Path) -> None:
+    """In a process of its own: run every view, a few entries at a time."""
+    runner.BATCH = building.BATCH = 29
+    ledger = Ledger.open(folder)
+    runner.run(ledger, views_of(ledger), BUILT_IN)
+    os._exit(0)
+
+
+def test_two_runners_at_once_count_nothing_twice() -> None:
+    with scratch() as folder:
+        small = SmallLedger(folder / "ledger")
+        facts = histories_of(Random(5), 6, 60)
+        for part in (facts[:180], facts[180:]):  # first while the views are built, then while they are followed
+            small.hears(part)
+            small.decides()
+            processes = [get_context("fork").Process(target=runs, args=(small.ledger.folder,)) for _ in range(2)]
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join(60)
+            assert [process.exitcode for process in processes] == [0, 0]
+        runner.run(small.ledger, views_of(small.ledger), BUILT_IN)
+        for view in BUILT_IN:
+            runner.rebuild(small.ledger, views_of(small.ledger), view)
+            assert compare(small.ledger, views_of(small.ledger), view)["differences"] == [], view.name
+        small.close()

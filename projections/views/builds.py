@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ledger.journal.port import JournalError
-from projections.views.store import Build, named, positions_in
+from projections.views.store import Build, make, named, positions_in
 from projections.views.view import View
 
 _NAME = re.compile(r"^(?P<view>[a-z][a-z0-9-]*)-v(?P<version>\d+)(?:-(?P<again>\d+))?\.db$")
@@ -118,7 +118,9 @@ class Folder:
 @contextmanager
 def opened(path: Path, view: View, *, create: bool = False) -> Iterator[Build]:
     """A build, closed afterwards."""
-    build = Build(path, view, create=create)
+    if create and not path.exists():
+        make(path, view)
+    build = Build(path, view)
     try:
         yield build
     finally:

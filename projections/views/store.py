@@ -6,9 +6,10 @@ not wait for the disk: after a power cut a file stands at an earlier position, w
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,18 @@ class Build(SQLiteTrackingRecorder):
     def close(self) -> None:
         """Close the file."""
         self.datastore.close()
+
+
+def make(path: Path, view: View) -> None:
+    """Make an empty build, whole or not at all; what another process made of that name stays."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    Build(temporary, view, create=True).close()
+    try:
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink()
 
 
 def tables_of(view: View) -> str:
