@@ -1,9 +1,7 @@
 """What was so at an instant by what was known at another: late facts and returns in each corner."""
 
-from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -13,33 +11,12 @@ from ledger.entries import OUTCOMES, Entry, decode_entry
 from ledger.journal.folder import Ledger
 from ledger.pages import PagesInMemory
 from ledger.programme import shipped
-from ledger.times import DAY, to_instant
+from ledger.times import DAY
 from projections.show import show_member
 from projections.stats import FIGURES, stats
 from projections.tables import TABLES
+from tests.bitemporal import Fact, at, fact, order, returned
 from tests.ledgers import SmallLedger, histories_of, scratch
-
-Fact = dict[str, Any]
-LINE = {"line": "1", "sku": "s", "category": "phone", "quantity": 1, "paid_fen": 80_000}
-
-
-def at(text: str) -> int:
-    return to_instant(datetime.fromisoformat(f"2025-{text}T12:00:00+08:00"))
-
-
-def fact(kind: str, name: str, day: str, member: str = "m-1", **data: Any) -> Fact:
-    time = f"2025-{day}T12:00:00+08:00"
-    head = {"specversion": "1.0", "id": name, "source": "/shop", "type": f"{kind}.v1", "subject": member, "time": time}
-    return {**head, "data": data} if data else head
-
-
-def order(name: str, day: str) -> Fact:
-    return fact("order.completed", f"{name}-done", day, order=name, lines=[LINE])
-
-
-def returned(name: str, day: str) -> Fact:
-    lines = [{"line": "1", "quantity": 1, "refund_fen": 80_000}]
-    return fact("order.returned", f"{name}-back", day, **{"order": name, "return": f"T-{name}", "lines": lines})
 
 
 def heard(folder: Path, *facts: Fact) -> SmallLedger:

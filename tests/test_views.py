@@ -17,6 +17,7 @@ from ledger.decide import run_to
 from ledger.entries import decode_entry
 from ledger.journal.folder import Ledger, members_of
 from ledger.pages import PagesInMemory
+from ledger.programme import shipped
 from ledger.times import DAY, day_of, month_of, month_start, month_text
 from projections import tables
 from projections.views import building, liability, runner
@@ -26,6 +27,7 @@ from projections.views.reading import of_member, read, snapshot
 from projections.views.registry import BUILT_IN, all_views, find_reading
 from projections.views.store import Batch
 from projections.views.view import Options
+from tests.bitemporal import at, fact, order
 from tests.ledgers import SmallLedger, histories_of, scratch
 
 SEEDS = range(4)
@@ -349,3 +351,100 @@ def test_two_runners_at_once_count_nothing_twice() -> None:
             runner.rebuild(small.ledger, views_of(small.ledger), view)
             assert compare(small.ledger, views_of(small.ledger), view)["differences"] == [], view.name
         small.close()
+
+
+# -- corners that made-up histories seldom meet ------------------------------------------------------------------------
+
+
+def told(folder: Path, *facts: dict[str, Any]) -> Ledger:
+    """A ledger that took these facts, with its views."""
+    small = SmallLedger(folder)
+    small.hears(facts)
+    assert small.decides().accepted == len(facts)
+    runner.run(small.ledger, views_of(small.ledger), BUILT_IN)
+    return small.ledger
+
+
+def test_frozen_points_that_lapse_by_a_late_refund_are_gone_from_when_it_was_decided() -> None:
+    """A refund of 6 August that is heard of on 20 September lets the trial lapse on 5 September, 25 days earlier."""
+    with scratch() as folder:
+        ledger = told(
+            folder / "ledger",
+            fact("card.trial-started", "t", "08-01", card="T1", product="plus.trial"),
+            order("O1", "08-02"),
+            fact("member.signed-in", "s1", "09-20"),
+            fact("card.refunded", "r", "08-06", card="T1", refund_fen=0),
+            fact("member.signed-in", "s2", "09-22"),
+        )
+        for day, pending in (("09-10", 800), ("09-21", 0), ("09-23", 0)):
+            exported = list(tables.TABLES["balances"](ledger, at(day), None).rows)
+            assert rows_of(ledger, "balances", at(day)) == exported
+            assert exported[0][3] == pending
+        offset = ledger.book.offset
+        for day, outstanding in (("09-10", 800), ("09-19", 800), ("09-20", 1), ("09-23", 2)):
+            end = (day_of(at(day), offset) + 1) * DAY - offset - 1
+            assert rows_of(ledger, "liability", end)[0][5] == outstanding, day
+        ledger.close()
+
+
+def test_what_expires_at_the_end_of_a_month_is_of_that_month_whether_an_entry_says_so_or_not() -> None:
+    with scratch() as folder:
+        midnight = "2025-08-01T00:00:00+08:00"
+        granted = {"campaign": "618", "points": 500, "expires": midnight}
+        ledger = told(
+            folder / "ledger",
+            fact("campaign.granted", "g1", "07-10", "m-1", grant="G1", **granted),
+            fact("campaign.granted", "g2", "07-10", "m-2", grant="G2", **granted),
+            fact("member.signed-in", "s", "08-20", "m-2"),
+        )
+        rows = rows_of(ledger, "statement", at("09-01"))
+        expired = [(member, month, gone) for member, _, month, _, _, _, _, gone, *_ in rows if gone]
+        assert expired == [("m-1", "2025-07", 500), ("m-2", "2025-07", 500)]
+        assert closed(ledger, 2025 * 12 + 6)["beans"]["expired"] == (-1_000, 0)
+        assert closed(ledger, 2025 * 12 + 7)["beans"] == {
+            "opening": (0, None),
+            "issued": (1, 0),
+            "redeemed": (0, 0),
+            "expired": (0, 0),
+            "clawed_back": (0, 0),
+            "closing": (1, None),
+        }
+        ledger.close()
+
+
+def test_what_a_card_gave_stands_beside_the_ordinary_rate_with_its_cap() -> None:
+    with scratch() as folder:
+        lines = [
+            {
+                "line": "1",
+                "sku": "s",
+                "category": "phone",
+                "quantity": 1,
+                "paid_fen": 1_500_000,
+            },  # 1,000 without a card
+            {"line": "2", "sku": "s", "category": "food", "quantity": 1, "paid_fen": 4_000},  # nothing without a card
+            {"line": "3", "sku": "s", "category": "food", "quantity": 1, "paid_fen": 10_900},  # 10 without a card
+        ]
+        ledger = told(
+            folder / "ledger",
+            fact("card.purchased", "c", "06-01", card="C1", product="plus.annual", paid_fen=14_900),
+            fact("order.completed", "o", "06-02", order="O1", lines=lines),
+            fact("benefit.claimed", "b", "06-03", claim="B1", benefit="shipping"),
+        )
+        plus, ordinary = 15_000 + 40 + 109, 1_000 + 0 + 10
+        assert rows_of(ledger, "savings", at("07-01")) == [
+            ("m-1", "plus", "C1", "beans", 3, plus, ordinary, plus - ordinary, plus - ordinary, 1)
+        ]
+        shipping = next(row for row in rows_of(ledger, "quotas", at("07-01")) if row[3] == "shipping")
+        assert shipping[4:] == (60, 1, 59)
+        ledger.close()
+
+
+def test_a_book_that_forgets_months_a_score_counts_is_read_alike() -> None:
+    with scratch() as folder:
+        toml = shipped("jd").replace("late_days = 400", "late_days = 40")
+        Ledger.open_or_create(folder / "ledger", toml).close()
+        ledger = told(folder / "ledger", order("O1", "03-01"), order("O2", "04-01"))
+        for day in ("04-20", "05-20", "06-20", "11-20"):
+            assert rows_of(ledger, "scores", at(day)) == list(tables.TABLES["scores"](ledger, at(day), None).rows)
+        ledger.close()
