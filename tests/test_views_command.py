@@ -2,8 +2,12 @@
 
 import csv
 import io
+import os
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 from itertools import islice
 from pathlib import Path
@@ -238,6 +242,52 @@ def test_a_view_whose_tables_changed_without_a_new_version_is_refused(kept: Path
     changed = OWN.read_text(encoding="utf-8").replace('"awards")', '"awards_given")')
     (kept / "own.py").write_text(changed, encoding="utf-8")
     fails(points("views", "run", "rule-spend", "--views", kept / "own.py"), 3, "raise its version")
+
+
+def test_a_version_with_other_tables_is_built_beside_and_switched_to(kept: Path) -> None:
+    own = ("--views", kept / "own.py")
+    (kept / "own.py").write_text(OWN.read_text(encoding="utf-8"), encoding="utf-8")
+    assert points("views", "run", *own).code == 0
+    changed = (
+        OWN.read_text(encoding="utf-8").replace('"awards")', '"awards_given")').replace("version = 1", "version = 2")
+    )
+    (kept / "own.py").write_text(changed, encoding="utf-8")
+    fails(points("views", "run", "rule-spend", *own), 4, "live: version 1, here: 2")
+    fails(points("views", "show", "rule-spend", *own), 3, "points views rebuild rule-spend")
+    assert points("views", "rebuild", "rule-spend", *own).code == 0
+    fails(points("views", "compare", "rule-spend", *own), 3, "with other tables")
+    assert points("views", "switch", "rule-spend", *own).code == 0
+    assert len(show("rule-spend", *own, "--as-of", "2025-12-01")) == 2
+
+
+# -- running ---------------------------------------------------------------------------------------------------------
+
+
+def test_views_of_a_ledger_without_an_entry_are_empty(shop: Path) -> None:
+    points("ingest", write(shop / "nothing.ndjson", b"{"))
+    assert set(points("views", "run", "--json").json["views"].values()) == {0}
+    for name in ("balances", "statement", "outstanding", "activity", "campaigns"):
+        assert show(name) == []
+    assert {row["outstanding"] for row in show("liability")} == {0}
+    points("ingest", "--backlog", write(shop / "facts.ndjson", order("O1")))
+    assert set(points("views", "run", "--json").json["views"].values()) == {1}
+    assert show("liability", "--as-of", "2025-11-20")[0]["issued"] == 80
+
+
+def test_follow_goes_on_with_what_comes_in_until_it_is_stopped(kept: Path) -> None:
+    command = [sys.executable, "-m", "service.cli", "views", "run", "balances", "--follow"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline().split() == ["balances", "0", "entries", "folded"]
+            points("ingest", "--backlog", write(kept / "more.ndjson", draw("R2"), draw("R3")))
+            assert process.stdout.readline().split() == ["balances", "2", "entries", "folded"]
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
 
 
 # -- a real year -------------------------------------------------------------------------------------------------------

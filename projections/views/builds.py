@@ -127,6 +127,12 @@ def opened(path: Path, view: View, *, create: bool = False) -> Iterator[Build]:
         build.close()
 
 
+def version_of(path: Path) -> int:
+    """The version of a build of whatever view."""
+    with named(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+        return int(file.execute("SELECT version FROM build").fetchone()[0])
+
+
 def positions_of(path: Path) -> dict[int, int]:
     """Where a build of whatever view and version stands, by partition."""
     with named(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:

@@ -143,7 +143,7 @@ def close(taken: Snapshot, month: int) -> Table:
 
 
 def _close(taken: Snapshot, month: str, end: int) -> Iterator[Row]:
-    kinds = taken.programme.kinds
+    kinds = taken.book.nearest(end - 1).programme.kinds
     opening: dict[str, int] = defaultdict(int)
     moved: dict[str, Amounts] = defaultdict(lambda: [0] * len(MOVEMENTS.amounts))
     late: dict[str, Amounts] = defaultdict(lambda: [0] * len(MOVEMENTS.amounts))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ledger.entries import Entry
 from ledger.journal.folder import Ledger
+from ledger.journal.port import JournalError
 from ledger.programme import Programme
 from ledger.rules import Book
 from ledger.times import day_of, day_text
@@ -88,6 +89,10 @@ class Snapshot:
             if known.kept.number:
                 yield known
             return
+        if self.view.state is None:
+            raise JournalError(
+                f"the view {self.view.name} keeps no `state` by member, so there are no members to go through"
+            )
         batch, standing = self._batch, self.standing
         assert batch is not None and standing is not None
         groups = {t.name: _Groups(batch.sums(t)) for t in self.view.tables if t.key[0].name == "member"}

@@ -14,7 +14,7 @@ from ledger.entries import Entry
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.folder import Ledger
 from projections.views.building import BATCH, build, decoded, without_collector
-from projections.views.builds import File, Folder, opened, positions_of
+from projections.views.builds import File, Folder, opened, positions_of, version_of
 from projections.views.decoding import decoder_of
 from projections.views.store import Build, table_rows
 from projections.views.view import Rows, Step, View, fold_entry
@@ -57,21 +57,21 @@ def run(
             with opened(path, view, create=True) as into:
                 build(ledger, into, heads, jobs, tally.of(view.name))
             folder.switch(view.name, path)
-    stale: list[str] = []
+    stale = {view: found for view in views if (found := _live_version(folder, view)) != view.version}
     with ExitStack() as stack:
-        builds = []
-        for view in views:
-            live = stack.enter_context(folder.open_live(view))
-            if live.version == view.version:
-                builds.append(live)
-            else:
-                stale.append(f"{view.name} (live: version {live.version}, here: {view.version})")
+        builds = [stack.enter_context(folder.open_live(view)) for view in views if view not in stale]
         with without_collector():
             for partition, head in heads.items():
                 follow(ledger, builds, partition, head, tally.add)
     if stale:
-        raise Stale(f"{', '.join(stale)}: `points views rebuild` builds the new version beside the live one")
+        named = ", ".join(f"{view.name} (live: version {found}, here: {view.version})" for view, found in stale.items())
+        raise Stale(f"{named}: `points views rebuild` builds the new version beside the live one")
     return {view.name: tally.done.get(view.name, 0) for view in views}
+
+
+def _live_version(folder: Folder, view: View) -> int | None:
+    live = folder.live(view.name)
+    return version_of(live) if live is not None else None
 
 
 class _Tally:

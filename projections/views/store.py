@@ -217,9 +217,14 @@ class Build(SQLiteTrackingRecorder):
         if name != self.view.name:
             raise JournalError(f"{self.path} is a build of the view {name}, not of {self.view.name}")
         if tables != tables_of(self.view):
+            if version == self.view.version:
+                raise JournalError(
+                    f"{self.path} was built with other tables than version {version} of the view {name} has now:"
+                    f" raise its version, and run `points views rebuild {name}`"
+                )
             raise JournalError(
-                f"{self.path} was built with other tables than the view {name} has now (version {self.view.version}):"
-                f" raise its version where that was not done, and run `points views rebuild {name}`"
+                f"{self.path} is of version {version} of the view {name}, with other tables than version"
+                f" {self.view.version} has: `points views rebuild {name}`, then `points views switch {name}`"
             )
         return int(version)
 

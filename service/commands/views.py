@@ -143,7 +143,7 @@ def run(
             return
         with standard_output():
             for name, entries in done.items():
-                print(f"{name:<12} {entries:>12,} entries folded")
+                print(f"{name:<12} {entries:>12,} entries folded", flush=True)
         while follow:
             time.sleep(FOLLOW_SECONDS)
             with standard_output():

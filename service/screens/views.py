@@ -13,6 +13,9 @@ from projections.tables import Table
 from service.errors import plain
 from service.screens.names import short_time
 
+WIDE = 11  # columns, above which a table does not fit a screen
+RECORDS = 10
+
 
 def print_catalogue(console: Console, views: list[dict[str, Any]]) -> None:
     """Each view with its readings."""
@@ -45,7 +48,12 @@ def print_status(console: Console, builds: list[dict[str, Any]]) -> None:
 
 
 def print_table(console: Console, table: Table, about: dict[str, Any], most: int) -> None:
-    """The first rows of a table, and how much more there is."""
+    """The first rows of a table, and how much more there is; a row of many columns is laid out on lines of its own."""
+    final = ("   final" if about["final"] else "   may still change") if "final" in about else ""
+    console.print(Text(f"{about['reading']}   as of {short_time(about['as_of'])}{final}", style="bold"))
+    if len(table.columns) > WIDE:
+        _print_records(console, table)
+        return
     grid = _grid()
     for column in table.columns:
         grid.add_column(column.name, justify="right" if column.form == "integer" else "left")
@@ -53,9 +61,23 @@ def print_table(console: Console, table: Table, about: dict[str, Any], most: int
     for row in islice(table.rows, most):
         grid.add_row(*(_cell(value, form, table.offset) for value, form in zip(row, forms, strict=True)))
     rest = sum(1 for _ in table.rows)
-    final = ("   final" if about["final"] else "   may still change") if "final" in about else ""
-    console.print(Text(f"{about['reading']}   as of {short_time(about['as_of'])}{final}", style="bold"))
     console.print(grid)
+    _print_rest(console, rest)
+
+
+def _print_records(console: Console, table: Table) -> None:
+    for row in islice(table.rows, RECORDS):
+        grid = _grid()
+        grid.show_header = False
+        grid.add_column(style="dim")
+        grid.add_column(justify="right")
+        for column, value in zip(table.columns, row, strict=True):
+            grid.add_row(column.name, _cell(value, column.form, table.offset))
+        console.print(grid)
+    _print_rest(console, sum(1 for _ in table.rows))
+
+
+def _print_rest(console: Console, rest: int) -> None:
     if rest:
         console.print(Text(f"… and {rest:,} more rows: --format csv", style="dim"))
 
