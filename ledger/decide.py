@@ -56,7 +56,7 @@ from ledger.facts import (
 )
 from ledger.lots import claw_back, collect, earn
 from ledger.orders import decide_order
-from ledger.pages import COMPLETED, SEEN, OrderPage, Pages, PagesInMemory, ReviewPage
+from ledger.pages import COMPLETED, SEEN, OrderPage, Pages, ReviewPage
 from ledger.redemptions import decide_hold, decide_redemption
 from ledger.rules import Book
 from ledger.times import EPOCH, SECOND, parse_instant, to_instant
@@ -167,20 +167,16 @@ def decide(
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name)
 
 
-def run_to(account: Account, book: Book, instant: int, pages: Pages) -> None:
-    """Run an account's clock to an instant without a fact: what falls due by then happens (to this copy of it)."""
-    if instant > account.clock:
-        draft = Draft(account, pages, book, book.nearest(instant), account.number + 1, instant, instant)
-        fall_due(draft, instant)
-        account.clock = instant
+def run_to(account: Account, book: Book, instant: int, pages: Pages) -> list[Change]:
+    """Run an account's clock to an instant without a fact: what falls due by then happens (to this copy of it).
 
-
-def falls_due(account: Account, book: Book, instant: int) -> list[Change]:
-    """The changes that time alone makes to an account up to an instant, in their order; they are applied to it."""
-    draft = Draft(account, PagesInMemory(), book, book.nearest(instant), account.number + 1, instant, instant)
-    if instant > account.clock:
-        fall_due(draft, instant)
-        account.clock = instant
+    Returns the changes that time made, in their order.
+    """
+    if instant <= account.clock:
+        return []
+    draft = Draft(account, pages, book, book.nearest(instant), account.number + 1, instant, instant)
+    fall_due(draft, instant)
+    account.clock = instant
     return draft.changes
 
 

@@ -13,9 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from ledger.account import NEVER, Account
-from ledger.decide import falls_due
+from ledger.decide import run_to
 from ledger.draft import next_due
 from ledger.entries import Change, Entry, Expired, Forgot, Released, Repaid, TermEnded, TierMoved
+from ledger.pages import PagesInMemory
 from ledger.rules import Book
 from projections.tables import Column, Table
 
@@ -184,7 +185,7 @@ def pass_time(view: View, step: Step, until: int, rows: Rows) -> None:
     if account is None or account.due > until or until <= kept.clock:
         return
     step.entry = None
-    for change in falls_due(copy_of(account), step.book, until):
+    for change in run_to(copy_of(account), step.book, until, PagesInMemory()):
         _dates(step, change)
         if type(change) in view.changes:
             view.change(step, change, rows)
