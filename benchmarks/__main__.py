@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import growth, kafka, report, stores, whole
+from benchmarks import growth, kafka, report, stores, views, whole
 from benchmarks.compare import compare, stages_of
 from benchmarks.measure import Failed, Figures, say
 from benchmarks.work import work
@@ -18,7 +18,7 @@ QUICK = 40_000
 STAGED = 60_000  # facts, for the stages: enough to warm every cache
 MEMORY = 3  # times the facts
 FULL = (1_000_000, 10_000_000)
-SECTIONS = ("stages", "whole", "stores", "audits", "real", "members", "memory")
+SECTIONS = ("stages", "whole", "stores", "audits", "views", "real", "members", "memory")
 BY_NAME = (*SECTIONS, "kafka")  # which needs a broker, and is run only when it is named
 
 
@@ -59,6 +59,9 @@ def _measure(options: argparse.Namespace) -> Figures:
         if "audits" in wanted:
             found["audits"] = whole.audits(place, path, rounds)
             report.audits(found["audits"], facts)
+        if "views" in wanted:
+            found["views"] = views.views(place, path, rounds)
+            report.views(found["views"], facts)
         if "real" in wanted:
             found["real"] = whole.real(place, rounds)
             report.real(found["real"])

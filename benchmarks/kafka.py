@@ -23,7 +23,7 @@ from consumers.kafka.settings import KafkaSettings, load
 from consumers.kafka.topics import wanted_topics
 from consumers.kafka.workers import consume
 from ledger.facts import decode
-from ledger.journal.folder import Ledger, Settings
+from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.partitioning import Partitioner
 from tests.brokers import VARIABLE, BrokerFromJars, new_topic_name
 

@@ -74,6 +74,16 @@ def audits(found: Figures, facts: int) -> None:
     _ratio("2 jobs : 1 job", runs["replay, jobs 1"]["seconds"] / runs["replay, jobs 2"]["seconds"])
 
 
+def views(found: Figures, facts: int) -> None:
+    """Rebuilding each view, and following with all of them."""
+    _title("Views", "entries/s", "CPU s", "per CPU s", "RSS MB", "anonymous")
+    for name, run in found["runs"].items():
+        _row(name, *_speed(run, facts))
+    one = sum(run["seconds"] for name, run in found["runs"].items() if name.endswith("jobs 1"))
+    two = sum(run["seconds"] for name, run in found["runs"].items() if name.endswith("jobs 2"))
+    _ratio("2 jobs : 1 job, over all views", one / two)
+
+
 def real(found: Figures) -> None:
     """The real shop's year."""
     lines, facts = found["lines"], found["facts"]

@@ -34,13 +34,13 @@ def whole(work: Work, path: Path, rounds: int) -> dict[str, Any]:
     for number in range(rounds):
         of = f" ({number + 1} of {rounds})" if rounds > 1 else ""
         say(f"peers{of}")
-        _keep(best, "json.loads alone", run(_peer(path)))
+        keep(best, "json.loads alone", run(_peer(path)))
         with work.ledger() as folder:
             folder.mkdir()
-            _keep(best, "peer", run([*_peer(path), str(folder / "peer.db")]))
+            keep(best, "peer", run([*_peer(path), str(folder / "peer.db")]))
         for jobs in JOBS:
             say(f"points ingest --jobs {jobs}{of}")
-            _keep(best, f"ingest, jobs {jobs}", ingest(work, path, jobs, measured))
+            keep(best, f"ingest, jobs {jobs}", ingest(work, path, jobs, measured))
     return {"runs": {name: found.to_dict() for name, found in best.items()}, "ledger_bytes": bytes_written}
 
 
@@ -56,12 +56,12 @@ def audits(work: Work, path: Path, rounds: int) -> dict[str, Any]:
                 differences = json.loads(found.output)["differences"]
                 if differences:
                     raise SystemExit(f"the replay differs: {differences[0]}")
-                _keep(best, f"replay, jobs {jobs}", found)
+                keep(best, f"replay, jobs {jobs}", found)
             say("points verify")
-            _keep(best, "verify", run(points("--ledger", str(folder), "verify", "--json")))
+            keep(best, "verify", run(points("--ledger", str(folder), "verify", "--json")))
             for name, command in _proofs(folder):
                 say(f"points {name}")
-                _keep(best, name, run(points("--ledger", str(folder), *command)))
+                keep(best, name, run(points("--ledger", str(folder), *command)))
 
     say("a ledger to audit")
     ingest(work, path, 2, audit)
@@ -94,7 +94,7 @@ def real(work: Work, rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         for jobs in JOBS:
             say(f"points ingest --jobs {jobs}, the real year")
-            _keep(best, f"ingest, jobs {jobs}", ingest(work, path, jobs))
+            keep(best, f"ingest, jobs {jobs}", ingest(work, path, jobs))
     return {"facts": facts, "lines": lines, "runs": {name: found.to_dict() for name, found in best.items()}}
 
 
@@ -102,7 +102,7 @@ def _peer(path: Path) -> Sequence[str]:
     return [sys.executable, "-m", "benchmarks.peer", str(path)]
 
 
-def _keep(best: dict[str, Run], name: str, found: Run) -> None:
+def keep(best: dict[str, Run], name: str, found: Run) -> None:
     """Keep the fastest run of a name; of the memory the largest."""
     before = best.get(name)
     if before is not None:

@@ -231,7 +231,7 @@ def evolve(account: Account, change: Change) -> None:
             if change.why == "taken-out":
                 account.terms[change.membership].remove(term)
             if change.pending_until:
-                _move_lapse(account, change.pending_until)
+                move_lapse(account, change.pending_until)
         case TermEnded():
             find_term(account, change.membership, change.card).ended = True
         case TrialConverted():
@@ -318,7 +318,8 @@ def _take(purse: Purse, key: int, points: int) -> None:
         del purse.lots[key]
 
 
-def _move_lapse(account: Account, until: int) -> None:
+def move_lapse(account: Account, until: int) -> None:
+    """Let the frozen points of a trial lapse at another instant."""
     account.due = min(account.due, until)
     for purse in account.purses.values():
         for lot in purse.lots.values():

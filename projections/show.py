@@ -16,7 +16,7 @@ from projections.members import account_of
 def show_member(ledger: Ledger, member: str, as_of: int, known_at: int | None = None) -> dict[str, Any]:
     """The contract's JSON of a member. Raises `UnknownMember`."""
     account = account_of(ledger, member, as_of, known_at)
-    return {"member": member, **account_to_dict(account, ledger.book, as_of)}
+    return {"member": member, **account_to_dict(account, ledger.book_known_at(known_at), as_of)}
 
 
 def account_to_dict(account: Account, book: Book, as_of: int) -> dict[str, Any]:

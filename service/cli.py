@@ -17,6 +17,7 @@ from service.commands import (
     rules,
     store,
     topics,
+    views,
 )
 from service.commands.backtest import backtest
 from service.commands.consume import consume
@@ -97,6 +98,7 @@ app.command(rich_help_panel=_ALL)(reconciling.reconcile)
 app.command(rich_help_panel=_ALL)(proofs.checkpoint)
 app.command(rich_help_panel=_ALL)(proofs.prove)
 app.command(rich_help_panel=_ALL)(backtest)
+app.add_typer(views.app, name="views", rich_help_panel=_ALL)
 app.command(rich_help_panel=_OPERATE)(rules.codes)
 app.command(rich_help_panel=_OPERATE)(copies.backup)
 app.command(rich_help_panel=_OPERATE)(copies.restore)

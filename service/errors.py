@@ -70,6 +70,9 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from projections.members import UnknownMember
     from projections.proof import BadProof, Refuted
     from projections.reconcile import BadList
+    from projections.views.builds import NotBuilt
+    from projections.views.registry import BadView
+    from projections.views.runner import Stale
     from service.backup import BadBackup
 
     if isinstance(error, OtherStream):
@@ -78,12 +81,12 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
         return BAD_NEWS, str(error)
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
-    is_not_now = CannotDecide | Fenced | StreamError | Unavailable
+    is_not_now = CannotDecide | Fenced | NotBuilt | Stale | StreamError | Unavailable
     if isinstance(error, is_not_now) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"the ledger is damaged ({error}): restore it from a copy, then `points verify`"
-    given = BadInput | BadArchive | BadBackup | BadFile | BadList | BadProgramme | BadProof | BadSettings
+    given = BadInput | BadArchive | BadBackup | BadFile | BadList | BadProgramme | BadProof | BadSettings | BadView
     if isinstance(error, given | UnknownMember | NothingToExplain | BadPosition | JournalError):
         return BAD_INPUT, str(error)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("psycopg"):

@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from ledger.entries import decode_entry
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.programme import shipped
 from ledger.times import DAY
 from tests.brokers import Broker

@@ -17,7 +17,7 @@ from consumers.kafka.port import Topic
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.topics import FACT_BYTES, _differs, wanted_topics
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.partitioning import Partitioner
 from ledger.programme import shipped
 from ledger.times import to_instant

@@ -168,6 +168,23 @@ class Ledger(ABC):
                     self._book.add(published.toml)
         return self._book
 
+    def book_known_at(self, known_at: int | None) -> Book:
+        """The rule book with the versions that were recorded by an instant; the whole where none is given."""
+        if known_at is None:
+            return self.book
+        book = self.new_book()
+        for partition in self.partitions:
+            journal = self.journal(partition)
+            for published in journal.published():
+                for row in journal.scan(published.place - 1, published.place):
+                    if decode_entry(row.state).recorded <= known_at:
+                        book.add(published.toml)
+        return book
+
+    def forget_book(self) -> None:
+        """Read the rule book again when it is next asked for: a version may have been published since."""
+        self._book = None
+
     def journal(self, partition: int) -> Journal:
         """A partition's journal, opened once."""
         journal = self._journals.get(partition)
@@ -194,15 +211,18 @@ class Ledger(ABC):
         if not rows and not account.number:
             return None
         self._fold(account, rows, as_of, known_at)
-        run_to(account, self.book, as_of, PagesInMemory())
+        run_to(account, self.book_known_at(known_at), as_of, PagesInMemory())
         return account
 
     def accounts(self, as_of: int, known_at: int | None = None) -> Iterator[tuple[str, Account]]:
         """Every member with an entry by then and the account at an instant, by member, streamed."""
-        streams = [self._accounts_of(partition, as_of, known_at) for partition in self.partitions]
+        book = self.book_known_at(known_at)
+        streams = [self._accounts_of(partition, book, as_of, known_at) for partition in self.partitions]
         return heapq.merge(*streams, key=lambda pair: pair[0])
 
-    def _accounts_of(self, partition: int, as_of: int, known_at: int | None) -> Iterator[tuple[str, Account]]:
+    def _accounts_of(
+        self, partition: int, book: Book, as_of: int, known_at: int | None
+    ) -> Iterator[tuple[str, Account]]:
         journal = self.journal(partition)
         for member, rows in members_of(journal.scan_by_member()):
             if member == PROGRAMME_SUBJECT:
@@ -210,7 +230,7 @@ class Ledger(ABC):
             account = self._start(journal, member, as_of, known_at)
             self._fold(account, rows, as_of, known_at)
             if account.number:
-                run_to(account, self.book, as_of, PagesInMemory())
+                run_to(account, book, as_of, PagesInMemory())
                 yield member, account
 
     @staticmethod

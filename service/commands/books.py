@@ -89,18 +89,25 @@ def export(
 
 
 def stats(
-    context: typer.Context, as_of: AsOfOption = None, ledger: LedgerOption = None, as_json: JsonOption = False
+    context: typer.Context,
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """The books: what was issued and where it is, entries by outcome, parked facts. Exit 1 if they don't balance.
 
     points stats --as-of 2025-12-31T23:59:59
+
+    points stats --as-of 2025-12-31 --known-at 2026-01-05
     """
     from projections.stats import stats as books
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
         with shell.progress("summing", entries_in(opened)) as tick:
-            found = books(opened, instant(as_of, "--as-of", opened.book), tick)
+            known = known_instant(known_at, opened.book)
+            found = books(opened, instant(as_of, "--as-of", opened.book), tick, known_at=known)
         if shell.json:
             shell.emit(found)
         else:
