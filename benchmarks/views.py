@@ -16,7 +16,7 @@ def views(work: Work, path: Path, rounds: int) -> Figures:
     def rebuild(folder: Path) -> None:
         command = ["--ledger", str(folder), "views"]
         say("points views run")
-        run(points(*command, "run", "--json"))
+        keep(kept, f"run, all {len(BUILT_IN)} built in one pass", run(points(*command, "run", "--json")))
         for _ in range(rounds):
             for view in BUILT_IN:
                 for jobs in JOBS:

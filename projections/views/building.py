@@ -1,13 +1,13 @@
-"""Building a view from entry 1: member after member, in processes by partition, into one file by one writer.
+"""Building views from entry 1: member after member, in processes by partition, into a file each by one writer.
 
 A member's state is in memory for her own entries only, rows are written in the order of their keys, and after a crash
 a partition goes on behind the last member that is in. What a process sends to the writer is a batch of rows.
 """
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,10 +22,11 @@ from projections.views.view import Rows, States, Step, View, fold_entry, new_mem
 
 BATCH = 10_000  # entries of a transaction
 WORTH_PROCESSES = 50_000  # entries; for fewer the start of a process takes longer than it saves
-Progress = Callable[[int], None]
+Count = Callable[[str, int], None]  # entries folded into a view
 
 
-_Waiting = dict[int, tuple[int, str]]  # by partition, up to which place and the last member that is in
+_Place = tuple[int, str]  # of a partition that is being built: up to where, and the last member that is in
+_Waiting = dict[int, _Place]
 
 
 @contextmanager
@@ -40,102 +41,129 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
-class MemberBatch(NamedTuple):
-    """What some members behind one (`after`) come to: their rows, how many entries they have, the last of them."""
+class Folded(NamedTuple):
+    """What some members come to in one view: themselves, and rows of its tables."""
 
-    after: str
     members: list[MemberRow]
     rows: TableRows
+
+
+class MemberBatch(NamedTuple):
+    """What some members behind one (`after`) come to, view by view; how many entries they have, the last of them."""
+
+    after: str
+    views: list[Folded]
     read: int
     last: str
     is_last: bool
 
 
-def build(ledger: Ledger, into: Build, upto: dict[int, int], jobs: int, progress: Progress) -> None:
-    """Build a view up to a place of each partition; a build that was begun goes on, up to the places it had then."""
-    with into.writing() as batch:
-        batch.begin_building(upto)
+def build(ledger: Ledger, builds: Sequence[Build], upto: dict[int, int], jobs: int, count: Count) -> None:
+    """Build views up to a place of each partition; one that was begun goes on, up to the places it had then.
+
+    Those that stand alike share one pass.
+    """
+    for into in builds:
+        with into.writing() as batch:
+            batch.begin_building(upto)
     with without_collector():
-        while waiting := _waiting(into):  # more than once where another runner began it too, and did not end it
-            _build(ledger, into, waiting, jobs, progress)
+        while groups := _alike(builds):  # again where another runner began one too, and did not end it
+            for waiting, group in groups:
+                _build(ledger, group, dict(waiting), jobs, count)
 
 
-def _waiting(into: Build) -> _Waiting:
-    with into.reading() as batch:
-        return batch.building()
+def _alike(builds: Sequence[Build]) -> list[tuple[tuple[tuple[int, _Place], ...], list[Build]]]:
+    """Builds that are not whole yet, by where they stand in each partition."""
+    groups: dict[tuple[tuple[int, _Place], ...], list[Build]] = {}
+    for into in builds:
+        with into.reading() as batch:
+            waiting = tuple(sorted(batch.building().items()))
+        if waiting:
+            groups.setdefault(waiting, []).append(into)
+    return list(groups.items())
 
 
-def _build(ledger: Ledger, into: Build, waiting: _Waiting, jobs: int, progress: Progress) -> None:
+def _build(ledger: Ledger, group: list[Build], waiting: _Waiting, jobs: int, count: Count) -> None:
+    views = [into.view for into in group]
     parts: Iterator[_Part]
     if jobs > 1 and sum(place for place, _ in waiting.values()) >= WORTH_PROCESSES:
-        named = (into.view.name, into.view.source, waiting, BATCH)
-        parts = over_partitions(ledger, jobs, fold_partition, *named, partitions=list(waiting))
+        names, sources = [view.name for view in views], sorted({view.source for view in views if view.source})
+        known = (names, sources, waiting, BATCH)
+        parts = over_partitions(ledger, jobs, fold_partition, *known, partitions=list(waiting))
     else:
-        parts = _one_by_one(ledger, into.view, waiting)
+        parts = _one_by_one(ledger, views, waiting)
     for partition, part in parts:
-        with into.writing() as batch:
-            place, after = batch.building().get(partition, (0, None))
-            if after == part.after:  # otherwise another runner has come first
-                batch.write(part.members, part.rows)
-                batch.built_to(partition, part.last)
-                if part.is_last:
-                    batch.end_building(partition, place)
-        progress(part.read)
+        for into, folded in zip(group, part.views, strict=True):
+            with into.writing() as batch:
+                upto, after = batch.building().get(partition, (0, None))
+                if after == part.after:  # otherwise another runner has come first
+                    batch.write(folded.members, folded.rows)
+                    batch.built_to(partition, part.last)
+                    if part.is_last:
+                        batch.end_building(partition, upto)
+            count(into.view.name, part.read)
 
 
 _Part = tuple[int, MemberBatch]
 
 
-def _one_by_one(ledger: Ledger, view: View, waiting: _Waiting) -> Iterator[_Part]:
+def _one_by_one(ledger: Ledger, views: list[View], waiting: _Waiting) -> Iterator[_Part]:
     for partition, (upto, after) in waiting.items():
-        for part in fold_members(ledger, view, partition, upto, after):
+        for part in fold_members(ledger, views, partition, upto, after, BATCH):
             yield partition, part
 
 
 def fold_partition(
-    ledger: Ledger, partition: int, name: str, source: str, waiting: _Waiting, batch: int
+    ledger: Ledger, partition: int, names: list[str], sources: list[str], waiting: _Waiting, batch: int
 ) -> Iterator[_Part]:
-    """Fold what waits of a partition, for a process that finds the view by its name."""
+    """Fold what waits of a partition, for a process that finds the views by their names."""
     from projections.views.registry import all_views
 
-    view = all_views((source,) if source else ())[name]
+    known = all_views(sources)
     upto, after = waiting[partition]
-    for part in fold_members(ledger, view, partition, upto, after, batch):
+    for part in fold_members(ledger, [known[name] for name in names], partition, upto, after, batch):
         yield partition, part
 
 
 def fold_members(
-    ledger: Ledger, view: View, partition: int, upto: int, after: str, batch: int | None = None
+    ledger: Ledger, views: Sequence[View], partition: int, upto: int, after: str, most: int
 ) -> Iterator[MemberBatch]:
     """Fold a partition's members behind one, each up to a place of the journal, in batches of whole members."""
-    most = batch or BATCH
     is_last = False
     while not is_last:
-        part = _fold_batch(ledger, view, partition, upto, after, most)
+        part = _fold_batch(ledger, views, partition, upto, after, most)
         after, is_last = part.last, part.is_last
         yield part
 
 
-def _fold_batch(ledger: Ledger, view: View, partition: int, upto: int, after: str, most: int) -> MemberBatch:
-    book, encode = ledger.book, States(view).encode
-    decode = decoder_of(view.changes, view.needs_fact)
-    rows = Rows(view.tables)
-    members: list[MemberRow] = []
+def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int, after: str, most: int) -> MemberBatch:
+    book, decode = ledger.book, decoder_for(views)
+    parts = [(view, Rows(view.tables), list[MemberRow](), States(view).encode) for view in views]
     read, last, is_last = 0, after, True
     for member, entries in members_of(ledger.journal(partition).scan_by_member(after)):
         last = member
-        step = Step(book, new_member(view, member))
+        steps = [(view, Step(book, new_member(view, member)), rows) for view, rows, _, _ in parts]
         for row in entries:
             read += 1
             if row.place <= upto and member != PROGRAMME_SUBJECT:
-                step.entry = decoded(decode, row)
-                fold_entry(view, step, rows)
-        if step.kept.number and view.state is not None:
-            members.append(member_row(view, partition, step.kept, encode))
+                entry = decoded(decode, row)
+                for view, step, rows in steps:
+                    step.entry = entry
+                    fold_entry(view, step, rows)
+        for (view, step, _), (_, _, members, encode) in zip(steps, parts, strict=True):
+            if step.kept.number and view.state is not None:
+                members.append(member_row(view, partition, step.kept, encode))
         if read >= most:
             is_last = False
             break
-    return MemberBatch(after, members, table_rows(view, rows), read, last, is_last)
+    views_folded = [Folded(members, table_rows(view, rows)) for view, rows, members, _ in parts]
+    return MemberBatch(after, views_folded, read, last, is_last)
+
+
+def decoder_for(views: Sequence[View]) -> Callable[[bytes], Entry]:
+    """A decoder of what any of some views looks at."""
+    changes: frozenset[type[Any]] = frozenset().union(*(view.changes for view in views))
+    return decoder_of(changes, any(view.needs_fact for view in views))
 
 
 def decoded(decode: Callable[[bytes], Entry], row: EntryRow) -> Entry:

@@ -6,16 +6,13 @@ batch is one transaction a file, position included.
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import reduce
-from operator import or_
 from pathlib import Path
 
 from ledger.entries import Entry
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.ledger import Ledger
-from projections.views.building import BATCH, build, decoded, without_collector
+from projections.views.building import BATCH, build, decoded, decoder_for, without_collector
 from projections.views.builds import File, Folder, opened, positions_of, version_of
-from projections.views.decoding import decoder_of
 from projections.views.store import Build, table_rows
 from projections.views.view import Rows, Step, View, fold_entry
 
@@ -49,14 +46,17 @@ def run(
     heads = heads_of(ledger)
     ledger.forget_book()  # entries up to these heads name no version that is published later
     tally = _Tally(_ahead(folder, views, heads), progress)
-    for view in views:
-        if folder.live(view.name) is None:
-            waiting = folder.beside(view.name)
-            is_ours = waiting is not None and waiting.version == view.version
-            path = waiting.path if waiting is not None and is_ours else folder.next_path(view)
-            with opened(path, view, create=True) as into:
-                build(ledger, into, heads, jobs, tally.of(view.name))
-            folder.switch(view.name, path)
+    with ExitStack() as stack:
+        missing = {}
+        for view in views:
+            if folder.live(view.name) is None:
+                waiting = folder.beside(view.name)
+                is_ours = waiting is not None and waiting.version == view.version
+                path = waiting.path if waiting is not None and is_ours else folder.next_path(view)
+                missing[path] = stack.enter_context(opened(path, view, create=True))
+        build(ledger, list(missing.values()), heads, jobs, tally.add)
+        for path, built in missing.items():
+            folder.switch(built.view.name, path)
     stale = {view: found for view in views if (found := _live_version(folder, view)) != view.version}
     with ExitStack() as stack:
         builds = [stack.enter_context(folder.open_live(view)) for view in views if view not in stale]
@@ -87,10 +87,6 @@ class _Tally:
         self.done[name] = self.done.get(name, 0) + entries
         self._progress(sum(self.done.values()), self._total)
 
-    def of(self, name: str) -> Callable[[int], None]:
-        """What counts the entries of one view."""
-        return lambda entries: self.add(name, entries)
-
 
 def _ahead(folder: Folder, views: Sequence[View], heads: Heads) -> int:
     """How many entries are to be folded, over all views."""
@@ -119,7 +115,7 @@ def rebuild(ledger: Ledger, folder: Folder, view: View, progress: Progress = _un
     ledger.forget_book()
     tally = _Tally(sum(heads.values()), progress)
     with opened(path, view, create=True) as into:
-        build(ledger, into, heads, jobs, tally.of(view.name))
+        build(ledger, [into], heads, jobs, tally.add)
     return next(file for file in folder.files(view.name) if file.path == path)
 
 
@@ -169,8 +165,7 @@ def _fold_batch(
     ledger: Ledger, builds: Sequence[Build], partition: int, after: int, upto: int
 ) -> tuple[list[Build], int]:
     """One batch into several builds: those that stood at `after` (no other runner came first), and the batch's end."""
-    views = [kept.view for kept in builds]
-    decode = decoder_of(reduce(or_, (view.changes for view in views)), any(view.needs_fact for view in views))
+    decode = decoder_for([kept.view for kept in builds])
     entries, upto = _read(ledger, decode, partition, after, upto)
     book = ledger.book
     touched = sorted({entry.member for entry in entries})
