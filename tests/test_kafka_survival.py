@@ -48,6 +48,7 @@ FAILPOINTS = {
     "after-commit": 7,
     "before-publish": 500,
     "after-publish": 1,
+    "after-tracking": 1,
 }
 BATCH = ("--batch", "64")  # many transactions, so that a kill meets them in the middle
 
@@ -118,7 +119,7 @@ def killed_at_random(seed: int, topics: Topics, undisturbed: dict[str, Any], rec
         ends_as_undisturbed(mine, folder / "ledger", undisturbed, (seed, story))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_killed_at_any_instant_it_ends_as_an_undisturbed_run(
     seed: int, topics: Topics, undisturbed: dict[str, Any], facts: list
 ) -> None:

@@ -172,6 +172,7 @@ class _Publication:
             with suppress(IntegrityError):  # a later owner has moved it further
                 self._journal.insert_tracking(Tracking(self.flow.name, self.acknowledged))
             self._remembered = self.acknowledged
+            failpoint("after-tracking")
         return moved
 
 
