@@ -7,6 +7,7 @@ are equal entry by entry.
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -173,6 +174,30 @@ def test_outcomes_that_cannot_be_sent_stop_nothing_and_are_sent_later(
     assert "publishing" in {event["stage"] for event in events_of(log, "trouble")}
     assert "publishing" in {event["stage"] for event in events_of(log, "recovered")}
     ends_as_undisturbed(mine, tmp_path / "ledger", undisturbed, log)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux: the limit of a running process is raised")
+def test_on_a_full_disk_it_waits_for_room_and_goes_on(
+    topics: Topics, undisturbed: dict[str, Any], facts: list, tmp_path: Path
+) -> None:
+    folder, log = tmp_path / "ledger", tmp_path / "log"
+    with log.open("w") as file:
+        run = subprocess.Popen(
+            command(folder, "consume", "--no-publish", *BATCH),
+            env=environment_of(topics.environment),
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            # no file may grow any further: what a full disk does to whoever writes
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY)),
+        )
+    until(lambda: events_of(log.read_text(), "trouble") != [], run)
+    assert decided(folder) < len(facts)
+    resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    until(lambda: decided(folder) == len(facts), run)
+    run.terminate()
+    assert run.wait(timeout=60) == 0
+    assert {event["stage"] for event in events_of(log.read_text(), "recovered")} == {"deciding"}
+    assert contents(folder) == undisturbed
 
 
 # -- owners ----------------------------------------------------------------------------------------------------------
