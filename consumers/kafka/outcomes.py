@@ -169,6 +169,7 @@ class _Publication:
             failpoint("after-publish")
             self._journal.publish_upto(self.flow.name, self.acknowledged)
             self._remembered = self.acknowledged
+            failpoint("after-tracking")
         return moved
 
 
