@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import growth, report, stores, whole
+from benchmarks import growth, kafka, report, stores, whole
 from benchmarks.compare import compare, stages_of
 from benchmarks.measure import Failed, Figures, say
 from benchmarks.work import work
@@ -19,6 +19,7 @@ STAGED = 60_000  # facts, for the stages: enough to warm every cache
 MEMORY = 3  # times the facts
 FULL = (1_000_000, 10_000_000)
 SECTIONS = ("stages", "whole", "stores", "audits", "real", "members", "memory")
+BY_NAME = (*SECTIONS, "kafka")  # which needs a broker, and is run only when it is named
 
 
 def main() -> int:
@@ -68,6 +69,9 @@ def _measure(options: argparse.Namespace) -> Figures:
             sizes = FULL if options.full else (facts, facts * MEMORY)
             found["memory"] = growth.memory(place, sizes, MEMBERS)
             report.memory(found["memory"])
+        if "kafka" in wanted:
+            found["kafka"] = kafka.kafka(place, path, facts)
+            report.kafka(found["kafka"], facts)
     return found
 
 
@@ -87,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--full", action="store_true", help="a million facts over many members, memory up to 10 million facts"
     )
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="some sections")
+    parser.add_argument("--only", nargs="+", choices=BY_NAME, help="some sections")
     parser.add_argument("--compare", metavar="REV", help="the stages here beside those of another commit")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="work under this folder (default: the system's)")

@@ -6,6 +6,7 @@ import sys
 
 from benchmarks.growth import SKEW
 from benchmarks.measure import Figures
+from consumers.kafka.events import STAGES
 
 WIDTH = 44
 MEGA = 1_000_000
@@ -65,7 +66,7 @@ def stores(found: Figures) -> None:
 
 
 def audits(found: Figures, facts: int) -> None:
-    """Replay and verify."""
+    """Replay, verify, and what goes out of a ledger."""
     runs = found["runs"]
     _title("Audits", "entries/s", "CPU s", "per CPU s", "RSS MB", "anonymous")
     for name, run in runs.items():
@@ -109,6 +110,22 @@ def memory(found: Figures) -> None:
         _row(f"{row['facts']:,} facts", f"{rate:,.0f}", f"{row['rss'] / MEGA:,.0f}", f"{row['anonymous'] / MEGA:,.0f}")
     first, last = rows[0], rows[-1]
     _ratio(f"{last['facts'] / first['facts']:.0f}x the facts, peak RSS", last["rss"] / first["rss"])
+
+
+def kafka(found: Figures, facts: int) -> None:
+    """From Kafka into SQLite, with the broker on the same machine, and how long a fact waits."""
+    _title("Kafka into SQLite", "facts/s", "CPU s", "per CPU s", *STAGES)
+    for name, run in found["runs"].items():
+        stages = run["stages"]
+        shares = [f"{stages[stage] / sum(stages.values()):.0%}" for stage in STAGES]
+        _row(name, f"{facts / run['seconds']:,.0f}", f"{run['cpu']:.1f}", f"{facts / run['cpu']:,.0f}", *shares)
+    runs = found["runs"]
+    for client in found["clients"]:
+        _ratio(f"{client}, 2 jobs : 1 job", runs[f"{client}, 1 job"]["seconds"] / runs[f"{client}, 2 jobs"]["seconds"])
+    _title(f"From append to decided, {found['rate']} facts/s", "median ms", "99 % ms", "facts/s at most")
+    for row in found["latency"]:
+        most = f"{facts / row['seconds']:,.0f}" if row["seconds"] else ""
+        _row(f"{row['client']}, batches of {row['batch']:,}", f"{row['median']:.1f}", f"{row['p99']:.1f}", most)
 
 
 def compared(found: Figures) -> None:

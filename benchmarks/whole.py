@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.measure import Run, points, run, say
@@ -44,7 +45,7 @@ def whole(work: Work, path: Path, rounds: int) -> dict[str, Any]:
 
 
 def audits(work: Work, path: Path, rounds: int) -> dict[str, Any]:
-    """Replay with one process and two, and verify, over one ledger."""
+    """Replay with one process and two, verify, and what goes out of a ledger, over one ledger."""
     best: dict[str, Run] = {}
 
     def audit(folder: Path) -> None:
@@ -58,10 +59,25 @@ def audits(work: Work, path: Path, rounds: int) -> dict[str, Any]:
                 _keep(best, f"replay, jobs {jobs}", found)
             say("points verify")
             _keep(best, "verify", run(points("--ledger", str(folder), "verify", "--json")))
+            for name, command in _proofs(folder):
+                say(f"points {name}")
+                _keep(best, name, run(points("--ledger", str(folder), *command)))
 
     say("a ledger to audit")
     ingest(work, path, 2, audit)
     return {"runs": {name: found.to_dict() for name, found in best.items()}}
+
+
+def _proofs(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """What goes out of a ledger, and a ledger again, each into places of its own beside it."""
+    with TemporaryDirectory(dir=folder.parent) as beside:
+        key, signed, archive, backup = (f"{beside}/{name}" for name in ("key.pem", "signed", "archive", "backup"))
+        run(points("signing-key", "new", "-o", key))
+        yield "checkpoint", ["checkpoint", "--key", key, "-o", signed]
+        yield "verify --checkpoint", ["verify", "--checkpoint", signed, "--json"]
+        yield "archive export", ["archive", "export", archive]
+        yield "archive import", ["--ledger", f"{beside}/restored", "archive", "import", archive]
+        yield "backup", ["backup", backup]
 
 
 def real(work: Work, rounds: int) -> dict[str, Any]:

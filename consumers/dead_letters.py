@@ -97,7 +97,7 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
     Hold the ledger's lock around it. Raises `BadPosition` before anything is done, `CannotDecide`, `JournalError`.
     """
     for letter in chosen:
-        _check_retry(letter, mended)
+        check_retry(letter, mended)
     inbox = Inbox(ledger.inbox, ledger.settings.partitions)
     try:
         driven: list[tuple[Letter, list[tuple[int, int]]]] = []
@@ -127,7 +127,8 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
     return told
 
 
-def _check_retry(letter: Letter, mended: bytes | None) -> None:
+def check_retry(letter: Letter, mended: bytes | None) -> None:
+    """Raises `BadPosition` where a parked fact cannot be driven again (so)."""
     if letter.state != WAITING:
         what = "was driven again before" if letter.state == RETRIED else "was dropped"
         raise BadPosition(f"{letter.position} {what}; `points dead-letters list` shows what waits")
@@ -141,14 +142,16 @@ def _check_retry(letter: Letter, mended: bytes | None) -> None:
 
 
 def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Remove the bytes of parked facts for good, from the inbox and the journal; hold the ledger's lock around it.
+    """Remove the bytes of parked facts for good, from the inbox and the journal; hold the lock of one with an inbox.
 
-    Position, reason, length and hash stay. Raises `BadPosition` where one was dropped before.
+    Position, reason, length and hash stay, and what Kafka keeps of them. Raises `BadPosition` where one was dropped
+    before.
     """
     for letter in chosen:
         if letter.state == DROPPED:
             raise BadPosition(f"{letter.position} was dropped before")
-    inbox = None if ledger.is_shared else Inbox(ledger.inbox, ledger.settings.partitions)
+    has_inbox = ledger.settings.stream == "inbox"
+    inbox = Inbox(ledger.inbox, ledger.settings.partitions) if has_inbox else None
     try:
         for letter in chosen:
             detail = f"its bytes were dropped by an operator at {now().isoformat(timespec='seconds')}"

@@ -127,7 +127,7 @@ class Inbox:
         records = []
         held = 0
         for row in rows:
-            records.append(Record._make(row))
+            records.append(Record(*row))
             held += len(row[4])
             if held >= most_bytes:
                 break

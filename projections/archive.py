@@ -4,7 +4,6 @@ The column `entry` is the truth; the others are there to be queried. An archive 
 folder and takes its name when it is whole.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
@@ -22,12 +21,11 @@ from ledger.journal.folder import BOOK
 from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.port import EntryRow, Head, Parked
 from ledger.times import month_of, month_text
-from projections.export import output_file
+from projections.export import output_file, output_folder
 from projections.proof import Refuted
 
 FORMAT = "points-ledger.archive.v1"
 MANIFEST = "manifest.json"
-PART = ".part"  # behind the name of an archive in the making
 ROW_GROUP = 8_192  # rows that are in memory at once
 PARKED_AT_ONCE = 256  # of up to 64 KiB each
 MOST_BYTES = 64 << 20  # of a manifest
@@ -99,25 +97,18 @@ def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: 
     """
     if folder.exists():
         raise BadArchive(f"{folder} is there already; name a folder that is to be made")
-    making = folder.with_name(folder.name + PART)
-    if making.exists():
-        shutil.rmtree(making)  # of an export that was interrupted
-    making.mkdir(parents=True)
-    try:
+    with output_folder(folder) as making:
         manifest = _write_archive(ledger, making, progress)
         with output_file(making / MANIFEST) as out:
             out.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
-        making.rename(folder)
-    except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
-        raise
     return manifest
 
 
 def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> Manifest:
     shelves: list[Shelf] = []
     months: list[Month] = []
-    (making / BOOK).write_text(ledger.genesis_book, encoding="utf-8")
+    with output_file(making / BOOK) as out:
+        out.write(ledger.genesis_book.encode())
     done = 0
     for partition in ledger.partitions:
         head = ledger.journal(partition).head()
@@ -296,6 +287,8 @@ class Archive:
             raise BadArchive(f"{path}: damaged, or no manifest ({error}); take another copy of the archive") from None
         if manifest.format != FORMAT:
             raise BadArchive(f'{path}: format "{manifest.format[:100]}"; this version of points reads {FORMAT}')
+        if manifest.engine > ENGINE:
+            raise BadArchive(f"{path}: decided by engine {manifest.engine}; this version of points has {ENGINE} only")
         return manifest
 
     def _check_files(self, progress: Progress) -> None:

@@ -4,7 +4,6 @@ Each file is copied from one consistent state by SQLite's backup interface. Jour
 journal is a prefix of the inbox, and the inbox only grows, so each copied journal is a prefix of the copied inbox.
 """
 
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -18,12 +17,13 @@ from msgspec import Meta, Struct
 from consumers.inbox import Inbox
 from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
+from projections.export import output_file, output_folder, sync
 
 FORMAT = "points-ledger.backup.v1"
 MANIFEST = "backup.json"
-PART = ".part"  # behind the name of what is in the making
 PAGES = 2_048  # of SQLite, between two reports of progress
 MOST_BYTES = 1 << 20  # of a manifest
+PATIENCE = 30  # seconds, with whoever holds a file
 
 Progress = Callable[[int], None]  # bytes done
 
@@ -61,13 +61,12 @@ def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -
         )
     if folder.exists():
         raise BadBackup(f"{folder} is there already; name a folder that is to be made")
-    making = _cleared(folder)
-    try:
+    with output_folder(folder) as making:
         done = 0
         for name in names:
             done = _copy(ledger.folder / name, making / name, done, progress)
         inbox = ledger.folder / INBOX  # none where the facts come from Kafka
-        if inbox.is_file():  # looked for when the journals are copied: they cannot be ahead of one made since
+        if _is_made(inbox):  # asked when the journals are copied: they cannot be ahead of one made since
             names.append(INBOX)
             _copy(inbox, making / INBOX, done, progress)
         for name in (SETTINGS, BOOK):
@@ -75,11 +74,8 @@ def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -
         entries = _entries(making)
         files = [_file(making / name) for name in (SETTINGS, BOOK, *names)]
         backup = Backup(FORMAT, ledger.identity, entries, files)
-        _write(making / MANIFEST, msgspec.json.format(msgspec.json.encode(backup)) + b"\n")
-        _take_name(making, folder)
-    except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
-        raise
+        with output_file(making / MANIFEST) as out:
+            out.write(msgspec.json.format(msgspec.json.encode(backup)) + b"\n")
     return backup
 
 
@@ -91,8 +87,7 @@ def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> 
     backup = _read_manifest(folder)
     if target.exists() and any(target.iterdir()):
         raise BadBackup(f"{target} is there already; name a ledger that is to be made: --ledger DIR")
-    making = _cleared(target)
-    try:
+    with output_folder(target) as making:
         done = 0
         for file in backup.files:
             _copy_file(folder / file.file, making / file.file)
@@ -100,16 +95,27 @@ def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> 
                 raise BadBackup(f"{folder / file.file}: was changed or cut short after the backup; take another copy")
             done += file.bytes
             progress(done)
-        _take_name(making, target)
-    except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
-        raise
     return backup
+
+
+def _is_made(inbox: Path) -> bool:
+    """Whether there is an inbox; while it is being made it has a file and no format yet."""
+    if not inbox.is_file():
+        return False
+    connection = _reading(inbox)
+    try:
+        return bool(connection.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=PATIENCE)
 
 
 def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:
     """Copy a database as it is now, while others go on writing it; returns the bytes done, with those `before`."""
-    connection = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection = _reading(source)
     copy = sqlite3.connect(target)
     try:
         size = connection.execute("PRAGMA page_size").fetchone()[0]
@@ -121,7 +127,7 @@ def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:
     finally:
         copy.close()
         connection.close()
-    _sync(target)
+    sync(target)
     return before + target.stat().st_size
 
 
@@ -158,38 +164,9 @@ def _file(path: Path) -> File:
         return File(path.name, path.stat().st_size, file_digest(file, "sha256").hexdigest())
 
 
-def _cleared(folder: Path) -> Path:
-    """An empty folder beside another, in which that one is made; what an interrupted run left there is removed."""
-    making = folder.with_name(folder.name + PART)
-    if making.exists():
-        shutil.rmtree(making)
-    making.mkdir(parents=True)
-    return making
-
-
 def _copy_file(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
     except FileNotFoundError:
         raise BadBackup(f"{source}: is missing; take another copy of the backup") from None
-    _sync(target)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    _sync(path)
-
-
-def _take_name(making: Path, folder: Path) -> None:
-    _sync(making)
-    making.rename(folder)
-    _sync(folder.absolute().parent)
-
-
-def _sync(path: Path) -> None:
-    """What was written survives a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(target)

@@ -5,9 +5,23 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from service.commands import archive, books, copies, facts, letters, members, proofs, reconciling, rules, store
+from service.commands import (
+    archive,
+    books,
+    copies,
+    facts,
+    letters,
+    members,
+    proofs,
+    reconciling,
+    rules,
+    store,
+    topics,
+)
 from service.commands.backtest import backtest
+from service.commands.consume import consume
 from service.commands.demo import demo
+from service.commands.produce import produce
 from service.commands.quote import quote
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
@@ -66,6 +80,8 @@ _IN, _ONE, _ALL, _OPERATE = "Facts in", "One member", "All members, and proofs",
 
 app.command(rich_help_panel=_IN)(demo)
 app.command(rich_help_panel=_IN)(facts.ingest)
+app.command(rich_help_panel=_IN)(consume)
+app.command(rich_help_panel=_IN)(produce)
 app.command(rich_help_panel=_IN)(facts.check)
 app.command(rich_help_panel=_IN)(facts.schema)
 app.command(rich_help_panel=_IN)(facts.traffic)
@@ -87,6 +103,7 @@ app.command(rich_help_panel=_OPERATE)(copies.restore)
 app.add_typer(archive.app, name="archive", rich_help_panel=_OPERATE)
 app.add_typer(proofs.app, name="signing-key", rich_help_panel=_OPERATE)
 app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)
+app.add_typer(topics.app, name="topics", rich_help_panel=_OPERATE)
 app.add_typer(rules.app, name="programme", rich_help_panel=_OPERATE)
 app.add_typer(store.app, name="store", rich_help_panel=_OPERATE)
 

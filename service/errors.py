@@ -60,6 +60,8 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from consumers.dead_letters import BadPosition
     from consumers.files import BadFile
     from consumers.ingest import CannotDecide
+    from consumers.kafka.port import StreamError
+    from consumers.kafka.settings import BadSettings
     from ledger.journal.ledger import LedgerLocked, OtherStream
     from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
     from ledger.programme import BadProgramme
@@ -76,11 +78,12 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
         return BAD_NEWS, str(error)
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
-    if isinstance(error, CannotDecide | Fenced | Unavailable) or any(_is_not_now(cause) for cause in _causes(error)):
+    is_not_now = CannotDecide | Fenced | StreamError | Unavailable
+    if isinstance(error, is_not_now) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"the ledger is damaged ({error}): restore it from a copy, then `points verify`"
-    given = BadInput | BadArchive | BadBackup | BadFile | BadList | BadProgramme | BadProof
+    given = BadInput | BadArchive | BadBackup | BadFile | BadList | BadProgramme | BadProof | BadSettings
     if isinstance(error, given | UnknownMember | NothingToExplain | BadPosition | JournalError):
         return BAD_INPUT, str(error)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("psycopg"):

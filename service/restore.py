@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from msgspec import MsgspecError, structs
+from msgspec import MsgspecError
 
 from consumers.inbox import Inbox
 from ledger.entries import Entry
 from ledger.facts import decode_canonical
-from ledger.journal.folder import SETTINGS, FolderLedger, FolderSettings
+from ledger.journal.folder import SETTINGS, FolderLedger
 from ledger.journal.port import Parked
 from ledger.journal.shard import Received, Shard
 from projections.archive import Archive, Archived, BadArchive, Shelf
+from projections.export import sync, unfinished
 from projections.proof import Refuted
 
-PART = ".part"  # behind the name of a ledger in the making
 RECORDS = 1_000  # decided in one transaction; parked ones are up to 64 KiB each
 
 Progress = Callable[[int], None]
@@ -32,7 +32,7 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
     """
     if folder.exists() and any(folder.iterdir()):
         raise BadArchive(f"{folder} is there already; name a ledger that is to be made: --ledger DIR")
-    making = folder.with_name(folder.name + PART)
+    making = unfinished(folder)
     ledger = _begin(archive, making)
     try:
         with ledger.writing():
@@ -45,7 +45,8 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
                 _begin_inbox(archive, ledger)
             ledger.close()
             making.rename(folder)
-    except Refuted:
+            sync(folder.absolute().parent)
+    except (Refuted, BadArchive):
         shutil.rmtree(making, ignore_errors=True)
         raise
 
@@ -64,8 +65,7 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
     manifest = archive.manifest
     if (making / SETTINGS).exists() and FolderLedger.at(making).genesis != manifest.genesis:
         shutil.rmtree(making)
-    born = FolderSettings(**structs.asdict(manifest.born))
-    ledger = FolderLedger.at_or_created(making, archive.book, born)
+    ledger = FolderLedger.at_or_created(making, archive.book, manifest.born)
     if (ledger.identity, ledger.genesis) != (manifest.ledger, manifest.genesis):
         shutil.rmtree(making)
         raise BadArchive(f"{archive.folder}: its settings and book are not those of its ledger; take another copy")

@@ -16,7 +16,7 @@ from service.errors import WrongUse
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ledger.journal.ledger import Ledger
+    from ledger.journal.ledger import Ledger, Settings
     from ledger.rules import Book
 
 DEFAULT_LEDGER = "points-ledger"
@@ -62,6 +62,17 @@ class Shell:
         self._console: Console | None = None
 
     @property
+    def ledger_name(self) -> str:
+        """Where the ledger is, for people: without a password."""
+        from ledger.journal.ledger import is_address
+
+        if not is_address(self.place):
+            return self.place
+        from ledger.journal.postgres import name_of
+
+        return name_of(self.place)
+
+    @property
     def has_ledger(self) -> bool:
         """Whether a ledger is there, or is said to be in a database."""
         from ledger.journal.folder import SETTINGS
@@ -88,11 +99,13 @@ class Shell:
         ledger.close()  # not after an error: rows may still be half read, and the process ends anyway
 
     @contextmanager
-    def writing(self, book: str | None = None, *, create: bool = False) -> "Iterator[Ledger]":
+    def writing(
+        self, book: str | None = None, *, create: bool = False, settings: "Settings | None" = None
+    ) -> "Iterator[Ledger]":
         """The ledger with its lock held, made where `create` says so. Raises `LedgerLocked`, `JournalError`."""
         from ledger.journal.ledger import Ledger
 
-        ledger = Ledger.open_or_create(self.place, book) if create else Ledger.open(self.place)
+        ledger = Ledger.open_or_create(self.place, book, settings) if create else Ledger.open(self.place)
         try:
             with ledger.writing():
                 yield ledger

@@ -3,7 +3,10 @@
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -20,11 +23,13 @@ from ledger.entries import decode_entry, encode_entry, leaf_of, link_after
 from ledger.journal.ledger import Ledger
 from ledger.programme import shipped
 from projections.archive import Archive
+from projections.export import unfinished
 from service.restore import import_archive
 from tests.histories import LONG_AGO
 from tests.ledgers import histories_of, scratch, write_facts
 from tests.test_cli import Ran, points
 
+ROOT = Path(__file__).parent.parent
 FACTS = histories_of(Random(23), members=7, length=60, start=LONG_AGO)
 BAD = [b"{", b"\xff", b'{"specversion":"1.0"}', b"[" * 70_000, b"{}"]
 
@@ -61,7 +66,7 @@ class Shelf:
         """The import fails, says so, and leaves nothing behind."""
         ran = self.points("archive", "import", self.archive, ledger=self.restored, code=code)
         assert said in ran.err
-        assert not self.restored.exists() and not self.restored.with_name("restored.part").exists()
+        assert not self.restored.exists() and not unfinished(self.restored).exists()
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +189,7 @@ def test_a_manifest_that_does_not_add_up_is_refused(shelf: Shelf) -> None:
     for change in (
         {name: [file for file in whole[name] if file["file"] != last] for name in ("months", "files")},
         {"format": "points-ledger.archive.v9"},
+        {"engine": whole["engine"] + 1},
         {"months": whole["months"][1:]},
         {"months": [first, *whole["months"]]},
         {"months": [{**first, "last": first["last"] - 1}, *whole["months"][1:]]},
@@ -244,13 +250,14 @@ def test_a_decision_that_was_forged_with_all_its_hashes_does_not_follow_from_its
     rewrite_months(shelf.archive, forge)
     ran = shelf.points("archive", "import", shelf.archive, ledger=shelf.restored, code=1)
     assert victim is not None and victim in ran.err and "does not follow" in ran.err
-    assert not shelf.restored.exists() and not shelf.restored.with_name("restored.part").exists()
+    assert not shelf.restored.exists() and not unfinished(shelf.restored).exists()
 
 
 def test_what_is_no_entry_is_named(shelf: Shelf) -> None:
     rewrite_months(shelf.archive, lambda state: state[:-1])
     ran = shelf.points("archive", "import", shelf.archive, ledger=shelf.restored, code=3)
     assert "holds what is no entry" in ran.err and not shelf.restored.exists()
+    assert not unfinished(shelf.restored).exists()
 
 
 def test_two_records_of_one_position_are_refused(shelf: Shelf) -> None:
@@ -281,25 +288,56 @@ def test_an_import_that_was_interrupted_goes_on(shelf: Shelf) -> None:
     with pytest.raises(Killed):
         import_archive(archive, shelf.restored, stop)
     assert not shelf.restored.exists()
-    half = Ledger.open(shelf.restored.with_name("restored.part"))
+    half = Ledger.open(unfinished(shelf.restored))
     assert [half.journal(p).head().entries for p in (0, 3)] == [entries[0], 0]
     half.close()
     reported: list[int] = []
     import_archive(archive, shelf.restored, reported.append)
     assert min(reported) > entries[0], "what was restored before is not decided again"
     assert tables(shelf.restored) == tables(shelf.ledger)
-    assert not shelf.restored.with_name("restored.part").exists()
+    assert not unfinished(shelf.restored).exists()
+
+
+def killed_again_and_again(folder: Path, kills: int) -> None:
+    """An export and an import, each killed so many times at any instant and then run to its end."""
+    random = Random(kills)
+    facts = write_facts(folder / "facts.ndjson", histories_of(Random(2), members=40, length=100, start=LONG_AGO))
+    shelf = Shelf(folder)
+    shelf.points("ingest", facts, "--backlog", "--jobs", 1)
+    again = ["--ledger", shelf.restored, "archive", "import", shelf.archive]
+    for command in (["archive", "export", shelf.archive], again):
+        arguments = [sys.executable, "-m", "service.cli", "--ledger", shelf.ledger, *command]
+        for _ in range(kills):
+            process = subprocess.Popen(list(map(str, arguments)), cwd=ROOT, stderr=subprocess.DEVNULL)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.5 + random.random() * 2)
+            process.kill()
+            process.wait()
+            made = shelf.archive if command[1] == "export" else shelf.restored
+            if made.exists():
+                shutil.rmtree(made)  # it was whole already: once more
+        shelf.points(*command)
+    assert tables(shelf.restored) == tables(shelf.ledger)
+    assert sorted(path.name for path in folder.iterdir()) == ["archive", "facts.ndjson", "ledger", "restored"]
+
+
+def test_a_kill_at_any_instant_and_the_same_command_again(tmp_path: Path) -> None:
+    killed_again_and_again(tmp_path, 1)
+
+
+@pytest.mark.campaign
+def test_many_kills_at_any_instant_and_the_same_command_again(tmp_path: Path) -> None:
+    killed_again_and_again(tmp_path, 30)
 
 
 def test_what_an_interrupted_export_or_another_import_left_is_cleared_away(shelf: Shelf) -> None:
-    for name in ("again.part", "restored.part"):
-        (shelf.folder / name / "entries").mkdir(parents=True)
-        (shelf.folder / name / "entries" / "half").write_bytes(b"half")
+    again = unfinished(shelf.folder / "again")
+    (again / "entries").mkdir(parents=True)
+    (again / "entries" / "half").write_bytes(b"half")
     shelf.points("archive", "export", shelf.folder / "again")
     names = [sorted(p.relative_to(at) for p in at.rglob("*")) for at in (shelf.archive, shelf.folder / "again")]
     assert names[0] == names[1]
-    shutil.rmtree(shelf.folder / "restored.part")
-    shelf.points("ingest", shelf.folder / "facts.ndjson", ledger=shelf.folder / "restored.part")
+    shelf.points("ingest", shelf.folder / "facts.ndjson", ledger=unfinished(shelf.restored))
     shelf.points("archive", "import", shelf.archive, ledger=shelf.restored)
     assert tables(shelf.restored) == tables(shelf.ledger)
 
@@ -316,4 +354,4 @@ def test_a_broken_chain_is_not_archived(shelf: Shelf) -> None:
     database.close()
     ran = shelf.points("archive", "export", shelf.folder / "again", code=1)
     assert "partition 1 is broken at place 3" in ran.err
-    assert not (shelf.folder / "again").exists() and not (shelf.folder / "again.part").exists()
+    assert not (shelf.folder / "again").exists() and not unfinished(shelf.folder / "again").exists()

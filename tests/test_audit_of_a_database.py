@@ -28,7 +28,7 @@ def test_it_is_signed_proved_archived_and_restored_into_a_folder(postgres: str, 
         return ran
 
     key, signed, proof = (tmp_path / name for name in ("key.pem", "signed", "proof"))
-    on(postgres, "keys", "new", "-o", key)
+    on(postgres, "signing-key", "new", "-o", key)
     on(postgres, "checkpoint", "--key", key, "-o", signed)
     on(postgres, "prove", "m-1", 5, "--checkpoint", signed, "-o", proof)
     public = verifier.read_key(str(tmp_path / "key.pub.pem"))

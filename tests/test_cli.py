@@ -387,7 +387,7 @@ def test_a_wrong_use_is_exit_2_and_a_line_that_says_so(shop: Path, arguments: li
 def test_bad_input_is_exit_3_and_one_line_that_says_the_way_out(shop: Path) -> None:
     good = write(shop / "facts.ndjson", order("O1"))
     assert points("show", MEMBER).err == (
-        "points: there is no ledger in points-ledger; `points ingest FILE` or `points demo` makes one\n"
+        "points: there is no ledger in points-ledger; `points ingest FILE`, `consume` or `demo` makes one\n"
     )
     missing = points("ingest", shop / "missing.ndjson")
     assert missing.code == 3 and "missing.ndjson" in missing.err

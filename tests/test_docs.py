@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from consumers.kafka.settings import KafkaSettings, Security, Topics
 from ledger import programme
 from ledger.facts import FACT_TYPES
 from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, FolderSettings
@@ -119,6 +120,13 @@ def test_every_setting_file_and_exit_code_is_in_the_operators_page() -> None:
     codes = set(re.findall(r"^\| (\d+) \|", text, flags=re.MULTILINE))
     named = (errors.BAD_NEWS, errors.WRONG_USE, errors.BAD_INPUT, errors.CANNOT_NOW, errors.STOPPED)
     assert codes == {"0", *map(str, named)}
+
+
+def test_every_setting_of_kafka_is_on_its_page_and_no_other() -> None:
+    text = page("kafka.md")
+    for table, struct in (("kafka", KafkaSettings), ("kafka.topics", Topics), ("kafka.security", Security)):
+        rows = text.partition(f"| `[{table}]` |")[2].partition("\n\n")[0]
+        assert sorted(first_column(rows)) == sorted(fields(struct))
 
 
 def test_every_table_of_a_journal_is_in_the_architecture(tmp_path: Path) -> None:

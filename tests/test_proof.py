@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from ledger.entries import decode_entry, encode_entry, leaf_of, link_after
+from ledger.entries import Entry, decode_entry, encode_entry, leaf_of, link_after
 from ledger.journal.ledger import Ledger
 from projections.proof.keys import preimage
 from projections.proof.tree import Frontier, consistency_path, heads_of, inclusion_path
@@ -249,7 +249,8 @@ def test_what_the_ledger_signs_and_proves_is_good_offline(office: Office) -> Non
     assert f"entry 3 of {MEMBER}, place " in ran.stdout
     told = office.points("entries", MEMBER, "--json").json[2]
     shown = json.loads(ran.stdout.splitlines()[3])
-    assert shown[:2] == [MEMBER, 3] and shown[14]["id"] == told["id"]
+    assert (shown["member"], shown["number"], shown["fact"]["id"]) == (MEMBER, 3, told["id"])
+    assert list(shown) == list(Entry.__struct_fields__)
 
 
 def test_the_verifier_needs_nothing_of_ours() -> None:

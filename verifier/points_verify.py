@@ -33,6 +33,10 @@ CHECKPOINT = "application/vnd.points-ledger.checkpoint.v1+json"
 INCLUSION = "points-ledger.inclusion.v1"
 CONSISTENCY = "points-ledger.consistency.v1"
 MOST_BYTES = 64 << 20  # of a file
+FIELDS = (  # of an entry; instants are microseconds since 1970 UTC
+    *("member", "number", "partition", "offset", "occurred", "recorded", "clock", "backlog", "version", "engine"),
+    *("outcome", "reason", "figures", "changes", "fact", "received"),
+)
 
 
 class Refused(Exception):
@@ -233,7 +237,7 @@ def _size(data: bytes, at: int, width: int) -> tuple[int, int]:
 
 def shown(entry: list[Any]) -> str:
     """An entry as JSON, its fact as the JSON that it is."""
-    return json.dumps([_json(value) for value in entry], ensure_ascii=False)
+    return json.dumps({name: _json(value) for name, value in zip(FIELDS, entry, strict=False)}, ensure_ascii=False)
 
 
 def _json(value: Any) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from ledger.journal.ledger import Ledger, LedgerLocked, Settings, new_id
 from ledger.journal.migrations import Migrated
@@ -48,7 +49,7 @@ class FolderLedger(Ledger):
         """Open a ledger that is there. Raises `JournalError` where there is none or it cannot be read."""
         path = folder / SETTINGS
         if not path.is_file():
-            raise JournalError(f"there is no ledger in {folder}; `points ingest FILE` or `points demo` makes one")
+            raise JournalError(f"there is no ledger in {folder}; `points ingest FILE`, `consume` or `demo` makes one")
         try:
             settings = msgspec.json.decode(path.read_bytes(), type=FolderSettings)
             book = (folder / BOOK).read_text(encoding="utf-8")
@@ -59,9 +60,7 @@ class FolderLedger(Ledger):
         return cls(folder, settings, book)
 
     @classmethod
-    def at_or_created(
-        cls, folder: Path, book: str | None = None, settings: FolderSettings | None = None
-    ) -> "FolderLedger":
+    def at_or_created(cls, folder: Path, book: str | None = None, settings: Settings | None = None) -> "FolderLedger":
         """Open a ledger, or make one with the shipped `jd` book (or another's TOML). Raises `BadProgramme`."""
         if (folder / SETTINGS).is_file():
             return cls.at(folder)
@@ -73,7 +72,7 @@ class FolderLedger(Ledger):
                 raise JournalError(f"{folder} is a folder of something else; name an empty one or one to be made")
             with _locked(folder):
                 if not (folder / SETTINGS).is_file():
-                    settings = settings or FolderSettings(PARTITIONS, id=new_id())
+                    settings = FolderSettings(**asdict(settings or Settings(PARTITIONS, id=new_id())))
                     _write_whole(folder / BOOK, text.encode())
                     for partition in range(settings.partitions):
                         SQLiteJournal(_journal_in(folder, partition), create=True).close()

@@ -84,7 +84,7 @@ class Ledger(ABC):
         return FolderLedger.at(Path(place))
 
     @staticmethod
-    def open_or_create(place: str | Path, book: str | None = None) -> "Ledger":
+    def open_or_create(place: str | Path, book: str | None = None, settings: "Settings | None" = None) -> "Ledger":
         """Open a ledger, or make one with the shipped `jd` book (or another's TOML). Raises `BadProgramme`.
 
         One in a database is made by `points store migrate` alone.
@@ -93,7 +93,7 @@ class Ledger(ABC):
             return Ledger.open(place)
         from ledger.journal.folder import FolderLedger
 
-        return FolderLedger.at_or_created(Path(place), book)
+        return FolderLedger.at_or_created(Path(place), book, settings)
 
     @property
     @abstractmethod

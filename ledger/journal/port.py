@@ -151,6 +151,14 @@ class Journal(Protocol):
         """Where the journal stands."""
         ...
 
+    def published_upto(self, flow: str) -> int:
+        """How far a flow out of this journal was acknowledged, 0 at its beginning."""
+        ...
+
+    def publish_upto(self, flow: str, number: int) -> None:
+        """Remember how far a flow was acknowledged; nothing happens where a later owner has moved it further."""
+        ...
+
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
         """Entries in journal order, streamed."""
         ...

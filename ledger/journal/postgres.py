@@ -6,12 +6,12 @@ since each read by itself would be a round trip.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
 import psycopg
-from eventsourcing.persistence import PersistenceError, StoredEvent, Tracking
+from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent, Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row, tuple_row
@@ -335,6 +335,16 @@ class PostgresJournal(PostgresProcessRecorder):
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         return self.server.rows(self.schema, sql, parameters)
+
+    def published_upto(self, flow: str) -> int:
+        """How far a flow out of this journal was acknowledged, 0 at its beginning."""
+        with self.server.errors(self.schema):
+            return self.max_tracking_id(flow) or 0
+
+    def publish_upto(self, flow: str, number: int) -> None:
+        """Remember how far a flow was acknowledged; nothing happens where a later owner has moved it further."""
+        with self.server.errors(self.schema), suppress(IntegrityError):
+            self.insert_tracking(Tracking(flow, number))
 
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
         """Entries in journal order, streamed; those that are there when the first is read."""

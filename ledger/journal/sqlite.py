@@ -7,12 +7,13 @@ epoch is still ours, which locks, numbers and fences at once.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from eventsourcing.persistence import (
     ConnectionPoolClosedError,
+    IntegrityError,
     OperationalError,
     PersistenceError,
     StoredEvent,
@@ -223,6 +224,16 @@ class SQLiteJournal(SQLiteProcessRecorder):
                 yield c.sqlite_cursor
         except ConnectionPoolClosedError:
             pass  # the journal was closed while a scan was half read, which has nothing more to give back
+
+    def published_upto(self, flow: str) -> int:
+        """How far a flow out of this journal was acknowledged, 0 at its beginning."""
+        with _named_by_the_port():
+            return self.max_tracking_id(flow) or 0
+
+    def publish_upto(self, flow: str, number: int) -> None:
+        """Remember how far a flow was acknowledged; nothing happens where a later owner has moved it further."""
+        with _named_by_the_port(), suppress(IntegrityError):
+            self.insert_tracking(Tracking(flow, number))
 
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
         """Entries in journal order, streamed."""

@@ -1,10 +1,12 @@
 """All members: export, stats; and the proofs: replay, verify."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.commands.consume import ConfigOption
 from service.errors import BAD_NEWS, WrongUse, plain, say
 from service.shell import (
     AsOfOption,
@@ -12,6 +14,7 @@ from service.shell import (
     KnownAtOption,
     LedgerOption,
     Shell,
+    Tick,
     instant,
     known_instant,
     processors,
@@ -120,6 +123,7 @@ def replay(
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. (default: the processors)")
     ] = None,
+    config: ConfigOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -129,14 +133,19 @@ def replay(
 
     points replay --from-topic --json
     """
+    from projections.replay import MAX_DIFFERENCES
     from projections.replay import replay as derive_again
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
         total = entries_in(opened)
         wanted = jobs or (processors() if total > 20_000 else 1)
+        is_kafka = from_topic and opened.settings.stream == "kafka"
+        differences, count = _compare_with_kafka(shell, opened, config) if is_kafka else ([], 0)
         with shell.progress("replaying", total) as tick:
-            found = derive_again(opened, jobs=wanted, from_topic=from_topic, progress=tick)
+            found = derive_again(opened, jobs=wanted, from_topic=from_topic and not is_kafka, progress=tick)
+        found["difference_count"] += count
+        found["differences"] = [*differences, *found["differences"]][:MAX_DIFFERENCES]
     if shell.json:
         shell.emit(found)
     else:
@@ -150,6 +159,45 @@ def replay(
             _list("difference", found["differences"], found.get("difference_count"))
     if found["differences"]:
         raise typer.Exit(BAD_NEWS)
+
+
+def _compare_with_kafka(shell: Shell, ledger: "Ledger", config: Path | None) -> tuple[list[dict[str, Any]], int]:
+    """Where the journal's copies of the facts differ from the topic's own records: the first ones, and how many."""
+    from consumers.kafka.clients import open_reader
+    from consumers.kafka.consume import check_stream
+    from consumers.kafka.records import records_up_to
+    from consumers.kafka.settings import load
+    from projections.replay import MAX_DIFFERENCES
+    from projections.topic import Streamed, compare_records
+
+    settings = load(config)
+    check_stream(ledger, settings.topics.facts)
+    reader = open_reader(settings, settings.topics.facts)
+    differences: list[dict[str, Any]] = []
+    count = read = 0
+
+    def add(difference: dict[str, Any]) -> None:
+        nonlocal count
+        count += 1
+        if count <= MAX_DIFFERENCES:
+            differences.append(difference)
+
+    def streamed(partition: int, upto: int, tick: Tick) -> Iterator[Streamed]:
+        nonlocal read
+        for record in records_up_to(reader, partition, upto):
+            yield Streamed(record.offset, record.recorded, record.value, record.whole_sha256)
+            read += 1
+            if not read % 1_000:
+                tick(read)
+
+    try:
+        with shell.progress("comparing with the topic") as tick:
+            for partition in ledger.partitions:
+                upto = ledger.journal(partition).head().position
+                compare_records(ledger, partition, upto, streamed(partition, upto, tick), add)
+    finally:
+        reader.close()
+    return differences, count
 
 
 def verify(
