@@ -196,6 +196,18 @@ def test_what_is_asked_for_wrongly_is_told_plainly(kept: Path) -> None:
     fails(points("views", "show", "balances"), 3, "a view is disposable")
 
 
+def test_a_view_of_other_entries_than_the_ledgers_is_refused(kept: Path) -> None:
+    shutil.copytree("points-ledger", "older")
+    points("ingest", "--backlog", write(kept / "more.ndjson", draw("R2")))
+    points("views", "run")
+    shutil.move("points-ledger/views", "views")
+    restored = ("--ledger", "older", "--folder", "views")
+    fails(points("views", "show", "balances", *restored), 3, "another entry", "restored from an older copy")
+    points("ingest", "--backlog", write(kept / "other.ndjson", draw("R3")), "--ledger", "older")
+    fails(points("views", "run", *restored), 3, "another entry")
+    fails(points("views", "show", "balances", *restored), 3, "another entry")
+
+
 # -- views of one's own ------------------------------------------------------------------------------------------------
 
 

@@ -100,7 +100,7 @@ def _build(ledger: Ledger, group: list[Build], waiting: _Waiting, jobs: int, cou
                     batch.write(folded.members, folded.rows)
                     batch.built_to(partition, part.last)
                     if part.is_last:
-                        batch.end_building(partition, upto)
+                        batch.end_building(partition, upto, link_at(ledger, partition, upto))
             count(into.view.name, part.read)
 
 
@@ -158,6 +158,11 @@ def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int
             break
     views_folded = [Folded(members, table_rows(view, rows)) for view, rows, members, _ in parts]
     return MemberBatch(after, views_folded, read, last, is_last)
+
+
+def link_at(ledger: Ledger, partition: int, place: int) -> bytes:
+    """The chain's link of the entry at a place, nothing where there is none."""
+    return next((row.link for row in ledger.journal(partition).scan(place - 1, place)), b"")
 
 
 def decoder_for(views: Sequence[View]) -> Callable[[bytes], Entry]:

@@ -21,7 +21,7 @@ from projections.tables import Column, Row, Table
 from projections.views.building import decoded
 from projections.views.builds import Folder
 from projections.views.decoding import decoder_of
-from projections.views.runner import heads_of
+from projections.views.runner import check_origin, heads_of
 from projections.views.store import Batch
 from projections.views.view import (
     Amounts,
@@ -147,8 +147,10 @@ class Snapshot:
 
 @contextmanager
 def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int) -> Iterator[Snapshot]:
-    """A view at an instant from its live build. Raises `NotBuilt`."""
+    """A view at an instant from its live build. Raises `NotBuilt`, and `OfAnotherLedger`."""
     with folder.open_live(view) as build, build.reading() as batch:
+        for partition in ledger.partitions:
+            check_origin(ledger, build, partition)
         positions = batch.positions()
         heads = heads_of(ledger)
         behind = sum(max(0, head - positions.get(partition, 0)) for partition, head in heads.items())

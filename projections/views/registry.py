@@ -30,7 +30,7 @@ BUILT_IN: tuple[View, ...] = (
 GROUP = "points_ledger.views"  # of entry points, each a subclass of `View`
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,63}$")
 _COLUMN = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
-_TAKEN = {"build", "building", "members", "tracking"}
+_TAKEN = {"build", "building", "chain", "members", "tracking"}
 
 
 class BadView(Exception):

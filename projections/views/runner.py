@@ -11,7 +11,8 @@ from pathlib import Path
 from ledger.entries import Entry
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.ledger import Ledger
-from projections.views.building import BATCH, build, decoded, decoder_for, without_collector
+from ledger.journal.port import JournalError
+from projections.views.building import BATCH, build, decoded, decoder_for, link_at, without_collector
 from projections.views.builds import File, Folder, opened, positions_of, version_of
 from projections.views.store import Build, table_rows
 from projections.views.view import Rows, Step, View, fold_entry
@@ -23,6 +24,10 @@ Heads = dict[int, int]
 
 def _unheard(done: int, total: int) -> None:
     """Nobody listens."""
+
+
+class OfAnotherLedger(JournalError):
+    """A build of other entries than the ledger has."""
 
 
 class Stale(Exception):
@@ -145,6 +150,8 @@ def follow(
     count: Callable[[str, int], None] = lambda _name, _entries: None,
 ) -> None:
     """Bring builds to a place of a partition's journal; those at the same position share one pass."""
+    for kept in builds:
+        check_origin(ledger, kept, partition)
     while True:
         positions = {}
         for kept in builds:
@@ -161,12 +168,24 @@ def follow(
             count(kept.view.name, upto - after)
 
 
+def check_origin(ledger: Ledger, kept: Build, partition: int) -> None:
+    """Raise `OfAnotherLedger` unless the last entry that a build folded is the one that stands there in the journal."""
+    with kept.reading() as batch:
+        place, link = batch.positions().get(partition, 0), batch.links().get(partition, b"")
+    if place and link_at(ledger, partition, place) != link:
+        raise OfAnotherLedger(
+            f"{kept.path} folded another entry {place} of partition {partition} than stands in {ledger.folder}:"
+            " the ledger was restored from an older copy, or the view is of another ledger."
+            " Remove the file and run `points views run`"
+        )
+
+
 def _fold_batch(
     ledger: Ledger, builds: Sequence[Build], partition: int, after: int, upto: int
 ) -> tuple[list[Build], int]:
     """One batch into several builds: those that stood at `after` (no other runner came first), and the batch's end."""
     decode = decoder_for([kept.view for kept in builds])
-    entries, upto = _read(ledger, decode, partition, after, upto)
+    entries, upto, link = _read(ledger, decode, partition, after, upto)
     book = ledger.book
     touched = sorted({entry.member for entry in entries})
     folded = []
@@ -178,22 +197,22 @@ def _fold_batch(
             for entry in entries:
                 fold_entry(kept.view, Step(book, members[entry.member], entry), rows)
             batch.write(batch.member_rows(partition, members), table_rows(kept.view, rows))
-            batch.move(partition, upto)
+            batch.move(partition, upto, link)
         folded.append(kept)
     return folded, upto
 
 
 def _read(
     ledger: Ledger, decode: Callable[[bytes], Entry], partition: int, after: int, upto: int
-) -> tuple[list[Entry], int]:
-    """Entries of members up to a place, or as many as fit in memory, and the place of the last that was read."""
+) -> tuple[list[Entry], int, bytes]:
+    """Entries of members up to a place, or as many as fit in memory; the place and link of the last that was read."""
     entries: list[Entry] = []
-    room, last = BATCH_BYTES, after
+    room, last, link = BATCH_BYTES, after, b""
     for row in ledger.journal(partition).scan(after, upto):
-        last = row.place
+        last, link = row.place, row.link
         if row.member != PROGRAMME_SUBJECT:
             entries.append(decoded(decode, row))
         room -= len(row.state)
         if room <= 0:
-            return entries, last
-    return entries, upto
+            break
+    return entries, last, link

@@ -84,9 +84,14 @@ class Batch:
         """By partition, the place of the last entry folded; none where nothing was."""
         return positions_in(self.cursor)
 
-    def move(self, partition: int, place: int) -> None:
-        """Set a partition's position; it only goes up."""
+    def links(self) -> dict[int, bytes]:
+        """By partition, the chain's link of the last entry folded, which says whose entries these were."""
+        return dict(self.cursor.execute("SELECT partition, link FROM chain").fetchall())
+
+    def move(self, partition: int, place: int, link: bytes) -> None:
+        """Set a partition's position, which only goes up, and the link of the entry there."""
         self._build._insert_tracking(self._wrapped, Tracking(f"{POSITION}{partition}", place))
+        self.cursor.execute("INSERT OR REPLACE INTO chain VALUES (?, ?)", (partition, link))
 
     def building(self) -> dict[int, tuple[int, str]]:
         """By partition that is still being built, up to which place and the last member that is in."""
@@ -109,11 +114,11 @@ class Batch:
         """Remember the last member that is in."""
         self.cursor.execute("UPDATE building SET after = ? WHERE partition = ?", (member, partition))
 
-    def end_building(self, partition: int, upto: int) -> None:
+    def end_building(self, partition: int, upto: int, link: bytes) -> None:
         """A partition stands at the place it was to be built to."""
         self.cursor.execute("DELETE FROM building WHERE partition = ?", (partition,))
         if upto:
-            self.move(partition, upto)
+            self.move(partition, upto, link)
 
     def load(self, members: Sequence[str]) -> dict[str, Kept]:
         """Members as they are kept, new ones where they are not."""
@@ -189,6 +194,7 @@ class Build(SQLiteTrackingRecorder):
             "CREATE TABLE IF NOT EXISTS build (one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL,"
             " view TEXT NOT NULL, version INTEGER NOT NULL, tables TEXT NOT NULL, begun INTEGER NOT NULL)"
         )
+        statements.append("CREATE TABLE IF NOT EXISTS chain (partition INTEGER PRIMARY KEY, link BLOB NOT NULL)")
         statements.append(
             "CREATE TABLE IF NOT EXISTS building"
             " (partition INTEGER PRIMARY KEY, upto INTEGER NOT NULL, after TEXT NOT NULL)"
