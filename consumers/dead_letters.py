@@ -55,12 +55,16 @@ class Letter(NamedTuple):
         return len(self.kept) == self.length and sha256(self.kept).digest() == self.sha256
 
 
-def letters(ledger: Ledger, *, every: bool = False, limit: int | None = None) -> list[Letter]:
-    """Parked facts by position: those that wait, or with those that were retried or dropped."""
+def letters(
+    ledger: Ledger, *, every: bool = False, limit: int | None = None, after: tuple[int, int] = (0, -1)
+) -> list[Letter]:
+    """Parked facts by position, behind one: those that wait, or with those that were retried or dropped."""
     found: list[Letter] = []
-    for partition in ledger.partitions:
+    for partition in ledger.partitions[after[0] :]:
         room = None if limit is None else limit - len(found)
-        found.extend(Letter(partition, *p) for p in ledger.journal(partition).parked(limit=room, done=every))
+        behind = after[1] if partition == after[0] else -1
+        parked = ledger.journal(partition).parked(behind, limit=room, done=every)
+        found.extend(Letter(partition, *p) for p in parked)
     return found
 
 
@@ -97,7 +101,7 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
     Hold the ledger's lock around it. Raises `BadPosition` before anything is done, `CannotDecide`, `JournalError`.
     """
     for letter in chosen:
-        _check_retry(letter, mended)
+        check_retry(letter, mended)
     inbox = Inbox(ledger.inbox, ledger.settings.partitions)
     try:
         driven: list[tuple[Letter, list[tuple[int, int]]]] = []
@@ -127,7 +131,8 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
     return told
 
 
-def _check_retry(letter: Letter, mended: bytes | None) -> None:
+def check_retry(letter: Letter, mended: bytes | None) -> None:
+    """Raise `BadPosition` where a parked fact cannot be driven again (with `mended` bytes)."""
     if letter.state != WAITING:
         what = "was driven again before" if letter.state == RETRIED else "was dropped"
         raise BadPosition(f"{letter.position} {what}; `points dead-letters list` shows what waits")

@@ -6,9 +6,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from service.commands import books, facts, letters, members, rules
+from service.commands import books, facts, keys, letters, members, rules
 from service.commands.backtest import backtest
 from service.commands.demo import demo
+from service.commands.serve import serve
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
 
@@ -24,11 +25,12 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(_installed())
+        print(installed_version())
         raise typer.Exit
 
 
-def _installed() -> str:
+def installed_version() -> str:
+    """The version of points that runs."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -77,7 +79,9 @@ app.command(rich_help_panel=_ALL)(books.stats)
 app.command(rich_help_panel=_ALL)(books.replay)
 app.command(rich_help_panel=_ALL)(books.verify)
 app.command(rich_help_panel=_ALL)(backtest)
+app.command(rich_help_panel=_OPERATE)(serve)
 app.command(rich_help_panel=_OPERATE)(rules.codes)
+app.add_typer(keys.app, name="keys", rich_help_panel=_OPERATE)
 app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)
 app.add_typer(rules.app, name="programme", rich_help_panel=_OPERATE)
 
@@ -89,9 +93,9 @@ def version(context: typer.Context, as_json: JsonOption = False) -> None:
 
     shell = Shell(context, None, as_json)
     if shell.json:
-        shell.emit({"version": _installed(), "engine": ENGINE})
+        shell.emit({"version": installed_version(), "engine": ENGINE})
     else:
-        print(f"points {_installed()} (engine {ENGINE})")
+        print(f"points {installed_version()} (engine {ENGINE})")
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -65,6 +65,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from ledger.programme import BadProgramme
     from projections.explaining.history import NothingToExplain
     from projections.members import UnknownMember
+    from service.keys import BadKey
 
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
@@ -73,7 +74,8 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"
     if isinstance(
-        error, BadInput | BadFile | BadProgramme | UnknownMember | NothingToExplain | BadPosition | JournalError
+        error,
+        BadInput | BadFile | BadKey | BadProgramme | UnknownMember | NothingToExplain | BadPosition | JournalError,
     ):
         return BAD_INPUT, str(error)
     if isinstance(error, OSError):
