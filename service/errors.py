@@ -22,6 +22,10 @@ class BadInput(Exception):
     """Something given is missing or cannot be used."""
 
 
+class CannotNow(Exception):
+    """Something outside stands in the way: what, and the way out."""
+
+
 def report(error: BaseException) -> int:
     """Say what went wrong in one line on standard error, and return the exit code."""
     if os.environ.get("POINTS_DEBUG"):
@@ -69,7 +73,9 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
 
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
-    if isinstance(error, CannotDecide | Fenced | Unavailable) or any(_is_not_now(cause) for cause in _causes(error)):
+    if isinstance(error, CannotDecide | CannotNow | Fenced | Unavailable) or any(
+        _is_not_now(cause) for cause in _causes(error)
+    ):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"

@@ -1,5 +1,6 @@
 """Adjustments by hand: one key proposes, another approves, and only then is there a fact, with both names."""
 
+import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -40,7 +41,7 @@ async def propose(request: Request[Any, Any, Any], data: AdjustmentRequest) -> R
     """Propose to give or take points. Nothing moves until another key approves it."""
     served, caller = served_by(request), caller_of(request)
     _fact(served, Adjustment("a", data.member, data.kind, data.points, data.reason, caller.name, EXAMPLE_TIME))
-    found = served.actions.propose(caller.name, data)
+    found = await asyncio.to_thread(served.actions.propose, caller.name, data)
     return plain_answer(msgspec.to_builtins(found), 201, {"Location": f"/v1/adjustments/{found.adjustment}"})
 
 
@@ -62,7 +63,7 @@ async def get_adjustment(request: AnyRequest, name: Name) -> Response[Adjustment
 async def approve(request: AnyRequest, name: Name) -> Response[Adjustment]:
     """Approve what another key proposed: its fact is taken, with both names. Again by the same key sends it again."""
     served, caller = served_by(request), caller_of(request)
-    approved = served.actions.decide(caller.name, name, "approve")
+    approved = await asyncio.to_thread(served.actions.decide, caller.name, name, "approve")
     position, told = await decided(served, _fact(served, approved), served.wait)
     outcome = told["outcome"] if told else ""
     return plain_answer({**msgspec.to_builtins(approved), "position": position, "outcome": outcome})
@@ -79,7 +80,8 @@ async def approve(request: AnyRequest, name: Name) -> Response[Adjustment]:
 )
 async def reject(request: AnyRequest, name: Name) -> Response[Adjustment]:
     """Reject an adjustment, or withdraw one's own."""
-    rejected = served_by(request).actions.decide(caller_of(request).name, name, "reject")
+    served, caller = served_by(request), caller_of(request)
+    rejected = await asyncio.to_thread(served.actions.decide, caller.name, name, "reject")
     return plain_answer(msgspec.to_builtins(rejected))
 
 

@@ -1,6 +1,6 @@
 """All members: the books, what the points may still cost, the rule book's versions, and where each partition stands.
 
-The books are summed when they are asked for, one sum at a time, within a bound of seconds that the command line has not.
+The books are summed when they are asked for, one sum at a time and within a bound of seconds.
 """
 
 import time

@@ -1,5 +1,6 @@
 """Parked facts: looked at, driven again (mended or as they are), dropped; who did it is kept."""
 
+import asyncio
 from typing import Annotated, Any
 
 from litestar import Request, Response, delete, get, post
@@ -74,11 +75,12 @@ async def retry_letter(request: Request[Any, Any, Any], position: PositionParame
     letter, was_backlog = await served.readers.read(lambda ledger: _to_retry(ledger, position, mended))
     if mended is not None:
         admit(mended, caller, served)
-    served.actions.record(caller.name, "retry", letter.position, mended=mended is not None)
+    is_mended = mended is not None
+    await asyncio.to_thread(served.actions.record, caller.name, "retry", letter.position, mended=is_mended)
     value = letter.kept if mended is None else mended
     place, told = await decided(served, value, served.wait, is_backlog=was_backlog)
     await served.readers.read(lambda ledger: ledger.journal(letter.partition).mark_retried([letter.offset]))
-    said = {name: told[name] for name in ("outcome", "reason", "detail") if name in told} if told else {}
+    said = {name: told[name] for name in ("outcome", "reason", "detail") if told.get(name)} if told else {}
     return plain_answer({"position": letter.position, "retried_as": place, **said})
 
 
@@ -94,7 +96,7 @@ async def drop_letter(request: AnyRequest, position: PositionParameter) -> Respo
     """Remove the bytes of a parked fact for good; position, reason, length and hash stay as a trace."""
     served, caller = served_by(request), caller_of(request)
     letter = await served.readers.read(lambda ledger: letter_at(ledger, position))
-    served.actions.record(caller.name, "drop", letter.position)
+    await asyncio.to_thread(served.actions.record, caller.name, "drop", letter.position)
     return plain_answer(await served.readers.read(lambda ledger: _drop(ledger, letter)))
 
 

@@ -9,25 +9,27 @@ import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.errors import BadInput
+from service.errors import CannotNow
 from service.http.edge import RUNNING, Edge
 from service.http.problems import MEDIA_TYPE, Problem
 
 HEADER_SECONDS = 15.0  # from a connection, or the first byte of its next request, to the end of the headers
 KEEP_ALIVE_SECONDS = 30
+BACKLOG = 2_048  # connections that wait to be accepted
 GRACE_SECONDS = 20  # for requests that run when the server is stopped
 CONNECTIONS = 4 * RUNNING  # beyond which uvicorn turns away
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises `BadInput` where the address cannot be had."""
+    """A socket that listens. Raises `CannotNow`."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         found = socket.socket(family, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
+        found.listen(BACKLOG)
     except OSError as error:
-        raise BadInput(f"{host}:{port}: {error.strerror or error}; give another --host or --port") from None
+        raise CannotNow(f"{host}:{port}: {error.strerror or error}; give another --host or --port") from None
     return found
 
 
@@ -45,6 +47,7 @@ def serve(app: Litestar, listening: socket.socket, on_start: Callable[[], None])
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        backlog=BACKLOG,
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,

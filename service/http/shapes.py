@@ -1,6 +1,7 @@
 """The shapes of what the API answers, for its OpenAPI document and for the client. The projections make them.
 
-Points and counts are integers, money is integer fen, times are RFC 3339 with an offset.
+Points and counts are integers, money is integer fen, times are RFC 3339 with an offset. A field with a default is left
+out where it has it.
 """
 
 from typing import Any, Literal
@@ -30,7 +31,7 @@ class Taken(Struct, frozen=True):
     position: str
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, omit_defaults=True):
     """One decision about one fact: its outcome with a reason and figures, and the changes it made."""
 
     number: int
@@ -52,7 +53,7 @@ class Entry(Struct, frozen=True):
     backlog: bool = False
 
 
-class Decision(Entry, frozen=True, kw_only=True):
+class Decision(Entry, frozen=True, omit_defaults=True, kw_only=True):
     """An entry with its member. `repeated` says that the same fact was given before: this is what was decided then."""
 
     member: str
@@ -70,7 +71,7 @@ class BulkLine(Struct, frozen=True):
     detail: str | UnsetType = UNSET
 
 
-class Lot(Struct, frozen=True):
+class Lot(Struct, frozen=True, omit_defaults=True):
     """Points earned together: `left` of them are there until `expires_at`."""
 
     entry: int
@@ -255,7 +256,7 @@ class Programmes(Struct, frozen=True):
     versions: list[ProgrammeVersion]
 
 
-class DeadLetter(Struct, frozen=True):
+class DeadLetter(Struct, frozen=True, omit_defaults=True):
     """A parked fact: why, and the bytes that were kept of it, as base64."""
 
     position: str
@@ -276,7 +277,7 @@ class DeadLetters(Struct, frozen=True):
     next: str | None
 
 
-class Retried(Struct, frozen=True):
+class Retried(Struct, frozen=True, omit_defaults=True):
     """A parked fact that was driven again, and what became of it where that is known."""
 
     position: str
