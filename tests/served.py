@@ -37,7 +37,7 @@ class Server:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, self.log.read_text()
+        assert line, f"exit {self.process.wait(60)}: {self.log.read_text()}"
         self.url: str = json.loads(line)["url"]
 
     def client(self, key: str | None = None) -> httpx.Client:

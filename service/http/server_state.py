@@ -35,6 +35,9 @@ class Served:
 @contextmanager
 def serving(ledger: Ledger, wait: float = DECISION_SECONDS) -> Iterator[Served]:
     """Serve a ledger whose lock is held, from the event loop that runs; what was taken is decided at the end."""
+    # msgspec lays out a type when it first meets it, and two threads that meet it at once crash the process: the rule
+    # book's types are met here, before there are threads.
+    _ = ledger.book
     writer = Writer(ledger)
 
     def reopen() -> Ledger:
