@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import growth, report, whole
 from benchmarks.compare import compare, stages_of
+from benchmarks.http import http
 from benchmarks.measure import Failed, Figures, say
 from benchmarks.work import work
 
@@ -18,7 +19,7 @@ QUICK = 40_000
 STAGED = 60_000  # facts, for the stages: enough to warm every cache
 MEMORY = 3  # times the facts
 FULL = (1_000_000, 10_000_000)
-SECTIONS = ("stages", "whole", "audits", "real", "members", "memory")
+SECTIONS = ("stages", "whole", "audits", "real", "members", "memory", "http")
 
 
 def main() -> int:
@@ -64,6 +65,10 @@ def _measure(options: argparse.Namespace) -> Figures:
             sizes = FULL if options.full else (facts, facts * MEMORY)
             found["memory"] = growth.memory(place, sizes, MEMBERS)
             report.memory(found["memory"])
+        if "http" in wanted:
+            part = place.traffic(min(facts, STAGED), MEMBERS)
+            found["http"] = http(place, part, min(facts, STAGED))
+            report.http(found["http"])
     return found
 
 

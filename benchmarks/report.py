@@ -96,6 +96,19 @@ def memory(found: Figures) -> None:
     _ratio(f"{last['facts'] / first['facts']:.0f}x the facts, peak RSS", last["rss"] / first["rss"])
 
 
+def http(found: Figures) -> None:
+    """The HTTP API, its load made on the same machine."""
+    _title("HTTP, load from the same machine", "a second", "median ms", "p99 ms")
+    bulk = found["bulk"]
+    for name, part in (
+        (f"redemptions decided, {found['rate']} a second", found["redeem"]),
+        (f"member reads, {found['readers']} connections", found["read"]),
+        ("facts in bulk, durable (ms: 5,000 of them)", bulk),
+    ):
+        _row(name, f"{part['a_second']:,.0f}", f"{part['median']:.1f}", f"{part['p99']:.1f}")
+    _row("facts in bulk, decided", f"{bulk['requests'] / bulk['decided_seconds']:,.0f}", "", "")
+
+
 def compared(found: Figures) -> None:
     """Stages here beside those of another commit."""
     here, other = found.values()
