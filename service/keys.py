@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ledger.journal.port import JournalError
-from ledger.journal.sqlite import BUSY_SECONDS
 from ledger.times import SECOND
 
 FILE = "keys.db"
@@ -23,6 +22,7 @@ PREFIX = "points"
 DEFAULT_RATE = 1_000  # requests a second
 MOST_RATE = 100_000
 MAX_NAME = 64
+BUSY_SECONDS = 5  # that one process waits for another
 USED_EVERY = 60 * SECOND  # how exactly the last use is kept
 PLAIN_SCOPES = ("facts:write", "members:read", "books:read", "operate")
 NARROWED_SCOPES = ("facts:write:", "member:read:")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from ledger.facts import BadFact, decode
 from service.http.access import caller_of, needs
@@ -20,7 +20,7 @@ from service.http.shapes import Adjustment, AdjustmentRequest, Adjustments
 BYTES = 16 << 10  # of a proposal
 _OPERATE: dict[str, Any] = {"guards": [needs("operate")], "tags": ["Operators"]}
 _ONE = PROBLEMS | problems("unknown-adjustment", "already-done", "approval-needed")
-Name = Annotated[str, Parameter(description="The adjustment's id.", max_length=128)]
+Name = Annotated[str, PathParameter(description="The adjustment's id.", max_length=128)]
 
 
 @get("/v1/adjustments", responses=PROBLEMS, operation_id="getAdjustments", summary="Adjustments", **_OPERATE)

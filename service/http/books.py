@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from ledger.journal.folder import Ledger
 from ledger.rules import Version
@@ -57,7 +57,7 @@ async def get_programmes(request: AnyRequest) -> Response[Programmes]:
 )
 async def get_programme(
     request: Request[Any, Any, Any],
-    version: Annotated[str, Parameter(description="As entries name it.", max_length=64)],
+    version: Annotated[str, PathParameter(description="As entries name it.", max_length=64)],
 ) -> Response[bytes]:
     """The TOML of a version, as it was published."""
     versions = await served_by(request).readers.read(lambda ledger: list(ledger.book.versions))

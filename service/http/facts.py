@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from consumers.intake import check_admissible
 from consumers.outcomes import outcome_at
@@ -35,12 +35,12 @@ TYPES_OF_A_FACT = ("application/json", "application/cloudevents+json")
 LONGEST_WAIT = 30.0  # seconds that a request may ask to be waited for
 WaitHeader = Annotated[
     str | None,
-    Parameter(
-        header="Prefer",
+    HeaderParameter(
+        name="Prefer",
         description="`wait=SECONDS` (0 to 30): how long to wait for the decision. The server's setting where left out.",
     ),
 ]
-PositionParameter = Annotated[str, Parameter(description="A position, ``partition:offset``, such as 0:17.")]
+PositionParameter = Annotated[str, PathParameter(description="A position, ``partition:offset``, such as 0:17.")]
 _TAKEN = {202: ResponseSpec(Taken, description="It is durable and will be decided; `Location` says where to look.")}
 _IN = PROBLEMS | problems("too-slow", "too-large", "wrong-media-type", "bad-fact")
 
@@ -102,7 +102,7 @@ async def redeem(request: Request[Any, Any, Any], prefer: WaitHeader = None) -> 
 )
 async def post_facts(
     request: Request[Any, Any, Any],
-    outcomes: Annotated[bool, Parameter(description="Wait for the decisions, and tell them.")] = False,
+    outcomes: Annotated[bool, QueryParameter(description="Wait for the decisions, and tell them.")] = False,
 ) -> Response[bytes]:
     """Take NDJSON, a CloudEvent a line; answers with a line for each, in order, once all are durable.
 

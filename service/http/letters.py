@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Any
 
 from litestar import Request, Response, delete, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from consumers.dead_letters import BadPosition, Letter, check_retry, drop, letter_at, letter_to_dict, letters
 from consumers.inbox import Inbox
@@ -29,9 +29,9 @@ _DONE = _ONE | problems("already-done")
 @get("/v1/dead-letters", responses=PROBLEMS, operation_id="getDeadLetters", summary="Dead letters", **_OPERATE)
 async def get_letters(
     request: AnyRequest,
-    every: Annotated[bool, Parameter(query="all", description="Those that were retried or dropped too.")] = False,
-    after: Annotated[str, Parameter(description="The cursor: letters behind this position.", max_length=40)] = "",
-    limit: Annotated[int, Parameter(ge=1, le=MOST_LETTERS, description="At most so many.")] = LETTERS,
+    every: Annotated[bool, QueryParameter(name="all", description="Those that were retried or dropped too.")] = False,
+    after: Annotated[str, QueryParameter(description="The cursor: letters behind this position.", max_length=40)] = "",
+    limit: Annotated[int, QueryParameter(ge=1, le=MOST_LETTERS, description="At most so many.")] = LETTERS,
 ) -> Response[DeadLetters]:
     """Facts that could not be taken, by position, a page at a time."""
     behind = _cursor(after)

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from ledger.journal.folder import Ledger
 from projections.entries import entries_of
@@ -24,15 +24,15 @@ ENTRIES = 100
 AnyRequest = Request[Any, Any, Any]
 AsOf = Annotated[
     str | None,
-    Parameter(
-        query="as_of",
+    QueryParameter(
+        name="as_of",
         description="Answer for this instant: a date, a local time or RFC 3339; it may lie ahead. Now where left out.",
     ),
 ]
 KnownAt = Annotated[
-    str | None, Parameter(query="known_at", description="Only by what was recorded up to this instant.")
+    str | None, QueryParameter(name="known_at", description="Only by what was recorded up to this instant.")
 ]
-Token = Annotated[str, Parameter(description="The member's token, the `subject` of the facts.", max_length=128)]
+Token = Annotated[str, PathParameter(description="The member's token, the `subject` of the facts.", max_length=128)]
 _READ: dict[str, Any] = {"guards": [needs_member], "tags": ["Members"]}
 _MEMBER = PROBLEMS | problems("unknown-member")
 _OF_ENTRY = PROBLEMS | problems("unknown-member", "unknown-entry")
@@ -94,8 +94,8 @@ async def get_memberships(
 async def get_entries(
     request: AnyRequest,
     member: Token,
-    after: Annotated[int, Parameter(ge=0, le=1 << 53, description="The cursor: entries behind this number.")] = 0,
-    limit: Annotated[int, Parameter(ge=1, le=MOST_ENTRIES, description="At most so many.")] = ENTRIES,
+    after: Annotated[int, QueryParameter(ge=0, le=1 << 53, description="The cursor: entries behind this number.")] = 0,
+    limit: Annotated[int, QueryParameter(ge=1, le=MOST_ENTRIES, description="At most so many.")] = ENTRIES,
 ) -> Response[Entries]:
     """Every decision about a member, in order, a page at a time; `next` and the `Link` header lead to the next one."""
 
@@ -110,7 +110,7 @@ async def get_entries(
     return response
 
 
-Number = Annotated[int, Parameter(ge=1, le=1 << 53, description="The entry's number: 1, 2, 3 …")]
+Number = Annotated[int, PathParameter(ge=1, le=1 << 53, description="The entry's number: 1, 2, 3 …")]
 
 
 @get(
@@ -162,7 +162,7 @@ async def explain_one(
 async def explain_the_lot(
     request: AnyRequest,
     member: Token,
-    lot: Annotated[str, Parameter(description="The lot's name, entry.place, such as 3.1.", max_length=32)],
+    lot: Annotated[str, PathParameter(description="The lot's name, entry.place, such as 3.1.", max_length=32)],
     as_of: AsOf = None,
 ) -> Response[dict[str, Any]]:
     """Where the points of a lot came from and went."""

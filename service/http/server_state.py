@@ -14,7 +14,7 @@ from service.http.operators import Operators
 from service.http.readers import Readers
 from service.http.writer import Writer
 
-READERS = 4  # threads that answer about one member
+READERS = 2  # threads that answer about one member; more contend for the interpreter and answer no faster
 DECISION_SECONDS = 2.0  # that a request waits for its decision
 
 
