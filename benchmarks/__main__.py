@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import growth, kafka, report, stores, views, whole
 from benchmarks.compare import compare, stages_of
+from benchmarks.http import http
 from benchmarks.measure import Failed, Figures, say
 from benchmarks.work import work
 
@@ -18,7 +19,7 @@ QUICK = 40_000
 STAGED = 60_000  # facts, for the stages: enough to warm every cache
 MEMORY = 3  # times the facts
 FULL = (1_000_000, 10_000_000)
-SECTIONS = ("stages", "whole", "stores", "audits", "views", "real", "members", "memory")
+SECTIONS = ("stages", "whole", "stores", "audits", "views", "real", "members", "memory", "http")
 BY_NAME = (*SECTIONS, "kafka")  # which needs a broker, and is run only when it is named
 
 
@@ -75,6 +76,10 @@ def _measure(options: argparse.Namespace) -> Figures:
         if "kafka" in wanted:
             found["kafka"] = kafka.kafka(place, path, facts)
             report.kafka(found["kafka"], facts)
+        if "http" in wanted:
+            part = place.traffic(min(facts, STAGED), MEMBERS)
+            found["http"] = http(place, part, min(facts, STAGED))
+            report.http(found["http"])
     return found
 
 

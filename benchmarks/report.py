@@ -138,6 +138,19 @@ def kafka(found: Figures, facts: int) -> None:
         _row(f"{row['client']}, batches of {row['batch']:,}", f"{row['median']:.1f}", f"{row['p99']:.1f}", most)
 
 
+def http(found: Figures) -> None:
+    """The HTTP API, its load made on the same machine."""
+    _title("HTTP, load from the same machine", "a second", "median ms", "p99 ms")
+    bulk = found["bulk"]
+    for name, part in (
+        (f"redemptions decided, {found['rate']} a second", found["redeem"]),
+        (f"member reads, {found['readers']} connections", found["read"]),
+        ("facts in bulk, durable (ms: 5,000 of them)", bulk),
+    ):
+        _row(name, f"{part['a_second']:,.0f}", f"{part['median']:.1f}", f"{part['p99']:.1f}")
+    _row("facts in bulk, decided", f"{bulk['requests'] / bulk['decided_seconds']:,.0f}", "", "")
+
+
 def compared(found: Figures) -> None:
     """Stages here beside those of another commit."""
     here, other = found.values()

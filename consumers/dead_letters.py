@@ -55,12 +55,16 @@ class Letter(NamedTuple):
         return len(self.kept) == self.length and sha256(self.kept).digest() == self.sha256
 
 
-def letters(ledger: Ledger, *, every: bool = False, limit: int | None = None) -> list[Letter]:
-    """Parked facts by position: those that wait, or with those that were retried or dropped."""
+def letters(
+    ledger: Ledger, *, every: bool = False, limit: int | None = None, after: tuple[int, int] = (0, -1)
+) -> list[Letter]:
+    """Parked facts by position, behind one: those that wait, or with those that were retried or dropped."""
     found: list[Letter] = []
-    for partition in ledger.partitions:
+    for partition in ledger.partitions[after[0] :]:
         room = None if limit is None else limit - len(found)
-        found.extend(Letter(partition, *p) for p in ledger.journal(partition).parked(limit=room, retried=every))
+        behind = after[1] if partition == after[0] else -1
+        parked = ledger.journal(partition).parked(behind, room, retried=every)
+        found.extend(Letter(partition, *p) for p in parked)
     return found
 
 
@@ -128,7 +132,7 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
 
 
 def check_retry(letter: Letter, mended: bytes | None) -> None:
-    """Raises `BadPosition` where a parked fact cannot be driven again (so)."""
+    """Raise `BadPosition` where a parked fact cannot be driven again (with `mended` bytes)."""
     if letter.state != WAITING:
         what = "was driven again before" if letter.state == RETRIED else "was dropped"
         raise BadPosition(f"{letter.position} {what}; `points dead-letters list` shows what waits")

@@ -3,11 +3,20 @@
 The intake is the same for every stream, and reads no clock: `recorded` was set when the stream took the record.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from hashlib import sha256
 
 from consumers.stream import AHEAD, Record, Stream
-from ledger.facts import OPERATOR_FACTS, PROGRAMME_SUBJECT, BadFact, ProgrammePublished, canonical, decode, too_long
+from ledger.facts import (
+    OPERATOR_FACTS,
+    PROGRAMME_SUBJECT,
+    BadFact,
+    Fact,
+    ProgrammePublished,
+    canonical,
+    decode,
+    too_long,
+)
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Parked
 from ledger.journal.shard import Received, Shard, Tally
@@ -81,20 +90,13 @@ class Intake:
             raise too_long(record.whole_length)
         value = record.value
         fact, occurred = decode(value)
-        if occurred > record.recorded + MAX_AHEAD or record.backlog & AHEAD:
-            raise BadFact(
-                "future", f"`time` is {fact.time.isoformat()}, more than five minutes ahead of when it was recorded"
-            )
+        is_ahead = bool(record.backlog & AHEAD)
+        check_admissible(fact, occurred, record.recorded, self._operators, is_ahead=is_ahead)
         subject = fact.subject
         if record.key != subject:
             raise BadFact("wrong-key", f'the record\'s key is not its subject "{subject}"')
-        is_published = isinstance(fact, ProgrammePublished)
-        if is_published != (subject == PROGRAMME_SUBJECT):
-            raise BadFact("bad-fact", f'the subject "{PROGRAMME_SUBJECT}" belongs to programme.published.v1 alone')
-        if not is_published and self._partitioner(subject) != self._shard.partition:
+        if not isinstance(fact, ProgrammePublished) and self._partitioner(subject) != self._shard.partition:
             raise BadFact("wrong-partition", f'"{subject}" belongs to partition {self._partitioner(subject)}')
-        if isinstance(fact, OPERATOR_FACTS) and fact.source not in self._operators:
-            raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
         return Received(
             record.offset,
             record.recorded,
@@ -104,6 +106,23 @@ class Intake:
             canonical(fact),
             sha256(value).digest(),
         )
+
+
+def check_admissible(
+    fact: Fact, occurred: int, recorded: int, operators: Container[str], *, is_ahead: bool = False
+) -> None:
+    """Raise `BadFact` for a fact from the future, of an operator who is none, or under the programme's subject.
+
+    `is_ahead` says that its importer saw it to be from the future.
+    """
+    if is_ahead or occurred > recorded + MAX_AHEAD:
+        raise BadFact(
+            "future", f"`time` is {fact.time.isoformat()}, more than five minutes ahead of when it was recorded"
+        )
+    if isinstance(fact, ProgrammePublished) != (fact.subject == PROGRAMME_SUBJECT):
+        raise BadFact("bad-fact", f'the subject "{PROGRAMME_SUBJECT}" belongs to programme.published.v1 alone')
+    if isinstance(fact, OPERATOR_FACTS) and fact.source not in operators:
+        raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
 
 
 def _park(record: Record, bad: BadFact) -> Parked:

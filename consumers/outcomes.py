@@ -1,7 +1,7 @@
 """What became of each record: an entry of the journal or a parked fact, looked up by position or told feed by feed."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, NamedTuple
 
 from consumers.inbox import Inbox
@@ -26,6 +26,15 @@ def outcome_at(ledger: Ledger, partition: int, offset: int) -> dict[str, Any] | 
     """What became of the record at a position; None where it is not decided yet."""
     found = next(_decided(ledger.journal(partition), offset, offset), None)
     return _tell(ledger, partition, found) if found else None
+
+
+def outcomes_between(
+    ledger: Ledger, partition: int, first: int, last: int, wanted: Container[int]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What became of the wanted records among those at offsets `first` to `last`, which are all decided: by offset."""
+    for found in _decided(ledger.journal(partition), first, last):
+        if found.offset in wanted:
+            yield found.offset, _tell(ledger, partition, found)
 
 
 def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[dict[str, Any]]:

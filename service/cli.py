@@ -10,6 +10,7 @@ from service.commands import (
     books,
     copies,
     facts,
+    keys,
     letters,
     members,
     proofs,
@@ -24,6 +25,7 @@ from service.commands.consume import consume
 from service.commands.demo import demo
 from service.commands.produce import produce
 from service.commands.quote import quote
+from service.commands.serve import serve
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
 
@@ -39,11 +41,12 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(_installed())
+        print(installed_version())
         raise typer.Exit
 
 
-def _installed() -> str:
+def installed_version() -> str:
+    """The version of points that runs."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -104,6 +107,8 @@ app.command(rich_help_panel=_OPERATE)(copies.backup)
 app.command(rich_help_panel=_OPERATE)(copies.restore)
 app.add_typer(archive.app, name="archive", rich_help_panel=_OPERATE)
 app.add_typer(proofs.app, name="signing-key", rich_help_panel=_OPERATE)
+app.command(rich_help_panel=_OPERATE)(serve)
+app.add_typer(keys.app, name="keys", rich_help_panel=_OPERATE)
 app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)
 app.add_typer(topics.app, name="topics", rich_help_panel=_OPERATE)
 app.add_typer(rules.app, name="programme", rich_help_panel=_OPERATE)
@@ -117,9 +122,9 @@ def version(context: typer.Context, as_json: JsonOption = False) -> None:
 
     shell = Shell(context, None, as_json)
     if shell.json:
-        shell.emit({"version": _installed(), "engine": ENGINE})
+        shell.emit({"version": installed_version(), "engine": ENGINE})
     else:
-        print(f"points {_installed()} (engine {ENGINE})")
+        print(f"points {installed_version()} (engine {ENGINE})")
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -22,6 +22,10 @@ class BadInput(Exception):
     """Something given is missing or cannot be used."""
 
 
+class CannotNow(Exception):
+    """Something outside stands in the way: what, and the way out."""
+
+
 def report(error: BaseException) -> int:
     """Say what went wrong in one line on standard error, and return the exit code."""
     if os.environ.get("POINTS_DEBUG"):
@@ -74,6 +78,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from projections.views.registry import BadView
     from projections.views.runner import Stale
     from service.backup import BadBackup
+    from service.keys import BadKey
 
     if isinstance(error, OtherStream):
         return WRONG_USE, str(error)
@@ -81,13 +86,13 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
         return BAD_NEWS, str(error)
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
-    is_not_now = CannotDecide | Fenced | NotBuilt | Stale | StreamError | Unavailable
+    is_not_now = CannotDecide | CannotNow | Fenced | NotBuilt | Stale | StreamError | Unavailable
     if isinstance(error, is_not_now) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"the ledger is damaged ({error}): restore it from a copy, then `points verify`"
-    given = BadInput | BadArchive | BadBackup | BadFile | BadList | BadProgramme | BadProof | BadSettings | BadView
-    if isinstance(error, given | UnknownMember | NothingToExplain | BadPosition | JournalError):
+    given = BadInput | BadArchive | BadBackup | BadFile | BadKey | BadList | BadProgramme | BadProof | BadSettings
+    if isinstance(error, given | BadView | UnknownMember | NothingToExplain | BadPosition | JournalError):
         return BAD_INPUT, str(error)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("psycopg"):
         return CANNOT_NOW, "a ledger in a database needs its driver: pip install 'points-ledger[postgres]'"

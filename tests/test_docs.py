@@ -16,6 +16,9 @@ from ledger.journal.postgres import JOURNAL_STEPS
 from ledger.programme import Programme, parse_programme
 from ledger.rules import Version
 from service import errors
+from service.http.app import HANDLERS
+from service.http.problems import TYPES
+from service.keys import NARROWED_SCOPES, PLAIN_SCOPES
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -152,3 +155,23 @@ def test_every_file_and_test_that_a_page_names_is_there(path: Path) -> None:
     tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").glob("test_*.py"))
     for name in re.findall(r"`(test_\w+)`", text):
         assert f"def {name}(" in tests, f"{path.name} names {name}"
+
+
+def test_every_problem_of_the_api_has_its_row_with_its_status() -> None:
+    rows = dict(re.findall(r"^\| `/problems/([a-z-]+)` \| (\d+) \|", page("http.md"), flags=re.MULTILINE))
+    assert rows == {name: str(kind.status) for name, kind in TYPES.items()}
+
+
+def test_every_address_of_the_api_is_in_its_page() -> None:
+    text = page("http.md")
+    for handler in HANDLERS:
+        for path in handler.paths:
+            named = re.sub(r":\w+\}", "}", path).replace("{name}", "{id}")
+            parts = named.rpartition("/v1/members/{member}")[2] if "{member}/" in named else named
+            assert parts in text, named
+
+
+def test_every_scope_is_in_the_page_of_the_api() -> None:
+    scopes = first_column(section(page("http.md"), "## Keys"))
+    assert {scope for scope in scopes if ":PREFIX" not in scope and ":MEMBER" not in scope} == set(PLAIN_SCOPES)
+    assert {scope.replace("PREFIX", "").replace("MEMBER", "") for scope in scopes} >= set(NARROWED_SCOPES)

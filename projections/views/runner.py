@@ -174,7 +174,7 @@ def check_origin(ledger: Ledger, kept: Build, partition: int) -> None:
         place, link = batch.positions().get(partition, 0), batch.links().get(partition, b"")
     if place and link_at(ledger, partition, place) != link:
         raise OfAnotherLedger(
-            f"{kept.path} folded another entry {place} of partition {partition} than stands in {ledger.folder}:"
+            f"{kept.path} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
             " the ledger was restored from an older copy, or the view is of another ledger."
             " Remove the file and run `points views run`"
         )

@@ -1,0 +1,100 @@
+"""The HTTP API: redemptions decided and answered, member reads, facts in bulk; the load comes from the same machine."""
+
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import ROOT, points, run, say
+from benchmarks.work import Work
+
+RATE = 200  # redemptions a second
+READERS = 16  # connections
+SECONDS = 8.0
+MEMBERS = 1_000
+
+
+def http(work: Work, traffic: Path, facts: int) -> dict[str, Any]:
+    """The figures of one server after the other, each over a ledger of its own."""
+    found: dict[str, Any] = {"rate": RATE, "readers": READERS}
+    with work.ledger() as folder:
+        _with_balances(work, folder)
+        with _server(folder) as url:
+            say(f"{RATE} redemptions a second")
+            found["redeem"] = _figures(_load(url, "redeem", MEMBERS, SECONDS, str(RATE)))
+            say("member reads")
+            found["read"] = _figures(_load(url, "read", MEMBERS, SECONDS, str(READERS)))
+    with work.ledger() as folder, _server(folder) as url:
+        say(f"{facts:,} facts in bulk")
+        began = time.perf_counter()
+        found["bulk"] = _figures(_load(url, "bulk", MEMBERS, 0, str(traffic)))
+        _wait_until_decided(url)
+        found["bulk"]["decided_seconds"] = time.perf_counter() - began
+    return found
+
+
+def _with_balances(work: Work, folder: Path) -> None:
+    """A ledger whose members have beans to spend."""
+    path = work.folder / "grants.ndjson"
+    lines = []
+    for number in range(MEMBERS * 10):
+        data = {"grant": f"g-{number}", "campaign": "c", "points": 10_000}
+        lines.append(
+            json.dumps(
+                {
+                    "specversion": "1.0",
+                    "id": f"g-{number}",
+                    "source": "/load",
+                    "type": "campaign.granted.v1",
+                    "subject": f"m-{number % MEMBERS}",
+                    "time": "2026-01-01T00:00:00+08:00",
+                    "data": {**data, "expires": "2099-01-01T00:00:00+08:00"},
+                }
+            )
+        )
+    path.write_text("\n".join(lines) + "\n")
+    run(points("--ledger", str(folder), "ingest", "--backlog", str(path), "--json"))
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    command = points("--ledger", str(folder), "serve", "--port", "0", "--json")
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())["url"]
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def _load(url: str, what: str, members: int, seconds: float, more: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.load", url, what.partition("-")[0], str(members), str(seconds), more]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _figures(found: dict[str, Any]) -> dict[str, Any]:
+    millis = sorted(found["millis"])
+    return {
+        "requests": found["requests"],
+        "a_second": found["requests"] / found["seconds"],
+        "median": statistics.median(millis),
+        "p99": millis[int(len(millis) * 0.99)],
+        "statuses": found["statuses"],
+    }
+
+
+def _wait_until_decided(url: str) -> None:
+    while True:
+        with urllib.request.urlopen(f"{url}/v1/positions", timeout=60) as answer:
+            if not any(part["lag"] for part in json.load(answer)["partitions"]):
+                return
+        time.sleep(0.1)

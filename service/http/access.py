@@ -1,0 +1,168 @@
+"""Who asks, and what they may: keys and their scopes, one bucket of requests a key, and where there are no keys yet."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.types import Guard
+
+from service.http.problems import Problem
+from service.keys import Key, Keys
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+WRITE, WRITE_OF = "facts:write", "facts:write:"
+LOCAL = "local"  # who asks where there are no keys
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `name` is what an operator's action is recorded under."""
+
+    name: str
+    scopes: tuple[str, ...]
+
+    def has(self, scope: str) -> bool:
+        """Whether a scope is held, whole."""
+        return scope in self.scopes
+
+    def may_write(self, source: str) -> bool:
+        """Whether facts of a source may be given."""
+        return self.has(WRITE) or any(
+            scope.startswith(WRITE_OF) and source.startswith(scope.removeprefix(WRITE_OF)) for scope in self.scopes
+        )
+
+    def may_write_any(self) -> bool:
+        """Whether facts of some source may be given."""
+        return any(scope.startswith(WRITE) for scope in self.scopes)
+
+    def may_read(self, member: str) -> bool:
+        """Whether a member may be read."""
+        return self.has("members:read") or self.has(f"member:read:{member}")
+
+
+EVERYTHING = Caller(LOCAL, ("facts:write", "members:read", "books:read", "operate"))
+
+
+class Bucket:
+    """A token bucket: so many requests a second, and no more than that many at once."""
+
+    __slots__ = ("_at", "_rate", "_tokens")
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._tokens = float(rate)
+        self._at = time.monotonic()
+
+    def take(self) -> float:
+        """Take a token: 0, or the seconds until there is one."""
+        now = time.monotonic()
+        self._tokens = min(self._rate, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return 0.0
+        return (1 - self._tokens) / self._rate
+
+
+class Door:
+    """Finds out who asks. Used in the event loop only."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._buckets: dict[str, Bucket] = {}
+
+    def caller_of(self, connection: Connection) -> Caller:
+        """Who asks. Raises `Problem` where a key is missing, wrong, or used too often."""
+        header = connection.headers.get("authorization")
+        if header is None and not self._keys.exist():
+            _check_local(connection)
+            return EVERYTHING
+        scheme, _, text = (header or "").partition(" ")
+        key = self._keys.find(text.strip()) if scheme.lower() == "bearer" else None
+        if key is None:
+            what = "the key is not valid, has expired or was revoked" if header else "no key was given"
+            raise Problem(
+                "no-key",
+                f"{what}; send `Authorization: Bearer KEY` with one that `points keys new` printed",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        self._take(key)
+        return Caller(key.name, key.scopes)
+
+    def _take(self, key: Key) -> None:
+        bucket = self._buckets.get(key.id)
+        if bucket is None:
+            bucket = self._buckets[key.id] = Bucket(key.rate)
+        wait = bucket.take()
+        if wait:
+            raise Problem(
+                "too-many-requests",
+                f"this key may make {key.rate:,} requests a second",
+                {"Retry-After": str(max(1, round(wait)))},
+            )
+
+
+def _check_local(connection: Connection) -> None:
+    """Without keys a browser's pages of other sites must not get in, which reach 127.0.0.1 too."""
+    host = connection.headers.get("host", "")
+    origin = connection.headers.get("origin")
+    named = urlsplit(f"//{host}").hostname if _is_host(host) else None
+    if named not in LOCAL_HOSTS or (origin is not None and origin != f"http://{host}"):
+        raise Problem(
+            "wrong-origin",
+            "without keys only this machine is answered, under 127.0.0.1 or localhost; `points keys new` makes a key",
+        )
+
+
+def _is_host(text: str) -> bool:
+    try:
+        urlsplit(f"//{text}")
+    except ValueError:
+        return False
+    return True
+
+
+def caller_of(connection: Connection) -> Caller:
+    """Who asks, found once a request."""
+    caller: Caller | None = connection.scope.get("points.caller")  # type: ignore[assignment]
+    if caller is None:
+        caller = connection.app.state.door.caller_of(connection)
+        connection.scope["points.caller"] = caller  # type: ignore[typeddict-unknown-key]
+    return caller
+
+
+def needs(scope: str) -> Guard:
+    """A guard: the caller must hold a scope."""
+
+    def guard(connection: Connection, _: BaseRouteHandler) -> None:
+        if not caller_of(connection).has(scope):
+            raise _lacks(scope)
+
+    return guard
+
+
+def needs_member(connection: Connection, _: BaseRouteHandler) -> None:
+    """A guard: the caller must be allowed to read the member of the path."""
+    member = connection.path_params["member"]
+    if not caller_of(connection).may_read(member):
+        raise _lacks("members:read, or member:read: with this member")
+
+
+def needs_writing(connection: Connection, _: BaseRouteHandler) -> None:
+    """A guard: the caller must be allowed to give facts of some source; which one is seen when they are read."""
+    if not caller_of(connection).may_write_any():
+        raise _lacks("facts:write")
+
+
+def check_source(caller: Caller, source: str) -> None:
+    """Raise `Problem` where the caller may not give facts of a source."""
+    if not caller.may_write(source):
+        raise _lacks(f"facts:write for the source {source}")
+
+
+def _lacks(scope: str) -> Problem:
+    return Problem("wrong-scope", f"the key lacks the scope {scope}; `points keys new --scope` makes one that has it")

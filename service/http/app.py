@@ -1,0 +1,43 @@
+"""The application: which handlers there are, and what they share. Server-rendered pages join it as handlers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+
+from ledger.journal.ledger import Ledger
+from service.http import adjustments, books, facts, health, letters, members, openapi
+from service.http.access import Door
+from service.http.problems import answer_problem
+from service.http.server_state import serving
+from service.keys import Keys
+
+HANDLERS = (
+    *facts.HANDLERS,
+    *members.HANDLERS,
+    *books.HANDLERS,
+    *letters.HANDLERS,
+    *adjustments.HANDLERS,
+    *health.HANDLERS,
+)
+
+
+def make_app(ledger: Ledger, keys: Keys, wait: float, version: str) -> Litestar:
+    """The application over a ledger whose lock is held; it serves from its start-up to its shutdown."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        with serving(ledger, wait) as served:
+            app.state.served = served
+            yield
+
+    return Litestar(
+        HANDLERS,
+        lifespan=[lifespan],
+        state=State({"door": Door(keys)}),
+        exception_handlers={Exception: answer_problem},
+        openapi_config=openapi.config(version),
+        logging_config=None,
+        debug=False,
+    )

@@ -1,0 +1,124 @@
+"""All members: the books, what the points may still cost, the rule book's versions, and where each partition stands.
+
+The books are summed when they are asked for, one sum at a time and within a bound of seconds.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from litestar import Request, Response, get
+from litestar.params import PathParameter
+
+from ledger.journal.ledger import Ledger
+from ledger.rules import Version
+from ledger.times import to_text
+from projections.liability import liability
+from projections.stats import stats
+from service.http.access import needs
+from service.http.answers import answer, instant
+from service.http.members import AnyRequest, AsOf
+from service.http.problems import Problem
+from service.http.responses import PROBLEMS, problems
+from service.http.server_state import Served, served_by
+from service.http.shapes import Books, Liability, Positions, Programmes
+
+BOOKS_SECONDS = 20.0
+Sum = Callable[[Ledger, int, Callable[[int], None]], dict[str, Any]]
+_READ: dict[str, Any] = {"guards": [needs("books:read")], "tags": ["All members"]}
+
+
+@get("/v1/stats", responses=PROBLEMS, operation_id="getBooks", summary="The books", **_READ)
+async def get_books(request: AnyRequest, as_of: AsOf = None) -> Response[Books]:
+    """What was issued and where it is, entries by outcome, and whether the books balance."""
+    return await _summed(request, as_of, stats)
+
+
+@get("/v1/liability", responses=PROBLEMS, operation_id="getLiability", summary="Liability", **_READ)
+async def get_liability(request: AnyRequest, as_of: AsOf = None) -> Response[Liability]:
+    """Points outstanding, by the month in which they would expire."""
+    return await _summed(request, as_of, liability)
+
+
+@get("/v1/programmes", responses=PROBLEMS, operation_id="getProgrammes", summary="Rule book versions", **_READ)
+async def get_programmes(request: AnyRequest) -> Response[Programmes]:
+    """Every version of the rule book, by the day from which it decides."""
+    versions = await served_by(request).readers.read(lambda ledger: list(ledger.book.versions))
+    return answer(request, {"versions": [_version(version) for version in versions]})
+
+
+@get(
+    "/v1/programmes/{version:str}",
+    responses=PROBLEMS | problems("unknown-version"),
+    media_type="application/toml",
+    operation_id="getProgramme",
+    summary="A rule book",
+    **_READ,
+)
+async def get_programme(
+    request: Request[Any, Any, Any],
+    version: Annotated[str, PathParameter(description="As entries name it.", max_length=64)],
+) -> Response[bytes]:
+    """The TOML of a version, as it was published."""
+    versions = await served_by(request).readers.read(lambda ledger: list(ledger.book.versions))
+    for found in versions:
+        if found.name == version:
+            return Response(found.toml.encode(), media_type="application/toml")
+    raise Problem("unknown-version", "no version of that name was published; /v1/programmes lists them")
+
+
+@get("/v1/positions", responses=PROBLEMS, operation_id="getPositions", summary="Positions and lag", **_READ)
+async def get_positions(request: AnyRequest) -> Response[Positions]:
+    """Where each partition stands: its chain, the last record decided, and how many wait behind it."""
+    served = served_by(request)
+    return answer(request, {"partitions": await served.readers.read(lambda ledger: _positions(ledger, served))})
+
+
+async def _summed(request: AnyRequest, as_of: str | None, make: Sum) -> Response[Any]:
+    deadline = time.monotonic() + BOOKS_SECONDS
+
+    def tick(_: int) -> None:
+        if time.monotonic() > deadline:
+            raise TimeoutError
+
+    def within(ledger: Ledger) -> dict[str, Any]:
+        tick(0)
+        return make(ledger, instant(as_of, "as_of", ledger.book), tick)
+
+    return answer(request, await served_by(request).books.read(within))
+
+
+def _version(version: Version) -> dict[str, Any]:
+    programme = version.programme
+    return {
+        "version": version.name,
+        "programme": programme.programme,
+        "name": programme.name,
+        "from": programme.from_.isoformat(),
+        "kinds": list(programme.kinds),
+        "scores": list(programme.scores),
+        "memberships": list(programme.memberships),
+        "rules": [award.rule for award in programme.award],
+    }
+
+
+def _positions(ledger: Ledger, served: Served) -> list[dict[str, Any]]:
+    found = []
+    for partition in ledger.partitions:
+        head = ledger.journal(partition).head()
+        end = served.writer.ends[partition]
+        found.append(
+            {
+                "partition": partition,
+                "entries": head.entries,
+                "link": head.link.hex(),
+                "recorded": to_text(head.recorded, ledger.book.offset),
+                "position": head.position,
+                "end": end,
+                "lag": max(0, end - head.position),
+            }
+        )
+    return found
+
+
+HANDLERS = (get_books, get_liability, get_programmes, get_programme, get_positions)

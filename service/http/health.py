@@ -1,0 +1,51 @@
+"""Whether the server lives and is ready, and its metrics."""
+
+from typing import Any
+
+from litestar import Request, Response, get
+
+from service.http import metrics
+from service.http.access import needs
+from service.http.answers import plain_answer
+from service.http.problems import Problem
+from service.http.responses import PROBLEMS, problems
+from service.http.server_state import served_by
+from service.http.shapes import Health
+
+METRICS_TYPE = "text/plain; version=0.0.4"
+
+
+@get("/health/live", operation_id="isLive", summary="Whether it lives", tags=["Health"])
+async def live() -> Response[Health]:
+    """200 while the process answers. No key is needed."""
+    return plain_answer({"status": "live"})
+
+
+@get(
+    "/health/ready", responses=problems("busy"), operation_id="isReady", summary="Whether it is ready", tags=["Health"]
+)
+async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
+    """200 while facts are taken and decided, and all that waited at the start is. No key is needed."""
+    writer = served_by(request).writer
+    if writer.trouble:
+        raise Problem("busy", "facts cannot be decided now; the server's log says why")
+    if not writer.is_caught_up:
+        raise Problem("busy", "facts from before the start are still being decided")
+    return plain_answer({"status": "ready"})
+
+
+@get(
+    "/metrics",
+    guards=[needs("books:read")],
+    responses=PROBLEMS,
+    media_type=METRICS_TYPE,
+    operation_id="getMetrics",
+    summary="Metrics",
+    tags=["Health"],
+)
+async def get_metrics() -> Response[bytes]:
+    """Metrics in Prometheus' text format."""
+    return Response(metrics.text(), media_type=METRICS_TYPE)
+
+
+HANDLERS = (live, ready, get_metrics)

@@ -1,0 +1,102 @@
+"""The OpenAPI 3.1 document: what Litestar finds in the handlers, with the facts' schemas and examples."""
+
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, License, SecurityScheme, Tag
+
+from ledger.facts import Fact, RedemptionRequested
+from service.http.bulk import NDJSON
+
+_PREFIX = "#/components/schemas/Fact."
+_DESCRIPTION = """A ledger of loyalty points that can say how many, why, and prove it.
+
+Facts are CloudEvents 1.0. A fact is durable before it is answered, and decided once for ever: the same (subject,
+source, id) again answers with the first decision, so a client may retry anything. Money is integer fen, points are
+integers, times are RFC 3339 with an offset. Every error is `application/problem+json` with a stable `type`.
+"""
+_REDEMPTION = {
+    "specversion": "1.0",
+    "id": "r-123",
+    "source": "/shop/members",
+    "type": "redemption.requested.v1",
+    "subject": "m-17850",
+    "time": "2025-11-11T00:05:00+08:00",
+    "data": {"redemption": "R123", "points": 2_000, "use": "offset", "order": "O2", "settlement_fen": 10_000},
+}
+_ORDER = {
+    "specversion": "1.0",
+    "id": "o-123-done",
+    "source": "/shop/orders",
+    "type": "order.completed.v1",
+    "subject": "m-17850",
+    "time": "2025-11-11T00:03:12+08:00",
+    "data": {
+        "order": "O1",
+        "lines": [{"line": "1", "sku": "100012", "category": "phone", "quantity": 2, "paid_fen": 359_900}],
+    },
+}
+
+
+def config(version: str) -> OpenAPIConfig:
+    """The document, served at /schema/openapi.json."""
+    scheme = SecurityScheme(
+        type="http", scheme="bearer", description="A key that `points keys new` made; none where there are no keys yet."
+    )
+    return OpenAPIConfig(
+        title="Points Ledger 京豆账本",
+        version=version,
+        description=_DESCRIPTION,
+        license=License(name="Apache-2.0", identifier="Apache-2.0"),
+        components=Components(security_schemes={"key": scheme}),
+        security=[{"key": []}, {}],
+        tags=[Tag(name) for name in ("Facts", "Members", "All members", "Operators", "Health")],
+        render_plugins=[_Document(media_type=MediaType.JSON)],
+        path="/schema",
+    )
+
+
+class _Document(JsonRenderPlugin):
+    """Serves the document, which is made once."""
+
+    _made = b""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        self._made = self._made or _document(openapi_schema)
+        return self._made
+
+
+def _document(found: dict[str, Any]) -> bytes:
+    schemas = found["components"]["schemas"]
+    (any_fact, redemption), parts = msgspec.json.schema_components(
+        [Fact, RedemptionRequested], ref_template=_PREFIX + "{name}"
+    )
+    schemas.update({f"Fact.{name}": part for name, part in parts.items()})
+    facts = {"order": {"summary": "An order that was completed", "value": _ORDER}}
+    redemptions = {"offset": {"summary": "Points for a part of an order", "value": _REDEMPTION}}
+    for path in found["paths"].values():
+        for operation in path.values():
+            match operation["operationId"]:
+                case "postFact":
+                    operation["requestBody"] = _body(any_fact, facts | redemptions)
+                case "redeem":
+                    operation["requestBody"] = _body(redemption, redemptions)
+                case "postFacts":
+                    lines = "".join(msgspec.json.encode(fact).decode() + "\n" for fact in (_ORDER, _REDEMPTION))
+                    schema = {"type": "string", "description": "A CloudEvent a line."}
+                    operation["requestBody"] = {
+                        "required": True,
+                        "content": {NDJSON: {"schema": schema, "example": lines}},
+                    }
+                case "retryDeadLetter":
+                    operation["requestBody"] = {**_body(any_fact, facts), "required": False}
+                case "isLive" | "isReady":
+                    operation["security"] = [{}]
+    return msgspec.json.encode(found)
+
+
+def _body(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema, "examples": examples}}}

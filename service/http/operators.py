@@ -1,0 +1,119 @@
+"""What operators did through the API: an append-only file that says who did what and when, and who approved it.
+
+A line is on the disk before its action is done. Adjustments that wait for approval are the fold of its lines.
+"""
+
+import os
+import secrets
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from ledger.journal.port import JournalError
+from service.http.problems import Problem
+from service.http.shapes import Adjustment, AdjustmentRequest
+
+FILE = "operators.ndjson"
+Action = Literal["propose", "approve", "reject", "retry", "drop"]
+
+
+class Line(Struct, omit_defaults=True):
+    """An action: `by` is the name of the key. `about` is a position, or the id of an adjustment."""
+
+    at: str
+    by: str
+    action: Action
+    about: str
+    proposed: AdjustmentRequest | None = None
+    mended: bool = False
+
+
+class Operators:
+    """The file of a ledger's operators. One process writes it, which holds the ledger's lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        self._lock = threading.Lock()
+        self._adjustments: dict[str, Adjustment] = {}
+        try:
+            self._file = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
+            kept = self.path.read_bytes()
+            whole = kept.rfind(b"\n") + 1
+            os.ftruncate(self._file, whole)  # a line cut off by a crash: its action was not done
+            for line in kept[:whole].splitlines():
+                self._fold(msgspec.json.decode(line, type=Line))
+        except (OSError, msgspec.DecodeError) as error:
+            raise JournalError(f"{self.path}: {error}") from error
+
+    def record(self, by: str, action: Action, about: str, *, mended: bool = False) -> None:
+        """Keep that somebody is about to do something."""
+        with self._lock:
+            self._append(Line(_now(), by, action, about, mended=mended))
+
+    def propose(self, by: str, request: AdjustmentRequest) -> Adjustment:
+        """Keep an adjustment that waits for approval."""
+        with self._lock:
+            line = Line(_now(), by, "propose", f"a-{secrets.token_hex(8)}", request)
+            self._append(line)
+            return self._adjustments[line.about]
+
+    def decide(self, by: str, name: str, action: Literal["approve", "reject"]) -> Adjustment:
+        """Approve or reject an adjustment; the same again by the same changes nothing. Raises `Problem`."""
+        with self._lock:
+            found = self.adjustment(name)
+            wanted = "approved" if action == "approve" else "rejected"
+            if found.state != "waiting":
+                if found.state != wanted or found.decided_by != by:
+                    raise Problem("already-done", f"it was {found.state} by {found.decided_by}")
+                return found
+            if action == "approve" and by == found.by:
+                raise Problem("approval-needed", f"{by} proposed it; another key must approve it")
+            self._append(Line(_now(), by, action, name))
+            return self._adjustments[name]
+
+    def adjustment(self, name: str) -> Adjustment:
+        """An adjustment. Raises `Problem`."""
+        found = self._adjustments.get(name)
+        if found is None:
+            raise Problem("unknown-adjustment", "no adjustment of that id was proposed here")
+        return found
+
+    def adjustments(self) -> list[Adjustment]:
+        """All of them, the newest first."""
+        return list(reversed(self._adjustments.values()))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _append(self, line: Line) -> None:
+        data = msgspec.json.encode(line) + b"\n"
+        size = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, data) != len(data):
+                raise OSError("the line was written in part")
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, size)  # a full disk: nothing of it stays
+            raise
+        self._fold(line)
+
+    def _fold(self, line: Line) -> None:
+        if line.proposed is not None:
+            asked = line.proposed
+            self._adjustments[line.about] = Adjustment(
+                line.about, asked.member, asked.kind, asked.points, asked.reason, line.by, line.at
+            )
+        elif line.action in ("approve", "reject"):
+            state: Literal["approved", "rejected"] = "approved" if line.action == "approve" else "rejected"
+            self._adjustments[line.about] = msgspec.structs.replace(
+                self._adjustments[line.about], state=state, decided_by=line.by, decided=line.at
+            )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,137 @@
+"""Errors as RFC 9457 problem details: each type with its status and title, and what is raised as which."""
+
+import sqlite3
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from consumers.dead_letters import BadPosition
+from ledger.facts import BadFact
+from ledger.journal.port import Damaged, JournalError, Unavailable
+from projections.explaining.history import NothingToExplain
+from projections.members import UnknownMember
+from service.http.writer import Busy
+
+MEDIA_TYPE = "application/problem+json"
+BASE = "/problems/"  # what a type begins with; docs/http.md has a row for each
+
+
+class Type(NamedTuple):
+    """A type of problem."""
+
+    status: int
+    title: str
+
+
+TYPES: dict[str, Type] = {
+    "bad-request": Type(400, "The request cannot be read"),
+    "no-key": Type(401, "A valid API key is needed"),
+    "wrong-scope": Type(403, "The key may not do this"),
+    "wrong-origin": Type(403, "The request comes from another site"),
+    "approval-needed": Type(403, "An adjustment needs the approval of another key"),
+    "not-found": Type(404, "There is nothing at this address"),
+    "unknown-member": Type(404, "Nobody knows this member"),
+    "unknown-entry": Type(404, "There is no such entry or lot"),
+    "unknown-position": Type(404, "There is nothing at this position"),
+    "unknown-version": Type(404, "There is no such version of the rule book"),
+    "unknown-adjustment": Type(404, "There is no such adjustment"),
+    "method-not-allowed": Type(405, "This address does not take that method"),
+    "too-slow": Type(408, "The request took too long to arrive"),
+    "refused": Type(409, "The request was decided, and refused"),
+    "conflict": Type(409, "A fact of the same source and id came before with other content"),
+    "already-done": Type(409, "That was done before"),
+    "too-large": Type(413, "The body is too large"),
+    "wrong-media-type": Type(415, "The body has a media type that is not taken here"),
+    "bad-fact": Type(422, "The body is no fact that can be taken"),
+    "too-many-requests": Type(429, "The key makes too many requests"),
+    "internal": Type(500, "A bug"),
+    "busy": Type(503, "It cannot be done now"),
+    "took-too-long": Type(503, "The answer took too long to make"),
+}
+_BY_STATUS = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "wrong-media-type",
+}
+RETRY_SECONDS = "1"
+
+
+class Problem(Exception):
+    """An answer that is an error: its type, what happened and the way out, and more members of the document."""
+
+    def __init__(self, name: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> None:
+        super().__init__(f"{name}: {detail}")
+        self.name = name
+        self.status = TYPES[name].status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.more = more
+        if self.status in (413, 408):
+            self.headers["Connection"] = "close"  # the rest of the body is not worth reading
+        if self.status == 503:
+            self.headers.setdefault("Retry-After", RETRY_SECONDS)
+
+    def body(self) -> bytes:
+        """The document."""
+        kind = TYPES[self.name]
+        return msgspec.json.encode(
+            {"type": BASE + self.name, "title": kind.title, "status": kind.status, "detail": self.detail, **self.more}
+        )
+
+
+def of_bad_fact(bad: BadFact) -> Problem:
+    """What is no fact, with the code of its reason."""
+    return Problem("bad-fact", bad.detail, reason=bad.reason)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Whatever was raised as a problem; what nobody foresaw is a bug, and its details stay here."""
+    match error:
+        case Problem():
+            return error
+        case BadFact():
+            return of_bad_fact(error)
+        case UnknownMember():
+            return Problem("unknown-member", "the ledger has no entry of this member")
+        case NothingToExplain():
+            return Problem("unknown-entry", str(error))
+        case BadPosition():
+            return Problem("unknown-position", str(error))
+        case Busy():
+            return Problem("busy", f"{error}; nothing was kept, give it again")
+        case TimeoutError():
+            return Problem("took-too-long", "the answer took too long to make; ask for less, or the command line")
+        case HTTPException() if error.status_code in _BY_STATUS:
+            return Problem(_BY_STATUS[error.status_code], _detail_of(error), error.headers)
+    _report(error)
+    if isinstance(error, Unavailable) and not isinstance(error, Damaged):
+        return Problem("busy", "the ledger's store cannot be used now; the server's log says why")
+    if isinstance(error, JournalError | sqlite3.Error):
+        return Problem("internal", "the ledger's store cannot be used; the server's log says why")
+    return Problem("internal", "the server's log says more: please report it with that")
+
+
+def _detail_of(error: HTTPException) -> str:
+    wrong = error.extra if isinstance(error.extra, list) else []
+    named = [f"{one.get('key', '')}: {one.get('message', '')}" for one in wrong if isinstance(one, dict)]
+    if error.status_code == 413:
+        return "the body has more bytes than are taken here; send it in pieces: what is sent again counts once"
+    return "; ".join(named) or error.detail.split(" for http", 1)[0]
+
+
+def _report(error: Exception) -> None:
+    print(f"points: {type(error).__name__} while answering", file=sys.stderr)
+    traceback.print_exception(error)
+
+
+def answer_problem(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The handler of every error."""
+    problem = problem_of(error)
+    return Response(problem.body(), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)

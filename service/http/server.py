@@ -1,0 +1,113 @@
+"""Serving the application with uvicorn, inside this process, which holds the ledger's lock."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.errors import CannotNow
+from service.http.edge import RUNNING, Edge
+from service.http.problems import MEDIA_TYPE, Problem
+
+HEADER_SECONDS = 15.0  # from a connection, or the first byte of its next request, to the end of the headers
+KEEP_ALIVE_SECONDS = 30
+BACKLOG = 2_048  # connections that wait to be accepted
+GRACE_SECONDS = 20  # for requests that run when the server is stopped
+CONNECTIONS = 4 * RUNNING  # beyond which uvicorn turns away
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises `CannotNow`."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        found = socket.socket(family, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(BACKLOG)
+    except OSError as error:
+        raise CannotNow(f"{host}:{port}: {error.strerror or error}; give another --host or --port") from None
+    return found
+
+
+def serve(app: Litestar, listening: socket.socket, on_start: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; requests that run then are answered first."""
+    signal.signal(signal.SIGTERM, _stopped)
+    config = uvicorn.Config(
+        Edge(app),
+        loop="uvloop",
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    _Server(config, on_start).run([listening])
+
+
+def _stopped(_: int, __: object) -> None:
+    """What uvicorn raises again once it has stopped: the end is a good one."""
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_start()
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol with a bound on the time that a request's headers take, and errors as problems."""
+
+    _headers_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._have_headers()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._headers_due is None:
+            self._expect_headers()
+
+    def on_headers_complete(self) -> None:
+        self._have_headers()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """A request that is no HTTP."""
+        body = Problem("bad-request", msg).body()
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
+        self.transport.close()
+
+    def _expect_headers(self) -> None:
+        self._headers_due = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+
+    def _have_headers(self) -> None:
+        if self._headers_due is not None:
+            self._headers_due.cancel()
+            self._headers_due = None
+
+
+def is_local(host: str) -> bool:
+    """Whether nobody but this machine reaches an address."""
+    return host in ("127.0.0.1", "::1", "localhost")

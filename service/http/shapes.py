@@ -1,0 +1,325 @@
+"""The shapes of what the API answers, for its OpenAPI document and for the client. The projections make them.
+
+Points and counts are integers, money is integer fen, times are RFC 3339 with an offset. A field with a default is left
+out where it has it.
+"""
+
+from typing import Any, Literal
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+Figures = dict[str, int | str]
+
+
+class Problem(Struct, frozen=True):
+    """An error, as RFC 9457 has it. `type` is stable; `reason` is a code of `points codes` where there is one."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    reason: str | UnsetType = UNSET
+    figures: Figures | UnsetType = UNSET
+    position: str | UnsetType = UNSET
+    member: str | UnsetType = UNSET
+    number: int | UnsetType = UNSET
+
+
+class Taken(Struct, frozen=True):
+    """A fact that is durable and will be decided: its position, ``partition:offset``."""
+
+    position: str
+
+
+class Entry(Struct, frozen=True, omit_defaults=True):
+    """One decision about one fact: its outcome with a reason and figures, and the changes it made."""
+
+    number: int
+    position: str
+    type: str
+    id: str
+    source: str
+    occurred: str
+    recorded: str
+    clock: str
+    outcome: Literal["accepted", "refused", "ignored"]
+    reason: str
+    figures: Figures
+    version: str
+    engine: int
+    data: dict[str, Any]
+    changes: list[dict[str, Any]]
+    link: str
+    backlog: bool = False
+
+
+class Decision(Entry, frozen=True, omit_defaults=True, kw_only=True):
+    """An entry with its member. `repeated` says that the same fact was given before: this is what was decided then."""
+
+    member: str
+    repeated: bool = False
+
+
+class BulkLine(Struct, frozen=True):
+    """What became of a line: its position, or why it was not taken; the outcome where that was waited for."""
+
+    line: int
+    position: str | UnsetType = UNSET
+    outcome: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    figures: Figures | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+
+
+class Lot(Struct, frozen=True, omit_defaults=True):
+    """Points earned together: `left` of them are there until `expires_at`."""
+
+    entry: int
+    rule: str
+    earned: int
+    left: int
+    earned_at: str
+    expires_at: str
+    pending: bool = False
+    pending_until: str | UnsetType = UNSET
+
+
+class Balance(Struct, frozen=True):
+    """How many points of a kind there are."""
+
+    spendable: int
+    pending: int
+    held: int
+    debt: int
+
+
+class Purse(Balance, frozen=True):
+    """How many points of a kind there are, and in which lots."""
+
+    lots: list[Lot]
+
+
+class Score(Struct, frozen=True):
+    """A score of a month, its tier and its parts."""
+
+    value: int
+    tier: str
+    month: str
+    parts: dict[str, int]
+
+
+class Membership(Struct, frozen=True):
+    """The current or else the last term of a membership, and what is left of its quotas."""
+
+    state: Literal["trial", "active", "ended"]
+    product: str
+    from_: str = field(name="from")
+    until: str
+    quotas: dict[str, int]
+
+
+class Member(Struct, frozen=True):
+    """A member at an instant."""
+
+    member: str
+    as_of: str
+    entries: int
+    frozen: bool
+    points: dict[str, Purse]
+    scores: dict[str, Score]
+    memberships: dict[str, Membership]
+
+
+class Balances(Struct, frozen=True):
+    """A member's balances at an instant."""
+
+    member: str
+    as_of: str
+    points: dict[str, Balance]
+
+
+class Lots(Struct, frozen=True):
+    """A member's open lots at an instant, by kind, the soonest to expire first."""
+
+    member: str
+    as_of: str
+    lots: dict[str, list[Lot]]
+
+
+class Scores(Struct, frozen=True):
+    """A member's scores at an instant."""
+
+    member: str
+    as_of: str
+    scores: dict[str, Score]
+
+
+class Memberships(Struct, frozen=True):
+    """A member's memberships at an instant."""
+
+    member: str
+    as_of: str
+    memberships: dict[str, Membership]
+
+
+class Entries(Struct, frozen=True):
+    """A page of a member's entries, by number; `next` is the cursor of the page behind it, null at the end."""
+
+    member: str
+    entries: list[Entry]
+    next: int | None
+
+
+class BooksOfKind(Struct, frozen=True):
+    """Where the points of a kind are: issued = spendable + pending + held + redeemed + expired + clawed back."""
+
+    issued: int
+    spendable: int
+    pending: int
+    held: int
+    redeemed: int
+    expired: int
+    clawed_back: int
+    written_off: int
+    debt: int
+    cash_shortfall_fen: int
+    balanced: bool
+
+
+class Books(Struct, frozen=True):
+    """The books of all members at an instant."""
+
+    as_of: str
+    members: int
+    frozen: int
+    entries: dict[str, int]
+    reasons: dict[str, dict[str, int]]
+    parked: int
+    parked_reasons: dict[str, int]
+    memberships: dict[str, dict[str, int]]
+    points: dict[str, BooksOfKind]
+    balanced: bool
+
+
+class LiabilityOfKind(Struct, frozen=True):
+    """What a kind of points may still cost: those outstanding, by the local month in which they would expire."""
+
+    outstanding: int
+    spendable: int
+    pending: int
+    held: int
+    by_month: dict[str, int]
+
+
+class Liability(Struct, frozen=True):
+    """What may still be spent at an instant, over all members."""
+
+    as_of: str
+    members: int
+    points: dict[str, LiabilityOfKind]
+
+
+class Partition(Struct, frozen=True):
+    """Where a partition stands: entries, the chain's link, the last record decided, the inbox's last, and the lag."""
+
+    partition: int
+    entries: int
+    link: str
+    recorded: str
+    position: int
+    end: int
+    lag: int
+
+
+class Positions(Struct, frozen=True):
+    """Where every partition stands."""
+
+    partitions: list[Partition]
+
+
+class ProgrammeVersion(Struct, frozen=True):
+    """A version of the rule book, and from when it decides."""
+
+    version: str
+    programme: str
+    name: str
+    from_: str = field(name="from")
+    kinds: list[str]
+    scores: list[str]
+    memberships: list[str]
+    rules: list[str]
+
+
+class Programmes(Struct, frozen=True):
+    """Every version of the rule book, by the day from which it decides."""
+
+    versions: list[ProgrammeVersion]
+
+
+class DeadLetter(Struct, frozen=True, omit_defaults=True):
+    """A parked fact: why, and the bytes that were kept of it, as base64."""
+
+    position: str
+    reason: str
+    detail: str
+    recorded: str
+    length: int
+    sha256: str
+    bytes: str
+    retried: bool = False
+    dropped: bool = False
+
+
+class DeadLetters(Struct, frozen=True):
+    """Parked facts by position; `next` is the cursor of the page behind them, null at the end."""
+
+    letters: list[DeadLetter]
+    next: str | None
+
+
+class Retried(Struct, frozen=True, omit_defaults=True):
+    """A parked fact that was driven again, and what became of it where that is known."""
+
+    position: str
+    retried_as: str
+    outcome: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+class AdjustmentRequest(Struct, frozen=True):
+    """Points that an operator means to give or take; `reason` is a code of your own."""
+
+    member: str
+    points: int
+    reason: str
+    kind: str = "beans"
+
+
+class Adjustment(Struct, frozen=True):
+    """An adjustment: who proposed it, who decided about it, and where its fact stands once it was approved."""
+
+    adjustment: str
+    member: str
+    kind: str
+    points: int
+    reason: str
+    by: str
+    proposed: str
+    state: Literal["waiting", "approved", "rejected"] = "waiting"
+    decided_by: str = ""
+    decided: str = ""
+    position: str = ""
+    outcome: str = ""
+
+
+class Adjustments(Struct, frozen=True):
+    """Adjustments proposed here, the newest first."""
+
+    adjustments: list[Adjustment]
+
+
+class Health(Struct, frozen=True):
+    """That the server lives, or takes facts and decides them."""
+
+    status: str
