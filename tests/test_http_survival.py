@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import socket
 import threading
 import time
@@ -157,6 +158,34 @@ def test_a_body_that_is_too_large_is_turned_away_before_or_while_it_is_read(calm
         assert answer.startswith(b"HTTP/1.1 400") and b"application/problem+json" in answer
     with server.client() as http:
         assert http.get("/health/ready").status_code == 200
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limit of a running process is set on Linux only")
+def test_a_full_disk_turns_facts_away_and_they_are_taken_once_there_is_room(place: Path) -> None:
+    with served(place / "ledger") as server, server.client() as http:
+        limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (300_000, limits[1]))
+        acknowledged, n = set(), 0
+        while http.get("/health/ready").status_code == 200 and n < 3_000:
+            fact = grant("m-1", f"g-{n}", 1)
+            response = http.post("/v1/facts", json=fact)
+            assert response.status_code in (200, 202, 503), response.text
+            if response.status_code != 503:
+                acknowledged.add(fact["id"])
+            n += 1
+        assert n < 3_000
+        turned_away = http.post("/v1/facts", json=grant("m-1", "g-late", 1))
+        assert turned_away.status_code == 503 and turned_away.headers["retry-after"]
+        assert http.get("/v1/members/m-1").status_code == 200  # reading goes on
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limits)
+        while http.post("/v1/facts", json=grant("m-2", "g-after", 1)).status_code != 200:
+            time.sleep(0.1)
+        while http.get("/health/ready").status_code != 200:
+            time.sleep(0.1)
+    ledger = is_whole(place / "ledger")
+    account = ledger.account("m-1", FAR // 2)
+    assert account is not None and len(acknowledged) <= account.number <= n + 1
+    ledger.close()
 
 
 def test_a_slow_client_is_given_up_and_disturbs_nobody() -> None:

@@ -27,8 +27,8 @@ async def live() -> Response[Health]:
 async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
     """200 while facts are taken and decided, and all that waited at the start is. No key is needed."""
     writer = served_by(request).writer
-    if writer.trouble:
-        raise Problem("busy", "facts cannot be decided now; the server's log says why")
+    if writer.trouble or writer.cannot_append:
+        raise Problem("busy", "facts cannot be taken or decided now; the server's log says why")
     if not writer.is_caught_up:
         raise Problem("busy", "facts from before the start are still being decided")
     return plain_answer({"status": "ready"})

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from litestar import Request, Response, delete, get, post
 from litestar.params import QueryParameter
 
-from consumers.dead_letters import BadPosition, Letter, check_retry, drop, letter_at, letter_to_dict, letters
+from consumers.dead_letters import DROPPED, BadPosition, Letter, check_retry, drop, letter_at, letter_to_dict, letters
 from consumers.inbox import Inbox
 from ledger.facts import MAX_BYTES
 from ledger.journal.ledger import Ledger
@@ -96,6 +96,8 @@ async def drop_letter(request: AnyRequest, position: PositionParameter) -> Respo
     """Remove the bytes of a parked fact for good; position, reason, length and hash stay as a trace."""
     served, caller = served_by(request), caller_of(request)
     letter = await served.readers.read(lambda ledger: letter_at(ledger, position))
+    if letter.state == DROPPED:
+        raise Problem("already-done", f"the bytes of {letter.position} were dropped before")
     await asyncio.to_thread(served.actions.record, caller.name, "drop", letter.position)
     return plain_answer(await served.readers.read(lambda ledger: _drop(ledger, letter)))
 
@@ -125,10 +127,7 @@ def _to_retry(ledger: Ledger, position: str, mended: bytes | None) -> tuple[Lett
 
 
 def _drop(ledger: Ledger, letter: Letter) -> dict[str, Any]:
-    try:
-        drop(ledger, [letter])
-    except BadPosition as error:
-        raise Problem("already-done", str(error)) from None
+    drop(ledger, [letter])
     return letter_to_dict(letter_at(ledger, letter.position), ledger.book.offset)
 
 

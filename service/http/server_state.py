@@ -75,4 +75,4 @@ def served_by(request: Request[Any, Any, Any]) -> Served:
 
 def _standing(writer: Writer, ledger: Ledger) -> tuple[int, bool, dict[int, tuple[int, int]]]:
     partitions = {p: (writer.position(p), writer.ends[p]) for p in ledger.partitions}
-    return writer.waiting, writer.is_caught_up and not writer.trouble, partitions
+    return writer.waiting, writer.is_caught_up and not (writer.trouble or writer.cannot_append), partitions

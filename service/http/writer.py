@@ -70,6 +70,7 @@ class Writer:
         self._bulk: deque[Work] = deque()
         self._facts = self._bytes = 0  # that wait to be appended
         self._stopping = False
+        self.cannot_append = False  # the last time it was tried; what comes is tried all the same
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)  # made here, reopened in its thread
@@ -184,8 +185,10 @@ class Writer:
         try:
             places = inbox.append(batch)
         except CannotAppend as error:
+            self.cannot_append = True
             self._post(self._turn_away, works, Busy(str(error.__cause__)))
             return
+        self.cannot_append = False
         metrics.APPEND_SECONDS.observe(time.perf_counter() - began)
         metrics.APPENDED.inc(len(batch))
         for partition, offset in places:
