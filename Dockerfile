@@ -3,8 +3,8 @@ FROM python:3.13.9-slim-trixie AS build
 WORKDIR /src
 RUN python -m venv /opt/points
 ENV PATH=/opt/points/bin:$PATH
-COPY requirements-run.lock .
-RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-run.lock
+COPY requirements-image.lock .
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-image.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY ledger ledger
 COPY consumers consumers

@@ -69,18 +69,29 @@ def test_each_service_is_pinned_checked_and_keeps_to_this_machine(name: str) -> 
     service = SERVICES[name]
     if name not in OURS:
         assert re.search(r":\d+\.\d+", service["image"])
-    is_job = name in ("topics", "trickle")
+    is_job = name in ("topics", "store", "trickle")
     assert is_job != ("healthcheck" in service)
     for port in service.get("ports", ()):
         assert port.startswith("127.0.0.1:")
     for needed, how in service.get("depends_on", {}).items():
-        condition = "service_completed_successfully" if needed in ("topics",) else "service_healthy"
+        condition = "service_completed_successfully" if needed in ("topics", "store") else "service_healthy"
         assert how == {"condition": condition} and needed in SERVICES
     for volume in service.get("volumes", ()):
         assert volume.split(":")[0] in COMPOSE["volumes"]
     for key, value in service.get("environment", {}).items():
         assert isinstance(value, str), f"{key} is not text"
-        assert "PASSWORD" not in key or value.startswith("${"), f"{key} has a default"
+        assert "PASSWORD" not in key or value.startswith("${POINTS_"), f"{key} is fixed"
+
+
+def test_the_database_which_has_a_default_password_is_reached_inside_the_network_alone() -> None:
+    assert "ports" not in SERVICES["postgres"] and SERVICES["postgres"].get("network_mode") is None
+    secret = SERVICES["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    assert {SERVICES[name]["environment"]["PGPASSWORD"] for name in OURS} == {secret}
+
+
+def test_the_topic_and_the_ledger_have_as_many_partitions() -> None:
+    counts = {SERVICES[name]["command"][-1] for name in ("topics", "store")}
+    assert len(counts) == 1, counts
 
 
 def test_the_tests_broker_is_the_one_that_compose_runs() -> None:
