@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -23,6 +24,7 @@ from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
 from ledger.times import DAY
 from tests.brokers import Broker
+from tests.databases import OwnServer
 from tests.histories import LONG_AGO, encode
 from tests.kafka_shop import (
     PARTITIONS,
@@ -78,7 +80,7 @@ def undisturbed(topics: Topics) -> Iterator[dict[str, Any]]:
         yield contents(folder / "ledger")
 
 
-def ends_as_undisturbed(mine: Topics, folder: Path, undisturbed: dict[str, Any], story: object) -> None:
+def ends_as_undisturbed(mine: Topics, folder: Path | str, undisturbed: dict[str, Any], story: object) -> None:
     """Run to the end, and compare everything."""
     consume(mine, folder)
     found = contents(folder)
@@ -97,6 +99,45 @@ def test_killed_at_a_step_it_ends_as_an_undisturbed_run(
     run = points(tmp_path / "ledger", "consume", "--until-end", *BATCH, environment=environment)
     assert run.returncode == -signal.SIGKILL, run.stderr
     ends_as_undisturbed(mine, tmp_path / "ledger", undisturbed, name)
+
+
+@pytest.mark.parametrize("name", ["after-entries", "before-commit", "after-commit", "after-publish"])
+def test_killed_at_a_step_of_a_database_it_ends_as_an_undisturbed_run(
+    name: str, topics: Topics, undisturbed: dict[str, Any], postgres: str
+) -> None:
+    mine = topics.with_own_outlets()
+    migrate(postgres, partitions=PARTITIONS, topic=mine.facts)
+    environment = {**in_own_group(mine), "POINTS_FAILPOINT": f"{name}:{FAILPOINTS[name]}"}
+    run = points(postgres, "consume", "--until-end", *BATCH, environment=environment)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    with patch.dict(os.environ, in_own_group(mine)):
+        ends_as_undisturbed(mine, postgres, undisturbed, name)
+
+
+def test_a_database_that_is_killed_while_it_commits_is_waited_for(
+    topics: Topics, undisturbed: dict[str, Any], own_postgres: OwnServer
+) -> None:
+    mine = topics.with_own_outlets()
+    place = own_postgres.address
+    migrate(place, partitions=PARTITIONS, topic=mine.facts)
+    records = sum(len(rows) for name, rows in undisturbed.items() if name.startswith(("entries", "parked")))
+    run = start(place, "consume", "--batch", "8", environment=in_own_group(mine))
+    for share in (0.2, 0.5):
+        until(lambda share=share: decided(place) > share * records, run)
+        own_postgres.kill()
+        own_postgres.start()
+    until(lambda: decided(place) == records, run)
+    run.terminate()
+    _, log = run.communicate(timeout=60)
+    assert run.returncode == 0, log
+    assert "deciding" in {event["stage"] for event in events_of(log, "trouble")}, log
+    with patch.dict(os.environ, in_own_group(mine)):
+        ends_as_undisturbed(mine, place, undisturbed, log)
+
+
+def in_own_group(mine: Topics) -> dict[str, str]:
+    """The settings of consumers that share a ledger of these topics."""
+    return {**mine.environment, "POINTS_KAFKA_GROUP": mine.outcomes}
 
 
 def killed_at_random(seed: int, topics: Topics, undisturbed: dict[str, Any], records: int) -> None:
@@ -207,8 +248,7 @@ def test_on_a_full_disk_it_waits_for_room_and_goes_on(
 
 def start_in_group(place: str, topics: Topics, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
     """A consumer of a ledger that others consume too."""
-    whole = {**topics.environment, "POINTS_KAFKA_GROUP": topics.facts, **(environment or {})}
-    return start(place, "consume", *BATCH, environment=whole)
+    return start(place, "consume", *BATCH, environment={**in_own_group(topics), **(environment or {})})
 
 
 def is_asleep(process: int) -> bool:
