@@ -325,6 +325,19 @@ def test_a_dead_owners_partitions_are_taken_over_and_shared_out_again(
     is_whole(postgres)
 
 
+def test_processes_that_share_an_import_all_come_to_its_end(
+    topics: Topics, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    mine, folder = topics.with_own_outlets(), tmp_path / "ledger"
+    empty = start_shared(folder, mine, "--until-end", *BATCH, POINTS_FAILPOINT="fetch")  # makes the ledger
+    empty.communicate(timeout=60)
+    runs = [start_shared(folder, mine, "--until-end", *BATCH) for _ in range(2)]
+    logs = [run.communicate(timeout=60)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], logs
+    assert contents(folder) == undisturbed
+    outcomes_are_whole(mine, folder)
+
+
 # -- what stands in the topic ----------------------------------------------------------------------------------------
 
 

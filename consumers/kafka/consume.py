@@ -114,7 +114,6 @@ class Consumer:
         self._publisher = Publisher(open_writer, observe)
         self._owners: dict[int, _Owner] = {}
         self._wanted: dict[int, Pauses] = {}  # partitions that are ours to own, owned or not yet
-        self._is_assigned = False
         self._ends: dict[int, int] | None = None  # of all partitions at the start, where the end is to be found
         self._trouble = ""
         self._lag_at = self._collect_at = 0.0
@@ -161,17 +160,14 @@ class Consumer:
                 self._reader.drop(partition)  # until it is owned, and the journal says from where
 
     def _assigned(self, partitions: Sequence[int]) -> Mapping[int, Start]:
-        self._is_assigned = True
         self._wanted.update({partition: Pauses() for partition in partitions})
         return {}  # each is read once it is owned
 
     def _revoked(self, partitions: Sequence[int]) -> None:
-        self._is_assigned = False  # until the group has settled
         self._publisher.settle(HAND_OVER_SECONDS)
         self._give_up(partitions, "given to another process")
 
     def _lost(self, partitions: Sequence[int]) -> None:
-        self._is_assigned = False
         self._give_up(partitions, "lost: this process was not heard of for too long")
 
     def _give_up(self, partitions: Iterable[int], why: str) -> None:
@@ -296,8 +292,11 @@ class Consumer:
             self._reader.end(next(iter(self._owners)))
 
     def _has_ended(self) -> bool:
-        """Whether all that stood in the topic at the start is decided and published, as far as it is ours."""
-        if not self._plan.until_end or not self._is_assigned:
+        """Whether all that stood in the topic at the start is decided and published, as far as it is ours.
+
+        Where a group shares it out, who leaves hands its share to the others, who find it decided.
+        """
+        if not self._plan.until_end or not self._wanted:
             return False
         if self._ends is None:
             try:

@@ -209,6 +209,8 @@ class Publisher:
 
     def pump(self, timeout: float = 0.0) -> None:
         """Send what may be sent, waiting `timeout` at most, and now and then remember what was acknowledged."""
+        if not self._all():
+            return
         if not self._pauses.are_over():
             sleep(timeout)
             return
@@ -255,14 +257,13 @@ class Publisher:
         for publications in self._publications.values():
             publications[:] = [publication.anew() for publication in publications]
 
-    def settle(self, seconds: float) -> bool:
-        """Publish all that was decided, for so many seconds at most; says whether all of it is out and remembered."""
+    def settle(self, seconds: float) -> None:
+        """Publish all that was decided, for so many seconds at most, and remember what was acknowledged."""
         until = monotonic() + seconds
         while not self.is_done and monotonic() < until:
             self.pump(timeout=0.05)
         self._remember_at = 0.0
         self.pump()
-        return self.is_done and self._remember_at > 0.0
 
     def close(self) -> None:
         """Close the writer."""
