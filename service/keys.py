@@ -10,6 +10,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -121,7 +122,8 @@ class Keys:
         if not key.is_live(now):
             return None
         if key.last_used is None or key.last_used + USED_EVERY <= now:
-            self._db.execute("UPDATE keys SET last_used = ? WHERE id = ?", (now, key.id))
+            with suppress(sqlite3.OperationalError):  # a full disk does not lock anybody out
+                self._db.execute("UPDATE keys SET last_used = ? WHERE id = ?", (now, key.id))
         return key
 
     def close(self) -> None:

@@ -65,7 +65,7 @@ def served(folder: Path, *options: str) -> Iterator[Server]:
     try:
         yield server
     finally:
-        server.stop()
+        assert server.stop() in (0, -signal.SIGKILL)
 
 
 def points(folder: Path) -> list[str]:
