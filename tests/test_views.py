@@ -266,6 +266,17 @@ def test_campaigns_and_activity_count_what_the_entries_say(monkeypatch: pytest.M
         assert sum(row[8] for row in spend) == left > 0
 
 
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(100, 140))
+def test_views_agree_with_everything_over_many_histories(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    test_a_view_rebuilt_is_the_view_kept(seed, monkeypatch)
+    for name in ("balances", "lots", "scores", "memberships"):
+        test_views_say_what_the_exports_say_at_any_instant(name, seed, monkeypatch)
+    test_the_statement_closes_at_what_the_member_has(seed, monkeypatch)
+    test_the_liability_is_what_the_books_say_at_the_end_of_any_day(seed, monkeypatch)
+    test_a_close_is_what_was_known_when_the_month_ended(seed, monkeypatch)
+
+
 # -- crashes -----------------------------------------------------------------------------------------------------------
 
 
