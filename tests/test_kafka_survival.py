@@ -246,9 +246,11 @@ def test_on_a_full_disk_it_waits_for_room_and_goes_on(
 # -- owners ----------------------------------------------------------------------------------------------------------
 
 
-def start_in_group(place: str, topics: Topics, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+def start_in_group(
+    place: str, topics: Topics, environment: Mapping[str, str] | None = None, *options: str
+) -> "subprocess.Popen[str]":
     """A consumer of a ledger that others consume too."""
-    return start(place, "consume", *BATCH, environment={**in_own_group(topics), **(environment or {})})
+    return start(place, "consume", *BATCH, *options, environment={**in_own_group(topics), **(environment or {})})
 
 
 def is_asleep(process: int) -> bool:
@@ -326,16 +328,15 @@ def test_a_dead_owners_partitions_are_taken_over_and_shared_out_again(
 
 
 def test_processes_that_share_an_import_all_come_to_its_end(
-    topics: Topics, undisturbed: dict[str, Any], tmp_path: Path
+    topics: Topics, undisturbed: dict[str, Any], postgres: str
 ) -> None:
-    mine, folder = topics.with_own_outlets(), tmp_path / "ledger"
-    empty = start_shared(folder, mine, "--until-end", *BATCH, POINTS_FAILPOINT="fetch")  # makes the ledger
-    empty.communicate(timeout=60)
-    runs = [start_shared(folder, mine, "--until-end", *BATCH) for _ in range(2)]
+    mine = topics.with_own_outlets()
+    migrate(postgres, partitions=PARTITIONS, topic=mine.facts)
+    runs = [start_in_group(postgres, mine, None, "--until-end") for _ in range(2)]
     logs = [run.communicate(timeout=60)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], logs
-    assert contents(folder) == undisturbed
-    outcomes_are_whole(mine, folder)
+    assert contents(postgres) == undisturbed
+    outcomes_are_whole(mine, postgres)
 
 
 # -- what stands in the topic ----------------------------------------------------------------------------------------
