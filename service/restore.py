@@ -4,15 +4,19 @@ It is built under another name and takes its own when all of it is there; interr
 """
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from msgspec import MsgspecError
 
 from consumers.inbox import Inbox
+from consumers.intake import MAX_AHEAD
 from ledger.entries import Entry
-from ledger.facts import decode_canonical
+from ledger.facts import PROGRAMME_SUBJECT, decode_canonical
 from ledger.journal.folder import SETTINGS, FolderLedger
 from ledger.journal.port import Parked
 from ledger.journal.shard import Received, Shard
@@ -49,6 +53,37 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
     except (Refuted, BadArchive):
         shutil.rmtree(making, ignore_errors=True)
         raise
+
+
+def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dict[str, Any]:
+    """Decide an archive's facts again in a folder that is thrown away, and compare; the JSON of `points replay`.
+
+    The first decision that does not follow from its fact ends it.
+    """
+    started = time.monotonic()
+    with TemporaryDirectory(prefix="points-replay-") as place:
+        differences: list[dict[str, Any]] = []
+        accounts, entries = 0, sum(shelf.entries for shelf in archive.manifest.partitions)
+        try:
+            import_archive(archive, Path(place) / "ledger", progress)
+        except Refuted as error:
+            differences.append({"field": "entry", "stored": str(error), "derived": "another entry"})
+        else:
+            ledger = FolderLedger.at(Path(place) / "ledger")
+            as_of = max(ledger.journal(partition).head().recorded for partition in ledger.partitions)
+            accounts = sum(1 for _ in ledger.accounts(as_of + MAX_AHEAD))
+            home = ledger.partition_of(
+                PROGRAMME_SUBJECT
+            )  # a published book stands in every partition and counts in one
+            entries -= sum(ledger.journal(p).last_number(PROGRAMME_SUBJECT) for p in ledger.partitions if p != home)
+            ledger.close()
+    return {
+        "entries": entries,
+        "accounts": accounts,
+        "differences": differences,
+        "difference_count": len(differences),
+        "seconds": round(time.monotonic() - started, 3),
+    }
 
 
 def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:

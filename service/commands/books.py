@@ -127,6 +127,12 @@ def replay(
         bool,
         typer.Option("--from-topic", help="Take the facts from the stream itself, not from the journal's copy."),
     ] = False,
+    from_archive: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-archive", metavar="DIR", help="Take entries and facts from an archive; no ledger is needed."
+        ),
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. (default: the processors)")
     ] = None,
@@ -139,20 +145,16 @@ def replay(
     points replay
 
     points replay --from-topic --json
-    """
-    from projections.replay import MAX_DIFFERENCES
-    from projections.replay import replay as derive_again
 
+    points replay --from-archive 2025.archive
+    """
     shell = Shell(context, ledger, as_json)
-    with shell.reading() as opened:
-        total = entries_in(opened)
-        wanted = jobs or (processors() if total > 20_000 else 1)
-        is_kafka = from_topic and opened.settings.stream == "kafka"
-        differences, count = _compare_with_kafka(shell, opened, config) if is_kafka else ([], 0)
-        with shell.progress("replaying", total) as tick:
-            found = derive_again(opened, jobs=wanted, from_topic=from_topic and not is_kafka, progress=tick)
-        found["difference_count"] += count
-        found["differences"] = [*differences, *found["differences"]][:MAX_DIFFERENCES]
+    if from_archive is not None:
+        if from_topic:
+            raise WrongUse("--from-topic and --from-archive: give one of them")
+        found = _replay_archive(shell, from_archive)
+    else:
+        found = _replay_ledger(shell, from_topic, jobs, config)
     if shell.json:
         shell.emit(found)
     else:
@@ -166,6 +168,32 @@ def replay(
             _list("difference", found["differences"], found.get("difference_count"))
     if found["differences"]:
         raise typer.Exit(BAD_NEWS)
+
+
+def _replay_archive(shell: Shell, folder: Path) -> dict[str, Any]:
+    from projections.archive import Archive
+    from service.restore import replay_archive
+
+    with shell.progress("checking the files") as tick:
+        archive = Archive(folder, tick)
+    with shell.progress("replaying", sum(shelf.entries for shelf in archive.manifest.partitions)) as tick:
+        return replay_archive(archive, tick)
+
+
+def _replay_ledger(shell: Shell, from_topic: bool, jobs: int | None, config: Path | None) -> dict[str, Any]:
+    from projections.replay import MAX_DIFFERENCES
+    from projections.replay import replay as derive_again
+
+    with shell.reading() as opened:
+        total = entries_in(opened)
+        wanted = jobs or (processors() if total > 20_000 else 1)
+        is_kafka = from_topic and opened.settings.stream == "kafka"
+        differences, count = _compare_with_kafka(shell, opened, config) if is_kafka else ([], 0)
+        with shell.progress("replaying", total) as tick:
+            found = derive_again(opened, jobs=wanted, from_topic=from_topic and not is_kafka, progress=tick)
+        found["difference_count"] += count
+        found["differences"] = [*differences, *found["differences"]][:MAX_DIFFERENCES]
+    return found
 
 
 def _compare_with_kafka(shell: Shell, ledger: "Ledger", config: Path | None) -> tuple[list[dict[str, Any]], int]:
