@@ -12,8 +12,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Not compiled ahead: that takes a third of the install, most of it for modules nobody imports.
 INSTALL := $(PIP) install --quiet --no-input --no-compile
 
-# Two lock files of the same versions: a demo needs the smaller one only, and the tools come on top of it.
+# Lock files of the same versions: a demo needs the smallest only, the image has the extras, and the tools come on top.
 RUN_LOCK := requirements-run.lock
+IMAGE_LOCK := requirements-image.lock
 DEV_LOCK := requirements.lock
 
 # The tool that resolves the locks; only `make lock` needs it.
@@ -65,6 +66,7 @@ lock: python ## resolve the dependencies again (UPGRADE=1 for the newest)
 	@.venv-lock/bin/python -m pip --disable-pip-version-check install --quiet '$(UV)'
 	$(COMPILE) --group dev --output-file $(DEV_LOCK) pyproject.toml
 	$(COMPILE) --group build --constraints $(DEV_LOCK) --output-file $(RUN_LOCK) pyproject.toml
+	$(COMPILE) --group build --extra fast --extra postgres --constraints $(DEV_LOCK) --output-file $(IMAGE_LOCK) pyproject.toml
 
 clean: ## remove environments, caches and builds (a ledger's data stays)
 	rm -rf $(VENV) .venv-lock build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import growth, report, whole
+from benchmarks import growth, kafka, report, stores, views, whole
 from benchmarks.compare import compare, stages_of
 from benchmarks.http import http
 from benchmarks.measure import Failed, Figures, say
@@ -19,7 +19,8 @@ QUICK = 40_000
 STAGED = 60_000  # facts, for the stages: enough to warm every cache
 MEMORY = 3  # times the facts
 FULL = (1_000_000, 10_000_000)
-SECTIONS = ("stages", "whole", "audits", "real", "members", "memory", "http")
+SECTIONS = ("stages", "whole", "stores", "audits", "views", "real", "members", "memory", "http")
+BY_NAME = (*SECTIONS, "kafka")  # which needs a broker, and is run only when it is named
 
 
 def main() -> int:
@@ -52,9 +53,16 @@ def _measure(options: argparse.Namespace) -> Figures:
         if "whole" in wanted:
             found["whole"] = whole.whole(place, path, rounds)
             report.whole(found["whole"], facts)
+        if "stores" in wanted:
+            part = place.traffic(min(facts, STAGED), MEMBERS)
+            found["stores"] = stores.stores(place, part)
+            report.stores(found["stores"])
         if "audits" in wanted:
             found["audits"] = whole.audits(place, path, rounds)
             report.audits(found["audits"], facts)
+        if "views" in wanted:
+            found["views"] = views.views(place, path, rounds)
+            report.views(found["views"], facts)
         if "real" in wanted:
             found["real"] = whole.real(place, rounds)
             report.real(found["real"])
@@ -65,6 +73,9 @@ def _measure(options: argparse.Namespace) -> Figures:
             sizes = FULL if options.full else (facts, facts * MEMORY)
             found["memory"] = growth.memory(place, sizes, MEMBERS)
             report.memory(found["memory"])
+        if "kafka" in wanted:
+            found["kafka"] = kafka.kafka(place, path, facts)
+            report.kafka(found["kafka"], facts)
         if "http" in wanted:
             part = place.traffic(min(facts, STAGED), MEMBERS)
             found["http"] = http(place, part, min(facts, STAGED))
@@ -88,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--full", action="store_true", help="a million facts over many members, memory up to 10 million facts"
     )
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="some sections")
+    parser.add_argument("--only", nargs="+", choices=BY_NAME, help="some sections")
     parser.add_argument("--compare", metavar="REV", help="the stages here beside those of another commit")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="work under this folder (default: the system's)")

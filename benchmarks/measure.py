@@ -50,11 +50,12 @@ def points(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "service.cli", *arguments]
 
 
-def run(command: Sequence[str], accepted: Sequence[int] = (0,)) -> Run:
-    """Run a command to its end. Raises `Failed` with what it said."""
+def run(command: Sequence[str], accepted: Sequence[int] = (0,), *, has_log: bool = False) -> Run:
+    """Run a command to its end, its log left out. Raises `Failed`."""
     started = time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=environment) as process:
+    log = subprocess.DEVNULL if has_log else None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment) as process:
         watch = _Watch(process.pid)
         watch.start()
         assert process.stdout is not None

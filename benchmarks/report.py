@@ -6,6 +6,7 @@ import sys
 
 from benchmarks.growth import SKEW
 from benchmarks.measure import Figures
+from consumers.kafka.events import STAGES
 
 WIDTH = 44
 MEGA = 1_000_000
@@ -49,13 +50,38 @@ def whole(found: Figures, facts: int) -> None:
     print(f"  a ledger takes {found['ledger_bytes'] / facts:,.0f} bytes a fact on disk, inbox included")
 
 
+def stores(found: Figures) -> None:
+    """Each store by itself."""
+    _title("Stores, one process writing", "rows/s", "µs a row", "CPU µs here")
+    by_store: dict[str, dict[int, float]] = {}
+    for row in found["rows"]:
+        rate = row["rows"] / row["seconds"]
+        by_store.setdefault(row["store"], {})[row["batch"]] = rate
+        micros = 1e6 / row["rows"]
+        what = f"{row['store']}, batches of {row['batch']:,}"
+        _row(what, f"{rate:,.0f}", f"{row['seconds'] * micros:.1f}", f"{row['cpu'] * micros:.1f}")
+    sqlite, postgres = by_store["SQLite"], by_store["PostgreSQL"]
+    for batch, rate in postgres.items():
+        _ratio(f"PostgreSQL : SQLite, batches of {batch:,}", rate / sqlite[batch])
+
+
 def audits(found: Figures, facts: int) -> None:
-    """Replay and verify."""
+    """Replay, verify, and what goes out of a ledger."""
     runs = found["runs"]
     _title("Audits", "entries/s", "CPU s", "per CPU s", "RSS MB", "anonymous")
     for name, run in runs.items():
         _row(name, *_speed(run, facts))
     _ratio("2 jobs : 1 job", runs["replay, jobs 1"]["seconds"] / runs["replay, jobs 2"]["seconds"])
+
+
+def views(found: Figures, facts: int) -> None:
+    """Rebuilding each view, and following with all of them."""
+    _title("Views", "entries/s", "CPU s", "per CPU s", "RSS MB", "anonymous")
+    for name, run in found["runs"].items():
+        _row(name, *_speed(run, facts))
+    one = sum(run["seconds"] for name, run in found["runs"].items() if name.endswith("jobs 1"))
+    two = sum(run["seconds"] for name, run in found["runs"].items() if name.endswith("jobs 2"))
+    _ratio("2 jobs : 1 job, over all views", one / two)
 
 
 def real(found: Figures) -> None:
@@ -94,6 +120,22 @@ def memory(found: Figures) -> None:
         _row(f"{row['facts']:,} facts", f"{rate:,.0f}", f"{row['rss'] / MEGA:,.0f}", f"{row['anonymous'] / MEGA:,.0f}")
     first, last = rows[0], rows[-1]
     _ratio(f"{last['facts'] / first['facts']:.0f}x the facts, peak RSS", last["rss"] / first["rss"])
+
+
+def kafka(found: Figures, facts: int) -> None:
+    """From Kafka into SQLite, with the broker on the same machine, and how long a fact waits."""
+    _title("Kafka into SQLite", "facts/s", "CPU s", "per CPU s", *STAGES)
+    for name, run in found["runs"].items():
+        stages = run["stages"]
+        shares = [f"{stages[stage] / sum(stages.values()):.0%}" for stage in STAGES]
+        _row(name, f"{facts / run['seconds']:,.0f}", f"{run['cpu']:.1f}", f"{facts / run['cpu']:,.0f}", *shares)
+    runs = found["runs"]
+    for client in found["clients"]:
+        _ratio(f"{client}, 2 jobs : 1 job", runs[f"{client}, 1 job"]["seconds"] / runs[f"{client}, 2 jobs"]["seconds"])
+    _title(f"From append to decided, {found['rate']} facts/s", "median ms", "99 % ms", "facts/s at most")
+    for row in found["latency"]:
+        most = f"{facts / row['seconds']:,.0f}" if row["seconds"] else ""
+        _row(f"{row['client']}, batches of {row['batch']:,}", f"{row['median']:.1f}", f"{row['p99']:.1f}", most)
 
 
 def http(found: Figures) -> None:

@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.measure import Run, points, run, say
@@ -33,18 +34,18 @@ def whole(work: Work, path: Path, rounds: int) -> dict[str, Any]:
     for number in range(rounds):
         of = f" ({number + 1} of {rounds})" if rounds > 1 else ""
         say(f"peers{of}")
-        _keep(best, "json.loads alone", run(_peer(path)))
+        keep(best, "json.loads alone", run(_peer(path)))
         with work.ledger() as folder:
             folder.mkdir()
-            _keep(best, "peer", run([*_peer(path), str(folder / "peer.db")]))
+            keep(best, "peer", run([*_peer(path), str(folder / "peer.db")]))
         for jobs in JOBS:
             say(f"points ingest --jobs {jobs}{of}")
-            _keep(best, f"ingest, jobs {jobs}", ingest(work, path, jobs, measured))
+            keep(best, f"ingest, jobs {jobs}", ingest(work, path, jobs, measured))
     return {"runs": {name: found.to_dict() for name, found in best.items()}, "ledger_bytes": bytes_written}
 
 
 def audits(work: Work, path: Path, rounds: int) -> dict[str, Any]:
-    """Replay with one process and two, and verify, over one ledger."""
+    """Replay with one process and two, verify, and what goes out of a ledger, over one ledger."""
     best: dict[str, Run] = {}
 
     def audit(folder: Path) -> None:
@@ -55,13 +56,28 @@ def audits(work: Work, path: Path, rounds: int) -> dict[str, Any]:
                 differences = json.loads(found.output)["differences"]
                 if differences:
                     raise SystemExit(f"the replay differs: {differences[0]}")
-                _keep(best, f"replay, jobs {jobs}", found)
+                keep(best, f"replay, jobs {jobs}", found)
             say("points verify")
-            _keep(best, "verify", run(points("--ledger", str(folder), "verify", "--json")))
+            keep(best, "verify", run(points("--ledger", str(folder), "verify", "--json")))
+            for name, command in _proofs(folder):
+                say(f"points {name}")
+                keep(best, name, run(points("--ledger", str(folder), *command)))
 
     say("a ledger to audit")
     ingest(work, path, 2, audit)
     return {"runs": {name: found.to_dict() for name, found in best.items()}}
+
+
+def _proofs(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """What goes out of a ledger, and a ledger again, each into places of its own beside it."""
+    with TemporaryDirectory(dir=folder.parent) as beside:
+        key, signed, archive, backup = (f"{beside}/{name}" for name in ("key.pem", "signed", "archive", "backup"))
+        run(points("signing-key", "new", "-o", key))
+        yield "checkpoint", ["checkpoint", "--key", key, "-o", signed]
+        yield "verify --checkpoint", ["verify", "--checkpoint", signed, "--json"]
+        yield "archive export", ["archive", "export", archive]
+        yield "archive import", ["--ledger", f"{beside}/restored", "archive", "import", archive]
+        yield "backup", ["backup", backup]
 
 
 def real(work: Work, rounds: int) -> dict[str, Any]:
@@ -78,7 +94,7 @@ def real(work: Work, rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         for jobs in JOBS:
             say(f"points ingest --jobs {jobs}, the real year")
-            _keep(best, f"ingest, jobs {jobs}", ingest(work, path, jobs))
+            keep(best, f"ingest, jobs {jobs}", ingest(work, path, jobs))
     return {"facts": facts, "lines": lines, "runs": {name: found.to_dict() for name, found in best.items()}}
 
 
@@ -86,7 +102,7 @@ def _peer(path: Path) -> Sequence[str]:
     return [sys.executable, "-m", "benchmarks.peer", str(path)]
 
 
-def _keep(best: dict[str, Run], name: str, found: Run) -> None:
+def keep(best: dict[str, Run], name: str, found: Run) -> None:
     """Keep the fastest run of a name; of the memory the largest."""
     before = best.get(name)
     if before is not None:

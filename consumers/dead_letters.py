@@ -16,7 +16,7 @@ from consumers.ingest import decide_waiting, open_intakes
 from consumers.outcomes import outcome_at
 from ledger.entry_json import position_text
 from ledger.facts import MAX_BYTES
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.times import to_text
 
 WAITING, RETRIED, DROPPED = "waiting", "retried", "dropped"
@@ -63,7 +63,7 @@ def letters(
     for partition in ledger.partitions[after[0] :]:
         room = None if limit is None else limit - len(found)
         behind = after[1] if partition == after[0] else -1
-        parked = ledger.journal(partition).parked(behind, limit=room, done=every)
+        parked = ledger.journal(partition).parked(behind, room, retried=every)
         found.extend(Letter(partition, *p) for p in parked)
     return found
 
@@ -74,7 +74,7 @@ def letter_at(ledger: Ledger, position: str) -> Letter:
     if not (partition.isascii() and partition.isdecimal() and offset.isascii() and offset.isdecimal()):
         raise BadPosition(f'"{position}" is no position such as 0:17; `points dead-letters list` shows them')
     if int(partition) in ledger.partitions and int(offset) < 1 << 62:
-        for parked in ledger.journal(int(partition)).parked(int(offset) - 1, int(offset), done=True):
+        for parked in ledger.journal(int(partition)).parked(int(offset) - 1, upto=int(offset), retried=True):
             return Letter(int(partition), *parked)
     raise BadPosition(f"nothing is parked at {position}; `points dead-letters list` shows what is")
 
@@ -146,18 +146,22 @@ def check_retry(letter: Letter, mended: bytes | None) -> None:
 
 
 def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Remove the bytes of parked facts for good, from the inbox and the journal; hold the ledger's lock around it.
+    """Remove the bytes of parked facts for good, from the inbox and the journal; hold the lock of one with an inbox.
 
-    Position, reason, length and hash stay. Raises `BadPosition` where one was dropped before.
+    Position, reason, length and hash stay, and what Kafka keeps of them. Raises `BadPosition` where one was dropped
+    before.
     """
     for letter in chosen:
         if letter.state == DROPPED:
             raise BadPosition(f"{letter.position} was dropped before")
-    inbox = Inbox(ledger.inbox, ledger.settings.partitions)
+    has_inbox = ledger.settings.stream == "inbox"
+    inbox = Inbox(ledger.inbox, ledger.settings.partitions) if has_inbox else None
     try:
         for letter in chosen:
             detail = f"its bytes were dropped by an operator at {now().isoformat(timespec='seconds')}"
-            inbox.drop(letter.partition, letter.offset, letter.length, letter.sha256)
+            if inbox is not None:
+                inbox.drop(letter.partition, letter.offset, letter.length, letter.sha256)
             ledger.journal(letter.partition).drop_parked(letter.offset, detail)
     finally:
-        inbox.close()
+        if inbox is not None:
+            inbox.close()

@@ -178,20 +178,78 @@ def _raw_line(line: bytes, number: int) -> RawLine:
     return RawLine(line[:KEPT_WHOLE], len(line), sha256(line).digest(), number)
 
 
-class Feeder:
-    """Appends the lines of files to the inbox, each under its member's partition.
+class Router:
+    """Puts lines under their members' partitions, and says what each declares as recorded.
 
+    A published programme goes to every partition, where its source is one of `operators` (None: whatever it is).
     `backlog` declares recorded = max(occurred, the partition's last recorded); otherwise it is the present instant.
+    `latest` is the last recorded of all partitions so far.
     """
+
+    def __init__(
+        self,
+        partitions: int,
+        operators: Sequence[str] | None,
+        *,
+        backlog: bool,
+        latest: int = 0,
+        now: Callable[[], int] | None = None,
+    ) -> None:
+        self._partitions = partitions
+        self._operators = None if operators is None else frozenset(operators)
+        self._backlog = backlog
+        self._latest = latest
+        self._now = now or (lambda: time.time_ns() // 1000)
+        self._partitioner = Partitioner(partitions)
+
+    def route(self, line: RawLine, batch: list[Line]) -> None:
+        """Put a line under its member's partition; one whose subject cannot be read goes to the first."""
+        declared = BACKLOG if self._backlog else 0
+        subject, recorded = ("", 0) if line.whole_length else self._subject_and_recorded(line.value)
+        if recorded is None:
+            declared, recorded = BACKLOG | AHEAD, 0
+        self._latest = max(self._latest, recorded)
+        if subject == PROGRAMME_SUBJECT and self._is_published(line.value):
+            batch.extend(Line(p, self._latest, declared, subject, line.value) for p in range(self._partitions))
+            return
+        partition = self._partitioner(subject) if subject else 0
+        batch.append(Line(partition, recorded, declared, subject, line.value, line.whole_length, line.whole_sha256))
+
+    def _subject_and_recorded(self, value: bytes) -> tuple[str, int | None]:
+        """The key of a line, and what it declares as recorded.
+
+        0 stands for the latest that its partition has seen; None says that it is still to come, which parks it.
+        """
+        recorded: int | None = 0 if self._backlog else self._now()
+        try:
+            if self._backlog:
+                timed = _timed_envelope.decode(value)
+                occurred = to_instant(timed.time)
+                recorded = None if occurred > self._now() + MAX_AHEAD else occurred
+                subject = timed.subject
+            else:
+                subject = _envelope.decode(value).subject
+            return (subject if len(subject) <= MAX_ID else ""), recorded
+        except (msgspec.DecodeError, RecursionError, UnicodeError, OverflowError):
+            return "", 0 if self._backlog else recorded
+
+    def _is_published(self, value: bytes) -> bool:
+        try:
+            fact = decode(value)[0]
+        except BadFact:
+            return False
+        return isinstance(fact, ProgrammePublished) and (self._operators is None or fact.source in self._operators)
+
+
+class Feeder:
+    """Appends the lines of files to the inbox, each under its member's partition (see `Router`)."""
 
     def __init__(
         self, inbox: Inbox, operators: Sequence[str], *, backlog: bool, now: Callable[[], int] | None = None
     ) -> None:
         self._inbox = inbox
-        self._operators = frozenset(operators)
-        self._backlog = backlog
-        self._now = now or (lambda: time.time_ns() // 1000)
-        self._partitioner = Partitioner(inbox.partitions)
+        latest = max(inbox.last_recorded(p) for p in range(inbox.partitions))
+        self._router = Router(inbox.partitions, operators, backlog=backlog, latest=latest, now=now)
 
     def feed(self, name: str) -> Iterator[tuple[int, Feed, bool]]:
         """Feed a file; yields (lines, feed, skipped) after each chunk: appended ones, or those of an earlier run."""
@@ -234,40 +292,5 @@ class Feeder:
                     return
 
     def route(self, line: RawLine, batch: list[Line]) -> None:
-        """Put a line under its member's partition; one whose subject cannot be read goes to the first."""
-        declared = BACKLOG if self._backlog else 0
-        subject, recorded = ("", 0) if line.whole_length else self._subject_and_recorded(line.value)
-        if recorded is None:
-            declared, recorded = BACKLOG | AHEAD, 0
-        if subject == PROGRAMME_SUBJECT and self._is_published(line.value):
-            last = max(self._inbox.last_recorded(p) for p in range(self._inbox.partitions))
-            for p in range(self._inbox.partitions):
-                batch.append(Line(p, max(last, recorded), declared, subject, line.value))
-            return
-        partition = self._partitioner(subject) if subject else 0
-        batch.append(Line(partition, recorded, declared, subject, line.value, line.whole_length, line.whole_sha256))
-
-    def _subject_and_recorded(self, value: bytes) -> tuple[str, int | None]:
-        """The key of a line, and what it declares as recorded.
-
-        0 stands for the latest that its partition has seen; None says that it is still to come, which parks it.
-        """
-        recorded: int | None = 0 if self._backlog else self._now()
-        try:
-            if self._backlog:
-                timed = _timed_envelope.decode(value)
-                occurred = to_instant(timed.time)
-                recorded = None if occurred > self._now() + MAX_AHEAD else occurred
-                subject = timed.subject
-            else:
-                subject = _envelope.decode(value).subject
-            return (subject if len(subject) <= MAX_ID else ""), recorded
-        except (msgspec.DecodeError, RecursionError, UnicodeError, OverflowError):
-            return "", 0 if self._backlog else recorded
-
-    def _is_published(self, value: bytes) -> bool:
-        try:
-            fact = decode(value)[0]
-        except BadFact:
-            return False
-        return isinstance(fact, ProgrammePublished) and fact.source in self._operators
+        """Put a line under its partition."""
+        self._router.route(line, batch)

@@ -127,7 +127,7 @@ class Inbox:
         records = []
         held = 0
         for row in rows:
-            records.append(Record._make(row))
+            records.append(Record(*row))
             held += len(row[4])
             if held >= most_bytes:
                 break
@@ -241,6 +241,15 @@ class Inbox:
         self._ends = ends
         self._line += len(lines)
         return places
+
+    def begin_behind(self, partition: int, position: int, recorded: int) -> None:
+        """Let an empty partition begin behind a position whose records are kept elsewhere; `recorded` is the last's.
+
+        A record without bytes and hash stands at that position.
+        """
+        self._db.execute(
+            f"INSERT OR IGNORE INTO partition_{partition} VALUES (?, 0, ?, 0, 0, '', x'', 0, x'')", (position, recorded)
+        )
 
     def close(self) -> None:
         """Close the file."""

@@ -14,7 +14,7 @@ from typing import Any
 from consumers.files import BadFile, Feeder
 from consumers.inbox import Inbox
 from consumers.intake import Intake
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
 from ledger.journal.shard import Tally
@@ -171,7 +171,7 @@ class _Workers:
         for job in range(min(jobs, ledger.settings.partitions)):
             ours, theirs = context.Pipe()
             partitions = list(ledger.partitions)[job::jobs]
-            process = context.Process(target=_work, args=(str(ledger.folder), partitions, theirs), daemon=True)
+            process = context.Process(target=_work, args=(ledger.place, partitions, theirs), daemon=True)
             process.start()
             theirs.close()
             self._pipes.append(ours)
@@ -217,13 +217,13 @@ class _Workers:
                 process.terminate()
 
 
-def _work(folder: str, partitions: list[int], pipe: Connection) -> None:
+def _work(place: str, partitions: list[int], pipe: Connection) -> None:
     """A worker: decide what comes until told to drain, or until the feeding process is gone."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the feeding process hears it, and ends us after a batch
     try:
-        ledger = Ledger.open(Path(folder))
+        ledger = Ledger.open(place)
         inbox = Inbox(ledger.inbox, ledger.settings.partitions)
         intakes = open_intakes(ledger, inbox, partitions)
         quiet_collector()

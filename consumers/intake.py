@@ -27,6 +27,16 @@ BATCH = 4_000  # records, and
 BATCH_BYTES = 8 << 20  # of them, in one transaction at most
 KEPT_WHOLE = 64 * 1024  # bytes of a parked record that are kept
 
+_FAULTS = {
+    fault.reason: fault
+    for fault in (
+        BadFact("empty", "the record has no value (a tombstone); a fact is never deleted"),
+        BadFact("no-key", "the record has no key that is UTF-8; a fact's key is its subject"),
+        BadFact("not-stamped", "the producer made its timestamp; the topic wants message.timestamp.type=LogAppendTime"),
+        BadFact("untrusted-backlog", "it declares when it was recorded, which is not taken here (`takes_backlog`)"),
+    )
+}
+
 
 class Intake:
     """Takes a partition's records to its owner, a batch at a time."""
@@ -73,6 +83,9 @@ class Intake:
         return self._shard.commit(facts, parked, last.offset, last.recorded)
 
     def _check(self, record: Record) -> Received:
+        if record.fault:
+            fault = _FAULTS[record.fault]
+            raise BadFact(fault.reason, fault.detail)
         if record.whole_length:
             raise too_long(record.whole_length)
         value = record.value

@@ -8,7 +8,7 @@ from consumers.inbox import Inbox
 from ledger.entries import Entry, decode_entry
 from ledger.entry_json import entry_to_dict, position_text
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import Journal, Parked
 
 PARKED_AT_ONCE = 100  # rows read ahead, of 64 KiB at most
@@ -57,7 +57,7 @@ def _decided(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
 
 
 def _entries(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
-    parked = journal.count_parked(first - 1, done=True)  # every record before `first` made an entry or was parked
+    parked = journal.count_parked(first - 1, retried=True)  # every record before `first` made an entry or was parked
     for row in journal.scan(first - parked):
         entry = decode_entry(row.state)
         if entry.offset > last:
@@ -68,7 +68,7 @@ def _entries(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
 def _parked(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
     after = first - 1
     while True:
-        found = journal.parked(after, last, PARKED_AT_ONCE, done=True)
+        found = journal.parked(after, PARKED_AT_ONCE, upto=last, retried=True)
         for parked in found:
             yield _Decided(parked.offset, parked, b"")
         if len(found) < PARKED_AT_ONCE:

@@ -6,11 +6,15 @@ from typing import NamedTuple, Protocol
 BACKLOG = 1  # recorded as an importer declared it
 AHEAD = 2  # the importer saw that it occurred more than five minutes after the present instant
 
+# What makes a record no fact whatever it says; the reasons under which it is parked.
+EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG = "empty", "no-key", "not-stamped", "untrusted-backlog"
+
 
 class Record(NamedTuple):
     """A record of a partition: `recorded` in microseconds, `backlog` where an importer declared it (see `AHEAD`).
 
-    `whole_length` and `whole_sha256` are set where `value` is only the beginning of what was sent.
+    `whole_length` and `whole_sha256` are set where `value` is only the beginning of what was sent; `fault` where the
+    stream found the record itself wanting (see `EMPTY`).
     """
 
     offset: int
@@ -20,6 +24,7 @@ class Record(NamedTuple):
     value: bytes
     whole_length: int = 0
     whole_sha256: bytes = b""
+    fault: str = ""
 
 
 class Stream(Protocol):

@@ -216,7 +216,8 @@ def evolve(account: Account, change: Change) -> None:
             _forget(account, change)
         case TermOpened():
             start, until = change.from_at, change.until_at
-            term = Term(change.card, change.product, start, until, change.trial, change.bought_at, until - start)
+            bought_at = change.bought_at or start
+            term = Term(change.card, change.product, start, until, change.trial, bought_at, until - start)
             account.terms.setdefault(change.membership, []).append(term)
             account.due = min(account.due, term.until)
             if change.trial:
@@ -230,7 +231,7 @@ def evolve(account: Account, change: Change) -> None:
             if change.why == "taken-out":
                 account.terms[change.membership].remove(term)
             if change.pending_until:
-                _move_lapse(account, change.pending_until)
+                move_lapse(account, change.pending_until)
         case TermEnded():
             find_term(account, change.membership, change.card).ended = True
         case TrialConverted():
@@ -317,7 +318,8 @@ def _take(purse: Purse, key: int, points: int) -> None:
         del purse.lots[key]
 
 
-def _move_lapse(account: Account, until: int) -> None:
+def move_lapse(account: Account, until: int) -> None:
+    """Let the frozen points of a trial lapse at another instant."""
     account.due = min(account.due, until)
     for purse in account.purses.values():
         for lot in purse.lots.values():

@@ -94,7 +94,7 @@ def fall_due(draft: Draft, until: int) -> None:
     """Emit all that falls due up to and including an instant, then what the passing months mean for scores and sums."""
     account = draft.account
     while account.due <= until:
-        at = _next_due(account)
+        at = next_due(account)
         if at > until:
             account.due = at
             break
@@ -107,7 +107,7 @@ def fall_due(draft: Draft, until: int) -> None:
             for term in list(terms):
                 if not term.ended and term.until <= at:
                     draft.emit(TermEnded(membership, term.card, at))
-        account.due = _next_due(account)
+        account.due = next_due(account)
     if until >= account.turn:
         before, now = draft.version.month(account.clock), draft.version.month(until)
         if now > before and account.number:
@@ -115,7 +115,8 @@ def fall_due(draft: Draft, until: int) -> None:
         account.turn = month_start(now + 1, draft.version.offset)
 
 
-def _next_due(account: Account) -> int:
+def next_due(account: Account) -> int:
+    """The instant at which something of an account next falls due, `NEVER` where nothing will."""
     due = NEVER
     for purse in account.purses.values():
         for lot in purse.lots.values():

@@ -263,7 +263,7 @@ class TermOpened(_Change, tag="term-opened", frozen=True):
     from_at: int
     until_at: int
     trial: bool
-    bought_at: int  # the card's own instant, before which its term never begins
+    bought_at: int = 0  # the card's own instant, before which its term never begins; 0: that of the term
 
 
 class TermMoved(_Change, tag="term-moved", frozen=True):

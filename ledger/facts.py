@@ -240,6 +240,7 @@ class OpeningLot(_OfKind, kw_only=True):
 
 class Publication(_Data):
     toml: Annotated[str, Meta(min_length=1, max_length=MAX_BYTES)]
+    by: Name = ""
 
 
 class _Fact(Struct, tag_field="type", omit_defaults=True, gc=False):

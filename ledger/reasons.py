@@ -92,13 +92,19 @@ REASONS: Final[dict[str, Reason]] = {
     "taken-out": Reason(TERM, "The card was refunded before its term began, and nothing of it is left."),
     # no fact
     "bad-fact": Reason(PARKED, "A field is missing, of the wrong type or out of bounds; the detail names it."),
+    "empty": Reason(PARKED, "The record has no value (a tombstone); facts are never deleted."),
     "future": Reason(PARKED, "It says it occurred more than five minutes after it was recorded."),
+    "no-key": Reason(PARKED, "The record has no key, or one that is not UTF-8; a fact's key is its subject."),
     "not-authorised": Reason(PARKED, "Only the ledger's operators may send this type of fact."),
     "not-json": Reason(PARKED, "It is not JSON."),
+    "not-stamped": Reason(PARKED, "Its timestamp is not the broker's: the topic is to have LogAppendTime."),
     "not-utf8": Reason(PARKED, "It is not UTF-8."),
     "too-deep": Reason(PARKED, "Its JSON is nested deeper than a fact may be."),
     "too-long": Reason(PARKED, "It is longer than a fact may be."),
     "unknown-type": Reason(PARKED, "There is no such type of fact; `points schema` lists them."),
+    "untrusted-backlog": Reason(
+        PARKED, "It declares when it was recorded, and this ledger's settings do not take that from the stream."
+    ),
     "wrong-key": Reason(PARKED, "The record's key is not the fact's subject."),
     "wrong-partition": Reason(PARKED, "The record stands in a partition that is not its subject's."),
 }

@@ -64,12 +64,14 @@ def month_start(month: int, offset: int) -> int:
     return to_instant(datetime(year, index + 1, 1, tzinfo=UTC)) - offset
 
 
+@lru_cache(maxsize=8192)
 def month_text(month: int) -> str:
     """A month as ``YYYY-MM``."""
     year, index = divmod(month, 12)
     return f"{year:04d}-{index + 1:02d}"
 
 
+@lru_cache(maxsize=8192)
 def day_text(day: int) -> str:
     """A day as ``YYYY-MM-DD``."""
     return (EPOCH + timedelta(days=day)).date().isoformat()

@@ -26,7 +26,7 @@ from ledger.entries import (
     decode_entry,
 )
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger, members_of
+from ledger.journal.ledger import Ledger, members_of
 from ledger.journal.port import EntryRow
 from ledger.pages import PagesInMemory
 from ledger.rules import Book

@@ -5,7 +5,7 @@ from typing import Any
 
 from ledger.entries import decode_entry
 from ledger.entry_json import entry_to_dict
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from projections.members import require_member
 
 

@@ -12,7 +12,7 @@ import msgspec
 from ledger.account import Account
 from ledger.entries import OUTCOMES
 from ledger.facts import fact_type
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.times import SECOND
 from projections.explaining.changes import explain_changes
 from projections.explaining.clawbacks import explain_clawbacks

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -50,6 +51,37 @@ def output_file(path: Path | None) -> Iterator[BinaryIO]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unfinished(folder: Path) -> Path:
+    """The folder beside another, in which that one is made until it is whole."""
+    return folder.with_name(f".{folder.name}.points-part")
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[Path]:
+    """A new folder that takes its name when all in it is written; what an interrupted run left is removed."""
+    making = unfinished(folder)
+    if making.exists():
+        shutil.rmtree(making)
+    making.mkdir(parents=True)
+    try:
+        yield making
+        sync(making)
+        making.rename(folder)
+        sync(folder.absolute().parent)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+
+
+def sync(path: Path) -> None:
+    """What was written to a file or folder survives a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _csv(table: Table, out: BinaryIO, tick: Tick) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ledger.account import Purse
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.times import month_text, to_text
 from projections.show import open_lots
 

@@ -2,7 +2,7 @@
 
 from ledger.account import Account
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 
 
 class UnknownMember(Exception):
@@ -12,7 +12,7 @@ class UnknownMember(Exception):
         if member == PROGRAMME_SUBJECT:
             what = f'"{member}" is the subject of published rule books and no member'
         else:
-            what = f'no entry of a member "{member}" in {ledger.folder}'
+            what = f'no entry of a member "{member}" in {ledger.name}'
         super().__init__(f"{what}; `points export balances` lists the members")
 
 

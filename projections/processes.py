@@ -1,28 +1,31 @@
-"""Long reads of a whole ledger, several partitions at once: one process each, what they find as it comes."""
+"""Long reads of a whole ledger by several processes, each with its share of the partitions, heard as they find."""
 
 import gc
 import multiprocessing
 import multiprocessing.connection
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-from ledger.journal.folder import Ledger
-from ledger.journal.port import JournalError
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError, Unavailable
 
-Work = Callable[..., Iterator[Any]]  # of a ledger, a partition and the given arguments; found by its name
+Work = Callable[..., Iterator[Any]]  # of a ledger, a partition and the given arguments; a function found by its name
 
 
-def over_partitions(ledger: Ledger, jobs: int, work: Work, *arguments: Any) -> Iterator[Any]:
-    """What `work(ledger, partition, *arguments)` yields for every partition, by `jobs` processes at most.
+def over_partitions(
+    ledger: Ledger, jobs: int, work: Work, *arguments: Any, partitions: Sequence[int] | None = None
+) -> Iterator[Any]:
+    """What `work(ledger, partition, *arguments)` yields for every partition (or those given), by so many processes.
 
-    Raises `JournalError` where one of them did.
+    Raises `JournalError` where one of them did, and `Unavailable` where one died.
     """
+    chosen = list(ledger.partitions if partitions is None else partitions)
+    jobs = min(jobs, len(chosen))
     if jobs > 1:
-        yield from _in_processes(ledger, jobs, work, arguments)
+        yield from _in_processes(ledger, [chosen[first::jobs] for first in range(jobs)], work, arguments)
     else:
-        for partition in ledger.partitions:
+        for partition in chosen:
             yield from work(ledger, partition, *arguments)
 
 
@@ -30,19 +33,19 @@ class _Failed(str):
     """A process ended with this error."""
 
 
-def _in_processes(ledger: Ledger, jobs: int, work: Work, arguments: tuple[Any, ...]) -> Iterator[Any]:
+def _in_processes(
+    ledger: Ledger, shares: Sequence[Sequence[int]], work: Work, arguments: tuple[Any, ...]
+) -> Iterator[Any]:
     context = multiprocessing.get_context("spawn")
-    waiting = list(ledger.partitions)
     running: dict[Connection, Any] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                ours, theirs = context.Pipe()
-                given = (str(ledger.folder), waiting.pop(0), theirs, work, arguments)
-                process = context.Process(target=_run, args=given, daemon=True)
-                process.start()
-                theirs.close()
-                running[ours] = process
+        for share in shares:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_run, args=(ledger.place, share, theirs, work, arguments), daemon=True)
+            process.start()
+            theirs.close()
+            running[ours] = process
+        while running:
             for pipe in multiprocessing.connection.wait(list(running)):
                 assert isinstance(pipe, Connection)
                 try:
@@ -51,7 +54,7 @@ def _in_processes(ledger: Ledger, jobs: int, work: Work, arguments: tuple[Any, .
                     process = running.pop(pipe)
                     process.join()
                     if process.exitcode:
-                        raise JournalError(f"a process ended with exit code {process.exitcode}") from None
+                        raise Unavailable(f"a process ended with exit code {process.exitcode}") from None
                     continue
                 if isinstance(found, _Failed):
                     raise JournalError(str(found))
@@ -61,12 +64,14 @@ def _in_processes(ledger: Ledger, jobs: int, work: Work, arguments: tuple[Any, .
             process.terminate()
 
 
-def _run(folder: str, partition: int, pipe: Connection, work: Work, arguments: tuple[Any, ...]) -> None:
+def _run(place: str, share: Sequence[int], pipe: Connection, work: Work, arguments: tuple[Any, ...]) -> None:
     gc.freeze()
     gc.disable()
     try:
-        for found in work(Ledger.open(Path(folder)), partition, *arguments):
-            pipe.send(found)
+        ledger = Ledger.open(place)
+        for partition in share:
+            for found in work(ledger, partition, *arguments):
+                pipe.send(found)
     except JournalError as error:
         pipe.send(_Failed(error))
     except BrokenPipeError:

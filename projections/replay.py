@@ -14,9 +14,9 @@ import msgspec
 
 from ledger.account import Account, decode_account
 from ledger.decide import entry_of
-from ledger.entries import Entry, decode_entry, encode_entry
+from ledger.entries import ENGINE, Entry, EntryHead, decode_entry, encode_entry
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger, members_of
+from ledger.journal.ledger import Ledger, members_of
 from ledger.journal.port import Damaged, EntryRow, Journal, Unavailable
 from ledger.rules import Book
 from projections.derive import Derived, Restarted, Unreadable, derive
@@ -60,6 +60,11 @@ def replay(
 
 
 _Part = int | tuple[list[Difference], int, int]
+# What cannot be derived here: the first entry is named with how many there are, instead of a difference for each.
+_OURS = {
+    "version": "not in this ledger's rule book; was book.toml edited?",
+    "engine": f"this version of points decides by engine {ENGINE}",
+}
 
 
 def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -> Iterator[_Part]:
@@ -71,11 +76,14 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
         compare_topic(ledger, partition, differ.add)
     books = _Books(ledger, journal)
     members = done = read = 0
+    foreign: dict[tuple[str, str], Difference] = {}
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # where a published book counts
     try:
         for member, rows in members_of(journal.scan_by_member()):
-            entries, found = _compare_member(ledger, partition, member, rows, books)
+            entries, found, strange = _compare_member(ledger, partition, member, rows, books)
             differ.extend(found)
+            for what, first in strange.items():
+                foreign.setdefault(what, {**first, "entries": 0})["entries"] += first["entries"]
             read += entries
             if member != PROGRAMME_SUBJECT:
                 members += 1
@@ -89,6 +97,8 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
             differ.add({"partition": partition, "field": "entries", "stored": read, "derived": head.entries})
     except (Damaged, Unavailable) as error:
         differ.add({"partition": partition, "field": "file", "stored": f"cannot be read any further: {error}"})
+    for difference in foreign.values():
+        differ.add(difference)
     yield done
     yield differ.listed, members, differ.count
 
@@ -117,7 +127,7 @@ class _Books:
     def __init__(self, ledger: Ledger, journal: Journal) -> None:
         published = journal.published()
         self._places = [book.place for book in published]
-        self._books = [ledger.new_book()]
+        self._books = [ledger.new_book()]  # before the first, behind the first, and so on
         for number in range(len(published)):
             book = ledger.new_book()
             for earlier in published[: number + 1]:
@@ -128,19 +138,28 @@ class _Books:
         """The book that decided the entry at a place."""
         return self._books[bisect_left(self._places, place)]
 
+    def foreign(self, head: EntryHead) -> tuple[str, str] | None:
+        """The field and value by which an entry was decided by something that is not here."""
+        if head.engine != ENGINE:
+            return "engine", str(head.engine)
+        if head.version and head.version not in self._books[-1].by_name:
+            return "version", head.version
+        return None
+
 
 def _compare_member(
     ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow], books: _Books
-) -> tuple[int, _Differences]:
-    """How many entries a member has, and where they or the snapshot differ from what her facts say."""
+) -> tuple[int, _Differences, dict[tuple[str, str], Difference]]:
+    """How many entries a member has, where they or the snapshot differ from what her facts say, and what is foreign."""
     journal = ledger.journal(partition)
     snapshot = journal.snapshot(member)
     differ = _Differences()
+    foreign: dict[tuple[str, str], Difference] = {}
     entries = 0
     expected = 1
     for found in derive(journal, member, rows, books.before, ledger.limits):
         if isinstance(found, Restarted):
-            differ, entries, expected = _Differences(), 0, 1
+            differ, foreign, entries, expected = _Differences(), {}, 0, 1
             continue
         entries += 1
         row = found.row
@@ -153,13 +172,20 @@ def _compare_member(
             unreadable = f"unreadable: {found.problem}"
             differ.add({**where, "field": "bytes", "stored": row.state[:64].hex(), "derived": unreadable})
             continue
+        strange = books.foreign(found.head)
+        if strange:
+            field, stored = strange
+            first = {**where, "field": field, "stored": stored, "derived": _OURS[field], "entries": 0}
+            foreign.setdefault(strange, first)["entries"] += 1
+        if foreign:
+            continue  # what stands behind it was decided on an account that cannot be derived
         entry = _entry(found, member, partition)
         if encode_entry(entry) != row.state:
             for difference in _fields_that_differ(row.state, entry):
                 differ.add({**where, "position": f"{partition}:{entry.offset}", **difference})
         if snapshot is not None and snapshot[0] == row.number and not _is_account(snapshot[1], found.account):
             differ.add({**where, "field": "account", "stored": "snapshot", "derived": "another account"})
-    return entries, differ
+    return entries, differ, foreign
 
 
 def _is_account(snapshot: bytes, account: Account) -> bool:

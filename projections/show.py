@@ -5,7 +5,7 @@ from typing import Any
 from ledger.account import Account, Lot, Purse, Term, quota_key
 from ledger.cards import bucket_of, current_term
 from ledger.entries import LOT_BITS
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.programme import Membership, Score
 from ledger.rules import Book, Version
 from ledger.scores import parts_of, tier_of, value_of
@@ -16,7 +16,7 @@ from projections.members import account_of
 def show_member(ledger: Ledger, member: str, as_of: int, known_at: int | None = None) -> dict[str, Any]:
     """The contract's JSON of a member. Raises `UnknownMember`."""
     account = account_of(ledger, member, as_of, known_at)
-    return {"member": member, **account_to_dict(account, ledger.book, as_of)}
+    return {"member": member, **account_to_dict(account, ledger.book_known_at(known_at), as_of)}
 
 
 def account_to_dict(account: Account, book: Book, as_of: int) -> dict[str, Any]:

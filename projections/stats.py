@@ -14,7 +14,7 @@ from ledger.cards import current_term
 from ledger.decide import run_to
 from ledger.entries import OUTCOMES, decode_entry
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger, members_of
+from ledger.journal.ledger import Ledger, members_of
 from ledger.pages import PagesInMemory
 from ledger.rules import Book
 from ledger.times import to_text
@@ -63,14 +63,19 @@ class _Books:
                 self.memberships[membership, state_of(term, as_of)] += 1
 
 
-def stats(ledger: Ledger, as_of: int, progress: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
-    """The contract's JSON: figures by kind, members, entries by outcome, facts parked. `progress` hears of entries."""
-    book = ledger.book
+def stats(
+    ledger: Ledger, as_of: int, progress: Callable[[int], None] = lambda _: None, *, known_at: int | None = None
+) -> dict[str, Any]:
+    """The contract's JSON: figures by kind, members, entries by outcome, facts parked. `progress` hears of entries.
+
+    With `known_at` only what was recorded by that instant counts.
+    """
+    book = ledger.book_known_at(known_at)
     books = _Books({kind: dict.fromkeys(FIGURES, 0) for kind in book.nearest(as_of).programme.kinds})
     parked: Counter[str] = Counter()
     for partition in ledger.partitions:
-        _add_partition(books, ledger, book, partition, as_of, progress)
-        parked.update(ledger.journal(partition).parked_reasons(as_of))
+        _add_partition(books, ledger, book, partition, as_of, known_at, progress)
+        parked.update(ledger.journal(partition).parked_reasons(as_of if known_at is None else min(as_of, known_at)))
     points = {
         kind: {**sums, "balanced": sums["issued"] == sum(sums[name] for name in IN_THE_SUM)}
         for kind, sums in books.points.items()
@@ -100,7 +105,13 @@ def _by_membership(counted: Counter[tuple[str, str]]) -> dict[str, dict[str, int
 
 
 def _add_partition(
-    books: _Books, ledger: Ledger, book: Book, partition: int, as_of: int, progress: Callable[[int], None]
+    books: _Books,
+    ledger: Ledger,
+    book: Book,
+    partition: int,
+    as_of: int,
+    known_at: int | None,
+    progress: Callable[[int], None],
 ) -> None:
     counts_programme = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # a published book counts once
     for member, rows in members_of(ledger.journal(partition).scan_by_member()):
@@ -110,7 +121,7 @@ def _add_partition(
         account = Account()
         for row in rows:
             entry = decode_entry(row.state)
-            if entry.clock > as_of:
+            if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
                 break
             evolve_entry(account, entry)
             outcome = OUTCOMES[entry.outcome]

@@ -10,8 +10,8 @@ from ledger.cards import current_term
 from ledger.entries import LOT_BITS, OUTCOMES, change_to_dict, decode_entry
 from ledger.entry_json import fact_head, position_text
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger, members_of
-from ledger.rules import Book
+from ledger.journal.ledger import Ledger, members_of
+from ledger.rules import Book, Version
 from ledger.scores import parts_of, tier_of, value_of
 from ledger.times import month_text
 from projections.show import open_lots, state_of
@@ -36,104 +36,98 @@ class Table:
     offset: int
 
 
+BALANCES = (
+    Column("member"),
+    Column("kind"),
+    *(Column(n, "integer") for n in ("spendable", "pending", "held", "debt")),
+)
+LOTS = (
+    Column("member"),
+    Column("kind"),
+    Column("entry", "integer"),
+    Column("rule"),
+    Column("earned", "integer"),
+    Column("left", "integer"),
+    Column("earned_at", "instant"),
+    Column("expires_at", "instant"),
+    Column("pending", "flag"),
+)
+MEMBERSHIPS = (
+    Column("member"),
+    Column("membership"),
+    Column("state"),
+    Column("product"),
+    Column("from", "instant"),
+    Column("until", "instant"),
+)
+
+
 def balances(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     """Each kind of the book for every member with an entry."""
-    book = ledger.book
-    columns = (
-        Column("member"),
-        Column("kind"),
-        *(Column(n, "integer") for n in ("spendable", "pending", "held", "debt")),
-    )
+    book = ledger.book_known_at(known_at)
+    return Table(BALANCES, _each(ledger, as_of, known_at, lambda m, a: balance_rows(book, as_of, m, a)), book.offset)
 
-    def rows(member: str, account: Account) -> Iterator[Row]:
-        for kind in _kinds(book, account, as_of):
-            purse = account.purse(kind)
-            yield member, kind, purse.spendable(), purse.pending(), purse.held(), purse.debt
 
-    return Table(columns, _each(ledger, as_of, known_at, rows), book.offset)
+def balance_rows(book: Book, as_of: int, member: str, account: Account) -> Iterator[Row]:
+    """A member's rows of `BALANCES`, of an account at an instant."""
+    for kind in _kinds(book, account, as_of):
+        purse = account.purse(kind)
+        yield member, kind, purse.spendable(), purse.pending(), purse.held(), purse.debt
 
 
 def lots(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     """Lots with something left, the soonest to expire first."""
-    columns = (
-        Column("member"),
-        Column("kind"),
-        Column("entry", "integer"),
-        Column("rule"),
-        Column("earned", "integer"),
-        Column("left", "integer"),
-        Column("earned_at", "instant"),
-        Column("expires_at", "instant"),
-        Column("pending", "flag"),
-    )
+    return Table(LOTS, _each(ledger, as_of, known_at, lot_rows), ledger.book.offset)
 
-    def rows(member: str, account: Account) -> Iterator[Row]:
-        for kind, purse in sorted(account.purses.items()):
-            for key, lot in open_lots(purse):
-                yield (
-                    member,
-                    kind,
-                    key >> LOT_BITS,
-                    lot.rule,
-                    lot.earned,
-                    lot.left,
-                    lot.earned_at,
-                    lot.expires_at,
-                    bool(lot.pending_until),
-                )
 
-    return Table(columns, _each(ledger, as_of, known_at, rows), ledger.book.offset)
+def lot_rows(member: str, account: Account) -> Iterator[Row]:
+    """A member's rows of `LOTS`."""
+    for kind, purse in sorted(account.purses.items()):
+        for key, lot in open_lots(purse):
+            entry, pending = key >> LOT_BITS, bool(lot.pending_until)
+            yield member, kind, entry, lot.rule, lot.earned, lot.left, lot.earned_at, lot.expires_at, pending
 
 
 def scores(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     """Each score of the book for every member with an entry, with a column a part."""
-    version = ledger.book.nearest(as_of)
-    month = version.month(as_of)
-    of_book = version.programme.scores
-    parts = list(dict.fromkeys(part for score in of_book.values() for part in score.parts))
-    columns = (
+    version = ledger.book_known_at(known_at).nearest(as_of)
+    rows = _each(ledger, as_of, known_at, lambda m, a: score_rows(version, as_of, m, a))
+    return Table(score_columns(version), rows, version.offset)
+
+
+def score_columns(version: Version) -> tuple[Column, ...]:
+    """The columns of the scores of a version of the book."""
+    return (
         Column("member"),
         Column("score"),
         Column("value", "integer"),
         Column("tier"),
         Column("month"),
-        *(Column(part, "integer") for part in parts),
+        *(Column(part, "integer") for part in _parts(version)),
     )
 
-    def rows(member: str, account: Account) -> Iterator[Row]:
-        for name, score in of_book.items():
-            value = value_of(account, name, score, month)
-            found = parts_of(account, name, score, month)
-            yield (
-                member,
-                name,
-                value,
-                tier_of(score, value),
-                month_text(month),
-                *(found.get(part) for part in parts),
-            )
 
-    return Table(columns, _each(ledger, as_of, known_at, rows), version.offset)
+def score_rows(version: Version, as_of: int, member: str, account: Account) -> Iterator[Row]:
+    """A member's rows of `score_columns`."""
+    month, parts = version.month(as_of), _parts(version)
+    for name, score in version.programme.scores.items():
+        value = value_of(account, name, score, month)
+        found = parts_of(account, name, score, month)
+        yield member, name, value, tier_of(score, value), month_text(month), *(found.get(part) for part in parts)
 
 
 def memberships(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     """The current or else the last term of each membership that a member ever had."""
-    columns = (
-        Column("member"),
-        Column("membership"),
-        Column("state"),
-        Column("product"),
-        Column("from", "instant"),
-        Column("until", "instant"),
-    )
+    rows = _each(ledger, as_of, known_at, lambda m, a: membership_rows(as_of, m, a))
+    return Table(MEMBERSHIPS, rows, ledger.book.offset)
 
-    def rows(member: str, account: Account) -> Iterator[Row]:
-        for name in account.terms:
-            term = current_term(account, name, as_of)
-            if term is not None:
-                yield member, name, state_of(term, as_of), term.product, term.start, term.until
 
-    return Table(columns, _each(ledger, as_of, known_at, rows), ledger.book.offset)
+def membership_rows(as_of: int, member: str, account: Account) -> Iterator[Row]:
+    """A member's rows of `MEMBERSHIPS`."""
+    for name in account.terms:
+        term = current_term(account, name, as_of)
+        if term is not None:
+            yield member, name, state_of(term, as_of), term.product, term.start, term.until
 
 
 def entries(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
@@ -199,6 +193,10 @@ TABLES: dict[str, Callable[[Ledger, int, int | None], Table]] = {
 def _kinds(book: Book, account: Account, as_of: int) -> list[str]:
     kinds = book.nearest(as_of).programme.kinds
     return [*kinds, *(kind for kind in account.purses if kind not in kinds)]
+
+
+def _parts(version: Version) -> list[str]:
+    return list(dict.fromkeys(part for score in version.programme.scores.values() for part in score.parts))
 
 
 def _each(

@@ -1,58 +1,94 @@
 """The stream's own records against the journal's copies of the facts: each is an entry or parked, byte for byte."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ledger.entries import Entry, decode_entry
 from ledger.facts import BadFact, canonical, decode
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import Journal, JournalError
 
 READ = 2_000  # records at a time
+PARKED_AT_ONCE = 100  # of 64 KiB at most
+
+
+class Streamed(NamedTuple):
+    """A record as its stream has it; `whole` is the SHA-256 of what was sent, where `value` is only its beginning."""
+
+    offset: int
+    recorded: int
+    value: bytes
+    whole: bytes
 
 
 def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]], None]) -> None:
     """Compare the inbox's records up to the journal's position with its entries and parked records."""
-    journal = ledger.journal(partition)
-    head = journal.head()
-    entries = _entries(journal, where={"partition": partition}, add=add)
-    parked = {p.offset: p.sha256 for p in journal.parked(done=True)}
-    entry = next(entries, None)
+    position = ledger.journal(partition).head().position
     try:
         inbox = sqlite3.connect(f"{ledger.inbox.absolute().as_uri()}?mode=ro", uri=True)
-        for offset, recorded, value, whole in _records(inbox, partition, head.position):
-            where = {"partition": partition, "position": f"{partition}:{offset}"}
-            if entry is not None and entry.offset == offset:
-                for difference in _compare(entry, recorded, value):
-                    add({**where, "member": entry.member, **difference})
-                entry = next(entries, None)
-            elif offset not in parked:
-                add({**where, "field": "entry", "stored": "none", "derived": "a record of the stream"})
-            elif parked[offset] != (whole or sha256(value).digest()):
-                add({**where, "field": "parked", "stored": parked[offset].hex(), "derived": "other bytes"})
+        compare_records(ledger, partition, position, _records(inbox, partition, position), add)
         inbox.close()
     except sqlite3.Error as error:
         raise JournalError(f"{ledger.inbox}: {error}") from error
+
+
+def compare_records(
+    ledger: Ledger,
+    partition: int,
+    upto: int,
+    records: Iterable[Streamed],
+    add: Callable[[dict[str, Any]], None],
+) -> None:
+    """Compare a stream's records up to a position with the journal's entries and parked records."""
+    journal = ledger.journal(partition)
+    entries = _entries(journal, upto, where={"partition": partition}, add=add)
+    parked = _parked(journal, upto)
+    entry, letter = next(entries, None), next(parked, None)
+    for offset, recorded, value, whole in records:
+        where = {"partition": partition, "position": f"{partition}:{offset}"}
+        while letter is not None and letter[0] < offset:
+            letter = next(parked, None)
+        if entry is not None and entry.offset == offset:
+            for difference in _compare(entry, recorded, value):
+                add({**where, "member": entry.member, **difference})
+            entry = next(entries, None)
+        elif letter is None or letter[0] != offset:
+            add({**where, "field": "entry", "stored": "none", "derived": "a record of the stream"})
+        elif letter[1] != (whole or sha256(value).digest()):
+            add({**where, "field": "parked", "stored": letter[1].hex(), "derived": "other bytes"})
     if entry is not None:
         position = f"{partition}:{entry.offset}"
         add({"partition": partition, "position": position, "field": "entry", "stored": "an entry", "derived": "none"})
 
 
-def _entries(journal: Journal, where: dict[str, Any], add: Callable[[dict[str, Any]], None]) -> Iterator[Entry]:
-    """The journal's entries in order; one that cannot be read is reported, and then missed by its record."""
+def _parked(journal: Journal, upto: int) -> Iterator[tuple[int, bytes]]:
+    """Offset and hash of each parked record up to a position, in order."""
+    after = -1
+    while found := journal.parked(after, PARKED_AT_ONCE, upto=upto, retried=True):
+        yield from ((letter.offset, letter.sha256) for letter in found)
+        after = found[-1].offset
+
+
+def _entries(
+    journal: Journal, upto: int, where: dict[str, Any], add: Callable[[dict[str, Any]], None]
+) -> Iterator[Entry]:
+    """The entries up to a position, in order; one that cannot be read is reported, and then missed by its record."""
     for row in journal.scan():
         try:
-            yield decode_entry(row.state)
+            entry = decode_entry(row.state)
+            if entry.offset > upto:
+                return
+            yield entry
         except (msgspec.MsgspecError, ValueError) as error:
             named = {**where, "member": row.member, "number": row.number, "place": row.place}
             add({**named, "field": "bytes", "stored": row.state[:64].hex(), "derived": f"unreadable: {error}"})
 
 
-def _records(inbox: Any, partition: int, upto: int) -> Iterator[tuple[int, int, bytes, bytes]]:
+def _records(inbox: Any, partition: int, upto: int) -> Iterator[Streamed]:
     after = -1
     while True:
         rows = inbox.execute(
@@ -62,7 +98,13 @@ def _records(inbox: Any, partition: int, upto: int) -> Iterator[tuple[int, int, 
         ).fetchall()
         if not rows:
             return
-        yield from rows
+        for record in map(Streamed._make, rows):
+            if not record.value and not record.whole:
+                raise JournalError(
+                    f"the stream of this restored ledger begins behind position {partition}:{record.offset};"
+                    " what stood there came from an archive: replay without --from-topic"
+                )
+            yield record
         after = rows[-1][0]
 
 

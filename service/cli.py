@@ -1,14 +1,30 @@
 """`points`, the command line: which commands there are, and what their ends mean."""
 
 import sys
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from service.commands import books, facts, keys, letters, members, rules
+from service.commands import (
+    archive,
+    books,
+    copies,
+    facts,
+    keys,
+    letters,
+    members,
+    proofs,
+    reconciling,
+    rules,
+    store,
+    topics,
+    views,
+)
 from service.commands.backtest import backtest
+from service.commands.consume import consume
 from service.commands.demo import demo
+from service.commands.produce import produce
+from service.commands.quote import quote
 from service.commands.serve import serve
 from service.errors import STOPPED, report
 from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
@@ -43,13 +59,13 @@ def installed_version() -> str:
 def points(
     context: typer.Context,
     ledger: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--ledger",
-            metavar="DIR",
+            metavar="DIR|URL",
             envvar="POINTS_LEDGER",
             show_default=False,
-            help=f"The ledger's folder, before or after the command. (default: ./{DEFAULT_LEDGER})",
+            help=f"The ledger's folder, or its database, before or after the command. (default: ./{DEFAULT_LEDGER})",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -68,22 +84,35 @@ _IN, _ONE, _ALL, _OPERATE = "Facts in", "One member", "All members, and proofs",
 
 app.command(rich_help_panel=_IN)(demo)
 app.command(rich_help_panel=_IN)(facts.ingest)
+app.command(rich_help_panel=_IN)(consume)
+app.command(rich_help_panel=_IN)(produce)
 app.command(rich_help_panel=_IN)(facts.check)
 app.command(rich_help_panel=_IN)(facts.schema)
 app.command(rich_help_panel=_IN)(facts.traffic)
 app.command(rich_help_panel=_ONE)(members.show)
 app.command(rich_help_panel=_ONE)(members.entries)
 app.command(rich_help_panel=_ONE)(members.explain)
+app.command(rich_help_panel=_ONE)(quote)
 app.command(rich_help_panel=_ALL)(books.export)
 app.command(rich_help_panel=_ALL)(books.stats)
 app.command(rich_help_panel=_ALL)(books.replay)
 app.command(rich_help_panel=_ALL)(books.verify)
+app.command(rich_help_panel=_ALL)(reconciling.reconcile)
+app.command(rich_help_panel=_ALL)(proofs.checkpoint)
+app.command(rich_help_panel=_ALL)(proofs.prove)
 app.command(rich_help_panel=_ALL)(backtest)
-app.command(rich_help_panel=_OPERATE)(serve)
+app.add_typer(views.app, name="views", rich_help_panel=_ALL)
 app.command(rich_help_panel=_OPERATE)(rules.codes)
+app.command(rich_help_panel=_OPERATE)(copies.backup)
+app.command(rich_help_panel=_OPERATE)(copies.restore)
+app.add_typer(archive.app, name="archive", rich_help_panel=_OPERATE)
+app.add_typer(proofs.app, name="signing-key", rich_help_panel=_OPERATE)
+app.command(rich_help_panel=_OPERATE)(serve)
 app.add_typer(keys.app, name="keys", rich_help_panel=_OPERATE)
 app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)
+app.add_typer(topics.app, name="topics", rich_help_panel=_OPERATE)
 app.add_typer(rules.app, name="programme", rich_help_panel=_OPERATE)
+app.add_typer(store.app, name="store", rich_help_panel=_OPERATE)
 
 
 @app.command(rich_help_panel=_OPERATE)

@@ -12,7 +12,7 @@ from ledger.decide import run_to
 from ledger.entries import REFUSED, ClawedBack, Entry, Restored, decode_entry
 from ledger.entry_json import fact_head
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger, members_of
+from ledger.journal.ledger import Ledger, members_of
 from ledger.pages import PagesInMemory
 from ledger.scores import value_of
 
@@ -44,7 +44,7 @@ class Find:
 
 def write_year(ledger: Ledger, tick: Tick) -> Path:
     """The year's facts as a file in the ledger's folder, written once and whole."""
-    path = ledger.folder / YEAR
+    path = ledger.inbox.with_name(YEAR)
     if path.exists():
         return path
     from consumers.online_retail import facts

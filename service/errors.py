@@ -64,26 +64,38 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from consumers.dead_letters import BadPosition
     from consumers.files import BadFile
     from consumers.ingest import CannotDecide
-    from ledger.journal.folder import LedgerLocked
+    from consumers.kafka.port import StreamError
+    from consumers.kafka.settings import BadSettings
+    from ledger.journal.ledger import LedgerLocked, OtherStream
     from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
     from ledger.programme import BadProgramme
+    from projections.archive import BadArchive
     from projections.explaining.history import NothingToExplain
     from projections.members import UnknownMember
+    from projections.proof import BadProof, Refuted
+    from projections.reconcile import BadList
+    from projections.views.builds import NotBuilt
+    from projections.views.registry import BadView
+    from projections.views.runner import Stale
+    from service.backup import BadBackup
     from service.keys import BadKey
 
+    if isinstance(error, OtherStream):
+        return WRONG_USE, str(error)
+    if isinstance(error, Refuted):
+        return BAD_NEWS, str(error)
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
-    if isinstance(error, CannotDecide | CannotNow | Fenced | Unavailable) or any(
-        _is_not_now(cause) for cause in _causes(error)
-    ):
+    is_not_now = CannotDecide | CannotNow | Fenced | NotBuilt | Stale | StreamError | Unavailable
+    if isinstance(error, is_not_now) or any(_is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
-        return BAD_INPUT, f"a file of the ledger is damaged ({error}): restore it from a copy, then `points verify`"
-    if isinstance(
-        error,
-        BadInput | BadFile | BadKey | BadProgramme | UnknownMember | NothingToExplain | BadPosition | JournalError,
-    ):
+        return BAD_INPUT, f"the ledger is damaged ({error}): restore it from a copy, then `points verify`"
+    given = BadInput | BadArchive | BadBackup | BadFile | BadKey | BadList | BadProgramme | BadProof | BadSettings
+    if isinstance(error, given | BadView | UnknownMember | NothingToExplain | BadPosition | JournalError):
         return BAD_INPUT, str(error)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("psycopg"):
+        return CANNOT_NOW, "a ledger in a database needs its driver: pip install 'points-ledger[postgres]'"
     if isinstance(error, OSError):
         return BAD_INPUT, _sentence(error)
     if isinstance(error, MemoryError):

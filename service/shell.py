@@ -16,16 +16,22 @@ from service.errors import WrongUse
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ledger.journal.folder import Ledger
+    from ledger.journal.ledger import Ledger, Settings
     from ledger.rules import Book
 
-DEFAULT_LEDGER = Path("points-ledger")
+DEFAULT_LEDGER = "points-ledger"
 WIDTH_OF_A_FILE = 120  # of tables that go to a file or a pipe
 
 _COMMON = "Common"
 LedgerOption = Annotated[
-    Path | None,
-    typer.Option("--ledger", metavar="DIR", help="The ledger's folder.", show_default=False, rich_help_panel=_COMMON),
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="DIR|URL",
+        help="The ledger's folder, or its database: postgresql://USER@HOST/DATABASE.",
+        show_default=False,
+        rich_help_panel=_COMMON,
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=_COMMON)
@@ -49,27 +55,57 @@ Tick = Callable[..., None]
 class Shell:
     """One run of a command. Options given after the command hold before those given in front of it."""
 
-    def __init__(self, context: typer.Context, ledger: Path | None = None, as_json: bool = False) -> None:
-        folder, in_front = context.obj or (None, False)
-        self.folder: Path = ledger or folder or DEFAULT_LEDGER
+    def __init__(self, context: typer.Context, ledger: str | None = None, as_json: bool = False) -> None:
+        place, in_front = context.obj or (None, False)
+        self.place: str = ledger or place or DEFAULT_LEDGER
         self.json = as_json or bool(in_front)
         self._console: Console | None = None
+
+    @property
+    def ledger_name(self) -> str:
+        """Where the ledger is, for people: without a password."""
+        from ledger.journal.ledger import is_address
+
+        if not is_address(self.place):
+            return self.place
+        from ledger.journal.postgres import name_of
+
+        return name_of(self.place)
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether a ledger is there, or is said to be in a database."""
+        from ledger.journal.folder import SETTINGS
+        from ledger.journal.ledger import is_address
+
+        return is_address(self.place) or (Path(self.place) / SETTINGS).exists()
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which a ledger is to be made. Raises `WrongUse` for a database."""
+        from ledger.journal.ledger import is_address
+
+        if is_address(self.place):
+            raise WrongUse("this makes a ledger in a folder: give --ledger DIR")
+        return Path(self.place)
 
     @contextmanager
     def reading(self) -> "Iterator[Ledger]":
         """The ledger, which must be there. Raises `JournalError`."""
-        from ledger.journal.folder import Ledger
+        from ledger.journal.ledger import Ledger
 
-        ledger = Ledger.open(self.folder)
+        ledger = Ledger.open(self.place)
         yield ledger
         ledger.close()  # not after an error: rows may still be half read, and the process ends anyway
 
     @contextmanager
-    def writing(self, book: str | None = None, *, create: bool = False) -> "Iterator[Ledger]":
+    def writing(
+        self, book: str | None = None, *, create: bool = False, settings: "Settings | None" = None
+    ) -> "Iterator[Ledger]":
         """The ledger with its lock held, made where `create` says so. Raises `LedgerLocked`, `JournalError`."""
-        from ledger.journal.folder import Ledger
+        from ledger.journal.ledger import Ledger
 
-        ledger = Ledger.open_or_create(self.folder, book) if create else Ledger.open(self.folder)
+        ledger = Ledger.open_or_create(self.place, book, settings) if create else Ledger.open(self.place)
         try:
             with ledger.writing():
                 yield ledger

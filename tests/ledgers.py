@@ -14,9 +14,10 @@ from consumers.intake import Intake
 from consumers.stream import Record
 from ledger.account import Account
 from ledger.facts import BadFact, decode
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.shard import Tally
+from tests.contents import TABLES, rows_of
 from tests.histories import START, encode, history
 
 Fact = dict[str, Any]
@@ -64,11 +65,11 @@ class StreamInMemory:
 
 
 class SmallLedger:
-    """A ledger in a folder, with a stream of its own; `share` is how much its owners keep in memory."""
+    """A ledger in a folder or a database, with a stream of its own; `share` is how much its owners keep in memory."""
 
-    def __init__(self, folder: Path, share: float = 1.0) -> None:
+    def __init__(self, place: Path | str, share: float = 1.0) -> None:
         self._share = share
-        self.ledger = Ledger.open_or_create(folder)
+        self.ledger = Ledger.open_or_create(place)
         self.stream = StreamInMemory(self.ledger)
         self._owners: dict[int, Intake] = {}
 
@@ -111,11 +112,7 @@ class SmallLedger:
     @property
     def pages(self) -> list[list[tuple[Any, ...]]]:
         """Every page of every partition, as stored."""
-        found = []
-        for partition in self.ledger.partitions:
-            with self.ledger.journal(partition).reading() as c:
-                found.append(c.execute("SELECT key, member, state FROM pages ORDER BY key, member").fetchall())
-        return found
+        return [rows_of(self.ledger.journal(partition), TABLES["pages"]) for partition in self.ledger.partitions]
 
     def accounts(self, as_of: int) -> dict[str, Account]:
         """Every member's account at an instant."""

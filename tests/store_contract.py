@@ -228,6 +228,23 @@ class StoreContract:
             assert batch.account("m-1") == (2, b"state") and batch.account("m-2") is None
             batch.finish(bytes(32), 2, 1)
 
+    def test_a_hint_of_what_will_be_asked_for_changes_no_answer(self, store: Any) -> None:
+        self.write(store, b"a", b"b", b"c", put_pages=[("order/O1", "m-1", SEEN)], put_accounts=[("m-1", 2, b"state")])
+        self.write(store, b"d", member="m-2")
+        with store.transaction(0, self.epoch) as batch:
+            pages = [("order/O1", "m-1"), ("order/O2", "m-1"), ("order/O1", "m-1")]
+            batch.prefetch(iter(["m-0", "m-1", "m-2"]), iter(pages))
+            assert batch.account("m-2") is None and [row.state for row in batch.entries_of("m-2", 0)] == [b"d"]
+            assert batch.account("m-1") == (2, b"state")
+            assert [row.state for row in batch.entries_of("m-1", 2)] == [b"c"]
+            assert batch.account("m-0") is None and batch.entries_of("m-0", 0) == []
+            assert batch.account("m-9") is None and batch.entries_of("m-9", 0) == []
+            assert batch.page("order/O1", "m-1") == SEEN and batch.page("order/O2", "m-1") is None
+            assert batch.page("order/O3", "m-1") is None
+            batch.put_pages([(f"order/O{n}", "m-1", OrderPage(COMPLETED, n)) for n in range(1, 5)])
+            batch.finish(bytes(32), 4, 1)
+        assert [store.page("m-1", f"order/O{n}") for n in range(1, 5)] == [OrderPage(COMPLETED, n) for n in range(1, 5)]
+
     def test_members_are_told_apart_to_the_last_character(self, store: Any) -> None:
         for member in ("m-1", "M-1", "m-1 ", "会员", "m" * 128):
             self.write(store, member.encode(), member=member, put_pages=[("order/O1", member, SEEN)])
@@ -262,8 +279,8 @@ class StoreContract:
         assert store.parked() == [parked(0), parked(1, "future"), parked(2)]
         store.mark_retried([1])
         assert store.parked() == [parked(0), parked(2)] and store.count_parked() == 2
-        assert store.parked(done=True)[1] == parked(1, "future")._replace(is_done=True)
-        assert store.count_parked(done=True) == 3
+        assert store.parked(retried=True)[1] == parked(1, "future")._replace(is_done=True)
+        assert store.count_parked(retried=True) == 3
 
     def test_parked_records_are_found_by_their_positions(self, store: Any) -> None:
         self.write(store, park=[parked(0), parked(3, "future"), parked(4), parked(9)], position=9)
@@ -283,7 +300,7 @@ class StoreContract:
         store.drop_parked(0, "dropped by an operator")
         trace = parked(0)._replace(kept=b"", detail="dropped by an operator", is_done=True)
         for seen in (store, self.open(place)):
-            assert seen.parked() == [parked(1)] and seen.parked(done=True) == [trace, parked(1)]
+            assert seen.parked() == [parked(1)] and seen.parked(retried=True) == [trace, parked(1)]
 
     def test_a_members_last_number_is_known(self, store: Any) -> None:
         self.write(store, b"a", b"b")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.programme import BadProgramme, shipped
 from ledger.rules import Book
 from ledger.times import DAY
@@ -175,7 +175,7 @@ def test_the_report_opens_without_a_network_and_runs_no_text_of_a_member(ledger:
 def test_the_command(ledger: Ledger, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     new, html = tmp_path / "new.toml", tmp_path / "report.html"
     new.write_text(draft(ORDINARY, DOUBLED), encoding="utf-8")
-    common = ["--ledger", str(ledger.folder), "backtest", str(new), "--as-of", "2026-06-01"]
+    common = ["--ledger", str(ledger.place), "backtest", str(new), "--as-of", "2026-06-01"]
     assert run([*common, "--json", "--html", str(html)]) == 0
     assert json.loads(capfd.readouterr().out)["points"]["beans"]["issued"]["difference"] == 139
     assert html.read_text(encoding="utf-8").startswith("<!doctype html>")

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ledger.account import Account, encode_account
-from ledger.entries import Entry, decode_entry
-from ledger.journal.folder import Ledger
+from ledger.entries import Entry, decode_entry, encode_entry
+from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
 from projections.replay import replay
 from projections.verify import verify
@@ -215,3 +215,24 @@ def test_a_snapshot_that_was_changed_is_named_by_the_replay(folder: Path) -> Non
         account = Account(number=64, clock=1)
         copy.runs("INSERT OR REPLACE INTO accounts VALUES (?, 20, ?)", copy.rows[0].member, encode_account(account))
         assert [at["field"] for at in copy.differences()] == ["account"]
+
+
+def test_a_replay_under_another_book_says_so_once_a_partition(folder: Path) -> None:
+    with tampered(folder) as copy:
+        book = Path(copy.ledger.place) / "book.toml"
+        book.write_text(book.read_text(encoding="utf-8").replace("at_least = 201", "at_least = 202"), encoding="utf-8")
+        edited = Ledger.open(copy.ledger.place)
+        found = replay(edited)["differences"]
+        edited.close()
+        assert 0 < len({at["partition"] for at in found}) == len(found)
+        assert {at["field"] for at in found} == {"version"} and all("edited" in at["derived"] for at in found)
+        assert sum(at["entries"] for at in found) > 50
+
+
+def test_a_replay_of_what_another_engine_decided_says_so_once_a_partition(folder: Path) -> None:
+    with tampered(folder) as copy:
+        for row in copy.rows:
+            state = encode_entry(msgspec.structs.replace(decode_entry(row.state), engine=99))
+            copy.runs("UPDATE stored_events SET state = ? WHERE rowid = ?", state, row.place)
+        (found,) = copy.differences(from_topic=False)
+        assert (found["field"], found["stored"], found["entries"]) == ("engine", "99", len(copy.rows))

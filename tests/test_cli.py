@@ -387,7 +387,7 @@ def test_a_wrong_use_is_exit_2_and_a_line_that_says_so(shop: Path, arguments: li
 def test_bad_input_is_exit_3_and_one_line_that_says_the_way_out(shop: Path) -> None:
     good = write(shop / "facts.ndjson", order("O1"))
     assert points("show", MEMBER).err == (
-        "points: there is no ledger in points-ledger; `points ingest FILE` or `points demo` makes one\n"
+        "points: there is no ledger in points-ledger; `points ingest FILE`, `consume` or `demo` makes one\n"
     )
     missing = points("ingest", shop / "missing.ndjson")
     assert missing.code == 3 and "missing.ndjson" in missing.err
@@ -463,7 +463,7 @@ def test_a_bad_book_is_named_by_file_table_and_key(shop: Path) -> None:
 def test_a_ledger_that_is_being_written_is_exit_4_and_its_holder_is_named(shop: Path) -> None:
     facts = write(shop / "facts.ndjson", order("O1"))
     points("ingest", facts, "--backlog")
-    code = "import sys, time\nfrom pathlib import Path\nfrom ledger.journal.folder import Ledger\n"
+    code = "import sys, time\nfrom pathlib import Path\nfrom ledger.journal.ledger import Ledger\n"
     code += "with Ledger.open(Path(sys.argv[1])).writing():\n    print('held', flush=True)\n    time.sleep(60)\n"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, "-c", code, "points-ledger"]

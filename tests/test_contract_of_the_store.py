@@ -1,5 +1,6 @@
-"""SQLite's journal against the library's own recorder cases and against our contract of a store."""
+"""Each store against the library's own recorder cases and against our contract of a store."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -9,6 +10,7 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.tests import persistence as library
 
 from ledger.journal.port import JournalError
+from ledger.journal.postgres import PostgresJournal, Server, migrate_journal
 from ledger.journal.sqlite import SQLiteJournal
 from tests.store_contract import StoreContract
 
@@ -36,19 +38,82 @@ class OnSQLite:
         return str(uuid4())
 
 
-class TestItIsAnApplicationRecorder(OnSQLite, library.ApplicationRecorderTestCase):
+class TestSQLiteIsAnApplicationRecorder(OnSQLite, library.ApplicationRecorderTestCase):
     pass
 
 
-class TestItIsAProcessRecorder(OnSQLite, library.ProcessRecorderTestCase):
+class TestSQLiteIsAProcessRecorder(OnSQLite, library.ProcessRecorderTestCase):
     pass
 
 
-class TestItIsATrackingRecorder(OnSQLite, library.TrackingRecorderTestCase):
+class TestSQLiteIsATrackingRecorder(OnSQLite, library.TrackingRecorderTestCase):
     pass
 
 
-class TestItsNotificationIdsDoNotInterleave(OnSQLite, library.NonInterleavingNotificationIDsBaseCase):
+class TestSQLitesNotificationIdsDoNotInterleave(OnSQLite, library.NonInterleavingNotificationIDsBaseCase):
+    def create_stack(self, originator: str) -> list[StoredEvent]:
+        return [StoredEvent(originator, number, "topic", b"state") for number in range(self.insert_num)]
+
+
+def journal_on(address: str, schema: str = "journal") -> PostgresJournal:
+    """A partition's journal in a schema, made where there is none."""
+    server = Server(address)
+    server.open()
+    with server.transaction() as c:
+        migrate_journal(c, schema, schema)
+    return PostgresJournal(server, schema)
+
+
+class TestPostgresKeepsOurContract(StoreContract):
+    @pytest.fixture
+    def place(self, postgres: str) -> Iterator[str]:  # type: ignore[override]
+        self.opened: list[PostgresJournal] = []
+        yield postgres
+        for journal in self.opened:
+            journal.server.close()
+
+    def open(self, place: str) -> PostgresJournal:  # type: ignore[override]
+        self.opened.append(journal_on(place))
+        return self.opened[-1]
+
+
+class OnPostgres:
+    """How the library's cases make a recorder of ours; its members are text."""
+
+    @pytest.fixture(autouse=True)
+    def _database(self, postgres: str) -> None:
+        self.address = postgres
+
+    def setUp(self) -> None:
+        self.opened: list[PostgresJournal] = []
+        super().setUp()  # type: ignore[misc]
+
+    def tearDown(self) -> None:
+        super().tearDown()  # type: ignore[misc]
+        for journal in self.opened:
+            journal.server.close()
+
+    def create_recorder(self) -> PostgresJournal:
+        self.opened.append(journal_on(self.address))
+        return self.opened[-1]
+
+    def new_originator_id(self) -> str:
+        return str(uuid4())
+
+
+class TestPostgresIsAnApplicationRecorder(OnPostgres, library.ApplicationRecorderTestCase):
+    pass
+
+
+class TestPostgresIsAProcessRecorder(OnPostgres, library.ProcessRecorderTestCase):
+    pass
+
+
+class TestPostgresIsATrackingRecorder(OnPostgres, library.TrackingRecorderTestCase):
+    pass
+
+
+class TestPostgresNotificationIdsDoNotInterleave(OnPostgres, library.NonInterleavingNotificationIDsBaseCase):
     def create_stack(self, originator: str) -> list[StoredEvent]:
         return [StoredEvent(originator, number, "topic", b"state") for number in range(self.insert_num)]
 

@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from consumers.kafka.settings import KafkaSettings, Security, Topics
 from ledger import programme
 from ledger.facts import FACT_TYPES
-from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, Settings
+from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, FolderSettings
+from ledger.journal.postgres import JOURNAL_STEPS
 from ledger.programme import Programme, parse_programme
 from ledger.rules import Version
 from service import errors
@@ -117,10 +119,17 @@ def test_every_type_of_fact_is_on_its_page_with_every_field() -> None:
 
 def test_every_setting_file_and_exit_code_is_in_the_operators_page() -> None:
     text = page("operations.md")
-    assert set(first_column(text)) >= fields(Settings) | {SETTINGS, BOOK, INBOX, LOCK}
+    assert set(first_column(text)) >= fields(FolderSettings) | {SETTINGS, BOOK, INBOX, LOCK}
     codes = set(re.findall(r"^\| (\d+) \|", text, flags=re.MULTILINE))
     named = (errors.BAD_NEWS, errors.WRONG_USE, errors.BAD_INPUT, errors.CANNOT_NOW, errors.STOPPED)
     assert codes == {"0", *map(str, named)}
+
+
+def test_every_setting_of_kafka_is_on_its_page_and_no_other() -> None:
+    text = page("kafka.md")
+    for table, struct in (("kafka", KafkaSettings), ("kafka.topics", Topics), ("kafka.security", Security)):
+        rows = text.partition(f"| `[{table}]` |")[2].partition("\n\n")[0]
+        assert sorted(first_column(rows)) == sorted(fields(struct))
 
 
 def test_every_table_of_a_journal_is_in_the_architecture(tmp_path: Path) -> None:
@@ -132,6 +141,8 @@ def test_every_table_of_a_journal_is_in_the_architecture(tmp_path: Path) -> None
     database = sqlite3.connect(tmp_path / "journal.db")
     names = {n for (n,) in database.execute("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")}
     assert set(first_column(section(page("architecture.md"), "## The journal's tables"))) == names
+    in_a_schema = re.findall(r"CREATE TABLE \{schema\}\.(\w+)", " ".join(JOURNAL_STEPS[0]))
+    assert {*in_a_schema, "by_member"} == names, "both stores have the same tables"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

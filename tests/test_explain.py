@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from ledger.entries import decode_entry, encode_entry
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.programme import shipped
 from ledger.reasons import ENTRY, NOTE, REASONS
 from ledger.times import DAY
@@ -609,7 +609,7 @@ def test_an_entry_that_does_not_derive_is_explained_as_it_stands_with_a_warning(
     [row, _] = ledger.journal(partition).entries_of("m-1")
     kept = decode_entry(row.state)
     forged = msgspec.structs.replace(kept, changes=[msgspec.structs.replace(kept.changes[0], points=900)])
-    with sqlite3.connect(ledger.folder / f"partition-{partition}.db") as database:
+    with sqlite3.connect(Path(ledger.place) / f"partition-{partition}.db") as database:
         database.execute("UPDATE stored_events SET state = ? WHERE rowid = ?", (encode_entry(forged), row.place))
     view, following = entry(ledger, 1), entry(ledger, 2)
     assert not view["derives"] and following["derives"]

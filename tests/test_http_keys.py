@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from service.cli import run
 from service.http import shapes
 from service.http.access import Bucket, Caller

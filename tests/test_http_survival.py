@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.load import Connection, request
 from consumers.ingest import ingest
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from projections.replay import replay
 from projections.verify import verify
 from service.http import edge

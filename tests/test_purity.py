@@ -88,7 +88,7 @@ def test_imports_run_one_way() -> None:
 
 def test_within_the_ledger_only_the_journal_knows_the_library_and_the_database() -> None:
     for path in files_of("ledger"):
-        if {"eventsourcing", "sqlite3"} & {name.split(".")[0] for name in imports_of(path)}:
+        if {"eventsourcing", "sqlite3", "psycopg", "psycopg_pool"} & {name.split(".")[0] for name in imports_of(path)}:
             assert path.parent.name == "journal"
 
 

@@ -15,9 +15,10 @@ import pytest
 
 from consumers.online_retail import facts
 from ledger.entries import REFUSED, decode_entry
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.pages import OrderPage, decode_page
 from ledger.scores import parts_of, value_of
+from tests.contents import rows_of
 from tests.ledgers import ingested, scratch
 from tests.shop import instant
 
@@ -81,9 +82,8 @@ def test_the_sql_says_nothing_that_it_does_not_cover(sql: "duckdb.DuckDBPyConnec
 def test_every_line_of_every_member_earned_and_kept_the_same(sql: "duckdb.DuckDBPyConnection", ledger: Ledger) -> None:
     ours = []
     for partition in ledger.partitions:
-        with ledger.journal(partition).reading() as c:
-            rows = c.execute("SELECT key, member, state FROM pages WHERE key LIKE 'order/%'").fetchall()
-        for key, member, state in rows:
+        orders = rows_of(ledger.journal(partition), "SELECT key, member, state FROM {in}pages WHERE key LIKE 'order/%'")
+        for key, member, state in orders:
             page = decode_page(state)
             assert isinstance(page, OrderPage)
             for line in page.lines if page.status == 2 else ():

@@ -4,7 +4,7 @@ A journal holds one partition: entries with their chain, receipts, pages, snapsh
 position. `tests/store_contract.py` says in cases what every store must do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -12,6 +12,7 @@ from ledger.pages import Page
 
 STREAM = "facts"  # the tracking name of the stream's position
 TOPIC = "points.entry.v1"  # a stored event's topic: a stable name, never a path of code
+SOURCES = 10_000  # numbers of sources that a journal remembers
 
 
 class Fenced(Exception):
@@ -87,6 +88,10 @@ class Batch(Protocol):
         """Take receipts (source, id, member, place); returns place -> place of the first, where one came before."""
         ...
 
+    def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
+        """A hint of what will be asked for: members in the order in which they will be loaded, pages (key, member)."""
+        ...
+
     def account(self, member: str) -> tuple[int, bytes] | None:
         """A member's snapshot: the entry number it stands at, and its bytes."""
         ...
@@ -146,6 +151,14 @@ class Journal(Protocol):
         """Where the journal stands."""
         ...
 
+    def published_upto(self, flow: str) -> int:
+        """How far a flow out of this journal was acknowledged, 0 at its beginning."""
+        ...
+
+    def publish_upto(self, flow: str, number: int) -> None:
+        """Remember how far a flow was acknowledged; nothing happens where a later owner has moved it further."""
+        ...
+
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
         """Entries in journal order, streamed."""
         ...
@@ -175,13 +188,13 @@ class Journal(Protocol):
         ...
 
     def parked(
-        self, after: int = -1, upto: int | None = None, limit: int | None = None, *, done: bool = False
+        self, after: int = -1, limit: int | None = None, *, upto: int | None = None, retried: bool = False
     ) -> list[Parked]:
-        """Parked records by position, behind `after` up to `upto`; those that are done only when asked for."""
+        """Parked records by position, behind `after` up to `upto`; those that are done only when `retried` asks."""
         ...
 
-    def count_parked(self, upto: int | None = None, *, done: bool = False) -> int:
-        """How many records are parked up to a position; those that are done count only when asked for."""
+    def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
+        """How many records are parked up to a position; those that are done count only when `retried` asks."""
         ...
 
     def parked_reasons(self, recorded_by: int) -> dict[str, int]:

@@ -6,13 +6,14 @@ epoch is still ours, which locks, numbers and fences at once.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from eventsourcing.persistence import (
     ConnectionPoolClosedError,
+    IntegrityError,
     OperationalError,
     PersistenceError,
     StoredEvent,
@@ -26,8 +27,9 @@ from eventsourcing.sqlite import (
     SQLiteProcessRecorder,
 )
 
-from ledger.entries import GENESIS_LINK
+from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import (
+    SOURCES,
     STREAM,
     Damaged,
     EntryRow,
@@ -40,9 +42,7 @@ from ledger.journal.port import (
 )
 from ledger.pages import Page, decode_page, encode_page
 
-FORMAT = 1  # of the file; a migration raises it
 BUSY_SECONDS = 30
-SOURCES = 10_000  # numbers of sources that are remembered
 _ALL = 1 << 62
 # What may be different later, or with more room or rights; anything else that SQLite says is damage.
 _NOT_NOW = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_PERM")
@@ -86,31 +86,41 @@ class _Datastore(SQLiteDatastore):
         self.pool = _Pool(db_name=name, pool_size=2)
 
 
-_TABLES = (
-    """CREATE TABLE IF NOT EXISTS stored_events (
-        rowid INTEGER PRIMARY KEY, originator_id TEXT NOT NULL, originator_version INTEGER NOT NULL,
-        topic TEXT NOT NULL, state BLOB NOT NULL, link BLOB)""",
-    "CREATE UNIQUE INDEX IF NOT EXISTS by_member ON stored_events (originator_id, originator_version)",
-    """CREATE TABLE IF NOT EXISTS shard (
-        one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, head INTEGER NOT NULL,
-        link BLOB NOT NULL, recorded INTEGER NOT NULL)""",
-    "CREATE TABLE IF NOT EXISTS sources (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
-    """CREATE TABLE IF NOT EXISTS receipts (
-        source INTEGER NOT NULL, id TEXT NOT NULL, member TEXT NOT NULL, place INTEGER NOT NULL,
-        PRIMARY KEY (source, id, member)) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS pages (
-        key TEXT NOT NULL, member TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS accounts (
-        member TEXT PRIMARY KEY, number INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS parked (
-        position INTEGER PRIMARY KEY, recorded INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
-        length INTEGER NOT NULL, sha256 BLOB NOT NULL, kept BLOB NOT NULL, retried INTEGER NOT NULL DEFAULT 0)""",
-    "CREATE TABLE IF NOT EXISTS programmes (place INTEGER PRIMARY KEY, version TEXT NOT NULL, toml TEXT NOT NULL)",
+# Each brings a file to the next format.
+STEPS: Steps = (
+    (
+        """CREATE TABLE stored_events (
+            rowid INTEGER PRIMARY KEY, originator_id TEXT NOT NULL, originator_version INTEGER NOT NULL,
+            topic TEXT NOT NULL, state BLOB NOT NULL, link BLOB)""",
+        "CREATE UNIQUE INDEX by_member ON stored_events (originator_id, originator_version)",
+        """CREATE TABLE shard (
+            one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, head INTEGER NOT NULL,
+            link BLOB NOT NULL, recorded INTEGER NOT NULL)""",
+        "INSERT INTO shard VALUES (1, 0, 0, zeroblob(32), 0)",
+        "CREATE TABLE sources (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+        """CREATE TABLE receipts (
+            source INTEGER NOT NULL, id TEXT NOT NULL, member TEXT NOT NULL, place INTEGER NOT NULL,
+            PRIMARY KEY (source, id, member)) WITHOUT ROWID""",
+        """CREATE TABLE pages (
+            key TEXT NOT NULL, member TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (key, member)) WITHOUT ROWID""",
+        """CREATE TABLE accounts (
+            member TEXT PRIMARY KEY, number INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID""",
+        """CREATE TABLE parked (
+            position INTEGER PRIMARY KEY, recorded INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+            length INTEGER NOT NULL, sha256 BLOB NOT NULL, kept BLOB NOT NULL, retried INTEGER NOT NULL DEFAULT 0)""",
+        "CREATE TABLE programmes (place INTEGER PRIMARY KEY, version TEXT NOT NULL, toml TEXT NOT NULL)",
+        """CREATE TABLE tracking (
+            application_name TEXT PRIMARY KEY, notification_id INTEGER NOT NULL) WITHOUT ROWID""",
+    ),
+    ("DELETE FROM accounts",),  # snapshots of another layout: they are folded anew from the entries
 )
 
 
 class SQLiteJournal(SQLiteProcessRecorder):
-    """One partition's journal: entries with their chain, receipts, pages, snapshots, parked facts and the position."""
+    """One partition's journal: entries with their chain, receipts, pages, snapshots, parked facts and the position.
+
+    With `create` the file is made where there is none, and an older one is brought to this version's format.
+    """
 
     def __init__(self, path: str | Path, *, create: bool = False) -> None:
         name = str(path)
@@ -123,29 +133,21 @@ class SQLiteJournal(SQLiteProcessRecorder):
         )
         self._sources: dict[str, int] = {}
         try:
-            if create:
-                self.create_table()
-            else:
-                self._check_format()
+            self.migrated = self._migrate(str(path), may_migrate=create)
         except (sqlite3.DatabaseError, OperationalError) as error:
             raise JournalError(f"{path}: {error}; it is not a journal of this ledger, or it is damaged") from error
 
-    def construct_create_table_statements(self) -> list[str]:
-        """The tables of this file; the library's own statement for tracking stays."""
-        tracking = [s for s in super().construct_create_table_statements() if "tracking" in s]
-        return [*_TABLES, *tracking]
-
-    def _create_table(self, c: SQLiteCursor) -> None:
-        super()._create_table(c)
-        c.execute("INSERT OR IGNORE INTO shard VALUES (1, 0, 0, ?, 0)", (GENESIS_LINK,))
-        c.execute(f"PRAGMA user_version = {FORMAT}")
-
-    def _check_format(self) -> None:
-        with self.datastore.transaction(commit=False) as c:
+    def _migrate(self, where: str, *, may_migrate: bool) -> int:
+        """Bring the file to this version's format; says how many steps it took."""
+        with self.datastore.transaction(commit=may_migrate) as c:
             c.execute("PRAGMA user_version")
-            found = c.fetchone()[0]
-        if found != FORMAT:
-            raise JournalError(f"the journal has format {found}, this version of points reads format {FORMAT}")
+            steps = pending(STEPS, c.fetchone()[0], where, may_migrate=may_migrate)
+            for step in steps:
+                for statement in step:
+                    c.execute(statement)
+            if steps:
+                c.execute(f"PRAGMA user_version = {len(STEPS)}")
+        return len(steps)
 
     # -- owning ------------------------------------------------------------------------------------------------------
 
@@ -223,6 +225,16 @@ class SQLiteJournal(SQLiteProcessRecorder):
         except ConnectionPoolClosedError:
             pass  # the journal was closed while a scan was half read, which has nothing more to give back
 
+    def published_upto(self, flow: str) -> int:
+        """How far a flow out of this journal was acknowledged, 0 at its beginning."""
+        with _named_by_the_port():
+            return self.max_tracking_id(flow) or 0
+
+    def publish_upto(self, flow: str, number: int) -> None:
+        """Remember how far a flow was acknowledged; nothing happens where a later owner has moved it further."""
+        with _named_by_the_port(), suppress(IntegrityError):
+            self.insert_tracking(Tracking(flow, number))
+
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
         """Entries in journal order, streamed."""
         with self.reading() as c:
@@ -284,23 +296,23 @@ class SQLiteJournal(SQLiteProcessRecorder):
         return [Published(*row) for row in rows]
 
     def parked(
-        self, after: int = -1, upto: int | None = None, limit: int | None = None, *, done: bool = False
+        self, after: int = -1, limit: int | None = None, *, upto: int | None = None, retried: bool = False
     ) -> list[Parked]:
-        """Parked records by position, behind `after` up to `upto`; those that are done only when asked for."""
+        """Parked records by position, behind `after` up to `upto`; those that are done only when `retried` asks."""
         with self.reading() as c:
             rows = c.execute(
                 "SELECT position, recorded, reason, detail, length, sha256, kept, retried FROM parked"
                 " WHERE position > ? AND position <= ? AND retried <= ? ORDER BY position LIMIT ?",
-                (after, _ALL if upto is None else upto, done, _ALL if limit is None else limit),
+                (after, _ALL if upto is None else upto, retried, _ALL if limit is None else limit),
             ).fetchall()
         return [Parked._make((*row[:7], bool(row[7]))) for row in rows]
 
-    def count_parked(self, upto: int | None = None, *, done: bool = False) -> int:
-        """How many records are parked up to a position; those that are done count only when asked for."""
+    def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
+        """How many records are parked up to a position; those that are done count only when `retried` asks."""
         with self.reading() as c:
             c.execute(
                 "SELECT count(*) FROM parked WHERE position <= ? AND retried <= ?",
-                (_ALL if upto is None else upto, done),
+                (_ALL if upto is None else upto, retried),
             )
             return int(c.fetchone()[0])
 
@@ -360,6 +372,9 @@ class SQLiteBatch:
             if first != place:
                 repeated[place] = first
         return repeated
+
+    def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
+        """Nothing: here a read costs no round trip."""
 
     def account(self, member: str) -> tuple[int, bytes] | None:
         """A member's snapshot."""

@@ -12,7 +12,7 @@ from ledger.decide import Limits, Repetition, decide
 from ledger.draft import Draft, OutOfRange, fall_due
 from ledger.entries import ACCEPTED, ENGINE, Change, Earned, Entry, decode_entry
 from ledger.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested, decode_canonical
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.pages import Page, PagesInMemory, decode_page, encode_page
 from ledger.rules import Book, Version
 from projections.members import UnknownMember

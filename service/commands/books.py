@@ -1,10 +1,12 @@
 """All members: export, stats; and the proofs: replay, verify."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.commands.consume import ConfigOption
 from service.errors import BAD_NEWS, WrongUse, plain, say
 from service.shell import (
     AsOfOption,
@@ -12,6 +14,7 @@ from service.shell import (
     KnownAtOption,
     LedgerOption,
     Shell,
+    Tick,
     instant,
     known_instant,
     processors,
@@ -19,7 +22,7 @@ from service.shell import (
 )
 
 if TYPE_CHECKING:
-    from ledger.journal.folder import Ledger
+    from ledger.journal.ledger import Ledger
 
 TABLES = ("balances", "lots", "scores", "memberships", "entries")
 FORMATS = ("csv", "ndjson", "parquet")
@@ -86,18 +89,25 @@ def export(
 
 
 def stats(
-    context: typer.Context, as_of: AsOfOption = None, ledger: LedgerOption = None, as_json: JsonOption = False
+    context: typer.Context,
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """The books: what was issued and where it is, entries by outcome, parked facts. Exit 1 if they don't balance.
 
     points stats --as-of 2025-12-31T23:59:59
+
+    points stats --as-of 2025-12-31 --known-at 2026-01-05
     """
     from projections.stats import stats as books
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
         with shell.progress("summing", entries_in(opened)) as tick:
-            found = books(opened, instant(as_of, "--as-of", opened.book), tick)
+            known = known_instant(known_at, opened.book)
+            found = books(opened, instant(as_of, "--as-of", opened.book), tick, known_at=known)
         if shell.json:
             shell.emit(found)
         else:
@@ -117,9 +127,16 @@ def replay(
         bool,
         typer.Option("--from-topic", help="Take the facts from the stream itself, not from the journal's copy."),
     ] = False,
+    from_archive: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-archive", metavar="DIR", help="Take entries and facts from an archive; no ledger is needed."
+        ),
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. (default: the processors)")
     ] = None,
+    config: ConfigOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -128,15 +145,16 @@ def replay(
     points replay
 
     points replay --from-topic --json
-    """
-    from projections.replay import replay as derive_again
 
+    points replay --from-archive 2025.archive
+    """
     shell = Shell(context, ledger, as_json)
-    with shell.reading() as opened:
-        total = entries_in(opened)
-        wanted = jobs or (processors() if total > 20_000 else 1)
-        with shell.progress("replaying", total) as tick:
-            found = derive_again(opened, jobs=wanted, from_topic=from_topic, progress=tick)
+    if from_archive is not None:
+        if from_topic:
+            raise WrongUse("--from-topic and --from-archive: give one of them")
+        found = _replay_archive(shell, from_archive)
+    else:
+        found = _replay_ledger(shell, from_topic, jobs, config)
     if shell.json:
         shell.emit(found)
     else:
@@ -152,22 +170,115 @@ def replay(
         raise typer.Exit(BAD_NEWS)
 
 
-def verify(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
+def _replay_archive(shell: Shell, folder: Path) -> dict[str, Any]:
+    from projections.archive import Archive
+    from service.restore import replay_archive
+
+    with shell.progress("checking the files") as tick:
+        archive = Archive(folder, tick)
+    with shell.progress("replaying", sum(shelf.entries for shelf in archive.manifest.partitions)) as tick:
+        return replay_archive(archive, tick)
+
+
+def _replay_ledger(shell: Shell, from_topic: bool, jobs: int | None, config: Path | None) -> dict[str, Any]:
+    from projections.replay import MAX_DIFFERENCES
+    from projections.replay import replay as derive_again
+
+    with shell.reading() as opened:
+        total = entries_in(opened)
+        wanted = jobs or (processors() if total > 20_000 else 1)
+        is_kafka = from_topic and opened.settings.stream == "kafka"
+        differences, count = _compare_with_kafka(shell, opened, config) if is_kafka else ([], 0)
+        with shell.progress("replaying", total) as tick:
+            found = derive_again(opened, jobs=wanted, from_topic=from_topic and not is_kafka, progress=tick)
+        found["difference_count"] += count
+        found["differences"] = [*differences, *found["differences"]][:MAX_DIFFERENCES]
+    return found
+
+
+def _compare_with_kafka(shell: Shell, ledger: "Ledger", config: Path | None) -> tuple[list[dict[str, Any]], int]:
+    """Where the journal's copies of the facts differ from the topic's own records: the first ones, and how many."""
+    from consumers.kafka.clients import open_reader
+    from consumers.kafka.consume import check_stream
+    from consumers.kafka.records import records_up_to
+    from consumers.kafka.settings import load
+    from projections.replay import MAX_DIFFERENCES
+    from projections.topic import Streamed, compare_records
+
+    settings = load(config)
+    check_stream(ledger, settings.topics.facts)
+    reader = open_reader(settings, settings.topics.facts)
+    differences: list[dict[str, Any]] = []
+    count = read = 0
+
+    def add(difference: dict[str, Any]) -> None:
+        nonlocal count
+        count += 1
+        if count <= MAX_DIFFERENCES:
+            differences.append(difference)
+
+    def streamed(partition: int, upto: int, tick: Tick) -> Iterator[Streamed]:
+        nonlocal read
+        for record in records_up_to(reader, partition, upto):
+            yield Streamed(record.offset, record.recorded, record.value, record.whole_sha256)
+            read += 1
+            if not read % 1_000:
+                tick(read)
+
+    try:
+        with shell.progress("comparing with the topic") as tick:
+            for partition in ledger.partitions:
+                upto = ledger.journal(partition).head().position
+                compare_records(ledger, partition, upto, streamed(partition, upto, tick), add)
+    finally:
+        reader.close()
+    return differences, count
+
+
+def verify(
+    context: typer.Context,
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option("--checkpoint", metavar="FILE", help="What was signed before; more than one may be given."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", metavar="PUBLIC.pem", help="Who has to have signed. (default: whoever a checkpoint names)"
+        ),
+    ] = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Recompute the chain of every partition from its stored bytes. Exit 1 if anything was changed.
 
+    A history that was rewritten whole, chain and all, is found by a checkpoint from before.
+
     points verify
+
+    points verify --checkpoint 2025-12.checkpoint --key signing-key.pub.pem
     """
+    from projections.proof.checkpoint import read
+    from projections.proof.keys import verification_key
     from projections.verify import verify as recompute
 
     shell = Shell(context, ledger, as_json)
+    if key is not None and not checkpoints:
+        raise WrongUse("--key says who signed a checkpoint: give --checkpoint FILE too")
+    by = verification_key(key) if key is not None else None
+    signed = [read(path, by) for path in checkpoints or ()]
     with shell.reading() as opened, shell.progress("verifying", entries_in(opened)) as tick:
-        found = recompute(opened, progress=tick)
+        found = recompute(opened, checkpoints=signed, progress=tick)
+    if signed:
+        found["checkpoints"] = [{"at": one.checkpoint.at, "key": one.key_id} for one in signed]
     if shell.json:
         shell.emit(found)
     else:
         with standard_output():
             for part in found["partitions"]:
                 print(f"partition {part['partition']}  {part['entries']:>12,} entries  {part['link']}")
+            for one in found.get("checkpoints", ()):
+                print(plain(f"compared with the checkpoint of {one['at']}, signed by key {one['key']}"))
             _list("broken place", found["broken"], None)
     if found["broken"]:
         raise typer.Exit(BAD_NEWS)

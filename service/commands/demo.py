@@ -91,7 +91,7 @@ def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
             )
         )
     program = program_name()
-    option = "" if shell.folder == DEFAULT_LEDGER else f"--ledger {shell.folder} "
+    option = "" if shell.place == DEFAULT_LEDGER else f"--ledger {shell.place} "
     at = str(date.fromisoformat(document["stats"]["as_of"][:10]) + timedelta(days=1))
     console.print("\n[bold]Now try[/]")
     members = [find["member"] for find in document["members"]] or ["m-17850"]

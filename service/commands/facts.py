@@ -14,7 +14,7 @@ from service.shell import JsonOption, LedgerOption, Shell, Tick, processors, sta
 
 if TYPE_CHECKING:
     from consumers.ingest import Summary
-    from ledger.journal.folder import Ledger
+    from ledger.journal.ledger import Ledger
 
 SMALL = 4 << 20  # bytes of input for which worker processes are not worth their start
 NAMED_ON_SCREEN = 5  # parked facts
@@ -73,7 +73,6 @@ def ingest(
     from consumers.files import BadFile, open_facts
     from consumers.ingest import Summary
     from consumers.ingest import ingest as take_in
-    from ledger.journal.folder import SETTINGS
 
     shell = Shell(context, ledger, as_json)
     if files.count("-") > 1:
@@ -85,10 +84,8 @@ def ingest(
         raise BadInput(f"{outcomes}: there is no folder {outcomes.parent}; make it first")
     toml = None
     if book is not None:
-        if (shell.folder / SETTINGS).exists():
-            raise WrongUse(
-                f"--book: {shell.folder} has its book already; a new version comes as programme.published.v1"
-            )
+        if shell.has_ledger:
+            raise WrongUse("--book: this ledger has its book already; a new version comes as programme.published.v1")
         toml = read_text(book)
     summary: Summary | None = None
     damaged: BadFile | None = None
@@ -111,15 +108,15 @@ def ingest(
         if summary is None:
             assert damaged is not None
             raise damaged
-        parked = _parked_since(opened, before)
+        parked = parked_since(opened, before)
     document = summary_to_dict(summary)
     if parked:
-        document["parked_facts"] = parked[:NAMED_IN_JSON]
-    _name_parked(parked, summary.tally.parked)
+        document["parked_facts"] = parked
+    name_parked(parked, summary.tally.parked)
     if shell.json:
         shell.emit(document)
     else:
-        _print_summary(shell, document)
+        print_summary(shell, document)
 
 
 def summary_to_dict(summary: "Summary") -> dict[str, Any]:
@@ -201,23 +198,26 @@ def _write_outcomes(ledger: "Ledger", files: Sequence[str], path: Path, tick: Ti
         inbox.close()
 
 
-def _parked_since(ledger: "Ledger", before: list[int]) -> list[dict[str, Any]]:
+def parked_since(ledger: "Ledger", before: list[int]) -> list[dict[str, Any]]:
     """The first facts that were parked behind these positions."""
-    return [
+    found = [
         {"position": f"{p}:{parked.offset}", "reason": parked.reason, "detail": parked.detail}
         for p in ledger.partitions
         for parked in ledger.journal(p).parked(before[p], limit=NAMED_IN_JSON)
     ]
+    return found[:NAMED_IN_JSON]
 
 
-def _name_parked(parked: list[dict[str, Any]], count: int) -> None:
+def name_parked(parked: list[dict[str, Any]], count: int) -> None:
+    """Say on standard error which facts were parked, the first of them."""
     for fact in parked[:NAMED_ON_SCREEN]:
         say(f"parked {fact['position']}: {fact['reason']}: {fact['detail']}")
     if count > NAMED_ON_SCREEN:
         say(f"… {count:,} parked in all; `points dead-letters list` shows them")
 
 
-def _print_summary(shell: Shell, document: dict[str, Any]) -> None:
+def print_summary(shell: Shell, document: dict[str, Any]) -> None:
+    """A run for people."""
     console = shell.console
     seconds = document["seconds"]
     new = document["entries"] + document["parked"]

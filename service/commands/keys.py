@@ -43,7 +43,7 @@ def new(
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
         book = opened.book
-        keys = Keys(opened.folder)
+        keys = Keys(shell.folder)
         key, text = keys.new(name, scopes, instant(expires, "--expires", book) if expires else None, rate)
         keys.close()
         if shell.json:
@@ -63,7 +63,7 @@ def list_keys(context: typer.Context, ledger: LedgerOption = None, as_json: Json
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
-        keys = Keys(opened.folder)
+        keys = Keys(shell.folder)
         found = [_to_dict(key, opened.book.offset) for key in keys.all()]
         keys.close()
     if shell.json:
@@ -102,7 +102,7 @@ def revoke(
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
-        keys = Keys(opened.folder)
+        keys = Keys(shell.folder)
         key = keys.revoke(name)
         keys.close()
         if shell.json:

@@ -1,16 +1,19 @@
 """Parked facts: list, show, retry, drop."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.commands.consume import ConfigOption
 from service.errors import BadInput, WrongUse, plain
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from consumers.dead_letters import Letter
-    from ledger.journal.folder import Ledger
+    from ledger.journal.ledger import Ledger
 
 app = typer.Typer(
     no_args_is_help=True, help="Facts that could not be taken: look at them, mend them, drive them again."
@@ -104,17 +107,23 @@ def retry(
     mended: Annotated[
         Path | None, typer.Option("--with", metavar="FILE", help="The mended fact, for one position.")
     ] = None,
+    config: ConfigOption = None,
+    backlog: Annotated[
+        bool, typer.Option("--backlog", help="Into Kafka as old facts: see points produce --backlog.")
+    ] = False,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Drive parked facts again: they are appended anew and decided, and what was parked stays as a trace.
+
+    Those of a ledger that Kafka feeds are sent to the topic, and whoever
+    consumes it decides them there.
 
     points dead-letters retry --all
 
     points dead-letters retry 0:17 --with mend.json
     """
     from consumers.dead_letters import letters
-    from consumers.dead_letters import retry as drive_again
 
     shell = Shell(context, ledger, as_json)
     if mended is not None and (every or len(positions or ()) != 1):
@@ -125,20 +134,21 @@ def retry(
             value = mended.read_bytes().strip()
         except OSError as error:
             raise BadInput(f"{mended}: {error.strerror}; give a readable file with one fact") from None
-    with shell.writing() as opened:
+    with _changing(shell) as opened:
         if every and not positions:
             chosen = [letter for letter in letters(opened) if letter.is_whole]
         else:
             chosen = _chosen(opened, positions, every)
-        told = drive_again(opened, chosen, value)
+        told = _drive_again(opened, chosen, value, config, backlog)
     if shell.json:
         shell.emit(told)
         return
     with standard_output():
         for one in told:
             detail = f": {one['detail']}" if "detail" in one else ""
-            why = f" {one['reason']}{detail}" if one["reason"] else ""
-            print(plain(f"{one['position']} → {one['retried_as']}: {one['outcome']}{why}"))
+            why = f" {one['reason']}{detail}" if one.get("reason") else ""
+            outcome = one.get("outcome", "sent; the consumer decides it there")
+            print(plain(f"{one['position']} → {one['retried_as']}: {outcome}{why}"))
         if not told:
             print("nothing is parked")
 
@@ -159,15 +169,46 @@ def drop(
     from consumers.dead_letters import letter_at, letter_to_dict, letters
 
     shell = Shell(context, ledger, as_json)
-    with shell.writing() as opened:
+    with _changing(shell) as opened:
         chosen = letters(opened) if every and not positions else _chosen(opened, positions, every)
         drop_bytes(opened, chosen)
         told = [letter_to_dict(letter_at(opened, letter.position), opened.book.offset) for letter in chosen]
+        is_fed_by_kafka = opened.settings.stream == "kafka"
     if shell.json:
         shell.emit(told)
         return
     with standard_output():
         print(f"the bytes of {len(told):,} parked facts are gone")
+        if is_fed_by_kafka:
+            print("from the ledger; the topics keep theirs as long as Kafka does")
+
+
+def _changing(shell: Shell) -> "AbstractContextManager[Ledger]":
+    """The ledger, for a change of what is parked: where Kafka feeds it, its owner may go on meanwhile."""
+    with shell.reading() as opened:
+        is_fed_by_kafka = opened.settings.stream == "kafka"
+    return shell.reading() if is_fed_by_kafka else shell.writing()
+
+
+def _drive_again(
+    ledger: "Ledger", chosen: "list[Letter]", mended: bytes | None, config: Path | None, backlog: bool
+) -> list[dict[str, Any]]:
+    if ledger.settings.stream == "inbox":
+        from consumers.dead_letters import retry as retry_here
+
+        if backlog:
+            raise WrongUse("--backlog is for a ledger that Kafka feeds; the inbox knows which of its facts are old")
+        return retry_here(ledger, chosen, mended)
+    from consumers.kafka.clients import open_writer
+    from consumers.kafka.dead_letters import retry as retry_there
+    from consumers.kafka.settings import load
+
+    settings = load(config)
+    writer = open_writer(settings)
+    try:
+        return retry_there(ledger, chosen, mended, writer, backlog=backlog, patience=settings.timeout_seconds)
+    finally:
+        writer.close()
 
 
 def _chosen(ledger: "Ledger", positions: list[str] | None, every: bool) -> "list[Letter]":

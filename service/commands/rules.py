@@ -1,31 +1,68 @@
-"""The rule book: programme check, and the codes of rules and reasons."""
+"""The rule book: programme list, check, diff, publish, and the codes of rules and reasons."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.commands.facts import read_text
+from service.errors import BadInput, WrongUse, plain, say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
+if TYPE_CHECKING:
+    from ledger.journal.ledger import Ledger
+    from ledger.rules import Version
+
+MOST_BY = 128  # characters of a publisher's name
+
 app = typer.Typer(no_args_is_help=True, help="Rule books: what points are given for, as data.")
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A rule book in TOML.")]
+
+
+@app.command("list")
+def list_versions(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
+    """The versions of the ledger's rule book: from when each decides, how it came in, how many entries it decided.
+
+    points programme list
+    """
+    from projections.programmes import versions
+    from service.commands.books import entries_in
+
+    shell = Shell(context, ledger, as_json)
+    with shell.reading() as opened, shell.progress("counting", entries_in(opened)) as tick:
+        found = versions(opened, tick)
+    if shell.json:
+        shell.emit(found)
+        return
+    with standard_output():
+        for one in found:
+            how = one["published"]
+            came = f"published {how['recorded']} by {how['by'] or how['source']}" if how else "from birth"
+            until = f"until {one['until']}" if one["until"] else "on"
+            print(plain(f"{one['version']}  from {one['from']} {until}: {one['entries']:,} entries; {came}"))
 
 
 @app.command("check")
 def check_programme(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A rule book in TOML.")],
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
+    context: typer.Context, file: FileArgument, ledger: LedgerOption = None, as_json: JsonOption = False
 ) -> None:
-    """Check a rule book; exit 3 with the file, table and key where something is wrong.
+    """Check a rule book; exit 3 with the file, table and key where something is wrong. Warns of gaps and overlaps.
 
-    points programme check jd.toml
+    Where there is a ledger, the book is checked as its next version too.
+
+        points programme check jd.toml
     """
     from ledger.rules import Version
+    from projections.programmes import warnings
 
     shell = Shell(context, ledger, as_json)
-    version = Version(read_text(file), str(file))
+    if shell.has_ledger:
+        with shell.reading() as opened:
+            version, warned = _checked(opened, file)
+    else:
+        version = Version(read_text(file), str(file))
+        warned = warnings(version)
     programme = version.programme
     found = {
         "file": str(file),
@@ -37,6 +74,7 @@ def check_programme(
         "scores": list(programme.scores),
         "memberships": list(programme.memberships),
         "rules": [award.rule for award in programme.award],
+        "warnings": warned,
     }
     if shell.json:
         shell.emit(found)
@@ -46,6 +84,103 @@ def check_programme(
             f"{file}: good: {programme.name} {programme.programme}, version {version.name} from {programme.from_},"
             f" {len(programme.award)} rules"
         )
+        for warning in warned:
+            print(plain(f"{file}: warning: {warning}"))
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    old: Annotated[str, typer.Argument(metavar="A", help="A file, a version of the ledger, or the shipped jd.")],
+    new: Annotated[str, typer.Argument(metavar="B", help="The same.")],
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say in words what differs between two rule books.
+
+    points programme diff jd my.toml
+
+    points programme diff e8a4b86a my.toml
+    """
+    from projections.programmes import differences
+
+    shell = Shell(context, ledger, as_json)
+    before, after = _named_book(shell, old), _named_book(shell, new)
+    found = differences(before.programme, after.programme)
+    if shell.json:
+        told = [{"from": v.programme.from_.isoformat(), "version": v.name} for v in (before, after)]
+        changed = [{**one._asdict(), "text": one.text} for one in found]
+        shell.emit({"old": told[0], "new": told[1], "differences": changed})
+        return
+    with standard_output():
+        for one in found:
+            print(plain(one.text))
+        same = "the same" if before.name == after.name else "the same rules, in other words or another layout"
+        print(f"{len(found):,} difference{'' if len(found) == 1 else 's'}" if found else same)
+
+
+@app.command()
+def publish(
+    context: typer.Context,
+    file: FileArgument,
+    by: Annotated[str, typer.Option(metavar="WHO", help="Who publishes it; kept with it for ever.")],
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a rule book as the ledger's next version, for what occurs from its `from` on. It cannot be taken back.
+
+    It is checked first. Entries already made stay as they are.
+
+        points programme publish jd-2026.toml --by li.wei
+    """
+    from consumers.publishing import publish as send
+
+    shell = Shell(context, ledger, as_json)
+    if not 0 < len(by) <= MOST_BY:
+        raise WrongUse(f"--by: a name of 1 to {MOST_BY} characters is needed")
+    with shell.writing() as opened:
+        version, warned = _checked(opened, file)
+        is_new = version.name not in opened.book.by_name
+        told = send(opened, version.toml, by) if is_new else {}
+    for warning in warned:
+        say(f"{file}: warning: {warning}")
+    if told and told["outcome"] != "accepted":
+        raise BadInput(f"{file}: was not taken: {told['outcome']} {told['reason']}: {told.get('detail', '')}")
+    document: dict[str, Any] = {"version": version.name, "from": version.programme.from_.isoformat(), "by": by}
+    if shell.json:
+        shell.emit({**document, "published": is_new, "position": told.get("position"), "warnings": warned})
+    elif is_new:
+        with standard_output():
+            print(plain(f"version {version.name} from {document['from']}, published by {by} at {told['position']}"))
+
+
+def _checked(ledger: "Ledger", file: Path) -> "tuple[Version, list[str]]":
+    """A book that can be a ledger's next version, and what is to be said of its dates. Raises `BadProgramme`."""
+    from ledger.rules import Book
+    from projections.programmes import warnings
+
+    version = Book([known.toml for known in ledger.book.versions]).add(read_text(file), str(file))
+    return version, warnings(version, ledger.book)
+
+
+def _named_book(shell: Shell, name: str) -> "Version":
+    """A rule book by its file, by the beginning of its version in the ledger, or a shipped one."""
+    from ledger.programme import BadProgramme, shipped
+    from ledger.rules import Version
+
+    if Path(name).is_file():
+        return Version(read_text(Path(name)), name)
+    if shell.has_ledger:
+        with shell.reading() as opened:
+            found = [version for version in opened.book.versions if len(name) >= 4 and version.name.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+    try:
+        return Version(shipped(name), name)
+    except BadProgramme:
+        raise BadInput(
+            f'"{name}": no such file, and no version of the ledger begins so; `points programme list` shows them'
+        ) from None
 
 
 def codes(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
@@ -53,13 +188,12 @@ def codes(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOpti
 
     points codes
     """
-    from ledger.journal.folder import SETTINGS
     from ledger.programme import shipped
     from ledger.rules import Book
     from projections.codes import codes as of_book
 
     shell = Shell(context, ledger, as_json)
-    if (shell.folder / SETTINGS).exists():
+    if shell.has_ledger:
         with shell.reading() as opened:
             found = of_book(opened.book)
     else:

@@ -38,8 +38,10 @@ def serve(
     from service.keys import Keys
 
     shell = Shell(context, ledger, as_json)
+    folder = shell.folder
     with shell.writing(create=True) as opened:
-        keys = Keys(opened.folder)
+        _ = opened.inbox  # it takes facts there, and no ledger has two streams
+        keys = Keys(folder)
         if not keys.exist() and not is_local(host):
             raise WrongUse(
                 f"--host {host}: without keys anybody who reaches it could do anything: make one first"
@@ -51,9 +53,9 @@ def serve(
 
         def tell() -> None:
             if shell.json:
-                shell.emit({"url": url, "ledger": str(opened.folder), "keys": keys.exist()})
+                shell.emit({"url": url, "ledger": str(folder), "keys": keys.exist()})
             else:
-                say(f"serving {opened.folder} at {url} (what it takes and gives: {url}/schema/openapi.json)")
+                say(f"serving {folder} at {url} (what it takes and gives: {url}/schema/openapi.json)")
             if not keys.exist():
                 say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 from litestar.datastructures import State
 
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from service.http import adjustments, books, facts, health, letters, members, openapi
 from service.http.access import Door
 from service.http.problems import answer_problem

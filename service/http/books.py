@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from litestar import Request, Response, get
 from litestar.params import PathParameter
 
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.rules import Version
 from ledger.times import to_text
 from projections.liability import liability

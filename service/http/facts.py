@@ -22,7 +22,7 @@ from ledger.facts import (
     decode,
     fact_type,
 )
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from service.http.access import Caller, caller_of, check_source, needs_writing
 from service.http.answers import plain_answer
 from service.http.bulk import BULK_BYTES, NDJSON, take_bulk

@@ -9,7 +9,7 @@ from litestar.params import QueryParameter
 from consumers.dead_letters import DROPPED, BadPosition, Letter, check_retry, drop, letter_at, letter_to_dict, letters
 from consumers.inbox import Inbox
 from ledger.facts import MAX_BYTES
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from service.http.access import caller_of, needs
 from service.http.answers import answer, plain_answer
 from service.http.facts import PositionParameter, admit, decided

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from litestar import Request, Response, get
 from litestar.params import PathParameter, QueryParameter
 
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from projections.entries import entries_of
 from projections.explain import explain_entry, explain_lot, explain_member
 from projections.explaining.history import NothingToExplain

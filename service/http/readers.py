@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from service.http.writer import Busy
 
 T = TypeVar("T")

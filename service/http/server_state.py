@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from litestar import Request
 
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from service.http import metrics
 from service.http.operators import Operators
 from service.http.readers import Readers
@@ -41,7 +42,7 @@ def serving(ledger: Ledger, wait: float = DECISION_SECONDS) -> Iterator[Served]:
     writer = Writer(ledger)
 
     def reopen() -> Ledger:
-        return Ledger.open(ledger.folder)
+        return Ledger.open(ledger.place)
 
     served = Served(
         ledger,
@@ -50,7 +51,7 @@ def serving(ledger: Ledger, wait: float = DECISION_SECONDS) -> Iterator[Served]:
         Readers(reopen, lambda: writer.generation, 1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
-        Operators(ledger.folder),
+        Operators(Path(ledger.place)),
         wait,
     )
     standing = metrics.Standing(lambda: _standing(writer, ledger))

@@ -20,7 +20,7 @@ from consumers.ingest import CannotDecide, decide_waiting
 from consumers.intake import Intake
 from consumers.outcomes import outcomes_between
 from ledger.facts import PROGRAMME_SUBJECT
-from ledger.journal.folder import Ledger
+from ledger.journal.ledger import Ledger
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.shard import Tally
 from service.http import metrics

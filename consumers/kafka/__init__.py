@@ -1,0 +1,1 @@
+"""The facts stream on Kafka: one port, two clients."""

@@ -1,0 +1,49 @@
+"""Which client: the setting chooses, nothing else knows."""
+
+from consumers.kafka.port import Admin, Reader, Writer
+from consumers.kafka.settings import BadSettings, KafkaSettings
+
+
+def open_reader(settings: KafkaSettings, topic: str) -> Reader:
+    """A reader of a topic. Raises `BrokerAway`, `Denied` (no such topic too), `BadSettings`."""
+    if settings.client == "confluent-kafka":
+        _check_fast()
+        from consumers.kafka.fast import FastReader
+
+        return FastReader(settings, topic)
+    from consumers.kafka.pure import PureReader
+
+    return PureReader(settings, topic)
+
+
+def open_writer(settings: KafkaSettings) -> Writer:
+    """A writer. Raises `BrokerAway`, `Denied`, `BadSettings`."""
+    if settings.client == "confluent-kafka":
+        _check_fast()
+        from consumers.kafka.fast import FastWriter
+
+        return FastWriter(settings)
+    from consumers.kafka.pure import PureWriter
+
+    return PureWriter(settings)
+
+
+def open_admin(settings: KafkaSettings) -> Admin:
+    """An admin. Raises `BrokerAway`, `Denied`, `BadSettings`."""
+    if settings.client == "confluent-kafka":
+        _check_fast()
+        from consumers.kafka.fast import FastAdmin
+
+        return FastAdmin(settings)
+    from consumers.kafka.pure import PureAdmin
+
+    return PureAdmin(settings)
+
+
+def _check_fast() -> None:
+    try:
+        import confluent_kafka  # noqa: F401
+    except ImportError:
+        raise BadSettings(
+            'kafka.client: "confluent-kafka" is not installed; pip install "points-ledger[fast]", or take kafka-python'
+        ) from None

@@ -1,0 +1,112 @@
+"""Files of facts into Kafka: each under its member's key and partition, once."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from consumers.files import BadFile, RawLine, Reader, Router, open_facts
+from consumers.inbox import Line
+from consumers.kafka.buffers import RECORDED, whole_header
+from consumers.kafka.port import Headers, Writer
+from consumers.stream import AHEAD
+
+Progress = Callable[[int, int], None]  # lines read so far, records acknowledged so far
+
+
+@dataclass(slots=True)
+class Sent:
+    """What a run sent: lines read, records acknowledged, and lines whose member could not be read."""
+
+    facts: int = 0
+    records: int = 0
+    unreadable: int = 0
+    seconds: float = 0.0
+
+
+class Producer:
+    """Sends lines to a topic; `backlog` declares in a header when each was recorded (decision 8)."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        topic: str,
+        partitions: int,
+        *,
+        backlog: bool,
+        sent: Sent,
+        on_acknowledged: Callable[[tuple[int, int]], None] | None = None,
+    ) -> None:
+        self._writer = writer
+        self._topic = topic
+        self._backlog = backlog
+        self._sent = sent
+        self._on_acknowledged = on_acknowledged  # hears (partition, offset)
+        self._router = Router(partitions, None, backlog=backlog)
+        self._batch: list[Line] = []
+
+    def send(self, line: RawLine) -> None:
+        """Send a line, wherever it belongs. Raises `StreamError`."""
+        self._router.route(line, self._batch)
+        for routed in self._batch:
+            headers, acknowledged = self._headers(routed), partial(self._acknowledged, routed.partition)
+            self._writer.send(self._topic, routed.partition, routed.key.encode(), routed.value, headers, acknowledged)
+        self._sent.facts += 1
+        self._sent.unreadable += not self._batch[0].key
+        self._batch.clear()
+
+    def _headers(self, line: Line) -> Headers:
+        headers: list[tuple[str, bytes]] = []
+        if self._backlog and not line.backlog & AHEAD:  # one that is still to come is no backlog, and parks itself
+            headers.append((RECORDED, b"%d" % line.recorded))
+        if line.whole_length:
+            headers.append(whole_header(line.whole_length, line.whole_sha256))
+        return headers
+
+    def _acknowledged(self, partition: int, offset: int) -> None:
+        self._sent.records += 1
+        if self._on_acknowledged is not None:
+            self._on_acknowledged((partition, offset))
+
+
+def produce(
+    writer: Writer,
+    topic: str,
+    partitions: int,
+    files: Sequence[str],
+    sent: Sent,
+    *,
+    backlog: bool,
+    patience: float,
+    rate: float | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Send the facts of files, at most `rate` a second, and wait until all are acknowledged (`patience` seconds).
+
+    `sent` counts along. Raises `files.BadFile` after what stands before the damage was sent, and `StreamError`.
+    """
+    started = time.monotonic()
+    producer = Producer(writer, topic, partitions, backlog=backlog, sent=sent)
+    try:
+        for name in files:
+            with open_facts(name) as file:
+                reader = Reader(file, name, "what stands before is sent: mend the file, run the same command again")
+                while (block := reader.block()) is not None:
+                    for line in block:
+                        if rate is not None:
+                            _wait_for_turn(writer, started + sent.facts / rate)
+                        producer.send(line)
+                    if progress:
+                        progress(sent.facts, sent.records)
+        writer.flush(patience)
+    except BadFile:
+        writer.flush(patience)
+        raise
+    finally:
+        sent.seconds = time.monotonic() - started
+
+
+def _wait_for_turn(writer: Writer, instant: float) -> None:
+    while (left := instant - time.monotonic()) > 0:
+        writer.poll(0)
+        time.sleep(min(left, 0.1))

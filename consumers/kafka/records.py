@@ -1,0 +1,22 @@
+"""A partition's records read again from the first, for whoever compares."""
+
+from collections.abc import Iterator
+
+from consumers.intake import BATCH, BATCH_BYTES
+from consumers.kafka.port import Reader, Start
+from consumers.stream import Record
+
+POLL_SECONDS = 0.2
+
+
+def records_up_to(reader: Reader, partition: int, offset: int) -> Iterator[Record]:
+    """The records of a partition up to an offset, in order and bounded memory. Raises `StreamError`."""
+    reader.assign({partition: Start()})
+    after = -1
+    while after < offset and not (reader.waiting(partition) == 0 and reader.passed(partition) >= offset):
+        reader.poll(POLL_SECONDS)
+        for record in reader.read(partition, after, BATCH, BATCH_BYTES):
+            if record.offset > offset:
+                return
+            yield record
+            after = record.offset

@@ -1,0 +1,223 @@
+"""The settings of Kafka: a table of a TOML file, each key also by environment (``POINTS_KAFKA_TOPICS_FACTS``).
+
+Secrets are never shown: not by `repr`, not by an error.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct
+
+CONFIG = "POINTS_CONFIG"
+PREFIX = "POINTS_KAFKA"
+
+TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Client = Literal["kafka-python", "confluent-kafka"]
+_Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
+_Seconds = Annotated[float, Meta(ge=0.5, le=300)]
+_Mebibytes = Annotated[int, Meta(ge=16, le=65_536)]
+
+
+class BadSettings(Exception):
+    """Settings that cannot be used: names the file or the variable, the table and the key, and what is wanted."""
+
+
+class _Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Secret:
+    """A text that is not shown."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself, for the client alone."""
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+
+class Topics(_Table, frozen=True):
+    """The names of the three topics."""
+
+    facts: TopicName = "points.facts.v1"
+    outcomes: TopicName = "points.outcomes.v1"
+    dead_letters: TopicName = "points.dead-letters.v1"
+
+
+class Security(_Table, frozen=True):
+    """TLS and SASL, as both clients have them; files are PEM, a secret may stand in a file of its own."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ca_file: _Text | None = None  # where left out: the system's
+    certificate_file: _Text | None = None
+    key_file: _Text | None = None
+    key_password: Secret | None = None
+    key_password_file: _Text | None = None
+    check_hostname: bool = True
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: _Text | None = None
+    password: Secret | None = None
+    password_file: _Text | None = None
+
+
+class KafkaSettings(_Table, frozen=True):
+    """How Kafka is reached and read. `takes_backlog` believes what importers declare (decision 8)."""
+
+    bootstrap_servers: _Text = "localhost:9092"
+    client: Client = "kafka-python"
+    group: Annotated[str, Meta(min_length=1, max_length=249)] = "points-ledger"
+    session_timeout_seconds: Annotated[float, Meta(ge=1, le=1_800)] = 6.0  # a dead owner's partitions are given away
+    timeout_seconds: _Seconds = 30.0  # for a broker's answer, where somebody waits for it
+    buffer_mebibytes: _Mebibytes = 64  # of records fetched ahead, over all partitions
+    takes_backlog: bool = False
+    topics: Topics = Topics()
+    security: Security = Security()
+
+
+class _File(_Table, frozen=True):
+    kafka: KafkaSettings = KafkaSettings()
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> KafkaSettings:
+    """The settings of a file (or of the one that POINTS_CONFIG names), each overridden by its environment variable.
+
+    An empty variable is none. Raises `BadSettings`.
+    """
+    if path is None and environment.get(CONFIG):
+        path = Path(environment[CONFIG])
+    document = {} if path is None else _read(path)
+    where = str(path) if path else "the environment"
+    _override(document, environment)
+    try:
+        settings = msgspec.convert(document, _File, dec_hook=_secret).kafka
+    except msgspec.ValidationError as error:
+        raise BadSettings(f"{where}: {_sentence(error)}{_choices(_type_at(_sentence(error)))}") from None
+    security = _with_secrets(settings.security, where)
+    for problem in _problems(security):
+        raise BadSettings(f"{where}: kafka.security.{problem}")
+    return msgspec.structs.replace(settings, security=security)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    text = _text(path, "TOML")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{path}: not TOML: {error}") from None
+
+
+def _text(path: Path, kind: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadSettings(f"{path}: {error.strerror}; give a readable {kind} file") from None
+    except UnicodeDecodeError as error:
+        raise BadSettings(f"{path}: byte {error.start} is not UTF-8; give a {kind} file") from None
+
+
+def _secret(wanted: type, value: Any) -> Any:
+    if wanted is Secret and isinstance(value, str) and value:
+        return Secret(value)
+    raise ValueError("Expected a text that is not empty")
+
+
+def _sentence(error: msgspec.ValidationError) -> str:
+    """``kafka.security.protocol: Invalid enum value 'TLS'``: the place first."""
+    complaint, _, place = str(error).partition(" - at ")
+    place = place.strip("`").removeprefix("$").removeprefix(".")
+    return f"{place}: {complaint}" if place else complaint
+
+
+def _type_at(sentence: str) -> Any:
+    """The type of the setting that a sentence begins with."""
+    place = tuple(sentence.partition(":")[0].split("."))
+    return next((wanted for _, (at, wanted) in _variables(KafkaSettings, PREFIX, ("kafka",)) if at == place), None)
+
+
+def _choices(wanted: Any) -> str:
+    return f"; one of {', '.join(get_args(wanted))} is wanted" if get_origin(wanted) is Literal else ""
+
+
+def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Put what the environment says in the place of what the file says."""
+    known = dict(_variables(KafkaSettings, PREFIX, ("kafka",)))
+    for name, text in sorted(environment.items()):
+        if not name.startswith(f"{PREFIX}_") or not text:
+            continue
+        if name not in known:
+            raise BadSettings(f"{name}: there is no such setting; there are {', '.join(sorted(known))}")
+        place, wanted = known[name]
+        try:
+            value = msgspec.convert(text, wanted, strict=False, dec_hook=_secret)
+        except msgspec.ValidationError as error:
+            raise BadSettings(f"{name}: {_sentence(error)}{_choices(wanted)}") from None
+        table = document
+        for part in place[:-1]:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                return  # the file is wrong there, which its own check says
+        table[place[-1]] = text if isinstance(value, Secret) else value
+
+
+def _variables(table: type[Struct], prefix: str, place: tuple[str, ...]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Each environment variable with the place in the file that it stands for, and its type."""
+    for field in msgspec.structs.fields(table):
+        name, at = f"{prefix}_{field.name.upper()}", (*place, field.name)
+        if isinstance(field.type, type) and issubclass(field.type, Struct):
+            yield from _variables(field.type, name, at)
+        else:
+            yield name, (at, field.type)
+
+
+def _with_secrets(security: Security, where: str) -> Security:
+    """The secrets that stand in files, read."""
+    read: dict[str, Secret | None] = {}
+    for name in ("password", "key_password"):
+        file = getattr(security, f"{name}_file")
+        if file is None:
+            continue
+        if getattr(security, name) is not None:
+            raise BadSettings(f"{where}: kafka.security.{name}: is given twice, also by {name}_file; keep one")
+        text = _text(Path(file), "text").rstrip("\r\n")
+        if not text:
+            raise BadSettings(f"{file}: is empty; kafka.security.{name}_file wants the secret there, on one line")
+        read |= {name: Secret(text), f"{name}_file": None}
+    return msgspec.structs.replace(security, **read)
+
+
+def _problems(security: Security) -> Iterator[str]:
+    """What does not go together: a setting that would be ignored is a mistake."""
+    protocol = security.protocol
+    if protocol.startswith("SASL"):
+        for name in ("username", "password"):
+            if getattr(security, name) is None:
+                yield f"{name}: is missing, and protocol {protocol} needs it"
+    for name in ("username", "password") if not protocol.startswith("SASL") else ():
+        if getattr(security, name) is not None:
+            yield f"{name}: is set, and protocol {protocol} has no use for it: SASL_SSL has"
+    for name in ("ca_file", "certificate_file", "key_file", "key_password"):
+        value = getattr(security, name)
+        if value is None:
+            continue
+        if not protocol.endswith("SSL"):
+            yield f"{name}: is set, and protocol {protocol} has no use for it: SSL and SASL_SSL have"
+        elif name != "key_password" and not Path(value).is_file():
+            yield f"{name}: there is no file {value}"
+    if (security.certificate_file is None) != (security.key_file is None):
+        yield "certificate_file: goes with key_file; give both or none"

@@ -1,0 +1,288 @@
+"""A ledger in PostgreSQL: its settings and rule book in one schema, and a schema a partition, on one server or several.
+
+Any number of processes may write, each the owner of some partitions: what holds them apart is the epoch.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+import psycopg
+
+from ledger.journal.ledger import Ledger, Settings, new_id
+from ledger.journal.migrations import Migrated, Steps, pending
+from ledger.journal.port import JournalError
+from ledger.journal.postgres import CONNECTIONS, PostgresJournal, Server, has_password, migrate_journal, name_of
+from ledger.programme import shipped
+from ledger.rules import Book
+
+PARTITIONS = 64  # chosen at birth and fixed for life
+SCHEMA = "points"
+FACTS_TOPIC = "points.facts.v1"
+_SCHEMA = re.compile("[a-z][a-z0-9_]{0,47}")
+_SPAN = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
+
+# Each brings the ledger's own schema to the next format; a partition's has its own.
+LEDGER_STEPS: Steps = (
+    (
+        """CREATE TABLE {schema}.ledger (
+            one integer PRIMARY KEY CHECK (one = 1), format integer NOT NULL, settings text NOT NULL,
+            book text NOT NULL)""",
+    ),
+)
+
+
+class DatabaseSettings(Settings, frozen=True, forbid_unknown_fields=True):
+    """What a ledger in a database was born with; `servers` are the addresses of partitions that stand elsewhere."""
+
+    servers: dict[str, str] = msgspec.field(default_factory=dict)  # "32-63" -> postgresql://…, without a password
+
+
+class _Place(NamedTuple):
+    """What an address says: the driver's part, and our own two parameters."""
+
+    address: str
+    schema: str
+    connections: int
+
+    @classmethod
+    def parse(cls, address: str) -> "_Place":
+        base, _, query = address.partition("?")
+        theirs, ours = [], {"points_schema": SCHEMA, "points_connections": str(CONNECTIONS)}
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            if name in ours:
+                ours[name] = value
+            else:
+                theirs.append((name, value))
+        schema, most = ours["points_schema"], ours["points_connections"]
+        if not _SCHEMA.fullmatch(schema):
+            raise JournalError(f'points_schema="{schema}" is no name of a schema: a-z, 0-9 and _, a letter first')
+        if not (most.isascii() and most.isdecimal() and 1 <= int(most) <= 1_000):
+            raise JournalError(f'points_connections="{most}" is no number from 1 to 1000')
+        return cls(f"{base}?{urlencode(theirs)}" if theirs else base, schema, int(most))
+
+
+class DatabaseLedger(Ledger):
+    """A ledger whose journals are schemas of PostgreSQL."""
+
+    is_shared = True
+
+    def __init__(self, address: str, servers: "_Servers", settings: Settings, book: str) -> None:
+        super().__init__(settings, book)
+        self._address = address
+        self._servers = servers
+
+    @classmethod
+    def at(cls, address: str) -> "DatabaseLedger":
+        """Open a ledger that is there. Raises `JournalError` where there is none or it cannot be read."""
+        place = _Place.parse(address)
+        main = Server(place.address, place.connections)
+        main.check()
+        main.open()
+        try:
+            found = _read(main, place.schema)
+            if found is None:
+                raise JournalError(f"there is no ledger in {main.name}; `points store migrate` makes one")
+        except BaseException:
+            main.close()
+            raise
+        settings, book = found
+        return cls(address, _Servers(place, main, settings), settings, book)
+
+    @property
+    def place(self) -> str:
+        """The address."""
+        return self._address
+
+    @property
+    def name(self) -> str:
+        """The address without a password."""
+        return self._servers.main.name
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Nothing is held: an owner is fenced by its partition's epoch."""
+        yield
+
+    def close(self) -> None:
+        """Close every journal and every connection."""
+        super().close()
+        self._servers.close()
+
+    def _open_journal(self, partition: int) -> PostgresJournal:
+        return PostgresJournal(self._servers.of(partition), self._servers.schema_of(partition))
+
+
+class _Servers:
+    """Where the partitions stand: one pool of connections a server."""
+
+    def __init__(self, place: _Place, main: Server, settings: DatabaseSettings) -> None:
+        self.main = main
+        self._place = place
+        self._spans = [(_span(span, settings.partitions), address) for span, address in settings.servers.items()]
+        self._others: dict[str, Server] = {}
+
+    def schema_of(self, partition: int) -> str:
+        """The schema of a partition."""
+        return f"{self._place.schema}_{partition}"
+
+    def of(self, partition: int) -> Server:
+        """The server of a partition, checked and opened when it is first needed."""
+        address = next((address for span, address in self._spans if partition in span), None)
+        if address is None:
+            return self.main
+        server = self._others.get(address)
+        if server is None:
+            server = Server(address, self._place.connections)
+            server.check()
+            server.open()
+            self._others[address] = server
+        return server
+
+    def close(self) -> None:
+        """End all connections."""
+        for server in (self.main, *self._others.values()):
+            server.close()
+
+
+def migrate(
+    address: str,
+    *,
+    partitions: int | None = None,
+    book: str | None = None,
+    topic: str | None = None,
+    servers: Mapping[str, str] | None = None,
+) -> Migrated:
+    """Make all that a ledger needs, or bring what is there to this version's formats.
+
+    What a ledger was born with stays: raises `JournalError` where something else is given now, and `BadProgramme`.
+    A run that was interrupted is made whole by the next. The ledger is there when its own row is, which comes last.
+    """
+    place = _Place.parse(address)
+    main = Server(place.address, place.connections)
+    main.check()
+    main.open()
+    try:
+        known = _read(main, place.schema, may_migrate=True)
+        if known is None:
+            text = shipped("jd") if book is None else book
+            Book([text])  # checked before anything is written
+            settings = DatabaseSettings(
+                partitions or PARTITIONS,
+                id=new_id(),
+                stream="kafka",
+                topic=topic or FACTS_TOPIC,
+                servers=dict(servers or {}),
+            )
+            _check_servers(settings)
+        else:
+            settings, text = known
+            _check_unchanged(settings, text, partitions, book, topic, servers)
+        homes = _Servers(place, main, settings)
+        try:
+            steps = 0
+            for partition in range(settings.partitions):
+                steps += _migrate_partition(homes.of(partition), homes.schema_of(partition))
+            steps += _migrate_ledger(main, place.schema, settings, text)
+        finally:
+            homes.close()
+        return Migrated(main.name, settings.partitions, steps)
+    finally:
+        main.close()
+
+
+def _migrate_partition(server: Server, schema: str) -> int:
+    with server.transaction() as c:
+        _lock(c, schema)
+        return migrate_journal(c, schema, f"{server.name}, schema {schema}")
+
+
+def _migrate_ledger(server: Server, schema: str, settings: DatabaseSettings, book: str) -> int:
+    with server.transaction() as c:
+        _lock(c, schema)
+        steps = pending(LEDGER_STEPS, _format_of(c, schema), server.name, may_migrate=True)
+        if steps:
+            c.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            for step in steps:
+                for statement in step:
+                    c.execute(statement.format(schema=schema), prepare=False)
+            c.execute(
+                f"INSERT INTO {schema}.ledger VALUES (1, %s, %s, %s)"
+                " ON CONFLICT (one) DO UPDATE SET format = excluded.format",
+                (len(LEDGER_STEPS), msgspec.json.encode(settings).decode(), book),
+            )
+        return len(steps)
+
+
+def _lock(c: psycopg.Cursor[Any], schema: str) -> None:
+    """One migration of a schema at a time, however long its steps take."""
+    c.execute("SET LOCAL statement_timeout = 0")
+    c.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"points migrate {schema}",))
+
+
+def _read(server: Server, schema: str, *, may_migrate: bool = False) -> tuple[DatabaseSettings, str] | None:
+    """A ledger's settings and the book it was born with; None where there is none."""
+    with server.transaction() as c:
+        found = _format_of(c, schema)
+        if not found:
+            return None
+        pending(LEDGER_STEPS, found, server.name, may_migrate=may_migrate)
+        ((settings, book),) = c.execute(f"SELECT settings, book FROM {schema}.ledger").fetchall()
+    try:
+        return msgspec.json.decode(settings, type=DatabaseSettings), book
+    except msgspec.DecodeError as error:
+        raise JournalError(f"{server.name}, table {schema}.ledger: {error}") from error
+
+
+def _format_of(c: psycopg.Cursor[Any], schema: str) -> int:
+    """The format of the ledger's own schema, 0 where there is none."""
+    ((table,),) = c.execute("SELECT to_regclass(%s)::text", (f"{schema}.ledger",)).fetchall()
+    if table is None:
+        return 0
+    ((found,),) = c.execute(f"SELECT coalesce(max(format), 0) FROM {schema}.ledger").fetchall()
+    return int(found)
+
+
+def _check_unchanged(
+    settings: DatabaseSettings,
+    text: str,
+    partitions: int | None,
+    book: str | None,
+    topic: str | None,
+    servers: Mapping[str, str] | None,
+) -> None:
+    if partitions not in (None, settings.partitions):
+        raise JournalError(
+            f"this ledger has {settings.partitions} partitions, fixed at its birth, and not {partitions}: leave it out"
+        )
+    if book not in (None, text):
+        raise JournalError("this ledger has its book already; a new version comes as programme.published.v1")
+    if topic not in (None, settings.topic):
+        raise JournalError(f"this ledger takes its facts from the topic {settings.topic}, for life, and not {topic}")
+    if servers and dict(servers) != settings.servers:
+        raise JournalError(f"this ledger's partitions are spread so: {settings.servers or 'all on one server'}")
+
+
+def _check_servers(settings: DatabaseSettings) -> None:
+    taken: set[int] = set()
+    for span, address in settings.servers.items():
+        partitions = _span(span, settings.partitions)
+        if taken & set(partitions):
+            raise JournalError(f"partitions {span} are given twice")
+        taken |= set(partitions)
+        if has_password(address):
+            raise JournalError(f"{name_of(address)}: leave the password out, it would be kept: use a passfile")
+
+
+def _span(text: str, partitions: int) -> range:
+    """Partitions as they are written: "7" or "32-63"."""
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise JournalError(f'"{text}" is no span of partitions such as 32-63')
+    first, last = int(found[1]), int(found[2] or found[1])
+    if not first <= last < partitions:
+        raise JournalError(f'"{text}" is no span of the partitions 0-{partitions - 1}')
+    return range(first, last + 1)

@@ -1,0 +1,277 @@
+"""A ledger: its settings, its rule book, and a journal a partition, whatever the home they are kept in."""
+
+import heapq
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ledger.account import Account, decode_account, evolve_entry
+from ledger.decide import Limits, run_to
+from ledger.entries import decode_entry
+from ledger.facts import PROGRAMME_SUBJECT
+from ledger.journal.partitioning import Partitioner
+from ledger.journal.port import EntryRow, Journal
+from ledger.journal.shard import Shard
+from ledger.pages import PagesInMemory
+from ledger.rules import Book
+from ledger.times import SECOND
+
+_ADDRESSES = ("postgresql://", "postgres://")
+
+
+class LedgerLocked(Exception):
+    """Another process writes this ledger."""
+
+
+class OtherStream(Exception):
+    """This ledger is fed by another stream, for life: which, and the way out."""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a ledger was born with; `request_max_age_seconds` bounds how old a request may be when it is recorded.
+
+    `id` is drawn at random at birth (`new_id`); ledgers made before there was one have none.
+    `stream` is where its facts come from, and `topic` which one where that is Kafka: positions mean nothing elsewhere.
+    """
+
+    partitions: Annotated[int, Meta(ge=1, le=1024)]
+    id: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = ""
+    operators: tuple[str, ...] = ("/operators",)
+    request_max_age_seconds: Annotated[int, Meta(ge=0, le=10**9)] = 86_400
+    stream: Literal["inbox", "kafka"] = "inbox"
+    topic: str = ""
+
+
+def new_id() -> str:
+    """The id of a ledger that is born now: 128 random bits, in hex."""
+    return token_hex(16)
+
+
+class Ledger(ABC):
+    """A ledger, opened for reading; `writing` makes it one that may be written.
+
+    `is_shared` says whether several processes may write, each the owner of some partitions.
+    """
+
+    is_shared: bool
+
+    def __init__(self, settings: Settings, book: str) -> None:
+        self.settings = settings
+        self.genesis_book = book  # the TOML that the ledger was born with
+        self._book: Book | None = None
+        self._journals: dict[int, Journal] = {}
+        self._partitioner = Partitioner(settings.partitions)
+
+    @staticmethod
+    def open(place: str | Path) -> "Ledger":
+        """Open the ledger that is in a folder or at an address (``postgresql://…``).
+
+        Raises `JournalError` where there is none or it cannot be read.
+        """
+        if is_address(place):
+            from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
+
+            return DatabaseLedger.at(str(place))
+        from ledger.journal.folder import FolderLedger
+
+        return FolderLedger.at(Path(place))
+
+    @staticmethod
+    def open_or_create(place: str | Path, book: str | None = None, settings: "Settings | None" = None) -> "Ledger":
+        """Open a ledger, or make one with the shipped `jd` book (or another's TOML). Raises `BadProgramme`.
+
+        One in a database is made by `points store migrate` alone.
+        """
+        if is_address(place):
+            return Ledger.open(place)
+        from ledger.journal.folder import FolderLedger
+
+        return FolderLedger.at_or_created(Path(place), book, settings)
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """What opens it again, for another process of ours; it may hold a password, and is not to be shown."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Where it is, for people."""
+
+    @property
+    def inbox(self) -> Path:
+        """The file of the local stream. Raises `OtherStream` where the facts come from Kafka."""
+        raise OtherStream(
+            f"{self.name} takes its facts from the Kafka topic {self.settings.topic}, for life: send them there"
+            " (`points produce FILE`), and `points consume` decides them"
+        )
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[None]:
+        """Hold what a writer must hold. Raises `LedgerLocked` that names the holder."""
+
+    @abstractmethod
+    def _open_journal(self, partition: int) -> Journal:
+        """Open a partition's journal. Raises `JournalError`."""
+
+    def partition_of(self, member: str) -> int:
+        """The partition of a member."""
+        return self._partitioner(member)
+
+    def shard(self, partition: int, share: float = 1.0) -> Shard:
+        """Become the owner of a partition (see `writing`), with a share of this process's memory for accounts."""
+        home = self.partition_of(PROGRAMME_SUBJECT) == partition
+        return Shard(
+            self.journal(partition), partition, self.new_book(), self.limits, counts_programme=home, share=share
+        )
+
+    @property
+    def identity(self) -> str:
+        """Which ledger this is, for checkpoints and archives: its id, or of an old one what it was born with."""
+        return self.settings.id or self.genesis[:32]
+
+    @property
+    def genesis(self) -> str:
+        """SHA-256, in hex, of what decides from birth on: id, partitions, age of requests, and the rule book's text."""
+        born = self.settings
+        deciding = msgspec.json.encode([born.id, born.partitions, born.request_max_age_seconds])
+        return sha256(deciding + b"\n" + self.genesis_book.encode()).hexdigest()
+
+    @property
+    def limits(self) -> Limits:
+        """The settings that bound decisions."""
+        return Limits(self.settings.request_max_age_seconds * SECOND)
+
+    @property
+    def partitions(self) -> range:
+        """The numbers of the partitions."""
+        return range(self.settings.partitions)
+
+    def new_book(self) -> Book:
+        """The rule book the ledger was born with, for an owner to add what its partition published."""
+        return Book([self.genesis_book], f"the book of {self.name}")
+
+    @property
+    def book(self) -> Book:
+        """The whole rule book, with every published version, for readers."""
+        if self._book is None:
+            self._book = self.new_book()
+            for partition in self.partitions:
+                for published in self.journal(partition).published():
+                    self._book.add(published.toml)
+        return self._book
+
+    def book_known_at(self, known_at: int | None) -> Book:
+        """The rule book with the versions that were recorded by an instant; the whole where none is given."""
+        if known_at is None:
+            return self.book
+        book = self.new_book()
+        for partition in self.partitions:
+            journal = self.journal(partition)
+            for published in journal.published():
+                for row in journal.scan(published.place - 1, published.place):
+                    if decode_entry(row.state).recorded <= known_at:
+                        book.add(published.toml)
+        return book
+
+    def forget_book(self) -> None:
+        """Read the rule book again when it is next asked for: a version may have been published since."""
+        self._book = None
+
+    def journal(self, partition: int) -> Journal:
+        """A partition's journal, opened once."""
+        journal = self._journals.get(partition)
+        if journal is None:
+            journal = self._journals[partition] = self._open_journal(partition)
+        return journal
+
+    def close(self) -> None:
+        """Close every journal."""
+        for journal in self._journals.values():
+            journal.close()
+        self._journals.clear()
+
+    # -- accounts at an instant --------------------------------------------------------------------------------------
+
+    def account(self, member: str, as_of: int, known_at: int | None = None) -> Account | None:
+        """A member's account by the entries whose clock is <= `as_of` and that were recorded by `known_at`.
+
+        It is run to `as_of`; None where the member has no entry at all.
+        """
+        journal = self.journal(self.partition_of(member))
+        account = self._start(journal, member, as_of, known_at)
+        rows = journal.entries_of(member, account.number)
+        if not rows and not account.number:
+            return None
+        self._fold(account, rows, as_of, known_at)
+        run_to(account, self.book_known_at(known_at), as_of, PagesInMemory())
+        return account
+
+    def accounts(self, as_of: int, known_at: int | None = None) -> Iterator[tuple[str, Account]]:
+        """Every member with an entry by then and the account at an instant, by member, streamed."""
+        book = self.book_known_at(known_at)
+        streams = [self._accounts_of(partition, book, as_of, known_at) for partition in self.partitions]
+        return heapq.merge(*streams, key=lambda pair: pair[0])
+
+    def _accounts_of(
+        self, partition: int, book: Book, as_of: int, known_at: int | None
+    ) -> Iterator[tuple[str, Account]]:
+        journal = self.journal(partition)
+        for member, rows in members_of(journal.scan_by_member()):
+            if member == PROGRAMME_SUBJECT:
+                continue
+            account = self._start(journal, member, as_of, known_at)
+            self._fold(account, rows, as_of, known_at)
+            if account.number:
+                run_to(account, book, as_of, PagesInMemory())
+                yield member, account
+
+    @staticmethod
+    def _start(journal: Journal, member: str, as_of: int, known_at: int | None) -> Account:
+        """The member's snapshot where it is not later than what is asked for, else an empty account."""
+        snapshot = journal.snapshot(member) if known_at is None else None
+        account = decode_account(snapshot[1]) if snapshot else Account()
+        return account if account.clock <= as_of else Account()
+
+    @staticmethod
+    def _fold(account: Account, rows: "list[EntryRow] | Iterator[EntryRow]", as_of: int, known_at: int | None) -> None:
+        for row in rows:
+            if row.number <= account.number:
+                continue
+            entry = decode_entry(row.state)
+            if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
+                break
+            evolve_entry(account, entry)
+
+
+def members_of(rows: Iterator[EntryRow]) -> Iterator[tuple[str, Iterator[EntryRow]]]:
+    """Group rows that come by member; each group is to be read before the next, or is skipped."""
+    row = next(rows, None)
+    while row is not None:
+        member = row.member
+        following: list[EntryRow | None] = [None]
+
+        def group(first: EntryRow, member: str = member, end: list[EntryRow | None] = following) -> Iterator[EntryRow]:
+            current: EntryRow | None = first
+            while current is not None and current.member == member:
+                yield current
+                current = next(rows, None)
+            end[0] = current
+
+        entries = group(row)
+        yield member, entries
+        for _ in entries:
+            pass
+        row = following[0]
+
+
+def is_address(place: str | Path) -> bool:
+    """Whether a place is a database's address, and no folder."""
+    return str(place).startswith(_ADDRESSES)

@@ -1,0 +1,369 @@
+"""A ledger's journals as Parquet files, by partition and month of recording, with a manifest of their hashes.
+
+The column `entry` is the truth; the others are there to be queried. An archive is made under another name beside its
+folder and takes its name when it is whole.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
+from heapq import merge
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ledger.entries import ENGINE, GENESIS_LINK, OUTCOMES, Entry, change_to_dict, decode_entry, leaf_of, link_after
+from ledger.entry_json import fact_head, position_text
+from ledger.journal.folder import BOOK
+from ledger.journal.ledger import Ledger, Settings
+from ledger.journal.port import EntryRow, Head, Parked
+from ledger.times import month_of, month_text
+from projections.export import output_file, output_folder
+from projections.proof import Refuted
+
+FORMAT = "points-ledger.archive.v1"
+MANIFEST = "manifest.json"
+ROW_GROUP = 8_192  # rows that are in memory at once
+PARKED_AT_ONCE = 256  # of up to 64 KiB each
+MOST_BYTES = 64 << 20  # of a manifest
+ROWS_READ = 256  # of a file at a time
+
+_Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+_Count = Annotated[int, Meta(ge=0, le=1 << 62)]
+_Partition = Annotated[int, Meta(ge=0, le=1023)]
+_ENTRIES = r"entries/partition-[0-9]{1,4}/[0-9]{4}-[0-9]{2}\.parquet"
+_PARKED = r"parked/partition-[0-9]{1,4}\.parquet"
+_Name = Annotated[str, Meta(pattern=rf"^({_ENTRIES}|{_PARKED}|book\.toml)$")]
+Progress = Callable[[int], None]
+
+
+class BadArchive(Exception):
+    """An archive that is not whole, or cannot be made or used: which file, and the way out."""
+
+
+class File(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of an archive."""
+
+    file: _Name
+    bytes: _Count
+    sha256: _Hash
+
+
+class Month(Struct, frozen=True, forbid_unknown_fields=True):
+    """The entries `first` to `last` of a partition, and the chain's links before and at the end of them."""
+
+    file: _Name
+    partition: _Partition
+    first: _Count
+    last: _Count
+    link_before: _Hash
+    link: _Hash
+
+
+class Shelf(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a partition stood: entries and last link, the stream's position (-1: none) and last recorded, parked."""
+
+    partition: _Partition
+    entries: _Count
+    link: _Hash
+    position: Annotated[int, Meta(ge=-1, le=1 << 62)]
+    recorded: _Count
+    parked: _Count
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an archive holds, of which ledger, what that was born with, and the engine of the export."""
+
+    format: str
+    ledger: str
+    genesis: _Hash
+    engine: int
+    born: Settings
+    partitions: Annotated[list[Shelf], Meta(min_length=1, max_length=1024)]
+    months: list[Month]
+    files: list[File]
+
+
+# -- making ------------------------------------------------------------------------------------------------------------
+
+
+def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -> Manifest:
+    """Write an archive of all that a ledger holds now into a folder that is not there yet.
+
+    Raises `BadArchive` where it is, and `Refuted` where a chain is broken: that is not archived.
+    """
+    if folder.exists():
+        raise BadArchive(f"{folder} is there already; name a folder that is to be made")
+    with output_folder(folder) as making:
+        manifest = _write_archive(ledger, making, progress)
+        with output_file(making / MANIFEST) as out:
+            out.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+    return manifest
+
+
+def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> Manifest:
+    shelves: list[Shelf] = []
+    months: list[Month] = []
+    with output_file(making / BOOK) as out:
+        out.write(ledger.genesis_book.encode())
+    done = 0
+    for partition in ledger.partitions:
+        head = ledger.journal(partition).head()
+        for month in _write_months(ledger, partition, head, making):
+            months.append(month)
+            progress(done + month.last)
+        done += head.entries
+        parked = _write_parked(ledger, partition, head.position, making)
+        shelves.append(Shelf(partition, head.entries, head.link.hex(), head.position, head.recorded, parked))
+    names = sorted(path.relative_to(making).as_posix() for path in making.rglob("*") if path.is_file())
+    files = [File(name, (making / name).stat().st_size, _sha256(making / name)) for name in names]
+    born = {name: getattr(ledger.settings, name) for name in Settings.__struct_fields__}
+    return Manifest(FORMAT, ledger.identity, ledger.genesis, ENGINE, Settings(**born), shelves, months, files)
+
+
+def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> Iterator[Month]:
+    """A file a month; the chain is recomputed on the way."""
+    offset = ledger.book.offset
+    link, place = GENESIS_LINK, 0
+    rows = ((row, decode_entry(row.state)) for row in ledger.journal(partition).scan(0, head.entries))
+    for month, group in groupby(rows, key=lambda pair: month_of(pair[1].recorded, offset)):
+        name = f"entries/partition-{partition}/{month_text(month)}.parquet"
+        before, first = link, place + 1
+        if (making / name).exists():
+            raise Refuted(f"partition {partition}: recorded runs back at place {first:,}: run `points replay`")
+        with _writer(making / name, _ENTRY_COLUMNS) as write:
+            while batch := list(islice(group, ROW_GROUP)):
+                for row, _ in batch:
+                    place += 1
+                    link = link_after(link, leaf_of(row.state))
+                    if (row.place, row.link) != (place, link):
+                        raise Refuted(f"partition {partition} is broken at place {place:,}: run `points verify`")
+                write([_entry_row(row, entry, offset) for row, entry in batch])
+        yield Month(name, partition, first, place, before.hex(), link.hex())
+    if (place, link) != (head.entries, head.link):
+        raise Refuted(f"partition {partition} ends at place {place:,} of {head.entries:,}: run `points verify`")
+
+
+def _write_parked(ledger: Ledger, partition: int, position: int, making: Path) -> int:
+    """A partition's parked records up to a position; returns how many there are."""
+    journal = ledger.journal(partition)
+    after, count = -1, 0
+    with _writer(making / _parked_file(partition), _PARKED_COLUMNS) as write:
+        while records := journal.parked(after, PARKED_AT_ONCE, upto=position, retried=True):
+            write([(partition, *record) for record in records])
+            after = records[-1].offset
+            count += len(records)
+    return count
+
+
+def _parked_file(partition: int) -> str:
+    return f"parked/partition-{partition}.parquet"
+
+
+# Plain types only, which every reader of Parquet has.
+_ENTRY_COLUMNS = {
+    "partition": "int32",
+    "place": "int64",
+    "member": "string",
+    "number": "int64",
+    "position": "string",
+    "type": "string",
+    "source": "string",
+    "id": "string",
+    "occurred": "instant",
+    "recorded": "instant",
+    "clock": "instant",
+    "backlog": "bool",
+    "outcome": "string",
+    "reason": "string",
+    "figures": "string",  # JSON, as `data` and `changes` are
+    "version": "string",
+    "engine": "int32",
+    "data": "string",
+    "changes": "string",
+    "entry": "binary",
+    "link": "binary",
+}
+_PARKED_COLUMNS = {
+    "partition": "int32",
+    "offset": "int64",
+    "recorded": "int64",
+    "reason": "string",
+    "detail": "string",
+    "length": "int64",
+    "sha256": "binary",
+    "kept": "binary",
+    "is_done": "bool",
+}
+
+
+def _entry_row(row: EntryRow, entry: Entry, offset: int) -> tuple[Any, ...]:
+    head = fact_head(entry)
+    return (
+        entry.partition,
+        row.place,
+        row.member,
+        row.number,
+        position_text(entry.partition, entry.offset),
+        head.type,
+        head.source,
+        head.id,
+        entry.occurred,
+        entry.recorded,
+        entry.clock,
+        entry.backlog,
+        OUTCOMES[entry.outcome],
+        entry.reason,
+        _json(entry.figures),
+        entry.version,
+        entry.engine,
+        bytes(head.data).decode(),
+        _json([change_to_dict(change, offset) for change in entry.changes]),
+        row.state,
+        row.link,
+    )
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+@contextmanager
+def _writer(path: Path, columns: dict[str, str]) -> Iterator[Callable[[list[tuple[Any, ...]]], None]]:
+    """A Parquet file, zstd; yields what takes rows, a row group at a time."""
+    import pyarrow  # heavy, and needed here only
+    import pyarrow.parquet
+
+    instant = pyarrow.timestamp("us", tz="UTC")
+    schema = pyarrow.schema([(name, instant if kind == "instant" else kind) for name, kind in columns.items()])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with output_file(path) as out, pyarrow.parquet.ParquetWriter(out, schema, compression="zstd") as file:
+
+        def write(rows: list[tuple[Any, ...]]) -> None:
+            arrays = [
+                pyarrow.array(values, kind) for values, kind in zip(zip(*rows, strict=True), schema.types, strict=True)
+            ]
+            file.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+        yield write
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+class Archived(NamedTuple):
+    """What an archive holds of a position: an entry and the chain's link behind it, or a parked record."""
+
+    item: Entry | Parked
+    link: bytes = b""
+
+
+class Archive:
+    """An archive that was found whole: every file is there and as it was written, and the months join."""
+
+    def __init__(self, folder: Path, progress: Progress = lambda _: None) -> None:
+        """Check an archive; `progress` hears of bytes. Raises `BadArchive` that names the file."""
+        self.folder = folder
+        self.manifest = self._read_manifest()
+        self._check_files(progress)
+        self._check_months()
+
+    def _read_manifest(self) -> Manifest:
+        path = self.folder / MANIFEST
+        try:
+            with path.open("rb") as file:
+                manifest = msgspec.json.decode(file.read(MOST_BYTES), type=Manifest)
+        except OSError as error:
+            raise BadArchive(f"{path}: {error.strerror}; give a folder that `points archive export` made") from None
+        except msgspec.MsgspecError as error:
+            raise BadArchive(f"{path}: damaged, or no manifest ({error}); take another copy of the archive") from None
+        if manifest.format != FORMAT:
+            raise BadArchive(f'{path}: format "{manifest.format[:100]}"; this version of points reads {FORMAT}')
+        if manifest.engine > ENGINE:
+            raise BadArchive(f"{path}: decided by engine {manifest.engine}; this version of points has {ENGINE} only")
+        return manifest
+
+    def _check_files(self, progress: Progress) -> None:
+        done = 0
+        for file in self.manifest.files:
+            path = self.folder / file.file
+            try:
+                size = path.stat().st_size
+                if size != file.bytes:
+                    raise BadArchive(f"{path}: has {size:,} bytes of {file.bytes:,}; take another copy of it")
+                if _sha256(path) != file.sha256:
+                    raise BadArchive(f"{path}: was changed after the export; take another copy of it")
+            except OSError as error:
+                raise BadArchive(f"{path}: {error.strerror}; take another copy of the archive") from None
+            done += size
+            progress(done)
+
+    def _check_months(self) -> None:
+        path = self.folder / MANIFEST
+        manifest = self.manifest
+        numbers = [shelf.partition for shelf in manifest.partitions]
+        wanted = {BOOK, *map(_parked_file, numbers), *(month.file for month in manifest.months)}
+        if numbers != list(range(manifest.born.partitions)) or {file.file for file in manifest.files} != wanted:
+            raise BadArchive(f"{path}: does not list each partition and file once; take another copy of the archive")
+        for shelf in manifest.partitions:
+            place, link = 0, GENESIS_LINK.hex()
+            for month in self.months(shelf.partition):
+                if (month.first, month.link_before) != (place + 1, link) or month.last < month.first:
+                    raise BadArchive(f"{path}: {month.file} does not join the month before it")
+                place, link = month.last, month.link
+            if (place, link) != (shelf.entries, shelf.link):
+                raise BadArchive(
+                    f"{path}: the months of partition {shelf.partition} end at place {place:,} of {shelf.entries:,}"
+                )
+
+    @property
+    def book(self) -> str:
+        """The rule book that the ledger was born with."""
+        return (self.folder / BOOK).read_text(encoding="utf-8")
+
+    def months(self, partition: int) -> list[Month]:
+        """The files of a partition's entries, in order."""
+        return [month for month in self.manifest.months if month.partition == partition]
+
+    def records(self, partition: int) -> Iterator["Archived"]:
+        """The entries and parked records of a partition, by position. Raises `BadArchive`."""
+        position = -1
+        parked = (Archived(record) for record in self.parked(partition))
+        for record in merge(self._entries(partition), parked, key=lambda record: record.item.offset):
+            if record.item.offset <= position:
+                raise BadArchive(
+                    f"{self.folder}: position {partition}:{record.item.offset} stands twice, or out of order"
+                )
+            position = record.item.offset
+            yield record
+
+    def _entries(self, partition: int) -> Iterator["Archived"]:
+        for month in self.months(partition):
+            for row in self._read(month.file, ["entry", "link"]):
+                try:
+                    yield Archived(decode_entry(row["entry"]), row["link"])
+                except (msgspec.MsgspecError, ValueError) as error:
+                    raise BadArchive(f"{self.folder / month.file}: holds what is no entry: {error}") from None
+
+    def parked(self, partition: int) -> Iterator[Parked]:
+        """The parked records of a partition, by position."""
+        return (Parked(**row) for row in self._read(_parked_file(partition), list(Parked._fields)))
+
+    def _read(self, name: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            with pyarrow.parquet.ParquetFile(self.folder / name) as file:
+                for batch in file.iter_batches(ROWS_READ, columns=columns):
+                    yield from batch.to_pylist()
+        except (pyarrow.ArrowException, OSError) as error:
+            raise BadArchive(f"{self.folder / name}: {error}; take another copy of it") from None

@@ -1,0 +1,5 @@
+"""Views that are kept: folds of the entries in files of their own, disposable, rebuilt at will.
+
+A view is one file (`projections.views.view` says what it consists of); the runner follows the journals with it, and
+what time alone changes is computed when it is read. The built-in ones stand beside this page.
+"""

@@ -1,0 +1,134 @@
+"""Two builds of a view, row by row at the same position: what a rebuild says otherwise than the view that was kept."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
+from projections.views.builds import File, Folder, opened
+from projections.views.runner import follow, heads_of
+from projections.views.store import Batch, Build, plain_rows
+from projections.views.view import View
+
+MAX_LISTED = 1_000  # differences; all are counted
+TICK_EVERY = 5_000
+Line = tuple[str, Any, Any]
+
+
+class NothingBeside(JournalError):
+    """A view that has no build beside the live one."""
+
+
+def beside(folder: Folder, view: View) -> File:
+    """The whole build beside the live one. Raises `NothingBeside`."""
+    file = folder.beside(view.name)
+    if file is None:
+        raise NothingBeside(
+            f"the view {view.name} has no build beside the live one: `points views rebuild {view.name}`"
+        )
+    with opened(file.path, view) as build, build.reading() as batch:
+        if not batch.is_whole():
+            raise NothingBeside(
+                f"{file.path} is not built whole yet: `points views rebuild {view.name}` goes on with it"
+            )
+    return file
+
+
+def compare(
+    ledger: Ledger, folder: Folder, view: View, progress: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
+    """Compare the live build with the one beside it: `rows`, `differences` (at most 1,000 listed), `difference_count`.
+
+    Both are brought to where the journals stand; a live build of another version stays where it is, and so must the
+    other. Raises `JournalError` where they do not stand at the same position.
+    """
+    file = beside(folder, view)
+    with ExitStack() as stack:
+        live = stack.enter_context(folder.open_live(view))
+        other = stack.enter_context(opened(file.path, view))
+        if live.version == other.version == view.version:
+            ledger.forget_book()
+            for partition, head in heads_of(ledger).items():
+                follow(ledger, [live, other], partition, head)
+        ours, theirs = stack.enter_context(live.reading()), stack.enter_context(other.reading())
+        positions = ours.positions()
+        if positions != theirs.positions():
+            raise JournalError(
+                f"{live.path.name} and {file.path.name} do not stand at the same position:"
+                f" remove {file.path.name} and run `points views rebuild {view.name}` again"
+            )
+        rows, count, listed = _compare(view, ours, theirs, progress)
+    return {
+        "view": view.name,
+        "live": _named(live),
+        "rebuilt": _named(other),
+        "position": {str(partition): place for partition, place in positions.items()},
+        "rows": rows,
+        "differences": listed,
+        "difference_count": count,
+    }
+
+
+def _named(build: Build) -> dict[str, Any]:
+    return {"file": build.path.name, "version": build.version}
+
+
+def _compare(
+    view: View, ours: Batch, theirs: Batch, progress: Callable[[int], None]
+) -> tuple[int, int, list[dict[str, Any]]]:
+    rows = count = 0
+    listed: list[dict[str, Any]] = []
+    for table, key, kept, rebuilt in _side_by_side(view, plain_rows(ours, view), plain_rows(theirs, view)):
+        rows += 1
+        if not rows % TICK_EVERY:
+            progress(rows)
+        if kept != rebuilt:
+            count += 1
+            if len(listed) < MAX_LISTED:
+                listed.append({"table": table, "key": list(key), "kept": _plain(kept), "rebuilt": _plain(rebuilt)})
+    return rows, count, listed
+
+
+def _side_by_side(view: View, ours: Iterator[Line], theirs: Iterator[Line]) -> Iterator[tuple[str, Any, Any, Any]]:
+    """Rows of both, each with what the other has under the same key (None where it has none)."""
+    order = {name: place for place, name in enumerate([*(table.name for table in view.tables), "members"])}
+    one, other = next(ours, None), next(theirs, None)
+    while one is not None or other is not None:
+        first = (order[one[0]], one[1]) if one is not None else None
+        second = (order[other[0]], other[1]) if other is not None else None
+        if one is not None and other is not None and first == second:
+            yield one[0], one[1], one[2], other[2]
+            one, other = next(ours, None), next(theirs, None)
+        elif one is not None and (second is None or (first is not None and first < second)):
+            yield one[0], one[1], one[2], None
+            one = next(ours, None)
+        else:
+            assert other is not None
+            yield other[0], other[1], None, other[2]
+            other = next(theirs, None)
+
+
+def _plain(values: Any) -> Any:
+    """Values for JSON: a member's state is shown decoded."""
+    if isinstance(values, list) and values and isinstance(values[-1], bytes):
+        return [*values[:-1], msgspec.msgpack.decode(values[-1], strict=False)]
+    return values
+
+
+def switch(ledger: Ledger, folder: Folder, view: View) -> File:
+    """Bring the build beside the live one up to date and let readers have it from now on, in one step."""
+    file = beside(folder, view)
+    if file.version != view.version:
+        raise JournalError(
+            f"{file.path.name} is of version {file.version}, the view here of {view.version}: `points views rebuild"
+            f" {view.name}`"
+        )
+    ledger.forget_book()
+    with opened(file.path, view) as build:
+        for partition, head in heads_of(ledger).items():
+            follow(ledger, [build], partition, head)
+    folder.switch(view.name, file.path)
+    return file

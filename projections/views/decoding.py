@@ -1,0 +1,36 @@
+"""Entries decoded only as far as a fold looks: what it does not name is skipped over and never becomes an object."""
+
+from collections.abc import Callable
+from functools import cache, reduce
+from operator import or_
+from typing import Any, cast, get_args, get_type_hints
+
+import msgspec
+
+from ledger.entries import Change, Entry
+from projections.views.view import BY_TIME
+
+_AFTER_CHANGES = ("fact", "received")
+
+
+@cache
+def decoder_of(changes: frozenset[type[Any]], needs_fact: bool) -> Callable[[bytes], Entry]:
+    """A decoder of entries whose other changes are empty objects, without figures, and without the fact unless needed.
+
+    The structs it decodes into have the fields of `Entry` up to there, which is all that a fold may touch.
+    """
+    kept = changes | BY_TIME  # these have to be seen to know where the decision begins
+    union = reduce(or_, (change if change in kept else _skipped(change) for change in get_args(Change)))
+    hints: dict[str, Any] = {**get_type_hints(Entry), "figures": msgspec.Raw, "changes": list[union]}  # type: ignore[valid-type]
+    if not changes:
+        hints["changes"] = msgspec.Raw
+    names = [name for name in Entry.__struct_fields__ if name not in _AFTER_CHANGES or (name == "fact" and needs_fact)]
+    partial = msgspec.defstruct(
+        "PartialEntry", [(name, hints[name]) for name in names], array_like=True, frozen=True, gc=False
+    )
+    return cast("Callable[[bytes], Entry]", msgspec.msgpack.Decoder(partial).decode)
+
+
+def _skipped(change: type[Any]) -> Any:
+    tag = change.__struct_config__.tag
+    return msgspec.defstruct(f"Skipped{change.__name__}", [], tag=tag, array_like=True, frozen=True, gc=False)

@@ -1,0 +1,193 @@
+"""A view at an instant: what its build keeps, members folded again where they are asked for as they were, and time.
+
+Members whose last entry is behind the instant are folded again from their own entries up to it; for the others what
+falls due by the instant is folded on top. Tables over all members are kept by day, so of them a day is the finest
+instant that lies in the past.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ledger.entries import Entry
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
+from ledger.programme import Programme
+from ledger.rules import Book
+from ledger.times import day_of, day_text
+from projections.members import require_member
+from projections.tables import Column, Row, Table
+from projections.views.building import decoded
+from projections.views.builds import Folder
+from projections.views.decoding import decoder_of
+from projections.views.runner import check_origin, heads_of
+from projections.views.store import Batch
+from projections.views.view import (
+    Amounts,
+    Kept,
+    Key,
+    Options,
+    Reading,
+    Rows,
+    Step,
+    View,
+    fold_entry,
+    new_member,
+    pass_time,
+    rows_by_key,
+)
+
+MemberRows = dict[str, dict[Key, Amounts]]
+
+
+class Known(NamedTuple):
+    """A member at an instant: what is kept of her, and her rows of each table whose key begins with the member."""
+
+    kept: Kept
+    rows: MemberRows
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a build stands beside the journals: entries folded by partition, and how many there are more."""
+
+    version: int
+    positions: dict[int, int]
+    behind: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A view at an instant, from one consistent state of its build; `standing` is None where entries were folded."""
+
+    view: View
+    ledger: Ledger
+    as_of: int
+    standing: Standing | None
+    _batch: Batch | None = None
+    _member: str | None = None
+
+    @property
+    def book(self) -> Book:
+        """The ledger's rule book."""
+        return self.ledger.book
+
+    @property
+    def programme(self) -> Programme:
+        """The version of the book that holds at the instant."""
+        return self.book.nearest(self.as_of).programme
+
+    def table(self, columns: tuple[Column, ...], rows: Iterator[Row]) -> Table:
+        """A table of the ledger's zone."""
+        return Table(columns, rows, self.book.offset)
+
+    def members(self) -> Iterator[Known]:
+        """Every member with an entry by then, in order; only tables whose key begins with the member have rows."""
+        if self._member is not None:
+            known = self._folded(self._member, None)
+            if known.kept.number:
+                yield known
+            return
+        if self.view.state is None:
+            raise JournalError(
+                f"the view {self.view.name} keeps no `state` by member, so there are no members to go through"
+            )
+        batch, standing = self._batch, self.standing
+        assert batch is not None and standing is not None
+        groups = {t.name: _Groups(batch.sums(t)) for t in self.view.tables if t.key[0].name == "member"}
+        for partition, kept in batch.members():
+            rows = {name: group.take(kept.member) for name, group in groups.items()}
+            if kept.clock > self.as_of:
+                known = self._folded(kept.member, standing.positions[partition])
+                if known.kept.number:
+                    yield known
+                continue
+            later = Rows(self.view.tables)
+            pass_time(self.view, Step(self.book, kept), self.as_of, later)
+            yield Known(kept, {name: _merged(found, later.of[name]) for name, found in rows.items()})
+
+    def sums(self, table: str, until: Callable[[Kept], int] | None = None) -> dict[Key, Amounts]:
+        """A whole table with what time takes by the instant, in order of its keys; `until` says another one by member.
+
+        What ends with an instant stands in it, as it does where a later entry says so. Tables that are read whole have
+        to be small: they are by day and kind, never by member.
+        """
+        batch = self._batch
+        assert batch is not None
+        sums = next(t for t in self.view.tables if t.name == table)
+        rows = dict(batch.sums(sums))
+        later = Rows(self.view.tables)
+        for _, kept in batch.members("due <= ?", self.as_of + 1) if self.view.state is not None else ():
+            pass_time(self.view, Step(self.book, kept), until(kept) if until else self.as_of + 1, later)
+        return _merged(rows, later.of[table])
+
+    @property
+    def today(self) -> str:
+        """The day of the instant in the ledger's zone."""
+        return day_text(day_of(self.as_of, self.book.offset))
+
+    def _folded(self, member: str, upto: int | None) -> Known:
+        """A member by her own entries up to the instant (and a place of the journal), then run to it."""
+        view = self.view
+        decode = decoder_of(view.changes, view.needs_fact)
+        step, rows = Step(self.book, new_member(view, member)), Rows(view.tables)
+        for row in self.ledger.journal(self.ledger.partition_of(member)).entries_of(member):
+            entry: Entry = decoded(decode, row)
+            if entry.clock > self.as_of or (upto is not None and row.place > upto):
+                break
+            step.entry = entry
+            fold_entry(view, step, rows)
+        if step.kept.number:
+            pass_time(view, step, self.as_of, rows)
+        return Known(
+            step.kept, {t.name: _merged({}, rows.of[t.name]) for t in view.tables if t.key[0].name == "member"}
+        )
+
+
+@contextmanager
+def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int) -> Iterator[Snapshot]:
+    """A view at an instant from its live build. Raises `NotBuilt`, and `OfAnotherLedger`."""
+    with folder.open_live(view) as build, build.reading() as batch:
+        for partition in ledger.partitions:
+            check_origin(ledger, build, partition)
+        positions = batch.positions()
+        heads = heads_of(ledger)
+        behind = sum(max(0, head - positions.get(partition, 0)) for partition, head in heads.items())
+        yield Snapshot(view, ledger, as_of, Standing(build.version, positions, behind), batch)
+
+
+def of_member(ledger: Ledger, view: View, member: str, as_of: int) -> Snapshot:
+    """One member, folded from her own entries: she reads what was decided a moment ago. Raises `UnknownMember`."""
+    require_member(ledger, member)
+    return Snapshot(view, ledger, as_of, None, _member=member)
+
+
+def read(taken: Snapshot, reading: Reading, options: Options) -> Table:
+    """What a reading says of a snapshot."""
+    return reading.rows(taken, options)
+
+
+class _Groups:
+    """Rows of a table in the order of their keys, taken member by member."""
+
+    def __init__(self, rows: Iterator[tuple[Key, Amounts]]) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
+
+    def take(self, member: str) -> dict[Key, Amounts]:
+        found: dict[Key, Amounts] = {}
+        while self._next is not None and str(self._next[0][0]) <= member:
+            key, amounts = self._next
+            if key[0] == member:
+                found[key] = amounts
+            self._next = next(self._rows, None)
+        return found
+
+
+def _merged(rows: dict[Key, Amounts], more: dict[Key, Amounts]) -> dict[Key, Amounts]:
+    """Rows of both in the order of their keys, without those that came to nothing; `rows` is used up."""
+    for key, amounts in more.items():
+        row = rows.get(key)
+        rows[key] = amounts if row is None else [a + b for a, b in zip(row, amounts, strict=True)]
+    return dict(rows_by_key(rows))

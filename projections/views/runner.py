@@ -1,0 +1,218 @@
+"""The runner: builds views that were never built, then follows the journals with them in batches.
+
+Entries are folded as they stand in the journals; views at the same position share one pass, and decode an entry once. A
+batch is one transaction a file, position included.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from ledger.entries import Entry
+from ledger.facts import PROGRAMME_SUBJECT
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
+from projections.views.building import BATCH, build, decoded, decoder_for, link_at, without_collector
+from projections.views.builds import File, Folder, opened, positions_of, version_of
+from projections.views.store import Build, table_rows
+from projections.views.view import Rows, Step, View, fold_entry
+
+BATCH_BYTES = 32 << 20  # as they are stored
+Progress = Callable[[int, int], None]
+Heads = dict[int, int]
+
+
+def _unheard(done: int, total: int) -> None:
+    """Nobody listens."""
+
+
+class OfAnotherLedger(JournalError):
+    """A build of other entries than the ledger has."""
+
+
+class Stale(Exception):
+    """A view that is live in another version than the code has, and so cannot be followed: it is to be rebuilt."""
+
+
+def heads_of(ledger: Ledger) -> Heads:
+    """How many entries each partition has."""
+    return {partition: ledger.journal(partition).head().entries for partition in ledger.partitions}
+
+
+def run(
+    ledger: Ledger, folder: Folder, views: Sequence[View], progress: Progress = _unheard, *, jobs: int = 1
+) -> dict[str, int]:
+    """Bring views to where the journals stand; one that was never built is built first. Entries folded, by view.
+
+    `progress` hears of entries folded, over all views, and of how many there are. Raises `Stale` where a live view has
+    another version; the others are up to date then.
+    """
+    folder.make()
+    heads = heads_of(ledger)
+    ledger.forget_book()  # entries up to these heads name no version that is published later
+    tally = _Tally(_ahead(folder, views, heads), progress)
+    with ExitStack() as stack:
+        missing = {}
+        for view in views:
+            if folder.live(view.name) is None:
+                waiting = folder.beside(view.name)
+                is_ours = waiting is not None and waiting.version == view.version
+                path = waiting.path if waiting is not None and is_ours else folder.next_path(view)
+                missing[path] = stack.enter_context(opened(path, view, create=True))
+        build(ledger, list(missing.values()), heads, jobs, tally.add)
+        for path, built in missing.items():
+            folder.switch(built.view.name, path)
+    stale = {view: found for view in views if (found := _live_version(folder, view)) != view.version}
+    with ExitStack() as stack:
+        builds = [stack.enter_context(folder.open_live(view)) for view in views if view not in stale]
+        with without_collector():
+            for partition, head in heads.items():
+                follow(ledger, builds, partition, head, tally.add)
+    if stale:
+        named = ", ".join(f"{view.name} (live: version {found}, here: {view.version})" for view, found in stale.items())
+        raise Stale(f"{named}: `points views rebuild` builds the new version beside the live one")
+    return {view.name: tally.done.get(view.name, 0) for view in views}
+
+
+def _live_version(folder: Folder, view: View) -> int | None:
+    live = folder.live(view.name)
+    return version_of(live) if live is not None else None
+
+
+class _Tally:
+    """Entries folded by view, and who hears of all of them together."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self.done: dict[str, int] = {}
+        self._total = total
+        self._progress = progress
+
+    def add(self, name: str, entries: int) -> None:
+        """Count entries of a view."""
+        self.done[name] = self.done.get(name, 0) + entries
+        self._progress(sum(self.done.values()), self._total)
+
+
+def _ahead(folder: Folder, views: Sequence[View], heads: Heads) -> int:
+    """How many entries are to be folded, over all views."""
+    ahead = 0
+    for view in views:
+        live = folder.live(view.name)
+        positions = positions_of(live) if live is not None else {}
+        ahead += sum(max(0, head - positions.get(partition, 0)) for partition, head in heads.items())
+    return ahead
+
+
+def rebuild(ledger: Ledger, folder: Folder, view: View, progress: Progress = _unheard, *, jobs: int = 1) -> File:
+    """Build a view beside the live one, or go on with a build that was interrupted; it stands where the live one does.
+
+    Returns the build, which waits for `switch`.
+    """
+    folder.make()
+    path = _unfinished(folder, view)
+    if path is None:
+        folder.drop_old(view.name)
+        waiting = folder.beside(view.name)
+        if waiting is not None:
+            folder.remove(waiting.path)  # a build that was never switched to gives way to a fresh one
+        path = folder.next_path(view)
+    heads = _positions_of_live(ledger, folder, view)
+    ledger.forget_book()
+    tally = _Tally(sum(heads.values()), progress)
+    with opened(path, view, create=True) as into:
+        build(ledger, [into], heads, jobs, tally.add)
+    return next(file for file in folder.files(view.name) if file.path == path)
+
+
+def _unfinished(folder: Folder, view: View) -> Path | None:
+    """The build of this version that was begun beside the live one and is not whole yet."""
+    waiting = folder.beside(view.name)
+    if waiting is None or waiting.version != view.version:
+        return None
+    with opened(waiting.path, view, create=True) as kept, kept.reading() as batch:
+        return waiting.path if not batch.is_whole() else None
+
+
+def _positions_of_live(ledger: Ledger, folder: Folder, view: View) -> Heads:
+    """Where the live build stands, or else the journals."""
+    live = folder.live(view.name)
+    if live is None:
+        return heads_of(ledger)
+    positions = positions_of(live)
+    return {partition: positions.get(partition, 0) for partition in ledger.partitions}
+
+
+def follow(
+    ledger: Ledger,
+    builds: Sequence[Build],
+    partition: int,
+    head: int,
+    count: Callable[[str, int], None] = lambda _name, _entries: None,
+) -> None:
+    """Bring builds to a place of a partition's journal; those at the same position share one pass."""
+    for kept in builds:
+        check_origin(ledger, kept, partition)
+    while True:
+        positions = {}
+        for kept in builds:
+            with kept.reading() as batch:
+                positions[kept] = batch.positions().get(partition, 0)
+        behind = [place for place in positions.values() if place < head]
+        if not behind:
+            return
+        after = min(behind)
+        group = [kept for kept, place in positions.items() if place == after]
+        upto = min([head, after + BATCH, *(place for place in behind if place > after)])
+        folded, upto = _fold_batch(ledger, group, partition, after, upto)
+        for kept in folded:
+            count(kept.view.name, upto - after)
+
+
+def check_origin(ledger: Ledger, kept: Build, partition: int) -> None:
+    """Raise `OfAnotherLedger` unless the last entry that a build folded is the one that stands there in the journal."""
+    with kept.reading() as batch:
+        place, link = batch.positions().get(partition, 0), batch.links().get(partition, b"")
+    if place and link_at(ledger, partition, place) != link:
+        raise OfAnotherLedger(
+            f"{kept.path} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
+            " the ledger was restored from an older copy, or the view is of another ledger."
+            " Remove the file and run `points views run`"
+        )
+
+
+def _fold_batch(
+    ledger: Ledger, builds: Sequence[Build], partition: int, after: int, upto: int
+) -> tuple[list[Build], int]:
+    """One batch into several builds: those that stood at `after` (no other runner came first), and the batch's end."""
+    decode = decoder_for([kept.view for kept in builds])
+    entries, upto, link = _read(ledger, decode, partition, after, upto)
+    book = ledger.book
+    touched = sorted({entry.member for entry in entries})
+    folded = []
+    for kept in builds:
+        with kept.writing() as batch:
+            if batch.positions().get(partition, 0) != after:
+                continue
+            rows, members = Rows(kept.view.tables), batch.load(touched)
+            for entry in entries:
+                fold_entry(kept.view, Step(book, members[entry.member], entry), rows)
+            batch.write(batch.member_rows(partition, members), table_rows(kept.view, rows))
+            batch.move(partition, upto, link)
+        folded.append(kept)
+    return folded, upto
+
+
+def _read(
+    ledger: Ledger, decode: Callable[[bytes], Entry], partition: int, after: int, upto: int
+) -> tuple[list[Entry], int, bytes]:
+    """Entries of members up to a place, or as many as fit in memory; the place and link of the last that was read."""
+    entries: list[Entry] = []
+    room, last, link = BATCH_BYTES, after, b""
+    for row in ledger.journal(partition).scan(after, upto):
+        last, link = row.place, row.link
+        if row.member != PROGRAMME_SUBJECT:
+            entries.append(decoded(decode, row))
+        room -= len(row.state)
+        if room <= 0:
+            break
+    return entries, last, link

@@ -1,0 +1,318 @@
+"""A build of a view: one SQLite file with its tables, its members, and its own position in every partition.
+
+The file is a tracking recorder of the `eventsourcing` library: the position of a partition is the place of the last
+entry folded, and moves in the transaction that writes what the entries came to. Views are disposable, so a commit does
+not wait for the disk: after a power cut a file stands at an earlier position, whole.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from eventsourcing.persistence import PersistenceError, Tracking
+from eventsourcing.sqlite import (
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteCursor,
+    SQLiteDatastore,
+    SQLiteTrackingRecorder,
+)
+
+from ledger.journal.port import JournalError, Unavailable
+from projections.views.view import Kept, Key, Rows, States, Sums, View, due_of, new_member, rows_by_key
+
+FORMAT = 1
+BUSY_SECONDS = 30
+_NOT_NOW = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_PERM")
+_LOOKUPS = 500  # members a query
+POSITION = "partition-"  # and its number: the tracking name of a position
+
+MemberRow = tuple[str, int, int, int, int, int, bytes]  # member, partition, number, clock, recorded, due, state
+TableRows = dict[str, list[tuple[Any, ...]]]  # by table: its key's columns, then its amounts
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """What SQLite or the library raises, as the port's errors that name the file."""
+    try:
+        yield
+    except (sqlite3.Error, PersistenceError) as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if (getattr(cause, "sqlite_errorname", None) or "").startswith(_NOT_NOW):
+                raise Unavailable(f"{path}: {error}") from error
+            cause = cause.__cause__ or cause.__context__
+        raise JournalError(
+            f"{path}: {error}; a view is disposable: remove the file and run `points views run`"
+        ) from error
+
+
+class _Pool(SQLiteConnectionPool):
+    """Connections with our settings."""
+
+    def _create_connection(self) -> SQLiteConnection:
+        connection = sqlite3.connect(
+            self.db_name, uri=True, check_same_thread=False, isolation_level=None, timeout=BUSY_SECONDS
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")  # readers go on while one writes
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA cache_size=-16384")  # KiB
+        return SQLiteConnection(connection, self.max_age)
+
+
+class _Datastore(SQLiteDatastore):
+    def __init__(self, name: str) -> None:
+        super().__init__(name, originator_id_type="text", pool_size=2)
+        self.pool = _Pool(db_name=name, pool_size=2)
+
+
+class Batch:
+    """One transaction of a build, or a consistent state of it to read."""
+
+    def __init__(self, build: "Build", cursor: SQLiteCursor) -> None:
+        self._build = build
+        self._wrapped = cursor
+        self.cursor = cursor.sqlite_cursor
+        self.cursor.row_factory = None
+
+    def positions(self) -> dict[int, int]:
+        """By partition, the place of the last entry folded; none where nothing was."""
+        return positions_in(self.cursor)
+
+    def links(self) -> dict[int, bytes]:
+        """By partition, the chain's link of the last entry folded, which says whose entries these were."""
+        return dict(self.cursor.execute("SELECT partition, link FROM chain").fetchall())
+
+    def move(self, partition: int, place: int, link: bytes) -> None:
+        """Set a partition's position, which only goes up, and the link of the entry there."""
+        self._build._insert_tracking(self._wrapped, Tracking(f"{POSITION}{partition}", place))
+        self.cursor.execute("INSERT OR REPLACE INTO chain VALUES (?, ?)", (partition, link))
+
+    def building(self) -> dict[int, tuple[int, str]]:
+        """By partition that is still being built, up to which place and the last member that is in."""
+        rows = self.cursor.execute("SELECT partition, upto, after FROM building").fetchall()
+        return {partition: (upto, after) for partition, upto, after in rows}
+
+    def is_whole(self) -> bool:
+        """Whether every partition was built to where it was to be."""
+        begun = self.cursor.execute("SELECT begun FROM build").fetchone()[0]
+        return bool(begun) and not self.building()
+
+    def begin_building(self, upto: dict[int, int]) -> None:
+        """Set out to build every partition up to a place, unless that was done before."""
+        if self.cursor.execute("SELECT begun FROM build").fetchone()[0]:
+            return
+        self.cursor.execute("UPDATE build SET begun = 1")
+        self.cursor.executemany("INSERT INTO building VALUES (?, ?, '')", list(upto.items()))
+
+    def built_to(self, partition: int, member: str) -> None:
+        """Remember the last member that is in."""
+        self.cursor.execute("UPDATE building SET after = ? WHERE partition = ?", (member, partition))
+
+    def end_building(self, partition: int, upto: int, link: bytes) -> None:
+        """A partition stands at the place it was to be built to."""
+        self.cursor.execute("DELETE FROM building WHERE partition = ?", (partition,))
+        if upto:
+            self.move(partition, upto, link)
+
+    def load(self, members: Sequence[str]) -> dict[str, Kept]:
+        """Members as they are kept, new ones where they are not."""
+        view, states = self._build.view, self._build.states
+        found = {member: new_member(view, member) for member in members}
+        if view.state is None:
+            return found
+        for first in range(0, len(members), _LOOKUPS):
+            part = members[first : first + _LOOKUPS]
+            marks = ",".join("?" * len(part))
+            rows = self.cursor.execute(
+                f"SELECT member, number, clock, recorded, state FROM members WHERE member IN ({marks})", part
+            )
+            for member, number, clock, recorded, state in rows:
+                found[member] = Kept(member, number, clock, recorded, states.decode(state))
+        return found
+
+    def member_rows(self, partition: int, members: dict[str, Kept]) -> list[MemberRow]:
+        """Members as rows, in order."""
+        view, encode = self._build.view, self._build.states.encode
+        if view.state is None:
+            return []
+        return [member_row(view, partition, kept, encode) for _, kept in sorted(members.items())]
+
+    def write(self, members: Sequence[MemberRow], rows: TableRows) -> None:
+        """Keep members, and add rows to their tables."""
+        if members:
+            self.cursor.executemany("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?)", members)
+        for table in self._build.view.tables:
+            add, drop = self._build.statements[table.name]
+            self.cursor.executemany(add, rows[table.name])
+            width = len(table.key)
+            lower = [row[:width] for row in rows[table.name] if min(row[width:]) < 0]  # these may have come to nothing
+            self.cursor.executemany(drop, lower)
+
+    def sums(self, table: Sums) -> Iterator[tuple[Key, list[int]]]:
+        """A table's rows in the order of their keys, without those that came to nothing."""
+        width = len(table.key)
+        keys = ", ".join(column.name for column in table.key)
+        for row in self.cursor.connection.execute(f"SELECT * FROM {table.name} ORDER BY {keys}"):
+            if any(row[width:]):
+                yield tuple(row[:width]), list(row[width:])
+
+    def members(self, condition: str = "", *values: int) -> Iterator[tuple[int, Kept]]:
+        """Members in order, each with her partition; `condition` is SQL on the columns clock, recorded and due."""
+        decode = self._build.states.decode
+        where = f"WHERE {condition}" if condition else ""
+        rows = self.cursor.connection.execute(
+            f"SELECT partition, member, number, clock, recorded, state FROM members {where} ORDER BY member", values
+        )
+        for partition, member, number, clock, recorded, state in rows:
+            yield partition, Kept(member, number, clock, recorded, decode(state))
+
+
+class Build(SQLiteTrackingRecorder):
+    """A file of a view. Raises `Unavailable`, and `JournalError` where it is damaged or no build of this view."""
+
+    def __init__(self, path: Path, view: View, *, create: bool = False) -> None:
+        self.path = path
+        self.view = view
+        self.states = States(view)
+        self.statements = {table.name: _statements(table) for table in view.tables}
+        with named(path):
+            super().__init__(_Datastore(f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"))
+            if create:
+                self.create_table()
+            self.version = self._check()
+
+    def construct_create_table_statements(self) -> list[str]:
+        """The view's tables beside the library's own for the positions."""
+        statements = super().construct_create_table_statements()
+        statements.append(
+            "CREATE TABLE IF NOT EXISTS build (one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL,"
+            " view TEXT NOT NULL, version INTEGER NOT NULL, tables TEXT NOT NULL, begun INTEGER NOT NULL)"
+        )
+        statements.append("CREATE TABLE IF NOT EXISTS chain (partition INTEGER PRIMARY KEY, link BLOB NOT NULL)")
+        statements.append(
+            "CREATE TABLE IF NOT EXISTS building"
+            " (partition INTEGER PRIMARY KEY, upto INTEGER NOT NULL, after TEXT NOT NULL)"
+        )
+        if self.view.state is not None:
+            statements.append(
+                "CREATE TABLE IF NOT EXISTS members (member TEXT PRIMARY KEY, partition INTEGER NOT NULL,"
+                " number INTEGER NOT NULL, clock INTEGER NOT NULL, recorded INTEGER NOT NULL, due INTEGER NOT NULL,"
+                " state BLOB NOT NULL) WITHOUT ROWID"
+            )
+        return [*statements, *(_create(table) for table in self.view.tables)]
+
+    def _create_table(self, c: SQLiteCursor) -> None:
+        super()._create_table(c)
+        c.execute(
+            "INSERT OR IGNORE INTO build VALUES (1, ?, ?, ?, ?, 0)",
+            (FORMAT, self.view.name, self.view.version, tables_of(self.view)),
+        )
+
+    def _check(self) -> int:
+        with self.datastore.transaction(commit=False) as c:
+            c.execute("SELECT format, view, version, tables FROM build")
+            form, name, version, tables = c.fetchone()
+        if form != FORMAT:
+            raise JournalError(f"{self.path}: format {form}; this version of points reads format {FORMAT}")
+        if name != self.view.name:
+            raise JournalError(f"{self.path} is a build of the view {name}, not of {self.view.name}")
+        if tables != tables_of(self.view):
+            if version == self.view.version:
+                raise JournalError(
+                    f"{self.path} was built with other tables than version {version} of the view {name} has now:"
+                    f" raise its version, and run `points views rebuild {name}`"
+                )
+            raise JournalError(
+                f"{self.path} is of version {version} of the view {name}, with other tables than version"
+                f" {self.view.version} has: `points views rebuild {name}`, then `points views switch {name}`"
+            )
+        return int(version)
+
+    @contextmanager
+    def writing(self) -> Iterator[Batch]:
+        """One transaction; its first statement waits for whoever else writes the file, and sees what was committed."""
+        with named(self.path), self.datastore.transaction(commit=True) as c:
+            c.execute("UPDATE build SET one = 1")
+            yield Batch(self, c)
+
+    @contextmanager
+    def reading(self) -> Iterator[Batch]:
+        """One consistent state of the file."""
+        with named(self.path), self.datastore.transaction(commit=False) as c:
+            yield Batch(self, c)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.datastore.close()
+
+
+def make(path: Path, view: View) -> None:
+    """Make an empty build, whole or not at all; what another process made of that name stays."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    Build(temporary, view, create=True).close()
+    try:
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink()
+
+
+def tables_of(view: View) -> str:
+    """What a view keeps, as text: two builds can stand for each other where it is the same."""
+    return json.dumps([[t.name, [c.name for c in t.key], t.amounts] for t in view.tables] + [view.state is not None])
+
+
+def _create(table: Sums) -> str:
+    keys = ", ".join(f"{c.name} {'INTEGER' if c.form == 'integer' else 'TEXT'} NOT NULL" for c in table.key)
+    amounts = ", ".join(f"{name} INTEGER NOT NULL" for name in table.amounts)
+    names = ", ".join(column.name for column in table.key)
+    return f"CREATE TABLE IF NOT EXISTS {table.name} ({keys}, {amounts}, PRIMARY KEY ({names})) WITHOUT ROWID"
+
+
+def _statements(table: Sums) -> tuple[str, str]:
+    """How rows are added, and how a row that came to nothing is dropped."""
+    keys = [column.name for column in table.key]
+    marks = ", ".join("?" * (len(keys) + len(table.amounts)))
+    sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in table.amounts)
+    add = f"INSERT INTO {table.name} VALUES ({marks}) ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sums}"
+    same = " AND ".join([*(f"{key} = ?" for key in keys), *(f"{name} = 0" for name in table.amounts)])
+    return add, f"DELETE FROM {table.name} WHERE {same}"
+
+
+def plain_rows(batch: Batch, view: View) -> Iterator[tuple[str, Key, Any]]:
+    """Everything a build keeps, row by row in a fixed order: (table, key, values)."""
+    for table in view.tables:
+        for key, amounts in batch.sums(table):
+            yield table.name, key, amounts
+    if view.state is not None:
+        columns = "number, clock, recorded, due, state"
+        for member, *values in batch.cursor.connection.execute(
+            f"SELECT member, {columns} FROM members ORDER BY member"
+        ):
+            yield "members", (member,), values
+
+
+def positions_in(cursor: sqlite3.Cursor) -> dict[int, int]:
+    """The positions that a build's file keeps, by partition."""
+    rows = cursor.execute(
+        "SELECT application_name, notification_id FROM tracking WHERE application_name LIKE ?", (f"{POSITION}%",)
+    )
+    return {int(name.removeprefix(POSITION)): place for name, place in rows.fetchall()}
+
+
+def member_row(view: View, partition: int, kept: Kept, encode: Callable[[Any], bytes]) -> MemberRow:
+    """A member as a row."""
+    state = encode(kept.state)
+    return kept.member, partition, kept.number, kept.clock, kept.recorded, due_of(view, kept), state
+
+
+def table_rows(view: View, rows: Rows) -> TableRows:
+    """Rows as they are written, in the order of their keys."""
+    return {t.name: [(*key, *amounts) for key, amounts in rows_by_key(rows.of[t.name])] for t in view.tables}

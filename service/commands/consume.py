@@ -1,0 +1,244 @@
+"""Facts in from Kafka, as long as it runs."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.commands.facts import name_parked, parked_since, print_summary, read_text, summary_to_dict
+from service.errors import WrongUse, say
+from service.shell import JsonOption, LedgerOption, Shell
+
+if TYPE_CHECKING:
+    from consumers.ingest import Summary
+    from consumers.kafka.consume import Plan
+    from consumers.kafka.events import Event, Observe
+    from consumers.kafka.settings import KafkaSettings
+    from ledger.journal.ledger import Ledger
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="TOML", envvar="POINTS_CONFIG", help="Kafka's settings.", show_default=False),
+]
+
+
+def consume(
+    context: typer.Context,
+    config: ConfigOption = None,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="Stop once all that stands in the topic now is decided.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=256, help="Processes that decide.")] = 1,
+    publish: Annotated[
+        bool, typer.Option("--publish/--no-publish", help="Send outcomes and dead letters to their topics.")
+    ] = True,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics there, such as 127.0.0.1:9464."),
+    ] = None,
+    batch: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Most records of one transaction.", show_default=True)
+    ] = 4_000,
+    book: Annotated[
+        Path | None,
+        typer.Option(metavar="TOML", help="The rule book of a ledger that is made now. (default: the shipped jd)"),
+    ] = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take facts from Kafka and decide them, until it is stopped; makes the ledger where there is none.
+
+    SIGTERM or Ctrl-C finishes the batch and ends; the same command goes on
+    from there. A broker or a store that is away is waited for. What happens
+    is logged as JSON lines on standard error; a terminal sees a bar instead.
+
+        points consume --config points.toml
+
+        points consume --until-end --jobs 2 --json
+    """
+    from consumers.ingest import Summary
+    from consumers.kafka.events import STAGES
+    from consumers.kafka.settings import load
+
+    shell = Shell(context, ledger, as_json)
+    settings = load(config)
+    address = None if metrics is None else _address(metrics)
+    summary = Summary()
+    stages = dict.fromkeys(STAGES, 0.0)
+    started = time.monotonic()
+    with ExitStack() as stack:
+        is_stopped = stack.enter_context(_stopping())
+        observe = stack.enter_context(_observing(shell, summary, stages, address))
+        opened = stack.enter_context(_opened(shell, settings, book, observe, is_stopped))
+        if opened is None:
+            return
+        before = [opened.journal(p).head().position for p in opened.partitions]
+        _consume(opened, settings, _plans(opened, settings, jobs, until_end, publish, batch), observe, is_stopped)
+        parked = parked_since(opened, before)
+    summary.seconds = time.monotonic() - started
+    document = summary_to_dict(summary)
+    document["stages"] = {name: round(seconds, 3) for name, seconds in stages.items()}
+    if parked:
+        document["parked_facts"] = parked
+    name_parked(parked, summary.tally.parked)
+    if shell.json:
+        shell.emit(document)
+    else:
+        print_summary(shell, document)
+
+
+def _consume(
+    ledger: "Ledger", settings: "KafkaSettings", plans: "list[Plan]", observe: "Observe", is_stopped: Callable[[], bool]
+) -> None:
+    from consumers.kafka.workers import consume as consume_here
+    from consumers.kafka.workers import consume_in_workers
+
+    if len(plans) == 1:
+        consume_here(ledger, settings, plans[0], observe, is_stopped)
+    else:
+        consume_in_workers(ledger.place, settings, plans, observe, is_stopped)
+
+
+def _plans(
+    ledger: "Ledger", settings: "KafkaSettings", jobs: int, until_end: bool, publish: bool, batch: int
+) -> "list[Plan]":
+    """What each process does: its part of an embedded ledger, or whatever the group gives it of a shared one."""
+    from consumers.kafka.consume import Plan
+
+    partitions = list(ledger.partitions)
+    jobs = min(jobs, len(partitions))
+    return [
+        Plan(
+            partitions=() if ledger.is_shared else tuple(partitions[job::jobs]),
+            group=settings.group if ledger.is_shared else "",
+            outcomes=settings.topics.outcomes if publish else "",
+            dead_letters=settings.topics.dead_letters if publish else "",
+            until_end=until_end,
+            batch=batch,
+            fenced_seconds=settings.session_timeout_seconds,
+        )
+        for job in range(jobs)
+    ]
+
+
+# -- the ledger ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(
+    shell: Shell, settings: "KafkaSettings", book: Path | None, observe: "Observe", is_stopped: Callable[[], bool]
+) -> "Iterator[Ledger | None]":
+    """The ledger, fed by that topic, with its lock held; None where it was stopped before a broker answered."""
+    from consumers.kafka.consume import check_stream
+    from ledger.journal.ledger import Settings, new_id
+
+    is_there = shell.has_ledger
+    if book is not None and is_there:
+        raise WrongUse("--book: the ledger has its book already; a new version comes as programme.published.v1")
+    if is_there:
+        with shell.reading() as found:
+            check_stream(found, settings.topics.facts)
+    toml = None if book is None else read_text(book)
+    partitions = _partitions(settings, observe, is_stopped)
+    if partitions is None:
+        yield None
+        return
+    born = Settings(partitions, id=new_id(), stream="kafka", topic=settings.topics.facts)
+    with shell.writing(toml, create=True, settings=born) as opened:
+        check_stream(opened, settings.topics.facts, partitions)
+        yield opened
+
+
+def _partitions(settings: "KafkaSettings", observe: "Observe", is_stopped: Callable[[], bool]) -> int | None:
+    """How many partitions the topic of facts has; waits for a broker. Raises `Denied` where there is no such topic."""
+    from consumers.kafka.clients import open_admin
+    from consumers.kafka.topics import partitions_of
+    from consumers.kafka.trouble import once_a_broker_answers
+
+    return once_a_broker_answers(
+        lambda: partitions_of(open_admin(settings), settings.topics.facts), observe, is_stopped
+    )
+
+
+# -- who watches -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _observing(
+    shell: Shell, summary: "Summary", stages: dict[str, float], metrics: tuple[str, int] | None
+) -> "Iterator[Observe]":
+    """What hears the events: the summary and the seconds by stage, the metrics where asked for, a bar or a log."""
+    from consumers.kafka.events import STAGES, Decided, Lag, Trouble
+
+    watchers: list[Callable[[Event], None]] = []
+
+    def count(event: "Event") -> None:
+        if isinstance(event, Decided):
+            summary.facts += event.records
+            summary.tally.add(event.tally)
+            for name in STAGES:
+                stages[name] += getattr(event, name)
+
+    watchers.append(count)
+    if metrics is not None:
+        from service.metrics import Metrics
+
+        served = Metrics()
+        served.serve(*metrics)
+        watchers.append(served.observe)
+
+    def observe(event: "Event") -> None:
+        for watch in watchers:
+            watch(event)
+
+    if sys.stdout.isatty():
+        lags: dict[int, int] = {}
+        with shell.progress("deciding") as tick:
+
+            def show(event: "Event") -> None:
+                if isinstance(event, Lag):
+                    lags.update(event.by_partition)
+                elif isinstance(event, Trouble):
+                    say(f"{event.what}: {event.why}; trying again")
+                tick(summary.facts, summary.facts + sum(lags.values()))
+
+            watchers.append(show)
+            yield observe
+    else:
+        from service.consumer_log import ConsumerLog
+
+        log = ConsumerLog()
+        watchers.append(log.observe)
+        log.info("started", ledger=shell.ledger_name)
+        yield observe
+        log.info("stopped", facts=summary.facts)
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """What says whether SIGTERM or SIGINT has come; a second one ends the process at once."""
+    stopped = False
+
+    def stop(number: int, _frame: Any) -> None:
+        nonlocal stopped
+        stopped = True
+        signal.signal(number, handlers[signal.Signals(number)])
+
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: stopped
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise WrongUse(f'--metrics "{text}": give HOST:PORT, such as 127.0.0.1:9464')
+    return host.strip("[]"), int(port)

@@ -1,0 +1,87 @@
+"""The store: make what a ledger in a database needs, and bring either store to this version's format."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands.facts import read_text
+from service.errors import WrongUse
+from service.shell import JsonOption, LedgerOption, Shell, standard_output
+
+app = typer.Typer(no_args_is_help=True, help="What a ledger is kept in: make it, bring it to a newer format.")
+
+
+@app.callback()
+def store() -> None:
+    """What a ledger is kept in: make it, bring it to a newer format."""
+
+
+@app.command()
+def migrate(
+    context: typer.Context,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="How many, fixed for life. (default: 64)", show_default=False),
+    ] = None,
+    book: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="The rule book it is born with. (default: the shipped jd)")
+    ] = None,
+    topic: Annotated[
+        str | None,
+        typer.Option(help="The Kafka topic that feeds it, for life. (default: points.facts.v1)", show_default=False),
+    ] = None,
+    servers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--server",
+            metavar="SPAN=URL",
+            help="Partitions that stand on another server: 32-63=postgresql://USER@HOST/DATABASE.",
+        ),
+    ] = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a ledger in PostgreSQL from nothing, or bring a ledger of either store to this version's formats.
+
+    What is there already stays as it is: it may be run again at any time.
+
+        points --ledger postgresql://points@db/points store migrate --partitions 64
+
+        points --ledger ./points-ledger store migrate
+    """
+    from ledger.journal.ledger import is_address
+
+    shell = Shell(context, ledger, as_json)
+    if is_address(shell.place):
+        from ledger.journal.database import migrate as migrate_database
+
+        text = None if book is None else read_text(book)
+        done = migrate_database(shell.place, partitions=partitions, book=text, topic=topic, servers=_spans(servers))
+    else:
+        from ledger.journal.folder import FolderLedger
+
+        if partitions is not None or book is not None or topic is not None or servers:
+            raise WrongUse(
+                "--partitions, --book, --topic and --server are for a ledger in a database (postgresql://…);"
+                " `points ingest` makes one in a folder"
+            )
+        done = FolderLedger.at(Path(shell.place)).migrate()
+    if shell.json:
+        shell.emit({"ledger": done.name, "partitions": done.partitions, "steps": done.steps})
+        return
+    with standard_output():
+        what = f"steps taken: {done.steps}" if done.steps else "nothing was to be done"
+        print(f"{done.name}: {done.partitions} partitions, {what}")
+
+
+def _spans(servers: list[str] | None) -> dict[str, str] | None:
+    spans = {}
+    for server in servers or ():
+        span, _, address = server.partition("=")
+        if not address:
+            raise WrongUse("--server takes SPAN=URL, such as 32-63=postgresql://points@db2/points")
+        if span in spans:
+            raise WrongUse(f"--server: partitions {span} are given twice")
+        spans[span] = address
+    return spans or None

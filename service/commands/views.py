@@ -1,0 +1,481 @@
+"""Views that are kept: list, status, run, rebuild, compare, switch, show, and the monthly close."""
+
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.commands.books import FORMATS, entries_in
+from service.errors import BAD_NEWS, WrongUse, plain, say
+from service.shell import AsOfOption, JsonOption, LedgerOption, Shell, instant, processors, standard_output
+
+if TYPE_CHECKING:
+    from ledger.journal.ledger import Ledger
+    from projections.tables import Table
+    from projections.views.builds import Folder
+    from projections.views.reading import Standing
+    from projections.views.view import Options, Reading, View
+
+FOLDER = "views"  # in the ledger's folder
+LISTED = 40  # rows of a table on a screen
+NAMED = 10  # differences on a screen
+FOLLOW_SECONDS = 1.0
+
+app = typer.Typer(
+    no_args_is_help=True, help="Views that are kept in files of their own, disposable and rebuilt at will."
+)
+
+FolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder",
+        metavar="DIR",
+        envvar="POINTS_VIEWS_FOLDER",
+        show_default=False,
+        help=f"Where the views are kept. (default: {FOLDER} in the ledger's folder)",
+    ),
+]
+MoreOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--views",
+        metavar="FILE|MODULE",
+        envvar="POINTS_VIEWS",
+        help="Views of your own beside the built-in ones: a Python file or a module with VIEWS.",
+    ),
+]
+NamesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[VIEW]...", help="Some views. (default: all of them)", show_default=False)
+]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes that build. (default: the processors)")
+]
+ViewArgument = Annotated[str, typer.Argument(metavar="VIEW", help="A view; `points views list` names them.")]
+
+
+@app.command("list")
+def list_views(
+    context: typer.Context, more: MoreOption = None, ledger: LedgerOption = None, as_json: JsonOption = False
+) -> None:
+    """Which views there are, and what each can be asked.
+
+    points views list
+    """
+    from projections.views.registry import all_views
+    from projections.views.status import catalogue
+
+    shell = Shell(context, ledger, as_json)
+    found = catalogue(all_views(more or ()).values())
+    if shell.json:
+        shell.emit(found)
+        return
+    from service.screens.views import print_catalogue
+
+    with standard_output():
+        print_catalogue(shell.console, found)
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    more: MoreOption = None,
+    folder: FolderOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Where each view stands: its builds, which one is live, how many entries it is behind.
+
+    points views status
+    """
+    from projections.views.registry import all_views
+    from projections.views.status import status as builds
+
+    shell = Shell(context, ledger, as_json)
+    with shell.reading() as opened:
+        found = builds(opened, _folder(opened, folder), all_views(more or ()).values())
+    if shell.json:
+        shell.emit(found)
+        return
+    from service.screens.views import print_status
+
+    with standard_output():
+        print_status(shell.console, found)
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    names: NamesArgument = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until stopped, looking every second.")] = False,
+    jobs: JobsOption = None,
+    more: MoreOption = None,
+    folder: FolderOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring views to where the ledger stands; one that was never built is built first.
+
+    Interrupted, the same command goes on where it stopped. Anybody may read meanwhile, and facts may come in.
+
+    points views run
+
+    points views run liability --follow
+    """
+    from projections.views.registry import all_views
+    from projections.views.runner import run as catch_up
+
+    shell = Shell(context, ledger, as_json)
+    if follow and shell.json:
+        raise WrongUse("--json prints one document and --follow never ends: give one of them")
+    known = all_views(more or ())
+    views = [_view(known, name) for name in names] if names else list(known.values())
+    with shell.reading() as opened:
+        place = _folder(opened, folder)
+        started = time.monotonic()
+        with shell.progress("folding") as tick:
+            done = catch_up(opened, place, views, tick, jobs=jobs or processors())
+        seconds = round(time.monotonic() - started, 3)
+        if shell.json:
+            shell.emit({"views": done, "entries": entries_in(opened), "seconds": seconds})
+            return
+        with standard_output():
+            for name, entries in done.items():
+                print(f"{name:<12} {entries:>12,} entries folded", flush=True)
+        while follow:
+            time.sleep(FOLLOW_SECONDS)
+            with standard_output():
+                for name, entries in catch_up(opened, place, views).items():
+                    if entries:
+                        print(f"{name:<12} {entries:>12,} entries folded", flush=True)
+
+
+@app.command()
+def rebuild(
+    context: typer.Context,
+    name: ViewArgument,
+    jobs: JobsOption = None,
+    more: MoreOption = None,
+    folder: FolderOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Build a view again beside the live one, from entry 1; compare it, then switch.
+
+    Interrupted, the same command goes on where it stopped. Readers keep the live one meanwhile.
+
+    points views rebuild liability && points views compare liability && points views switch liability
+    """
+    from projections.views.registry import all_views
+    from projections.views.runner import rebuild as build_again
+
+    shell = Shell(context, ledger, as_json)
+    view = _view(all_views(more or ()), name)
+    with shell.reading() as opened:
+        place = _folder(opened, folder)
+        started = time.monotonic()
+        read = 0
+        with shell.progress(f"building {view.name}") as tick:
+
+            def count(entries: int, total: int) -> None:
+                nonlocal read
+                read = entries
+                tick(entries, total)
+
+            file = build_again(opened, place, view, count, jobs=jobs or processors())
+    seconds = round(time.monotonic() - started, 3)
+    if shell.json:
+        shell.emit(
+            {"view": view.name, "version": file.version, "file": str(file.path), "entries": read, "seconds": seconds}
+        )
+        return
+    with standard_output():
+        rate = f" ({read / seconds:,.0f}/s)" if seconds else ""
+        print(f"{view.name} version {file.version}: {read:,} entries in {seconds:,.1f} s{rate}, in {file.path}")
+        print(f"next: points views compare {view.name}, then points views switch {view.name}")
+
+
+@app.command()
+def compare(
+    context: typer.Context,
+    name: ViewArgument,
+    more: MoreOption = None,
+    folder: FolderOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a rebuilt view with the live one, row by row at the same position. Exit 1 if any row differs.
+
+    points views compare liability
+    """
+    from projections.views.compare import compare as side_by_side
+    from projections.views.registry import all_views
+
+    shell = Shell(context, ledger, as_json)
+    view = _view(all_views(more or ()), name)
+    with shell.reading() as opened, shell.progress(f"comparing {view.name}") as tick:
+        found = side_by_side(opened, _folder(opened, folder), view, tick)
+    if shell.json:
+        shell.emit(found)
+    else:
+        with standard_output():
+            live, rebuilt = found["live"], found["rebuilt"]
+            print(f"{live['file']} (live) beside {rebuilt['file']}: {found['rows']:,} rows")
+            for difference in found["differences"][:NAMED]:
+                key = " ".join(str(part) for part in difference["key"])
+                print(plain(f"  {difference['table']} {key}: {difference['kept']} | {difference['rebuilt']}")[:300])
+            count = found["difference_count"]
+            print(f"{count:,} rows differ (live | rebuilt)" if count else "no row differs")
+    if found["difference_count"]:
+        raise typer.Exit(BAD_NEWS)
+
+
+@app.command()
+def switch(
+    context: typer.Context,
+    name: ViewArgument,
+    more: MoreOption = None,
+    folder: FolderOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let readers have the rebuilt view from now on, in one step. The old build stays until the next rebuild.
+
+    points views switch liability
+    """
+    from projections.views.compare import switch as let_have
+    from projections.views.registry import all_views
+
+    shell = Shell(context, ledger, as_json)
+    view = _view(all_views(more or ()), name)
+    with shell.reading() as opened:
+        file = let_have(opened, _folder(opened, folder), view)
+    if shell.json:
+        shell.emit({"view": view.name, "version": file.version, "file": str(file.path)})
+    else:
+        print(f"{view.name}: {file.path.name} is live (version {file.version})")
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to ask: a reading of `points views list`.")],
+    as_of: AsOfOption = None,
+    member: Annotated[
+        str | None, typer.Option("--member", metavar="MEMBER", help="One member, by the very last entry.")
+    ] = None,
+    month: Annotated[
+        str | None, typer.Option("--month", metavar="YYYY-MM", help="One month, of statement and activity.")
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, max=40_000, help="How far to look ahead, of expiring. (default: 30)")
+    ] = None,
+    score: Annotated[str | None, typer.Option("--score", metavar="SCORE", help="One score, of scores.")] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="table|" + "|".join(FORMATS), help="(default: by FILE's ending, or else table)"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file, written whole or not at all.")
+    ] = None,
+    more: MoreOption = None,
+    folder: FolderOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a view says at an instant, with what falls due by then; it says so if it stands behind the ledger.
+
+    points views show liability
+
+    points views show expiring --days 14 --format csv > reminders.csv
+
+    points views show statement --member m-17850 --month 2025-11
+
+    points views show balances --as-of 2025-12-01 -o balances.parquet
+    """
+    from projections.views.reading import of_member, read, snapshot
+    from projections.views.registry import all_views
+    from projections.views.view import Options
+
+    shell = Shell(context, ledger, as_json)
+    options = Options(month=_checked_month(month), days=days, score=score)
+    form = _form(form, out, shell.json)
+    view, reading = _reading(all_views(more or ()), name)
+    _check_options(reading, options, member)
+    with shell.reading() as opened:
+        at = instant(as_of, "--as-of", opened.book)
+        if member is not None:
+            taken = of_member(opened, view, member, at)
+            _write(shell, reading.name, view, at, None, read(taken, reading, options), form, out)
+            return
+        with snapshot(opened, _folder(opened, folder), view, at) as taken:
+            _write(shell, reading.name, view, at, taken.standing, read(taken, reading, options), form, out)
+
+
+@app.command()
+def close(
+    context: typer.Context,
+    month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="A month of the ledger's zone.")],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="table|" + "|".join(FORMATS), help="(default: by FILE's ending, or else table)"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file, written whole or not at all.")
+    ] = None,
+    folder: FolderOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A month's close of the liability, to be booked: opening + movements = closing, by kind, in points and fen.
+
+    A month that every partition has passed never changes: what is late is in a later month's movements, with how
+    much of them belongs to earlier months. Exit 1 while the month may still change.
+
+    points views close 2025-11 --format csv
+    """
+    from ledger.times import month_start, to_text
+    from projections.views.liability import Liability
+    from projections.views.liability import close as of_month
+    from projections.views.reading import snapshot
+
+    shell = Shell(context, ledger, as_json)
+    form = _form(form, out, shell.json)
+    number = _month_number(month)
+    with shell.reading() as opened:
+        end = month_start(number + 1, opened.book.offset)
+        at = min(end, instant(None, "", opened.book))
+        open_partitions = [p for p in opened.partitions if opened.journal(p).head().recorded < end]
+        with snapshot(opened, _folder(opened, folder), Liability(), at) as taken:
+            standing = taken.standing
+            assert standing is not None
+            is_final = not open_partitions and not standing.behind
+            more = {"month": month, "until": to_text(end, opened.book.offset), "final": is_final}
+            _write(shell, "close", taken.view, at, standing, of_month(taken, number), form, out, more)
+    if is_final:
+        return
+    if open_partitions:
+        named = ", ".join(map(str, open_partitions[:NAMED]))
+        say(f"{month} may still change: nothing was recorded after its end yet in partition {named}")
+    raise typer.Exit(BAD_NEWS)
+
+
+def _folder(ledger: "Ledger", named: Path | None) -> "Folder":
+    from ledger.journal.folder import FolderLedger
+    from projections.views.builds import Folder
+
+    if named is not None:
+        return Folder(named)
+    if not isinstance(ledger, FolderLedger):
+        raise WrongUse("a ledger in a database keeps its views in a folder of your choice: give --folder DIR")
+    return Folder(ledger.folder / FOLDER)
+
+
+def _view(views: "dict[str, View]", name: str) -> "View":
+    from projections.views.registry import find_reading
+
+    view = views.get(name)
+    if view is not None:
+        return view
+    found = find_reading(views, name)
+    if found is not None:
+        say(f"{name} is read from the view {found[0].name}")
+        return found[0]
+    raise WrongUse(f'there is no view "{name}"; there are {", ".join(views)}')
+
+
+def _reading(views: "dict[str, View]", name: str) -> "tuple[View, Reading]":
+    from projections.views.registry import find_reading
+
+    found = find_reading(views, name)
+    if found is None:
+        names = [reading.name for view in views.values() for reading in view.readings]
+        raise WrongUse(f'there is no reading "{name}"; there are {", ".join(names)}')
+    return found
+
+
+def _check_options(reading: "Reading", options: "Options", member: str | None) -> None:
+    for option in ("month", "days", "score"):
+        if getattr(options, option) is not None and option not in reading.options:
+            raise WrongUse(f"--{option} is not for {reading.name}")
+    if member is not None and not reading.is_by_member:
+        raise WrongUse(f"--member: {reading.name} is about all members together")
+
+
+def _checked_month(text: str | None) -> str | None:
+    if text is not None:
+        _month_number(text)
+    return text
+
+
+def _month_number(text: str) -> int:
+    if not re.fullmatch(r"(19[7-9]\d|2\d\d\d)-(0[1-9]|1[0-2])", text):
+        raise WrongUse(f'"{text}" is no month of the years 1970 to 2999; give it as 2025-11')
+    return int(text[:4]) * 12 + int(text[5:]) - 1
+
+
+def _form(form: str | None, out: Path | None, as_json: bool) -> str:
+    """The format that is meant. Raises `WrongUse`."""
+    if form is not None and form != "table" and form not in FORMATS:
+        raise WrongUse(f'there is no format "{form}"; there are table, {", ".join(FORMATS)}')
+    if form is None:
+        ending = out.suffix[1:] if out is not None else ""
+        form = ending if ending in FORMATS else "csv" if out is not None else "json" if as_json else "table"
+    elif as_json and out is None:
+        raise WrongUse("--json prints one JSON document, --format something else: give one of them, or -o FILE")
+    if out is None and form == "parquet":
+        raise WrongUse("parquet is for files: give -o FILE")
+    if out is not None and form == "table":
+        raise WrongUse("table is for the screen: give csv, ndjson or parquet with -o FILE")
+    return form
+
+
+def _write(
+    shell: Shell,
+    name: str,
+    view: "View",
+    at: int,
+    standing: "Standing | None",
+    table: "Table",
+    form: str,
+    out: Path | None,
+    more: dict[str, Any] | None = None,
+) -> None:
+    """Write a reading; who reads a view that is behind is told so on standard error."""
+    from ledger.times import to_text
+    from projections.export import output_file, write_table
+
+    about: dict[str, Any] = {"view": view.name, "reading": name, "as_of": to_text(at, table.offset)}
+    if standing is not None:
+        positions = {str(partition): place for partition, place in sorted(standing.positions.items())}
+        about |= {"version": standing.version, "position": positions, "behind": standing.behind}
+        if standing.behind:
+            say(
+                f"{view.name} is {standing.behind:,} entries behind the ledger: `points views run` brings it up to date"
+            )
+    about |= more or {}
+    if form == "json":
+        import msgspec
+
+        with standard_output():
+            sys.stdout.buffer.write(msgspec.json.encode(about)[:-1] + b',"rows":')
+            write_table(table, "json", sys.stdout.buffer)
+            sys.stdout.buffer.write(b"}\n")
+    elif form == "table":
+        from service.screens.views import print_table
+
+        with standard_output():
+            print_table(shell.console, table, about, LISTED)
+    else:
+        with standard_output(), shell.progress(f"writing {name}") as tick, output_file(out) as file:
+            rows = write_table(table, form, file, tick)
+        if out is not None and shell.json:
+            shell.emit({**about, "rows": rows, "format": form, "file": str(out)})
+        elif out is not None:
+            say(f"{rows:,} rows in {out}")

@@ -1,0 +1,68 @@
+"""What a consumer tells, as JSON lines on standard error: what happens, and every few seconds how it goes."""
+
+import sys
+import time
+from typing import Any
+
+import structlog
+
+from consumers.kafka.events import Decided, Dropped, Event, Lag, Owned, Recovered, Trouble
+
+EVERY_SECONDS = 10.0
+
+
+class ConsumerLog:
+    """The log of a consumer; `progress` lines come while it tells anything."""
+
+    def __init__(self, every: float = EVERY_SECONDS) -> None:
+        self._logger = structlog.wrap_logger(
+            structlog.PrintLogger(sys.stderr),
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+            wrapper_class=structlog.BoundLogger,
+        )
+        self._every = every
+        self._facts = self._facts_then = 0
+        self._then = time.monotonic()
+        self._lag: dict[int, int] = {}
+        self._last_error = ""
+
+    def info(self, event: str, **facts: Any) -> None:
+        """A line of our own."""
+        self._logger.info(event, **facts)
+
+    def observe(self, event: Event) -> None:
+        """Log an event, and perhaps how it goes."""
+        match event:
+            case Decided(records=records):
+                self._facts += records
+            case Lag(by_partition):
+                self._lag.update(by_partition)
+            case Owned(partition, epoch, position):
+                self.info("owned", partition=partition, epoch=epoch, position=position)
+            case Dropped(partition, why):
+                self._lag.pop(partition, None)
+                self._logger.warning("dropped", partition=partition, why=why)
+            case Trouble(stage, why):
+                self._last_error = why
+                self._logger.error("trouble", stage=stage, error=why)
+            case Recovered(stage):
+                self.info("recovered", stage=stage)
+        now = time.monotonic()
+        if now - self._then >= self._every:
+            self._progress(now)
+
+    def _progress(self, now: float) -> None:
+        rate = (self._facts - self._facts_then) / (now - self._then)
+        self.info(
+            "progress",
+            facts=self._facts,
+            facts_per_second=round(rate),
+            lag=sum(self._lag.values()),
+            partitions=len(self._lag),
+            **({"last_error": self._last_error} if self._last_error else {}),
+        )
+        self._then, self._facts_then = now, self._facts

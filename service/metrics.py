@@ -1,0 +1,89 @@
+"""What a consumer tells, as Prometheus metrics."""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+
+from consumers.kafka.events import STAGES, Decided, Dropped, Event, Lag, Owned, Published, Recovered, Trouble
+from service.errors import BadInput
+
+RECORDS = (1, 4, 16, 64, 256, 1_024, 4_000)
+BYTES = (1 << 10, 1 << 13, 1 << 16, 1 << 19, 1 << 22, 1 << 23)
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
+LONGEST_ERROR = 500  # characters
+
+
+class Metrics:
+    """A consumer's metrics, of all its processes."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._facts = Counter("points_facts", "Records decided, by outcome.", ["outcome"], registry=registry)
+        self._parked = Counter("points_parked", "Records that are no facts.", registry=registry)
+        self._lag = Gauge("points_lag_records", "Records behind those decided.", ["partition"], registry=registry)
+        self._records = Histogram("points_batch_records", "Records of a batch.", buckets=RECORDS, registry=registry)
+        self._bytes = Histogram("points_batch_bytes", "Bytes of a batch.", buckets=BYTES, registry=registry)
+        self._stages = Histogram(
+            "points_batch_seconds", "Seconds of a batch, by stage.", ["stage"], buckets=SECONDS, registry=registry
+        )
+        self._position = Gauge(
+            "points_position", "Offset of the last record decided.", ["partition"], registry=registry
+        )
+        self._committed = Gauge(
+            "points_last_commit_timestamp_seconds", "When a batch was last committed.", ["partition"], registry=registry
+        )
+        self._epoch = Gauge("points_epoch", "Epoch in which a partition is owned.", ["partition"], registry=registry)
+        self._published = Gauge(
+            "points_published", "Number of the last record published.", ["flow", "partition"], registry=registry
+        )
+        self._troubles = Counter("points_troubles", "Errors that were met, by stage.", ["stage"], registry=registry)
+        self._in_trouble = Gauge("points_in_trouble", "Whether a stage is stopped now.", ["stage"], registry=registry)
+        self._error = Info("points_last_error", "The last error met.", registry=registry)
+        self._error_at = Gauge("points_last_error_timestamp_seconds", "When the last error was met.", registry=registry)
+
+    def serve(self, host: str, port: int) -> None:
+        """Answer scrapes in a thread of its own. Raises `BadInput` where the address cannot be had."""
+        try:
+            start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise BadInput(f"--metrics {host}:{port}: {error.strerror or error}; give another address") from None
+
+    def observe(self, event: Event) -> None:
+        """Count an event."""
+        match event:
+            case Decided():
+                self._decided(event)
+            case Lag(by_partition):
+                for partition, lag in by_partition.items():
+                    self._lag.labels(partition).set(lag)
+            case Owned(partition, epoch, position):
+                self._epoch.labels(partition).set(epoch)
+                self._position.labels(partition).set(position)
+            case Dropped(partition):
+                for gauge in (self._epoch, self._position, self._lag, self._committed):
+                    gauge.remove(partition)
+            case Published(partition, flow, upto):
+                self._published.labels(flow, partition).set(upto)
+            case Trouble(stage, why):
+                self._troubles.labels(stage).inc()
+                self._in_trouble.labels(stage).set(1)
+                self._error.info({"stage": stage, "error": why[:LONGEST_ERROR]})
+                self._error_at.set(time.time())
+            case Recovered(stage):
+                self._in_trouble.labels(stage).set(0)
+
+    def _decided(self, batch: Decided) -> None:
+        tally = batch.tally
+        for outcome, count in (
+            ("accepted", tally.accepted),
+            ("refused", tally.refused),
+            ("ignored", tally.ignored),
+        ):
+            self._facts.labels(outcome).inc(count)
+        self._parked.inc(tally.parked)
+        self._records.observe(batch.records)
+        self._bytes.observe(batch.bytes)
+        for stage in STAGES:
+            self._stages.labels(stage).observe(getattr(batch, stage))
+        self._position.labels(batch.partition).set(batch.position)
+        self._committed.labels(batch.partition).set(batch.at)
