@@ -1,53 +1,104 @@
-"""Reading beside the writer: a few threads, each with connections of its own, and a bound on who may wait for them."""
+"""Reading beside the writer: a few threads, each with connections of its own, and a bound on who may wait for them.
+
+A thread takes several questions at once and answers them together: waking it and the event loop costs more than most
+answers do.
+"""
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ledger.journal.ledger import Ledger
 from service.http.writer import Busy
 
 T = TypeVar("T")
+Ask = Callable[[Ledger], Any]
+_Answer = tuple[asyncio.Future[Any], Any, Exception | None]
 
-WAITING = 1_000  # reads
+WAITING = 1_000  # questions
+TOGETHER = 8
 
 
 class Readers:
     """Threads that answer from the ledger. `generation` moves when the rule book may have, which is then read anew."""
 
     def __init__(
-        self, open_ledger: Callable[[], Ledger], generation: Callable[[], int], threads: int, waiting: int = WAITING
+        self,
+        open_ledger: Callable[[], Ledger],
+        generation: Callable[[], int],
+        threads: int,
+        waiting: int = WAITING,
+        together: int = TOGETHER,
     ) -> None:
         self._open = open_ledger
         self._generation = generation
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="points-read")
-        self._own = threading.local()
-        self._opened: list[Ledger] = []
-        self._waiting = 0
         self._most = waiting
+        self._together = together
+        self._loop = asyncio.get_running_loop()
+        self._wake = threading.Condition()
+        self._asked: deque[tuple[Ask, asyncio.Future[Any]]] = deque()
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=self._run, name=f"points-read-{n}", daemon=True) for n in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def read(self, ask: Callable[[Ledger], T]) -> T:
         """Ask the ledger in one of the threads. Raises `Busy` where too many wait, and what `ask` raises."""
-        if self._waiting >= self._most:
-            raise Busy(f"{self._waiting:,} reads wait")
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, ask)
-        finally:
-            self._waiting -= 1
-
-    def _ask(self, ask: Callable[[Ledger], T]) -> T:
-        generation = self._generation()
-        if getattr(self._own, "generation", None) != generation:
-            self._own.ledger = self._open()
-            self._opened.append(self._own.ledger)
-            self._own.generation = generation
-        return ask(self._own.ledger)
+        future: asyncio.Future[T] = self._loop.create_future()
+        with self._wake:
+            if len(self._asked) >= self._most:
+                raise Busy(f"{len(self._asked):,} reads wait")
+            self._asked.append((ask, future))
+            self._wake.notify()
+        return await future
 
     def close(self) -> None:
-        """Wait for the reads that run, and close every connection."""
-        self._pool.shutdown(cancel_futures=True)
-        for ledger in self._opened:
+        """Wait for what is being read; what waits is not answered."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        ledger, opened_at = None, -1
+        while asked := self._take():
+            answers: list[_Answer] = []
+            for ask, future in asked:
+                if future.cancelled():
+                    continue
+                try:
+                    generation = self._generation()
+                    if ledger is None or opened_at != generation:
+                        if ledger is not None:
+                            ledger.close()
+                        ledger, opened_at = self._open(), generation
+                    answers.append((future, ask(ledger), None))
+                except Exception as error:  # whatever it is: the handler of the request sees it
+                    answers.append((future, None, error))
+            self._loop.call_soon_threadsafe(_answer, answers)
+        if ledger is not None:
             ledger.close()
+
+    def _take(self) -> list[tuple[Ask, asyncio.Future[Any]]]:
+        """The next questions; none at the end."""
+        with self._wake:
+            while not (self._asked or self._closing):
+                self._wake.wait()
+            if self._closing:
+                return []
+            return [self._asked.popleft() for _ in range(min(self._together, len(self._asked)))]
+
+
+def _answer(answers: list[_Answer]) -> None:
+    for future, value, error in answers:
+        if future.done():
+            continue
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(value)

@@ -48,7 +48,7 @@ def serving(ledger: Ledger, wait: float = DECISION_SECONDS) -> Iterator[Served]:
         ledger,
         writer,
         Readers(reopen, lambda: writer.generation, READERS),
-        Readers(reopen, lambda: writer.generation, 1, waiting=8),
+        Readers(reopen, lambda: writer.generation, 1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
         Operators(Path(ledger.place)),
