@@ -37,6 +37,7 @@ AT_ONCE = 4_000  # records taken from the client in one call
 FETCH_BYTES = 16 << 20  # of one answer of a broker, about
 PARTITION_FETCH_BYTES = 4 << 20  # of one partition of it; one larger record comes all the same
 FETCH_WAIT_MS = 50  # that a broker with nothing new waits; meanwhile it is not asked for another partition
+METADATA_MS = 10_000  # how old what is known of a topic may become: what was missed is seen then
 REQUEST_BYTES = 16 << 20  # that a producer sends at once
 BATCH_BYTES = 256 << 10
 MOST_IN_FLIGHT = 20_000  # records, and
@@ -172,6 +173,7 @@ class PureReader:
                 fetch_max_wait_ms=FETCH_WAIT_MS,
                 max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
                 max_poll_records=AT_ONCE,
+                metadata_max_age_ms=METADATA_MS,
                 metrics_enabled=False,
             )
 
@@ -208,6 +210,8 @@ class PureReader:
             tell(partitions)
 
         self._group = _Group(assigned, lambda gone: taken(gone, on_revoked), lambda gone: taken(gone, on_lost))
+        with _explained(self._settings):
+            self._consumer.partitions_for_topic(self._topic)  # a leader that knew of none would share out none
         self._consumer.subscribe([self._topic], listener=self._group)
 
     def seek(self, partition: int, start: Start) -> None:
