@@ -210,7 +210,7 @@ class PureReader:
             tell(partitions)
 
         self._group = _Group(assigned, lambda gone: taken(gone, on_revoked), lambda gone: taken(gone, on_lost))
-        with _explained(self._settings):
+        with suppress(BrokerAway), _explained(self._settings):
             self._consumer.partitions_for_topic(self._topic)  # a leader that knew of none would share out none
         self._consumer.subscribe([self._topic], listener=self._group)
 
