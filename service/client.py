@@ -30,6 +30,7 @@ from service.http.shapes import (
     Memberships,
     Positions,
     Problem,
+    Quote,
     Scores,
     Taken,
 )
@@ -188,6 +189,15 @@ class PointsClient:
     def memberships(self, member: str, *, as_of: str | None = None, known_at: str | None = None) -> Memberships:
         """A member's memberships. Raises `NotFound`."""
         return self._read(Memberships, _of(member, "memberships"), as_of=as_of, known_at=known_at)
+
+    def quote(self, member: str, cart: Mapping[str, Any], *, at: str | None = None) -> Quote:
+        """What a cart (the data of an `order.completed.v1`) would earn, and the most that may be redeemed on it.
+
+        Raises `BadFact` where it is none.
+        """
+        body = msgspec.json.encode({**cart, "member": member, **({"at": at} if at else {})})
+        response = self._ask("POST", "/v1/quotes", content=body, headers={"Content-Type": "application/json"})
+        return msgspec.json.decode(response.content, type=Quote)
 
     def entries(self, member: str, *, after: int = 0) -> Iterator[Entry]:
         """A member's entries behind a number, in order, read a page at a time. Raises `NotFound`."""

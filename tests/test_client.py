@@ -63,6 +63,12 @@ def test_facts_redemptions_and_answers_have_types(client: PointsClient) -> None:
     assert len(client.positions().partitions) == 4
 
 
+def test_a_cart_is_quoted(client: PointsClient) -> None:
+    cart = {"lines": [{"line": "1", "category": "phone", "paid_fen": 359_900}]}
+    quoted = client.quote("nobody yet", cart, at="2025-11-11")
+    assert quoted.earn.points == {"beans": 359} and not quoted.known
+
+
 def test_many_facts_go_in_pieces_and_each_is_told_of(client: PointsClient) -> None:
     facts = [grant("c-2", f"g-2-{n}", 1) for n in range(1_200)]
     facts[1_100]["data"]["points"] = 0

@@ -343,3 +343,17 @@ def test_a_dead_letter_is_mended_or_dropped_and_it_is_kept_who_did_it() -> None:
                 ("local", "retry", letters["not-json"], False),
                 ("local", "drop", again.retried_as, False),
             ]
+
+
+def test_a_cart_is_quoted_and_nothing_is_kept(http: httpx.Client) -> None:
+    lines = [{"line": "1", "sku": "s", "category": "phone", "quantity": 1, "paid_fen": 359_900}]
+    before = http.get("/v1/positions").json()
+    quoted = fits(http.post("/v1/quotes", json={"member": "q-1", "lines": lines, "at": "2025-11-11"}), shapes.Quote)
+    assert (quoted.known, quoted.earn.points) == (False, {"beans": 359})
+    assert [use.use for use in quoted.redeem] == ["offset", "top-up"]
+    assert http.get("/v1/positions").json() == before
+    is_problem(http.post("/v1/quotes", json={"member": "q-1", "lines": []}), "bad-fact")
+    is_problem(http.post("/v1/quotes", json={"lines": lines}), "bad-fact")
+    is_problem(http.post("/v1/quotes", content=b"{", headers={"Content-Type": "application/json"}), "bad-fact")
+    is_problem(http.post("/v1/quotes", content=b"x", headers={"Content-Type": "text/plain"}), "wrong-media-type")
+    is_problem(http.post("/v1/quotes", json={"member": "q-1", "lines": lines, "at": "soon"}), "bad-request")

@@ -113,6 +113,16 @@ def test_each_scope_opens_what_it_says_and_nothing_else(server: Server, keys: di
             is_problem(http.get(f"/v1/members/{member}"), "wrong-scope")
 
 
+def test_a_cart_is_quoted_to_who_may_read_its_member(server: Server, keys: dict[str, str]) -> None:
+    lines = [{"line": "1", "paid_fen": 10_000}]
+    with server.client(keys["one"]) as http:
+        assert fits(http.post("/v1/quotes", json={"member": "k-1", "lines": lines}), shapes.Quote).member == "k-1"
+        is_problem(http.post("/v1/quotes", json={"member": "k-2", "lines": lines}), "wrong-scope")
+    for name in ("shop", "books", "bob"):
+        with server.client(keys[name]) as http:
+            is_problem(http.post("/v1/quotes", json={"member": "k-1", "lines": lines}), "wrong-scope")
+
+
 def test_facts_are_taken_of_the_sources_of_the_key_only(server: Server, keys: dict[str, str]) -> None:
     with server.client(keys["shop"]) as http:
         taken = fits(http.post("/v1/facts", json=grant("k-2", "g-3", 1, source="/shop/a")), shapes.Decision)

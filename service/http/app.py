@@ -7,7 +7,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 from ledger.journal.ledger import Ledger
-from service.http import adjustments, books, facts, health, letters, members, openapi
+from service.http import adjustments, books, facts, health, letters, members, openapi, quotes
 from service.http.access import Door
 from service.http.problems import answer_problem
 from service.http.server_state import serving
@@ -16,6 +16,7 @@ from service.keys import Keys
 HANDLERS = (
     *facts.HANDLERS,
     *members.HANDLERS,
+    *quotes.HANDLERS,
     *books.HANDLERS,
     *letters.HANDLERS,
     *adjustments.HANDLERS,

@@ -27,6 +27,11 @@ _REDEMPTION = {
     "time": "2025-11-11T00:05:00+08:00",
     "data": {"redemption": "R123", "points": 2_000, "use": "offset", "order": "O2", "settlement_fen": 10_000},
 }
+_CART = {
+    "member": "m-17850",
+    "lines": [{"line": "1", "sku": "100012", "category": "phone", "quantity": 2, "paid_fen": 359_900}],
+    "settlement_fen": 359_900,
+}
 _ORDER = {
     "specversion": "1.0",
     "id": "o-123-done",
@@ -91,6 +96,10 @@ def _document(found: dict[str, Any]) -> bytes:
                         "required": True,
                         "content": {NDJSON: {"schema": schema, "example": lines}},
                     }
+                case "quote":
+                    cart = {"type": "object", "required": ["member", "lines"]}
+                    examples = {"cart": {"summary": "A cart of one line", "value": _CART}}
+                    operation["requestBody"] = _body(cart, examples)
                 case "retryDeadLetter":
                     operation["requestBody"] = {**_body(any_fact, facts), "required": False}
                 case "isLive" | "isReady":

@@ -170,6 +170,52 @@ class Entries(Struct, frozen=True):
     next: int | None
 
 
+class QuotedLine(Struct, frozen=True):
+    """What a line of a cart would earn, and what rules withheld; `line` is "" for the order as a whole."""
+
+    line: str
+    awards: list[dict[str, Any]]
+
+
+class Earnings(Struct, frozen=True):
+    """What a cart would earn: points by kind, score items by score, and each award by line."""
+
+    points: dict[str, int]
+    scores: dict[str, int]
+    lines: list[QuotedLine]
+
+
+class NoMore(Struct, frozen=True):
+    """Why a larger redemption would be refused."""
+
+    reason: str
+    figures: Figures
+
+
+class MostRedeemable(Struct, frozen=True):
+    """The most points of a kind that may be redeemed for a use on a cart."""
+
+    use: str
+    kind: str
+    most: int
+    worth_fen: int
+    no_more: NoMore
+
+
+class Quote(Struct, frozen=True):
+    """A dry run of a cart; `known` says whether the ledger knows the member."""
+
+    member: str
+    known: bool
+    at: str
+    version: str
+    outcome: Literal["accepted", "ignored"]
+    reason: str
+    earn: Earnings
+    settlement_fen: int
+    redeem: list[MostRedeemable]
+
+
 class BooksOfKind(Struct, frozen=True):
     """Where the points of a kind are: issued = spendable + pending + held + redeemed + expired + clawed back."""
 
