@@ -23,9 +23,11 @@ from consumers.kafka.settings import KafkaSettings, load
 from consumers.kafka.topics import wanted_topics
 from consumers.kafka.workers import consume
 from ledger.facts import decode
+from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.partitioning import Partitioner
 from tests.brokers import VARIABLE, BrokerFromJars, new_topic_name
+from tests.databases import a_server
 
 CLIENTS = ("confluent-kafka", "kafka-python")
 PARTITIONS = 4
@@ -47,6 +49,7 @@ def kafka(work: Work, path: Path, facts: int) -> Figures:
                 name = f"{client}, {jobs} job{'s' * (jobs > 1)}"
                 runs[name] = _consumed(work, client, "--no-publish", "--jobs", str(jobs))
             runs[f"{client}, 1 job, outcomes sent"] = _consumed(work, client)
+        runs.update(_into_postgresql(settings))
         latency = []
         for client, batch in [(CLIENTS[0], size) for size in BATCHES] + [(CLIENTS[1], BATCHES[-1])]:
             whole = _consumed(work, client, "--no-publish", "--batch", str(batch)) if batch > 1 else None
@@ -63,6 +66,25 @@ def _consumed(work: Work, client: str, *options: str) -> Figures:
     with patch.dict(os.environ, POINTS_KAFKA_CLIENT=client), work.ledger() as folder:
         found = run(points("--ledger", str(folder), "consume", "--until-end", "--json", *options), has_log=True)
     return {**found.to_dict(), "stages": json.loads(found.output)["stages"]}
+
+
+def _into_postgresql(settings: KafkaSettings) -> dict[str, Figures]:
+    """The whole topic into new ledgers in PostgreSQL, where a server is to be had; its own CPU is not counted."""
+    runs: dict[str, Figures] = {}
+    with a_server() as server:
+        for jobs in (1, 2) if server else ():
+            assert server is not None
+            address = server.database()
+            migrate(address, partitions=PARTITIONS, topic=settings.topics.facts)
+            group = {"POINTS_KAFKA_CLIENT": CLIENTS[0], "POINTS_KAFKA_GROUP": new_topic_name("group")}
+            say(f"points consume by {CLIENTS[0]} into PostgreSQL, jobs {jobs}")
+            options = ("consume", "--until-end", "--json", "--no-publish", "--jobs", str(jobs))
+            with patch.dict(os.environ, group):
+                found = run(points("--ledger", address, *options), has_log=True)
+            name = f"{CLIENTS[0]}, PostgreSQL, {jobs} job{'s' * (jobs > 1)}"
+            runs[name] = {**found.to_dict(), "stages": json.loads(found.output)["stages"]}
+            server.drop(address)
+    return runs
 
 
 def _latency(work: Work, settings: KafkaSettings, path: Path, client: str, batch: int) -> list[float]:

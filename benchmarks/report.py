@@ -123,8 +123,8 @@ def memory(found: Figures) -> None:
 
 
 def kafka(found: Figures, facts: int) -> None:
-    """From Kafka into SQLite, with the broker on the same machine, and how long a fact waits."""
-    _title("Kafka into SQLite", "facts/s", "CPU s", "per CPU s", *STAGES)
+    """From Kafka into both stores, broker and server on the same machine, and how long a fact waits."""
+    _title("Kafka into SQLite, or as said", "facts/s", "CPU s", "per CPU s", *STAGES)
     for name, run in found["runs"].items():
         stages = run["stages"]
         shares = [f"{stages[stage] / sum(stages.values()):.0%}" for stage in STAGES]

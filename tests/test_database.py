@@ -21,6 +21,7 @@ from ledger.journal.port import Fenced, JournalError, Unavailable
 from ledger.journal.postgres import JOURNAL_STEPS
 from ledger.programme import shipped
 from ledger.times import DAY
+from projections.backtest import backtest
 from projections.codes import codes
 from projections.entries import entries_of
 from projections.explain import explain
@@ -31,6 +32,11 @@ from projections.show import show_member
 from projections.stats import stats
 from projections.tables import TABLES
 from projections.verify import verify
+from projections.views import runner
+from projections.views.builds import Folder
+from projections.views.reading import read, snapshot
+from projections.views.registry import BUILT_IN
+from projections.views.view import Options
 from service import errors
 from service.cli import run
 from tests.contents import contents
@@ -132,6 +138,24 @@ def test_every_answer_is_the_same(two: tuple[Ledger, Ledger]) -> None:
         assert again["differences"] == [] and again["entries"] == replay(folder)["entries"]
     with pytest.raises(UnknownMember, match="nobody"):
         show_member(database, "nobody", now)
+
+
+def test_views_and_backtests_of_both_are_the_same(two: tuple[Ledger, Ledger], tmp_path: Path) -> None:
+    now = last_instant(two[0]) + DAY
+    doubled = shipped("jd").replace("per_fen = 10_000, floor_fen = 1_000", "per_fen = 5_000, floor_fen = 1_000")
+    seen: list[list[Any]] = []
+    for name, ledger in zip(("folder", "database"), two, strict=True):
+        kept = Folder(tmp_path / f"views of {name}")
+        runner.run(ledger, kept, BUILT_IN)
+        answers: list[Any] = []
+        for view in BUILT_IN:
+            with snapshot(ledger, kept, view, now) as taken:
+                answers += [list(read(taken, reading, Options()).rows) for reading in view.readings]
+        for jobs in (1, 2):
+            answers.append({**backtest(ledger, doubled, "draft", now, jobs=jobs), "seconds": 0})
+        seen.append(answers)
+    assert seen[0] == seen[1]
+    assert seen[0][-1]["points"]["beans"]["issued"]["difference"] > 0
 
 
 def test_a_changed_byte_is_named_by_verify_and_replay(place: str) -> None:
