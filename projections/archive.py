@@ -327,7 +327,12 @@ class Archive:
     @property
     def book(self) -> str:
         """The rule book that the ledger was born with."""
-        return (self.folder / BOOK).read_text(encoding="utf-8")
+        try:
+            return (self.folder / BOOK).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise BadArchive(
+                f"{self.folder / BOOK}: byte {error.start} is not UTF-8; take another copy of it"
+            ) from None
 
     def months(self, partition: int) -> list[Month]:
         """The files of a partition's entries, in order."""
@@ -347,7 +352,7 @@ class Archive:
 
     def _entries(self, partition: int) -> Iterator["Archived"]:
         for month in self.months(partition):
-            for row in self._read(month.file, ["entry", "link"]):
+            for row in self._read(month.file, {name: _ENTRY_COLUMNS[name] for name in ("entry", "link")}):
                 try:
                     yield Archived(decode_entry(row["entry"]), row["link"])
                 except (msgspec.MsgspecError, ValueError) as error:
@@ -355,15 +360,24 @@ class Archive:
 
     def parked(self, partition: int) -> Iterator[Parked]:
         """The parked records of a partition, by position."""
-        return (Parked(**row) for row in self._read(_parked_file(partition), list(Parked._fields)))
+        kinds = {name: _PARKED_COLUMNS[name] for name in Parked._fields}
+        return (Parked(**row) for row in self._read(_parked_file(partition), kinds))
 
-    def _read(self, name: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+    def _read(self, name: str, kinds: dict[str, str]) -> Iterator[dict[str, Any]]:
+        """The rows of a table, of the columns that `kinds` names. Raises `BadArchive`."""
         import pyarrow
         import pyarrow.parquet
 
         try:
             with pyarrow.parquet.ParquetFile(self.folder / name) as file:
-                for batch in file.iter_batches(ROWS_READ, columns=columns):
+                for column, kind in kinds.items():
+                    place = file.schema_arrow.get_field_index(column)
+                    if place < 0 or file.schema_arrow.types[place] != pyarrow.type_for_alias(kind):
+                        raise BadArchive(f"{self.folder / name}: has no column {column} of type {kind}")
+                for batch in file.iter_batches(ROWS_READ, columns=list(kinds)):
+                    for column, values in zip(batch.schema.names, batch.columns, strict=True):
+                        if values.null_count:
+                            raise BadArchive(f"{self.folder / name}: a row has no {column}")
                     yield from batch.to_pylist()
         except (pyarrow.ArrowException, OSError) as error:
             raise BadArchive(f"{self.folder / name}: {error}; take another copy of it") from None

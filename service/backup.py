@@ -95,7 +95,21 @@ def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> 
                 raise BadBackup(f"{folder / file.file}: was changed or cut short after the backup; take another copy")
             done += file.bytes
             progress(done)
+        _check_whole(backup, making, folder / MANIFEST)
     return backup
+
+
+def _check_whole(backup: Backup, making: Path, manifest: Path) -> None:
+    """Raise `BadBackup` unless each file of the ledger is listed, once: a journal that is missing would begin anew."""
+    names = sorted(file.file for file in backup.files if file.file != INBOX)
+    is_whole = {SETTINGS, BOOK} <= set(names)
+    if is_whole:
+        ledger = FolderLedger.at(making)
+        wanted = [SETTINGS, BOOK, *(f"partition-{partition}.db" for partition in ledger.partitions)]
+        is_whole = ledger.identity == backup.ledger and names == sorted(wanted)
+        ledger.close()
+    if not is_whole:
+        raise BadBackup(f"{manifest}: does not list each file of its ledger once; take another copy of the backup")
 
 
 def _is_made(inbox: Path) -> bool:

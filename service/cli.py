@@ -27,7 +27,7 @@ from service.commands.produce import produce
 from service.commands.quote import quote
 from service.commands.serve import serve
 from service.errors import STOPPED, report
-from service.shell import DEFAULT_LEDGER, JsonOption, Shell, quiet_standard_output
+from service.shell import DEFAULT_LEDGER, JsonOption, Shell, installed_version, quiet_standard_output
 
 app = typer.Typer(
     name="points",
@@ -43,16 +43,6 @@ def _version(wanted: bool) -> None:
     if wanted:
         print(installed_version())
         raise typer.Exit
-
-
-def installed_version() -> str:
-    """The version of points that runs."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("points-ledger")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0.1.0+checkout"
 
 
 @app.callback()

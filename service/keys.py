@@ -21,7 +21,6 @@ from ledger.times import SECOND
 FILE = "keys.db"
 PREFIX = "points"
 DEFAULT_RATE = 1_000  # requests a second
-MOST_RATE = 100_000
 MAX_NAME = 64
 BUSY_SECONDS = 5  # that one process waits for another
 USED_EVERY = 60 * SECOND  # how exactly the last use is kept

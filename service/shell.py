@@ -56,8 +56,13 @@ class Shell:
     """One run of a command. Options given after the command hold before those given in front of it."""
 
     def __init__(self, context: typer.Context, ledger: str | None = None, as_json: bool = False) -> None:
+        from ledger.journal.ledger import is_address
+
         place, in_front = context.obj or (None, False)
         self.place: str = ledger or place or DEFAULT_LEDGER
+        if "://" in self.place and not is_address(self.place):
+            scheme = self.place.partition("://")[0]
+            raise WrongUse(f"--ledger {scheme}://…: a database's address begins with postgresql://")
         self.json = as_json or bool(in_front)
         self._console: Console | None = None
 
@@ -82,11 +87,11 @@ class Shell:
 
     @property
     def folder(self) -> Path:
-        """The folder in which a ledger is to be made. Raises `WrongUse` for a database."""
+        """The folder of a ledger, which may still have to be made. Raises `WrongUse` for a database."""
         from ledger.journal.ledger import is_address
 
         if is_address(self.place):
-            raise WrongUse("this makes a ledger in a folder: give --ledger DIR")
+            raise WrongUse("this is for a ledger in a folder, and not in a database: give --ledger DIR")
         return Path(self.place)
 
     @contextmanager
@@ -188,6 +193,16 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def installed_version() -> str:
+    """The version of points that runs."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("points-ledger")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0.1.0+checkout"
 
 
 def program_name() -> str:

@@ -273,15 +273,44 @@ def test_what_is_no_entry_is_named(shelf: Shelf) -> None:
     assert not unfinished(shelf.restored).exists()
 
 
+def list_anew(archive: Path, name: str) -> None:
+    """Make the manifest fit a file that was changed, as a forger would."""
+    path = archive / name
+    manifest = json.loads((archive / "manifest.json").read_bytes())
+    listed = next(file for file in manifest["files"] if file["file"] == name)
+    listed |= {"bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
+    (archive / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_table_of_other_columns_or_with_holes_is_named(shelf: Shelf) -> None:
+    name = "parked/partition-0.parquet"
+    path = shelf.archive / name
+    rows = pyarrow.parquet.read_table(path)
+    place = rows.schema.get_field_index("offset")
+    for changed in (
+        rows.remove_column(place),
+        rows.set_column(place, "offset", pyarrow.array(["0"] * rows.num_rows)),
+        rows.set_column(place, "offset", pyarrow.array([None] * rows.num_rows, pyarrow.int64())),
+    ):
+        pyarrow.parquet.write_table(changed, path)
+        list_anew(shelf.archive, name)
+        ran = shelf.points("archive", "import", shelf.archive, ledger=shelf.restored, code=3)
+        assert str(path) in ran.err and "offset" in ran.err and not shelf.restored.exists()
+
+
+def test_a_book_that_is_no_text_is_named(shelf: Shelf) -> None:
+    (shelf.archive / "book.toml").write_bytes(b"\xff")
+    list_anew(shelf.archive, "book.toml")
+    ran = shelf.points("archive", "import", shelf.archive, ledger=shelf.restored, code=3)
+    assert "book.toml" in ran.err and not shelf.restored.exists()
+
+
 def test_two_records_of_one_position_are_refused(shelf: Shelf) -> None:
     path = shelf.archive / "parked" / "partition-0.parquet"
     rows = pyarrow.parquet.read_table(path)
     offsets = pyarrow.array([0] * rows.num_rows, pyarrow.int64())
     pyarrow.parquet.write_table(rows.set_column(rows.schema.get_field_index("offset"), "offset", offsets), path)
-    manifest = json.loads((shelf.archive / "manifest.json").read_bytes())
-    listed = next(file for file in manifest["files"] if file["file"] == "parked/partition-0.parquet")
-    listed |= {"bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
-    (shelf.archive / "manifest.json").write_text(json.dumps(manifest))
+    list_anew(shelf.archive, "parked/partition-0.parquet")
     ran = shelf.points("archive", "import", shelf.archive, ledger=shelf.restored, code=3)
     assert "position 0:0 stands twice" in ran.err and not shelf.restored.exists()
 

@@ -120,6 +120,17 @@ def test_a_backup_that_was_changed_or_cut_short_is_named_and_nothing_is_made(
         assert sorted(p.name for p in tmp_path.iterdir()) == ["backup", "facts.ndjson", "ledger"]
 
 
+def test_a_backup_that_does_not_list_every_file_of_its_ledger_makes_nothing(ledger: Path, tmp_path: Path) -> None:
+    on(ledger, "backup", tmp_path / "backup")
+    path = tmp_path / "backup" / "backup.json"
+    whole = json.loads(path.read_bytes())
+    lacks_one = [file for file in whole["files"] if file["file"] != "partition-1.db"]
+    for change in ({"files": lacks_one}, {"files": [*whole["files"], whole["files"][0]]}, {"ledger": "0" * 32}):
+        path.write_text(json.dumps({**whole, **change}))
+        assert str(path) in on(tmp_path / "restored", "restore", tmp_path / "backup", code=3).err
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["backup", "facts.ndjson", "ledger"]
+
+
 def test_a_journal_ahead_of_its_inbox_is_no_backup(ledger: Path, tmp_path: Path) -> None:
     on(ledger, "backup", tmp_path / "backup")
     database = sqlite3.connect(ledger / "inbox.db")

@@ -384,6 +384,14 @@ def test_a_wrong_use_is_exit_2_and_a_line_that_says_so(shop: Path, arguments: li
     assert ran.out == "" and ran.err.startswith("points: ") and ran.err.count("\n") == 1
 
 
+def test_an_address_of_no_store_makes_no_folder_and_its_password_is_not_told(shop: Path) -> None:
+    facts = write(shop / "facts.ndjson", order("O1"))
+    for arguments in (["stats"], ["ingest", facts]):
+        ran = points(*arguments, "--ledger", "postgre://points:s3cret@db/points")
+        assert ran.code == 2 and ran.out == "" and "postgresql://" in ran.err and "s3cret" not in ran.err
+    assert [path.name for path in shop.iterdir()] == ["facts.ndjson"]
+
+
 def test_bad_input_is_exit_3_and_one_line_that_says_the_way_out(shop: Path) -> None:
     good = write(shop / "facts.ndjson", order("O1"))
     assert points("show", MEMBER).err == (

@@ -231,6 +231,16 @@ def test_half_open_connections_disturb_nobody(calm: Server) -> None:
         wire.close()
 
 
+def test_headers_without_end_are_not_held(calm: Server) -> None:
+    host, port = calm.url.removeprefix("http://").split(":")
+    for piece in (b"x" * 65_536, b"a: b\r\n" * 10_000):
+        endless = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Long: " + piece * 500  # 32 MB
+        with socket.create_connection((host, int(port)), 30) as wire, pytest.raises(ConnectionError):
+            wire.sendall(endless)
+    with calm.client() as http:
+        assert http.get("/health/live").status_code == 200
+
+
 def test_facts_by_http_and_by_file_give_the_same_ledger(place: Path) -> None:
     facts = histories_of(Random(11), members=12, length=60, start=LONG_AGO)
     facts = [fact for fact in facts if fact["type"] != "points.adjusted.v1"]  # which need two keys over HTTP

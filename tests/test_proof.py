@@ -6,14 +6,16 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -309,6 +311,80 @@ def test_a_proof_moved_to_another_place_checkpoint_or_entry_is_refused(copy: Off
     ):
         copy.entry.write_text(json.dumps({**whole, name: value}, separators=(",", ":")) + "\n")
         assert verify_offline(copy, copy.entry).returncode == 1
+
+
+def test_what_a_key_signed_that_is_no_checkpoint_is_refused(office: Office) -> None:
+    signer = Ed25519PrivateKey.generate()
+    good = payload(office.second)
+    first = good["partitions"][0]
+    for signed in (
+        [],
+        {**good, "partitions": None},
+        {**good, "partitions": [{**first, "partition": "0"}]},
+        {**good, "partitions": [first, {**first, "tree": "0" * 64}]},
+        {name: value for name, value in good.items() if name != "genesis"},
+    ):
+        with pytest.raises(verifier.Refused):
+            verifier.verify(sign_offline(signer, signed), signer.public_key())
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        msgspec.msgpack.encode(["m-1", 1, 9]),  # of another partition than the tree it stands in
+        msgspec.msgpack.encode(["m-1", 1]),
+        b"\x94\xa3m-1\x01\x00" + b"\x91" * 100_000,
+        b"\x94\xa3m-1\x01\x00\x81\x90\xc0",  # a map with a list as a key
+    ],
+)
+def test_what_was_signed_as_an_entry_and_is_none_is_refused(office: Office, entry: bytes) -> None:
+    signer = Ed25519PrivateKey.generate()
+    with pytest.raises(verifier.Refused):
+        verifier.verify(prove_alone(office, signer, entry), signer.public_key())
+
+
+def test_a_name_cannot_write_lines_of_its_own_on_the_verifiers_screen(office: Office) -> None:
+    signer = Ed25519PrivateKey.generate()
+    entry = msgspec.msgpack.encode(["m-1\nother.proof: good: \x9b1m", 1, 0])
+    told = verifier.verify(prove_alone(office, signer, entry), signer.public_key())
+    assert len(told.splitlines()) == 2 and "\x9b" not in told
+
+
+def sign_offline(signer: Ed25519PrivateKey, signed: Any) -> bytes:
+    """A checkpoint's envelope around anything, as somebody with a key of his own would make it."""
+    name = sha256(signer.public_key().public_bytes_raw()).hexdigest()
+    content = json.dumps(signed).encode()
+    kind = verifier.CHECKPOINT
+    signature = signer.sign(b"DSSEv1 %d %b %d %b" % (len(kind), kind.encode(), len(content), content))
+    return compact(
+        {
+            "payload": b64encode(content).decode(),
+            "payloadType": kind,
+            "signatures": [{"keyid": name, "sig": b64encode(signature).decode()}],
+        }
+    )
+
+
+def prove_alone(office: Office, signer: Ed25519PrivateKey, entry: bytes) -> bytes:
+    """The proof of an entry that is alone in its tree, signed."""
+    head = sha256(b"\0" + sha256(entry).digest()).hexdigest()
+    good = payload(office.second)
+    partitions = [{**good["partitions"][0], "entries": 1, "tree": head}]
+    envelope = json.loads(sign_offline(signer, {**good, "partitions": partitions}))
+    return compact(
+        {
+            "format": verifier.INCLUSION,
+            "partition": 0,
+            "place": 1,
+            "entry": b64encode(entry).decode(),
+            "path": [],
+            "checkpoint": envelope,
+        }
+    )
+
+
+def compact(document: Any) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 
 def test_what_the_verifier_cannot_use_is_wrong_use(office: Office) -> None:

@@ -101,7 +101,7 @@ def path_of(value: Any) -> list[bytes]:
 
 
 def open_checkpoint(envelope: Any, key: Ed25519PublicKey) -> dict[str, Any]:
-    """What a checkpoint signs, by partition under `heads` as (entries, tree head)."""
+    """What a checkpoint signs: `ledger`, `genesis`, `at`, and by partition under `heads` (entries, tree head)."""
     payload64, kind, signatures = fields(envelope, "payload", "payloadType", "signatures")
     if kind != CHECKPOINT:
         raise Refused("not a checkpoint, or of a version that this verifier does not know")
@@ -110,19 +110,30 @@ def open_checkpoint(envelope: Any, key: Ed25519PublicKey) -> dict[str, Any]:
         raise Refused("one signature is wanted")
     name, signature = fields(signatures[0], "keyid", "sig")
     if name != key_name(key):
-        raise Refused(f"signed by key {str(name)[:64]}, not by the one given ({key_name(key)})")
+        raise Refused(f"signed by key {plain(name)[:64]}, not by the one given ({key_name(key)})")
     try:
         key.verify(base64(signature), b"DSSEv1 %d %b %d %b" % (len(kind), kind.encode(), len(payload), payload))
     except InvalidSignature:
         raise Refused("the signature does not hold: changed after it was signed, or never signed") from None
-    signed = json.loads(payload)
-    signed["heads"] = {p["partition"]: (count(p["entries"]), digest(p["tree"])) for p in signed["partitions"]}
-    return dict(signed)
+    try:
+        signed = json.loads(payload)
+        heads = {count(p["partition"]): (count(p["entries"]), digest(p["tree"])) for p in signed["partitions"]}
+        found = {**{name: plain(signed[name]) for name in ("ledger", "genesis", "at")}, "heads": heads}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise Refused("what was signed is no checkpoint") from None
+    if len(heads) != len(signed["partitions"]):
+        raise Refused("a partition is signed twice")
+    return found
 
 
 def key_name(key: Ed25519PublicKey) -> str:
     """How a signature names a key: SHA-256 of its 32 bytes."""
     return sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()
+
+
+def plain(text: Any) -> str:
+    """Text from a file on one line, without the characters that move a terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
 
 
 def told(signed: dict[str, Any]) -> str:
@@ -195,7 +206,10 @@ def check_consistency(earlier: int, later: int, first: bytes, second: bytes, pat
 
 def unpack(data: bytes) -> Any:
     """A value of the part of MessagePack that entries use."""
-    value, end = _unpack(data, 0)
+    try:
+        value, end = _unpack(data, 0)
+    except (TypeError, RecursionError):
+        raise Refused("the entry holds what no entry holds") from None
     if end != len(data):
         raise Refused("there are bytes behind the entry")
     return value
@@ -237,14 +251,15 @@ def _size(data: bytes, at: int, width: int) -> tuple[int, int]:
 
 def shown(entry: list[Any]) -> str:
     """An entry as JSON, its fact as the JSON that it is."""
-    return json.dumps({name: _json(value) for name, value in zip(FIELDS, entry, strict=False)}, ensure_ascii=False)
+    named = {name: _json(value) for name, value in zip(FIELDS, entry, strict=False)}
+    return plain(json.dumps(named, ensure_ascii=False, default=bytes.hex))
 
 
 def _json(value: Any) -> Any:
     if isinstance(value, bytes):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value.hex()
     return value
 
@@ -276,12 +291,12 @@ def verify_inclusion(found: dict[str, Any], key: Ed25519PublicKey, member: str |
     if count(place) < 1 or head_of_inclusion(place - 1, size, leaf_hash, path_of(path)) != head:
         raise Refused("the entry is not in the checkpoint: its bytes, its place or its path were changed")
     entry = unpack(raw)
-    if not isinstance(entry, list) or len(entry) < 2:
-        raise Refused("what was signed there is no entry")
+    if not isinstance(entry, list) or len(entry) < 3 or entry[2] != partition:
+        raise Refused("what was signed there is no entry of that partition")
+    name = plain(f"entry {entry[1]} of {entry[0]}")
     if member not in (None, entry[0]) or number not in (None, entry[1]):
-        raise Refused(f"it proves entry {entry[1]} of {entry[0]}, not the one that was asked for")
-    where = f"place {place} of partition {partition}"
-    return f"entry {entry[1]} of {entry[0]}, {where}, is in the {told(signed)}\n{shown(entry)}"
+        raise Refused(f"it proves {name}, not the one that was asked for")
+    return f"{name}, place {place} of partition {partition}, is in the {told(signed)}\n{shown(entry)}"
 
 
 def verify_consistency(found: dict[str, Any], key: Ed25519PublicKey) -> str:

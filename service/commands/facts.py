@@ -37,7 +37,7 @@ def ingest(
     ] = False,
     outcomes: Annotated[
         Path | None,
-        typer.Option(metavar="OUT", help="Write what became of each fact, a line each, in the files' order."),
+        typer.Option(metavar="FILE", help="Write what became of each fact, a line each, in the files' order."),
     ] = None,
     jobs: Annotated[
         int | None,

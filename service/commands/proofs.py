@@ -99,8 +99,10 @@ def checkpoint(
 
 def prove(
     context: typer.Context,
-    member: Annotated[str | None, typer.Argument(metavar="MEMBER", show_default=False)] = None,
-    number: Annotated[int | None, typer.Argument(metavar="NUMBER", min=1, show_default=False)] = None,
+    member: Annotated[str | None, typer.Argument(metavar="MEMBER", help="Whose entry.", show_default=False)] = None,
+    number: Annotated[
+        int | None, typer.Argument(metavar="NUMBER", min=1, help="Which of her entries.", show_default=False)
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option("--checkpoint", metavar="FILE", help="The checkpoint to prove against. (default: one made now)"),

@@ -23,7 +23,7 @@ def reconcile(
         str, typer.Option(help="What the list calls a balance: spendable, net (less debt), total (with pending, held).")
     ] = "spendable",
     out: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="OUT", help="Write every difference, a line of JSON each.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write every difference, a line of JSON each.")
     ] = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,

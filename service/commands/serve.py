@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service.errors import WrongUse, say
-from service.shell import JsonOption, LedgerOption, Shell
+from service.shell import JsonOption, LedgerOption, Shell, installed_version
 
 
 def serve(
@@ -31,7 +31,6 @@ def serve(
 
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
-    from service.cli import installed_version
     from service.http.app import make_app
     from service.http.server import is_local, listen
     from service.http.server import serve as run

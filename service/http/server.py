@@ -14,6 +14,7 @@ from service.http.edge import RUNNING, Edge
 from service.http.problems import MEDIA_TYPE, Problem
 
 HEADER_SECONDS = 15.0  # from a connection, or the first byte of its next request, to the end of the headers
+HEADER_BYTES = 512 << 10  # more than one reading of the connection may bring of two requests
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 2_048  # connections that wait to be accepted
 GRACE_SECONDS = 20  # for requests that run when the server is stopped
@@ -71,9 +72,10 @@ class _Server(uvicorn.Server):
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol with a bound on the time that a request's headers take, and errors as problems."""
+    """uvicorn's protocol with bounds on the time and the bytes that headers take, and errors as problems."""
 
     _headers_due: asyncio.TimerHandle | None = None
+    _held = 0  # bytes of headers that are not whole yet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -82,6 +84,12 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._have_headers()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._held = self._held + len(data) if self._headers_due is not None else 0
+        if self._held > HEADER_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"the headers have more than {HEADER_BYTES:,} bytes")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -106,6 +114,7 @@ class Protocol(HttpToolsProtocol):
         if self._headers_due is not None:
             self._headers_due.cancel()
             self._headers_due = None
+        self._held = 0
 
 
 def is_local(host: str) -> bool:
