@@ -12,9 +12,7 @@ from service.http.server_state import served_by
 async def get_audits(request: AnyRequest) -> Response[bytes]:
     """The heads of the chains, and how to verify, replay and prove."""
     served = served_by(request)
-    return page(
-        request, "audits.html", partitions=await positions(served), identity=served.ledger.identity
-    )
+    return page(request, "audits.html", partitions=await positions(served), identity=served.ledger.identity)
 
 
 HANDLERS = (get_audits,)

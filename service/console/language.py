@@ -13,7 +13,7 @@ HTML_LANGUAGE: dict[Language, str] = {"zh": "zh-CN", "en": "en"}
 def chosen_language(remembered: str | None, accepted: str) -> Language:
     """The language that was chosen, else the first of Accept-Language that there is, else English."""
     if remembered in LANGUAGES:
-        return remembered  # type: ignore[return-value]
+        return remembered
     for name in sorted(map(_weighed, accepted.split(",")), key=lambda one: -one[1]):
         for language in LANGUAGES:
             if name[1] > 0 and name[0].partition("-")[0] == language:

@@ -29,7 +29,9 @@ MOST_CHANGES = 100  # of an entry that is explained
 BOOKKEEPING = ("marked", "counted", "withheld", "resettled")  # changes that move nothing a person would ask about
 
 Id = Annotated[str, QueryParameter(description="The member's token.", max_length=128)]
-Day = Annotated[str, QueryParameter(description="The day at whose end the member is shown; now where empty.", max_length=32)]
+Day = Annotated[
+    str, QueryParameter(description="The day at whose end the member is shown; now where empty.", max_length=32)
+]
 
 
 class Line(NamedTuple):
@@ -187,7 +189,14 @@ def _line(state: bytes, offset: int) -> Line:
 
 def _readable(why: Mapping[str, Any]) -> dict[str, Any]:
     """An explanation with the changes that a person would ask about, as many as a page takes."""
-    changes = [change for change in why["changes"] if change["change"] not in BOOKKEEPING]
+    # What a return takes back is told by its claw-back, with the formula; the change would only say it again.
+    told = {(one["rule"], one["line"]) for one in why["clawbacks"]}
+    changes = [
+        change
+        for change in why["changes"]
+        if change["change"] not in BOOKKEEPING
+        and not (change["amount"].startswith("-") and (change.get("rule"), change.get("line", "")) in told)
+    ]
     rules = {one["rule"]: one for one in (*changes, *why["clawbacks"], *why["nothing"]) if one.get("rule_text")}
     return {
         **why,

@@ -104,8 +104,6 @@ def render(visitor: Visitor, template: str, /, **values: Any) -> str:
     )
 
 
-
-
 def asset(name: str) -> bytes | None:
     """A file of the console or of its vendored libraries."""
     return _assets().get(name)

@@ -156,7 +156,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "summing": ("正在汇总…", "Summing …"),
     "sums.large": (
         "账本较大，汇总需要读完所有条目，最多 20 秒；超出时请用 points stats。",
-        "The ledger is large: a sum reads every entry and is given up after 20 seconds; points stats has no such bound.",
+        "The ledger is large: a sum reads every entry, for 20 seconds at most; points stats has no bound.",
     ),
     "sums.make": ("现在汇总", "Sum now"),
     "books": ("账目", "Books"),
@@ -184,7 +184,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "backtest": ("回测", "Backtest"),
     "backtest.how": (
         "回测用真实历史试算一份草案，在命令行运行，写出一份带图表的报告：",
-        "A backtest decides real history again under a draft. It runs on the command line and writes a report with charts:",
+        "A backtest decides real history again under a draft. It runs on the command line; its report has charts:",
     ),
     "audits.identity": ("账本标识", "This ledger is"),
     "audits.heads": ("各链现在的末端", "Where each chain ends now"),
