@@ -58,6 +58,15 @@ def score_to_dict(account: Account, name: str, score: Score, month: int) -> dict
     }
 
 
+def score_months(account: Account, name: str, score: Score, month: int) -> dict[str, dict[str, int]]:
+    """Points of each part in each month that the score of `month` counts, the oldest first."""
+    sums = account.sums.get(name, {})
+    return {
+        month_text(counted): {part: sums.get(counted, {}).get(part, 0) for part in score.parts}
+        for counted in range(month - score.window_months, month)
+    }
+
+
 def state_of(term: Term, instant: int) -> str:
     """A term's state at an instant: trial, active or ended."""
     if not term.start <= instant < term.until:

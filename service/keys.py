@@ -125,6 +125,12 @@ class Keys:
                 self._db.execute("UPDATE keys SET last_used = ? WHERE id = ?", (now, key.id))
         return key
 
+    def live(self, id: str) -> Key | None:
+        """The key of an id where it is a live one: for who showed its text before."""
+        row = self._db.execute(f"SELECT {_COLUMNS} FROM keys WHERE id = ?", (id,)).fetchone()
+        key = _key(row) if row else None
+        return key if key is not None and key.is_live(_now()) else None
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()

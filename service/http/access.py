@@ -78,8 +78,7 @@ class Door:
     def caller_of(self, connection: Connection) -> Caller:
         """Who asks. Raises `Problem` where a key is missing, wrong, or used too often."""
         header = connection.headers.get("authorization")
-        if header is None and not self._keys.exist():
-            _check_local(connection)
+        if header is None and self.is_open_to(connection):
             return EVERYTHING
         scheme, _, text = (header or "").partition(" ")
         key = self._keys.find(text.strip()) if scheme.lower() == "bearer" else None
@@ -90,6 +89,25 @@ class Door:
                 f"{what}; send `Authorization: Bearer KEY` with one that `points keys new` printed",
                 {"WWW-Authenticate": "Bearer"},
             )
+        return self.admitted(key)
+
+    def is_open_to(self, connection: Connection) -> bool:
+        """Whether no key is needed, since none was ever made. Raises `Problem` to those of another site."""
+        if self._keys.exist():
+            return False
+        _check_local(connection)
+        return True
+
+    def key_of(self, text: str) -> Key | None:
+        """The live key of a text."""
+        return self._keys.find(text)
+
+    def live_key(self, id: str) -> Key | None:
+        """The key of an id while it is a live one."""
+        return self._keys.live(id)
+
+    def admitted(self, key: Key) -> Caller:
+        """Who asks with a live key. Raises `Problem` where it is used too often."""
         self._take(key)
         return Caller(key.name, key.scopes)
 

@@ -1,4 +1,4 @@
-"""The application: which handlers there are, and what they share. Server-rendered pages join it as handlers."""
+"""The application: which handlers there are, and what they share. The console's pages join it as one router."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,6 +7,8 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 from ledger.journal.ledger import Ledger
+from service.console.routes import CONSOLE
+from service.console.sessions import Sessions
 from service.http import adjustments, books, facts, health, letters, members, openapi, quotes
 from service.http.access import Door
 from service.http.problems import answer_problem
@@ -34,9 +36,9 @@ def make_app(ledger: Ledger, keys: Keys, wait: float, version: str) -> Litestar:
             yield
 
     return Litestar(
-        HANDLERS,
+        (*HANDLERS, CONSOLE),
         lifespan=[lifespan],
-        state=State({"door": Door(keys)}),
+        state=State({"door": Door(keys), "sessions": Sessions()}),
         exception_handlers={Exception: answer_problem},
         openapi_config=openapi.config(version),
         logging_config=None,

@@ -31,13 +31,13 @@ _READ: dict[str, Any] = {"guards": [needs("books:read")], "tags": ["All members"
 @get("/v1/stats", responses=PROBLEMS, operation_id="getBooks", summary="The books", **_READ)
 async def get_books(request: AnyRequest, as_of: AsOf = None) -> Response[Books]:
     """What was issued and where it is, entries by outcome, and whether the books balance."""
-    return await _summed(request, as_of, stats)
+    return answer(request, await summed(served_by(request), as_of, stats))
 
 
 @get("/v1/liability", responses=PROBLEMS, operation_id="getLiability", summary="Liability", **_READ)
 async def get_liability(request: AnyRequest, as_of: AsOf = None) -> Response[Liability]:
     """Points outstanding, by the month in which they would expire."""
-    return await _summed(request, as_of, liability)
+    return answer(request, await summed(served_by(request), as_of, liability))
 
 
 @get("/v1/programmes", responses=PROBLEMS, operation_id="getProgrammes", summary="Rule book versions", **_READ)
@@ -71,10 +71,11 @@ async def get_programme(
 async def get_positions(request: AnyRequest) -> Response[Positions]:
     """Where each partition stands: its chain, the last record decided, and how many wait behind it."""
     served = served_by(request)
-    return answer(request, {"partitions": await served.readers.read(lambda ledger: _positions(ledger, served))})
+    return answer(request, {"partitions": await positions(served)})
 
 
-async def _summed(request: AnyRequest, as_of: str | None, make: Sum) -> Response[Any]:
+async def summed(served: Served, as_of: str | None, make: Sum) -> dict[str, Any]:
+    """A sum over all members. Raises `Busy`, and `TimeoutError` where it takes too long."""
     deadline = time.monotonic() + BOOKS_SECONDS
 
     def tick(_: int) -> None:
@@ -85,7 +86,12 @@ async def _summed(request: AnyRequest, as_of: str | None, make: Sum) -> Response
         tick(0)
         return make(ledger, instant(as_of, "as_of", ledger.book), tick)
 
-    return answer(request, await served_by(request).books.read(within))
+    return await served.books.read(within)
+
+
+async def positions(served: Served) -> list[dict[str, Any]]:
+    """Where each partition stands."""
+    return await served.readers.read(lambda ledger: _positions(ledger, served))
 
 
 def _version(version: Version) -> dict[str, Any]:

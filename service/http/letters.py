@@ -10,13 +10,13 @@ from consumers.dead_letters import DROPPED, BadPosition, Letter, check_retry, dr
 from consumers.inbox import Inbox
 from ledger.facts import MAX_BYTES
 from ledger.journal.ledger import Ledger
-from service.http.access import caller_of, needs
+from service.http.access import Caller, caller_of, needs
 from service.http.answers import answer, plain_answer
 from service.http.facts import PositionParameter, admit, decided
 from service.http.members import AnyRequest
 from service.http.problems import Problem
 from service.http.responses import PROBLEMS, problems
-from service.http.server_state import served_by
+from service.http.server_state import Served, served_by
 from service.http.shapes import DeadLetter, DeadLetters, Retried
 
 LETTERS = 50
@@ -34,7 +34,7 @@ async def get_letters(
     limit: Annotated[int, QueryParameter(ge=1, le=MOST_LETTERS, description="At most so many.")] = LETTERS,
 ) -> Response[DeadLetters]:
     """Facts that could not be taken, by position, a page at a time."""
-    behind = _cursor(after)
+    behind = cursor(after)
 
     def page(ledger: Ledger) -> tuple[list[dict[str, Any]], bool]:
         found = letters(ledger, every=every, limit=limit + 1, after=behind)
@@ -70,8 +70,15 @@ async def retry_letter(request: Request[Any, Any, Any], position: PositionParame
     A mended fact is given like any other, so the key needs facts:write for its source too. What was parked stays as a
     trace.
     """
-    served, caller = served_by(request), caller_of(request)
     mended = await request.body() or None
+    return plain_answer(await retried(served_by(request), caller_of(request), position, mended))
+
+
+async def retried(served: Served, caller: Caller, position: str, mended: bytes | None) -> dict[str, Any]:
+    """Drive a parked fact again for a caller, with `mended` bytes or as it is, and say what became of it.
+
+    Raises `BadFact`, `BadPosition` and `Problem`.
+    """
     letter, was_backlog = await served.readers.read(lambda ledger: _to_retry(ledger, position, mended))
     if mended is not None:
         admit(mended, caller, served)
@@ -81,7 +88,7 @@ async def retry_letter(request: Request[Any, Any, Any], position: PositionParame
     place, told = await decided(served, value, served.wait, is_backlog=was_backlog)
     await served.readers.read(lambda ledger: ledger.journal(letter.partition).mark_retried([letter.offset]))
     said = {name: told[name] for name in ("outcome", "reason", "detail") if told.get(name)} if told else {}
-    return plain_answer({"position": letter.position, "retried_as": place, **said})
+    return {"position": letter.position, "retried_as": place, **said}
 
 
 @delete(
@@ -94,15 +101,20 @@ async def retry_letter(request: Request[Any, Any, Any], position: PositionParame
 )
 async def drop_letter(request: AnyRequest, position: PositionParameter) -> Response[DeadLetter]:
     """Remove the bytes of a parked fact for good; position, reason, length and hash stay as a trace."""
-    served, caller = served_by(request), caller_of(request)
+    return plain_answer(await dropped(served_by(request), caller_of(request), position))
+
+
+async def dropped(served: Served, caller: Caller, position: str) -> dict[str, Any]:
+    """Remove the bytes of a parked fact for a caller. Raises `BadPosition` and `Problem`."""
     letter = await served.readers.read(lambda ledger: letter_at(ledger, position))
     if letter.state == DROPPED:
         raise Problem("already-done", f"the bytes of {letter.position} were dropped before")
     await asyncio.to_thread(served.actions.record, caller.name, "drop", letter.position)
-    return plain_answer(await served.readers.read(lambda ledger: _drop(ledger, letter)))
+    return await served.readers.read(lambda ledger: _drop(ledger, letter))
 
 
-def _cursor(after: str) -> tuple[int, int]:
+def cursor(after: str) -> tuple[int, int]:
+    """The place behind which a page begins. Raises `Problem`."""
     partition, _, offset = after.partition(":")
     if not after:
         return 0, -1

@@ -1,0 +1,1 @@
+"""The console: server-rendered pages for people, in Chinese and English, over what the HTTP API answers."""

@@ -1,0 +1,81 @@
+"""All members: where each partition stands, the books, and what the points may still cost."""
+
+from collections import Counter
+from typing import Any
+
+from litestar import Response, get
+from litestar.response import Redirect
+
+from consumers.dead_letters import letters
+from ledger.journal.ledger import Ledger
+from projections.liability import liability
+from projections.stats import stats
+from service.console.pages import HEADERS, MENU, Labels, page
+from service.console.visitors import AnyRequest, caller_of, needs, visitor_of
+from service.http.books import positions, summed
+from service.http.server_state import served_by
+
+SUMMED_AT_ONCE = 100_000  # entries, up to which the sums are made without being asked for
+COUNTED = 50  # dead letters
+_READ: dict[str, Any] = {"guards": [needs("books:read")]}
+
+
+@get("/")
+async def get_home(request: AnyRequest) -> Response[Any]:
+    """The overview; for who may not see it, the first page of the menu that opens."""
+    caller_of(request)
+    if not visitor_of(request).may("books:read"):
+        where = next(where for _, where, scope in MENU if visitor_of(request).may(scope))
+        return Redirect(where, status_code=303, headers=HEADERS)
+    served = served_by(request)
+    partitions = await positions(served)
+    waiting = await served.readers.read(lambda ledger: _waiting(ledger))
+    totals = {name: sum(one[name] for one in partitions) for name in ("entries", "lag")}
+    return page(
+        request,
+        "overview.html",
+        partitions=partitions,
+        totals=totals,
+        facts=sum(one["end"] + 1 for one in partitions),
+        waiting=waiting,
+        counted=COUNTED,
+        sums_now=totals["entries"] <= SUMMED_AT_ONCE,
+    )
+
+
+@get("/books", **_READ)
+async def get_books(request: AnyRequest) -> Response[bytes]:
+    """The books, summed now: a part of the overview, or a page of its own."""
+    found = await summed(served_by(request), None, stats)
+    return await _sums(request, "books-part.html", "books", books=found)
+
+
+@get("/liability", **_READ)
+async def get_liability(request: AnyRequest) -> Response[bytes]:
+    """The page of the liability."""
+    partitions = await positions(served_by(request))
+    entries = sum(one["entries"] for one in partitions)
+    return page(request, "liability.html", sums_now=entries <= SUMMED_AT_ONCE, entries=entries)
+
+
+@get("/liability/months", **_READ)
+async def get_months(request: AnyRequest) -> Response[bytes]:
+    """Points outstanding by the month in which they expire, summed now."""
+    found = await summed(served_by(request), None, liability)
+    return await _sums(request, "months-part.html", "menu.liability", liability=found)
+
+
+def _waiting(ledger: Ledger) -> Counter[str]:
+    """Dead letters that wait, by reason; no more are counted than a page shows."""
+    return Counter(letter.reason for letter in letters(ledger, limit=COUNTED + 1))
+
+
+async def _sums(request: AnyRequest, part: str, title: str, **found: Any) -> Response[bytes]:
+    """Sums as the part of a page that asks for them, or as a page of their own."""
+    names = await served_by(request).readers.read(lambda ledger: Labels(ledger.book))
+    if "hx-request" in request.headers:
+        return page(request, part, names=names, **found)
+    return page(request, "whole.html", part=part, title=title, names=names, **found)
+
+
+HANDLERS = (get_home, get_books, get_liability, get_months)

@@ -1,0 +1,210 @@
+"""A member on one page, as of any day: what she has, what ranks her, her cards, her statement, and why."""
+
+import time
+from collections.abc import Mapping
+from datetime import date
+from itertools import islice
+from typing import Annotated, Any, NamedTuple
+
+from litestar import Response, get
+from litestar.params import QueryParameter
+
+from ledger.account import Account
+from ledger.entries import OUTCOMES, Expired, decode_entry
+from ledger.entry_json import fact_head
+from ledger.journal.ledger import Ledger
+from ledger.times import DAY, day_of, day_text, parse_instant, to_text
+from projections.explain import explain_entry
+from projections.explaining.member import effect_of
+from projections.members import UnknownMember, account_of
+from projections.show import account_to_dict, score_months
+from service.console.pages import Labels, page
+from service.console.visitors import AnyRequest, caller_of, needs
+from service.http.problems import Problem
+from service.http.server_state import served_by
+
+ENTRIES = 50  # of the statement, a page
+MOST_LOTS = 200  # rows
+MOST_CHANGES = 100  # of an entry that is explained
+BOOKKEEPING = ("marked", "counted", "withheld", "resettled")  # changes that move nothing a person would ask about
+
+Id = Annotated[str, QueryParameter(description="The member's token.", max_length=128)]
+Day = Annotated[
+    str, QueryParameter(description="The day at whose end the member is shown; now where empty.", max_length=32)
+]
+
+
+class Line(NamedTuple):
+    """A line of the statement: `effect` by kind of points or score; `expired` by kind."""
+
+    number: int
+    time: str
+    type: str
+    id: str
+    outcome: str
+    reason: str
+    effect: dict[str, int]
+    expired: dict[str, int]
+
+
+@get("/member", guards=[needs("members:read")])
+async def get_member(
+    request: AnyRequest,
+    id: Id = "",
+    as_of: Day = "",
+    before: Annotated[int, QueryParameter(ge=0, le=1 << 53, description="Entries before this number.")] = 0,
+) -> Response[bytes]:
+    """Search, and the member that was found."""
+    member = id.strip()
+    if not member:
+        return page(request, "member.html", member="", found=None)
+    _check_readable(request, member)
+    try:
+        found = await served_by(request).readers.read(lambda ledger: _found(ledger, member, as_of.strip(), before))
+    except UnknownMember:
+        return page(request, "member.html", status=404, member=member, found=None)
+    return page(request, "member.html", member=member, found=found, **found)
+
+
+@get("/why", guards=[needs("members:read")])
+async def get_why(
+    request: AnyRequest, id: Id, number: Annotated[int, QueryParameter(ge=1, le=1 << 53, description="The entry's.")]
+) -> Response[bytes]:
+    """Why an entry did what it did: a part of the statement, or a page of its own."""
+    _check_readable(request, id)
+
+    def explained(ledger: Ledger) -> dict[str, Any]:
+        return {"why": _readable(explain_entry(ledger, id, number)), "names": Labels(ledger.book)}
+
+    template = "why.html" if "hx-request" in request.headers else "why-page.html"
+    return page(request, template, member=id, **await served_by(request).readers.read(explained))
+
+
+def _check_readable(request: AnyRequest, member: str) -> None:
+    if not caller_of(request).may_read(member):
+        raise Problem("wrong-scope", "the key lacks the scope members:read, or member:read: with this member")
+
+
+def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, Any]:
+    """All that the page shows of a member."""
+    now = time.time_ns() // 1000
+    offset = ledger.book.offset
+    instant = _end_of_day(as_of, offset) if as_of else now
+    journal = ledger.journal(ledger.partition_of(member))
+    last = journal.last_number(member)
+    if not last:
+        raise UnknownMember(ledger, member)
+    first_day = day_of(decode_entry(journal.entries_of(member, 0)[0].state).clock, offset)
+    account = _account(ledger, member, instant)
+    shown = account_to_dict(account, ledger.book, instant)
+    today = day_of(now, offset)
+    return {
+        "shown": shown,
+        "lots": {kind: _lots(purse["lots"]) for kind, purse in shown["points"].items()},
+        "months": _score_months(ledger, account, instant),
+        "statement": _statement(ledger, member, account.number, before),
+        "days": {
+            "first": first_day,
+            "last": max(today, day_of(account.clock, offset), _last_expiry(account, offset)),
+            "shown": day_of(instant, offset),
+            "text": day_text(day_of(instant, offset)),
+            "is_now": not as_of,
+        },
+        "names": Labels(ledger.book),
+    }
+
+
+def _account(ledger: Ledger, member: str, instant: int) -> Account:
+    """The account at an instant; an empty one before her first entry."""
+    try:
+        return account_of(ledger, member, instant)
+    except UnknownMember:
+        return Account()
+
+
+def _end_of_day(text: str, offset: int) -> int:
+    try:
+        return parse_instant(date.fromisoformat(text).isoformat(), offset) + DAY - 1
+    except (ValueError, OverflowError):
+        raise Problem("bad-request", "the day is none of the years 1970 to 2999; give one such as 2025-12-01") from None
+
+
+def _last_expiry(account: Account, offset: int) -> int:
+    ends = [lot.expires_at for purse in account.purses.values() for lot in purse.lots.values() if lot.left]
+    return min(day_of(max(ends, default=0), offset), day_of(parse_instant("2999-12-30", offset), offset))
+
+
+def _lots(lots: list[dict[str, Any]]) -> dict[str, Any]:
+    """What expires when, by day; and the lots, those of an entry that go together as one row."""
+    days: dict[str, int] = {}
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for lot in lots:
+        if not lot.get("pending"):
+            days[lot["expires_at"]] = days.get(lot["expires_at"], 0) + lot["left"]
+        key = lot["entry"], lot["rule"], lot["expires_at"], lot.get("pending_until")
+        row = rows.setdefault(key, {**lot, "earned": 0, "left": 0, "lots": 0})
+        row["earned"] += lot["earned"]
+        row["left"] += lot["left"]
+        row["lots"] += 1
+    listed = list(rows.values())
+    return {"days": days, "rows": listed[:MOST_LOTS], "more": max(0, len(listed) - MOST_LOTS), "lots": len(lots)}
+
+
+def _score_months(ledger: Ledger, account: Account, instant: int) -> dict[str, dict[str, dict[str, int]]]:
+    """By score: the months that count, with the points of each part; parts that never age are in none."""
+    version = ledger.book.nearest(instant)
+    return {
+        name: score_months(account, name, score, version.month(instant))
+        for name, score in version.programme.scores.items()
+    }
+
+
+def _statement(ledger: Ledger, member: str, last: int, before: int) -> dict[str, Any]:
+    """A page of the statement, the newest first."""
+    top = min(before - 1, last) if before else last
+    bottom = max(top - ENTRIES, 0)
+    rows = islice(ledger.journal(ledger.partition_of(member)).entries_of(member, bottom), max(top - bottom, 0))
+    lines = [_line(row.state, ledger.book.offset) for row in rows]
+    return {"lines": lines[::-1], "older": bottom + 1 if bottom else None, "newer": top < last, "last": last}
+
+
+def _line(state: bytes, offset: int) -> Line:
+    entry = decode_entry(state)
+    head = fact_head(entry)
+    expired: dict[str, int] = {}
+    for change in entry.changes:
+        if isinstance(change, Expired):
+            expired[change.kind] = expired.get(change.kind, 0) + change.points
+    return Line(
+        entry.number,
+        to_text(entry.occurred, offset),
+        head.type,
+        head.id,
+        OUTCOMES[entry.outcome],
+        entry.reason,
+        {name: points for name, points in effect_of(entry.changes).items() if points},
+        expired,
+    )
+
+
+def _readable(why: Mapping[str, Any]) -> dict[str, Any]:
+    """An explanation with the changes that a person would ask about, as many as a page takes."""
+    # What a return takes back is told by its claw-back, with the formula; the change would only say it again.
+    told = {(one["rule"], one["line"]) for one in why["clawbacks"]}
+    changes = [
+        change
+        for change in why["changes"]
+        if change["change"] not in BOOKKEEPING
+        and not (change["amount"].startswith("-") and (change.get("rule"), change.get("line", "")) in told)
+    ]
+    rules = {one["rule"]: one for one in (*changes, *why["clawbacks"], *why["nothing"]) if one.get("rule_text")}
+    return {
+        **why,
+        "changes": changes[:MOST_CHANGES],
+        "more": max(0, len(changes) - MOST_CHANGES),
+        "nothing": why["nothing"][:MOST_CHANGES],
+        "rules": list(rules.values()),
+    }
+
+
+HANDLERS = (get_member, get_why)

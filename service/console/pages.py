@@ -1,0 +1,129 @@
+"""Rendering: templates, what each of them may use, and the headers that keep a page to itself."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import Response
+from rich.text import Text
+
+from ledger.rules import Book
+from service.console.language import HTML_LANGUAGE, LANGUAGES, words_in
+from service.console.visitors import AnyRequest, Visitor, visitor_of
+from service.console.words import WORDS
+from service.screens.names import Names, short_time, yuan
+
+HTML = "text/html"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    # With `no-referrer` a browser sends forms from the origin "null", which nobody can tell from another site's.
+    "Referrer-Policy": "same-origin",
+    "Vary": "Accept-Language, Cookie",
+}
+# The pages of the menu: name of the words, address, scope.
+MENU = (
+    ("overview", "/console", "books:read"),
+    ("member", "/console/member", "members:read"),
+    ("liability", "/console/liability", "books:read"),
+    ("programmes", "/console/programmes", "books:read"),
+    ("audits", "/console/audits", "books:read"),
+    ("letters", "/console/dead-letters", "operate"),
+)
+
+
+@cache
+def environment() -> Environment:
+    """The templates. Whatever is put into one is escaped."""
+    made = Environment(
+        loader=PackageLoader("service.console", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["number"] = lambda value: f"{value:,}"
+    made.filters["signed"] = lambda value: f"{value:+,}" if value else "0"
+    made.filters["yuan"] = yuan
+    made.filters["time"] = short_time
+    made.filters["day"] = lambda text: text[:10]
+    made.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
+    made.tests["midnight"] = lambda text: datetime.fromisoformat(text).time() == datetime.min.time()
+    return made
+
+
+class Labels:
+    """What the book calls things, with the code beside it where that is another word: parts for a template."""
+
+    def __init__(self, book: Book) -> None:
+        self._names = Names(book)
+
+    def __getattr__(self, what: str) -> Any:
+        found = getattr(self._names, what)
+
+        def named(*codes: str) -> str:
+            value = found(*codes)
+            return value.plain if isinstance(value, Text) else value
+
+        return named
+
+
+def page(
+    request: AnyRequest, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+) -> Response[bytes]:
+    """A page, or a part of one, in the visitor's language."""
+    visitor = visitor_of(request)
+    text = render(visitor, template, address=_address(request), **values)
+    return Response(text.encode(), status_code=status, media_type=HTML, headers={**HEADERS, **(headers or {})})
+
+
+def render(visitor: Visitor, template: str, /, **values: Any) -> str:
+    """The text of a template."""
+    t = words_in(visitor.language)
+
+    def said(prefix: str, code: str) -> str:
+        """The words for a code, or the code where there are none."""
+        name = f"{prefix}.{code}"
+        return t(name) if name in WORDS else code
+
+    return (
+        environment()
+        .get_template(template)
+        .render(
+            t=t,
+            said=said,
+            visitor=visitor,
+            language=HTML_LANGUAGE[visitor.language],
+            other_language=next(one for one in LANGUAGES if one != visitor.language),
+            menu=[(name, where) for name, where, scope in MENU if visitor.may(scope)],
+            **values,
+        )
+    )
+
+
+def asset(name: str) -> bytes | None:
+    """A file of the console or of its vendored libraries."""
+    return _assets().get(name)
+
+
+@cache
+def _assets() -> dict[str, bytes]:
+    vendor = resources.files("service").joinpath("assets", "vendor")
+    own = resources.files("service.console").joinpath("static")
+    places = {
+        "console.css": own,
+        "console.js": own,
+        "icon.svg": own,
+        "htmx.min.js": vendor.joinpath("htmx"),
+        "uPlot.iife.min.js": vendor.joinpath("uplot"),
+        "uPlot.min.css": vendor.joinpath("uplot"),
+    }
+    return {name: place.joinpath(name).read_bytes() for name, place in places.items()}
+
+
+def _address(request: AnyRequest) -> str:
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    return request.url.path + (f"?{query}" if query else "")

@@ -1,0 +1,53 @@
+"""Rule books: their versions, how two of them differ, and how a draft is tried on real history."""
+
+from typing import Annotated
+
+from litestar import Response, get
+from litestar.params import QueryParameter
+
+from ledger.rules import Version
+from projections.programmes import differences
+from service.console.pages import page
+from service.console.visitors import AnyRequest, needs
+from service.http.problems import Problem
+from service.http.server_state import served_by
+
+Name = Annotated[str, QueryParameter(description="A version, as entries name it.", max_length=64)]
+
+
+@get("/programmes", guards=[needs("books:read")])
+async def get_programmes(request: AnyRequest, old: Name = "", new: Name = "") -> Response[bytes]:
+    """The versions, and the difference of two of them where they are named."""
+    versions = await _versions(request)
+    found = None
+    if old and new:
+        found = differences(_named(versions, old).programme, _named(versions, new).programme)
+    newest = versions[::-1]
+    return page(
+        request,
+        "programmes.html",
+        versions=newest,
+        old=old or newest[min(1, len(newest) - 1)].name,
+        new=new or newest[0].name,
+        differences=found,
+    )
+
+
+@get("/programmes/book", guards=[needs("books:read")])
+async def get_book(request: AnyRequest, version: Name) -> Response[bytes]:
+    """A version's TOML."""
+    return page(request, "book.html", version=_named(await _versions(request), version))
+
+
+async def _versions(request: AnyRequest) -> list[Version]:
+    return await served_by(request).readers.read(lambda ledger: list(ledger.book.versions))
+
+
+def _named(versions: list[Version], name: str) -> Version:
+    for version in versions:
+        if version.name == name:
+            return version
+    raise Problem("unknown-version", "no version of that name was published")
+
+
+HANDLERS = (get_programmes, get_book)

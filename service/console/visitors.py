@@ -1,0 +1,134 @@
+"""Who looks at a page: the session's key and its scopes, the language, and the checks that a form is our own."""
+
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from litestar import Request
+from litestar.handlers import BaseRouteHandler
+from litestar.types import Guard
+
+from service.console.language import Language, chosen_language
+from service.console.sessions import Sessions
+from service.http.access import EVERYTHING, Caller, Connection, Door
+from service.http.problems import Problem
+
+SESSION_COOKIE = "points-session"
+LANGUAGE_COOKIE = "points-language"
+HOME = "/console"
+MOST_FIELDS = 16
+AnyRequest = Request[Any, Any, Any]
+
+
+class SignIn(Exception):
+    """Nobody is signed in: the page to sign in comes first, and then this one."""
+
+    def __init__(self, back: str) -> None:
+        super().__init__(back)
+        self.back = back
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who looks. `caller` is None where nobody is signed in; `token` is the session's, empty where none is needed."""
+
+    caller: Caller | None
+    language: Language
+    token: str
+    form_token: str
+
+    def may(self, scope: str) -> bool:
+        """Whether a scope is held; for `members:read` one member is enough to see the page."""
+        if self.caller is None:
+            return False
+        if scope == "members:read" and any(held.startswith("member:read:") for held in self.caller.scopes):
+            return True
+        return self.caller.has(scope)
+
+
+def visitor_of(connection: Connection) -> Visitor:
+    """Who looks, found once a request. Raises `Problem`."""
+    found: Visitor | None = connection.scope.get("points.visitor")  # type: ignore[assignment]
+    if found is None:
+        found = _visitor(connection)
+        connection.scope["points.visitor"] = found  # type: ignore[typeddict-unknown-key]
+    return found
+
+
+def caller_of(connection: Connection) -> Caller:
+    """Who is signed in. Raises `SignIn` and `Problem`."""
+    caller = visitor_of(connection).caller
+    if caller is None:
+        raise SignIn(_address(connection))
+    return caller
+
+
+def needs(scope: str) -> Guard:
+    """A guard: whoever is signed in must hold a scope."""
+
+    def guard(connection: Connection, _: BaseRouteHandler) -> None:
+        caller_of(connection)
+        if not visitor_of(connection).may(scope):
+            raise Problem("wrong-scope", f"the key lacks the scope {scope}; sign in with one that has it")
+
+    return guard
+
+
+async def form_of(request: AnyRequest) -> dict[str, str]:
+    """The fields of a form that our own page sent. Raises `Problem`."""
+    try:
+        fields = parse_qs(
+            (await request.body()).decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"
+        )
+    except ValueError:
+        raise Problem("bad-request", "the form cannot be read; reload the page and send it again") from None
+    form = {name: values[-1] for name, values in fields.items()}
+    origin = request.headers.get("origin")
+    is_ours = origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    sessions: Sessions = request.app.state.sessions
+    if not is_ours or not sessions.is_form_token(form.get("form_token", ""), visitor_of(request).token):
+        raise Problem("wrong-origin", "the form is not of this session; go back, reload the page and send it again")
+    return form
+
+
+def safe_back(address: str) -> str:
+    """An address of the console to go back to; its home for any other."""
+    parts = urlsplit(address)
+    is_ours = not parts.scheme and not parts.netloc and (parts.path == HOME or parts.path.startswith(HOME + "/"))
+    return address if is_ours and "\\" not in address and address.isprintable() else HOME
+
+
+def door_of(connection: Connection) -> Door:
+    """The door of the server's API."""
+    door: Door = connection.app.state.door
+    return door
+
+
+def _visitor(connection: Connection) -> Visitor:
+    door, sessions = door_of(connection), connection.app.state.sessions
+    cookies = _cookies(connection)
+    language = chosen_language(cookies.get(LANGUAGE_COOKIE), connection.headers.get("accept-language", ""))
+    token, caller = cookies.get(SESSION_COOKIE, ""), None
+    if door.is_open_to(connection):
+        token, caller = "", EVERYTHING
+    else:
+        id = sessions.key_of(token)
+        key = door.live_key(id) if id else None
+        if key is None:
+            token = ""
+        else:
+            caller = door.admitted(key)
+    return Visitor(caller, language, token, sessions.form_token(token))
+
+
+def _cookies(connection: Connection) -> dict[str, str]:
+    try:
+        return {name: one.value for name, one in SimpleCookie(connection.headers.get("cookie", "")).items()}
+    except CookieError:
+        return {}
+
+
+def _address(connection: Connection) -> str:
+    query = connection.scope.get("query_string", b"").decode("latin-1")
+    return quote(connection.url.path, safe="/") + (f"?{query}" if query else "")
