@@ -170,17 +170,18 @@ def test_a_full_disk_turns_facts_away_and_they_are_taken_once_there_is_room(plac
     with served(place / "ledger") as server, server.client() as http:
         limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (300_000, limits[1]))
-        acknowledged, n = set(), 0
-        while http.get("/health/ready").status_code == 200 and n < 3_000:
+        acknowledged, n, is_ready, turned_away = set(), 0, True, None
+        while (is_ready or turned_away is None) and n < 3_000:  # the one file may be full before the other
             fact = grant("m-1", f"g-{n}", 1)
             response = http.post("/v1/facts", json=fact)
             assert response.status_code in (200, 202, 503), response.text
-            if response.status_code != 503:
+            if response.status_code == 503:
+                turned_away = response
+            else:
                 acknowledged.add(fact["id"])
+            is_ready = http.get("/health/ready").status_code == 200
             n += 1
-        assert n < 3_000
-        turned_away = http.post("/v1/facts", json=grant("m-1", "g-late", 1))
-        assert turned_away.status_code == 503 and turned_away.headers["retry-after"]
+        assert turned_away is not None and turned_away.headers["retry-after"] and not is_ready
         assert http.get("/v1/members/m-1").status_code == 200  # reading goes on
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limits)
         while http.post("/v1/facts", json=grant("m-2", "g-after", 1)).status_code != 200:
@@ -189,7 +190,7 @@ def test_a_full_disk_turns_facts_away_and_they_are_taken_once_there_is_room(plac
             time.sleep(0.1)
     ledger = is_whole(place / "ledger")
     account = ledger.account("m-1", FAR // 2)
-    assert account is not None and len(acknowledged) <= account.number <= n + 1
+    assert account is not None and len(acknowledged) <= account.number <= n
     ledger.close()
 
 
