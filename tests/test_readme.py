@@ -1,4 +1,4 @@
-"""The README is run: every console block's commands on the shipped examples, and their output must be what it shows.
+"""README and tour are run: each console block's commands on the shipped examples have to print what it shows.
 
 A line `…` in a block stands for any lines. Seconds and rates differ from run to run and are not compared. After a
 change that is meant, `python -m tests.test_readme` writes the output of the blocks anew.
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "tour.md")
 WIDTH = 96  # columns of the blocks
 ANY = "…"
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -79,14 +79,15 @@ def agrees(shown: list[str], printed: list[str]) -> bool:
 
 
 @pytest.mark.timeout(300)  # the demo is among them
-def test_every_command_of_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_prints_what_it_shows(tmp_path: Path, page: Path) -> None:
     terminal = Terminal(tmp_path)
-    blocks = BLOCK.findall(README.read_text(encoding="utf-8"))
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     assert blocks
     for block in blocks:
         for command, shown in commands(block):
             printed = terminal.run(command)
-            assert agrees(normal(shown), normal(printed)), f"$ {command}\n{printed}\nis not what the README shows"
+            assert agrees(normal(shown), normal(printed)), f"$ {command}\n{printed}\nis not what {page.name} shows"
 
 
 def test_what_is_left_out_may_be_anything_and_the_rest_may_not() -> None:
@@ -98,8 +99,8 @@ def test_what_is_left_out_may_be_anything_and_the_rest_may_not() -> None:
     assert normal("26 facts in 0.2 s") != normal("27 facts in 0.2 s")
 
 
-def rewrite() -> None:
-    """Put what the commands print now into the README; blocks with something left out stay as they are."""
+def rewrite(page: Path) -> None:
+    """Put what the commands print now into a page; blocks with something left out stay as they are."""
     with tempfile.TemporaryDirectory() as folder:
         terminal = Terminal(Path(folder))
 
@@ -113,9 +114,10 @@ def rewrite() -> None:
                 told += f"$ {command}\n" + (shown if same else "".join(line + "\n" for line in lines))
             return f"```console\n{told}```"
 
-        text = README.read_text(encoding="utf-8")
-        README.write_text(BLOCK.sub(anew, text), encoding="utf-8")
+        text = page.read_text(encoding="utf-8")
+        page.write_text(BLOCK.sub(anew, text), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    rewrite()
+    for each in PAGES:
+        rewrite(each)
