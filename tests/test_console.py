@@ -175,6 +175,8 @@ def test_a_dead_letter_is_mended_and_decided_and_another_dropped(chromium: Brows
         field.fill(json.dumps(past("campaign.granted", "m-2", "g-1", "2025-12-01T08:00:00+08:00", GRANT), indent=1))
         page.get_by_role("button", name="Send the mended fact").click()
         expect(page.get_by_role("status")).to_contain_text("accepted")
+        page.get_by_role("button", name="中文").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(f"死信 {mended}")
         page.goto("/console/member?id=m-2")
         expect(page.locator(".figure").first).to_contain_text("500")
     actions = (server.folder / "operators.ndjson").read_text(encoding="utf-8")
@@ -441,6 +443,7 @@ def test_no_form_of_another_page_or_site_is_taken(server: Server, address: str) 
         ):
             answer = http.post(f"/console/{address}", data=form, headers=headers)
             assert answer.status_code == 403 and "set-cookie" not in answer.headers, headers
+            assert "403 wrong-origin" in answer.text
     assert waiting(server) == before
 
 
