@@ -505,6 +505,8 @@ def test_the_demo_tells_of_the_year_and_a_second_run_doubles_nothing(
     assert again["stats"] == first["stats"] and again["members"] == first["members"]
     said = points("demo").out
     assert "All is in" in said and "= issued" in said and "points explain m-" in said
+    assert "points demo --serve" in said and "http://127.0.0.1:8080/console" in said
+    assert points("demo", "--serve", "--json").code == 2
 
 
 # -- the shell ---------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from service.console import sessions
 from tests.browsers import opened
 from tests.histories import encode
 from tests.ledgers import scratch
@@ -174,6 +175,8 @@ def test_a_dead_letter_is_mended_and_decided_and_another_dropped(chromium: Brows
         field.fill(json.dumps(past("campaign.granted", "m-2", "g-1", "2025-12-01T08:00:00+08:00", GRANT), indent=1))
         page.get_by_role("button", name="Send the mended fact").click()
         expect(page.get_by_role("status")).to_contain_text("accepted")
+        page.get_by_role("button", name="中文").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(f"死信 {mended}")
         page.goto("/console/member?id=m-2")
         expect(page.locator(".figure").first).to_contain_text("500")
     actions = (server.folder / "operators.ndjson").read_text(encoding="utf-8")
@@ -199,6 +202,56 @@ def test_a_dead_letter_is_dropped_only_where_that_is_confirmed(chromium: Browser
             page.get_by_role("button", name="Drop its bytes").click()
             expect(page.locator("dl")).to_contain_text("dropped")
             assert not waiting(server)
+
+
+def test_two_rule_books_are_compared_in_words(chromium: Browser) -> None:
+    with scratch() as folder:
+        book = (ROOT / "ledger" / "programmes" / "jd.toml").read_text(encoding="utf-8")
+        changed = re.sub(r"^from = [0-9-]+", "from = 2026-01-01", book, count=1, flags=re.MULTILINE)
+        changed = changed.replace("late_days = 400", "late_days = 300")
+        assert changed.count("2026-01-01") > book.count("2026-01-01") and "late_days = 300" in changed
+        draft = folder / "draft.toml"
+        draft.write_text(changed, encoding="utf-8")
+        command = [*points(folder / "ledger"), "programme", "publish", str(draft), "--by", "test"]
+        facts = folder / "facts.ndjson"
+        facts.write_bytes(history()[0] + b"\n")
+        for run in ([*points(folder / "ledger"), "ingest", "--backlog", str(facts)], command):
+            subprocess.run(run, cwd=ROOT, env=environment(), check=True, capture_output=True, timeout=60)
+        with served(folder / "ledger") as server, opened(chromium, server.url) as page:
+            page.goto("/console/programmes")
+            page.get_by_role("button", name="Compare").click()
+            difference = page.locator(".changes")
+            expect(difference).to_contain_text("late_days")
+            expect(difference).to_contain_text("400 → 300")
+            page.locator("tbody a").first.click()
+            expect(page.locator("pre")).to_contain_text("late_days = 300")
+
+
+def test_the_demo_opens_the_console_on_its_ledger(chromium: Browser) -> None:
+    with scratch() as folder:
+        facts = folder / "facts.ndjson"
+        facts.write_bytes(b"".join(line + b"\n" for line in history()))
+        taken = [*points(folder / "ledger"), "ingest", "--backlog", str(facts)]
+        subprocess.run(taken, cwd=ROOT, env=environment(), check=True, capture_output=True, timeout=60)
+        facts.rename(folder / "ledger" / "online-retail.ndjson")  # a short year, written before
+        process = subprocess.Popen(
+            [*points(folder / "ledger"), "demo", "--serve", "--port", "0"],
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stderr is not None
+            url = next(found[1] for line in process.stderr if (found := re.search(r"(http://\S+)/console", line)))
+            with opened(chromium, url) as page:
+                page.goto(f"/console/member?id={MEMBER}")
+                expect(page.get_by_role("heading", level=1)).to_have_text(MEMBER)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+        assert process.returncode in (0, -15)
 
 
 def test_what_is_stored_is_shown_and_never_run(chromium: Browser, server: Server) -> None:
@@ -353,6 +406,27 @@ def test_a_revoked_key_ends_its_session_at_once(chromium: Browser, locked: tuple
         expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
+def test_a_session_ends_after_a_while_without_a_request_and_after_a_day_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(sessions.time, "monotonic", lambda: now)
+    kept = sessions.Sessions()
+    token = kept.begin("k")
+    for _ in range(sessions.LONGEST_SECONDS // sessions.IDLE_SECONDS):
+        now += sessions.IDLE_SECONDS
+        assert kept.key_of(token) == "k"
+    now += 1
+    assert kept.key_of(token) is None
+    token = kept.begin("k")
+    now += sessions.IDLE_SECONDS + 1
+    assert kept.key_of(token) is None
+    first = kept.begin("first")
+    for _ in range(sessions.MOST):
+        kept.begin("k")
+    assert kept.key_of(first) is None
+
+
 @pytest.mark.parametrize("address", ["language", "sign-in", "sign-out", "dead-letter/retry", "dead-letter/drop"])
 def test_no_form_of_another_page_or_site_is_taken(server: Server, address: str) -> None:
     fields = {"language": "zh", "position": waiting(server)[0]["position"], "confirmed": "yes"}
@@ -369,6 +443,7 @@ def test_no_form_of_another_page_or_site_is_taken(server: Server, address: str) 
         ):
             answer = http.post(f"/console/{address}", data=form, headers=headers)
             assert answer.status_code == 403 and "set-cookie" not in answer.headers, headers
+            assert "403 wrong-origin" in answer.text
     assert waiting(server) == before
 
 

@@ -4,10 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.errors import WrongUse
 from service.shell import DEFAULT_LEDGER, JsonOption, LedgerOption, Shell, processors, program_name, standard_output
 
 if TYPE_CHECKING:
     from ledger.rules import Book
+
+PORT = 8080  # of the console
 
 
 def demo(
@@ -16,6 +19,10 @@ def demo(
         int | None,
         typer.Option("--jobs", "-j", min=1, max=256, help="Processes that decide. (default: the processors)"),
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Then serve it, with the console, on 127.0.0.1 until it is stopped.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Of --serve; 0 takes a free one.")] = PORT,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -23,7 +30,7 @@ def demo(
 
     Run again it goes on where it stopped, or says that all is in.
 
-        points demo
+        points demo --serve
     """
     from projections.show import show_member
     from projections.stats import stats
@@ -32,6 +39,8 @@ def demo(
     from service.demo import FACTS, decide_year, end_of, interesting_members, write_year
 
     shell = Shell(context, ledger, as_json)
+    if serve and as_json:
+        raise WrongUse("--serve goes on until it is stopped, and --json prints one document: give one of them")
     with shell.writing(create=True) as opened:
         with shell.progress("unpacking the year", FACTS) as tick:
             path = write_year(opened, tick)
@@ -53,6 +62,10 @@ def demo(
         return
     with standard_output():
         _print(shell, document, book)
+    if serve:
+        from service.commands.serve import run_server
+
+        run_server(shell, "127.0.0.1", port, wait=2.0)
 
 
 def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
@@ -103,6 +116,7 @@ def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
         ("replay", "derive every decision again and compare"),
         ("verify", "recompute the chain"),
         ("export balances -o balances.parquet", "all members as a table"),
+        ("demo --serve", f"the console: all this in a browser, at http://127.0.0.1:{PORT}/console"),
     ):
         console.print(
             Text.assemble("  ", (f"{program} {option}{command}", "cyan"), ("   # " + what, "dim")),

@@ -23,7 +23,7 @@ def serve(
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Serve the ledger over HTTP: facts in, members, books, why; makes the ledger where there is none.
+    """Serve the ledger over HTTP, with the console: facts in, members, books, why; makes the ledger if need be.
 
     It is the ledger's one writer while it runs; other commands read beside it.
 
@@ -31,12 +31,15 @@ def serve(
 
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
+    run_server(Shell(context, ledger, as_json), host, port, wait)
+
+
+def run_server(shell: Shell, host: str, port: int, wait: float) -> None:
+    """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotNow`."""
     from service.http.app import make_app
-    from service.http.server import is_local, listen
-    from service.http.server import serve as run
+    from service.http.server import is_local, listen, serve
     from service.keys import Keys
 
-    shell = Shell(context, ledger, as_json)
     folder = shell.folder
     with shell.writing(create=True) as opened:
         _ = opened.inbox  # it takes facts there, and no ledger has two streams
@@ -54,9 +57,10 @@ def serve(
             if shell.json:
                 shell.emit({"url": url, "ledger": str(folder), "keys": keys.exist()})
             else:
-                say(f"serving {folder} at {url} (what it takes and gives: {url}/schema/openapi.json)")
+                say(f"serving {folder} at {url}")
+                say(f"for people: {url}/console, for programs: {url}/schema/openapi.json")
             if not keys.exist():
                 say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")
 
-        run(make_app(opened, keys, wait, installed_version()), listening, tell)
+        serve(make_app(opened, keys, wait, installed_version()), listening, tell)
         keys.close()

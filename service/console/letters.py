@@ -86,7 +86,16 @@ async def _letter_page(
     letter = await served_by(request).readers.read(
         lambda ledger: _shown(letter_at(ledger, position), ledger.book.offset)
     )
-    return page(request, "letter.html", status=status, letter=letter, problem=problem, mended=mended, told=told)
+    return page(
+        request,
+        "letter.html",
+        status=status,
+        address=f"/console/dead-letter?position={letter['position']}",  # where to come back to after a form, too
+        letter=letter,
+        problem=problem,
+        mended=mended,
+        told=told,
+    )
 
 
 def _shown(letter: Letter, offset: int) -> dict[str, Any]:

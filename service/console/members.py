@@ -25,6 +25,7 @@ from service.http.server_state import served_by
 
 ENTRIES = 50  # of the statement, a page
 MOST_LOTS = 200  # rows
+MOST_AHEAD = 800  # days to come on the slider; the date may lie further ahead
 MOST_CHANGES = 100  # of an entry that is explained
 BOOKKEEPING = ("marked", "counted", "withheld", "resettled")  # changes that move nothing a person would ask about
 
@@ -105,7 +106,7 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, An
         "statement": _statement(ledger, member, account.number, before),
         "days": {
             "first": first_day,
-            "last": max(today, day_of(account.clock, offset), _last_expiry(account, offset)),
+            "last": max(day_of(instant, offset), min(_last_expiry(account, offset), today + MOST_AHEAD), today),
             "shown": day_of(instant, offset),
             "text": day_text(day_of(instant, offset)),
             "is_now": not as_of,
@@ -131,7 +132,7 @@ def _end_of_day(text: str, offset: int) -> int:
 
 def _last_expiry(account: Account, offset: int) -> int:
     ends = [lot.expires_at for purse in account.purses.values() for lot in purse.lots.values() if lot.left]
-    return min(day_of(max(ends, default=0), offset), day_of(parse_instant("2999-12-30", offset), offset))
+    return day_of(max(ends, default=0), offset)
 
 
 def _lots(lots: list[dict[str, Any]]) -> dict[str, Any]:

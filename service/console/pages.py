@@ -74,9 +74,9 @@ class Labels:
 def page(
     request: AnyRequest, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
 ) -> Response[bytes]:
-    """A page, or a part of one, in the visitor's language."""
+    """A page, or a part of one, in the visitor's language; `address` is its own where it answers a form."""
     visitor = visitor_of(request)
-    text = render(visitor, template, address=_address(request), **values)
+    text = render(visitor, template, **{"address": _address(request), **values})
     return Response(text.encode(), status_code=status, media_type=HTML, headers={**HEADERS, **(headers or {})})
 
 

@@ -1,5 +1,6 @@
 """Signing in with an API key, signing out, and the choice of language."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from litestar import Response, get, post
@@ -42,11 +43,11 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
     key = door.key_of(form.get("key", "").strip())
     if key is None:
         return page(request, "sign-in.html", status=403, back=back, wrong="no-such-key")
-    opens = [scope for _, _, scope in MENU if door.admitted(key).has(scope)]
-    if not opens and not any(scope.startswith("member:read:") for scope in key.scopes):
+    visitor = replace(visitor_of(request), caller=door.admitted(key))
+    if not any(visitor.may(scope) for _, _, scope in MENU):
         return page(request, "sign-in.html", status=403, back=back, wrong="opens-nothing")
     sessions: Sessions = request.app.state.sessions
-    sessions.end(visitor_of(request).token)
+    sessions.end(visitor.token)
     cookie = _cookie(request, SESSION_COOKIE, sessions.begin(key.id), LONGEST_SECONDS)
     return Redirect(back, status_code=303, headers=HEADERS, cookies=[cookie])
 
