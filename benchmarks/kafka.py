@@ -38,7 +38,7 @@ PATIENCE = 60.0
 
 def kafka(work: Work, path: Path, facts: int) -> Figures:
     """Whole runs by client and number of processes, and the latency by client and size of batch."""
-    with _broker() as address, _environment(address) as settings:
+    with _broker() as address, _environment(address):
         say(f"sending {facts:,} facts to {address}")
         run(points("produce", "--backlog", str(path), "--json"))
         runs = {}
@@ -50,7 +50,7 @@ def kafka(work: Work, path: Path, facts: int) -> Figures:
         latency = []
         for client, batch in [(CLIENTS[0], size) for size in BATCHES] + [(CLIENTS[1], BATCHES[-1])]:
             whole = _consumed(work, client, "--no-publish", "--batch", str(batch)) if batch > 1 else None
-            waited = _latency(work, settings, path, client, batch)
+            waited = _latency(work, path, client, batch)
             median, p99 = statistics.median(waited), statistics.quantiles(waited, n=100)[98]
             seconds = whole["seconds"] if whole else 0.0
             latency.append({"client": client, "batch": batch, "median": median, "p99": p99, "seconds": seconds})
@@ -65,7 +65,7 @@ def _consumed(work: Work, client: str, *options: str) -> Figures:
     return {**found.to_dict(), "stages": json.loads(found.output)["stages"]}
 
 
-def _latency(work: Work, settings: KafkaSettings, path: Path, client: str, batch: int) -> list[float]:
+def _latency(work: Work, path: Path, client: str, batch: int) -> list[float]:
     """Milliseconds from sending a fact until it is decided, at a gentle load."""
     say(f"{GENTLE:,} facts at {RATE} a second by {client}, batches of {batch:,}")
     topic = new_topic_name()
@@ -149,8 +149,8 @@ def _broker() -> Iterator[str]:
 
 
 @contextmanager
-def _environment(address: str) -> Iterator[KafkaSettings]:
-    """Settings for topics of our own, which are made."""
+def _environment(address: str) -> Iterator[None]:
+    """Topics of our own, which are made, and the settings that name them."""
     names = {
         "POINTS_KAFKA_BOOTSTRAP_SERVERS": address,
         "POINTS_KAFKA_CLIENT": CLIENTS[0],
@@ -160,9 +160,8 @@ def _environment(address: str) -> Iterator[KafkaSettings]:
         "POINTS_KAFKA_TOPICS_DEAD_LETTERS": new_topic_name("dead-letters"),
     }
     with patch.dict(os.environ, names):
-        settings = load()
-        _make_topics(settings)
-        yield settings
+        _make_topics(load())
+        yield
 
 
 def _make_topics(settings: KafkaSettings) -> None:

@@ -1,10 +1,19 @@
 """The demo: a real shop's year, decided here."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from service.shell import DEFAULT_LEDGER, JsonOption, LedgerOption, Shell, processors, program_name, standard_output
+from service.shell import (
+    DEFAULT_LEDGER,
+    JobsOption,
+    JsonOption,
+    LedgerOption,
+    Shell,
+    processors,
+    program_name,
+    standard_output,
+)
 
 if TYPE_CHECKING:
     from ledger.rules import Book
@@ -12,10 +21,7 @@ if TYPE_CHECKING:
 
 def demo(
     context: typer.Context,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", "-j", min=1, max=256, help="Processes that decide. (default: the processors)"),
-    ] = None,
+    jobs: JobsOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
