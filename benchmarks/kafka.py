@@ -40,7 +40,7 @@ PATIENCE = 60.0
 
 def kafka(work: Work, path: Path, facts: int) -> Figures:
     """Whole runs by client and number of processes, and the latency by client and size of batch."""
-    with _broker() as address, _environment(address) as settings:
+    with _broker() as address, _environment(address):
         say(f"sending {facts:,} facts to {address}")
         run(points("produce", "--backlog", str(path), "--json"))
         runs = {}
@@ -49,11 +49,11 @@ def kafka(work: Work, path: Path, facts: int) -> Figures:
                 name = f"{client}, {jobs} job{'s' * (jobs > 1)}"
                 runs[name] = _consumed(work, client, "--no-publish", "--jobs", str(jobs))
             runs[f"{client}, 1 job, outcomes sent"] = _consumed(work, client)
-        runs.update(_into_postgresql(settings))
+        runs.update(_into_postgresql())
         latency = []
         for client, batch in [(CLIENTS[0], size) for size in BATCHES] + [(CLIENTS[1], BATCHES[-1])]:
             whole = _consumed(work, client, "--no-publish", "--batch", str(batch)) if batch > 1 else None
-            waited = _latency(work, settings, path, client, batch)
+            waited = _latency(work, path, client, batch)
             median, p99 = statistics.median(waited), statistics.quantiles(waited, n=100)[98]
             seconds = whole["seconds"] if whole else 0.0
             latency.append({"client": client, "batch": batch, "median": median, "p99": p99, "seconds": seconds})
@@ -68,14 +68,14 @@ def _consumed(work: Work, client: str, *options: str) -> Figures:
     return {**found.to_dict(), "stages": json.loads(found.output)["stages"]}
 
 
-def _into_postgresql(settings: KafkaSettings) -> dict[str, Figures]:
+def _into_postgresql() -> dict[str, Figures]:
     """The whole topic into new ledgers in PostgreSQL, where a server is to be had; its own CPU is not counted."""
     runs: dict[str, Figures] = {}
     with a_server() as server:
         for jobs in (1, 2) if server else ():
             assert server is not None
             address = server.database()
-            migrate(address, partitions=PARTITIONS, topic=settings.topics.facts)
+            migrate(address, partitions=PARTITIONS, topic=load().topics.facts)
             group = {"POINTS_KAFKA_CLIENT": CLIENTS[0], "POINTS_KAFKA_GROUP": new_topic_name("group")}
             say(f"points consume by {CLIENTS[0]} into PostgreSQL, jobs {jobs}")
             options = ("consume", "--until-end", "--json", "--no-publish", "--jobs", str(jobs))
@@ -87,7 +87,7 @@ def _into_postgresql(settings: KafkaSettings) -> dict[str, Figures]:
     return runs
 
 
-def _latency(work: Work, settings: KafkaSettings, path: Path, client: str, batch: int) -> list[float]:
+def _latency(work: Work, path: Path, client: str, batch: int) -> list[float]:
     """Milliseconds from sending a fact until it is decided, at a gentle load."""
     say(f"{GENTLE:,} facts at {RATE} a second by {client}, batches of {batch:,}")
     topic = new_topic_name()
@@ -171,8 +171,8 @@ def _broker() -> Iterator[str]:
 
 
 @contextmanager
-def _environment(address: str) -> Iterator[KafkaSettings]:
-    """Settings for topics of our own, which are made."""
+def _environment(address: str) -> Iterator[None]:
+    """Topics of our own, which are made, and the settings that name them."""
     names = {
         "POINTS_KAFKA_BOOTSTRAP_SERVERS": address,
         "POINTS_KAFKA_CLIENT": CLIENTS[0],
@@ -182,9 +182,8 @@ def _environment(address: str) -> Iterator[KafkaSettings]:
         "POINTS_KAFKA_TOPICS_DEAD_LETTERS": new_topic_name("dead-letters"),
     }
     with patch.dict(os.environ, names):
-        settings = load()
-        _make_topics(settings)
-        yield settings
+        _make_topics(load())
+        yield
 
 
 def _make_topics(settings: KafkaSettings) -> None:

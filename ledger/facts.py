@@ -425,7 +425,6 @@ PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no
 
 _decoder = msgspec.json.Decoder(Fact)
 _encoder = msgspec.json.Encoder()
-_TYPE_NAMES = frozenset(str(cls.__struct_config__.tag) for cls in FACT_TYPES)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 # Facts with times inside their data, which are kept in UTC like the fact's own.
@@ -462,7 +461,7 @@ def decode(raw: bytes) -> tuple[Fact, int]:
         if inner is not None:
             _normalise(fact.data, inner)
     except msgspec.ValidationError as error:
-        raise _bad_fact(raw, error) from None
+        raise _bad_fact(error) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise BadFact("not-json", f"{error}") from None
     except (OverflowError, ValueError) as error:
@@ -531,7 +530,7 @@ def _last_of_duplicate_keys(raw: bytes) -> bytes:
         raise BadFact("not-json", f"{error}") from None
 
 
-def _bad_fact(raw: bytes, error: msgspec.ValidationError) -> BadFact:
+def _bad_fact(error: msgspec.ValidationError) -> BadFact:
     text = str(error)
     if text.endswith("`$.type`") and text.startswith("Invalid value"):
         return BadFact("unknown-type", f"{text.split(' - ')[0]}; `points schema` lists the types")

@@ -108,11 +108,3 @@ REASONS: Final[dict[str, Reason]] = {
     "wrong-key": Reason(PARKED, "The record's key is not the fact's subject."),
     "wrong-partition": Reason(PARKED, "The record stands in a partition that is not its subject's."),
 }
-
-
-def reason_of(code: str) -> Reason | None:
-    """What a code means; `beans-short` is found under ``<kind>-short``."""
-    found = REASONS.get(code)
-    if found is None and code.endswith("-short"):
-        return REASONS["<kind>-short"]
-    return found

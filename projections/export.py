@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOENT
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,6 +43,8 @@ def output_file(path: Path | None) -> Iterator[BinaryIO]:
             with target.open("wb") as device:  # a pipe or a device keeps its name
                 yield device
             return
+    if not target.parent.is_dir():
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(target.parent))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:

@@ -49,6 +49,9 @@ KnownAtOption = Annotated[
     str | None,
     typer.Option("--known-at", metavar="T", help="Only by what was recorded up to this instant.", show_default=False),
 ]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. (default: the processors)")
+]
 Tick = Callable[..., None]
 
 

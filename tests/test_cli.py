@@ -416,6 +416,7 @@ def test_bad_input_is_exit_3_and_one_line_that_says_the_way_out(shop: Path) -> N
         ran = points(*arguments)
         assert ran.code == 3, arguments
         assert ran.out == "" and ran.err.startswith("points: ") and ran.err.count("\n") == 1
+    assert ran.err == f"points: {shop / 'missing' / 'folder'}: No such file or directory\n"
 
 
 def test_a_damaged_gzip_is_exit_3_and_what_stands_before_the_damage_is_in(shop: Path) -> None:

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 from ledger.programme import shipped
-from ledger.reasons import REASONS, reason_of
+from ledger.reasons import REASONS
 from ledger.rules import Book
 from projections.codes import codes
 
@@ -62,5 +62,3 @@ def test_codes_lists_a_reason_for_each_kind_and_every_rule_of_the_book() -> None
     assert "beans-short" in {reason["code"] for reason in found["reasons"]}
     assert {"purchase.beans", "penalty.rejection", "campaign"} <= {rule["rule"] for rule in found["rules"]}
     assert all(item["text"] for item in [*found["reasons"], *found["rules"]])
-    short = reason_of("beans-short")
-    assert short is not None and "spendable" in short.text

@@ -208,7 +208,7 @@ def _line(
     result = effect_text(entry.changes, words)
     if entry.outcome:
         first = f"{result}; " if result else ""
-        result = f"{first}{OUTCOMES[entry.outcome]}: {reason_text(entry.reason, history, step, words)}"
+        result = f"{first}{OUTCOMES[entry.outcome]}: {reason_text(entry.reason, step, words)}"
     elif moment is not None:
         context = Context(history, moment, present, words)
         withheld = [view for view in explain_changes(context) if view["change"] == "withheld"]

@@ -91,20 +91,20 @@ _STATUS = {
 }
 
 
-def reason_text(reason: str, history: History, step: Step, words: Words) -> str:
+def reason_text(reason: str, step: Step, words: Words) -> str:
     """The sentence of an entry's reason, without its context; empty where there is none."""
     if not reason:
         return ""
     template = SENTENCES.get("<kind>-short" if reason.endswith("-short") else reason)
     if template is None:
         return reason
-    return template.format_map(_Values(history, step, words))
+    return template.format_map(_Values(step, words))
 
 
 def reason_details(history: History, moment: Moment, words: Words) -> dict[str, Any]:
     """The sentence with its context: the entry that came first, and what would have been needed."""
     step = moment.step
-    text = reason_text(step.entry.reason, history, step, words)
+    text = reason_text(step.entry.reason, step, words)
     details: dict[str, Any] = {}
     first = _first_entry(history, moment)
     if first is not None:
@@ -123,9 +123,9 @@ def reason_details(history: History, moment: Moment, words: Words) -> dict[str, 
 class _Values(dict[str, str]):
     """What a sentence may name, made when it is asked for."""
 
-    def __init__(self, history: History, step: Step, words: Words) -> None:
+    def __init__(self, step: Step, words: Words) -> None:
         super().__init__()
-        self._history, self._step, self._words = history, step, words
+        self._step, self._words = step, words
 
     def __missing__(self, name: str) -> str:
         entry, words = self._step.entry, self._words

@@ -8,7 +8,7 @@ import typer
 from service.commands.books import entries_in
 from service.commands.facts import read_text
 from service.errors import say
-from service.shell import AsOfOption, JsonOption, LedgerOption, Shell, instant, processors, standard_output
+from service.shell import AsOfOption, JobsOption, JsonOption, LedgerOption, Shell, instant, processors, standard_output
 
 SMALL = 20_000  # entries that one process compares sooner than several start
 
@@ -30,9 +30,7 @@ def backtest(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Also write a report with charts, in one file, for any browser."),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. (default: the processors)")
-    ] = None,
+    jobs: JobsOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -10,6 +10,7 @@ from service.commands.consume import ConfigOption
 from service.errors import BAD_NEWS, WrongUse, plain, say
 from service.shell import (
     AsOfOption,
+    JobsOption,
     JsonOption,
     KnownAtOption,
     LedgerOption,
@@ -133,9 +134,7 @@ def replay(
             "--from-archive", metavar="DIR", help="Take entries and facts from an archive; no ledger is needed."
         ),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. (default: the processors)")
-    ] = None,
+    jobs: JobsOption = None,
     config: ConfigOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.facts import name_parked, parked_since, print_summary, read_text, summary_to_dict
+from service.commands.facts import BookOption, name_parked, parked_since, print_summary, summary_to_dict, text_of_book
 from service.errors import WrongUse, say
 from service.shell import JsonOption, LedgerOption, Shell
 
@@ -44,10 +44,7 @@ def consume(
     batch: Annotated[
         int, typer.Option(min=1, max=100_000, help="Most records of one transaction.", show_default=True)
     ] = 4_000,
-    book: Annotated[
-        Path | None,
-        typer.Option(metavar="TOML", help="The rule book of a ledger that is made now. (default: the shipped jd)"),
-    ] = None,
+    book: BookOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -138,12 +135,10 @@ def _opened(
     from ledger.journal.ledger import Settings, new_id
 
     is_there = shell.has_ledger
-    if book is not None and is_there:
-        raise WrongUse("--book: the ledger has its book already; a new version comes as programme.published.v1")
+    toml = text_of_book(book, is_there=is_there)
     if is_there:
         with shell.reading() as found:
             check_stream(found, settings.topics.facts)
-    toml = None if book is None else read_text(book)
     partitions = _partitions(settings, observe, is_stopped)
     if partitions is None:
         yield None

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.errors import WrongUse
-from service.shell import DEFAULT_LEDGER, JsonOption, LedgerOption, Shell, processors, program_name, standard_output
+from service.shell import (
+    DEFAULT_LEDGER,
+    JobsOption,
+    JsonOption,
+    LedgerOption,
+    Shell,
+    processors,
+    program_name,
+    standard_output,
+)
 
 if TYPE_CHECKING:
     from ledger.rules import Book
@@ -15,10 +24,7 @@ PORT = 8080  # of the console
 
 def demo(
     context: typer.Context,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", "-j", min=1, max=256, help="Processes that decide. (default: the processors)"),
-    ] = None,
+    jobs: JobsOption = None,
     serve: Annotated[
         bool, typer.Option("--serve", help="Then serve it, with the console, on 127.0.0.1 until it is stopped.")
     ] = False,

@@ -24,6 +24,13 @@ FilesArgument = Annotated[
     list[str], typer.Argument(metavar="FILE", help="NDJSON: plain, .gz, .zst, or - for standard input.")
 ]
 
+BookOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--book", metavar="TOML", help="The rule book of a ledger that is made now. (default: the shipped jd)"
+    ),
+]
+
 
 def ingest(
     context: typer.Context,
@@ -49,10 +56,7 @@ def ingest(
             help="Processes that decide. (default: the processors, 1 for little)",
         ),
     ] = None,
-    book: Annotated[
-        Path | None,
-        typer.Option(metavar="TOML", help="The rule book of a ledger that is made now. (default: the shipped jd)"),
-    ] = None,
+    book: BookOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,23 +74,15 @@ def ingest(
 
         shop-export | points ingest - --json
     """
-    from consumers.files import BadFile, open_facts
+    from consumers.files import BadFile
     from consumers.ingest import Summary
     from consumers.ingest import ingest as take_in
 
     shell = Shell(context, ledger, as_json)
-    if files.count("-") > 1:
-        raise WrongUse("standard input (-) can be read once")
-    for name in files:
-        if name != "-":
-            open_facts(name).close()  # a missing file is found before anything is written
+    check_files(files)
     if outcomes is not None and not outcomes.resolve().parent.is_dir():
         raise BadInput(f"{outcomes}: there is no folder {outcomes.parent}; make it first")
-    toml = None
-    if book is not None:
-        if shell.has_ledger:
-            raise WrongUse("--book: this ledger has its book already; a new version comes as programme.published.v1")
-        toml = read_text(book)
+    toml = text_of_book(book, is_there=shell.has_ledger)
     summary: Summary | None = None
     damaged: BadFile | None = None
     with shell.writing(toml, create=True) as opened:
@@ -156,6 +152,26 @@ def facts_ahead(ledger: "Ledger", files: Sequence[str]) -> int | None:
                 facts -= feeds[0].lines
         inbox.close()
     return max(0, round(facts))
+
+
+def check_files(files: Sequence[str]) -> None:
+    """Raise `WrongUse` or `BadFile` where files cannot all be read: before anything is written or sent."""
+    from consumers.files import open_facts
+
+    if files.count("-") > 1:
+        raise WrongUse("standard input (-) can be read once")
+    for name in files:
+        if name != "-":
+            open_facts(name).close()
+
+
+def text_of_book(book: Path | None, *, is_there: bool) -> str | None:
+    """The text of --book, None where it is not given. Raises `WrongUse` where the ledger is there already."""
+    if book is None:
+        return None
+    if is_there:
+        raise WrongUse("--book: this ledger has its book already; a new version comes as programme.published.v1")
+    return read_text(book)
 
 
 def read_text(path: Path) -> str:

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from service.commands.consume import ConfigOption
-from service.commands.facts import FilesArgument
-from service.errors import WrongUse, say
+from service.commands.facts import FilesArgument, check_files
+from service.errors import say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 
@@ -36,7 +36,6 @@ def produce(
 
         points traffic --facts 100000 | points produce - --rate 50
     """
-    from consumers.files import open_facts
     from consumers.kafka.clients import open_admin, open_writer
     from consumers.kafka.port import StreamError
     from consumers.kafka.produce import Sent
@@ -45,11 +44,7 @@ def produce(
     from consumers.kafka.topics import partitions_of
 
     shell = Shell(context, ledger, as_json)
-    if files.count("-") > 1:
-        raise WrongUse("standard input (-) can be read once")
-    for name in files:
-        if name != "-":
-            open_facts(name).close()  # a missing file is found before anything is sent
+    check_files(files)
     settings = load(config)
     topic = settings.topics.facts
     partitions = partitions_of(open_admin(settings), topic)

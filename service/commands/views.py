@@ -10,7 +10,7 @@ import typer
 
 from service.commands.books import FORMATS, entries_in
 from service.errors import BAD_NEWS, WrongUse, plain, say
-from service.shell import AsOfOption, JsonOption, LedgerOption, Shell, instant, processors, standard_output
+from service.shell import AsOfOption, JobsOption, JsonOption, LedgerOption, Shell, instant, processors, standard_output
 
 if TYPE_CHECKING:
     from ledger.journal.ledger import Ledger
@@ -49,9 +49,6 @@ MoreOption = Annotated[
 ]
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[VIEW]...", help="Some views. (default: all of them)", show_default=False)
-]
-JobsOption = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes that build. (default: the processors)")
 ]
 ViewArgument = Annotated[str, typer.Argument(metavar="VIEW", help="A view; `points views list` names them.")]
 
