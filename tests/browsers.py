@@ -18,9 +18,9 @@ REMEDY = f"install Chromium (Debian: apt-get install chromium), so that one of {
 STEP_MILLISECONDS = 15_000  # that one step of a page may take
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open this thread has a running event loop, and `asyncio.run` fails
 def chromium() -> Iterator[Browser]:
-    """The browser, started once a run."""
+    """The browser, started once a file of tests."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         if os.environ.get("CI", "").lower() == "true":

@@ -204,6 +204,29 @@ def test_a_dead_letter_is_dropped_only_where_that_is_confirmed(chromium: Browser
             assert not waiting(server)
 
 
+def test_the_overview_and_the_liability_say_what_the_api_says(chromium: Browser, server: Server) -> None:
+    with server.client() as http:
+        books, liability = http.get("/v1/stats").json(), http.get("/v1/liability").json()
+        positions = http.get("/v1/positions").json()["partitions"]
+    with opened(chromium, server.url) as page:
+        page.goto("/console")
+        expect(page.locator("#books")).to_contain_text("balanced")
+        row = page.locator("tr", has=page.get_by_role("rowheader", name="issued", exact=True))
+        expect(row).to_contain_text(f"{books['points']['beans']['issued']:,}")
+        expect(page.locator("tr", has_text="beans-short")).to_contain_text("1")
+        expect(page.locator(".tiles")).to_contain_text(str(sum(one["entries"] for one in positions)))
+        expect(page.locator("section", has=page.locator("#partitions")).locator("tbody tr")).to_have_count(
+            len(positions)
+        )
+        page.get_by_role("link", name="Liability").click()
+        months = page.locator("#liability-months-1 tbody tr")
+        expect(months).to_have_count(len(liability["points"]["beans"]["by_month"]))
+        expect(page.locator(".chart canvas")).to_have_count(1)
+        page.goto("/console/audits")
+        for one in positions:
+            expect(page.locator(f'code[title="{one["link"]}"]')).to_have_count(1)
+
+
 def test_two_rule_books_are_compared_in_words(chromium: Browser) -> None:
     with scratch() as folder:
         book = (ROOT / "ledger" / "programmes" / "jd.toml").read_text(encoding="utf-8")

@@ -52,8 +52,8 @@ function slide() {
 }
 
 document.addEventListener("DOMContentLoaded", () => { slide(); drawAll(); });
-document.addEventListener("htmx:afterSettle", event => {
-  if (event.detail.target.querySelector?.(".chart") || event.detail.target.id === "member") drawAll();
+document.addEventListener("htmx:afterSettle", () => {
+  if (document.querySelector(".chart:empty")) drawAll();
 });
 // An error is shown where the answer would stand; the member is asked for as a page, which says what is wrong.
 document.addEventListener("htmx:beforeSwap", event => {
