@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import growth, kafka, report, stores, views, whole
+from benchmarks import growth, kafka, questions, report, stores, views, whole
 from benchmarks.compare import compare, stages_of
 from benchmarks.http import http
 from benchmarks.measure import Failed, Figures, say
@@ -19,7 +19,7 @@ QUICK = 40_000
 STAGED = 60_000  # facts, for the stages: enough to warm every cache
 MEMORY = 3  # times the facts
 FULL = (1_000_000, 10_000_000)
-SECTIONS = ("stages", "whole", "stores", "audits", "views", "real", "members", "memory", "http")
+SECTIONS = ("stages", "whole", "stores", "audits", "questions", "views", "real", "members", "memory", "http")
 BY_NAME = (*SECTIONS, "kafka")  # which needs a broker, and is run only when it is named
 
 
@@ -60,6 +60,9 @@ def _measure(options: argparse.Namespace) -> Figures:
         if "audits" in wanted:
             found["audits"] = whole.audits(place, path, rounds)
             report.audits(found["audits"], facts)
+        if "questions" in wanted:
+            found["questions"] = questions.questions(place, path)
+            report.questions(found["questions"], facts)
         if "views" in wanted:
             found["views"] = views.views(place, path, rounds)
             report.views(found["views"], facts)

@@ -138,6 +138,24 @@ def kafka(found: Figures, facts: int) -> None:
         _row(f"{row['client']}, batches of {row['batch']:,}", f"{row['median']:.1f}", f"{row['p99']:.1f}", most)
 
 
+def questions(found: Figures, facts: int) -> None:
+    """One question at a time to a ledger that is open, and a backtest of all of it."""
+    _title(f"{found['asked']} questions of {facts:,} entries", "median ms", "worst ms")
+    for name, times in found["times"].items():
+        _row(name, f"{times['median']:.1f}", f"{times['worst']:.1f}")
+    _row("(the member with most has about", f"{found['heaviest']:,}", "entries)")
+    backtest = found["backtest"]
+    _title("points backtest", "seconds", "CPU s", "entries/s", "RSS MB")
+    rate = backtest["entries"] / backtest["inside"]
+    _row(
+        "",
+        f"{backtest['seconds']:.1f}",
+        f"{backtest['cpu']:.1f}",
+        f"{rate:,.0f}",
+        f"{backtest['rss'] / (1 << 20):,.0f}",
+    )
+
+
 def http(found: Figures) -> None:
     """The HTTP API, its load made on the same machine."""
     _title("HTTP, load from the same machine", "a second", "median ms", "p99 ms")
