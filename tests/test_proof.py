@@ -566,3 +566,9 @@ def test_what_cannot_be_used_is_said(
     before = sorted(os.listdir())
     ran = office.points(*arguments, code=code)
     assert said in ran.err and ran.out == "" and sorted(os.listdir()) == before
+
+
+def test_a_checkpoint_that_is_there_is_not_written_over(copy: Office) -> None:
+    kept = copy.second.read_bytes()
+    ran = copy.points("checkpoint", "--key", copy.key, "-o", copy.second, code=3)
+    assert "there already" in ran.err and copy.second.read_bytes() == kept

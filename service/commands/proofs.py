@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.errors import WrongUse, say
+from service.errors import BadInput, WrongUse, say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ def checkpoint(
     from projections.export import output_file
     from projections.proof.checkpoint import read, write
 
+    if out is not None and out.exists():
+        raise BadInput(f"{out} is there already, and a checkpoint is evidence to be kept: name another file")
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
         signed = _made_now(shell, opened, key, read(after) if after else None)
