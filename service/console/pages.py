@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from litestar import Response
 from rich.text import Text
 
@@ -14,7 +14,8 @@ from ledger.rules import Book
 from service.console.language import HTML_LANGUAGE, LANGUAGES, words_in
 from service.console.visitors import AnyRequest, Visitor, visitor_of
 from service.console.words import WORDS
-from service.screens.names import Names, short_time, yuan
+from service.screens.names import Names, short_time
+from service.templates import templates_in
 
 HTML = "text/html"
 HEADERS = {
@@ -38,16 +39,7 @@ MENU = (
 @cache
 def environment() -> Environment:
     """The templates. Whatever is put into one is escaped."""
-    made = Environment(
-        loader=PackageLoader("service.console", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["number"] = lambda value: f"{value:,}"
-    made.filters["signed"] = lambda value: f"{value:+,}" if value else "0"
-    made.filters["yuan"] = yuan
+    made = templates_in("service.console", "templates")
     made.filters["time"] = short_time
     made.filters["day"] = lambda text: text[:10]
     made.filters["sentence"] = lambda text: text[:1].upper() + text[1:]

@@ -4,25 +4,16 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from ledger.rules import Book
-from service.screens.names import Names, yuan
+from service.screens.names import Names
+from service.templates import templates_in
 
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("service", "reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
-    environment.filters["signed"] = lambda value: f"{value:+,}" if value else "0"
-    environment.filters["yuan"] = yuan
-    return environment
+    return templates_in("service", "reports")
 
 
 def backtest_html(found: dict[str, Any], book: Book) -> str:

@@ -1,0 +1,20 @@
+"""Templates of reports and of the console: strict, and whatever is put into one is escaped."""
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from service.screens.names import yuan
+
+
+def templates_in(package: str, folder: str) -> Environment:
+    """The templates in a folder of a package, with the filters that all of them share."""
+    made = Environment(
+        loader=PackageLoader(package, folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["number"] = lambda value: f"{value:,}"
+    made.filters["signed"] = lambda value: f"{value:+,}" if value else "0"
+    made.filters["yuan"] = yuan
+    return made
