@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 
 from consumers.files import Feeder, RawLine
-from consumers.inbox import Inbox, Line
-from consumers.ingest import decide_waiting, open_intakes
+from consumers.inbox import Line, open_inbox
+from consumers.ingest import decide_all
 from consumers.outcomes import outcome_at
+from ledger.entries import Entry, decode_entry
 from ledger.facts import MAX_BYTES, PROGRAMME_SUBJECT
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
@@ -16,9 +17,15 @@ from ledger.programme import BadProgramme, version_of
 from ledger.times import to_text
 
 
+def is_published(ledger: Ledger, version: str) -> bool:
+    """Whether a rule book was published to every partition."""
+    return all(_entry_of(ledger, partition, version) for partition in ledger.partitions)
+
+
 def publish(ledger: Ledger, toml: str, by: str, now: int | None = None) -> dict[str, Any]:
     """Publish a checked rule book as the first of the ledger's operators, and say what became of it.
 
+    Where an earlier attempt reached only some partitions, its own fact is sent again, and is a duplicate there.
     What waits in the inbox before it is decided too. Hold the ledger's lock around it. Raises `BadProgramme` where it
     is too long for a fact, `OtherStream`, `CannotDecide` and `JournalError`.
     """
@@ -33,16 +40,34 @@ def publish(ledger: Ledger, toml: str, by: str, now: int | None = None) -> dict[
         "time": to_text(time.time_ns() // 1000 if now is None else now, 0),
         "data": {"toml": toml, "by": by},
     }
-    value = msgspec.json.encode(fact)
+    value = _begun(ledger, version_of(toml)) or msgspec.json.encode(fact)
     if len(value) > MAX_BYTES:
         raise BadProgramme(f"the rule book is {len(value):,} bytes as a fact, of which {MAX_BYTES:,} are taken at most")
-    inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)
+    inbox = open_inbox(ledger, feeding=True)
     try:
         batch: list[Line] = []
         Feeder(inbox, ledger.settings.operators, backlog=False).route(RawLine(value), batch)
         places = inbox.append(batch)
-        decide_waiting(open_intakes(ledger, inbox, ledger.partitions), lambda _tally: None)
+        decide_all(ledger, inbox)
     finally:
         inbox.close()
     home = next(place for place in places if place[0] == ledger.partition_of(PROGRAMME_SUBJECT))
     return outcome_at(ledger, *home) or {}
+
+
+def _begun(ledger: Ledger, version: str) -> bytes | None:
+    """The fact that published a rule book to some partition; None where none did."""
+    for partition in ledger.partitions:
+        entry = _entry_of(ledger, partition, version)
+        if entry is not None:
+            return entry.fact
+    return None
+
+
+def _entry_of(ledger: Ledger, partition: int, version: str) -> Entry | None:
+    journal = ledger.journal(partition)
+    for published in journal.published():
+        if published.version == version:
+            (row,) = journal.scan(published.place - 1, published.place)
+            return decode_entry(row.state)
+    return None

@@ -133,6 +133,7 @@ def publish(
 
         points programme publish jd-2026.toml --by li.wei
     """
+    from consumers.publishing import is_published
     from consumers.publishing import publish as send
 
     shell = Shell(context, ledger, as_json)
@@ -140,11 +141,11 @@ def publish(
         raise WrongUse(f"--by: a name of 1 to {MOST_BY} characters is needed")
     with shell.writing() as opened:
         version, warned = _checked(opened, file)
-        is_new = version.name not in opened.book.by_name
+        is_new = version.name not in opened.new_book().by_name and not is_published(opened, version.name)
         told = send(opened, version.toml, by) if is_new else {}
     for warning in warned:
         say(f"{file}: warning: {warning}")
-    if told and told["outcome"] != "accepted":
+    if told and told["outcome"] != "accepted" and told["reason"] != "duplicate":
         raise BadInput(f"{file}: was not taken: {told['outcome']} {told['reason']}: {told.get('detail', '')}")
     document: dict[str, Any] = {"version": version.name, "from": version.programme.from_.isoformat(), "by": by}
     if shell.json:

@@ -1,11 +1,12 @@
 """The HTTP API: serve."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from service.errors import WrongUse, say
-from service.shell import JsonOption, LedgerOption, Shell, installed_version
+from service.shell import FolderOption, JsonOption, LedgerOption, Shell, installed_version
 
 
 def serve(
@@ -20,6 +21,7 @@ def serve(
             min=0, max=30, metavar="SECONDS", help="How long a request waits for its decision, if it doesn't say."
         ),
     ] = 2.0,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -31,18 +33,20 @@ def serve(
 
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
-    run_server(Shell(context, ledger, as_json), host, port, wait)
+    shell = Shell(context, ledger, as_json)
+    run_server(shell, host, port, wait, shell.beside(folder))
 
 
-def run_server(shell: Shell, host: str, port: int, wait: float) -> None:
+def run_server(shell: Shell, host: str, port: int, wait: float, folder: Path) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotNow`."""
+    from ledger.journal.ledger import INBOX
+    from service.console.sessions import Sessions
     from service.http.app import make_app
     from service.http.server import is_local, listen, serve
     from service.keys import Keys
 
-    folder = shell.folder
     with shell.writing(create=True) as opened:
-        _ = opened.inbox  # it takes facts there, and no ledger has two streams
+        opened.settle(INBOX)  # it takes facts there, and no ledger has two streams
         keys = Keys(folder)
         if not keys.exist() and not is_local(host):
             raise WrongUse(
@@ -55,12 +59,13 @@ def run_server(shell: Shell, host: str, port: int, wait: float) -> None:
 
         def tell() -> None:
             if shell.json:
-                shell.emit({"url": url, "ledger": str(folder), "keys": keys.exist()})
+                shell.emit({"url": url, "ledger": shell.ledger_name, "keys": keys.exist()})
             else:
-                say(f"serving {folder} at {url}")
+                say(f"serving {shell.ledger_name} at {url}")
                 say(f"for people: {url}/console, for programs: {url}/schema/openapi.json")
             if not keys.exist():
                 say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")
 
-        serve(make_app(opened, keys, wait, installed_version()), listening, tell)
+        app = make_app(opened, folder, keys, Sessions(), wait, installed_version())
+        serve(app, listening, tell)
         keys.close()
