@@ -20,7 +20,8 @@ from ledger.journal.shard import Tally
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each of ours, which nobody reads
 
-SHARED = "PROMETHEUS_MULTIPROC_DIR"  # the library's: where several processes count together, set before it is loaded
+# The library's: the folder in which several processes count together. It has to be set before they load the library.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
