@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from consumers.files import Feeder
-from consumers.inbox import Inbox
+from consumers.inbox import Inbox, open_inbox
 from consumers.ingest import ingest
 from consumers.stream import Record
 from ledger.account import Account, evolve
@@ -75,7 +75,7 @@ def stages(path: Path) -> dict[str, Any]:
     clock = _Clock()
     with TemporaryDirectory(dir=path.parent) as folder:
         ledger = Ledger.open_or_create(Path(folder) / "stages")
-        inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)
+        inbox = open_inbox(ledger, feeding=True)
         started = time.perf_counter()
         facts = 0
         for lines, *_ in Feeder(inbox, ledger.settings.operators, backlog=True).feed(str(path)):

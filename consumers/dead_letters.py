@@ -11,12 +11,12 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from consumers.files import Feeder, RawLine
-from consumers.inbox import Inbox, Line
-from consumers.ingest import decide_waiting, open_intakes
+from consumers.inbox import Line, open_inbox
+from consumers.ingest import decide_all
 from consumers.outcomes import outcome_at
 from ledger.entry_json import position_text
 from ledger.facts import MAX_BYTES
-from ledger.journal.ledger import Ledger
+from ledger.journal.ledger import INBOX, Ledger
 from ledger.times import to_text
 
 WAITING, RETRIED, DROPPED = "waiting", "retried", "dropped"
@@ -102,7 +102,9 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
     """
     for letter in chosen:
         check_retry(letter, mended)
-    inbox = Inbox(ledger.inbox, ledger.settings.partitions)
+    if not chosen:
+        return []
+    inbox = open_inbox(ledger)
     try:
         driven: list[tuple[Letter, list[tuple[int, int]]]] = []
         for letter in chosen:
@@ -112,7 +114,7 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
             batch: list[Line] = []
             feeder.route(RawLine(value), batch)
             driven.append((letter, inbox.append(batch)))
-        decide_waiting(open_intakes(ledger, inbox, ledger.partitions), lambda _tally: None)
+        decide_all(ledger, inbox)
     finally:
         inbox.close()
     told = []
@@ -154,8 +156,8 @@ def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] =
     for letter in chosen:
         if letter.state == DROPPED:
             raise BadPosition(f"{letter.position} was dropped before")
-    has_inbox = ledger.settings.stream == "inbox"
-    inbox = Inbox(ledger.inbox, ledger.settings.partitions) if has_inbox else None
+    has_inbox = ledger.settings.stream == INBOX
+    inbox = open_inbox(ledger) if has_inbox else None
     try:
         for letter in chosen:
             detail = f"its bytes were dropped by an operator at {now().isoformat(timespec='seconds')}"

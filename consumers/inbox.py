@@ -1,20 +1,16 @@
-"""The local stream: an append-only, durable inbox of an embedded ledger, with positions of its own.
+"""The local stream as its users see it: an append-only, durable inbox of a ledger, with positions of its own.
 
-One SQLite file holds every partition and how far each file was fed, so that a feed and its records are one
-transaction: after a crash the same command goes on exactly where the inbox stands.
+It is kept where the ledger is: in a file of its folder, or beside the partitions' journals in PostgreSQL. What every
+inbox must do is said in cases by `tests/inbox_contract.py`.
 """
 
-import heapq
-import sqlite3
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from consumers.stream import Record
+from consumers.stream import Record, Stream
+from ledger.journal.folder import FolderLedger
+from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.port import JournalError
-from ledger.journal.sqlite import BUSY_SECONDS
-
-FORMAT = 1
 
 
 class Line(NamedTuple):
@@ -39,7 +35,7 @@ class Feed(NamedTuple):
 
 
 class Fed(NamedTuple):
-    """Where a record of a feed stands: `line` counts all records of the inbox in the order they came."""
+    """Where a record of a feed stands: `line` orders the records of a feed as they came."""
 
     line: int
     partition: int
@@ -48,209 +44,75 @@ class Fed(NamedTuple):
 
 
 class CannotAppend(JournalError):
-    """The inbox cannot be written now (a full disk); nothing of the batch was taken."""
+    """The inbox cannot be written now (a full disk); what was taken of the batch all the same counts once if resent."""
 
 
-class Inbox:
-    """The inbox of a ledger folder. One process appends; any number read."""
-
-    def __init__(self, path: Path, partitions: int, *, create: bool = False) -> None:
-        self.path = path
-        self._partitions = partitions
-        mode = "rwc" if create else "rw"
-        try:
-            self._db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                isolation_level=None,
-                timeout=BUSY_SECONDS,
-            )
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")  # what was appended survives a power cut
-            self._db.execute("PRAGMA wal_autocheckpoint=4000")
-            if create:
-                self._create()
-            found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.Error as error:
-            raise JournalError(f"{path}: {error}") from error
-        if found != FORMAT:
-            raise JournalError(f"{path} has format {found}, this version of points reads format {FORMAT}")
-        self._ends = [self._last(p)[:2] for p in range(partitions)]
-        self._line = max(self._last(p)[2] for p in range(partitions))
-
-    def _create(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        for partition in range(self._partitions):
-            self._db.execute(
-                f"CREATE TABLE IF NOT EXISTS partition_{partition} (position INTEGER PRIMARY KEY,"
-                " line INTEGER NOT NULL, recorded INTEGER NOT NULL, backlog INTEGER NOT NULL,"
-                " feed INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,"
-                " whole_length INTEGER NOT NULL, whole_sha256 BLOB NOT NULL)"
-            )
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS feeds (number INTEGER PRIMARY KEY, source TEXT NOT NULL,"
-            " size INTEGER NOT NULL, lines INTEGER NOT NULL, digest BLOB NOT NULL)"
-        )
-        self._db.execute(  # where in each partition a feed's records begin and end; those of others stand between
-            "CREATE TABLE IF NOT EXISTS spans (feed INTEGER NOT NULL, partition INTEGER NOT NULL,"
-            " first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (feed, partition)) WITHOUT ROWID"
-        )
-        self._db.execute(f"PRAGMA user_version = {FORMAT}")
-        self._db.execute("COMMIT")
-
-    @property
-    def partitions(self) -> int:
-        """How many partitions there are."""
-        return self._partitions
-
-    def _last(self, partition: int) -> tuple[int, int, int]:
-        row = self._db.execute(
-            f"SELECT position, recorded, line FROM partition_{partition} ORDER BY position DESC LIMIT 1"
-        ).fetchone()
-        return (row[0], row[1], row[2]) if row else (-1, 0, 0)
+class Inbox(Stream, Protocol):
+    """The inbox of a ledger. An inbox belongs to one thread; how many processes may append is up to the ledger."""
 
     def last_recorded(self, partition: int) -> int:
         """The latest recorded of a partition, 0 where it is empty."""
-        return self._ends[partition][1]
-
-    def end(self, partition: int) -> int:
-        """The offset of a partition's last record, -1 where it is empty."""
-        return self._last(partition)[0]
-
-    def read(self, partition: int, after: int, limit: int, most_bytes: int = 1 << 62) -> Sequence[Record]:
-        """Up to `limit` records of a partition behind an offset, and no more once they hold `most_bytes`."""
-        rows = self._db.execute(
-            f"SELECT position, recorded, backlog, key, value, whole_length, whole_sha256 FROM partition_{partition}"
-            " WHERE position > ? ORDER BY position LIMIT ?",
-            (after, limit),
-        )
-        records = []
-        held = 0
-        for row in rows:
-            records.append(Record(*row))
-            held += len(row[4])
-            if held >= most_bytes:
-                break
-        return records
+        ...
 
     def record(self, partition: int, offset: int) -> Record | None:
         """The record at an offset."""
-        found = self.read(partition, offset - 1, 1)
-        return found[0] if found and found[0].offset == offset else None
+        ...
 
-    def spans_of(self, feed: int) -> list[tuple[int, int, int]]:
-        """The (partition, first, last) between whose offsets the records of a feed stand, with those of others."""
-        rows = self._db.execute("SELECT partition, first, last FROM spans WHERE feed = ?", (feed,))
-        return [(row[0], row[1], row[2]) for row in rows]
+    def append(self, lines: Sequence[Line], feed: Feed | None = None) -> list[tuple[int, int]]:
+        """Append lines, and move a feed on with them; returns the (partition, offset) of each line.
 
-    def records_of(self, feed: int) -> Iterator[Fed]:
-        """Where the records of a feed stand, in the order they came, streamed."""
-        streams = [
-            map(
-                Fed._make,
-                self._db.execute(
-                    f"SELECT line, {partition}, position, key FROM partition_{partition}"
-                    " WHERE position BETWEEN ? AND ? AND feed = ? ORDER BY position",
-                    (first, last, feed),
-                ),
-            )
-            for partition, first, last in self.spans_of(feed)
-        ]
-        return heapq.merge(*streams)
-
-    def drop(self, partition: int, offset: int, length: int, sha256: bytes) -> None:
-        """Remove a record's bytes for good; its length and hash stay in their place."""
-        self._db.execute("PRAGMA secure_delete = ON")
-        self._db.execute(
-            f"UPDATE partition_{partition} SET key = iif(key = 'programme', key, ''), value = x'', whole_length = ?,"
-            " whole_sha256 = ? WHERE position = ?",
-            (length, sha256, offset),
-        )
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def count_after(self, partition: int, after: int, feed: int) -> int:
-        """How many records of a feed stand behind an offset."""
-        row = self._db.execute(
-            f"SELECT count(*) FROM partition_{partition} WHERE position > ? AND feed = ?", (after, feed)
-        ).fetchone()
-        return int(row[0])
+        Raises `CannotAppend` where that cannot be done now.
+        """
+        ...
 
     def feeds_of(self, source: str) -> list[Feed]:
         """What was fed from a source of that name, the latest first."""
-        rows = self._db.execute(
-            "SELECT number, size, lines, digest FROM feeds WHERE source = ? ORDER BY number DESC", (source,)
-        )
-        return [Feed(*row) for row in rows]
+        ...
 
     def new_feed(self, source: str) -> Feed:
         """Begin to feed from a source."""
-        number = self._db.execute(
-            "INSERT INTO feeds (source, size, lines, digest) VALUES (?, 0, 0, ?) RETURNING number",
-            (source, b""),
-        ).fetchone()[0]
-        return Feed(number, 0, 0, b"")
+        ...
 
-    def append(self, lines: Sequence[Line], feed: Feed | None = None) -> list[tuple[int, int]]:
-        """Append lines and move a feed on, in one transaction; returns the (partition, offset) of each line.
+    def spans_of(self, feed: int) -> list[tuple[int, int, int]]:
+        """The (partition, first, last) between whose offsets the records of a feed stand, with those of others."""
+        ...
 
-        Raises `CannotAppend` where the file cannot be written (a full disk); nothing is appended then.
-        """
-        rows: dict[int, list[tuple[int, int, int, int, int, str, bytes, int, bytes]]] = {}
-        ends = list(self._ends)
-        number = feed.number if feed else 0
-        places = []
-        for count, line in enumerate(lines, self._line + 1):
-            partition = line.partition
-            position, recorded = ends[partition]
-            position += 1
-            recorded = max(recorded, line.recorded)  # along a partition recorded never runs back
-            ends[partition] = (position, recorded)
-            places.append((partition, position))
-            rows.setdefault(partition, []).append(
-                (
-                    position,
-                    count,
-                    recorded,
-                    line.backlog,
-                    number,
-                    line.key,
-                    line.value,
-                    line.whole_length,
-                    line.whole_sha256,
-                )
-            )
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            for partition, values in rows.items():
-                self._db.executemany(f"INSERT INTO partition_{partition} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-                if number:
-                    self._db.execute(
-                        "INSERT INTO spans VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET last = excluded.last",
-                        (number, partition, values[0][0], values[-1][0]),
-                    )
-            if feed is not None:
-                self._db.execute(
-                    "UPDATE feeds SET size = ?, lines = ?, digest = ? WHERE number = ?",
-                    (feed.size, feed.lines, feed.digest, feed.number),
-                )
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise CannotAppend(f"{self.path}: {error}; nothing of this batch was taken") from error
-        self._ends = ends
-        self._line += len(lines)
-        return places
+    def records_of(self, feed: int) -> Iterator[Fed]:
+        """Where the records of a feed stand, in the order they came, streamed."""
+        ...
 
-    def begin_behind(self, partition: int, position: int, recorded: int) -> None:
-        """Let an empty partition begin behind a position whose records are kept elsewhere; `recorded` is the last's.
+    def count_after(self, partition: int, after: int, feed: int) -> int:
+        """How many records of a feed stand behind an offset."""
+        ...
 
-        A record without bytes and hash stands at that position.
-        """
-        self._db.execute(
-            f"INSERT OR IGNORE INTO partition_{partition} VALUES (?, 0, ?, 0, 0, '', x'', 0, x'')", (position, recorded)
-        )
+    def drop(self, partition: int, offset: int, length: int, sha256: bytes) -> None:
+        """Remove a record's bytes for good; its length and hash stay in their place."""
+        ...
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Let go of files and connections."""
+        ...
+
+
+def has_inbox(ledger: Ledger) -> bool:
+    """Whether an inbox has been made by now."""
+    return ledger.settings.stream == INBOX and (not isinstance(ledger, FolderLedger) or ledger.inbox.exists())
+
+
+def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
+    """The inbox of a ledger, for one thread. `feeding` makes it where need be, and settles a stream that is open.
+
+    Raises `OtherStream` where the facts come from Kafka, and `JournalError`.
+    """
+    if feeding:
+        ledger.settle(INBOX)
+    ledger.check_stream(INBOX)
+    if isinstance(ledger, FolderLedger):
+        from consumers.sqlite_inbox import SQLiteInbox
+
+        return SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=feeding)
+    from consumers.postgres_inbox import PostgresInbox  # here, since its driver is an extra
+    from ledger.journal.database import DatabaseLedger
+
+    assert isinstance(ledger, DatabaseLedger)
+    return PostgresInbox(ledger)

@@ -6,17 +6,19 @@ import multiprocessing
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from consumers.files import BadFile, Feeder
-from consumers.inbox import Inbox
+from consumers.inbox import Inbox, open_inbox
 from consumers.intake import Intake
+from consumers.shared import SharedIntake
 from ledger.journal.ledger import Ledger
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
+from ledger.journal.port import Claims, Damaged, Fenced, JournalError, Unavailable
 from ledger.journal.shard import Tally
 
 IDLE_SECONDS = 0.005  # between two looks at an inbox that has nothing new
@@ -49,11 +51,13 @@ def ingest(
 ) -> Summary:
     """Feed files to a ledger's inbox and decide all that waits there; hold the ledger's lock around it.
 
+    Partitions that another process has claimed are decided there, and waited for.
+
     Raises `files.BadFile` after what stands before the damage was decided, and `CannotDecide`.
     """
     started = time.monotonic()
     summary = Summary()
-    inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)
+    inbox = open_inbox(ledger, feeding=True)
     waiting = _Waiting(ledger, inbox, files)
     deciders = _Workers(ledger, jobs) if jobs > 1 else _InProcess(ledger)
     feeder = Feeder(inbox, ledger.settings.operators, backlog=backlog)
@@ -96,14 +100,18 @@ class _Waiting:
             self.others += waiting - ours
 
 
-def open_intakes(ledger: Ledger, inbox: Inbox, partitions: Sequence[int]) -> list[Intake]:
+def open_intakes(
+    ledger: Ledger, inbox: Inbox, claims: Claims, partitions: Sequence[int]
+) -> Sequence[Intake | SharedIntake]:
     """The intakes of some partitions, which share this process's memory."""
+    if ledger.is_shared:
+        return [SharedIntake(ledger, inbox, claims, p, 1 / len(partitions)) for p in partitions]
     partitioner = Partitioner(ledger.settings.partitions)
     operators = ledger.settings.operators
     return [Intake(inbox, ledger.shard(p, 1 / len(partitions)), operators, partitioner) for p in partitions]
 
 
-def decide_waiting(intakes: Sequence[Intake], on_batch: Callable[[Tally], None]) -> bool:
+def decide_waiting(intakes: Sequence[Intake | SharedIntake], on_batch: Callable[[Tally], None]) -> bool:
     """Decide what waits in some partitions; says whether there was anything. Raises `CannotDecide`."""
     worked = False
     try:
@@ -116,6 +124,12 @@ def decide_waiting(intakes: Sequence[Intake], on_batch: Callable[[Tally], None])
     except (Damaged, Unavailable, sqlite3.Error, OSError) as error:  # the journal's, and the inbox's own
         raise CannotDecide(f"{error}; what was decided is kept: mend that and run the same command again") from error
     return worked
+
+
+def decide_all(ledger: Ledger, inbox: Inbox) -> None:
+    """Decide what waits in any partition, here or where it is claimed. Raises `CannotDecide`."""
+    with closing(ledger.claims()) as claims:
+        decide_waiting(open_intakes(ledger, inbox, claims, ledger.partitions), lambda _tally: None)
 
 
 def quiet_collector() -> None:
@@ -135,8 +149,9 @@ class _InProcess:
     """Decides in this process, after each chunk that was fed."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._inbox = Inbox(ledger.inbox, ledger.settings.partitions)
-        self._intakes = open_intakes(ledger, self._inbox, ledger.partitions)
+        self._inbox = open_inbox(ledger)
+        self._claims = ledger.claims()
+        self._intakes = open_intakes(ledger, self._inbox, self._claims, ledger.partitions)
         self._tally = Tally()
         quiet_collector()
 
@@ -156,6 +171,7 @@ class _InProcess:
         return self._tally
 
     def close(self) -> None:
+        self._claims.close()
         self._inbox.close()
         wake_collector()
 
@@ -224,8 +240,8 @@ def _work(place: str, partitions: list[int], pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the feeding process hears it, and ends us after a batch
     try:
         ledger = Ledger.open(place)
-        inbox = Inbox(ledger.inbox, ledger.settings.partitions)
-        intakes = open_intakes(ledger, inbox, partitions)
+        inbox = open_inbox(ledger)
+        intakes = open_intakes(ledger, inbox, ledger.claims(), partitions)  # its claims end with this process
         quiet_collector()
         draining = False
         while True:

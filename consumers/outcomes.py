@@ -10,6 +10,7 @@ from ledger.entry_json import entry_to_dict, position_text
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import Journal, Parked
+from ledger.journal.shard import Tally
 
 PARKED_AT_ONCE = 100  # rows read ahead, of 64 KiB at most
 
@@ -35,6 +36,18 @@ def outcomes_between(
     for found in _decided(ledger.journal(partition), first, last):
         if found.offset in wanted:
             yield found.offset, _tell(ledger, partition, found)
+
+
+def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tally:
+    """How many records at offsets `first` to `last`, which are all decided, came out in which way."""
+    tally = Tally()
+    is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
+    for found in _decided(ledger.journal(partition), first, last):
+        if isinstance(found.what, Parked):
+            tally.parked += 1
+        elif is_home or found.what.member != PROGRAMME_SUBJECT:  # a published book counts once
+            tally.count(found.what.outcome)
+    return tally
 
 
 def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[dict[str, Any]]:

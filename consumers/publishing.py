@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from consumers.files import Feeder, RawLine, Router
-from consumers.inbox import Inbox, Line
-from consumers.ingest import decide_waiting, open_intakes
+from consumers.inbox import Line, open_inbox
+from consumers.ingest import decide_all
 from consumers.outcomes import outcome_at
+from ledger.entries import Entry, decode_entry
 from ledger.facts import MAX_BYTES, PROGRAMME_SUBJECT
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
@@ -20,19 +21,25 @@ Append = Callable[[Sequence[Line]], list[tuple[int, int]]]
 LOOKED_EVERY = 0.05  # seconds, until a decision is there
 
 
+def is_published(ledger: Ledger, version: str) -> bool:
+    """Whether a rule book was published to every partition."""
+    return all(_entry_of(ledger, partition, version) for partition in ledger.partitions)
+
+
 def publish(ledger: Ledger, toml: str, by: str, now: int | None = None) -> dict[str, Any]:
     """Publish a checked rule book as the first of the ledger's operators, and say what became of it.
 
+    Where an earlier attempt reached only some partitions, its own fact is sent again, and is a duplicate there.
     What waits in the inbox before it is decided too. Hold the ledger's lock around it. Raises `BadProgramme` where it
     is too long for a fact, `OtherStream`, `CannotDecide` and `JournalError`.
     """
     value = _fact(ledger, toml, by, now)
-    inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)
+    inbox = open_inbox(ledger, feeding=True)
     try:
         batch: list[Line] = []
         Feeder(inbox, ledger.settings.operators, backlog=False).route(RawLine(value), batch)
         home = _home(ledger, inbox.append(batch))
-        decide_waiting(open_intakes(ledger, inbox, ledger.partitions), lambda _tally: None)
+        decide_all(ledger, inbox)
     finally:
         inbox.close()
     return outcome_at(ledger, *home) or {}
@@ -43,9 +50,9 @@ def send(ledger: Ledger, append: Append, toml: str, by: str, wait: float) -> tup
 
     Nothing is said of a decision that does not come within `wait` seconds. Raises as `publish` does.
     """
-    value = _fact(ledger, toml, by, None)
     batch: list[Line] = []
-    Router(ledger.settings.partitions, ledger.settings.operators, backlog=False).route(RawLine(value), batch)
+    router = Router(ledger.settings.partitions, ledger.settings.operators, backlog=False)
+    router.route(RawLine(_fact(ledger, toml, by, None)), batch)
     home = _home(ledger, append(batch))
     deadline = time.monotonic() + wait
     while (told := outcome_at(ledger, *home)) is None and time.monotonic() < deadline:
@@ -54,6 +61,7 @@ def send(ledger: Ledger, append: Append, toml: str, by: str, wait: float) -> tup
 
 
 def _fact(ledger: Ledger, toml: str, by: str, now: int | None) -> bytes:
+    """The fact that publishes a rule book: an earlier attempt's own, where one reached some partitions."""
     operators = ledger.settings.operators
     if not operators:
         raise JournalError(f"{ledger.name} names no operators in its settings, and only they may publish")
@@ -66,7 +74,7 @@ def _fact(ledger: Ledger, toml: str, by: str, now: int | None) -> bytes:
         "time": to_text(time.time_ns() // 1000 if now is None else now, 0),
         "data": {"toml": toml, "by": by},
     }
-    value = msgspec.json.encode(fact)
+    value = _begun(ledger, version_of(toml)) or msgspec.json.encode(fact)
     if len(value) > MAX_BYTES:
         raise BadProgramme(f"the rule book is {len(value):,} bytes as a fact, of which {MAX_BYTES:,} are taken at most")
     return value
@@ -75,3 +83,21 @@ def _fact(ledger: Ledger, toml: str, by: str, now: int | None) -> bytes:
 def _home(ledger: Ledger, places: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """Of the places of a published book, the one where it counts."""
     return next(place for place in places if place[0] == ledger.partition_of(PROGRAMME_SUBJECT))
+
+
+def _begun(ledger: Ledger, version: str) -> bytes | None:
+    """The fact that published a rule book to some partition; None where none did."""
+    for partition in ledger.partitions:
+        entry = _entry_of(ledger, partition, version)
+        if entry is not None:
+            return entry.fact
+    return None
+
+
+def _entry_of(ledger: Ledger, partition: int, version: str) -> Entry | None:
+    journal = ledger.journal(partition)
+    for published in journal.published():
+        if published.version == version:
+            (row,) = journal.scan(published.place - 1, published.place)
+            return decode_entry(row.state)
+    return None

@@ -1,6 +1,5 @@
 """The stream's own records against the journal's copies of the facts: each is an entry or parked, byte for byte."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -9,10 +8,9 @@ import msgspec
 
 from ledger.entries import Entry, decode_entry
 from ledger.facts import BadFact, canonical, decode
-from ledger.journal.ledger import Ledger
+from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.port import Journal, JournalError
 
-READ = 2_000  # records at a time
 PARKED_AT_ONCE = 100  # of 64 KiB at most
 
 
@@ -27,13 +25,9 @@ class Streamed(NamedTuple):
 
 def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]], None]) -> None:
     """Compare the inbox's records up to the journal's position with its entries and parked records."""
+    ledger.check_stream(INBOX)
     position = ledger.journal(partition).head().position
-    try:
-        inbox = sqlite3.connect(f"{ledger.inbox.absolute().as_uri()}?mode=ro", uri=True)
-        compare_records(ledger, partition, position, _records(inbox, partition, position), add)
-        inbox.close()
-    except sqlite3.Error as error:
-        raise JournalError(f"{ledger.inbox}: {error}") from error
+    compare_records(ledger, partition, position, _records(ledger, partition, position), add)
 
 
 def compare_records(
@@ -88,16 +82,9 @@ def _entries(
             add({**named, "field": "bytes", "stored": row.state[:64].hex(), "derived": f"unreadable: {error}"})
 
 
-def _records(inbox: Any, partition: int, upto: int) -> Iterator[Streamed]:
+def _records(ledger: Ledger, partition: int, upto: int) -> Iterator[Streamed]:
     after = -1
-    while True:
-        rows = inbox.execute(
-            f"SELECT position, recorded, value, whole_sha256 FROM partition_{partition}"
-            " WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
-            (after, upto, READ),
-        ).fetchall()
-        if not rows:
-            return
+    while rows := ledger.records(partition, after, upto):
         for record in map(Streamed._make, rows):
             if not record.value and not record.whole:
                 raise JournalError(

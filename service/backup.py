@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from consumers.inbox import Inbox
+from consumers.sqlite_inbox import SQLiteInbox
 from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
 from projections.export import output_file, output_folder, sync
@@ -151,7 +151,7 @@ def _entries(folder: Path) -> int:
     heads = {partition: ledger.journal(partition).head() for partition in ledger.partitions}
     ledger.close()
     if (folder / INBOX).is_file():
-        inbox = Inbox(ledger.inbox, ledger.settings.partitions)
+        inbox = SQLiteInbox(ledger.inbox, ledger.settings.partitions)
         ahead = [partition for partition, head in heads.items() if head.position > inbox.end(partition)]
         inbox.close()
         if ahead:

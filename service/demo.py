@@ -19,7 +19,7 @@ from ledger.scores import value_of
 if TYPE_CHECKING:
     from consumers.ingest import Summary
 
-YEAR = "online-retail.ndjson"  # in the ledger's folder
+YEAR = "online-retail.ndjson"
 FACTS = 57_000  # about, for the bar while they are written
 
 Tick = Callable[..., None]
@@ -42,9 +42,9 @@ class Find:
     account: dict[str, Any] = field(default_factory=dict)
 
 
-def write_year(ledger: Ledger, tick: Tick) -> Path:
-    """The year's facts as a file in the ledger's folder, written once and whole."""
-    path = ledger.inbox.with_name(YEAR)
+def write_year(folder: Path, tick: Tick) -> Path:
+    """The year's facts as a file in a folder, written once and whole."""
+    path = folder / YEAR
     if path.exists():
         return path
     from consumers.online_retail import facts

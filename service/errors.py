@@ -87,7 +87,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
     is_not_now = CannotDecide | CannotNow | Fenced | NotBuilt | Stale | StreamError | Unavailable
-    if isinstance(error, is_not_now) or any(_is_not_now(cause) for cause in _causes(error)):
+    if any(isinstance(cause, is_not_now) or _is_not_now(cause) for cause in _causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"the ledger is damaged ({error}): restore it from a copy, then `points verify`"

@@ -12,12 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from msgspec import MsgspecError
+from msgspec.structs import replace
 
-from consumers.inbox import Inbox
 from consumers.intake import MAX_AHEAD
+from consumers.sqlite_inbox import SQLiteInbox
 from ledger.entries import Entry
 from ledger.facts import PROGRAMME_SUBJECT, decode_canonical
 from ledger.journal.folder import SETTINGS, FolderLedger
+from ledger.journal.ledger import INBOX, OPEN
 from ledger.journal.port import Parked
 from ledger.journal.shard import Received, Shard
 from projections.archive import Archive, Archived, BadArchive, Shelf
@@ -45,7 +47,7 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
                 for entries in _restore(archive, ledger, shelf):
                     progress(done + entries)
                 done += shelf.entries
-            if ledger.settings.stream == "inbox":
+            if ledger.settings.stream == INBOX:
                 _begin_inbox(archive, ledger)
             ledger.close()
             making.rename(folder)
@@ -88,7 +90,7 @@ def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dic
 
 def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:
     """An inbox whose positions go on behind those of the archive."""
-    inbox = Inbox(ledger.inbox, ledger.settings.partitions, create=True)
+    inbox = SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)
     for shelf in archive.manifest.partitions:
         if shelf.position >= 0:
             inbox.begin_behind(shelf.partition, shelf.position, shelf.recorded)
@@ -100,7 +102,10 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
     manifest = archive.manifest
     if (making / SETTINGS).exists() and FolderLedger.at(making).genesis != manifest.genesis:
         shutil.rmtree(making)
-    ledger = FolderLedger.at_or_created(making, archive.book, manifest.born)
+    born = manifest.born
+    if born.stream == OPEN:  # nothing has fed it, and a folder's stream is its inbox
+        born = replace(born, stream=INBOX)
+    ledger = FolderLedger.at_or_created(making, archive.book, born)
     if (ledger.identity, ledger.genesis) != (manifest.ledger, manifest.genesis):
         shutil.rmtree(making)
         raise BadArchive(f"{archive.folder}: its settings and book are not those of its ledger; take another copy")

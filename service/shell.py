@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.errors import WrongUse
+from service.errors import BadInput, WrongUse
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +48,16 @@ AsOfOption = Annotated[
 KnownAtOption = Annotated[
     str | None,
     typer.Option("--known-at", metavar="T", help="Only by what was recorded up to this instant.", show_default=False),
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder",
+        metavar="DIR",
+        envvar="POINTS_FOLDER",
+        help="Where keys and what operators did are kept. (default: the ledger's folder; needed with a database)",
+        show_default=False,
+    ),
 ]
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. (default: the processors)")
@@ -96,6 +106,26 @@ class Shell:
         if is_address(self.place):
             raise WrongUse("this is for a ledger in a folder, and not in a database: give --ledger DIR")
         return Path(self.place)
+
+    def beside(self, named: Path | None) -> Path:
+        """Where what stands beside the ledger is kept: the folder that is named, or the ledger's own.
+
+        Raises `WrongUse` for a database where none is named, and `BadInput` for one that cannot be made.
+        """
+        from ledger.journal.ledger import is_address
+
+        if named is None:
+            if is_address(self.place):
+                raise WrongUse(
+                    "a ledger in a database keeps its keys and what operators did in a folder of your choice:"
+                    " give --folder DIR, or set POINTS_FOLDER"
+                )
+            return Path(self.place)
+        try:
+            named.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"--folder {named}: {error.strerror}; name one that is there or can be made") from None
+        return named
 
     @contextmanager
     def reading(self) -> "Iterator[Ledger]":

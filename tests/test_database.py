@@ -14,8 +14,8 @@ import pytest
 
 from consumers.dead_letters import drop, letter_at, letter_to_dict, letters
 from ledger.entries import decode_entry
-from ledger.journal.database import migrate
-from ledger.journal.ledger import Ledger, OtherStream
+from ledger.journal.database import LEDGER_STEPS, migrate
+from ledger.journal.ledger import INBOX, KAFKA, Ledger, OtherStream
 from ledger.journal.migrations import pending
 from ledger.journal.port import Fenced, JournalError, Unavailable
 from ledger.journal.postgres import JOURNAL_STEPS
@@ -289,7 +289,7 @@ def test_a_server_that_forgets_what_it_answered_gets_no_owner(own_postgres: OwnS
 def test_migrate_makes_a_ledger_from_nothing_and_again_does_nothing(postgres: str) -> None:
     with pytest.raises(JournalError, match=r"no ledger in .*`points store migrate` makes one"):
         Ledger.open(postgres)
-    assert migrate(postgres, partitions=3).steps == 4
+    assert migrate(postgres, partitions=3).steps == 3 * len(JOURNAL_STEPS) + len(LEDGER_STEPS)
     assert migrate(postgres).steps == 0
     ledger = Ledger.open(postgres)
     assert list(ledger.partitions) == [0, 1, 2]
@@ -303,33 +303,33 @@ def test_a_migration_that_was_interrupted_is_made_whole(postgres: str) -> None:
         connection.execute("DROP SCHEMA points_2 CASCADE")
     with pytest.raises(JournalError, match="there is no ledger"):
         Ledger.open(postgres)
-    assert migrate(postgres, partitions=3).steps == 2
+    assert migrate(postgres, partitions=3).steps == len(JOURNAL_STEPS) + len(LEDGER_STEPS)
 
 
 def test_what_a_ledger_was_born_with_stays(postgres: str) -> None:
-    migrate(postgres, partitions=2)
+    migrate(postgres, partitions=2, topic="points.facts.v1")
     with pytest.raises(JournalError, match="has 2 partitions, fixed at its birth, and not 4"):
         migrate(postgres, partitions=4)
     with pytest.raises(JournalError, match="has its book already"):
         migrate(postgres, book=LATER_BOOK)
-    with pytest.raises(JournalError, match=r"from the topic points\.facts\.v1, for life, and not other"):
+    with pytest.raises(JournalError, match=r"from the topic points\.facts\.v1, for life, and not from the topic oth"):
         migrate(postgres, topic="other")
     migrate(postgres, partitions=2, book=shipped("jd"))
 
 
 def test_an_older_format_says_the_way_out_and_opens_after_it(place: str) -> None:
     step = ("ALTER TABLE {schema}.parked ADD COLUMN colour text",)
-    newer = (*JOURNAL_STEPS, step)
+    newer, now = (*JOURNAL_STEPS, step), len(JOURNAL_STEPS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ledger.journal.postgres.JOURNAL_STEPS", newer)
         ledger = Ledger.open(place)
-        with pytest.raises(JournalError, match=r"has format 1, .*reads format 2: run `points store mig"):
+        with pytest.raises(JournalError, match=rf"has format {now}, .*reads format {now + 1}: run `points store mig"):
             ledger.journal(0)
         assert migrate(place).steps == 4
         assert ledger.journal(0).head().entries == 0
         ledger.close()
     ledger = Ledger.open(place)
-    with pytest.raises(JournalError, match="has format 2, this version of points reads format 1: install a newer"):
+    with pytest.raises(JournalError, match=f"has format {now + 1}, this .* reads format {now}: install a newer"):
         ledger.journal(0)
     ledger.close()
 
@@ -436,22 +436,65 @@ def test_without_its_driver_it_says_what_to_install(
     assert "pip install 'points-ledger[postgres]'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["ingest", __file__], ["demo"]], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [["ingest", __file__], ["serve"]], ids=lambda command: command[0])
 def test_what_needs_an_inbox_says_what_to_do_instead(
-    command: list[str], place: str, capsys: pytest.CaptureFixture[str]
+    command: list[str],
+    postgres: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert run(["--ledger", place, *command]) == errors.WRONG_USE
-    assert "send them there (`points produce FILE`), and `points consume` decides them" in capsys.readouterr().err
+    migrate(postgres, partitions=1, topic="shop.facts")
+    monkeypatch.setenv("POINTS_FOLDER", str(tmp_path))
+    assert run(["--ledger", postgres, *command]) == errors.WRONG_USE
+    said = capsys.readouterr().err
+    assert "from the Kafka topic shop.facts, for life: send them there (`points produce FILE`)" in said
+
+
+def test_what_first_feeds_a_ledger_settles_its_stream(place: str) -> None:
+    one, other, third = (Ledger.open(place) for _ in range(3))
+    before = one.genesis
+    with pytest.raises(OtherStream, match=r"nothing feeds .* yet"):
+        one.check_stream(INBOX)
+    one.settle(INBOX)
+    other.settle(INBOX)  # opened while it was open still
+    with pytest.raises(OtherStream, match="from its own inbox, for life"):
+        third.settle(KAFKA, "points.facts.v1")
+    with pytest.raises(JournalError, match="from its own inbox, for life, and not from the topic t"):
+        migrate(place, topic="t")
+    assert Ledger.open(place).settings.stream == INBOX and one.genesis == before
+    for ledger in (one, other, third):
+        ledger.close()
+
+
+def test_a_topic_settles_an_open_stream_too(place: str) -> None:
+    migrate(place, topic="shop.facts")
     ledger = Ledger.open(place)
-    with pytest.raises(OtherStream, match=r"from the Kafka topic points\.facts\.v1, for life"):
-        _ = ledger.inbox
+    assert (ledger.settings.stream, ledger.settings.topic) == (KAFKA, "shop.facts")
+    ledger.close()
+
+
+def test_a_ledger_made_before_there_was_an_inbox_goes_on_after_its_migration(postgres: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ledger.journal.postgres.JOURNAL_STEPS", JOURNAL_STEPS[:1])
+        patch.setattr("ledger.journal.database.LEDGER_STEPS", LEDGER_STEPS[:1])
+        migrate(postgres, partitions=2, topic="points.facts.v1")  # which was the default then
+        before = Ledger.open(postgres)
+        identity = before.identity
+        before.close()
+    with pytest.raises(JournalError, match=r"has format 1, .*run `points store migrate`"):
+        Ledger.open(postgres)
+    assert migrate(postgres).steps == 2 * (len(JOURNAL_STEPS) - 1) + len(LEDGER_STEPS) - 1
+    ledger = Ledger.open(postgres)
+    assert ledger.settings.stream == KAFKA and ledger.identity == identity
     ledger.close()
 
 
 def test_migrate_on_the_command_line(postgres: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--ledger", postgres, "--json", "store", "migrate", "--partitions", "2"]) == 0
     made = json.loads(capsys.readouterr().out)
-    assert (made["partitions"], made["steps"]) == (2, 3) and made["ledger"].startswith("postgresql://")
+    steps = 2 * len(JOURNAL_STEPS) + len(LEDGER_STEPS)
+    assert (made["partitions"], made["steps"]) == (2, steps) and made["ledger"].startswith("postgresql://")
     assert run(["--ledger", postgres, "store", "migrate"]) == 0
     assert "2 partitions, nothing was to be done" in capsys.readouterr().out
     Ledger.open_or_create(tmp_path / "ledger").close()

@@ -99,7 +99,7 @@ def test_only_a_home_and_the_inbox_know_which_store_it_is() -> None:
         for path in files_of(package)
         if "ledger.journal.sqlite" in imports_of(path)
     }
-    assert knowing == {"ledger/journal/folder.py", "consumers/inbox.py"}
+    assert knowing == {"ledger/journal/folder.py", "consumers/sqlite_inbox.py"}
 
 
 def test_the_core_is_there_and_its_list_of_imports_is_no_longer_than_it_must_be() -> None:

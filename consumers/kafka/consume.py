@@ -18,7 +18,7 @@ from consumers.kafka.outcomes import DeadLetters, Flow, Outcomes, Publisher
 from consumers.kafka.port import BrokerAway, Reader, Start, StreamBroken, Writer
 from consumers.kafka.trouble import STORE_TROUBLE, Pauses
 from ledger.journal.failpoints import failpoint
-from ledger.journal.ledger import Ledger, OtherStream
+from ledger.journal.ledger import KAFKA, OPEN, Ledger, OtherStream
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Fenced
 
@@ -46,16 +46,8 @@ class Plan:
 def check_stream(ledger: Ledger, topic: str, partitions: int | None = None) -> None:
     """Refuse another stream than the ledger's own, which it has for life. Raises `OtherStream`."""
     settings = ledger.settings
-    if settings.stream != "kafka":
-        raise OtherStream(
-            f"{ledger.name} takes its facts from its own inbox, for life: `points ingest FILE` decides them there;"
-            " name another folder for a ledger that is fed by Kafka"
-        )
-    if settings.topic != topic:
-        raise OtherStream(
-            f"{ledger.name} takes its facts from the topic {settings.topic}, for life, and the settings name {topic}:"
-            " correct them, or name another folder"
-        )
+    if settings.stream != OPEN:
+        ledger.check_stream(KAFKA, topic)
     if partitions is not None and settings.partitions != partitions:
         raise OtherStream(
             f"{ledger.name} has {settings.partitions} partitions, for life, and the topic {topic} has {partitions}:"

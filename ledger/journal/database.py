@@ -11,8 +11,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import psycopg
+from msgspec.structs import replace
 
-from ledger.journal.ledger import Ledger, Settings, new_id
+from ledger.journal.claims import PostgresClaims, channel_of
+from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, Settings, Stream, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.port import JournalError
 from ledger.journal.postgres import CONNECTIONS, PostgresJournal, Server, has_password, migrate_journal, name_of
@@ -21,7 +23,7 @@ from ledger.rules import Book
 
 PARTITIONS = 64  # chosen at birth and fixed for life
 SCHEMA = "points"
-FACTS_TOPIC = "points.facts.v1"
+READ, READ_BYTES = 2_000, 16 << 20  # records of an inbox at a time
 _SCHEMA = re.compile("[a-z][a-z0-9_]{0,47}")
 _SPAN = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 
@@ -31,6 +33,12 @@ LEDGER_STEPS: Steps = (
         """CREATE TABLE {schema}.ledger (
             one integer PRIMARY KEY CHECK (one = 1), format integer NOT NULL, settings text NOT NULL,
             book text NOT NULL)""",
+    ),
+    (  # how far each file was fed to the inbox
+        """CREATE TABLE {schema}.feeds (
+            number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source text NOT NULL, size bigint NOT NULL,
+            lines bigint NOT NULL, digest bytea NOT NULL)""",
+        "CREATE INDEX feeds_by_source ON {schema}.feeds (source, number)",
     ),
 )
 
@@ -70,10 +78,15 @@ class DatabaseLedger(Ledger):
 
     is_shared = True
 
-    def __init__(self, address: str, servers: "_Servers", settings: Settings, book: str) -> None:
+    settings: DatabaseSettings
+
+    def __init__(
+        self, address: str, servers: "_Servers", settings: DatabaseSettings, book: str, *, shares_servers: bool = False
+    ) -> None:
         super().__init__(settings, book)
         self._address = address
         self._servers = servers
+        self._shares_servers = shares_servers
 
     @classmethod
     def at(cls, address: str) -> "DatabaseLedger":
@@ -102,18 +115,73 @@ class DatabaseLedger(Ledger):
         """The address without a password."""
         return self._servers.main.name
 
+    @property
+    def main(self) -> Server:
+        """The server that keeps what belongs to no partition."""
+        return self._servers.main
+
+    @property
+    def schema(self) -> str:
+        """The schema of what belongs to no partition."""
+        return self._servers.schema
+
+    def server_of(self, partition: int) -> Server:
+        """The server of a partition, checked and opened when it is first needed. Raises `JournalError`."""
+        return self._servers.of(partition)
+
+    def schema_of(self, partition: int) -> str:
+        """The schema of a partition."""
+        return self._servers.schema_of(partition)
+
+    def again(self) -> "DatabaseLedger":
+        """The ledger opened once more, for another thread: over the same connections."""
+        return DatabaseLedger(self._address, self._servers, self.settings, self.genesis_book, shares_servers=True)
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Nothing is held: an owner is fenced by its partition's epoch."""
         yield
 
+    def claims(self) -> PostgresClaims:
+        """Which partitions this process decides, of those that several may. Raises `Unavailable`."""
+        return PostgresClaims(self.main, self.schema)
+
+    def tell(self, news: str) -> None:
+        """Tell every process that listens (`PostgresClaims.news`). Raises `Unavailable`."""
+        self.main.rows("", "SELECT pg_notify(%s, %s)", (channel_of(self.schema), news))
+
+    def settle(self, stream: Stream, topic: str = "") -> None:
+        """Take facts from a stream for life, where that is still open. Raises `OtherStream` where it is another."""
+        if self.settings.stream == OPEN:
+            self.settings = _settle(self.main, self.schema, stream, topic)
+        self.check_stream(stream, topic)
+
+    def records(self, partition: int, after: int, upto: int) -> list[tuple[int, int, bytes, bytes]]:
+        """Some records of a partition's inbox behind `after` up to `upto`."""
+        schema = self.schema_of(partition)
+        return self.server_of(partition).rows(
+            schema,
+            f"SELECT position, recorded, value, whole_sha256 FROM ({bounded_records(schema)}) AS bounded"
+            " WHERE position <= %s AND held < %s ORDER BY position",
+            (after, READ, upto, READ_BYTES),
+        )
+
     def close(self) -> None:
-        """Close every journal and every connection."""
+        """Close every journal and, where they are its own, every connection."""
         super().close()
-        self._servers.close()
+        if not self._shares_servers:
+            self._servers.close()
 
     def _open_journal(self, partition: int) -> PostgresJournal:
-        return PostgresJournal(self._servers.of(partition), self._servers.schema_of(partition))
+        return PostgresJournal(self.server_of(partition), self.schema_of(partition))
+
+
+def bounded_records(schema: str) -> str:
+    """A question for records behind a position (a parameter), so many (another); `held` are the bytes before each."""
+    return (
+        "SELECT *, sum(length(value)) OVER (ORDER BY position) - length(value) AS held FROM"
+        f" (SELECT * FROM {schema}.inbox WHERE position > %s ORDER BY position LIMIT %s) AS waiting"
+    )
 
 
 class _Servers:
@@ -124,6 +192,11 @@ class _Servers:
         self._place = place
         self._spans = [(_span(span, settings.partitions), address) for span, address in settings.servers.items()]
         self._others: dict[str, Server] = {}
+
+    @property
+    def schema(self) -> str:
+        """The schema of what belongs to no partition."""
+        return self._place.schema
 
     def schema_of(self, partition: int) -> str:
         """The schema of a partition."""
@@ -158,6 +231,7 @@ def migrate(
 ) -> Migrated:
     """Make all that a ledger needs, or bring what is there to this version's formats.
 
+    A `topic` says that Kafka feeds it, for life; without one its stream is open until something feeds it.
     What a ledger was born with stays: raises `JournalError` where something else is given now, and `BadProgramme`.
     A run that was interrupted is made whole by the next. The ledger is there when its own row is, which comes last.
     """
@@ -173,8 +247,8 @@ def migrate(
             settings = DatabaseSettings(
                 partitions or PARTITIONS,
                 id=new_id(),
-                stream="kafka",
-                topic=topic or FACTS_TOPIC,
+                stream="open" if topic is None else "kafka",
+                topic=topic or "",
                 servers=dict(servers or {}),
             )
             _check_servers(settings)
@@ -187,6 +261,8 @@ def migrate(
             for partition in range(settings.partitions):
                 steps += _migrate_partition(homes.of(partition), homes.schema_of(partition))
             steps += _migrate_ledger(main, place.schema, settings, text)
+            if topic is not None and settings.stream == OPEN:
+                _settle(main, place.schema, KAFKA, topic)
         finally:
             homes.close()
         return Migrated(main.name, settings.partitions, steps)
@@ -217,6 +293,24 @@ def _migrate_ledger(server: Server, schema: str, settings: DatabaseSettings, boo
         return len(steps)
 
 
+def _settle(server: Server, schema: str, stream: Stream, topic: str) -> DatabaseSettings:
+    """Settle a stream that is open, unless another process was faster; returns the settings that hold."""
+    with server.transaction() as c:
+        ((text,),) = c.execute(f"SELECT settings FROM {schema}.ledger FOR UPDATE").fetchall()
+        settings = _decoded(text, server, schema)
+        if settings.stream == OPEN:
+            settings = replace(settings, stream=stream, topic=topic)
+            c.execute(f"UPDATE {schema}.ledger SET settings = %s", (msgspec.json.encode(settings).decode(),))
+        return settings
+
+
+def _decoded(settings: str, server: Server, schema: str) -> DatabaseSettings:
+    try:
+        return msgspec.json.decode(settings, type=DatabaseSettings)
+    except msgspec.DecodeError as error:
+        raise JournalError(f"{server.name}, table {schema}.ledger: {error}") from error
+
+
 def _lock(c: psycopg.Cursor[Any], schema: str) -> None:
     """One migration of a schema at a time, however long its steps take."""
     c.execute("SET LOCAL statement_timeout = 0")
@@ -231,10 +325,7 @@ def _read(server: Server, schema: str, *, may_migrate: bool = False) -> tuple[Da
             return None
         pending(LEDGER_STEPS, found, server.name, may_migrate=may_migrate)
         ((settings, book),) = c.execute(f"SELECT settings, book FROM {schema}.ledger").fetchall()
-    try:
-        return msgspec.json.decode(settings, type=DatabaseSettings), book
-    except msgspec.DecodeError as error:
-        raise JournalError(f"{server.name}, table {schema}.ledger: {error}") from error
+    return _decoded(settings, server, schema), book
 
 
 def _format_of(c: psycopg.Cursor[Any], schema: str) -> int:
@@ -260,8 +351,9 @@ def _check_unchanged(
         )
     if book not in (None, text):
         raise JournalError("this ledger has its book already; a new version comes as programme.published.v1")
-    if topic not in (None, settings.topic):
-        raise JournalError(f"this ledger takes its facts from the topic {settings.topic}, for life, and not {topic}")
+    if topic not in (None, settings.topic) and settings.stream != OPEN:
+        stream = "its own inbox" if settings.stream == INBOX else f"the topic {settings.topic}"
+        raise JournalError(f"this ledger takes its facts from {stream}, for life, and not from the topic {topic}")
     if servers and dict(servers) != settings.servers:
         raise JournalError(f"this ledger's partitions are spread so: {settings.servers or 'all on one server'}")
 

@@ -4,9 +4,10 @@ import fcntl
 import json
 import os
 import socket
+import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,27 @@ BOOK = "book.toml"
 LOCK = "lock"
 INBOX = "inbox.db"
 FORMAT = 1  # of the folder; each file in it has one of its own
+READ = 2_000  # records at a time
 
 
 class FolderSettings(Settings, frozen=True, forbid_unknown_fields=True):
     """What `ledger.json` says."""
 
     format: int = FORMAT
+
+
+class AllClaims:
+    """The claims of who holds a folder's lock."""
+
+    def take(self, partitions: Sequence[int]) -> set[int]:
+        """They are this process's."""
+        return set(partitions)
+
+    def release(self, partitions: Sequence[int]) -> None:
+        """Nobody else waits for them."""
+
+    def close(self) -> None:
+        """There is nothing to leave."""
 
 
 class FolderLedger(Ledger):
@@ -103,8 +119,28 @@ class FolderLedger(Ledger):
 
     @property
     def inbox(self) -> Path:
-        """The file of the local stream. Raises `OtherStream` where the facts come from Kafka."""
-        return self.folder / INBOX if self.settings.stream == "inbox" else super().inbox
+        """The file of the local stream, where that is what feeds it."""
+        return self.folder / INBOX
+
+    def again(self) -> "FolderLedger":
+        """The ledger opened once more, for another thread of this process."""
+        return FolderLedger.at(self.folder)
+
+    def claims(self) -> "AllClaims":
+        """All partitions: one process writes, which holds the folder's lock."""
+        return AllClaims()
+
+    def records(self, partition: int, after: int, upto: int) -> list[tuple[int, int, bytes, bytes]]:
+        """Some records of the inbox behind `after` up to `upto`. Raises `JournalError`."""
+        try:
+            with closing(sqlite3.connect(f"{self.inbox.absolute().as_uri()}?mode=ro", uri=True)) as inbox:
+                return inbox.execute(
+                    f"SELECT position, recorded, value, whole_sha256 FROM partition_{partition}"
+                    " WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+                    (after, upto, READ),
+                ).fetchall()
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.inbox}: {error}") from error
 
     @contextmanager
     def writing(self) -> Iterator[None]:

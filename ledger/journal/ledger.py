@@ -17,13 +17,17 @@ from ledger.decide import Limits, run_to
 from ledger.entries import decode_entry
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import EntryRow, Journal
+from ledger.journal.port import Claims, EntryRow, Journal
 from ledger.journal.shard import Shard
 from ledger.pages import PagesInMemory
 from ledger.rules import Book
 from ledger.times import SECOND
 
 _ADDRESSES = ("postgresql://", "postgres://")
+Stream = Literal["inbox", "kafka"]
+INBOX: Stream = "inbox"
+KAFKA: Stream = "kafka"
+OPEN = "open"  # nothing has fed the ledger yet
 
 
 class LedgerLocked(Exception):
@@ -39,13 +43,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     `id` is drawn at random at birth (`new_id`); ledgers made before there was one have none.
     `stream` is where its facts come from, and `topic` which one where that is Kafka: positions mean nothing elsewhere.
+    It may be open until the first that feeds the ledger settles it for life.
     """
 
     partitions: Annotated[int, Meta(ge=1, le=1024)]
     id: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = ""
     operators: tuple[str, ...] = ("/operators",)
     request_max_age_seconds: Annotated[int, Meta(ge=0, le=10**9)] = 86_400
-    stream: Literal["inbox", "kafka"] = "inbox"
+    stream: Literal["inbox", "kafka", "open"] = "inbox"
     topic: str = ""
 
 
@@ -105,17 +110,50 @@ class Ledger(ABC):
     def name(self) -> str:
         """Where it is, for people."""
 
-    @property
-    def inbox(self) -> Path:
-        """The file of the local stream. Raises `OtherStream` where the facts come from Kafka."""
-        raise OtherStream(
-            f"{self.name} takes its facts from the Kafka topic {self.settings.topic}, for life: send them there"
-            " (`points produce FILE`), and `points consume` decides them"
-        )
+    @abstractmethod
+    def again(self) -> "Ledger":
+        """The ledger opened once more, for another thread of this process; closed by itself, before this one."""
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[None]:
         """Hold what a writer must hold. Raises `LedgerLocked` that names the holder."""
+
+    @abstractmethod
+    def claims(self) -> Claims:
+        """Which partitions this process decides, to be closed by itself: a folder's writer has all."""
+
+    def check_stream(self, stream: Stream, topic: str = "") -> None:
+        """Raise `OtherStream` where the facts come from another stream."""
+        settings = self.settings
+        if settings.stream == stream and settings.topic == topic:
+            return
+        if settings.stream == INBOX:
+            raise OtherStream(
+                f"{self.name} takes its facts from its own inbox, for life: `points ingest FILE` decides them there;"
+                " name another ledger for one that is fed by Kafka"
+            )
+        if settings.stream == OPEN:
+            raise OtherStream(f"nothing feeds {self.name} yet; `points ingest FILE`, `serve` or `consume` begins")
+        if stream == INBOX:
+            raise OtherStream(
+                f"{self.name} takes its facts from the Kafka topic {settings.topic}, for life: send them there"
+                " (`points produce FILE`), and `points consume` decides them"
+            )
+        raise OtherStream(
+            f"{self.name} takes its facts from the topic {settings.topic}, for life, and the settings name {topic}:"
+            " correct them, or name another ledger"
+        )
+
+    def settle(self, stream: Stream, topic: str = "") -> None:
+        """Take facts from a stream for life, where that is still open. Raises `OtherStream` where it is another."""
+        self.check_stream(stream, topic)
+
+    @abstractmethod
+    def records(self, partition: int, after: int, upto: int) -> list[tuple[int, int, bytes, bytes]]:
+        """Some records of the local stream behind `after` up to `upto`, in order; none where there are no more.
+
+        Of each its offset, recorded, bytes, and the SHA-256 of what was sent where those are only its beginning.
+        """
 
     @abstractmethod
     def _open_journal(self, partition: int) -> Journal:

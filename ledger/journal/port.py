@@ -133,6 +133,25 @@ class Batch(Protocol):
         ...
 
 
+class Claims(Protocol):
+    """Which partitions this process decides, of a ledger that several may decide. It ends with the process.
+
+    A claim keeps two from deciding in turns; what protects the ledger is the epoch, as ever.
+    """
+
+    def take(self, partitions: Sequence[int]) -> set[int]:
+        """Claim partitions; returns those that are this process's now. Raises `Unavailable`: then none is any more."""
+        ...
+
+    def release(self, partitions: Sequence[int]) -> None:
+        """Leave partitions to others. Raises `Unavailable`."""
+        ...
+
+    def close(self) -> None:
+        """Leave all."""
+        ...
+
+
 class Journal(Protocol):
     """One partition's journal. Everything but `own` and `transaction` may be asked by anybody, at any time.
 

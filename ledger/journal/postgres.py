@@ -94,6 +94,18 @@ JOURNAL_STEPS: Steps = (
         """CREATE TABLE {schema}.tracking (
             application_name text PRIMARY KEY, notification_id bigint NOT NULL) WITH (fillfactor = 10)""",
     ),
+    (  # the partition's inbox (consumers/postgres_inbox.py); a key is bytes, since a text holds no NUL
+        """CREATE TABLE {schema}.inbox (
+            position bigint PRIMARY KEY, line bigint NOT NULL, recorded bigint NOT NULL, backlog integer NOT NULL,
+            feed bigint NOT NULL, key bytea NOT NULL, value bytea NOT NULL, whole_length bigint NOT NULL,
+            whole_sha256 bytea NOT NULL)""",
+        """CREATE TABLE {schema}.inbox_end (
+            one integer PRIMARY KEY CHECK (one = 1), position bigint NOT NULL, recorded bigint NOT NULL)
+            WITH (fillfactor = 10)""",
+        "INSERT INTO {schema}.inbox_end VALUES (1, -1, 0)",
+        """CREATE TABLE {schema}.inbox_spans (
+            feed bigint PRIMARY KEY, first bigint NOT NULL, last bigint NOT NULL)""",
+    ),
 )
 
 

@@ -132,7 +132,7 @@ def _opened(
 ) -> "Iterator[Ledger | None]":
     """The ledger, fed by that topic, with its lock held; None where it was stopped before a broker answered."""
     from consumers.kafka.consume import check_stream
-    from ledger.journal.ledger import Settings, new_id
+    from ledger.journal.ledger import KAFKA, Settings, new_id
 
     is_there = shell.has_ledger
     toml = text_of_book(book, is_there=is_there)
@@ -143,9 +143,10 @@ def _opened(
     if partitions is None:
         yield None
         return
-    born = Settings(partitions, id=new_id(), stream="kafka", topic=settings.topics.facts)
+    born = Settings(partitions, id=new_id(), stream=KAFKA, topic=settings.topics.facts)
     with shell.writing(toml, create=True, settings=born) as opened:
         check_stream(opened, settings.topics.facts, partitions)
+        opened.settle(KAFKA, settings.topics.facts)
         yield opened
 
 

@@ -7,6 +7,7 @@ import typer
 from service.errors import WrongUse
 from service.shell import (
     DEFAULT_LEDGER,
+    FolderOption,
     JobsOption,
     JsonOption,
     LedgerOption,
@@ -29,6 +30,7 @@ def demo(
         bool, typer.Option("--serve", help="Then serve it, with the console, on 127.0.0.1 until it is stopped.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Of --serve; 0 takes a free one.")] = PORT,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,9 +49,10 @@ def demo(
     shell = Shell(context, ledger, as_json)
     if serve and as_json:
         raise WrongUse("--serve goes on until it is stopped, and --json prints one document: give one of them")
+    beside = shell.beside(folder)
     with shell.writing(create=True) as opened:
         with shell.progress("unpacking the year", FACTS) as tick:
-            path = write_year(opened, tick)
+            path = write_year(beside, tick)
         with shell.progress("deciding", facts_ahead(opened, [str(path)])) as tick:
             year = decide_year(opened, path, jobs or processors(), tick)
         as_of = end_of(opened)
@@ -71,7 +74,7 @@ def demo(
     if serve:
         from service.commands.serve import run_server
 
-        run_server(shell, "127.0.0.1", port, wait=2.0)
+        run_server(shell, "127.0.0.1", port, wait=2.0, folder=beside)
 
 
 def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:

@@ -131,7 +131,7 @@ def summary_to_dict(summary: "Summary") -> dict[str, Any]:
 
 def facts_ahead(ledger: "Ledger", files: Sequence[str]) -> int | None:
     """About how many facts of plain files are still to be read, by their first lines; None where nobody can say."""
-    from consumers.inbox import Inbox
+    from consumers.inbox import has_inbox, open_inbox
 
     facts = 0.0
     known: list[tuple[str, int]] = []
@@ -144,8 +144,8 @@ def facts_ahead(ledger: "Ledger", files: Sequence[str]) -> int | None:
         size = os.path.getsize(name)
         facts += size * lines / max(1, beginning.rfind(b"\n") + 1) if lines else 1
         known.append((str(Path(name).resolve()), size))
-    if ledger.inbox.exists():
-        inbox = Inbox(ledger.inbox, ledger.settings.partitions)
+    if has_inbox(ledger):
+        inbox = open_inbox(ledger)
         for source, size in known:
             feeds = inbox.feeds_of(source)
             if feeds and feeds[0].size <= size:
@@ -194,13 +194,13 @@ def _write_outcomes(ledger: "Ledger", files: Sequence[str], path: Path, tick: Ti
     """What became of each fact of the files, of whichever run decided it."""
     import msgspec
 
-    from consumers.inbox import Inbox
+    from consumers.inbox import open_inbox
     from consumers.outcomes import outcomes_of
     from projections.export import output_file
 
     encode = msgspec.json.Encoder().encode
     count = 0
-    inbox = Inbox(ledger.inbox, ledger.settings.partitions)
+    inbox = open_inbox(ledger)
     try:
         with output_file(path) as out:
             for name in files:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.errors import plain
-from service.shell import JsonOption, LedgerOption, Shell, instant, standard_output
+from service.shell import FolderOption, JsonOption, LedgerOption, Shell, instant, standard_output
 
 if TYPE_CHECKING:
     from service.keys import Key
@@ -29,6 +29,7 @@ def new(
         str | None, typer.Option(metavar="T", help="When it ends. (default: never)", show_default=False)
     ] = None,
     rate: Annotated[int, typer.Option(min=1, max=100_000, help="Requests a second.")] = 1_000,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,7 +44,7 @@ def new(
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
         book = opened.book
-        keys = Keys(shell.folder)
+        keys = Keys(shell.beside(folder))
         key, text = keys.new(name, scopes, instant(expires, "--expires", book) if expires else None, rate)
         keys.close()
         if shell.json:
@@ -54,7 +55,9 @@ def new(
 
 
 @app.command("list")
-def list_keys(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
+def list_keys(
+    context: typer.Context, folder: FolderOption = None, ledger: LedgerOption = None, as_json: JsonOption = False
+) -> None:
     """Every key that was made, without its secret.
 
     points keys list
@@ -63,7 +66,7 @@ def list_keys(context: typer.Context, ledger: LedgerOption = None, as_json: Json
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
-        keys = Keys(shell.folder)
+        keys = Keys(shell.beside(folder))
         found = [_to_dict(key, opened.book.offset) for key in keys.all()]
         keys.close()
     if shell.json:
@@ -91,6 +94,7 @@ def list_keys(context: typer.Context, ledger: LedgerOption = None, as_json: Json
 def revoke(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")],
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -102,7 +106,7 @@ def revoke(
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
-        keys = Keys(shell.folder)
+        keys = Keys(shell.beside(folder))
         key = keys.revoke(name)
         keys.close()
         if shell.json:

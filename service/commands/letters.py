@@ -193,7 +193,7 @@ def changing(shell: Shell) -> "AbstractContextManager[Ledger]":
 def _drive_again(
     ledger: "Ledger", chosen: "list[Letter]", mended: bytes | None, config: Path | None, backlog: bool
 ) -> list[dict[str, Any]]:
-    if ledger.settings.stream == "inbox":
+    if ledger.settings.stream != "kafka":
         from consumers.dead_letters import retry as retry_here
 
         if backlog:

@@ -138,16 +138,18 @@ def publish(
 
         points programme publish jd-2026.toml --by li.wei
     """
+    from consumers.publishing import is_published
+
     shell = Shell(context, ledger, as_json)
     if not 0 < len(by) <= MOST_BY:
         raise WrongUse(f"--by: a name of 1 to {MOST_BY} characters is needed")
     with changing(shell) as opened:
         version, warned = _checked(opened, file)
-        is_new = version.name not in opened.book.by_name
+        is_new = version.name not in opened.new_book().by_name and not is_published(opened, version.name)
         told = _publish(opened, version.toml, by, config) if is_new else {}
     for warning in warned:
         say(f"{file}: warning: {warning}")
-    if told.get("outcome", "accepted") != "accepted":
+    if told.get("outcome", "accepted") != "accepted" and told["reason"] != "duplicate":
         raise BadInput(f"{file}: was not taken: {told['outcome']} {told['reason']}: {told.get('detail', '')}")
     document: dict[str, Any] = {"version": version.name, "from": version.programme.from_.isoformat(), "by": by}
     if shell.json:
@@ -160,7 +162,9 @@ def publish(
 
 def _publish(ledger: "Ledger", toml: str, by: str, config: Path | None) -> dict[str, Any]:
     """Publish a book through the ledger's own stream; what became of it, or where it stands undecided."""
-    if ledger.settings.stream == "inbox":
+    from ledger.journal.ledger import KAFKA
+
+    if ledger.settings.stream != KAFKA:
         from consumers.publishing import publish as publish_here
 
         return publish_here(ledger, toml, by)

@@ -1,11 +1,16 @@
 """The HTTP API: serve."""
 
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.errors import WrongUse, say
-from service.shell import JsonOption, LedgerOption, Shell, installed_version
+from service.shell import FolderOption, JsonOption, LedgerOption, Shell, installed_version
+
+if TYPE_CHECKING:
+    from socket import socket
 
 
 def serve(
@@ -20,47 +25,75 @@ def serve(
             min=0, max=30, metavar="SECONDS", help="How long a request waits for its decision, if it doesn't say."
         ),
     ] = 2.0,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, metavar="N", help="Processes; several need a ledger in PostgreSQL.")
+    ] = 1,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Serve the ledger over HTTP, with the console: facts in, members, books, why; makes the ledger if need be.
 
-    It is the ledger's one writer while it runs; other commands read beside it.
+    Of a ledger in a folder it is the one writer while it runs; other commands
+    read beside it. One in PostgreSQL may be served by several processes, and
+    from several machines.
 
     points serve
 
+    points --ledger postgresql://points@db/points serve --workers 4 --folder /var/lib/points
+
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
-    run_server(Shell(context, ledger, as_json), host, port, wait)
+    shell = Shell(context, ledger, as_json)
+    run_server(shell, host, port, wait, shell.beside(folder), workers)
 
 
-def run_server(shell: Shell, host: str, port: int, wait: float) -> None:
+def run_server(shell: Shell, host: str, port: int, wait: float, folder: Path, workers: int = 1) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotNow`."""
+    from ledger.journal.ledger import INBOX, is_address
+    from service.console.sessions import Sessions
     from service.http.app import make_app
     from service.http.server import is_local, listen, serve
     from service.keys import Keys
 
-    folder = shell.folder
+    if workers > 1 and not is_address(shell.place):
+        raise WrongUse(
+            f"--workers {workers}: a ledger in a folder is served by one process, which holds its lock;"
+            " several need one in PostgreSQL (--ledger postgresql://…)"
+        )
     with shell.writing(create=True) as opened:
-        _ = opened.inbox  # it takes facts there, and no ledger has two streams
+        opened.settle(INBOX)  # it takes facts there, and no ledger has two streams
         keys = Keys(folder)
         if not keys.exist() and not is_local(host):
             raise WrongUse(
                 f"--host {host}: without keys anybody who reaches it could do anything: make one first"
                 " (`points keys new NAME --scope …`), or listen on 127.0.0.1"
             )
+        has_keys = keys.exist()
         listening = listen(host, port)
-        name, number = listening.getsockname()[:2]
-        url = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
 
-        def tell() -> None:
-            if shell.json:
-                shell.emit({"url": url, "ledger": str(folder), "keys": keys.exist()})
-            else:
-                say(f"serving {folder} at {url}")
-                say(f"for people: {url}/console, for programs: {url}/schema/openapi.json")
-            if not keys.exist():
-                say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")
+        def tell(processes: list[int]) -> None:
+            _tell(shell, listening, processes, has_keys=has_keys)
 
-        serve(make_app(opened, keys, wait, installed_version()), listening, tell)
+        if workers == 1:
+            app = make_app(opened, folder, keys, Sessions(), wait, installed_version())
+            serve(app, listening, lambda: tell([os.getpid()]))
         keys.close()
+    if workers > 1:
+        from service.http.workers import Job, shared_folder, supervise
+
+        with shared_folder() as shared:
+            supervise(Job(shell.place, folder, shared, wait, installed_version()), workers, listening, tell)
+
+
+def _tell(shell: Shell, listening: "socket", processes: list[int], *, has_keys: bool) -> None:
+    """Say where it serves."""
+    name, number = listening.getsockname()[:2]
+    url = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
+    if shell.json:
+        shell.emit({"url": url, "ledger": shell.ledger_name, "keys": has_keys, "processes": processes})
+    else:
+        say(f"serving {shell.ledger_name} at {url}")
+        say(f"for people: {url}/console, for programs: {url}/schema/openapi.json")
+    if not has_keys:
+        say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")

@@ -29,7 +29,10 @@ def migrate(
     ] = None,
     topic: Annotated[
         str | None,
-        typer.Option(help="The Kafka topic that feeds it, for life. (default: points.facts.v1)", show_default=False),
+        typer.Option(
+            help="The Kafka topic that feeds it, for life. (default: settled by what feeds it first)",
+            show_default=False,
+        ),
     ] = None,
     servers: Annotated[
         list[str] | None,

@@ -50,17 +50,17 @@ EVERYTHING = Caller(LOCAL, ("facts:write", "members:read", "books:read", "operat
 class Bucket:
     """A token bucket: so many requests a second, and no more than that many at once."""
 
-    __slots__ = ("_at", "_rate", "_tokens")
+    __slots__ = ("_at", "_most", "_rate", "_tokens")
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: float) -> None:
         self._rate = rate
-        self._tokens = float(rate)
+        self._most = self._tokens = max(1.0, rate)
         self._at = time.monotonic()
 
     def take(self) -> float:
         """Take a token: 0, or the seconds until there is one."""
         now = time.monotonic()
-        self._tokens = min(self._rate, self._tokens + (now - self._at) * self._rate)
+        self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
         self._at = now
         if self._tokens >= 1:
             self._tokens -= 1
@@ -69,10 +69,14 @@ class Bucket:
 
 
 class Door:
-    """Finds out who asks. Used in the event loop only."""
+    """Finds out who asks, at one of several workers, each of which admits its share of a key's rate.
 
-    def __init__(self, keys: Keys) -> None:
+    Used in the event loop only.
+    """
+
+    def __init__(self, keys: Keys, workers: int = 1) -> None:
         self._keys = keys
+        self._workers = workers
         self._buckets: dict[str, Bucket] = {}
 
     def caller_of(self, connection: Connection) -> Caller:
@@ -114,7 +118,7 @@ class Door:
     def _take(self, key: Key) -> None:
         bucket = self._buckets.get(key.id)
         if bucket is None:
-            bucket = self._buckets[key.id] = Bucket(key.rate)
+            bucket = self._buckets[key.id] = Bucket(key.rate / self._workers)
         wait = bucket.take()
         if wait:
             raise Problem(

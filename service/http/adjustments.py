@@ -26,7 +26,8 @@ Name = Annotated[str, PathParameter(description="The adjustment's id.", max_leng
 @get("/v1/adjustments", responses=PROBLEMS, operation_id="getAdjustments", summary="Adjustments", **_OPERATE)
 async def get_adjustments(request: AnyRequest) -> Response[Adjustments]:
     """Adjustments that were proposed here, the newest first, with who proposed and who decided."""
-    return answer(request, {"adjustments": msgspec.to_builtins(served_by(request).actions.adjustments())})
+    found = await asyncio.to_thread(served_by(request).actions.adjustments)
+    return answer(request, {"adjustments": msgspec.to_builtins(found)})
 
 
 @post(
@@ -48,7 +49,8 @@ async def propose(request: Request[Any, Any, Any], data: AdjustmentRequest) -> R
 @get("/v1/adjustments/{name:str}", responses=_ONE, operation_id="getAdjustment", summary="An adjustment", **_OPERATE)
 async def get_adjustment(request: AnyRequest, name: Name) -> Response[Adjustment]:
     """An adjustment, and how far it is."""
-    return answer(request, msgspec.to_builtins(served_by(request).actions.adjustment(name)))
+    found = await asyncio.to_thread(served_by(request).actions.adjustment, name)
+    return answer(request, msgspec.to_builtins(found))
 
 
 @post(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -12,7 +13,7 @@ from service.console.sessions import Sessions
 from service.http import adjustments, books, facts, health, letters, members, openapi, quotes
 from service.http.access import Door
 from service.http.problems import answer_problem
-from service.http.server_state import serving
+from service.http.server_state import ALONE, Part, serving
 from service.keys import Keys
 
 HANDLERS = (
@@ -26,19 +27,24 @@ HANDLERS = (
 )
 
 
-def make_app(ledger: Ledger, keys: Keys, wait: float, version: str) -> Litestar:
-    """The application over a ledger whose lock is held; it serves from its start-up to its shutdown."""
+def make_app(
+    ledger: Ledger, folder: Path, keys: Keys, sessions: Sessions, wait: float, version: str, part: Part = ALONE
+) -> Litestar:
+    """The application over a ledger whose lock is held; it serves from its start-up to its shutdown.
+
+    `folder` keeps what operators did; see `serving`.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        with serving(ledger, wait) as served:
+        with serving(ledger, folder, wait, part) as served:
             app.state.served = served
             yield
 
     return Litestar(
         (*HANDLERS, CONSOLE),
         lifespan=[lifespan],
-        state=State({"door": Door(keys), "sessions": Sessions()}),
+        state=State({"door": Door(keys, part.workers), "sessions": sessions}),
         exception_handlers={Exception: answer_problem},
         openapi_config=openapi.config(version),
         logging_config=None,

@@ -12,7 +12,7 @@ from ledger.facts import MAX_BYTES, BadFact, too_long
 from service.http.problems import Problem
 from service.http.server_state import Served
 from service.http.shapes import BulkLine
-from service.http.writer import Told, Work
+from service.http.work import Told, Work
 
 NDJSON = "application/x-ndjson"
 BULK_BYTES = 64 << 20  # of a body, and

@@ -28,7 +28,7 @@ from service.http.answers import plain_answer
 from service.http.bulk import BULK_BYTES, NDJSON, take_bulk
 from service.http.problems import Problem
 from service.http.responses import PROBLEMS, problems
-from service.http.server_state import Served, served_by
+from service.http.server_state import Served, end_of, served_by
 from service.http.shapes import Decision, Taken
 
 TYPES_OF_A_FACT = ("application/json", "application/cloudevents+json")
@@ -126,13 +126,11 @@ async def get_fact(request: Request[Any, Any, Any], position: PositionParameter)
     """The decision about the fact at a position, for who may read its member or write its source; 202 till then."""
     served, caller = served_by(request), caller_of(request)
     partition, offset = _place_of(position, served)
-    if offset > served.writer.position(partition):
-        if offset > served.writer.ends[partition]:
-            raise _nothing_at(position)
-        return _taken(position)
     told = await served.readers.read(lambda ledger: outcome_at(ledger, partition, offset))
     if told is None:
-        raise _nothing_at(position)
+        if offset > await served.readers.read(lambda ledger: end_of(ledger, partition)):
+            raise _nothing_at(position)
+        return _taken(position)
     if not (caller.may_read(told.get("member", "")) or caller.may_write(told.get("source", ""))):
         raise _nothing_at(position)  # what one may not see is not there
     if told["outcome"] == "parked":
@@ -231,7 +229,7 @@ def _place_of(position: str, served: Served) -> tuple[int, int]:
     partition, _, offset = position.partition(":")
     if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (partition, offset)):
         raise _nothing_at(position)
-    if int(partition) >= len(served.writer.ends):
+    if int(partition) not in served.ledger.partitions:
         raise _nothing_at(position)
     return int(partition), int(offset)
 

@@ -4,13 +4,16 @@ from typing import Any
 
 from litestar import Request, Response, get
 
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
 from service.http import metrics
 from service.http.access import needs
 from service.http.answers import plain_answer
 from service.http.problems import Problem
 from service.http.responses import PROBLEMS, problems
-from service.http.server_state import served_by
+from service.http.server_state import ends_of, served_by
 from service.http.shapes import Health
+from service.http.work import Busy
 
 METRICS_TYPE = "text/plain; version=0.0.4"
 
@@ -26,10 +29,10 @@ async def live() -> Response[Health]:
 )
 async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
     """200 while facts are taken and decided, and all that waited at the start is. No key is needed."""
-    writer = served_by(request).writer
-    if writer.trouble or writer.cannot_append:
+    served = served_by(request)
+    if served.has_trouble:
         raise Problem("busy", "facts cannot be taken or decided now; the server's log says why")
-    if not writer.is_caught_up:
+    if not served.deciders.is_caught_up:
         raise Problem("busy", "facts from before the start are still being decided")
     return plain_answer({"status": "ready"})
 
@@ -43,9 +46,20 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
     summary="Metrics",
     tags=["Health"],
 )
-async def get_metrics() -> Response[bytes]:
-    """Metrics in Prometheus' text format."""
-    return Response(metrics.text(), media_type=METRICS_TYPE)
+async def get_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Metrics in Prometheus' text format; where the store cannot be asked, without the partitions."""
+    served = served_by(request)
+    try:
+        standing = await served.readers.read(_standing)
+    except (Busy, JournalError):
+        standing = {}
+    is_ready = served.deciders.is_caught_up and not served.has_trouble
+    return Response(metrics.text(metrics.Standing(is_ready, standing)), media_type=METRICS_TYPE)
+
+
+def _standing(ledger: Ledger) -> dict[int, tuple[int, int]]:
+    ends = zip(ledger.partitions, ends_of(ledger), strict=True)
+    return {partition: (ledger.journal(partition).head().position, end) for partition, end in ends}
 
 
 HANDLERS = (live, ready, get_metrics)

@@ -7,7 +7,7 @@ from litestar import Request, Response, delete, get, post
 from litestar.params import QueryParameter
 
 from consumers.dead_letters import DROPPED, BadPosition, Letter, check_retry, drop, letter_at, letter_to_dict, letters
-from consumers.inbox import Inbox
+from consumers.inbox import open_inbox
 from ledger.facts import MAX_BYTES
 from ledger.journal.ledger import Ledger
 from service.http.access import Caller, caller_of, needs
@@ -130,7 +130,7 @@ def _to_retry(ledger: Ledger, position: str, mended: bytes | None) -> tuple[Lett
         check_retry(letter, mended)
     except BadPosition as error:
         raise Problem("already-done", str(error)) from None
-    inbox = Inbox(ledger.inbox, ledger.settings.partitions)
+    inbox = open_inbox(ledger)
     try:
         record = inbox.record(letter.partition, letter.offset)
     finally:

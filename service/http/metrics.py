@@ -1,14 +1,27 @@
 """What a server tells of itself, as Prometheus metrics."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator, Mapping
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from ledger.journal.shard import Tally
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each of ours, which nobody reads
+
+# The library's: the folder in which several processes count together. It has to be set before they load the library.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
@@ -16,7 +29,8 @@ REQUESTS = Counter("points_http_requests", "Requests answered.", ["method", "rou
 REQUEST_SECONDS = Histogram(
     "points_http_request_seconds", "Seconds from a request to its answer.", ["method", "route"], buckets=SECONDS
 )
-RUNNING = Gauge("points_http_requests_running", "Requests that are being answered.")
+RUNNING = Gauge("points_http_requests_running", "Requests that are being answered.", multiprocess_mode="livesum")
+WAITING = Gauge("points_facts_waiting", "Facts given and not yet durable.", multiprocess_mode="livesum")
 APPENDED = Counter("points_facts_appended", "Facts made durable in the inbox.")
 APPEND_SECONDS = Histogram("points_append_seconds", "Seconds of an append, to the disk.", buckets=SECONDS)
 FACTS = Counter("points_facts", "Facts decided, by outcome.", ["outcome"])
@@ -33,35 +47,30 @@ def count(tally: Tally) -> None:
 
 
 class Standing(Collector):
-    """Where a ledger stands when it is asked: `read` gives (waiting, caught up, by partition (position, end))."""
+    """Where a ledger stands: whether this process is ready, and by partition (position, end)."""
 
-    def __init__(self, read: Callable[[], tuple[int, bool, dict[int, tuple[int, int]]]]) -> None:
-        self._read = read
+    def __init__(self, is_ready: bool, partitions: Mapping[int, tuple[int, int]]) -> None:
+        self._is_ready = is_ready
+        self._partitions = partitions
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges."""
-        waiting, caught_up, partitions = self._read()
-        yield GaugeMetricFamily("points_facts_waiting", "Facts given and not yet durable.", waiting)
-        yield GaugeMetricFamily("points_ready", "Whether facts are taken and decided.", int(caught_up))
+        yield GaugeMetricFamily("points_ready", "Whether facts are taken and decided.", int(self._is_ready))
         lag = GaugeMetricFamily("points_lag_records", "Records behind those decided.", labels=["partition"])
         position = GaugeMetricFamily("points_position", "Offset of the last record decided.", labels=["partition"])
-        for partition, (at, end) in partitions.items():
+        for partition, (at, end) in self._partitions.items():
             lag.add_metric([str(partition)], end - at)
             position.add_metric([str(partition)], at)
         yield lag
         yield position
 
 
-def register(collector: Collector) -> None:
-    """Begin to tell what a collector reads."""
-    REGISTRY.register(collector)
-
-
-def forget(collector: Collector) -> None:
-    """Tell it no more."""
-    REGISTRY.unregister(collector)
-
-
-def text() -> bytes:
-    """All metrics in Prometheus' text format."""
-    return generate_latest(REGISTRY)
+def text(standing: Standing) -> bytes:
+    """All metrics in Prometheus' text format; of several processes that share a folder for them, their sums."""
+    registry = REGISTRY
+    if SHARED in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    now = CollectorRegistry()
+    now.register(standing)
+    return generate_latest(registry) + generate_latest(now)

@@ -15,7 +15,7 @@ from ledger.facts import BadFact
 from ledger.journal.port import Damaged, JournalError, Unavailable
 from projections.explaining.history import NothingToExplain
 from projections.members import UnknownMember
-from service.http.writer import Busy
+from service.http.work import Busy
 
 MEDIA_TYPE = "application/problem+json"
 BASE = "/problems/"  # what a type begins with; docs/http.md has a row for each

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ledger.journal.ledger import Ledger
-from service.http.writer import Busy
+from service.http.work import Busy
 
 T = TypeVar("T")
 Ask = Callable[[Ledger], Any]

@@ -18,6 +18,7 @@ HEADER_BYTES = 512 << 10  # more than one reading of the connection may bring of
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 2_048  # connections that wait to be accepted
 GRACE_SECONDS = 20  # for requests that run when the server is stopped
+TICKS = 10  # of the library, in a second
 CONNECTIONS = 4 * RUNNING  # beyond which uvicorn turns away
 
 
@@ -34,8 +35,13 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
-def serve(app: Litestar, listening: socket.socket, on_start: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; requests that run then are answered first."""
+def serve(
+    app: Litestar, listening: socket.socket, on_start: Callable[[], None], beat: Callable[[], bool] = lambda: True
+) -> None:
+    """Serve until SIGINT or SIGTERM, or until `beat`, asked every second, says no.
+
+    Requests that run then are answered first.
+    """
     signal.signal(signal.SIGTERM, _stopped)
     config = uvicorn.Config(
         Edge(app),
@@ -53,7 +59,7 @@ def serve(app: Litestar, listening: socket.socket, on_start: Callable[[], None])
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    _Server(config, on_start).run([listening])
+    _Server(config, on_start, beat).run([listening])
 
 
 def _stopped(_: int, __: object) -> None:
@@ -61,9 +67,14 @@ def _stopped(_: int, __: object) -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None], beat: Callable[[], bool]) -> None:
         super().__init__(config)
         self._on_start = on_start
+        self._beat = beat
+
+    async def on_tick(self, counter: int) -> bool:
+        """Asked by the library, which ends where it says so."""
+        return await super().on_tick(counter) or (counter % TICKS == 0 and not self._beat())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

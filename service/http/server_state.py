@@ -1,22 +1,36 @@
 """What a running server shares with its handlers."""
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestar import Request
 
+from consumers.inbox import open_inbox
 from ledger.journal.ledger import Ledger
-from service.http import metrics
+from service.http.deciders import Deciders
 from service.http.operators import Operators
 from service.http.readers import Readers
 from service.http.writer import Writer
 
+if TYPE_CHECKING:
+    from service.http.sharing import Sharing
+
 READERS = 2  # threads that answer about one member; more contend for the interpreter and answer no faster
-DECISION_SECONDS = 2.0  # that a request waits for its decision
+
+
+class Part(NamedTuple):
+    """Which worker of a server a process is: of a shared ledger it is meant for every `workers`-th partition."""
+
+    worker: int
+    workers: int
+
+
+ALONE = Part(0, 1)
 
 
 @dataclass(slots=True)
@@ -25,6 +39,7 @@ class Served:
 
     ledger: Ledger
     writer: Writer
+    deciders: Deciders
     readers: Readers  # of one member: short
     books: Readers  # of all members: long, one at a time
     checkers: ThreadPoolExecutor  # of facts in bulk
@@ -32,35 +47,39 @@ class Served:
     actions: Operators
     wait: float
 
+    @property
+    def has_trouble(self) -> bool:
+        """Whether facts cannot be taken or decided now."""
+        return bool(self.deciders.trouble) or self.writer.cannot_append
+
 
 @contextmanager
-def serving(ledger: Ledger, wait: float = DECISION_SECONDS) -> Iterator[Served]:
-    """Serve a ledger whose lock is held, from the event loop that runs; what was taken is decided at the end."""
+def serving(ledger: Ledger, folder: Path, wait: float, part: Part) -> Iterator[Served]:
+    """Serve a ledger whose lock is held, from the event loop that runs; what was taken is decided at the end.
+
+    What operators did is kept in `folder`; `part` says which of several workers this one is.
+    """
     # msgspec lays out a type when it first meets it, and two threads that meet it at once crash the process: the rule
     # book's types are met here, before there are threads.
     _ = ledger.book
-    writer = Writer(ledger)
-
-    def reopen() -> Ledger:
-        return Ledger.open(ledger.place)
-
+    sharing = _sharing(ledger, part)
+    deciders = Deciders(ledger, asyncio.get_running_loop(), sharing)
+    writer = Writer(ledger, deciders)
     served = Served(
         ledger,
         writer,
-        Readers(reopen, lambda: writer.generation, READERS),
-        Readers(reopen, lambda: writer.generation, 1, waiting=8, together=1),
+        deciders,
+        Readers(ledger.again, lambda: deciders.generation, READERS),
+        Readers(ledger.again, lambda: deciders.generation, 1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
-        Operators(Path(ledger.place)),
+        Operators(folder),
         wait,
     )
-    standing = metrics.Standing(lambda: _standing(writer, ledger))
-    metrics.register(standing)
     writer.start()
     try:
         yield served
     finally:
-        metrics.forget(standing)
         writer.stop()
         served.checkers.shutdown(cancel_futures=True)
         served.readers.close()
@@ -73,6 +92,23 @@ def served_by(request: Request[Any, Any, Any]) -> Served:
     return served
 
 
-def _standing(writer: Writer, ledger: Ledger) -> tuple[int, bool, dict[int, tuple[int, int]]]:
-    partitions = {p: (writer.position(p), writer.ends[p]) for p in ledger.partitions}
-    return writer.waiting, writer.is_caught_up and not (writer.trouble or writer.cannot_append), partitions
+def end_of(ledger: Ledger, partition: int) -> int:
+    """The offset of the last record of a partition's stream, -1 where it is empty."""
+    with closing(open_inbox(ledger)) as inbox:
+        return inbox.end(partition)
+
+
+def ends_of(ledger: Ledger) -> list[int]:
+    """The same of each partition."""
+    with closing(open_inbox(ledger)) as inbox:
+        return [inbox.end(partition) for partition in ledger.partitions]
+
+
+def _sharing(ledger: Ledger, part: Part) -> "Sharing | None":
+    if not ledger.is_shared:
+        return None
+    from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
+    from service.http.sharing import Sharing
+
+    assert isinstance(ledger, DatabaseLedger)
+    return Sharing(ledger, part)

@@ -1,0 +1,268 @@
+"""Deciding what a served ledger's inbox holds, and telling those who wait for it.
+
+Each partition belongs to one thread, which decides it while this process holds its claim. What another process
+decides is looked up once that tells of it.
+"""
+
+import asyncio
+import sqlite3
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from consumers.inbox import Inbox, open_inbox
+from consumers.intake import Intake
+from consumers.outcomes import outcomes_between
+from ledger.journal.ledger import Ledger
+from ledger.journal.partitioning import Partitioner
+from ledger.journal.port import Fenced, JournalError
+from ledger.journal.shard import Shard, Tally
+from service.http import metrics
+from service.http.work import Waiting, leave, tell
+
+if TYPE_CHECKING:
+    from service.http.sharing import Sharing  # whose driver is an extra
+
+DECIDED_AT_ONCE = 500  # a request behind a bulk upload waits for no more than that
+AGAIN_SECONDS = 1.0  # until a partition that could not be decided is opened again
+LOOK_SECONDS = 0.5  # between two looks at what another process decides, should its news be lost
+SHARED_THREADS = 3  # of a ledger that has a connection for each and not one for every partition
+_EXPECTED = (JournalError, Fenced, sqlite3.Error, OSError)
+
+
+class Deciders:
+    """The threads that decide. `sharing` says which partitions are this process's to decide; all where there is none.
+
+    The ledger's lock must be held; what is told is told in `loop`.
+    """
+
+    def __init__(self, ledger: Ledger, loop: asyncio.AbstractEventLoop, sharing: "Sharing | None" = None) -> None:
+        self._sharing = sharing
+        count = min(SHARED_THREADS, len(ledger.partitions)) if sharing else len(ledger.partitions)
+        self._deciders = [_Decider(ledger, ledger.partitions[n::count], loop, sharing) for n in range(count)]
+
+    def start(self) -> None:
+        """Begin: what the inbox holds from before is decided first."""
+        for decider in self._deciders:
+            decider.start()
+        if self._sharing:
+            self._sharing.start(self.look)
+
+    def stop(self) -> None:
+        """Decide what somebody waits for, of a ledger of our own all that is there, and end."""
+        for decider in self._deciders:
+            decider.stop()
+        if self._sharing:
+            self._sharing.stop()
+
+    def look(self, partitions: Iterable[int]) -> None:
+        """Say that there are news of partitions: more in the inbox, decided elsewhere, ours or not ours any more."""
+        self.expect({partition: {} for partition in partitions})
+
+    def expect(self, waiting: Mapping[int, Waiting]) -> None:
+        """Say that the inbox has more in partitions, and who waits for it."""
+        for number, decider in enumerate(self._deciders):
+            theirs = {p: who for p, who in waiting.items() if p % len(self._deciders) == number}
+            if theirs:
+                decider.expect(theirs)
+
+    def position(self, partition: int) -> int:
+        """The offset of the last record that this process knows to be decided in a partition."""
+        return self._partition(partition).position
+
+    @property
+    def generation(self) -> int:
+        """A number that moves whenever the rule book may have."""
+        elsewhere = self._sharing.books if self._sharing else 0
+        return elsewhere + sum(partition.books for partition in self._partitions)
+
+    @property
+    def trouble(self) -> str:
+        """Why facts are not decided now; empty where they are."""
+        elsewhere = self._sharing.trouble if self._sharing else ""
+        return elsewhere or next((partition.trouble for partition in self._partitions if partition.trouble), "")
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that was there at the start, and is this process's to decide, has been decided."""
+        if self._sharing and not self._sharing.is_settled:
+            return False
+        return all(
+            partition.is_caught_up for partition in self._partitions if _is_ours(self._sharing, partition.number)
+        )
+
+    @property
+    def _partitions(self) -> list["_Partition"]:
+        return [partition for decider in self._deciders for partition in decider.partitions.values()]
+
+    def _partition(self, number: int) -> "_Partition":
+        return self._deciders[number % len(self._deciders)].partitions[number]
+
+
+def _is_ours(sharing: "Sharing | None", partition: int) -> bool:
+    return sharing is None or sharing.decides(partition)
+
+
+@dataclass(slots=True, eq=False)
+class _Partition:
+    """A partition as its thread knows it. `shard` and `intake` are there while this process is its owner."""
+
+    number: int
+    position: int
+    waiting: Waiting = field(default_factory=dict)
+    shard: Shard | None = None
+    intake: Intake | None = None
+    versions: int = 0  # of the rule book, when last looked at
+    books: int = 0
+    trouble: str = ""
+    again_at: float = 0.0  # before which it is not looked at, after trouble
+    is_caught_up: bool = False
+
+
+class _Decider:
+    """A thread that decides some partitions in turns, a batch each, and tells those who wait."""
+
+    def __init__(
+        self, ledger: Ledger, partitions: Sequence[int], loop: asyncio.AbstractEventLoop, sharing: "Sharing | None"
+    ) -> None:
+        # The journals are opened here: an owner's thread and this one share them.
+        self.partitions = {p: _Partition(p, ledger.journal(p).head().position) for p in partitions}
+        self._ledger = ledger
+        self._loop = loop
+        self._sharing = sharing
+        self._partitioner = Partitioner(ledger.settings.partitions)
+        self._inbox: Inbox | None = None
+        self._wake = threading.Condition()
+        self._news = dict.fromkeys(partitions)  # partitions to be looked at, in this order
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=f"points-decide-{partitions[0]}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def expect(self, waiting: Mapping[int, Waiting]) -> None:
+        """Say that there are news, and who waits."""
+        with self._wake:
+            for number, who in waiting.items():
+                self.partitions[number].waiting.update(who)
+                self._news[number] = None
+            self._wake.notify()
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (partition := self._next()) is not None:
+            try:
+                has_more = self._look_at(partition)
+            except Exception as error:  # whatever it is: facts are kept, and the partition is opened again
+                self._failed(partition, error)
+            else:
+                if has_more:
+                    with self._wake:
+                        self._news[partition.number] = None
+        self._close_inbox()
+
+    def _next(self) -> _Partition | None:
+        """The next partition with news that may be looked at now; None at the end, when there is none."""
+        with self._wake:
+            while True:
+                now = time.monotonic()
+                for number in self._news:
+                    if self.partitions[number].again_at <= now:
+                        del self._news[number]
+                        return self.partitions[number]
+                if self._stopping:
+                    return None
+                waiting = [partition.number for partition in self.partitions.values() if partition.waiting]
+                if not self._wake.wait(LOOK_SECONDS if waiting or self._news else None):
+                    self._news.update(dict.fromkeys(waiting))
+
+    def _look_at(self, partition: _Partition) -> bool:
+        """Decide a batch, or see what another process decided; says whether there may be more to decide."""
+        if not _is_ours(self._sharing, partition.number):
+            self._follow(partition)
+            return False
+        if self._stopping and self._sharing and not partition.waiting:
+            return False  # others go on with it, and may never come to an end
+        intake = partition.intake or self._own(partition)
+        tally = intake.step()
+        self._decided(partition, intake.position, tally or Tally())
+        partition.trouble = ""
+        partition.is_caught_up |= tally is None
+        return tally is not None
+
+    def _own(self, partition: _Partition) -> Intake:
+        ledger = self._ledger
+        if self._inbox is None:
+            self._inbox = open_inbox(ledger)
+        partition.shard = ledger.shard(partition.number, 1 / ledger.settings.partitions)
+        partition.versions = 0
+        partition.intake = Intake(
+            self._inbox, partition.shard, ledger.settings.operators, self._partitioner, batch=DECIDED_AT_ONCE
+        )
+        return partition.intake
+
+    def _follow(self, partition: _Partition) -> None:
+        self._let_go(partition)
+        partition.trouble = ""
+        if partition.waiting:
+            self._tell(partition, self._ledger.journal(partition.number).head().position)
+
+    def _decided(self, partition: _Partition, position: int, tally: Tally) -> None:
+        assert partition.shard is not None
+        metrics.count(tally)
+        versions = len(partition.shard.book.versions)
+        has_book = versions != partition.versions
+        if has_book:
+            partition.versions = versions
+            partition.books += 1
+        if self._sharing and (position > partition.position or has_book):
+            self._sharing.announce(partition.number, has_book=has_book)
+        self._tell(partition, position)
+
+    def _tell(self, partition: _Partition, position: int) -> None:
+        """Tell those who wait for what was decided by now."""
+        partition.position = position
+        with self._wake:
+            ready = {at: who for at, who in partition.waiting.items() if at <= position}
+            for at in ready:
+                del partition.waiting[at]
+        if ready:
+            told = dict(outcomes_between(self._ledger, partition.number, min(ready), max(ready), set(ready)))
+            self._loop.call_soon_threadsafe(tell, [(who, told[at]) for at, who in ready.items()])
+
+    def _failed(self, partition: _Partition, error: Exception) -> None:
+        self._let_go(partition)
+        self._close_inbox()
+        if isinstance(error, Fenced) and self._sharing:
+            print(f"points: partition {partition.number} is left to another process: {error}", file=sys.stderr)
+            self._sharing.give_up(partition.number)  # who waits is told when that one has decided
+            return
+        if not isinstance(error, _EXPECTED):
+            traceback.print_exc()
+        partition.trouble = str(error) or type(error).__name__
+        print(f"points: partition {partition.number} cannot be decided: {partition.trouble}", file=sys.stderr)
+        partition.again_at = time.monotonic() + AGAIN_SECONDS
+        with self._wake:
+            self._news[partition.number] = None
+            waiting, partition.waiting = partition.waiting, {}
+        self._loop.call_soon_threadsafe(leave, [work for work, _ in waiting.values()])
+
+    def _let_go(self, partition: _Partition) -> None:
+        partition.shard = partition.intake = None
+
+    def _close_inbox(self) -> None:
+        if self._inbox is not None:
+            self._inbox.close()
+            self._inbox = None

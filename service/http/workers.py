@@ -1,0 +1,177 @@
+"""Several processes that serve one ledger: they accept at one socket, and are started again when they die."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from ledger.journal.ledger import Ledger
+from service.console.sessions import Sessions
+from service.errors import CannotNow, report, say
+from service.http import metrics
+from service.http.app import make_app
+from service.http.server import GRACE_SECONDS, serve
+from service.http.server_state import Part
+from service.keys import Keys
+
+LOOK_SECONDS = 1.0  # between two looks at the workers, and until one that died is started again
+HUNG_SECONDS = 30.0  # after which a worker that was not heard of is killed
+END_SECONDS = GRACE_SECONDS + 10.0  # for a worker to end by itself
+_STARTED, _BEAT = "started", "beat"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the workers of a server have in common. `shared` is a folder that lasts as long as the server."""
+
+    place: str
+    folder: Path
+    shared: Path
+    wait: float
+    version: str
+
+
+@contextmanager
+def shared_folder() -> Iterator[Path]:
+    """A folder for what the workers of a server share while it runs: sessions, and the metrics they count."""
+    with TemporaryDirectory(prefix="points-serve-") as made:
+        folder = Path(made)
+        (folder / "metrics").mkdir()
+        os.environ[metrics.SHARED] = str(folder / "metrics")
+        yield folder
+
+
+def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callable[[list[int]], None]) -> None:
+    """Serve with so many processes until SIGINT or SIGTERM; `on_start` hears their ids once all of them serve.
+
+    Raises `CannotNow` where one cannot start at first; later it is tried again.
+    """
+    with _stopping() as is_stopped:
+        running = [_Worker(job, Part(number, workers), listening) for number in range(workers)]
+        try:
+            has_started = False
+            while not is_stopped():
+                wait([worker.pipe for worker in running], LOOK_SECONDS)
+                for worker in running:
+                    worker.hear()
+                if not has_started and all(worker.is_serving for worker in running):
+                    has_started = True
+                    on_start([worker.pid for worker in running])
+                for number, worker in enumerate(running):
+                    if worker.is_alive:
+                        continue
+                    if not has_started:
+                        raise CannotNow("a worker could not start; what it said stands above")
+                    say(f"worker {worker.pid} ended ({worker.how}) and is started again")
+                    worker.end()
+                    time.sleep(LOOK_SECONDS)
+                    running[number] = _Worker(job, Part(number, workers), listening)
+        finally:
+            for worker in running:
+                worker.stop()
+            for worker in running:
+                worker.end()
+
+
+class _Worker:
+    """A process that serves, and the pipe on which it is heard of."""
+
+    def __init__(self, job: Job, part: Part, listening: socket.socket) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe(duplex=False)
+        self.is_serving = False
+        self._heard_at = time.monotonic()
+        self._process: BaseProcess = context.Process(target=_work, args=(job, part, listening, theirs))
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs; one that hangs is killed."""
+        if time.monotonic() > self._heard_at + HUNG_SECONDS:
+            self._process.kill()
+            self._process.join()
+        return self._process.is_alive()
+
+    @property
+    def how(self) -> str:
+        """How it ended, for people."""
+        code = self._process.exitcode or 0
+        return f"signal {-code}" if code < 0 else f"exit {code}"
+
+    def hear(self) -> None:
+        """Take what it said."""
+        with suppress(EOFError, OSError):  # one that died shows by that
+            while self.pipe.poll():
+                self.is_serving |= self.pipe.recv() == _STARTED
+                self._heard_at = time.monotonic()
+
+    def stop(self) -> None:
+        """Tell it to answer what it is asked now, and end."""
+        if self._process.is_alive():
+            self._process.terminate()
+
+    def end(self) -> None:
+        """Wait for its end."""
+        self._process.join(END_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        mark_process_dead(self.pid)  # type: ignore[no-untyped-call]  # what it had running counts no more
+        self.pipe.close()
+
+
+def _work(job: Job, part: Part, listening: socket.socket, pipe: Connection) -> None:
+    """A worker: serve until told to end, or until nobody listens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it, and tells us
+
+    def say_beat() -> bool:
+        try:
+            pipe.send(_BEAT)
+        except OSError:
+            return False
+        return True
+
+    try:
+        with (
+            closing(Ledger.open(job.place)) as ledger,
+            closing(Keys(job.folder)) as keys,
+            closing(Sessions(job.shared / "sessions.db")) as sessions,
+        ):
+            app = make_app(ledger, job.folder, keys, sessions, job.wait, job.version, part)
+            serve(app, listening, lambda: pipe.send(_STARTED), say_beat)
+    except Exception as error:
+        raise SystemExit(report(error)) from None
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """What says whether SIGTERM or SIGINT has come."""
+    stopped = False
+
+    def stop(_: int, __: Any) -> None:
+        nonlocal stopped
+        stopped = True
+
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: stopped
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
