@@ -95,7 +95,7 @@ class Intake:
         subject = fact.subject
         if record.key != subject:
             raise BadFact("wrong-key", f'the record\'s key is not its subject "{subject}"')
-        if not isinstance(fact, ProgrammePublished) and self._partitioner(subject) != self._shard.partition:
+        if type(fact) is not ProgrammePublished and self._partitioner(subject) != self._shard.partition:
             raise BadFact("wrong-partition", f'"{subject}" belongs to partition {self._partitioner(subject)}')
         return Received(
             record.offset,
@@ -119,9 +119,9 @@ def check_admissible(
         raise BadFact(
             "future", f"`time` is {fact.time.isoformat()}, more than five minutes ahead of when it was recorded"
         )
-    if isinstance(fact, ProgrammePublished) != (fact.subject == PROGRAMME_SUBJECT):
+    if (type(fact) is ProgrammePublished) != (fact.subject == PROGRAMME_SUBJECT):
         raise BadFact("bad-fact", f'the subject "{PROGRAMME_SUBJECT}" belongs to programme.published.v1 alone')
-    if isinstance(fact, OPERATOR_FACTS) and fact.source not in operators:
+    if type(fact) in OPERATOR_FACTS and fact.source not in operators:
         raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
 
 

@@ -5,8 +5,9 @@ last, and an account is by construction the fold of its entries. A request is re
 Time comes first: `fall_due` emits what ended by itself, in the order of its due dates.
 """
 
-from dataclasses import dataclass, field
 from typing import NoReturn
+
+from msgspec import Struct, field
 
 from ledger.account import NEVER, Account, Lot, OpenHold, Purse, evolve
 from ledger.entries import (
@@ -28,6 +29,7 @@ from ledger.rules import Book, Version
 from ledger.scores import tier_of, value_of
 from ledger.times import month_start
 
+MAX_LOTS = 1 << LOT_BITS
 MAX_TOTAL = 1 << 62  # of points ever issued of one kind to one member: what a store's integers hold
 
 
@@ -44,8 +46,7 @@ class OutOfRange(Exception):
     """The decision would pass a bound of the account's integers; the account in memory is to be dropped."""
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct, gc=False):
     """One decision: `occurred` picks the version and the month, `clock` what is spendable."""
 
     account: Account
@@ -78,10 +79,11 @@ class Draft:
 
     def next_lot(self) -> int:
         """The key of a lot that this entry opens."""
-        if self.lots >= 1 << LOT_BITS:
-            raise OutOfRange(f"more than {1 << LOT_BITS:,} lots in one entry")
-        self.lots += 1
-        return lot_key(self.number, self.lots - 1)
+        place = self.lots
+        if place >= MAX_LOTS:
+            raise OutOfRange(f"more than {MAX_LOTS:,} lots in one entry")
+        self.lots = place + 1
+        return lot_key(self.number, place)
 
     def score(self, change: Scored) -> None:
         """Emit a score item and remember the oldest month moved."""
@@ -151,8 +153,7 @@ def _pass_months(draft: Draft, before: int, now: int) -> None:
     kept = draft.version.month(max(0, month_start(now, offset) - draft.version.late))
     if account.forgot < kept:
         counted = (*account.sums.values(), account.counts, account.days)
-        old = min((bucket for buckets in counted for bucket in buckets if bucket), default=NEVER)
-        if old < kept:
+        if any(min(filter(None, buckets), default=NEVER) < kept for buckets in counted):
             draft.emit(Forgot(kept, month_start(kept, offset)))
 
 
@@ -225,5 +226,7 @@ def owe(draft: Draft, kind: str, points: int, origin: str, line: str = "") -> No
 def burn_order(purse: Purse, burn: str) -> list[tuple[int, int, Lot]]:
     """Spendable lots as (expires_at, key, lot) in the order a burn takes them."""
     lots = [(lot.expires_at, key, lot) for key, lot in purse.lots.items() if lot.left and not lot.pending_until]
-    lots.sort(key=(lambda item: item[1]) if burn == "oldest" else (lambda item: item[:2]))
+    lots.sort(
+        key=(lambda item: item[1]) if burn == "oldest" else None
+    )  # no two keys are the same: lots are never compared
     return lots

@@ -419,8 +419,8 @@ Fact = (
     | ProgrammePublished
 )
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__
-REQUESTS = (RedemptionRequested, HoldRequested, BenefitClaimed)  # the only facts that can be refused
-OPERATOR_FACTS = (PointsAdjusted, AccountFrozen, AccountUnfrozen, LotOpened, ProgrammePublished)
+REQUESTS = frozenset({RedemptionRequested, HoldRequested, BenefitClaimed})  # the only facts that can be refused
+OPERATOR_FACTS = frozenset({PointsAdjusted, AccountFrozen, AccountUnfrozen, LotOpened, ProgrammePublished})
 PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no member
 
 _decoder = msgspec.json.Decoder(Fact)

@@ -248,13 +248,14 @@ def instant_of(day: date, offset: int) -> int:
 
 def expiry_function(kind: Kind, offset: int) -> Callable[[int], int]:
     """When points earned at an instant expire (exclusive), by the last period that has begun by then."""
-    periods = [(instant_of(period.from_, offset), period.days, period.end_of_year_after) for period in kind.expiry]
+    latest_first = [
+        (instant_of(period.from_, offset), period.days, period.end_of_year_after) for period in reversed(kind.expiry)
+    ]
 
     def expires_at(earned_at: int) -> int:
-        _, days, years = periods[0]
-        for since, period_days, period_years in periods:
+        for since, days, years in latest_first:  # noqa: B007 - the first period holds for what was earned before it too
             if since <= earned_at:
-                days, years = period_days, period_years
+                break
         if days is not None:
             return min(earned_at + days * DAY, MAX_INSTANT)
         year = month_of(earned_at, offset) // 12 + (years or 0) + 1
