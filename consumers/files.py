@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import msgspec
 
@@ -41,7 +41,7 @@ _envelope = msgspec.json.Decoder(_Envelope)
 _timed_envelope = msgspec.json.Decoder(_TimedEnvelope)
 
 
-class RawLine(NamedTuple):
+class RawLine(msgspec.Struct, frozen=True, gc=False):
     """A line without its end, and its number in its file, from 1.
 
     Of one that is too long, `value` is the beginning, and its whole length and SHA-256 stand beside it.
