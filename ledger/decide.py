@@ -6,7 +6,9 @@ named. Time goes first: what fell due by the fact's instant is part of its entry
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from ledger import cards, orders, redemptions
 from ledger.account import Account
@@ -71,7 +73,7 @@ from ledger.rules import Book
 from ledger.times import EPOCH, SECOND, parse_instant, to_instant
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True, gc=False):
     """What became of a fact: an outcome of `entries.OUTCOMES`, a reason code, its figures, and the changes."""
 
     outcome: int

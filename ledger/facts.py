@@ -457,9 +457,8 @@ def decode(raw: bytes) -> tuple[Fact, int]:
         fact = _decoder.decode(raw)
         fact.time = time = fact.time.astimezone(UTC)
         occurred = to_instant(time)
-        inner = _INNER_TIMES.get(type(fact))
-        if inner is not None:
-            _normalise(fact.data, inner)
+        if type(fact) in _INNER_TIMES:
+            _normalise(fact.data, _INNER_TIMES[type(fact)])
     except msgspec.ValidationError as error:
         raise _bad_fact(error) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
