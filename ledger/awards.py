@@ -42,29 +42,27 @@ def award_line(draft: Draft, rules: tuple[Rule, ...], month: int, order: Order, 
             points = _count(draft, rule, points, month, line.line)
         if not points:
             continue
-        kept = _give(draft, rule, points, uncapped, month, order.order, line, term)
+        if rule.key:
+            kept = _score(draft, rule, points, uncapped, month, order.order, line.line, fen)
+        else:
+            kept = _earn(draft, rule, points, uncapped, order.order, line.line, fen, term)
         if rule.returnable:
             awards.append(kept)
     return PageLine(line.line, line.quantity, fen, category, 0, 0, False, awards)
 
 
-def _give(
-    draft: Draft,
-    rule: Rule,
-    points: int,
-    uncapped: int,
-    month: int,
-    page: str,
-    line: Line | PageLine | None = None,
-    term: Term | None = None,
+def _score(draft: Draft, rule: Rule, points: int, uncapped: int, month: int, page: str, line: str, base: int) -> Award:
+    """Write down what a rule gives as an item of a score."""
+    draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, line, base, uncapped))
+    return Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month)
+
+
+def _earn(
+    draft: Draft, rule: Rule, points: int, uncapped: int, page: str, line: str, base: int, term: Term | None = None
 ) -> Award:
-    """Write down what a rule gives: a score item of the month, or a lot; `term` is the card that it counts against."""
-    line_name, base = ("", 0) if line is None else (line.line, line.paid_fen)
-    if rule.key:
-        draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, line_name, base, uncapped))
-        return Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month)
-    earned_at = draft.occurred
-    expires_at = draft.version.expires_at(rule.kind, earned_at)
+    """Write down what a rule gives as a lot; `term` is the card that it counts against."""
+    kind, earned_at = rule.kind, draft.occurred
+    expires_at = draft.version.expires_at(kind, earned_at)
     pending, card = 0, ""
     if term is not None:
         card = term.card
@@ -72,26 +70,12 @@ def _give(
             membership = draft.version.programme.memberships[rule.member or ""]
             pending = term.until + membership.release_days * DAY
     lot = draft.next_lot()
-    is_returnable = line is not None
-    earn(
-        draft,
-        Earned(
-            rule.kind,
-            lot,
-            points,
-            rule.name,
-            earned_at,
-            expires_at,
-            pending,
-            page,
-            line_name,
-            base,
-            uncapped,
-            card,
-            is_returnable,
-        ),
+    is_returnable = line != ""
+    change = Earned(
+        kind, lot, points, rule.name, earned_at, expires_at, pending, page, line, base, uncapped, card, is_returnable
     )
-    return Award(rule.name, points, points, rule.kind, lot, expires_at)
+    earn(draft, change)
+    return Award(rule.name, points, points, kind, lot, expires_at)
 
 
 def award_fact(
@@ -138,8 +122,12 @@ def award_fact(
             points = _count_day(draft, rule, points, on_day, mark)
         if rule.month_cap or rule.year_cap:
             points = _count(draft, rule, points, month, line_name)
-        if points:
-            awards.append(_give(draft, rule, points, uncapped, month, page, line))
+        if not points:
+            continue
+        if rule.key:
+            awards.append(_score(draft, rule, points, uncapped, month, page, line_name, base))
+        else:
+            awards.append(_earn(draft, rule, points, uncapped, page, line_name, base))
     return awards
 
 

@@ -5,6 +5,7 @@ last, and an account is by construction the fold of its entries. A request is re
 Time comes first: `fall_due` emits what ended by itself, in the order of its due dates.
 """
 
+from collections.abc import Iterator
 from typing import NoReturn
 
 from msgspec import Struct, field
@@ -119,18 +120,15 @@ def fall_due(draft: Draft, until: int) -> None:
 
 def next_due(account: Account) -> int:
     """The instant at which something of an account next falls due, `NEVER` where nothing will."""
-    due = NEVER
-    for purse in account.purses.values():
-        for lot in purse.lots.values():
-            if lot.left:
-                due = min(due, lot.pending_until or lot.expires_at)
-    for hold in account.holds.values():
-        due = min(due, hold.until)
-    for terms in account.terms.values():
-        for term in terms:
-            if not term.ended:
-                due = min(due, term.until)
-    return due
+    due = [
+        lot.pending_until or lot.expires_at
+        for purse in account.purses.values()
+        for lot in purse.lots.values()
+        if lot.left
+    ]
+    due += [hold.until for hold in account.holds.values()]
+    due += [term.until for terms in account.terms.values() for term in terms if not term.ended]
+    return min(due, default=NEVER)
 
 
 def _end_holds(draft: Draft, at: int) -> None:
@@ -223,10 +221,13 @@ def owe(draft: Draft, kind: str, points: int, origin: str, line: str = "") -> No
     draft.emit(Indebted(kind, points, origin, line))
 
 
-def burn_order(purse: Purse, burn: str) -> list[tuple[int, int, Lot]]:
-    """Spendable lots as (expires_at, key, lot) in the order a burn takes them."""
-    lots = [(lot.expires_at, key, lot) for key, lot in purse.lots.items() if lot.left and not lot.pending_until]
-    lots.sort(
-        key=(lambda item: item[1]) if burn == "oldest" else None
-    )  # no two keys are the same: lots are never compared
-    return lots
+def burn_order(purse: Purse, burn: str) -> Iterator[tuple[int, Lot]]:
+    """Spendable lots with their keys, in the order a burn takes them."""
+    lots = purse.lots
+    keys = sorted(lots)
+    if burn != "oldest":
+        keys.sort(key=lambda key: lots[key].expires_at)
+    for key in keys:
+        lot = lots[key]
+        if lot.left and not lot.pending_until:
+            yield key, lot

@@ -26,7 +26,7 @@ def take(draft: Draft, kind: str, points: int) -> list[tuple[int, int]]:
     if purse is None:
         return []
     taken = []
-    for _, key, lot in burn_order(purse, draft.version.programme.kinds[kind].burn):
+    for key, lot in burn_order(purse, draft.version.programme.kinds[kind].burn):
         if not points:
             break
         part = min(points, lot.left)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta, Struct, field
 
-from ledger.times import DAY, MAX_INSTANT, SECOND, month_of, month_start, to_instant
+from ledger.times import DAY, MAX_INSTANT, SECOND, month_of_day, month_start, to_instant
 
 _Points = Annotated[int, Meta(ge=1, le=1 << 40)]
 _Small = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -258,7 +258,7 @@ def expiry_function(kind: Kind, offset: int) -> Callable[[int], int]:
                 break
         if days is not None:
             return min(earned_at + days * DAY, MAX_INSTANT)
-        year = month_of(earned_at, offset) // 12 + (years or 0) + 1
+        year = month_of_day((earned_at + offset) // DAY) // 12 + (years or 0) + 1
         return month_start(min(year, 2999) * 12, offset)
 
     return expires_at

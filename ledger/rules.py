@@ -19,7 +19,7 @@ from ledger.programme import (
     share_of,
     version_of,
 )
-from ledger.times import DAY, month_of
+from ledger.times import DAY, month_of_day
 
 Test = Callable[[Any, Any], bool]  # of a line and its fact's data
 Amount = Callable[[int, str], int]  # points for fen and a category
@@ -118,7 +118,7 @@ class Version:
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""
-        return month_of(instant, self.offset)
+        return month_of_day((instant + self.offset) // DAY)
 
 
 class Book:
