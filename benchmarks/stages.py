@@ -27,7 +27,7 @@ from ledger.decide import decide
 from ledger.entries import ENGINE, Entry, decode_entry, encode_entry, leaf_of, link_after
 from ledger.facts import canonical, decode
 from ledger.journal.ledger import Ledger
-from ledger.journal.sqlite import TOPIC
+from ledger.journal.port import TOPIC
 from ledger.pages import Page, PagesInMemory
 from ledger.programme import shipped
 from ledger.rules import Book

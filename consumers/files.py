@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import msgspec
 
@@ -41,7 +41,7 @@ _envelope = msgspec.json.Decoder(_Envelope)
 _timed_envelope = msgspec.json.Decoder(_TimedEnvelope)
 
 
-class RawLine(NamedTuple):
+class RawLine(msgspec.Struct, frozen=True, gc=False):
     """A line without its end, and its number in its file, from 1.
 
     Of one that is too long, `value` is the beginning, and its whole length and SHA-256 stand beside it.
@@ -139,11 +139,9 @@ class Reader:
         lines = data.removesuffix(b"\n").split(b"\n")
         first = self._lines + 1
         self._lines += len(lines)
-        return [
-            _raw_line(line.rstrip(b"\r"), number)
-            for number, line in enumerate(lines, first)
-            if line and not line.isspace()
-        ]
+        if b"\r" in data:
+            lines = [line.rstrip(b"\r") for line in lines]
+        return [_raw_line(line, number) for number, line in enumerate(lines, first) if line and not line.isspace()]
 
     def _long_line(self, data: bytes) -> RawLine:
         """A line longer than a fact may be, read to its end without keeping it."""
@@ -174,7 +172,7 @@ class Reader:
 
 def _raw_line(line: bytes, number: int) -> RawLine:
     if len(line) <= MAX_BYTES:
-        return RawLine(line, number=number)
+        return RawLine(line, 0, b"", number)
     return RawLine(line[:KEPT_WHOLE], len(line), sha256(line).digest(), number)
 
 
@@ -200,6 +198,7 @@ class Router:
         self._backlog = backlog
         self._latest = latest
         self._now = now or (lambda: time.time_ns() // 1000)
+        self._past = 0  # an instant that has come
         self._partitioner = Partitioner(partitions)
 
     def route(self, line: RawLine, batch: list[Line]) -> None:
@@ -208,7 +207,8 @@ class Router:
         subject, recorded = ("", 0) if line.whole_length else self._subject_and_recorded(line.value)
         if recorded is None:
             declared, recorded = BACKLOG | AHEAD, 0
-        self._latest = max(self._latest, recorded)
+        if recorded > self._latest:
+            self._latest = recorded
         if subject == PROGRAMME_SUBJECT and self._is_published(line.value):
             batch.extend(Line(p, self._latest, declared, subject, line.value) for p in range(self._partitions))
             return
@@ -224,14 +224,19 @@ class Router:
         try:
             if self._backlog:
                 timed = _timed_envelope.decode(value)
-                occurred = to_instant(timed.time)
-                recorded = None if occurred > self._now() + MAX_AHEAD else occurred
                 subject = timed.subject
+                occurred = to_instant(timed.time)
+                recorded = None if self._is_ahead(occurred) else occurred
             else:
                 subject = _envelope.decode(value).subject
             return (subject if len(subject) <= MAX_ID else ""), recorded
         except (msgspec.DecodeError, RecursionError, UnicodeError, OverflowError):
             return "", 0 if self._backlog else recorded
+
+    def _is_ahead(self, occurred: int) -> bool:
+        if occurred > self._past + MAX_AHEAD:  # the clock is asked only where what is known does not say it
+            self._past = self._now()
+        return occurred > self._past + MAX_AHEAD
 
     def _is_published(self, value: bytes) -> bool:
         try:
@@ -270,6 +275,7 @@ class Feeder:
         held = count = 0
         total = feed.lines
         bad: BadFile | None = None
+        route = self._router.route
         while True:
             try:
                 block = reader.block()
@@ -277,7 +283,7 @@ class Feeder:
                 block, bad = None, error
             for line in block or ():
                 held += len(line.value)
-                self.route(line, batch)
+                route(line, batch)
             count += len(block or ())
             if block is None or count >= CHUNK_LINES or held >= CHUNK_BYTES:
                 total += count

@@ -23,7 +23,7 @@ from ledger.journal.shard import Received, Shard, Tally
 from ledger.times import SECOND
 
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
-BATCH = 4_000  # records, and
+BATCH = 8_000  # records, and
 BATCH_BYTES = 8 << 20  # of them, in one transaction at most
 KEPT_WHOLE = 64 * 1024  # bytes of a parked record that are kept
 
@@ -90,22 +90,14 @@ class Intake:
             raise too_long(record.whole_length)
         value = record.value
         fact, occurred = decode(value)
-        is_ahead = bool(record.backlog & AHEAD)
-        check_admissible(fact, occurred, record.recorded, self._operators, is_ahead=is_ahead)
+        check_admissible(fact, occurred, record.recorded, self._operators, is_ahead=record.backlog & AHEAD != 0)
         subject = fact.subject
         if record.key != subject:
             raise BadFact("wrong-key", f'the record\'s key is not its subject "{subject}"')
-        if not isinstance(fact, ProgrammePublished) and self._partitioner(subject) != self._shard.partition:
+        if self._partitioner(subject) != self._shard.partition and type(fact) is not ProgrammePublished:
             raise BadFact("wrong-partition", f'"{subject}" belongs to partition {self._partitioner(subject)}')
-        return Received(
-            record.offset,
-            record.recorded,
-            bool(record.backlog),
-            fact,
-            occurred,
-            canonical(fact),
-            sha256(value).digest(),
-        )
+        received = sha256(value).digest()
+        return Received(record.offset, record.recorded, record.backlog != 0, fact, occurred, canonical(fact), received)
 
 
 def check_admissible(
@@ -119,9 +111,9 @@ def check_admissible(
         raise BadFact(
             "future", f"`time` is {fact.time.isoformat()}, more than five minutes ahead of when it was recorded"
         )
-    if isinstance(fact, ProgrammePublished) != (fact.subject == PROGRAMME_SUBJECT):
+    if (type(fact) is ProgrammePublished) != (fact.subject == PROGRAMME_SUBJECT):
         raise BadFact("bad-fact", f'the subject "{PROGRAMME_SUBJECT}" belongs to programme.published.v1 alone')
-    if isinstance(fact, OPERATOR_FACTS) and fact.source not in operators:
+    if type(fact) in OPERATOR_FACTS and fact.source not in operators:
         raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
 
 

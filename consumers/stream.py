@@ -1,7 +1,9 @@
 """The stream of facts as the intake sees it: a port of four verbs with two homes, Kafka and the local inbox."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 BACKLOG = 1  # recorded as an importer declared it
 AHEAD = 2  # the importer saw that it occurred more than five minutes after the present instant
@@ -10,7 +12,7 @@ AHEAD = 2  # the importer saw that it occurred more than five minutes after the 
 EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG = "empty", "no-key", "not-stamped", "untrusted-backlog"
 
 
-class Record(NamedTuple):
+class Record(Struct, frozen=True, gc=False):
     """A record of a partition: `recorded` in microseconds, `backlog` where an importer declared it (see `AHEAD`).
 
     `whole_length` and `whole_sha256` are set where `value` is only the beginning of what was sent; `fault` where the

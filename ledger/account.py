@@ -4,12 +4,14 @@ An account stays small for ever: open lots, sums of a window of months, terms. W
 redemption stands on pages (`ledger.pages`), which are rows of their own.
 """
 
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
 from ledger.entries import (
+    CHANGE_TYPES,
     BenefitUsed,
     Captured,
     Change,
@@ -74,7 +76,7 @@ class Purse(Struct, array_like=True, gc=False):
 
     def spendable(self) -> int:
         """Points that a redemption may take now."""
-        return sum(lot.left for lot in self.lots.values() if not lot.pending_until)
+        return sum([lot.left for lot in self.lots.values() if not lot.pending_until])
 
     def pending(self) -> int:
         """Points that are visible and frozen."""
@@ -160,94 +162,8 @@ def evolve_entry(account: Account, entry: Entry) -> None:
 
 
 def evolve(account: Account, change: Change) -> None:
-    """Apply one change in place. Changes of the kind frequent in a stream are matched first."""
-    match change:
-        case Scored():
-            _add_score(account, change)
-        case Earned():
-            _open_lot(account, change)
-        case Marked():
-            _mark(account, change)
-        case Counted():
-            counts = account.counts.setdefault(change.bucket, {})
-            counts[change.rule] = counts.get(change.rule, 0) + change.by
-        case Expired():
-            purse = account.purses[change.kind]
-            purse.expired += change.points
-            _take(purse, change.lot, change.points)
-        case Spent():
-            purse = account.purses[change.kind]
-            purse.redeemed += change.points
-            _take(purse, change.lot, change.points)
-        case ClawedBack():
-            purse = account.purses[change.kind]
-            purse.clawed_back += change.points
-            _take(purse, change.lot, change.points)
-        case Repaid():
-            purse = account.purses[change.kind]
-            purse.clawed_back += change.points
-            purse.debt -= change.points
-            _take(purse, change.lot, change.points)
-        case Restored():
-            _restore(account, change)
-        case Confirmed():
-            lot = account.purses[change.kind].lots[change.lot]
-            lot.pending_until = 0
-            account.due = min(account.due, lot.expires_at)
-        case Indebted():
-            account.purses.setdefault(change.kind, Purse()).debt += change.points
-        case PaidInCash():
-            account.purses.setdefault(change.kind, Purse()).cash_shortfall_fen += change.fen
-        case WrittenOff():
-            account.purses.setdefault(change.kind, Purse()).written_off += change.points
-        case Held():
-            _hold(account, change)
-        case Captured() | Released():
-            _end_hold_of_lot(account, change)
-        case ScoredOnce():
-            account.once[f"{change.score}/{change.part}/{change.rule}"] = change.points
-        case Rated():
-            account.stars = change.stars
-        case CreditSet():
-            account.credit = change.credit
-        case TierMoved():
-            account.tiers[change.score] = change.after
-        case Forgot():
-            _forget(account, change)
-        case TermOpened():
-            start, until = change.from_at, change.until_at
-            bought_at = change.bought_at or start
-            term = Term(change.card, change.product, start, until, change.trial, bought_at, until - start)
-            account.terms.setdefault(change.membership, []).append(term)
-            account.due = min(account.due, term.until)
-            if change.trial:
-                account.trials[change.membership] = account.trials.get(change.membership, 0) + 1
-        case TermMoved():
-            term = find_term(account, change.membership, change.card)
-            term.start, term.until = change.from_at, change.until_at
-            account.due = min(account.due, term.until)
-            if change.why != "moved-up":
-                term.cut_at = term.until
-            if change.why == "taken-out":
-                account.terms[change.membership].remove(term)
-            if change.pending_until:
-                move_lapse(account, change.pending_until)
-        case TermEnded():
-            find_term(account, change.membership, change.card).ended = True
-        case TrialConverted():
-            find_term(account, change.membership, change.card).converted = True
-        case BenefitUsed():
-            used = find_term(account, change.membership, change.card).used
-            key = quota_key(change.benefit, change.bucket)
-            used[key] = used.get(key, 0) + 1
-        case Frozen():
-            account.frozen = True
-        case Unfrozen():
-            account.frozen = False
-        case Withheld() | Resettled():
-            pass  # for the reader
-        case _:
-            assert_never(change)
+    """Apply one change in place."""
+    _APPLY[type(change)](account, change)
 
 
 def find_term(account: Account, membership: str, card: str) -> Term:
@@ -271,7 +187,19 @@ def quota_key(benefit: str, bucket: int) -> str:
     return f"{benefit}:{bucket}"
 
 
-def _add_score(account: Account, change: Scored) -> None:
+def move_lapse(account: Account, until: int) -> None:
+    """Let the frozen points of a trial lapse at another instant."""
+    account.due = min(account.due, until)
+    for purse in account.purses.values():
+        for lot in purse.lots.values():
+            if lot.pending_until:
+                lot.pending_until = until
+
+
+# -- how each change is applied ---------------------------------------------------------------------------------------
+
+
+def _scored(account: Account, change: Scored) -> None:
     if change.month < account.forgot:
         return  # that month is dropped; it counts in no score that can still be asked of this account
     months = account.sums.get(change.score)
@@ -284,15 +212,7 @@ def _add_score(account: Account, change: Scored) -> None:
         parts[change.part] = parts.get(change.part, 0) + change.points
 
 
-def _mark(account: Account, change: Marked) -> None:
-    if change.bucket:
-        days = account.days.setdefault(change.bucket, {})
-        days[change.rule] = days.get(change.rule, 0) | 1 << int(change.mark[-2:])
-    else:
-        account.marks.setdefault(change.rule, set()).add(change.mark)
-
-
-def _open_lot(account: Account, change: Earned) -> None:
+def _earned(account: Account, change: Earned) -> None:
     purse = account.purses.get(change.kind)
     if purse is None:
         purse = account.purses[change.kind] = Purse()
@@ -311,6 +231,48 @@ def _open_lot(account: Account, change: Earned) -> None:
                     term.capped += points
 
 
+def _marked(account: Account, change: Marked) -> None:
+    if change.bucket:
+        days = account.days.get(change.bucket)
+        if days is None:
+            days = account.days[change.bucket] = {}
+        days[change.rule] = days.get(change.rule, 0) | 1 << int(change.mark[-2:])
+    else:
+        account.marks.setdefault(change.rule, set()).add(change.mark)
+
+
+def _counted(account: Account, change: Counted) -> None:
+    counts = account.counts.get(change.bucket)
+    if counts is None:
+        counts = account.counts[change.bucket] = {}
+    counts[change.rule] = counts.get(change.rule, 0) + change.by
+
+
+def _expired(account: Account, change: Expired) -> None:
+    purse = account.purses[change.kind]
+    purse.expired += change.points
+    _take(purse, change.lot, change.points)
+
+
+def _spent(account: Account, change: Spent) -> None:
+    purse = account.purses[change.kind]
+    purse.redeemed += change.points
+    _take(purse, change.lot, change.points)
+
+
+def _clawed_back(account: Account, change: ClawedBack) -> None:
+    purse = account.purses[change.kind]
+    purse.clawed_back += change.points
+    _take(purse, change.lot, change.points)
+
+
+def _repaid(account: Account, change: Repaid) -> None:
+    purse = account.purses[change.kind]
+    purse.clawed_back += change.points
+    purse.debt -= change.points
+    _take(purse, change.lot, change.points)
+
+
 def _take(purse: Purse, key: int, points: int) -> None:
     lot = purse.lots[key]
     lot.left -= points
@@ -318,16 +280,7 @@ def _take(purse: Purse, key: int, points: int) -> None:
         del purse.lots[key]
 
 
-def move_lapse(account: Account, until: int) -> None:
-    """Let the frozen points of a trial lapse at another instant."""
-    account.due = min(account.due, until)
-    for purse in account.purses.values():
-        for lot in purse.lots.values():
-            if lot.pending_until:
-                lot.pending_until = until
-
-
-def _restore(account: Account, change: Restored) -> None:
+def _restored(account: Account, change: Restored) -> None:
     purse = account.purses[change.kind]
     purse.redeemed -= change.points
     lot = purse.lots.get(change.lot)
@@ -338,7 +291,25 @@ def _restore(account: Account, change: Restored) -> None:
     account.due = min(account.due, lot.expires_at)
 
 
-def _hold(account: Account, change: Held) -> None:
+def _confirmed(account: Account, change: Confirmed) -> None:
+    lot = account.purses[change.kind].lots[change.lot]
+    lot.pending_until = 0
+    account.due = min(account.due, lot.expires_at)
+
+
+def _indebted(account: Account, change: Indebted) -> None:
+    account.purses.setdefault(change.kind, Purse()).debt += change.points
+
+
+def _paid_in_cash(account: Account, change: PaidInCash) -> None:
+    account.purses.setdefault(change.kind, Purse()).cash_shortfall_fen += change.fen
+
+
+def _written_off(account: Account, change: WrittenOff) -> None:
+    account.purses.setdefault(change.kind, Purse()).written_off += change.points
+
+
+def _held(account: Account, change: Held) -> None:
     lot = account.purses[change.kind].lots[change.lot]
     lot.left -= change.points
     lot.held += change.points
@@ -349,26 +320,50 @@ def _hold(account: Account, change: Held) -> None:
     hold.parts[change.lot] = hold.parts.get(change.lot, 0) + change.points
 
 
-def _end_hold_of_lot(account: Account, change: Captured | Released) -> None:
+def _captured(account: Account, change: Captured) -> None:
     purse = account.purses[change.kind]
     lot = purse.lots[change.lot]
     lot.held -= change.points
-    if isinstance(change, Released):
-        lot.left += change.points
-        account.due = min(account.due, lot.expires_at)
-    else:
-        purse.redeemed += change.points
-        if not lot.left and not lot.held:
-            del purse.lots[change.lot]
-    parts = account.holds[change.hold].parts
-    parts[change.lot] -= change.points
-    if not parts[change.lot]:
-        del parts[change.lot]
+    purse.redeemed += change.points
+    if not lot.left and not lot.held:
+        del purse.lots[change.lot]
+    _end_part(account, change.hold, change.lot, change.points)
+
+
+def _released(account: Account, change: Released) -> None:
+    lot = account.purses[change.kind].lots[change.lot]
+    lot.held -= change.points
+    lot.left += change.points
+    account.due = min(account.due, lot.expires_at)
+    _end_part(account, change.hold, change.lot, change.points)
+
+
+def _end_part(account: Account, hold: str, lot: int, points: int) -> None:
+    parts = account.holds[hold].parts
+    parts[lot] -= points
+    if not parts[lot]:
+        del parts[lot]
         if not parts:
-            del account.holds[change.hold]
+            del account.holds[hold]
 
 
-def _forget(account: Account, change: Forgot) -> None:
+def _scored_once(account: Account, change: ScoredOnce) -> None:
+    account.once[f"{change.score}/{change.part}/{change.rule}"] = change.points
+
+
+def _rated(account: Account, change: Rated) -> None:
+    account.stars = change.stars
+
+
+def _credit_set(account: Account, change: CreditSet) -> None:
+    account.credit = change.credit
+
+
+def _tier_moved(account: Account, change: TierMoved) -> None:
+    account.tiers[change.score] = change.after
+
+
+def _forgot(account: Account, change: Forgot) -> None:
     month = change.month
     account.forgot = month
     for terms in account.terms.values():
@@ -377,3 +372,87 @@ def _forget(account: Account, change: Forgot) -> None:
     for buckets in (*account.sums.values(), account.counts, account.days):
         for bucket in [b for b in buckets if 0 < b < year or 10_000 <= b < month]:
             del buckets[bucket]
+
+
+def _term_opened(account: Account, change: TermOpened) -> None:
+    start, until = change.from_at, change.until_at
+    bought_at = change.bought_at or start
+    term = Term(change.card, change.product, start, until, change.trial, bought_at, until - start)
+    account.terms.setdefault(change.membership, []).append(term)
+    account.due = min(account.due, term.until)
+    if change.trial:
+        account.trials[change.membership] = account.trials.get(change.membership, 0) + 1
+
+
+def _term_moved(account: Account, change: TermMoved) -> None:
+    term = find_term(account, change.membership, change.card)
+    term.start, term.until = change.from_at, change.until_at
+    account.due = min(account.due, term.until)
+    if change.why != "moved-up":
+        term.cut_at = term.until
+    if change.why == "taken-out":
+        account.terms[change.membership].remove(term)
+    if change.pending_until:
+        move_lapse(account, change.pending_until)
+
+
+def _term_ended(account: Account, change: TermEnded) -> None:
+    find_term(account, change.membership, change.card).ended = True
+
+
+def _trial_converted(account: Account, change: TrialConverted) -> None:
+    find_term(account, change.membership, change.card).converted = True
+
+
+def _benefit_used(account: Account, change: BenefitUsed) -> None:
+    used = find_term(account, change.membership, change.card).used
+    key = quota_key(change.benefit, change.bucket)
+    used[key] = used.get(key, 0) + 1
+
+
+def _frozen(account: Account, change: Frozen) -> None:
+    account.frozen = True
+
+
+def _unfrozen(account: Account, change: Unfrozen) -> None:
+    account.frozen = False
+
+
+def _for_the_reader(account: Account, change: Withheld | Resettled) -> None:
+    """It says why nothing came, or what follows; the account stands as it was."""
+
+
+# By class: matching one class after the other costs more than most of these do.
+_APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
+    Earned: _earned,
+    Scored: _scored,
+    Expired: _expired,
+    Spent: _spent,
+    ClawedBack: _clawed_back,
+    Repaid: _repaid,
+    Marked: _marked,
+    Counted: _counted,
+    Withheld: _for_the_reader,
+    Confirmed: _confirmed,
+    Restored: _restored,
+    Indebted: _indebted,
+    PaidInCash: _paid_in_cash,
+    WrittenOff: _written_off,
+    Held: _held,
+    Captured: _captured,
+    Released: _released,
+    ScoredOnce: _scored_once,
+    Rated: _rated,
+    CreditSet: _credit_set,
+    Resettled: _for_the_reader,
+    TierMoved: _tier_moved,
+    Forgot: _forgot,
+    TermOpened: _term_opened,
+    TermMoved: _term_moved,
+    TermEnded: _term_ended,
+    TrialConverted: _trial_converted,
+    BenefitUsed: _benefit_used,
+    Frozen: _frozen,
+    Unfrozen: _unfrozen,
+}
+assert _APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"

@@ -4,7 +4,7 @@ from typing import Any
 
 from ledger.account import Term, term_at
 from ledger.draft import Draft
-from ledger.entries import Counted, Marked, Scored, ScoredOnce, Withheld
+from ledger.entries import Counted, Earned, Marked, Scored, ScoredOnce, Withheld
 from ledger.facts import Line, Order
 from ledger.lots import earn
 from ledger.pages import Award, DayPage, PageLine
@@ -15,20 +15,19 @@ from ledger.times import DAY, day_of, day_text
 def award_line(draft: Draft, rules: tuple[Rule, ...], month: int, order: Order, line: Line) -> PageLine:
     """Apply the line rules of one version to a completed line; returns what its page keeps."""
     fen, category = line.paid_fen, line.category
-    page = PageLine(line.line, line.quantity, fen, category)
-    replaced = ""
+    awards: list[Award] = []
+    replaced: str | None = None
     for rule in rules:
         if rule.name == replaced:
             continue
-        award = rule.award
         term: Term | None = None
-        if award.member is not None:
-            term = term_at(draft.account, award.member, draft.occurred)
+        if rule.member is not None:
+            term = term_at(draft.account, rule.member, draft.occurred)
             if term is None:
                 continue
         if rule.test is not None and not rule.test(line, order):
             continue
-        if award.first is not None and not _is_first(draft, rule, category):
+        if rule.first_category and not _is_first(draft, rule, category):
             continue
         points = uncapped = rule.amount(fen, category)
         if rule.line_cap and points > rule.line_cap:
@@ -38,54 +37,45 @@ def award_line(draft: Draft, rules: tuple[Rule, ...], month: int, order: Order, 
             if cap is not None and term.capped + points > cap:
                 draft.emit(Withheld(rule.name, "card-cap-full", line.line, points))
                 continue
-            replaced = award.instead_of or ""
+            replaced = rule.award.instead_of
         if rule.month_cap or rule.year_cap:
             points = _count(draft, rule, points, month, line.line)
         if not points:
             continue
-        kept = _give(draft, rule, points, uncapped, month, order.order, line, term)
+        if rule.key:
+            kept = _score(draft, rule, points, uncapped, month, order.order, line.line, fen)
+        else:
+            kept = _earn(draft, rule, points, uncapped, order.order, line.line, fen, term)
         if rule.returnable:
-            page.awards.append(kept)
-    return page
+            awards.append(kept)
+    return PageLine(line.line, line.quantity, fen, category, 0, 0, False, awards)
 
 
-def _give(
-    draft: Draft,
-    rule: Rule,
-    points: int,
-    uncapped: int,
-    month: int,
-    page: str,
-    line: Line | PageLine | None = None,
-    term: Term | None = None,
+def _score(draft: Draft, rule: Rule, points: int, uncapped: int, month: int, page: str, line: str, base: int) -> Award:
+    """Write down what a rule gives as an item of a score."""
+    draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, line, base, uncapped))
+    return Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month)
+
+
+def _earn(
+    draft: Draft, rule: Rule, points: int, uncapped: int, page: str, line: str, base: int, term: Term | None = None
 ) -> Award:
-    """Write down what a rule gives: a score item of the month, or a lot; `term` is the card that it counts against."""
-    line_name, base = ("", 0) if line is None else (line.line, line.paid_fen)
-    if rule.key:
-        score, part = rule.award.score or "", rule.award.part or ""
-        draft.score(Scored(score, part, rule.name, month, points, page, line_name, base, uncapped))
-        return Award(rule.name, points, points, score=score, part=part, month=month)
-    pending = 0
-    if term is not None and term.trial and not term.converted:
-        membership = draft.version.programme.memberships[rule.award.member or ""]
-        pending = term.until + membership.release_days * DAY
-    expires_at = draft.version.expires_at(rule.kind, draft.occurred)
-    key = earn(
-        draft,
-        rule.kind,
-        points,
-        rule.name,
-        earned_at=draft.occurred,
-        expires_at=expires_at,
-        pending_until=pending,
-        page=page,
-        line=line_name,
-        base=base,
-        uncapped=uncapped,
-        card=term.card if term else "",
-        returnable=line is not None,
+    """Write down what a rule gives as a lot; `term` is the card that it counts against."""
+    kind, earned_at = rule.kind, draft.occurred
+    expires_at = draft.version.expires_at(kind, earned_at)
+    pending, card = 0, ""
+    if term is not None:
+        card = term.card
+        if term.trial and not term.converted:
+            membership = draft.version.programme.memberships[rule.member or ""]
+            pending = term.until + membership.release_days * DAY
+    lot = draft.next_lot()
+    is_returnable = line != ""
+    change = Earned(
+        kind, lot, points, rule.name, earned_at, expires_at, pending, page, line, base, uncapped, card, is_returnable
     )
-    return Award(rule.name, points, points, rule.kind, key, expires_at)
+    earn(draft, change)
+    return Award(rule.name, points, points, kind, lot, expires_at)
 
 
 def award_fact(
@@ -104,38 +94,40 @@ def award_fact(
     """
     awards: list[Award] = []
     month = draft.version.month(draft.occurred)
+    line_name, base, category = ("", 0, "") if line is None else (line.line, line.paid_fen, line.category)
     for rule in draft.version.fact_rules.get(on, ()):
-        if not rule.since <= draft.occurred < rule.until:
+        if rule.is_dated and not rule.since <= draft.occurred < rule.until:
             continue
         if rule.test is not None and not rule.test(line, data):
             continue
         award = rule.award
         if rule.within and draft.occurred - since > rule.within:
-            draft.emit(Withheld(rule.name, "too-long-after-completion", line.line if line else ""))
+            draft.emit(Withheld(rule.name, "too-long-after-completion", line_name))
             continue
         if award.unless_returned and line is not None and line.returned >= line.quantity:
-            draft.emit(Withheld(rule.name, "line-returned", line.line))
+            draft.emit(Withheld(rule.name, "line-returned", line_name))
             continue
         if award.days_in_month is not None and not _is_nth_day(draft, rule, month, award.days_in_month):
             continue
-        base = line.paid_fen if line is not None else 0
-        points = uncapped = rule.amount(base, line.category if line is not None else "")
+        points = uncapped = rule.amount(base, category)
         if award.once:
             if rule.key in draft.account.once:
                 draft.emit(Withheld(rule.name, "once", would=points))
             else:
-                draft.emit(ScoredOnce(award.score or "", award.part or "", rule.name, points, draft.occurred))
+                draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, draft.occurred))
             continue
-        if rule.day_cap or award.each_day:
-            mark = getattr(data, award.each_day) if award.each_day else ""
-            points = _count_day(
-                draft, rule, points, day_of(draft.occurred, draft.version.offset) if day is None else day, mark
-            )
+        if rule.day_cap or rule.day_mark:
+            mark = getattr(data, rule.day_mark) if rule.day_mark else ""
+            on_day = day_of(draft.occurred, draft.version.offset) if day is None else day
+            points = _count_day(draft, rule, points, on_day, mark)
         if rule.month_cap or rule.year_cap:
-            points = _count(draft, rule, points, month, line.line if line else "")
+            points = _count(draft, rule, points, month, line_name)
         if not points:
             continue
-        awards.append(_give(draft, rule, points, uncapped, month, page, line))
+        if rule.key:
+            awards.append(_score(draft, rule, points, uncapped, month, page, line_name, base))
+        else:
+            awards.append(_earn(draft, rule, points, uncapped, page, line_name, base))
     return awards
 
 
@@ -161,16 +153,18 @@ def _is_nth_day(draft: Draft, rule: Rule, month: int, wanted: int) -> bool:
 
 def _count(draft: Draft, rule: Rule, points: int, month: int, line: str = "") -> int:
     """What the month's and the year's caps leave of an award, and count it."""
+    caps = [(cap, bucket) for cap, bucket in ((rule.month_cap, month), (rule.year_cap, month // 12)) if cap]
     room = points
-    for cap, bucket in ((rule.month_cap, month), (rule.year_cap, month // 12)):
-        if cap:
-            room = min(room, cap - draft.account.counts.get(bucket, {}).get(rule.name, 0))
+    for cap, bucket in caps:
+        counts = draft.account.counts.get(bucket)
+        left = cap if counts is None else cap - counts.get(rule.name, 0)
+        if left < room:
+            room = left
     if room < points:
         draft.emit(Withheld(rule.name, "cap-full", line, points - room))
     if room:
-        for cap, bucket in ((rule.month_cap, month), (rule.year_cap, month // 12)):
-            if cap:
-                draft.emit(Counted(rule.name, bucket, room))
+        for _, bucket in caps:
+            draft.emit(Counted(rule.name, bucket, room))
     return room
 
 

@@ -3,15 +3,23 @@
 from ledger.account import Account, Term, quota_key, term_at
 from ledger.draft import Draft, settle_lot
 from ledger.entries import BenefitUsed, Confirmed, TermEnded, TermMoved, TermOpened, TrialConverted
-from ledger.facts import BenefitClaimed, CardCodeRedeemed, CardPurchased, CardRefunded, CardTrialStarted, Claim
+from ledger.facts import Card, CardRefund, Claim, CodedCard
 from ledger.pages import SEEN, CardPage
 from ledger.programme import Benefit
 from ledger.times import DAY, MAX_INSTANT
 
 
-def decide_card(draft: Draft, fact: CardPurchased | CardCodeRedeemed | CardTrialStarted) -> None:
-    """Decide a card that opens: bought, by code, or tried."""
-    data = fact.data
+def open_card(draft: Draft, data: Card | CodedCard) -> None:
+    """Decide a card that was bought, or came by code."""
+    _open(draft, data, is_trial=False)
+
+
+def open_trial(draft: Draft, data: CodedCard) -> None:
+    """Decide a card that is tried."""
+    _open(draft, data, is_trial=True)
+
+
+def _open(draft: Draft, data: Card | CodedCard, *, is_trial: bool) -> None:
     if draft.pages.get(f"card/{data.card}") is not None:
         draft.decline("already")
     found = draft.version.products.get(data.product)
@@ -19,7 +27,6 @@ def decide_card(draft: Draft, fact: CardPurchased | CardCodeRedeemed | CardTrial
         draft.decline("unknown-product", product=data.product)
     membership, product = found
     terms = draft.account.terms.get(membership, [])
-    is_trial = isinstance(fact, CardTrialStarted)
     if product.trial != is_trial:
         draft.decline("not-a-trial" if is_trial else "not-for-sale", product=data.product)
     if is_trial and (draft.account.trials.get(membership) or any(term.until > draft.occurred for term in terms)):
@@ -68,9 +75,9 @@ def _release_pending(draft: Draft, membership: str) -> None:
                 settle_lot(draft, kind, key, draft.clock)
 
 
-def decide_card_refund(draft: Draft, fact: CardRefunded) -> None:
+def refund_card(draft: Draft, data: CardRefund) -> None:
     """Take what is left of a card's interval out; the terms that follow it move up."""
-    card = fact.data.card
+    card = data.card
     page = draft.pages.get(f"card/{card}")
     if not isinstance(page, CardPage):
         draft.decline("unknown-card", card=card)
@@ -93,9 +100,8 @@ def decide_card_refund(draft: Draft, fact: CardRefunded) -> None:
     draft.pages.put(f"card/{card}", page)
 
 
-def decide_claim(draft: Draft, fact: BenefitClaimed) -> None:
+def claim(draft: Draft, data: Claim) -> None:
     """Decide a claim of a benefit against the quota of the card that holds at its instant."""
-    data: Claim = fact.data
     found = draft.version.benefits.get(data.benefit)
     if found is None:
         draft.decline("unknown-benefit", benefit=data.benefit)

@@ -5,8 +5,10 @@ last, and an account is by construction the fold of its entries. A request is re
 Time comes first: `fall_due` emits what ended by itself, in the order of its due dates.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import NoReturn
+
+from msgspec import Struct, field
 
 from ledger.account import NEVER, Account, Lot, OpenHold, Purse, evolve
 from ledger.entries import (
@@ -28,6 +30,7 @@ from ledger.rules import Book, Version
 from ledger.scores import tier_of, value_of
 from ledger.times import month_start
 
+MAX_LOTS = 1 << LOT_BITS
 MAX_TOTAL = 1 << 62  # of points ever issued of one kind to one member: what a store's integers hold
 
 
@@ -44,8 +47,7 @@ class OutOfRange(Exception):
     """The decision would pass a bound of the account's integers; the account in memory is to be dropped."""
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct, gc=False):
     """One decision: `occurred` picks the version and the month, `clock` what is spendable."""
 
     account: Account
@@ -78,10 +80,11 @@ class Draft:
 
     def next_lot(self) -> int:
         """The key of a lot that this entry opens."""
-        if self.lots >= 1 << LOT_BITS:
-            raise OutOfRange(f"more than {1 << LOT_BITS:,} lots in one entry")
-        self.lots += 1
-        return lot_key(self.number, self.lots - 1)
+        place = self.lots
+        if place >= MAX_LOTS:
+            raise OutOfRange(f"more than {MAX_LOTS:,} lots in one entry")
+        self.lots = place + 1
+        return lot_key(self.number, place)
 
     def score(self, change: Scored) -> None:
         """Emit a score item and remember the oldest month moved."""
@@ -117,18 +120,15 @@ def fall_due(draft: Draft, until: int) -> None:
 
 def next_due(account: Account) -> int:
     """The instant at which something of an account next falls due, `NEVER` where nothing will."""
-    due = NEVER
-    for purse in account.purses.values():
-        for lot in purse.lots.values():
-            if lot.left:
-                due = min(due, lot.pending_until or lot.expires_at)
-    for hold in account.holds.values():
-        due = min(due, hold.until)
-    for terms in account.terms.values():
-        for term in terms:
-            if not term.ended:
-                due = min(due, term.until)
-    return due
+    due = [
+        lot.pending_until or lot.expires_at
+        for purse in account.purses.values()
+        for lot in purse.lots.values()
+        if lot.left
+    ]
+    due += [hold.until for hold in account.holds.values()]
+    due += [term.until for terms in account.terms.values() for term in terms if not term.ended]
+    return min(due, default=NEVER)
 
 
 def _end_holds(draft: Draft, at: int) -> None:
@@ -151,8 +151,7 @@ def _pass_months(draft: Draft, before: int, now: int) -> None:
     kept = draft.version.month(max(0, month_start(now, offset) - draft.version.late))
     if account.forgot < kept:
         counted = (*account.sums.values(), account.counts, account.days)
-        old = min((bucket for buckets in counted for bucket in buckets if bucket), default=NEVER)
-        if old < kept:
+        if any(min(filter(None, buckets), default=NEVER) < kept for buckets in counted):
             draft.emit(Forgot(kept, month_start(kept, offset)))
 
 
@@ -222,8 +221,13 @@ def owe(draft: Draft, kind: str, points: int, origin: str, line: str = "") -> No
     draft.emit(Indebted(kind, points, origin, line))
 
 
-def burn_order(purse: Purse, burn: str) -> list[tuple[int, int, Lot]]:
-    """Spendable lots as (expires_at, key, lot) in the order a burn takes them."""
-    lots = [(lot.expires_at, key, lot) for key, lot in purse.lots.items() if lot.left and not lot.pending_until]
-    lots.sort(key=(lambda item: item[1]) if burn == "oldest" else (lambda item: item[:2]))
-    return lots
+def burn_order(purse: Purse, burn: str) -> Iterator[tuple[int, Lot]]:
+    """Spendable lots with their keys, in the order a burn takes them."""
+    lots = purse.lots
+    keys = sorted(lots)
+    if burn != "oldest":
+        keys.sort(key=lambda key: lots[key].expires_at)
+    for key in keys:
+        lot = lots[key]
+        if lot.left and not lot.pending_until:
+            yield key, lot

@@ -340,6 +340,7 @@ Change = (
     | Frozen
     | Unfrozen
 )
+CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 
 class Entry(Struct, array_like=True, frozen=True, gc=False):

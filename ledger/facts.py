@@ -419,8 +419,8 @@ Fact = (
     | ProgrammePublished
 )
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__
-REQUESTS = (RedemptionRequested, HoldRequested, BenefitClaimed)  # the only facts that can be refused
-OPERATOR_FACTS = (PointsAdjusted, AccountFrozen, AccountUnfrozen, LotOpened, ProgrammePublished)
+REQUESTS = frozenset({RedemptionRequested, HoldRequested, BenefitClaimed})  # the only facts that can be refused
+OPERATOR_FACTS = frozenset({PointsAdjusted, AccountFrozen, AccountUnfrozen, LotOpened, ProgrammePublished})
 PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no member
 
 _decoder = msgspec.json.Decoder(Fact)
@@ -457,9 +457,8 @@ def decode(raw: bytes) -> tuple[Fact, int]:
         fact = _decoder.decode(raw)
         fact.time = time = fact.time.astimezone(UTC)
         occurred = to_instant(time)
-        inner = _INNER_TIMES.get(type(fact))
-        if inner is not None:
-            _normalise(fact.data, inner)
+        if type(fact) in _INNER_TIMES:
+            _normalise(fact.data, _INNER_TIMES[type(fact)])
     except msgspec.ValidationError as error:
         raise _bad_fact(error) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -468,7 +467,7 @@ def decode(raw: bytes) -> tuple[Fact, int]:
         raise BadFact("bad-fact", f"a time is out of range: {error}") from None
     if not MIN_INSTANT <= occurred < MAX_INSTANT:
         raise BadFact("bad-fact", f"`time` is {fact.time.isoformat()}; years 1970 to 2999 are taken")
-    if b"\\u0000" in raw and _has_nul(json.loads(canonical(fact))):
+    if b"\\" in raw and b"\\u0000" in raw and _has_nul(json.loads(canonical(fact))):
         raise BadFact("bad-fact", "a string holds the character U+0000, which no store keeps")
     return fact, occurred
 

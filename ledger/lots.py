@@ -5,36 +5,17 @@ from ledger.entries import ClawedBack, Earned, PaidInCash, Restored, Scored, Spe
 from ledger.pages import Award, LotPage, Part, RedemptionPage
 
 
-def earn(
-    draft: Draft,
-    kind: str,
-    points: int,
-    rule: str,
-    *,
-    expires_at: int,
-    earned_at: int,
-    pending_until: int = 0,
-    page: str = "",
-    line: str = "",
-    base: int = 0,
-    uncapped: int = 0,
-    card: str = "",
-    returnable: bool = False,
-) -> int:
+def earn(draft: Draft, earned: Earned) -> int:
     """Open a lot and let it meet what waits for it: its lapse, its expiry, or debt. Returns its key."""
+    kind, key = earned.kind, earned.lot
     purse = draft.account.purses.get(kind)
-    if purse is not None and purse.issued + points > MAX_TOTAL:
+    if purse is not None and purse.issued + earned.points > MAX_TOTAL:
         raise OutOfRange("more points than a store's integers hold")
-    key = draft.next_lot()
-    draft.emit(
-        Earned(
-            kind, key, points, rule, earned_at, expires_at, pending_until, page, line, base, uncapped, card, returnable
-        )
-    )
-    if pending_until:
-        if pending_until <= draft.clock:
-            expire(draft, kind, key, draft.account.purses[kind].lots[key], pending_until)
-    elif expires_at <= draft.clock or (purse is not None and purse.debt):
+    draft.emit(earned)
+    if earned.pending_until:
+        if earned.pending_until <= draft.clock:
+            expire(draft, kind, key, draft.account.purses[kind].lots[key], earned.pending_until)
+    elif earned.expires_at <= draft.clock or (purse is not None and purse.debt):
         settle_lot(draft, kind, key, draft.clock)
     return key
 
@@ -45,7 +26,7 @@ def take(draft: Draft, kind: str, points: int) -> list[tuple[int, int]]:
     if purse is None:
         return []
     taken = []
-    for _, key, lot in burn_order(purse, draft.version.programme.kinds[kind].burn):
+    for key, lot in burn_order(purse, draft.version.programme.kinds[kind].burn):
         if not points:
             break
         part = min(points, lot.left)

@@ -1,12 +1,10 @@
 """Orders from payment to return: what completes is awarded line by line, what comes back is reversed exactly."""
 
-from typing import assert_never
-
 from ledger.account import term_at
 from ledger.awards import award_fact, award_line
 from ledger.draft import Draft
 from ledger.entries import Counted
-from ledger.facts import OrderCancelled, OrderCompleted, OrderPaid, OrderRejected, OrderReturned, Return
+from ledger.facts import Order, OrderEnd, Return
 from ledger.lots import claw_back, collect, restore
 from ledger.pages import (
     CANCELLED,
@@ -24,27 +22,11 @@ from ledger.pages import (
 _ENDED = {COMPLETED: "order-completed", CANCELLED: "order-cancelled", REJECTED: "order-rejected"}
 
 
-def decide_order(
-    draft: Draft, fact: OrderPaid | OrderCompleted | OrderCancelled | OrderRejected | OrderReturned
-) -> None:
-    """Decide a fact about an order."""
-    order = fact.data.order
+def _page_of(draft: Draft, order: str) -> OrderPage | None:
     page = draft.pages.get(f"order/{order}") if order else None
     if page is not None and not isinstance(page, OrderPage):
         raise TypeError(f"order/{order} is the page of something else")
-    match fact:
-        case OrderPaid():
-            _paid(draft, fact, page)
-        case OrderCompleted():
-            _completed(draft, fact, page)
-        case OrderCancelled():
-            _cancelled(draft, order, page)
-        case OrderRejected():
-            _rejected(draft, order, page)
-        case OrderReturned():
-            _returned(draft, fact.data, page)
-        case _:
-            assert_never(fact)
+    return page
 
 
 def _end_once(draft: Draft, page: OrderPage | None, status: int) -> None:
@@ -53,29 +35,32 @@ def _end_once(draft: Draft, page: OrderPage | None, status: int) -> None:
         draft.decline("already" if page.status == status else _ENDED[page.status])
 
 
-def _paid(draft: Draft, fact: OrderPaid, page: OrderPage | None) -> None:
+def pay(draft: Draft, order: Order) -> None:
+    """Decide an order that was paid."""
+    page = _page_of(draft, order.order)
     _end_once(draft, page, PAID)
     if page is None:
         page = OrderPage()
     elif page.status == PAID:
         draft.decline("already")
     page.status = PAID
-    page.lines = [PageLine(line.line, line.quantity, line.paid_fen, line.category) for line in fact.data.lines]
-    draft.pages.put(f"order/{fact.data.order}", page)
+    page.lines = [PageLine(line.line, line.quantity, line.paid_fen, line.category) for line in order.lines]
+    draft.pages.put(f"order/{order.order}", page)
 
 
-def _completed(draft: Draft, fact: OrderCompleted, page: OrderPage | None) -> None:
+def complete(draft: Draft, order: Order) -> None:
+    """Decide an order that is completed: its lines are awarded, and returns that came before it are applied."""
+    page = _page_of(draft, order.order)
     _end_once(draft, page, COMPLETED)
     if page is None:
         page = OrderPage()
-    order = fact.data
     page.status = COMPLETED
     page.ended_at = draft.occurred
     month = draft.version.month(draft.occurred)
-    rules = draft.version.line_rules_at(draft.occurred)
+    rules = draft.version.line_rules_at(draft.occurred, has_card=bool(draft.account.terms))
     page.lines = [award_line(draft, rules, month, order, line) for line in order.lines]
     award_fact(draft, "order.completed", order, page=order.order)
-    tendered = sum(line.points for line in order.lines)
+    tendered = sum([line.points for line in order.lines])
     if tendered != page.redeemed:
         draft.note("points-differ", tendered=tendered, redeemed=page.redeemed)
     for early in page.early:
@@ -87,14 +72,20 @@ def _completed(draft: Draft, fact: OrderCompleted, page: OrderPage | None) -> No
     draft.pages.put(f"order/{order.order}", page)
 
 
-def _cancelled(draft: Draft, order: str, page: OrderPage | None) -> None:
+def cancel(draft: Draft, end: OrderEnd) -> None:
+    """Decide an order that was cancelled."""
+    order = end.order
+    page = _page_of(draft, order)
     _end_once(draft, page, CANCELLED)
     if page is None:
         draft.decline("unknown-order", order=order)
     _end_with_restoration(draft, order, page, CANCELLED)
 
 
-def _rejected(draft: Draft, order: str, page: OrderPage | None) -> None:
+def reject(draft: Draft, end: OrderEnd) -> None:
+    """Decide an order that was refused at the door, and what that costs."""
+    order = end.order
+    page = _page_of(draft, order)
     _end_once(draft, page, REJECTED)
     _end_with_restoration(draft, order, page or OrderPage(), REJECTED)
     month = draft.version.month(draft.occurred)
@@ -127,7 +118,9 @@ def _end_with_restoration(draft: Draft, order: str, page: OrderPage, status: int
     draft.pages.put(f"order/{order}", page)
 
 
-def _returned(draft: Draft, data: Return, page: OrderPage | None) -> None:
+def take_back(draft: Draft, data: Return) -> None:
+    """Decide a return of some lines."""
+    page = _page_of(draft, data.order)
     if draft.pages.get(f"return/{data.return_}") is not None:
         draft.decline("already")
     if page is None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta, Struct, field
 
-from ledger.times import DAY, MAX_INSTANT, SECOND, month_of, month_start, to_instant
+from ledger.times import DAY, MAX_INSTANT, SECOND, month_of_day, month_start, to_instant
 
 _Points = Annotated[int, Meta(ge=1, le=1 << 40)]
 _Small = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -248,16 +248,17 @@ def instant_of(day: date, offset: int) -> int:
 
 def expiry_function(kind: Kind, offset: int) -> Callable[[int], int]:
     """When points earned at an instant expire (exclusive), by the last period that has begun by then."""
-    periods = [(instant_of(period.from_, offset), period.days, period.end_of_year_after) for period in kind.expiry]
+    latest_first = [
+        (instant_of(period.from_, offset), period.days, period.end_of_year_after) for period in reversed(kind.expiry)
+    ]
 
     def expires_at(earned_at: int) -> int:
-        _, days, years = periods[0]
-        for since, period_days, period_years in periods:
+        for since, days, years in latest_first:  # noqa: B007 - the first period holds for what was earned before it too
             if since <= earned_at:
-                days, years = period_days, period_years
+                break
         if days is not None:
             return min(earned_at + days * DAY, MAX_INSTANT)
-        year = month_of(earned_at, offset) // 12 + (years or 0) + 1
+        year = month_of_day((earned_at + offset) // DAY) // 12 + (years or 0) + 1
         return month_start(min(year, 2999) * 12, offset)
 
     return expires_at

@@ -1,49 +1,17 @@
 """Points that are asked for: redemptions and holds, decided against what is spendable at the account's clock."""
 
-from typing import NoReturn, assert_never
+from typing import NoReturn
 
 from ledger.draft import Draft, release_hold
 from ledger.entries import Captured, Held
-from ledger.facts import (
-    Hold,
-    HoldCaptured,
-    HoldReleased,
-    HoldRequested,
-    Redemption,
-    RedemptionRequested,
-    RedemptionReversed,
-    Reversal,
-)
+from ledger.facts import Capture, Hold, Redemption, Release, Reversal
 from ledger.lots import restore, spend, take
 from ledger.pages import OPEN, HoldPage, OrderPage, RedemptionPage
 from ledger.times import to_instant
 
 
-def decide_redemption(draft: Draft, fact: RedemptionRequested | RedemptionReversed) -> None:
-    """Decide a redemption or its reversal."""
-    match fact:
-        case RedemptionRequested():
-            _request(draft, fact.data)
-        case RedemptionReversed():
-            _reverse(draft, fact.data)
-        case _:
-            assert_never(fact)
-
-
-def decide_hold(draft: Draft, fact: HoldRequested | HoldCaptured | HoldReleased) -> None:
-    """Decide a hold, its capture or its release."""
-    match fact:
-        case HoldRequested():
-            _hold(draft, fact.data)
-        case HoldCaptured():
-            _end_hold(draft, fact.data.hold, "captured", fact.data.points)
-        case HoldReleased():
-            _end_hold(draft, fact.data.hold, "released", 0)
-        case _:
-            assert_never(fact)
-
-
-def _request(draft: Draft, data: Redemption) -> None:
+def redeem(draft: Draft, data: Redemption) -> None:
+    """Decide points that are asked for."""
     programme = draft.version.programme
     use = programme.uses.get(data.use)
     if use is None:
@@ -87,7 +55,8 @@ def _short(draft: Draft, kind: str, asked: int, spendable: int) -> NoReturn:
     draft.decline(f"{kind}-short", asked=asked, spendable=spendable)
 
 
-def _reverse(draft: Draft, data: Reversal) -> None:
+def reverse(draft: Draft, data: Reversal) -> None:
+    """Decide a redemption's reversal, of a part or of all that is left of it."""
     page = draft.pages.get(f"redemption/{data.redemption}")
     if not isinstance(page, RedemptionPage):
         draft.decline("unknown-redemption", redemption=data.redemption)
@@ -102,7 +71,8 @@ def _reverse(draft: Draft, data: Reversal) -> None:
         draft.note("points-capped", asked=asked, restored=restored)
 
 
-def _hold(draft: Draft, data: Hold) -> None:
+def hold(draft: Draft, data: Hold) -> None:
+    """Decide points that are to be held."""
     if data.kind not in draft.version.programme.kinds:
         draft.decline("unknown-kind", kind=data.kind)
     until = to_instant(data.until)
@@ -116,6 +86,16 @@ def _hold(draft: Draft, data: Hold) -> None:
     draft.pages.put(f"hold/{data.hold}", HoldPage())
 
 
+def capture(draft: Draft, data: Capture) -> None:
+    """Decide the capture of a hold: what it does not take is released."""
+    _end_hold(draft, data.hold, "captured", data.points)
+
+
+def release(draft: Draft, data: Release) -> None:
+    """Decide the release of a hold."""
+    _end_hold(draft, data.hold, "released", 0)
+
+
 def _end_hold(draft: Draft, name: str, ended: str, asked: int | None) -> None:
     """Capture up to `asked` points of a hold (None: all), in the order they were taken, and release the rest."""
     page = draft.pages.get(f"hold/{name}")
@@ -125,14 +105,14 @@ def _end_hold(draft: Draft, name: str, ended: str, asked: int | None) -> None:
     if hold is None:
         draft.decline("already" if page.ended == ended else "hold-ended")
     held = sum(hold.parts.values())
-    capture = held if asked is None else asked
-    if capture > held:
-        draft.note("points-capped", asked=capture, captured=held)
+    rest = held if asked is None else asked
+    if rest > held:
+        draft.note("points-capped", asked=rest, captured=held)
     kind = hold.kind
     for key, points in list(hold.parts.items()):
-        captured = min(capture, points)
+        captured = min(rest, points)
         if captured:
-            capture -= captured
+            rest -= captured
             draft.emit(Captured(kind, key, captured, name))
     release_hold(draft, name, hold, draft.clock)
     page.ended = ended

@@ -19,7 +19,7 @@ from ledger.programme import (
     share_of,
     version_of,
 )
-from ledger.times import DAY, month_of
+from ledger.times import DAY, month_of_day
 
 Test = Callable[[Any, Any], bool]  # of a line and its fact's data
 Amount = Callable[[int, str], int]  # points for fen and a category
@@ -32,12 +32,18 @@ class Rule:
         "amount",
         "award",
         "day_cap",
+        "day_mark",
+        "first_category",
+        "is_dated",
         "key",
         "kind",
         "line_cap",
+        "member",
         "month_cap",
         "name",
+        "part",
         "returnable",
+        "score",
         "since",
         "test",
         "until",
@@ -50,16 +56,22 @@ class Rule:
         self.award = award
         self.name = award.rule
         self.kind = award.kind or ""
+        self.score = award.score or ""
+        self.part = award.part or ""
         self.key = f"{award.score}/{award.part}/{award.rule}" if award.score else ""
         has_line = award.each == "line" or award.on == "review.posted"
         self.test = _compile_conditions(award.when, LINE_FIELDS if has_line else frozenset())
         self.amount = _compile_amount(award.give, award.rates)
+        self.member = award.member
+        self.first_category = award.first is not None
+        self.day_mark = award.each_day  # the field of a fact's data whose every value counts once a day
         self.line_cap = caps.get("line", 0)
         self.day_cap = caps.get("day", 0)
         self.month_cap = caps.get("month", 0)
         self.year_cap = caps.get("year", 0)
         self.since = instant_of(award.from_, offset) if award.from_ else 0
         self.until = instant_of(award.until, offset) if award.until else 1 << 62
+        self.is_dated = award.from_ is not None or award.until is not None
         self.within = award.within_days * DAY if award.within_days else 0
         self.returnable = award.returns and award.each == "line"
 
@@ -77,6 +89,8 @@ class Version:
         rules = [Rule(award, self.offset) for award in self.programme.award]
         self.rules = {rule.name: rule for rule in rules}
         self.line_rules = tuple(r for r in rules if r.award.each == "line")
+        self._line_rules_of_all = tuple(r for r in self.line_rules if r.member is None)
+        self._has_dated_line_rules = any(r.is_dated for r in self.line_rules)
         self.fact_rules: dict[str, tuple[Rule, ...]] = {}
         for rule in rules:
             if rule.award.each == "fact":
@@ -91,11 +105,12 @@ class Version:
         self.shares: dict[str, Fraction | None] = {name: share_of(use) for name, use in self.programme.uses.items()}
         self._expiries = {name: expiry_function(kind, self.offset) for name, kind in self.programme.kinds.items()}
 
-    def line_rules_at(self, instant: int) -> tuple[Rule, ...]:
-        """The rules for lines of a completed order that hold at an instant."""
-        if all(rule.since <= instant < rule.until for rule in self.line_rules):
-            return self.line_rules
-        return tuple(rule for rule in self.line_rules if rule.since <= instant < rule.until)
+    def line_rules_at(self, instant: int, *, has_card: bool) -> tuple[Rule, ...]:
+        """The rules for lines of an order completed at an instant; `has_card` leaves in those that ask for one."""
+        rules = self.line_rules if has_card else self._line_rules_of_all
+        if self._has_dated_line_rules:
+            return tuple(rule for rule in rules if rule.since <= instant < rule.until)
+        return rules
 
     def expires_at(self, kind: str, earned_at: int) -> int:
         """When points of a kind earned at an instant expire (exclusive)."""
@@ -103,7 +118,7 @@ class Version:
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""
-        return month_of(instant, self.offset)
+        return month_of_day((instant + self.offset) // DAY)
 
 
 class Book:
@@ -145,12 +160,10 @@ class Book:
 
     def at(self, instant: int) -> Version | None:
         """The version that decides what occurred at an instant; None before the first."""
-        chosen = None
-        for version in self.versions:
-            if version.since > instant:
-                break
-            chosen = version
-        return chosen
+        for version in reversed(self.versions):
+            if version.since <= instant:
+                return version
+        return None
 
     def nearest(self, instant: int) -> Version:
         """The version at an instant, or the first where none held yet."""

@@ -42,7 +42,8 @@ def parse_instant(text: str, offset: int) -> int:
 
 
 @lru_cache(maxsize=8192)
-def _month_of_day(day: int) -> int:
+def month_of_day(day: int) -> int:
+    """The month of a day, as year * 12 + month - 1."""
     date = (EPOCH + timedelta(days=day)).date()
     return date.year * 12 + date.month - 1
 
@@ -54,7 +55,7 @@ def day_of(instant: int, offset: int) -> int:
 
 def month_of(instant: int, offset: int) -> int:
     """The local month of an instant, as year * 12 + month - 1."""
-    return _month_of_day((instant + offset) // DAY)
+    return month_of_day((instant + offset) // DAY)
 
 
 @lru_cache(maxsize=8192)

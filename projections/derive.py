@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from ledger.account import NEVER, Account
 from ledger.decide import Decision, Limits, Repetition, decide
@@ -19,7 +19,7 @@ from ledger.rules import Book
 BookAt = Callable[[int], Book]  # of a place in the journal
 
 
-class Derived(NamedTuple):
+class Derived(Struct, frozen=True, gc=False):
     """What became of a stored entry's fact; `account` is the one account of the member, as it stands after it."""
 
     row: EntryRow
@@ -30,7 +30,7 @@ class Derived(NamedTuple):
     account: Account
 
 
-class Unreadable(NamedTuple):
+class Unreadable(Struct, frozen=True, gc=False):
     """A stored entry whose bytes say nothing any more."""
 
     row: EntryRow

@@ -163,29 +163,36 @@ def _compare_member(
             continue
         entries += 1
         row = found.row
-        where = {"partition": partition, "member": member, "number": row.number, "place": row.place}
         if row.number != expected:
             stored, derived = f"entry {row.number}", f"entry {expected}"
-            differ.add({**where, "field": "number", "stored": stored, "derived": derived})
+            differ.add({**_place(partition, row), "field": "number", "stored": stored, "derived": derived})
         expected = row.number + 1
         if isinstance(found, Unreadable):
             unreadable = f"unreadable: {found.problem}"
-            differ.add({**where, "field": "bytes", "stored": row.state[:64].hex(), "derived": unreadable})
+            differ.add(
+                {**_place(partition, row), "field": "bytes", "stored": row.state[:64].hex(), "derived": unreadable}
+            )
             continue
         strange = books.foreign(found.head)
         if strange:
             field, stored = strange
-            first = {**where, "field": field, "stored": stored, "derived": _OURS[field], "entries": 0}
+            first = {**_place(partition, row), "field": field, "stored": stored, "derived": _OURS[field], "entries": 0}
             foreign.setdefault(strange, first)["entries"] += 1
         if foreign:
             continue  # what stands behind it was decided on an account that cannot be derived
         entry = _entry(found, member, partition)
         if encode_entry(entry) != row.state:
             for difference in _fields_that_differ(row.state, entry):
-                differ.add({**where, "position": f"{partition}:{entry.offset}", **difference})
+                differ.add({**_place(partition, row), "position": f"{partition}:{entry.offset}", **difference})
         if snapshot is not None and snapshot[0] == row.number and not _is_account(snapshot[1], found.account):
-            differ.add({**where, "field": "account", "stored": "snapshot", "derived": "another account"})
+            differ.add(
+                {**_place(partition, row), "field": "account", "stored": "snapshot", "derived": "another account"}
+            )
     return entries, differ, foreign
+
+
+def _place(partition: int, row: EntryRow) -> Difference:
+    return {"partition": partition, "member": row.member, "number": row.number, "place": row.place}
 
 
 def _is_account(snapshot: bytes, account: Account) -> bool:

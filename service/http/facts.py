@@ -144,7 +144,7 @@ def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
     check_source(caller, fact.source)
     if isinstance(fact, PointsAdjusted):
         raise Problem("approval-needed", "propose it at /v1/adjustments, where another key approves it")
-    if isinstance(fact, OPERATOR_FACTS) and not caller.has("operate"):
+    if type(fact) in OPERATOR_FACTS and not caller.has("operate"):
         raise Problem("wrong-scope", f"{fact_type(fact)} needs the scope operate", reason="not-authorised")
     check_admissible(fact, occurred, time.time_ns() // 1000, served.operators)
     return fact
