@@ -12,7 +12,7 @@ from litestar import Request
 
 from ledger.journal.ledger import KAFKA, Ledger
 from service.http.deciders import Deciders, Sharing
-from service.http.following import Following
+from service.http.elsewhere import DecidedElsewhere
 from service.http.operators import Operators
 from service.http.readers import Readers
 from service.http.streams import InboxStream, Stream, TopicStream
@@ -102,7 +102,7 @@ def served_by(request: Request[Any, Any, Any]) -> Served:
 
 def _sharing(ledger: Ledger, part: Part) -> Sharing | None:
     if ledger.settings.stream == KAFKA:
-        return Following(ledger)
+        return DecidedElsewhere(ledger)
     if not ledger.is_shared:
         return None
     from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra

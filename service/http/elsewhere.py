@@ -12,7 +12,7 @@ LOOK_SECONDS = 0.005  # between two looks at what a consumer has decided, while 
 BOOK_SECONDS = 1.0  # between two looks at whether a rule book was published
 
 
-class Following:
+class DecidedElsewhere:
     """Whose turn it is: never this process's. A thread watches for published rule books."""
 
     look_seconds = LOOK_SECONDS
