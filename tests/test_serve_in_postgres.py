@@ -29,6 +29,7 @@ from service.cli import run
 from service.client import PointsClient, Refused
 from service.keys import Keys
 from tests.contents import journals
+from tests.databases import OwnServer, _is_alive
 from tests.histories import LONG_AGO, encode
 from tests.ledgers import histories_of, write_facts
 from tests.served import JSON, NDJSON, Fact, Server, fact, grant, ndjson, new_key, redemption, served
@@ -93,31 +94,6 @@ def as_in_a_folder(ledger: Ledger, folder: Path) -> Ledger:
     with made.writing():
         decide_all(made, ours)
     return made
-
-
-def test_of_two_hundred_redemptions_over_two_workers_exactly_the_affordable_win(place: str, tmp_path: Path) -> None:
-    async def ask(host: str, port: int, one: Fact) -> tuple[int, Fact]:
-        connection = await Connection(host, port).open()
-        status, body = await connection.ask(request("POST", "/v1/redemptions", encode(one)))
-        return status, json.loads(body)
-
-    async def ask_all(host: str, port: int) -> list[tuple[int, Fact]]:
-        asked = [redemption("m-1", f"r-{n}", 100) for n in range(200)]
-        return await asyncio.gather(*(ask(host, port, one) for one in [*asked, *asked[:50]]))
-
-    options = ("--workers", "2", "--wait", "30")
-    with served(tmp_path / "beside", *options, database=place) as server, server.client() as http:
-        assert http.post("/v1/facts", json=grant("m-1", "g-1", 7_050)).status_code == 200
-        host, port = server.url.removeprefix("http://").split(":")
-        answers = asyncio.run(ask_all(host, int(port)))
-        assert {status for status, _ in answers} == {200, 409}
-        assert len({answer["id"] for status, answer in answers if status == 200}) == 70
-        assert {answer["reason"] for status, answer in answers if status == 409} == {"beans-short"}
-        assert http.get("/v1/members/m-1").json()["points"]["beans"]["spendable"] == 50
-    ledger = is_whole(place)
-    account = ledger.account("m-1", FAR)
-    assert account is not None and account.number == 251
-    ledger.close()
 
 
 # -- one is killed ---------------------------------------------------------------------------------------------------
@@ -221,12 +197,37 @@ def a_later_book(folder: Path) -> Path:
     return path
 
 
+def test_a_database_that_is_away_turns_facts_away_until_it_is_back(own_postgres: OwnServer, tmp_path: Path) -> None:
+    place = own_postgres.address
+    migrate(place, partitions=PARTITIONS)
+    with served(tmp_path / "beside", database=place) as server, server.client() as http:
+        until_ready(server)
+        assert http.post("/v1/facts", json=grant("d-1", "g-1", 5), headers=WAIT).status_code == 200
+        own_postgres.kill()
+        away = http.post("/v1/facts", json=grant("d-1", "g-2", 5), headers=WAIT)
+        assert (away.status_code, away.json()["type"]) == (503, "/problems/busy") and away.headers["retry-after"]
+        assert http.get("/health/ready").status_code == 503 and http.get("/health/live").status_code == 200
+        own_postgres.start()
+        while http.post("/v1/facts", json=grant("d-1", "g-2", 5), headers=WAIT).status_code == 503:
+            time.sleep(0.1)
+        assert http.get("/v1/members/d-1").json()["points"]["beans"]["spendable"] == 10
+        until_ready(server)
+    is_whole(place).close()
+
+
+def test_workers_end_with_the_process_that_began_them(place: str, tmp_path: Path) -> None:
+    server = Server(tmp_path / "beside", "--workers", "2", database=place)
+    server.kill()
+    while any(_is_alive(process) for process in server.processes):
+        time.sleep(0.05)
+
+
 # -- what the workers share ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def shared(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
-    """Three workers, and keys."""
+    """Two workers, and keys."""
     address = postgres_server.database()
     migrate(address, partitions=PARTITIONS)
     folder = tmp_path_factory.mktemp("beside")
@@ -236,8 +237,9 @@ def shared(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> It
         "ann": new_key(folder, "ann", "operate", "members:read"),
         "bob": new_key(folder, "bob", "operate", "books:read"),
     }
-    with served(folder, "--workers", "3", database=address) as server:
+    with served(folder, "--workers", "2", database=address) as server:
         yield server, keys
+    is_whole(address).close()
     postgres_server.drop(address)
 
 
@@ -246,6 +248,33 @@ def at_each(server: Server, key: str | None = None) -> Iterator[httpx.Client]:
     for _ in range(12):
         with server.client(key) as http:
             yield http
+
+
+def test_of_two_hundred_redemptions_over_two_workers_exactly_the_affordable_win(
+    shared: tuple[Server, dict[str, str]],
+) -> None:
+    server, keys = shared
+
+    async def ask(host: str, port: int, one: Fact) -> tuple[int, Fact]:
+        connection = await Connection(host, port).open()
+        head, _, body = request("POST", "/v1/redemptions", encode(one)).partition(b"\r\n\r\n")
+        more = f"\r\nAuthorization: Bearer {keys['shop']}\r\nPrefer: wait=30\r\n\r\n".encode()
+        status, answer = await connection.ask(head + more + body)
+        return status, json.loads(answer)
+
+    async def ask_all(host: str, port: int) -> list[tuple[int, Fact]]:
+        asked = [redemption("w-1", f"w-{n}", 100) for n in range(200)]
+        return await asyncio.gather(*(ask(host, port, one) for one in [*asked, *asked[:50]]))
+
+    with server.client(keys["shop"]) as http:
+        assert http.post("/v1/facts", json=grant("w-1", "w-g", 7_050), headers=WAIT).status_code == 200
+        host, port = server.url.removeprefix("http://").split(":")
+        answers = asyncio.run(ask_all(host, int(port)))
+        assert {status for status, _ in answers} == {200, 409}
+        assert len({answer["id"] for status, answer in answers if status == 200}) == 70
+        assert {answer["reason"] for status, answer in answers if status == 409} == {"beans-short"}
+        assert http.get("/v1/members/w-1").json()["points"]["beans"]["spendable"] == 50
+        assert http.get("/v1/members/w-1").json()["entries"] == 251
 
 
 def test_a_key_that_is_revoked_opens_nothing_at_any_worker(shared: tuple[Server, dict[str, str]]) -> None:
