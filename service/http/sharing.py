@@ -74,6 +74,7 @@ class Sharing:
             try:
                 with closing(self._ledger.claims()) as claims:
                     self._share(claims)
+                self._held = frozenset()
             except Exception as error:  # whatever it is: it is begun anew
                 if not isinstance(error, JournalError):
                     traceback.print_exc()
