@@ -1,5 +1,6 @@
 """Each inbox against the contract of inboxes; and what only one that many processes feed has to do."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -15,14 +16,17 @@ import psycopg
 import pytest
 
 from consumers.inbox import CannotAppend, Feed, open_inbox
-from consumers.ingest import ingest
+from consumers.ingest import decide_all, ingest
+from consumers.publishing import is_published, publish
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
+from ledger.programme import shipped, version_of
 from projections.replay import replay
 from projections.verify import verify
+from service.cli import run
 from tests.contents import contents
 from tests.databases import OwnServer, Server
-from tests.histories import LONG_AGO
+from tests.histories import LONG_AGO, encode
 from tests.inbox_contract import PARTITIONS, InboxContract, line
 from tests.ledgers import histories_of, write_facts
 
@@ -252,4 +256,57 @@ def test_who_appends_to_other_partitions_does_not_wait(place: str, databases: tu
         other.execute(f"SELECT * FROM {place.rpartition('=')[2]}_0.inbox_end FOR UPDATE")
         assert inbox.append([line(1, 1)]) == [(1, 0)], "other partitions are free"
     assert inbox.append([line(0, 1)]) == [(0, 0)]
+    ledger.close()
+
+
+def test_what_works_on_an_inbox_works_on_one_in_a_database(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def on(*command: object) -> Any:
+        assert run(["--ledger", place, "--json", *map(str, command)]) == 0, capsys.readouterr().err
+        return json.loads(capsys.readouterr().out)
+
+    good = histories_of(Random(5), members=1, length=12, start=LONG_AGO)
+    facts = write_facts(tmp_path / "facts.ndjson", [*good[:9], b"{", b"[]"])
+    outcomes = tmp_path / "outcomes.ndjson"
+    assert on("ingest", facts, "--backlog", "--outcomes", outcomes)["parked"] == 2
+    assert [json.loads(told)["outcome"] for told in outcomes.read_bytes().splitlines()][-2:] == ["parked", "parked"]
+    first, second = (letter["position"] for letter in on("dead-letters", "list"))
+    mended = write_facts(tmp_path / "mended.json", good[9:10])
+    assert on("dead-letters", "retry", first, "--with", mended)[0]["outcome"] in ("accepted", "ignored", "refused")
+    on("dead-letters", "drop", second)
+    assert on("dead-letters", "list") == []
+    assert on("replay", "--from-topic")["differences"] == [] and on("verify")["broken"] == []
+    book = tmp_path / "book.toml"
+    book.write_text(shipped("jd").replace("from = 2017-09-14", "from = 2026-01-01", 1), encoding="utf-8")
+    assert on("programme", "publish", book, "--by", "li")["published"]
+    assert not on("programme", "publish", book, "--by", "li")["published"], "it is there already"
+    assert len(on("programme", "list")) == 2
+    assert on("replay", "--from-topic")["differences"] == []
+
+
+def test_a_book_that_reached_only_some_partitions_is_published_to_the_rest(place: str) -> None:
+    ledger = Ledger.open(place)
+    inbox = open_inbox(ledger, feeding=True)
+    toml = shipped("jd").replace("from = 2017-09-14", "from = 2026-01-01", 1)
+    fact = {
+        "specversion": "1.0",
+        "id": "book",
+        "source": "/operators",
+        "type": "programme.published.v1",
+        "subject": "programme",
+        "time": "2025-05-01T00:00:00+08:00",
+        "data": {"toml": toml},
+    }
+    inbox.append(
+        [line(2, 1_800_000_000_000_000, encode(fact), "programme")]
+    )  # as a crash between two servers leaves it
+    decide_all(ledger, inbox)
+    version = version_of(toml)
+    assert not is_published(ledger, version)
+    publish(ledger, toml, "li")
+    assert is_published(ledger, version)
+    assert [len(ledger.journal(partition).published()) for partition in ledger.partitions] == [1, 1, 1, 1]
+    entries = [list(ledger.journal(partition).scan()) for partition in ledger.partitions]
+    assert [len(found) for found in entries] == [1, 1, 2, 1], "there it is a duplicate"
     ledger.close()

@@ -10,7 +10,7 @@ Told = dict[str, Any]  # what became of a fact, as `consumers.outcomes` tells it
 
 
 class Busy(Exception):
-    """Nothing is taken now: why. Nothing of what was given is kept; it may be given again."""
+    """Nothing is taken now: why. What was given may be given again."""
 
 
 @dataclass(slots=True, eq=False)
