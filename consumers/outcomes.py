@@ -71,7 +71,7 @@ def _decided(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
 
 def _entries(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
     parked = journal.count_parked(first - 1, retried=True)  # every record before `first` made an entry or was parked
-    for row in journal.scan(first - parked):
+    for row in journal.scan(first - parked, last + 1 - parked):
         entry = decode_entry(row.state)
         if entry.offset > last:
             return

@@ -1,4 +1,4 @@
-"""A real server for tests: `points serve` as a process of its own, on a free port, over a ledger in a folder."""
+"""A real server for tests: `points serve` as a process of its own, on a free port, over a ledger of either store."""
 
 import json
 import os
@@ -21,14 +21,16 @@ Fact = dict[str, Any]
 
 
 class Server:
-    """A server that runs, and how to ask it."""
+    """A server that runs, and how to ask it. `folder` holds the ledger, or what stands beside one in a database."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, database: str = "") -> None:
         self.folder = folder
+        if database:
+            options = ("--folder", str(folder), *options)
         self.log = folder.parent / f"{folder.name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*points(folder), "serve", "--port", "0", "--json", *options],
+                [*points(database or folder), "serve", "--port", "0", "--json", *options],
                 cwd=ROOT,
                 env=environment(),
                 stdout=subprocess.PIPE,
@@ -38,7 +40,9 @@ class Server:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, f"exit {self.process.wait(60)}: {self.log.read_text()}"
-        self.url: str = json.loads(line)["url"]
+        told = json.loads(line)
+        self.url: str = told["url"]
+        self.processes: list[int] = told["processes"]  # that serve
 
     def client(self, key: str | None = None) -> httpx.Client:
         """A client without the product's own retries."""
@@ -59,18 +63,18 @@ class Server:
 
 
 @contextmanager
-def served(folder: Path, *options: str) -> Iterator[Server]:
+def served(folder: Path, *options: str, database: str = "") -> Iterator[Server]:
     """A server for as long as it is needed."""
-    server = Server(folder, *options)
+    server = Server(folder, *options, database=database)
     try:
         yield server
     finally:
         assert server.stop() in (0, -signal.SIGKILL)
 
 
-def points(folder: Path) -> list[str]:
+def points(place: Path | str) -> list[str]:
     """`points` of this checkout over a ledger."""
-    return [sys.executable, "-m", "service.cli", "--ledger", str(folder)]
+    return [sys.executable, "-m", "service.cli", "--ledger", str(place)]
 
 
 def new_key(folder: Path, name: str, *scopes: str, rate: int = 1_000) -> str:

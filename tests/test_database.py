@@ -344,6 +344,8 @@ def test_a_migration_ends_whoever_owns_a_partition(place: str) -> None:
         migrate(place)
     with pytest.raises(Fenced):
         owner.step()
+    with pytest.raises(JournalError, match="install a newer points"):
+        small.owner(small.ledger.partition_of("m-1"))
     small.close()
 
 

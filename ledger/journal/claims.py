@@ -5,10 +5,11 @@ A claim is an advisory lock of a session: it ends with its process, and somebody
 
 from collections.abc import Sequence
 
+from ledger.journal.port import JournalError
 from ledger.journal.postgres import Server
 
 # Of the server's own end of the session: claims of a machine that is gone are free after half a minute.
-_KEEPALIVE = """SELECT set_config('tcp_keepalives_idle', '10', false),
+_KEEPALIVE = """SELECT NULL AS partition, set_config('tcp_keepalives_idle', '10', false),
     set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)"""
 
 
@@ -28,7 +29,11 @@ class PostgresClaims:
         self._listens = False
         with server.errors():
             self._connection = server.pool.getconn()
-            self._connection.execute(_KEEPALIVE)
+        try:
+            self._partitions(_KEEPALIVE)
+        except JournalError:
+            self.close()
+            raise
 
     def take(self, partitions: Sequence[int]) -> set[int]:
         """Claim partitions; returns those that are this process's now. Raises `Unavailable`: then none is any more."""

@@ -269,8 +269,11 @@ class PostgresJournal(PostgresProcessRecorder):
 
     def _raise_epoch(self) -> int:
         with self.server.transaction(self.schema) as c:
-            c.execute(f"UPDATE {self.schema}.shard SET epoch = epoch + 1 RETURNING epoch, current_setting('fsync')")
-            epoch, fsync = _one(c)
+            c.execute(
+                f"UPDATE {self.schema}.shard SET epoch = epoch + 1 RETURNING epoch, format, current_setting('fsync')"
+            )
+            epoch, found, fsync = _one(c)
+            pending(JOURNAL_STEPS, found, f"{self.server.name}, schema {self.schema}")  # it may have been migrated since
             if fsync != "on":
                 raise JournalError(
                     f"{self.server.name} runs with fsync = {fsync}: a power cut would lose what was decided;"

@@ -40,7 +40,7 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, or until `beat`, asked every second, says no.
 
-    Requests that run then are answered first.
+    Requests that run then are answered first. Raises `CannotNow` where it cannot start.
     """
     signal.signal(signal.SIGTERM, _stopped)
     config = uvicorn.Config(
@@ -59,7 +59,10 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    _Server(config, on_start, beat).run([listening])
+    server = _Server(config, on_start, beat)
+    server.run([listening])
+    if not server.started:
+        raise CannotNow("the server could not start; what it said stands above")
 
 
 def _stopped(_: int, __: object) -> None:

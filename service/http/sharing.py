@@ -8,6 +8,7 @@ hints: what is lost of them is found by looking, now and then.
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 
@@ -76,10 +77,13 @@ class SharedDatabase:
             try:
                 with closing(self._ledger.claims()) as claims:
                     self._share(claims)
-            except JournalError as error:
                 self._held = frozenset()
-                self.trouble = str(error)
-                print(f"points: the other processes cannot be heard: {error}", file=sys.stderr)
+            except Exception as error:  # whatever it is: it is begun anew
+                if not isinstance(error, JournalError):
+                    traceback.print_exc()
+                self._held = frozenset()
+                self.trouble = str(error) or type(error).__name__
+                print(f"points: the other processes cannot be heard: {self.trouble}", file=sys.stderr)
                 self._look(self._ledger.partitions)
                 time.sleep(AGAIN_SECONDS)
 
