@@ -49,7 +49,7 @@ def inclusion(ledger: Ledger, member: str, number: int, signed: Signed, progress
     """
     check_ledger(ledger, signed)
     partition = ledger.partition_of(member)
-    row = next((r for r in ledger.journal(partition).entries_of(member, number - 1) if r.number == number), None)
+    row = next((r for r in ledger.journal(partition).entries_of(member, number - 1, 1) if r.number == number), None)
     if row is None:
         require_member(ledger, member)
         raise BadProof(f"{member} has no entry {number}; `points entries {member}` lists them")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from datetime import date
-from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
 from litestar import Response, get
@@ -95,7 +94,7 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, An
     last = journal.last_number(member)
     if not last:
         raise UnknownMember(ledger, member)
-    first_day = day_of(decode_entry(journal.entries_of(member, 0)[0].state).clock, offset)
+    first_day = day_of(decode_entry(journal.entries_of(member, 0, 1)[0].state).clock, offset)
     account = _account(ledger, member, instant)
     shown = account_to_dict(account, ledger.book, instant)
     today = day_of(now, offset)
@@ -164,7 +163,7 @@ def _statement(ledger: Ledger, member: str, last: int, before: int) -> dict[str,
     """A page of the statement, the newest first."""
     top = min(before - 1, last) if before else last
     bottom = max(top - ENTRIES, 0)
-    rows = islice(ledger.journal(ledger.partition_of(member)).entries_of(member, bottom), max(top - bottom, 0))
+    rows = ledger.journal(ledger.partition_of(member)).entries_of(member, bottom, max(top - bottom, 0))
     lines = [_line(row.state, ledger.book.offset) for row in rows]
     return {"lines": lines[::-1], "older": bottom + 1 if bottom else None, "newer": top < last, "last": last}
 
