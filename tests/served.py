@@ -23,8 +23,9 @@ Fact = dict[str, Any]
 class Server:
     """A server that runs, and how to ask it."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, views: bool = False) -> None:
         self.folder = folder
+        options = options if views else ("--no-views", *options)  # a process less for each server
         self.log = folder.parent / f"{folder.name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -59,9 +60,9 @@ class Server:
 
 
 @contextmanager
-def served(folder: Path, *options: str) -> Iterator[Server]:
-    """A server for as long as it is needed."""
-    server = Server(folder, *options)
+def served(folder: Path, *options: str, views: bool = False) -> Iterator[Server]:
+    """A server for as long as it is needed; `views` says whether it keeps views up to date."""
+    server = Server(folder, *options, views=views)
     try:
         yield server
     finally:

@@ -23,7 +23,7 @@ from msgspec import structs
 from ledger.entries import Entry, decode_entry, encode_entry, leaf_of, link_after
 from ledger.journal.ledger import Ledger
 from projections.proof.keys import preimage
-from projections.proof.tree import Frontier, consistency_path, heads_of, inclusion_path
+from projections.proof.tree import Blocks, Frontier, consistency_path, inclusion_path
 from tests.histories import LONG_AGO
 from tests.ledgers import histories_of, scratch, write_facts
 from tests.test_cli import Ran, points
@@ -100,6 +100,14 @@ def head(inputs: list[bytes]) -> bytes:
     return sha256(b"\1" + head(inputs[:middle]) + head(inputs[middle:])).digest()
 
 
+def heads_of(inputs: list[bytes], parts: list[range], block: int = 2) -> list[bytes]:
+    """The heads over parts of a tree of which the heads of full blocks are known."""
+    known = [head(inputs[at : at + block]) for at in range(0, len(inputs) - block + 1, block)]
+    blocks = Blocks(known, block, lambda first, end: inputs[first:end])
+    assert all(blocks.is_block(index) for index in range(len(inputs)))
+    return [blocks.head(part) for part in parts]
+
+
 # -- trees -------------------------------------------------------------------------------------------------------------
 
 
@@ -162,10 +170,12 @@ def test_any_leaf_and_any_two_trees_are_proved_as_the_definition_has_it(later: i
     inputs = [b"%d" % number for number in range(later)]
     index = data.draw(st.integers(0, later - 1))
     earlier = data.draw(st.integers(0, later))
-    path = heads_of(inputs, inclusion_path(index, later))
+    block = 1 << data.draw(st.integers(0, 8))
+    path = heads_of(inputs, inclusion_path(index, later), block)
     leaf_hash = sha256(b"\0" + inputs[index]).digest()
     assert verifier.head_of_inclusion(index, later, leaf_hash, path) == head(inputs)
-    extension = heads_of(inputs, consistency_path(earlier, later))
+    assert heads_of(inputs, [range(later)], block) == [head(inputs)]
+    extension = heads_of(inputs, consistency_path(earlier, later), block)
     verifier.check_consistency(earlier, later, head(inputs[:earlier]), head(inputs), extension)
     if earlier:
         with pytest.raises(verifier.Refused):

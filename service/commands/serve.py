@@ -20,6 +20,10 @@ def serve(
             min=0, max=30, metavar="SECONDS", help="How long a request waits for its decision, if it doesn't say."
         ),
     ] = 2.0,
+    no_views: Annotated[
+        bool,
+        typer.Option("--no-views", help="Keep no views up to date: the books are then summed when they are asked for."),
+    ] = False,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -31,10 +35,10 @@ def serve(
 
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
-    run_server(Shell(context, ledger, as_json), host, port, wait)
+    run_server(Shell(context, ledger, as_json), host, port, wait, follows=not no_views)
 
 
-def run_server(shell: Shell, host: str, port: int, wait: float) -> None:
+def run_server(shell: Shell, host: str, port: int, wait: float, *, follows: bool = True) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotNow`."""
     from service.http.app import make_app
     from service.http.server import is_local, listen, serve
@@ -62,5 +66,5 @@ def run_server(shell: Shell, host: str, port: int, wait: float) -> None:
             if not keys.exist():
                 say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")
 
-        serve(make_app(opened, keys, wait, installed_version()), listening, tell)
+        serve(make_app(opened, keys, wait, installed_version(), follows=follows), listening, tell)
         keys.close()

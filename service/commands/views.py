@@ -304,13 +304,13 @@ def show(
     view, reading = _reading(all_views(more or ()), name)
     _check_options(reading, options, member)
     with shell.reading() as opened:
-        at = instant(as_of, "--as-of", opened.book)
+        at = None if as_of is None else instant(as_of, "--as-of", opened.book)
         if member is not None:
-            taken = of_member(opened, view, member, at)
-            _write(shell, reading.name, view, at, None, read(taken, reading, options), form, out)
+            taken = of_member(opened, view, member, instant(None, "", opened.book) if at is None else at)
+            _write(shell, reading.name, view, taken.as_of, None, read(taken, reading, options), form, out)
             return
         with snapshot(opened, _folder(opened, folder), view, at) as taken:
-            _write(shell, reading.name, view, at, taken.standing, read(taken, reading, options), form, out)
+            _write(shell, reading.name, view, taken.as_of, taken.standing, read(taken, reading, options), form, out)
 
 
 @app.command()

@@ -8,8 +8,7 @@ from litestar.response import Redirect
 
 from consumers.dead_letters import letters
 from ledger.journal.ledger import Ledger
-from projections.liability import liability
-from projections.stats import stats
+from projections import stats
 from service.console.pages import HEADERS, MENU, Labels, page
 from service.console.visitors import AnyRequest, caller_of, needs, visitor_of
 from service.http.books import positions, summed
@@ -46,7 +45,7 @@ async def get_home(request: AnyRequest) -> Response[Any]:
 @get("/books", **_READ)
 async def get_books(request: AnyRequest) -> Response[bytes]:
     """The books, summed now: a part of the overview, or a page of its own."""
-    found = await summed(served_by(request), None, stats)
+    found = await summed(served_by(request), None, stats.books_of)
     return await _sums(request, "books-part.html", "books", books=found)
 
 
@@ -61,7 +60,7 @@ async def get_liability(request: AnyRequest) -> Response[bytes]:
 @get("/liability/months", **_READ)
 async def get_months(request: AnyRequest) -> Response[bytes]:
     """Points outstanding by the month in which they expire, summed now."""
-    found = await summed(served_by(request), None, liability)
+    found = await summed(served_by(request), None, stats.liability_of)
     return await _sums(request, "months-part.html", "menu.liability", liability=found)
 
 

@@ -9,7 +9,7 @@ from litestar.datastructures import State
 from ledger.journal.ledger import Ledger
 from service.console.routes import CONSOLE
 from service.console.sessions import Sessions
-from service.http import adjustments, books, facts, health, letters, members, openapi, quotes
+from service.http import adjustments, audits, books, checkpoints, facts, health, letters, members, openapi, quotes
 from service.http.access import Door
 from service.http.problems import answer_problem
 from service.http.server_state import serving
@@ -20,18 +20,23 @@ HANDLERS = (
     *members.HANDLERS,
     *quotes.HANDLERS,
     *books.HANDLERS,
+    *audits.HANDLERS,
+    *checkpoints.HANDLERS,
     *letters.HANDLERS,
     *adjustments.HANDLERS,
     *health.HANDLERS,
 )
 
 
-def make_app(ledger: Ledger, keys: Keys, wait: float, version: str) -> Litestar:
-    """The application over a ledger whose lock is held; it serves from its start-up to its shutdown."""
+def make_app(ledger: Ledger, keys: Keys, wait: float, version: str, *, follows: bool = True) -> Litestar:
+    """The application over a ledger whose lock is held; it serves from its start-up to its shutdown.
+
+    `follows` says whether it keeps views up to date.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        with serving(ledger, wait) as served:
+        with serving(ledger, wait, follows=follows) as served:
             app.state.served = served
             yield
 

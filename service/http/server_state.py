@@ -1,5 +1,6 @@
 """What a running server shares with its handlers."""
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,8 +11,12 @@ from typing import Any
 from litestar import Request
 
 from ledger.journal.ledger import Ledger
+from projections.side import AUDITS, TREES, VIEWS, folder_in
+from projections.views.builds import Folder
 from service.http import metrics
+from service.http.following import Follower
 from service.http.operators import Operators
+from service.http.rates import Rates
 from service.http.readers import Readers
 from service.http.writer import Writer
 
@@ -31,11 +36,17 @@ class Served:
     operators: frozenset[str]  # sources whose operator facts count
     actions: Operators
     wait: float
+    views: Folder | None  # where the views are kept, and
+    audits: Path | None  # what audits left; None where the ledger has no folder
+    rates: Rates
 
 
 @contextmanager
-def serving(ledger: Ledger, wait: float = DECISION_SECONDS) -> Iterator[Served]:
-    """Serve a ledger whose lock is held, from the event loop that runs; what was taken is decided at the end."""
+def serving(ledger: Ledger, wait: float = DECISION_SECONDS, *, follows: bool = True) -> Iterator[Served]:
+    """Serve a ledger whose lock is held, from the event loop that runs; what was taken is decided at the end.
+
+    `follows` says whether a process beside this one keeps views up to date.
+    """
     # msgspec lays out a type when it first meets it, and two threads that meet it at once crash the process: the rule
     # book's types are met here, before there are threads.
     _ = ledger.book
@@ -44,6 +55,8 @@ def serving(ledger: Ledger, wait: float = DECISION_SECONDS) -> Iterator[Served]:
     def reopen() -> Ledger:
         return Ledger.open(ledger.place)
 
+    views, audits = folder_in(ledger, VIEWS), folder_in(ledger, AUDITS)
+    rates = Rates(lambda: _counters(writer, ledger))
     served = Served(
         ledger,
         writer,
@@ -53,13 +66,23 @@ def serving(ledger: Ledger, wait: float = DECISION_SECONDS) -> Iterator[Served]:
         frozenset(ledger.settings.operators),
         Operators(Path(ledger.place)),
         wait,
+        None if views is None else Folder(views),
+        audits,
+        rates,
     )
     standing = metrics.Standing(lambda: _standing(writer, ledger))
     metrics.register(standing)
+    follower = Follower(ledger.place, views, None if audits is None else audits / TREES) if follows else None
     writer.start()
+    looking = asyncio.get_running_loop().create_task(rates.run())
+    if follower is not None:
+        follower.start()
     try:
         yield served
     finally:
+        looking.cancel()
+        if follower is not None:
+            follower.stop()
         metrics.forget(standing)
         writer.stop()
         served.checkers.shutdown(cancel_futures=True)
@@ -71,6 +94,11 @@ def served_by(request: Request[Any, Any, Any]) -> Served:
     """What a request's server shares."""
     served: Served = request.app.state.served
     return served
+
+
+def _counters(writer: Writer, ledger: Ledger) -> tuple[int, int]:
+    """Facts that were made durable and facts that were decided, ever."""
+    return sum(end + 1 for end in writer.ends), sum(writer.position(p) + 1 for p in ledger.partitions)
 
 
 def _standing(writer: Writer, ledger: Ledger) -> tuple[int, bool, dict[int, tuple[int, int]]]:
