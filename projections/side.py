@@ -4,6 +4,7 @@ All of it can be made again or was handed in. It lies in the ledger's folder; fo
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import Ledger
@@ -13,6 +14,18 @@ AUDITS = "audits"
 CHECKPOINTS = "checkpoints"  # in the folder of the audits, as those that follow
 TREES = "trees"
 BACKTESTS = "backtests"
+
+
+class Side(NamedTuple):
+    """Where the views are kept, and what audits left; None where there is no folder for them."""
+
+    views: Path | None
+    audits: Path | None
+
+
+def side_of(ledger: Ledger, views: Path | None = None, audits: Path | None = None) -> Side:
+    """The folders beside a ledger, or those that were named."""
+    return Side(folder_in(ledger, VIEWS, views), folder_in(ledger, AUDITS, audits))
 
 
 def folder_in(ledger: Ledger, name: str, named: Path | None = None) -> Path | None:

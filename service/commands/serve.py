@@ -1,11 +1,12 @@
 """The HTTP API: serve."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from service.errors import WrongUse, say
-from service.shell import JsonOption, LedgerOption, Shell, installed_version
+from service.shell import AuditsFolderOption, JsonOption, LedgerOption, Shell, ViewsFolderOption, installed_version
 
 
 def serve(
@@ -24,6 +25,8 @@ def serve(
         bool,
         typer.Option("--no-views", help="Keep no views up to date: the books are then summed when they are asked for."),
     ] = False,
+    views_folder: ViewsFolderOption = None,
+    audits_folder: AuditsFolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,11 +38,21 @@ def serve(
 
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
-    run_server(Shell(context, ledger, as_json), host, port, wait, follows=not no_views)
+    folders = views_folder, audits_folder
+    run_server(Shell(context, ledger, as_json), host, port, wait, folders, follows=not no_views)
 
 
-def run_server(shell: Shell, host: str, port: int, wait: float, *, follows: bool = True) -> None:
-    """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotNow`."""
+def run_server(
+    shell: Shell,
+    host: str,
+    port: int,
+    wait: float,
+    folders: tuple[Path | None, Path | None] = (None, None),
+    *,
+    follows: bool = True,
+) -> None:
+    """Serve a shell's ledger until it is stopped; `folders` of views and audits. Raises `WrongUse` and `CannotNow`."""
+    from projections.side import side_of
     from service.http.app import make_app
     from service.http.server import is_local, listen, serve
     from service.keys import Keys
@@ -66,5 +79,6 @@ def run_server(shell: Shell, host: str, port: int, wait: float, *, follows: bool
             if not keys.exist():
                 say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")
 
-        serve(make_app(opened, keys, wait, installed_version(), follows=follows), listening, tell)
+        side = side_of(opened, *folders)
+        serve(make_app(opened, side, keys, wait, installed_version(), follows=follows), listening, tell)
         keys.close()

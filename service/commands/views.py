@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from projections.views.reading import Standing
     from projections.views.view import Options, Reading, View
 
-FOLDER = "views"  # in the ledger's folder
 LISTED = 40  # rows of a table on a screen
 NAMED = 10  # differences on a screen
 FOLLOW_SECONDS = 1.0
@@ -35,7 +34,7 @@ FolderOption = Annotated[
         metavar="DIR",
         envvar="POINTS_VIEWS_FOLDER",
         show_default=False,
-        help=f"Where the views are kept. (default: {FOLDER} in the ledger's folder)",
+        help="Where the views are kept. (default: views in the ledger's folder)",
     ),
 ]
 MoreOption = Annotated[
@@ -141,10 +140,14 @@ def run(
         with standard_output():
             for name, entries in done.items():
                 print(f"{name:<12} {entries:>12,} entries folded", flush=True)
-        while follow:
+        claims = [(view, claim) for view in views if follow and (claim := place.claim(view.name)) is not None]
+        ours = [view for view, _ in claims]
+        if follow and len(ours) < len(views):
+            say(f"{', '.join(v.name for v in views if v not in ours)}: another process follows, and is let do so")
+        while ours:
             time.sleep(FOLLOW_SECONDS)
             with standard_output():
-                for name, entries in catch_up(opened, place, views).items():
+                for name, entries in catch_up(opened, place, ours).items():
                     if entries:
                         print(f"{name:<12} {entries:>12,} entries folded", flush=True)
 
@@ -364,14 +367,13 @@ def close(
 
 
 def _folder(ledger: "Ledger", named: Path | None) -> "Folder":
-    from ledger.journal.folder import FolderLedger
+    from projections.side import VIEWS, folder_in
     from projections.views.builds import Folder
 
-    if named is not None:
-        return Folder(named)
-    if not isinstance(ledger, FolderLedger):
+    folder = folder_in(ledger, VIEWS, named)
+    if folder is None:
         raise WrongUse("a ledger in a database keeps its views in a folder of your choice: give --folder DIR")
-    return Folder(ledger.folder / FOLDER)
+    return Folder(folder)
 
 
 def _view(views: "dict[str, View]", name: str) -> "View":

@@ -7,6 +7,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 from ledger.journal.ledger import Ledger
+from projections.side import Side
 from service.console.routes import CONSOLE
 from service.console.sessions import Sessions
 from service.http import adjustments, audits, books, checkpoints, facts, health, letters, members, openapi, quotes
@@ -28,15 +29,15 @@ HANDLERS = (
 )
 
 
-def make_app(ledger: Ledger, keys: Keys, wait: float, version: str, *, follows: bool = True) -> Litestar:
+def make_app(ledger: Ledger, side: Side, keys: Keys, wait: float, version: str, *, follows: bool = True) -> Litestar:
     """The application over a ledger whose lock is held; it serves from its start-up to its shutdown.
 
-    `follows` says whether it keeps views up to date.
+    `side` are the folders beside the ledger; `follows` says whether it keeps the views there up to date.
     """
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        with serving(ledger, wait, follows=follows) as served:
+        with serving(ledger, side, wait, follows=follows) as served:
             app.state.served = served
             yield
 

@@ -11,7 +11,7 @@ from typing import Any
 from litestar import Request
 
 from ledger.journal.ledger import Ledger
-from projections.side import AUDITS, TREES, VIEWS, folder_in
+from projections.side import TREES, Side
 from projections.views.builds import Folder
 from service.http import metrics
 from service.http.following import Follower
@@ -42,7 +42,7 @@ class Served:
 
 
 @contextmanager
-def serving(ledger: Ledger, wait: float = DECISION_SECONDS, *, follows: bool = True) -> Iterator[Served]:
+def serving(ledger: Ledger, side: Side, wait: float = DECISION_SECONDS, *, follows: bool = True) -> Iterator[Served]:
     """Serve a ledger whose lock is held, from the event loop that runs; what was taken is decided at the end.
 
     `follows` says whether a process beside this one keeps views up to date.
@@ -55,7 +55,6 @@ def serving(ledger: Ledger, wait: float = DECISION_SECONDS, *, follows: bool = T
     def reopen() -> Ledger:
         return Ledger.open(ledger.place)
 
-    views, audits = folder_in(ledger, VIEWS), folder_in(ledger, AUDITS)
     rates = Rates(lambda: _counters(writer, ledger))
     served = Served(
         ledger,
@@ -66,13 +65,14 @@ def serving(ledger: Ledger, wait: float = DECISION_SECONDS, *, follows: bool = T
         frozenset(ledger.settings.operators),
         Operators(Path(ledger.place)),
         wait,
-        None if views is None else Folder(views),
-        audits,
+        None if side.views is None else Folder(side.views),
+        side.audits,
         rates,
     )
     standing = metrics.Standing(lambda: _standing(writer, ledger))
     metrics.register(standing)
-    follower = Follower(ledger.place, views, None if audits is None else audits / TREES) if follows else None
+    trees = None if side.audits is None else side.audits / TREES
+    follower = Follower(ledger.place, side.views, trees) if follows else None
     writer.start()
     looking = asyncio.get_running_loop().create_task(rates.run())
     if follower is not None:
