@@ -132,7 +132,8 @@ def keep(folder: Path, found: dict[str, Any], at: str) -> str | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with output_file(folder / f"{name}.json") as file:
-            file.write(msgspec.json.encode({**found, "at": at}) + b"\n")
+            named = {**found["draft"], "file": Path(found["draft"]["file"]).name}  # where it lay says nothing to others
+            file.write(msgspec.json.encode({**found, "draft": named, "at": at}) + b"\n")
         for old in _files(folder)[MOST:]:
             old.unlink(missing_ok=True)
     except OSError:

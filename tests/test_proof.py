@@ -22,6 +22,9 @@ from msgspec import structs
 
 from ledger.entries import Entry, decode_entry, encode_entry, leaf_of, link_after
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import EntryRow
+from projections.proof import Refuted, nodes, prove
+from projections.proof.checkpoint import read
 from projections.proof.keys import preimage
 from projections.proof.tree import Blocks, Frontier, consistency_path, inclusion_path
 from tests.histories import LONG_AGO
@@ -471,6 +474,37 @@ def test_a_rewritten_ledger_can_prove_neither_its_entries_nor_that_it_extends_wh
     copy.extension.write_text(json.dumps(forged, separators=(",", ":")) + "\n")
     ran = verify_offline(copy, copy.extension)
     assert ran.returncode == 1 and "history was rewritten" in ran.stdout
+
+
+def test_a_proof_by_kept_heads_reads_a_few_leaves_and_still_sees_that_its_entry_was_changed(
+    copy: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "BLOCK", 4)
+    ledger, signed, trees = Ledger.open(copy.ledger), read(copy.second), copy.folder / "trees"
+    partition = ledger.partition_of(MEMBER)
+    journal = ledger.journal(partition)
+    first = prove.inclusion(ledger, MEMBER, 3, signed, None, trees)
+    rows = 0
+    scan = journal.scan
+
+    def counted(after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
+        nonlocal rows
+        for row in scan(after, upto):
+            rows += 1
+            yield row
+
+    monkeypatch.setattr(journal, "scan", counted)
+    assert prove.inclusion(ledger, MEMBER, 3, signed, None, trees) == first
+    assert rows <= 4 * nodes.BLOCK < signed.checkpoint.partitions[partition].entries
+    database = sqlite3.connect(copy.ledger / f"partition-{partition}.db")
+    with database:
+        database.execute(
+            "UPDATE stored_events SET state = CAST(state || x'00' AS BLOB) WHERE rowid = ?", (first.place,)
+        )
+    database.close()
+    with pytest.raises(Refuted):
+        prove.inclusion(ledger, MEMBER, 3, signed, None, trees)
+    ledger.close()
 
 
 def test_entries_taken_off_the_end_are_found_by_a_checkpoint(copy: Office) -> None:

@@ -145,6 +145,19 @@ def test_the_books_kept_are_the_books_summed(counted_at: str, seed: int, monkeyp
             pass
 
 
+def test_one_process_follows_a_view_and_another_lets_it(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    first = folder.claim("books")
+    assert first is not None and folder.claim("books") is None
+    other = folder.claim("liability")
+    assert other is not None
+    first.close()
+    again = folder.claim("books")
+    assert again is not None
+    again.close()
+    other.close()
+
+
 def in_hand(purse: Any) -> int:
     return int(purse.spendable() + purse.pending() + purse.held())
 
