@@ -27,6 +27,7 @@ from ledger.journal.ledger import Ledger
 TIMES = 100  # that each page is asked for
 LONGEST_BUILD = 6 * 3_600  # seconds
 SAMPLE = 50  # members
+MOST_TRIES = 100
 
 
 def console(work: Work, traffic: Path) -> Figures:
@@ -47,7 +48,9 @@ def pages(folder: Path) -> Figures:
         say("waiting for the books")
         with _client(url) as ask:
             entries = _wait_for_books(ask)
-            found = {name: _measure(ask, addresses) for name, addresses in _addresses(members).items()}
+            addresses = _addresses(members)
+            _wait_for_trees(ask, addresses["proof of an entry"])
+            found = {name: _measure(ask, asked) for name, asked in addresses.items()}
     return {"entries": entries, "times": TIMES, "pages": found}
 
 
@@ -99,6 +102,8 @@ def _client(url: str) -> Iterator[Any]:
         connection.request("GET", address)
         answer = connection.getresponse()
         body = answer.read()
+        if answer.status == 503:
+            raise TimeoutError(address)
         if answer.status != 200:
             raise SystemExit(f"{address}: {answer.status} {body[:200]!r}")
         return body
@@ -115,6 +120,17 @@ def _wait_for_books(ask: Any) -> int:
             return int(live[0]["entries"])
         time.sleep(1)
     raise SystemExit(f"the books were not built in {LONGEST_BUILD} s")
+
+
+def _wait_for_trees(ask: Any, addresses: list[str]) -> None:
+    """Until a proof in each partition is made in time: the heads it needs are kept from then on."""
+    for address in addresses:
+        for _ in range(MOST_TRIES):
+            try:
+                ask(address)
+                break
+            except TimeoutError:
+                say("waiting for the trees")
 
 
 def _measure(ask: Any, addresses: list[str]) -> Figures:
