@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import growth, kafka, questions, report, stores, views, whole
 from benchmarks.compare import compare, stages_of
+from benchmarks.console import console
 from benchmarks.http import http
 from benchmarks.measure import Failed, Figures, say
 from benchmarks.work import work
@@ -19,7 +20,7 @@ QUICK = 40_000
 STAGED = 60_000  # facts, for the stages: enough to warm every cache
 MEMORY = 3  # times the facts
 FULL = (1_000_000, 10_000_000)
-SECTIONS = ("stages", "whole", "stores", "audits", "questions", "views", "real", "members", "memory", "http")
+SECTIONS = ("stages", "whole", "stores", "audits", "questions", "views", "real", "members", "memory", "http", "console")
 BY_NAME = (*SECTIONS, "kafka")  # which needs a broker, and is run only when it is named
 
 
@@ -83,6 +84,9 @@ def _measure(options: argparse.Namespace) -> Figures:
             part = place.traffic(min(facts, STAGED), MEMBERS)
             found["http"] = http(place, part, min(facts, STAGED))
             report.http(found["http"])
+        if "console" in wanted:
+            found["console"] = console(place, path)
+            report.console(found["console"])
     return found
 
 

@@ -26,12 +26,12 @@ def http(work: Work, traffic: Path, facts: int) -> dict[str, Any]:
     found: dict[str, Any] = {"rate": RATE, "readers": READERS}
     with work.ledger() as folder:
         _with_balances(work, folder)
-        with _server(folder) as url:
+        with server(folder) as url:
             say(f"{RATE} redemptions a second")
             found["redeem"] = _figures(_load(url, "redeem", MEMBERS, SECONDS, str(RATE)))
             say("member reads")
             found["read"] = _figures(_load(url, "read", MEMBERS, SECONDS, str(READERS)))
-    with work.ledger() as folder, _server(folder) as url:
+    with work.ledger() as folder, server(folder) as url:
         say(f"{facts:,} facts in bulk")
         began = time.perf_counter()
         found["bulk"] = _figures(_load(url, "bulk", MEMBERS, 0, str(traffic)))
@@ -64,7 +64,8 @@ def _with_balances(work: Work, folder: Path) -> None:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[str]:
+def server(folder: Path) -> Iterator[str]:
+    """A server over a ledger, by its address."""
     command = points("--ledger", str(folder), "serve", "--port", "0", "--json")
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:

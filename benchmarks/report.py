@@ -169,6 +169,13 @@ def http(found: Figures) -> None:
     _row("facts in bulk, decided", f"{bulk['requests'] / bulk['decided_seconds']:,.0f}", "", "")
 
 
+def console(found: Figures) -> None:
+    """The console's pages, asked for one after the other."""
+    _title(f"Console, {found['entries']:,} entries, each page {found['times']} times", "median ms", "p99 ms", "most ms")
+    for name, part in found["pages"].items():
+        _row(name, f"{part['median']:.1f}", f"{part['p99']:.1f}", f"{part['most']:.1f}")
+
+
 def compared(found: Figures) -> None:
     """Stages here beside those of another commit."""
     here, other = found.values()

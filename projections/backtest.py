@@ -34,7 +34,7 @@ from ledger.scores import tier_of, value_of
 from ledger.times import month_text, to_text
 from projections.derive import Restarted, Unreadable, derive
 from projections.processes import over_partitions
-from projections.stats import FIGURES
+from projections.views.books import FIGURES
 
 LARGEST = 10  # members listed on either side
 TICK_EVERY = 2_000  # entries

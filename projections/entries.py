@@ -9,9 +9,9 @@ from ledger.journal.ledger import Ledger
 from projections.members import require_member
 
 
-def entries_of(ledger: Ledger, member: str, after: int = 0) -> Iterator[dict[str, Any]]:
-    """The contract's JSON of each entry of a member behind a number. Raises `UnknownMember` at once."""
+def entries_of(ledger: Ledger, member: str, after: int = 0, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    """The contract's JSON of each entry of a member behind a number, at most so many. Raises `UnknownMember`."""
     require_member(ledger, member)
-    rows = ledger.journal(ledger.partition_of(member)).entries_of(member, after)
+    rows = ledger.journal(ledger.partition_of(member)).entries_of(member, after, limit)
     offset = ledger.book.offset
     return (entry_to_dict(decode_entry(row.state), row.link, offset) for row in rows)

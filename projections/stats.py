@@ -2,15 +2,14 @@
 
 issued = spendable + pending + held + redeemed + expired + clawed back, with debt on its own line. What a `clamp` wrote
 off was never there to take, so it stands outside the sum, as a shortfall paid in cash does.
+
+They are summed from the entries at any instant, or read from the view `books` at the present and later ones.
 """
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from ledger.account import Account, evolve_entry
-from ledger.cards import current_term
 from ledger.decide import run_to
 from ledger.entries import OUTCOMES, decode_entry
 from ledger.facts import PROGRAMME_SUBJECT
@@ -18,120 +17,181 @@ from ledger.journal.ledger import Ledger, members_of
 from ledger.pages import PagesInMemory
 from ledger.rules import Book
 from ledger.times import to_text
-from projections.show import state_of
-
-FIGURES = (
-    "issued",
-    "spendable",
-    "pending",
-    "held",
-    "redeemed",
-    "expired",
-    "clawed_back",
-    "written_off",
-    "debt",
-    "cash_shortfall_fen",
+from projections.views.books import (
+    CARDS,
+    EXPIRING,
+    FIGURES,
+    FROZEN,
+    MEMBERS,
+    OUTCOMES_TABLE,
+    PEOPLE,
+    POINTS_TABLE,
+    Books,
 )
+from projections.views.reading import Snapshot
+from projections.views.runner import heads_of
+from projections.views.view import Amounts, Key, Rows
+
 IN_THE_SUM = ("spendable", "pending", "held", "redeemed", "expired", "clawed_back")
 TICK_EVERY = 2_000  # entries
 
+Tick = Callable[[int], None]
+_VIEW = Books()
 
-@dataclass
-class _Books:
-    """What was summed so far."""
 
-    points: dict[str, dict[str, int]]
-    members: int = 0
-    frozen: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
-    memberships: Counter[tuple[str, str]] = field(default_factory=Counter)
-    entries: int = 0
+class Sums(NamedTuple):
+    """The tables of the view `books` at an instant; `positions` are the entries they hold, by partition.
 
-    def add(self, account: Account, as_of: int) -> None:
-        """Add a member."""
-        self.members += 1
-        self.frozen += account.frozen
-        for kind, purse in account.purses.items():
-            sums = self.points.setdefault(kind, dict.fromkeys(FIGURES, 0))
-            for name in FIGURES:
-                figure = getattr(purse, name)
-                sums[name] += figure() if callable(figure) else figure
-        for membership in account.terms:
-            term = current_term(account, membership, as_of)
-            if term is not None:
-                self.memberships[membership, state_of(term, as_of)] += 1
+    `behind` is how many entries there were more, and `known_at` by when what is parked was recorded.
+    """
+
+    as_of: int
+    tables: Mapping[str, Mapping[Key, Amounts]]
+    positions: dict[int, int]
+    behind: int = 0
+    known_at: int | None = None
 
 
 def stats(
-    ledger: Ledger, as_of: int, progress: Callable[[int], None] = lambda _: None, *, known_at: int | None = None
+    ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None
 ) -> dict[str, Any]:
     """The contract's JSON: figures by kind, members, entries by outcome, facts parked. `progress` hears of entries.
 
     With `known_at` only what was recorded by that instant counts.
     """
-    book = ledger.book_known_at(known_at)
-    books = _Books({kind: dict.fromkeys(FIGURES, 0) for kind in book.nearest(as_of).programme.kinds})
-    parked: Counter[str] = Counter()
+    return books_of(ledger, summed(ledger, as_of, progress, known_at=known_at))
+
+
+def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> Sums:
+    """All members summed from their entries. `progress` hears of entries."""
+    rows = Rows(_VIEW.tables)
+    book, done = ledger.book_known_at(known_at), 0
+    positions = heads_of(ledger)
     for partition in ledger.partitions:
-        _add_partition(books, ledger, book, partition, as_of, known_at, progress)
-        parked.update(ledger.journal(partition).parked_reasons(as_of if known_at is None else min(as_of, known_at)))
+        done = _add_partition(rows, ledger, book, partition, as_of, known_at, progress, done)
+    return Sums(as_of, rows.of, positions, known_at=known_at)
+
+
+def kept(taken: Snapshot, progress: Tick = lambda _: None) -> Sums:
+    """All members as the view `books` has them. `progress` hears of members for whom something fell due since."""
+    assert taken.standing is not None
+    rows = Rows(_VIEW.tables)
+    rows.of.update(taken.counted(progress))
+    ledger = taken.ledger
+    home = ledger.journal(ledger.partition_of(PROGRAMME_SUBJECT))  # where a published book counts; no view folds it
+    for row in home.entries_of(PROGRAMME_SUBJECT):
+        entry = decode_entry(row.state)
+        if entry.clock <= taken.as_of:
+            rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
+    read = taken.standing.positions
+    return Sums(taken.as_of, rows.of, {p: read.get(p, 0) for p in ledger.partitions}, taken.standing.behind)
+
+
+def books_of(ledger: Ledger, sums: Sums) -> dict[str, Any]:
+    """The books as JSON."""
+    book, tables = ledger.book, sums.tables
+    known_at = sums.as_of if sums.known_at is None else min(sums.as_of, sums.known_at)
+    parked: dict[str, int] = {}
+    for partition in ledger.partitions:
+        for reason, facts in ledger.journal(partition).parked_reasons(known_at).items():
+            parked[reason] = parked.get(reason, 0) + facts
     points = {
-        kind: {**sums, "balanced": sums["issued"] == sum(sums[name] for name in IN_THE_SUM)}
-        for kind, sums in books.points.items()
+        kind: {**figures, "balanced": figures["issued"] == sum(figures[name] for name in IN_THE_SUM)}
+        for kind, figures in _by_kind(book, sums).items()
     }
+    counted = tables[OUTCOMES_TABLE.name]
     return {
-        "as_of": to_text(as_of, book.offset),
-        "members": books.members,
-        "frozen": books.frozen,
-        "entries": {outcome: books.outcomes[outcome] for outcome in OUTCOMES},
+        **_head(book, sums),
+        "frozen": _one(tables[PEOPLE.name], FROZEN),
+        "entries": {
+            outcome: sum(entries for (of, _), (entries,) in counted.items() if of == outcome) for outcome in OUTCOMES
+        },
         "reasons": {
-            outcome: {reason: n for (of, reason), n in books.reasons.most_common() if of == outcome}
+            outcome: _most_first({reason: n for (of, reason), (n,) in counted.items() if of == outcome and reason})
             for outcome in OUTCOMES
         },
-        "parked": parked.total(),
-        "parked_reasons": dict(parked.most_common()),
-        "memberships": _by_membership(books.memberships),
+        "parked": sum(parked.values()),
+        "parked_reasons": _most_first(parked),
+        "memberships": _by_membership(tables[CARDS.name]),
         "points": points,
         "balanced": all(figures["balanced"] for figures in points.values()),
     }
 
 
-def _by_membership(counted: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+def liability_of(ledger: Ledger, sums: Sums) -> dict[str, Any]:
+    """What the points may still cost, as JSON: those outstanding, by the local month in which they would expire.
+
+    What is held stands in no lot, so outstanding = the months together + held.
+    """
+    months: dict[str, dict[str, int]] = {}
+    for (kind, month), (points,) in sorted(sums.tables[EXPIRING.name].items()):
+        months.setdefault(kind, {})[month] = points
+    found = {}
+    for kind, figures in _by_kind(ledger.book, sums).items():
+        there = {name: figures[name] for name in ("spendable", "pending", "held")}
+        found[kind] = {"outstanding": sum(there.values()), **there, "by_month": months.get(kind, {})}
+    return {**_head(ledger.book, sums), "points": found}
+
+
+def _head(book: Book, sums: Sums) -> dict[str, Any]:
+    return {
+        "as_of": to_text(sums.as_of, book.offset),
+        "position": {str(partition): place for partition, place in sorted(sums.positions.items())},
+        "behind": sums.behind,
+        "members": _one(sums.tables[PEOPLE.name], MEMBERS),
+    }
+
+
+def _one(rows: Mapping[Key, Amounts], name: str) -> int:
+    return rows[name,][0] if (name,) in rows else 0
+
+
+def _by_kind(book: Book, sums: Sums) -> dict[str, dict[str, int]]:
+    found = {kind: dict.fromkeys(FIGURES, 0) for kind in book.nearest(sums.as_of).programme.kinds}
+    for (kind,), figures in sorted(sums.tables[POINTS_TABLE.name].items()):
+        found[kind] = dict(zip(FIGURES, figures, strict=True))
+    return found
+
+
+def _most_first(counted: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counted.items(), key=lambda one: (-one[1], one[0])))
+
+
+def _by_membership(counted: Mapping[Key, Amounts]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    for (membership, _), _ in sorted(counted.items()):
-        found[membership] = {state: counted[membership, state] for state in ("active", "trial", "ended")}
+    for membership, _ in sorted(counted):
+        states = {state: counted.get((membership, state), [0])[0] for state in ("active", "trial", "ended")}
+        found[membership] = states
     return found
 
 
 def _add_partition(
-    books: _Books,
+    rows: Rows,
     ledger: Ledger,
     book: Book,
     partition: int,
     as_of: int,
     known_at: int | None,
-    progress: Callable[[int], None],
-) -> None:
+    progress: Tick,
+    done: int,
+) -> int:
     counts_programme = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # a published book counts once
-    for member, rows in members_of(ledger.journal(partition).scan_by_member()):
+    for member, entries in members_of(ledger.journal(partition).scan_by_member()):
         is_programme = member == PROGRAMME_SUBJECT
         if is_programme and not counts_programme:
             continue
         account = Account()
-        for row in rows:
+        for row in entries:
             entry = decode_entry(row.state)
             if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
                 break
             evolve_entry(account, entry)
-            outcome = OUTCOMES[entry.outcome]
-            books.outcomes[outcome] += 1
-            if entry.reason:
-                books.reasons[outcome, entry.reason] += 1
-            books.entries += 1
-            if not books.entries % TICK_EVERY:
-                progress(books.entries)
+            rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
+            done += 1
+            if not done % TICK_EVERY:
+                progress(done)
         if account.number and not is_programme:
             run_to(account, book, as_of, PagesInMemory())
-            books.add(account, as_of)
-    progress(books.entries)
+            _VIEW.count(account, as_of, book, rows)
+    progress(done)
+    return done

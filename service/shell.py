@@ -55,7 +55,7 @@ FolderOption = Annotated[
         "--folder",
         metavar="DIR",
         envvar="POINTS_FOLDER",
-        help="Where keys and what operators did are kept. (default: the ledger's folder; needed with a database)",
+        help="Where keys, views and results are kept. (default: the ledger's folder; needed with a database)",
         show_default=False,
     ),
 ]

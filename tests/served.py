@@ -23,8 +23,9 @@ Fact = dict[str, Any]
 class Server:
     """A server that runs, and how to ask it. `folder` holds the ledger, or what stands beside one in a database."""
 
-    def __init__(self, folder: Path, *options: str, database: str = "") -> None:
+    def __init__(self, folder: Path, *options: str, database: str = "", views: bool = False) -> None:
         self.folder = folder
+        options = options if views else ("--no-views", *options)  # a process less for each server
         if database:
             options = ("--folder", str(folder), *options)
         self.log = folder.parent / f"{folder.name}.log"
@@ -63,9 +64,9 @@ class Server:
 
 
 @contextmanager
-def served(folder: Path, *options: str, database: str = "") -> Iterator[Server]:
-    """A server for as long as it is needed."""
-    server = Server(folder, *options, database=database)
+def served(folder: Path, *options: str, database: str = "", views: bool = False) -> Iterator[Server]:
+    """A server for as long as it is needed; `views` says whether it keeps views up to date."""
+    server = Server(folder, *options, database=database, views=views)
     try:
         yield server
     finally:

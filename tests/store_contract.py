@@ -217,7 +217,8 @@ class StoreContract:
         by_member = [(row.member, row.number) for row in store.scan_by_member()]
         assert by_member == [("m-10", 1), ("m-10", 2), ("m-2", 1), ("m-2", 2), ("m-2", 3)]
         assert [row.state for row in store.entries_of("m-2", after=1)] == [b"b", b"c"]
-        assert store.entries_of("nobody") == []
+        assert [row.state for row in store.entries_of("m-2", after=1, limit=1)] == [b"b"]
+        assert store.entries_of("m-2", limit=0) == [] == store.entries_of("nobody")
 
     def test_an_owner_reads_what_earlier_batches_wrote(self, store: Any) -> None:
         self.write(store, b"a", b"b", put_pages=[("order/O1", "m-1", SEEN)], put_accounts=[("m-1", 2, b"state")])

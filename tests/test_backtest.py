@@ -13,7 +13,8 @@ from ledger.programme import BadProgramme, shipped
 from ledger.rules import Book
 from ledger.times import DAY
 from projections.backtest import backtest
-from projections.stats import FIGURES, stats
+from projections.stats import stats
+from projections.views.books import FIGURES
 from service.cli import run
 from service.reports import backtest_html
 from tests.histories import START

@@ -13,8 +13,9 @@ from ledger.pages import PagesInMemory
 from ledger.programme import shipped
 from ledger.times import DAY
 from projections.show import show_member
-from projections.stats import FIGURES, stats
+from projections.stats import stats
 from projections.tables import TABLES
+from projections.views.books import FIGURES
 from tests.bitemporal import Fact, at, fact, order, returned
 from tests.ledgers import SmallLedger, histories_of, scratch
 

@@ -3,17 +3,22 @@
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from projections import reports
+from projections.backtest import backtest
+from projections.proof.keys import new_key as new_key_file
 from service.console import sessions
 from tests.browsers import opened
 from tests.histories import encode
-from tests.ledgers import scratch
-from tests.served import ROOT, Fact, Server, environment, new_key, points, served
+from tests.ledgers import ingested, scratch
+from tests.served import NDJSON, ROOT, Fact, Server, environment, grant, ndjson, new_key, points, served
 
 AXE = (ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 STORED = "<img src=x onerror=window.ran=1><script>window.ran=1</script>"
@@ -28,6 +33,7 @@ PAGES = (
     "/console/audits",
     "/console/dead-letters",
     "/console/dead-letter?position={position}",
+    "/console/programmes/backtest?name={backtest}",
 )
 
 
@@ -61,13 +67,29 @@ def history() -> list[bytes]:
     return [*map(encode, facts), b"{not json", no_type]
 
 
+def prepare(folder: Path) -> None:
+    """A ledger with that history, its views, the results of audits, a checkpoint, and a draft that was tried."""
+    facts, key = folder / "facts.ndjson", folder / "key.pem"
+    facts.write_bytes(b"".join(line + b"\n" for line in history()))
+    book = (ROOT / "ledger" / "programmes" / "jd.toml").read_text(encoding="utf-8")
+    draft = folder / "<b onclick=window.ran=1>draft.toml"
+    draft.write_text(book.replace("per_fen = 10_000", "per_fen = 5_000"), encoding="utf-8")
+    new_key_file(key)
+    for command in (
+        ["ingest", "--backlog", str(facts)],
+        ["views", "run", "books"],
+        ["verify"],
+        ["checkpoint", "--key", str(key), "-o", str(folder / "ledger.checkpoint")],
+        ["backtest", str(draft)],
+    ):
+        taken = [*points(folder / "ledger"), *command]
+        subprocess.run(taken, cwd=ROOT, env=environment(), check=True, capture_output=True, timeout=60)
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with scratch() as folder:
-        facts = folder / "facts.ndjson"
-        facts.write_bytes(b"".join(line + b"\n" for line in history()))
-        taken = [*points(folder / "ledger"), "ingest", "--backlog", str(facts)]
-        subprocess.run(taken, cwd=ROOT, env=environment(), check=True, capture_output=True, timeout=60)
+        prepare(folder)
         with served(folder / "ledger") as found:
             yield found
 
@@ -86,8 +108,8 @@ def position_of(server: Server, part: bytes) -> str:
 
 
 def addresses(server: Server) -> list[str]:
-    letters = waiting(server)
-    return [address.format(position=letters[0]["position"]) for address in PAGES]
+    letters, backtest = waiting(server), next((server.folder / "audits" / "backtests").iterdir()).stem
+    return [address.format(position=letters[0]["position"], backtest=backtest) for address in PAGES]
 
 
 def test_a_member_is_found_and_shown_with_all_that_support_needs(chromium: Browser, server: Server) -> None:
@@ -227,6 +249,87 @@ def test_the_overview_and_the_liability_say_what_the_api_says(chromium: Browser,
             expect(page.locator(f'code[title="{one["link"]}"]')).to_have_count(1)
 
 
+def test_without_a_view_the_books_are_summed_when_the_page_asks(chromium: Browser) -> None:
+    with scratch() as folder:
+        ingested(folder, [grant(MEMBER, "g-1", 500)]).close()
+        with served(folder / "ledger") as server, opened(chromium, server.url) as page:
+            page.goto("/console")
+            expect(page.locator("#books")).to_contain_text("balanced")
+            page.get_by_role("link", name="Liability").click()
+            expect(page.locator("#liability-months-1 tbody tr")).to_have_count(1)
+
+
+def test_the_overview_says_how_many_facts_come_in_a_second(chromium: Browser) -> None:
+    with scratch() as folder, served(folder / "ledger") as server, server.client() as http:
+        facts = ndjson([grant(MEMBER, f"g-{n}", 1) for n in range(50)])
+        assert http.post("/v1/facts:bulk?outcomes=true", content=facts, headers=NDJSON).status_code == 200
+        with opened(chromium, server.url) as page:
+            page.goto("/console")
+            row = page.locator("tr", has=page.get_by_role("rowheader", name="5 min"))
+            facts_a_second, decisions_a_second = map(float, row.locator("td").all_text_contents())
+            assert 0 < facts_a_second <= 50 and 0 < decisions_a_second <= 50
+
+
+def test_audits_show_their_last_result_and_give_a_proof_to_take_away(chromium: Browser, server: Server) -> None:
+    with opened(chromium, server.url) as page:
+        page.goto("/console/audits")
+        expect(page.locator("tr", has_text="verify")).to_contain_text("good")
+        with page.expect_download() as checkpoint:
+            page.get_by_role("link", name=".checkpoint").click()
+        kept = (server.folder.parent / "ledger.checkpoint").read_bytes()
+        assert checkpoint.value.path().read_bytes() == kept
+        page.get_by_label("Member's token").fill(MEMBER)
+        page.get_by_label("Entry", exact=True).fill("3")
+        with page.expect_download() as proof:
+            page.get_by_role("button", name="Download the proof").click()
+        page.goto(f"/console/why?id={MEMBER}&number=3")
+        with page.expect_download() as again:
+            page.get_by_role("link", name="proof").click()
+        assert again.value.path().read_bytes() == proof.value.path().read_bytes()
+        key = server.folder.parent / "key.pub.pem"
+        verifier = ROOT / "verifier" / "points_verify.py"
+        command = [sys.executable, "-I", str(verifier), "--key", str(key), str(proof.value.path())]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0 and f"entry 3 of {MEMBER}" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_backtest_is_listed_and_shown_and_nothing_of_its_draft_is_run(chromium: Browser, server: Server) -> None:
+    with opened(chromium, server.url) as page:
+        page.goto("/console/programmes")
+        row = page.locator("tr", has_text="<b onclick=window.ran=1>draft.toml")
+        expect(row).to_contain_text("¥")
+        row.get_by_role("link").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("<b onclick=window.ran=1>draft.toml")
+        issued = page.locator("tr", has=page.get_by_role("rowheader", name="issued", exact=True))
+        with server.client() as http:
+            books = http.get("/v1/stats").json()["points"]["beans"]
+        expect(issued).to_contain_text(f"{books['issued']:,}")
+        expect(page.locator(".chart canvas")).to_have_count(1)
+        assert_nothing_ran(page)
+        (kept,) = (server.folder / "audits" / "backtests").iterdir()
+        whole = kept.read_bytes()
+        kept.write_bytes(whole[:-20])
+        try:
+            page.goto("/console/programmes")
+            expect(page.locator("tr", has_text="draft.toml")).to_have_count(0)
+        finally:
+            kept.write_bytes(whole)
+
+
+def test_only_the_newest_backtests_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "MOST", 3)
+    with scratch() as folder:
+        ledger = ingested(folder, [grant(MEMBER, "g-1", 5)])
+        found = backtest(ledger, (ROOT / "ledger" / "programmes" / "jd.toml").read_text(), "d.toml", 1 << 50)
+        ledger.close()
+    for year in range(2020, 2026):
+        (tmp_path / f"d-{year}0101T000000.json").write_text("{}")
+    name = reports.keep(tmp_path, found, "2026-01-01T00:00:00+08:00")
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["d-20240101T000000", "d-20250101T000000", name]
+    assert [one.name for one in reports.kept(tmp_path)] == [name], "one that cannot be read is left out"
+    assert reports.report(tmp_path, "../d") is None
+
+
 def test_two_rule_books_are_compared_in_words(chromium: Browser) -> None:
     with scratch() as folder:
         book = (ROOT / "ledger" / "programmes" / "jd.toml").read_text(encoding="utf-8")
@@ -349,10 +452,28 @@ def test_no_page_has_a_barrier_that_axe_finds_and_none_is_wider_than_its_screen(
             for summary in page.locator("main details:not([open]) > summary").all()[:3]:
                 summary.click()
             page.wait_for_load_state("networkidle")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, address
-            page.evaluate(f"(() => {{ {AXE} }})()")
-            found = page.evaluate("axe.run(document).then(found => found.violations)")
-            assert not [(one["id"], [node["html"] for node in one["nodes"]]) for one in found], address
+            assert_no_barrier(page, width)
+
+
+@pytest.mark.parametrize(("scheme", "locale", "width"), [("light", "en-US", 1280), ("dark", "zh-CN", 390)])
+def test_the_page_to_sign_in_has_no_barrier_that_axe_finds(
+    chromium: Browser, locked: tuple[Server, dict[str, str]], scheme: str, locale: str, width: int
+) -> None:
+    size = {"width": width, "height": 800}
+    with opened(chromium, locked[0].url, refused=(403,), color_scheme=scheme, locale=locale, viewport=size) as page:
+        page.goto("/console")
+        assert_no_barrier(page, width)
+        page.locator("#key").fill("points_wrong_wrong")
+        page.locator("main button").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        assert_no_barrier(page, width)
+
+
+def assert_no_barrier(page: Page, width: int) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
+    page.evaluate(f"(() => {{ {AXE} }})()")
+    found = page.evaluate("axe.run(document).then(found => found.violations)")
+    assert not [(one["id"], [node["html"] for node in one["nodes"]]) for one in found], page.url
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 
 from ledger.entries import OUTCOMES
 from ledger.facts import FACT_TYPES
+from projections.audits import AUDITS
 from service.console.language import chosen_language
 from service.console.pages import MENU
 from service.console.words import WORDS
@@ -15,7 +16,19 @@ from tests.served import ROOT
 
 CONSOLE = ROOT / "service" / "console"
 # Names that a page puts together, by what they begin with.
-MADE = ("menu.", "outcome.", "state.", "fact.", "problem.", "letter.", "sign-in.", "difference.", "audits.")
+MADE = (
+    "menu.",
+    "outcome.",
+    "state.",
+    "fact.",
+    "problem.",
+    "letter.",
+    "sign-in.",
+    "difference.",
+    "audits.",
+    "audit.",
+    "age.",
+)
 
 
 def figures(text: str) -> set[str | None]:
@@ -42,6 +55,7 @@ def test_each_type_of_fact_outcome_and_page_has_its_words() -> None:
     types = {fact.__struct_config__.tag for fact in FACT_TYPES}
     assert {name.removeprefix("fact.") + ".v1" for name in WORDS if name.startswith("fact.")} == types
     assert {f"outcome.{name}" for name in OUTCOMES} <= set(WORDS)
+    assert {f"audit.{name}" for name in AUDITS} == {name for name in WORDS if name.startswith("audit.")}
     assert {f"menu.{name}" for name, _, _ in MENU} == {name for name in WORDS if name.startswith("menu.")}
     assert {name.removeprefix("problem.") for name in WORDS if name.startswith("problem.")} <= set(TYPES)
 

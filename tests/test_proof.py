@@ -22,8 +22,11 @@ from msgspec import structs
 
 from ledger.entries import Entry, decode_entry, encode_entry, leaf_of, link_after
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import EntryRow
+from projections.proof import Refuted, nodes, prove
+from projections.proof.checkpoint import read
 from projections.proof.keys import preimage
-from projections.proof.tree import Frontier, consistency_path, heads_of, inclusion_path
+from projections.proof.tree import Blocks, Frontier, consistency_path, inclusion_path
 from tests.histories import LONG_AGO
 from tests.ledgers import histories_of, scratch, write_facts
 from tests.test_cli import Ran, points
@@ -100,6 +103,14 @@ def head(inputs: list[bytes]) -> bytes:
     return sha256(b"\1" + head(inputs[:middle]) + head(inputs[middle:])).digest()
 
 
+def heads_of(inputs: list[bytes], parts: list[range], block: int = 2) -> list[bytes]:
+    """The heads over parts of a tree of which the heads of full blocks are known."""
+    known = [head(inputs[at : at + block]) for at in range(0, len(inputs) - block + 1, block)]
+    blocks = Blocks(known, block, lambda first, end: inputs[first:end])
+    assert all(blocks.is_block(index) for index in range(len(inputs)))
+    return [blocks.head(part) for part in parts]
+
+
 # -- trees -------------------------------------------------------------------------------------------------------------
 
 
@@ -162,10 +173,12 @@ def test_any_leaf_and_any_two_trees_are_proved_as_the_definition_has_it(later: i
     inputs = [b"%d" % number for number in range(later)]
     index = data.draw(st.integers(0, later - 1))
     earlier = data.draw(st.integers(0, later))
-    path = heads_of(inputs, inclusion_path(index, later))
+    block = 1 << data.draw(st.integers(0, 8))
+    path = heads_of(inputs, inclusion_path(index, later), block)
     leaf_hash = sha256(b"\0" + inputs[index]).digest()
     assert verifier.head_of_inclusion(index, later, leaf_hash, path) == head(inputs)
-    extension = heads_of(inputs, consistency_path(earlier, later))
+    assert heads_of(inputs, [range(later)], block) == [head(inputs)]
+    extension = heads_of(inputs, consistency_path(earlier, later), block)
     verifier.check_consistency(earlier, later, head(inputs[:earlier]), head(inputs), extension)
     if earlier:
         with pytest.raises(verifier.Refused):
@@ -461,6 +474,37 @@ def test_a_rewritten_ledger_can_prove_neither_its_entries_nor_that_it_extends_wh
     copy.extension.write_text(json.dumps(forged, separators=(",", ":")) + "\n")
     ran = verify_offline(copy, copy.extension)
     assert ran.returncode == 1 and "history was rewritten" in ran.stdout
+
+
+def test_a_proof_by_kept_heads_reads_a_few_leaves_and_still_sees_that_its_entry_was_changed(
+    copy: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "BLOCK", 4)
+    ledger, signed, trees = Ledger.open(copy.ledger), read(copy.second), copy.folder / "trees"
+    partition = ledger.partition_of(MEMBER)
+    journal = ledger.journal(partition)
+    first = prove.inclusion(ledger, MEMBER, 3, signed, None, trees)
+    rows = 0
+    scan = journal.scan
+
+    def counted(after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
+        nonlocal rows
+        for row in scan(after, upto):
+            rows += 1
+            yield row
+
+    monkeypatch.setattr(journal, "scan", counted)
+    assert prove.inclusion(ledger, MEMBER, 3, signed, None, trees) == first
+    assert rows <= 4 * nodes.BLOCK < signed.checkpoint.partitions[partition].entries
+    database = sqlite3.connect(copy.ledger / f"partition-{partition}.db")
+    with database:
+        database.execute(
+            "UPDATE stored_events SET state = CAST(state || x'00' AS BLOB) WHERE rowid = ?", (first.place,)
+        )
+    database.close()
+    with pytest.raises(Refuted):
+        prove.inclusion(ledger, MEMBER, 3, signed, None, trees)
+    ledger.close()
 
 
 def test_entries_taken_off_the_end_are_found_by_a_checkpoint(copy: Office) -> None:

@@ -19,8 +19,8 @@ from ledger.journal.ledger import Ledger, members_of
 from ledger.pages import PagesInMemory
 from ledger.programme import shipped
 from ledger.times import DAY, day_of, month_of, month_start, month_text
-from projections import tables
-from projections.views import building, liability, runner
+from projections import stats, tables
+from projections.views import building, liability, reading, runner
 from projections.views.builds import Folder
 from projections.views.compare import compare
 from projections.views.reading import of_member, read, snapshot
@@ -28,6 +28,7 @@ from projections.views.registry import BUILT_IN, all_views, find_reading
 from projections.views.store import Batch
 from projections.views.view import Options
 from tests.bitemporal import at, fact, order
+from tests.histories import START
 from tests.ledgers import SmallLedger, histories_of, scratch
 
 SEEDS = range(4)
@@ -115,6 +116,46 @@ def test_the_statement_closes_at_what_the_member_has(seed: int, monkeypatch: pyt
             for member, account in small.ledger.accounts(at):
                 for kind, purse in account.purses.items():
                     assert last.get((member, kind), (0, 0)) == (in_hand(purse), purse.debt), (member, at)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("counted_at", ["its clock", "now and again"])
+def test_the_books_kept_are_the_books_summed(counted_at: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = int(START.timestamp()) * 1_000_000
+    random = Random(seed)
+
+    def present() -> int:
+        nonlocal now
+        now += random.randint(0, 6 * DAY) if counted_at == "now and again" else 0
+        return now
+
+    for module in (runner, building, reading):
+        monkeypatch.setattr(module, "present", present)
+    with kept(seed, monkeypatch) as small:
+        ledger, view = small.ledger, VIEWS["books"]
+        with snapshot(ledger, views_of(ledger), view, None) as taken:
+            first = taken.as_of
+        for instant in (first, *(first + random.randint(0, 300 * DAY) for _ in range(6)), first + 3_000 * DAY):
+            with snapshot(ledger, views_of(ledger), view, instant) as taken:
+                sums = stats.kept(taken)
+            summed = stats.summed(ledger, instant)
+            assert stats.books_of(ledger, sums) == stats.books_of(ledger, summed), instant
+            assert stats.liability_of(ledger, sums) == stats.liability_of(ledger, summed), instant
+        with pytest.raises(reading.Past), snapshot(ledger, views_of(ledger), view, first - 1):
+            pass
+
+
+def test_one_process_follows_a_view_and_another_lets_it(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    first = folder.claim("books")
+    assert first is not None and folder.claim("books") is None
+    other = folder.claim("liability")
+    assert other is not None
+    first.close()
+    again = folder.claim("books")
+    assert again is not None
+    again.close()
+    other.close()
 
 
 def in_hand(purse: Any) -> int:
@@ -228,11 +269,11 @@ def test_one_member_is_read_by_her_own_last_entry(seed: int, monkeypatch: pytest
         for name in ("balances", "statement", "savings"):
             found = find_reading(VIEWS, name)
             assert found is not None
-            view, reading = found
+            view, asked = found
             alone = [
                 row
                 for member, _ in small.ledger.accounts(at)
-                for row in read(of_member(small.ledger, view, member, at), reading, Options()).rows
+                for row in read(of_member(small.ledger, view, member, at), asked, Options()).rows
             ]
             with snapshot(small.ledger, views_of(small.ledger), view, at) as taken:
                 assert taken.standing is not None and taken.standing.behind == len(more)

@@ -65,12 +65,13 @@ def test_every_view_and_reading_is_listed_and_can_be_shown_in_every_format(kept:
     assert {view["view"] for view in listed} == {view.name for view in registry.BUILT_IN}
     for view in listed:
         for reading in view["readings"]:
-            rows = show(reading["name"], "--as-of", "2025-11-20")
-            table = points("views", "show", reading["name"], "--as-of", "2025-11-20")
+            at = () if view["view"] == "books" else ("--as-of", "2025-11-20")  # which knows the present alone
+            rows = show(reading["name"], *at)
+            table = points("views", "show", reading["name"], *at)
             assert table.code == 0 and table.out.startswith(reading["name"])
-            as_csv = points("views", "show", reading["name"], "--as-of", "2025-11-20", "--format", "csv")
+            as_csv = points("views", "show", reading["name"], *at, "--format", "csv")
             assert len(list(csv.DictReader(io.StringIO(as_csv.out)))) == len(rows)
-            assert points("views", "show", reading["name"], "-o", "rows.ndjson", "--as-of", "2025-11-20").code == 0
+            assert points("views", "show", reading["name"], "-o", "rows.ndjson", *at).code == 0
             assert lines_of(kept / "rows.ndjson") == rows
 
 

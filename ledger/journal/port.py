@@ -186,8 +186,8 @@ class Journal(Protocol):
         """Entries by member, in the order of their names' code points, and number, streamed."""
         ...
 
-    def entries_of(self, member: str, after: int = 0) -> list[EntryRow]:
-        """A member's entries after a number, in order."""
+    def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
+        """A member's entries after a number, in order, at most so many."""
         ...
 
     def last_number(self, member: str) -> int:

@@ -257,17 +257,17 @@ class SQLiteJournal(SQLiteProcessRecorder):
             for row in c:
                 yield EntryRow(*row)
 
-    def entries_of(self, member: str, after: int = 0) -> list[EntryRow]:
-        """A member's entries after a number, in order."""
+    def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
+        """A member's entries after a number, in order, at most so many."""
         with self.reading() as c:
-            return self._entries_of(c, member, after)
+            return self._entries_of(c, member, after, limit)
 
     @staticmethod
-    def _entries_of(c: sqlite3.Cursor, member: str, after: int) -> list[EntryRow]:
+    def _entries_of(c: sqlite3.Cursor, member: str, after: int, limit: int | None = None) -> list[EntryRow]:
         c.execute(
             "SELECT rowid, originator_id, originator_version, state, link FROM stored_events"
-            " WHERE originator_id = ? AND originator_version > ? ORDER BY originator_version",
-            (member, after),
+            " WHERE originator_id = ? AND originator_version > ? ORDER BY originator_version LIMIT ?",
+            (member, after, _ALL if limit is None else limit),
         )
         return [EntryRow(*row) for row in c.fetchall()]
 

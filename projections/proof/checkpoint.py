@@ -3,7 +3,7 @@
 A checkpoint carries the peaks of each tree, so that the next one reads only the entries behind it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -118,11 +118,6 @@ def _onward(progress: Progress | None, done: int) -> Progress:
     return lambda entries: progress(done + entries) if progress else None
 
 
-def leaves_of(ledger: Ledger, partition: int, upto: int) -> Iterator[bytes]:
-    """The leaf inputs of a partition's first entries, in order."""
-    return (leaf_of(row.state) for row in ledger.journal(partition).scan(0, upto))
-
-
 def write(signed: Signed) -> bytes:
     """The file of a checkpoint: one line of JSON."""
     return msgspec.json.encode(signed.envelope) + b"\n"
@@ -133,13 +128,19 @@ def read(path: Path, key: Ed25519PublicKey | None = None) -> Signed:
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES)
+    except OSError as error:
+        raise BadProof(f"{path}: {error.strerror}; give a file that `points checkpoint` made") from None
+    return parsed(content, str(path), key)
+
+
+def parsed(content: bytes, path: str, key: Ed25519PublicKey | None = None) -> Signed:
+    """A checkpoint from the bytes of a file, its signature checked. Raises `BadProof`."""
+    try:
         envelope = msgspec.json.decode(content, type=Envelope)
         if envelope.payload_type != PAYLOAD_TYPE:
             raise BadProof(f'{path}: is of type "{envelope.payload_type[:200]}", not a checkpoint')
         checkpoint = msgspec.json.decode(payload_of(envelope), type=Checkpoint)
         named = Ed25519PublicKey.from_public_bytes(bytes.fromhex(checkpoint.key))
-    except OSError as error:
-        raise BadProof(f"{path}: {error.strerror}; give a file that `points checkpoint` made") from None
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadProof(f"{path}: damaged, or no checkpoint ({error}); take another copy of it") from None
     if key is not None and key_id(key) != key_id(named):

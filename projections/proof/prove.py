@@ -1,17 +1,27 @@
 """Proofs against a checkpoint: that an entry is in the ledger, and that a later checkpoint extends an earlier one."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import EntryRow
 from projections.members import require_member
 from projections.proof import BadProof, Refuted
-from projections.proof.checkpoint import REPORT_EVERY, Mark, Progress, Signed, check_ledger, leaves_of
+from projections.proof.checkpoint import Mark, Progress, Signed, check_ledger
 from projections.proof.keys import Envelope
-from projections.proof.tree import Frontier, consistency_path, heads_of, inclusion_path
+from projections.proof.nodes import blocks_of, forget
+from projections.proof.tree import Blocks, consistency_path, inclusion_path
+
+
+class NoEntry(BadProof):
+    """A member has no entry of that number."""
+
+
+class NotCovered(BadProof):
+    """An entry that came after a checkpoint."""
 
 
 class Inclusion(Struct, frozen=True):
@@ -41,26 +51,30 @@ class Consistency(Struct, frozen=True):
     partitions: list[Extension]
 
 
-def inclusion(ledger: Ledger, member: str, number: int, signed: Signed, progress: Progress | None = None) -> Inclusion:
-    """Prove that a member's entry is in a checkpoint; reads the partition up to it once.
+def inclusion(
+    ledger: Ledger,
+    member: str,
+    number: int,
+    signed: Signed,
+    progress: Progress | None = None,
+    nodes: Path | None = None,
+) -> Inclusion:
+    """Prove that a member's entry is in a checkpoint; reads what of the partition's tree is not in the folder `nodes`.
 
     Raises `UnknownMember`, `BadProof` where there is no such entry by then or the checkpoint is of another ledger, and
     `Refuted` where the ledger is not what was signed.
     """
     check_ledger(ledger, signed)
     partition = ledger.partition_of(member)
-    row = next((r for r in ledger.journal(partition).entries_of(member, number - 1) if r.number == number), None)
-    if row is None:
-        require_member(ledger, member)
-        raise BadProof(f"{member} has no entry {number}; `points entries {member}` lists them")
+    row = _row(ledger, member, number)
     mark = signed.checkpoint.partitions[partition]
     if row.place > mark.entries:
-        raise BadProof(
+        raise NotCovered(
             f"the entry stands at place {row.place:,}; the checkpoint of {signed.checkpoint.at} ends at"
             f" {mark.entries:,}: make a new one with `points checkpoint`"
         )
-    leaves = _counted(leaves_of(ledger, partition, mark.entries), progress)
-    path = heads_of(_checked(leaves, [(mark, signed)]), inclusion_path(row.place - 1, mark.entries))
+    blocks = agreed(ledger, [(mark, signed)], progress, nodes, row.place - 1)
+    path = [blocks.head(part) for part in inclusion_path(row.place - 1, mark.entries)]
     return Inclusion(
         "points-ledger.inclusion.v1",
         partition,
@@ -71,8 +85,23 @@ def inclusion(ledger: Ledger, member: str, number: int, signed: Signed, progress
     )
 
 
-def consistency(ledger: Ledger, earlier: Signed, later: Signed, progress: Progress | None = None) -> Consistency:
-    """Prove that one checkpoint extends another; reads every partition up to the later one once.
+def place_of(ledger: Ledger, member: str, number: int) -> tuple[int, int]:
+    """The partition and place of a member's entry. Raises `UnknownMember`, and `NoEntry`."""
+    return ledger.partition_of(member), _row(ledger, member, number).place
+
+
+def _row(ledger: Ledger, member: str, number: int) -> EntryRow:
+    rows = ledger.journal(ledger.partition_of(member)).entries_of(member, number - 1, 1)
+    if not rows or rows[0].number != number:
+        require_member(ledger, member)
+        raise NoEntry(f"{member} has no entry {number}; `points entries {member}` lists them")
+    return rows[0]
+
+
+def consistency(
+    ledger: Ledger, earlier: Signed, later: Signed, progress: Progress | None = None, nodes: Path | None = None
+) -> Consistency:
+    """Prove that one checkpoint extends another; reads what of the trees is not in the folder `nodes`.
 
     Raises `BadProof` where they are of another ledger or the wrong way round, and `Refuted` where the ledger is not
     what was signed.
@@ -86,9 +115,9 @@ def consistency(ledger: Ledger, earlier: Signed, later: Signed, progress: Progre
                 f"partition {before.partition} had {before.entries:,} entries at {earlier.checkpoint.at} and"
                 f" {after.entries:,} at {later.checkpoint.at}: give the earlier checkpoint first"
             )
-        leaves = _counted(leaves_of(ledger, after.partition, after.entries), progress)
-        checked = _checked(leaves, [(before, earlier), (after, later)])
-        path = heads_of(checked, consistency_path(before.entries, after.entries))
+        boundary = before.entries if before.entries < after.entries else None
+        blocks = agreed(ledger, [(before, earlier), (after, later)], progress, nodes, boundary)
+        path = [blocks.head(part) for part in consistency_path(before.entries, after.entries)]
         extensions.append(Extension(after.partition, [node.hex() for node in path]))
     return Consistency("points-ledger.consistency.v1", earlier.envelope, later.envelope, extensions)
 
@@ -98,24 +127,43 @@ def write(proof: Inclusion | Consistency) -> bytes:
     return msgspec.json.encode(proof) + b"\n"
 
 
-def _checked(leaves: Iterator[bytes], marks: list[tuple[Mark, Signed]]) -> Iterator[bytes]:
-    """The leaves as they are; raises `Refuted` in the end where a mark, smallest first, is not the head of its tree."""
-    waiting = [(mark, signed) for mark, signed in marks if mark.entries]
-    tree = Frontier()
-    for leaf in leaves:
-        tree.add(leaf)
-        while waiting and waiting[0][0].entries == tree.size and waiting[0][0].tree == tree.head().hex():
-            waiting.pop(0)
-        yield leaf
-    for mark, signed in waiting[:1]:
+def agreed(
+    ledger: Ledger,
+    marks: list[tuple[Mark, Signed]],
+    progress: Progress | None = None,
+    nodes: Path | None = None,
+    index: int | None = None,
+) -> Blocks:
+    """A partition's tree, which has to have the heads that were signed; `marks` with the largest last.
+
+    What is kept in the folder `nodes` is trusted only where it comes to those, and the block of the leaf `index` is
+    read in any case. Raises `Refuted`.
+    """
+    mark = marks[-1][0]
+    blocks = blocks_of(ledger, mark.partition, mark.entries, nodes, progress)
+    wrong = _first_wrong(blocks, marks, index)
+    if wrong is not None and nodes is not None:
+        forget(nodes, mark.partition)
+        blocks = blocks_of(ledger, mark.partition, mark.entries, nodes, progress)
+        wrong = _first_wrong(blocks, marks, index)
+    if wrong is not None:
         raise Refuted(
-            f"partition {mark.partition} does not begin with the {mark.entries:,} entries that were signed at"
-            f" {signed.checkpoint.at}: run `points verify --checkpoint FILE`"
+            f"partition {mark.partition} does not begin with the {wrong[0].entries:,} entries that were signed at"
+            f" {wrong[1].checkpoint.at}: run `points verify --checkpoint FILE`"
         )
+    return blocks
 
 
-def _counted(leaves: Iterator[bytes], progress: Progress | None) -> Iterator[bytes]:
-    for count, leaf in enumerate(leaves, 1):
-        if progress and not count % REPORT_EVERY:
-            progress(count)
-        yield leaf
+def _first_wrong(blocks: Blocks, marks: list[tuple[Mark, Signed]], index: int | None) -> tuple[Mark, Signed] | None:
+    for mark, signed in marks:
+        if _head(blocks, mark.entries) != mark.tree:
+            return mark, signed
+    return None if index is None or blocks.is_block(index) else marks[-1]
+
+
+def _head(blocks: Blocks, entries: int) -> str:
+    """The head over the first entries, nothing where there are not as many."""
+    try:
+        return blocks.head(range(entries)).hex()
+    except ValueError:
+        return ""

@@ -1,6 +1,6 @@
 """Merkle trees of RFC 9162 over leaves that are read once, in order: memory is a hash a level, whatever the size."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 
 EMPTY = sha256().digest()  # the head of a tree without leaves
@@ -20,7 +20,10 @@ class Frontier:
 
     def add(self, leaf: bytes) -> None:
         """Take the next leaf input."""
-        node = sha256(b"\0" + leaf).digest()
+        self.add_node(sha256(b"\0" + leaf).digest())
+
+    def add_node(self, node: bytes) -> None:
+        """Take the hash of the next leaf, or the head of the next subtree where all are of one size."""
         full = self.size
         while full & 1:
             node = sha256(b"\1" + self.peaks.pop() + node).digest()
@@ -72,20 +75,38 @@ def consistency_path(earlier: int, later: int) -> list[range]:
     return path[::-1]
 
 
-def heads_of(leaves: Iterable[bytes], ranges: Sequence[range]) -> list[bytes]:
-    """The head over each of some ranges of leaves, which do not overlap; all leaves are read, once."""
-    found: dict[int, bytes] = {}
-    parts = iter(sorted(ranges, key=lambda part: part.start))
-    part = next(parts, None)
-    tree = Frontier()
-    for index, leaf in enumerate(leaves):
-        if part is None or index < part.start:
-            continue
-        tree.add(leaf)
-        if index + 1 == part.stop:
-            found[part.start] = tree.head()
-            part, tree = next(parts, None), Frontier()
-    return [found[part.start] for part in ranges]
+class Blocks:
+    """A tree whose full blocks of leaves have known heads: any part of a path is a few of those, and a few leaves.
+
+    `block` is a power of two; `leaves` gives the leaf inputs from one index up to another.
+    """
+
+    def __init__(self, heads: Sequence[bytes], block: int, leaves: Callable[[int, int], Iterable[bytes]]) -> None:
+        self._heads = heads
+        self._block = block
+        self._leaves = leaves
+
+    def head(self, part: range) -> bytes:
+        """The head over a range of leaves that a path names, or over the first so many."""
+        first, last = -(-part.start // self._block), part.stop // self._block
+        upper, lower = Frontier(), Frontier()
+        if part.start % self._block:
+            last = first  # it lies within a block
+        for node in self._heads[first:last]:
+            upper.add_node(node)
+        for leaf in self._leaves(max(part.start, last * self._block) if last > first else part.start, part.stop):
+            lower.add(leaf)
+        return Frontier(len(part), [*upper.peaks, *lower.peaks]).head()
+
+    def is_block(self, index: int) -> bool:
+        """Whether the block that holds a leaf is the one whose head is known; true where none is."""
+        number = index // self._block
+        if number >= len(self._heads):
+            return True
+        tree = Frontier()
+        for leaf in self._leaves(number * self._block, (number + 1) * self._block):
+            tree.add(leaf)
+        return tree.head() == self._heads[number]
 
 
 def _largest_power_below(size: int) -> int:

@@ -16,6 +16,7 @@ from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.ledger import Ledger, members_of
 from ledger.journal.port import Damaged, EntryRow
 from projections.processes import over_partitions
+from projections.views.counting import count, present
 from projections.views.decoding import decoder_of
 from projections.views.store import Build, MemberRow, TableRows, member_row, table_rows
 from projections.views.view import Rows, States, Step, View, fold_entry, new_member
@@ -49,13 +50,17 @@ class Folded(NamedTuple):
 
 
 class MemberBatch(NamedTuple):
-    """What some members behind one (`after`) come to, view by view; how many entries they have, the last of them."""
+    """What some members behind one (`after`) come to, view by view; how many entries they have, the last of them.
+
+    `latest` is an instant by which each of them was counted, for views that count.
+    """
 
     after: str
     views: list[Folded]
     read: int
     last: str
     is_last: bool
+    latest: int
 
 
 def build(ledger: Ledger, builds: Sequence[Build], upto: dict[int, int], jobs: int, count: Count) -> None:
@@ -98,6 +103,8 @@ def _build(ledger: Ledger, group: list[Build], waiting: _Waiting, jobs: int, cou
                 upto, after = batch.building().get(partition, (0, None))
                 if after == part.after:  # otherwise another runner has come first
                     batch.write(folded.members, folded.rows)
+                    if into.view.counts:
+                        batch.counted_at(part.latest)
                     batch.built_to(partition, part.last)
                     if part.is_last:
                         batch.end_building(partition, upto, link_at(ledger, partition, upto))
@@ -140,6 +147,7 @@ def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int
     book, decode = ledger.book, decoder_for(views)
     parts = [(view, Rows(view.tables), list[MemberRow](), States(view).encode) for view in views]
     read, last, is_last = 0, after, True
+    now = latest = present()
     for member, entries in members_of(ledger.journal(partition).scan_by_member(after)):
         last = member
         steps = [(view, Step(book, new_member(view, member)), rows) for view, rows, _, _ in parts]
@@ -150,14 +158,17 @@ def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int
                 for view, step, rows in steps:
                     step.entry = entry
                     fold_entry(view, step, rows)
-        for (view, step, _), (_, _, members, encode) in zip(steps, parts, strict=True):
+        for (view, step, step_rows), (_, _, members, encode) in zip(steps, parts, strict=True):
+            if step.kept.number and view.counts:
+                count(view, book, step.kept, now, step_rows)
+                latest = max(latest, step.kept.clock)
             if step.kept.number and view.state is not None:
                 members.append(member_row(view, partition, step.kept, encode))
         if read >= most:
             is_last = False
             break
     views_folded = [Folded(members, table_rows(view, rows)) for view, rows, members, _ in parts]
-    return MemberBatch(after, views_folded, read, last, is_last)
+    return MemberBatch(after, views_folded, read, last, is_last, latest)
 
 
 def link_at(ledger: Ledger, partition: int, place: int) -> bytes:

@@ -4,13 +4,14 @@ A view is rebuilt into a file of its own and switched by moving the link, in one
 reading it, who opens the view next reads the new one.
 """
 
+import fcntl
 import os
 import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ledger.journal.port import JournalError
 from projections.views.store import Build, make, named, positions_in
@@ -45,6 +46,16 @@ class Folder:
             if name is not None and name["view"] == view:
                 found.append(File(int(name["version"]), int(name["again"] or 1), path))
         return sorted(found)
+
+    def claim(self, view: str) -> BinaryIO | None:
+        """The right to follow a view, for as long as the file is open; None where another process has it."""
+        file = (self.path / f".{view}.follows").open("wb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+        return file
 
     def live(self, view: str) -> Path | None:
         """The file that readers get; None where the view was never built whole."""

@@ -9,6 +9,7 @@ import msgspec
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from projections.views.builds import File, Folder, opened
+from projections.views.counting import present, settle
 from projections.views.runner import follow, heads_of
 from projections.views.store import Batch, Build, plain_rows
 from projections.views.view import View
@@ -53,6 +54,10 @@ def compare(
             ledger.forget_book()
             for partition, head in heads_of(ledger).items():
                 follow(ledger, [live, other], partition, head)
+        if view.counts:
+            now = present()
+            for build in (live, other):
+                settle(ledger, build, now)
         ours, theirs = stack.enter_context(live.reading()), stack.enter_context(other.reading())
         positions = ours.positions()
         if positions != theirs.positions():

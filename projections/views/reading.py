@@ -20,6 +20,7 @@ from projections.members import require_member
 from projections.tables import Column, Row, Table
 from projections.views.building import decoded
 from projections.views.builds import Folder
+from projections.views.counting import counted, present
 from projections.views.decoding import decoder_of
 from projections.views.runner import check_origin, heads_of
 from projections.views.store import Batch
@@ -37,6 +38,11 @@ from projections.views.view import (
     pass_time,
     rows_by_key,
 )
+
+
+class Past(JournalError):
+    """An instant that lies before what a view can answer for."""
+
 
 MemberRows = dict[str, dict[Key, Amounts]]
 
@@ -59,7 +65,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A view at an instant, from one consistent state of its build; `standing` is None where entries were folded."""
+    """A view at an instant, from one consistent state of its build; `standing` is None where entries were folded.
+
+    One of a view that counts is at an instant from which on it is exact.
+    """
 
     view: View
     ledger: Ledger
@@ -107,6 +116,16 @@ class Snapshot:
             pass_time(self.view, Step(self.book, kept), self.as_of, later)
             yield Known(kept, {name: _merged(found, later.of[name]) for name, found in rows.items()})
 
+    def counted(self, tick: Callable[[int], None] = lambda _: None) -> dict[str, dict[Key, Amounts]]:
+        """Every table of a view that counts. `tick` hears of members for whom something fell due since."""
+        assert self._batch is not None
+        return counted(self._batch, self.view, self.book, self.as_of, tick)
+
+    def has_due(self, more_than: int) -> bool:
+        """Whether more members than so many are to be counted anew for the instant."""
+        assert self._batch is not None
+        return self._batch.has_due(self.as_of, more_than)
+
     def sums(self, table: str, until: Callable[[Kept], int] | None = None) -> dict[Key, Amounts]:
         """A whole table with what time takes by the instant, in order of its keys; `until` says another one by member.
 
@@ -146,15 +165,23 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int) -> Iterator[Snapshot]:
-    """A view at an instant from its live build. Raises `NotBuilt`, and `OfAnotherLedger`."""
+def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int | None) -> Iterator[Snapshot]:
+    """A view at an instant from its live build, now where none is given.
+
+    Raises `NotBuilt`, `OfAnotherLedger`, and `Past` for an instant before the latest at which a view counted.
+    """
     with folder.open_live(view) as build, build.reading() as batch:
         for partition in ledger.partitions:
             check_origin(ledger, build, partition)
+        at = present() if as_of is None else as_of
+        if view.counts and at < (latest := batch.latest()):
+            if as_of is not None:
+                raise Past(f"the view {view.name} knows the present: `points stats --as-of` sums what was")
+            at = latest
         positions = batch.positions()
         heads = heads_of(ledger)
         behind = sum(max(0, head - positions.get(partition, 0)) for partition, head in heads.items())
-        yield Snapshot(view, ledger, as_of, Standing(build.version, positions, behind), batch)
+        yield Snapshot(view, ledger, at, Standing(build.version, positions, behind), batch)
 
 
 def of_member(ledger: Ledger, view: View, member: str, as_of: int) -> Snapshot:

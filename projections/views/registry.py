@@ -11,6 +11,7 @@ from typing import Any
 
 from projections.views.activity import Activity
 from projections.views.balances import Balances
+from projections.views.books import Books
 from projections.views.campaigns import Campaigns
 from projections.views.liability import Liability
 from projections.views.memberships import Memberships
@@ -23,6 +24,7 @@ BUILT_IN: tuple[View, ...] = (
     Scores(),
     Memberships(),
     Statement(),
+    Books(),
     Liability(),
     Campaigns(),
     Activity(),
@@ -30,7 +32,7 @@ BUILT_IN: tuple[View, ...] = (
 GROUP = "points_ledger.views"  # of entry points, each a subclass of `View`
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,63}$")
 _COLUMN = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
-_TAKEN = {"build", "building", "chain", "members", "tracking"}
+_TAKEN = {"build", "building", "chain", "counted", "members", "tracking"}
 
 
 class BadView(Exception):

@@ -14,6 +14,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from projections.views.building import BATCH, build, decoded, decoder_for, link_at, without_collector
 from projections.views.builds import File, Folder, opened, positions_of, version_of
+from projections.views.counting import count, present, settle
 from projections.views.store import Build, table_rows
 from projections.views.view import Rows, Step, View, fold_entry
 
@@ -68,6 +69,9 @@ def run(
         with without_collector():
             for partition, head in heads.items():
                 follow(ledger, builds, partition, head, tally.add)
+        for kept in builds:
+            if kept.view.counts:
+                settle(ledger, kept, present())
     if stale:
         named = ", ".join(f"{view.name} (live: version {found}, here: {view.version})" for view, found in stale.items())
         raise Stale(f"{named}: `points views rebuild` builds the new version beside the live one")
@@ -196,6 +200,11 @@ def _fold_batch(
             rows, members = Rows(kept.view.tables), batch.load(touched)
             for entry in entries:
                 fold_entry(kept.view, Step(book, members[entry.member], entry), rows)
+            if kept.view.counts:
+                now = present()
+                for member in members.values():
+                    count(kept.view, book, member, now, rows)
+                batch.counted_at(max([now, *(member.clock for member in members.values())]))
             batch.write(batch.member_rows(partition, members), table_rows(kept.view, rows))
             batch.move(partition, upto, link)
         folded.append(kept)

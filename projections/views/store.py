@@ -31,7 +31,8 @@ _NOT_NOW = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLI
 _LOOKUPS = 500  # members a query
 POSITION = "partition-"  # and its number: the tracking name of a position
 
-MemberRow = tuple[str, int, int, int, int, int, bytes]  # member, partition, number, clock, recorded, due, state
+# member, partition, number, clock, recorded, due, state, and where the view counts what she counts for
+MemberRow = tuple[Any, ...]
 TableRows = dict[str, list[tuple[Any, ...]]]  # by table: its key's columns, then its amounts
 
 
@@ -129,12 +130,14 @@ class Batch:
         for first in range(0, len(members), _LOOKUPS):
             part = members[first : first + _LOOKUPS]
             marks = ",".join("?" * len(part))
-            rows = self.cursor.execute(
-                f"SELECT member, number, clock, recorded, state FROM members WHERE member IN ({marks})", part
-            )
-            for member, number, clock, recorded, state in rows:
-                found[member] = Kept(member, number, clock, recorded, states.decode(state))
+            rows = self.cursor.execute(f"SELECT {self._columns} FROM members WHERE member IN ({marks})", part)
+            for _, member, number, clock, recorded, state, *counted in rows:
+                found[member] = Kept(member, number, clock, recorded, states.decode(state), *counted)
         return found
+
+    @property
+    def _columns(self) -> str:
+        return f"partition, member, number, clock, recorded, state{', counted' if self._build.view.counts else ''}"
 
     def member_rows(self, partition: int, members: dict[str, Kept]) -> list[MemberRow]:
         """Members as rows, in order."""
@@ -145,14 +148,19 @@ class Batch:
 
     def write(self, members: Sequence[MemberRow], rows: TableRows) -> None:
         """Keep members, and add rows to their tables."""
-        if members:
-            self.cursor.executemany("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?)", members)
+        self.write_members(members)
         for table in self._build.view.tables:
             add, drop = self._build.statements[table.name]
             self.cursor.executemany(add, rows[table.name])
             width = len(table.key)
             lower = [row[:width] for row in rows[table.name] if min(row[width:]) < 0]  # these may have come to nothing
             self.cursor.executemany(drop, lower)
+
+    def write_members(self, members: Sequence[MemberRow]) -> None:
+        """Keep members."""
+        if members:
+            marks = ", ".join("?" * len(members[0]))
+            self.cursor.executemany(f"INSERT OR REPLACE INTO members VALUES ({marks})", members)
 
     def sums(self, table: Sums) -> Iterator[tuple[Key, list[int]]]:
         """A table's rows in the order of their keys, without those that came to nothing."""
@@ -164,13 +172,32 @@ class Batch:
 
     def members(self, condition: str = "", *values: int) -> Iterator[tuple[int, Kept]]:
         """Members in order, each with her partition; `condition` is SQL on the columns clock, recorded and due."""
-        decode = self._build.states.decode
         where = f"WHERE {condition}" if condition else ""
-        rows = self.cursor.connection.execute(
-            f"SELECT partition, member, number, clock, recorded, state FROM members {where} ORDER BY member", values
-        )
-        for partition, member, number, clock, recorded, state in rows:
-            yield partition, Kept(member, number, clock, recorded, decode(state))
+        yield from self._members(f"SELECT {self._columns} FROM members {where} ORDER BY member", *values)
+
+    def _members(self, query: str, *values: int) -> Iterator[tuple[int, Kept]]:
+        decode = self._build.states.decode
+        for partition, member, number, clock, recorded, state, *counted in self.cursor.connection.execute(
+            query, values
+        ):
+            yield partition, Kept(member, number, clock, recorded, decode(state), *counted)
+
+    def has_due(self, instant: int, more_than: int = 0) -> bool:
+        """Whether time changes what members of a view that counts count for by an instant, of more than so many."""
+        found = self.cursor.execute("SELECT 1 FROM members WHERE due <= ? LIMIT 1 OFFSET ?", (instant, more_than))
+        return found.fetchone() is not None
+
+    def due_members(self, instant: int, limit: int = -1) -> Iterator[tuple[int, Kept]]:
+        """Members of a view that counts who count for something else by an instant, with their partitions."""
+        return self._members(f"SELECT {self._columns} FROM members WHERE due <= ? LIMIT ?", instant, limit)
+
+    def counted_at(self, instant: int) -> None:
+        """Remember the latest instant at which a member was counted."""
+        self.cursor.execute("UPDATE counted SET latest = max(latest, ?)", (instant,))
+
+    def latest(self) -> int:
+        """The instant from which on a view that counts is exact."""
+        return int(self.cursor.execute("SELECT latest FROM counted").fetchone()[0])
 
 
 class Build(SQLiteTrackingRecorder):
@@ -203,8 +230,11 @@ class Build(SQLiteTrackingRecorder):
             statements.append(
                 "CREATE TABLE IF NOT EXISTS members (member TEXT PRIMARY KEY, partition INTEGER NOT NULL,"
                 " number INTEGER NOT NULL, clock INTEGER NOT NULL, recorded INTEGER NOT NULL, due INTEGER NOT NULL,"
-                " state BLOB NOT NULL) WITHOUT ROWID"
+                f" state BLOB NOT NULL{', counted BLOB NOT NULL' if self.view.counts else ''}) WITHOUT ROWID"
             )
+        if self.view.counts:
+            statements.append("CREATE INDEX IF NOT EXISTS by_due ON members (due)")
+            statements.append("CREATE TABLE IF NOT EXISTS counted (latest INTEGER NOT NULL)")
         return [*statements, *(_create(table) for table in self.view.tables)]
 
     def _create_table(self, c: SQLiteCursor) -> None:
@@ -213,6 +243,8 @@ class Build(SQLiteTrackingRecorder):
             "INSERT OR IGNORE INTO build VALUES (1, ?, ?, ?, ?, 0)",
             (FORMAT, self.view.name, self.view.version, tables_of(self.view)),
         )
+        if self.view.counts:
+            c.execute("INSERT INTO counted SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM counted)")
 
     def _check(self) -> int:
         with self.datastore.transaction(commit=False) as c:
@@ -310,7 +342,8 @@ def positions_in(cursor: sqlite3.Cursor) -> dict[int, int]:
 def member_row(view: View, partition: int, kept: Kept, encode: Callable[[Any], bytes]) -> MemberRow:
     """A member as a row."""
     state = encode(kept.state)
-    return kept.member, partition, kept.number, kept.clock, kept.recorded, due_of(view, kept), state
+    row = kept.member, partition, kept.number, kept.clock, kept.recorded, due_of(view, kept), state
+    return (*row, kept.counted) if view.counts else row
 
 
 def table_rows(view: View, rows: Rows) -> TableRows:

@@ -3,6 +3,10 @@
 Every table is a sum: the fold adds amounts to the row of a key, and the order of rows never matters. What a member's
 next entry needs (the open lots, to know when points that are spent would have expired) is the member's state. Time
 makes entries too: what falls due is folded when the view is read, by the same fold, with `Step.entry` left out.
+
+A view that `counts` goes another way with time: `count` says what a member adds to the tables at an instant, the file
+keeps with each member what she added, and the tables hold the sum over all members. A reader then adds only what fell
+due since, and not what time did to every member there ever was.
 """
 
 from collections.abc import Callable, Iterator
@@ -66,13 +70,18 @@ class Rows:
 
 @dataclass(slots=True)
 class Kept:
-    """A member as a view knows her: the last entry that was folded (instants in microseconds), and the view's state."""
+    """A member as a view knows her: the last entry that was folded (instants in microseconds), and the view's state.
+
+    Where the view counts: the rows she counts for now, encoded, and the instant at which time next changes them.
+    """
 
     member: str
     number: int
     clock: int
     recorded: int
     state: Any
+    counted: bytes = b""
+    due: int = NEVER
 
 
 @dataclass(slots=True)
@@ -120,6 +129,7 @@ class View:
     changes: ClassVar[frozenset[type[Any]]] = frozenset()  # that the fold looks at; others are not even decoded
     needs_fact: ClassVar[bool] = False  # whether the fold reads `entry.fact`
     state: ClassVar[type[Struct] | None] = None  # of a member, empty where it is made without arguments
+    counts: ClassVar[bool] = False  # whether `count` says what each member adds to the tables
     readings: ClassVar[tuple[Reading, ...]]
     source: str = ""  # the file or module it was named by, for the processes that fold it
 
@@ -135,6 +145,9 @@ class View:
     def account(self, state: Any) -> Account | None:
         """The account in a member's state by which things fall due; None where time changes nothing."""
         return None
+
+    def count(self, account: Account, instant: int, book: Book, rows: Rows) -> None:
+        """Add what a member counts for at an instant that her account was run to."""
 
 
 def fold_entry(view: View, step: Step, rows: Rows) -> None:
@@ -206,6 +219,8 @@ def new_member(view: View, member: str) -> Kept:
 
 def due_of(view: View, kept: Kept) -> int:
     """The instant before which time alone changes nothing for a member."""
+    if view.counts:
+        return kept.due
     account = view.account(kept.state)
     return NEVER if account is None else account.due
 

@@ -1,5 +1,6 @@
 """What a draft rule book would have done to the ledger's real history."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,17 @@ import typer
 from service.commands.books import entries_in
 from service.commands.facts import read_text
 from service.errors import say
-from service.shell import AsOfOption, JobsOption, JsonOption, LedgerOption, Shell, instant, processors, standard_output
+from service.shell import (
+    AsOfOption,
+    FolderOption,
+    JobsOption,
+    JsonOption,
+    LedgerOption,
+    Shell,
+    instant,
+    processors,
+    standard_output,
+)
 
 SMALL = 20_000  # entries that one process compares sooner than several start
 
@@ -30,7 +41,11 @@ def backtest(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Also write a report with charts, in one file, for any browser."),
     ] = None,
+    keeps: Annotated[
+        bool, typer.Option("--keep/--no-keep", help="Leave the result for the console, which shows the newest fifty.")
+    ] = True,
     jobs: JobsOption = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,8 +57,11 @@ def backtest(
 
     points backtest new.toml --from 2025-06-01 --html report.html
     """
+    from ledger.times import to_text
     from projections.backtest import backtest as compare
     from projections.export import output_file
+    from projections.reports import keep
+    from projections.side import AUDITS, BACKTESTS, folder_in
     from service.reports import backtest_html
 
     shell = Shell(context, ledger, as_json)
@@ -55,6 +73,9 @@ def backtest(
         until = instant(as_of, "--as-of", opened.book)
         with shell.progress("deciding again", total) as tick:
             found = compare(opened, text, str(draft), until, since=start, jobs=wanted, progress=tick)
+        kept_in = folder_in(opened, AUDITS, folder)
+        if keeps and kept_in is not None:
+            keep(kept_in / BACKTESTS, found, to_text(time.time_ns() // 1000, opened.book.offset))
         if html is not None:
             with output_file(html) as file:
                 file.write(backtest_html(found, opened.book).encode())

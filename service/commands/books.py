@@ -1,5 +1,6 @@
 """All members: export, stats; and the proofs: replay, verify."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.commands.consume import ConfigOption
+from service.commands.results import keep_result
 from service.errors import BAD_NEWS, WrongUse, plain, say
 from service.shell import (
     AsOfOption,
+    FolderOption,
     JobsOption,
     JsonOption,
     KnownAtOption,
@@ -136,6 +139,7 @@ def replay(
     ] = None,
     jobs: JobsOption = None,
     config: ConfigOption = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -153,7 +157,7 @@ def replay(
             raise WrongUse("--from-topic and --from-archive: give one of them")
         found = _replay_archive(shell, from_archive)
     else:
-        found = _replay_ledger(shell, from_topic, jobs, config)
+        found = _replay_ledger(shell, from_topic, jobs, config, folder)
     if shell.json:
         shell.emit(found)
     else:
@@ -179,11 +183,16 @@ def _replay_archive(shell: Shell, folder: Path) -> dict[str, Any]:
         return replay_archive(archive, tick)
 
 
-def _replay_ledger(shell: Shell, from_topic: bool, jobs: int | None, config: Path | None) -> dict[str, Any]:
+def _replay_ledger(
+    shell: Shell, from_topic: bool, jobs: int | None, config: Path | None, folder: Path | None
+) -> dict[str, Any]:
     from projections.replay import MAX_DIFFERENCES
     from projections.replay import replay as derive_again
+    from projections.views.runner import heads_of
 
+    began = time.monotonic()
     with shell.reading() as opened:
+        heads = heads_of(opened)
         total = entries_in(opened)
         wanted = jobs or (processors() if total > 20_000 else 1)
         is_kafka = from_topic and opened.settings.stream == "kafka"
@@ -192,6 +201,8 @@ def _replay_ledger(shell: Shell, from_topic: bool, jobs: int | None, config: Pat
             found = derive_again(opened, jobs=wanted, from_topic=from_topic and not is_kafka, progress=tick)
         found["difference_count"] += count
         found["differences"] = [*differences, *found["differences"]][:MAX_DIFFERENCES]
+        note = "with the stream's own records" if from_topic else ""
+        keep_result(opened, folder, "replay", began, heads, found["difference_count"], note)
     return found
 
 
@@ -246,6 +257,7 @@ def verify(
             "--key", metavar="PUBLIC.pem", help="Who has to have signed. (default: whoever a checkpoint names)"
         ),
     ] = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -266,8 +278,13 @@ def verify(
         raise WrongUse("--key says who signed a checkpoint: give --checkpoint FILE too")
     by = verification_key(key) if key is not None else None
     signed = [read(path, by) for path in checkpoints or ()]
-    with shell.reading() as opened, shell.progress("verifying", entries_in(opened)) as tick:
-        found = recompute(opened, checkpoints=signed, progress=tick)
+    began = time.monotonic()
+    with shell.reading() as opened:
+        with shell.progress("verifying", entries_in(opened)) as tick:
+            found = recompute(opened, checkpoints=signed, progress=tick)
+        position = {part["partition"]: part["entries"] for part in found["partitions"]}
+        note = ", ".join(f"checkpoint of {one.checkpoint.at}" for one in signed)
+        keep_result(opened, folder, "verify", began, position, len(found["broken"]), note)
     if signed:
         found["checkpoints"] = [{"at": one.checkpoint.at, "key": one.key_id} for one in signed]
     if shell.json:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.commands.results import keep_result
 from service.errors import BadInput, WrongUse, say
-from service.shell import JsonOption, LedgerOption, Shell, standard_output
+from service.shell import FolderOption, JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:
     from ledger.journal.ledger import Ledger
@@ -71,6 +72,7 @@ def checkpoint(
         Path | None,
         typer.Option(metavar="FILE", help="An earlier checkpoint by the same key: only what came later is read."),
     ] = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,8 +88,10 @@ def checkpoint(
     if out is not None and out.exists():
         raise BadInput(f"{out} is there already, and a checkpoint is evidence to be kept: name another file")
     shell = Shell(context, ledger, as_json)
+    began = time.monotonic()
     with shell.reading() as opened:
         signed = _made_now(shell, opened, key, read(after) if after else None)
+        _leave(opened, folder, signed, began)
     with standard_output(), output_file(out) as file:
         file.write(write(signed))
     if out is None:
@@ -97,6 +101,23 @@ def checkpoint(
     else:
         entries = sum(mark.entries for mark in signed.checkpoint.partitions)
         say(f"{entries:,} entries signed at {signed.checkpoint.at} by key {signed.key_id[:16]}… in {out}")
+
+
+def _leave(ledger: "Ledger", named: Path | None, signed: "Signed", began: float) -> None:
+    """Keep a copy where `points serve` finds it; where that cannot be done the checkpoint is as good without."""
+    from projections.proof.shelf import Full, Shelf, name_of
+    from projections.side import AUDITS, CHECKPOINTS, folder_in
+
+    folder = folder_in(ledger, AUDITS, named)
+    if folder is not None:
+        try:
+            Shelf(folder / CHECKPOINTS).put(signed)
+        except Full as full:
+            say(str(full))
+        except OSError:
+            return
+    position = {mark.partition: mark.entries for mark in signed.checkpoint.partitions}
+    keep_result(ledger, named, "checkpoint", began, position, 0, name_of(signed))
 
 
 def prove(
@@ -117,6 +138,7 @@ def prove(
     ] = None,
     out: OutOption = None,
     key: KeyOption = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -129,21 +151,24 @@ def prove(
     from projections.export import output_file
     from projections.proof import prove as proofs
     from projections.proof.checkpoint import read
+    from projections.side import AUDITS, TREES, folder_in
 
     shell = Shell(context, ledger, as_json)
     if (consistency is None) == (member is None or number is None) or (consistency and (member or against)):
         raise WrongUse("give either MEMBER NUMBER (perhaps with --checkpoint FILE) or --consistency EARLIER LATER")
     proof: proofs.Inclusion | proofs.Consistency
     with shell.reading() as opened:
+        audits = folder_in(opened, AUDITS, folder)
+        trees = None if audits is None else audits / TREES
         if consistency is not None:
             earlier, later = map(read, consistency)
             with shell.progress("proving") as tick:
-                proof = proofs.consistency(opened, earlier, later, tick)
+                proof = proofs.consistency(opened, earlier, later, tick, trees)
         else:
             assert member is not None and number is not None
             signed = read(against) if against is not None else _made_now(shell, opened, key, None)
             with shell.progress("proving") as tick:
-                proof = proofs.inclusion(opened, member, number, signed, tick)
+                proof = proofs.inclusion(opened, member, number, signed, tick, trees)
     with standard_output(), output_file(out) as file:
         file.write(proofs.write(proof))
     if out is not None and shell.json:

@@ -1,13 +1,15 @@
 """The books against a list from outside: reconcile."""
 
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from service.commands.results import keep_result
 from service.errors import BAD_NEWS, WrongUse, plain, say
-from service.shell import AsOfOption, JsonOption, LedgerOption, Shell, instant, standard_output
+from service.shell import AsOfOption, FolderOption, JsonOption, LedgerOption, Shell, instant, standard_output
 
 LISTED = 20  # differences on a screen
 LISTED_IN_JSON = 1_000
@@ -25,6 +27,7 @@ def reconcile(
     out: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write every difference, a line of JSON each.")
     ] = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,13 +45,16 @@ def reconcile(
     from projections.export import output_file
     from projections.reconcile import BALANCES, Balances, Reconciliation
     from projections.reconcile import reconcile as compare
+    from projections.views.runner import heads_of
 
     shell = Shell(context, ledger, as_json)
     if balance not in BALANCES:
         raise WrongUse(f'there is no balance "{balance}"; there are {", ".join(BALANCES)}')
     found = Reconciliation()
     first: list[dict[str, Any]] = []
+    began = time.monotonic()
     with shell.reading() as opened, shell.progress("comparing") as tick:
+        heads = heads_of(opened)
         listed = Balances(file, opened)
         moment = instant(as_of, "--as-of", opened.book)
         with output_file(out) if out is not None else nullcontext() as lines:
@@ -58,7 +64,8 @@ def reconcile(
                 if len(first) < LISTED_IN_JSON:
                     first.append(difference)
         listed.close()
-    count = found.differ + found.only_in_list + found.only_in_ledger
+        count = found.differ + found.only_in_list + found.only_in_ledger
+        keep_result(opened, folder, "reconcile", began, heads, count, file.name)
     document = {**msgspec.to_builtins(found), "difference_count": count, "differences": first}
     if shell.json:
         shell.emit(document)

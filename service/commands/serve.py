@@ -34,6 +34,10 @@ def serve(
     workers: Annotated[
         int, typer.Option(min=1, max=64, metavar="N", help="Processes; several need a ledger in PostgreSQL.")
     ] = 1,
+    no_views: Annotated[
+        bool,
+        typer.Option("--no-views", help="Keep no views up to date: the books are then summed when they are asked for."),
+    ] = False,
     folder: FolderOption = None,
     config: ConfigOption = None,
     ledger: LedgerOption = None,
@@ -53,11 +57,19 @@ def serve(
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
     shell = Shell(context, ledger, as_json)
-    run_server(shell, host, port, wait, shell.beside(folder), workers, config)
+    run_server(shell, host, port, wait, shell.beside(folder), workers, config, follows=not no_views)
 
 
 def run_server(
-    shell: Shell, host: str, port: int, wait: float, folder: Path, workers: int = 1, config: Path | None = None
+    shell: Shell,
+    host: str,
+    port: int,
+    wait: float,
+    folder: Path,
+    workers: int = 1,
+    config: Path | None = None,
+    *,
+    follows: bool = True,
 ) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotNow`."""
     from ledger.journal.ledger import is_address
@@ -86,14 +98,16 @@ def run_server(
             _tell(shell, listening, processes, has_keys=has_keys)
 
         if workers == 1:
-            app = make_app(opened, folder, keys, Sessions(), wait, installed_version(), kafka=kafka)
+            version = installed_version()
+            app = make_app(opened, folder, keys, Sessions(), wait, version, kafka=kafka, follows=follows)
             serve(app, listening, lambda: tell([os.getpid()]))
         keys.close()
     if workers > 1:
         from service.http.workers import Job, shared_folder, supervise
 
         with shared_folder() as shared:
-            supervise(Job(shell.place, folder, shared, wait, installed_version(), kafka), workers, listening, tell)
+            job = Job(shell.place, folder, shared, wait, installed_version(), kafka, follows)
+            supervise(job, workers, listening, tell)
 
 
 def _kafka(shell: Shell, config: Path | None) -> "KafkaSettings | None":

@@ -10,7 +10,17 @@ import typer
 
 from service.commands.books import FORMATS, entries_in
 from service.errors import BAD_NEWS, WrongUse, plain, say
-from service.shell import AsOfOption, JobsOption, JsonOption, LedgerOption, Shell, instant, processors, standard_output
+from service.shell import (
+    AsOfOption,
+    FolderOption,
+    JobsOption,
+    JsonOption,
+    LedgerOption,
+    Shell,
+    instant,
+    processors,
+    standard_output,
+)
 
 if TYPE_CHECKING:
     from ledger.journal.ledger import Ledger
@@ -19,7 +29,6 @@ if TYPE_CHECKING:
     from projections.views.reading import Standing
     from projections.views.view import Options, Reading, View
 
-FOLDER = "views"  # in the ledger's folder
 LISTED = 40  # rows of a table on a screen
 NAMED = 10  # differences on a screen
 FOLLOW_SECONDS = 1.0
@@ -28,16 +37,6 @@ app = typer.Typer(
     no_args_is_help=True, help="Views that are kept in files of their own, disposable and rebuilt at will."
 )
 
-FolderOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--folder",
-        metavar="DIR",
-        envvar="POINTS_VIEWS_FOLDER",
-        show_default=False,
-        help=f"Where the views are kept. (default: {FOLDER} in the ledger's folder)",
-    ),
-]
 MoreOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -141,10 +140,14 @@ def run(
         with standard_output():
             for name, entries in done.items():
                 print(f"{name:<12} {entries:>12,} entries folded", flush=True)
-        while follow:
+        claims = [(view, claim) for view in views if follow and (claim := place.claim(view.name)) is not None]
+        ours = [view for view, _ in claims]
+        if follow and len(ours) < len(views):
+            say(f"{', '.join(v.name for v in views if v not in ours)}: another process follows, and is let do so")
+        while ours:
             time.sleep(FOLLOW_SECONDS)
             with standard_output():
-                for name, entries in catch_up(opened, place, views).items():
+                for name, entries in catch_up(opened, place, ours).items():
                     if entries:
                         print(f"{name:<12} {entries:>12,} entries folded", flush=True)
 
@@ -304,13 +307,13 @@ def show(
     view, reading = _reading(all_views(more or ()), name)
     _check_options(reading, options, member)
     with shell.reading() as opened:
-        at = instant(as_of, "--as-of", opened.book)
+        at = None if as_of is None else instant(as_of, "--as-of", opened.book)
         if member is not None:
-            taken = of_member(opened, view, member, at)
-            _write(shell, reading.name, view, at, None, read(taken, reading, options), form, out)
+            taken = of_member(opened, view, member, instant(None, "", opened.book) if at is None else at)
+            _write(shell, reading.name, view, taken.as_of, None, read(taken, reading, options), form, out)
             return
         with snapshot(opened, _folder(opened, folder), view, at) as taken:
-            _write(shell, reading.name, view, at, taken.standing, read(taken, reading, options), form, out)
+            _write(shell, reading.name, view, taken.as_of, taken.standing, read(taken, reading, options), form, out)
 
 
 @app.command()
@@ -364,14 +367,13 @@ def close(
 
 
 def _folder(ledger: "Ledger", named: Path | None) -> "Folder":
-    from ledger.journal.folder import FolderLedger
+    from projections.side import VIEWS, folder_in
     from projections.views.builds import Folder
 
-    if named is not None:
-        return Folder(named)
-    if not isinstance(ledger, FolderLedger):
+    folder = folder_in(ledger, VIEWS, named)
+    if folder is None:
         raise WrongUse("a ledger in a database keeps its views in a folder of your choice: give --folder DIR")
-    return Folder(ledger.folder / FOLDER)
+    return Folder(folder)
 
 
 def _view(views: "dict[str, View]", name: str) -> "View":

@@ -8,12 +8,11 @@ from litestar.response import Redirect
 
 from consumers.dead_letters import letters
 from ledger.journal.ledger import Ledger
-from projections.liability import liability
-from projections.stats import stats
+from projections import stats
 from service.console.pages import HEADERS, MENU, Labels, page
 from service.console.visitors import AnyRequest, caller_of, needs, visitor_of
-from service.http.books import positions, summed
-from service.http.server_state import served_by
+from service.http.books import kept, positions, summed
+from service.http.server_state import Served, served_by
 
 SUMMED_AT_ONCE = 100_000  # entries, up to which the sums are made without being asked for
 COUNTED = 50  # dead letters
@@ -30,6 +29,7 @@ async def get_home(request: AnyRequest) -> Response[Any]:
     served = served_by(request)
     partitions = await positions(served)
     waiting = await served.readers.read(lambda ledger: _waiting(ledger))
+    found = await kept(served, None, stats.books_of)
     totals = {name: sum(one[name] for one in partitions) for name in ("entries", "lag")}
     return page(
         request,
@@ -39,29 +39,34 @@ async def get_home(request: AnyRequest) -> Response[Any]:
         facts=sum(one["end"] + 1 for one in partitions),
         waiting=waiting,
         counted=COUNTED,
+        rates=served.rates.over(),
+        names=await _labels(served),
+        books=found,
         sums_now=totals["entries"] <= SUMMED_AT_ONCE,
     )
 
 
 @get("/books", **_READ)
 async def get_books(request: AnyRequest) -> Response[bytes]:
-    """The books, summed now: a part of the overview, or a page of its own."""
-    found = await summed(served_by(request), None, stats)
+    """The books: a part of the overview where no view keeps them, or a page of its own."""
+    found = await summed(served_by(request), None, stats.books_of)
     return await _sums(request, "books-part.html", "books", books=found)
 
 
 @get("/liability", **_READ)
 async def get_liability(request: AnyRequest) -> Response[bytes]:
     """The page of the liability."""
-    partitions = await positions(served_by(request))
-    entries = sum(one["entries"] for one in partitions)
-    return page(request, "liability.html", sums_now=entries <= SUMMED_AT_ONCE, entries=entries)
+    served = served_by(request)
+    found = await kept(served, None, stats.liability_of)
+    entries = sum(one["entries"] for one in await positions(served))
+    sums_now = entries <= SUMMED_AT_ONCE
+    return page(request, "liability.html", sums_now=sums_now, liability=found, names=await _labels(served))
 
 
 @get("/liability/months", **_READ)
 async def get_months(request: AnyRequest) -> Response[bytes]:
-    """Points outstanding by the month in which they expire, summed now."""
-    found = await summed(served_by(request), None, liability)
+    """Points outstanding by the month in which they expire: a part of the page of the liability, or one of its own."""
+    found = await summed(served_by(request), None, stats.liability_of)
     return await _sums(request, "months-part.html", "menu.liability", liability=found)
 
 
@@ -70,9 +75,13 @@ def _waiting(ledger: Ledger) -> Counter[str]:
     return Counter(letter.reason for letter in letters(ledger, limit=COUNTED + 1))
 
 
+async def _labels(served: Served) -> Labels:
+    return await served.readers.read(lambda ledger: Labels(ledger.book))
+
+
 async def _sums(request: AnyRequest, part: str, title: str, **found: Any) -> Response[bytes]:
     """Sums as the part of a page that asks for them, or as a page of their own."""
-    names = await served_by(request).readers.read(lambda ledger: Labels(ledger.book))
+    names = await _labels(served_by(request))
     if "hx-request" in request.headers:
         return page(request, part, names=names, **found)
     return page(request, "whole.html", part=part, title=title, names=names, **found)

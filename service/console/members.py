@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from datetime import date
-from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
 from litestar import Response, get
@@ -17,11 +16,14 @@ from ledger.times import DAY, day_of, day_text, parse_instant, to_text
 from projections.explain import explain_entry
 from projections.explaining.member import effect_of
 from projections.members import UnknownMember, account_of
+from projections.proof.prove import place_of
+from projections.proof.shelf import NoCheckpoint
 from projections.show import account_to_dict, score_months
 from service.console.pages import Labels, page
 from service.console.visitors import AnyRequest, caller_of, needs
+from service.http.checkpoints import shelf_of
 from service.http.problems import Problem
-from service.http.server_state import served_by
+from service.http.server_state import Served, served_by
 
 ENTRIES = 50  # of the statement, a page
 MOST_LOTS = 200  # rows
@@ -59,7 +61,7 @@ async def get_member(
     member = id.strip()
     if not member:
         return page(request, "member.html", member="", found=None)
-    _check_readable(request, member)
+    check_readable(request, member)
     try:
         found = await served_by(request).readers.read(lambda ledger: _found(ledger, member, as_of.strip(), before))
     except UnknownMember:
@@ -72,16 +74,29 @@ async def get_why(
     request: AnyRequest, id: Id, number: Annotated[int, QueryParameter(ge=1, le=1 << 53, description="The entry's.")]
 ) -> Response[bytes]:
     """Why an entry did what it did: a part of the statement, or a page of its own."""
-    _check_readable(request, id)
+    check_readable(request, id)
+
+    served = served_by(request)
 
     def explained(ledger: Ledger) -> dict[str, Any]:
-        return {"why": _readable(explain_entry(ledger, id, number)), "names": Labels(ledger.book)}
+        why = _readable(explain_entry(ledger, id, number))
+        return {"why": why, "names": Labels(ledger.book), "provable": _is_provable(ledger, served, id, number)}
 
     template = "why.html" if "hx-request" in request.headers else "why-page.html"
-    return page(request, template, member=id, **await served_by(request).readers.read(explained))
+    return page(request, template, member=id, **await served.readers.read(explained))
 
 
-def _check_readable(request: AnyRequest, member: str) -> None:
+def _is_provable(ledger: Ledger, served: Served, member: str, number: int) -> bool:
+    """Whether a checkpoint that is kept covers an entry."""
+    try:
+        shelf_of(served).covering(*place_of(ledger, member, number))
+    except NoCheckpoint:
+        return False
+    return True
+
+
+def check_readable(request: AnyRequest, member: str) -> None:
+    """Raise `Problem` where a visitor may not read a member."""
     if not caller_of(request).may_read(member):
         raise Problem("wrong-scope", "the key lacks the scope members:read, or member:read: with this member")
 
@@ -95,7 +110,7 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, An
     last = journal.last_number(member)
     if not last:
         raise UnknownMember(ledger, member)
-    first_day = day_of(decode_entry(journal.entries_of(member, 0)[0].state).clock, offset)
+    first_day = day_of(decode_entry(journal.entries_of(member, 0, 1)[0].state).clock, offset)
     account = _account(ledger, member, instant)
     shown = account_to_dict(account, ledger.book, instant)
     today = day_of(now, offset)
@@ -164,7 +179,7 @@ def _statement(ledger: Ledger, member: str, last: int, before: int) -> dict[str,
     """A page of the statement, the newest first."""
     top = min(before - 1, last) if before else last
     bottom = max(top - ENTRIES, 0)
-    rows = islice(ledger.journal(ledger.partition_of(member)).entries_of(member, bottom), max(top - bottom, 0))
+    rows = ledger.journal(ledger.partition_of(member)).entries_of(member, bottom, max(top - bottom, 0))
     lines = [_line(row.state, ledger.book.offset) for row in rows]
     return {"lines": lines[::-1], "older": bottom + 1 if bottom else None, "newer": top < last, "last": last}
 

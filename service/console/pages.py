@@ -41,10 +41,19 @@ def environment() -> Environment:
     """The templates. Whatever is put into one is escaped."""
     made = templates_in("service.console", "templates")
     made.filters["time"] = short_time
+    made.filters["signed_at"] = lambda text: short_time(text) if is_instant(text) else text  # nobody checked it
     made.filters["day"] = lambda text: text[:10]
     made.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     made.tests["midnight"] = lambda text: datetime.fromisoformat(text).time() == datetime.min.time()
     return made
+
+
+def is_instant(text: str) -> bool:
+    """Whether a text is an instant of RFC 3339."""
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 class Labels:

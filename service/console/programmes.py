@@ -1,5 +1,6 @@
 """Rule books: their versions, how two of them differ, and how a draft is tried on real history."""
 
+from pathlib import Path
 from typing import Annotated
 
 from litestar import Response, get
@@ -7,7 +8,9 @@ from litestar.params import QueryParameter
 
 from ledger.rules import Version
 from projections.programmes import differences
-from service.console.pages import page
+from projections.reports import Kept, kept, report
+from projections.side import BACKTESTS
+from service.console.pages import Labels, page
 from service.console.visitors import AnyRequest, needs
 from service.http.problems import Problem
 from service.http.server_state import served_by
@@ -30,6 +33,8 @@ async def get_programmes(request: AnyRequest, old: Name = "", new: Name = "") ->
         old=old or newest[min(1, len(newest) - 1)].name,
         new=new or newest[0].name,
         differences=found,
+        backtests=await _backtests(request),
+        names=await _labels(request),
     )
 
 
@@ -37,6 +42,29 @@ async def get_programmes(request: AnyRequest, old: Name = "", new: Name = "") ->
 async def get_book(request: AnyRequest, version: Name) -> Response[bytes]:
     """A version's TOML."""
     return page(request, "book.html", version=_named(await _versions(request), version))
+
+
+@get("/programmes/backtest", guards=[needs("books:read")])
+async def get_backtest(
+    request: AnyRequest, name: Annotated[str, QueryParameter(description="A backtest that is kept.", max_length=100)]
+) -> Response[bytes]:
+    """The report of a backtest."""
+    found = await served_by(request).readers.read(lambda _: report(_folder(request), name))
+    if found is None:
+        raise Problem("not-found", "no backtest of that name is kept")
+    return page(request, "backtest.html", report=found, names=await _labels(request))
+
+
+async def _backtests(request: AnyRequest) -> list[Kept]:
+    return await served_by(request).readers.read(lambda _: kept(_folder(request)))
+
+
+async def _labels(request: AnyRequest) -> Labels:
+    return await served_by(request).readers.read(lambda ledger: Labels(ledger.book))
+
+
+def _folder(request: AnyRequest) -> Path:
+    return served_by(request).audits / BACKTESTS
 
 
 async def _versions(request: AnyRequest) -> list[Version]:
@@ -50,4 +78,4 @@ def _named(versions: list[Version], name: str) -> Version:
     raise Problem("unknown-version", "no version of that name was published")
 
 
-HANDLERS = (get_programmes, get_book)
+HANDLERS = (get_programmes, get_book, get_backtest)

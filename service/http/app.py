@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from ledger.journal.ledger import Ledger
 from service.console.routes import CONSOLE
 from service.console.sessions import Sessions
-from service.http import adjustments, books, facts, health, letters, members, openapi, quotes
+from service.http import adjustments, audits, books, checkpoints, facts, health, letters, members, openapi, quotes
 from service.http.access import Door
 from service.http.problems import answer_problem
 from service.http.server_state import ALONE, Part, serving
@@ -25,6 +25,8 @@ HANDLERS = (
     *members.HANDLERS,
     *quotes.HANDLERS,
     *books.HANDLERS,
+    *audits.HANDLERS,
+    *checkpoints.HANDLERS,
     *letters.HANDLERS,
     *adjustments.HANDLERS,
     *health.HANDLERS,
@@ -40,12 +42,14 @@ def make_app(
     version: str,
     part: Part = ALONE,
     kafka: "KafkaSettings | None" = None,
+    *,
+    follows: bool = True,
 ) -> Litestar:
     """The application over a ledger; it serves from its start-up to its shutdown. For the others see `serving`."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        with serving(ledger, folder, wait, part, kafka) as served:
+        with serving(ledger, folder, wait, part, kafka, follows=follows) as served:
             app.state.served = served
             yield
 

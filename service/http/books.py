@@ -1,6 +1,7 @@
 """All members: the books, what the points may still cost, the rule book's versions, and where each partition stands.
 
-The books are summed when they are asked for, one sum at a time and within a bound of seconds.
+The books are read from the view that keeps them. Where there is none, or for an instant that it cannot answer for, they
+are summed from the entries, one sum at a time and within a bound of seconds.
 """
 
 import time
@@ -11,10 +12,12 @@ from litestar import Request, Response, get
 from litestar.params import PathParameter
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
 from ledger.rules import Version
 from ledger.times import to_text
-from projections.liability import liability
-from projections.stats import stats
+from projections import stats
+from projections.views.books import Books as BooksView
+from projections.views.reading import snapshot
 from service.http.access import needs
 from service.http.answers import answer, instant
 from service.http.members import AnyRequest, AsOf
@@ -24,20 +27,23 @@ from service.http.server_state import Served, served_by
 from service.http.shapes import Books, Liability, Positions, Programmes
 
 BOOKS_SECONDS = 20.0
-Sum = Callable[[Ledger, int, Callable[[int], None]], dict[str, Any]]
+MOST_DUE = 1_000  # members for whom something fell due since the view looked: more are counted where sums are made
+Tick = Callable[[int], None]
+Make = Callable[[Ledger, stats.Sums], dict[str, Any]]
+_BOOKS = BooksView()
 _READ: dict[str, Any] = {"guards": [needs("books:read")], "tags": ["All members"]}
 
 
 @get("/v1/stats", responses=PROBLEMS, operation_id="getBooks", summary="The books", **_READ)
 async def get_books(request: AnyRequest, as_of: AsOf = None) -> Response[Books]:
     """What was issued and where it is, entries by outcome, and whether the books balance."""
-    return answer(request, await summed(served_by(request), as_of, stats))
+    return answer(request, await summed(served_by(request), as_of, stats.books_of))
 
 
 @get("/v1/liability", responses=PROBLEMS, operation_id="getLiability", summary="Liability", **_READ)
 async def get_liability(request: AnyRequest, as_of: AsOf = None) -> Response[Liability]:
     """Points outstanding, by the month in which they would expire."""
-    return answer(request, await summed(served_by(request), as_of, liability))
+    return answer(request, await summed(served_by(request), as_of, stats.liability_of))
 
 
 @get("/v1/programmes", responses=PROBLEMS, operation_id="getProgrammes", summary="Rule book versions", **_READ)
@@ -74,8 +80,11 @@ async def get_positions(request: AnyRequest) -> Response[Positions]:
     return answer(request, {"partitions": await positions(served)})
 
 
-async def summed(served: Served, as_of: str | None, make: Sum) -> dict[str, Any]:
+async def summed(served: Served, as_of: str | None, make: Make) -> dict[str, Any]:
     """A sum over all members. Raises `Busy`, and `TimeoutError` where it takes too long."""
+    found = await kept(served, as_of, make)
+    if found is not None:
+        return found
     deadline = time.monotonic() + BOOKS_SECONDS
 
     def tick(_: int) -> None:
@@ -84,9 +93,41 @@ async def summed(served: Served, as_of: str | None, make: Sum) -> dict[str, Any]
 
     def within(ledger: Ledger) -> dict[str, Any]:
         tick(0)
-        return make(ledger, instant(as_of, "as_of", ledger.book), tick)
+        sums = _kept(ledger, served, _asked(as_of, ledger), None, tick)
+        return make(ledger, sums or stats.summed(ledger, instant(as_of, "as_of", ledger.book), tick))
 
     return await served.books.read(within)
+
+
+async def kept(served: Served, as_of: str | None, make: Make) -> dict[str, Any] | None:
+    """A sum over all members where the view has it at hand, else None. Raises `Busy`."""
+
+    def at_hand(ledger: Ledger) -> dict[str, Any] | None:
+        sums = _kept(ledger, served, _asked(as_of, ledger), MOST_DUE)
+        return None if sums is None else make(ledger, sums)
+
+    return await served.readers.read(at_hand)
+
+
+def _asked(as_of: str | None, ledger: Ledger) -> int | None:
+    return None if as_of is None else instant(as_of, "as_of", ledger.book)
+
+
+def _kept(
+    ledger: Ledger,
+    served: Served,
+    as_of: int | None,
+    most_due: int | None,
+    tick: Callable[[int], None] = lambda _: None,
+) -> stats.Sums | None:
+    """The view's sums; None where it cannot answer, or would have to count more members anew than `most_due`."""
+    try:
+        with snapshot(ledger, served.views, _BOOKS, as_of) as taken:
+            if most_due is not None and taken.has_due(most_due):
+                return None
+            return stats.kept(taken, tick)
+    except JournalError:
+        return None  # not built yet, of another ledger, or of the past: /v1/views says how it is
 
 
 async def positions(served: Served) -> list[dict[str, Any]]:

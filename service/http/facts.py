@@ -184,7 +184,7 @@ async def _take(
 
 
 def _first_decision(ledger: Ledger, member: str, number: int) -> dict[str, Any]:
-    row = ledger.journal(ledger.partition_of(member)).entries_of(member, number - 1)[0]
+    row = ledger.journal(ledger.partition_of(member)).entries_of(member, number - 1, 1)[0]
     told = entry_to_dict(decode_entry(row.state), row.link, ledger.book.offset)
     return {**told, "member": member, "repeated": True}
 

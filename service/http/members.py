@@ -1,7 +1,6 @@
 """One member: now, then or in time to come; her entries; and why."""
 
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
@@ -100,7 +99,7 @@ async def get_entries(
     """Every decision about a member, in order, a page at a time; `next` and the `Link` header lead to the next one."""
 
     def page(ledger: Ledger) -> list[dict[str, Any]]:
-        return list(islice(entries_of(ledger, member, after), limit + 1))
+        return list(entries_of(ledger, member, after, limit + 1))
 
     found = await served_by(request).readers.read(page)
     following = found[limit - 1]["number"] if len(found) > limit else None
@@ -124,7 +123,7 @@ async def get_entry(request: AnyRequest, member: Token, number: Number) -> Respo
     """One decision about a member."""
 
     def one(ledger: Ledger) -> dict[str, Any]:
-        found = next(entries_of(ledger, member, number - 1), None)
+        found = next(entries_of(ledger, member, number - 1, 1), None)
         if found is None:
             raise NothingToExplain(f"there is no entry {number} of this member")
         return found

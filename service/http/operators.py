@@ -22,11 +22,11 @@ from service.http.problems import Problem
 from service.http.shapes import Adjustment, AdjustmentRequest
 
 FILE = "operators.ndjson"
-Action = Literal["propose", "approve", "reject", "retry", "drop"]
+Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint"]
 
 
 class Line(Struct, omit_defaults=True):
-    """An action: `by` is the name of the key. `about` is a position, or the id of an adjustment."""
+    """An action: `by` is the name of the key. `about` is a position, or the name of an adjustment or checkpoint."""
 
     at: str
     by: str

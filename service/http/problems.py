@@ -15,6 +15,9 @@ from ledger.facts import BadFact
 from ledger.journal.port import Damaged, JournalError, Unavailable
 from projections.explaining.history import NothingToExplain
 from projections.members import UnknownMember
+from projections.proof import BadProof, Refuted
+from projections.proof.prove import NoEntry, NotCovered
+from projections.proof.shelf import Full, NoCheckpoint
 from service.http.work import Busy
 
 MEDIA_TYPE = "application/problem+json"
@@ -39,14 +42,18 @@ TYPES: dict[str, Type] = {
     "unknown-entry": Type(404, "There is no such entry or lot"),
     "unknown-position": Type(404, "There is nothing at this position"),
     "unknown-version": Type(404, "There is no such version of the rule book"),
+    "unknown-checkpoint": Type(404, "There is no such checkpoint"),
     "unknown-adjustment": Type(404, "There is no such adjustment"),
     "method-not-allowed": Type(405, "This address does not take that method"),
     "too-slow": Type(408, "The request took too long to arrive"),
     "refused": Type(409, "The request was decided, and refused"),
     "conflict": Type(409, "A fact of the same source and id came before with other content"),
+    "not-as-signed": Type(409, "The ledger is not what the checkpoint signed"),
+    "no-room": Type(409, "As many are kept as may be"),
     "already-done": Type(409, "That was done before"),
     "too-large": Type(413, "The body is too large"),
     "wrong-media-type": Type(415, "The body has a media type that is not taken here"),
+    "bad-checkpoint": Type(422, "The body is no checkpoint of this ledger"),
     "bad-fact": Type(422, "The body is no fact that can be taken"),
     "too-many-requests": Type(429, "The key makes too many requests"),
     "internal": Type(500, "A bug"),
@@ -102,6 +109,16 @@ def problem_of(error: Exception) -> Problem:
             return Problem("unknown-member", "the ledger has no entry of this member")
         case NothingToExplain():
             return Problem("unknown-entry", str(error))
+        case NoEntry():
+            return Problem("unknown-entry", str(error))
+        case NoCheckpoint() | NotCovered():
+            return Problem("unknown-checkpoint", str(error))
+        case BadProof():
+            return Problem("bad-checkpoint", str(error))
+        case Refuted():
+            return Problem("not-as-signed", str(error))
+        case Full():
+            return Problem("no-room", str(error))
         case BadPosition():
             return Problem("unknown-position", str(error))
         case Busy():

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from litestar import Request
 
 from ledger.journal.ledger import KAFKA, Ledger
+from projections.side import AUDITS, TREES, VIEWS
+from projections.views.builds import Folder
 from service.http.deciders import Deciders, Sharing
 from service.http.elsewhere import DecidedElsewhere
+from service.http.following import Follower
 from service.http.operators import Operators
+from service.http.rates import Rates
 from service.http.readers import Readers
 from service.http.streams import InboxStream, Stream, TopicStream
 from service.http.writer import Writer
@@ -48,6 +52,9 @@ class Served:
     operators: frozenset[str]  # sources whose operator facts count
     actions: Operators
     wait: float
+    views: Folder
+    audits: Path  # what audits left
+    rates: Rates
 
     @property
     def has_trouble(self) -> bool:
@@ -57,12 +64,19 @@ class Served:
 
 @contextmanager
 def serving(
-    ledger: Ledger, folder: Path, wait: float, part: Part, kafka: "KafkaSettings | None" = None
+    ledger: Ledger,
+    folder: Path,
+    wait: float,
+    part: Part,
+    kafka: "KafkaSettings | None" = None,
+    *,
+    follows: bool = True,
 ) -> Iterator[Served]:
     """Serve a ledger from the event loop that runs; what was taken into its inbox is decided at the end.
 
-    Its lock must be held, unless `kafka` says how the topic is reached that feeds it. What operators did is kept in
-    `folder`; `part` says which of several workers this one is.
+    Its lock must be held, unless `kafka` says how the topic is reached that feeds it. What lies beside the ledger is
+    kept in `folder`; `part` says which of several workers this one is, and `follows` whether the first of them has a
+    process beside it that keeps views up to date.
     """
     # msgspec lays out a type when it first meets it, and two threads that meet it at once crash the process: the rule
     # book's types are met here, before there are threads.
@@ -71,22 +85,35 @@ def serving(
     deciders = Deciders(ledger, asyncio.get_running_loop(), sharing)
     stream = TopicStream(ledger, kafka) if kafka else InboxStream(ledger)
     writer = Writer(ledger, deciders, stream)
+    readers = Readers(ledger.again, lambda: deciders.generation, READERS)
+    rates = Rates(lambda: readers.read(lambda ledger: _totals(ledger, stream)))
+    views, audits = folder / VIEWS, folder / AUDITS
     served = Served(
         ledger,
         stream,
         writer,
         deciders,
-        Readers(ledger.again, lambda: deciders.generation, READERS),
+        readers,
         Readers(ledger.again, lambda: deciders.generation, 1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
         Operators(folder),
         wait,
+        Folder(views),
+        audits,
+        rates,
     )
+    follower = Follower(ledger.place, views, audits / TREES) if follows and part.worker == 0 else None
     writer.start()
+    looking = asyncio.get_running_loop().create_task(rates.run())
+    if follower is not None:
+        follower.start()
     try:
         yield served
     finally:
+        looking.cancel()
+        if follower is not None:
+            follower.stop()
         writer.stop()
         served.checkers.shutdown(cancel_futures=True)
         served.readers.close()
@@ -110,3 +137,9 @@ def _sharing(ledger: Ledger, part: Part) -> Sharing | None:
 
     assert isinstance(ledger, DatabaseLedger)
     return SharedDatabase(ledger, part)
+
+
+def _totals(ledger: Ledger, stream: Stream) -> tuple[int, int]:
+    """Records that the stream has taken and records that were decided, ever and by any process."""
+    positions = (ledger.journal(partition).head().position for partition in ledger.partitions)
+    return sum(end + 1 for end in stream.ends(ledger)), sum(position + 1 for position in positions)

@@ -233,9 +233,11 @@ class BooksOfKind(Struct, frozen=True):
 
 
 class Books(Struct, frozen=True):
-    """The books of all members at an instant."""
+    """The books of all members at an instant, after so many entries a partition; the ledger has `behind` more."""
 
     as_of: str
+    position: dict[str, int]
+    behind: int
     members: int
     frozen: int
     entries: dict[str, int]
@@ -258,9 +260,11 @@ class LiabilityOfKind(Struct, frozen=True):
 
 
 class Liability(Struct, frozen=True):
-    """What may still be spent at an instant, over all members."""
+    """What may still be spent at an instant, over all members, after so many entries; the ledger has `behind` more."""
 
     as_of: str
+    position: dict[str, int]
+    behind: int
     members: int
     points: dict[str, LiabilityOfKind]
 
@@ -281,6 +285,87 @@ class Positions(Struct, frozen=True):
     """Where every partition stands."""
 
     partitions: list[Partition]
+
+
+class ViewBuild(Struct, frozen=True, omit_defaults=True):
+    """A build of a view: whether readers get it, how many entries it holds by partition, and how many it is behind."""
+
+    view: str
+    version: int
+    is_live: bool
+    state: Literal["whole", "being built", "cannot be read", "never built"]
+    file: str | UnsetType = UNSET
+    entries: int | UnsetType = UNSET
+    behind: int | UnsetType = UNSET
+    position: dict[str, int] | UnsetType = UNSET
+    bytes: int | UnsetType = UNSET
+    problem: str | UnsetType = UNSET
+
+
+class Views(Struct, frozen=True):
+    """Every build of every view."""
+
+    views: list[ViewBuild]
+
+
+class AuditResult(Struct, frozen=True):
+    """The last result of an audit: when, by which version, over how many entries, what it found, what came since."""
+
+    audit: Literal["verify", "replay", "reconcile", "checkpoint"]
+    at: str
+    version: str
+    good: bool
+    found: int
+    entries: int
+    position: dict[str, int]
+    seconds: float
+    note: str
+    since: int
+
+
+class Audits(Struct, frozen=True):
+    """The last result of each audit that left one."""
+
+    audits: list[AuditResult]
+
+
+class CheckpointMark(Struct, frozen=True):
+    """What was signed of a partition: entries, the chain's link, the tree's head."""
+
+    partition: int
+    entries: int
+    link: str
+    tree: str
+
+
+class Checkpoint(Struct, frozen=True):
+    """A signed checkpoint that is kept: its name here, when it was signed, by which key, over how many entries."""
+
+    name: str
+    at: str
+    key: str
+    entries: int
+    partitions: list[CheckpointMark]
+
+
+class Checkpoints(Struct, frozen=True):
+    """The checkpoints that are kept, the one over most entries first."""
+
+    checkpoints: list[Checkpoint]
+
+
+class Envelope(Struct, frozen=True):
+    """A signed document (DSSE), as `points checkpoint` writes it."""
+
+    payload: str
+    payloadType: str
+    signatures: list[dict[str, str]]
+
+
+class Proof(Struct, frozen=True):
+    """A proof for the standalone verifier: that an entry is in a checkpoint, or that one extends another."""
+
+    format: Literal["points-ledger.inclusion.v1", "points-ledger.consistency.v1"]
 
 
 class ProgrammeVersion(Struct, frozen=True):

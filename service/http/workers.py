@@ -44,6 +44,7 @@ class Job:
     wait: float
     version: str
     kafka: "KafkaSettings | None"
+    follows: bool
 
 
 @contextmanager
@@ -158,7 +159,9 @@ def _work(job: Job, part: Part, listening: socket.socket, pipe: Connection) -> N
             closing(Keys(job.folder)) as keys,
             closing(Sessions(job.shared / "sessions.db")) as sessions,
         ):
-            app = make_app(ledger, job.folder, keys, sessions, job.wait, job.version, part, job.kafka)
+            app = make_app(
+                ledger, job.folder, keys, sessions, job.wait, job.version, part, job.kafka, follows=job.follows
+            )
             serve(app, listening, lambda: pipe.send(_STARTED), say_beat)
     except Exception as error:
         raise SystemExit(report(error)) from None

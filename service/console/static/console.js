@@ -14,7 +14,9 @@ function draw(place) {
   const rows = [...document.getElementById(place.dataset.table).tBodies[0].rows];
   const values = rows.map(row => [...row.cells].filter(cell => "value" in cell.dataset).map(cell => Number(cell.dataset.value)));
   const labels = rows.map(row => row.cells[0].textContent);
-  const series = values[0].map((_, i) => values.map(row => row.slice(0, i + 1).reduce((sum, value) => sum + Math.max(value, 0), 0)));
+  const isStack = place.dataset.form !== "lines";
+  const first = Number(place.dataset.first ?? 1);
+  const series = values[0].map((_, i) => values.map(row => isStack ? row.slice(0, i + 1).reduce((sum, value) => sum + Math.max(value, 0), 0) : row[i]));
   const axis = { stroke: colour("--dim"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule"), width: 1 } };
   const bar = uPlot.paths.bars({ size: [0.7, 48] });
   place.replaceChildren();
@@ -25,7 +27,9 @@ function draw(place) {
     cursor: { show: false },
     scales: { x: { time: false, range: [-0.6, rows.length - 0.4] }, y: { range: (_, __, most) => [0, Math.max(most, 1) * 1.05] } },
     // The whole stack is drawn first, and each shorter one over it.
-    series: [{}, ...series.map((_, i) => ({ fill: colour(`--s${i + 1}`), width: 0, paths: bar, points: { show: false } })).reverse()],
+    series: [{}, ...series.map((_, i) => isStack
+      ? { fill: colour(`--s${i + first}`), width: 0, paths: bar, points: { show: false } }
+      : { stroke: colour(`--s${i + first}`), width: 2 }).reverse()],
     axes: [
       { ...axis, grid: { show: false }, incrs: [1, 2, 3, 6, 12, 24], space: 56, values: (_, at) => at.map(i => labels[i] ?? "") },
       { ...axis, size: 56, values: (_, at) => at.map(value => count.format(value)) },

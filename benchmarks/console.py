@@ -1,0 +1,155 @@
+"""The console's pages in milliseconds, asked for one after the other, over a ledger whose books a view keeps.
+
+``python -m benchmarks.console LEDGER`` measures a ledger that is there: it is served, and nothing of it is changed but
+for the files beside it.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from benchmarks import report
+from benchmarks.http import server
+from benchmarks.measure import Figures, points, run, say
+from benchmarks.work import Work
+from ledger.journal.ledger import Ledger
+
+TIMES = 100  # that each page is asked for
+LONGEST_BUILD = 6 * 3_600  # seconds
+SAMPLE = 50  # members
+MOST_TRIES = 100
+
+
+def console(work: Work, traffic: Path) -> Figures:
+    """The figures of a ledger that is made of some traffic."""
+    with work.ledger() as folder:
+        say("a ledger to look at")
+        run(points("--ledger", str(folder), "ingest", "--backlog", str(traffic), "--json"))
+        return pages(folder)
+
+
+def pages(folder: Path) -> Figures:
+    """Serve a ledger, wait until its books are kept, and ask for each page; the member is another one each time."""
+    ledger = Ledger.open(folder)
+    members = [row.member for row, _ in zip(_rows(ledger), range(SAMPLE), strict=False)]
+    ledger.close()
+    _sign(folder)
+    with server(folder) as url:
+        say("waiting for the books")
+        with _client(url) as ask:
+            entries = _wait_for_books(ask)
+            addresses = _addresses(members)
+            _wait_for_trees(ask, addresses["proof of an entry"])
+            found = {name: _measure(ask, asked) for name, asked in addresses.items()}
+    return {"entries": entries, "times": TIMES, "pages": found}
+
+
+def _rows(ledger: Ledger) -> Iterator[Any]:
+    """Entries of different members from all over a ledger."""
+    for partition in ledger.partitions:
+        journal = ledger.journal(partition)
+        step = max(1, journal.head().entries * len(ledger.partitions) // SAMPLE)
+        for place in range(1, journal.head().entries, step):
+            yield from journal.scan(place - 1, place)
+
+
+def _addresses(members: list[str]) -> dict[str, list[str]]:
+    asked = [quote(member, safe="") for member in members]
+    return {
+        "overview": ["/console"],
+        "member": [f"/console/member?id={member}" for member in asked],
+        "why": [f"/console/why?id={member}&number=1" for member in asked],
+        "liability": ["/console/liability"],
+        "programmes": ["/console/programmes"],
+        "audits": ["/console/audits"],
+        "dead letters": ["/console/dead-letters"],
+        "proof of an entry": [f"/v1/members/{member}/entries/1/proof" for member in asked],
+        "GET /v1/stats": ["/v1/stats"],
+        "GET /v1/liability": ["/v1/liability"],
+    }
+
+
+def _sign(folder: Path) -> None:
+    """A checkpoint to prove by, where there is none yet."""
+    checkpoints = _audits(folder) / "checkpoints"
+    if not any(checkpoints.glob("*.checkpoint")):
+        key = Path(mkdtemp(prefix="points-bench-")) / "key.pem"
+        say("points checkpoint")
+        run(points("signing-key", "new", "-o", str(key), "--json"))
+        run(points("--ledger", str(folder), "checkpoint", "--key", str(key), "-o", str(key.with_name("c")), "--json"))
+
+
+def _audits(folder: Path) -> Path:
+    return Path(os.environ.get("POINTS_AUDITS_FOLDER", folder / "audits"))
+
+
+@contextmanager
+def _client(url: str) -> Iterator[Any]:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+
+    def ask(address: str) -> bytes:
+        connection.request("GET", address)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status == 503:
+            raise TimeoutError(address)
+        if answer.status != 200:
+            raise SystemExit(f"{address}: {answer.status} {body[:200]!r}")
+        return body
+
+    yield ask
+    connection.close()
+
+
+def _wait_for_books(ask: Any) -> int:
+    end = time.monotonic() + LONGEST_BUILD
+    while time.monotonic() < end:
+        live = [one for one in json.loads(ask("/v1/views"))["views"] if one["view"] == "books" and one["is_live"]]
+        if live and not live[0]["behind"]:
+            return int(live[0]["entries"])
+        time.sleep(1)
+    raise SystemExit(f"the books were not built in {LONGEST_BUILD} s")
+
+
+def _wait_for_trees(ask: Any, addresses: list[str]) -> None:
+    """Until a proof in each partition is made in time: the heads it needs are kept from then on."""
+    for address in addresses:
+        for _ in range(MOST_TRIES):
+            try:
+                ask(address)
+                break
+            except TimeoutError:
+                say("waiting for the trees")
+
+
+def _measure(ask: Any, addresses: list[str]) -> Figures:
+    millis = []
+    for number in range(TIMES):
+        began = time.perf_counter()
+        ask(addresses[number % len(addresses)])
+        millis.append((time.perf_counter() - began) * 1_000)
+    millis.sort()
+    return {"median": statistics.median(millis), "p99": millis[int(len(millis) * 0.99) - 1], "most": millis[-1]}
+
+
+def main() -> int:
+    """Measure a ledger that is there."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.console", description="The console's pages.")
+    parser.add_argument("ledger", type=Path)
+    report.console(pages(parser.parse_args().ledger))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

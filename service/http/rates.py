@@ -1,0 +1,49 @@
+"""How many facts come in and are decided a second: now, and over the last minutes."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from ledger.journal.port import JournalError
+from service.http.work import Busy
+
+SPANS = (10, 60, 300)  # seconds
+EVERY_SECONDS = 5.0
+
+
+class Rate(NamedTuple):
+    """Facts made durable and facts decided a second, over the last `seconds` or as long as the server has looked."""
+
+    seconds: int
+    facts: float
+    decisions: float
+
+
+class Rates:
+    """Looks now and then at what was taken and decided by any process, and works out how fast. In the event loop."""
+
+    def __init__(self, read: Callable[[], Awaitable[tuple[int, int]]]) -> None:
+        self._read = read
+        self._seen: deque[tuple[float, int, int]] = deque(maxlen=int(max(SPANS) / EVERY_SECONDS) + 1)
+
+    async def run(self) -> None:
+        """Go on for ever; what cannot be read now is left out."""
+        while True:
+            with suppress(Busy, JournalError):
+                self._seen.append((time.monotonic(), *await self._read()))
+            await asyncio.sleep(EVERY_SECONDS)
+
+    def over(self) -> list[Rate]:
+        """The rates of each span, or of what is known of it."""
+        if not self._seen:
+            return [Rate(span, 0.0, 0.0) for span in SPANS]
+        last, facts, decisions = self._seen[-1]
+        found = []
+        for span in SPANS:
+            then, facts_then, decisions_then = next(one for one in self._seen if last - one[0] <= span + 0.5)
+            seconds = max(last - then, EVERY_SECONDS)
+            found.append(Rate(span, (facts - facts_then) / seconds, (decisions - decisions_then) / seconds))
+        return found
