@@ -144,7 +144,7 @@ def keep(folder: Path, found: dict[str, Any], at: str) -> str | None:
 def kept(folder: Path) -> list[Kept]:
     """Every report that can be read, the newest first."""
     found = []
-    for path in [] if folder is None else _files(folder):
+    for path in _files(folder):
         with suppress(OSError, msgspec.MsgspecError):
             found.append(Kept(path.stem, _read(path)))
     return found
@@ -152,7 +152,7 @@ def kept(folder: Path) -> list[Kept]:
 
 def report(folder: Path, name: str) -> Report | None:
     """A report by its name; None where there is none that can be read."""
-    if folder is None or not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         return None
     try:
         return _read(folder / f"{name}.json")
