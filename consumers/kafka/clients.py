@@ -7,7 +7,7 @@ from consumers.kafka.settings import BadSettings, KafkaSettings
 def open_reader(settings: KafkaSettings, topic: str) -> Reader:
     """A reader of a topic. Raises `BrokerAway`, `Denied` (no such topic too), `BadSettings`."""
     if settings.client == "confluent-kafka":
-        _check_fast()
+        check_client(settings)
         from consumers.kafka.fast import FastReader
 
         return FastReader(settings, topic)
@@ -19,7 +19,7 @@ def open_reader(settings: KafkaSettings, topic: str) -> Reader:
 def open_writer(settings: KafkaSettings) -> Writer:
     """A writer. Raises `BrokerAway`, `Denied`, `BadSettings`."""
     if settings.client == "confluent-kafka":
-        _check_fast()
+        check_client(settings)
         from consumers.kafka.fast import FastWriter
 
         return FastWriter(settings)
@@ -31,7 +31,7 @@ def open_writer(settings: KafkaSettings) -> Writer:
 def open_admin(settings: KafkaSettings) -> Admin:
     """An admin. Raises `BrokerAway`, `Denied`, `BadSettings`."""
     if settings.client == "confluent-kafka":
-        _check_fast()
+        check_client(settings)
         from consumers.kafka.fast import FastAdmin
 
         return FastAdmin(settings)
@@ -40,7 +40,10 @@ def open_admin(settings: KafkaSettings) -> Admin:
     return PureAdmin(settings)
 
 
-def _check_fast() -> None:
+def check_client(settings: KafkaSettings) -> None:
+    """See that the client that the settings name is installed. Raises `BadSettings`."""
+    if settings.client != "confluent-kafka":
+        return
     try:
         import confluent_kafka  # noqa: F401
     except ImportError:

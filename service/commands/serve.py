@@ -1,16 +1,22 @@
 """The HTTP API: serve."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.commands.consume import ConfigOption
 from service.errors import WrongUse, say
 from service.shell import FolderOption, JsonOption, LedgerOption, Shell, installed_version
 
 if TYPE_CHECKING:
     from socket import socket
+
+    from consumers.kafka.settings import KafkaSettings
+    from ledger.journal.ledger import Ledger
 
 
 def serve(
@@ -29,6 +35,7 @@ def serve(
         int, typer.Option(min=1, max=64, metavar="N", help="Processes; several need a ledger in PostgreSQL.")
     ] = 1,
     folder: FolderOption = None,
+    config: ConfigOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,7 +43,8 @@ def serve(
 
     Of a ledger in a folder it is the one writer while it runs; other commands
     read beside it. One in PostgreSQL may be served by several processes, and
-    from several machines.
+    from several machines. Where Kafka feeds the ledger, facts go to its topic,
+    and `points consume` decides them.
 
     points serve
 
@@ -45,24 +53,26 @@ def serve(
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
     shell = Shell(context, ledger, as_json)
-    run_server(shell, host, port, wait, shell.beside(folder), workers)
+    run_server(shell, host, port, wait, shell.beside(folder), workers, config)
 
 
-def run_server(shell: Shell, host: str, port: int, wait: float, folder: Path, workers: int = 1) -> None:
+def run_server(
+    shell: Shell, host: str, port: int, wait: float, folder: Path, workers: int = 1, config: Path | None = None
+) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotNow`."""
-    from ledger.journal.ledger import INBOX, is_address
+    from ledger.journal.ledger import is_address
     from service.console.sessions import Sessions
     from service.http.app import make_app
     from service.http.server import is_local, listen, serve
     from service.keys import Keys
 
-    if workers > 1 and not is_address(shell.place):
+    kafka = _kafka(shell, config)
+    if workers > 1 and not (kafka or is_address(shell.place)):
         raise WrongUse(
             f"--workers {workers}: a ledger in a folder is served by one process, which holds its lock;"
-            " several need one in PostgreSQL (--ledger postgresql://…)"
+            " several need one in PostgreSQL (--ledger postgresql://…), or one that Kafka feeds"
         )
-    with shell.writing(create=True) as opened:
-        opened.settle(INBOX)  # it takes facts there, and no ledger has two streams
+    with shell.reading() if kafka else _fed_here(shell) as opened:
         keys = Keys(folder)
         if not keys.exist() and not is_local(host):
             raise WrongUse(
@@ -76,14 +86,42 @@ def run_server(shell: Shell, host: str, port: int, wait: float, folder: Path, wo
             _tell(shell, listening, processes, has_keys=has_keys)
 
         if workers == 1:
-            app = make_app(opened, folder, keys, Sessions(), wait, installed_version())
+            app = make_app(opened, folder, keys, Sessions(), wait, installed_version(), kafka=kafka)
             serve(app, listening, lambda: tell([os.getpid()]))
         keys.close()
     if workers > 1:
         from service.http.workers import Job, shared_folder, supervise
 
         with shared_folder() as shared:
-            supervise(Job(shell.place, folder, shared, wait, installed_version()), workers, listening, tell)
+            supervise(Job(shell.place, folder, shared, wait, installed_version(), kafka), workers, listening, tell)
+
+
+def _kafka(shell: Shell, config: Path | None) -> "KafkaSettings | None":
+    """How the topic is reached that feeds the ledger; None where it has its own inbox. Raises `OtherStream`."""
+    from ledger.journal.ledger import KAFKA
+
+    if not shell.has_ledger:
+        return None
+    with shell.reading() as opened:
+        if opened.settings.stream != KAFKA:
+            return None
+        from consumers.kafka.clients import check_client
+        from consumers.kafka.settings import load
+
+        settings = load(config)
+        check_client(settings)
+        opened.check_stream(KAFKA, settings.topics.facts)
+    return settings
+
+
+@contextmanager
+def _fed_here(shell: Shell) -> "Iterator[Ledger]":
+    """The ledger, to be written: it takes facts into its inbox, and no ledger has two streams."""
+    from ledger.journal.ledger import INBOX
+
+    with shell.writing(create=True) as opened:
+        opened.settle(INBOX)
+        yield opened
 
 
 def _tell(shell: Shell, listening: "socket", processes: list[int], *, has_keys: bool) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -16,6 +17,9 @@ from service.http.problems import answer_problem
 from service.http.server_state import ALONE, Part, serving
 from service.keys import Keys
 
+if TYPE_CHECKING:
+    from consumers.kafka.settings import KafkaSettings
+
 HANDLERS = (
     *facts.HANDLERS,
     *members.HANDLERS,
@@ -28,16 +32,20 @@ HANDLERS = (
 
 
 def make_app(
-    ledger: Ledger, folder: Path, keys: Keys, sessions: Sessions, wait: float, version: str, part: Part = ALONE
+    ledger: Ledger,
+    folder: Path,
+    keys: Keys,
+    sessions: Sessions,
+    wait: float,
+    version: str,
+    part: Part = ALONE,
+    kafka: "KafkaSettings | None" = None,
 ) -> Litestar:
-    """The application over a ledger whose lock is held; it serves from its start-up to its shutdown.
-
-    `folder` keeps what operators did; see `serving`.
-    """
+    """The application over a ledger; it serves from its start-up to its shutdown. For the others see `serving`."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        with serving(ledger, folder, wait, part) as served:
+        with serving(ledger, folder, wait, part, kafka) as served:
             app.state.served = served
             yield
 

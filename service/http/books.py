@@ -20,7 +20,7 @@ from service.http.answers import answer, instant
 from service.http.members import AnyRequest, AsOf
 from service.http.problems import Problem
 from service.http.responses import PROBLEMS, problems
-from service.http.server_state import Served, ends_of, served_by
+from service.http.server_state import Served, served_by
 from service.http.shapes import Books, Liability, Positions, Programmes
 
 BOOKS_SECONDS = 20.0
@@ -91,7 +91,7 @@ async def summed(served: Served, as_of: str | None, make: Sum) -> dict[str, Any]
 
 async def positions(served: Served) -> list[dict[str, Any]]:
     """Where each partition stands."""
-    return await served.readers.read(_positions)
+    return await served.readers.read(lambda ledger: _positions(ledger, served))
 
 
 def _version(version: Version) -> dict[str, Any]:
@@ -108,9 +108,9 @@ def _version(version: Version) -> dict[str, Any]:
     }
 
 
-def _positions(ledger: Ledger) -> list[dict[str, Any]]:
+def _positions(ledger: Ledger, served: Served) -> list[dict[str, Any]]:
     found = []
-    for partition, end in zip(ledger.partitions, ends_of(ledger), strict=True):
+    for partition, end in zip(ledger.partitions, served.stream.ends(ledger), strict=True):
         head = ledger.journal(partition).head()
         found.append(
             {

@@ -10,9 +10,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from consumers.inbox import Inbox, open_inbox
 from consumers.intake import Intake
@@ -24,14 +24,44 @@ from ledger.journal.shard import Shard, Tally
 from service.http import metrics
 from service.http.work import Waiting, leave, tell
 
-if TYPE_CHECKING:
-    from service.http.sharing import Sharing  # whose driver is an extra
-
 DECIDED_AT_ONCE = 500  # a request behind a bulk upload waits for no more than that
 AGAIN_SECONDS = 1.0  # until a partition that could not be decided is opened again
-LOOK_SECONDS = 0.5  # between two looks at what another process decides, should its news be lost
 SHARED_THREADS = 3  # of a ledger that has a connection for each and not one for every partition
 _EXPECTED = (JournalError, Fenced, sqlite3.Error, OSError)
+
+
+class Sharing(Protocol):
+    """Whose turn it is to decide a partition, where other processes decide too.
+
+    `books` moves when one of them may have decided about a published book; `trouble` says why nothing is known of them
+    now; `is_settled`, whether it was found out once whose turn it is; `look_seconds` pass between two looks at what
+    they decided, while somebody waits for it.
+    """
+
+    look_seconds: float
+    is_settled: bool
+    books: int
+    trouble: str
+
+    def start(self, look: Callable[[Iterable[int]], None]) -> None:
+        """Begin; `look` is told of partitions with news."""
+        ...
+
+    def stop(self) -> None:
+        """Leave all partitions to others."""
+        ...
+
+    def decides(self, partition: int) -> bool:
+        """Whether a partition is this process's to decide."""
+        ...
+
+    def announce(self, partition: int, *, has_book: bool) -> None:
+        """Tell the others that a partition was decided further, and whether about a published book."""
+        ...
+
+    def give_up(self, partition: int) -> None:
+        """Leave a partition to the process that took it."""
+        ...
 
 
 class Deciders:
@@ -40,7 +70,7 @@ class Deciders:
     The ledger's lock must be held; what is told is told in `loop`.
     """
 
-    def __init__(self, ledger: Ledger, loop: asyncio.AbstractEventLoop, sharing: "Sharing | None" = None) -> None:
+    def __init__(self, ledger: Ledger, loop: asyncio.AbstractEventLoop, sharing: Sharing | None = None) -> None:
         self._sharing = sharing
         count = min(SHARED_THREADS, len(ledger.partitions)) if sharing else len(ledger.partitions)
         self._deciders = [_Decider(ledger, ledger.partitions[n::count], loop, sharing) for n in range(count)]
@@ -103,7 +133,7 @@ class Deciders:
         return self._deciders[number % len(self._deciders)].partitions[number]
 
 
-def _is_ours(sharing: "Sharing | None", partition: int) -> bool:
+def _is_ours(sharing: Sharing | None, partition: int) -> bool:
     return sharing is None or sharing.decides(partition)
 
 
@@ -127,7 +157,7 @@ class _Decider:
     """A thread that decides some partitions in turns, a batch each, and tells those who wait."""
 
     def __init__(
-        self, ledger: Ledger, partitions: Sequence[int], loop: asyncio.AbstractEventLoop, sharing: "Sharing | None"
+        self, ledger: Ledger, partitions: Sequence[int], loop: asyncio.AbstractEventLoop, sharing: Sharing | None
     ) -> None:
         # The journals are opened here: an owner's thread and this one share them.
         self.partitions = {p: _Partition(p, ledger.journal(p).head().position) for p in partitions}
@@ -185,7 +215,10 @@ class _Decider:
                 if self._stopping:
                     return None
                 waiting = [partition.number for partition in self.partitions.values() if partition.waiting]
-                if not self._wake.wait(LOOK_SECONDS if waiting or self._news else None):
+                pauses = [self.partitions[number].again_at - now for number in self._news]
+                if waiting and self._sharing:
+                    pauses.append(self._sharing.look_seconds)
+                if not self._wake.wait(min(pauses, default=None)):
                     self._news.update(dict.fromkeys(waiting))
 
     def _look_at(self, partition: _Partition) -> bool:

@@ -28,7 +28,7 @@ from service.http.answers import plain_answer
 from service.http.bulk import BULK_BYTES, NDJSON, take_bulk
 from service.http.problems import Problem
 from service.http.responses import PROBLEMS, problems
-from service.http.server_state import Served, end_of, served_by
+from service.http.server_state import Served, served_by
 from service.http.shapes import Decision, Taken
 
 TYPES_OF_A_FACT = ("application/json", "application/cloudevents+json")
@@ -128,7 +128,7 @@ async def get_fact(request: Request[Any, Any, Any], position: PositionParameter)
     partition, offset = _place_of(position, served)
     told = await served.readers.read(lambda ledger: outcome_at(ledger, partition, offset))
     if told is None:
-        if offset > await served.readers.read(lambda ledger: end_of(ledger, partition)):
+        if offset > await served.readers.read(lambda ledger: served.stream.end(ledger, partition)):
             raise _nothing_at(position)
         return _taken(position)
     if not (caller.may_read(told.get("member", "")) or caller.may_write(told.get("source", ""))):

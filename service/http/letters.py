@@ -7,7 +7,6 @@ from litestar import Request, Response, delete, get, post
 from litestar.params import QueryParameter
 
 from consumers.dead_letters import DROPPED, BadPosition, Letter, check_retry, drop, letter_at, letter_to_dict, letters
-from consumers.inbox import open_inbox
 from ledger.facts import MAX_BYTES
 from ledger.journal.ledger import Ledger
 from service.http.access import Caller, caller_of, needs
@@ -79,7 +78,7 @@ async def retried(served: Served, caller: Caller, position: str, mended: bytes |
 
     Raises `BadFact`, `BadPosition` and `Problem`.
     """
-    letter, was_backlog = await served.readers.read(lambda ledger: _to_retry(ledger, position, mended))
+    letter, was_backlog = await served.readers.read(lambda ledger: _to_retry(ledger, served, position, mended))
     if mended is not None:
         admit(mended, caller, served)
     is_mended = mended is not None
@@ -123,19 +122,14 @@ def cursor(after: str) -> tuple[int, int]:
     return int(partition), int(offset)
 
 
-def _to_retry(ledger: Ledger, position: str, mended: bytes | None) -> tuple[Letter, bool]:
-    """A parked fact that may be driven again, and whether an importer had declared when it was recorded."""
+def _to_retry(ledger: Ledger, served: Served, position: str, mended: bytes | None) -> tuple[Letter, bool]:
+    """A parked fact that may be driven again, and whether it came as one of a backlog."""
     letter = letter_at(ledger, position)
     try:
         check_retry(letter, mended)
     except BadPosition as error:
         raise Problem("already-done", str(error)) from None
-    inbox = open_inbox(ledger)
-    try:
-        record = inbox.record(letter.partition, letter.offset)
-    finally:
-        inbox.close()
-    return letter, bool(record and record.backlog)
+    return letter, served.stream.was_backlog(ledger, letter.partition, letter.offset)
 
 
 def _drop(ledger: Ledger, letter: Letter) -> dict[str, Any]:

@@ -3,22 +3,23 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestar import Request
 
-from consumers.inbox import open_inbox
-from ledger.journal.ledger import Ledger
-from service.http.deciders import Deciders
+from ledger.journal.ledger import KAFKA, Ledger
+from service.http.deciders import Deciders, Sharing
+from service.http.following import Following
 from service.http.operators import Operators
 from service.http.readers import Readers
+from service.http.streams import InboxStream, Stream, TopicStream
 from service.http.writer import Writer
 
 if TYPE_CHECKING:
-    from service.http.sharing import Sharing
+    from consumers.kafka.settings import KafkaSettings
 
 READERS = 2  # threads that answer about one member; more contend for the interpreter and answer no faster
 
@@ -38,6 +39,7 @@ class Served:
     """A ledger being served. `wait` is how many seconds a request waits for its decision where it does not say."""
 
     ledger: Ledger
+    stream: Stream
     writer: Writer
     deciders: Deciders
     readers: Readers  # of one member: short
@@ -54,19 +56,24 @@ class Served:
 
 
 @contextmanager
-def serving(ledger: Ledger, folder: Path, wait: float, part: Part) -> Iterator[Served]:
-    """Serve a ledger whose lock is held, from the event loop that runs; what was taken is decided at the end.
+def serving(
+    ledger: Ledger, folder: Path, wait: float, part: Part, kafka: "KafkaSettings | None" = None
+) -> Iterator[Served]:
+    """Serve a ledger from the event loop that runs; what was taken into its inbox is decided at the end.
 
-    What operators did is kept in `folder`; `part` says which of several workers this one is.
+    Its lock must be held, unless `kafka` says how the topic is reached that feeds it. What operators did is kept in
+    `folder`; `part` says which of several workers this one is.
     """
     # msgspec lays out a type when it first meets it, and two threads that meet it at once crash the process: the rule
     # book's types are met here, before there are threads.
     _ = ledger.book
     sharing = _sharing(ledger, part)
     deciders = Deciders(ledger, asyncio.get_running_loop(), sharing)
-    writer = Writer(ledger, deciders)
+    stream = TopicStream(ledger, kafka) if kafka else InboxStream(ledger)
+    writer = Writer(ledger, deciders, stream)
     served = Served(
         ledger,
+        stream,
         writer,
         deciders,
         Readers(ledger.again, lambda: deciders.generation, READERS),
@@ -84,6 +91,7 @@ def serving(ledger: Ledger, folder: Path, wait: float, part: Part) -> Iterator[S
         served.checkers.shutdown(cancel_futures=True)
         served.readers.close()
         served.books.close()
+        stream.close()
 
 
 def served_by(request: Request[Any, Any, Any]) -> Served:
@@ -92,23 +100,13 @@ def served_by(request: Request[Any, Any, Any]) -> Served:
     return served
 
 
-def end_of(ledger: Ledger, partition: int) -> int:
-    """The offset of the last record of a partition's stream, -1 where it is empty."""
-    with closing(open_inbox(ledger)) as inbox:
-        return inbox.end(partition)
-
-
-def ends_of(ledger: Ledger) -> list[int]:
-    """The same of each partition."""
-    with closing(open_inbox(ledger)) as inbox:
-        return [inbox.end(partition) for partition in ledger.partitions]
-
-
-def _sharing(ledger: Ledger, part: Part) -> "Sharing | None":
+def _sharing(ledger: Ledger, part: Part) -> Sharing | None:
+    if ledger.settings.stream == KAFKA:
+        return Following(ledger)
     if not ledger.is_shared:
         return None
     from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
-    from service.http.sharing import Sharing
+    from service.http.sharing import SharedDatabase
 
     assert isinstance(ledger, DatabaseLedger)
-    return Sharing(ledger, part)
+    return SharedDatabase(ledger, part)

@@ -22,12 +22,15 @@ from service.http.server_state import Part
 DECIDED, BOOK, WANTED, FREE = "decided", "book", "wanted", "free"
 SETTLE_SECONDS = 1.0  # between two looks at who has claimed what
 ORPHAN_SECONDS = 3.0  # that a partition meant for another worker stays without one before it is taken
-LOOK_SECONDS = 5.0  # between two looks at what our partitions' inboxes hold, should news of it be lost
+LOOK_SECONDS = 0.5  # between two looks at what another process decides, and
+INBOX_SECONDS = 5.0  # at what our partitions' inboxes hold, should news of it be lost
 AGAIN_SECONDS = 1.0  # until the connection is opened again, or a partition that was given up is claimed
 
 
-class Sharing:
+class SharedDatabase:
     """A thread that claims partitions for this process, and hears what others tell."""
+
+    look_seconds = LOOK_SECONDS
 
     def __init__(self, ledger: DatabaseLedger, part: Part) -> None:
         self.books = 0  # moves when another process may have decided about a published book
@@ -95,7 +98,7 @@ class Sharing:
                 settle_at = now + SETTLE_SECONDS
             if now >= look_at:
                 self._look(self._ledger.partitions)
-                look_at = now + LOOK_SECONDS
+                look_at = now + INBOX_SECONDS
             heard = claims.news(max(0.0, settle_at - time.monotonic()))
 
     def _settle(self, claims: PostgresClaims, now: float) -> None:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.multiprocess import mark_process_dead
 
@@ -24,6 +24,9 @@ from service.http.app import make_app
 from service.http.server import GRACE_SECONDS, serve
 from service.http.server_state import Part
 from service.keys import Keys
+
+if TYPE_CHECKING:
+    from consumers.kafka.settings import KafkaSettings
 
 LOOK_SECONDS = 1.0  # between two looks at the workers, and until one that died is started again
 HUNG_SECONDS = 30.0  # after which a worker that was not heard of is killed
@@ -40,6 +43,7 @@ class Job:
     shared: Path
     wait: float
     version: str
+    kafka: "KafkaSettings | None"
 
 
 @contextmanager
@@ -154,7 +158,7 @@ def _work(job: Job, part: Part, listening: socket.socket, pipe: Connection) -> N
             closing(Keys(job.folder)) as keys,
             closing(Sessions(job.shared / "sessions.db")) as sessions,
         ):
-            app = make_app(ledger, job.folder, keys, sessions, job.wait, job.version, part)
+            app = make_app(ledger, job.folder, keys, sessions, job.wait, job.version, part, job.kafka)
             serve(app, listening, lambda: pipe.send(_STARTED), say_beat)
     except Exception as error:
         raise SystemExit(report(error)) from None

@@ -1,6 +1,6 @@
 """The appender of a served ledger: facts that requests give are made durable together, and decided by the deciders.
 
-What waits is appended to the inbox in one transaction, so that many requests share one wait for the disk. Requests come
+What waits is appended together, so that many requests share one wait for the disk or the brokers. Requests come
 from an event loop and never block it.
 """
 
@@ -9,15 +9,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from consumers.files import Feeder, RawLine
-from consumers.inbox import Inbox, Line, open_inbox
+from consumers.files import RawLine
+from consumers.inbox import Line
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from service.http import metrics
 from service.http.deciders import Deciders
+from service.http.streams import Feeding, Routes, Stream
 from service.http.work import Busy, Place, Work, waiting_by_partition
 
 WAITING_FACTS = 20_000  # to be appended, and
@@ -25,27 +25,12 @@ WAITING_BYTES = 64 << 20  # of them, at most: more are turned away
 APPENDED_AT_ONCE = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Feeding:
-    """The inbox of the appending thread, and what routes facts to it: new ones, and those of a backlog."""
-
-    inbox: Inbox
-    new: Feeder
-    old: Feeder
-
-    @classmethod
-    def of(cls, ledger: Ledger) -> "_Feeding":
-        inbox, operators = open_inbox(ledger), ledger.settings.operators
-        new, old = (Feeder(inbox, operators, backlog=backlog) for backlog in (False, True))
-        return cls(inbox, new, old)
-
-
 class Writer:
     """Appends, and has it decided. Give it work from the event loop it was started in."""
 
-    def __init__(self, ledger: Ledger, deciders: Deciders) -> None:
+    def __init__(self, ledger: Ledger, deciders: Deciders, stream: Stream) -> None:
         self.deciders = deciders
-        self._ledger = ledger
+        self._stream = stream
         self._home = ledger.partition_of(PROGRAMME_SUBJECT)
         self._wake = threading.Condition()
         self._single: deque[Work] = deque()
@@ -53,10 +38,9 @@ class Writer:
         self._facts = self._bytes = 0  # that wait to be appended
         self._stopping = False
         self.cannot_append = False  # the last time it was tried; what comes is tried all the same
-        self._feeding: _Feeding | None = None
+        self._feeding: Feeding | None = None
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        open_inbox(ledger, feeding=True).close()  # made here, opened again in its thread
         self._thread = threading.Thread(target=self._append_all, name="points-append", daemon=True)
 
     def start(self) -> None:
@@ -109,7 +93,7 @@ class Writer:
         while works := self._take():
             self._append(works)
         if self._feeding is not None:
-            self._feeding.inbox.close()
+            self._feeding.appender.close()
 
     def _take(self) -> list[Work]:
         """What is appended next: single facts, and a piece of those in bulk; nothing at the end."""
@@ -133,11 +117,11 @@ class Writer:
         standing: list[list[int]] = []  # of each work's facts, the line that counts
         began = time.perf_counter()
         try:
-            feeding = self._feeding = self._feeding or _Feeding.of(self._ledger)
+            feeding = self._feeding = self._feeding or self._stream.feeding()
             for work in works:
-                feeder = feeding.old if work.is_backlog else feeding.new
-                standing.append([self._route(feeder, value, batch) for value in work.values])
-            places = feeding.inbox.append(batch)
+                routes = feeding.old if work.is_backlog else feeding.new
+                standing.append([self._route(routes, value, batch) for value in work.values])
+            places = feeding.appender.append(batch)
         except JournalError as error:
             self.cannot_append = True
             self._post(self._turn_away, works, Busy(str(error.__cause__ or error)))
@@ -149,10 +133,10 @@ class Writer:
         self.deciders.expect({partition: {} for partition, _ in places} | waiting_by_partition(works, found))
         self._post(self._appended, works, found)
 
-    def _route(self, feeder: Feeder, value: bytes, batch: list[Line]) -> int:
+    def _route(self, routes: Routes, value: bytes, batch: list[Line]) -> int:
         """Put a fact under its partition; a published book, which goes to all, counts in its home."""
         first = len(batch)
-        feeder.route(RawLine(value), batch)
+        routes.route(RawLine(value), batch)
         return next((at for at in range(first, len(batch)) if batch[at].partition == self._home), first)
 
     def _post(self, call: Callable[..., None], *arguments: object) -> None:

@@ -1,0 +1,54 @@
+"""Serving a ledger that consumers of Kafka decide: nothing is decided here, and what they decided is looked up."""
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from ledger.facts import PROGRAMME_SUBJECT
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
+
+LOOK_SECONDS = 0.005  # between two looks at what a consumer has decided, while somebody waits for it
+BOOK_SECONDS = 1.0  # between two looks at whether a rule book was published
+
+
+class Following:
+    """Whose turn it is: never this process's. A thread watches for published rule books."""
+
+    look_seconds = LOOK_SECONDS
+    is_settled = True
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.books = 0  # moves when a rule book was published
+        self.trouble = ""
+        self._ledger = ledger
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="points-follow", daemon=True)
+
+    def start(self, look: Callable[[Iterable[int]], None]) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def decides(self, partition: int) -> bool:
+        """No."""
+        return False
+
+    def announce(self, partition: int, *, has_book: bool) -> None:
+        """Nothing is decided here."""
+
+    def give_up(self, partition: int) -> None:
+        """Nothing is held here."""
+
+    def _watch(self) -> None:
+        home, known = self._ledger.partition_of(PROGRAMME_SUBJECT), -1
+        while not self._stopped.wait(BOOK_SECONDS):
+            with suppress(JournalError):  # who reads it is told
+                found = len(self._ledger.journal(home).published())
+                self.books += found != known
+                known = found

@@ -1,0 +1,170 @@
+"""The stream of a served ledger: its inbox, or the topic of Kafka that feeds it and is decided elsewhere."""
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from consumers.files import Feeder, RawLine, Router
+from consumers.inbox import Line, open_inbox
+from ledger.journal.ledger import Ledger
+from service.http.work import Busy, Place
+
+if TYPE_CHECKING:
+    from consumers.kafka.port import Reader
+    from consumers.kafka.settings import KafkaSettings
+
+FRESH_SECONDS = 1.0  # that what a broker said of the ends holds
+BROKER_SECONDS = 2.0  # that a broker is waited for, where its ends are all that is asked
+AGAIN_SECONDS = 5.0  # until one that did not answer is asked again
+
+
+class Appender(Protocol):
+    """What makes lines durable. For one thread."""
+
+    def append(self, lines: Sequence[Line]) -> list[Place]:
+        """Append lines; returns where each stands. Raises `CannotAppend`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+class Routes(Protocol):
+    """What puts a line under its partition, and a published book under all."""
+
+    def route(self, line: RawLine, batch: list[Line]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Feeding:
+    """An appender, and what routes facts to it: new ones, and those of a backlog. For one thread."""
+
+    appender: Appender
+    new: Routes
+    old: Routes
+
+
+class Stream(Protocol):
+    """Where facts that requests give are appended, and what of it is asked beside that; by any thread."""
+
+    def feeding(self) -> Feeding:
+        """What appends, for the thread that asks. Raises `JournalError`."""
+        ...
+
+    def ends(self, ledger: Ledger) -> list[int]:
+        """The offset of each partition's last record, -1 where it is empty. Raises `Busy`, `JournalError`."""
+        ...
+
+    def end(self, ledger: Ledger, partition: int) -> int:
+        """The same of one partition, as it is now."""
+        ...
+
+    def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
+        """Whether a parked record came as one of a backlog."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class InboxStream:
+    """The inbox of a ledger, whose lock or claims this process holds. Made where there is none."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        open_inbox(ledger, feeding=True).close()
+
+    def feeding(self) -> Feeding:
+        """What appends to the inbox."""
+        inbox, operators = open_inbox(self._ledger), self._ledger.settings.operators
+        new, old = (Feeder(inbox, operators, backlog=backlog) for backlog in (False, True))
+        return Feeding(inbox, new, old)
+
+    def ends(self, ledger: Ledger) -> list[int]:
+        """Where the inbox ends."""
+        with closing(open_inbox(ledger)) as inbox:
+            return [inbox.end(partition) for partition in ledger.partitions]
+
+    def end(self, ledger: Ledger, partition: int) -> int:
+        """Where a partition of it ends."""
+        with closing(open_inbox(ledger)) as inbox:
+            return inbox.end(partition)
+
+    def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
+        """Whether the record was declared to be old."""
+        with closing(open_inbox(ledger)) as inbox:
+            record = inbox.record(partition, offset)
+        return bool(record and record.backlog)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class TopicStream:
+    """The topic that feeds a ledger, for life."""
+
+    def __init__(self, ledger: Ledger, settings: "KafkaSettings") -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._reader: Reader | None = None
+        self._ends: list[int] = []
+        self._trouble = ""
+        self._ask_at = 0.0
+
+    def feeding(self) -> Feeding:
+        """What sends to the topic."""
+        from consumers.kafka.appending import TopicAppender
+
+        born = self._ledger.settings
+        new, old = (Router(born.partitions, born.operators, backlog=backlog) for backlog in (False, True))
+        return Feeding(TopicAppender(self._settings, born.topic), new, old)
+
+    def ends(self, ledger: Ledger) -> list[int]:
+        """Where the topic ends, as a broker said a moment ago."""
+        with self._lock:
+            if time.monotonic() >= self._ask_at:
+                self._ask()
+            if self._trouble:
+                raise Busy(self._trouble)
+            return self._ends
+
+    def end(self, ledger: Ledger, partition: int) -> int:
+        """Where a partition of it ends, as a broker says now."""
+        with self._lock:
+            if not self._trouble:
+                self._ask_at = 0.0
+        return self.ends(ledger)[partition]
+
+    def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
+        """False: what is driven again is recorded now, whatever its first record declared."""
+        return False
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _ask(self) -> None:
+        from consumers.kafka.clients import open_reader
+        from consumers.kafka.port import StreamError
+
+        topic = self._ledger.settings.topic
+        hasty = msgspec.structs.replace(self._settings, timeout_seconds=BROKER_SECONDS)
+        try:
+            reader = self._reader = self._reader or open_reader(hasty, topic)
+            found = reader.ends(self._ledger.partitions)
+        except StreamError as error:
+            self.close()
+            self._trouble, self._ask_at = f"the topic {topic}: {error}", time.monotonic() + AGAIN_SECONDS
+        else:
+            self._ends = [found[partition] for partition in self._ledger.partitions]
+            self._trouble, self._ask_at = "", time.monotonic() + FRESH_SECONDS
