@@ -7,7 +7,7 @@ moves the ends on in the same transaction: positions are dense, in the order of 
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import accumulate, count
 from typing import Any, NamedTuple
 
@@ -166,12 +166,13 @@ class PostgresInbox:
         """
         try:
             places = self._append(lines, feed)
-            if lines:
-                self._ledger.tell(" ".join(map(str, (APPENDED, *sorted({line.partition for line in lines})))))
         except CannotAppend:
             raise
         except JournalError as error:
             raise CannotAppend(f"{error}; what of this batch was taken counts once if it is sent again") from error
+        if lines:
+            with suppress(JournalError):  # who decides it looks for itself, now and then
+                self._ledger.tell(" ".join(map(str, (APPENDED, *sorted({line.partition for line in lines})))))
         return places
 
     def _append(self, lines: Sequence[Line], feed: Feed | None) -> list[tuple[int, int]]:

@@ -25,7 +25,7 @@ class SharedIntake:
         self._claims = claims
         self._share = share
         self._own: Intake | None = None
-        self._moved_at = time.monotonic()
+        self._waits_since: float | None = None
 
     def step(self) -> Tally | None:
         """Decide the next batch, or wait for another to do so; None where nothing waits.
@@ -34,6 +34,7 @@ class SharedIntake:
         """
         if self._own is None:
             if self._inbox.end(self.partition) <= self.position:
+                self._waits_since = None
                 return None
             if self._claims.take([self.partition]):
                 self._own = self._owned()
@@ -52,10 +53,12 @@ class SharedIntake:
         position = self._own.position if self._own else self._ledger.journal(self.partition).head().position
         if position > self.position:
             tally = tally_between(self._ledger, self.partition, self.position + 1, position)
-            self.position, self._moved_at = position, time.monotonic()
+            self.position, self._waits_since = position, None
             return tally
         if self._own is None:
-            if time.monotonic() > self._moved_at + PATIENCE_SECONDS:
+            now = time.monotonic()
+            self._waits_since = self._waits_since or now
+            if now > self._waits_since + PATIENCE_SECONDS:
                 raise Unavailable(
                     f"another process has claimed partition {self.partition} and decides nothing of it for"
                     f" {PATIENCE_SECONDS:.0f} s; look at its log, or stop it"

@@ -438,7 +438,7 @@ def test_without_its_driver_it_says_what_to_install(
     assert "pip install 'points-ledger[postgres]'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["ingest", __file__], ["serve"]], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [["ingest", __file__], ["demo"]], ids=lambda command: command[0])
 def test_what_needs_an_inbox_says_what_to_do_instead(
     command: list[str],
     postgres: str,

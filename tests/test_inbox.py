@@ -15,8 +15,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from consumers import shared
 from consumers.inbox import CannotAppend, Feed, open_inbox
-from consumers.ingest import decide_all, ingest
+from consumers.ingest import CannotDecide, decide_all, ingest
 from consumers.publishing import is_published, publish
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
@@ -310,3 +311,20 @@ def test_a_book_that_reached_only_some_partitions_is_published_to_the_rest(place
     entries = [list(ledger.journal(partition).scan()) for partition in ledger.partitions]
     assert [len(found) for found in entries] == [1, 1, 2, 1], "there it is a duplicate"
     ledger.close()
+
+
+def test_who_feeds_waits_for_the_process_that_claimed_a_partition_with_a_bound(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "PATIENCE_SECONDS", 0.2)
+    ledger, other = Ledger.open(place), Ledger.open(place)
+    claims = other.claims()
+    assert claims.take(list(other.partitions)) == set(other.partitions)
+    file = str(write_facts(tmp_path / "facts.ndjson", FACTS[:40]))
+    with pytest.raises(CannotDecide, match="another process has claimed partition 0 and decides nothing of it"):
+        ingest(ledger, [file], backlog=True)
+    claims.close()
+    summary = ingest(ledger, [file], backlog=True)
+    assert (summary.facts, summary.skipped, summary.entries) == (40, 0, 40)
+    ledger.close()
+    other.close()

@@ -13,7 +13,7 @@ from ledger.journal.folder import AllClaims
 from ledger.journal.port import Unavailable
 from service.http import sharing
 from service.http.server_state import ALONE, Part
-from service.http.sharing import Sharing
+from service.http.sharing import SharedDatabase
 
 ALL = set(range(8))
 
@@ -28,7 +28,7 @@ def place(postgres: str) -> str:
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharing, "SETTLE_SECONDS", 0.05)
     monkeypatch.setattr(sharing, "AGAIN_SECONDS", 0.1)
-    monkeypatch.setattr(sharing, "LOOK_SECONDS", 1_000.0)  # only news make anybody look
+    monkeypatch.setattr(sharing, "INBOX_SECONDS", 1_000.0)  # only news make anybody look
 
 
 @contextmanager
@@ -45,7 +45,7 @@ class Process:
 
     def __init__(self, place: str, part: Part) -> None:
         self.ledger = DatabaseLedger.at(place)
-        self.sharing = Sharing(self.ledger, part)
+        self.sharing = SharedDatabase(self.ledger, part)
         self.heard: list[int] = []
         self.sharing.start(self._hear)
 

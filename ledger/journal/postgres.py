@@ -273,9 +273,7 @@ class PostgresJournal(PostgresProcessRecorder):
                 f"UPDATE {self.schema}.shard SET epoch = epoch + 1 RETURNING epoch, format, current_setting('fsync')"
             )
             epoch, found, fsync = _one(c)
-            pending(
-                JOURNAL_STEPS, found, f"{self.server.name}, schema {self.schema}"
-            )  # it may have been migrated since
+            pending(JOURNAL_STEPS, found, f"{self.server.name}, schema {self.schema}")  # migrated since it was opened?
             if fsync != "on":
                 raise JournalError(
                     f"{self.server.name} runs with fsync = {fsync}: a power cut would lose what was decided;"
@@ -394,13 +392,13 @@ class PostgresJournal(PostgresProcessRecorder):
                 return
             after, number = rows[-1][1:3]
 
-    def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
-        """A member's entries after a number, in order, at most so many."""
+    def entries_of(self, member: str, after: int = 0) -> list[EntryRow]:
+        """A member's entries after a number, in order."""
         rows = self._rows(
             "SELECT notification_id, originator_id, originator_version, state, link"
             f" FROM {self.schema}.stored_events WHERE originator_id = %s AND originator_version > %s"
-            " ORDER BY originator_version LIMIT %s",
-            (member, after, limit),
+            " ORDER BY originator_version",
+            (member, after),
         )
         return [EntryRow._make(row) for row in rows]
 

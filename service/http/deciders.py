@@ -164,7 +164,6 @@ class _Decider:
         self._ledger = ledger
         self._loop = loop
         self._sharing = sharing
-        self._look_seconds = sharing.look_seconds if sharing else None
         self._partitioner = Partitioner(ledger.settings.partitions)
         self._inbox: Inbox | None = None
         self._wake = threading.Condition()
@@ -216,7 +215,10 @@ class _Decider:
                 if self._stopping:
                     return None
                 waiting = [partition.number for partition in self.partitions.values() if partition.waiting]
-                if not self._wake.wait(self._look_seconds if waiting or self._news else None):
+                pauses = [self.partitions[number].again_at - now for number in self._news]
+                if waiting and self._sharing:
+                    pauses.append(self._sharing.look_seconds)
+                if not self._wake.wait(min(pauses, default=None)):
                     self._news.update(dict.fromkeys(waiting))
 
     def _look_at(self, partition: _Partition) -> bool:

@@ -122,7 +122,7 @@ def problem_of(error: Exception) -> Problem:
         case BadPosition():
             return Problem("unknown-position", str(error))
         case Busy():
-            return Problem("busy", f"{error}; give it again: a fact counts once")
+            return Problem("busy", f"{error}; ask again: a fact counts once")
         case TimeoutError():
             return Problem("took-too-long", "the answer took too long to make; ask for less, or the command line")
         case HTTPException() if error.status_code in _BY_STATUS:

@@ -10,7 +10,7 @@ Told = dict[str, Any]  # what became of a fact, as `consumers.outcomes` tells it
 
 
 class Busy(Exception):
-    """Nothing is taken now: why. What was given may be given again."""
+    """It cannot be done now: why. It may be asked again: a fact that was taken all the same counts once."""
 
 
 @dataclass(slots=True, eq=False)

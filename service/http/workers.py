@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from consumers.kafka.settings import KafkaSettings
 
 LOOK_SECONDS = 1.0  # between two looks at the workers, and until one that died is started again
-HUNG_SECONDS = 30.0  # after which a worker that was not heard of is killed
+HUNG_SECONDS = 30.0  # after which a worker that was not heard of is killed, and
+START_SECONDS = 120.0  # one that does not come to serve
 END_SECONDS = GRACE_SECONDS + 10.0  # for a worker to end by itself
 _STARTED, _BEAT = "started", "beat"
 
@@ -64,8 +65,8 @@ def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callab
     """
     with _stopping() as is_stopped:
         running = [_Worker(job, Part(number, workers), listening) for number in range(workers)]
+        has_started = False
         try:
-            has_started = False
             while not is_stopped():
                 wait([worker.pipe for worker in running], LOOK_SECONDS)
                 for worker in running:
@@ -73,15 +74,11 @@ def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callab
                 if not has_started and all(worker.is_serving for worker in running):
                     has_started = True
                     on_start([worker.pid for worker in running])
-                for number, worker in enumerate(running):
-                    if worker.is_alive:
-                        continue
-                    if not has_started:
-                        raise CannotNow("a worker could not start; what it said stands above")
-                    say(f"worker {worker.pid} ended ({worker.how}) and is started again")
-                    worker.end()
-                    time.sleep(LOOK_SECONDS)
-                    running[number] = _Worker(job, Part(number, workers), listening)
+                for worker in running:
+                    if not worker.is_alive:
+                        if not has_started:
+                            raise CannotNow("a worker could not start; what it said stands above")
+                        worker.revive()
         finally:
             for worker in running:
                 worker.stop()
@@ -92,12 +89,19 @@ def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callab
 class _Worker:
     """A process that serves, and the pipe on which it is heard of."""
 
+    pipe: Connection
+    is_serving: bool
+
     def __init__(self, job: Job, part: Part, listening: socket.socket) -> None:
+        self._about = (job, part, listening)
+        self._start()
+
+    def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe(duplex=False)
         self.is_serving = False
         self._heard_at = time.monotonic()
-        self._process: BaseProcess = context.Process(target=_work, args=(job, part, listening, theirs))
+        self._process: BaseProcess = context.Process(target=_work, args=(*self._about, theirs))
         self._process.start()
         theirs.close()
 
@@ -109,16 +113,10 @@ class _Worker:
     @property
     def is_alive(self) -> bool:
         """Whether it runs; one that hangs is killed."""
-        if time.monotonic() > self._heard_at + HUNG_SECONDS:
+        if time.monotonic() > self._heard_at + (HUNG_SECONDS if self.is_serving else START_SECONDS):
             self._process.kill()
             self._process.join()
         return self._process.is_alive()
-
-    @property
-    def how(self) -> str:
-        """How it ended, for people."""
-        code = self._process.exitcode or 0
-        return f"signal {-code}" if code < 0 else f"exit {code}"
 
     def hear(self) -> None:
         """Take what it said."""
@@ -126,6 +124,14 @@ class _Worker:
             while self.pipe.poll():
                 self.is_serving |= self.pipe.recv() == _STARTED
                 self._heard_at = time.monotonic()
+
+    def revive(self) -> None:
+        """Start it again after it ended, and say how that was."""
+        code = self._process.exitcode or 0
+        say(f"worker {self.pid} ended ({f'signal {-code}' if code < 0 else f'exit {code}'}) and is started again")
+        self.end()
+        time.sleep(LOOK_SECONDS)
+        self._start()
 
     def stop(self) -> None:
         """Tell it to answer what it is asked now, and end."""
