@@ -392,13 +392,13 @@ class PostgresJournal(PostgresProcessRecorder):
                 return
             after, number = rows[-1][1:3]
 
-    def entries_of(self, member: str, after: int = 0) -> list[EntryRow]:
-        """A member's entries after a number, in order."""
+    def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
+        """A member's entries after a number, in order, at most so many."""
         rows = self._rows(
             "SELECT notification_id, originator_id, originator_version, state, link"
             f" FROM {self.schema}.stored_events WHERE originator_id = %s AND originator_version > %s"
-            " ORDER BY originator_version",
-            (member, after),
+            " ORDER BY originator_version LIMIT %s",
+            (member, after, limit),
         )
         return [EntryRow._make(row) for row in rows]
 
