@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from benchmarks.load import Connection, request
@@ -90,7 +91,8 @@ def as_in_a_folder(ledger: Ledger, folder: Path) -> Ledger:
     made = Ledger.open_or_create(folder, settings=Settings(PARTITIONS))
     theirs, ours = open_inbox(ledger), open_inbox(made, feeding=True)
     for partition in ledger.partitions:
-        ours.append([Line(partition, *record[1:7]) for record in theirs.read(partition, -1, 100_000)])
+        records = map(msgspec.structs.astuple, theirs.read(partition, -1, 100_000))
+        ours.append([Line(partition, *record[1:7]) for record in records])
     with made.writing():
         decide_all(made, ours)
     return made
