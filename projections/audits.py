@@ -37,7 +37,7 @@ def keep(folder: Path | None, result: Result) -> None:
     if folder is None:
         return
     with suppress(OSError):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         with output_file(_file(folder, result.audit)) as file:
             file.write(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
 

@@ -23,13 +23,12 @@ class Side(NamedTuple):
     audits: Path | None
 
 
-def side_of(ledger: Ledger, views: Path | None = None, audits: Path | None = None) -> Side:
-    """The folders beside a ledger, or those that were named."""
-    return Side(folder_in(ledger, VIEWS, views), folder_in(ledger, AUDITS, audits))
+def side_of(ledger: Ledger, named: Path | None = None) -> Side:
+    """The folders beside a ledger, in the folder that was named or in its own."""
+    return Side(folder_in(ledger, VIEWS, named), folder_in(ledger, AUDITS, named))
 
 
 def folder_in(ledger: Ledger, name: str, named: Path | None = None) -> Path | None:
-    """The folder of views or audits: the one that was named, or in the ledger's own; None where there is neither."""
-    if named is not None:
-        return named
-    return ledger.folder / name if isinstance(ledger, FolderLedger) else None
+    """One of them; None for a ledger in a database for which no folder was named."""
+    beside = ledger.folder if named is None and isinstance(ledger, FolderLedger) else named
+    return None if beside is None else beside / name

@@ -52,24 +52,14 @@ KnownAtOption = Annotated[
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. (default: the processors)")
 ]
-ViewsFolderOption = Annotated[
+FolderOption = Annotated[
     Path | None,
     typer.Option(
-        "--views-folder",
+        "--folder",
         metavar="DIR",
-        envvar="POINTS_VIEWS_FOLDER",
+        envvar="POINTS_FOLDER",
+        help="Where what lies beside the ledger is kept. (default: the ledger's folder)",
         show_default=False,
-        help="Where the views are kept. (default: views in the ledger's folder)",
-    ),
-]
-AuditsFolderOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--audits-folder",
-        metavar="DIR",
-        envvar="POINTS_AUDITS_FOLDER",
-        show_default=False,
-        help="Where results, checkpoints and backtests are left for the console. (default: audits in the ledger's)",
     ),
 ]
 Tick = Callable[..., None]

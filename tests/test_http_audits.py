@@ -67,7 +67,7 @@ class Office:
     def checkpoint(self, name: str) -> Path:
         """A checkpoint that the server does not see."""
         path = self.folder / name
-        self.run("checkpoint", "--key", self.key, "-o", path, "--audits-folder", self.folder / "elsewhere")
+        self.run("checkpoint", "--key", self.key, "-o", path, "--folder", self.folder / "elsewhere")
         return path
 
     def signed(self, marks: Callable[[list[Mark]], list[Mark]]) -> bytes:
@@ -307,7 +307,7 @@ def test_each_audit_leaves_its_last_result_and_how_much_came_since(office: Offic
 def test_an_audit_is_as_good_where_it_can_leave_nothing(office: Office) -> None:
     taken = office.folder / "taken"
     taken.write_text("a file where the folder would be")
-    assert json.loads(office.run("verify", "--json", "--audits-folder", taken))["broken"] == []
+    assert json.loads(office.run("verify", "--json", "--folder", taken))["broken"] == []
     out = office.folder / "alone.checkpoint"
-    office.run("checkpoint", "--key", office.key, "-o", out, "--audits-folder", taken)
+    office.run("checkpoint", "--key", office.key, "-o", out, "--folder", taken)
     assert parsed(out.read_bytes(), "").checkpoint.partitions

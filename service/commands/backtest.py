@@ -11,7 +11,7 @@ from service.commands.facts import read_text
 from service.errors import say
 from service.shell import (
     AsOfOption,
-    AuditsFolderOption,
+    FolderOption,
     JobsOption,
     JsonOption,
     LedgerOption,
@@ -45,7 +45,7 @@ def backtest(
         bool, typer.Option("--keep/--no-keep", help="Leave the result for the console, which shows the newest fifty.")
     ] = True,
     jobs: JobsOption = None,
-    audits_folder: AuditsFolderOption = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,9 +73,9 @@ def backtest(
         until = instant(as_of, "--as-of", opened.book)
         with shell.progress("deciding again", total) as tick:
             found = compare(opened, text, str(draft), until, since=start, jobs=wanted, progress=tick)
-        folder = folder_in(opened, AUDITS, audits_folder)
-        if keeps and folder is not None:
-            keep(folder / BACKTESTS, found, to_text(time.time_ns() // 1000, opened.book.offset))
+        audits = folder_in(opened, AUDITS, folder)
+        if keeps and audits is not None:
+            keep(audits / BACKTESTS, found, to_text(time.time_ns() // 1000, opened.book.offset))
         if html is not None:
             with output_file(html) as file:
                 file.write(backtest_html(found, opened.book).encode())

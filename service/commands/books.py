@@ -12,7 +12,7 @@ from service.commands.results import keep_result
 from service.errors import BAD_NEWS, WrongUse, plain, say
 from service.shell import (
     AsOfOption,
-    AuditsFolderOption,
+    FolderOption,
     JobsOption,
     JsonOption,
     KnownAtOption,
@@ -139,7 +139,7 @@ def replay(
     ] = None,
     jobs: JobsOption = None,
     config: ConfigOption = None,
-    audits_folder: AuditsFolderOption = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -157,7 +157,7 @@ def replay(
             raise WrongUse("--from-topic and --from-archive: give one of them")
         found = _replay_archive(shell, from_archive)
     else:
-        found = _replay_ledger(shell, from_topic, jobs, config, audits_folder)
+        found = _replay_ledger(shell, from_topic, jobs, config, folder)
     if shell.json:
         shell.emit(found)
     else:
@@ -257,7 +257,7 @@ def verify(
             "--key", metavar="PUBLIC.pem", help="Who has to have signed. (default: whoever a checkpoint names)"
         ),
     ] = None,
-    audits_folder: AuditsFolderOption = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -284,7 +284,7 @@ def verify(
             found = recompute(opened, checkpoints=signed, progress=tick)
         position = {part["partition"]: part["entries"] for part in found["partitions"]}
         note = ", ".join(f"checkpoint of {one.checkpoint.at}" for one in signed)
-        keep_result(opened, audits_folder, "verify", began, position, len(found["broken"]), note)
+        keep_result(opened, folder, "verify", began, position, len(found["broken"]), note)
     if signed:
         found["checkpoints"] = [{"at": one.checkpoint.at, "key": one.key_id} for one in signed]
     if shell.json:

@@ -9,7 +9,7 @@ import typer
 
 from service.commands.results import keep_result
 from service.errors import BadInput, WrongUse, say
-from service.shell import AuditsFolderOption, JsonOption, LedgerOption, Shell, standard_output
+from service.shell import FolderOption, JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:
     from ledger.journal.ledger import Ledger
@@ -72,7 +72,7 @@ def checkpoint(
         Path | None,
         typer.Option(metavar="FILE", help="An earlier checkpoint by the same key: only what came later is read."),
     ] = None,
-    audits_folder: AuditsFolderOption = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -91,7 +91,7 @@ def checkpoint(
     began = time.monotonic()
     with shell.reading() as opened:
         signed = _made_now(shell, opened, key, read(after) if after else None)
-        _leave(opened, audits_folder, signed, began)
+        _leave(opened, folder, signed, began)
     with standard_output(), output_file(out) as file:
         file.write(write(signed))
     if out is None:
@@ -138,7 +138,7 @@ def prove(
     ] = None,
     out: OutOption = None,
     key: KeyOption = None,
-    audits_folder: AuditsFolderOption = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -158,8 +158,8 @@ def prove(
         raise WrongUse("give either MEMBER NUMBER (perhaps with --checkpoint FILE) or --consistency EARLIER LATER")
     proof: proofs.Inclusion | proofs.Consistency
     with shell.reading() as opened:
-        folder = folder_in(opened, AUDITS, audits_folder)
-        trees = None if folder is None else folder / TREES
+        audits = folder_in(opened, AUDITS, folder)
+        trees = None if audits is None else audits / TREES
         if consistency is not None:
             earlier, later = map(read, consistency)
             with shell.progress("proving") as tick:

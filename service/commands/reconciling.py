@@ -9,7 +9,7 @@ import typer
 
 from service.commands.results import keep_result
 from service.errors import BAD_NEWS, WrongUse, plain, say
-from service.shell import AsOfOption, AuditsFolderOption, JsonOption, LedgerOption, Shell, instant, standard_output
+from service.shell import AsOfOption, FolderOption, JsonOption, LedgerOption, Shell, instant, standard_output
 
 LISTED = 20  # differences on a screen
 LISTED_IN_JSON = 1_000
@@ -27,7 +27,7 @@ def reconcile(
     out: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write every difference, a line of JSON each.")
     ] = None,
-    audits_folder: AuditsFolderOption = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,7 +65,7 @@ def reconcile(
                     first.append(difference)
         listed.close()
         count = found.differ + found.only_in_list + found.only_in_ledger
-        keep_result(opened, audits_folder, "reconcile", began, heads, count, file.name)
+        keep_result(opened, folder, "reconcile", began, heads, count, file.name)
     document = {**msgspec.to_builtins(found), "difference_count": count, "differences": first}
     if shell.json:
         shell.emit(document)

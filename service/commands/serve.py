@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service.errors import WrongUse, say
-from service.shell import AuditsFolderOption, JsonOption, LedgerOption, Shell, ViewsFolderOption, installed_version
+from service.shell import FolderOption, JsonOption, LedgerOption, Shell, installed_version
 
 
 def serve(
@@ -25,8 +25,7 @@ def serve(
         bool,
         typer.Option("--no-views", help="Keep no views up to date: the books are then summed when they are asked for."),
     ] = False,
-    views_folder: ViewsFolderOption = None,
-    audits_folder: AuditsFolderOption = None,
+    folder: FolderOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,8 +37,7 @@ def serve(
 
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
-    folders = views_folder, audits_folder
-    run_server(Shell(context, ledger, as_json), host, port, wait, folders, follows=not no_views)
+    run_server(Shell(context, ledger, as_json), host, port, wait, folder, follows=not no_views)
 
 
 def run_server(
@@ -47,11 +45,14 @@ def run_server(
     host: str,
     port: int,
     wait: float,
-    folders: tuple[Path | None, Path | None] = (None, None),
+    beside: Path | None = None,
     *,
     follows: bool = True,
 ) -> None:
-    """Serve a shell's ledger until it is stopped; `folders` of views and audits. Raises `WrongUse` and `CannotNow`."""
+    """Serve a shell's ledger until it is stopped; `beside` is where views and audits lie, if not in its own folder.
+
+    Raises `WrongUse` and `CannotNow`.
+    """
     from projections.side import side_of
     from service.http.app import make_app
     from service.http.server import is_local, listen, serve
@@ -79,6 +80,6 @@ def run_server(
             if not keys.exist():
                 say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")
 
-        side = side_of(opened, *folders)
+        side = side_of(opened, beside)
         serve(make_app(opened, side, keys, wait, installed_version(), follows=follows), listening, tell)
         keys.close()

@@ -370,7 +370,7 @@ def _folder(ledger: "Ledger", named: Path | None) -> "Folder":
     from projections.side import VIEWS, folder_in
     from projections.views.builds import Folder
 
-    folder = folder_in(ledger, VIEWS, named)
+    folder = named or folder_in(ledger, VIEWS)
     if folder is None:
         raise WrongUse("a ledger in a database keeps its views in a folder of your choice: give --folder DIR")
     return Folder(folder)

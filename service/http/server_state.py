@@ -14,10 +14,10 @@ from ledger.journal.ledger import Ledger
 from projections.side import TREES, Side
 from projections.views.builds import Folder
 from service.http import metrics
-from service.http.following import Follower
 from service.http.operators import Operators
 from service.http.rates import Rates
 from service.http.readers import Readers
+from service.http.supervisor import Follower
 from service.http.writer import Writer
 
 READERS = 2  # threads that answer about one member; more contend for the interpreter and answer no faster
