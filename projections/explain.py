@@ -38,7 +38,17 @@ __all__ = [
 ]
 
 
-def explain(ledger: Ledger, member: str, what: str | None = None, *, as_of: int | None = None) -> dict[str, Any]:
+LINES = 1_000  # of a story's statement: each may have to look at the whole account
+
+
+def explain(
+    ledger: Ledger,
+    member: str,
+    what: str | None = None,
+    *,
+    as_of: int | None = None,
+    lines: int | None = LINES,
+) -> dict[str, Any]:
     """What a command line names: nothing for the member's story, "12" for an entry, "12.1" for a lot.
 
     Raises `UnknownMember`, or `NothingToExplain` where it is none of these.
@@ -47,20 +57,26 @@ def explain(ledger: Ledger, member: str, what: str | None = None, *, as_of: int 
         return explain_lot(ledger, member, what, as_of=as_of)
     if what and not (what.isascii() and what.isdigit()):
         raise NothingToExplain(f'"{what}" is neither an entry, such as 12, nor a lot, such as 12.1')
-    return explain_member(ledger, member, int(what) if what else None, as_of=as_of)
+    return explain_member(ledger, member, int(what) if what else None, as_of=as_of, lines=lines)
 
 
 def explain_member(
-    ledger: Ledger, member: str, number: int | None = None, *, as_of: int | None = None
+    ledger: Ledger,
+    member: str,
+    number: int | None = None,
+    *,
+    as_of: int | None = None,
+    lines: int | None = LINES,
 ) -> dict[str, Any]:
     """A member's story, or one entry of it. `as_of` is the instant of "now", the wall clock where it is not given.
 
-    Raises `UnknownMember`, or `NothingToExplain` where there is no such entry.
+    A story's statement has the last `lines` entries, or all of them (None). Raises `UnknownMember`, or
+    `NothingToExplain` where there is no such entry.
     """
     if number is not None:
         return explain_entry(ledger, member, number, as_of=as_of)
     history = History(ledger, member)
-    return explain_story(history, history.present(_now(as_of)))
+    return explain_story(history, history.present(_now(as_of)), lines)
 
 
 def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None = None) -> dict[str, Any]:

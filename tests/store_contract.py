@@ -267,6 +267,16 @@ class StoreContract:
         assert store.snapshot("m-1") == (2, b"new") and store.snapshot("m-2") == (9, b"other")
         assert store.snapshot("m-3") is None
 
+    def test_the_latest_of_a_member_is_her_snapshot_and_what_stands_behind_it(self, store: Any) -> None:
+        self.write(store, b"a", b"b", b"c", put_accounts=[("m-1", 2, b"two")])
+        self.write(store, b"d", member="m-2")
+        snapshot, rows = store.latest("m-1")
+        assert snapshot == (2, b"two") and [(row.member, row.number, row.state) for row in rows] == [("m-1", 3, b"c")]
+        assert rows == store.entries_of("m-1", 2)
+        snapshot, rows = store.latest("m-2")
+        assert snapshot is None and [row.state for row in rows] == [b"d"] and rows == store.entries_of("m-2")
+        assert store.latest("m-3") == (None, [])
+
     def test_programmes_are_kept_in_the_order_they_were_published(self, store: Any) -> None:
         for place, toml in ((1, "first"), (2, "second")):
             with store.transaction(1, self.epoch) as batch:

@@ -307,6 +307,39 @@ def test_a_published_book_stands_in_every_partition_and_counts_once(
     is_whole(tmp_path / "ledger")
 
 
+def test_a_book_is_published_through_the_topic(broker: Broker, facts: list, tmp_path: Path) -> None:
+    topics = Topics(broker).make()
+    topics.send(facts[:50])
+    ledger = tmp_path / "ledger"
+    consume(topics, ledger)
+
+    def publish(day: str) -> dict:
+        file = tmp_path / f"{day}.toml"
+        file.write_text(shipped("jd").replace("from = 2017-09-14", f"from = {day}", 1))
+        command = ("programme", "publish", str(file), "--by", "li.wei", "--json")
+        done = points(ledger, *command, environment=topics.environment)
+        assert done.returncode == 0, done.stderr
+        told: dict = json.loads(done.stdout)
+        return told
+
+    run = start(ledger, "consume", environment=topics.environment)
+    try:
+        first = publish("2031-01-01")
+    finally:
+        run.terminate()
+        run.communicate(timeout=60)
+    opened = Ledger.open(ledger)
+    assert first["version"] in opened.book.by_name  # decided while the command waited
+    opened.close()
+    second = publish("2032-01-01")  # nobody decides now: it says where it stands
+    assert second["published"] and second["position"] != first["position"]
+    assert consume(topics, ledger)["facts"] == PARTITIONS
+    opened = Ledger.open(ledger)
+    assert second["version"] in opened.book.by_name
+    opened.close()
+    is_whole(ledger)
+
+
 def test_a_replay_from_the_topic_compares_its_records_with_the_journals_copies(topics: Topics, fed: Path) -> None:
     command = ("replay", "--from-topic", "--json")
     clean = points(fed, *command, environment=topics.environment)

@@ -216,6 +216,15 @@ def test_the_statement_runs_with_the_balance_and_its_effects_add_up(lived: Ledge
     )
 
 
+def test_a_long_story_tells_its_last_lines_and_how_many_it_leaves_out(lived: Ledger) -> None:
+    whole, last = (explain_member(lived, "m-1", as_of=0, lines=lines) for lines in (None, 10))
+    assert whole["earlier"] == 0 and last["earlier"] == whole["entries"] - 10
+    assert last["statement"] == whole["statement"][-10:]
+    assert {**last, "earlier": 0, "statement": whole["statement"]} == whole
+    assert f"{last['earlier']:,} earlier entries are left out" in printed(last)
+    assert "left out" not in printed(whole)
+
+
 def test_every_entry_derives_and_prints_at_any_width_and_is_json(lived: Ledger) -> None:
     for view in explained(lived):
         assert view["derives"]

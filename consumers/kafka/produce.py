@@ -9,7 +9,7 @@ from consumers.files import BadFile, RawLine, Reader, Router, open_facts
 from consumers.inbox import Line
 from consumers.kafka.buffers import RECORDED, whole_header
 from consumers.kafka.port import Headers, Writer
-from consumers.stream import AHEAD
+from consumers.stream import BACKLOG
 
 Progress = Callable[[int, int], None]  # lines read so far, records acknowledged so far
 
@@ -39,7 +39,6 @@ class Producer:
     ) -> None:
         self._writer = writer
         self._topic = topic
-        self._backlog = backlog
         self._sent = sent
         self._on_acknowledged = on_acknowledged  # hears (partition, offset)
         self._router = Router(partitions, None, backlog=backlog)
@@ -49,24 +48,26 @@ class Producer:
         """Send a line, wherever it belongs. Raises `StreamError`."""
         self._router.route(line, self._batch)
         for routed in self._batch:
-            headers, acknowledged = self._headers(routed), partial(self._acknowledged, routed.partition)
-            self._writer.send(self._topic, routed.partition, routed.key.encode(), routed.value, headers, acknowledged)
+            key, acknowledged = routed.key.encode(), partial(self._acknowledged, routed.partition)
+            self._writer.send(self._topic, routed.partition, key, routed.value, headers_of(routed), acknowledged)
         self._sent.facts += 1
         self._sent.unreadable += not self._batch[0].key
         self._batch.clear()
-
-    def _headers(self, line: Line) -> Headers:
-        headers: list[tuple[str, bytes]] = []
-        if self._backlog and not line.backlog & AHEAD:  # one that is still to come is no backlog, and parks itself
-            headers.append((RECORDED, b"%d" % line.recorded))
-        if line.whole_length:
-            headers.append(whole_header(line.whole_length, line.whole_sha256))
-        return headers
 
     def _acknowledged(self, partition: int, offset: int) -> None:
         self._sent.records += 1
         if self._on_acknowledged is not None:
             self._on_acknowledged((partition, offset))
+
+
+def headers_of(line: Line) -> Headers:
+    """What a record of a line says beside its key and value."""
+    headers: list[tuple[str, bytes]] = []
+    if line.backlog == BACKLOG:  # one that is still to come is no backlog, and parks itself
+        headers.append((RECORDED, b"%d" % line.recorded))
+    if line.whole_length:
+        headers.append(whole_header(line.whole_length, line.whole_sha256))
+    return headers
 
 
 def produce(

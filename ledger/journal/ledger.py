@@ -206,8 +206,12 @@ class Ledger(ABC):
         It is run to `as_of`; None where the member has no entry at all.
         """
         journal = self.journal(self.partition_of(member))
-        account = self._start(journal, member, as_of, known_at)
-        rows = journal.entries_of(member, account.number)
+        account = Account()
+        snapshot, rows = journal.latest(member) if known_at is None else (None, journal.entries_of(member))
+        if snapshot:
+            account = decode_account(snapshot[1])
+            if account.clock > as_of:
+                account, rows = Account(), journal.entries_of(member)
         if not rows and not account.number:
             return None
         self._fold(account, rows, as_of, known_at)

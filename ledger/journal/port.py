@@ -179,6 +179,10 @@ class Journal(Protocol):
         """A member's last snapshot: the entry number it stands at, and its bytes."""
         ...
 
+    def latest(self, member: str) -> tuple[tuple[int, bytes] | None, list[EntryRow]]:
+        """A member's last snapshot and the entries behind it, all of one state."""
+        ...
+
     def page(self, member: str, key: str) -> Page | None:
         """A page of a member."""
         ...

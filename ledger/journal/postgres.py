@@ -399,6 +399,19 @@ class PostgresJournal(PostgresProcessRecorder):
         rows = self._rows(f"SELECT number, state FROM {self.schema}.accounts WHERE member = %s", (member,))
         return rows[0] if rows else None
 
+    def latest(self, member: str) -> tuple[tuple[int, bytes] | None, list[EntryRow]]:
+        """A member's last snapshot and the entries behind it, all of one state."""
+        rows = self._rows(
+            f"WITH snapshot AS (SELECT number, state FROM {self.schema}.accounts WHERE member = %s)"
+            " SELECT 0 AS place, '' AS member, number, state, ''::bytea AS link FROM snapshot UNION ALL"
+            " SELECT notification_id, originator_id, originator_version, state, link"
+            f" FROM {self.schema}.stored_events WHERE originator_id = %s"
+            " AND originator_version > coalesce((SELECT number FROM snapshot), 0) ORDER BY place",
+            (member, member),
+        )
+        first = rows.pop(0) if rows and rows[0][0] == 0 else None
+        return (first[2], first[3]) if first else None, [EntryRow._make(row) for row in rows]
+
     def page(self, member: str, key: str) -> Page | None:
         """A page of a member."""
         rows = self._rows(f"SELECT state FROM {self.schema}.pages WHERE key = %s AND member = %s", (key, member))

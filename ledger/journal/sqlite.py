@@ -274,8 +274,19 @@ class SQLiteJournal(SQLiteProcessRecorder):
     def snapshot(self, member: str) -> tuple[int, bytes] | None:
         """A member's last snapshot: the entry number it stands at, and its bytes."""
         with self.reading() as c:
-            row = c.execute("SELECT number, state FROM accounts WHERE member = ?", (member,)).fetchone()
-        return (row[0], row[1]) if row else None
+            return self._snapshot(c, member)
+
+    @staticmethod
+    def _snapshot(c: sqlite3.Cursor, member: str) -> tuple[int, bytes] | None:
+        found: tuple[int, bytes] | None
+        found = c.execute("SELECT number, state FROM accounts WHERE member = ?", (member,)).fetchone()
+        return found
+
+    def latest(self, member: str) -> tuple[tuple[int, bytes] | None, list[EntryRow]]:
+        """A member's last snapshot and the entries behind it, all of one state."""
+        with self.reading() as c:
+            snapshot = self._snapshot(c, member)
+            return snapshot, self._entries_of(c, member, snapshot[0] if snapshot else 0)
 
     def page(self, member: str, key: str) -> Page | None:
         """A page of a member."""
@@ -378,8 +389,7 @@ class SQLiteBatch:
 
     def account(self, member: str) -> tuple[int, bytes] | None:
         """A member's snapshot."""
-        row = self._cursor.execute("SELECT number, state FROM accounts WHERE member = ?", (member,)).fetchone()
-        return (row[0], row[1]) if row else None
+        return self._journal._snapshot(self._cursor, member)
 
     def entries_of(self, member: str, after: int) -> list[EntryRow]:
         """A member's entries after a number."""

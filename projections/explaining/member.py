@@ -61,11 +61,14 @@ _OF_TIME_OR_COUNTED = (
 )
 
 
-def explain_story(history: History, present: Present) -> dict[str, Any]:
-    """The story as data."""
+def explain_story(history: History, present: Present, lines: int | None) -> dict[str, Any]:
+    """The story as data; its statement has the last `lines` entries (None: all), `earlier` counts those before."""
     words = Words(history.whole_book.nearest(present.as_of))
     statement: list[dict[str, Any]] = []
-    for step, account, moment in history.walk(_gave_nothing):
+    earlier = 0 if lines is None else max(0, len(history.steps) - lines)
+    for step, account, moment in history.walk(lambda entry: entry.number > earlier and _gave_nothing(entry)):
+        if step.entry.number <= earlier:
+            continue
         spendable = {kind: purse.spendable() for kind, purse in account.purses.items()}
         statement.append(_line(history, present, step, moment, spendable))
     last = history.steps[-1].entry
@@ -78,6 +81,7 @@ def explain_story(history: History, present: Present) -> dict[str, Any]:
         "points": {kind: _purse(history, present, kind, words) for kind in sorted(present.account.purses)},
         "scores": _scores(present, words),
         "memberships": _memberships(present, words),
+        "earlier": earlier,
         "statement": statement,
         "since": {
             "after": last.number,

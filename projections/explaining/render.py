@@ -232,6 +232,8 @@ def _member(data: View, console: Console) -> None:
             _section(console, f"Lots of {_named(kind, purse['name'])}")
             console.print(Padding(_lots(purse["lots"]), (0, 0, 0, 2), expand=False))
     _section(console, "Statement")
+    if data["earlier"]:
+        _say(console, f"{data['earlier']:,} earlier entries are left out: --all has them, or explain one by its number")
     console.print(Padding(_statement(data["statement"]), (0, 0, 0, 2), expand=False))
     _section(console, "Since then")
     for text in data["since"]["texts"] or ["nothing fell due"]:

@@ -134,7 +134,7 @@ def retry(
             value = mended.read_bytes().strip()
         except OSError as error:
             raise BadInput(f"{mended}: {error.strerror}; give a readable file with one fact") from None
-    with _changing(shell) as opened:
+    with changing(shell) as opened:
         if every and not positions:
             chosen = [letter for letter in letters(opened) if letter.is_whole]
         else:
@@ -169,7 +169,7 @@ def drop(
     from consumers.dead_letters import letter_at, letter_to_dict, letters
 
     shell = Shell(context, ledger, as_json)
-    with _changing(shell) as opened:
+    with changing(shell) as opened:
         chosen = letters(opened) if every and not positions else _chosen(opened, positions, every)
         drop_bytes(opened, chosen)
         told = [letter_to_dict(letter_at(opened, letter.position), opened.book.offset) for letter in chosen]
@@ -183,8 +183,8 @@ def drop(
             print("from the ledger; the topics keep theirs as long as Kafka does")
 
 
-def _changing(shell: Shell) -> "AbstractContextManager[Ledger]":
-    """The ledger, for a change of what is parked: where Kafka feeds it, its owner may go on meanwhile."""
+def changing(shell: Shell) -> "AbstractContextManager[Ledger]":
+    """The ledger, for what an operator does: where Kafka feeds it, its owner may go on meanwhile."""
     with shell.reading() as opened:
         is_fed_by_kafka = opened.settings.stream == "kafka"
     return shell.reading() if is_fed_by_kafka else shell.writing()

@@ -83,6 +83,7 @@ def explain(
         ),
     ] = None,
     as_of: AsOfOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Every line of a long story, not the last 1,000.")] = False,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -94,13 +95,13 @@ def explain(
 
     points explain m-17850 12.1
     """
+    from projections.explain import LINES, render_explanation
     from projections.explain import explain as why
-    from projections.explain import render_explanation
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
         until = None if as_of is None else instant(as_of, "--as-of", opened.book)
-        explanation = why(opened, member, what, as_of=until)
+        explanation = why(opened, member, what, as_of=until, lines=None if every else LINES)
         if shell.json:
             shell.emit(explanation)
             return

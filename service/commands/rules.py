@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.commands.consume import ConfigOption
 from service.commands.facts import read_text
+from service.commands.letters import changing
 from service.errors import BadInput, WrongUse, plain, say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from ledger.rules import Version
 
 MOST_BY = 128  # characters of a publisher's name
+DECISION_SECONDS = 5.0  # that a consumer is waited for
 
 app = typer.Typer(no_args_is_help=True, help="Rule books: what points are given for, as data.")
 
@@ -124,34 +127,54 @@ def publish(
     context: typer.Context,
     file: FileArgument,
     by: Annotated[str, typer.Option(metavar="WHO", help="Who publishes it; kept with it for ever.")],
+    config: ConfigOption = None,
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Publish a rule book as the ledger's next version, for what occurs from its `from` on. It cannot be taken back.
 
-    It is checked first. Entries already made stay as they are.
+    It is checked first. Entries already made stay as they are. Where Kafka
+    feeds the ledger, it is sent to the topic, and `points consume` decides it.
 
         points programme publish jd-2026.toml --by li.wei
     """
-    from consumers.publishing import publish as send
-
     shell = Shell(context, ledger, as_json)
     if not 0 < len(by) <= MOST_BY:
         raise WrongUse(f"--by: a name of 1 to {MOST_BY} characters is needed")
-    with shell.writing() as opened:
+    with changing(shell) as opened:
         version, warned = _checked(opened, file)
         is_new = version.name not in opened.book.by_name
-        told = send(opened, version.toml, by) if is_new else {}
+        told = _publish(opened, version.toml, by, config) if is_new else {}
     for warning in warned:
         say(f"{file}: warning: {warning}")
-    if told and told["outcome"] != "accepted":
+    if told.get("outcome", "accepted") != "accepted":
         raise BadInput(f"{file}: was not taken: {told['outcome']} {told['reason']}: {told.get('detail', '')}")
     document: dict[str, Any] = {"version": version.name, "from": version.programme.from_.isoformat(), "by": by}
     if shell.json:
         shell.emit({**document, "published": is_new, "position": told.get("position"), "warnings": warned})
     elif is_new:
+        what = "published" if "outcome" in told else "sent, and not decided yet: published"
         with standard_output():
-            print(plain(f"version {version.name} from {document['from']}, published by {by} at {told['position']}"))
+            print(plain(f"version {version.name} from {document['from']}, {what} by {by} at {told['position']}"))
+
+
+def _publish(ledger: "Ledger", toml: str, by: str, config: Path | None) -> dict[str, Any]:
+    """Publish a book through the ledger's own stream; what became of it, or where it stands undecided."""
+    if ledger.settings.stream == "inbox":
+        from consumers.publishing import publish as publish_here
+
+        return publish_here(ledger, toml, by)
+    from consumers.kafka.appending import TopicAppender
+    from consumers.kafka.settings import load
+    from consumers.publishing import send
+    from ledger.entry_json import position_text
+
+    appender = TopicAppender(load(config), ledger.settings.topic)
+    try:
+        place, told = send(ledger, appender.append, toml, by, DECISION_SECONDS)
+    finally:
+        appender.close()
+    return {"position": position_text(*place), **told}
 
 
 def _checked(ledger: "Ledger", file: Path) -> "tuple[Version, list[str]]":

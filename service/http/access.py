@@ -154,23 +154,23 @@ def caller_of(connection: Connection) -> Caller:
 
 
 def needs(scope: str) -> Guard:
-    """A guard: the caller must hold a scope."""
+    """A guard: the caller must hold a scope. Guards are coroutines: one that is not would go through a thread."""
 
-    def guard(connection: Connection, _: BaseRouteHandler) -> None:
+    async def guard(connection: Connection, _: BaseRouteHandler) -> None:
         if not caller_of(connection).has(scope):
             raise _lacks(scope)
 
     return guard
 
 
-def needs_member(connection: Connection, _: BaseRouteHandler) -> None:
+async def needs_member(connection: Connection, _: BaseRouteHandler) -> None:
     """A guard: the caller must be allowed to read the member of the path."""
     member = connection.path_params["member"]
     if not caller_of(connection).may_read(member):
         raise _lacks("members:read, or member:read: with this member")
 
 
-def needs_writing(connection: Connection, _: BaseRouteHandler) -> None:
+async def needs_writing(connection: Connection, _: BaseRouteHandler) -> None:
     """A guard: the caller must be allowed to give facts of some source; which one is seen when they are read."""
     if not caller_of(connection).may_write_any():
         raise _lacks("facts:write")
