@@ -90,7 +90,7 @@ def _sign(folder: Path) -> None:
 
 
 def _audits(folder: Path) -> Path:
-    return Path(os.environ.get("POINTS_AUDITS_FOLDER", folder / "audits"))
+    return Path(os.environ.get("POINTS_FOLDER", folder)) / "audits"
 
 
 @contextmanager

@@ -8,6 +8,8 @@ import psycopg
 
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
+from projections.audits import results
+from projections.views.books import FIGURES
 from tests.contents import contents
 from tests.histories import LONG_AGO
 from tests.ledgers import SmallLedger, histories_of
@@ -33,7 +35,16 @@ def test_it_is_signed_proved_archived_and_restored_into_a_folder(postgres: str, 
     on(postgres, "prove", "m-1", 5, "--checkpoint", signed, "-o", proof)
     public = verifier.read_key(str(tmp_path / "key.pub.pem"))
     assert "entry 5 of m-1" in verifier.verify(proof.read_bytes(), public, "m-1", 5)
-    on(postgres, "verify", "--checkpoint", signed)
+    beside = tmp_path / "beside"
+    on(postgres, "verify", "--checkpoint", signed, "--folder", beside)
+    on(postgres, "checkpoint", "--key", key, "-o", tmp_path / "later", "--folder", beside)
+    assert [(one.audit, one.good) for one in results(beside / "audits")] == [("verify", True), ("checkpoint", True)]
+    (kept,) = (beside / "audits" / "checkpoints").iterdir()
+    assert kept.read_bytes() == (tmp_path / "later").read_bytes()
+    on(postgres, "views", "run", "books", "--folder", beside)
+    (beans,) = on(postgres, "views", "show", "books", "--folder", beside, "--json").json["rows"]
+    books = on(postgres, "stats", "--json").json["points"]["beans"]
+    assert beans == {"kind": "beans", **{name: books[name] for name in FIGURES}}
 
     on(postgres, "archive", "export", tmp_path / "archive")
     on(tmp_path / "restored", "archive", "import", tmp_path / "archive")

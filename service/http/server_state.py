@@ -15,11 +15,11 @@ from projections.side import AUDITS, TREES, VIEWS
 from projections.views.builds import Folder
 from service.http.deciders import Deciders, Sharing
 from service.http.elsewhere import DecidedElsewhere
-from service.http.following import Follower
 from service.http.operators import Operators
 from service.http.rates import Rates
 from service.http.readers import Readers
 from service.http.streams import InboxStream, Stream, TopicStream
+from service.http.supervisor import Follower
 from service.http.writer import Writer
 
 if TYPE_CHECKING:
