@@ -65,9 +65,9 @@ def caller_of(connection: Connection) -> Caller:
 
 
 def needs(scope: str) -> Guard:
-    """A guard: whoever is signed in must hold a scope."""
+    """A guard: whoever is signed in must hold a scope. It is a coroutine, so that it stays in the event loop."""
 
-    def guard(connection: Connection, _: BaseRouteHandler) -> None:
+    async def guard(connection: Connection, _: BaseRouteHandler) -> None:
         caller_of(connection)
         if not visitor_of(connection).may(scope):
             raise Problem("wrong-scope", f"the key lacks the scope {scope}; sign in with one that has it")
