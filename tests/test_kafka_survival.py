@@ -22,6 +22,7 @@ import pytest
 
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
 from ledger.times import DAY
 from tests.brokers import Broker
 from tests.databases import OwnServer
@@ -306,7 +307,7 @@ def test_a_dead_owners_partitions_are_taken_over_and_shared_out_again(
     broker: Broker, facts: list, postgres: str
 ) -> None:
     topics = Topics(broker).make()
-    migrate(postgres, partitions=PARTITIONS, topic=topics.facts)
+    migrate(postgres, partitions=PARTITIONS)  # the first that consumes settles the topic
     first = start_in_group(postgres, topics)
     until(lambda: epochs(postgres) == 3, first)
     second = start_in_group(postgres, topics)  # a rebalance in the middle of whatever the first does
@@ -325,6 +326,8 @@ def test_a_dead_owners_partitions_are_taken_over_and_shared_out_again(
         assert contents(postgres) == contents(other / "ledger")
     outcomes_are_whole(topics, postgres)
     is_whole(postgres)
+    with pytest.raises(JournalError, match=f"from the topic {topics.facts}, for life"):
+        migrate(postgres, topic="another")
 
 
 def test_processes_that_share_an_import_all_come_to_its_end(

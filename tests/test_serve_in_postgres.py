@@ -310,16 +310,16 @@ def test_a_session_holds_at_every_worker_until_it_is_ended_at_one(shared: tuple[
     with server.client() as http:
         form = token_of(http.get("/console/sign-in").text)
         signed = http.post("/console/sign-in", data={"form_token": form, "key": keys["bob"], "back": "/console"})
-        cookies = {"points-session": signed.cookies["points-session"]}
+        cookie = {"Cookie": f"points-session={signed.cookies['points-session']}"}
     seen = ""
     for http in at_each(server):
-        home = http.get("/console", cookies=cookies)
-        assert home.status_code == 200
+        home = http.get("/console", headers=cookie)
+        assert home.status_code == 200 and http.get("/console/dead-letters", headers=cookie).status_code == 200
         seen = token_of(home.text)
     with server.client() as http:
-        assert http.post("/console/sign-out", data={"form_token": seen}, cookies=cookies).status_code == 303
+        assert http.post("/console/sign-out", data={"form_token": seen}, headers=cookie).status_code == 303
     for http in at_each(server):
-        assert http.get("/console", cookies=cookies).status_code == 303
+        assert http.get("/console", headers=cookie).status_code == 303
 
 
 def token_of(page: str) -> str:

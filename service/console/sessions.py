@@ -22,7 +22,9 @@ class Sessions:
     """The sessions of a server: in a file that its processes share, or in memory. Used in the event loop only."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=BUSY_SECONDS)
+        self._db = sqlite3.connect(
+            path or ":memory:", isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False
+        )
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=OFF")  # what is lost with the machine is no loss
         self._db.execute("CREATE TABLE IF NOT EXISTS secret (one INTEGER PRIMARY KEY, secret BLOB NOT NULL)")

@@ -65,7 +65,7 @@ def caller_of(connection: Connection) -> Caller:
 
 
 def needs(scope: str) -> Guard:
-    """A guard: whoever is signed in must hold a scope."""
+    """A guard: whoever is signed in must hold a scope. It is a coroutine, so that it stays in the event loop."""
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
         caller_of(connection)
