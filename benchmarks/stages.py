@@ -1,7 +1,8 @@
 """Where the microseconds of a fact go, stage by stage, in one process.
 
 The stages are those of the intake and the partition's owner, over the same batches, with the same store; each is
-timed by itself. `ingest` is the real thing in the same process, which also loads and puts away accounts and pages.
+timed by itself, in microseconds of the processor: waiting for the disk is not in them. `ingest` is the real thing in
+the same process, which also loads and puts away accounts and pages.
 This file imports the ledger only, so that it also measures another commit's (see `compare`).
 
     python benchmarks/stages.py FILE
@@ -65,7 +66,7 @@ class _Clock:
         self.seconds: dict[str, float] = {}
 
     def __call__(self, stage: str, started: float) -> float:
-        now = time.perf_counter()
+        now = time.process_time()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - started
         return now
 
@@ -76,12 +77,12 @@ def stages(path: Path) -> dict[str, Any]:
     with TemporaryDirectory(dir=path.parent) as folder:
         ledger = Ledger.open_or_create(Path(folder) / "stages")
         inbox = open_inbox(ledger, feeding=True)
-        started = time.perf_counter()
+        started = time.process_time()
         facts = 0
         for lines, *_ in Feeder(inbox, ledger.settings.operators, backlog=True).feed(str(path)):
             facts += lines
             started = clock(FEED, started)
-        started = time.perf_counter()
+        started = time.process_time()
         batches = list(_batches(inbox, ledger.partitions))
         clock(READ, started)
         gc.collect()
@@ -96,9 +97,9 @@ def stages(path: Path) -> dict[str, Any]:
         batches.clear()
         states.clear()
         whole = Ledger.open_or_create(Path(folder) / "whole")
-        started = time.perf_counter()
+        started = time.process_time()
         ingest(whole, [str(path)], backlog=True)
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         whole.close()
     micro = {stage: total * 1e6 / facts for stage, total in clock.seconds.items()}
     fold = {stage: micro.pop(stage) for stage in (FOLD_DECODE, FOLD)}
@@ -122,7 +123,7 @@ def _write(
     accounts: dict[str, Account] = {}
     pages: dict[str, _Pages] = {}
     for records in batches:
-        started = time.perf_counter()
+        started = time.process_time()
         facts = [decode(record.value) for record in records]
         started = clock(DECODE, started)
         kept = [
@@ -195,7 +196,7 @@ def _fold(states: Sequence[bytes], clock: _Clock) -> None:
     accounts: dict[str, Account] = {}
     rest = iter(states)
     while batch := list(islice(rest, BATCH)):
-        started = time.perf_counter()
+        started = time.process_time()
         entries = [decode_entry(state) for state in batch]
         started = clock(FOLD_DECODE, started)
         for entry in entries:
