@@ -366,8 +366,9 @@ def _tier_moved(account: Account, change: TierMoved) -> None:
 def _forgot(account: Account, change: Forgot) -> None:
     month = change.month
     account.forgot = month
-    for terms in account.terms.values():
-        terms[:-1] = [term for term in terms[:-1] if term.until >= change.at]
+    for terms in account.terms.values():  # the last that has begun is what is shown where those behind it are taken out
+        last = max((i for i, term in enumerate(terms) if term.start <= change.at), default=0)
+        terms[:last] = [term for term in terms[:last] if term.until >= change.at]
     year = month // 12
     for buckets in (*account.sums.values(), account.counts, account.days):
         for bucket in [b for b in buckets if 0 < b < year or 10_000 <= b < month]:
