@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from consumers.files import Feeder
-from consumers.inbox import Inbox, open_inbox
+from consumers.inbox import Inbox
+from consumers.inboxes import open_inbox
 from consumers.ingest import ingest
 from consumers.stream import Record
 from ledger.account import Account, evolve

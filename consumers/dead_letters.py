@@ -11,7 +11,8 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from consumers.files import Feeder, RawLine
-from consumers.inbox import Line, open_inbox
+from consumers.inbox import Line
+from consumers.inboxes import open_inbox
 from consumers.ingest import decide_all
 from consumers.outcomes import outcome_at
 from ledger.entry_json import position_text

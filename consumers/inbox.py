@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from consumers.stream import Record, Stream
-from ledger.journal.folder import FolderLedger
-from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.port import JournalError
 
 
@@ -92,27 +90,3 @@ class Inbox(Stream, Protocol):
     def close(self) -> None:
         """Let go of files and connections."""
         ...
-
-
-def has_inbox(ledger: Ledger) -> bool:
-    """Whether an inbox has been made by now."""
-    return ledger.settings.stream == INBOX and (not isinstance(ledger, FolderLedger) or ledger.inbox.exists())
-
-
-def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
-    """The inbox of a ledger, for one thread. `feeding` makes it where need be, and settles a stream that is open.
-
-    Raises `OtherStream` where the facts come from Kafka, and `JournalError`.
-    """
-    if feeding:
-        ledger.settle(INBOX)
-    ledger.check_stream(INBOX)
-    if isinstance(ledger, FolderLedger):
-        from consumers.sqlite_inbox import SQLiteInbox
-
-        return SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=feeding)
-    from consumers.postgres_inbox import PostgresInbox  # here, since its driver is an extra
-    from ledger.journal.database import DatabaseLedger
-
-    assert isinstance(ledger, DatabaseLedger)
-    return PostgresInbox(ledger)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from consumers.files import BadFile, Feeder
-from consumers.inbox import Inbox, open_inbox
+from consumers.inbox import Inbox
+from consumers.inboxes import open_inbox
 from consumers.intake import Intake
 from consumers.shared import SharedIntake
 from ledger.journal.ledger import Ledger

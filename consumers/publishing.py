@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from consumers.files import Feeder, RawLine, Router
-from consumers.inbox import Line, open_inbox
+from consumers.inbox import Line
+from consumers.inboxes import open_inbox
 from consumers.ingest import decide_all
 from consumers.outcomes import outcome_at
 from ledger.entries import Entry, decode_entry

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from consumers.inbox import Feed, Inbox, Line, has_inbox, open_inbox
+from consumers.inbox import Feed, Inbox, Line
+from consumers.inboxes import has_inbox, open_inbox
 from consumers.stream import BACKLOG, Record
 from ledger.journal.ledger import Ledger
 

@@ -16,7 +16,8 @@ import psycopg
 import pytest
 
 from consumers import shared
-from consumers.inbox import CannotAppend, Feed, open_inbox
+from consumers.inbox import CannotAppend, Feed
+from consumers.inboxes import open_inbox
 from consumers.ingest import CannotDecide, decide_all, ingest
 from consumers.publishing import is_published, publish
 from ledger.journal.database import migrate

@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 from benchmarks.load import Connection, request
-from consumers.inbox import open_inbox
+from consumers.inboxes import open_inbox
 from ledger.journal.database import migrate
 from ledger.journal.ledger import OPEN, Ledger
 from projections.replay import replay

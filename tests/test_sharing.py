@@ -12,7 +12,7 @@ from ledger.journal.database import DatabaseLedger, migrate
 from ledger.journal.folder import AllClaims
 from ledger.journal.port import Unavailable
 from service.http import sharing
-from service.http.server_state import ALONE, Part
+from service.http.deciders import ALONE, Part
 from service.http.sharing import SharedDatabase
 
 ALL = set(range(8))

@@ -131,7 +131,7 @@ def summary_to_dict(summary: "Summary") -> dict[str, Any]:
 
 def facts_ahead(ledger: "Ledger", files: Sequence[str]) -> int | None:
     """About how many facts of plain files are still to be read, by their first lines; None where nobody can say."""
-    from consumers.inbox import has_inbox, open_inbox
+    from consumers.inboxes import has_inbox, open_inbox
 
     facts = 0.0
     known: list[tuple[str, int]] = []
@@ -194,7 +194,7 @@ def _write_outcomes(ledger: "Ledger", files: Sequence[str], path: Path, tick: Ti
     """What became of each fact of the files, of whichever run decided it."""
     import msgspec
 
-    from consumers.inbox import open_inbox
+    from consumers.inboxes import open_inbox
     from consumers.outcomes import outcomes_of
     from projections.export import output_file
 

@@ -13,8 +13,9 @@ from service.console.routes import CONSOLE
 from service.console.sessions import Sessions
 from service.http import adjustments, audits, books, checkpoints, facts, health, letters, members, openapi, quotes
 from service.http.access import Door
+from service.http.deciders import ALONE, Part
 from service.http.problems import answer_problem
-from service.http.server_state import ALONE, Part, serving
+from service.http.server_state import serving
 from service.keys import Keys
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from consumers.inbox import Inbox, open_inbox
+from consumers.inbox import Inbox
+from consumers.inboxes import open_inbox
 from consumers.intake import Intake
 from consumers.outcomes import outcomes_between
 from ledger.journal.ledger import Ledger
@@ -28,6 +29,16 @@ DECIDED_AT_ONCE = 500  # a request behind a bulk upload waits for no more than t
 AGAIN_SECONDS = 1.0  # until a partition that could not be decided is opened again
 SHARED_THREADS = 3  # of a ledger that has a connection for each and not one for every partition
 _EXPECTED = (JournalError, Fenced, sqlite3.Error, OSError)
+
+
+class Part(NamedTuple):
+    """Which worker of a server a process is: of a shared ledger it is meant for every `workers`-th partition."""
+
+    worker: int
+    workers: int
+
+
+ALONE = Part(0, 1)
 
 
 class Sharing(Protocol):

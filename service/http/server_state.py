@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from litestar import Request
 
 from ledger.journal.ledger import KAFKA, Ledger
 from projections.side import AUDITS, TREES, VIEWS
 from projections.views.builds import Folder
-from service.http.deciders import Deciders, Sharing
+from service.http.deciders import Deciders, Part, Sharing
 from service.http.elsewhere import DecidedElsewhere
 from service.http.operators import Operators
 from service.http.rates import Rates
@@ -26,16 +26,6 @@ if TYPE_CHECKING:
     from consumers.kafka.settings import KafkaSettings
 
 READERS = 2  # threads that answer about one member; more contend for the interpreter and answer no faster
-
-
-class Part(NamedTuple):
-    """Which worker of a server a process is: of a shared ledger it is meant for every `workers`-th partition."""
-
-    worker: int
-    workers: int
-
-
-ALONE = Part(0, 1)
 
 
 @dataclass(slots=True)

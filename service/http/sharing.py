@@ -16,7 +16,7 @@ from consumers.postgres_inbox import APPENDED
 from ledger.journal.claims import PostgresClaims
 from ledger.journal.database import DatabaseLedger
 from ledger.journal.port import JournalError, Unavailable
-from service.http.server_state import Part
+from service.http.deciders import Part
 
 # First words of the news beside `APPENDED`; partitions follow, and `BOOK` where a published book was decided.
 DECIDED, BOOK, WANTED, FREE = "decided", "book", "wanted", "free"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from consumers.files import Feeder, RawLine, Router
-from consumers.inbox import Line, open_inbox
+from consumers.inbox import Line
+from consumers.inboxes import open_inbox
 from ledger.journal.ledger import Ledger
 from service.http.work import Busy, Place
 

@@ -21,8 +21,8 @@ from service.console.sessions import Sessions
 from service.errors import CannotNow, report, say
 from service.http import metrics
 from service.http.app import make_app
+from service.http.deciders import Part
 from service.http.server import GRACE_SECONDS, serve
-from service.http.server_state import Part
 from service.keys import Keys
 
 if TYPE_CHECKING:
