@@ -63,7 +63,9 @@ async def get_member(
         return page(request, "member.html", member="", found=None)
     check_readable(request, member)
     try:
-        found = await served_by(request).readers.read(lambda ledger: _found(ledger, member, as_of.strip(), before))
+        served = served_by(request)
+        readers = served.histories if as_of.strip() else served.readers
+        found = await readers.read(lambda ledger: _found(ledger, member, as_of.strip(), before))
     except UnknownMember:
         return page(request, "member.html", status=404, member=member, found=None)
     return page(request, "member.html", member=member, found=found, **found)
@@ -83,7 +85,7 @@ async def get_why(
         return {"why": why, "names": Labels(ledger.book), "provable": _is_provable(ledger, served, id, number)}
 
     template = "why.html" if "hx-request" in request.headers else "why-page.html"
-    return page(request, template, member=id, **await served.readers.read(explained))
+    return page(request, template, member=id, **await served.histories.read(explained))
 
 
 def _is_provable(ledger: Ledger, served: Served, member: str, number: int) -> bool:

@@ -173,7 +173,8 @@ async def _shown(request: AnyRequest, member: str, as_of: str | None, known_at: 
         book = ledger.book
         return show_member(ledger, member, instant(as_of, "as_of", book), known_instant(known_at, book))
 
-    return await served_by(request).readers.read(show)
+    served = served_by(request)
+    return await (served.histories if as_of or known_at else served.readers).read(show)
 
 
 def _part(found: Mapping[str, Any], name: str, value: object) -> dict[str, Any]:
@@ -185,7 +186,7 @@ async def _explained(
 ) -> Response[dict[str, Any]]:
     return answer(
         request,
-        await served_by(request).readers.read(lambda ledger: explain(ledger, instant(as_of, "as_of", ledger.book))),
+        await served_by(request).histories.read(lambda ledger: explain(ledger, instant(as_of, "as_of", ledger.book))),
     )
 
 

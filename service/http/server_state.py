@@ -37,6 +37,7 @@ class Served:
     writer: Writer
     deciders: Deciders
     readers: Readers  # of one member: short
+    histories: Readers  # of one member, by all of her entries: long where there are many
     books: Readers  # of all members: long, one at a time
     checkers: ThreadPoolExecutor  # of facts in bulk
     operators: frozenset[str]  # sources whose operator facts count
@@ -84,6 +85,7 @@ def serving(
         writer,
         deciders,
         readers,
+        Readers(ledger.again, lambda: deciders.generation, 1, waiting=64, together=1),
         Readers(ledger.again, lambda: deciders.generation, 1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
@@ -107,6 +109,7 @@ def serving(
         writer.stop()
         served.checkers.shutdown(cancel_futures=True)
         served.readers.close()
+        served.histories.close()
         served.books.close()
         stream.close()
 
