@@ -160,7 +160,7 @@ def _positions(ledger: Ledger, served: Served) -> list[dict[str, Any]]:
                 "link": head.link.hex(),
                 "recorded": to_text(head.recorded, ledger.book.offset),
                 "position": head.position,
-                "end": end,
+                "end": max(end, head.position),  # which was read after the end
                 "lag": max(0, end - head.position),
             }
         )
