@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Processes that run the tests; each starts a broker and a database of its own where there is none (0: this one alone).
+TESTERS ?= 2
 
 VENV := .venv
 RUN := $(VENV)/.installed-run
@@ -40,7 +42,7 @@ demo: $(RUN) ## build a small ledger from the sample data and ask it the five qu
 	@$(BIN)/points demo $(ARGS)
 
 test: $(DEV) ## run the tests (ARGS="-k lots -x" goes to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile $(ARGS)
 
 lint: $(DEV) ## check style (ARGS=--fix mends what can be mended)
 	@$(BIN)/ruff check . $(ARGS)

@@ -532,7 +532,8 @@ def test_people_get_text_and_programs_get_one_document(shop: Path, command: str)
     assert json.dumps(points(*arguments, "--json").json)
 
 
-def test_chinese_names_stand_beside_the_codes(shop: Path) -> None:
+def test_chinese_names_stand_beside_the_codes(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # as wide as a file may be
     points("ingest", write(shop / "facts.ndjson", order("O1")), "--backlog")
     shown = points("show", MEMBER, "--as-of", "2025-12-01").out
     for name in ("京豆 beans", "购物返豆 purchase.beans", "京享值 jd-value", "消费 purchase"):

@@ -80,7 +80,9 @@ _AWAY = frozenset(
         KafkaError._TIMED_OUT,
         KafkaError._TIMED_OUT_QUEUE,
         KafkaError._TRANSPORT,
+        KafkaError.FENCED_LEADER_EPOCH,  # what the client knew of the leader is older than the broker's restart
         KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
     }
 )
 
