@@ -250,8 +250,7 @@ class BrokerFromJars:
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
     """The run's broker; skips where there is none, and with CI=true fails."""
-    found = _find()
-    found.start()
+    found = _started()
     try:
         yield found
     finally:
@@ -261,6 +260,20 @@ def broker() -> Iterator[Broker]:
 def new_topic_name(kind: str = "facts") -> str:
     """A name that no other test of any run uses."""
     return f"test.{kind}.{uuid.uuid4().hex[:12]}"
+
+
+def _started(attempts: int = 3) -> Broker:
+    """A broker that runs; one that does not come up (a port may have been taken meanwhile) is made anew."""
+    for left in reversed(range(attempts)):
+        found = _find()
+        try:
+            found.start()
+        except RuntimeError:
+            if not left:
+                raise
+        else:
+            break
+    return found
 
 
 def _find() -> Broker:
