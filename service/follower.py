@@ -28,11 +28,11 @@ ALWAYS = (Books.name,)  # what the server reads; other views are followed once t
 
 
 class Following(NamedTuple):
-    """A ledger, and the folders of its views and trees; none for what is not to be followed."""
+    """A ledger, and the folders of its views and trees."""
 
     ledger: Ledger
-    views: Folder | None
-    trees: Path | None
+    views: Folder
+    trees: Path
 
 
 def main() -> None:
@@ -43,8 +43,7 @@ def main() -> None:
     os.nice(NICE)
     try:
         ledger = Ledger.open(asked["ledger"])
-        views = Folder(Path(asked["views"])) if asked["views"] else None
-        follow(Following(ledger, views, Path(asked["trees"]) if asked["trees"] else None))
+        follow(Following(ledger, Folder(Path(asked["views"])), Path(asked["trees"])))
     except Exception as error:  # whatever it is: it is said, and the server starts another
         sys.exit(report(error))
 
@@ -76,8 +75,6 @@ def follow(following: Following) -> None:
 
 def _views(following: Following, claims: dict[str, BinaryIO]) -> None:
     """Bring the views up to date that nobody else follows."""
-    if following.views is None:
-        return
     following.views.make()
     mine = [view for view in all_views().values() if _is_wanted(following.views, view)]
     for view in mine:
@@ -91,9 +88,8 @@ def _is_wanted(folder: Folder, view: View) -> bool:
 
 
 def _trees(following: Following, heads: Heads) -> None:
-    if following.trees is not None:
-        for partition, entries in heads.items():
-            blocks_of(following.ledger, partition, entries, following.trees)
+    for partition, entries in heads.items():
+        blocks_of(following.ledger, partition, entries, following.trees)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -149,6 +149,14 @@ class Shell:
                 yield ledger
         finally:
             ledger.close()
+
+    def operating(self) -> "AbstractContextManager[Ledger]":
+        """The ledger, for what an operator does: where Kafka feeds it, its owner may go on meanwhile."""
+        from ledger.journal.ledger import KAFKA
+
+        with self.reading() as opened:
+            is_fed_by_kafka = opened.settings.stream == KAFKA
+        return self.reading() if is_fed_by_kafka else self.writing()
 
     @property
     def console(self) -> "Console":

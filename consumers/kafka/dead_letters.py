@@ -4,38 +4,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from consumers.dead_letters import Letter, check_retry
-from consumers.files import RawLine
-from consumers.kafka.port import Writer
-from consumers.kafka.produce import Producer, Sent
+from consumers.files import RawLine, Router
+from consumers.inbox import Line
+from consumers.kafka.appending import TopicAppender
 from ledger.entry_json import position_text
 from ledger.journal.ledger import Ledger
 
 
 def retry(
-    ledger: Ledger,
-    chosen: Sequence[Letter],
-    mended: bytes | None,
-    writer: Writer,
-    *,
-    backlog: bool,
-    patience: float,
+    ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None, appender: TopicAppender, *, backlog: bool
 ) -> list[dict[str, Any]]:
     """Append parked facts again (one with `mended` bytes) and say where each stands now; the consumer decides them.
 
     Only then is the old one marked: a crash in between leaves it waiting, and what is sent twice is a duplicate.
-    Raises `BadPosition` before anything is sent, and `StreamError`.
+    Raises `BadPosition` before anything is sent, and `CannotAppend`.
     """
     for letter in chosen:
         check_retry(letter, mended)
-    settings = ledger.settings
+    router = Router(ledger.settings.partitions, None, backlog=backlog)
     told = []
     for letter in chosen:
-        places: list[tuple[int, int]] = []
-        producer = Producer(
-            writer, settings.topic, settings.partitions, backlog=backlog, sent=Sent(), on_acknowledged=places.append
-        )
-        producer.send(RawLine(letter.kept if mended is None else mended))
-        writer.flush(patience)
+        batch: list[Line] = []
+        router.route(RawLine(letter.kept if mended is None else mended), batch)
+        place = appender.append(batch)[0]
         ledger.journal(letter.partition).mark_retried([letter.offset])
-        told.append({"position": letter.position, "retried_as": position_text(*places[0])})
+        told.append({"position": letter.position, "retried_as": position_text(*place)})
     return told

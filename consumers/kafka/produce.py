@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from consumers.files import BadFile, RawLine, Reader, Router, open_facts
 from consumers.inbox import Line
@@ -27,20 +26,10 @@ class Sent:
 class Producer:
     """Sends lines to a topic; `backlog` declares in a header when each was recorded (decision 8)."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        topic: str,
-        partitions: int,
-        *,
-        backlog: bool,
-        sent: Sent,
-        on_acknowledged: Callable[[tuple[int, int]], None] | None = None,
-    ) -> None:
+    def __init__(self, writer: Writer, topic: str, partitions: int, *, backlog: bool, sent: Sent) -> None:
         self._writer = writer
         self._topic = topic
         self._sent = sent
-        self._on_acknowledged = on_acknowledged  # hears (partition, offset)
         self._router = Router(partitions, None, backlog=backlog)
         self._batch: list[Line] = []
 
@@ -48,16 +37,14 @@ class Producer:
         """Send a line, wherever it belongs. Raises `StreamError`."""
         self._router.route(line, self._batch)
         for routed in self._batch:
-            key, acknowledged = routed.key.encode(), partial(self._acknowledged, routed.partition)
-            self._writer.send(self._topic, routed.partition, key, routed.value, headers_of(routed), acknowledged)
+            key, headers = routed.key.encode(), headers_of(routed)
+            self._writer.send(self._topic, routed.partition, key, routed.value, headers, self._acknowledged)
         self._sent.facts += 1
         self._sent.unreadable += not self._batch[0].key
         self._batch.clear()
 
-    def _acknowledged(self, partition: int, offset: int) -> None:
+    def _acknowledged(self, _offset: int) -> None:
         self._sent.records += 1
-        if self._on_acknowledged is not None:
-            self._on_acknowledged((partition, offset))
 
 
 def headers_of(line: Line) -> Headers:

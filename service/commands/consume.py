@@ -1,18 +1,18 @@
 """Facts in from Kafka, as long as it runs."""
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.commands.facts import BookOption, name_parked, parked_since, print_summary, summary_to_dict, text_of_book
 from service.errors import WrongUse, say
 from service.shell import JsonOption, LedgerOption, Shell
+from service.stopping import stopping
 
 if TYPE_CHECKING:
     from consumers.ingest import Summary
@@ -69,7 +69,7 @@ def consume(
     stages = dict.fromkeys(STAGES, 0.0)
     started = time.monotonic()
     with ExitStack() as stack:
-        is_stopped = stack.enter_context(_stopping())
+        is_stopped = stack.enter_context(stopping(again_ends=True))
         observe = stack.enter_context(_observing(shell, summary, stages, address))
         opened = stack.enter_context(_opened(shell, settings, book, observe, is_stopped))
         if opened is None:
@@ -213,24 +213,6 @@ def _observing(
         log.info("started", ledger=shell.ledger_name)
         yield observe
         log.info("stopped", facts=summary.facts)
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """What says whether SIGTERM or SIGINT has come; a second one ends the process at once."""
-    stopped = False
-
-    def stop(number: int, _frame: Any) -> None:
-        nonlocal stopped
-        stopped = True
-        signal.signal(number, handlers[signal.Signals(number)])
-
-    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: stopped
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -10,8 +10,6 @@ from service.errors import BadInput, WrongUse, plain
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from consumers.dead_letters import Letter
     from ledger.journal.ledger import Ledger
 
@@ -134,7 +132,7 @@ def retry(
             value = mended.read_bytes().strip()
         except OSError as error:
             raise BadInput(f"{mended}: {error.strerror}; give a readable file with one fact") from None
-    with changing(shell) as opened:
+    with shell.operating() as opened:
         if every and not positions:
             chosen = [letter for letter in letters(opened) if letter.is_whole]
         else:
@@ -169,7 +167,7 @@ def drop(
     from consumers.dead_letters import letter_at, letter_to_dict, letters
 
     shell = Shell(context, ledger, as_json)
-    with changing(shell) as opened:
+    with shell.operating() as opened:
         chosen = letters(opened) if every and not positions else _chosen(opened, positions, every)
         drop_bytes(opened, chosen)
         told = [letter_to_dict(letter_at(opened, letter.position), opened.book.offset) for letter in chosen]
@@ -183,13 +181,6 @@ def drop(
             print("from the ledger; the topics keep theirs as long as Kafka does")
 
 
-def changing(shell: Shell) -> "AbstractContextManager[Ledger]":
-    """The ledger, for what an operator does: where Kafka feeds it, its owner may go on meanwhile."""
-    with shell.reading() as opened:
-        is_fed_by_kafka = opened.settings.stream == "kafka"
-    return shell.reading() if is_fed_by_kafka else shell.writing()
-
-
 def _drive_again(
     ledger: "Ledger", chosen: "list[Letter]", mended: bytes | None, config: Path | None, backlog: bool
 ) -> list[dict[str, Any]]:
@@ -199,16 +190,15 @@ def _drive_again(
         if backlog:
             raise WrongUse("--backlog is for a ledger that Kafka feeds; the inbox knows which of its facts are old")
         return retry_here(ledger, chosen, mended)
-    from consumers.kafka.clients import open_writer
+    from consumers.kafka.appending import TopicAppender
     from consumers.kafka.dead_letters import retry as retry_there
     from consumers.kafka.settings import load
 
-    settings = load(config)
-    writer = open_writer(settings)
+    appender = TopicAppender(load(config), ledger.settings.topic)
     try:
-        return retry_there(ledger, chosen, mended, writer, backlog=backlog, patience=settings.timeout_seconds)
+        return retry_there(ledger, chosen, mended, appender, backlog=backlog)
     finally:
-        writer.close()
+        appender.close()
 
 
 def _chosen(ledger: "Ledger", positions: list[str] | None, every: bool) -> "list[Letter]":

@@ -7,7 +7,6 @@ import typer
 
 from service.commands.consume import ConfigOption
 from service.commands.facts import read_text
-from service.commands.letters import changing
 from service.errors import BadInput, WrongUse, plain, say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
@@ -143,7 +142,7 @@ def publish(
     shell = Shell(context, ledger, as_json)
     if not 0 < len(by) <= MOST_BY:
         raise WrongUse(f"--by: a name of 1 to {MOST_BY} characters is needed")
-    with changing(shell) as opened:
+    with shell.operating() as opened:
         version, warned = _checked(opened, file)
         is_new = version.name not in opened.new_book().by_name and not is_published(opened, version.name)
         told = _publish(opened, version.toml, by, config) if is_new else {}

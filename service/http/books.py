@@ -4,7 +4,6 @@ The books are read from the view that keeps them. Where there is none, or for an
 are summed from the entries, one sum at a time and within a bound of seconds.
 """
 
-import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -23,7 +22,7 @@ from service.http.answers import answer, instant
 from service.http.members import AnyRequest, AsOf
 from service.http.problems import Problem
 from service.http.responses import PROBLEMS, problems
-from service.http.server_state import Served, served_by
+from service.http.server_state import Served, served_by, standing
 from service.http.shapes import Books, Liability, Positions, Programmes
 
 BOOKS_SECONDS = 20.0
@@ -85,18 +84,12 @@ async def summed(served: Served, as_of: str | None, make: Make) -> dict[str, Any
     found = await kept(served, as_of, make)
     if found is not None:
         return found
-    deadline = time.monotonic() + BOOKS_SECONDS
 
-    def tick(_: int) -> None:
-        if time.monotonic() > deadline:
-            raise TimeoutError
-
-    def within(ledger: Ledger) -> dict[str, Any]:
-        tick(0)
+    def sum_up(ledger: Ledger, tick: Tick) -> dict[str, Any]:
         sums = _kept(ledger, served, _asked(as_of, ledger), None, tick)
         return make(ledger, sums or stats.summed(ledger, instant(as_of, "as_of", ledger.book), tick))
 
-    return await served.books.read(within)
+    return await served.books.read_within(BOOKS_SECONDS, sum_up)
 
 
 async def kept(served: Served, as_of: str | None, make: Make) -> dict[str, Any] | None:
@@ -118,7 +111,7 @@ def _kept(
     served: Served,
     as_of: int | None,
     most_due: int | None,
-    tick: Callable[[int], None] = lambda _: None,
+    tick: Tick = lambda _: None,
 ) -> stats.Sums | None:
     """The view's sums; None where it cannot answer, or would have to count more members anew than `most_due`."""
     try:
@@ -151,8 +144,7 @@ def _version(version: Version) -> dict[str, Any]:
 
 def _positions(ledger: Ledger, served: Served) -> list[dict[str, Any]]:
     found = []
-    for partition, end in zip(ledger.partitions, served.stream.ends(ledger), strict=True):
-        head = ledger.journal(partition).head()
+    for partition, (head, end) in enumerate(standing(ledger, served.stream)):
         found.append(
             {
                 "partition": partition,
@@ -160,8 +152,8 @@ def _positions(ledger: Ledger, served: Served) -> list[dict[str, Any]]:
                 "link": head.link.hex(),
                 "recorded": to_text(head.recorded, ledger.book.offset),
                 "position": head.position,
-                "end": max(end, head.position),  # which was read after the end
-                "lag": max(0, end - head.position),
+                "end": end,
+                "lag": end - head.position,
             }
         )
     return found

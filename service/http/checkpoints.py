@@ -1,7 +1,6 @@
 """Checkpoints that were handed in, and proofs by them. The server signs nothing: the signing key lies elsewhere."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -118,7 +117,7 @@ async def get_proof(
 
 
 async def checkpoints_of(served: Served) -> list[dict[str, Any]]:
-    """The checkpoints that are kept, the one over most entries first. Raises `NoCheckpoint`, and `Busy`."""
+    """The checkpoints that are kept, the one over most entries first. Raises `Busy`."""
     shelf = shelf_of(served)
     return await served.readers.read(lambda _: [told_of(kept) for kept in shelf.all()])
 
@@ -157,21 +156,11 @@ async def consistency_file(served: Served, earlier: str, later: str) -> bytes:
 
 async def proving(served: Served, work: Callable[[Ledger, Progress], T]) -> T:
     """Something that may read a partition: one at a time. Raises `Busy`, and `TimeoutError`; what was read is kept."""
-    deadline = time.monotonic() + PROOF_SECONDS
-
-    def tick(_: int) -> None:
-        if time.monotonic() > deadline:
-            raise TimeoutError
-
-    def within(ledger: Ledger) -> T:
-        tick(0)
-        return work(ledger, tick)
-
-    return await served.books.read(within)
+    return await served.books.read_within(PROOF_SECONDS, work)
 
 
 def shelf_of(served: Served) -> Shelf:
-    """The checkpoints that a server keeps. Raises `NoCheckpoint` where the ledger has no folder for them."""
+    """The checkpoints that a server keeps."""
     return Shelf(served.audits / CHECKPOINTS)
 
 

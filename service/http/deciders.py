@@ -111,10 +111,6 @@ class Deciders:
             if theirs:
                 decider.expect(theirs)
 
-    def position(self, partition: int) -> int:
-        """The offset of the last record that this process knows to be decided in a partition."""
-        return self._partition(partition).position
-
     @property
     def generation(self) -> int:
         """A number that moves whenever the rule book may have."""
@@ -139,9 +135,6 @@ class Deciders:
     @property
     def _partitions(self) -> list["_Partition"]:
         return [partition for decider in self._deciders for partition in decider.partitions.values()]
-
-    def _partition(self, number: int) -> "_Partition":
-        return self._deciders[number % len(self._deciders)].partitions[number]
 
 
 def _is_ours(sharing: Sharing | None, partition: int) -> bool:

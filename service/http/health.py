@@ -11,7 +11,7 @@ from service.http.access import needs
 from service.http.answers import plain_answer
 from service.http.problems import Problem
 from service.http.responses import PROBLEMS, problems
-from service.http.server_state import Served, served_by
+from service.http.server_state import Served, served_by, standing
 from service.http.shapes import Health
 from service.http.work import Busy
 
@@ -50,16 +50,16 @@ async def get_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Metrics in Prometheus' text format; where the store cannot be asked, without the partitions."""
     served = served_by(request)
     try:
-        standing = await served.readers.read(lambda ledger: _standing(ledger, served))
+        found = await served.readers.read(lambda ledger: _standing(ledger, served))
     except (Busy, JournalError):
-        standing = {}
+        found = {}
     is_ready = served.deciders.is_caught_up and not served.has_trouble
-    return Response(metrics.text(metrics.Standing(is_ready, standing)), media_type=METRICS_TYPE)
+    return Response(metrics.text(metrics.Standing(is_ready, found)), media_type=METRICS_TYPE)
 
 
 def _standing(ledger: Ledger, served: Served) -> dict[int, tuple[int, int]]:
-    ends = zip(ledger.partitions, served.stream.ends(ledger), strict=True)
-    return {partition: (ledger.journal(partition).head().position, end) for partition, end in ends}
+    found = standing(ledger, served.stream)
+    return {partition: (head.position, end) for partition, (head, end) in enumerate(found)}
 
 
 HANDLERS = (live, ready, get_metrics)

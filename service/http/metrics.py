@@ -59,7 +59,7 @@ class Standing(Collector):
         lag = GaugeMetricFamily("points_lag_records", "Records behind those decided.", labels=["partition"])
         position = GaugeMetricFamily("points_position", "Offset of the last record decided.", labels=["partition"])
         for partition, (at, end) in self._partitions.items():
-            lag.add_metric([str(partition)], max(0, end - at))
+            lag.add_metric([str(partition)], end - at)
             position.add_metric([str(partition)], at)
         yield lag
         yield position

@@ -6,6 +6,7 @@ answers do.
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -55,6 +56,20 @@ class Readers:
             self._asked.append((ask, future))
             self._wake.notify()
         return await future
+
+    async def read_within(self, seconds: float, ask: Callable[[Ledger, Callable[[int], None]], T]) -> T:
+        """Ask what may take long and tells its progress. Raises `TimeoutError` after so many seconds, and as `read`."""
+        deadline = time.monotonic() + seconds
+
+        def tick(_: int) -> None:
+            if time.monotonic() > deadline:
+                raise TimeoutError
+
+        def within(ledger: Ledger) -> T:
+            tick(0)  # it may have waited for its turn
+            return ask(ledger, tick)
+
+        return await self.read(within)
 
     def close(self) -> None:
         """Wait for what is being read; what waits is not answered."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from litestar import Request
 
 from ledger.journal.ledger import KAFKA, Ledger
+from ledger.journal.port import Head
 from projections.side import AUDITS, TREES, VIEWS
 from projections.views.builds import Folder
 from service.http.deciders import Deciders, Part, Sharing
@@ -132,7 +133,13 @@ def _sharing(ledger: Ledger, part: Part) -> Sharing | None:
     return SharedDatabase(ledger, part)
 
 
+def standing(ledger: Ledger, stream: Stream) -> list[tuple[Head, int]]:
+    """Of each partition where its journal stands, and the offset at which its stream ends. Raises as `Stream.ends`."""
+    heads = ((ledger.journal(partition).head(), end) for partition, end in enumerate(stream.ends(ledger)))
+    return [(head, max(end, head.position)) for head, end in heads]  # the journal was read after the end
+
+
 def _totals(ledger: Ledger, stream: Stream) -> tuple[int, int]:
     """Records that the stream has taken and records that were decided, ever and by any process."""
-    positions = (ledger.journal(partition).head().position for partition in ledger.partitions)
-    return sum(end + 1 for end in stream.ends(ledger)), sum(position + 1 for position in positions)
+    found = standing(ledger, stream)
+    return sum(end + 1 for _, end in found), sum(head.position + 1 for head, _ in found)

@@ -15,8 +15,8 @@ GRACE_SECONDS = 5.0
 class Follower:
     """Keeps `service.follower` running."""
 
-    def __init__(self, ledger: str, views: Path | None, trees: Path | None) -> None:
-        asked = {"ledger": ledger, "views": str(views or ""), "trees": str(trees or "")}
+    def __init__(self, ledger: str, views: Path, trees: Path) -> None:
+        asked = {"ledger": ledger, "views": str(views), "trees": str(trees)}
         self._asked = json.dumps(asked).encode() + b"\n"  # not as arguments: an address may hold a password
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
@@ -24,6 +24,7 @@ from service.http.app import make_app
 from service.http.deciders import Part
 from service.http.server import GRACE_SECONDS, serve
 from service.keys import Keys
+from service.stopping import stopping
 
 if TYPE_CHECKING:
     from consumers.kafka.settings import KafkaSettings
@@ -63,7 +64,7 @@ def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callab
 
     Raises `CannotNow` where one cannot start at first; later it is tried again.
     """
-    with _stopping() as is_stopped:
+    with stopping(again_ends=False) as is_stopped:
         running = [_Worker(job, Part(number, workers), listening) for number in range(workers)]
         has_started = False
         try:
@@ -171,20 +172,3 @@ def _work(job: Job, part: Part, listening: socket.socket, pipe: Connection) -> N
             serve(app, listening, lambda: pipe.send(_STARTED), say_beat)
     except Exception as error:
         raise SystemExit(report(error)) from None
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """What says whether SIGTERM or SIGINT has come."""
-    stopped = False
-
-    def stop(_: int, __: Any) -> None:
-        nonlocal stopped
-        stopped = True
-
-    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: stopped
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
