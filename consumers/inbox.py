@@ -4,14 +4,17 @@ It is kept where the ledger is: in a file of its folder, or beside the partition
 inbox must do is said in cases by `tests/inbox_contract.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from consumers.stream import Record, Stream
 from ledger.journal.port import JournalError
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True, gc=False):
     """A line to append: see `Record` for the last two."""
 
     partition: int
@@ -90,3 +93,9 @@ class Inbox(Stream, Protocol):
     def close(self) -> None:
         """Let go of files and connections."""
         ...
+
+
+def places_of(lines: Sequence[Line], firsts: Mapping[int, int]) -> list[tuple[int, int]]:
+    """The (partition, offset) of each line, where its partition's lines stand densely from the offset in `firsts`."""
+    following = {partition: count(offset) for partition, offset in firsts.items()}
+    return [(line.partition, next(following[line.partition])) for line in lines]

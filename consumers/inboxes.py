@@ -1,5 +1,7 @@
 """Which inbox a ledger has: in a file of its folder, or beside its journals in PostgreSQL."""
 
+from contextlib import closing
+
 from consumers.inbox import Inbox
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import INBOX, Ledger
@@ -27,3 +29,13 @@ def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
 
     assert isinstance(ledger, DatabaseLedger)
     return PostgresInbox(ledger)
+
+
+def migrate_inbox(ledger: FolderLedger) -> int:
+    """Bring the inbox of a folder to this version's format; says how many steps it took. Raises `JournalError`."""
+    if not has_inbox(ledger):
+        return 0
+    from consumers.sqlite_inbox import SQLiteInbox
+
+    with ledger.writing(), closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)) as inbox:
+        return inbox.migrated

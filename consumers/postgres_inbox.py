@@ -8,12 +8,12 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from itertools import accumulate, count
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import psycopg
 
-from consumers.inbox import CannotAppend, Fed, Feed, Line
+from consumers.inbox import CannotAppend, Fed, Feed, Line, places_of
 from consumers.stream import Record
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.database import DatabaseLedger, bounded_records
@@ -193,8 +193,7 @@ class PostgresInbox:
                     self._insert(c, partition, batches[partition], ends[partition], feed.number if feed else 0)
         if feed is not None:
             self._feeds[feed.number] = feed
-        following = {partition: count(offset) for partition, offset in offsets.items()}
-        return [(line.partition, next(following[line.partition])) for line in lines]
+        return places_of(lines, offsets)
 
     def _servers_of(self, partitions: Iterable[int], feed: Feed | None) -> list[Server]:
         """The servers of an append, the main one first: the transactions end in the opposite order."""

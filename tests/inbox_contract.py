@@ -58,7 +58,10 @@ class InboxContract:
             Record(0, 5, 0, "m\x00Ω", b""),
             Record(1, 7, BACKLOG, "", b"\x00beginning\xff", 70_000, sha256(b"whole").digest()),
         ]
-        assert inbox.record(1, 1) == Record(1, *long[1:]) and inbox.record(1, 2) is None
+        assert (
+            inbox.record(1, 1) == Record(1, 7, BACKLOG, "", long.value, 70_000, long.whole_sha256)
+            and inbox.record(1, 2) is None
+        )
 
     def test_along_a_partition_recorded_never_runs_back(self, inbox: Inbox) -> None:
         inbox.append([line(0, 50), line(0, 40), line(1, 30)])
@@ -109,6 +112,22 @@ class InboxContract:
         ]
         assert [fed.line for fed in found] == sorted(fed.line for fed in found)
         assert [inbox.count_after(0, after, feed.number) for after in (-1, 0, 1, 2)] == [2, 1, 1, 0]
+
+    def test_two_that_append_in_turns_go_on_behind_each_other(self, inbox: Inbox, ledger: Ledger) -> None:
+        other = open_inbox(ledger, feeding=True)
+        assert inbox.append([line(0, 10), line(1, 20)]) == [(0, 0), (1, 0)]
+        assert other.append([line(0, 5), line(0, 6)]) == [(0, 1), (0, 2)]
+        assert inbox.append([line(1, 7), line(0, 8)]) == [(1, 1), (0, 3)]
+        assert [record.recorded for record in other.read(0, -1, 10)] == [10, 10, 10, 10]
+        other.close()
+
+    def test_any_number_of_records_of_any_size_are_read_from_anywhere(self, inbox: Inbox) -> None:
+        lines = [line(0, n, b"%d" % n * (1 if n % 7 else 9_000)) for n in range(1_500)]
+        inbox.append(lines)
+        for after in (-1, 0, 254, 255, 256, 700, 1_497, 1_498, 1_499):
+            assert [r.value for r in inbox.read(0, after, 600)] == [given.value for given in lines[after + 1 :][:600]]
+        for offset in (0, 255, 256, 257, 1_499):
+            assert inbox.record(0, offset) == Record(offset, offset, 0, "m-1", lines[offset].value)
 
     def test_a_record_that_is_dropped_leaves_length_and_hash(self, inbox: Inbox) -> None:
         inbox.append([line(0, 1, b"secret"), line(0, 2, b"book", key="programme")])

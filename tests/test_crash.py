@@ -17,6 +17,7 @@ from random import Random
 
 import pytest
 
+from consumers.inboxes import open_inbox
 from consumers.ingest import ingest
 from ledger.journal.ledger import Ledger
 from projections.replay import replay
@@ -73,11 +74,9 @@ def contents(folder: Path) -> Contents:
     """All that a ledger holds, and every account as its owner and as a reader would fold it."""
     ledger = Ledger.open(folder)
     found = contents_of(ledger)
-    inbox = sqlite3.connect(f"{ledger.inbox.as_uri()}?mode=ro", uri=True)
+    inbox = open_inbox(ledger)
     for partition in ledger.partitions:
-        columns = "position, recorded, backlog, key, value, whole_length, whole_sha256"
-        rows = inbox.execute(f"SELECT {columns} FROM partition_{partition} ORDER BY 1")
-        found[f"inbox {partition}"] = rows.fetchall()
+        found[f"inbox {partition}"] = list(inbox.read(partition, -1, 1 << 40))
     inbox.close()
     ledger.close()
     return found

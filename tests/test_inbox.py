@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -20,8 +21,10 @@ from consumers.inbox import CannotAppend, Feed
 from consumers.inboxes import open_inbox
 from consumers.ingest import CannotDecide, decide_all, ingest
 from consumers.publishing import is_published, publish
+from consumers.stream import Record
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
 from ledger.programme import shipped, version_of
 from projections.replay import replay
 from projections.verify import verify
@@ -37,6 +40,50 @@ class TestSQLiteInbox(InboxContract):
     @pytest.fixture
     def place(self, tmp_path: Path) -> Path:
         return tmp_path / "ledger"
+
+
+FORMAT_1 = """
+CREATE TABLE feeds (number INTEGER PRIMARY KEY, source TEXT NOT NULL, size INTEGER NOT NULL, lines INTEGER NOT NULL,
+    digest BLOB NOT NULL);
+CREATE TABLE spans (feed INTEGER NOT NULL, partition INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (feed, partition)) WITHOUT ROWID;
+INSERT INTO feeds VALUES (1, 'f', 10, 3, x'AA');
+INSERT INTO spans VALUES (1, 0, 1, 701);
+PRAGMA user_version = 1;
+"""
+
+
+def test_an_inbox_with_a_row_a_record_is_brought_to_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "ledger"
+    Ledger.open_or_create(place).close()
+    database = sqlite3.connect(place / "inbox.db")
+    with database:
+        database.executescript(FORMAT_1)
+        for partition in range(PARTITIONS):
+            database.execute(
+                f"CREATE TABLE partition_{partition} (position INTEGER PRIMARY KEY, line INTEGER NOT NULL, recorded"
+                " INTEGER NOT NULL, backlog INTEGER NOT NULL, feed INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT"
+                " NULL, whole_length INTEGER NOT NULL, whole_sha256 BLOB NOT NULL)"
+            )
+        rows = [(n, n + 1, 50 + n, n % 2, int(1 <= n <= 701), f"m-{n}", b"%d" % n, 0, b"") for n in range(703)]
+        rows[5] = (5, 6, 55, 0, 1, "", b"cut", 70_000, b"h" * 32)
+        database.executemany("INSERT INTO partition_0 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    database.close()
+    ledger = Ledger.open(place)
+    with pytest.raises(JournalError, match="run `points store migrate`"):
+        open_inbox(ledger)
+    assert run(["--ledger", str(place), "--json", "store", "migrate"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 1
+    inbox = open_inbox(ledger)
+    assert list(inbox.read(0, -1, 1_000)) == [
+        Record(position, recorded, backlog, key, value, length, whole)
+        for position, _, recorded, backlog, _, key, value, length, whole in rows
+    ]
+    assert [tuple(fed) for fed in inbox.records_of(1)] == [(row[1], 0, row[0], row[5]) for row in rows if row[4]]
+    assert inbox.count_after(0, 300, 1) == 401 and inbox.feeds_of("f") == [Feed(1, 10, 3, b"\xaa")]
+    assert inbox.append([line(0, 1)]) == [(0, 703)] and inbox.last_recorded(0) == 752
+    inbox.close()
+    ledger.close()
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +226,7 @@ import os, signal, sys
 import psycopg
 from consumers.ingest import ingest
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
 
 left = int(sys.argv[3])
 leave = psycopg.Transaction.__exit__

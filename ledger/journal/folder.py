@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict
 
+from ledger.journal.blocks import blocks_after
 from ledger.journal.ledger import Ledger, LedgerLocked, Settings, new_id
 from ledger.journal.migrations import Migrated
 from ledger.journal.port import JournalError
@@ -28,7 +29,7 @@ BOOK = "book.toml"
 LOCK = "lock"
 INBOX = "inbox.db"
 FORMAT = 1  # of the folder; each file in it has one of its own
-READ = 2_000  # records at a time
+READ = 2_000  # records at a time, and the rest of their block
 
 
 class FolderSettings(Settings, frozen=True, forbid_unknown_fields=True):
@@ -132,15 +133,18 @@ class FolderLedger(Ledger):
 
     def records(self, partition: int, after: int, upto: int) -> list[tuple[int, int, bytes, bytes]]:
         """Some records of the inbox behind `after` up to `upto`. Raises `JournalError`."""
+        found: list[tuple[int, int, bytes, bytes]] = []
         try:
             with closing(sqlite3.connect(f"{self.inbox.absolute().as_uri()}?mode=ro", uri=True)) as inbox:
-                return inbox.execute(
-                    f"SELECT position, recorded, value, whole_sha256 FROM partition_{partition}"
-                    " WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
-                    (after, upto, READ),
-                ).fetchall()
-        except sqlite3.Error as error:
+                for first, block in blocks_after(inbox, partition, after):
+                    for place, (recorded, value) in enumerate(zip(block.recorded, block.values, strict=True)):
+                        if after < first + place <= upto:
+                            found.append((first + place, recorded, value, block.wholes.get(place, (0, b""))[1]))
+                    if first + len(block.recorded) > upto or len(found) >= READ:
+                        break
+        except (sqlite3.Error, msgspec.MsgspecError) as error:
             raise JournalError(f"{self.inbox}: {error}") from error
+        return found
 
     @contextmanager
     def writing(self) -> Iterator[None]:

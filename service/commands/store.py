@@ -62,6 +62,7 @@ def migrate(
         text = None if book is None else read_text(book)
         done = migrate_database(shell.place, partitions=partitions, book=text, topic=topic, servers=_spans(servers))
     else:
+        from consumers.inboxes import migrate_inbox
         from ledger.journal.folder import FolderLedger
 
         if partitions is not None or book is not None or topic is not None or servers:
@@ -69,7 +70,9 @@ def migrate(
                 "--partitions, --book, --topic and --server are for a ledger in a database (postgresql://…);"
                 " `points ingest` makes one in a folder"
             )
-        done = FolderLedger.at(Path(shell.place)).migrate()
+        folder = FolderLedger.at(Path(shell.place))
+        done = folder.migrate()
+        done = done._replace(steps=done.steps + migrate_inbox(folder))
     if shell.json:
         shell.emit({"ledger": done.name, "partitions": done.partitions, "steps": done.steps})
         return
