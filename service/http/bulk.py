@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 Admit = Callable[[bytes], object]
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """A line that is not blank, and its number, from 1; `value` is None where it is longer than a fact may be."""
 
     number: int

@@ -1,6 +1,7 @@
 """Serving the application with uvicorn, inside this process, which holds the ledger's lock."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -20,6 +21,7 @@ BACKLOG = 2_048  # connections that wait to be accepted
 GRACE_SECONDS = 20  # for requests that run when the server is stopped
 TICKS = 10  # of the library, in a second
 CONNECTIONS = 4 * RUNNING  # beyond which uvicorn turns away
+YOUNG = 20_000  # objects made until the collector looks for cycles among them: a bulk request holds many at once
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -82,6 +84,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            gc.collect()
+            gc.freeze()  # what is there now stays, and is not gone through again and again
+            gc.set_threshold(YOUNG)
             self._on_start()
 
 
