@@ -21,6 +21,7 @@ from service.http.shapes import (
     Balances,
     Books,
     BulkLine,
+    Checkpoints,
     Decision,
     Entries,
     Entry,
@@ -30,6 +31,7 @@ from service.http.shapes import (
     Memberships,
     Positions,
     Problem,
+    Programmes,
     Quote,
     Scores,
     Taken,
@@ -215,6 +217,30 @@ class PointsClient:
         """Why: a member's story, or one entry of it. Raises `NotFound`."""
         path = _of(member, "explain") if number is None else _of(member, "entries", str(number), "explain")
         return self._read(dict[str, Any], path, as_of=as_of)
+
+    def explain_lot(self, member: str, lot: str, *, as_of: str | None = None) -> dict[str, Any]:
+        """A lot's whole life, and the entry that opened it. `lot` is its name: "3.1". Raises `NotFound`."""
+        return self._read(dict[str, Any], _of(member, "lots", lot, "explain"), as_of=as_of)
+
+    def proof(self, member: str, number: int, *, checkpoint: str | None = None) -> bytes:
+        """The proof that an entry is in a checkpoint, the newest that covers it where none is named; a file to hand on.
+
+        Raises `NotFound` where there is no such entry, or no checkpoint that covers it.
+        """
+        path = _of(member, "entries", str(number), "proof")
+        return self._ask("GET", path, params={"checkpoint": checkpoint} if checkpoint else {}).content
+
+    def checkpoints(self) -> Checkpoints:
+        """The checkpoints that are kept, the one over most entries first."""
+        return self._read(Checkpoints, "/v1/checkpoints")
+
+    def programmes(self) -> Programmes:
+        """Every version of the rule book."""
+        return self._read(Programmes, "/v1/programmes")
+
+    def programme(self, version: str) -> str:
+        """A version of the rule book, as TOML. Raises `NotFound`."""
+        return self._ask("GET", f"/v1/programmes/{quote(version, safe='')}").text
 
     def books(self, *, as_of: str | None = None) -> Books:
         """The books of all members."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 
+from ledger.programme import shipped
 from service.client import (
     BadFact,
     Conflict,
@@ -58,6 +59,13 @@ def test_facts_redemptions_and_answers_have_types(client: PointsClient) -> None:
     assert [entry.number for entry in client.entries("c-1", after=2)] == [3, 4]
     assert client.entry("c-1", 4).reason == "beans-short"
     assert client.explain("c-1", 4)["reason"] == "beans-short" and client.explain("c-1")["entries"] == 4
+    lot = client.explain("c-1", 1)["changes"][0]["lot"]
+    assert client.explain_lot("c-1", lot)["explains"] == "lot"
+    (version,) = client.programmes().versions
+    assert client.programme(version.version) == shipped("jd")
+    assert client.checkpoints().checkpoints == []
+    with pytest.raises(NotFound):
+        client.proof("c-1", 1)
     books = client.books()
     assert books.balanced and books.points["beans"].spendable == client.liability().points["beans"].outstanding
     assert len(client.positions().partitions) == 4

@@ -20,6 +20,7 @@ from projections.proof.checkpoint import PAYLOAD_TYPE, Mark, make, parsed
 from projections.proof.keys import new_key, sign, signing_key
 from projections.proof.nodes import file_of
 from projections.stats import liability_of, stats, summed
+from service.client import PointsClient
 from service.http import shapes
 from tests.ledgers import ingested, scratch
 from tests.served import JSON, ROOT, Server, environment, grant, points, served
@@ -197,6 +198,9 @@ def test_a_checkpoint_is_handed_in_once_and_given_back_as_it_was(office: Office,
     listed = fits(http.get("/v1/checkpoints"), shapes.Checkpoints).checkpoints
     assert listed.count(found) == 1
     assert found.entries == sum(mark.entries for mark in parsed(raw, "").checkpoint.partitions)
+    with PointsClient(office.server.url) as client:
+        assert client.checkpoints().checkpoints == listed
+        assert client.proof(MEMBER, 1) == client.proof(MEMBER, 1, checkpoint=found.name) != b""
     given = http.get(f"/v1/checkpoints/{found.name}")
     assert given.content == raw and f'filename="{found.name}.checkpoint"' in given.headers["content-disposition"]
     actions = [json.loads(line) for line in (office.server.folder / "operators.ndjson").read_bytes().splitlines()]
