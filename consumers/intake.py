@@ -19,13 +19,14 @@ from ledger.facts import (
 )
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Parked
-from ledger.journal.shard import Received, Shard, Tally
+from ledger.journal.shard import Received, Shard, Tally, Undecidable
 from ledger.times import SECOND
 
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
 BATCH = 8_000  # records, and
 BATCH_BYTES = 8 << 20  # of them, in one transaction at most
 KEPT_WHOLE = 64 * 1024  # bytes of a parked record that are kept
+UNDECIDABLE = "undecidable"
 
 _FAULTS = {
     fault.reason: fault
@@ -80,7 +81,19 @@ class Intake:
             except BadFact as bad:
                 parked.append(_park(record, bad))
         last = records[-1]
-        return self._shard.commit(facts, parked, last.offset, last.recorded)
+        tally = Tally()
+        while True:
+            try:
+                tally.add(self._shard.commit(facts, parked, last.offset, last.recorded))
+            except Undecidable as bug:
+                tally.add(bug.tally)
+                record = next(record for record in records if record.offset == bug.offset)
+                parked.append(_park(record, BadFact(UNDECIDABLE, f"{bug}; report it, and retry once that is mended")))
+                done = self._shard.position
+                facts = [fact for fact in facts if fact.offset > done and fact.offset != bug.offset]
+                parked = sorted((letter for letter in parked if letter.offset > done), key=lambda letter: letter.offset)
+            else:
+                return tally
 
     def _check(self, record: Record) -> Received:
         if record.fault:

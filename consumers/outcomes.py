@@ -46,7 +46,7 @@ def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tall
         if isinstance(found.what, Parked):
             tally.parked += 1
         elif is_home or found.what.member != PROGRAMME_SUBJECT:  # a published book counts once
-            tally.count(found.what.outcome)
+            tally.count([found.what.outcome])
     return tally
 
 

@@ -136,7 +136,8 @@ class SignIn(_Data):
         if self.day:
             if len(self.day) != 10:
                 raise ValueError("`day` is not a date like 2025-11-11")
-            date.fromisoformat(self.day)
+            if not 1970 <= date.fromisoformat(self.day).year <= 2999:
+                raise ValueError(f"`day` is {self.day}; years 1970 to 2999 are taken")
 
 
 class ShopVisit(_Data):

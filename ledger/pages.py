@@ -153,3 +153,36 @@ class PagesInMemory(dict[str, Page]):
     def put(self, key: str, page: Page) -> None:
         """Keep a page."""
         self[key] = page
+
+
+def copy_page(page: Page) -> Page:
+    """A page of one's own, to change."""
+    return decode_page(encode_page(page))
+
+
+class PagesAside:
+    """One member's pages for a decision that is only tried: what it changes stays here until it is kept."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._own: dict[str, Page] = {}
+        self._changed: set[str] = set()
+
+    def get(self, key: str) -> Page | None:
+        """A page, as a copy."""
+        if key not in self._own:
+            page = self._pages.get(key)
+            if page is None:
+                return None
+            self._own[key] = copy_page(page)
+        return self._own[key]
+
+    def put(self, key: str, page: Page) -> None:
+        """Keep a page for this trial."""
+        self._own[key] = page
+        self._changed.add(key)
+
+    def keep(self) -> None:
+        """Let what was changed stand."""
+        for key in self._changed:
+            self._pages.put(key, self._own[key])

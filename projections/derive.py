@@ -6,14 +6,14 @@ from hashlib import sha256
 import msgspec
 from msgspec import Struct
 
-from ledger.account import NEVER, Account
+from ledger.account import NEVER, Account, decode_account, encode_account
 from ledger.decide import Decision, Limits, Repetition, decide
 from ledger.draft import OutOfRange
 from ledger.entries import EntryHead, decode_head
 from ledger.facts import Fact, ProgrammePublished, decode_canonical
 from ledger.journal.port import EntryRow, Journal
 from ledger.journal.shard import beyond_range, publication
-from ledger.pages import PagesInMemory
+from ledger.pages import PagesAside, PagesInMemory
 from ledger.rules import Book
 
 BookAt = Callable[[int], Book]  # of a place in the journal
@@ -38,7 +38,7 @@ class Unreadable(Struct, frozen=True, gc=False):
 
 
 class Restarted:
-    """A fact turned out to be beyond range: the member is derived anew; what was told of her is void."""
+    """A fact turned out to be beyond range: the member is derived anew, with care; what was told of her is void."""
 
 
 RESTARTED = Restarted()
@@ -48,27 +48,17 @@ def derive(
     journal: Journal, member: str, rows: Iterable[EntryRow], book_at: BookAt, limits: Limits, upto: int = NEVER
 ) -> Iterator[Derived | Unreadable | Restarted]:
     """A member's facts decided again, in order, until her clock passes `upto`; `rows` are all her entries."""
-    beyond: set[int] = set()  # the numbers of facts that would pass a bound of the account
-    while True:
-        try:
-            yield from _derive(rows, book_at, limits, beyond, upto)
-        except _BeyondRange as error:
-            beyond.add(error.number)
-            rows = journal.entries_of(member)
-            yield RESTARTED
-        else:
-            return
-
-
-class _BeyondRange(Exception):
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+    try:
+        yield from _derive(rows, book_at, limits, upto)
+    except OutOfRange:
+        yield RESTARTED
+        yield from _derive(journal.entries_of(member), book_at, limits, upto, with_care=True)
 
 
 def _derive(
-    rows: Iterable[EntryRow], book_at: BookAt, limits: Limits, beyond: set[int], upto: int
+    rows: Iterable[EntryRow], book_at: BookAt, limits: Limits, upto: int, *, with_care: bool = False
 ) -> Iterator[Derived | Unreadable]:
+    """With care a fact that is beyond range changes nothing but the clock, without it `OutOfRange` is raised."""
     account, pages = Account(), PagesInMemory()
     seen: dict[tuple[str, str], tuple[int, bytes]] = {}
     for row in rows:
@@ -87,13 +77,13 @@ def _derive(
         book = book_at(row.place)
         if repeats is None and isinstance(fact, ProgrammePublished):
             decision = publication(account, Book([v.toml for v in book.versions]), fact.data.toml, occurred)
-        elif row.number in beyond:
-            decision = beyond_range(account, occurred)
         else:
+            before = encode_account(account) if with_care else b""
+            tried = PagesAside(pages) if with_care else None
             try:
                 decision = decide(
                     account,
-                    pages,
+                    tried or pages,
                     fact,
                     occurred,
                     book,
@@ -103,6 +93,12 @@ def _derive(
                     repeats=repeats,
                 )
             except OutOfRange:
-                raise _BeyondRange(row.number) from None
+                if tried is None:
+                    raise
+                account = decode_account(before)
+                decision = beyond_range(account, occurred)
+            else:
+                if tried is not None:
+                    tried.keep()
         account.number = row.number
         yield Derived(row, head, fact, occurred, decision, account)

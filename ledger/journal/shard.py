@@ -13,12 +13,12 @@ from msgspec import Struct
 from ledger.account import Account, decode_account, encode_account, evolve_entry
 from ledger.decide import Decision, Limits, Repetition, decide, entry_of
 from ledger.draft import OutOfRange
-from ledger.entries import ACCEPTED, IGNORED, decode_entry, encode_entry, leaf_of, link_after
-from ledger.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
+from ledger.entries import ACCEPTED, IGNORED, REFUSED, decode_entry, encode_entry, leaf_of, link_after
+from ledger.facts import Fact, ProgrammePublished
 from ledger.foresight import pages_ahead
 from ledger.journal.failpoints import failpoint
-from ledger.journal.port import TOPIC, Batch, Journal, Parked
-from ledger.pages import Page
+from ledger.journal.port import TOPIC, Batch, Damaged, Journal, Parked
+from ledger.pages import Page, Pages, PagesAside
 from ledger.programme import BadProgramme
 from ledger.rules import Book
 
@@ -29,6 +29,7 @@ AWAKE_BYTES = 48 << 20  # of accounts ready to decide on, by a rough reckoning:
 ACCOUNT_BYTES, LOT_BYTES = 5_000, 320
 ASLEEP_BYTES = 32 << 20  # of accounts put away encoded, which wake without the store
 PAGES = 8_000
+UNCOUNTED = -1  # an outcome that stands in another partition, too
 
 
 class Received(Struct, frozen=True, gc=False):
@@ -52,14 +53,11 @@ class Tally:
     ignored: int = 0
     parked: int = 0
 
-    def count(self, outcome: int) -> None:
-        """Count an entry."""
-        if outcome == ACCEPTED:
-            self.accepted += 1
-        elif outcome == IGNORED:
-            self.ignored += 1
-        else:
-            self.refused += 1
+    def count(self, outcomes: Sequence[int]) -> None:
+        """Count entries."""
+        self.accepted += outcomes.count(ACCEPTED)
+        self.refused += outcomes.count(REFUSED)
+        self.ignored += outcomes.count(IGNORED)
 
     def add(self, other: "Tally") -> None:
         """Count another batch."""
@@ -100,12 +98,34 @@ class _MemberPages:
         self.written[(key, self.member)] = page
 
 
-class _PassesBound(Exception):
-    """A decision that was begun cannot be kept; the account in memory is half changed."""
+@dataclass(slots=True)
+class _Work:
+    """The facts of a batch, and by their place in it what they come to."""
 
-    def __init__(self, offset: int) -> None:
-        super().__init__(offset)
+    batch: Batch
+    facts: Sequence[Received]
+    repeated: dict[int, int]  # place in the journal -> place of the entry that it repeats
+    first: int  # place in the journal
+    numbers: list[int]
+    states: list[bytes]
+    outcomes: list[int]
+    written: dict[tuple[str, str], Page] = field(default_factory=dict)
+
+
+# What deciding raises where it is wrong itself; a store that fails raises others.
+_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+class Undecidable(Exception):
+    """Deciding the fact at an offset failed, which is a bug. Nothing of its batch was written but what `tally` counts.
+
+    Whoever has its record parks it, and commits the rest again: one fact is not to stop a partition.
+    """
+
+    def __init__(self, offset: int, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
         self.offset = offset
+        self.tally = Tally()
 
 
 class Shard:
@@ -138,14 +158,14 @@ class Shard:
         self._asleep: dict[str, tuple[int, int, bytes]] = {}  # (number, saved, bytes) by member
         self._asleep_bytes = 0
         self._pages: dict[tuple[str, str], Page] = {}
-        self._out_of_range: set[int] = set()  # offsets of facts that would pass a bound of the account
         self.committing = 0.0  # seconds spent in `commit` so far,
         self.deciding = 0.0  # and of them those in which facts were decided
 
     def commit(self, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int) -> Tally:
         """Decide facts in stream order and keep them with the parked ones; the position moves in the same transaction.
 
-        Raises `Fenced` where another owner has taken over. Nothing is written where anything is raised.
+        Raises `Fenced` where another owner has taken over, and `Undecidable`. Nothing is written where anything is
+        raised, unless it says so.
         """
         for index, item in enumerate(facts):
             if type(item.fact) is ProgrammePublished:
@@ -159,45 +179,44 @@ class Shard:
         tally = Tally()
         published = facts[index]
         before = [p for p in parked if p.offset < published.offset]
-        if index or before:
-            last = published.offset - 1
-            tally.add(self._commit(facts[:index], before, last, published.recorded))
-        if len(facts) == index + 1 and len(before) == len(parked):
-            tally.add(self._commit([published], [], position, recorded))
-            return tally
-        tally.add(self._commit([published], [], published.offset, published.recorded))
-        tally.add(self.commit(facts[index + 1 :], parked[len(before) :], position, recorded))
+        try:
+            if index or before:
+                last = published.offset - 1
+                tally.add(self._commit(facts[:index], before, last, published.recorded))
+            if len(facts) == index + 1 and len(before) == len(parked):
+                tally.add(self._commit([published], [], position, recorded))
+                return tally
+            tally.add(self._commit([published], [], published.offset, published.recorded))
+            tally.add(self.commit(facts[index + 1 :], parked[len(before) :], position, recorded))
+        except Undecidable as bad:
+            bad.tally.add(tally)
+            raise
         return tally
 
     def _commit(self, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int) -> Tally:
         began = perf_counter()
-        while True:
-            tally = Tally(parked=len(parked))
-            try:
-                failpoint("before-fence")
-                with self.journal.transaction(len(facts), self.epoch) as batch:
-                    failpoint("after-fence")
-                    self._say_what_is_needed(batch, facts)
-                    self._write(batch, facts, tally)
-                    failpoint("after-entries")
-                    batch.park(parked)
-                    batch.finish(batch.link, position, recorded)
-                    failpoint("before-commit")
-                failpoint("after-commit")
-            except BaseException as error:
-                self._accounts.clear()
-                self._awake_bytes = 0
-                self._asleep.clear()
-                self._asleep_bytes = 0
-                self._pages.clear()
-                if isinstance(error, _PassesBound) and error.offset not in self._out_of_range:
-                    self._out_of_range.add(error.offset)  # decided again, this fact without effect
-                    continue
-                raise
-            self._out_of_range.clear()
-            self.position = position
-            self.committing += perf_counter() - began
-            return tally
+        tally = Tally(parked=len(parked))
+        try:
+            failpoint("before-fence")
+            with self.journal.transaction(len(facts), self.epoch) as batch:
+                failpoint("after-fence")
+                self._say_what_is_needed(batch, facts)
+                self._write(batch, facts, tally)
+                failpoint("after-entries")
+                batch.park(parked)
+                batch.finish(batch.link, position, recorded)
+                failpoint("before-commit")
+            failpoint("after-commit")
+        except BaseException:
+            self._accounts.clear()
+            self._awake_bytes = 0
+            self._asleep.clear()
+            self._asleep_bytes = 0
+            self._pages.clear()
+            raise
+        self.position = position
+        self.committing += perf_counter() - began
+        return tally
 
     def _say_what_is_needed(self, batch: Batch, facts: Sequence[Received]) -> None:
         """A hint for stores that are far away; one that is not looks at none of it."""
@@ -221,95 +240,113 @@ class Shard:
             fact = item.fact
             receipts.append((sources[fact.source], fact.id, fact.subject, first + i))
             by_member.setdefault(fact.subject, []).append(i)
-        repeated = batch.receive(receipts)
-        numbers = [0] * len(facts)
-        states: list[bytes] = [b""] * len(facts)
-        written: dict[tuple[str, str], Page] = {}
+        count = len(facts)
+        work = _Work(batch, facts, batch.receive(receipts), first, [0] * count, [b""] * count, [UNCOUNTED] * count)
         snapshots: list[tuple[str, int, bytes]] = []
         began = perf_counter()
         for member, indexes in by_member.items():
             kept = self._load(batch, member)
-            pages = _MemberPages(batch, member, self._pages, written)
-            account = kept.account
-            for i in indexes:
-                item = facts[i]
-                decision = self._decide(batch, account, pages, item, repeated.get(first + i), facts, first)
-                account.number += 1
-                numbers[i] = account.number
-                entry = entry_of(
-                    decision,
-                    member=member,
-                    number=account.number,
-                    partition=self.partition,
-                    offset=item.offset,
-                    occurred=item.occurred,
-                    recorded=item.recorded,
-                    backlog=item.backlog,
-                    fact=item.kept,
-                    received=item.received,
-                )
-                states[i] = encode_entry(entry)
-                if self._counts_programme or member != PROGRAMME_SUBJECT:
-                    tally.count(decision.outcome)
+            try:
+                pages = _MemberPages(batch, member, self._pages, work.written)
+                self._decide_member(work, kept.account, pages, indexes)
+            except OutOfRange:
+                kept = self._decide_with_care(work, member, indexes)
             if kept.account.number - kept.saved >= SNAPSHOT_EVERY:
                 snapshots.append(self._snapshot(member, kept))
             self._put_back(member, kept, snapshots)
         self.deciding += perf_counter() - began
+        tally.count(work.outcomes)
         rows = []
         link = batch.link
-        for (_, _, member, place), number, state in zip(receipts, numbers, states, strict=True):
+        for (_, _, member, place), number, state in zip(receipts, work.numbers, work.states, strict=True):
             link = link_after(link, leaf_of(state))
             rows.append((place, member, number, TOPIC, state, link))
         batch.link = link
         batch.append(rows)
-        self._keep_pages(batch, written)
+        self._keep_pages(batch, work.written)
         if snapshots:
             snapshots.sort()
             batch.put_accounts(snapshots)
 
-    def _decide(
-        self,
-        batch: Batch,
-        account: Account,
-        pages: _MemberPages,
-        item: Received,
-        repeats: int | None,
-        facts: Sequence[Received],
-        first: int,
-    ) -> Decision:
+    def _decide_member(self, work: _Work, account: Account, pages: Pages, indexes: Sequence[int]) -> None:
+        """Decide facts of one member. Raises `OutOfRange`: the account and pages are half changed then."""
+        for i in indexes:
+            item = work.facts[i]
+            try:
+                self._enter(
+                    work, i, account, self._decide(work, account, pages, item, work.repeated.get(work.first + i))
+                )
+            except _BUGS as error:
+                raise Undecidable(item.offset, error) from error
+
+    def _decide_with_care(self, work: _Work, member: str, indexes: Sequence[int]) -> _Kept:
+        """Decide a member's facts anew, as before the batch: one that passes a bound changes nothing but the clock."""
+        for pages in (self._pages, work.written):
+            for name in [name for name in pages if name[1] == member]:
+                del pages[name]
+        kept = self._fold(work.batch, member)
+        member_pages = _MemberPages(work.batch, member, self._pages, work.written)
+        for i in indexes:
+            before = encode_account(kept.account)
+            tried = PagesAside(member_pages)
+            try:
+                self._decide_member(work, kept.account, tried, [i])
+            except OutOfRange:
+                kept.account = decode_account(before)
+                self._enter(work, i, kept.account, beyond_range(kept.account, work.facts[i].occurred))
+            else:
+                tried.keep()
+        return kept
+
+    def _enter(self, work: _Work, index: int, account: Account, decision: Decision) -> None:
+        """Make the entry of a decision."""
+        item = work.facts[index]
+        account.number += 1
+        work.numbers[index] = account.number
+        entry = entry_of(
+            decision,
+            member=item.fact.subject,
+            number=account.number,
+            partition=self.partition,
+            offset=item.offset,
+            occurred=item.occurred,
+            recorded=item.recorded,
+            backlog=item.backlog,
+            fact=item.kept,
+            received=item.received,
+        )
+        work.states[index] = encode_entry(entry)
+        if self._counts_programme or type(item.fact) is not ProgrammePublished:
+            work.outcomes[index] = decision.outcome
+
+    def _decide(self, work: _Work, account: Account, pages: Pages, item: Received, repeats: int | None) -> Decision:
         repetition = None
         if repeats is not None:
-            repetition = self._repetition(batch, account.number, repeats, item, facts, first)
+            repetition = self._repetition(work, account.number, repeats, item)
         elif type(item.fact) is ProgrammePublished:
-            return self._publish(batch, account, item, first)
-        if item.offset in self._out_of_range:
-            return beyond_range(account, item.occurred)
-        try:
-            return decide(
-                account,
-                pages,
-                item.fact,
-                item.occurred,
-                self.book,
-                recorded=item.recorded,
-                backlog=item.backlog,
-                limits=self.limits,
-                repeats=repetition,
-            )
-        except OutOfRange as error:
-            raise _PassesBound(item.offset) from error
+            return self._publish(work.batch, account, item, work.first)
+        return decide(
+            account,
+            pages,
+            item.fact,
+            item.occurred,
+            self.book,
+            recorded=item.recorded,
+            backlog=item.backlog,
+            limits=self.limits,
+            repeats=repetition,
+        )
 
-    def _repetition(
-        self, batch: Batch, decided: int, place: int, item: Received, facts: Sequence[Received], first: int
-    ) -> Repetition:
+    def _repetition(self, work: _Work, decided: int, place: int, item: Received) -> Repetition:
         """What the receipt points at: an entry of this batch or of an earlier one. A figure names its member number."""
-        if place >= first:
-            earlier = facts[place - first]
-            number = sum(1 for f in facts[: place - first + 1] if f.fact.subject == item.fact.subject)
+        if place >= work.first:
+            facts, at = work.facts, place - work.first
+            number = sum(1 for f in facts[: at + 1] if f.fact.subject == item.fact.subject)
             before = sum(1 for f in facts if f.fact.subject == item.fact.subject and f.offset < item.offset)
-            return Repetition(decided - before + number, earlier.kept == item.kept)
-        state = batch.entry_state(place)
-        assert state is not None, f"a receipt points at entry {place}, which is not there"
+            return Repetition(decided - before + number, facts[at].kept == item.kept)
+        state = work.batch.entry_state(place)
+        if state is None:
+            raise Damaged(f"a receipt of {item.fact.id} points at entry {place}, which is not there")
         entry = decode_entry(state)
         return Repetition(entry.number, entry.fact == item.kept)
 
