@@ -24,6 +24,9 @@ BLOCK = 1 << 20  # bytes read at once
 _GO_ON = "what stands before is in: mend the file, run the same command again"
 
 
+BOM = b"\xef\xbb\xbf"  # which some editors put before the first line
+
+
 class BadFile(Exception):
     """A file that cannot be read: which, why, and the way out."""
 
@@ -97,16 +100,20 @@ class Reader:
     """The lines of a file in bounded memory, and how much of it they are.
 
     `size` counts the bytes of the blocks given out so far, and `digest` is their SHA-256: a block ends with a line.
+    A last line that has no end and is not whole JSON is given out, but does not count: the rest of it may be still to
+    come, and then it is a line anew. `tail` is its SHA-256, and one that was given out before is not given out again.
     """
 
-    def __init__(self, file: BinaryIO, name: str, way_out: str = "mend the file") -> None:
+    def __init__(self, file: BinaryIO, name: str, way_out: str = "mend the file", tail: bytes = b"") -> None:
         self._file = file
         self._name = name
         self._way_out = way_out  # where the file is damaged
         self._rest = b""
         self._lines = 0  # given out so far, blank ones too
+        self._known_tail = tail
         self.size = 0
         self.digest = sha256()
+        self.tail = b""
 
     def skip(self, size: int) -> bool:
         """Read past the first `size` bytes; says whether there are so many."""
@@ -115,6 +122,7 @@ class Reader:
             if not block:
                 return False
             self._count(block)
+            self._lines += block.count(b"\n")
             size -= len(block)
         return True
 
@@ -133,15 +141,26 @@ class Reader:
             if more:
                 self._rest = data + more
                 return []
+            if not _is_json(data):
+                return self._cut_off(data)
         else:
             return [self._long_line(data)]
         self._count(data)
         lines = data.removesuffix(b"\n").split(b"\n")
         first = self._lines + 1
+        if first == 1:
+            lines[0] = lines[0].removeprefix(BOM)
         self._lines += len(lines)
         if b"\r" in data:
             lines = [line.rstrip(b"\r") for line in lines]
         return [_raw_line(line, number) for number, line in enumerate(lines, first) if line and not line.isspace()]
+
+    def _cut_off(self, data: bytes) -> list[RawLine]:
+        """A last line that has no end yet."""
+        self.tail = sha256(data).digest()
+        if self.tail == self._known_tail or data.isspace():
+            return []
+        return [_raw_line(data.rstrip(b"\r"), self._lines + 1)]
 
     def _long_line(self, data: bytes) -> RawLine:
         """A line longer than a fact may be, read to its end without keeping it."""
@@ -168,6 +187,24 @@ class Reader:
             return self._file.read1(size)  # type: ignore[attr-defined,no-any-return]  # what came before a damage is kept
         except (OSError, EOFError, zlib.error) as error:
             raise BadFile(f"{self._name}: damaged after line {self._lines:,}: {error}; {self._way_out}") from error
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line.removeprefix(BOM))
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return False
+    return True
+
+
+def is_stream(name: str) -> bool:
+    """Whether what stands under a name is gone once it was read: standard input, a pipe, a terminal."""
+    return name == "-" or (Path(name).exists() and not Path(name).is_file() and not Path(name).is_dir())
+
+
+def source_of(name: str) -> str:
+    """The name of a file under which the inbox knows what was fed from it."""
+    return name if name == "-" else str(Path(name).resolve())
 
 
 def _raw_line(line: bytes, number: int) -> RawLine:
@@ -230,8 +267,20 @@ class Router:
             else:
                 subject = _envelope.decode(value).subject
             return (subject if len(subject) <= MAX_ID else ""), recorded
+        except msgspec.ValidationError:
+            return self._as_decoded(value, recorded)
         except (msgspec.DecodeError, RecursionError, UnicodeError, OverflowError):
             return "", 0 if self._backlog else recorded
+
+    def _as_decoded(self, value: bytes, recorded: int | None) -> tuple[str, int | None]:
+        """The same of a line that only `decode` can read, such as one with a key twice; "" where that cannot either."""
+        try:
+            fact, occurred = decode(value)
+        except BadFact:
+            return "", 0 if self._backlog else recorded
+        if self._backlog:
+            recorded = None if self._is_ahead(occurred) else occurred
+        return fact.subject, recorded
 
     def _is_ahead(self, occurred: int) -> bool:
         if occurred > self._past + MAX_AHEAD:  # the clock is asked only where what is known does not say it
@@ -258,10 +307,10 @@ class Feeder:
 
     def feed(self, name: str) -> Iterator[tuple[int, Feed, bool]]:
         """Feed a file; yields (lines, feed, skipped) after each chunk: appended ones, or those of an earlier run."""
-        source = name if name == "-" else str(Path(name).resolve())
-        for known in self._inbox.feeds_of(source)[:1] if name != "-" else ():
+        source = source_of(name)
+        for known in self._inbox.feeds_of(source)[:1] if not is_stream(name) else ():
             with open_facts(name) as file:
-                reader = Reader(file, name, _GO_ON)
+                reader = Reader(file, name, _GO_ON, known.tail)
                 if reader.skip(known.size) and reader.digest.digest() == known.digest:
                     if known.lines:
                         yield known.lines, known, True
@@ -287,7 +336,7 @@ class Feeder:
             count += len(block or ())
             if block is None or count >= CHUNK_LINES or held >= CHUNK_BYTES:
                 total += count
-                feed = Feed(feed.number, reader.size, total, reader.digest.digest())
+                feed = Feed(feed.number, reader.size, total, reader.digest.digest(), reader.tail)
                 self._inbox.append(batch, feed)
                 if count:
                     yield count, feed, False

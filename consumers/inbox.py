@@ -27,12 +27,17 @@ class Line(Struct, frozen=True, gc=False):
 
 
 class Feed(NamedTuple):
-    """How far a source was fed: `size` bytes and `lines` of it are in, `digest` is the SHA-256 of those bytes."""
+    """How far a source was fed: `size` bytes and `lines` of it are in, `digest` is the SHA-256 of those bytes.
+
+    `tail` is the SHA-256 of a last line that was taken without its end, which may be still to come: its bytes do not
+    count in `size`.
+    """
 
     number: int
     size: int
     lines: int
     digest: bytes
+    tail: bytes = b""
 
 
 class Fed(NamedTuple):

@@ -5,6 +5,7 @@ from contextlib import closing
 from consumers.inbox import Inbox
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import INBOX, Ledger
+from ledger.journal.port import JournalError
 
 
 def has_inbox(ledger: Ledger) -> bool:
@@ -15,15 +16,40 @@ def has_inbox(ledger: Ledger) -> bool:
 def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
     """The inbox of a ledger, for one thread. `feeding` makes it where need be, and settles a stream that is open.
 
-    Raises `OtherStream` where the facts come from Kafka, and `JournalError`.
+    Raises `OtherStream` where the facts come from Kafka, and `JournalError`, also where it lacks records that were
+    decided: what is fed to it then would stand at their positions, and not be decided.
     """
-    if feeding:
-        ledger.settle(INBOX)
+    if not feeding:
+        return _open(ledger)
+    ledger.settle(INBOX)
+    ledger.check_stream(INBOX)
+    decided = {partition: ledger.journal(partition).head().position for partition in ledger.partitions}
+    is_new = isinstance(ledger, FolderLedger) and not ledger.inbox.exists()
+    if is_new and max(decided.values()) >= 0:
+        raise _lacks(ledger, max(decided, key=decided.__getitem__), -1, max(decided.values()))
+    inbox = _open(ledger, create=True)
+    for partition, position in decided.items():
+        if (end := inbox.end(partition)) < position:
+            inbox.close()
+            raise _lacks(ledger, partition, end, position)
+    return inbox
+
+
+def _lacks(ledger: Ledger, partition: int, end: int, decided: int) -> JournalError:
+    where = ledger.inbox if isinstance(ledger, FolderLedger) else ledger.name
+    state = f"ends at {end}" if end >= 0 else "is gone"
+    return JournalError(
+        f"{where}: the inbox of partition {partition} {state}, and what was decided goes on to {decided}; put the newest"
+        " copy of it back, or make a ledger that goes on without it: `points archive export`, then `import`"
+    )
+
+
+def _open(ledger: Ledger, *, create: bool = False) -> Inbox:
     ledger.check_stream(INBOX)
     if isinstance(ledger, FolderLedger):
         from consumers.sqlite_inbox import SQLiteInbox
 
-        return SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=feeding)
+        return SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=create)
     from consumers.postgres_inbox import PostgresInbox  # here, since its driver is an extra
     from ledger.journal.database import DatabaseLedger
 

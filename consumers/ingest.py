@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-from consumers.files import BadFile, Feeder
+from consumers.files import BadFile, Feeder, is_stream, source_of
 from consumers.inbox import Inbox
 from consumers.inboxes import open_inbox
 from consumers.intake import Intake
@@ -95,7 +94,7 @@ class _Waiting:
         positions = {p: ledger.journal(p).head().position for p in ledger.partitions}
         for p, position in positions.items():
             waiting = inbox.end(p) - position
-            feeds = [inbox.feeds_of(str(Path(name).resolve()))[:1] for name in files if name != "-"]
+            feeds = [inbox.feeds_of(source_of(name))[:1] for name in files if not is_stream(name)]
             ours = sum(inbox.count_after(p, position, feed[0].number) for feed in feeds if feed) if waiting else 0
             self.ours += ours
             self.others += waiting - ours

@@ -100,7 +100,7 @@ class PostgresInbox:
         """What was fed from a source of that name, the latest first."""
         rows = self._ledger.main.rows(
             self._ledger.schema,
-            f"SELECT number, size, lines, digest FROM {self._ledger.schema}.feeds WHERE source = %s"
+            f"SELECT number, size, lines, digest, tail FROM {self._ledger.schema}.feeds WHERE source = %s"
             " ORDER BY number DESC",
             (source,),
         )
@@ -205,9 +205,9 @@ class PostgresInbox:
     def _move(self, c: psycopg.Cursor[Any], feed: Feed) -> None:
         """Move a feed on; until the transaction ends, whoever feeds the same waits, and then is turned away."""
         c.execute(
-            f"UPDATE {self._ledger.schema}.feeds SET size = %s, lines = %s, digest = %s"
+            f"UPDATE {self._ledger.schema}.feeds SET size = %s, lines = %s, digest = %s, tail = %s"
             " WHERE number = %s AND size = %s",
-            (feed.size, feed.lines, feed.digest, feed.number, self._feeds[feed.number].size),
+            (feed.size, feed.lines, feed.digest, feed.tail, feed.number, self._feeds[feed.number].size),
         )
         if not c.rowcount:
             raise CannotAppend("another process feeds the same file; wait for it to end, and run the command again")

@@ -89,6 +89,7 @@ class SQLiteInbox:
                 "CREATE TABLE IF NOT EXISTS feeds (number INTEGER PRIMARY KEY, source TEXT NOT NULL,"
                 " size INTEGER NOT NULL, lines INTEGER NOT NULL, digest BLOB NOT NULL)"
             )
+            self._db.execute("ALTER TABLE feeds ADD COLUMN tail BLOB NOT NULL DEFAULT x''")
             # Where in each partition a feed's records begin and end; those of others stand between.
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS spans (feed INTEGER NOT NULL, partition INTEGER NOT NULL,"
@@ -158,7 +159,7 @@ class SQLiteInbox:
     def feeds_of(self, source: str) -> list[Feed]:
         """What was fed from a source of that name, the latest first."""
         rows = self._db.execute(
-            "SELECT number, size, lines, digest FROM feeds WHERE source = ? ORDER BY number DESC", (source,)
+            "SELECT number, size, lines, digest, tail FROM feeds WHERE source = ? ORDER BY number DESC", (source,)
         )
         return [Feed(*row) for row in rows]
 
@@ -205,8 +206,8 @@ class SQLiteInbox:
             firsts = self._append(lines, ends, feed.number if feed else 0)
             if feed is not None:
                 self._db.execute(
-                    "UPDATE feeds SET size = ?, lines = ?, digest = ? WHERE number = ?",
-                    (feed.size, feed.lines, feed.digest, feed.number),
+                    "UPDATE feeds SET size = ?, lines = ?, digest = ?, tail = ? WHERE number = ?",
+                    (feed.size, feed.lines, feed.digest, feed.tail, feed.number),
                 )
             self._db.execute("COMMIT")
         except sqlite3.Error as error:

@@ -434,6 +434,9 @@ _INNER_TIMES: Mapping[type, tuple[str, ...]] = {
     HoldRequested: ("until",),
     LotOpened: ("earned_at", "expires_at"),
 }
+_TIMES = frozenset({"time"}.union(*_INNER_TIMES.values()))
+_FINER = re.compile(rb"\.\d{7}")  # than microseconds
+_FINER_TEXT = re.compile(r"(\.\d{6})\d+")
 
 
 def fact_type(fact: Fact) -> str:
@@ -454,6 +457,8 @@ def decode(raw: bytes) -> tuple[Fact, int]:
         raise BadFact("too-deep", f"nested more than {MAX_DEPTH} levels")
     if raw.count(b'"type"') > 1:
         raw = _last_of_duplicate_keys(raw)
+    if b"." in raw and _FINER.search(raw):
+        raw = _in_microseconds(raw)
     try:
         fact = _decoder.decode(raw)
         fact.time = time = fact.time.astimezone(UTC)
@@ -461,6 +466,8 @@ def decode(raw: bytes) -> tuple[Fact, int]:
         if type(fact) in _INNER_TIMES:
             _normalise(fact.data, _INNER_TIMES[type(fact)])
     except msgspec.ValidationError as error:
+        if _has_duplicate_keys(raw):
+            return decode(_last_of_duplicate_keys(raw))
         raise _bad_fact(error) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise BadFact("not-json", f"{error}") from None
@@ -528,6 +535,36 @@ def _last_of_duplicate_keys(raw: bytes) -> bytes:
         return json.dumps(json.loads(raw), ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise BadFact("not-json", f"{error}") from None
+
+
+def _has_duplicate_keys(raw: bytes) -> bool:
+    found = False
+
+    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal found
+        found |= len({key for key, _ in pairs}) < len(pairs)
+        return {}
+
+    try:
+        json.loads(raw, object_pairs_hook=look)
+    except (ValueError, RecursionError):
+        return False
+    return found
+
+
+def _in_microseconds(raw: bytes) -> bytes:
+    """Times with more digits of a second cut off behind the microseconds; the decoder would round them, also up."""
+    try:
+        read = json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw  # the decoder says what is wrong
+    for where in (read, read.get("data")) if isinstance(read, dict) else ():
+        if not isinstance(where, dict):
+            continue
+        for name in _TIMES.intersection(where):
+            if isinstance(where[name], str):
+                where[name] = _FINER_TEXT.sub(r"\1", where[name])
+    return json.dumps(read, ensure_ascii=False).encode()
 
 
 def _bad_fact(error: msgspec.ValidationError) -> BadFact:

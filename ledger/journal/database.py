@@ -40,6 +40,7 @@ LEDGER_STEPS: Steps = (
             lines bigint NOT NULL, digest bytea NOT NULL)""",
         "CREATE INDEX feeds_by_source ON {schema}.feeds (source, number)",
     ),
+    ("ALTER TABLE {schema}.feeds ADD COLUMN tail bytea NOT NULL DEFAULT ''",),  # a last line without its end
 )
 
 

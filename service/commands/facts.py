@@ -80,8 +80,8 @@ def ingest(
 
     shell = Shell(context, ledger, as_json)
     check_files(files)
-    if outcomes is not None and not outcomes.resolve().parent.is_dir():
-        raise BadInput(f"{outcomes}: there is no folder {outcomes.parent}; make it first")
+    if outcomes is not None:
+        _check_outcomes(outcomes, files)
     toml = text_of_book(book, is_there=shell.has_ledger)
     summary: Summary | None = None
     damaged: BadFile | None = None
@@ -156,13 +156,23 @@ def facts_ahead(ledger: "Ledger", files: Sequence[str]) -> int | None:
 
 def check_files(files: Sequence[str]) -> None:
     """Raise `WrongUse` or `BadFile` where files cannot all be read: before anything is written or sent."""
-    from consumers.files import open_facts
+    from consumers.files import is_stream, open_facts
 
     if files.count("-") > 1:
         raise WrongUse("standard input (-) can be read once")
     for name in files:
-        if name != "-":
+        if not is_stream(name):  # which would lose what it brings
             open_facts(name).close()
+
+
+def _check_outcomes(path: Path, files: Sequence[str]) -> None:
+    """Raise `BadInput` or `WrongUse` where outcomes cannot be written to a file."""
+    if not path.resolve().parent.is_dir():
+        raise BadInput(f"{path}: there is no folder {path.parent}; make it first")
+    if path.exists() and not path.is_file():
+        raise WrongUse(f"--outcomes {path}: that is no file; name one to be written")
+    if any(name != "-" and path.exists() and path.samefile(name) for name in files):
+        raise WrongUse(f"--outcomes {path}: that is one of the files of facts; name another")
 
 
 def text_of_book(book: Path | None, *, is_there: bool) -> str | None:
@@ -194,6 +204,7 @@ def _write_outcomes(ledger: "Ledger", files: Sequence[str], path: Path, tick: Ti
     """What became of each fact of the files, of whichever run decided it."""
     import msgspec
 
+    from consumers.files import source_of
     from consumers.inboxes import open_inbox
     from consumers.outcomes import outcomes_of
     from projections.export import output_file
@@ -204,7 +215,7 @@ def _write_outcomes(ledger: "Ledger", files: Sequence[str], path: Path, tick: Ti
     try:
         with output_file(path) as out:
             for name in files:
-                for feed in inbox.feeds_of(name if name == "-" else str(Path(name).resolve()))[:1]:
+                for feed in inbox.feeds_of(source_of(name))[:1]:
                     for told in outcomes_of(ledger, inbox, feed.number):
                         out.write(encode(told) + b"\n")
                         count += 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.commands.consume import ConfigOption
-from service.errors import BadInput, WrongUse, plain
+from service.errors import BadInput, WrongUse, plain, say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def retry(
 
     points dead-letters retry 0:17 --with mend.json
     """
-    from consumers.dead_letters import letters
+    from consumers.dead_letters import Letter, letters
 
     shell = Shell(context, ledger, as_json)
     if mended is not None and (every or len(positions or ()) != 1):
@@ -132,12 +132,17 @@ def retry(
             value = mended.read_bytes().strip()
         except OSError as error:
             raise BadInput(f"{mended}: {error.strerror}; give a readable file with one fact") from None
+    in_part: list[Letter] = []
     with shell.operating() as opened:
         if every and not positions:
-            chosen = [letter for letter in letters(opened) if letter.is_whole]
+            waiting = letters(opened)
+            chosen = [letter for letter in waiting if letter.is_whole]
+            in_part = [letter for letter in waiting if not letter.is_whole]
         else:
             chosen = _chosen(opened, positions, every)
         told = _drive_again(opened, chosen, value, config, backlog)
+    if in_part:
+        say(f"{len(in_part):,} more wait that were kept in part, {in_part[0].position} first; mend each by --with FILE")
     if shell.json:
         shell.emit(told)
         return
@@ -147,7 +152,7 @@ def retry(
             why = f" {one['reason']}{detail}" if one.get("reason") else ""
             outcome = one.get("outcome", "sent; the consumer decides it there")
             print(plain(f"{one['position']} → {one['retried_as']}: {outcome}{why}"))
-        if not told:
+        if not told and not in_part:
             print("nothing is parked")
 
 
