@@ -39,8 +39,8 @@ def _lacks(ledger: Ledger, partition: int, end: int, decided: int) -> JournalErr
     where = ledger.inbox if isinstance(ledger, FolderLedger) else ledger.name
     state = f"ends at {end}" if end >= 0 else "is gone"
     return JournalError(
-        f"{where}: the inbox of partition {partition} {state}, and what was decided goes on to {decided}; put the newest"
-        " copy of it back, or make a ledger that goes on without it: `points archive export`, then `import`"
+        f"{where}: the inbox of partition {partition} {state}, and what was decided goes on to {decided}; put the"
+        " newest copy of it back, or make a ledger that goes on without it: `points archive export`, then `import`"
     )
 
 
