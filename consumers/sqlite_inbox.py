@@ -15,10 +15,11 @@ from ledger.journal.port import JournalError
 from ledger.journal.sqlite import BUSY_SECONDS
 
 FORMAT = 1
+_Row = tuple[int, int, int, int, int, str, bytes, int, bytes]
 
 
 class SQLiteInbox:
-    """The inbox of a ledger in a folder. One process appends; any number read."""
+    """The inbox of a ledger in a folder. Any number of processes append and read."""
 
     def __init__(self, path: Path, partitions: int, *, create: bool = False) -> None:
         self.path = path
@@ -41,8 +42,7 @@ class SQLiteInbox:
             raise JournalError(f"{path}: {error}") from error
         if found != FORMAT:
             raise JournalError(f"{path} has format {found}, this version of points reads format {FORMAT}")
-        self._ends = [self._last(p)[:2] for p in range(partitions)]
-        self._line = max(self._last(p)[2] for p in range(partitions))
+        self._know_ends()
 
     def _create(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -161,32 +161,12 @@ class SQLiteInbox:
 
         Raises `CannotAppend` where the file cannot be written (a full disk); nothing is appended then.
         """
-        rows: dict[int, list[tuple[int, int, int, int, int, str, bytes, int, bytes]]] = {}
-        ends = list(self._ends)
         number = feed.number if feed else 0
-        places = []
-        for count, line in enumerate(lines, self._line + 1):
-            partition = line.partition
-            position, recorded = ends[partition]
-            position += 1
-            recorded = max(recorded, line.recorded)  # along a partition recorded never runs back
-            ends[partition] = (position, recorded)
-            places.append((partition, position))
-            rows.setdefault(partition, []).append(
-                (
-                    position,
-                    count,
-                    recorded,
-                    line.backlog,
-                    number,
-                    line.key,
-                    line.value,
-                    line.whole_length,
-                    line.whole_sha256,
-                )
-            )
         try:
             self._db.execute("BEGIN IMMEDIATE")
+            if self._version() != self._seen:  # another process has appended
+                self._know_ends()
+            rows, ends, places = self._placed(lines, number)
             for partition, values in rows.items():
                 self._db.executemany(f"INSERT INTO partition_{partition} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
                 if number:
@@ -207,6 +187,44 @@ class SQLiteInbox:
         self._ends = ends
         self._line += len(lines)
         return places
+
+    def _version(self) -> int:
+        """A number that moves when another connection has changed the file."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    def _know_ends(self) -> None:
+        self._seen = self._version()
+        self._ends = [self._last(p)[:2] for p in range(self._partitions)]
+        self._line = max(self._last(p)[2] for p in range(self._partitions))
+
+    def _placed(
+        self, lines: Sequence[Line], feed: int
+    ) -> tuple[dict[int, list[_Row]], list[tuple[int, int]], list[tuple[int, int]]]:
+        """The rows of lines by partition, where the partitions then end, and where each line stands."""
+        rows: dict[int, list[_Row]] = {}
+        ends = list(self._ends)
+        places = []
+        for count, line in enumerate(lines, self._line + 1):
+            partition = line.partition
+            position, recorded = ends[partition]
+            position += 1
+            recorded = max(recorded, line.recorded)  # along a partition recorded never runs back
+            ends[partition] = (position, recorded)
+            places.append((partition, position))
+            rows.setdefault(partition, []).append(
+                (
+                    position,
+                    count,
+                    recorded,
+                    line.backlog,
+                    feed,
+                    line.key,
+                    line.value,
+                    line.whole_length,
+                    line.whole_sha256,
+                )
+            )
+        return rows, ends, places
 
     def begin_behind(self, partition: int, position: int, recorded: int) -> None:
         """Let an empty partition begin behind a position whose records are kept elsewhere; `recorded` is the last's.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from ledger.journal.folder import Lock
 from ledger.journal.ledger import Ledger
 from service.console.sessions import Sessions
 from service.errors import CannotNow, report, say
@@ -23,6 +24,7 @@ from service.http import metrics
 from service.http.app import make_app
 from service.http.deciders import Part
 from service.http.server import GRACE_SECONDS, serve
+from service.http.ties import tied
 from service.keys import Keys
 from service.stopping import stopping
 
@@ -38,7 +40,10 @@ _STARTED, _BEAT = "started", "beat"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the workers of a server have in common. `shared` is a folder that lasts as long as the server."""
+    """What the workers of a server have in common. `shared` is a folder that lasts as long as the server.
+
+    `lock` is there where they are the one writer of a folder: it is theirs too, and held until the last of them ends.
+    """
 
     place: str
     folder: Path
@@ -47,6 +52,7 @@ class Job:
     version: str
     kafka: "KafkaSettings | None"
     follows: bool
+    lock: Lock | None = None
 
 
 @contextmanager
@@ -64,8 +70,8 @@ def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callab
 
     Raises `CannotNow` where one cannot start at first; later it is tried again.
     """
-    with stopping(again_ends=False) as is_stopped:
-        running = [_Worker(job, Part(number, workers), listening) for number in range(workers)]
+    with stopping(again_ends=False) as is_stopped, _parts(job, workers) as parts:
+        running = [_Worker(job, part, listening) for part in parts]
         has_started = False
         try:
             while not is_stopped():
@@ -85,6 +91,16 @@ def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callab
                 worker.stop()
             for worker in running:
                 worker.end()
+
+
+@contextmanager
+def _parts(job: Job, workers: int) -> Iterator[list[Part]]:
+    """Who the workers are, and what ties those of a folder together."""
+    if job.lock is None:
+        yield [Part(number, workers) for number in range(workers)]
+        return
+    with tied(workers, job.shared) as ties:
+        yield [Part(number, workers, its) for number, its in enumerate(ties)]
 
 
 class _Worker:
