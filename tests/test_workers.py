@@ -7,11 +7,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -29,6 +30,7 @@ from ledger.programme import shipped
 from service.client import PointsClient, Refused
 from service.http import folder_sharing
 from service.http.deciders import Part
+from service.http.doorman import Door, Doorman
 from service.http.facts import decided
 from service.http.server_state import serving
 from service.http.ties import Appending, Ties, tied
@@ -438,3 +440,52 @@ def test_who_appends_no_more_knows_whether_others_do(tmp_path: Path) -> None:
         one, other = map(Appending, ties)
         assert not one.end(0.05)
         assert other.end(60)
+
+
+# -- connections -----------------------------------------------------------------------------------------------------
+
+
+class Waiter:
+    """Who keeps the names of those whose connections came to it, while it takes any."""
+
+    def __init__(self, *, takes: bool = True) -> None:
+        self.takes = takes
+        self.took: list[bytes] = []
+
+    def take(self, connection: socket.socket) -> bool:
+        if self.takes:
+            self.took.append(connection.recv(1))
+        return self.takes
+
+
+def test_connections_are_handed_out_in_turns_and_wait_while_nobody_takes_them() -> None:
+    one, away, other = Waiter(), Waiter(takes=False), Waiter()
+    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as clients:
+        doorman = Doorman(listening, [one, away, other])
+        doorman.start()
+
+        def come(names: bytes) -> None:
+            for name in names:
+                client = clients.enter_context(socket.create_connection(listening.getsockname()))
+                client.sendall(bytes([name]))
+
+        come(b"abcdef")
+        until(lambda: len(one.took) + len(other.took) == 6)
+        assert (one.took, other.took) == ([b"a", b"c", b"e"], [b"b", b"d", b"f"])
+        one.takes = other.takes = False
+        come(b"gh")
+        away.takes = True
+        until(lambda: len(away.took) == 2)
+        doorman.stop()
+    assert away.took == [b"g", b"h"]
+
+
+def test_a_door_turns_away_while_nobody_is_inside_or_too_many_wait() -> None:
+    door = Door()
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        assert door.pass_in(one)
+        while door.pass_in(one):
+            pass
+        door.inside.close()
+        assert not door.pass_in(one)
+    door.outside.close()
