@@ -166,7 +166,7 @@ def http(found: Figures) -> None:
         for name, part, first in (
             (f"redemptions decided, {found['rate']} a second", figures["redeem"], alone["redeem"]),
             (f"member reads, {found['readers']} connections", figures["read"], alone["read"]),
-            ("facts in bulk, durable (ms: 5,000 of them)", bulk, alone["bulk"]),
+            ("facts in bulk, 2 connections, durable (ms: 5,000)", bulk, alone["bulk"]),
         ):
             ratio = f"{part['a_second'] / first['a_second']:.2f}"
             _row(name, f"{part['a_second']:,.0f}", ratio, f"{part['median']:.1f}", f"{part['p99']:.1f}")

@@ -32,7 +32,13 @@ def serve(
         ),
     ] = 2.0,
     workers: Annotated[
-        int, typer.Option(min=1, max=64, metavar="N", help="Processes; several need a ledger in PostgreSQL.")
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="N",
+            help="Processes that serve; of a folder those beyond its partitions decide nothing.",
+        ),
     ] = 1,
     no_views: Annotated[
         bool,
@@ -46,11 +52,11 @@ def serve(
     """Serve the ledger over HTTP, with the console: facts in, members, books, why; makes the ledger if need be.
 
     Of a ledger in a folder it is the one writer while it runs; other commands
-    read beside it. One in PostgreSQL may be served by several processes, and
-    from several machines. Where Kafka feeds the ledger, facts go to its topic,
-    and `points consume` decides them.
+    read beside it. One process uses one core, and `--workers 2` two; one in
+    PostgreSQL may be served from several machines, too. Where Kafka feeds the
+    ledger, facts go to its topic, and `points consume` decides them.
 
-    points serve
+    points serve --workers 2
 
     points --ledger postgresql://points@db/points serve --workers 4 --folder /var/lib/points
 

@@ -30,27 +30,27 @@ class SharedFolder:
     def __init__(self, ledger: Ledger, part: Part) -> None:
         assert part.ties is not None
         self.books = 0  # moves when another worker may have decided about a published book
-        self._part = part
+        self._worker = part.worker
         self._ties = part.ties
         self._partitions = ledger.partitions
         self._ours = part.of(ledger.partitions)
-        self._others = [worker for worker in range(part.workers) if worker != part.worker]
+        others = (worker for worker in range(part.workers) if worker != part.worker)
+        self._theirs = {worker: Part(worker, part.workers).of(ledger.partitions) for worker in others}
+        self._appending = Appending(part.ties)
         self._books = BookWatch(ledger)
         self._look: Callable[[Iterable[int]], None] = lambda _: None
-        self._appending: Appending | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="points-share", daemon=True)
 
     def start(self, look: Callable[[Iterable[int]], None]) -> None:
         """Begin; `look` is told of partitions with news."""
         self._look = look
-        self._appending = Appending(self._ties)
         self._thread.start()
 
     def stop(self) -> None:
         """Hear no more."""
         self._stopping = True
-        self._ties.tell(self._part.worker, "")  # wakes our own thread
+        self._ties.tell(self._worker, "")  # wakes our own thread
         if self._thread.is_alive():
             self._thread.join()
 
@@ -60,15 +60,15 @@ class SharedFolder:
 
     def announce(self, partition: int, *, has_book: bool) -> None:
         """Tell the others that a partition was decided further, and whether about a published book."""
-        for worker in self._others:
+        for worker in self._theirs:
             self._ties.tell(worker, news(DECIDED, [partition], has_book=has_book))
 
     def appended(self, partitions: Iterable[int]) -> None:
         """Tell those that decide partitions that there is more."""
         told = frozenset(partitions)
-        for worker in self._others:
-            if theirs := told & self._part._replace(worker=worker).of(self._partitions):
-                self._ties.tell(worker, news(APPENDED, theirs))
+        for worker, theirs in self._theirs.items():
+            if told & theirs:
+                self._ties.tell(worker, news(APPENDED, told & theirs))
 
     def give_up(self, partition: int) -> bool:
         """No: nobody else is to decide it."""
@@ -76,7 +76,7 @@ class SharedFolder:
 
     def ends_together(self) -> bool:
         """Wait until no worker appends any more; False where that takes too long."""
-        return self._appending is None or self._appending.end(GRACE_SECONDS)
+        return self._appending.end(GRACE_SECONDS)
 
     # -- the thread --------------------------------------------------------------------------------------------------
 

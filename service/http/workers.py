@@ -167,6 +167,7 @@ class _Worker:
 
     def end(self) -> None:
         """Wait for its end."""
+        self.is_serving = False
         self._process.join(END_SECONDS)
         if self._process.is_alive():
             self._process.kill()
