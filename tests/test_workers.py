@@ -11,12 +11,12 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import msgspec
@@ -55,6 +55,7 @@ from tests.served import (
     served,
 )
 
+T = TypeVar("T")
 PARTITIONS = 8
 FAR = 2_000_000_000_000_000
 WAIT = {"Prefer": "wait=30"}
@@ -96,12 +97,13 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
 def test_two_workers_decide_as_one_process_does_leaf_by_leaf(home: Home, tmp_path: Path) -> None:
     facts = histories_of(Random(41), members=10, length=40, start=LONG_AGO)
     facts = [one for one in facts if one["type"] != "points.adjusted.v1"]  # which need two keys over HTTP
-    with home.served() as server, server.client() as http:
+    with home.served() as server, server.client() as http, server.client() as another:  # one at each worker
         half = len(facts) // 2
         told = http.post("/v1/facts:bulk?outcomes=true", content=ndjson(facts[:half]), headers=NDJSON)
         assert len(told.content.splitlines()) == half
-        for one in facts[half : half + 20]:
-            assert http.post("/v1/facts", content=encode(one), headers=JSON).status_code == 200
+        for n, one in enumerate(facts[half : half + 20]):
+            at = another if n % 2 else http
+            assert at.post("/v1/facts", content=encode(one), headers=JSON).status_code == 200
         waits = "?outcomes=true" if home.database else ""  # of a folder all is decided before the server has ended
         http.post(f"/v1/facts:bulk{waits}", content=ndjson(facts[half + 20 :]), headers=NDJSON)
     by_http = is_whole(home.place)
@@ -372,7 +374,7 @@ def test_the_lock_is_the_workers_too_until_the_last_of_them_has_ended(tmp_path: 
         server.process.kill()
         server.process.wait(60)
         assert server.process.pid not in server.processes
-        for command in (["serve", "--port", "0", "--workers", "2"], ["ingest", str(empty)]):
+        for command in (["ingest", str(empty)], ["serve", "--port", "0", "--workers", "2"]):
             code, said = ended(folder, *command)
             assert code == 4 and f"is being written by process {server.process.pid} on" in said
     finally:
@@ -395,34 +397,93 @@ def a_later_book() -> Fact:
     return fact("programme.published", "programme", "later", {"toml": toml}, source="/operators")
 
 
-def test_what_is_lost_of_the_news_is_found_by_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Worker:
+    """A worker in a thread of this process."""
+
+    def __init__(self, folder: Path, part: Part) -> None:
+        self._ledger = Ledger.open(folder)
+        self._folder = folder
+        self._part = part
+        self._there = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread.start()
+        assert self._there.wait(60)
+
+    async def _serve(self) -> None:
+        with serving(self._ledger, self._folder, 0, self._part, follows=False) as self.served:
+            self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
+            self._there.set()
+            await self._ending.wait()
+        self._ledger.close()
+
+    def give(self, one: Fact) -> str:
+        """Take a fact, and wait for its outcome."""
+        _, told = self._ask(decided(self.served, encode(one), 60))
+        return told["outcome"] if told else "nobody knows"
+
+    def take(self, facts: list[Fact]) -> None:
+        """Take facts, and wait for nothing."""
+
+        async def submit() -> None:
+            self.served.writer.submit([encode(one) for one in facts], tell=False)
+
+        self._ask(submit())
+
+    def versions(self) -> int:
+        """Of the rule book, as the one thread knows them that reads histories."""
+        return self._ask(self.served.histories.read(lambda ledger: len(ledger.book.versions)))
+
+    def _ask(self, question: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(question, self._loop).result(90)
+
+    def end(self) -> None:
+        """Begin to end."""
+        self._loop.call_soon_threadsafe(self._ending.set)
+
+    def join(self) -> None:
+        """Wait for the end."""
+        self._thread.join()
+
+
+@contextmanager
+def two_workers(folder: Path, partitions: int) -> Iterator[tuple[Worker, Worker]]:
+    Ledger.open_or_create(folder, settings=Settings(partitions)).close()
+    with tied(2, folder.parent) as ties:
+        one, other = (Worker(folder, Part(number, 2, its)) for number, its in enumerate(ties))
+        try:
+            yield one, other
+        finally:
+            one.end()
+            other.end()
+            one.join()
+            other.join()
+    is_whole(folder).close()
+
+
+@pytest.mark.parametrize("partitions", [PARTITIONS, 1], ids=["both decide", "one decides"])
+def test_what_is_lost_of_the_news_is_found_by_looking(
+    partitions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Ties, "tell", lambda *_: None)
     monkeypatch.setattr(folder_sharing, "INBOX_SECONDS", 0.05)
-    monkeypatch.setattr(folder_sharing, "GRACE_SECONDS", 0.0)  # both end in this thread
     monkeypatch.setattr(folder_sharing.SharedFolder, "look_seconds", 0.02)
-    home = made(tmp_path / "served")
-    one, other = Ledger.open(home.folder), Ledger.open(home.folder)
+    with two_workers(tmp_path / "served", partitions) as (one, other):
+        assert one.versions() == other.versions() == 1
+        for n in range(16):
+            assert other.give(grant(f"m-{n}", f"g-{n}", 5)) == "accepted"
+        assert other.give(a_later_book()) == "accepted"
+        until(lambda: one.versions() == other.versions() == 2)
 
-    async def give() -> None:
-        with (
-            tied(2, tmp_path) as ties,
-            serving(one, home.folder, 0, Part(0, 2, ties[0]), follows=False) as first,
-            serving(other, home.folder, 0, Part(1, 2, ties[1]), follows=False) as second,
-        ):
-            for n in range(20):  # of every partition
-                _, told = await decided(first, encode(grant(f"m-{n}", f"g-{n}", 5)), 60)
-                assert told is not None and told["outcome"] == "accepted"
-            for served_by in (first, second):
-                assert await served_by.readers.read(lambda ledger: len(ledger.book.versions)) == 1
-            await decided(first, encode(a_later_book()), 60)
-            for served_by in (first, second):
-                while await served_by.readers.read(lambda ledger: len(ledger.book.versions)) != 2:
-                    await asyncio.sleep(0.02)
 
-    asyncio.run(give())
-    one.close()
-    other.close()
-    is_whole(home.folder).close()
+def test_who_ends_decides_what_the_others_still_take(tmp_path: Path) -> None:
+    with two_workers(tmp_path / "served", PARTITIONS) as (one, other):
+        other.end()
+        for n in range(16):
+            assert one.give(grant(f"m-{n}", f"g-{n}", 5)) == "accepted"
+        one.take([grant(f"m-{n % 16}", f"h-{n}", 5) for n in range(2_000)])
+    ledger = Ledger.open(tmp_path / "served")
+    assert sum(ledger.journal(partition).head().entries for partition in ledger.partitions) == 2_016
+    ledger.close()
 
 
 def test_who_tells_never_waits_and_who_hears_takes_what_there_is(tmp_path: Path) -> None:
