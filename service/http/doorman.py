@@ -99,7 +99,7 @@ class Hall:
         self._loop.remove_reader(self._inside)
 
     def _take(self) -> None:
-        with suppress(BlockingIOError):
+        with suppress(OSError):  # nothing is there after all, or the doorman is gone
             _, found, _, _ = socket.recv_fds(self._inside, 1, 1)
             for descriptor in found:
                 task = self._loop.create_task(self._welcome(socket.socket(fileno=descriptor)))

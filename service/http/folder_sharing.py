@@ -18,6 +18,7 @@ from service.http.ties import Appending
 
 LOOK_SECONDS = 0.5  # between two looks at what another worker decides, and
 INBOX_SECONDS = 5.0  # at what the inbox holds and whether a book was published, should news of it be lost
+AGAIN_SECONDS = 1.0  # until it hears again after what it did not expect
 
 
 class SharedFolder:
@@ -91,6 +92,7 @@ class SharedFolder:
                 self._hear(max(0.0, look_at - time.monotonic()))
             except Exception:  # whatever it is: what is lost by it is found at the next look
                 traceback.print_exc()
+                time.sleep(AGAIN_SECONDS)
 
     def _hear(self, seconds: float) -> None:
         look: set[int] = set()
