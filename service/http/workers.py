@@ -85,7 +85,7 @@ def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callab
                     doorman.start()
                     on_start([worker.pid for worker in running])
                 for worker in running:
-                    if not worker.is_alive:
+                    if not worker.is_alive and not is_stopped():
                         if not has_started:
                             raise CannotNow("a worker could not start; what it said stands above")
                         worker.revive()
