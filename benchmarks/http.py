@@ -1,4 +1,7 @@
-"""The HTTP API: redemptions decided and answered, member reads, facts in bulk; the load comes from the same machine."""
+"""The HTTP API by one process and by two: redemptions decided and answered, member reads, facts in bulk.
+
+The load comes from the same machine.
+"""
 
 import json
 import signal
@@ -19,19 +22,27 @@ RATE = 200  # redemptions a second
 READERS = 16  # connections
 SECONDS = 8.0
 MEMBERS = 1_000
+WORKERS = (1, 2)
 
 
 def http(work: Work, traffic: Path, facts: int) -> dict[str, Any]:
+    """The figures by how many workers, each of ledgers of their own."""
+    by_workers = {workers: _served_by(workers, work, traffic, facts) for workers in WORKERS}
+    return {"rate": RATE, "readers": READERS, "workers": by_workers}
+
+
+def _served_by(workers: int, work: Work, traffic: Path, facts: int) -> dict[str, Any]:
     """The figures of one server after the other, each over a ledger of its own."""
-    found: dict[str, Any] = {"rate": RATE, "readers": READERS}
+    found: dict[str, Any] = {}
+    say(f"a server of {workers} processes" if workers > 1 else "a server of one process")
     with work.ledger() as folder:
         _with_balances(work, folder)
-        with server(folder) as url:
+        with server(folder, workers) as url:
             say(f"{RATE} redemptions a second")
             found["redeem"] = _figures(_load(url, "redeem", MEMBERS, SECONDS, str(RATE)))
             say("member reads")
             found["read"] = _figures(_load(url, "read", MEMBERS, SECONDS, str(READERS)))
-    with work.ledger() as folder, server(folder) as url:
+    with work.ledger() as folder, server(folder, workers) as url:
         say(f"{facts:,} facts in bulk")
         began = time.perf_counter()
         found["bulk"] = _figures(_load(url, "bulk", MEMBERS, 0, str(traffic)))
@@ -64,9 +75,9 @@ def _with_balances(work: Work, folder: Path) -> None:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
+def server(folder: Path, workers: int = 1) -> Iterator[str]:
     """A server over a ledger, by its address."""
-    command = points("--ledger", str(folder), "serve", "--port", "0", "--json")
+    command = points("--ledger", str(folder), "serve", "--port", "0", "--json", "--workers", str(workers))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None

@@ -157,16 +157,26 @@ def questions(found: Figures, facts: int) -> None:
 
 
 def http(found: Figures) -> None:
-    """The HTTP API, its load made on the same machine."""
-    _title("HTTP, load from the same machine", "a second", "median ms", "p99 ms")
-    bulk = found["bulk"]
-    for name, part in (
-        (f"redemptions decided, {found['rate']} a second", found["redeem"]),
-        (f"member reads, {found['readers']} connections", found["read"]),
-        ("facts in bulk, durable (ms: 5,000 of them)", bulk),
-    ):
-        _row(name, f"{part['a_second']:,.0f}", f"{part['median']:.1f}", f"{part['p99']:.1f}")
-    _row("facts in bulk, decided", f"{bulk['requests'] / bulk['decided_seconds']:,.0f}", "", "")
+    """The HTTP API by one process and by more, its load made on the same machine."""
+    alone = found["workers"][1]
+    for workers, figures in found["workers"].items():
+        bulk = figures["bulk"]
+        title = "HTTP, one process" if workers == 1 else f"HTTP, {workers} processes"
+        _title(f"{title}, load from the same machine", "a second", "to one", "median ms", "p99 ms")
+        for name, part, first in (
+            (f"redemptions decided, {found['rate']} a second", figures["redeem"], alone["redeem"]),
+            (f"member reads, {found['readers']} connections", figures["read"], alone["read"]),
+            ("facts in bulk, 2 connections, durable (ms: 5,000)", bulk, alone["bulk"]),
+        ):
+            ratio = f"{part['a_second'] / first['a_second']:.2f}"
+            _row(name, f"{part['a_second']:,.0f}", ratio, f"{part['median']:.1f}", f"{part['p99']:.1f}")
+        rate, first_rate = _decided(bulk), _decided(alone["bulk"])
+        _row("facts in bulk, decided", f"{rate:,.0f}", f"{rate / first_rate:.2f}", "", "")
+
+
+def _decided(bulk: Figures) -> float:
+    rate: float = bulk["requests"] / bulk["decided_seconds"]
+    return rate
 
 
 def console(found: Figures) -> None:

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import psycopg
 
 from consumers.inbox import CannotAppend, Fed, Feed, Line, places_of
+from consumers.news import APPENDED, news
 from consumers.stream import Record
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.database import DatabaseLedger, bounded_records
 from ledger.journal.port import JournalError
 from ledger.journal.postgres import Server
 
-APPENDED = "appended"  # the first word of the news: records stand in the partitions that follow
 FED_ROWS = 1_000  # of a feed, read at a time
 _MOST_LINES = 1 << 32  # of one append; a line's number orders a feed's records
 
@@ -172,7 +172,7 @@ class PostgresInbox:
             raise CannotAppend(f"{error}; what of this batch was taken counts once if it is sent again") from error
         if lines:
             with suppress(JournalError):  # who decides it looks for itself, now and then
-                self._ledger.tell(" ".join(map(str, (APPENDED, *sorted({line.partition for line in lines})))))
+                self._ledger.tell(news(APPENDED, (line.partition for line in lines)))
         return places
 
     def _append(self, lines: Sequence[Line], feed: Feed | None) -> list[tuple[int, int]]:

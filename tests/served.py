@@ -13,6 +13,9 @@ from typing import Any
 
 import httpx
 
+from ledger.journal.ledger import Ledger
+from projections.replay import replay
+from projections.verify import verify
 from service.keys import Keys
 from tests.histories import encode
 
@@ -71,6 +74,14 @@ def served(folder: Path, *options: str, database: str = "", views: bool = False)
         yield server
     finally:
         assert server.stop() in (0, -signal.SIGKILL)
+
+
+def is_whole(place: Path | str) -> Ledger:
+    """The ledger of servers that ended: its chain and decisions are as they should be, and follow from its inbox."""
+    ledger = Ledger.open(place)
+    assert verify(ledger)["broken"] == []
+    assert replay(ledger, from_topic=True)["differences"] == []
+    return ledger
 
 
 def points(place: Path | str) -> list[str]:

@@ -6,9 +6,10 @@ import os
 import socket
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,29 @@ class AllClaims:
         """There is nothing to leave."""
 
 
+class Lock:
+    """A folder's lock that is held. A process that is started and given it holds it too, to its end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __reduce__(self) -> tuple[Callable[[Any], "Lock"], tuple[Any]]:
+        return _given, (DupFd(self._descriptor),)
+
+
+def _given(descriptor: Any) -> Lock:
+    return Lock(descriptor.detach())
+
+
 class FolderLedger(Ledger):
-    """An embedded ledger."""
+    """An embedded ledger. `lock` is there while `writing` holds it."""
 
     is_shared = False
 
     def __init__(self, folder: Path, settings: Settings, book: str) -> None:
         super().__init__(settings, book)
         self.folder = folder
+        self.lock: Lock | None = None
 
     @classmethod
     def at(cls, folder: Path) -> "FolderLedger":
@@ -149,8 +165,11 @@ class FolderLedger(Ledger):
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the ledger's lock. Raises `LedgerLocked` that names the holder."""
-        with _locked(self.folder):
-            yield
+        with _locked(self.folder) as self.lock:
+            try:
+                yield
+            finally:
+                self.lock = None
 
     def new_book(self) -> Book:
         """The rule book the ledger was born with, for an owner to add what its partition published."""
@@ -181,7 +200,7 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[Lock]:
     """The folder's lock, which ends with the process that holds it; the file says who that is."""
     try:
         file = (folder / LOCK).open("a+")
@@ -197,7 +216,7 @@ def _locked(folder: Path) -> Iterator[None]:
         about = {"pid": os.getpid(), "host": socket.gethostname(), "command": " ".join(["points", *sys.argv[1:]])[:200]}
         json.dump({**about, "since": datetime.now(UTC).isoformat(timespec="seconds")}, file)
         file.flush()
-        yield
+        yield Lock(file.fileno())
 
 
 def _holder(text: str) -> str:

@@ -32,7 +32,13 @@ def serve(
         ),
     ] = 2.0,
     workers: Annotated[
-        int, typer.Option(min=1, max=64, metavar="N", help="Processes; several need a ledger in PostgreSQL.")
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="N",
+            help="Processes that serve; of a folder those beyond its partitions decide nothing.",
+        ),
     ] = 1,
     no_views: Annotated[
         bool,
@@ -46,11 +52,11 @@ def serve(
     """Serve the ledger over HTTP, with the console: facts in, members, books, why; makes the ledger if need be.
 
     Of a ledger in a folder it is the one writer while it runs; other commands
-    read beside it. One in PostgreSQL may be served by several processes, and
-    from several machines. Where Kafka feeds the ledger, facts go to its topic,
-    and `points consume` decides them.
+    read beside it. One process uses one core, and `--workers 2` two; one in
+    PostgreSQL may be served from several machines, too. Where Kafka feeds the
+    ledger, facts go to its topic, and `points consume` decides them.
 
-    points serve
+    points serve --workers 2
 
     points --ledger postgresql://points@db/points serve --workers 4 --folder /var/lib/points
 
@@ -72,18 +78,13 @@ def run_server(
     follows: bool = True,
 ) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotNow`."""
-    from ledger.journal.ledger import is_address
+    from ledger.journal.folder import FolderLedger
     from service.console.sessions import Sessions
     from service.http.app import make_app
     from service.http.server import is_local, listen, serve
     from service.keys import Keys
 
     kafka = _kafka(shell, config)
-    if workers > 1 and not (kafka or is_address(shell.place)):
-        raise WrongUse(
-            f"--workers {workers}: a ledger in a folder is served by one process, which holds its lock;"
-            " several need one in PostgreSQL (--ledger postgresql://…), or one that Kafka feeds"
-        )
     with shell.reading() if kafka else _fed_here(shell) as opened:
         keys = Keys(folder)
         if not keys.exist() and not is_local(host):
@@ -97,16 +98,18 @@ def run_server(
         def tell(processes: list[int]) -> None:
             _tell(shell, listening, processes, has_keys=has_keys)
 
+        version = installed_version()
         if workers == 1:
-            version = installed_version()
             app = make_app(opened, folder, keys, Sessions(), wait, version, kafka=kafka, follows=follows)
             serve(app, listening, lambda: tell([os.getpid()]))
-        keys.close()
-    if workers > 1:
+            return
         from service.http.workers import Job, shared_folder, supervise
 
+        keys.close()
+        opened.close()  # nothing of it is read here, and its lock is held on
+        lock = opened.lock if isinstance(opened, FolderLedger) else None
         with shared_folder() as shared:
-            job = Job(shell.place, folder, shared, wait, installed_version(), kafka, follows)
+            job = Job(shell.place, folder, shared, wait, version, kafka, follows, lock)
             supervise(job, workers, listening, tell)
 
 
@@ -131,10 +134,10 @@ def _kafka(shell: Shell, config: Path | None) -> "KafkaSettings | None":
 @contextmanager
 def _fed_here(shell: Shell) -> "Iterator[Ledger]":
     """The ledger, to be written: it takes facts into its inbox, and no ledger has two streams."""
-    from ledger.journal.ledger import INBOX
+    from consumers.inboxes import open_inbox
 
     with shell.writing(create=True) as opened:
-        opened.settle(INBOX)
+        open_inbox(opened, feeding=True).close()  # made here, since several workers would make it at once
         yield opened
 
 

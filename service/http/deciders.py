@@ -23,6 +23,7 @@ from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Fenced, JournalError
 from ledger.journal.shard import Shard, Tally
 from service.http import metrics
+from service.http.ties import Ties
 from service.http.work import Waiting, leave, tell
 
 DECIDED_AT_ONCE = 500  # a request behind a bulk upload waits for no more than that
@@ -32,10 +33,18 @@ _EXPECTED = (JournalError, Fenced, sqlite3.Error, OSError)
 
 
 class Part(NamedTuple):
-    """Which worker of a server a process is: of a shared ledger it is meant for every `workers`-th partition."""
+    """Which worker of a server a process is: of a shared ledger it is meant for every `workers`-th partition.
+
+    `ties` are there where a folder's lock is theirs together.
+    """
 
     worker: int
     workers: int
+    ties: Ties | None = None
+
+    def of(self, partitions: Sequence[int]) -> frozenset[int]:
+        """Those it is meant for."""
+        return frozenset(partitions[self.worker :: self.workers])
 
 
 ALONE = Part(0, 1)
@@ -70,8 +79,16 @@ class Sharing(Protocol):
         """Tell the others that a partition was decided further, and whether about a published book."""
         ...
 
-    def give_up(self, partition: int) -> None:
-        """Leave a partition to the process that took it."""
+    def appended(self, partitions: Iterable[int]) -> None:
+        """Tell the others that this process has appended to partitions."""
+        ...
+
+    def give_up(self, partition: int) -> bool:
+        """Leave a partition to the process that took it; False where it is nobody else's to decide."""
+        ...
+
+    def ends_together(self) -> bool:
+        """Whether the others end with this process; then it returns once none of them appends any more."""
         ...
 
 
@@ -83,6 +100,7 @@ class Deciders:
 
     def __init__(self, ledger: Ledger, loop: asyncio.AbstractEventLoop, sharing: Sharing | None = None) -> None:
         self._sharing = sharing
+        self._numbers = ledger.partitions
         count = min(SHARED_THREADS, len(ledger.partitions)) if sharing else len(ledger.partitions)
         self._deciders = [_Decider(ledger, ledger.partitions[n::count], loop, sharing) for n in range(count)]
 
@@ -94,18 +112,26 @@ class Deciders:
             self._sharing.start(self.look)
 
     def stop(self) -> None:
-        """Decide what somebody waits for, of a ledger of our own all that is there, and end."""
+        """Decide what somebody waits for, or all that is there where nobody else goes on with it, and end."""
+        leaves = self._sharing is not None and not self._sharing.ends_together()
+        if not leaves:
+            self.look(self._numbers)
         for decider in self._deciders:
-            decider.stop()
+            decider.stop(leaves=leaves)
         if self._sharing:
             self._sharing.stop()
 
     def look(self, partitions: Iterable[int]) -> None:
         """Say that there are news of partitions: more in the inbox, decided elsewhere, ours or not ours any more."""
-        self.expect({partition: {} for partition in partitions})
+        self._pass_on({partition: {} for partition in partitions})
 
     def expect(self, waiting: Mapping[int, Waiting]) -> None:
-        """Say that the inbox has more in partitions, and who waits for it."""
+        """Say that this process has appended to partitions, and who waits for it."""
+        if self._sharing:
+            self._sharing.appended(waiting)
+        self._pass_on(waiting)
+
+    def _pass_on(self, waiting: Mapping[int, Waiting]) -> None:
         for number, decider in enumerate(self._deciders):
             theirs = {p: who for p, who in waiting.items() if p % len(self._deciders) == number}
             if theirs:
@@ -173,14 +199,17 @@ class _Decider:
         self._wake = threading.Condition()
         self._news = dict.fromkeys(partitions)  # partitions to be looked at, in this order
         self._stopping = False
+        self._leaves = False
         self._thread = threading.Thread(target=self._run, name=f"points-decide-{partitions[0]}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, *, leaves: bool) -> None:
+        """Decide what was told of, or of that only what somebody waits for where the rest is left to others; end."""
         with self._wake:
             self._stopping = True
+            self._leaves = leaves
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join()
@@ -230,7 +259,7 @@ class _Decider:
         if not _is_ours(self._sharing, partition.number):
             self._follow(partition)
             return False
-        if self._stopping and self._sharing and not partition.waiting:
+        if self._leaves and not partition.waiting:
             return False  # others go on with it, and may never come to an end
         intake = partition.intake or self._own(partition)
         tally = intake.step()
@@ -282,10 +311,9 @@ class _Decider:
     def _failed(self, partition: _Partition, error: Exception) -> None:
         self._let_go(partition)
         self._close_inbox()
-        if isinstance(error, Fenced) and self._sharing:
+        if isinstance(error, Fenced) and self._sharing and self._sharing.give_up(partition.number):
             print(f"points: partition {partition.number} is left to another process: {error}", file=sys.stderr)
-            self._sharing.give_up(partition.number)  # who waits is told when that one has decided
-            return
+            return  # who waits is told when that one has decided
         if not isinstance(error, _EXPECTED):
             traceback.print_exc()
         partition.trouble = str(error) or type(error).__name__

@@ -12,6 +12,22 @@ LOOK_SECONDS = 0.005  # between two looks at what a consumer has decided, while 
 BOOK_SECONDS = 1.0  # between two looks at whether a rule book was published
 
 
+class BookWatch:
+    """Finds out by looking that a rule book was published."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._home = ledger.partition_of(PROGRAMME_SUBJECT)
+        self._known = -1
+
+    def has_moved(self) -> bool:
+        """Whether there are others than at the last look; what cannot be read now is told to who reads it."""
+        known = self._known
+        with suppress(JournalError):
+            self._known = len(self._ledger.journal(self._home).published())
+        return self._known != known
+
+
 class DecidedElsewhere:
     """Whose turn it is: never this process's. A thread watches for published rule books."""
 
@@ -42,13 +58,18 @@ class DecidedElsewhere:
     def announce(self, partition: int, *, has_book: bool) -> None:
         """Nothing is decided here."""
 
-    def give_up(self, partition: int) -> None:
+    def appended(self, partitions: Iterable[int]) -> None:
+        """Consumers follow the topic by themselves."""
+
+    def give_up(self, partition: int) -> bool:
         """Nothing is held here."""
+        return True
+
+    def ends_together(self) -> bool:
+        """No: consumers go on."""
+        return False
 
     def _watch(self) -> None:
-        home, known = self._ledger.partition_of(PROGRAMME_SUBJECT), -1
+        watch = BookWatch(self._ledger)
         while not self._stopped.wait(BOOK_SECONDS):
-            with suppress(JournalError):  # who reads it is told
-                found = len(self._ledger.journal(home).published())
-                self.books += found != known
-                known = found
+            self.books += watch.has_moved()

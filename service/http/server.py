@@ -11,6 +11,7 @@ from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import CannotNow
+from service.http.doorman import Hall
 from service.http.edge import RUNNING, Edge
 from service.http.problems import MEDIA_TYPE, Problem
 
@@ -37,15 +38,25 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
-def serve(
-    app: Litestar, listening: socket.socket, on_start: Callable[[], None], beat: Callable[[], bool] = lambda: True
-) -> None:
-    """Serve until SIGINT or SIGTERM, or until `beat`, asked every second, says no.
+def serve(app: Litestar, listening: socket.socket, on_start: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM. Requests that run then are answered first. Raises `CannotNow`."""
+    _run(_Server(_config(app), on_start), [listening])
 
-    Requests that run then are answered first. Raises `CannotNow` where it cannot start.
-    """
+
+def serve_inside(app: Litestar, inside: socket.socket, on_start: Callable[[], None], beat: Callable[[], bool]) -> None:
+    """Serve what comes in by a door, as `serve` does, or until `beat`, asked every second, says no."""
+    _run(_Inside(_config(app), on_start, inside, beat), [])
+
+
+def _run(server: "_Server", listening: list[socket.socket]) -> None:
     signal.signal(signal.SIGTERM, _stopped)
-    config = uvicorn.Config(
+    server.run(listening)
+    if not server.started:
+        raise CannotNow("the server could not start; what it said stands above")
+
+
+def _config(app: Litestar) -> uvicorn.Config:
+    return uvicorn.Config(
         Edge(app),
         loop="uvloop",
         http=Protocol,
@@ -61,10 +72,6 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config, on_start, beat)
-    server.run([listening])
-    if not server.started:
-        raise CannotNow("the server could not start; what it said stands above")
 
 
 def _stopped(_: int, __: object) -> None:
@@ -72,14 +79,9 @@ def _stopped(_: int, __: object) -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None], beat: Callable[[], bool]) -> None:
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_start = on_start
-        self._beat = beat
-
-    async def on_tick(self, counter: int) -> bool:
-        """Asked by the library, which ends where it says so."""
-        return await super().on_tick(counter) or (counter % TICKS == 0 and not self._beat())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -88,6 +90,31 @@ class _Server(uvicorn.Server):
             gc.freeze()  # what is there now stays, and is not gone through again and again
             gc.set_threshold(YOUNG)
             self._on_start()
+
+
+class _Inside(_Server):
+    """One that listens nowhere: connections are handed to it."""
+
+    def __init__(
+        self, config: uvicorn.Config, on_start: Callable[[], None], inside: socket.socket, beat: Callable[[], bool]
+    ) -> None:
+        super().__init__(config, on_start)
+        self._inside = inside
+        self._beat = beat
+
+    async def on_tick(self, counter: int) -> bool:
+        """Asked by the library, which ends where it says so."""
+        return await super().on_tick(counter) or (counter % TICKS == 0 and not self._beat())
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._hall = Hall(self._inside, lambda: Protocol(self.config, self.server_state, self.lifespan.state))
+        await super().startup(sockets)
+        if self.started:
+            self._hall.open()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._hall.close()
+        await super().shutdown(sockets)
 
 
 class Protocol(HttpToolsProtocol):

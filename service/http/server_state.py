@@ -16,6 +16,7 @@ from projections.side import AUDITS, TREES, VIEWS
 from projections.views.builds import Folder
 from service.http.deciders import Deciders, Part, Sharing
 from service.http.elsewhere import DecidedElsewhere
+from service.http.folder_sharing import SharedFolder
 from service.http.operators import Operators
 from service.http.rates import Rates
 from service.http.readers import Readers
@@ -66,9 +67,9 @@ def serving(
 ) -> Iterator[Served]:
     """Serve a ledger from the event loop that runs; what was taken into its inbox is decided at the end.
 
-    Its lock must be held, unless `kafka` says how the topic is reached that feeds it. What lies beside the ledger is
-    kept in `folder`; `part` says which of several workers this one is, and `follows` whether the first of them has a
-    process beside it that keeps views up to date.
+    Its lock must be held, of several workers by who began them, unless `kafka` says how the topic is reached that feeds
+    it. What lies beside the ledger is kept in `folder`; `part` says which of several workers this one is, and `follows`
+    whether the first of them has a process beside it that keeps views up to date.
     """
     # msgspec lays out a type when it first meets it, and two threads that meet it at once crash the process: the rule
     # book's types are met here, before there are threads.
@@ -124,6 +125,8 @@ def served_by(request: Request[Any, Any, Any]) -> Served:
 def _sharing(ledger: Ledger, part: Part) -> Sharing | None:
     if ledger.settings.stream == KAFKA:
         return DecidedElsewhere(ledger)
+    if part.ties is not None:
+        return SharedFolder(ledger, part)
     if not ledger.is_shared:
         return None
     from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra

@@ -12,14 +12,14 @@ import traceback
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 
-from consumers.postgres_inbox import APPENDED
+from consumers.news import DECIDED, news, read_news
 from ledger.journal.claims import PostgresClaims
 from ledger.journal.database import DatabaseLedger
 from ledger.journal.port import JournalError, Unavailable
 from service.http.deciders import Part
 
-# First words of the news beside `APPENDED`; partitions follow, and `BOOK` where a published book was decided.
-DECIDED, BOOK, WANTED, FREE = "decided", "book", "wanted", "free"
+# First words of news beside those of `consumers.news`: claims that their holder is asked for, and that were left.
+WANTED, FREE = "wanted", "free"
 SETTLE_SECONDS = 1.0  # between two looks at who has claimed what
 ORPHAN_SECONDS = 3.0  # that a partition meant for another worker stays without one before it is taken
 LOOK_SECONDS = 0.5  # between two looks at what another process decides, and
@@ -38,7 +38,7 @@ class SharedDatabase:
         self.is_settled = False  # whether it was found out once whose turn it is
         self._ledger = ledger
         self._held: frozenset[int] = frozenset()
-        self._meant = frozenset(ledger.partitions[part.worker :: part.workers])
+        self._meant = part.of(ledger.partitions)
         self._look: Callable[[Iterable[int]], None] = lambda _: None
         self._given_up: dict[int, float] = {}  # partition -> when it may be claimed again
         self._free_since: dict[int, float] = {}
@@ -53,10 +53,10 @@ class SharedDatabase:
     def stop(self) -> None:
         """Leave all partitions to others."""
         self._stopping = True
-        self._tell(FREE)  # wakes our own thread
+        self._tell(news(FREE, ()))  # wakes our own thread
         if self._thread.is_alive():
             self._thread.join()
-        self._tell(FREE)
+        self._tell(news(FREE, ()))
 
     def decides(self, partition: int) -> bool:
         """Whether a partition is this process's to decide."""
@@ -64,11 +64,19 @@ class SharedDatabase:
 
     def announce(self, partition: int, *, has_book: bool) -> None:
         """Tell the others that a partition was decided further, and whether about a published book."""
-        self._tell(DECIDED, partition, *(BOOK,) * has_book)
+        self._tell(news(DECIDED, [partition], has_book=has_book))
 
-    def give_up(self, partition: int) -> None:
+    def appended(self, partitions: Iterable[int]) -> None:
+        """Nothing: the inbox has told it."""
+
+    def give_up(self, partition: int) -> bool:
         """Leave a partition to the process that took it."""
         self._given_up[partition] = time.monotonic() + AGAIN_SECONDS
+        return True
+
+    def ends_together(self) -> bool:
+        """No: others go on."""
+        return False
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
@@ -118,29 +126,28 @@ class SharedDatabase:
         if self._held != before:
             self._look(self._held ^ before)
         if missed := self._meant - self._held - given_up:
-            self._tell(WANTED, *sorted(missed))
+            self._tell(news(WANTED, missed))
 
     def _hear(self, heard: Iterable[str], claims: PostgresClaims) -> bool:
         """Pass news on; says whether claims have to be settled anew."""
-        news: set[int] = set()
+        look: set[int] = set()
         wanted: set[int] = set()
         is_free = False
-        for word, *rest in map(str.split, heard):
-            numbers = {int(number) for number in rest if number.isdecimal()}
-            is_free |= word == FREE
-            if word == WANTED:
-                wanted |= numbers & self._held - self._meant
+        for told in map(read_news, heard):
+            is_free |= told.kind == FREE
+            if told.kind == WANTED:
+                wanted |= told.partitions & self._held - self._meant
             else:
-                news |= numbers & self._held if word == APPENDED else numbers - self._held
-            self.books += BOOK in rest
-        if news:
-            self._look(news)
+                look |= told.concerning(self._held)
+            self.books += told.has_book
+        if look:
+            self._look(look)
         if wanted:
             self._held -= wanted
             claims.release(sorted(wanted))
             self._look(wanted)
         return is_free or bool(wanted)
 
-    def _tell(self, *words: object) -> None:
+    def _tell(self, told: str) -> None:
         with suppress(Unavailable):  # who hears nothing looks for itself
-            self._ledger.tell(" ".join(map(str, words)))
+            self._ledger.tell(told)

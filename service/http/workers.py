@@ -1,4 +1,4 @@
-"""Several processes that serve one ledger: they accept at one socket, and are started again when they die."""
+"""Several processes that serve one ledger: they are handed connections, and started again when they die."""
 
 import multiprocessing
 import os
@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from ledger.journal.folder import Lock
 from ledger.journal.ledger import Ledger
 from service.console.sessions import Sessions
 from service.errors import CannotNow, report, say
 from service.http import metrics
 from service.http.app import make_app
 from service.http.deciders import Part
-from service.http.server import GRACE_SECONDS, serve
+from service.http.doorman import Door, Doorman
+from service.http.server import GRACE_SECONDS, serve_inside
+from service.http.ties import tied
 from service.keys import Keys
 from service.stopping import stopping
 
@@ -38,7 +41,10 @@ _STARTED, _BEAT = "started", "beat"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the workers of a server have in common. `shared` is a folder that lasts as long as the server."""
+    """What the workers of a server have in common. `shared` is a folder that lasts as long as the server.
+
+    `lock` is there where they are the one writer of a folder: it is theirs too, and held until the last of them ends.
+    """
 
     place: str
     folder: Path
@@ -47,6 +53,7 @@ class Job:
     version: str
     kafka: "KafkaSettings | None"
     follows: bool
+    lock: Lock | None = None
 
 
 @contextmanager
@@ -64,8 +71,9 @@ def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callab
 
     Raises `CannotNow` where one cannot start at first; later it is tried again.
     """
-    with stopping(again_ends=False) as is_stopped:
-        running = [_Worker(job, Part(number, workers), listening) for number in range(workers)]
+    with stopping(again_ends=False) as is_stopped, _parts(job, workers) as parts:
+        running = [_Worker(job, part) for part in parts]
+        doorman = Doorman(listening, running)
         has_started = False
         try:
             while not is_stopped():
@@ -74,37 +82,51 @@ def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callab
                     worker.hear()
                 if not has_started and all(worker.is_serving for worker in running):
                     has_started = True
+                    doorman.start()
                     on_start([worker.pid for worker in running])
                 for worker in running:
-                    if not worker.is_alive:
+                    if not worker.is_alive and not is_stopped():
                         if not has_started:
                             raise CannotNow("a worker could not start; what it said stands above")
                         worker.revive()
         finally:
+            doorman.stop()
             for worker in running:
                 worker.stop()
             for worker in running:
                 worker.end()
 
 
+@contextmanager
+def _parts(job: Job, workers: int) -> Iterator[list[Part]]:
+    """Who the workers are, and what ties those of a folder together."""
+    if job.lock is None:
+        yield [Part(number, workers) for number in range(workers)]
+        return
+    with tied(workers, job.shared) as ties:
+        yield [Part(number, workers, its) for number, its in enumerate(ties)]
+
+
 class _Worker:
-    """A process that serves, and the pipe on which it is heard of."""
+    """A process that serves, the pipe on which it is heard of, and the door by which it is handed connections."""
 
     pipe: Connection
     is_serving: bool
 
-    def __init__(self, job: Job, part: Part, listening: socket.socket) -> None:
-        self._about = (job, part, listening)
+    def __init__(self, job: Job, part: Part) -> None:
+        self._about = (job, part)
         self._start()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe(duplex=False)
         self.is_serving = False
+        self._door = Door()
         self._heard_at = time.monotonic()
-        self._process: BaseProcess = context.Process(target=_work, args=(*self._about, theirs))
+        self._process: BaseProcess = context.Process(target=_work, args=(*self._about, self._door.inside, theirs))
         self._process.start()
         theirs.close()
+        self._door.inside.close()
 
     @property
     def pid(self) -> int:
@@ -118,6 +140,10 @@ class _Worker:
             self._process.kill()
             self._process.join()
         return self._process.is_alive()
+
+    def take(self, connection: socket.socket) -> bool:
+        """Serve a connection; False where it does not serve now, or has too many to take in."""
+        return self.is_serving and self._door.pass_in(connection)
 
     def hear(self) -> None:
         """Take what it said."""
@@ -141,15 +167,17 @@ class _Worker:
 
     def end(self) -> None:
         """Wait for its end."""
+        self.is_serving = False
         self._process.join(END_SECONDS)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
         mark_process_dead(self.pid)  # type: ignore[no-untyped-call]  # what it had running counts no more
         self.pipe.close()
+        self._door.outside.close()
 
 
-def _work(job: Job, part: Part, listening: socket.socket, pipe: Connection) -> None:
+def _work(job: Job, part: Part, inside: socket.socket, pipe: Connection) -> None:
     """A worker: serve until told to end, or until nobody listens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it, and tells us
 
@@ -169,6 +197,6 @@ def _work(job: Job, part: Part, listening: socket.socket, pipe: Connection) -> N
             app = make_app(
                 ledger, job.folder, keys, sessions, job.wait, job.version, part, job.kafka, follows=job.follows
             )
-            serve(app, listening, lambda: pipe.send(_STARTED), say_beat)
+            serve_inside(app, inside, lambda: pipe.send(_STARTED), say_beat)
     except Exception as error:
         raise SystemExit(report(error)) from None
