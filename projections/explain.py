@@ -87,7 +87,7 @@ def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None
     words = Words(version)
     context = Context(history, moment, history.present(_now(as_of)), words)
     changes = explain_changes(context)
-    reason = reason_details(history, moment, words) if entry.reason else {"text": ""}
+    reason = reason_details(history, moment, words) if entry.reason else {"text": "", "needed": ""}
     explanation: dict[str, Any] = {
         "explains": "entry",
         "member": member,
@@ -110,6 +110,7 @@ def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None
         "reason": entry.reason,
         "figures": entry.figures,
         "reason_text": reason["text"],
+        "needed": reason["needed"],
         "effect": effect_of(entry.changes),
         "changes": changes,
         "clawbacks": explain_clawbacks(context),
@@ -124,9 +125,8 @@ def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None
         },
         "derives": moment.derives,
     }
-    for name in ("first", "needed"):
-        if name in reason:
-            explanation[name] = reason[name]
+    if "first" in reason:
+        explanation["first"] = reason["first"]
     what = effect_text(entry.changes, words) or "nothing moved"
     explanation["text"] = f"{explanation['fact']['text']}. {OUTCOMES[entry.outcome].capitalize()}: " + (
         f"{reason['text']}." if entry.outcome else f"{what}."

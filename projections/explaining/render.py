@@ -57,7 +57,7 @@ def _entry(data: View, console: Console) -> None:
     if data["reason"]:
         _section(console, "Why" if data["outcome"] != "accepted" else "Note")
         _say(console, f"{data['reason_text']} ({data['reason']})")
-        if data.get("needed"):
+        if data["needed"]:
             _say(console, f"Needed: {data['needed']}.")
     shown = [view for view in data["changes"] if view["change"] not in _BOOKKEEPING]
     due = [view for view in shown if view["due"]]
@@ -105,7 +105,7 @@ def _given(views: list[View]) -> list[Row]:
 
 def _change(view: View) -> Row:
     how = Text()
-    if view.get("rule_name") and view["change"] in ("earned", "scored", "scored-once"):
+    if view["rule_name"] and view["change"] in ("earned", "scored", "scored-once"):
         how.append(f"{view['rule_name']} {view['rule']}\n", style="cyan")
     how.append(_plain(_sentence(view["how"])))
     if view["change"] == "earned":
