@@ -18,7 +18,7 @@ from ledger.entries import decode_entry
 from ledger.journal.ledger import Ledger, members_of
 from ledger.pages import PagesInMemory
 from ledger.programme import shipped
-from ledger.times import DAY, day_of, month_of, month_start, month_text
+from ledger.times import DAY, MAX_INSTANT, day_of, month_of, month_start, month_text
 from projections import stats, tables
 from projections.views import building, liability, reading, runner
 from projections.views.builds import Folder
@@ -30,6 +30,7 @@ from projections.views.view import Options
 from tests.bitemporal import at, fact, order
 from tests.histories import START
 from tests.ledgers import SmallLedger, histories_of, scratch
+from tests.shop import instant
 
 SEEDS = range(4)
 VIEWS = all_views()
@@ -187,11 +188,12 @@ def books_of(ledger: Ledger, until: int, *, known: bool) -> dict[str, tuple[int,
 def test_the_liability_is_what_the_books_say_at_the_end_of_any_day(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with kept(seed, monkeypatch) as small:
         offset = small.ledger.book.offset
+        monkeypatch.setattr(reading, "present", lambda: MAX_INSTANT)  # of every day it is the end
         for at in instants_of(small.ledger, Random(seed), 12):
             end = (day_of(at, offset) + 1) * DAY - offset
             books = books_of(small.ledger, end, known=False)
-            cohorts = rows_of(small.ledger, "outstanding", end - 1)
-            for kind, *figures in rows_of(small.ledger, "liability", end - 1):
+            cohorts = rows_of(small.ledger, "outstanding", at)
+            for kind, *figures in rows_of(small.ledger, "liability", at):
                 outstanding, beside = figures[4], figures[6:9]
                 assert (*figures[:4], *beside) == books.get(kind, (0,) * len(FIGURES)), at
                 assert outstanding == figures[0] - sum(figures[1:4])
@@ -461,6 +463,38 @@ def test_what_expires_at_the_end_of_a_month_is_of_that_month_whether_an_entry_sa
             "clawed_back": (0, 0),
             "closing": (1, None),
         }
+        ledger.close()
+
+
+def test_a_day_that_is_past_is_told_whole_whether_an_entry_says_what_fell_due_on_it_or_not() -> None:
+    granted = {"campaign": "618", "points": 100, "expires": "2025-06-10T12:00:00+08:00"}
+    grant = fact("campaign.granted", "g1", "06-01", grant="G1", **granted)
+    after = fact("member.signed-in", "s1", "07-01")
+    for facts in ([grant], [grant, after]):
+        with scratch() as folder:
+            ledger = told(folder / "ledger", *facts)
+            for day, expired, left in (("2025-06-09", 0, 100), ("2025-06-10", 100, 0), ("2025-06-10 15:00", 100, 0)):
+                [row] = rows_of(ledger, "liability", instant(day))
+                assert (row[3], row[5]) == (expired, left), day
+                [row] = rows_of(ledger, "outstanding", instant(day))
+                assert (row[4], row[6]) == (expired, left), day
+                [row] = rows_of(ledger, "campaigns", instant(day))
+                assert (row[6], row[8]) == (expired, left), day
+            ledger.close()
+
+
+def test_of_a_day_that_is_not_over_what_has_yet_to_fall_due_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    granted = {"campaign": "618", "points": 100, "expires": "2025-06-10T12:00:00+08:00"}
+    with scratch() as folder:
+        ledger = told(folder / "ledger", fact("campaign.granted", "g1", "06-01", grant="G1", **granted))
+        for now, asked, left in (
+            ("2025-06-10 11:00", "2025-06-10", 100),
+            ("2025-06-10 13:00", "2025-06-10", 0),
+            ("2025-06-01", "2025-06-10", 100),
+            ("2025-06-01", "2025-06-10 13:00", 0),
+        ):
+            monkeypatch.setattr(reading, "present", lambda now=now: instant(now))
+            assert rows_of(ledger, "liability", instant(asked))[0][5] == left, (now, asked)
         ledger.close()
 
 
