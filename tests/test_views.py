@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -16,11 +18,14 @@ from ledger.account import Account, evolve_entry
 from ledger.decide import run_to
 from ledger.entries import decode_entry
 from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.port import JournalError
 from ledger.pages import PagesInMemory
 from ledger.programme import shipped
 from ledger.times import DAY, MAX_INSTANT, day_of, month_of, month_start, month_text
 from projections import stats, tables
+from projections.export import write_table
 from projections.views import building, liability, reading, runner
+from projections.views import compare as compared
 from projections.views.builds import Folder
 from projections.views.compare import compare
 from projections.views.reading import of_member, read, snapshot
@@ -495,6 +500,52 @@ def test_of_a_day_that_is_not_over_what_has_yet_to_fall_due_is_left(monkeypatch:
         ):
             monkeypatch.setattr(reading, "present", lambda now=now: instant(now))
             assert rows_of(ledger, "liability", instant(asked))[0][5] == left, (now, asked)
+        ledger.close()
+
+
+@pytest.mark.parametrize("batch", [300, 10_000])
+def test_sums_beyond_64_bits_are_exact(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a first build, of what is added to it, and of one that comes down again."""
+    members, each, now = 2_100, 1 << 53, instant("2025-06-02")
+    monkeypatch.setattr(runner, "BATCH", batch)
+    monkeypatch.setattr(building, "BATCH", batch)
+    for module in (runner, building, reading, compared):
+        monkeypatch.setattr(module, "present", lambda: now)
+    granted = {"campaign": "618", "points": each, "expires": "2025-07-01T00:00:00+08:00"}
+    facts = [fact("campaign.granted", f"g{n}", "06-01", f"m-{n}", grant=f"G{n}", **granted) for n in range(members)]
+    total = members * each
+    assert total // 2 > 1 << 63 > total // 3
+    with scratch() as folder:
+        ledger = told(folder / "ledger", *facts[: members // 2])
+        small = SmallLedger(folder / "ledger")
+        small.hears(facts)
+        small.decides()
+        small.close()
+        runner.run(ledger, views_of(ledger), BUILT_IN)
+        for day, expired in (("2025-06-02", 0), ("2025-07-02", total)):
+            now = instant(day)
+            runner.run(ledger, views_of(ledger), BUILT_IN)
+            assert rows_of(ledger, "liability", now)[0][1:6] == (total, 0, expired, 0, total - expired)
+            assert rows_of(ledger, "campaigns", now)[0][2:8] == (members, members, total, 0, expired, 0)
+            with snapshot(ledger, views_of(ledger), VIEWS["books"], None) as taken:
+                assert stats.books_of(ledger, stats.kept(taken)) == stats.stats(ledger, now)
+        runner.rebuild(ledger, views_of(ledger), VIEWS["liability"])
+        assert compare(ledger, views_of(ledger), VIEWS["liability"])["differences"] == []
+        with snapshot(ledger, views_of(ledger), VIEWS["liability"], now) as taken:
+            table = liability.close(taken, 2025 * 12 + 5)
+            with pytest.raises(JournalError, match="write it as csv"):
+                write_table(table, "parquet", BytesIO())
+        ledger.close()
+
+
+def test_a_sum_that_an_older_file_did_not_hold_exactly_is_never_shown() -> None:
+    with scratch() as folder:
+        granted = {"campaign": "618", "points": 100}
+        ledger = told(folder / "ledger", fact("campaign.granted", "g1", "06-01", grant="G1", **granted))
+        with sqlite3.connect(views_of(ledger).path / "liability.db") as file:
+            file.execute("UPDATE movements SET issued = 1.5e19")
+        with pytest.raises(JournalError, match="remove it and run"):
+            rows_of(ledger, "liability", instant("2025-07-01"))
         ledger.close()
 
 
