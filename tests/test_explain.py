@@ -186,6 +186,12 @@ def test_the_formula_of_every_claw_back_gives_what_was_kept(lived: Ledger) -> No
     for view in explained(lived):
         for back in view["clawbacks"]:
             assert back["claim"] == back["held_before"] - back["keep"]
+            taken = 0
+            for change in view["changes"]:
+                if (change.get("rule"), change.get("line")) == (back["rule"], back["line"]):
+                    taken += change["points"] if change["change"] == "clawed-back" else 0
+                    taken -= min(change["points"], 0) if change["change"] == "scored" else 0
+            assert back["taken"] == taken
             if "met" in back:
                 assert sum(back["met"].values()) == back["claim"]
                 assert min(back["met"].values()) >= 0
@@ -501,7 +507,22 @@ def test_a_claw_back_of_spent_beans_names_the_other_lots_the_cash_and_the_debt(t
     shop.returns("O1", [("1", 1, 1 * YUAN)])
     back = next(b for b in entry(told(shop), 4)["clawbacks"] if b["rule"] == "purchase.beans")
     assert back["met"] == {"own_lot": 0, "expired": 0, "other_lots": 40, "cash": 100, "debt": 160, "written_off": 0}
-    assert "40 from other lots, as its own were spent (40 of 3.1)" in back["text"]
+    assert "so 300 are claimed: 40 from other lots, as its own were spent (40 of 3.1)" in back["text"]
+    assert (back["claim"], back["taken"]) == (300, 40)
+
+
+def test_what_expired_before_a_claim_is_told_and_is_no_movement(told: Tells) -> None:
+    shop = Shop(now="2025-11-11")
+    shop.completes("O1", [("phone", 1, 1_000 * YUAN)])
+    shop.redeems(60)
+    shop.is_granted(300, at="2027-01-05", expires="2028-01-05")
+    shop.returns("O1", [("1", 0, 300 * YUAN)], at="2027-01-06")
+    view = entry(told(shop), 4)
+    back = next(back for back in view["clawbacks"] if back["rule"] == "purchase.beans")
+    assert (back["claim"], back["taken"], back["met"]["expired"]) == (30, 0, 30)
+    assert "so 30 are claimed: 30 expired meanwhile and are not asked for again" in back["text"]
+    text = printed(view)
+    assert "  0 beans " in text and "-30 beans" not in text and "300, unchanged" in text
 
 
 def test_a_lot_tells_where_its_points_came_from_and_went(told: Tells) -> None:

@@ -132,8 +132,8 @@ def _of_many_lots(group: list[View]) -> Row:
 def _clawback(view: View) -> Row:
     how = Text(f"{view['rule_name']} {view['rule']}\n", style="cyan")
     how.append(_plain(view["how"]), style="")
-    amount = f"-{view['claim']:,} {view['kind']}" if view["claim"] else "nothing"
-    return amount, how, "bold" if view["claim"] else "dim"
+    amount = f"{-view['taken']:,} {view['kind']}" if view["claim"] else "nothing"
+    return amount, how, "bold" if view["taken"] else "dim"
 
 
 def _nothing(view: View) -> Row:
