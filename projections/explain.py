@@ -147,7 +147,7 @@ def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = No
         number = history.step(key >> 16).entry.number
         has = [name for name in history.lots if name >> 16 == number]
         opened = f"entry {number} opened {len(has)}" if has else f"entry {number} opened none"
-        raise NothingToExplain(f"{member} has no lot {lot}: {opened}")
+        raise NothingToExplain(f'"{member}" has no lot {lot}: {opened}')
     words = Words(history.version_of(story.origin.entry))
     present = history.present()
     origin = explain_entry(ledger, member, story.origin.entry.number, as_of=as_of)

@@ -181,6 +181,12 @@ def test_why_is_told_of_an_entry_of_every_type_outcome_reason_and_change() -> No
                     assert f"<code>{key[2]}</code>" in told.text
 
 
+def test_an_error_names_the_member_as_she_is_named(server: Server) -> None:
+    with server.client() as http:
+        told = http.get("/console/why", params={"id": MEMBER, "number": 99})
+    assert told.status_code == 404 and "&#34;m-1001&#34; has 64 entries; there is no entry 99." in told.text
+
+
 def test_the_slider_shows_the_member_as_of_any_day(chromium: Browser, server: Server) -> None:
     with opened(chromium, server.url) as page:
         page.goto(f"/console/member?id={MEMBER}")

@@ -599,10 +599,10 @@ def test_what_happened_later_is_not_told_of_an_earlier_instant(told: Tells) -> N
     story = explain_member(ledger, "m-1", as_of=then)
     assert story["entries"] == 1 and story["points"]["beans"]["spendable"] == 100
     assert explain_lot(ledger, "m-1", "1.1", as_of=then)["went"] == []
-    with pytest.raises(NothingToExplain, match=r"m-1 has 1 entry as of 2025-03-15T00:00:00\+08:00; .* no entry 2$"):
+    with pytest.raises(NothingToExplain, match=r'"m-1" has 1 entry as of 2025-03-15T00:00:00\+08:00; .* no entry 2$'):
         explain_entry(ledger, "m-1", 2, as_of=then)
     for what in ("1", "1.1"):
-        with pytest.raises(NothingToExplain, match=r"m-1 has 0 entries as of 2025-02-01T.*; there is no entry 1$"):
+        with pytest.raises(NothingToExplain, match=r'"m-1" has 0 entries as of 2025-02-01T.*; there is no entry 1$'):
             explain(ledger, "m-1", what, as_of=before)
     nothing = explain_member(ledger, "m-1", as_of=before)
     assert (nothing["entries"], nothing["points"], nothing["statement"]) == (0, {}, [])
@@ -705,7 +705,7 @@ def test_what_is_not_there_is_said_with_what_there_is(told: Tells) -> None:
         explain_member(ledger, "m-2")
     with pytest.raises(UnknownMember):
         explain_member(ledger, "programme")
-    with pytest.raises(NothingToExplain, match=r"m-1 has 1 entry; there is no entry 2$"):
+    with pytest.raises(NothingToExplain, match=r'"m-1" has 1 entry; there is no entry 2$'):
         explain(ledger, "m-1", "2")
     with pytest.raises(NothingToExplain, match="no lot"):
         explain(ledger, "m-1", "1.2")

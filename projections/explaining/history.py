@@ -167,7 +167,7 @@ class History:
                 return step
         then = "" if self._is_now else f" as of {to_text(self.as_of, self.offset)}"
         entries = count(len(self.steps), "entry", "entries")
-        raise NothingToExplain(f"{self.member} has {entries}{then}; there is no entry {number}")
+        raise NothingToExplain(f'"{self.member}" has {entries}{then}; there is no entry {number}')
 
     def earlier(self, number: int) -> Iterator[Step]:
         """The entries before a number, the latest first."""
@@ -183,7 +183,7 @@ class History:
         for step, _, moment in self.walk(lambda entry: entry.number == number, number):
             if step.entry.number == number and moment is not None:
                 return moment
-        raise NothingToExplain(f"{self.member} has no entry {number}")
+        raise NothingToExplain(f'"{self.member}" has no entry {number}')
 
     def walk(
         self, wanted: Callable[[Entry], bool], upto: int | None = None
