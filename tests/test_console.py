@@ -187,6 +187,21 @@ def test_an_error_names_the_member_as_she_is_named(server: Server) -> None:
     assert told.status_code == 404 and "&#34;m-1001&#34; has 64 entries; there is no entry 99." in told.text
 
 
+@pytest.mark.parametrize(
+    ("method", "address", "status"),
+    [("GET", "/", 404), ("GET", "/console/nothing", 404), ("GET", "/v1/nothing", 404), ("PUT", "/console/why", 405)],
+)
+def test_a_browser_gets_a_page_where_nothing_is_and_a_program_a_problem(
+    server: Server, method: str, address: str, status: int
+) -> None:
+    with server.client() as http:
+        told = http.request(method, address, headers={"Accept": "text/html,*/*;q=0.8", "Accept-Language": "zh-CN"})
+        assert (told.status_code, told.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert '<html lang="zh-CN">' in told.text and '<a href="/console">' in told.text
+        told = http.request(method, address, headers={"Accept": "application/json"})
+        assert (told.status_code, told.headers["content-type"]) == (status, "application/problem+json")
+
+
 def test_the_slider_shows_the_member_as_of_any_day(chromium: Browser, server: Server) -> None:
     with opened(chromium, server.url) as page:
         page.goto(f"/console/member?id={MEMBER}")

@@ -607,6 +607,7 @@ def test_what_happened_later_is_not_told_of_an_earlier_instant(told: Tells) -> N
     nothing = explain_member(ledger, "m-1", as_of=before)
     assert (nothing["entries"], nothing["points"], nothing["statement"]) == (0, {}, [])
     assert "0 entries, at 2025-02-01" in printed(nothing)
+    assert "1 entry, at 2025-03-15" in printed(story)
 
 
 def test_without_an_instant_an_entry_ahead_of_the_wall_clock_is_told_too(told: Tells) -> None:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from projections.explaining.words import yuan
+from projections.explaining.words import count, yuan
 
 _COLOURS = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 _BOOKKEEPING = ("counted", "marked", "forgot", "withheld")  # `withheld` stands under what gave nothing
@@ -211,7 +211,9 @@ def _lot(data: View, console: Console) -> None:
 
 
 def _member(data: View, console: Console) -> None:
-    head = Text.assemble((_plain(data["member"]), "bold"), f"  {data['entries']:,} entries, at {data['as_of']}")
+    head = Text.assemble(
+        (_plain(data["member"]), "bold"), f"  {count(data['entries'], 'entry', 'entries')}, at {data['as_of']}"
+    )
     if data["frozen"]:
         head.append("  frozen", style="bold red")
     console.print(head)
@@ -233,7 +235,8 @@ def _member(data: View, console: Console) -> None:
             console.print(Padding(_lots(purse["lots"]), (0, 0, 0, 2), expand=False))
     _section(console, "Statement")
     if data["earlier"]:
-        _say(console, f"{data['earlier']:,} earlier entries are left out: --all has them, or explain one by its number")
+        earlier = count(data["earlier"], "earlier entry is", "earlier entries are")
+        _say(console, f"{earlier} left out: --all has them, or explain one by its number")
     console.print(Padding(_statement(data["statement"]), (0, 0, 0, 2), expand=False))
     _section(console, "Since then")
     for text in data["since"]["texts"] or ["nothing fell due"]:
