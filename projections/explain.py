@@ -4,7 +4,6 @@ An explanation is data (`dict`, good for JSON) in which every figure stands besi
 `render_explanation` lays it out for people. What is explained is the entry as it was decided and kept.
 """
 
-import time
 from typing import Any
 
 import msgspec
@@ -13,7 +12,6 @@ from ledger.account import Account
 from ledger.entries import OUTCOMES
 from ledger.facts import fact_type
 from ledger.journal.ledger import Ledger
-from ledger.times import SECOND
 from projections.explaining.changes import explain_changes
 from projections.explaining.clawbacks import explain_clawbacks
 from projections.explaining.context import Context
@@ -68,26 +66,26 @@ def explain_member(
     as_of: int | None = None,
     lines: int | None = LINES,
 ) -> dict[str, Any]:
-    """A member's story, or one entry of it. `as_of` is the instant of "now", the wall clock where it is not given.
+    """A member's story, or one entry of it, by the entries whose clock is by `as_of`; by all of them where it is None.
 
     A story's statement has the last `lines` entries, or all of them (None). Raises `UnknownMember`, or
     `NothingToExplain` where there is no such entry.
     """
     if number is not None:
         return explain_entry(ledger, member, number, as_of=as_of)
-    history = History(ledger, member)
-    return explain_story(history, history.present(_now(as_of)), lines)
+    history = History(ledger, member, as_of)
+    return explain_story(history, history.present(), lines)
 
 
 def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None = None) -> dict[str, Any]:
     """What one entry decided and why, change by change. Raises `UnknownMember` and `NothingToExplain`."""
-    history = History(ledger, member)
+    history = History(ledger, member, as_of)
     moment = history.moment(number)
     entry, fact, version = moment.step.entry, moment.step.fact, moment.version
     words = Words(version)
-    context = Context(history, moment, history.present(_now(as_of)), words)
+    context = Context(history, moment, history.present(), words)
     changes = explain_changes(context)
-    reason = reason_details(history, moment, words) if entry.reason else {"text": ""}
+    reason = reason_details(history, moment, words) if entry.reason else {"text": "", "needed": ""}
     explanation: dict[str, Any] = {
         "explains": "entry",
         "member": member,
@@ -110,6 +108,7 @@ def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None
         "reason": entry.reason,
         "figures": entry.figures,
         "reason_text": reason["text"],
+        "needed": reason["needed"],
         "effect": effect_of(entry.changes),
         "changes": changes,
         "clawbacks": explain_clawbacks(context),
@@ -124,9 +123,8 @@ def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None
         },
         "derives": moment.derives,
     }
-    for name in ("first", "needed"):
-        if name in reason:
-            explanation[name] = reason[name]
+    if "first" in reason:
+        explanation["first"] = reason["first"]
     what = effect_text(entry.changes, words) or "nothing moved"
     explanation["text"] = f"{explanation['fact']['text']}. {OUTCOMES[entry.outcome].capitalize()}: " + (
         f"{reason['text']}." if entry.outcome else f"{what}."
@@ -139,19 +137,19 @@ def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = No
 
     Raises `UnknownMember`, or `NothingToExplain` where there is no such lot.
     """
-    history = History(ledger, member)
+    history = History(ledger, member, as_of)
     try:
         key = lot_of(lot)
     except ValueError as error:
         raise NothingToExplain(str(error)) from None
     story = history.lots.get(key)
     if story is None:
-        number = key >> 16
+        number = history.step(key >> 16).entry.number
         has = [name for name in history.lots if name >> 16 == number]
         opened = f"entry {number} opened {len(has)}" if has else f"entry {number} opened none"
-        raise NothingToExplain(f"{member} has no lot {lot}: {opened}")
+        raise NothingToExplain(f'"{member}" has no lot {lot}: {opened}')
     words = Words(history.version_of(story.origin.entry))
-    present = history.present(_now(as_of))
+    present = history.present()
     origin = explain_entry(ledger, member, story.origin.entry.number, as_of=as_of)
     opened_by = next(view for view in origin["changes"] if view["change"] == "earned" and view["lot"] == lot)
     return {
@@ -181,7 +179,3 @@ def _balance(account: Account, kind: str) -> dict[str, int]:
         "held": purse.held(),
         "debt": purse.debt,
     }
-
-
-def _now(as_of: int | None) -> int:
-    return int(time.time()) * SECOND if as_of is None else as_of

@@ -15,17 +15,23 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from ledger.journal.port import JournalError
 from ledger.times import to_text
 from projections.tables import Form, Row, Table
 
 FORMATS = ("csv", "ndjson", "parquet")
 ROW_GROUP = 64 * 1024  # rows of a Parquet row group, all that is in memory at once
 
+_TOO_LARGE = "a sum is beyond the 64 bits of an integer in Parquet: write it as csv or ndjson"
+
 Tick = Callable[[int], None]
 
 
 def write_table(table: Table, form: str, out: BinaryIO, tick: Tick = lambda _: None) -> int:
-    """Write a table in a format of `FORMATS`, or as a JSON array (``json``); returns how many rows it has."""
+    """Write a table in a format of `FORMATS`, or as a JSON array (``json``); returns how many rows it has.
+
+    Raises `JournalError` where the format cannot hold a figure.
+    """
     writer = {"csv": _csv, "ndjson": _ndjson, "json": _json, "parquet": _parquet}[form]
     return writer(table, out, tick)
 
@@ -167,10 +173,13 @@ def _parquet(table: Table, out: BinaryIO, tick: Tick) -> int:
             if not rows and count:
                 break
             columns = zip(*rows, strict=True) if rows else [()] * len(fields)
-            arrays = [
-                pyarrow.array([_json_text(v) for v in values] if column.form == "json" else list(values), kind)
-                for column, values, (_, kind) in zip(table.columns, columns, fields, strict=True)
-            ]
+            try:
+                arrays = [
+                    pyarrow.array([_json_text(v) for v in values] if column.form == "json" else list(values), kind)
+                    for column, values, (_, kind) in zip(table.columns, columns, fields, strict=True)
+                ]
+            except OverflowError:
+                raise JournalError(_TOO_LARGE) from None
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
             count += len(rows)
             tick(count)

@@ -147,7 +147,7 @@ def _most(quoter: Quoter, use: str, kind: str, order: str, settlement: int) -> d
     if share is not None:
         most = min(most, int(share * settlement) // fen - (page.redeemed if page else 0))
     step = bounds.exactly or bounds.multiple
-    most = min(max(most, 0), bounds.exactly or most) // step * step
+    most = max(min(most, bounds.exactly or most), 0) // step * step
 
     def asks(points: int) -> Decision:
         data = {"redemption": NO_NAME, "kind": kind, "points": points, "use": use, "order": order}

@@ -6,18 +6,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from ledger.entries import OUTCOMES, decode_entry
+from ledger.facts import FACT_TYPES, PROGRAMME_SUBJECT, decode_canonical, fact_type
 from projections import reports
 from projections.backtest import backtest
 from projections.proof.keys import new_key as new_key_file
 from service.console import sessions
 from tests.browsers import opened
-from tests.histories import encode
-from tests.ledgers import ingested, scratch
+from tests.histories import LONG_AGO, encode
+from tests.histories import history as lived
+from tests.ledgers import SmallLedger, ingested, scratch
 from tests.served import NDJSON, ROOT, Fact, Server, environment, grant, ndjson, new_key, points, served
 
 AXE = (ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
@@ -149,6 +153,53 @@ def test_why_is_loaded_where_it_is_asked_for(chromium: Browser, server: Server) 
         earned.locator("summary").first.click()
         expect(earned.locator(".explained")).to_contain_text("购物返豆")
         assert page.url.endswith("before=10")
+
+
+def test_why_is_told_of_an_entry_of_every_type_outcome_reason_and_change() -> None:
+    with scratch() as folder:
+        small = SmallLedger(folder / "ledger")
+        small.hears(one for seed in range(12) for one in lived(Random(seed), 150, f"m-{seed}", LONG_AGO))
+        small.hears([past("credit.scored", "m-1", "c-1", "2025-01-15T12:00:00+08:00", {"score": 700})])
+        small.decides()
+        found: dict[tuple[str, ...], tuple[str, int]] = {}
+        for member in (f"m-{seed}" for seed in range(12)):
+            for row in small.ledger.journal(small.ledger.partition_of(member)).entries_of(member):
+                entry = decode_entry(row.state)
+                kind = fact_type(decode_canonical(entry.fact)[0])
+                keys = [(kind, OUTCOMES[entry.outcome], entry.reason)]
+                keys += [("change", type(change).__name__) for change in entry.changes]
+                for key in keys:
+                    found.setdefault(key, (member, entry.number))
+        small.close()
+        types = {kind.__struct_config__.tag for kind in FACT_TYPES} - {f"{PROGRAMME_SUBJECT}.published.v1"}
+        assert {key[0] for key in found} >= types and {key[1] for key in found} >= set(OUTCOMES)
+        with served(folder / "ledger") as server, server.client() as http:
+            for key, (member, number) in found.items():
+                told = http.get("/console/why", params={"id": member, "number": number})
+                assert told.status_code == 200 and '<div class="explained">' in told.text, (key, told.text)
+                if key[0] != "change" and key[2]:
+                    assert f"<code>{key[2]}</code>" in told.text
+
+
+def test_an_error_names_the_member_as_she_is_named(server: Server) -> None:
+    with server.client() as http:
+        told = http.get("/console/why", params={"id": MEMBER, "number": 99})
+    assert told.status_code == 404 and "&#34;m-1001&#34; has 64 entries; there is no entry 99." in told.text
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "status"),
+    [("GET", "/", 404), ("GET", "/console/nothing", 404), ("GET", "/v1/nothing", 404), ("PUT", "/console/why", 405)],
+)
+def test_a_browser_gets_a_page_where_nothing_is_and_a_program_a_problem(
+    server: Server, method: str, address: str, status: int
+) -> None:
+    with server.client() as http:
+        told = http.request(method, address, headers={"Accept": "text/html,*/*;q=0.8", "Accept-Language": "zh-CN"})
+        assert (told.status_code, told.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert '<html lang="zh-CN">' in told.text and '<a href="/console">' in told.text
+        told = http.request(method, address, headers={"Accept": "application/json"})
+        assert (told.status_code, told.headers["content-type"]) == (status, "application/problem+json")
 
 
 def test_the_slider_shows_the_member_as_of_any_day(chromium: Browser, server: Server) -> None:

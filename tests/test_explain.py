@@ -31,6 +31,7 @@ from projections.explain import (
 from projections.explaining.nothing import UNKNOWN
 from projections.explaining.reasons import SENTENCES
 from projections.members import account_of
+from projections.show import show_member
 from tests.histories import history
 from tests.ledgers import SmallLedger
 from tests.shop import YUAN, Shop, instant, moment
@@ -72,8 +73,9 @@ def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @lru_cache(maxsize=1)
 def explained(ledger: Ledger) -> list[Explanation]:
     """Every entry of the member, explained."""
+    until = last_clock(ledger)
     entries = explain_member(ledger, "m-1")["entries"]
-    return [explain_entry(ledger, "m-1", number, as_of=0) for number in range(1, entries + 1)]
+    return [explain_entry(ledger, "m-1", number, as_of=until) for number in range(1, entries + 1)]
 
 
 def last_clock(ledger: Ledger) -> int:
@@ -184,6 +186,12 @@ def test_the_formula_of_every_claw_back_gives_what_was_kept(lived: Ledger) -> No
     for view in explained(lived):
         for back in view["clawbacks"]:
             assert back["claim"] == back["held_before"] - back["keep"]
+            taken = 0
+            for change in view["changes"]:
+                if (change.get("rule"), change.get("line")) == (back["rule"], back["line"]):
+                    taken += change["points"] if change["change"] == "clawed-back" else 0
+                    taken -= min(change["points"], 0) if change["change"] == "scored" else 0
+            assert back["taken"] == taken
             if "met" in back:
                 assert sum(back["met"].values()) == back["claim"]
                 assert min(back["met"].values()) >= 0
@@ -206,7 +214,7 @@ def test_balances_before_an_entry_are_those_after_the_last(lived: Ledger) -> Non
 
 
 def test_the_statement_runs_with_the_balance_and_its_effects_add_up(lived: Ledger) -> None:
-    story = explain_member(lived, "m-1", as_of=0)
+    story = explain_member(lived, "m-1", as_of=last_clock(lived))
     assert len(story["statement"]) == story["entries"] >= LENGTH
     last = story["statement"][-1]
     assert last["spendable"]["beans"] == explained(lived)[-1]["balances"]["beans"]["after"]["spendable"]
@@ -217,7 +225,7 @@ def test_the_statement_runs_with_the_balance_and_its_effects_add_up(lived: Ledge
 
 
 def test_a_long_story_tells_its_last_lines_and_how_many_it_leaves_out(lived: Ledger) -> None:
-    whole, last = (explain_member(lived, "m-1", as_of=0, lines=lines) for lines in (None, 10))
+    whole, last = (explain_member(lived, "m-1", as_of=LATER, lines=lines) for lines in (None, 10))
     assert whole["earlier"] == 0 and last["earlier"] == whole["entries"] - 10
     assert last["statement"] == whole["statement"][-10:]
     assert {**last, "earlier": 0, "statement": whole["statement"]} == whole
@@ -231,12 +239,12 @@ def test_every_entry_derives_and_prints_at_any_width_and_is_json(lived: Ledger) 
         msgspec.json.encode(view)
         text = printed(view, 72)
         assert view["fact"]["text"].split()[0] in text and "…" not in text
-    assert printed(explain_member(lived, "m-1", as_of=0)).count("\n") > LENGTH
+    assert printed(explain_member(lived, "m-1")).count("\n") > LENGTH
 
 
 def test_every_lot_can_be_asked_for_by_its_name(lived: Ledger) -> None:
     for change in changes(explained(lived), "earned")[:40]:
-        lot = explain_lot(lived, "m-1", change["lot"], as_of=0)
+        lot = explain_lot(lived, "m-1", change["lot"], as_of=last_clock(lived))
         assert lot["earned"] == change["points"] and lot["opened_by"]["text"] == change["text"]
         assert f"lot {change['lot']}" in printed(lot)
 
@@ -499,7 +507,22 @@ def test_a_claw_back_of_spent_beans_names_the_other_lots_the_cash_and_the_debt(t
     shop.returns("O1", [("1", 1, 1 * YUAN)])
     back = next(b for b in entry(told(shop), 4)["clawbacks"] if b["rule"] == "purchase.beans")
     assert back["met"] == {"own_lot": 0, "expired": 0, "other_lots": 40, "cash": 100, "debt": 160, "written_off": 0}
-    assert "40 from other lots, as its own were spent (40 of 3.1)" in back["text"]
+    assert "so 300 are claimed: 40 from other lots, as its own were spent (40 of 3.1)" in back["text"]
+    assert (back["claim"], back["taken"]) == (300, 40)
+
+
+def test_what_expired_before_a_claim_is_told_and_is_no_movement(told: Tells) -> None:
+    shop = Shop(now="2025-11-11")
+    shop.completes("O1", [("phone", 1, 1_000 * YUAN)])
+    shop.redeems(60)
+    shop.is_granted(300, at="2027-01-05", expires="2028-01-05")
+    shop.returns("O1", [("1", 0, 300 * YUAN)], at="2027-01-06")
+    view = entry(told(shop), 4)
+    back = next(back for back in view["clawbacks"] if back["rule"] == "purchase.beans")
+    assert (back["claim"], back["taken"], back["met"]["expired"]) == (30, 0, 30)
+    assert "so 30 are claimed: 30 expired meanwhile and are not asked for again" in back["text"]
+    text = printed(view)
+    assert "  0 beans " in text and "-30 beans" not in text and "300, unchanged" in text
 
 
 def test_a_lot_tells_where_its_points_came_from_and_went(told: Tells) -> None:
@@ -553,6 +576,45 @@ def test_what_fell_due_since_the_last_entry_is_told_though_nothing_is_stored(tol
         "PLUS by card K1 ended at 2026-03-03T00:00:00+08:00",
     ]
     assert story["points"]["beans"]["spendable"] == 0 and story["memberships"]["plus"]["state"] == "ended"
+
+
+def test_a_story_as_of_an_instant_is_told_by_the_entries_up_to_it(lived: Ledger) -> None:
+    clocks = [decode_entry(row.state).clock for row in lived.journal(lived.partition_of("m-1")).entries_of("m-1")]
+    for until in (clocks[0], clocks[LENGTH // 3] + DAY, clocks[LENGTH // 2] - 1, clocks[-1]):
+        story, shown = explain_member(lived, "m-1", as_of=until), show_member(lived, "m-1", until)
+        assert (story["as_of"], story["entries"]) == (shown["as_of"], shown["entries"])
+        assert len(story["statement"]) == sum(clock <= until for clock in clocks)
+        purse, beans = story["points"].get("beans", {}), shown["points"]["beans"]
+        assert {name: purse.get(name, 0) for name in ("spendable", "pending", "held", "debt")} == {
+            name: beans[name] for name in ("spendable", "pending", "held", "debt")
+        }
+
+
+def test_what_happened_later_is_not_told_of_an_earlier_instant(told: Tells) -> None:
+    shop = Shop(now="2025-03-01")
+    shop.is_granted(100)
+    shop.redeems(30, at="2025-04-01")
+    ledger = told(shop)
+    before, then = instant("2025-02-01"), instant("2025-03-15")
+    story = explain_member(ledger, "m-1", as_of=then)
+    assert story["entries"] == 1 and story["points"]["beans"]["spendable"] == 100
+    assert explain_lot(ledger, "m-1", "1.1", as_of=then)["went"] == []
+    with pytest.raises(NothingToExplain, match=r'"m-1" has 1 entry as of 2025-03-15T00:00:00\+08:00; .* no entry 2$'):
+        explain_entry(ledger, "m-1", 2, as_of=then)
+    for what in ("1", "1.1"):
+        with pytest.raises(NothingToExplain, match=r'"m-1" has 0 entries as of 2025-02-01T.*; there is no entry 1$'):
+            explain(ledger, "m-1", what, as_of=before)
+    nothing = explain_member(ledger, "m-1", as_of=before)
+    assert (nothing["entries"], nothing["points"], nothing["statement"]) == (0, {}, [])
+    assert "0 entries, at 2025-02-01" in printed(nothing)
+    assert "1 entry, at 2025-03-15" in printed(story)
+
+
+def test_without_an_instant_an_entry_ahead_of_the_wall_clock_is_told_too(told: Tells) -> None:
+    shop = Shop(now="2999-01-01")
+    shop.is_granted(100)
+    story = explain_member(told(shop), "m-1")
+    assert (story["as_of"], story["entries"]) == ("2999-01-01T00:00:00+08:00", 1)
 
 
 # -- versions, damage, and what is not there -------------------------------------------------------------------------
@@ -644,7 +706,7 @@ def test_what_is_not_there_is_said_with_what_there_is(told: Tells) -> None:
         explain_member(ledger, "m-2")
     with pytest.raises(UnknownMember):
         explain_member(ledger, "programme")
-    with pytest.raises(NothingToExplain, match=r"m-1 has 1 entry; there is no entry 2$"):
+    with pytest.raises(NothingToExplain, match=r'"m-1" has 1 entry; there is no entry 2$'):
         explain(ledger, "m-1", "2")
     with pytest.raises(NothingToExplain, match="no lot"):
         explain(ledger, "m-1", "1.2")

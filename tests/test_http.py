@@ -112,6 +112,7 @@ def test_every_answer_about_a_member_has_the_shape_of_the_document(http: httpx.C
     assert http.get("/v1/members/h-4", params={"known_at": "2020-01-01"}).json()["entries"] == 0
     story = http.get("/v1/members/h-4/explain").json()
     assert story["explains"] == "member" and story["entries"] == 7
+    assert http.get("/v1/members/h-4/explain", params={"as_of": "2020-01-01"}).json()["entries"] == 0
     assert http.get("/v1/members/h-4/entries/7/explain").json()["reason"] == "beans-short"
     assert http.get("/v1/members/h-4/lots/2.1/explain").json()["explains"] == "lot"
     is_problem(http.get("/v1/members/h-4/entries/8/explain"), "unknown-entry")

@@ -232,6 +232,7 @@ def test_a_published_book_decides_what_occurs_from_its_date_and_changes_no_entry
 
 def test_the_same_book_is_published_once(shop: Path) -> None:
     assert points("ingest", write(shop / "facts.ndjson", order("O1")), "--backlog").code == 0
+    assert points("programme", "list").out == f"{GENESIS} from 2017-09-14 on: 1 entry; from birth\n"
     new = saved(shop / "new.toml", from_("2026-06-01"))
     assert points("programme", "publish", new, "--by", "a").code == 0
     entries = points("verify", "--json").json

@@ -102,6 +102,26 @@ def test_a_quote_changes_nothing_and_names_may_be_used_that_it_used() -> None:
         ledger.close()
 
 
+def test_an_order_that_was_redeemed_for_beyond_its_share_takes_no_more() -> None:
+    at = instant("2025-11-11 10:00")
+    redeemed = {"redemption": "R1", "points": 1_000, "use": "offset", "order": "O1", "settlement_fen": 4_000}
+    with scratch() as place:
+        small = SmallLedger(place / "ledger")
+        small.hears(
+            [
+                fact("campaign.granted", "f1", "m-1", at, grant="G1", campaign="618", points=5_000),
+                fact("redemption.requested", "f2", "m-1", at, **redeemed),
+            ]
+        )
+        small.decides()
+        assert last_entry(small.ledger, "m-1").outcome == ACCEPTED
+        cart = {"order": "O1", "lines": [{"line": "1", "paid_fen": 1_900}]}
+        quoted = quote(small.ledger, "m-1", json.dumps(cart).encode(), at)
+        told = {use["use"]: (use["most"], use["no_more"]["reason"]) for use in quoted["redeem"]}
+        assert told == {"offset": (0, "above-share"), "top-up": (0, "settlement-too-small")}
+        small.close()
+
+
 @pytest.mark.parametrize(
     "cart",
     [

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -16,11 +18,14 @@ from ledger.account import Account, evolve_entry
 from ledger.decide import run_to
 from ledger.entries import decode_entry
 from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.port import JournalError
 from ledger.pages import PagesInMemory
 from ledger.programme import shipped
-from ledger.times import DAY, day_of, month_of, month_start, month_text
+from ledger.times import DAY, MAX_INSTANT, day_of, month_of, month_start, month_text
 from projections import stats, tables
+from projections.export import write_table
 from projections.views import building, liability, reading, runner
+from projections.views import compare as compared
 from projections.views.builds import Folder
 from projections.views.compare import compare
 from projections.views.reading import of_member, read, snapshot
@@ -30,6 +35,7 @@ from projections.views.view import Options
 from tests.bitemporal import at, fact, order
 from tests.histories import START
 from tests.ledgers import SmallLedger, histories_of, scratch
+from tests.shop import instant
 
 SEEDS = range(4)
 VIEWS = all_views()
@@ -187,11 +193,12 @@ def books_of(ledger: Ledger, until: int, *, known: bool) -> dict[str, tuple[int,
 def test_the_liability_is_what_the_books_say_at_the_end_of_any_day(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with kept(seed, monkeypatch) as small:
         offset = small.ledger.book.offset
+        monkeypatch.setattr(reading, "present", lambda: MAX_INSTANT)  # of every day it is the end
         for at in instants_of(small.ledger, Random(seed), 12):
             end = (day_of(at, offset) + 1) * DAY - offset
             books = books_of(small.ledger, end, known=False)
-            cohorts = rows_of(small.ledger, "outstanding", end - 1)
-            for kind, *figures in rows_of(small.ledger, "liability", end - 1):
+            cohorts = rows_of(small.ledger, "outstanding", at)
+            for kind, *figures in rows_of(small.ledger, "liability", at):
                 outstanding, beside = figures[4], figures[6:9]
                 assert (*figures[:4], *beside) == books.get(kind, (0,) * len(FIGURES)), at
                 assert outstanding == figures[0] - sum(figures[1:4])
@@ -461,6 +468,84 @@ def test_what_expires_at_the_end_of_a_month_is_of_that_month_whether_an_entry_sa
             "clawed_back": (0, 0),
             "closing": (1, None),
         }
+        ledger.close()
+
+
+def test_a_day_that_is_past_is_told_whole_whether_an_entry_says_what_fell_due_on_it_or_not() -> None:
+    granted = {"campaign": "618", "points": 100, "expires": "2025-06-10T12:00:00+08:00"}
+    grant = fact("campaign.granted", "g1", "06-01", grant="G1", **granted)
+    after = fact("member.signed-in", "s1", "07-01")
+    for facts in ([grant], [grant, after]):
+        with scratch() as folder:
+            ledger = told(folder / "ledger", *facts)
+            for day, expired, left in (("2025-06-09", 0, 100), ("2025-06-10", 100, 0), ("2025-06-10 15:00", 100, 0)):
+                [row] = rows_of(ledger, "liability", instant(day))
+                assert (row[3], row[5]) == (expired, left), day
+                [row] = rows_of(ledger, "outstanding", instant(day))
+                assert (row[4], row[6]) == (expired, left), day
+                [row] = rows_of(ledger, "campaigns", instant(day))
+                assert (row[6], row[8]) == (expired, left), day
+            ledger.close()
+
+
+def test_of_a_day_that_is_not_over_what_has_yet_to_fall_due_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    granted = {"campaign": "618", "points": 100, "expires": "2025-06-10T12:00:00+08:00"}
+    with scratch() as folder:
+        ledger = told(folder / "ledger", fact("campaign.granted", "g1", "06-01", grant="G1", **granted))
+        for now, asked, left in (
+            ("2025-06-10 11:00", "2025-06-10", 100),
+            ("2025-06-10 13:00", "2025-06-10", 0),
+            ("2025-06-01", "2025-06-10", 100),
+            ("2025-06-01", "2025-06-10 13:00", 0),
+        ):
+            monkeypatch.setattr(reading, "present", lambda now=now: instant(now))
+            assert rows_of(ledger, "liability", instant(asked))[0][5] == left, (now, asked)
+        ledger.close()
+
+
+@pytest.mark.parametrize("batch", [300, 10_000])
+def test_sums_beyond_64_bits_are_exact(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a first build, of what is added to it, and of one that comes down again."""
+    members, each, now = 2_100, 1 << 53, instant("2025-06-02")
+    monkeypatch.setattr(runner, "BATCH", batch)
+    monkeypatch.setattr(building, "BATCH", batch)
+    for module in (runner, building, reading, compared):
+        monkeypatch.setattr(module, "present", lambda: now)
+    granted = {"campaign": "618", "points": each, "expires": "2025-07-01T00:00:00+08:00"}
+    facts = [fact("campaign.granted", f"g{n}", "06-01", f"m-{n}", grant=f"G{n}", **granted) for n in range(members)]
+    total = members * each
+    assert total // 2 > 1 << 63 > total // 3
+    with scratch() as folder:
+        ledger = told(folder / "ledger", *facts[: members // 2])
+        small = SmallLedger(folder / "ledger")
+        small.hears(facts)
+        small.decides()
+        small.close()
+        runner.run(ledger, views_of(ledger), BUILT_IN)
+        for day, expired in (("2025-06-02", 0), ("2025-07-02", total)):
+            now = instant(day)
+            runner.run(ledger, views_of(ledger), BUILT_IN)
+            assert rows_of(ledger, "liability", now)[0][1:6] == (total, 0, expired, 0, total - expired)
+            assert rows_of(ledger, "campaigns", now)[0][2:8] == (members, members, total, 0, expired, 0)
+            with snapshot(ledger, views_of(ledger), VIEWS["books"], None) as taken:
+                assert stats.books_of(ledger, stats.kept(taken)) == stats.stats(ledger, now)
+        runner.rebuild(ledger, views_of(ledger), VIEWS["liability"])
+        assert compare(ledger, views_of(ledger), VIEWS["liability"])["differences"] == []
+        with snapshot(ledger, views_of(ledger), VIEWS["liability"], now) as taken:
+            table = liability.close(taken, 2025 * 12 + 5)
+            with pytest.raises(JournalError, match="write it as csv"):
+                write_table(table, "parquet", BytesIO())
+        ledger.close()
+
+
+def test_a_sum_that_an_older_file_did_not_hold_exactly_is_never_shown() -> None:
+    with scratch() as folder:
+        granted = {"campaign": "618", "points": 100}
+        ledger = told(folder / "ledger", fact("campaign.granted", "g1", "06-01", grant="G1", **granted))
+        with sqlite3.connect(views_of(ledger).path / "liability.db") as file:
+            file.execute("UPDATE movements SET issued = 1.5e19")
+        with pytest.raises(JournalError, match="remove it and run"):
+            rows_of(ledger, "liability", instant("2025-07-01"))
         ledger.close()
 
 

@@ -64,7 +64,7 @@ def explain_changes(context: Context) -> list[dict[str, Any]]:
     for place, change in enumerate(moment.step.entry.changes):
         view = change_to_dict(change, version.offset)
         view["due"] = place < moment.due
-        view |= {"version": version.name, "version_from": version.programme.from_.isoformat()}
+        view |= {"version": version.name, "version_from": version.programme.from_.isoformat(), "rule_name": ""}
         rule = view.get("rule") or view.get("origin")
         if rule:
             view |= {"rule": rule, "rule_name": words.rule_name(rule), "rule_text": words.rule_text(rule)}

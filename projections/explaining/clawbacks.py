@@ -12,7 +12,10 @@ from projections.explaining.words import count, joined, yuan
 
 
 def explain_clawbacks(context: Context) -> list[dict[str, Any]]:
-    """One dict for each award of a line that came back, also where nothing had to be taken."""
+    """One dict for each award of a line that came back, also where nothing had to be taken.
+
+    `claim` is what the award no longer keeps, `taken` what of it left the member's lots (or the score) in this entry.
+    """
     moment, fact = context.moment, context.moment.step.fact
     if moment.step.entry.outcome:
         return []
@@ -84,6 +87,7 @@ def _award(context: Context, held: int, award: Award, line: str, formula: str) -
         "held_before": held,
         "keep": award.held,
         "claim": claim,
+        "taken": claim,
         "formula": formula,
     }
     how = f"line {line} was given {words.points(award.given, unit)}. {formula}; it held {held:,}, so "
@@ -93,8 +97,9 @@ def _award(context: Context, held: int, award: Award, line: str, formula: str) -
         how += f"{claim:,} are taken back from {month_text(award.month)}, the month that earned them"
     else:
         met, others = _met(context, award, line, claim)
-        view |= {"lot": lot_text(award.lot), "met": met, "other_lots": others}
-        how += f"{claim:,} are taken back: {_met_text(award, met, others)}"
+        taken = met["own_lot"] + met["other_lots"]
+        view |= {"lot": lot_text(award.lot), "met": met, "other_lots": others, "taken": taken}
+        how += f"{claim:,} are {'taken back' if taken == claim else 'claimed'}: {_met_text(award, met, others)}"
     how = f"{how[:1].upper()}{how[1:]}."
     return view | {"how": how, "text": f"{words.rule(award.rule)}: {how}"}
 

@@ -93,14 +93,14 @@ def fact_text(fact: Fact, words: Words) -> str:
         case RedemptionRequested():
             return _redemption(fact.data, words)
         case RedemptionReversed():
-            points = "what is left" if fact.data.points is None else f"{fact.data.points:,} points"
+            points = "what is left" if fact.data.points is None else count(fact.data.points, "point")
             return f"Redemption {fact.data.redemption} reversed: {points} to be given back"
         case HoldRequested():
             hold = fact.data
             until = words.time(to_instant(hold.until))
             return f"Asked to hold {words.points(hold.points, hold.kind)} ({hold.hold}) until {until}"
         case HoldCaptured():
-            points = "all" if fact.data.points is None else f"{fact.data.points:,} points"
+            points = "all" if fact.data.points is None else count(fact.data.points, "point")
             return f"Hold {fact.data.hold} captured: {points} to be taken"
         case HoldReleased():
             return f"Hold {fact.data.hold} released"
@@ -136,7 +136,7 @@ def fact_text(fact: Fact, words: Words) -> str:
 def _order(order: Order) -> str:
     paid = sum(line.paid_fen for line in order.lines)
     points = sum(line.points for line in order.lines)
-    tendered = f" and {points:,} points" if points else ""
+    tendered = f" and {count(points, 'point')}" if points else ""
     pay = f" by {order.pay}" if order.pay else ""
     return f"{count(len(order.lines), 'line')}, {yuan(paid)}{tendered} paid{pay}"
 
@@ -146,7 +146,7 @@ def _return(data: Return) -> str:
     for line in data.lines[:3]:
         money = f"{yuan(line.refund_fen)} back" if line.refund_fen else "no money back"
         pieces = count(line.quantity, "piece") if line.quantity else "no piece"
-        points = f" and {line.points:,} points" if line.points else ""
+        points = f" and {count(line.points, 'point')}" if line.points else ""
         lines.append(f"line {line.line}, {pieces}, {money}{points}")
     if len(data.lines) > 3:
         rest = data.lines[3:]

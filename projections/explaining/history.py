@@ -4,6 +4,7 @@ So the account and the pages that a decision stood on are known exactly, and no 
 The entry, not the derivation, is what is explained; where the two differ, `derives` is False and the reader is told.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from ledger.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequeste
 from ledger.journal.ledger import Ledger
 from ledger.pages import Page, PagesInMemory, decode_page, encode_page
 from ledger.rules import Book, Version
+from ledger.times import SECOND, to_text
+from projections.explaining.words import count
 from projections.members import UnknownMember
 
 OUT_OF_RANGE = "out-of-range"  # decided again by the shard, without asking the rules
@@ -115,9 +118,12 @@ class Present:
 
 
 class History:
-    """All entries of one member. Raises `UnknownMember` where there are none."""
+    """One member's entries whose clock is by an instant; all of them, up to the present, where none is given.
 
-    def __init__(self, ledger: Ledger, member: str) -> None:
+    Raises `UnknownMember` where the ledger has no entry of the member at all.
+    """
+
+    def __init__(self, ledger: Ledger, member: str, as_of: int | None = None) -> None:
         if member == PROGRAMME_SUBJECT:
             raise UnknownMember(ledger, member)
         journal = ledger.journal(ledger.partition_of(member))
@@ -128,13 +134,18 @@ class History:
         self.steps: list[Step] = []
         self.lots: dict[int, LotStory] = {}
         self.redemptions: dict[str, Redemption] = {}  # that were granted
-        for row in journal.entries_of(member):
+        rows = journal.entries_of(member)
+        if not rows:
+            raise UnknownMember(ledger, member)
+        for row in rows:
             entry = decode_entry(row.state)
+            if as_of is not None and entry.clock > as_of:
+                break  # an account's clock never runs back
             step = Step(entry, decode_canonical(entry.fact)[0], row.place)
             self.steps.append(step)
             self._index(step)
-        if not self.steps:
-            raise UnknownMember(ledger, member)
+        self._is_now = as_of is None
+        self.as_of = max(int(time.time()) * SECOND, self.steps[-1].entry.clock) if as_of is None else as_of
         published = [(row.place, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
         self._published = [(place, entry.version) for place, entry in published if entry.outcome == ACCEPTED]
         self._books: dict[int, Book] = {}
@@ -154,8 +165,9 @@ class History:
         for step in self.steps[max(0, number - 1) :]:
             if step.entry.number == number:
                 return step
-        entries = "1 entry" if len(self.steps) == 1 else f"{len(self.steps):,} entries"
-        raise NothingToExplain(f"{self.member} has {entries}; there is no entry {number}")
+        then = "" if self._is_now else f" as of {to_text(self.as_of, self.offset)}"
+        entries = count(len(self.steps), "entry", "entries")
+        raise NothingToExplain(f'"{self.member}" has {entries}{then}; there is no entry {number}')
 
     def earlier(self, number: int) -> Iterator[Step]:
         """The entries before a number, the latest first."""
@@ -171,7 +183,7 @@ class History:
         for step, _, moment in self.walk(lambda entry: entry.number == number, number):
             if step.entry.number == number and moment is not None:
                 return moment
-        raise NothingToExplain(f"{self.member} has no entry {number}")
+        raise NothingToExplain(f'"{self.member}" has no entry {number}')
 
     def walk(
         self, wanted: Callable[[Entry], bool], upto: int | None = None
@@ -192,13 +204,12 @@ class History:
                 moment = self._moment(step, book, before, pages, watched, derives)
             yield step, account, moment
 
-    def present(self, as_of: int) -> Present:
-        """The account now: nothing is stored when time passes, so what fell due since the last entry is worked out."""
+    def present(self) -> Present:
+        """The account then: nothing is stored when time passes, so what fell due since the last entry is worked out."""
         account = Account()
         for step in self.steps:
             evolve_entry(account, step.entry)
-        as_of = max(as_of, account.clock)
-        book = self.whole_book
+        as_of, book = self.as_of, self.whole_book
         draft = Draft(account, PagesInMemory(), book, book.nearest(as_of), account.number + 1, as_of, as_of)
         fall_due(draft, as_of)
         account.clock = as_of

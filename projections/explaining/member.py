@@ -71,7 +71,6 @@ def explain_story(history: History, present: Present, lines: int | None) -> dict
             continue
         spendable = {kind: purse.spendable() for kind, purse in account.purses.items()}
         statement.append(_line(history, present, step, moment, spendable))
-    last = history.steps[-1].entry
     return {
         "explains": "member",
         "member": history.member,
@@ -84,7 +83,7 @@ def explain_story(history: History, present: Present, lines: int | None) -> dict
         "earlier": earlier,
         "statement": statement,
         "since": {
-            "after": last.number,
+            "after": len(history.steps),
             "effect": effect_of(present.changes),
             "texts": _since(present.changes, words),
         },

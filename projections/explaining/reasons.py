@@ -102,7 +102,7 @@ def reason_text(reason: str, step: Step, words: Words) -> str:
 
 
 def reason_details(history: History, moment: Moment, words: Words) -> dict[str, Any]:
-    """The sentence with its context: the entry that came first, and what would have been needed."""
+    """The sentence with its context: the entry that came first, and what would have been needed ("" where nothing)."""
     step = moment.step
     text = reason_text(step.entry.reason, step, words)
     details: dict[str, Any] = {}
@@ -113,11 +113,7 @@ def reason_details(history: History, moment: Moment, words: Words) -> dict[str, 
     more = _context(history, moment, words)
     if more:
         text += f"; {more}"
-    details["text"] = text
-    needed = needed_text(moment, words)
-    if needed:
-        details["needed"] = needed
-    return details
+    return details | {"text": text, "needed": needed_text(moment, words)}
 
 
 class _Values(dict[str, str]):

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from projections.explaining.words import yuan
+from projections.explaining.words import count, yuan
 
 _COLOURS = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 _BOOKKEEPING = ("counted", "marked", "forgot", "withheld")  # `withheld` stands under what gave nothing
@@ -57,7 +57,7 @@ def _entry(data: View, console: Console) -> None:
     if data["reason"]:
         _section(console, "Why" if data["outcome"] != "accepted" else "Note")
         _say(console, f"{data['reason_text']} ({data['reason']})")
-        if data.get("needed"):
+        if data["needed"]:
             _say(console, f"Needed: {data['needed']}.")
     shown = [view for view in data["changes"] if view["change"] not in _BOOKKEEPING]
     due = [view for view in shown if view["due"]]
@@ -105,7 +105,7 @@ def _given(views: list[View]) -> list[Row]:
 
 def _change(view: View) -> Row:
     how = Text()
-    if view.get("rule_name") and view["change"] in ("earned", "scored", "scored-once"):
+    if view["rule_name"] and view["change"] in ("earned", "scored", "scored-once"):
         how.append(f"{view['rule_name']} {view['rule']}\n", style="cyan")
     how.append(_plain(_sentence(view["how"])))
     if view["change"] == "earned":
@@ -132,8 +132,8 @@ def _of_many_lots(group: list[View]) -> Row:
 def _clawback(view: View) -> Row:
     how = Text(f"{view['rule_name']} {view['rule']}\n", style="cyan")
     how.append(_plain(view["how"]), style="")
-    amount = f"-{view['claim']:,} {view['kind']}" if view["claim"] else "nothing"
-    return amount, how, "bold" if view["claim"] else "dim"
+    amount = f"{-view['taken']:,} {view['kind']}" if view["claim"] else "nothing"
+    return amount, how, "bold" if view["taken"] else "dim"
 
 
 def _nothing(view: View) -> Row:
@@ -211,7 +211,9 @@ def _lot(data: View, console: Console) -> None:
 
 
 def _member(data: View, console: Console) -> None:
-    head = Text.assemble((_plain(data["member"]), "bold"), f"  {data['entries']:,} entries, at {data['as_of']}")
+    head = Text.assemble(
+        (_plain(data["member"]), "bold"), f"  {count(data['entries'], 'entry', 'entries')}, at {data['as_of']}"
+    )
     if data["frozen"]:
         head.append("  frozen", style="bold red")
     console.print(head)
@@ -233,7 +235,8 @@ def _member(data: View, console: Console) -> None:
             console.print(Padding(_lots(purse["lots"]), (0, 0, 0, 2), expand=False))
     _section(console, "Statement")
     if data["earlier"]:
-        _say(console, f"{data['earlier']:,} earlier entries are left out: --all has them, or explain one by its number")
+        earlier = count(data["earlier"], "earlier entry is", "earlier entries are")
+        _say(console, f"{earlier} left out: --all has them, or explain one by its number")
     console.print(Padding(_statement(data["statement"]), (0, 0, 0, 2), expand=False))
     _section(console, "Since then")
     for text in data["since"]["texts"] or ["nothing fell due"]:

@@ -21,9 +21,9 @@ def yuan(fen: int) -> str:
     return f"{sign}¥{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
 
 
-def count(number: int, noun: str) -> str:
-    """A number and its noun: 1 line, 2 lines."""
-    return f"{number:,} {noun if number == 1 else noun + 's'}"
+def count(number: int, noun: str, nouns: str = "") -> str:
+    """A number and its noun: 1 line, 2 lines; `nouns` are several where an s does not make them."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def ordinal(number: int) -> str:

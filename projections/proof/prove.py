@@ -94,7 +94,7 @@ def _row(ledger: Ledger, member: str, number: int) -> EntryRow:
     rows = ledger.journal(ledger.partition_of(member)).entries_of(member, number - 1, 1)
     if not rows or rows[0].number != number:
         require_member(ledger, member)
-        raise NoEntry(f"{member} has no entry {number}; `points entries {member}` lists them")
+        raise NoEntry(f'"{member}" has no entry {number}; `points entries {member}` lists them')
     return rows[0]
 
 

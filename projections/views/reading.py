@@ -2,7 +2,7 @@
 
 Members whose last entry is behind the instant are folded again from their own entries up to it; for the others what
 falls due by the instant is folded on top. Tables over all members are kept by day, so of them a day is the finest
-instant that lies in the past.
+instant that lies in the past: they are read at its end.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.programme import Programme
 from ledger.rules import Book
-from ledger.times import day_of, day_text
+from ledger.times import DAY, day_of, day_text
 from projections.members import require_member
 from projections.tables import Column, Row, Table
 from projections.views.building import decoded
@@ -127,24 +127,30 @@ class Snapshot:
         return self._batch.has_due(self.as_of, more_than)
 
     def sums(self, table: str, until: Callable[[Kept], int] | None = None) -> dict[Key, Amounts]:
-        """A whole table with what time takes by the instant, in order of its keys; `until` says another one by member.
+        """A whole table with what time takes by the end of the instant's day, as far as that is past, in order of keys.
 
-        What ends with an instant stands in it, as it does where a later entry says so. Tables that are read whole have
-        to be small: they are by day and kind, never by member.
+        `until` says another instant by member, none later. What ends with an instant stands in it, as it does where a
+        later entry says so. Tables that are read whole have to be small: they are by day and kind, never by member.
         """
         batch = self._batch
         assert batch is not None
         sums = next(t for t in self.view.tables if t.name == table)
         rows = dict(batch.sums(sums))
-        later = Rows(self.view.tables)
-        for _, kept in batch.members("due <= ?", self.as_of + 1) if self.view.state is not None else ():
-            pass_time(self.view, Step(self.book, kept), until(kept) if until else self.as_of + 1, later)
+        later, last = Rows(self.view.tables), self._last() + 1
+        for _, kept in batch.members("due <= ?", last) if self.view.state is not None else ():
+            pass_time(self.view, Step(self.book, kept), until(kept) if until else last, later)
         return _merged(rows, later.of[table])
 
     @property
     def today(self) -> str:
         """The day of the instant in the ledger's zone."""
         return day_text(day_of(self.as_of, self.book.offset))
+
+    def _last(self) -> int:
+        """The last instant of the day that is over by now; the instant itself where that lies ahead."""
+        offset = self.book.offset
+        end = (day_of(self.as_of, offset) + 1) * DAY - offset
+        return max(self.as_of, min(end - 1, present()))
 
     def _folded(self, member: str, upto: int | None) -> Known:
         """A member by her own entries up to the instant (and a place of the journal), then run to it."""

@@ -29,6 +29,7 @@ FORMAT = 1
 BUSY_SECONDS = 30
 _NOT_NOW = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_PERM")
 _LOOKUPS = 500  # members a query
+_MOST = (1 << 63) - 1  # of an integer that SQLite holds as such; a sum beyond it stands in the file as text
 POSITION = "partition-"  # and its number: the tracking name of a position
 
 # member, partition, number, clock, recorded, due, state, and where the view counts what she counts for
@@ -60,6 +61,7 @@ class _Pool(SQLiteConnectionPool):
             self.db_name, uri=True, check_same_thread=False, isolation_level=None, timeout=BUSY_SECONDS
         )
         connection.row_factory = sqlite3.Row
+        connection.create_function("exact_sum", 2, _exact_sum, deterministic=True)
         connection.execute("PRAGMA journal_mode=WAL")  # readers go on while one writes
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA cache_size=-16384")  # KiB
@@ -151,8 +153,8 @@ class Batch:
         self.write_members(members)
         for table in self._build.view.tables:
             add, drop = self._build.statements[table.name]
-            self.cursor.executemany(add, rows[table.name])
             width = len(table.key)
+            self.cursor.executemany(add, [_as_stored(row, width) for row in rows[table.name]])
             lower = [row[:width] for row in rows[table.name] if min(row[width:]) < 0]  # these may have come to nothing
             self.cursor.executemany(drop, lower)
 
@@ -163,12 +165,24 @@ class Batch:
             self.cursor.executemany(f"INSERT OR REPLACE INTO members VALUES ({marks})", members)
 
     def sums(self, table: Sums) -> Iterator[tuple[Key, list[int]]]:
-        """A table's rows in the order of their keys, without those that came to nothing."""
+        """A table's rows in the order of their keys, without those that came to nothing. Raises `JournalError`."""
         width = len(table.key)
         keys = ", ".join(column.name for column in table.key)
         for row in self.cursor.connection.execute(f"SELECT * FROM {table.name} ORDER BY {keys}"):
             if any(row[width:]):
-                yield tuple(row[:width]), list(row[width:])
+                yield tuple(row[:width]), self._amounts(row[width:])
+
+    def _amounts(self, stored: Sequence[Any]) -> list[int]:
+        """Amounts as they are stored."""
+        kinds = set(map(type, stored))
+        if kinds == {int}:
+            return list(stored)
+        if float in kinds:
+            raise JournalError(
+                f"{self._build.path}: an earlier version built this file, and a sum has outgrown it:"
+                " remove it and run `points views run`"
+            )
+        return [int(amount) for amount in stored]
 
     def members(self, condition: str = "", *values: int) -> Iterator[tuple[int, Kept]]:
         """Members in order, each with her partition; `condition` is SQL on the columns clock, recorded and due."""
@@ -303,7 +317,7 @@ def tables_of(view: View) -> str:
 
 def _create(table: Sums) -> str:
     keys = ", ".join(f"{c.name} {'INTEGER' if c.form == 'integer' else 'TEXT'} NOT NULL" for c in table.key)
-    amounts = ", ".join(f"{name} INTEGER NOT NULL" for name in table.amounts)
+    amounts = ", ".join(f"{name} NOT NULL" for name in table.amounts)  # of no type, so that text is left as it is
     names = ", ".join(column.name for column in table.key)
     return f"CREATE TABLE IF NOT EXISTS {table.name} ({keys}, {amounts}, PRIMARY KEY ({names})) WITHOUT ROWID"
 
@@ -312,10 +326,33 @@ def _statements(table: Sums) -> tuple[str, str]:
     """How rows are added, and how a row that came to nothing is dropped."""
     keys = [column.name for column in table.key]
     marks = ", ".join("?" * (len(keys) + len(table.amounts)))
-    sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in table.amounts)
+    sums = ", ".join(
+        f"{name} = CASE typeof({name} + excluded.{name}) WHEN 'integer' THEN {name} + excluded.{name}"
+        f" ELSE exact_sum({name}, excluded.{name}) END"
+        for name in table.amounts
+    )
     add = f"INSERT INTO {table.name} VALUES ({marks}) ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sums}"
     same = " AND ".join([*(f"{key} = ?" for key in keys), *(f"{name} = 0" for name in table.amounts)])
     return add, f"DELETE FROM {table.name} WHERE {same}"
+
+
+def _exact_sum(one: int | str | float, other: int | str | float) -> int | str:
+    """The sum of two amounts as they are stored, where SQLite's own would be no integer."""
+    if isinstance(one, float) or isinstance(other, float):
+        raise OverflowError("a sum that was kept inexactly")
+    return _stored(int(one) + int(other))
+
+
+def _as_stored(row: tuple[Any, ...], width: int) -> tuple[Any, ...]:
+    """A row whose key has `width` columns, as SQLite holds it."""
+    amounts = row[width:]
+    if max(amounts) <= _MOST and min(amounts) >= -_MOST:
+        return row
+    return (*row[:width], *map(_stored, amounts))
+
+
+def _stored(amount: int) -> int | str:
+    return amount if -_MOST <= amount <= _MOST else str(amount)
 
 
 def plain_rows(batch: Batch, view: View) -> Iterator[tuple[str, Key, Any]]:

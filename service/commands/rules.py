@@ -37,12 +37,15 @@ def list_versions(context: typer.Context, ledger: LedgerOption = None, as_json: 
     if shell.json:
         shell.emit(found)
         return
+    from projections.explaining.words import count
+
     with standard_output():
         for one in found:
             how = one["published"]
             came = f"published {how['recorded']} by {how['by'] or how['source']}" if how else "from birth"
             until = f"until {one['until']}" if one["until"] else "on"
-            print(plain(f"{one['version']}  from {one['from']} {until}: {one['entries']:,} entries; {came}"))
+            decided = count(one["entries"], "entry", "entries")
+            print(plain(f"{one['version']}  from {one['from']} {until}: {decided}; {came}"))
 
 
 @app.command("check")

@@ -12,7 +12,7 @@ from service.console import audits, books, letters, members, programmes, signing
 from service.console.language import chosen_language
 from service.console.pages import HEADERS, HTML, asset, render
 from service.console.visitors import HOME, AnyRequest, SignIn, Visitor, visitor_of
-from service.http.problems import Problem, problem_of
+from service.http.problems import Problem, answer_problem, problem_of
 
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 ASSET_SECONDS = 3_600
@@ -45,6 +45,12 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     text = render(_visitor(request), template, problem=problem, address=request.url.path)
     kept = {name: value for name, value in problem.headers.items() if name != "WWW-Authenticate"}
     return Response(text.encode(), status_code=problem.status, media_type=HTML, headers={**HEADERS, **kept})
+
+
+def answer_nowhere(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """The handler of addresses and methods that are not there: a page for a browser, a problem for any other."""
+    is_browser = HTML in request.headers.get("accept", "")
+    return answer_error(request, error) if is_browser else answer_problem(request, error)
 
 
 def _visitor(request: AnyRequest) -> Visitor:

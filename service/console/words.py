@@ -309,6 +309,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "problem.wrong-origin": ("表单不是本页发出的", "The form did not come from this page"),
     "problem.approval-needed": ("需要另一把密钥批准", "Another key must approve it"),
     "problem.not-found": ("没有这个页面", "There is nothing at this address"),
+    "problem.method-not-allowed": ("这个地址不支持这种请求", "This address does not take that method"),
     "problem.unknown-entry": ("没有这个条目", "There is no such entry"),
     "problem.unknown-member": ("没有这个会员", "Nobody knows this member"),
     "problem.unknown-position": ("这个位置没有内容", "There is nothing at this position"),

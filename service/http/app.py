@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
 from ledger.journal.ledger import Ledger
-from service.console.routes import CONSOLE
+from service.console.routes import CONSOLE, answer_nowhere
 from service.console.sessions import Sessions
 from service.http import adjustments, audits, books, checkpoints, facts, health, letters, members, openapi, quotes
 from service.http.access import Door
@@ -58,7 +59,11 @@ def make_app(
         (*HANDLERS, CONSOLE),
         lifespan=[lifespan],
         state=State({"door": Door(keys, part.workers), "sessions": sessions}),
-        exception_handlers={Exception: answer_problem},
+        exception_handlers={
+            NotFoundException: answer_nowhere,
+            MethodNotAllowedException: answer_nowhere,
+            Exception: answer_problem,
+        },
         openapi_config=openapi.config(version),
         logging_config=None,
         debug=False,

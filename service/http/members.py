@@ -182,12 +182,12 @@ def _part(found: Mapping[str, Any], name: str, value: object) -> dict[str, Any]:
 
 
 async def _explained(
-    request: AnyRequest, as_of: str | None, explain: Callable[[Ledger, int], dict[str, Any]]
+    request: AnyRequest, as_of: str | None, explain: Callable[[Ledger, int | None], dict[str, Any]]
 ) -> Response[dict[str, Any]]:
-    return answer(
-        request,
-        await served_by(request).histories.read(lambda ledger: explain(ledger, instant(as_of, "as_of", ledger.book))),
-    )
+    def explained(ledger: Ledger) -> dict[str, Any]:
+        return explain(ledger, None if as_of is None else instant(as_of, "as_of", ledger.book))
+
+    return answer(request, await served_by(request).histories.read(explained))
 
 
 HANDLERS = (
