@@ -5,11 +5,13 @@ import gzip
 import io
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +20,11 @@ import zstandard
 from msgspec import structs
 
 from ledger.entries import decode_entry, encode_entry
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import Unavailable
+from ledger.journal.sqlite import SQLiteJournal
 from service.cli import run
+from tests.ledgers import scratch
 
 MEMBER = "m-17850"
 
@@ -54,8 +60,8 @@ def points(*arguments: object) -> Ran:
     return ran
 
 
-def in_a_process(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
+def in_a_process(*arguments: object, before: Sequence[str] = (), **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [*before, sys.executable, "-m", "service.cli", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, **options)
 
@@ -568,3 +574,81 @@ def test_a_reader_that_has_enough_ends_an_export_quietly(small_year: Path) -> No
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(30) == 0
+
+
+# -- rights ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unwritable() -> Iterator[Path]:
+    """A ledger that whoever runs `as_a_reader` may read and not write."""
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("root has all rights, and there is no setpriv to leave them: install util-linux")
+    with scratch() as folder:
+        ledger = folder / "ledger"
+        ran = points("--ledger", ledger, "ingest", "--backlog", write(folder / "facts.ndjson", order("O1"), draw("R1")))
+        assert ran.code == 0
+        for file in ledger.iterdir():
+            file.chmod(0o444)
+        ledger.chmod(0o555)
+        yield ledger
+        ledger.chmod(0o755)
+
+
+def as_a_reader(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """As a user for whom the modes of files hold: root leaves what puts it above them."""
+    rights = "--bounding-set=-dac_override,-dac_read_search"
+    return in_a_process(*arguments, before=["setpriv", rights] if os.geteuid() == 0 else [])
+
+
+def test_a_ledger_that_cannot_be_written_is_read(unwritable: Path) -> None:
+    before = {file.name: file.read_bytes() for file in unwritable.iterdir()}
+    for command in ("verify", "replay --from-topic", f"explain {MEMBER}"):
+        ran = as_a_reader("--ledger", unwritable, *command.split())
+        assert (ran.returncode, ran.stderr) == (0, ""), command
+    ran = as_a_reader("--ledger", unwritable, "export", "balances")
+    assert ran.stdout.splitlines()[1:] == [f"{MEMBER},beans,60,0,0,0"]
+    assert {file.name: file.read_bytes() for file in unwritable.iterdir()} == before
+
+
+def test_a_ledger_that_cannot_be_written_is_read_while_another_writes_it(unwritable: Path) -> None:
+    unwritable.chmod(0o755)
+    opened = Ledger.open(unwritable)
+    opened.shard(opened.partition_of(MEMBER))  # an owner, whose epoch stands in the -wal alone
+    unwritable.chmod(0o555)
+    assert list(unwritable.glob("*-wal"))
+    ran = as_a_reader("--ledger", unwritable, "show", MEMBER, "--json")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert json.loads(ran.stdout)["points"]["beans"]["spendable"] == 60
+    opened.close()
+
+
+def test_what_is_written_while_it_is_read_as_it_lies_is_never_told(
+    unwritable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    journal = SQLiteJournal(unwritable / "partition-0.db")
+    rows = journal.scan()
+    with closing(sqlite3.connect(unwritable / "partition-0.db")) as writer:
+        first = next(rows)
+        writer.execute("UPDATE shard SET epoch = epoch + 1")
+        writer.commit()
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with pytest.raises(Unavailable, match="was written while it was read"):
+        list(rows)
+    assert next(journal.scan()) == first, "opened anew"
+
+
+def test_without_rights_nothing_can_be_done_now_and_nothing_is_damaged(unwritable: Path) -> None:
+    facts = unwritable.parent / "facts.ndjson"
+    ran = as_a_reader("--ledger", unwritable, "ingest", facts)
+    assert ran.returncode == 4
+    assert "Permission denied" in ran.stderr
+    for file in unwritable.glob("*.db"):
+        file.chmod(0)
+    for command in ("stats", f"backup {unwritable.parent}/copy"):
+        ran = as_a_reader("--ledger", unwritable, *command.split())
+        assert (ran.returncode, "damaged" in ran.stderr) == (4, False), ran.stderr
+    (unwritable / "ledger.json").chmod(0)
+    ran = as_a_reader("--ledger", unwritable, "stats")
+    assert (ran.returncode, "Permission denied" in ran.stderr) == (4, True)
