@@ -11,7 +11,6 @@ import traceback
 BAD_NEWS, WRONG_USE, BAD_INPUT, CANNOT_NOW, STOPPED = 1, 2, 3, 4, 130
 
 
-
 class WrongUse(Exception):
     """Options that do not go together, or a value that cannot be read."""
 

@@ -320,6 +320,14 @@ def test_a_replay_and_a_verification_are_good_news_until_an_entry_is_changed(sma
         assert ran.code == 1 and (ran.json.get("differences") or ran.json.get("broken"))
 
 
+def test_a_damaged_book_is_said_in_one_line_also_where_several_processes_replay(small_year: Path) -> None:
+    (small_year / "points-ledger" / "book.toml").write_text("[[earn]]\nrule = 7\n")
+    alone = in_a_process("replay", "--jobs", 1)
+    assert alone.returncode == 3 and alone.stderr.count("\n") == 1 and "book.toml" in alone.stderr
+    together = in_a_process("replay", "--jobs", 2)
+    assert (together.returncode, together.stderr) == (alone.returncode, alone.stderr)
+
+
 # -- dead letters ------------------------------------------------------------------------------------------------------
 
 
