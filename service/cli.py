@@ -128,6 +128,11 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         quiet_standard_output()
         return 0
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        quiet_standard_output()  # the command line library's own end, with the code of bad news
+        return 0
     except typer.Abort:
         return report(KeyboardInterrupt())
     except (Exception, KeyboardInterrupt) as error:

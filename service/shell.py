@@ -162,10 +162,10 @@ class Shell:
     def console(self) -> "Console":
         """Where people read."""
         if self._console is None:
-            from rich.console import Console
+            from service.screens.paper import Paper
 
             width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
-            self._console = Console(width=width, highlight=False, soft_wrap=False)
+            self._console = Paper(width=width, highlight=False, soft_wrap=False)
         return self._console
 
     def emit(self, document: Any) -> None:

@@ -27,6 +27,7 @@ from service.cli import run
 from tests.ledgers import scratch
 
 MEMBER = "m-17850"
+HERE = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 class Ran(NamedTuple):
@@ -62,8 +63,7 @@ def points(*arguments: object) -> Ran:
 
 def in_a_process(*arguments: object, before: Sequence[str] = (), **options: Any) -> subprocess.CompletedProcess[str]:
     command = [*before, sys.executable, "-m", "service.cli", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, **options)
+    return subprocess.run(command, capture_output=True, text=True, env=HERE, timeout=60, **options)
 
 
 def fact(kind: str, name: str, time: str = "2025-11-11T00:03:12+08:00", member: str = MEMBER, **data: Any) -> bytes:
@@ -326,6 +326,16 @@ def test_a_damaged_book_is_said_in_one_line_also_where_several_processes_replay(
     assert alone.returncode == 3 and alone.stderr.count("\n") == 1 and "book.toml" in alone.stderr
     together = in_a_process("replay", "--jobs", 2)
     assert (together.returncode, together.stderr) == (alone.returncode, alone.stderr)
+
+
+@pytest.mark.parametrize("command", ["explain m-1 --all", "codes"])
+def test_a_reader_that_has_enough_is_no_bad_news(small_year: Path, command: str) -> None:
+    command_line = [sys.executable, "-m", "service.cli", *command.split()]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=HERE) as ran:
+        assert ran.stdout is not None and ran.stderr is not None
+        ran.stdout.close()
+        assert ran.stderr.read() == b""
+    assert ran.returncode == 0
 
 
 # -- dead letters ------------------------------------------------------------------------------------------------------
