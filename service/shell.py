@@ -72,7 +72,10 @@ class Shell:
         from ledger.journal.ledger import is_address
 
         place, in_front = context.obj or (None, False)
-        self.place: str = ledger or place or DEFAULT_LEDGER
+        named = place if ledger is None else ledger
+        self.place: str = DEFAULT_LEDGER if named is None else named
+        if not self.place:
+            raise WrongUse("--ledger is empty: name a folder or a database, or leave it out")
         if "://" in self.place and not is_address(self.place):
             scheme = self.place.partition("://")[0]
             raise WrongUse(f"--ledger {scheme}://…: a database's address begins with postgresql://")

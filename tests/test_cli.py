@@ -594,6 +594,21 @@ def test_a_reader_that_has_enough_ends_an_export_quietly(small_year: Path) -> No
         assert process.wait(30) == 0
 
 
+def test_an_empty_name_of_a_ledger_is_wrong_use_and_makes_none(shop: Path) -> None:
+    facts = write(shop / "facts.ndjson", order("O1"))
+    for arguments in (("--ledger", "", "ingest", facts), ("ingest", facts, "--ledger", "")):
+        ran = points(*arguments)
+        assert ran.code == 2 and "--ledger is empty" in ran.err
+    assert list(shop.iterdir()) == [facts]
+
+
+@pytest.mark.parametrize("name", ["file:y", "a?mode=memory#%41 账本"])
+def test_a_folder_may_have_any_name(shop: Path, name: str) -> None:
+    assert points("--ledger", name, "ingest", "--backlog", write(shop / "facts.ndjson", order("O1"))).code == 0
+    assert points("--ledger", name, "show", MEMBER, "--json").json["points"]["beans"]["spendable"] == 80
+    assert (shop / name / "partition-0.db").is_file()
+
+
 # -- rights ------------------------------------------------------------------------------------------------------------
 
 
