@@ -112,6 +112,13 @@ def test_a_file_is_taken_in_and_the_summary_counts_every_line(shop: Path) -> Non
     assert "parked 0:3: not-json" in ran.err
 
 
+def test_standard_input_that_is_closed_is_bad_input(shop: Path) -> None:
+    for command in ("ingest", "check"):
+        ran = in_a_process(command, "-", before=["sh", "-c", '"$0" "$@" <&-'])
+        assert (ran.returncode, "standard input (-) is closed" in ran.stderr) == (3, True), ran.stderr
+    assert list(shop.iterdir()) == []
+
+
 def test_the_same_file_again_is_skipped_and_what_was_added_to_it_is_decided(shop: Path) -> None:
     facts = write(shop / "facts.ndjson", order("O1"), order("O2"))
     points("ingest", facts, "--backlog")

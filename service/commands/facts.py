@@ -161,8 +161,7 @@ def check_files(files: Sequence[str]) -> None:
     if files.count("-") > 1:
         raise WrongUse("standard input (-) can be read once")
     for name in files:
-        if name != "-":
-            open_facts(name).close()
+        open_facts(name).close()
 
 
 def text_of_book(book: Path | None, *, is_there: bool) -> str | None:
