@@ -1,6 +1,7 @@
 """`points`, the command line: which commands there are, and what their ends mean."""
 
 import sys
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -142,6 +143,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """The entry point of `points`."""
+    if isinstance(sys.stdout, TextIOWrapper):  # neither ¥ nor 京豆 is in every encoding; JSON is written as bytes
+        sys.stdout.reconfigure(errors="replace")
     sys.exit(run())
 
 

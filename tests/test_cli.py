@@ -63,7 +63,7 @@ def points(*arguments: object) -> Ran:
 
 def in_a_process(*arguments: object, before: Sequence[str] = (), **options: Any) -> subprocess.CompletedProcess[str]:
     command = [*before, sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=HERE, timeout=60, **options)
+    return subprocess.run(command, capture_output=True, timeout=60, **{"text": True, "env": HERE, **options})
 
 
 def fact(kind: str, name: str, time: str = "2025-11-11T00:03:12+08:00", member: str = MEMBER, **data: Any) -> bytes:
@@ -333,6 +333,17 @@ def test_a_damaged_book_is_said_in_one_line_also_where_several_processes_replay(
     assert alone.returncode == 3 and alone.stderr.count("\n") == 1 and "book.toml" in alone.stderr
     together = in_a_process("replay", "--jobs", 2)
     assert (together.returncode, together.stderr) == (alone.returncode, alone.stderr)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "ascii"])
+def test_what_an_encoding_lacks_is_replaced_for_people_and_never_in_json(shop: Path, encoding: str) -> None:
+    points("ingest", write(shop / "facts.ndjson", order("O1", member="账户¥")), "--backlog")
+    for arguments in (["explain", "账户¥"], ["codes"]):
+        told = in_a_process(*arguments, encoding=encoding, env={**HERE, "PYTHONIOENCODING": encoding})
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "?" in told.stdout
+    exact = in_a_process("show", "账户¥", "--json", encoding="utf-8", env={**HERE, "PYTHONIOENCODING": encoding})
+    assert json.loads(exact.stdout)["member"] == "账户¥"
 
 
 @pytest.mark.parametrize("command", ["explain m-1 --all", "codes"])
