@@ -75,7 +75,7 @@ class _Exchange:
         self.status = 0
 
     async def receive(self) -> HTTPReceiveMessage:
-        """The next piece of the body. Raises `Problem` where it takes too long."""
+        """The next piece of the body. Raises `Problem` where it takes too long, or will never come."""
         if self.is_whole:
             return await self._receive()  # type: ignore[return-value]
         try:
@@ -83,6 +83,8 @@ class _Exchange:
                 message = await self._receive()
         except TimeoutError:
             raise Problem("too-slow", f"nothing came for {self._idle:g} seconds; send the whole body at once") from None
+        if message["type"] == "http.disconnect":
+            raise Problem("bad-request", "the connection broke before the whole body was here", _CLOSE)
         self.is_whole = not message.get("more_body", False)
         return message  # type: ignore[return-value]
 
