@@ -335,6 +335,14 @@ def test_a_damaged_book_is_said_in_one_line_also_where_several_processes_replay(
     assert (together.returncode, together.stderr) == (alone.returncode, alone.stderr)
 
 
+@pytest.mark.parametrize("what", ["x", "-1", "1.2.3", "", "1.", "9" * 5_000])
+def test_what_is_neither_an_entry_nor_a_lot_is_wrong_use(shop: Path, what: str) -> None:
+    points("ingest", write(shop / "facts.ndjson", order("O1")), "--backlog")
+    ran = points("explain", MEMBER, "--", what)
+    assert ran.code == 2 and "is neither an entry, such as 12" in ran.err
+    assert points("explain", MEMBER, "9").code == points("explain", MEMBER, "9.9").code == 3
+
+
 @pytest.mark.parametrize("encoding", ["gbk", "ascii"])
 def test_what_an_encoding_lacks_is_replaced_for_people_and_never_in_json(shop: Path, encoding: str) -> None:
     points("ingest", write(shop / "facts.ndjson", order("O1", member="账户¥")), "--backlog")
