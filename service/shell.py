@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LEDGER = "points-ledger"
 WIDTH_OF_A_FILE = 120  # of tables that go to a file or a pipe
+WIDEST = 1_000  # that a table is laid out for
 
 _COMMON = "Common"
 LedgerOption = Annotated[
@@ -167,8 +168,10 @@ class Shell:
         if self._console is None:
             from service.screens.paper import Paper
 
-            width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
-            self._console = Paper(width=width, highlight=False, soft_wrap=False)
+            asked = shutil.get_terminal_size(
+                (WIDTH_OF_A_FILE, 0)
+            ).columns  # COLUMNS where it is above 0, or a terminal's
+            self._console = Paper(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
         return self._console
 
     def emit(self, document: Any) -> None:

@@ -343,6 +343,15 @@ def test_what_is_neither_an_entry_nor_a_lot_is_wrong_use(shop: Path, what: str) 
     assert points("explain", MEMBER, "9").code == points("explain", MEMBER, "9.9").code == 3
 
 
+@pytest.mark.parametrize("columns", ["0", "x", "9" * 12])
+def test_any_width_prints_every_row(small_year: Path, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    numbers = [str(entry["number"]) for entry in points("entries", "m-1", "--json").json]
+    monkeypatch.setenv("COLUMNS", columns)
+    told = points("entries", "m-1").out
+    assert [line.split()[0] for line in told.splitlines() if line[:3].strip().isdecimal()] == numbers
+    assert max(map(len, told.splitlines())) <= 1_000
+
+
 @pytest.mark.parametrize("encoding", ["gbk", "ascii"])
 def test_what_an_encoding_lacks_is_replaced_for_people_and_never_in_json(shop: Path, encoding: str) -> None:
     points("ingest", write(shop / "facts.ndjson", order("O1", member="账户¥")), "--backlog")
