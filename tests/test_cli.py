@@ -491,6 +491,21 @@ def test_a_damaged_gzip_is_exit_3_and_what_stands_before_the_damage_is_in(shop: 
     assert sum(points("stats", "--json").json["entries"].values()) == 12_000
 
 
+def test_check_finds_what_would_be_parked_save_for_what_only_a_ledger_knows(shop: Path) -> None:
+    whose = {"lot": "l", "points": 5, "earned_at": "2025-01-01T00:00:00Z", "expires_at": "2026-01-01T00:00:00Z"}
+    facts = write(
+        shop / "facts.ndjson",
+        order("O1", time="2999-01-01T00:00:00+08:00"),
+        order("O2", member="programme"),
+        fact("programme.published", "p-1", toml="x"),
+        fact("lot.opened", "l-1", **whose),
+    )
+    found = [(bad["line"], bad["reason"]) for bad in points("check", facts, "--json").json["bad"]]
+    assert found == [(1, "future"), (2, "bad-fact"), (3, "bad-fact")]
+    parked = points("ingest", facts, "--json").json["parked_facts"]
+    assert sorted(bad["reason"] for bad in parked) == ["bad-fact", "bad-fact", "future", "not-authorised"]
+
+
 def test_check_names_each_bad_line_and_takes_nothing_in(shop: Path) -> None:
     facts = write(shop / "facts.ndjson", order("O1"), b"", b"[1]", b"\xff", order("O2"), b"x" * (3 << 20))
     ran = points("check", facts, "--json")

@@ -262,9 +262,10 @@ def check(
     bad: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
     facts = 0
+    now = time.time_ns() // 1_000
     with shell.progress("checking") as tick:
         for name in files:
-            for number, error in check_file(name):
+            for number, error in check_file(name, now):
                 facts += 1
                 if error is not None:
                     reasons[error.reason] += 1
