@@ -59,6 +59,8 @@ class RawLine(msgspec.Struct, frozen=True, gc=False):
 def open_facts(name: str) -> BinaryIO:
     """A file of facts, or standard input for ``-``, decompressed by its ending. Raises `BadFile`."""
     if name == "-":
+        if sys.stdin is None:
+            raise BadFile("standard input (-) is closed; give a file, or something that writes to it")
         return open(sys.stdin.fileno(), "rb", BLOCK, closefd=False)
     try:
         raw = Path(name).open("rb", BLOCK)  # noqa: SIM115 - the reader closes it

@@ -18,8 +18,8 @@ from consumers.inbox import CannotAppend, Fed, Feed, Line, places_of
 from consumers.stream import Record
 from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.blocks import Block, blocks_after, encode_block
+from ledger.journal.opening import BUSY_SECONDS
 from ledger.journal.port import JournalError
-from ledger.journal.sqlite import BUSY_SECONDS
 
 FORMAT = 2
 # A block is full at so many records or bytes of them: who wants one of its records reads it whole.

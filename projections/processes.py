@@ -3,12 +3,13 @@
 import gc
 import multiprocessing
 import multiprocessing.connection
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import JournalError, Unavailable
+from ledger.journal.port import Unavailable
 
 Work = Callable[..., Iterator[Any]]  # of a ledger, a partition and the given arguments; a function found by its name
 
@@ -18,7 +19,7 @@ def over_partitions(
 ) -> Iterator[Any]:
     """What `work(ledger, partition, *arguments)` yields for every partition (or those given), by so many processes.
 
-    Raises `JournalError` where one of them did, and `Unavailable` where one died.
+    Raises what `work` did, in whichever process, and `Unavailable` where one died.
     """
     chosen = list(ledger.partitions if partitions is None else partitions)
     jobs = min(jobs, len(chosen))
@@ -29,8 +30,10 @@ def over_partitions(
             yield from work(ledger, partition, *arguments)
 
 
-class _Failed(str):
+class _Failed(NamedTuple):
     """A process ended with this error."""
+
+    error: Exception
 
 
 def _in_processes(
@@ -57,7 +60,7 @@ def _in_processes(
                         raise Unavailable(f"a process ended with exit code {process.exitcode}") from None
                     continue
                 if isinstance(found, _Failed):
-                    raise JournalError(str(found))
+                    raise found.error
                 yield found
     finally:
         for process in running.values():
@@ -72,7 +75,8 @@ def _run(place: str, share: Sequence[int], pipe: Connection, work: Work, argumen
         for partition in share:
             for found in work(ledger, partition, *arguments):
                 pipe.send(found)
-    except JournalError as error:
-        pipe.send(_Failed(error))
     except BrokenPipeError:
         return
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # an error leaves its traceback behind when it goes to another process
+        pipe.send(_Failed(error))

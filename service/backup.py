@@ -7,6 +7,7 @@ journal is a prefix of the inbox, and the inbox only grows, so each copied journ
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from hashlib import file_digest
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +18,13 @@ from msgspec import Meta, Struct
 from consumers.sqlite_inbox import SQLiteInbox
 from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
+from ledger.journal.opening import reading_of
 from projections.export import output_file, output_folder, sync
 
 FORMAT = "points-ledger.backup.v1"
 MANIFEST = "backup.json"
 PAGES = 2_048  # of SQLite, between two reports of progress
 MOST_BYTES = 1 << 20  # of a manifest
-PATIENCE = 30  # seconds, with whoever holds a file
 
 Progress = Callable[[int], None]  # bytes done
 
@@ -116,31 +117,19 @@ def _is_made(inbox: Path) -> bool:
     """Whether there is an inbox; while it is being made it has a file and no format yet."""
     if not inbox.is_file():
         return False
-    connection = _reading(inbox)
-    try:
+    with reading_of(inbox) as connection:
         return bool(connection.execute("PRAGMA user_version").fetchone()[0])
-    finally:
-        connection.close()
-
-
-def _reading(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=PATIENCE)
 
 
 def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:
     """Copy a database as it is now, while others go on writing it; returns the bytes done, with those `before`."""
-    connection = _reading(source)
-    copy = sqlite3.connect(target)
-    try:
+    with reading_of(source) as connection, closing(sqlite3.connect(target)) as copy:
         size = connection.execute("PRAGMA page_size").fetchone()[0]
         connection.execute("BEGIN")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # reads, and so holds the state it sees
         connection.backup(
             copy, pages=PAGES, progress=lambda _, left, of: progress(before + (of - left) * size), sleep=0
         )
-    finally:
-        copy.close()
-        connection.close()
     sync(target)
     return before + target.stat().st_size
 

@@ -1,6 +1,7 @@
 """`points`, the command line: which commands there are, and what their ends mean."""
 
 import sys
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -128,6 +129,11 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         quiet_standard_output()
         return 0
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        quiet_standard_output()  # the command line library's own end, with the code of bad news
+        return 0
     except typer.Abort:
         return report(KeyboardInterrupt())
     except (Exception, KeyboardInterrupt) as error:
@@ -137,6 +143,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """The entry point of `points`."""
+    if isinstance(sys.stdout, TextIOWrapper):  # neither ¥ nor 京豆 is in every encoding; JSON is written as bytes
+        sys.stdout.reconfigure(errors="replace")
     sys.exit(run())
 
 

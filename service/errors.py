@@ -7,11 +7,8 @@ import os
 import sqlite3
 import sys
 import traceback
-from collections.abc import Iterator
 
 BAD_NEWS, WRONG_USE, BAD_INPUT, CANNOT_NOW, STOPPED = 1, 2, 3, 4, 130
-
-_NOT_NOW = {"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_PERM"}
 
 
 class WrongUse(Exception):
@@ -67,6 +64,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from consumers.kafka.port import StreamError
     from consumers.kafka.settings import BadSettings
     from ledger.journal.ledger import LedgerLocked, OtherStream
+    from ledger.journal.opening import causes, may_pass
     from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
     from ledger.programme import BadProgramme
     from projections.archive import BadArchive
@@ -87,7 +85,7 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
     is_not_now = CannotDecide | CannotNow | Fenced | NotBuilt | Stale | StreamError | Unavailable
-    if any(isinstance(cause, is_not_now) or _is_not_now(cause) for cause in _causes(error)):
+    if may_pass(error) or any(isinstance(cause, is_not_now) for cause in causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
         return BAD_INPUT, f"the ledger is damaged ({error}): restore it from a copy, then `points verify`"
@@ -103,24 +101,6 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     return CANNOT_NOW, (
         f"a bug: {type(error).__name__}: {error}; POINTS_DEBUG=1 shows where: please report it with that"
     )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _is_not_now(error: BaseException) -> bool:
-    """Whether trying again later, or with more room or rights, can help."""
-    if isinstance(error, sqlite3.Error):
-        name = getattr(error, "sqlite_errorname", None) or ""
-        return any(name.startswith(kind) for kind in _NOT_NOW)
-    if isinstance(error, OSError):
-        import errno
-
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
-    return False
 
 
 def _sentence(error: BaseException) -> str:

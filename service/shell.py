@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LEDGER = "points-ledger"
 WIDTH_OF_A_FILE = 120  # of tables that go to a file or a pipe
+WIDEST = 1_000  # that a table is laid out for
 
 _COMMON = "Common"
 LedgerOption = Annotated[
@@ -72,7 +73,10 @@ class Shell:
         from ledger.journal.ledger import is_address
 
         place, in_front = context.obj or (None, False)
-        self.place: str = ledger or place or DEFAULT_LEDGER
+        named = place if ledger is None else ledger
+        self.place: str = DEFAULT_LEDGER if named is None else named
+        if not self.place:
+            raise WrongUse("--ledger is empty: name a folder or a database, or leave it out")
         if "://" in self.place and not is_address(self.place):
             scheme = self.place.partition("://")[0]
             raise WrongUse(f"--ledger {scheme}://…: a database's address begins with postgresql://")
@@ -162,10 +166,12 @@ class Shell:
     def console(self) -> "Console":
         """Where people read."""
         if self._console is None:
-            from rich.console import Console
+            from service.screens.paper import Paper
 
-            width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
-            self._console = Console(width=width, highlight=False, soft_wrap=False)
+            asked = shutil.get_terminal_size(
+                (WIDTH_OF_A_FILE, 0)
+            ).columns  # COLUMNS where it is above 0, or a terminal's
+            self._console = Paper(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
         return self._console
 
     def emit(self, document: Any) -> None:

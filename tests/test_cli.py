@@ -5,11 +5,13 @@ import gzip
 import io
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +20,14 @@ import zstandard
 from msgspec import structs
 
 from ledger.entries import decode_entry, encode_entry
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import Unavailable
+from ledger.journal.sqlite import SQLiteJournal
 from service.cli import run
+from tests.ledgers import scratch
 
 MEMBER = "m-17850"
+HERE = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 class Ran(NamedTuple):
@@ -54,10 +61,9 @@ def points(*arguments: object) -> Ran:
     return ran
 
 
-def in_a_process(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, **options)
+def in_a_process(*arguments: object, before: Sequence[str] = (), **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [*before, sys.executable, "-m", "service.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=60, **{"text": True, "env": HERE, **options})
 
 
 def fact(kind: str, name: str, time: str = "2025-11-11T00:03:12+08:00", member: str = MEMBER, **data: Any) -> bytes:
@@ -104,6 +110,13 @@ def test_a_file_is_taken_in_and_the_summary_counts_every_line(shop: Path) -> Non
         "parked_facts": [{"position": "0:3", "reason": "not-json"}],
     }
     assert "parked 0:3: not-json" in ran.err
+
+
+def test_standard_input_that_is_closed_is_bad_input(shop: Path) -> None:
+    for command in ("ingest", "check"):
+        ran = in_a_process(command, "-", before=["sh", "-c", '"$0" "$@" <&-'])
+        assert (ran.returncode, "standard input (-) is closed" in ran.stderr) == (3, True), ran.stderr
+    assert list(shop.iterdir()) == []
 
 
 def test_the_same_file_again_is_skipped_and_what_was_added_to_it_is_decided(shop: Path) -> None:
@@ -314,6 +327,52 @@ def test_a_replay_and_a_verification_are_good_news_until_an_entry_is_changed(sma
         assert ran.code == 1 and (ran.json.get("differences") or ran.json.get("broken"))
 
 
+def test_a_damaged_book_is_said_in_one_line_also_where_several_processes_replay(small_year: Path) -> None:
+    (small_year / "points-ledger" / "book.toml").write_text("[[earn]]\nrule = 7\n")
+    alone = in_a_process("replay", "--jobs", 1)
+    assert alone.returncode == 3 and alone.stderr.count("\n") == 1 and "book.toml" in alone.stderr
+    together = in_a_process("replay", "--jobs", 2)
+    assert (together.returncode, together.stderr) == (alone.returncode, alone.stderr)
+
+
+@pytest.mark.parametrize("what", ["x", "-1", "1.2.3", "", "1.", "9" * 5_000])
+def test_what_is_neither_an_entry_nor_a_lot_is_wrong_use(shop: Path, what: str) -> None:
+    points("ingest", write(shop / "facts.ndjson", order("O1")), "--backlog")
+    ran = points("explain", MEMBER, "--", what)
+    assert ran.code == 2 and "is neither an entry, such as 12" in ran.err
+    assert points("explain", MEMBER, "9").code == points("explain", MEMBER, "9.9").code == 3
+
+
+@pytest.mark.parametrize("columns", ["0", "x", "9" * 12])
+def test_any_width_prints_every_row(small_year: Path, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    numbers = [str(entry["number"]) for entry in points("entries", "m-1", "--json").json]
+    monkeypatch.setenv("COLUMNS", columns)
+    told = points("entries", "m-1").out
+    assert [line.split()[0] for line in told.splitlines() if line[:3].strip().isdecimal()] == numbers
+    assert max(map(len, told.splitlines())) <= 1_000
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "ascii"])
+def test_what_an_encoding_lacks_is_replaced_for_people_and_never_in_json(shop: Path, encoding: str) -> None:
+    points("ingest", write(shop / "facts.ndjson", order("O1", member="账户¥")), "--backlog")
+    for arguments in (["explain", "账户¥"], ["codes"]):
+        told = in_a_process(*arguments, encoding=encoding, env={**HERE, "PYTHONIOENCODING": encoding})
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "?" in told.stdout
+    exact = in_a_process("show", "账户¥", "--json", encoding="utf-8", env={**HERE, "PYTHONIOENCODING": encoding})
+    assert json.loads(exact.stdout)["member"] == "账户¥"
+
+
+@pytest.mark.parametrize("command", ["explain m-1 --all", "codes"])
+def test_a_reader_that_has_enough_is_no_bad_news(small_year: Path, command: str) -> None:
+    command_line = [sys.executable, "-m", "service.cli", *command.split()]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=HERE) as ran:
+        assert ran.stdout is not None and ran.stderr is not None
+        ran.stdout.close()
+        assert ran.stderr.read() == b""
+    assert ran.returncode == 0
+
+
 # -- dead letters ------------------------------------------------------------------------------------------------------
 
 
@@ -430,6 +489,21 @@ def test_a_damaged_gzip_is_exit_3_and_what_stands_before_the_damage_is_in(shop: 
     mended = points("ingest", shop / "facts.ndjson.gz", "--backlog", "--json").json
     assert (mended["facts"], mended["skipped"], mended["accepted"]) == (12_000, entries, 12_000 - entries)
     assert sum(points("stats", "--json").json["entries"].values()) == 12_000
+
+
+def test_check_finds_what_would_be_parked_save_for_what_only_a_ledger_knows(shop: Path) -> None:
+    whose = {"lot": "l", "points": 5, "earned_at": "2025-01-01T00:00:00Z", "expires_at": "2026-01-01T00:00:00Z"}
+    facts = write(
+        shop / "facts.ndjson",
+        order("O1", time="2999-01-01T00:00:00+08:00"),
+        order("O2", member="programme"),
+        fact("programme.published", "p-1", toml="x"),
+        fact("lot.opened", "l-1", **whose),
+    )
+    found = [(bad["line"], bad["reason"]) for bad in points("check", facts, "--json").json["bad"]]
+    assert found == [(1, "future"), (2, "bad-fact"), (3, "bad-fact")]
+    parked = points("ingest", facts, "--json").json["parked_facts"]
+    assert sorted(bad["reason"] for bad in parked) == ["bad-fact", "bad-fact", "future", "not-authorised"]
 
 
 def test_check_names_each_bad_line_and_takes_nothing_in(shop: Path) -> None:
@@ -568,3 +642,96 @@ def test_a_reader_that_has_enough_ends_an_export_quietly(small_year: Path) -> No
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(30) == 0
+
+
+def test_an_empty_name_of_a_ledger_is_wrong_use_and_makes_none(shop: Path) -> None:
+    facts = write(shop / "facts.ndjson", order("O1"))
+    for arguments in (("--ledger", "", "ingest", facts), ("ingest", facts, "--ledger", "")):
+        ran = points(*arguments)
+        assert ran.code == 2 and "--ledger is empty" in ran.err
+    assert list(shop.iterdir()) == [facts]
+
+
+@pytest.mark.parametrize("name", ["file:y", "a?mode=memory#%41 账本"])
+def test_a_folder_may_have_any_name(shop: Path, name: str) -> None:
+    assert points("--ledger", name, "ingest", "--backlog", write(shop / "facts.ndjson", order("O1"))).code == 0
+    assert points("--ledger", name, "show", MEMBER, "--json").json["points"]["beans"]["spendable"] == 80
+    assert (shop / name / "partition-0.db").is_file()
+
+
+# -- rights ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unwritable() -> Iterator[Path]:
+    """A ledger that whoever runs `as_a_reader` may read and not write."""
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("root has all rights, and there is no setpriv to leave them: install util-linux")
+    with scratch() as folder:
+        ledger = folder / "ledger"
+        ran = points("--ledger", ledger, "ingest", "--backlog", write(folder / "facts.ndjson", order("O1"), draw("R1")))
+        assert ran.code == 0
+        for file in ledger.iterdir():
+            file.chmod(0o444)
+        ledger.chmod(0o555)
+        yield ledger
+        ledger.chmod(0o755)
+
+
+def as_a_reader(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """As a user for whom the modes of files hold: root leaves what puts it above them."""
+    rights = "--bounding-set=-dac_override,-dac_read_search"
+    return in_a_process(*arguments, before=["setpriv", rights] if os.geteuid() == 0 else [])
+
+
+def test_a_ledger_that_cannot_be_written_is_read(unwritable: Path) -> None:
+    before = {file.name: file.read_bytes() for file in unwritable.iterdir()}
+    for command in ("verify", "replay --from-topic", f"explain {MEMBER}"):
+        ran = as_a_reader("--ledger", unwritable, *command.split())
+        assert (ran.returncode, ran.stderr) == (0, ""), command
+    ran = as_a_reader("--ledger", unwritable, "export", "balances")
+    assert ran.stdout.splitlines()[1:] == [f"{MEMBER},beans,60,0,0,0"]
+    assert {file.name: file.read_bytes() for file in unwritable.iterdir()} == before
+
+
+def test_a_ledger_that_cannot_be_written_is_read_while_another_writes_it(unwritable: Path) -> None:
+    unwritable.chmod(0o755)
+    opened = Ledger.open(unwritable)
+    opened.shard(opened.partition_of(MEMBER))  # an owner, whose epoch stands in the -wal alone
+    unwritable.chmod(0o555)
+    assert list(unwritable.glob("*-wal"))
+    ran = as_a_reader("--ledger", unwritable, "show", MEMBER, "--json")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert json.loads(ran.stdout)["points"]["beans"]["spendable"] == 60
+    opened.close()
+
+
+def test_what_is_written_while_it_is_read_as_it_lies_is_never_told(
+    unwritable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    journal = SQLiteJournal(unwritable / "partition-0.db")
+    rows = journal.scan()
+    with closing(sqlite3.connect(unwritable / "partition-0.db")) as writer:
+        first = next(rows)
+        writer.execute("UPDATE shard SET epoch = epoch + 1")
+        writer.commit()
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with pytest.raises(Unavailable, match="was written while it was read"):
+        list(rows)
+    assert next(journal.scan()) == first, "opened anew"
+
+
+def test_without_rights_nothing_can_be_done_now_and_nothing_is_damaged(unwritable: Path) -> None:
+    facts = unwritable.parent / "facts.ndjson"
+    ran = as_a_reader("--ledger", unwritable, "ingest", facts)
+    assert ran.returncode == 4
+    assert "Permission denied" in ran.stderr
+    for file in unwritable.glob("*.db"):
+        file.chmod(0)
+    for command in ("stats", f"backup {unwritable.parent}/copy"):
+        ran = as_a_reader("--ledger", unwritable, *command.split())
+        assert (ran.returncode, "damaged" in ran.stderr) == (4, False), ran.stderr
+    (unwritable / "ledger.json").chmod(0)
+    ran = as_a_reader("--ledger", unwritable, "stats")
+    assert (ran.returncode, "Permission denied" in ran.stderr) == (4, True)

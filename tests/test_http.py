@@ -217,6 +217,16 @@ def test_addresses_and_methods_that_are_not_there(http: httpx.Client) -> None:
     is_problem(http.get("/v1/members/h-1?as_of=9999-01-01"), "bad-request")
 
 
+def test_head_is_answered_as_get_without_the_body(http: httpx.Client) -> None:
+    for path in ("/health/live", "/v1/members/h-1?as_of=2030-01-01", "/v1/members/nobody", "/schema/openapi.json"):
+        told, whole = http.head(path), http.get(path)
+        assert (told.status_code, told.content) == (whole.status_code, b"")
+        assert dict(told.headers) | {"date": ""} == dict(whole.headers) | {"date": ""}
+    assert http.head("/v1/facts").status_code == http.head("/v1/facts:bulk").status_code == 405
+    text = http.get("/metrics").text
+    assert 'method="HEAD",route="/health/live",status="200"' in text
+
+
 def test_bulk_tells_of_each_line_in_order_and_stops_for_none(http: httpx.Client) -> None:
     lines = [encode(grant("h-9", f"g-11-{n}", 1)) for n in range(2_500)]
     lines[7] = b"{"

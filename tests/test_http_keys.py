@@ -187,6 +187,26 @@ def test_an_adjustment_needs_two_keys(server: Server, keys: dict[str, str], fold
     assert [word in kept for word in ('"propose"', '"approve"', '"reject"')] == [True] * 3
 
 
+def test_an_operators_fact_stands_under_its_givers_name_before_it_is_in(
+    server: Server, keys: dict[str, str], folder: Path
+) -> None:
+    def opening(lot: str) -> dict[str, object]:
+        times = {"earned_at": "2025-01-01T00:00:00+08:00", "expires_at": "2030-01-01T00:00:00+08:00"}
+        return fact("lot.opened", "k-3", lot, {"lot": lot, "kind": "beans", "points": 7, **times}, source="/operators")
+
+    with server.client(keys["bob"]) as http:
+        assert fits(http.post("/v1/facts", json=opening("l-1")), shapes.Decision).outcome == "accepted"
+        many = [opening("l-2"), grant("k-3", "g-9", 1), opening("l-3"), {}]
+        told = http.post("/v1/facts:bulk", content=ndjson(many), headers=NDJSON).content.splitlines()
+        assert [b"position" in line for line in told] == [True, True, True, False]
+        parked = http.post("/v1/facts", json=opening("l-4") | {"type": "lot.opened.v9"})
+        assert parked.status_code == 422
+    lines = [json.loads(line) for line in (folder / "operators.ndjson").read_bytes().splitlines()]
+    given = [line for line in lines if line["action"] == "give" and line["given"]["subject"] == "k-3"]
+    assert [(line["by"], line["about"]) for line in given] == [("bob", "l-1"), ("bob", "l-2"), ("bob", "l-3")]
+    assert given[0]["given"] == {"type": "lot.opened.v1", "subject": "k-3", "source": "/operators"}
+
+
 def test_adjustments_that_wait_are_there_after_a_restart_and_a_torn_line_is_none() -> None:
     with scratch() as place:
         ledger = place / "ledger"

@@ -220,6 +220,22 @@ def test_a_slow_client_is_given_up_and_disturbs_nobody() -> None:
     assert sent[0]["status"] == 503 and (b"retry-after", b"1") in sent[0]["headers"]  # type: ignore[operator]
 
 
+def test_an_upload_that_breaks_off_is_counted_and_no_bug(calm: Server) -> None:
+    host, port = calm.url.removeprefix("http://").split(":")
+    facts = ndjson([grant("m-2", f"g-{number}", 1) for number in range(1_500)])
+    head = f"POST /v1/facts:bulk HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON['Content-Type']}\r\n"
+    with calm.client() as http:
+        for _ in range(2):
+            with socket.create_connection((host, int(port)), 30) as wire:
+                wire.sendall(f"{head}Content-Length: {2 * len(facts)}\r\n\r\n".encode() + facts)
+        counted = 'points_http_requests_total{method="POST",route="/v1/facts:bulk",status="400"} 2.0'
+        deadline = time.monotonic() + 30
+        while counted not in http.get("/metrics").text and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert counted in http.get("/metrics").text
+    assert "Traceback" not in calm.log.read_text()
+
+
 def test_half_open_connections_disturb_nobody(calm: Server) -> None:
     server = calm
     host, port = server.url.removeprefix("http://").split(":")

@@ -92,14 +92,14 @@ def test_within_the_ledger_only_the_journal_knows_the_library_and_the_database()
             assert path.parent.name == "journal"
 
 
-def test_only_a_home_and_the_inbox_know_which_store_it_is() -> None:
+def test_only_a_home_knows_which_store_it_is() -> None:
     knowing = {
         str(path.relative_to(ROOT))
         for package in ("ledger", "consumers", "projections", "service")
         for path in files_of(package)
         if "ledger.journal.sqlite" in imports_of(path)
     }
-    assert knowing == {"ledger/journal/folder.py", "consumers/sqlite_inbox.py"}
+    assert knowing == {"ledger/journal/folder.py"}
 
 
 def test_the_core_is_there_and_its_list_of_imports_is_no_longer_than_it_must_be() -> None:

@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -19,6 +19,7 @@ from msgspec.structs import asdict
 from ledger.journal.blocks import blocks_after
 from ledger.journal.ledger import Ledger, LedgerLocked, Settings, new_id
 from ledger.journal.migrations import Migrated
+from ledger.journal.opening import reading_of
 from ledger.journal.port import JournalError
 from ledger.journal.sqlite import SQLiteJournal
 from ledger.programme import shipped
@@ -151,7 +152,7 @@ class FolderLedger(Ledger):
         """Some records of the inbox behind `after` up to `upto`. Raises `JournalError`."""
         found: list[tuple[int, int, bytes, bytes]] = []
         try:
-            with closing(sqlite3.connect(f"{self.inbox.absolute().as_uri()}?mode=ro", uri=True)) as inbox:
+            with reading_of(self.inbox) as inbox:
                 for first, block in blocks_after(inbox, partition, after):
                     for place, (recorded, value) in enumerate(zip(block.recorded, block.values, strict=True)):
                         if after < first + place <= upto:

@@ -19,15 +19,11 @@ from eventsourcing.persistence import (
     StoredEvent,
     Tracking,
 )
-from eventsourcing.sqlite import (
-    SQLiteConnection,
-    SQLiteConnectionPool,
-    SQLiteCursor,
-    SQLiteDatastore,
-    SQLiteProcessRecorder,
-)
+from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 
+from ledger.journal.datastore import FileDatastore
 from ledger.journal.migrations import Steps, pending
+from ledger.journal.opening import may_pass
 from ledger.journal.port import (
     SOURCES,
     STREAM,
@@ -42,10 +38,7 @@ from ledger.journal.port import (
 )
 from ledger.pages import Page, decode_page, encode_page
 
-BUSY_SECONDS = 30
 _ALL = 1 << 62
-# What may be different later, or with more room or rights; anything else that SQLite says is damage.
-_NOT_NOW = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_PERM")
 
 
 @contextmanager
@@ -54,36 +47,14 @@ def _named_by_the_port() -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, PersistenceError) as error:
-        raise (Unavailable if _is_not_now(error) else Damaged)(str(error)) from error
+        raise (Unavailable if may_pass(error) else Damaged)(str(error)) from error
 
 
-def _is_not_now(error: BaseException | None) -> bool:
-    while error is not None:
-        if (getattr(error, "sqlite_errorname", None) or "").startswith(_NOT_NOW):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-class _Pool(SQLiteConnectionPool):
-    """Connections with our settings. The library caches one statement a connection; a batch uses a dozen."""
-
-    def _create_connection(self) -> SQLiteConnection:
-        connection = sqlite3.connect(
-            self.db_name, uri=True, check_same_thread=False, isolation_level=None, timeout=BUSY_SECONDS
-        )
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")  # a commit that was answered survives a power cut
-        connection.execute("PRAGMA cache_size=-8192")  # KiB of pages; the file system's cache holds the rest
-        connection.execute("PRAGMA wal_autocheckpoint=16000")  # pages: what changes again and again is copied once
-        return SQLiteConnection(connection, self.max_age)
-
-
-class _Datastore(SQLiteDatastore):
-    def __init__(self, name: str) -> None:
-        super().__init__(name, originator_id_type="text", pool_size=2)
-        self.pool = _Pool(db_name=name, pool_size=2)
+_PRAGMAS = (
+    "synchronous=FULL",  # a commit that was answered survives a power cut
+    "cache_size=-8192",  # KiB of pages; the file system's cache holds the rest
+    "wal_autocheckpoint=16000",  # pages: what changes again and again is copied once
+)
 
 
 # Each brings a file to the next format.
@@ -123,10 +94,7 @@ class SQLiteJournal(SQLiteProcessRecorder):
     """
 
     def __init__(self, path: str | Path, *, create: bool = False) -> None:
-        name = str(path)
-        if not name.startswith("file:"):
-            name = f"{Path(path).absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
-        super().__init__(_Datastore(name))
+        super().__init__(FileDatastore(Path(path), _PRAGMAS, create=create))
         self.insert_events_statement = (
             "INSERT INTO stored_events (rowid, originator_id, originator_version, topic, state, link)"
             " VALUES (?, ?, ?, ?, ?, ?)"
@@ -135,6 +103,8 @@ class SQLiteJournal(SQLiteProcessRecorder):
         try:
             self.migrated = self._migrate(str(path), may_migrate=create)
         except (sqlite3.DatabaseError, OperationalError) as error:
+            if may_pass(error):
+                raise Unavailable(f"{path}: {error}; see to the rights on it and on its folder, and to room") from error
             raise JournalError(f"{path}: {error}; it is not a journal of this ledger, or it is damaged") from error
 
     def _migrate(self, where: str, *, may_migrate: bool) -> int:

@@ -7,12 +7,12 @@ reading it, who opens the view next reads the new one.
 import fcntl
 import os
 import re
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from ledger.journal.opening import reading_of
 from ledger.journal.port import JournalError
 from projections.views.store import Build, make, named, positions_in
 from projections.views.view import View
@@ -140,11 +140,11 @@ def opened(path: Path, view: View, *, create: bool = False) -> Iterator[Build]:
 
 def version_of(path: Path) -> int:
     """The version of a build of whatever view."""
-    with named(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+    with named(path), reading_of(path) as file:
         return int(file.execute("SELECT version FROM build").fetchone()[0])
 
 
 def positions_of(path: Path) -> dict[int, int]:
     """Where a build of whatever view and version stands, by partition."""
-    with named(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+    with named(path), reading_of(path) as file:
         return positions_in(file.cursor())

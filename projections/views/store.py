@@ -14,20 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from eventsourcing.persistence import PersistenceError, Tracking
-from eventsourcing.sqlite import (
-    SQLiteConnection,
-    SQLiteConnectionPool,
-    SQLiteCursor,
-    SQLiteDatastore,
-    SQLiteTrackingRecorder,
-)
+from eventsourcing.sqlite import SQLiteCursor, SQLiteTrackingRecorder
 
+from ledger.journal.datastore import FileDatastore
+from ledger.journal.opening import may_pass
 from ledger.journal.port import JournalError, Unavailable
 from projections.views.view import Kept, Key, Rows, States, Sums, View, due_of, new_member, rows_by_key
 
 FORMAT = 1
-BUSY_SECONDS = 30
-_NOT_NOW = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_PERM")
+_PRAGMAS = ("synchronous=NORMAL", "cache_size=-16384")  # KiB
 _LOOKUPS = 500  # members a query
 _MOST = (1 << 63) - 1  # of an integer that SQLite holds as such; a sum beyond it stands in the file as text
 POSITION = "partition-"  # and its number: the tracking name of a position
@@ -43,35 +38,11 @@ def named(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, PersistenceError) as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if (getattr(cause, "sqlite_errorname", None) or "").startswith(_NOT_NOW):
-                raise Unavailable(f"{path}: {error}") from error
-            cause = cause.__cause__ or cause.__context__
+        if may_pass(error):
+            raise Unavailable(f"{path}: {error}") from error
         raise JournalError(
             f"{path}: {error}; a view is disposable: remove the file and run `points views run`"
         ) from error
-
-
-class _Pool(SQLiteConnectionPool):
-    """Connections with our settings."""
-
-    def _create_connection(self) -> SQLiteConnection:
-        connection = sqlite3.connect(
-            self.db_name, uri=True, check_same_thread=False, isolation_level=None, timeout=BUSY_SECONDS
-        )
-        connection.row_factory = sqlite3.Row
-        connection.create_function("exact_sum", 2, _exact_sum, deterministic=True)
-        connection.execute("PRAGMA journal_mode=WAL")  # readers go on while one writes
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA cache_size=-16384")  # KiB
-        return SQLiteConnection(connection, self.max_age)
-
-
-class _Datastore(SQLiteDatastore):
-    def __init__(self, name: str) -> None:
-        super().__init__(name, originator_id_type="text", pool_size=2)
-        self.pool = _Pool(db_name=name, pool_size=2)
 
 
 class Batch:
@@ -223,7 +194,7 @@ class Build(SQLiteTrackingRecorder):
         self.states = States(view)
         self.statements = {table.name: _statements(table) for table in view.tables}
         with named(path):
-            super().__init__(_Datastore(f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"))
+            super().__init__(FileDatastore(path, _PRAGMAS, {"exact_sum": _exact_sum}, create=create))
             if create:
                 self.create_table()
             self.version = self._check()

@@ -161,7 +161,7 @@ def check_files(files: Sequence[str]) -> None:
     if files.count("-") > 1:
         raise WrongUse("standard input (-) can be read once")
     for name in files:
-        if not is_stream(name):  # which would lose what it brings
+        if name == "-" or not is_stream(name):  # a pipe would lose what it brings
             open_facts(name).close()
 
 
@@ -274,9 +274,10 @@ def check(
     bad: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
     facts = 0
+    now = time.time_ns() // 1_000
     with shell.progress("checking") as tick:
         for name in files:
-            for number, error in check_file(name):
+            for number, error in check_file(name, now):
                 facts += 1
                 if error is not None:
                     reasons[error.reason] += 1

@@ -1,9 +1,11 @@
 """One member: show, entries, explain."""
 
+import re
 from typing import Annotated
 
 import typer
 
+from service.errors import WrongUse
 from service.shell import (
     AsOfOption,
     JsonOption,
@@ -15,6 +17,7 @@ from service.shell import (
     standard_output,
 )
 
+_ENTRY_OR_LOT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 MemberArgument = Annotated[str, typer.Argument(metavar="MEMBER", help="A member's token, the `subject` of the facts.")]
 
 
@@ -99,6 +102,8 @@ def explain(
     from projections.explain import explain as why
 
     shell = Shell(context, ledger, as_json)
+    if what is not None and not _ENTRY_OR_LOT.fullmatch(what):
+        raise WrongUse(f'"{what[:100]}" is neither an entry, such as 12, nor a lot, such as 12.1')
     with shell.reading() as opened:
         until = None if as_of is None else instant(as_of, "--as-of", opened.book)
         explanation = why(opened, member, what, as_of=until, lines=None if every else LINES)

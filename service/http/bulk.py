@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from ledger.entry_json import position_text
-from ledger.facts import MAX_BYTES, BadFact, too_long
+from ledger.facts import MAX_BYTES, BadFact, Fact, too_long
 from service.http.problems import Problem
 from service.http.server_state import Served
 from service.http.shapes import BulkLine
@@ -21,7 +21,8 @@ PIECE_LINES = 1_000  # taken together, or
 PIECE_BYTES = 1 << 20
 PIECES_AHEAD = 4  # taken while earlier ones are written
 _encode = msgspec.json.Encoder().encode
-Admit = Callable[[bytes], object]
+Admit = Callable[[bytes], Fact]
+Record = Callable[[Sequence[Fact]], None]  # of facts that are about to be taken, before they are
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -75,7 +76,7 @@ class _Piece(NamedTuple):
     work: Work | None
 
 
-async def take_bulk(body: AsyncIterator[bytes], served: Served, admit: Admit, *, wait: bool) -> bytes:
+async def take_bulk(body: AsyncIterator[bytes], served: Served, admit: Admit, record: Record, *, wait: bool) -> bytes:
     """Take the lines of a body; returns a line of NDJSON for each. With `wait` the decisions are waited for.
 
     Raises `Problem` and `Busy`; what was taken before stays taken.
@@ -89,14 +90,14 @@ async def take_bulk(body: AsyncIterator[bytes], served: Served, admit: Admit, *,
             size += line.length
             if len(held) >= PIECE_LINES or size >= PIECE_BYTES:
                 count = _count(count, held)
-                pieces.append(await _take(held, served, admit, wait=wait))
+                pieces.append(await _take(held, served, admit, record, wait=wait))
                 held, size = [], 0
                 if len(pieces) > PIECES_AHEAD:
                     told.extend(await _tell(pieces.popleft()))
     held.extend(lines.end())
     _count(count, held)
     if held:
-        pieces.append(await _take(held, served, admit, wait=wait))
+        pieces.append(await _take(held, served, admit, record, wait=wait))
     for piece in pieces:
         told.extend(await _tell(piece))
     return b"".join(told)
@@ -111,11 +112,9 @@ def _count(count: int, held: list[Line]) -> int:
     return count
 
 
-async def _take(held: list[Line], served: Served, admit: Admit, *, wait: bool) -> _Piece:
+async def _take(held: list[Line], served: Served, admit: Admit, record: Record, *, wait: bool) -> _Piece:
     """Check lines, and give those that are facts to the writer, once it has room."""
-    checked = await asyncio.get_running_loop().run_in_executor(
-        served.checkers, lambda: [(line, _fault(line, admit)) for line in held]
-    )
+    checked = await asyncio.get_running_loop().run_in_executor(served.checkers, _check, held, admit, record)
     values = [line.value for line, fault in checked if fault is None and line.value is not None]
     work = None
     if values:
@@ -124,17 +123,23 @@ async def _take(held: list[Line], served: Served, admit: Admit, *, wait: bool) -
     return _Piece([(line.number, fault) for line, fault in checked], work)
 
 
-def _fault(line: Line, admit: Admit) -> BulkLine | None:
-    """Why a line is not taken; None where it is."""
+def _check(held: list[Line], admit: Admit, record: Record) -> list[tuple[Line, BulkLine | None]]:
+    """Lines with why they are not taken; None where they are, which is on record then."""
+    found = [(line, _admitted(line, admit)) for line in held]
+    record([fact for _, fact in found if not isinstance(fact, BulkLine)])
+    return [(line, fact if isinstance(fact, BulkLine) else None) for line, fact in found]
+
+
+def _admitted(line: Line, admit: Admit) -> Fact | BulkLine:
+    """The fact of a line, or why it is not taken."""
     try:
         if line.value is None:
             raise too_long(line.length)
-        admit(line.value)
+        return admit(line.value)
     except BadFact as bad:
         return BulkLine(line.number, reason=bad.reason, detail=bad.detail)
     except Problem as problem:
         return BulkLine(line.number, reason=problem.name, detail=problem.detail)
-    return None
 
 
 async def _tell(piece: _Piece) -> list[bytes]:

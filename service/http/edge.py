@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from litestar.enums import ScopeType
+from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
 
 from service.http import metrics
@@ -38,6 +38,9 @@ class Edge:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
+        asked = scope["method"]
+        if asked == "HEAD":  # answered as GET is, by a server that keeps the body to itself (RFC 9110, 9.3.2)
+            scope = {**scope, "method": HttpMethod.GET}
         exchange = _Exchange(receive, send, self._idle)
         began = time.perf_counter()
         if self._running >= self._most:
@@ -55,7 +58,7 @@ class Edge:
         finally:
             self._running -= 1
             metrics.RUNNING.set(self._running)
-            _count(scope, exchange.status, time.perf_counter() - began)
+            _count(asked, scope, exchange.status, time.perf_counter() - began)
 
 
 _CLOSE = {"Connection": "close"}
@@ -72,7 +75,7 @@ class _Exchange:
         self.status = 0
 
     async def receive(self) -> HTTPReceiveMessage:
-        """The next piece of the body. Raises `Problem` where it takes too long."""
+        """The next piece of the body. Raises `Problem` where it takes too long, or will never come."""
         if self.is_whole:
             return await self._receive()  # type: ignore[return-value]
         try:
@@ -80,6 +83,8 @@ class _Exchange:
                 message = await self._receive()
         except TimeoutError:
             raise Problem("too-slow", f"nothing came for {self._idle:g} seconds; send the whole body at once") from None
+        if message["type"] == "http.disconnect":
+            raise Problem("bad-request", "the connection broke before the whole body was here", _CLOSE)
         self.is_whole = not message.get("more_body", False)
         return message  # type: ignore[return-value]
 
@@ -102,8 +107,8 @@ class _Exchange:
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _count(scope: HTTPScope, status: int, seconds: float) -> None:
-    method: str = scope["method"] if scope["method"] in METHODS else "other"
+def _count(asked: str, scope: HTTPScope, status: int, seconds: float) -> None:
+    method = asked if asked in METHODS else "other"
     route = str(scope.get("path_template") or "none")
     metrics.REQUESTS.labels(method, route, status).inc()
     metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
@@ -111,7 +111,13 @@ async def post_facts(
     """
     _check_media_type(request, (NDJSON,))
     served, caller = served_by(request), caller_of(request)
-    lines = await take_bulk(request.stream(), served, lambda raw: admit(raw, caller, served), wait=outcomes)
+    lines = await take_bulk(
+        request.stream(),
+        served,
+        lambda raw: admit(raw, caller, served),
+        lambda facts: record(facts, caller, served),
+        wait=outcomes,
+    )
     return Response(lines, media_type=NDJSON)
 
 
@@ -148,6 +154,13 @@ def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
         raise Problem("wrong-scope", f"{fact_type(fact)} needs the scope operate", reason="not-authorised")
     check_admissible(fact, occurred, time.time_ns() // 1000, served.operators)
     return fact
+
+
+def record(facts: Sequence[Fact], caller: Caller, served: Served) -> None:
+    """Keep who is about to give facts that are an operator's action."""
+    given = [fact for fact in facts if type(fact) in OPERATOR_FACTS]
+    if given:
+        served.actions.record_given(caller.name, given)
 
 
 async def decided(
@@ -203,8 +216,11 @@ def _taken(position: str) -> Response[Any]:
 async def _fact_of(request: Request[Any, Any, Any]) -> tuple[Fact, bytes]:
     """The fact that a body holds, and its bytes. Raises `Problem`."""
     _check_media_type(request, TYPES_OF_A_FACT)
-    raw = await request.body()
-    return admit(raw, caller_of(request), served_by(request)), raw
+    raw, caller, served = await request.body(), caller_of(request), served_by(request)
+    fact = admit(raw, caller, served)
+    if type(fact) in OPERATOR_FACTS:
+        await asyncio.to_thread(record, [fact], caller, served)
+    return fact, raw
 
 
 def _check_media_type(request: Request[Any, Any, Any], taken: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ from ledger.facts import MAX_BYTES
 from ledger.journal.ledger import Ledger
 from service.http.access import Caller, caller_of, needs
 from service.http.answers import answer, plain_answer
-from service.http.facts import PositionParameter, admit, decided
+from service.http.facts import PositionParameter, admit, decided, record
 from service.http.members import AnyRequest
 from service.http.problems import Problem
 from service.http.responses import PROBLEMS, problems
@@ -80,7 +80,7 @@ async def retried(served: Served, caller: Caller, position: str, mended: bytes |
     """
     letter, was_backlog = await served.readers.read(lambda ledger: _to_retry(ledger, served, position, mended))
     if mended is not None:
-        admit(mended, caller, served)
+        await asyncio.to_thread(record, [admit(mended, caller, served)], caller, served)
     is_mended = mended is not None
     await asyncio.to_thread(served.actions.record, caller.name, "retry", letter.position, mended=is_mended)
     value = letter.kept if mended is None else mended

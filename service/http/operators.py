@@ -8,7 +8,7 @@ import fcntl
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,16 +17,28 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from ledger.facts import Fact, fact_type
 from ledger.journal.port import JournalError
 from service.http.problems import Problem
 from service.http.shapes import Adjustment, AdjustmentRequest
 
 FILE = "operators.ndjson"
-Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint"]
+Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint", "give"]
+
+
+class Given(Struct, frozen=True):
+    """An operators' fact as it was given, by which its entry is found."""
+
+    type: str
+    subject: str
+    source: str
 
 
 class Line(Struct, omit_defaults=True):
-    """An action: `by` is the name of the key. `about` is a position, or the name of an adjustment or checkpoint."""
+    """An action: `by` is the name of the key.
+
+    `about` is a position, the name of an adjustment or checkpoint, or the id of a fact that was given.
+    """
 
     at: str
     by: str
@@ -34,6 +46,7 @@ class Line(Struct, omit_defaults=True):
     about: str
     proposed: AdjustmentRequest | None = None
     mended: bool = False
+    given: Given | None = None
 
 
 class Operators:
@@ -55,6 +68,16 @@ class Operators:
         """Keep that somebody is about to do something."""
         with self._held():
             self._append(Line(_now(), by, action, about, mended=mended))
+
+    def record_given(self, by: str, facts: Sequence[Fact]) -> None:
+        """Keep that somebody is about to give operators' facts."""
+        with self._held():
+            self._append(
+                *(
+                    Line(_now(), by, "give", fact.id, given=Given(fact_type(fact), fact.subject, fact.source))
+                    for fact in facts
+                )
+            )
 
     def propose(self, by: str, request: AdjustmentRequest) -> Adjustment:
         """Keep an adjustment that waits for approval."""
@@ -121,17 +144,18 @@ class Operators:
             raise JournalError(f"{self.path}: {error}") from error
         self._known += whole
 
-    def _append(self, line: Line) -> None:
-        data = msgspec.json.encode(line) + b"\n"
+    def _append(self, *lines: Line) -> None:
+        data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
         try:
             if os.write(self._file, data) != len(data):
-                raise OSError("the line was written in part")
+                raise OSError("the lines were written in part")
             os.fsync(self._file)
         except OSError:
             os.ftruncate(self._file, self._known)  # a full disk: nothing of it stays
             raise
         self._known += len(data)
-        self._fold(line)
+        for line in lines:
+            self._fold(line)
 
     def _fold(self, line: Line) -> None:
         if line.proposed is not None:

@@ -1,0 +1,77 @@
+"""The `eventsourcing` library's datastore over one file of SQLite, opened as the rights on it allow."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore
+
+from ledger.journal.opening import BUSY_SECONDS, Opening, check_it_lies, opening
+from ledger.journal.port import Unavailable
+
+Functions = Mapping[str, Callable[..., Any]]  # by name: pure functions that statements may call
+
+
+class _Connection(SQLiteConnection):
+    """A connection, and how it was opened."""
+
+    def __init__(self, connection: sqlite3.Connection, opened: Opening) -> None:
+        super().__init__(connection, None)
+        self.opened = opened
+
+
+class _Pool(SQLiteConnectionPool):
+    """Connections with our settings. The library caches one statement a connection; a batch uses a dozen."""
+
+    def __init__(self, path: Path, pragmas: Sequence[str], functions: Functions, *, create: bool) -> None:
+        super().__init__(db_name=str(path), pool_size=2)
+        self._path = path
+        self._pragmas = pragmas
+        self._functions = functions
+        self._create = create
+
+    def _create_connection(self) -> SQLiteConnection:
+        opened = opening(self._path, create=self._create)
+        connection = sqlite3.connect(
+            opened.address, uri=True, check_same_thread=False, isolation_level=None, timeout=BUSY_SECONDS
+        )
+        connection.row_factory = sqlite3.Row
+        if opened.is_written:
+            connection.execute("PRAGMA journal_mode=WAL")  # readers go on while one writes
+        for pragma in self._pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+        for name, function in self._functions.items():
+            connection.create_function(name, -1, function, deterministic=True)
+        return _Connection(connection, opened)
+
+
+class FileDatastore(SQLiteDatastore):
+    """The connections to one file in WAL mode, made where `create` says so; `functions` are for its statements."""
+
+    def __init__(
+        self, path: Path, pragmas: Sequence[str], functions: Functions = MappingProxyType({}), *, create: bool
+    ) -> None:
+        super().__init__(str(path), originator_id_type="text", pool_size=2)
+        self._path = path
+        self.pool = _Pool(path, pragmas, functions, create=create)
+
+    @contextmanager
+    def get_connection(self, *, commit: bool) -> Iterator[SQLiteConnection]:
+        """A connection of the pool. Raises `Unavailable` where what it read as it lay was written meanwhile."""
+        with super().get_connection(commit=commit) as connection:
+            assert isinstance(connection, _Connection)
+            failure: Exception | None = None
+            try:
+                yield connection
+            except Exception as error:
+                failure = error
+            try:
+                check_it_lies(self._path, connection.opened)
+            except Unavailable:
+                connection.close()  # the next one sees the file as it is then
+                raise
+            if failure is not None:
+                raise failure

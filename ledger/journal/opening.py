@@ -1,0 +1,91 @@
+"""How a file of SQLite is opened, whatever rights there are on it, and which of its errors may pass.
+
+A file in WAL mode wants two others beside it. Where they cannot be made, it is read as it lies: which is right only as
+long as nobody writes it, so who reads it so looks afterwards whether somebody did.
+"""
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from ledger.journal.port import Unavailable
+
+BUSY_SECONDS = 30
+# What may be different later, or with more room or rights; anything else that SQLite says is damage.
+_NOT_NOW = tuple(
+    f"SQLITE_{name}" for name in ("FULL", "BUSY", "LOCKED", "IOERR", "READONLY", "PERM", "AUTH", "CANTOPEN")
+)
+_NOT_NOW_NUMBERS = frozenset(
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "EMFILE", "ENFILE", "EACCES", "EPERM")
+)
+
+_State = tuple[int, int, int]  # inode, bytes, time
+
+
+class Opening(NamedTuple):
+    """An address of a file for SQLite; `lies` is the file's state where it is read as it lies."""
+
+    address: str
+    is_written: bool
+    lies: _State | None = None
+
+
+def opening(path: Path, *, create: bool = False) -> Opening:
+    """How a file is to be opened now: to write where there are the rights, else to read."""
+    path = path.resolve()
+    address = path.as_uri()
+    if create:
+        return Opening(f"{address}?mode=rwc", is_written=True)
+    log = path.with_name(f"{path.name}-wal")
+    has_log = log.exists() and log.stat().st_size > 0
+    if os.access(path, os.W_OK) and (has_log or os.access(path.parent, os.W_OK)):
+        return Opening(f"{address}?mode=rw", is_written=True)
+    if has_log:
+        return Opening(f"{address}?mode=ro", is_written=False)
+    return Opening(f"{address}?mode=ro&immutable=1", is_written=False, lies=_state_of(path))
+
+
+def check_it_lies(path: Path, opened: Opening) -> None:
+    """Raise `Unavailable` where a file that is read as it lies was written since it was opened."""
+    if opened.lies is not None and opened.lies != _state_of(path):
+        raise Unavailable(f"{path}: was written while it was read, where nothing can be made beside it: ask again")
+
+
+@contextmanager
+def reading_of(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a file that is there, which reads alone. Raises `sqlite3.Error`, `Unavailable`."""
+    opened = opening(path)
+    address = opened.address.replace("?mode=rw", "?mode=ro")
+    with closing(sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
+        yield connection
+    check_it_lies(path, opened)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether trying again later, or with more room or rights, can help, by any cause of an error."""
+    return any(
+        cause.errno in _NOT_NOW_NUMBERS
+        if isinstance(cause, OSError)
+        else (getattr(cause, "sqlite_errorname", None) or "").startswith(_NOT_NOW)
+        for cause in causes(error)
+    )
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what caused it, what caused that, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _state_of(path: Path) -> _State:
+    """What changes when a file is written; zeros where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_ino, found.st_size, found.st_mtime_ns
