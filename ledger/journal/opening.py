@@ -40,8 +40,10 @@ def opening(path: Path, *, create: bool = False) -> Opening:
     address = path.as_uri()
     if create:
         return Opening(f"{address}?mode=rwc", is_written=True)
-    log = path.with_name(f"{path.name}-wal")
-    has_log = log.exists() and log.stat().st_size > 0
+    try:
+        has_log = path.with_name(f"{path.name}-wal").stat().st_size > 0
+    except FileNotFoundError:
+        has_log = False
     if os.access(path, os.W_OK) and (has_log or os.access(path.parent, os.W_OK)):
         return Opening(f"{address}?mode=rw", is_written=True)
     if has_log:
