@@ -28,6 +28,7 @@ class Derived(Struct, frozen=True, gc=False):
     occurred: int
     decision: Decision
     account: Account
+    is_first: bool  # and no repetition of an earlier entry's fact
 
 
 class Unreadable(Struct, frozen=True, gc=False):
@@ -105,4 +106,4 @@ def _derive(
             except OutOfRange:
                 raise _BeyondRange(row.number) from None
         account.number = row.number
-        yield Derived(row, head, fact, occurred, decision, account)
+        yield Derived(row, head, fact, occurred, decision, account, number == row.number)
