@@ -28,6 +28,7 @@ class Derived(Struct, frozen=True, gc=False):
     occurred: int
     decision: Decision
     account: Account
+    is_first: bool  # and no repetition of an earlier entry's fact
 
 
 class Unreadable(Struct, frozen=True, gc=False):
@@ -101,4 +102,4 @@ def _derive(
                 if tried is not None:
                     tried.keep()
         account.number = row.number
-        yield Derived(row, head, fact, occurred, decision, account)
+        yield Derived(row, head, fact, occurred, decision, account, number == row.number)

@@ -21,6 +21,7 @@ from ledger.journal.port import Damaged, EntryRow, Journal, Unavailable
 from ledger.rules import Book
 from projections.derive import Derived, Restarted, Unreadable, derive
 from projections.processes import over_partitions
+from projections.receipts import ReceiptSum, receipts_that_differ
 from projections.topic import compare_topic
 
 MAX_DIFFERENCES = 1_000  # that are listed; all are counted
@@ -75,13 +76,16 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
     if from_topic:
         compare_topic(ledger, partition, differ.add)
     books = _Books(ledger, journal)
+    receipts = ReceiptSum(head.entries)
     members = done = read = 0
     foreign: dict[tuple[str, str], Difference] = {}
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # where a published book counts
     try:
         for member, rows in members_of(journal.scan_by_member()):
-            entries, found, strange = _compare_member(ledger, partition, member, rows, books)
+            hers = ReceiptSum(head.entries)
+            entries, found, strange = _compare_member(ledger, partition, member, rows, books, hers)
             differ.extend(found)
+            receipts.include(hers)
             for what, first in strange.items():
                 foreign.setdefault(what, {**first, "entries": 0})["entries"] += first["entries"]
             read += entries
@@ -95,6 +99,9 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
                 done = 0
         if read < head.entries:  # more may have been written since
             differ.add({"partition": partition, "field": "entries", "stored": read, "derived": head.entries})
+        if not receipts.is_of(journal):
+            for difference in receipts_that_differ(journal, partition, head.entries):
+                differ.add(difference)
     except (Damaged, Unavailable) as error:
         differ.add({"partition": partition, "field": "file", "stored": f"cannot be read any further: {error}"})
     for difference in foreign.values():
@@ -148,9 +155,12 @@ class _Books:
 
 
 def _compare_member(
-    ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow], books: _Books
+    ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow], books: _Books, receipts: ReceiptSum
 ) -> tuple[int, _Differences, dict[tuple[str, str], Difference]]:
-    """How many entries a member has, where they or the snapshot differ from what her facts say, and what is foreign."""
+    """How many entries a member has, where they or the snapshot differ from what her facts say, and what is foreign.
+
+    Her receipts, as they should be, are counted in `receipts`.
+    """
     journal = ledger.journal(partition)
     snapshot = journal.snapshot(member)
     differ = _Differences()
@@ -160,6 +170,7 @@ def _compare_member(
     for found in derive(journal, member, rows, books.before, ledger.limits):
         if isinstance(found, Restarted):
             differ, foreign, entries, expected = _Differences(), {}, 0, 1
+            receipts.clear()
             continue
         entries += 1
         row = found.row
@@ -173,6 +184,8 @@ def _compare_member(
                 {**_place(partition, row), "field": "bytes", "stored": row.state[:64].hex(), "derived": unreadable}
             )
             continue
+        if found.is_first:
+            receipts.add(found.fact.source, found.fact.id, member, row.place)
         strange = books.foreign(found.head)
         if strange:
             field, stored = strange

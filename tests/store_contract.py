@@ -196,6 +196,9 @@ class StoreContract:
             again = [(shop, "1", "m-1", 4), (shop, "2", "m-1", 5), (shop, "2", "m-1", 6)]
             assert batch.receive(again) == {4: 1, 6: 5}, "one of an earlier batch, one of this batch"
             batch.finish(bytes(32), 5, 1)
+        first = [("/other", "1", "m-1", 3), ("/shop", "1", "m-1", 1), ("/shop", "1", "m-2", 2)]
+        assert sorted(store.receipts(4)) == first
+        assert sorted(store.receipts(5)) == [*first, ("/shop", "2", "m-1", 5)]
 
     def test_a_source_keeps_its_number(self, store: Any, place: Path) -> None:
         with store.transaction(0, self.epoch) as batch:

@@ -60,6 +60,12 @@ def test_it_is_signed_proved_archived_and_restored_into_a_folder(postgres: str, 
     for ledger in (postgres, tmp_path / "restored"):
         on(ledger, "reconcile", tmp_path / "list.csv", *as_of)
 
+    on(postgres, "replay", "--folder", beside)
+    with psycopg.connect(postgres) as connection:
+        connection.execute("DELETE FROM points_1.receipts WHERE place = 2")
+    (found,) = on(postgres, "replay", "--folder", beside, "--json", code=1).json["differences"]
+    assert (found["partition"], found["place"], found["field"], found["stored"]) == (1, 2, "receipt", "none")
+
     with psycopg.connect(postgres) as connection:
         connection.execute("UPDATE points_1.stored_events SET link = state WHERE notification_id = 2")
     on(postgres, "checkpoint", "--key", key, "-o", tmp_path / "x", code=1)

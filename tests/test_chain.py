@@ -217,6 +217,22 @@ def test_a_snapshot_that_was_changed_is_named_by_the_replay(folder: Path) -> Non
         assert [at["field"] for at in copy.differences()] == ["account"]
 
 
+def test_receipts_that_are_missing_changed_or_of_no_fact_are_named_by_the_replay(folder: Path) -> None:
+    with tampered(folder) as copy:
+        copy.runs("DELETE FROM receipts WHERE place = 2")
+        copy.runs("UPDATE receipts SET place = 9000 WHERE place = 5")
+        copy.runs("UPDATE receipts SET place = 1 WHERE place = 7")
+        copy.runs("INSERT INTO receipts VALUES (1, 'an id of no fact', 'm-1', 3)")
+        found = copy.differences()
+        assert {at["field"] for at in found} == {"receipt"}
+        named = {(at["place"], at["stored"]) for at in found if at["derived"] != "no such fact"}
+        assert named == {(2, "none"), (5, "none"), (7, "place 1")}, "beyond the head there is no entry"
+        (strange,) = (at for at in found if at["derived"] == "no such fact")
+        assert (strange["place"], strange["member"]) == (3, "m-1") and "an id of no fact" in strange["stored"]
+        copy.runs("DELETE FROM receipts")
+        assert len(copy.differences()) == len({at["place"] for at in copy.differences()}) > 20
+
+
 def test_a_replay_under_another_book_says_so_once_a_partition(folder: Path) -> None:
     with tampered(folder) as copy:
         book = Path(copy.ledger.place) / "book.toml"

@@ -66,6 +66,15 @@ class EntryRow(NamedTuple):
     link: bytes
 
 
+class Receipt(NamedTuple):
+    """A fact by what names it, and the place of the entry that took it first."""
+
+    source: str
+    id: str
+    member: str
+    place: int
+
+
 class Published(NamedTuple):
     """A rule book that was published to a partition, and the place of the entry that took it."""
 
@@ -184,6 +193,10 @@ class Journal(Protocol):
 
     def scan_by_member(self, after: str = "") -> Iterator[EntryRow]:
         """Entries by member, in the order of their names' code points, and number, streamed."""
+        ...
+
+    def receipts(self, upto: int) -> Iterator[Receipt]:
+        """The receipts of entries up to a place, in whatever order, streamed."""
         ...
 
     def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:

@@ -28,6 +28,7 @@ from ledger.journal.port import (
     JournalError,
     Parked,
     Published,
+    Receipt,
     Unavailable,
 )
 from ledger.pages import Page, decode_page, encode_page
@@ -391,6 +392,21 @@ class PostgresJournal(PostgresProcessRecorder):
             if len(rows) < SCAN_ROWS:
                 return
             after, number = rows[-1][1:3]
+
+    def receipts(self, upto: int) -> Iterator[Receipt]:
+        """The receipts of entries up to a place, streamed."""
+        after: tuple[int, str, str] = (0, "", "")
+        while True:
+            rows = self._rows(
+                f"SELECT source, coalesce(name, ''), id, member, place FROM {self.schema}.receipts"
+                f" LEFT JOIN {self.schema}.sources ON number = source"
+                " WHERE (source, id, member) > (%s, %s, %s) AND place <= %s ORDER BY source, id, member LIMIT %s",
+                (*after, upto, SCAN_ROWS),
+            )
+            yield from (Receipt._make(row[1:]) for row in rows)
+            if len(rows) < SCAN_ROWS:
+                return
+            after = rows[-1][0], rows[-1][2], rows[-1][3]
 
     def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
         """A member's entries after a number, in order, at most so many."""

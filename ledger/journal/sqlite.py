@@ -34,6 +34,7 @@ from ledger.journal.port import (
     JournalError,
     Parked,
     Published,
+    Receipt,
     Unavailable,
 )
 from ledger.pages import Page, decode_page, encode_page
@@ -226,6 +227,16 @@ class SQLiteJournal(SQLiteProcessRecorder):
             )
             for row in c:
                 yield EntryRow(*row)
+
+    def receipts(self, upto: int) -> Iterator[Receipt]:
+        """The receipts of entries up to a place, streamed."""
+        with self.reading() as c:
+            c.execute(
+                "SELECT coalesce(name, ''), id, member, place FROM receipts LEFT JOIN sources ON number = source"
+                " WHERE place <= ?",
+                (upto,),
+            )
+            yield from map(Receipt._make, c)
 
     def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
         """A member's entries after a number, in order, at most so many."""
