@@ -84,6 +84,8 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
         return BAD_NEWS, str(error)
     if isinstance(error, LedgerLocked):
         return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
+    if isinstance(error, BadFile | BadInput):  # which the user gave, whatever is the matter with it
+        return BAD_INPUT, str(error)
     is_not_now = CannotDecide | CannotNow | Fenced | NotBuilt | Stale | StreamError | Unavailable
     if may_pass(error) or any(isinstance(cause, is_not_now) for cause in causes(error)):
         return CANNOT_NOW, _sentence(error)

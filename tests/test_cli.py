@@ -727,6 +727,10 @@ def test_without_rights_nothing_can_be_done_now_and_nothing_is_damaged(unwritabl
     ran = as_a_reader("--ledger", unwritable, "ingest", facts)
     assert ran.returncode == 4
     assert "Permission denied" in ran.stderr
+    facts.chmod(0)
+    for command in ("check", "ingest"):
+        ran = as_a_reader("--ledger", facts.parent / "new", command, facts)
+        assert (ran.returncode, "Permission denied; give a readable" in ran.stderr) == (3, True), "it was given"
     for file in unwritable.glob("*.db"):
         file.chmod(0)
     for command in ("stats", f"backup {unwritable.parent}/copy"):

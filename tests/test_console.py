@@ -21,7 +21,7 @@ from service.console import sessions
 from tests.browsers import opened
 from tests.histories import LONG_AGO, encode
 from tests.histories import history as lived
-from tests.ledgers import SmallLedger, ingested, scratch
+from tests.ledgers import ingested, scratch
 from tests.served import NDJSON, ROOT, Fact, Server, environment, grant, ndjson, new_key, points, served
 
 AXE = (ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
@@ -157,20 +157,19 @@ def test_why_is_loaded_where_it_is_asked_for(chromium: Browser, server: Server) 
 
 def test_why_is_told_of_an_entry_of_every_type_outcome_reason_and_change() -> None:
     with scratch() as folder:
-        small = SmallLedger(folder / "ledger")
-        small.hears(one for seed in range(12) for one in lived(Random(seed), 150, f"m-{seed}", LONG_AGO))
-        small.hears([past("credit.scored", "m-1", "c-1", "2025-01-15T12:00:00+08:00", {"score": 700})])
-        small.decides()
+        facts = [one for seed in range(12) for one in lived(Random(seed), 150, f"m-{seed}", LONG_AGO)]
+        facts.append(past("credit.scored", "m-1", "c-1", "2025-01-15T12:00:00+08:00", {"score": 700}))
+        ledger = ingested(folder, facts)
         found: dict[tuple[str, ...], tuple[str, int]] = {}
         for member in (f"m-{seed}" for seed in range(12)):
-            for row in small.ledger.journal(small.ledger.partition_of(member)).entries_of(member):
+            for row in ledger.journal(ledger.partition_of(member)).entries_of(member):
                 entry = decode_entry(row.state)
                 kind = fact_type(decode_canonical(entry.fact)[0])
                 keys = [(kind, OUTCOMES[entry.outcome], entry.reason)]
                 keys += [("change", type(change).__name__) for change in entry.changes]
                 for key in keys:
                     found.setdefault(key, (member, entry.number))
-        small.close()
+        ledger.close()
         types = {kind.__struct_config__.tag for kind in FACT_TYPES} - {f"{PROGRAMME_SUBJECT}.published.v1"}
         assert {key[0] for key in found} >= types and {key[1] for key in found} >= set(OUTCOMES)
         with served(folder / "ledger") as server, server.client() as http:
