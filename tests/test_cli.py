@@ -117,6 +117,9 @@ def test_standard_input_that_is_closed_is_bad_input(shop: Path) -> None:
         ran = in_a_process(command, "-", before=["sh", "-c", '"$0" "$@" <&-'])
         assert (ran.returncode, "standard input (-) is closed" in ran.stderr) == (3, True), ran.stderr
     assert list(shop.iterdir()) == []
+    points("ingest", write(shop / "facts.ndjson", order("O1")))
+    ran = in_a_process("quote", MEMBER, "-", before=["sh", "-c", '"$0" "$@" <&-'])
+    assert (ran.returncode, "standard input (-) is closed" in ran.stderr) == (3, True), ran.stderr
 
 
 def test_the_same_file_again_is_skipped_and_what_was_added_to_it_is_decided(shop: Path) -> None:

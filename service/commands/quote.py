@@ -60,6 +60,8 @@ def quote(
 def _read(cart: str) -> bytes:
     try:
         if cart == "-":
+            if sys.stdin is None:
+                raise BadInput("standard input (-) is closed; give a file, or something that writes to it")
             raw = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
             with Path(cart).open("rb") as file:
