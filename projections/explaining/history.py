@@ -14,7 +14,7 @@ from ledger.draft import Draft, OutOfRange, fall_due
 from ledger.entries import ACCEPTED, ENGINE, Change, Earned, Entry, decode_entry
 from ledger.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested, decode_canonical
 from ledger.journal.ledger import Ledger
-from ledger.pages import Page, PagesInMemory, decode_page, encode_page
+from ledger.pages import Page, PagesAside, PagesInMemory, copy_page
 from ledger.rules import Book, Version
 from ledger.times import SECOND, to_text
 from projections.explaining.words import count
@@ -78,34 +78,13 @@ class _Watched:
         """A page; how it was is remembered."""
         page = self._pages.get(key)
         if key not in self.asked:
-            self.asked[key] = None if page is None else _copy_page(page)
+            self.asked[key] = None if page is None else copy_page(page)
         return page
 
     def put(self, key: str, page: Page) -> None:
         """Keep a page."""
         self.written.add(key)
         self._pages.put(key, page)
-
-
-class _Aside:
-    """Pages for a decision that is only tried: what it changes stays here."""
-
-    def __init__(self, pages: PagesInMemory) -> None:
-        self._pages = pages
-        self._own: dict[str, Page] = {}
-
-    def get(self, key: str) -> Page | None:
-        """A page, as a copy."""
-        if key not in self._own:
-            page = self._pages.get(key)
-            if page is None:
-                return None
-            self._own[key] = _copy_page(page)
-        return self._own[key]
-
-    def put(self, key: str, page: Page) -> None:
-        """Keep a page for this trial."""
-        self._own[key] = page
 
 
 @dataclass(slots=True)
@@ -256,7 +235,7 @@ class History:
         entry, version = step.entry, self.version_of(step.entry)
         at, due = decode_account(before), 0
         if entry.reason != OUT_OF_RANGE:
-            draft = Draft(at, _Aside(pages), book, version, entry.number, entry.occurred, entry.clock)
+            draft = Draft(at, PagesAside(pages), book, version, entry.number, entry.occurred, entry.clock)
             fall_due(draft, entry.clock)
             at.clock = entry.clock
             due = len(draft.changes)
@@ -265,9 +244,9 @@ class History:
         limits = self._limits
 
         def would_accept(fact: Fact) -> bool:
-            return _accepts(fact, entry, decode_account(before), _Aside(pages), book, limits)
+            return _accepts(fact, entry, decode_account(before), PagesAside(pages), book, limits)
 
-        after = {key: _copy_page(pages[key]) for key in watched.written}
+        after = {key: copy_page(pages[key]) for key in watched.written}
         return Moment(step, book, version, decode_account(before), at, due, watched.asked, after, derives, would_accept)
 
     def _book_at(self, place: int) -> Book:
@@ -288,11 +267,7 @@ def copy_account(account: Account) -> Account:
     return decode_account(encode_account(account))
 
 
-def _copy_page(page: Page) -> Page:
-    return decode_page(encode_page(page))
-
-
-def _accepts(fact: Fact, entry: Entry, account: Account, pages: _Aside, book: Book, limits: Limits) -> bool:
+def _accepts(fact: Fact, entry: Entry, account: Account, pages: PagesAside, book: Book, limits: Limits) -> bool:
     try:
         decision = decide(
             account,
