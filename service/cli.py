@@ -27,8 +27,8 @@ from service.commands.demo import demo
 from service.commands.produce import produce
 from service.commands.quote import quote
 from service.commands.serve import serve
-from service.errors import STOPPED, report
-from service.shell import DEFAULT_LEDGER, JsonOption, Shell, installed_version, quiet_standard_output
+from service.errors import STOPPED, quiet_standard_output, report
+from service.shell import DEFAULT_LEDGER, JsonOption, Shell, installed_version
 
 app = typer.Typer(
     name="points",

@@ -38,6 +38,12 @@ def say(message: str) -> None:
     print(f"points: {plain(message)}", file=sys.stderr)
 
 
+def quiet_standard_output() -> None:
+    """Nobody reads any more: what is still to be flushed goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
 def plain(text: str) -> str:
     """Text from outside on one line, without the characters that move a terminal."""
     return "".join(c if c.isprintable() else "�" for c in " ".join(text.split()))

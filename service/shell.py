@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.errors import BadInput, WrongUse
+from service.errors import BadInput, WrongUse, quiet_standard_output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -209,12 +209,6 @@ def standard_output() -> Iterator[None]:
     except BrokenPipeError:
         quiet_standard_output()
         raise typer.Exit(0) from None
-
-
-def quiet_standard_output() -> None:
-    """Nobody reads any more: what is still to be flushed goes nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def instant(text: str | None, option: str, book: "Book") -> int:

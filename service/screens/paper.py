@@ -5,7 +5,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from service.shell import quiet_standard_output
+from service.errors import quiet_standard_output
 
 
 class Paper(Console):
