@@ -21,10 +21,8 @@ from ledger.times import to_instant
 CHUNK_LINES = 20_000
 CHUNK_BYTES = 16 << 20
 BLOCK = 1 << 20  # bytes read at once
-_GO_ON = "what stands before is in: mend the file, run the same command again"
-
-
 BOM = b"\xef\xbb\xbf"  # which some editors put before the first line
+_GO_ON = "what stands before is in: mend the file, run the same command again"
 
 
 class BadFile(Exception):
@@ -56,12 +54,17 @@ class RawLine(msgspec.Struct, frozen=True, gc=False):
     number: int = 0
 
 
+def standard_input() -> BinaryIO:
+    """Standard input, which stays open when what is returned is closed. Raises `BadFile`."""
+    if sys.stdin is None:
+        raise BadFile("standard input (-) is closed; give a file, or something that writes to it")
+    return open(sys.stdin.fileno(), "rb", BLOCK, closefd=False)
+
+
 def open_facts(name: str) -> BinaryIO:
     """A file of facts, or standard input for ``-``, decompressed by its ending. Raises `BadFile`."""
     if name == "-":
-        if sys.stdin is None:
-            raise BadFile("standard input (-) is closed; give a file, or something that writes to it")
-        return open(sys.stdin.fileno(), "rb", BLOCK, closefd=False)
+        return standard_input()
     try:
         raw = Path(name).open("rb", BLOCK)  # noqa: SIM115 - the reader closes it
     except OSError as error:

@@ -19,10 +19,11 @@ def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
     Raises `OtherStream` where the facts come from Kafka, and `JournalError`, also where it lacks records that were
     decided: what is fed to it then would stand at their positions, and not be decided.
     """
+    if feeding:
+        ledger.settle(INBOX)
+    ledger.check_stream(INBOX)
     if not feeding:
         return _open(ledger)
-    ledger.settle(INBOX)
-    ledger.check_stream(INBOX)
     decided = {partition: ledger.journal(partition).head().position for partition in ledger.partitions}
     is_new = isinstance(ledger, FolderLedger) and not ledger.inbox.exists()
     if is_new and max(decided.values()) >= 0:
@@ -45,7 +46,6 @@ def _lacks(ledger: Ledger, partition: int, end: int, decided: int) -> JournalErr
 
 
 def _open(ledger: Ledger, *, create: bool = False) -> Inbox:
-    ledger.check_stream(INBOX)
     if isinstance(ledger, FolderLedger):
         from consumers.sqlite_inbox import SQLiteInbox
 

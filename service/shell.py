@@ -168,9 +168,8 @@ class Shell:
         if self._console is None:
             from service.screens.paper import Paper
 
-            asked = shutil.get_terminal_size(
-                (WIDTH_OF_A_FILE, 0)
-            ).columns  # COLUMNS where it is above 0, or a terminal's
+            # COLUMNS where it is above 0, or a terminal's.
+            asked = shutil.get_terminal_size((WIDTH_OF_A_FILE, 0)).columns
             self._console = Paper(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
         return self._console
 

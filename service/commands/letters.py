@@ -121,7 +121,7 @@ def retry(
 
     points dead-letters retry 0:17 --with mend.json
     """
-    from consumers.dead_letters import Letter, letters
+    from consumers.dead_letters import letters
 
     shell = Shell(context, ledger, as_json)
     if mended is not None and (every or len(positions or ()) != 1):

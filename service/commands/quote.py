@@ -1,6 +1,5 @@
 """What a cart would earn, and how many points may pay for it."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,14 +57,11 @@ def quote(
 
 
 def _read(cart: str) -> bytes:
+    from consumers.files import standard_input
+
     try:
-        if cart == "-":
-            if sys.stdin is None:
-                raise BadInput("standard input (-) is closed; give a file, or something that writes to it")
-            raw = sys.stdin.buffer.read(MOST_BYTES + 1)
-        else:
-            with Path(cart).open("rb") as file:
-                raw = file.read(MOST_BYTES + 1)
+        with standard_input() if cart == "-" else Path(cart).open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise BadInput(f"{cart}: {error.strerror}; give a readable file") from None
     if len(raw) > MOST_BYTES:
