@@ -556,15 +556,15 @@ def _in_microseconds(raw: bytes) -> bytes:
     """Times with more digits of a second cut off behind the microseconds; the decoder would round them, also up."""
     try:
         read = json.loads(raw)
-    except (ValueError, RecursionError):
+        for where in (read, read.get("data")) if isinstance(read, dict) else ():
+            if not isinstance(where, dict):
+                continue
+            for name in _TIMES.intersection(where):
+                if isinstance(where[name], str):
+                    where[name] = _FINER_TEXT.sub(r"\1", where[name])
+        return json.dumps(read, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # no JSON, or half a surrogate pair
         return raw  # the decoder says what is wrong
-    for where in (read, read.get("data")) if isinstance(read, dict) else ():
-        if not isinstance(where, dict):
-            continue
-        for name in _TIMES.intersection(where):
-            if isinstance(where[name], str):
-                where[name] = _FINER_TEXT.sub(r"\1", where[name])
-    return json.dumps(read, ensure_ascii=False).encode()
 
 
 def _bad_fact(error: msgspec.ValidationError) -> BadFact:

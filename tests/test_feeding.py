@@ -148,6 +148,9 @@ def test_digits_behind_the_microseconds_are_cut_off() -> None:
         assert occurred == parse_instant("2025-12-31T23:59:59.999999+08:00", 0) == to_instant(fact.time)
     named = _signed_in("2025-12-31T23:59:59.5+08:00").replace(b'"i"', b'"v1.1234567"')
     assert decode(named)[0].id == "v1.1234567"
+    for bad in (b'"\\ud800"', b'"i', b"[" * 2_000):
+        with pytest.raises(BadFact):
+            decode(_signed_in("2025-12-31T23:59:59.1234567+08:00").replace(b'"i"', bad))
 
 
 def test_of_duplicate_keys_the_last_holds_whatever_the_first_is() -> None:
