@@ -18,16 +18,16 @@ from benchmarks.measure import Figures, points, run, say
 from benchmarks.work import Work
 from consumers.kafka.clients import open_admin, open_writer
 from consumers.kafka.consume import Plan
-from consumers.kafka.events import Decided, Event, Owned
 from consumers.kafka.settings import KafkaSettings, load
 from consumers.kafka.topics import wanted_topics
 from consumers.kafka.workers import consume
-from ledger.facts import decode
+from consumers.runtime.events import Decided, Event, Owned
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.partitioning import Partitioner
-from tests.brokers import VARIABLE, BrokerFromJars, new_topic_name
-from tests.databases import a_server
+from ledger.wire.fact_codec import decode
+from tests.support.brokers import VARIABLE, BrokerFromJars, new_topic_name
+from tests.support.databases import a_server
 
 CLIENTS = ("confluent-kafka", "kafka-python")
 PARTITIONS = 4

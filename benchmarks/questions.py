@@ -11,9 +11,9 @@ from benchmarks.measure import Figures, points, run, say
 from benchmarks.whole import ingest
 from benchmarks.work import Work
 from ledger.journal.ledger import Ledger
-from ledger.programme import shipped
-from projections.explain import explain_entry
-from projections.show import show_member
+from ledger.rulebook.schema import shipped
+from projections.answers.show import show_member
+from projections.explaining.explain import explain_entry
 
 ASKED = 300  # entries, drawn from all: members with many are asked of more often
 DRAFT = ("floor_fen = 1_000", "floor_fen = 2_000")

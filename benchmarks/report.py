@@ -6,7 +6,7 @@ import sys
 
 from benchmarks.growth import SKEW
 from benchmarks.measure import Figures
-from consumers.kafka.events import STAGES
+from consumers.runtime.events import STAGES
 
 WIDTH = 44
 MEGA = 1_000_000

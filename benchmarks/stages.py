@@ -19,20 +19,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from consumers.files import Feeder
-from consumers.inbox import Inbox
-from consumers.inboxes import open_inbox
-from consumers.ingest import ingest
+from consumers.files.feeder import Feeder
+from consumers.local.open import open_inbox
+from consumers.local.port import Inbox
+from consumers.runtime.ingest import ingest
 from consumers.stream import Record
-from ledger.account import Account, evolve
-from ledger.decide import decide
-from ledger.entries import ENGINE, Entry, decode_entry, encode_entry, leaf_of, link_after
-from ledger.facts import canonical, decode
+from ledger.core.account import Account
+from ledger.core.decide import decide
+from ledger.core.evolve import evolve
+from ledger.core.pages import Page, PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import TOPIC
-from ledger.pages import Page, PagesInMemory
-from ledger.programme import shipped
-from ledger.rules import Book
+from ledger.rulebook.compiled import Book
+from ledger.rulebook.schema import shipped
+from ledger.wire.entries import ENGINE, Entry
+from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
+from ledger.wire.fact_codec import canonical, decode
 
 BATCH = 4_000
 FEED, READ, DECODE, CANONICAL, DECIDE, ENCODE, CHAIN, STORE = (

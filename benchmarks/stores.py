@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 from benchmarks.measure import Failed, Figures, say
 from benchmarks.work import Work
-from consumers.ingest import ingest
-from ledger.entries import decode_entry
-from ledger.facts import decode_canonical
-from ledger.foresight import pages_ahead
+from consumers.runtime.ingest import ingest
+from ledger.core.page_keys import pages_ahead
+from ledger.core.pages import Page
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import TOPIC, Journal
-from ledger.pages import Page
-from tests.databases import ADDRESS, OwnServer, a_server
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.fact_codec import decode_canonical
+from tests.support.databases import ADDRESS, OwnServer, a_server
 
 BATCHES = (1, 100, 1_000, 4_000)
 SHORT = 500  # facts, of batches of one

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.measure import Run, points, run, say
 from benchmarks.work import Work, size_of
-from consumers.online_retail import facts as real_facts
+from service.demo.online_retail import facts as real_facts
 
 JOBS = (1, 2)
 

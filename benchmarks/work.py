@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from benchmarks.measure import say
-from service.traffic import traffic
+from service.demo.traffic import traffic
 
 
 class Work:

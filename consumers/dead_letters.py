@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from consumers.files import Feeder, RawLine
-from consumers.inbox import Line
-from consumers.inboxes import open_inbox
-from consumers.ingest import decide_all
-from consumers.outcomes import outcome_at
-from ledger.entry_json import position_text
-from ledger.facts import MAX_BYTES
+from consumers.files.feeder import Feeder, RawLine
+from consumers.local.open import open_inbox
+from consumers.local.port import Line
+from consumers.runtime.ingest import decide_all
+from consumers.runtime.outcomes import outcome_at
 from ledger.journal.ledger import INBOX, Ledger
-from ledger.times import to_text
+from ledger.wire.entry_json import position_text
+from ledger.wire.facts import MAX_BYTES
+from ledger.wire.times import to_text
 
 WAITING, RETRIED, DROPPED = "waiting", "retried", "dropped"
 

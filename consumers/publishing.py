@@ -6,17 +6,18 @@ from typing import Any
 
 import msgspec
 
-from consumers.files import Feeder, RawLine, Router
-from consumers.inbox import Line
-from consumers.inboxes import open_inbox
-from consumers.ingest import decide_all
-from consumers.outcomes import outcome_at
-from ledger.entries import Entry, decode_entry
-from ledger.facts import MAX_BYTES, PROGRAMME_SUBJECT
+from consumers.files.feeder import Feeder, RawLine, Router
+from consumers.local.open import open_inbox
+from consumers.local.port import Line
+from consumers.runtime.ingest import decide_all
+from consumers.runtime.outcomes import outcome_at
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
-from ledger.programme import BadProgramme, version_of
-from ledger.times import to_text
+from ledger.rulebook.schema import BadProgramme, version_of
+from ledger.wire.entries import Entry
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.facts import MAX_BYTES, PROGRAMME_SUBJECT
+from ledger.wire.times import to_text
 
 Append = Callable[[Sequence[Line]], list[tuple[int, int]]]
 LOOKED_EVERY = 0.05  # seconds, until a decision is there

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from ledger.entries import Change, Earned
-from ledger.times import day_of, day_text
-from projections.tables import Column, Row, Table
+from ledger.wire.entries import Change, Earned
+from ledger.wire.times import day_of, day_text
+from projections.answers.tables import Column, Row, Table
 from projections.views.reading import Snapshot
 from projections.views.view import Options, Reading, Rows, Step, Sums, View
 

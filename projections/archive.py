@@ -15,14 +15,15 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
-from ledger.entries import ENGINE, GENESIS_LINK, OUTCOMES, Entry, change_to_dict, decode_entry, leaf_of, link_after
-from ledger.entry_json import fact_head, position_text
 from ledger.journal.folder import BOOK
 from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.port import EntryRow, Head, Parked
-from ledger.times import month_of, month_text
-from projections.export import output_file, output_folder
-from projections.proof import Refuted
+from ledger.wire.entries import ENGINE, OUTCOMES, Entry
+from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
+from ledger.wire.entry_json import change_to_dict, fact_head, position_text
+from ledger.wire.times import month_of, month_text
+from projections.answers.export import output_file, output_folder
+from projections.audit.proof import Refuted
 
 FORMAT = "points-ledger.archive.v1"
 MANIFEST = "manifest.json"

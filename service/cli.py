@@ -8,15 +8,15 @@ import typer
 
 from service.commands import (
     archive,
+    backup,
     books,
-    copies,
+    dead_letters,
     facts,
     keys,
-    letters,
     members,
+    programme,
     proofs,
-    reconciling,
-    rules,
+    reconcile,
     store,
     topics,
     views,
@@ -88,28 +88,28 @@ app.command(rich_help_panel=_ALL)(books.export)
 app.command(rich_help_panel=_ALL)(books.stats)
 app.command(rich_help_panel=_ALL)(books.replay)
 app.command(rich_help_panel=_ALL)(books.verify)
-app.command(rich_help_panel=_ALL)(reconciling.reconcile)
+app.command(rich_help_panel=_ALL)(reconcile.reconcile)
 app.command(rich_help_panel=_ALL)(proofs.checkpoint)
 app.command(rich_help_panel=_ALL)(proofs.prove)
 app.command(rich_help_panel=_ALL)(backtest)
 app.add_typer(views.app, name="views", rich_help_panel=_ALL)
-app.command(rich_help_panel=_OPERATE)(rules.codes)
-app.command(rich_help_panel=_OPERATE)(copies.backup)
-app.command(rich_help_panel=_OPERATE)(copies.restore)
+app.command(rich_help_panel=_OPERATE)(programme.codes)
+app.command(rich_help_panel=_OPERATE)(backup.backup)
+app.command(rich_help_panel=_OPERATE)(backup.restore)
 app.add_typer(archive.app, name="archive", rich_help_panel=_OPERATE)
 app.add_typer(proofs.app, name="signing-key", rich_help_panel=_OPERATE)
 app.command(rich_help_panel=_OPERATE)(serve)
 app.add_typer(keys.app, name="keys", rich_help_panel=_OPERATE)
-app.add_typer(letters.app, name="dead-letters", rich_help_panel=_OPERATE)
+app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_OPERATE)
 app.add_typer(topics.app, name="topics", rich_help_panel=_OPERATE)
-app.add_typer(rules.app, name="programme", rich_help_panel=_OPERATE)
+app.add_typer(programme.app, name="programme", rich_help_panel=_OPERATE)
 app.add_typer(store.app, name="store", rich_help_panel=_OPERATE)
 
 
 @app.command(rich_help_panel=_OPERATE)
 def version(context: typer.Context, as_json: JsonOption = False) -> None:
     """Print the version of points, and the engine that decides."""
-    from ledger.entries import ENGINE
+    from ledger.wire.entries import ENGINE
 
     shell = Shell(context, None, as_json)
     if shell.json:

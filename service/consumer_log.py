@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from consumers.kafka.events import Decided, Dropped, Event, Lag, Owned, Recovered, Trouble
+from consumers.runtime.events import Decided, Dropped, Event, Lag, Owned, Recovered, Trouble
 
 EVERY_SECONDS = 10.0
 

@@ -65,23 +65,23 @@ def _judge_work(error: BaseException) -> tuple[int, str]:
     from msgspec import MsgspecError
 
     from consumers.dead_letters import BadPosition
-    from consumers.files import BadFile
-    from consumers.ingest import CannotDecide
+    from consumers.files.feeder import BadFile
     from consumers.kafka.port import StreamError
     from consumers.kafka.settings import BadSettings
+    from consumers.runtime.ingest import CannotDecide
     from ledger.journal.ledger import LedgerLocked, OtherStream
     from ledger.journal.opening import causes, may_pass
     from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
-    from ledger.programme import BadProgramme
+    from ledger.rulebook.schema import BadProgramme
+    from projections.answers.members import UnknownMember
     from projections.archive import BadArchive
+    from projections.audit.proof import BadProof, Refuted
+    from projections.audit.reconcile import BadList
     from projections.explaining.history import NothingToExplain
-    from projections.members import UnknownMember
-    from projections.proof import BadProof, Refuted
-    from projections.reconcile import BadList
-    from projections.views.builds import NotBuilt
+    from projections.views.files import NotBuilt
     from projections.views.registry import BadView
     from projections.views.runner import Stale
-    from service.backup import BadBackup
+    from service.archive.backup import BadBackup
     from service.keys import BadKey
 
     if isinstance(error, OtherStream):

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ledger.journal.ledger import Ledger
-from projections.proof.nodes import blocks_of
-from projections.views.books import Books
-from projections.views.builds import Folder
+from projections.audit.proof.nodes import blocks_of
+from projections.views.builtin.books import Books
+from projections.views.files import Folder
 from projections.views.registry import all_views
 from projections.views.runner import Heads, Stale, heads_of, run
 from projections.views.view import View

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ledger.journal.port import JournalError
-from ledger.times import SECOND
+from ledger.wire.times import SECOND
 
 FILE = "keys.db"
 PREFIX = "points"

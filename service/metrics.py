@@ -4,7 +4,7 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 
-from consumers.kafka.events import STAGES, Decided, Dropped, Event, Lag, Owned, Published, Recovered, Trouble
+from consumers.runtime.events import STAGES, Decided, Dropped, Event, Lag, Owned, Published, Recovered, Trouble
 from service.errors import BadInput
 
 RECORDS = (1, 4, 16, 64, 256, 1_024, 4_000)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ledger.journal.ledger import Ledger, Settings
-    from ledger.rules import Book
+    from ledger.rulebook.compiled import Book
 
 DEFAULT_LEDGER = "points-ledger"
 WIDTH_OF_A_FILE = 120  # of tables that go to a file or a pipe
@@ -166,7 +166,7 @@ class Shell:
     def console(self) -> "Console":
         """Where people read."""
         if self._console is None:
-            from service.screens.paper import Paper
+            from service.screens.console import Paper
 
             # COLUMNS where it is above 0, or a terminal's.
             asked = shutil.get_terminal_size((WIDTH_OF_A_FILE, 0)).columns
@@ -189,7 +189,7 @@ class Shell:
         if not sys.stderr.isatty():
             yield _nothing
             return
-        from service.screens.bar import bar
+        from service.screens.progress import bar
 
         with bar(label, total) as tick:
             yield tick
@@ -214,7 +214,7 @@ def instant(text: str | None, option: str, book: "Book") -> int:
     """An instant from an option's text, the present where there is none. Raises `WrongUse`."""
     if text is None:
         return time.time_ns() // 1000
-    from ledger.times import parse_instant
+    from ledger.wire.times import parse_instant
 
     try:
         return parse_instant(text, book.offset)

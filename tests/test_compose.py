@@ -12,7 +12,7 @@ import yaml
 
 from consumers.kafka.settings import load
 from service.cli import app
-from tests import brokers
+from tests.support import brokers
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

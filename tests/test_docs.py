@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from consumers.kafka.settings import KafkaSettings, Security, Topics
-from ledger import programme
-from ledger.facts import FACT_TYPES
 from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, FolderSettings
 from ledger.journal.postgres import JOURNAL_STEPS
-from ledger.programme import Programme, parse_programme
-from ledger.rules import Version
+from ledger.rulebook import schema
+from ledger.rulebook.compiled import Version
+from ledger.rulebook.schema import Programme, parse_programme
+from ledger.wire.facts import FACT_TYPES
 from service import errors
 from service.http.app import HANDLERS
 from service.http.problems import TYPES
@@ -65,8 +65,8 @@ def fields(struct: type[Any]) -> set[str]:
 
 def tables() -> dict[str, type[Any]]:
     """Every table of the rule book's schema."""
-    found = vars(programme).items()
-    return {n: s for n, s in found if isinstance(s, type) and issubclass(s, programme._Table) and n != "_Table"}
+    found = vars(schema).items()
+    return {n: s for n, s in found if isinstance(s, type) and issubclass(s, schema._Table) and n != "_Table"}
 
 
 @pytest.mark.parametrize("name", sorted(tables()))
@@ -88,7 +88,7 @@ def keys_used(document: dict[str, Any], book: Programme) -> dict[str, set[str]]:
     used: dict[str, set[str]] = {name: set() for name in tables()}
 
     def walk(raw: Any, made: Any) -> None:
-        if isinstance(made, programme._Table):
+        if isinstance(made, schema._Table):
             used[type(made).__name__] |= set(raw)
             for field in msgspec.structs.fields(type(made)):
                 if field.encode_name in raw:
@@ -152,7 +152,7 @@ def test_every_file_and_test_that_a_page_names_is_there(path: Path) -> None:
         assert (ROOT / name).exists() or not Path(name).suffix, f"{path.name} names {name}"
     for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
         assert (path.parent / link).exists(), f"{path.name} links to {link}"
-    tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").glob("test_*.py"))
+    tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
     for name in re.findall(r"`(test_\w+)`", text):
         assert f"def {name}(" in tests, f"{path.name} names {name}"
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from functools import partial
 
-from consumers.inbox import CannotAppend, Line
 from consumers.kafka.clients import open_writer
 from consumers.kafka.port import StreamError, Writer
 from consumers.kafka.produce import headers_of
 from consumers.kafka.settings import KafkaSettings
+from consumers.local.port import CannotAppend, Line
 
 
 class TopicAppender:

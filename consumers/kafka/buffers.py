@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import islice
 
-from consumers.intake import KEPT_WHOLE, MAX_AHEAD
 from consumers.kafka.port import Headers, Start
 from consumers.kafka.settings import KafkaSettings
+from consumers.runtime.intake import KEPT_WHOLE, MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG, Record
-from ledger.facts import MAX_BYTES
+from ledger.wire.facts import MAX_BYTES
 
 RECORDED = "points-recorded"  # the header by which an importer declares `recorded`: microseconds in ASCII digits
 WHOLE = "points-whole"  # the header of a record that is only the beginning of a line: its length and its SHA-256

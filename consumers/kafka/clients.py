@@ -8,10 +8,10 @@ def open_reader(settings: KafkaSettings, topic: str) -> Reader:
     """A reader of a topic. Raises `BrokerAway`, `Denied` (no such topic too), `BadSettings`."""
     if settings.client == "confluent-kafka":
         check_client(settings)
-        from consumers.kafka.fast import FastReader
+        from consumers.kafka.confluent import FastReader
 
         return FastReader(settings, topic)
-    from consumers.kafka.pure import PureReader
+    from consumers.kafka.kafka_python import PureReader
 
     return PureReader(settings, topic)
 
@@ -20,10 +20,10 @@ def open_writer(settings: KafkaSettings) -> Writer:
     """A writer. Raises `BrokerAway`, `Denied`, `BadSettings`."""
     if settings.client == "confluent-kafka":
         check_client(settings)
-        from consumers.kafka.fast import FastWriter
+        from consumers.kafka.confluent import FastWriter
 
         return FastWriter(settings)
-    from consumers.kafka.pure import PureWriter
+    from consumers.kafka.kafka_python import PureWriter
 
     return PureWriter(settings)
 
@@ -32,10 +32,10 @@ def open_admin(settings: KafkaSettings) -> Admin:
     """An admin. Raises `BrokerAway`, `Denied`, `BadSettings`."""
     if settings.client == "confluent-kafka":
         check_client(settings)
-        from consumers.kafka.fast import FastAdmin
+        from consumers.kafka.confluent import FastAdmin
 
         return FastAdmin(settings)
-    from consumers.kafka.pure import PureAdmin
+    from consumers.kafka.kafka_python import PureAdmin
 
     return PureAdmin(settings)
 

@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
-from consumers.ingest import CannotDecide
-from consumers.intake import BATCH, BATCH_BYTES, Intake
-from consumers.kafka.events import Decided, Dropped, Lag, Observe, Owned, Recovered, Trouble
-from consumers.kafka.outcomes import DeadLetters, Flow, Outcomes, Publisher
 from consumers.kafka.port import BrokerAway, Reader, Start, StreamBroken, Writer
-from consumers.kafka.trouble import STORE_TROUBLE, Pauses
+from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
+from consumers.runtime.events import Decided, Dropped, Lag, Observe, Owned, Recovered, Trouble
+from consumers.runtime.ingest import CannotDecide
+from consumers.runtime.intake import BATCH, BATCH_BYTES, Intake
+from consumers.runtime.retry import STORE_TROUBLE, Pauses
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import KAFKA, OPEN, Ledger, OtherStream
 from ledger.journal.partitioning import Partitioner

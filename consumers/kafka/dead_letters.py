@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from consumers.dead_letters import Letter, check_retry
-from consumers.files import RawLine, Router
-from consumers.inbox import Line
+from consumers.files.feeder import RawLine, Router
 from consumers.kafka.appending import TopicAppender
-from ledger.entry_json import position_text
+from consumers.local.port import Line
 from ledger.journal.ledger import Ledger
+from ledger.wire.entry_json import position_text
 
 
 def retry(

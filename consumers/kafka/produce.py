@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from consumers.files import BadFile, RawLine, Reader, Router, open_facts
-from consumers.inbox import Line
+from consumers.files.feeder import BadFile, RawLine, Reader, Router, open_facts
 from consumers.kafka.buffers import RECORDED, whole_header
 from consumers.kafka.port import Headers, Writer
+from consumers.local.port import Line
 from consumers.stream import BACKLOG
 
 Progress = Callable[[int, int], None]  # lines read so far, records acknowledged so far

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from consumers.intake import BATCH, BATCH_BYTES
 from consumers.kafka.port import Reader, Start
+from consumers.runtime.intake import BATCH, BATCH_BYTES
 from consumers.stream import Record
 
 POLL_SECONDS = 0.2

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from consumers.ingest import CannotDecide
 from consumers.kafka.clients import open_admin, open_reader, open_writer
 from consumers.kafka.consume import Consumer, Plan
-from consumers.kafka.events import Observe
 from consumers.kafka.port import Denied, Writer
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.topics import partitions_of
-from consumers.kafka.trouble import once_a_broker_answers
+from consumers.runtime.events import Observe
+from consumers.runtime.ingest import CannotDecide
+from consumers.runtime.retry import once_a_broker_answers
 from ledger.journal.ledger import Ledger
 
 LISTEN_SECONDS = 0.2  # between two looks at whether to stop

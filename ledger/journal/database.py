@@ -18,8 +18,8 @@ from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, Settings, Stream, 
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.port import JournalError
 from ledger.journal.postgres import CONNECTIONS, PostgresJournal, Server, has_password, migrate_journal, name_of
-from ledger.programme import shipped
-from ledger.rules import Book
+from ledger.rulebook.compiled import Book
+from ledger.rulebook.schema import shipped
 
 PARTITIONS = 64  # chosen at birth and fixed for life
 SCHEMA = "points"

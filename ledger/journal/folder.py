@@ -22,8 +22,8 @@ from ledger.journal.migrations import Migrated
 from ledger.journal.opening import reading_of
 from ledger.journal.port import JournalError
 from ledger.journal.sqlite import SQLiteJournal
-from ledger.programme import shipped
-from ledger.rules import Book
+from ledger.rulebook.compiled import Book
+from ledger.rulebook.schema import shipped
 
 PARTITIONS = 4  # of an embedded ledger, chosen at birth and fixed for life
 SETTINGS = "ledger.json"

@@ -12,16 +12,17 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from ledger.account import Account, decode_account, evolve_entry
-from ledger.decide import Limits, run_to
-from ledger.entries import decode_entry
-from ledger.facts import PROGRAMME_SUBJECT
+from ledger.core.account import Account, decode_account
+from ledger.core.decide import Limits, run_to
+from ledger.core.evolve import evolve_entry
+from ledger.core.pages import PagesInMemory
+from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Claims, EntryRow, Journal
-from ledger.journal.shard import Shard
-from ledger.pages import PagesInMemory
-from ledger.rules import Book
-from ledger.times import SECOND
+from ledger.rulebook.compiled import Book
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.times import SECOND
 
 _ADDRESSES = ("postgresql://", "postgres://")
 Stream = Literal["inbox", "kafka"]
@@ -163,10 +164,10 @@ class Ledger(ABC):
         """The partition of a member."""
         return self._partitioner(member)
 
-    def shard(self, partition: int, share: float = 1.0) -> Shard:
+    def shard(self, partition: int, share: float = 1.0) -> PartitionWriter:
         """Become the owner of a partition (see `writing`), with a share of this process's memory for accounts."""
         home = self.partition_of(PROGRAMME_SUBJECT) == partition
-        return Shard(
+        return PartitionWriter(
             self.journal(partition), partition, self.new_book(), self.limits, counts_programme=home, share=share
         )
 

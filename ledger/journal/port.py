@@ -1,14 +1,14 @@
 """What a store of journals is to the code above it: the port that each store fills, and the words both sides use.
 
 A journal holds one partition: entries with their chain, receipts, pages, snapshots, parked facts and the stream's
-position. `tests/store_contract.py` says in cases what every store must do.
+position. `tests/support/store_contract.py` says in cases what every store must do.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from ledger.pages import Page
+from ledger.core.pages import Page
 
 STREAM = "facts"  # the tracking name of the stream's position
 TOPIC = "points.entry.v1"  # a stored event's topic: a stable name, never a path of code

@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row, tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from ledger.core.pages import Page, decode_page, encode_page
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import (
     SOURCES,
@@ -31,7 +32,6 @@ from ledger.journal.port import (
     Receipt,
     Unavailable,
 )
-from ledger.pages import Page, decode_page, encode_page
 
 OLDEST = 15  # major version of the server
 CONNECTIONS = 8  # of a process to one server, unless its address says otherwise
@@ -95,7 +95,7 @@ JOURNAL_STEPS: Steps = (
         """CREATE TABLE {schema}.tracking (
             application_name text PRIMARY KEY, notification_id bigint NOT NULL) WITH (fillfactor = 10)""",
     ),
-    (  # the partition's inbox (consumers/postgres_inbox.py); a key is bytes, since a text holds no NUL
+    (  # the partition's inbox (consumers/local/postgres.py); a key is bytes, since a text holds no NUL
         """CREATE TABLE {schema}.inbox (
             position bigint PRIMARY KEY, line bigint NOT NULL, recorded bigint NOT NULL, backlog integer NOT NULL,
             feed bigint NOT NULL, key bytea NOT NULL, value bytea NOT NULL, whole_length bigint NOT NULL,

@@ -21,6 +21,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 
+from ledger.core.pages import Page, decode_page, encode_page
 from ledger.journal.datastore import FileDatastore
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.opening import may_pass
@@ -37,7 +38,6 @@ from ledger.journal.port import (
     Receipt,
     Unavailable,
 )
-from ledger.pages import Page, decode_page, encode_page
 
 _ALL = 1 << 62
 

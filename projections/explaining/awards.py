@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from ledger.account import term_at
-from ledger.entries import Change, Earned, Scored, ScoredOnce, Withheld
-from ledger.facts import CampaignGranted, Line, LotOpened, Order, OrderCompleted, PointsAdjusted, ReviewPosted
-from ledger.pages import DayPage, OrderPage, PageLine
-from ledger.rules import Rule
-from ledger.times import day_of, day_text, month_text
+from ledger.core.account import term_at
+from ledger.core.pages import DayPage, OrderPage, PageLine
+from ledger.rulebook.compiled import Rule
+from ledger.wire.entries import Change, Earned, Scored, ScoredOnce, Withheld
+from ledger.wire.facts import CampaignGranted, Line, LotOpened, Order, OrderCompleted, PointsAdjusted, ReviewPosted
+from ledger.wire.times import day_of, day_text, month_text
 from projections.explaining.context import Context, bucket_text, inputs_of, line_of, put
 from projections.explaining.lots import cause_text, expiry_text, explain_lot_story
 from projections.explaining.words import amount_text, ordinal, span

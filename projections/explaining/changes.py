@@ -5,22 +5,24 @@ The account is taken along change by change, so that a figure ("42 of 60 this mo
 
 from typing import Any, assert_never
 
-from ledger.account import evolve, quota_key
-from ledger.entries import (
+from ledger.core.account import quota_key
+from ledger.core.evolve import evolve
+from ledger.core.scores import value_of
+from ledger.wire.entries import (
     BenefitUsed,
     Captured,
     Change,
     ClawedBack,
     Confirmed,
-    Counted,
+    CounterAdded,
     CreditSet,
+    DebtIncurred,
     Earned,
     Expired,
-    Forgot,
+    FirstSeen,
     Frozen,
     Held,
-    Indebted,
-    Marked,
+    HistoryPruned,
     PaidInCash,
     Rated,
     Released,
@@ -38,10 +40,9 @@ from ledger.entries import (
     Unfrozen,
     Withheld,
     WrittenOff,
-    change_to_dict,
 )
-from ledger.scores import value_of
-from ledger.times import month_of, month_text
+from ledger.wire.entry_json import change_to_dict
+from ledger.wire.times import month_of, month_text
 from projections.explaining.awards import (
     explain_earned,
     explain_scored,
@@ -89,7 +90,7 @@ def _details(context: Context, change: Change) -> dict[str, Any]:
             Spent() | Restored() | Expired() | ClawedBack() | Repaid() | Held() | Captured() | Released() | Confirmed()
         ):
             return _of_lots(context, change)
-        case Indebted() | PaidInCash() | WrittenOff():
+        case DebtIncurred() | PaidInCash() | WrittenOff():
             return _shortfall(context, change)
         case TierMoved():
             return _tier_moved(context, change)
@@ -109,13 +110,13 @@ def _details(context: Context, change: Change) -> dict[str, Any]:
             return put("", f"reputation is {count(change.stars, 'star')} now{held}")
         case CreditSet():
             return put("", f"credit is {change.credit:,} now; the book gives no points for it")
-        case Counted():
+        case CounterAdded():
             counted = f"{change.by:,} counted in {bucket_text(change.bucket)}"
             return put("", f"{counted} towards the limits of {words.rule(change.rule)}")
-        case Marked():
+        case FirstSeen():
             what = f"day {change.mark} counts from now on" if change.bucket else f"{change.mark} is known from now on"
             return put("", f"{what} for {words.rule(change.rule)}")
-        case Forgot():
+        case HistoryPruned():
             late = context.moment.version.programme.late_days
             dropped = f"sums and counters before {month_text(change.month)} were dropped"
             return put("", f"{dropped}: facts come at most {late} days late, so nothing can change them any more")
@@ -207,13 +208,13 @@ def _not_its_own(context: Context, change: ClawedBack) -> str:
     return f", as the {context.words.rule(change.origin)} of line {change.line} were spent"
 
 
-def _shortfall(context: Context, change: Indebted | PaidInCash | WrittenOff) -> dict[str, Any]:
+def _shortfall(context: Context, change: DebtIncurred | PaidInCash | WrittenOff) -> dict[str, Any]:
     words = context.words
     of = f" of line {change.line}" if change.line else ""
     why = f"a claim of the {words.rule(change.origin)}{of} that nothing spendable could meet"
     points = words.points(change.points, change.kind)
     match change:
-        case Indebted():
+        case DebtIncurred():
             return put(f"{points} owed", f"{why}; later earnings repay it")
         case PaidInCash():
             return put(f"{points} in cash", f"{why}; the refund is to be {yuan(change.fen)} less")

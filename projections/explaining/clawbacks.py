@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ledger.entries import ClawedBack, Indebted, PaidInCash, WrittenOff, lot_text
-from ledger.facts import OrderCompleted, OrderReturned, ReviewRemoved
-from ledger.pages import COMPLETED, Award, OrderPage, PageLine, ReviewPage
-from ledger.times import month_text
+from ledger.core.pages import COMPLETED, Award, OrderPage, PageLine, ReviewPage
+from ledger.wire.entries import ClawedBack, DebtIncurred, PaidInCash, WrittenOff, lot_text
+from ledger.wire.facts import OrderCompleted, OrderReturned, ReviewRemoved
+from ledger.wire.times import month_text
 from projections.explaining.context import Context
 from projections.explaining.lots import lot_brief
 from projections.explaining.words import count, joined, yuan
@@ -110,7 +110,7 @@ def _met(context: Context, award: Award, line: str, claim: int) -> tuple[dict[st
     others: list[dict[str, Any]] = []
     for change in context.moment.step.entry.changes:
         match change:
-            case ClawedBack() | PaidInCash() | Indebted() | WrittenOff():
+            case ClawedBack() | PaidInCash() | DebtIncurred() | WrittenOff():
                 if (change.origin, change.line) != (award.rule, line):
                     continue
         match change:
@@ -121,7 +121,7 @@ def _met(context: Context, award: Award, line: str, claim: int) -> tuple[dict[st
                 others.append({**lot_brief(context.history, change.lot, context.words), "points": change.points})
             case PaidInCash():
                 met["cash"] += change.points
-            case Indebted():
+            case DebtIncurred():
                 met["debt"] += change.points
             case WrittenOff():
                 met["written_off"] += change.points

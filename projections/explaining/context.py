@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from ledger.account import Account
-from ledger.facts import Line, OrderCompleted, ReviewPosted
-from ledger.pages import OrderPage, PageLine
-from ledger.times import month_text
+from ledger.core.account import Account
+from ledger.core.pages import OrderPage, PageLine
+from ledger.wire.facts import Line, OrderCompleted, ReviewPosted
+from ledger.wire.times import month_text
 from projections.explaining.history import History, Moment, Present
 from projections.explaining.words import Words
 

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from ledger.facts import (
+from ledger.wire.facts import (
     AccountFrozen,
     AccountUnfrozen,
     BenefitClaimed,
@@ -41,7 +41,7 @@ from ledger.facts import (
     ShopVisited,
     WechatBound,
 )
-from ledger.times import to_instant
+from ledger.wire.times import to_instant
 from projections.explaining.words import Words, count, yuan
 
 

@@ -8,17 +8,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ledger.account import Account, decode_account, encode_account, evolve_entry
-from ledger.decide import Limits, Repetition, decide
-from ledger.draft import Draft, OutOfRange, fall_due
-from ledger.entries import ACCEPTED, ENGINE, Change, Earned, Entry, decode_entry
-from ledger.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested, decode_canonical
+from ledger.core.account import Account, decode_account, encode_account
+from ledger.core.decide import Limits, Repetition, decide
+from ledger.core.draft import Draft, OutOfRange, fall_due
+from ledger.core.evolve import evolve_entry
+from ledger.core.pages import Page, PagesInMemory, TrialPages, copy_page
 from ledger.journal.ledger import Ledger
-from ledger.pages import Page, PagesAside, PagesInMemory, copy_page
-from ledger.rules import Book, Version
-from ledger.times import SECOND, to_text
+from ledger.rulebook.compiled import Book, Version
+from ledger.wire.entries import ACCEPTED, ENGINE, Change, Earned, Entry
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.fact_codec import decode_canonical
+from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested
+from ledger.wire.times import SECOND, to_text
+from projections.answers.members import UnknownMember
 from projections.explaining.words import count
-from projections.members import UnknownMember
 
 OUT_OF_RANGE = "out-of-range"  # decided again by the shard, without asking the rules
 
@@ -66,7 +69,7 @@ class Moment:
     would_accept: Callable[[Fact], bool]
 
 
-class _Watched:
+class RecordedPages:
     """Pages that remember what was asked for and written."""
 
     def __init__(self, pages: PagesInMemory) -> None:
@@ -172,7 +175,7 @@ class History:
         for done, step in enumerate(self.steps[:upto]):
             entry, book = step.entry, self._book_at(step.place)
             before = encode_account(account) if wanted(entry) else b""
-            watched = _Watched(pages) if before else None
+            watched = RecordedPages(pages) if before else None
             derives = self._derive(step, account, watched or pages, book)
             if not derives:
                 account = Account()
@@ -194,7 +197,7 @@ class History:
         account.clock = as_of
         return Present(account, as_of, draft.changes)
 
-    def _derive(self, step: Step, account: Account, pages: PagesInMemory | _Watched, book: Book) -> bool:
+    def _derive(self, step: Step, account: Account, pages: PagesInMemory | RecordedPages, book: Book) -> bool:
         """Decide a fact again; False where something else comes out than was decided."""
         entry = step.entry
         if entry.reason == OUT_OF_RANGE:
@@ -230,12 +233,12 @@ class History:
         )
 
     def _moment(
-        self, step: Step, book: Book, before: bytes, pages: PagesInMemory, watched: _Watched, derives: bool
+        self, step: Step, book: Book, before: bytes, pages: PagesInMemory, watched: RecordedPages, derives: bool
     ) -> Moment:
         entry, version = step.entry, self.version_of(step.entry)
         at, due = decode_account(before), 0
         if entry.reason != OUT_OF_RANGE:
-            draft = Draft(at, PagesAside(pages), book, version, entry.number, entry.occurred, entry.clock)
+            draft = Draft(at, TrialPages(pages), book, version, entry.number, entry.occurred, entry.clock)
             fall_due(draft, entry.clock)
             at.clock = entry.clock
             due = len(draft.changes)
@@ -244,7 +247,7 @@ class History:
         limits = self._limits
 
         def would_accept(fact: Fact) -> bool:
-            return _accepts(fact, entry, decode_account(before), PagesAside(pages), book, limits)
+            return _accepts(fact, entry, decode_account(before), TrialPages(pages), book, limits)
 
         after = {key: copy_page(pages[key]) for key in watched.written}
         return Moment(step, book, version, decode_account(before), at, due, watched.asked, after, derives, would_accept)
@@ -267,7 +270,7 @@ def copy_account(account: Account) -> Account:
     return decode_account(encode_account(account))
 
 
-def _accepts(fact: Fact, entry: Entry, account: Account, pages: PagesAside, book: Book, limits: Limits) -> bool:
+def _accepts(fact: Fact, entry: Entry, account: Account, pages: TrialPages, book: Book, limits: Limits) -> bool:
     try:
         decision = decide(
             account,

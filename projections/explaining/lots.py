@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from ledger.entries import (
+from ledger.rulebook.compiled import Version
+from ledger.rulebook.schema import Expiry, Kind, expiry_function
+from ledger.wire.entries import (
     LOT_BITS,
     Captured,
     Change,
@@ -17,7 +19,7 @@ from ledger.entries import (
     Spent,
     lot_text,
 )
-from ledger.facts import (
+from ledger.wire.facts import (
     CampaignGranted,
     Fact,
     LotOpened,
@@ -28,8 +30,6 @@ from ledger.facts import (
     ReviewPosted,
     ReviewRemoved,
 )
-from ledger.programme import Expiry, Kind, expiry_function
-from ledger.rules import Version
 from projections.explaining.history import History, LotStory, Present, Step
 from projections.explaining.words import Words, count, joined
 

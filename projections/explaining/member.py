@@ -2,24 +2,25 @@
 
 from typing import Any
 
-from ledger.cards import current_term
-from ledger.entries import (
+from ledger.core.decisions.memberships import current_term
+from ledger.core.scores import parts_of, tier_of, value_of
+from ledger.wire.entries import (
     OUTCOMES,
     BenefitUsed,
     Captured,
     Change,
     ClawedBack,
     Confirmed,
-    Counted,
+    CounterAdded,
     CreditSet,
+    DebtIncurred,
     Earned,
     Entry,
     Expired,
-    Forgot,
+    FirstSeen,
     Frozen,
     Held,
-    Indebted,
-    Marked,
+    HistoryPruned,
     PaidInCash,
     Rated,
     Released,
@@ -37,8 +38,7 @@ from ledger.entries import (
     WrittenOff,
     lot_text,
 )
-from ledger.facts import fact_type
-from ledger.scores import parts_of, tier_of, value_of
+from ledger.wire.facts import fact_type
 from projections.explaining.changes import explain_changes
 from projections.explaining.context import Context
 from projections.explaining.facts import fact_text
@@ -54,10 +54,10 @@ _OF_TIME_OR_COUNTED = (
     TermEnded,
     TierMoved,
     Resettled,
-    Counted,
-    Marked,
+    CounterAdded,
+    FirstSeen,
     Withheld,
-    Forgot,
+    HistoryPruned,
 )
 
 
@@ -160,7 +160,7 @@ def _sum_of(change: Change) -> tuple[str, str, int] | None:
             return change.kind, "taken back", -change.points
         case Repaid():
             return change.kind, "for debt", -change.points
-        case Indebted():
+        case DebtIncurred():
             return change.kind, "owed", -change.points
         case WrittenOff():
             return change.kind, "given up", change.points

@@ -5,11 +5,11 @@ Where it says that another request would have been granted, the engine itself wa
 
 import msgspec
 
-from ledger.account import quota_key, term_at
-from ledger.cards import bucket_of
-from ledger.facts import BenefitClaimed, HoldRequested, RedemptionRequested
-from ledger.pages import OrderPage
-from ledger.rules import Version
+from ledger.core.account import quota_key, term_at
+from ledger.core.decisions.memberships import bucket_of
+from ledger.core.pages import OrderPage
+from ledger.rulebook.compiled import Version
+from ledger.wire.facts import BenefitClaimed, HoldRequested, RedemptionRequested
 from projections.explaining.history import Moment
 from projections.explaining.words import Words, joined, yuan
 

@@ -10,9 +10,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ledger.account import term_at
-from ledger.entries import Counted, Earned, Forgot, Marked, Resettled, Scored, ScoredOnce, Withheld
-from ledger.facts import (
+from ledger.core.account import term_at
+from ledger.core.pages import COMPLETED, OrderPage, PageLine
+from ledger.rulebook.compiled import Rule, Test
+from ledger.rulebook.schema import LINE_FIELDS, Condition
+from ledger.wire.entries import CounterAdded, Earned, FirstSeen, HistoryPruned, Resettled, Scored, ScoredOnce, Withheld
+from ledger.wire.facts import (
     Line,
     Order,
     OrderCancelled,
@@ -23,16 +26,13 @@ from ledger.facts import (
     ReviewPosted,
     ReviewRemoved,
 )
-from ledger.pages import COMPLETED, OrderPage, PageLine
-from ledger.programme import LINE_FIELDS, Condition
-from ledger.rules import Rule, Test
-from ledger.times import day_of, day_text, month_text
+from ledger.wire.times import day_of, day_text, month_text
 from projections.explaining.context import Context, inputs_of, line_of
 from projections.explaining.reasons import current_of, term_text
 from projections.explaining.words import amount_text, joined, ordinal, yuan
 
 UNKNOWN = "unknown"
-_NO_EFFECT = (Counted, Marked, Withheld, Forgot, Resettled)  # on what the member has
+_NO_EFFECT = (CounterAdded, FirstSeen, Withheld, HistoryPruned, Resettled)  # on what the member has
 
 Why = tuple[str, str]  # a code and a sentence
 
@@ -208,7 +208,7 @@ def _given_in_month(context: Context, rule: Rule, month: int) -> str:
 def _first_met(context: Context, rule: Rule, bucket: int, mark: str) -> str:
     entry = context.moment.step.entry
     for change in entry.changes:
-        if isinstance(change, Marked) and (change.rule, change.bucket, change.mark) == (
+        if isinstance(change, FirstSeen) and (change.rule, change.bucket, change.mark) == (
             rule.name,
             bucket,
             mark,
@@ -216,7 +216,7 @@ def _first_met(context: Context, rule: Rule, bucket: int, mark: str) -> str:
             return "an earlier line of this order"
     for step in context.history.steps[: entry.number - 1]:
         for change in step.entry.changes:
-            if isinstance(change, Marked) and (change.rule, change.bucket, change.mark) == (
+            if isinstance(change, FirstSeen) and (change.rule, change.bucket, change.mark) == (
                 rule.name,
                 bucket,
                 mark,

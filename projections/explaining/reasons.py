@@ -5,10 +5,11 @@
 
 from typing import Any
 
-from ledger.account import Term
-from ledger.cards import current_term
-from ledger.entries import Released
-from ledger.facts import (
+from ledger.core.account import Term
+from ledger.core.decisions.memberships import current_term
+from ledger.core.pages import CANCELLED, COMPLETED, OPEN, PAID, REJECTED, OrderPage
+from ledger.wire.entries import Released
+from ledger.wire.facts import (
     AccountFrozen,
     CardRefunded,
     CardTrialStarted,
@@ -19,7 +20,6 @@ from ledger.facts import (
     OrderCompleted,
     OrderRejected,
 )
-from ledger.pages import CANCELLED, COMPLETED, OPEN, PAID, REJECTED, OrderPage
 from projections.explaining.history import History, Moment, Step
 from projections.explaining.needed import needed_text
 from projections.explaining.words import Words, joined, yuan

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.programme import Give
-from ledger.rules import Rule, Version
-from ledger.times import DAY, to_text
+from ledger.rulebook.compiled import Rule, Version
+from ledger.rulebook.schema import Give
+from ledger.wire.times import DAY, to_text
 
 # What gives or takes without being an award rule of the book: text by the name that changes carry.
 BUILT_IN = {

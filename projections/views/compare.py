@@ -8,10 +8,10 @@ import msgspec
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
-from projections.views.builds import File, Folder, opened
-from projections.views.counting import present, settle
+from projections.views.files import File, Folder, opened
 from projections.views.runner import follow, heads_of
 from projections.views.store import Batch, Build, plain_rows
+from projections.views.timed import present, settle
 from projections.views.view import View
 
 MAX_LISTED = 1_000  # differences; all are counted

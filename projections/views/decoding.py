@@ -7,7 +7,7 @@ from typing import Any, cast, get_args, get_type_hints
 
 import msgspec
 
-from ledger.entries import Change, Entry
+from ledger.wire.entries import Change, Entry
 from projections.views.view import BY_TIME
 
 _AFTER_CHANGES = ("fact", "received")

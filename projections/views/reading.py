@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ledger.entries import Entry
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
-from ledger.programme import Programme
-from ledger.rules import Book
-from ledger.times import DAY, day_of, day_text
-from projections.members import require_member
-from projections.tables import Column, Row, Table
-from projections.views.building import decoded
-from projections.views.builds import Folder
-from projections.views.counting import counted, present
+from ledger.rulebook.compiled import Book
+from ledger.rulebook.schema import Programme
+from ledger.wire.entries import Entry
+from ledger.wire.times import DAY, day_of, day_text
+from projections.answers.members import require_member
+from projections.answers.tables import Column, Row, Table
 from projections.views.decoding import decoder_of
+from projections.views.files import Folder
+from projections.views.rebuild import decoded
 from projections.views.runner import check_origin, heads_of
 from projections.views.store import Batch
+from projections.views.timed import counted, present
 from projections.views.view import (
     Amounts,
     Kept,

@@ -9,14 +9,14 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from projections.views.activity import Activity
-from projections.views.balances import Balances
-from projections.views.books import Books
-from projections.views.campaigns import Campaigns
-from projections.views.liability import Liability
-from projections.views.memberships import Memberships
-from projections.views.scores import Scores
-from projections.views.statement import Statement
+from projections.views.builtin.activity import Activity
+from projections.views.builtin.balances import Balances
+from projections.views.builtin.books import Books
+from projections.views.builtin.campaigns import Campaigns
+from projections.views.builtin.liability import Liability
+from projections.views.builtin.memberships import Memberships
+from projections.views.builtin.scores import Scores
+from projections.views.builtin.statement import Statement
 from projections.views.view import Reading, View
 
 BUILT_IN: tuple[View, ...] = (

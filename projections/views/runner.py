@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ledger.entries import Entry
-from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
-from projections.views.building import BATCH, build, decoded, decoder_for, link_at, without_collector
-from projections.views.builds import File, Folder, opened, positions_of, version_of
-from projections.views.counting import count, present, settle
+from ledger.wire.entries import Entry
+from ledger.wire.facts import PROGRAMME_SUBJECT
+from projections.views.files import File, Folder, opened, positions_of, version_of
+from projections.views.rebuild import BATCH, build, decoded, decoder_for, link_at, without_collector
 from projections.views.store import Build, table_rows
+from projections.views.timed import count, present, settle
 from projections.views.view import Rows, Step, View, fold_entry
 
 BATCH_BYTES = 32 << 20  # as they are stored

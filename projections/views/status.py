@@ -5,7 +5,7 @@ from typing import Any
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
-from projections.views.builds import Folder, opened
+from projections.views.files import Folder, opened
 from projections.views.runner import Heads, heads_of
 from projections.views.view import View
 

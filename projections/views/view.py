@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from ledger.account import NEVER, Account
-from ledger.decide import run_to
-from ledger.draft import next_due
-from ledger.entries import Change, Entry, Expired, Forgot, Released, Repaid, TermEnded, TierMoved
-from ledger.pages import PagesInMemory
-from ledger.rules import Book
-from projections.tables import Column, Table
+from ledger.core.account import NEVER, Account
+from ledger.core.decide import run_to
+from ledger.core.draft import next_due
+from ledger.core.pages import PagesInMemory
+from ledger.rulebook.compiled import Book
+from ledger.wire.entries import Change, Entry, Expired, HistoryPruned, Released, Repaid, TermEnded, TierMoved
+from projections.answers.tables import Column, Table
 
 if TYPE_CHECKING:
     from projections.views.reading import Snapshot
@@ -32,7 +32,7 @@ Amounts = list[int]
 
 
 # What time does to an account, at the head of an entry; behind any other change stands the decision.
-BY_TIME = frozenset({Expired, Released, Repaid, TermEnded, TierMoved, Forgot})
+BY_TIME = frozenset({Expired, Released, Repaid, TermEnded, TierMoved, HistoryPruned})
 
 
 class Sums(NamedTuple):
@@ -175,8 +175,8 @@ def fold_entry(view: View, step: Step, rows: Rows) -> None:
 
 def _advance(account: Account, number: int, clock: int) -> None:
     account.number, account.clock = number, clock
-    if account.due <= clock:
-        account.due = next_due(account)
+    if account.next_due_at <= clock:
+        account.next_due_at = next_due(account)
 
 
 def _dates(step: Step, change: Change) -> bool:
@@ -195,7 +195,7 @@ def pass_time(view: View, step: Step, until: int, rows: Rows) -> None:
     """Fold what falls due up to an instant, without an entry; the state is then that of the instant."""
     kept = step.kept
     account = view.account(kept.state)
-    if account is None or account.due > until or until <= kept.clock:
+    if account is None or account.next_due_at > until or until <= kept.clock:
         return
     step.entry = None
     for change in run_to(copy_of(account), step.book, until, PagesInMemory()):
@@ -204,7 +204,7 @@ def pass_time(view: View, step: Step, until: int, rows: Rows) -> None:
             view.change(step, change, rows)
             view.evolve(kept.state, change)
     account.clock = until
-    account.due = next_due(account)
+    account.next_due_at = next_due(account)
 
 
 def copy_of(account: Account) -> Account:
@@ -222,7 +222,7 @@ def due_of(view: View, kept: Kept) -> int:
     if view.counts:
         return kept.due
     account = view.account(kept.state)
-    return NEVER if account is None else account.due
+    return NEVER if account is None else account.next_due_at
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -49,7 +49,7 @@ def import_archive(
     points archive import 2025-12.archive --ledger restored
     """
     from projections.archive import Archive
-    from service.restore import import_archive as restore
+    from service.archive.restore import import_archive as restore
 
     shell = Shell(context, ledger, as_json)
     with shell.progress("checking") as tick:

@@ -57,11 +57,11 @@ def backtest(
 
     points backtest new.toml --from 2025-06-01 --html report.html
     """
-    from ledger.times import to_text
-    from projections.backtest import backtest as compare
-    from projections.export import output_file
-    from projections.reports import keep
-    from projections.side import AUDITS, BACKTESTS, folder_in
+    from ledger.wire.times import to_text
+    from projections.answers.export import output_file
+    from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
+    from projections.what_if.backtest import backtest as compare
+    from projections.what_if.reports import keep
     from service.reports import backtest_html
 
     shell = Shell(context, ledger, as_json)

@@ -67,8 +67,8 @@ def export(
         raise WrongUse(f'there is no table "{table}"; there are {", ".join(TABLES)}')
     if form is not None and form not in FORMATS:
         raise WrongUse(f'there is no format "{form}"; there are {", ".join(FORMATS)}')
-    from projections.export import output_file, write_table
-    from projections.tables import TABLES as MAKERS
+    from projections.answers.export import output_file, write_table
+    from projections.answers.tables import TABLES as MAKERS
 
     shell = Shell(context, ledger, as_json)
     if form is None:
@@ -105,7 +105,7 @@ def stats(
 
     points stats --as-of 2025-12-31 --known-at 2026-01-05
     """
-    from projections.stats import stats as books
+    from projections.answers.stats import stats as books
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
@@ -175,7 +175,7 @@ def replay(
 
 def _replay_archive(shell: Shell, folder: Path) -> dict[str, Any]:
     from projections.archive import Archive
-    from service.restore import replay_archive
+    from service.archive.restore import replay_archive
 
     with shell.progress("checking the files") as tick:
         archive = Archive(folder, tick)
@@ -186,8 +186,8 @@ def _replay_archive(shell: Shell, folder: Path) -> dict[str, Any]:
 def _replay_ledger(
     shell: Shell, from_topic: bool, jobs: int | None, config: Path | None, folder: Path | None
 ) -> dict[str, Any]:
-    from projections.replay import MAX_DIFFERENCES
-    from projections.replay import replay as derive_again
+    from projections.audit.replay import MAX_DIFFERENCES
+    from projections.audit.replay import replay as derive_again
     from projections.views.runner import heads_of
 
     began = time.monotonic()
@@ -212,8 +212,8 @@ def _compare_with_kafka(shell: Shell, ledger: "Ledger", config: Path | None) -> 
     from consumers.kafka.consume import check_stream
     from consumers.kafka.records import records_up_to
     from consumers.kafka.settings import load
-    from projections.replay import MAX_DIFFERENCES
-    from projections.topic import Streamed, compare_records
+    from projections.audit.replay import MAX_DIFFERENCES
+    from projections.audit.topic import Streamed, compare_records
 
     settings = load(config)
     check_stream(ledger, settings.topics.facts)
@@ -269,9 +269,9 @@ def verify(
 
     points verify --checkpoint 2025-12.checkpoint --key signing-key.pub.pem
     """
-    from projections.proof.checkpoint import read
-    from projections.proof.keys import verification_key
-    from projections.verify import verify as recompute
+    from projections.audit.proof.checkpoint import read
+    from projections.audit.proof.keys import verification_key
+    from projections.audit.verify import verify as recompute
 
     shell = Shell(context, ledger, as_json)
     if key is not None and not checkpoints:

@@ -15,10 +15,10 @@ from service.shell import JsonOption, LedgerOption, Shell
 from service.stopping import stopping
 
 if TYPE_CHECKING:
-    from consumers.ingest import Summary
     from consumers.kafka.consume import Plan
-    from consumers.kafka.events import Event, Observe
     from consumers.kafka.settings import KafkaSettings
+    from consumers.runtime.events import Event, Observe
+    from consumers.runtime.ingest import Summary
     from ledger.journal.ledger import Ledger
 
 ConfigOption = Annotated[
@@ -58,9 +58,9 @@ def consume(
 
         points consume --until-end --jobs 2 --json
     """
-    from consumers.ingest import Summary
-    from consumers.kafka.events import STAGES
     from consumers.kafka.settings import load
+    from consumers.runtime.events import STAGES
+    from consumers.runtime.ingest import Summary
 
     shell = Shell(context, ledger, as_json)
     settings = load(config)
@@ -154,7 +154,7 @@ def _partitions(settings: "KafkaSettings", observe: "Observe", is_stopped: Calla
     """How many partitions the topic of facts has; waits for a broker. Raises `Denied` where there is no such topic."""
     from consumers.kafka.clients import open_admin
     from consumers.kafka.topics import partitions_of
-    from consumers.kafka.trouble import once_a_broker_answers
+    from consumers.runtime.retry import once_a_broker_answers
 
     return once_a_broker_answers(
         lambda: partitions_of(open_admin(settings), settings.topics.facts), observe, is_stopped
@@ -169,7 +169,7 @@ def _observing(
     shell: Shell, summary: "Summary", stages: dict[str, float], metrics: tuple[str, int] | None
 ) -> "Iterator[Observe]":
     """What hears the events: the summary and the seconds by stage, the metrics where asked for, a bar or a log."""
-    from consumers.kafka.events import STAGES, Decided, Lag, Trouble
+    from consumers.runtime.events import STAGES, Decided, Lag, Trouble
 
     watchers: list[Callable[[Event], None]] = []
 

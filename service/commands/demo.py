@@ -18,7 +18,7 @@ from service.shell import (
 )
 
 if TYPE_CHECKING:
-    from ledger.rules import Book
+    from ledger.rulebook.compiled import Book
 
 PORT = 8080  # of the console
 
@@ -40,11 +40,11 @@ def demo(
 
         points demo --serve
     """
-    from projections.show import show_member
-    from projections.stats import stats
+    from projections.answers.show import show_member
+    from projections.answers.stats import stats
     from service.commands.books import entries_in
     from service.commands.facts import facts_ahead, summary_to_dict
-    from service.demo import FACTS, decide_year, end_of, interesting_members, write_year
+    from service.demo.story import FACTS, decide_year, end_of, interesting_members, write_year
 
     shell = Shell(context, ledger, as_json)
     if serve and as_json:

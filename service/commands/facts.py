@@ -13,7 +13,7 @@ from service.errors import BAD_INPUT, BadInput, WrongUse, plain, say
 from service.shell import JsonOption, LedgerOption, Shell, Tick, processors, standard_output
 
 if TYPE_CHECKING:
-    from consumers.ingest import Summary
+    from consumers.runtime.ingest import Summary
     from ledger.journal.ledger import Ledger
 
 SMALL = 4 << 20  # bytes of input for which worker processes are not worth their start
@@ -74,9 +74,9 @@ def ingest(
 
         shop-export | points ingest - --json
     """
-    from consumers.files import BadFile
-    from consumers.ingest import Summary
-    from consumers.ingest import ingest as take_in
+    from consumers.files.feeder import BadFile
+    from consumers.runtime.ingest import Summary
+    from consumers.runtime.ingest import ingest as take_in
 
     shell = Shell(context, ledger, as_json)
     check_files(files)
@@ -131,7 +131,7 @@ def summary_to_dict(summary: "Summary") -> dict[str, Any]:
 
 def facts_ahead(ledger: "Ledger", files: Sequence[str]) -> int | None:
     """About how many facts of plain files are still to be read, by their first lines; None where nobody can say."""
-    from consumers.inboxes import has_inbox, open_inbox
+    from consumers.local.open import has_inbox, open_inbox
 
     facts = 0.0
     known: list[tuple[str, int]] = []
@@ -156,7 +156,7 @@ def facts_ahead(ledger: "Ledger", files: Sequence[str]) -> int | None:
 
 def check_files(files: Sequence[str]) -> None:
     """Raise `WrongUse` or `BadFile` where files cannot all be read: before anything is written or sent."""
-    from consumers.files import is_stream, open_facts
+    from consumers.files.feeder import is_stream, open_facts
 
     if files.count("-") > 1:
         raise WrongUse("standard input (-) can be read once")
@@ -204,10 +204,10 @@ def _write_outcomes(ledger: "Ledger", files: Sequence[str], path: Path, tick: Ti
     """What became of each fact of the files, of whichever run decided it."""
     import msgspec
 
-    from consumers.files import source_of
-    from consumers.inboxes import open_inbox
-    from consumers.outcomes import outcomes_of
-    from projections.export import output_file
+    from consumers.files.feeder import source_of
+    from consumers.local.open import open_inbox
+    from consumers.runtime.outcomes import outcomes_of
+    from projections.answers.export import output_file
 
     encode = msgspec.json.Encoder().encode
     count = 0
@@ -268,7 +268,7 @@ def check(
 
     points check facts.ndjson
     """
-    from consumers.check import check_file
+    from consumers.files.check import check_file
 
     shell = Shell(context, ledger, as_json)
     bad: list[dict[str, Any]] = []
@@ -302,7 +302,7 @@ def schema(context: typer.Context, ledger: LedgerOption = None, as_json: JsonOpt
 
     points schema > facts.schema.json
     """
-    from ledger.facts import json_schemas
+    from ledger.wire.fact_codec import json_schemas
 
     Shell(context, ledger, as_json).emit(json_schemas())
 
@@ -324,9 +324,9 @@ def traffic(
 
     points traffic --facts 1000000 --members 50000 --seed 7 -o year.ndjson
     """
-    from projections.export import output_file
-    from service.traffic import START
-    from service.traffic import traffic as made_up
+    from projections.answers.export import output_file
+    from service.demo.traffic import START
+    from service.demo.traffic import traffic as made_up
 
     shell = Shell(context, ledger, as_json)
     if shell.json and out is None:

@@ -119,7 +119,7 @@ def revoke(
 def _to_dict(key: "Key", offset: int) -> dict[str, Any]:
     import time
 
-    from ledger.times import to_text
+    from ledger.wire.times import to_text
 
     instants = {name: getattr(key, name) for name in ("created", "expires", "last_used", "revoked")}
     live = key.is_live(time.time_ns() // 1000)

@@ -38,7 +38,7 @@ def show(
 
     points show m-17850 --as-of 2025-12-01 --known-at 2025-12-02
     """
-    from projections.show import show_member
+    from projections.answers.show import show_member
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
@@ -61,7 +61,7 @@ def entries(
 
     points entries m-17850
     """
-    from projections.entries import entries_of
+    from projections.answers.entries import entries_of
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
@@ -98,8 +98,8 @@ def explain(
 
     points explain m-17850 12.1
     """
-    from projections.explain import LINES, render_explanation
-    from projections.explain import explain as why
+    from projections.explaining.explain import LINES, render_explanation
+    from projections.explaining.explain import explain as why
 
     shell = Shell(context, ledger, as_json)
     if what is not None and not _ENTRY_OR_LOT.fullmatch(what):

@@ -13,7 +13,7 @@ from service.shell import FolderOption, JsonOption, LedgerOption, Shell, standar
 
 if TYPE_CHECKING:
     from ledger.journal.ledger import Ledger
-    from projections.proof.checkpoint import Signed
+    from projections.audit.proof.checkpoint import Signed
 
 app = typer.Typer(no_args_is_help=True, help="The key that signs checkpoints.")
 
@@ -51,7 +51,7 @@ def new_key(
 
     points signing-key new
     """
-    from projections.proof.keys import new_key as make
+    from projections.audit.proof.keys import new_key as make
 
     shell = Shell(context, ledger, as_json)
     path = out or default_key()
@@ -82,8 +82,8 @@ def checkpoint(
 
     points checkpoint --after 2025-12.checkpoint -o 2026-01.checkpoint
     """
-    from projections.export import output_file
-    from projections.proof.checkpoint import read, write
+    from projections.answers.export import output_file
+    from projections.audit.proof.checkpoint import read, write
 
     if out is not None and out.exists():
         raise BadInput(f"{out} is there already, and a checkpoint is evidence to be kept: name another file")
@@ -105,8 +105,8 @@ def checkpoint(
 
 def _leave(ledger: "Ledger", named: Path | None, signed: "Signed", began: float) -> None:
     """Keep a copy where `points serve` finds it; where that cannot be done the checkpoint is as good without."""
-    from projections.proof.shelf import Full, Shelf, name_of
-    from projections.side import AUDITS, CHECKPOINTS, folder_in
+    from projections.answers.sidecar import AUDITS, CHECKPOINTS, folder_in
+    from projections.audit.proof.store import Full, Shelf, name_of
 
     folder = folder_in(ledger, AUDITS, named)
     if folder is not None:
@@ -148,10 +148,10 @@ def prove(
 
     points prove --consistency 2025-11.checkpoint 2025-12.checkpoint -o month.proof
     """
-    from projections.export import output_file
-    from projections.proof import prove as proofs
-    from projections.proof.checkpoint import read
-    from projections.side import AUDITS, TREES, folder_in
+    from projections.answers.export import output_file
+    from projections.answers.sidecar import AUDITS, TREES, folder_in
+    from projections.audit.proof import prove as proofs
+    from projections.audit.proof.checkpoint import read
 
     shell = Shell(context, ledger, as_json)
     if (consistency is None) == (member is None or number is None) or (consistency and (member or against)):
@@ -185,9 +185,9 @@ def told_of(signed: "Signed") -> dict[str, Any]:
 
 
 def _made_now(shell: Shell, ledger: "Ledger", key: Path | None, after: "Signed | None") -> "Signed":
-    from ledger.times import to_text
-    from projections.proof.checkpoint import make
-    from projections.proof.keys import signing_key
+    from ledger.wire.times import to_text
+    from projections.audit.proof.checkpoint import make
+    from projections.audit.proof.keys import signing_key
     from service.commands.books import entries_in
 
     signing = signing_key(key or default_key())

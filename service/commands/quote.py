@@ -37,8 +37,8 @@ def quote(
 
     points quote m-17850 cart.json
     """
-    from ledger.facts import BadFact
-    from projections.quote import quote as dry_run
+    from ledger.wire.fact_codec import BadFact
+    from projections.what_if.quote import quote as dry_run
 
     shell = Shell(context, ledger, as_json)
     raw = _read(cart)
@@ -57,7 +57,7 @@ def quote(
 
 
 def _read(cart: str) -> bytes:
-    from consumers.files import standard_input
+    from consumers.files.feeder import standard_input
 
     try:
         with standard_input() if cart == "-" else Path(cart).open("rb") as file:

@@ -9,7 +9,7 @@ from service.shell import installed_version
 
 if TYPE_CHECKING:
     from ledger.journal.ledger import Ledger
-    from projections.audits import Audit
+    from projections.audit.results import Audit
 
 
 def keep_result(
@@ -22,9 +22,9 @@ def keep_result(
     note: str = "",
 ) -> None:
     """Leave the result of an audit that began at a `time.monotonic` and read so many entries of each partition."""
-    from ledger.times import to_text
-    from projections.audits import Result, keep
-    from projections.side import AUDITS, folder_in
+    from ledger.wire.times import to_text
+    from projections.answers.sidecar import AUDITS, folder_in
+    from projections.audit.results import Result, keep
 
     result = Result(
         audit,

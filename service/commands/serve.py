@@ -134,7 +134,7 @@ def _kafka(shell: Shell, config: Path | None) -> "KafkaSettings | None":
 @contextmanager
 def _fed_here(shell: Shell) -> "Iterator[Ledger]":
     """The ledger, to be written: it takes facts into its inbox, and no ledger has two streams."""
-    from consumers.inboxes import open_inbox
+    from consumers.local.open import open_inbox
 
     with shell.writing(create=True) as opened:
         open_inbox(opened, feeding=True).close()  # made here, since several workers would make it at once

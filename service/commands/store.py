@@ -62,7 +62,7 @@ def migrate(
         text = None if book is None else read_text(book)
         done = migrate_database(shell.place, partitions=partitions, book=text, topic=topic, servers=_spans(servers))
     else:
-        from consumers.inboxes import migrate_inbox
+        from consumers.local.open import migrate_inbox
         from ledger.journal.folder import FolderLedger
 
         if partitions is not None or book is not None or topic is not None or servers:

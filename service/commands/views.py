@@ -24,8 +24,8 @@ from service.shell import (
 
 if TYPE_CHECKING:
     from ledger.journal.ledger import Ledger
-    from projections.tables import Table
-    from projections.views.builds import Folder
+    from projections.answers.tables import Table
+    from projections.views.files import Folder
     from projections.views.reading import Standing
     from projections.views.view import Options, Reading, View
 
@@ -340,9 +340,9 @@ def close(
 
     points views close 2025-11 --format csv
     """
-    from ledger.times import month_start, to_text
-    from projections.views.liability import Liability
-    from projections.views.liability import close as of_month
+    from ledger.wire.times import month_start, to_text
+    from projections.views.builtin.liability import Liability
+    from projections.views.builtin.liability import close as of_month
     from projections.views.reading import snapshot
 
     shell = Shell(context, ledger, as_json)
@@ -367,8 +367,8 @@ def close(
 
 
 def _folder(ledger: "Ledger", named: Path | None) -> "Folder":
-    from projections.side import VIEWS, folder_in
-    from projections.views.builds import Folder
+    from projections.answers.sidecar import VIEWS, folder_in
+    from projections.views.files import Folder
 
     folder = folder_in(ledger, VIEWS, named)
     if folder is None:
@@ -447,8 +447,8 @@ def _write(
     more: dict[str, Any] | None = None,
 ) -> None:
     """Write a reading; who reads a view that is behind is told so on standard error."""
-    from ledger.times import to_text
-    from projections.export import output_file, write_table
+    from ledger.wire.times import to_text
+    from projections.answers.export import output_file, write_table
 
     about: dict[str, Any] = {"view": view.name, "reading": name, "as_of": to_text(at, table.offset)}
     if standing is not None:

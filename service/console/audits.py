@@ -8,11 +8,11 @@ from litestar.params import QueryParameter
 
 from service.console.members import Id, check_readable
 from service.console.pages import page
-from service.console.visitors import AnyRequest, needs
-from service.http.audits import audits_of
-from service.http.books import positions
-from service.http.checkpoints import checkpoint_file, checkpoints_of, consistency_file, file_answer, proof_file
-from service.http.server_state import served_by
+from service.console.requests import AnyRequest, needs
+from service.http.handlers.audits import audits_of
+from service.http.handlers.books import positions
+from service.http.handlers.checkpoints import checkpoint_file, checkpoints_of, consistency_file, file_answer, proof_file
+from service.http.state import served_by
 
 LISTED = 100  # checkpoints
 _READ: dict[str, Any] = {"guards": [needs("books:read")]}

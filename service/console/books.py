@@ -8,11 +8,11 @@ from litestar.response import Redirect
 
 from consumers.dead_letters import letters
 from ledger.journal.ledger import Ledger
-from projections import stats
+from projections.answers import stats
 from service.console.pages import HEADERS, MENU, Labels, page
-from service.console.visitors import AnyRequest, caller_of, needs, visitor_of
-from service.http.books import kept, positions, summed
-from service.http.server_state import Served, served_by
+from service.console.requests import AnyRequest, caller_of, needs, visitor_of
+from service.http.handlers.books import kept, positions, summed
+from service.http.state import Served, served_by
 
 SUMMED_AT_ONCE = 100_000  # entries, up to which the sums are made without being asked for
 COUNTED = 50  # dead letters

@@ -8,22 +8,23 @@ from typing import Annotated, Any, NamedTuple
 from litestar import Response, get
 from litestar.params import QueryParameter
 
-from ledger.account import Account
-from ledger.entries import OUTCOMES, Expired, decode_entry
-from ledger.entry_json import fact_head
+from ledger.core.account import Account
 from ledger.journal.ledger import Ledger
-from ledger.times import DAY, day_of, day_text, parse_instant, to_text
-from projections.explain import explain_entry
+from ledger.wire.entries import OUTCOMES, Expired
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.entry_json import fact_head
+from ledger.wire.times import DAY, day_of, day_text, parse_instant, to_text
+from projections.answers.members import UnknownMember, account_of
+from projections.answers.show import account_to_dict, score_months
+from projections.audit.proof.prove import place_of
+from projections.audit.proof.store import NoCheckpoint
+from projections.explaining.explain import explain_entry
 from projections.explaining.member import effect_of
-from projections.members import UnknownMember, account_of
-from projections.proof.prove import place_of
-from projections.proof.shelf import NoCheckpoint
-from projections.show import account_to_dict, score_months
 from service.console.pages import Labels, page
-from service.console.visitors import AnyRequest, caller_of, needs
-from service.http.checkpoints import shelf_of
+from service.console.requests import AnyRequest, caller_of, needs
+from service.http.handlers.checkpoints import shelf_of
 from service.http.problems import Problem
-from service.http.server_state import Served, served_by
+from service.http.state import Served, served_by
 
 ENTRIES = 50  # of the statement, a page
 MOST_LOTS = 200  # rows

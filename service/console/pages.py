@@ -10,10 +10,10 @@ from jinja2 import Environment
 from litestar import Response
 from rich.text import Text
 
-from ledger.rules import Book
+from ledger.rulebook.compiled import Book
 from service.console.language import HTML_LANGUAGE, LANGUAGES, words_in
-from service.console.visitors import AnyRequest, Visitor, visitor_of
-from service.console.words import WORDS
+from service.console.requests import AnyRequest, Visitor, visitor_of
+from service.console.translations import WORDS
 from service.screens.names import Names, short_time
 from service.templates import templates_in
 

@@ -6,14 +6,14 @@ from typing import Annotated
 from litestar import Response, get
 from litestar.params import QueryParameter
 
-from ledger.rules import Version
-from projections.programmes import differences
-from projections.reports import Kept, kept, report
-from projections.side import BACKTESTS
+from ledger.rulebook.compiled import Version
+from projections.answers.programmes import differences
+from projections.answers.sidecar import BACKTESTS
+from projections.what_if.reports import Kept, kept, report
 from service.console.pages import Labels, page
-from service.console.visitors import AnyRequest, needs
+from service.console.requests import AnyRequest, needs
 from service.http.problems import Problem
-from service.http.server_state import served_by
+from service.http.state import served_by
 
 Name = Annotated[str, QueryParameter(description="A version, as entries name it.", max_length=64)]
 

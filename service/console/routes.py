@@ -8,10 +8,10 @@ from litestar import Request, Response, Router, get
 from litestar.params import PathParameter
 from litestar.response import Redirect
 
-from service.console import audits, books, letters, members, programmes, signing
+from service.console import audits, books, dead_letters, members, programmes, signing
 from service.console.language import chosen_language
 from service.console.pages import HEADERS, HTML, asset, render
-from service.console.visitors import HOME, AnyRequest, SignIn, Visitor, visitor_of
+from service.console.requests import HOME, AnyRequest, SignIn, Visitor, visitor_of
 from service.http.problems import Problem, answer_problem, problem_of
 
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -70,7 +70,7 @@ CONSOLE = Router(
         *members.HANDLERS,
         *programmes.HANDLERS,
         *audits.HANDLERS,
-        *letters.HANDLERS,
+        *dead_letters.HANDLERS,
     ],
     exception_handlers={Exception: answer_error},
     include_in_schema=False,

@@ -10,8 +10,7 @@ from litestar.response import Redirect
 
 from service.console.language import LANGUAGES
 from service.console.pages import HEADERS, MENU, page
-from service.console.sessions import LONGEST_SECONDS, Sessions
-from service.console.visitors import (
+from service.console.requests import (
     HOME,
     LANGUAGE_COOKIE,
     SESSION_COOKIE,
@@ -21,6 +20,7 @@ from service.console.visitors import (
     safe_back,
     visitor_of,
 )
+from service.console.sessions import LONGEST_SECONDS, Sessions
 
 FORM_BYTES = 8 << 10
 YEAR_SECONDS = 365 * 86_400

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 
-from ledger.rules import Book
-from ledger.times import parse_instant
+from ledger.rulebook.compiled import Book
+from ledger.wire.times import parse_instant
 from service.http.problems import Problem
 
 JSON = "application/json"

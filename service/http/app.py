@@ -12,11 +12,12 @@ from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from ledger.journal.ledger import Ledger
 from service.console.routes import CONSOLE, answer_nowhere
 from service.console.sessions import Sessions
-from service.http import adjustments, audits, books, checkpoints, facts, health, letters, members, openapi, quotes
+from service.http import openapi
 from service.http.access import Door
 from service.http.deciders import ALONE, Part
+from service.http.handlers import adjustments, audits, books, checkpoints, dead_letters, facts, health, members, quotes
 from service.http.problems import answer_problem
-from service.http.server_state import serving
+from service.http.state import serving
 from service.keys import Keys
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ HANDLERS = (
     *books.HANDLERS,
     *audits.HANDLERS,
     *checkpoints.HANDLERS,
-    *letters.HANDLERS,
+    *dead_letters.HANDLERS,
     *adjustments.HANDLERS,
     *health.HANDLERS,
 )

@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from consumers.inbox import Inbox
-from consumers.inboxes import open_inbox
-from consumers.intake import Intake
-from consumers.outcomes import outcomes_between
+from consumers.local.open import open_inbox
+from consumers.local.port import Inbox
+from consumers.runtime.intake import Intake
+from consumers.runtime.outcomes import outcomes_between
 from ledger.journal.ledger import Ledger
+from ledger.journal.partition import PartitionWriter, Tally
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Fenced, JournalError
-from ledger.journal.shard import Shard, Tally
 from service.http import metrics
+from service.http.pending import Waiting, leave, tell
 from service.http.ties import Ties
-from service.http.work import Waiting, leave, tell
 
 DECIDED_AT_ONCE = 500  # a request behind a bulk upload waits for no more than that
 AGAIN_SECONDS = 1.0  # until a partition that could not be decided is opened again
@@ -174,7 +174,7 @@ class _Partition:
     number: int
     position: int
     waiting: Waiting = field(default_factory=dict)
-    shard: Shard | None = None
+    shard: PartitionWriter | None = None
     intake: Intake | None = None
     versions: int = 0  # of the rule book, when last looked at
     books: int = 0

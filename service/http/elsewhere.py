@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from ledger.facts import PROGRAMME_SUBJECT
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
+from ledger.wire.facts import PROGRAMME_SUBJECT
 
 LOOK_SECONDS = 0.005  # between two looks at what a consumer has decided, while somebody waits for it
 BOOK_SECONDS = 1.0  # between two looks at whether a rule book was published

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 
-from consumers.news import APPENDED, DECIDED, news, read_news
+from consumers.runtime.notify import APPENDED, DECIDED, news, read_news
 from ledger.journal.ledger import Ledger
 from service.http.deciders import Part
 from service.http.elsewhere import BookWatch

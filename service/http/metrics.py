@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from ledger.journal.shard import Tally
+from ledger.journal.partition import Tally
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each of ours, which nobody reads
 

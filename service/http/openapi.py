@@ -8,8 +8,8 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 
-from ledger.facts import Fact, RedemptionRequested
-from service.http.bulk import NDJSON
+from ledger.wire.facts import Fact, RedemptionRequested
+from service.http.handlers.bulk import NDJSON
 
 _PREFIX = "#/components/schemas/Fact."
 _DESCRIPTION = """A ledger of loyalty points that can say how many, why, and prove it.

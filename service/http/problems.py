@@ -11,14 +11,14 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from consumers.dead_letters import BadPosition
-from ledger.facts import BadFact
 from ledger.journal.port import Damaged, JournalError, Unavailable
+from ledger.wire.fact_codec import BadFact
+from projections.answers.members import UnknownMember
+from projections.audit.proof import BadProof, Refuted
+from projections.audit.proof.prove import NoEntry, NotCovered
+from projections.audit.proof.store import Full, NoCheckpoint
 from projections.explaining.history import NothingToExplain
-from projections.members import UnknownMember
-from projections.proof import BadProof, Refuted
-from projections.proof.prove import NoEntry, NotCovered
-from projections.proof.shelf import Full, NoCheckpoint
-from service.http.work import Busy
+from service.http.pending import Busy
 
 MEDIA_TYPE = "application/problem+json"
 BASE = "/problems/"  # what a type begins with; docs/http.md has a row for each

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ledger.journal.ledger import Ledger
-from service.http.work import Busy
+from service.http.pending import Busy
 
 T = TypeVar("T")
 Ask = Callable[[Ledger], Any]

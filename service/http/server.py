@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import CannotNow
 from service.http.doorman import Hall
-from service.http.edge import RUNNING, Edge
+from service.http.limits import RUNNING, Edge
 from service.http.problems import MEDIA_TYPE, Problem
 
 HEADER_SECONDS = 15.0  # from a connection, or the first byte of its next request, to the end of the headers

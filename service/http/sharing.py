@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 
-from consumers.news import DECIDED, news, read_news
+from consumers.runtime.notify import DECIDED, news, read_news
 from ledger.journal.claims import PostgresClaims
 from ledger.journal.database import DatabaseLedger
 from ledger.journal.port import JournalError, Unavailable

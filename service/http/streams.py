@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from consumers.files import Feeder, RawLine, Router
-from consumers.inbox import Line
-from consumers.inboxes import open_inbox
+from consumers.files.feeder import Feeder, RawLine, Router
+from consumers.local.open import open_inbox
+from consumers.local.port import Line
 from ledger.journal.ledger import Ledger
-from service.http.work import Busy, Place
+from service.http.pending import Busy, Place
 
 if TYPE_CHECKING:
     from consumers.kafka.port import Reader

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from ledger.rules import Book
+from ledger.rulebook.compiled import Book
 from service.screens.names import Names
 from service.templates import templates_in
 

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from rich.text import Text
 
-from ledger.rules import Book
-from projections.codes import rule_names
+from ledger.rulebook.compiled import Book
+from projections.answers.codes import rule_names
 from service.errors import plain
 
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from ledger.times import to_text
-from projections.tables import Table
+from ledger.wire.times import to_text
+from projections.answers.tables import Table
 from service.errors import plain
 from service.screens.names import short_time
 

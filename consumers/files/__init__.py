@@ -1,0 +1,1 @@
+"""Facts from files: read, routed to their partitions, fed to a stream."""

@@ -1,0 +1,357 @@
+"""Facts from files: NDJSON, plain or gzip or zstd or standard input, into the inbox, going on where it stopped."""
+
+import gzip
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from consumers.local.port import Feed, Inbox, Line
+from consumers.runtime.intake import KEPT_WHOLE, MAX_AHEAD
+from consumers.stream import AHEAD, BACKLOG
+from ledger.journal.partitioning import Partitioner
+from ledger.wire.fact_codec import BadFact, decode
+from ledger.wire.facts import MAX_BYTES, MAX_ID, PROGRAMME_SUBJECT, ProgrammePublished, Time
+from ledger.wire.times import to_instant
+
+CHUNK_LINES = 20_000
+CHUNK_BYTES = 16 << 20
+BLOCK = 1 << 20  # bytes read at once
+BOM = b"\xef\xbb\xbf"  # which some editors put before the first line
+_GO_ON = "what stands before is in: mend the file, run the same command again"
+
+
+class BadFile(Exception):
+    """A file that cannot be read: which, why, and the way out."""
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    subject: str = ""
+
+
+class _TimedEnvelope(msgspec.Struct, gc=False):
+    subject: str
+    time: Time
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_timed_envelope = msgspec.json.Decoder(_TimedEnvelope)
+
+
+class RawLine(msgspec.Struct, frozen=True, gc=False):
+    """A line without its end, and its number in its file, from 1.
+
+    Of one that is too long, `value` is the beginning, and its whole length and SHA-256 stand beside it.
+    """
+
+    value: bytes
+    whole_length: int = 0
+    whole_sha256: bytes = b""
+    number: int = 0
+
+
+def standard_input() -> BinaryIO:
+    """Standard input, which stays open when what is returned is closed. Raises `BadFile`."""
+    if sys.stdin is None:
+        raise BadFile("standard input (-) is closed; give a file, or something that writes to it")
+    return open(sys.stdin.fileno(), "rb", BLOCK, closefd=False)
+
+
+def open_facts(name: str) -> BinaryIO:
+    """A file of facts, or standard input for ``-``, decompressed by its ending. Raises `BadFile`."""
+    if name == "-":
+        return standard_input()
+    try:
+        raw = Path(name).open("rb", BLOCK)  # noqa: SIM115 - the reader closes it
+    except OSError as error:
+        raise BadFile(
+            f"{name}: {error.strerror}; give a readable NDJSON file, .gz, .zst or - for standard input"
+        ) from None
+    if name.endswith(".gz"):
+        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+    if name.endswith((".zst", ".zstd")):
+        return _Zstd(raw)  # type: ignore[return-value]
+    return raw
+
+
+class _Zstd:
+    """A zstd file through Arrow, which reports one that breaks off (zstandard's own reader takes that for the end)."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        import pyarrow as pa  # large: loaded where it is needed
+
+        self._raw = raw
+        self._stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
+
+    def read1(self, size: int) -> bytes:
+        block: bytes = self._stream.read(min(size, 1 << 16))
+        return block
+
+    def __enter__(self) -> "_Zstd":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+class Reader:
+    """The lines of a file in bounded memory, and how much of it they are.
+
+    `size` counts the bytes of the blocks given out so far, and `digest` is their SHA-256: a block ends with a line.
+    A last line that has no end and is not whole JSON is given out, but does not count: the rest of it may be still to
+    come, and then it is a line anew. `tail` is its SHA-256, and one that was given out before is not given out again.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, way_out: str = "mend the file", tail: bytes = b"") -> None:
+        self._file = file
+        self._name = name
+        self._way_out = way_out  # where the file is damaged
+        self._rest = b""
+        self._lines = 0  # given out so far, blank ones too
+        self._known_tail = tail
+        self.size = 0
+        self.digest = sha256()
+        self.tail = b""
+
+    def skip(self, size: int) -> bool:
+        """Read past the first `size` bytes; says whether there are so many."""
+        while size:
+            block = self._read(min(size, BLOCK))
+            if not block:
+                return False
+            self._count(block)
+            self._lines += block.count(b"\n")
+            size -= len(block)
+        return True
+
+    def block(self) -> list[RawLine] | None:
+        """The next lines, blank ones left out; None at the end. Raises `BadFile`."""
+        data = self._rest + self._read(BLOCK)
+        if not data:
+            return None
+        cut = data.rfind(b"\n") + 1
+        if cut:
+            self._rest = data[cut:]
+            data = data[:cut]
+        elif len(data) <= MAX_BYTES:
+            self._rest = b""
+            more = self._read(BLOCK)
+            if more:
+                self._rest = data + more
+                return []
+            if not _is_json(data):
+                return self._cut_off(data)
+        else:
+            return [self._long_line(data)]
+        self._count(data)
+        lines = data.removesuffix(b"\n").split(b"\n")
+        first = self._lines + 1
+        if first == 1:
+            lines[0] = lines[0].removeprefix(BOM)
+        self._lines += len(lines)
+        if b"\r" in data:
+            lines = [line.rstrip(b"\r") for line in lines]
+        return [_raw_line(line, number) for number, line in enumerate(lines, first) if line and not line.isspace()]
+
+    def _cut_off(self, data: bytes) -> list[RawLine]:
+        """A last line that has no end yet."""
+        self.tail = sha256(data).digest()
+        if self.tail == self._known_tail or data.isspace():
+            return []
+        return [_raw_line(data.rstrip(b"\r"), self._lines + 1)]
+
+    def _long_line(self, data: bytes) -> RawLine:
+        """A line longer than a fact may be, read to its end without keeping it."""
+        kept, length, digest = data[:KEPT_WHOLE], 0, sha256()
+        while data:
+            end = data.find(b"\n")
+            part = data if end < 0 else data[:end]
+            digest.update(part)
+            length += len(part)
+            self._count(data if end < 0 else data[: end + 1])
+            if end >= 0:
+                self._rest = data[end + 1 :]
+                break
+            data = self._rest = self._read(BLOCK)
+        self._lines += 1
+        return RawLine(kept, length, digest.digest(), self._lines)
+
+    def _count(self, data: bytes) -> None:
+        self.size += len(data)
+        self.digest.update(data)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._file.read1(size)  # type: ignore[attr-defined,no-any-return]  # what came before a damage is kept
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadFile(f"{self._name}: damaged after line {self._lines:,}: {error}; {self._way_out}") from error
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line.removeprefix(BOM))
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return False
+    return True
+
+
+def is_stream(name: str) -> bool:
+    """Whether what stands under a name is gone once it was read: standard input, a pipe, a terminal."""
+    return name == "-" or (Path(name).exists() and not Path(name).is_file() and not Path(name).is_dir())
+
+
+def source_of(name: str) -> str:
+    """The name of a file under which the inbox knows what was fed from it."""
+    return name if name == "-" else str(Path(name).resolve())
+
+
+def _raw_line(line: bytes, number: int) -> RawLine:
+    if len(line) <= MAX_BYTES:
+        return RawLine(line, 0, b"", number)
+    return RawLine(line[:KEPT_WHOLE], len(line), sha256(line).digest(), number)
+
+
+class Router:
+    """Puts lines under their members' partitions, and says what each declares as recorded.
+
+    A published programme goes to every partition, where its source is one of `operators` (None: whatever it is).
+    `backlog` declares recorded = max(occurred, the partition's last recorded); otherwise it is the present instant.
+    `latest` is the last recorded of all partitions so far.
+    """
+
+    def __init__(
+        self,
+        partitions: int,
+        operators: Sequence[str] | None,
+        *,
+        backlog: bool,
+        latest: int = 0,
+        now: Callable[[], int] | None = None,
+    ) -> None:
+        self._partitions = partitions
+        self._operators = None if operators is None else frozenset(operators)
+        self._backlog = backlog
+        self._latest = latest
+        self._now = now or (lambda: time.time_ns() // 1000)
+        self._past = 0  # an instant that has come
+        self._partitioner = Partitioner(partitions)
+
+    def route(self, line: RawLine, batch: list[Line]) -> None:
+        """Put a line under its member's partition; one whose subject cannot be read goes to the first."""
+        declared = BACKLOG if self._backlog else 0
+        subject, recorded = ("", 0) if line.whole_length else self._subject_and_recorded(line.value)
+        if recorded is None:
+            declared, recorded = BACKLOG | AHEAD, 0
+        if recorded > self._latest:
+            self._latest = recorded
+        if subject == PROGRAMME_SUBJECT and self._is_published(line.value):
+            batch.extend(Line(p, self._latest, declared, subject, line.value) for p in range(self._partitions))
+            return
+        partition = self._partitioner(subject) if subject else 0
+        batch.append(Line(partition, recorded, declared, subject, line.value, line.whole_length, line.whole_sha256))
+
+    def _subject_and_recorded(self, value: bytes) -> tuple[str, int | None]:
+        """The key of a line, and what it declares as recorded.
+
+        0 stands for the latest that its partition has seen; None says that it is still to come, which parks it.
+        """
+        recorded: int | None = 0 if self._backlog else self._now()
+        try:
+            if self._backlog:
+                timed = _timed_envelope.decode(value)
+                subject = timed.subject
+                occurred = to_instant(timed.time)
+                recorded = None if self._is_ahead(occurred) else occurred
+            else:
+                subject = _envelope.decode(value).subject
+            return (subject if len(subject) <= MAX_ID else ""), recorded
+        except msgspec.ValidationError:
+            return self._as_decoded(value, recorded)
+        except (msgspec.DecodeError, RecursionError, UnicodeError, OverflowError):
+            return "", 0 if self._backlog else recorded
+
+    def _as_decoded(self, value: bytes, recorded: int | None) -> tuple[str, int | None]:
+        """The same of a line that only `decode` can read, such as one with a key twice; "" where that cannot either."""
+        try:
+            fact, occurred = decode(value)
+        except BadFact:
+            return "", 0 if self._backlog else recorded
+        if self._backlog:
+            recorded = None if self._is_ahead(occurred) else occurred
+        return fact.subject, recorded
+
+    def _is_ahead(self, occurred: int) -> bool:
+        if occurred > self._past + MAX_AHEAD:  # the clock is asked only where what is known does not say it
+            self._past = self._now()
+        return occurred > self._past + MAX_AHEAD
+
+    def _is_published(self, value: bytes) -> bool:
+        try:
+            fact = decode(value)[0]
+        except BadFact:
+            return False
+        return isinstance(fact, ProgrammePublished) and (self._operators is None or fact.source in self._operators)
+
+
+class Feeder:
+    """Appends the lines of files to the inbox, each under its member's partition (see `Router`)."""
+
+    def __init__(
+        self, inbox: Inbox, operators: Sequence[str], *, backlog: bool, now: Callable[[], int] | None = None
+    ) -> None:
+        self._inbox = inbox
+        latest = max(inbox.last_recorded(p) for p in range(inbox.partitions))
+        self._router = Router(inbox.partitions, operators, backlog=backlog, latest=latest, now=now)
+
+    def feed(self, name: str) -> Iterator[tuple[int, Feed, bool]]:
+        """Feed a file; yields (lines, feed, skipped) after each chunk: appended ones, or those of an earlier run."""
+        source = source_of(name)
+        for known in self._inbox.feeds_of(source)[:1] if not is_stream(name) else ():
+            with open_facts(name) as file:
+                reader = Reader(file, name, _GO_ON, known.tail)
+                if reader.skip(known.size) and reader.digest.digest() == known.digest:
+                    if known.lines:
+                        yield known.lines, known, True
+                    yield from self._append(reader, known)
+                    return
+        with open_facts(name) as file:  # a new file, or one that is not what was fed under its name
+            yield from self._append(Reader(file, name, _GO_ON), self._inbox.new_feed(source))
+
+    def _append(self, reader: Reader, feed: Feed) -> Iterator[tuple[int, Feed, bool]]:
+        batch: list[Line] = []
+        held = count = 0
+        total = feed.lines
+        bad: BadFile | None = None
+        route = self._router.route
+        while True:
+            try:
+                block = reader.block()
+            except BadFile as error:
+                block, bad = None, error
+            for line in block or ():
+                held += len(line.value)
+                route(line, batch)
+            count += len(block or ())
+            if block is None or count >= CHUNK_LINES or held >= CHUNK_BYTES:
+                total += count
+                feed = Feed(feed.number, reader.size, total, reader.digest.digest(), reader.tail)
+                self._inbox.append(batch, feed)
+                if count:
+                    yield count, feed, False
+                batch, held, count = [], 0, 0
+                if bad is not None:
+                    raise bad
+                if block is None:
+                    return
+
+    def route(self, line: RawLine, batch: list[Line]) -> None:
+        """Put a line under its partition."""
+        self._router.route(line, batch)

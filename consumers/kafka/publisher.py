@@ -1,0 +1,275 @@
+"""What flows out: every entry of a partition, and every parked record, to a topic, in the journal's order.
+
+The journal is the buffer: what is to be sent is read from it behind what was acknowledged, and how far that is stands
+in its tracking table, moved only behind acknowledged records. After a crash some come again; none is left out.
+"""
+
+from base64 import b64encode
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from time import monotonic, sleep
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from consumers.kafka.port import StreamError, Writer
+from consumers.runtime.events import Observe, Published, Recovered, Trouble
+from consumers.runtime.retry import STORE_TROUBLE, Pauses
+from ledger.journal.failpoints import failpoint
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import Journal, Parked
+from ledger.wire.entries import Entry
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.entry_json import entry_to_dict, position_text
+from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.times import to_text
+
+MOST_IN_FLIGHT = 4_000  # records, and
+MOST_BYTES_IN_FLIGHT = 8 << 20  # of them, over all partitions of a process
+REMEMBER_SECONDS = 1.0  # between two moves of a tracking position
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Outgoing(NamedTuple):
+    """A record to be sent; `number` is what tracking counts by."""
+
+    number: int
+    key: bytes
+    value: bytes
+
+
+class Flow(Protocol):
+    """One kind of records that flows out of a partition."""
+
+    @property
+    def name(self) -> str:
+        """Under which the tracking table remembers how far it went."""
+        ...
+
+    @property
+    def topic(self) -> str: ...
+
+    def after(self, number: int, limit: int) -> Iterator[Outgoing]:
+        """Up to `limit` records behind a number, in order."""
+        ...
+
+
+def outcome_to_dict(place: int, entry: Entry, link: bytes, offset: int, *, is_copy: bool) -> dict[str, Any]:
+    """An entry as the outcomes topic tells it; `place` numbers the journal's entries from 1, without a gap.
+
+    A published rule book stands in every partition: all but one of its entries are a `copy`, which counts nothing.
+    """
+    entry_view = entry_to_dict(entry, link, offset)
+    first = {name: entry_view.pop(name) for name in ("position", "outcome", "reason")}
+    copy = {"copy": True} if is_copy else {}
+    return {"place": place, **first, "member": entry.member, **copy, **entry_view}
+
+
+class Outcomes:
+    """Entries, keyed by member."""
+
+    name = "outcomes"
+
+    def __init__(self, ledger: Ledger, partition: int, topic: str) -> None:
+        self.topic = topic
+        self._journal = ledger.journal(partition)
+        self._offset = ledger.book.offset
+        self._is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
+
+    def after(self, number: int, limit: int) -> Iterator[Outgoing]:
+        """Entries behind a place of the journal."""
+        for row in self._journal.scan(number, number + limit):
+            is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
+            told = outcome_to_dict(row.place, decode_entry(row.state), row.link, self._offset, is_copy=is_copy)
+            yield Outgoing(row.place, row.member.encode(), _encode(told))
+
+
+class DeadLetters:
+    """Parked records, keyed by their position; tracking counts offsets from 1."""
+
+    name = "dead-letters"
+
+    def __init__(self, ledger: Ledger, partition: int, topic: str) -> None:
+        self.topic = topic
+        self._partition = partition
+        self._journal = ledger.journal(partition)
+        self._offset = ledger.book.offset
+
+    def after(self, number: int, limit: int) -> Iterator[Outgoing]:
+        """Parked records behind an offset."""
+        for parked in self._journal.parked(number - 1, limit, retried=True):
+            told = parked_to_dict(self._partition, parked, self._offset)
+            yield Outgoing(parked.offset + 1, told["position"].encode(), _encode(told))
+
+
+def parked_to_dict(partition: int, parked: Parked, offset: int) -> dict[str, Any]:
+    """A parked record as `points dead-letters list --json` and the dead letters topic tell it."""
+    return {
+        "position": position_text(partition, parked.offset),
+        "reason": parked.reason,
+        "detail": parked.detail,
+        "recorded": to_text(parked.recorded, offset),
+        "length": parked.length,
+        "sha256": parked.sha256.hex(),
+        "bytes": b64encode(parked.kept).decode(),
+    }
+
+
+class _Publication:
+    """One flow of one partition: what was sent, what was acknowledged, and what the tracking table knows of it."""
+
+    def __init__(self, journal: Journal, partition: int, flow: Flow, remembered: int) -> None:
+        self.partition = partition
+        self.flow = flow
+        self._journal = journal
+        self.acknowledged = self._remembered = self._sent = remembered
+        self._pending: deque[tuple[int, int]] = deque()  # (number, bytes) in flight
+        self.bytes_in_flight = 0
+        self.may_have_more = True  # in the journal, behind what was sent
+
+    def anew(self) -> "_Publication":
+        """What it is for another writer; what was not acknowledged to this one is sent again."""
+        return _Publication(self._journal, self.partition, self.flow, self._remembered)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that was in the journal is acknowledged."""
+        return not self.may_have_more and not self._pending
+
+    @property
+    def in_flight(self) -> int:
+        """How many records are sent and not acknowledged."""
+        return len(self._pending)
+
+    def send(self, writer: Writer, room: int, bytes_room: int) -> None:
+        """Send what stands next, as far as there is room."""
+        count = 0
+        for outgoing in self.flow.after(self._sent, room):
+            failpoint("before-publish")
+            size = len(outgoing.value)
+            self._pending.append((outgoing.number, size))
+            self.bytes_in_flight += size
+            writer.send(self.flow.topic, self.partition, outgoing.key, outgoing.value, on_delivered=self._delivered)
+            self._sent = outgoing.number
+            count += 1
+            bytes_room -= size
+            if bytes_room <= 0:
+                return
+        self.may_have_more = count == room
+
+    def _delivered(self, _offset: int) -> None:
+        """The oldest in flight is acknowledged: a writer delivers the records of a partition in order."""
+        self.acknowledged, size = self._pending.popleft()
+        self.bytes_in_flight -= size
+
+    def remember(self) -> int:
+        """Move the tracking position behind what was acknowledged; returns by how much."""
+        moved = self.acknowledged - self._remembered
+        if moved:
+            failpoint("after-publish")
+            self._journal.publish_upto(self.flow.name, self.acknowledged)
+            self._remembered = self.acknowledged
+            failpoint("after-tracking")
+        return moved
+
+
+class Publisher:
+    """Sends what the partitions of a process made to their topics; bounded in flight, and never in the way for long.
+
+    Trouble with Kafka or the store is told, and tried again with growing pauses; deciding goes on meanwhile.
+    """
+
+    def __init__(self, open_writer: Callable[[], Writer], observe: Observe) -> None:
+        self._open_writer = open_writer
+        self._observe = observe
+        self._writer: Writer | None = None
+        self._publications: dict[int, list[_Publication]] = {}
+        self._pauses = Pauses()
+        self._remember_at = 0.0
+
+    def add(self, partition: int, journal: Journal, flows: Sequence[Flow]) -> None:
+        """Publish a partition from now on, from where its tracking positions stand."""
+        self._publications[partition] = [
+            _Publication(journal, partition, flow, journal.published_upto(flow.name)) for flow in flows
+        ]
+
+    def drop(self, partition: int) -> None:
+        """Publish a partition no more: another process does."""
+        self._publications.pop(partition, None)
+
+    def has_more(self, partition: int) -> None:
+        """A batch of a partition was decided."""
+        for publication in self._publications.get(partition, ()):
+            publication.may_have_more = True
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that was decided is acknowledged."""
+        return all(publication.is_done for publication in self._all())
+
+    def pump(self, timeout: float = 0.0) -> None:
+        """Send what may be sent, waiting `timeout` at most, and now and then remember what was acknowledged."""
+        if not self._all():
+            return
+        if not self._pauses.are_over():
+            sleep(timeout)
+            return
+        try:
+            if self._writer is None:
+                self._writer = self._open_writer()
+            self._send(self._writer)
+            self._writer.poll(timeout)
+            if monotonic() >= self._remember_at:
+                self._remember()
+        except (StreamError, *STORE_TROUBLE) as error:
+            self._trouble(error)
+            return
+        if self._pauses.succeeded():
+            self._observe(Recovered("publishing"))
+
+    def _send(self, writer: Writer) -> None:
+        everything = self._all()
+        room = MOST_IN_FLIGHT - sum(publication.in_flight for publication in everything)
+        bytes_room = MOST_BYTES_IN_FLIGHT - sum(publication.bytes_in_flight for publication in everything)
+        waiting = [publication for publication in everything if publication.may_have_more]
+        for publication in waiting:
+            share = min(room, bytes_room) // len(waiting)
+            if share > 0:
+                publication.send(writer, room // len(waiting), bytes_room // len(waiting))
+
+    def _remember(self) -> None:
+        for publication in self._all():
+            moved = publication.remember()
+            if moved:
+                self._observe(Published(publication.partition, publication.flow.name, publication.acknowledged))
+        self._remember_at = monotonic() + REMEMBER_SECONDS
+
+    def _trouble(self, error: Exception) -> None:
+        self._observe(Trouble("publishing", str(error)))
+        self._pauses.failed()
+        self._abandon_writer()
+
+    def _abandon_writer(self) -> None:
+        """What a writer that failed did not acknowledge is sent again by the next one."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        for publications in self._publications.values():
+            publications[:] = [publication.anew() for publication in publications]
+
+    def settle(self, seconds: float) -> None:
+        """Publish all that was decided, for so many seconds at most, and remember what was acknowledged."""
+        until = monotonic() + seconds
+        while not self.is_done and monotonic() < until:
+            self.pump(timeout=0.05)
+        self._remember_at = 0.0
+        self.pump()
+
+    def close(self) -> None:
+        """Close the writer."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _all(self) -> list[_Publication]:
+        return [publication for publications in self._publications.values() for publication in publications]

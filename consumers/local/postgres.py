@@ -1,0 +1,263 @@
+"""The inbox of a ledger in PostgreSQL: a partition's records beside its journal, fed by any number of processes.
+
+An appender locks the ends of the partitions that it adds to, in ascending order, numbers its records from there, and
+moves the ends on in the same transaction: positions are dense, in the order of commits, and recorded never runs back.
+"""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import psycopg
+
+from consumers.local.port import CannotAppend, Fed, Feed, Line, places_of
+from consumers.runtime.notify import APPENDED, news
+from consumers.stream import Record
+from ledger.journal.database import DatabaseLedger, bounded_records
+from ledger.journal.port import JournalError
+from ledger.journal.postgres import Server
+from ledger.wire.facts import PROGRAMME_SUBJECT
+
+FED_ROWS = 1_000  # of a feed, read at a time
+_MOST_LINES = 1 << 32  # of one append; a line's number orders a feed's records
+
+_INSERT = """WITH moved AS (UPDATE {schema}.inbox_end SET position = %b, recorded = %b)
+    INSERT INTO {schema}.inbox SELECT position, line, recorded, backlog, %b::bigint, key, value, length, sha256
+    FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::integer[], %b::bytea[], %b::bytea[], %b::bigint[],
+    %b::bytea[]) AS new (position, line, recorded, backlog, key, value, length, sha256)"""
+_MOVE_SPAN = """INSERT INTO {schema}.inbox_spans VALUES (%b, %b, %b)
+    ON CONFLICT (feed) DO UPDATE SET last = excluded.last"""
+
+
+class _Numbered(NamedTuple):
+    """A line of an append, and its number, which orders the records of a feed."""
+
+    number: int
+    line: Line
+
+
+class _End(NamedTuple):
+    """Where a partition ends."""
+
+    position: int
+    recorded: int
+
+
+class PostgresInbox:
+    """The inbox of a ledger in PostgreSQL. Partitions of one server are appended to in one transaction.
+
+    Where they stand on several, a crash between two of them leaves a batch in some. A feed moves on last, so that the
+    batch is fed again; others send it again: what was in already is decided once more, as a duplicate.
+    """
+
+    def __init__(self, ledger: DatabaseLedger) -> None:
+        self._ledger = ledger
+        self._feeds: dict[int, Feed] = {}  # as far as this process knows
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+        return self._ledger.settings.partitions
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def end(self, partition: int) -> int:
+        """The offset of a partition's last record, -1 where it is empty."""
+        ((position,),) = self._rows(partition, "SELECT position FROM {schema}.inbox_end")
+        return int(position)
+
+    def last_recorded(self, partition: int) -> int:
+        """The latest recorded of a partition, 0 where it is empty."""
+        ((recorded,),) = self._rows(partition, "SELECT recorded FROM {schema}.inbox_end")
+        return int(recorded)
+
+    def read(self, partition: int, after: int, limit: int, most_bytes: int = 1 << 62) -> Sequence[Record]:
+        """Up to `limit` records of a partition behind an offset, and no more once they hold `most_bytes`."""
+        rows = self._rows(
+            partition,
+            "SELECT position, recorded, backlog, key, value, whole_length, whole_sha256"
+            f" FROM ({bounded_records('{schema}')}) AS bounded WHERE held < %s ORDER BY position",
+            after,
+            limit,
+            most_bytes,
+        )
+        return [
+            Record(offset, recorded, backlog, key.decode(), value, whole_length, whole_sha256)
+            for offset, recorded, backlog, key, value, whole_length, whole_sha256 in rows
+        ]
+
+    def record(self, partition: int, offset: int) -> Record | None:
+        """The record at an offset."""
+        found = self.read(partition, offset - 1, 1)
+        return found[0] if found and found[0].offset == offset else None
+
+    # -- feeds -------------------------------------------------------------------------------------------------------
+
+    def feeds_of(self, source: str) -> list[Feed]:
+        """What was fed from a source of that name, the latest first."""
+        rows = self._ledger.main.rows(
+            self._ledger.schema,
+            f"SELECT number, size, lines, digest, tail FROM {self._ledger.schema}.feeds WHERE source = %s"
+            " ORDER BY number DESC",
+            (source,),
+        )
+        feeds = [Feed._make(row) for row in rows]
+        self._feeds.update((feed.number, feed) for feed in feeds)
+        return feeds
+
+    def new_feed(self, source: str) -> Feed:
+        """Begin to feed from a source."""
+        ((number,),) = self._ledger.main.rows(
+            self._ledger.schema,
+            f"INSERT INTO {self._ledger.schema}.feeds (source, size, lines, digest) VALUES (%s, 0, 0, '')"
+            " RETURNING number",
+            (source,),
+        )
+        feed = self._feeds[number] = Feed(number, 0, 0, b"")
+        return feed
+
+    def spans_of(self, feed: int) -> list[tuple[int, int, int]]:
+        """The (partition, first, last) between whose offsets the records of a feed stand, with those of others."""
+        return [
+            (partition, first, last)
+            for partition in self._ledger.partitions
+            for first, last in self._rows(
+                partition, "SELECT first, last FROM {schema}.inbox_spans WHERE feed = %s", feed
+            )
+        ]
+
+    def records_of(self, feed: int) -> Iterator[Fed]:
+        """Where the records of a feed stand, in the order they came, streamed."""
+        return heapq.merge(*(self._fed(feed, partition, first, last) for partition, first, last in self.spans_of(feed)))
+
+    def _fed(self, feed: int, partition: int, first: int, last: int) -> Iterator[Fed]:
+        after = first - 1
+        while after < last:
+            rows = self._rows(
+                partition,
+                "SELECT line, position, key FROM {schema}.inbox WHERE position > %s AND position <= %s AND feed = %s"
+                " ORDER BY position LIMIT %s",
+                after,
+                last,
+                feed,
+                FED_ROWS,
+            )
+            if not rows:
+                return
+            for line, after, key in rows:
+                yield Fed(line, partition, after, key.decode())
+
+    def count_after(self, partition: int, after: int, feed: int) -> int:
+        """How many records of a feed stand behind an offset."""
+        ((count,),) = self._rows(
+            partition, "SELECT count(*) FROM {schema}.inbox WHERE position > %s AND feed = %s", after, feed
+        )
+        return int(count)
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def append(self, lines: Sequence[Line], feed: Feed | None = None) -> list[tuple[int, int]]:
+        """Append lines, and move a feed on with them; returns the (partition, offset) of each line.
+
+        Raises `CannotAppend` where the server does not take them now, or another process feeds the same.
+        """
+        try:
+            places = self._append(lines, feed)
+        except CannotAppend:
+            raise
+        except JournalError as error:
+            raise CannotAppend(f"{error}; what of this batch was taken counts once if it is sent again") from error
+        if lines:
+            with suppress(JournalError):  # who decides it looks for itself, now and then
+                self._ledger.tell(news(APPENDED, (line.partition for line in lines)))
+        return places
+
+    def _append(self, lines: Sequence[Line], feed: Feed | None) -> list[tuple[int, int]]:
+        before = self._feeds[feed.number].lines if feed else 0
+        batches: dict[int, list[_Numbered]] = defaultdict(list)
+        for number, line in enumerate(lines, before * _MOST_LINES):
+            batches[line.partition].append(_Numbered(number, line))
+        offsets: dict[int, int] = {}
+        with ExitStack() as stack:
+            for server in self._servers_of(batches, feed):
+                c = stack.enter_context(server.transaction(self._ledger.schema))
+                if feed is not None and server is self._ledger.main:
+                    self._move(c, feed)
+                here = [partition for partition in sorted(batches) if self._ledger.server_of(partition) is server]
+                ends = self._lock_ends(c, here)
+                for partition in here:
+                    offsets[partition] = ends[partition].position + 1
+                    self._insert(c, partition, batches[partition], ends[partition], feed.number if feed else 0)
+        if feed is not None:
+            self._feeds[feed.number] = feed
+        return places_of(lines, offsets)
+
+    def _servers_of(self, partitions: Iterable[int], feed: Feed | None) -> list[Server]:
+        """The servers of an append, the main one first: the transactions end in the opposite order."""
+        servers = {id(server): server for server in map(self._ledger.server_of, sorted(partitions))}
+        if feed is not None:
+            servers[id(self._ledger.main)] = self._ledger.main
+        return sorted(servers.values(), key=lambda server: (server is not self._ledger.main, server.name))
+
+    def _move(self, c: psycopg.Cursor[Any], feed: Feed) -> None:
+        """Move a feed on; until the transaction ends, whoever feeds the same waits, and then is turned away."""
+        c.execute(
+            f"UPDATE {self._ledger.schema}.feeds SET size = %s, lines = %s, digest = %s, tail = %s"
+            " WHERE number = %s AND size = %s",
+            (feed.size, feed.lines, feed.digest, feed.tail, feed.number, self._feeds[feed.number].size),
+        )
+        if not c.rowcount:
+            raise CannotAppend("another process feeds the same file; wait for it to end, and run the command again")
+
+    def _lock_ends(self, c: psycopg.Cursor[Any], partitions: Sequence[int]) -> dict[int, _End]:
+        """Lock where partitions of a server end, one after the other, as every appender does."""
+        asked = " UNION ALL ".join(
+            f"SELECT * FROM (SELECT {partition}, position, recorded FROM {self._ledger.schema_of(partition)}.inbox_end"
+            f" FOR UPDATE) AS end_{partition}"
+            for partition in partitions
+        )
+        return {row[0]: _End(*row[1:]) for row in c.execute(asked)} if partitions else {}
+
+    def _insert(self, c: psycopg.Cursor[Any], partition: int, batch: Sequence[_Numbered], end: _End, feed: int) -> None:
+        """Append to a partition whose end is locked, and move the end on."""
+        recorded = list(accumulate((line.recorded for _, line in batch), max, initial=end.recorded))[1:]
+        last = end.position + len(batch)
+        schema = self._ledger.schema_of(partition)
+        c.execute(
+            _INSERT.format(schema=schema),
+            (
+                last,
+                recorded[-1],
+                feed,
+                list(range(end.position + 1, last + 1)),
+                [number for number, _ in batch],
+                recorded,
+                [line.backlog for _, line in batch],
+                [line.key.encode() for _, line in batch],
+                [line.value for _, line in batch],
+                [line.whole_length for _, line in batch],
+                [line.whole_sha256 for _, line in batch],
+            ),
+        )
+        if feed:
+            c.execute(_MOVE_SPAN.format(schema=schema), (feed, end.position + 1, last))
+
+    def drop(self, partition: int, offset: int, length: int, sha256: bytes) -> None:
+        """Remove a record's bytes; length and hash stay. The file keeps them until VACUUM takes the old row away."""
+        schema = self._ledger.schema_of(partition)
+        with self._ledger.server_of(partition).transaction(schema) as c:
+            c.execute(
+                f"UPDATE {schema}.inbox SET key = CASE WHEN key = %s THEN key ELSE '' END, value = '',"
+                " whole_length = %s, whole_sha256 = %s WHERE position = %s",
+                (PROGRAMME_SUBJECT.encode(), length, sha256, offset),
+            )
+
+    def close(self) -> None:
+        """Nothing: the connections are the ledger's."""
+
+    def _rows(self, partition: int, sql: str, *parameters: object) -> list[Any]:
+        schema = self._ledger.schema_of(partition)
+        return self._ledger.server_of(partition).rows(schema, sql.format(schema=schema), parameters)

@@ -1,0 +1,263 @@
+"""Files into decided entries: one process feeds the inbox, the partitions are decided here or by worker processes."""
+
+import contextlib
+import gc
+import multiprocessing
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from consumers.files.feeder import BadFile, Feeder, is_stream, source_of
+from consumers.local.open import open_inbox
+from consumers.local.port import Inbox
+from consumers.runtime.intake import Intake
+from consumers.runtime.shared import SharedIntake
+from ledger.journal.ledger import Ledger
+from ledger.journal.partition import Tally
+from ledger.journal.partitioning import Partitioner
+from ledger.journal.port import Claims, Damaged, Fenced, JournalError, Unavailable
+
+IDLE_SECONDS = 0.005  # between two looks at an inbox that has nothing new
+
+
+class CannotDecide(Exception):
+    """The work cannot go on now (a full disk, another owner): what happened, and the way out."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did. `facts` are the lines read, `skipped` those of them that were decided before."""
+
+    facts: int = 0
+    skipped: int = 0
+    tally: Tally = field(default_factory=Tally)
+    seconds: float = 0.0
+
+    @property
+    def entries(self) -> int:
+        """Entries made."""
+        return self.tally.accepted + self.tally.refused + self.tally.ignored
+
+
+Progress = Callable[[int, int], None]  # lines read so far, records decided so far
+
+
+def ingest(
+    ledger: Ledger, files: Sequence[str], *, backlog: bool, jobs: int = 1, progress: Progress | None = None
+) -> Summary:
+    """Feed files to a ledger's inbox and decide all that waits there; hold the ledger's lock around it.
+
+    Partitions that another process has claimed are decided there, and waited for.
+
+    Raises `files.BadFile` after what stands before the damage was decided, and `CannotDecide`.
+    """
+    started = time.monotonic()
+    summary = Summary()
+    inbox = open_inbox(ledger, feeding=True)
+    waiting = _Waiting(ledger, inbox, files)
+    deciders = _Workers(ledger, jobs) if jobs > 1 else _InProcess(ledger)
+    feeder = Feeder(inbox, ledger.settings.operators, backlog=backlog)
+    damaged: BadFile | None = None
+    try:
+        try:
+            for name in files:
+                for lines, _, is_skipped in feeder.feed(name):
+                    summary.facts += lines
+                    if is_skipped:
+                        summary.skipped += lines
+                    deciders.decide_some()
+                    if progress:
+                        progress(summary.facts, deciders.decided)
+        except BadFile as error:
+            damaged = error  # what stands before the damage is in, and is decided
+        summary.tally = deciders.drain(lambda decided: progress(summary.facts, decided) if progress else None)
+    finally:
+        deciders.close()
+        inbox.close()
+    if damaged is not None:
+        raise damaged
+    summary.skipped -= waiting.ours
+    summary.facts += waiting.others
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+class _Waiting:
+    """What an earlier run fed and did not come to decide: records of these files, and of others."""
+
+    def __init__(self, ledger: Ledger, inbox: Inbox, files: Sequence[str]) -> None:
+        self.ours = self.others = 0
+        positions = {p: ledger.journal(p).head().position for p in ledger.partitions}
+        feeds = [inbox.feeds_of(source_of(name))[:1] for name in files if not is_stream(name)]
+        for p, position in positions.items():
+            waiting = inbox.end(p) - position
+            ours = sum(inbox.count_after(p, position, feed[0].number) for feed in feeds if feed) if waiting else 0
+            self.ours += ours
+            self.others += waiting - ours
+
+
+def open_intakes(
+    ledger: Ledger, inbox: Inbox, claims: Claims, partitions: Sequence[int]
+) -> Sequence[Intake | SharedIntake]:
+    """The intakes of some partitions, which share this process's memory."""
+    if ledger.is_shared:
+        return [SharedIntake(ledger, inbox, claims, p, 1 / len(partitions)) for p in partitions]
+    partitioner = Partitioner(ledger.settings.partitions)
+    operators = ledger.settings.operators
+    return [Intake(inbox, ledger.shard(p, 1 / len(partitions)), operators, partitioner) for p in partitions]
+
+
+def decide_waiting(intakes: Sequence[Intake | SharedIntake], on_batch: Callable[[Tally], None]) -> bool:
+    """Decide what waits in some partitions; says whether there was anything. Raises `CannotDecide`."""
+    worked = False
+    try:
+        for intake in intakes:
+            while (tally := intake.step()) is not None:
+                worked = True
+                on_batch(tally)
+    except Fenced as error:
+        raise CannotDecide(f"{error}; nothing was lost, run the command again") from error
+    except (Damaged, Unavailable, sqlite3.Error, OSError) as error:  # the journal's, and the inbox's own
+        raise CannotDecide(f"{error}; what was decided is kept: mend that and run the same command again") from error
+    return worked
+
+
+def decide_all(ledger: Ledger, inbox: Inbox) -> None:
+    """Decide what waits in any partition, here or where it is claimed. Raises `CannotDecide`."""
+    with closing(ledger.claims()) as claims:
+        decide_waiting(open_intakes(ledger, inbox, claims, ledger.partitions), lambda _tally: None)
+
+
+def quiet_collector() -> None:
+    """The hot loop makes no cycles: what is there now is frozen, and the collector stays out of a batch."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def wake_collector() -> None:
+    """Undo `quiet_collector`."""
+    gc.unfreeze()
+    gc.enable()
+
+
+class _InProcess:
+    """Decides in this process, after each chunk that was fed."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._inbox = open_inbox(ledger)
+        self._claims = ledger.claims()
+        self._intakes = open_intakes(ledger, self._inbox, self._claims, ledger.partitions)
+        self._tally = Tally()
+        quiet_collector()
+
+    @property
+    def decided(self) -> int:
+        return _total(self._tally)
+
+    def decide_some(self) -> None:
+        decide_waiting(self._intakes, self._tally.add)
+
+    def drain(self, on_batch: Callable[[int], None]) -> Tally:
+        def count(tally: Tally) -> None:
+            self._tally.add(tally)
+            on_batch(_total(self._tally))
+
+        decide_waiting(self._intakes, count)
+        return self._tally
+
+    def close(self) -> None:
+        self._claims.close()
+        self._inbox.close()
+        wake_collector()
+
+
+class _Workers:
+    """Decides in worker processes, each the owner of some partitions, while this one goes on feeding."""
+
+    def __init__(self, ledger: Ledger, jobs: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._tally = Tally()
+        self._pipes: list[Connection] = []
+        self._processes: list[Any] = []
+        for job in range(min(jobs, ledger.settings.partitions)):
+            ours, theirs = context.Pipe()
+            partitions = list(ledger.partitions)[job::jobs]
+            process = context.Process(target=_work, args=(ledger.place, partitions, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+
+    @property
+    def decided(self) -> int:
+        return _total(self._tally)
+
+    def decide_some(self) -> None:
+        for pipe in self._pipes:
+            while pipe.poll():
+                self._hear(pipe)
+
+    def _hear(self, pipe: Connection) -> bool:
+        """Take a worker's word; False after its last."""
+        try:
+            word = pipe.recv()
+        except (EOFError, OSError):
+            raise CannotDecide("a worker process died; what was decided is kept: run the same command again") from None
+        if isinstance(word, str):
+            raise CannotDecide(word)
+        if word is None:
+            return False
+        self._tally.add(word)
+        return True
+
+    def drain(self, on_batch: Callable[[int], None]) -> Tally:
+        for pipe in self._pipes:
+            with contextlib.suppress(OSError):  # a worker that is gone shows when it is heard
+                pipe.send("drain")
+        for pipe in self._pipes:
+            while self._hear(pipe):
+                on_batch(_total(self._tally))
+        return self._tally
+
+    def close(self) -> None:
+        for pipe in self._pipes:
+            pipe.close()
+        for process in self._processes:
+            process.join(timeout=30)
+            if process.is_alive():
+                process.terminate()
+
+
+def _work(place: str, partitions: list[int], pipe: Connection) -> None:
+    """A worker: decide what comes until told to drain, or until the feeding process is gone."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the feeding process hears it, and ends us after a batch
+    try:
+        ledger = Ledger.open(place)
+        inbox = open_inbox(ledger)
+        intakes = open_intakes(ledger, inbox, ledger.claims(), partitions)  # its claims end with this process
+        quiet_collector()
+        draining = False
+        while True:
+            worked = decide_waiting(intakes, pipe.send)
+            if draining and not worked:
+                pipe.send(None)
+                return
+            if pipe.poll(0 if worked else IDLE_SECONDS):
+                pipe.recv()
+                draining = True
+    except (EOFError, BrokenPipeError, ConnectionError):
+        return
+    except (CannotDecide, JournalError) as error:
+        with contextlib.suppress(OSError):  # nobody may be left to hear it
+            pipe.send(str(error))
+
+
+def _total(tally: Tally) -> int:
+    return tally.accepted + tally.refused + tally.ignored + tally.parked

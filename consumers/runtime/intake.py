@@ -1,0 +1,129 @@
+"""From records to entries: decode and check, park what is no fact, and let the partition's owner decide the rest.
+
+The intake is the same for every stream, and reads no clock: `recorded` was set when the stream took the record.
+"""
+
+from collections.abc import Container, Sequence
+from hashlib import sha256
+
+from consumers.stream import AHEAD, Record, Stream
+from ledger.journal.partition import PartitionWriter, Received, Tally, Undecidable
+from ledger.journal.partitioning import Partitioner
+from ledger.journal.port import Parked
+from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
+from ledger.wire.facts import OPERATOR_FACTS, PROGRAMME_SUBJECT, Fact, ProgrammePublished
+from ledger.wire.times import SECOND
+
+MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
+BATCH = 8_000  # records, and
+BATCH_BYTES = 8 << 20  # of them, in one transaction at most
+KEPT_WHOLE = 64 * 1024  # bytes of a parked record that are kept
+UNDECIDABLE = "undecidable"
+
+_FAULTS = {
+    fault.reason: fault
+    for fault in (
+        BadFact("empty", "the record has no value (a tombstone); a fact is never deleted"),
+        BadFact("no-key", "the record has no key that is UTF-8; a fact's key is its subject"),
+        BadFact("not-stamped", "the producer made its timestamp; the topic wants message.timestamp.type=LogAppendTime"),
+        BadFact("untrusted-backlog", "it declares when it was recorded, which is not taken here (`takes_backlog`)"),
+    )
+}
+
+
+class Intake:
+    """Takes a partition's records to its owner, a batch at a time."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        shard: PartitionWriter,
+        operators: Sequence[str],
+        partitioner: Partitioner,
+        *,
+        batch: int = BATCH,
+        batch_bytes: int = BATCH_BYTES,
+    ) -> None:
+        self._stream = stream
+        self._shard = shard
+        self._operators = frozenset(operators)
+        self._partitioner = partitioner
+        self._batch = batch
+        self._batch_bytes = batch_bytes
+
+    @property
+    def position(self) -> int:
+        """The offset of the last record decided."""
+        return self._shard.position
+
+    def step(self) -> Tally | None:
+        """Decide the next batch of records; None where nothing waits."""
+        records = self._stream.read(self._shard.partition, self._shard.position, self._batch, self._batch_bytes)
+        if not records:
+            return None
+        return self.take(records)
+
+    def take(self, records: Sequence[Record]) -> Tally:
+        """Decide records that stand next in the partition."""
+        facts: list[Received] = []
+        parked: list[Parked] = []
+        for record in records:
+            try:
+                facts.append(self._check(record))
+            except BadFact as bad:
+                parked.append(_park(record, bad))
+        last = records[-1]
+        tally = Tally()
+        while True:
+            try:
+                tally.add(self._shard.commit(facts, parked, last.offset, last.recorded))
+            except Undecidable as bug:
+                tally.add(bug.tally)
+                record = next(record for record in records if record.offset == bug.offset)
+                parked.append(_park(record, BadFact(UNDECIDABLE, f"{bug}; report it, and retry once that is mended")))
+                done = self._shard.position
+                facts = [fact for fact in facts if fact.offset > done and fact.offset != bug.offset]
+                parked = sorted((letter for letter in parked if letter.offset > done), key=lambda letter: letter.offset)
+            else:
+                return tally
+
+    def _check(self, record: Record) -> Received:
+        if record.fault:
+            fault = _FAULTS[record.fault]
+            raise BadFact(fault.reason, fault.detail)
+        if record.whole_length:
+            raise too_long(record.whole_length)
+        value = record.value
+        fact, occurred = decode(value)
+        check_admissible(fact, occurred, record.recorded, self._operators, is_ahead=record.backlog & AHEAD != 0)
+        subject = fact.subject
+        if record.key != subject:
+            raise BadFact("wrong-key", f'the record\'s key is not its subject "{subject}"')
+        if self._partitioner(subject) != self._shard.partition and type(fact) is not ProgrammePublished:
+            raise BadFact("wrong-partition", f'"{subject}" belongs to partition {self._partitioner(subject)}')
+        received = sha256(value).digest()
+        return Received(record.offset, record.recorded, record.backlog != 0, fact, occurred, canonical(fact), received)
+
+
+def check_admissible(
+    fact: Fact, occurred: int, recorded: int, operators: Container[str], *, is_ahead: bool = False
+) -> None:
+    """Raise `BadFact` for a fact from the future, of an operator who is none, or under the programme's subject.
+
+    `is_ahead` says that its importer saw it to be from the future.
+    """
+    if is_ahead or occurred > recorded + MAX_AHEAD:
+        raise BadFact(
+            "future", f"`time` is {fact.time.isoformat()}, more than five minutes ahead of when it was recorded"
+        )
+    if (type(fact) is ProgrammePublished) != (fact.subject == PROGRAMME_SUBJECT):
+        raise BadFact("bad-fact", f'the subject "{PROGRAMME_SUBJECT}" belongs to programme.published.v1 alone')
+    if type(fact) in OPERATOR_FACTS and fact.source not in operators:
+        raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
+
+
+def _park(record: Record, bad: BadFact) -> Parked:
+    value = record.value
+    length = record.whole_length or len(value)
+    digest = record.whole_sha256 or sha256(value).digest()
+    return Parked(record.offset, record.recorded, bad.reason, bad.detail[:1000], length, digest, value[:KEPT_WHOLE])

@@ -1,0 +1,108 @@
+"""What became of each record: an entry of the journal or a parked fact, looked up by position or told feed by feed."""
+
+import heapq
+from collections.abc import Container, Iterator
+from typing import Any, NamedTuple
+
+from consumers.local.port import Inbox
+from ledger.journal.ledger import Ledger
+from ledger.journal.partition import Tally
+from ledger.journal.port import Journal, Parked
+from ledger.wire.entries import Entry
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.entry_json import entry_to_dict, position_text
+from ledger.wire.facts import PROGRAMME_SUBJECT
+
+PARKED_AT_ONCE = 100  # rows read ahead, of 64 KiB at most
+
+
+class _Decided(NamedTuple):
+    """What stands at an offset of a partition: an entry with its link, or a parked fact."""
+
+    offset: int
+    what: Entry | Parked
+    link: bytes
+
+
+def outcome_at(ledger: Ledger, partition: int, offset: int) -> dict[str, Any] | None:
+    """What became of the record at a position; None where it is not decided yet."""
+    found = next(_decided(ledger.journal(partition), offset, offset), None)
+    return _tell(ledger, partition, found) if found else None
+
+
+def outcomes_between(
+    ledger: Ledger, partition: int, first: int, last: int, wanted: Container[int]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What became of the wanted records among those at offsets `first` to `last`, which are all decided: by offset."""
+    for found in _decided(ledger.journal(partition), first, last):
+        if found.offset in wanted:
+            yield found.offset, _tell(ledger, partition, found)
+
+
+def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tally:
+    """How many records at offsets `first` to `last`, which are all decided, came out in which way."""
+    tally = Tally()
+    is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
+    for found in _decided(ledger.journal(partition), first, last):
+        if isinstance(found.what, Parked):
+            tally.parked += 1
+        elif is_home or found.what.member != PROGRAMME_SUBJECT:  # a published book counts once
+            tally.count([found.what.outcome])
+    return tally
+
+
+def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[dict[str, Any]]:
+    """What became of each decided record of a feed, in the order they came, whichever run decided it."""
+    home = ledger.partition_of(PROGRAMME_SUBJECT)
+    streams = {p: _decided(ledger.journal(p), first, last) for p, first, last in inbox.spans_of(feed)}
+    for fed in inbox.records_of(feed):
+        if fed.key == PROGRAMME_SUBJECT and fed.partition != home:
+            continue  # a published book stands in every partition and counts once
+        for decided in streams[fed.partition]:
+            if decided.offset == fed.offset:
+                yield _tell(ledger, fed.partition, decided)
+            if decided.offset >= fed.offset:
+                break
+
+
+def _decided(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
+    """Entries and parked facts of a partition at the offsets `first` to `last`, in order."""
+    return heapq.merge(_entries(journal, first, last), _parked(journal, first, last), key=lambda found: found.offset)
+
+
+def _entries(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
+    parked = journal.count_parked(first - 1, retried=True)  # every record before `first` made an entry or was parked
+    for row in journal.scan(first - parked, last + 1 - parked):
+        entry = decode_entry(row.state)
+        if entry.offset > last:
+            return
+        yield _Decided(entry.offset, entry, row.link)
+
+
+def _parked(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
+    after = first - 1
+    while True:
+        found = journal.parked(after, PARKED_AT_ONCE, upto=last, retried=True)
+        for parked in found:
+            yield _Decided(parked.offset, parked, b"")
+        if len(found) < PARKED_AT_ONCE:
+            return
+        after = found[-1].offset
+
+
+def _tell(ledger: Ledger, partition: int, found: _Decided) -> dict[str, Any]:
+    position = position_text(partition, found.offset)
+    if isinstance(found.what, Parked):
+        parked = found.what
+        told: dict[str, Any] = {
+            "position": position,
+            "outcome": "parked",
+            "reason": parked.reason,
+            "detail": parked.detail,
+        }
+        if parked.is_done:
+            told["retried"] = True
+        return told
+    entry = entry_to_dict(found.what, found.link, ledger.book.offset)
+    first = {name: entry.pop(name) for name in ("position", "outcome", "reason")}
+    return {**first, "member": found.what.member, **entry}

@@ -1,0 +1,1 @@
+"""The pure core: an account, the rules that move it, and `decide`, where a fact meets both."""

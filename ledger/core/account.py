@@ -1,0 +1,144 @@
+"""One member's state: the fold of that member's entries.
+
+An account stays small for ever: open lots, sums of a window of months, terms. What must be kept of each order or
+redemption stands on pages (`ledger.pages`), which are rows of their own.
+"""
+
+import msgspec
+from msgspec import Struct, field
+
+NEVER = 1 << 62  # an instant after every other
+
+
+class Lot(Struct, array_like=True, gc=False):
+    """Points earned together: `left` are free (spendable, or pending while `pending_until` is set), `held` on hold."""
+
+    left: int
+    held: int
+    earned: int
+    earned_at: int
+    expires_at: int
+    rule: str
+    pending_until: int
+    returnable: bool
+
+
+class Purse(Struct, array_like=True, gc=False):
+    """One kind of points: open lots by their key, debt, and totals since the account began (points; cash in fen)."""
+
+    lots: dict[int, Lot] = field(default_factory=dict)
+    debt: int = 0
+    issued: int = 0
+    redeemed: int = 0
+    expired: int = 0
+    clawed_back: int = 0
+    written_off: int = 0
+    cash_shortfall_fen: int = 0
+
+    def spendable(self) -> int:
+        """Points that a redemption may take now."""
+        return sum([lot.left for lot in self.lots.values() if not lot.pending_until])
+
+    def pending(self) -> int:
+        """Points that are visible and frozen."""
+        return sum(lot.left for lot in self.lots.values() if lot.pending_until)
+
+    def held(self) -> int:
+        """Points that holds keep."""
+        return sum(lot.held for lot in self.lots.values())
+
+
+class OpenHold(Struct, array_like=True, gc=False):
+    """Points kept for a hold until an instant, by lot in the order they were taken."""
+
+    kind: str
+    until: int
+    parts: dict[int, int]
+
+
+class Term(Struct, array_like=True, gc=False):
+    """An interval of a membership, and what was used of its cap (points) and its quotas (by benefit:bucket)."""
+
+    card: str
+    product: str
+    start: int
+    until: int
+    trial: bool
+    bought_at: int  # the card's own instant
+    span: int  # of the whole card, in microseconds
+    cut_at: int = 0  # where a refund, or the card bought in a trial, ended it before its time
+    ended: bool = False
+    converted: bool = False
+    capped: int = 0
+    used: dict[str, int] = field(default_factory=dict)
+
+
+class Account(Struct, array_like=True, gc=False):
+    """Everything about one member that the next decision may need."""
+
+    number: int = 0  # of the member's last entry
+    clock: int = 0
+    next_due_at: int = NEVER  # no change falls due before this instant (it may be early, never late)
+    next_month_at: int = 0  # the month of the clock ends at this instant or later (it may be early, never late)
+    frozen: bool = False
+    stars: int = 0
+    credit: int = 0
+    purses: dict[str, Purse] = field(default_factory=dict)
+    holds: dict[str, OpenHold] = field(default_factory=dict)
+    sums: dict[str, dict[int, dict[str, int]]] = field(default_factory=dict)  # score -> month -> part -> points
+    once: dict[str, int] = field(default_factory=dict)  # score/part/rule -> points that do not age
+    counts: dict[int, dict[str, int]] = field(default_factory=dict)  # month, year or 0 -> rule -> count
+    marks: dict[str, set[str]] = field(default_factory=dict)  # rule -> what was met once and for all
+    days: dict[int, dict[str, int]] = field(default_factory=dict)  # month -> rule -> days met, bit 1 the first
+    terms: dict[str, list[Term]] = field(default_factory=dict)
+    trials: dict[str, int] = field(default_factory=dict)  # membership -> trials ever started
+    tiers: dict[str, str] = field(default_factory=dict)
+    pruned_before: int = 0  # months before this one are dropped
+
+    def purse(self, kind: str) -> Purse:
+        """The purse of a kind, empty where there is none yet (and then not part of the account)."""
+        return self.purses.get(kind) or Purse()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Account)
+
+
+def encode_account(account: Account) -> bytes:
+    """A snapshot's bytes."""
+    return _encoder.encode(account)
+
+
+def decode_account(state: bytes) -> Account:
+    """An account from a snapshot's bytes."""
+    return _decoder.decode(state)
+
+
+def find_term(account: Account, membership: str, card: str) -> Term:
+    """The term that a card opened. Raises KeyError where it is no longer kept."""
+    for term in account.terms.get(membership, ()):
+        if term.card == card:
+            return term
+    raise KeyError(card)
+
+
+def term_at(account: Account, membership: str, instant: int) -> Term | None:
+    """The term that holds at an instant: from its start (inclusive) to its end (exclusive)."""
+    for term in account.terms.get(membership, ()):
+        if term.start <= instant < term.until:
+            return term
+    return None
+
+
+def quota_key(benefit: str, bucket: int) -> str:
+    """How a term counts a benefit: by term (bucket 0), month or year."""
+    return f"{benefit}:{bucket}"
+
+
+def move_lapse(account: Account, until: int) -> None:
+    """Let the frozen points of a trial lapse at another instant."""
+    account.next_due_at = min(account.next_due_at, until)
+    for purse in account.purses.values():
+        for lot in purse.lots.values():
+            if lot.pending_until:
+                lot.pending_until = until

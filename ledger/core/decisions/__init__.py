@@ -1,0 +1,1 @@
+"""What is decided for each type of fact: orders, reviews, activities, redemptions, memberships, operators."""

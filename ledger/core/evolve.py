@@ -1,0 +1,314 @@
+"""evolve(account, change): apply one change to an account. It never refuses."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ledger.core.account import Account, Lot, OpenHold, Purse, Term, find_term, move_lapse, quota_key
+from ledger.wire.entries import (
+    CHANGE_TYPES,
+    BenefitUsed,
+    Captured,
+    Change,
+    ClawedBack,
+    Confirmed,
+    CounterAdded,
+    CreditSet,
+    DebtIncurred,
+    Earned,
+    Entry,
+    Expired,
+    FirstSeen,
+    Frozen,
+    Held,
+    HistoryPruned,
+    PaidInCash,
+    Rated,
+    Released,
+    Repaid,
+    Resettled,
+    Restored,
+    Scored,
+    ScoredOnce,
+    Spent,
+    TermEnded,
+    TermMoved,
+    TermOpened,
+    TierMoved,
+    TrialConverted,
+    Unfrozen,
+    Withheld,
+    WrittenOff,
+)
+
+
+def evolve_entry(account: Account, entry: Entry) -> None:
+    """Apply a whole entry: its changes, number and clock."""
+    for change in entry.changes:
+        evolve(account, change)
+    account.number = entry.number
+    account.clock = entry.clock
+
+
+def evolve(account: Account, change: Change) -> None:
+    """Apply one change in place."""
+    _APPLY[type(change)](account, change)
+
+
+def _scored(account: Account, change: Scored) -> None:
+    if change.month < account.pruned_before:
+        return  # that month is dropped; it counts in no score that can still be asked of this account
+    months = account.sums.get(change.score)
+    if months is None:
+        months = account.sums[change.score] = {}
+    parts = months.get(change.month)
+    if parts is None:
+        months[change.month] = {change.part: change.points}
+    else:
+        parts[change.part] = parts.get(change.part, 0) + change.points
+
+
+def _earned(account: Account, change: Earned) -> None:
+    purse = account.purses.get(change.kind)
+    if purse is None:
+        purse = account.purses[change.kind] = Purse()
+    points = change.points
+    purse.lots[change.lot] = Lot(
+        points, 0, points, change.earned_at, change.expires_at, change.rule, change.pending_until, change.returnable
+    )
+    purse.issued += points
+    due = change.pending_until or change.expires_at
+    if due < account.next_due_at:
+        account.next_due_at = due
+    if change.card:
+        for terms in account.terms.values():
+            for term in terms:
+                if term.card == change.card:
+                    term.capped += points
+
+
+def _marked(account: Account, change: FirstSeen) -> None:
+    if change.bucket:
+        days = account.days.get(change.bucket)
+        if days is None:
+            days = account.days[change.bucket] = {}
+        days[change.rule] = days.get(change.rule, 0) | 1 << int(change.mark[-2:])
+    else:
+        account.marks.setdefault(change.rule, set()).add(change.mark)
+
+
+def _counted(account: Account, change: CounterAdded) -> None:
+    counts = account.counts.get(change.bucket)
+    if counts is None:
+        counts = account.counts[change.bucket] = {}
+    counts[change.rule] = counts.get(change.rule, 0) + change.by
+
+
+def _expired(account: Account, change: Expired) -> None:
+    purse = account.purses[change.kind]
+    purse.expired += change.points
+    _take(purse, change.lot, change.points)
+
+
+def _spent(account: Account, change: Spent) -> None:
+    purse = account.purses[change.kind]
+    purse.redeemed += change.points
+    _take(purse, change.lot, change.points)
+
+
+def _clawed_back(account: Account, change: ClawedBack) -> None:
+    purse = account.purses[change.kind]
+    purse.clawed_back += change.points
+    _take(purse, change.lot, change.points)
+
+
+def _repaid(account: Account, change: Repaid) -> None:
+    purse = account.purses[change.kind]
+    purse.clawed_back += change.points
+    purse.debt -= change.points
+    _take(purse, change.lot, change.points)
+
+
+def _take(purse: Purse, key: int, points: int) -> None:
+    lot = purse.lots[key]
+    lot.left -= points
+    if not lot.left and not lot.held:
+        del purse.lots[key]
+
+
+def _restored(account: Account, change: Restored) -> None:
+    purse = account.purses[change.kind]
+    purse.redeemed -= change.points
+    lot = purse.lots.get(change.lot)
+    if lot is None:
+        lot = Lot(0, 0, change.earned, change.earned_at, change.expires_at, change.rule, 0, change.returnable)
+        purse.lots[change.lot] = lot
+    lot.left += change.points
+    account.next_due_at = min(account.next_due_at, lot.expires_at)
+
+
+def _confirmed(account: Account, change: Confirmed) -> None:
+    lot = account.purses[change.kind].lots[change.lot]
+    lot.pending_until = 0
+    account.next_due_at = min(account.next_due_at, lot.expires_at)
+
+
+def _indebted(account: Account, change: DebtIncurred) -> None:
+    account.purses.setdefault(change.kind, Purse()).debt += change.points
+
+
+def _paid_in_cash(account: Account, change: PaidInCash) -> None:
+    account.purses.setdefault(change.kind, Purse()).cash_shortfall_fen += change.fen
+
+
+def _written_off(account: Account, change: WrittenOff) -> None:
+    account.purses.setdefault(change.kind, Purse()).written_off += change.points
+
+
+def _held(account: Account, change: Held) -> None:
+    lot = account.purses[change.kind].lots[change.lot]
+    lot.left -= change.points
+    lot.held += change.points
+    hold = account.holds.get(change.hold)
+    if hold is None:
+        hold = account.holds[change.hold] = OpenHold(change.kind, change.until_at, {})
+        account.next_due_at = min(account.next_due_at, change.until_at)
+    hold.parts[change.lot] = hold.parts.get(change.lot, 0) + change.points
+
+
+def _captured(account: Account, change: Captured) -> None:
+    purse = account.purses[change.kind]
+    lot = purse.lots[change.lot]
+    lot.held -= change.points
+    purse.redeemed += change.points
+    if not lot.left and not lot.held:
+        del purse.lots[change.lot]
+    _end_part(account, change.hold, change.lot, change.points)
+
+
+def _released(account: Account, change: Released) -> None:
+    lot = account.purses[change.kind].lots[change.lot]
+    lot.held -= change.points
+    lot.left += change.points
+    account.next_due_at = min(account.next_due_at, lot.expires_at)
+    _end_part(account, change.hold, change.lot, change.points)
+
+
+def _end_part(account: Account, hold: str, lot: int, points: int) -> None:
+    parts = account.holds[hold].parts
+    parts[lot] -= points
+    if not parts[lot]:
+        del parts[lot]
+        if not parts:
+            del account.holds[hold]
+
+
+def _scored_once(account: Account, change: ScoredOnce) -> None:
+    account.once[f"{change.score}/{change.part}/{change.rule}"] = change.points
+
+
+def _rated(account: Account, change: Rated) -> None:
+    account.stars = change.stars
+
+
+def _credit_set(account: Account, change: CreditSet) -> None:
+    account.credit = change.credit
+
+
+def _tier_moved(account: Account, change: TierMoved) -> None:
+    account.tiers[change.score] = change.after
+
+
+def _forgot(account: Account, change: HistoryPruned) -> None:
+    month = change.month
+    account.pruned_before = month
+    for terms in account.terms.values():  # the last that has begun is what is shown where those behind it are taken out
+        last = max((i for i, term in enumerate(terms) if term.start <= change.at), default=0)
+        terms[:last] = [term for term in terms[:last] if term.until >= change.at]
+    year = month // 12
+    for buckets in (*account.sums.values(), account.counts, account.days):
+        for bucket in [b for b in buckets if 0 < b < year or 10_000 <= b < month]:
+            del buckets[bucket]
+
+
+def _term_opened(account: Account, change: TermOpened) -> None:
+    start, until = change.from_at, change.until_at
+    bought_at = change.bought_at or start
+    term = Term(change.card, change.product, start, until, change.trial, bought_at, until - start)
+    account.terms.setdefault(change.membership, []).append(term)
+    account.next_due_at = min(account.next_due_at, term.until)
+    if change.trial:
+        account.trials[change.membership] = account.trials.get(change.membership, 0) + 1
+
+
+def _term_moved(account: Account, change: TermMoved) -> None:
+    term = find_term(account, change.membership, change.card)
+    term.start, term.until = change.from_at, change.until_at
+    account.next_due_at = min(account.next_due_at, term.until)
+    if change.why != "moved-up":
+        term.cut_at = term.until
+    if change.why == "taken-out":
+        account.terms[change.membership].remove(term)
+    if change.pending_until:
+        move_lapse(account, change.pending_until)
+
+
+def _term_ended(account: Account, change: TermEnded) -> None:
+    find_term(account, change.membership, change.card).ended = True
+
+
+def _trial_converted(account: Account, change: TrialConverted) -> None:
+    find_term(account, change.membership, change.card).converted = True
+
+
+def _benefit_used(account: Account, change: BenefitUsed) -> None:
+    used = find_term(account, change.membership, change.card).used
+    key = quota_key(change.benefit, change.bucket)
+    used[key] = used.get(key, 0) + 1
+
+
+def _frozen(account: Account, change: Frozen) -> None:
+    account.frozen = True
+
+
+def _unfrozen(account: Account, change: Unfrozen) -> None:
+    account.frozen = False
+
+
+def _for_the_reader(account: Account, change: Withheld | Resettled) -> None:
+    """It says why nothing came, or what follows; the account stands as it was."""
+
+
+# By class: matching one class after the other costs more than most of these do.
+_APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
+    Earned: _earned,
+    Scored: _scored,
+    Expired: _expired,
+    Spent: _spent,
+    ClawedBack: _clawed_back,
+    Repaid: _repaid,
+    FirstSeen: _marked,
+    CounterAdded: _counted,
+    Withheld: _for_the_reader,
+    Confirmed: _confirmed,
+    Restored: _restored,
+    DebtIncurred: _indebted,
+    PaidInCash: _paid_in_cash,
+    WrittenOff: _written_off,
+    Held: _held,
+    Captured: _captured,
+    Released: _released,
+    ScoredOnce: _scored_once,
+    Rated: _rated,
+    CreditSet: _credit_set,
+    Resettled: _for_the_reader,
+    TierMoved: _tier_moved,
+    HistoryPruned: _forgot,
+    TermOpened: _term_opened,
+    TermMoved: _term_moved,
+    TermEnded: _term_ended,
+    TrialConverted: _trial_converted,
+    BenefitUsed: _benefit_used,
+    Frozen: _frozen,
+    Unfrozen: _unfrozen,
+}
+assert _APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"

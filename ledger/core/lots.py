@@ -1,0 +1,120 @@
+"""How points move: earned into lots, spent from them in burn order, restored to them, clawed back to the last point."""
+
+from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange, burn_order, expire, owe, settle_lot
+from ledger.core.pages import Award, LotPage, Part, RedemptionPage
+from ledger.wire.entries import ClawedBack, Earned, PaidInCash, Restored, Scored, Spent, WrittenOff
+
+
+def earn(draft: Draft, earned: Earned) -> int:
+    """Open a lot and let it meet what waits for it: its lapse, its expiry, or debt. Returns its key."""
+    kind, key = earned.kind, earned.lot
+    purse = draft.account.purses.get(kind)
+    if purse is not None and purse.issued + earned.points > MAX_TOTAL:
+        raise OutOfRange("more points than a store's integers hold")
+    draft.emit(earned)
+    if earned.pending_until:
+        if earned.pending_until <= draft.clock:
+            expire(draft, kind, key, draft.account.purses[kind].lots[key], earned.pending_until)
+    elif earned.expires_at <= draft.clock or (purse is not None and purse.debt):
+        settle_lot(draft, kind, key, draft.clock)
+    return key
+
+
+def take(draft: Draft, kind: str, points: int) -> list[tuple[int, int]]:
+    """Which spendable lots a burn of `points` takes: (lot, points) in burn order. The sum may fall short."""
+    purse = draft.account.purses.get(kind)
+    if purse is None:
+        return []
+    taken = []
+    for key, lot in burn_order(purse, draft.version.programme.kinds[kind].burn):
+        if not points:
+            break
+        part = min(points, lot.left)
+        taken.append((key, part))
+        points -= part
+    return taken
+
+
+def spend(draft: Draft, kind: str, points: int, redemption: str) -> list[Part]:
+    """Burn spendable points (there are enough) and return the parts for the redemption's page."""
+    parts = []
+    for key, part in take(draft, kind, points):
+        lot = draft.account.purses[kind].lots[key]
+        parts.append(Part(key, part, lot.rule, lot.earned, lot.earned_at, lot.expires_at, lot.returnable))
+        draft.emit(Spent(kind, key, part, redemption))
+    return parts
+
+
+def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int) -> int:
+    """Give up to `points` of a redemption back to their lots, the last taken first. Returns how many there were."""
+    rest = points
+    for part in reversed(page.parts):
+        back = min(rest, part.points - part.restored)
+        if not back:
+            continue
+        part.restored += back
+        rest -= back
+        draft.emit(
+            Restored(
+                page.kind,
+                part.lot,
+                back,
+                redemption,
+                part.rule,
+                part.earned,
+                part.earned_at,
+                part.expires_at,
+                part.returnable,
+            )
+        )
+        settle_lot(draft, page.kind, part.lot, draft.clock)
+    draft.pages.put(f"redemption/{redemption}", page)
+    return points - rest
+
+
+def claw_back(draft: Draft, award: Award, keep: int, line: str) -> None:
+    """Take back what an award still holds above `keep`, a score item from its month and points from lots."""
+    claim = award.held - keep
+    if claim <= 0:
+        return
+    award.held = keep
+    if award.score:
+        draft.score(Scored(award.score, award.part, award.rule, award.month, -claim, line=line))
+        return
+    kind = award.kind
+    purse = draft.account.purses[kind]
+    lot = purse.lots.get(award.lot)
+    own = min(claim, lot.left) if lot else 0
+    if own:
+        draft.emit(ClawedBack(kind, award.lot, own, award.rule, line))
+        claim -= own
+    if claim:
+        page = draft.pages.get(f"lot/{award.lot}")
+        if isinstance(page, LotPage) and page.expired > page.met:
+            met = min(claim, page.expired - page.met)  # what expired is gone and is not asked for again
+            page.met += met
+            claim -= met
+            draft.pages.put(f"lot/{award.lot}", page)
+    if claim:
+        collect(draft, kind, claim, award.rule, line)
+
+
+def collect(draft: Draft, kind: str, claim: int, origin: str, line: str = "") -> None:
+    """Take a claim from spendable lots in burn order; what remains follows the kind's shortfall policy."""
+    for key, part in take(draft, kind, claim):
+        draft.emit(ClawedBack(kind, key, part, origin, line))
+        claim -= part
+    if not claim:
+        return
+    currency = draft.version.programme.kinds[kind]
+    if currency.shortfall == "clamp":
+        draft.emit(WrittenOff(kind, claim, origin, line))
+        return
+    if currency.shortfall == "cash":
+        points = min(claim, draft.refund_fen // currency.fen)
+        if points:
+            draft.refund_fen -= points * currency.fen
+            draft.emit(PaidInCash(kind, points, points * currency.fen, origin, line))
+            claim -= points
+    if claim:
+        owe(draft, kind, claim, origin, line)

@@ -1,0 +1,188 @@
+"""What is kept of each order, review, redemption, hold and card, so that a return reverses exactly what was given.
+
+A page has a key of its own within a member (``order/O1``) and is loaded only for a fact that names it. Pages are kept
+for ever: a return years later still finds its order.
+"""
+
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import Struct, field
+
+OPEN: Final = 0  # known only by a redemption for it
+PAID: Final = 1
+COMPLETED: Final = 2
+CANCELLED: Final = 3
+REJECTED: Final = 4
+
+
+class Award(Struct, array_like=True, gc=False):
+    """What a rule gave for a line or a review: points of a kind in a lot, or a score item of a month."""
+
+    rule: str
+    given: int
+    held: int  # what returns have left of it
+    kind: str = ""
+    lot: int = 0
+    expires_at: int = 0
+    score: str = ""
+    part: str = ""
+    month: int = 0
+
+
+class PageLine(Struct, array_like=True, gc=False):
+    """A line of an order: pieces and fen bought, pieces and fen returned so far, and its awards."""
+
+    line: str
+    quantity: int
+    paid_fen: int
+    category: str = ""
+    returned: int = 0
+    refunded_fen: int = 0
+    reviewed: bool = False
+    awards: list[Award] = field(default_factory=list)
+
+
+class EarlyReturn(Struct, array_like=True, gc=False):
+    """A return that came before its order completed: (line, pieces, refund in fen) each."""
+
+    return_: str
+    refund_fen: int
+    lines: list[tuple[str, int, int]]
+
+
+class OrderPage(Struct, array_like=True, gc=False, tag="order"):
+    status: int = OPEN
+    ended_at: int = 0
+    redeemed: int = 0  # points granted to this order's redemptions
+    lines: list[PageLine] = field(default_factory=list)
+    redemptions: list[str] = field(default_factory=list)
+    early: list[EarlyReturn] = field(default_factory=list)
+
+    def line(self, name: str) -> PageLine | None:
+        """The line of that name."""
+        for line in self.lines:
+            if line.line == name:
+                return line
+        return None
+
+
+class ReviewPage(Struct, array_like=True, gc=False, tag="review"):
+    order: str
+    line: str
+    removed: bool = False
+    awards: list[Award] = field(default_factory=list)
+
+
+class Part(Struct, array_like=True, gc=False):
+    """Points that a redemption took from a lot, with all that is needed to open that lot again."""
+
+    lot: int
+    points: int
+    rule: str
+    earned: int
+    earned_at: int
+    expires_at: int
+    returnable: bool
+    restored: int = 0
+
+
+class RedemptionPage(Struct, array_like=True, gc=False, tag="redemption"):
+    kind: str
+    order: str
+    parts: list[Part]
+
+
+class HoldPage(Struct, array_like=True, gc=False, tag="hold"):
+    ended: str = ""  # how
+
+
+class CardPage(Struct, array_like=True, gc=False, tag="card"):
+    membership: str
+    refunded: bool = False
+
+
+class LotPage(Struct, array_like=True, gc=False, tag="lot"):
+    """What of a lot expired, and how much of that a return has met already (points)."""
+
+    expired: int = 0
+    met: int = 0
+
+
+class DayPage(Struct, array_like=True, gc=False, tag="day"):
+    """What a rule gave on a day, and for what (the shops visited)."""
+
+    given: int = 0
+    marks: list[str] = field(default_factory=list)
+
+
+class SeenPage(Struct, array_like=True, gc=False, tag="seen"):
+    """A business id that is taken."""
+
+
+Page = OrderPage | ReviewPage | RedemptionPage | HoldPage | CardPage | LotPage | DayPage | SeenPage
+
+SEEN: Final = SeenPage()
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Page)
+
+
+def encode_page(page: Page) -> bytes:
+    """A page's bytes."""
+    return _encoder.encode(page)
+
+
+def decode_page(state: bytes) -> Page:
+    """A page from its bytes."""
+    page: Page = _decoder.decode(state)
+    return page
+
+
+class Pages(Protocol):
+    """One member's pages, as a decision sees them: `get` one by its key, `put` one that is new or changed."""
+
+    def get(self, key: str) -> Page | None: ...
+
+    def put(self, key: str, page: Page) -> None: ...
+
+
+class PagesInMemory(dict[str, Page]):
+    """Pages in a dictionary: for a replay of one member, and for tests."""
+
+    def put(self, key: str, page: Page) -> None:
+        """Keep a page."""
+        self[key] = page
+
+
+def copy_page(page: Page) -> Page:
+    """A page of one's own, to change."""
+    return decode_page(encode_page(page))
+
+
+class TrialPages:
+    """One member's pages for a decision that is only tried: what it changes stays here until it is kept."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._own: dict[str, Page] = {}
+        self._changed: set[str] = set()
+
+    def get(self, key: str) -> Page | None:
+        """A page, as a copy."""
+        if key not in self._own:
+            page = self._pages.get(key)
+            if page is None:
+                return None
+            self._own[key] = copy_page(page)
+        return self._own[key]
+
+    def put(self, key: str, page: Page) -> None:
+        """Keep a page for this trial."""
+        self._own[key] = page
+        self._changed.add(key)
+
+    def keep(self) -> None:
+        """Let what was changed stand."""
+        for key in self._changed:
+            self._pages.put(key, self._own[key])

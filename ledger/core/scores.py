@@ -1,0 +1,42 @@
+"""Scores are functions of an account and an instant, never stored: sums of some months, and what does not age."""
+
+from ledger.core.account import Account
+from ledger.rulebook.schema import Score
+
+
+def parts_of(account: Account, name: str, score: Score, month: int) -> dict[str, int]:
+    """Points of each part in the months that the score of `month` counts, and what does not age."""
+    parts = dict.fromkeys(score.parts, 0)
+    sums = account.sums.get(name, {})
+    for counted in range(month - score.window_months, month):
+        for part, points in sums.get(counted, {}).items():
+            parts[part] = parts.get(part, 0) + points
+    for key, points in account.once.items():
+        of, part, _ = key.split("/", 2)
+        if of == name:
+            parts[part] = parts.get(part, 0) + points
+    return parts
+
+
+def value_of(account: Account, name: str, score: Score, month: int) -> int:
+    """The score of a month."""
+    value = 0
+    for key, points in account.once.items():
+        if key.startswith(f"{name}/"):
+            value += points
+    first = month - score.window_months
+    for counted, parts in account.sums.get(name, {}).items():
+        if first <= counted < month:
+            value += sum(parts.values())
+    if account.stars == 1 and score.one_star_limit is not None:
+        return min(value, score.one_star_limit)
+    return value
+
+
+def tier_of(score: Score, value: int) -> str:
+    """The name of the tier of a value, empty below the first."""
+    name = ""
+    for tier in score.tiers:
+        if value >= tier.at_least:
+            name = tier.name
+    return name

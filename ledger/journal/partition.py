@@ -1,0 +1,438 @@
+"""The one owner of a partition: facts in stream order become entries, a batch at a time, in one transaction.
+
+Within a batch facts are decided member by member (members never touch each other), which keeps an account in the
+processor's cache; entries are numbered and chained in the order of the stream all the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from msgspec import Struct
+
+from ledger.core.account import Account, decode_account, encode_account
+from ledger.core.decide import Decision, Limits, Repetition, decide, entry_of
+from ledger.core.draft import OutOfRange
+from ledger.core.evolve import evolve_entry
+from ledger.core.page_keys import pages_ahead
+from ledger.core.pages import Page, Pages, TrialPages
+from ledger.journal.failpoints import failpoint
+from ledger.journal.port import TOPIC, Batch, Damaged, Journal, Parked
+from ledger.rulebook.compiled import Book
+from ledger.rulebook.schema import BadProgramme
+from ledger.wire.entries import ACCEPTED, IGNORED, REFUSED
+from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
+from ledger.wire.facts import Fact, ProgrammePublished
+
+SNAPSHOT_EVERY = 64  # entries of one member
+SNAPSHOT_ON_EVICTION = 8  # entries that a reload would have to fold
+# What a process keeps in memory, over all its shards.
+AWAKE_BYTES = 48 << 20  # of accounts ready to decide on, by a rough reckoning:
+ACCOUNT_BYTES, LOT_BYTES = 5_000, 320
+ASLEEP_BYTES = 32 << 20  # of accounts put away encoded, which wake without the store
+PAGES = 8_000
+UNCOUNTED = -1  # an outcome that stands in another partition, too
+
+
+class Received(Struct, frozen=True, gc=False):
+    """A decoded fact where it stands in the stream: instants in microseconds, `received` the SHA-256 of its bytes."""
+
+    offset: int
+    recorded: int
+    backlog: bool
+    fact: Fact
+    occurred: int
+    kept: bytes  # canonical
+    received: bytes
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a batch."""
+
+    accepted: int = 0
+    refused: int = 0
+    ignored: int = 0
+    parked: int = 0
+
+    def count(self, outcomes: Sequence[int]) -> None:
+        """Count entries."""
+        self.accepted += outcomes.count(ACCEPTED)
+        self.refused += outcomes.count(REFUSED)
+        self.ignored += outcomes.count(IGNORED)
+
+    def add(self, other: "Tally") -> None:
+        """Count another batch."""
+        self.accepted += other.accepted
+        self.refused += other.refused
+        self.ignored += other.ignored
+        self.parked += other.parked
+
+
+@dataclass(slots=True)
+class _Kept:
+    """An account in memory, and the entry number that its snapshot in the store stands at."""
+
+    account: Account
+    saved: int
+    weight: int = 0
+
+
+@dataclass(slots=True)
+class _MemberPages:
+    """One member's pages within a batch: what this batch wrote, what is in memory, then the store."""
+
+    batch: Batch
+    member: str
+    cache: dict[tuple[str, str], Page]
+    written: dict[tuple[str, str], Page] = field(default_factory=dict)
+
+    def get(self, key: str) -> Page | None:
+        name = (key, self.member)
+        page = self.written.get(name) or self.cache.get(name)
+        if page is None:
+            page = self.batch.page(key, self.member)
+            if page is not None:
+                self.cache[name] = page
+        return page
+
+    def put(self, key: str, page: Page) -> None:
+        self.written[(key, self.member)] = page
+
+
+@dataclass(slots=True)
+class _Work:
+    """The facts of a batch, and by their place in it what they come to."""
+
+    batch: Batch
+    facts: Sequence[Received]
+    repeated: dict[int, int]  # place in the journal -> place of the entry that it repeats
+    first: int  # place in the journal
+    numbers: list[int]
+    states: list[bytes]
+    outcomes: list[int]
+    written: dict[tuple[str, str], Page] = field(default_factory=dict)
+
+
+# What deciding raises where it is wrong itself; a store that fails raises others.
+_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+class Undecidable(Exception):
+    """Deciding the fact at an offset failed, which is a bug. Nothing of its batch was written but what `tally` counts.
+
+    Whoever has its record parks it, and commits the rest again: one fact is not to stop a partition.
+    """
+
+    def __init__(self, offset: int, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.offset = offset
+        self.tally = Tally()
+
+
+class PartitionWriter:
+    """A partition's journal with its accounts and rule book; after any error of `commit` it must be made anew."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        partition: int,
+        book: Book,
+        limits: Limits,
+        *,
+        counts_programme: bool = True,
+        share: float = 1.0,
+    ) -> None:
+        self._counts_programme = counts_programme  # a published book stands in every partition and counts in one
+        self.journal = journal
+        self.partition = partition
+        self.book = book
+        self.limits = limits
+        self.epoch = journal.own()  # first: from here on no earlier owner adds anything
+        for published in journal.published():
+            book.add(published.toml)
+        self.position = journal.head().position
+        self._most_awake = int(AWAKE_BYTES * share)
+        self._most_asleep = int(ASLEEP_BYTES * share)
+        self._most_pages = max(1, int(PAGES * share))
+        self._accounts: dict[str, _Kept] = {}
+        self._awake_bytes = 0
+        self._asleep: dict[str, tuple[int, int, bytes]] = {}  # (number, saved, bytes) by member
+        self._asleep_bytes = 0
+        self._pages: dict[tuple[str, str], Page] = {}
+        self.committing = 0.0  # seconds spent in `commit` so far,
+        self.deciding = 0.0  # and of them those in which facts were decided
+
+    def commit(self, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int) -> Tally:
+        """Decide facts in stream order and keep them with the parked ones; the position moves in the same transaction.
+
+        Raises `Fenced` where another owner has taken over, and `Undecidable`. Nothing is written where anything is
+        raised, unless it says so.
+        """
+        for index, item in enumerate(facts):
+            if type(item.fact) is ProgrammePublished:
+                return self._commit_around(index, facts, parked, position, recorded)
+        return self._commit(facts, parked, position, recorded)
+
+    def _commit_around(
+        self, index: int, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int
+    ) -> Tally:
+        """A published book decides what stands behind it: commit what is before it, then it alone, then the rest."""
+        tally = Tally()
+        published = facts[index]
+        before = [p for p in parked if p.offset < published.offset]
+        try:
+            if index or before:
+                last = published.offset - 1
+                tally.add(self._commit(facts[:index], before, last, published.recorded))
+            if len(facts) == index + 1 and len(before) == len(parked):
+                tally.add(self._commit([published], [], position, recorded))
+                return tally
+            tally.add(self._commit([published], [], published.offset, published.recorded))
+            tally.add(self.commit(facts[index + 1 :], parked[len(before) :], position, recorded))
+        except Undecidable as bad:
+            bad.tally.add(tally)
+            raise
+        return tally
+
+    def _commit(self, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int) -> Tally:
+        began = perf_counter()
+        tally = Tally(parked=len(parked))
+        try:
+            failpoint("before-fence")
+            with self.journal.transaction(len(facts), self.epoch) as batch:
+                failpoint("after-fence")
+                self._say_what_is_needed(batch, facts)
+                self._write(batch, facts, tally)
+                failpoint("after-entries")
+                batch.park(parked)
+                batch.finish(batch.link, position, recorded)
+                failpoint("before-commit")
+            failpoint("after-commit")
+        except BaseException:
+            self._accounts.clear()
+            self._awake_bytes = 0
+            self._asleep.clear()
+            self._asleep_bytes = 0
+            self._pages.clear()
+            raise
+        self.position = position
+        self.committing += perf_counter() - began
+        return tally
+
+    def _say_what_is_needed(self, batch: Batch, facts: Sequence[Received]) -> None:
+        """A hint for stores that are far away; one that is not looks at none of it."""
+        members = dict.fromkeys(item.fact.subject for item in facts)
+        batch.prefetch(
+            (member for member in members if member not in self._accounts and member not in self._asleep),
+            (
+                (key, item.fact.subject)
+                for item in facts
+                for key in pages_ahead(item.fact, item.occurred, self.book)
+                if (key, item.fact.subject) not in self._pages
+            ),
+        )
+
+    def _write(self, batch: Batch, facts: Sequence[Received], tally: Tally) -> None:
+        first = batch.before + 1
+        sources = {name: batch.source(name) for name in dict.fromkeys([item.fact.source for item in facts])}
+        receipts = []
+        by_member: dict[str, list[int]] = {}
+        for i, item in enumerate(facts):
+            fact = item.fact
+            receipts.append((sources[fact.source], fact.id, fact.subject, first + i))
+            by_member.setdefault(fact.subject, []).append(i)
+        count = len(facts)
+        work = _Work(batch, facts, batch.receive(receipts), first, [0] * count, [b""] * count, [UNCOUNTED] * count)
+        snapshots: list[tuple[str, int, bytes]] = []
+        began = perf_counter()
+        for member, indexes in by_member.items():
+            kept = self._load(batch, member)
+            try:
+                pages = _MemberPages(batch, member, self._pages, work.written)
+                self._decide_member(work, kept.account, pages, indexes)
+            except OutOfRange:
+                kept = self._decide_with_care(work, member, indexes)
+            if kept.account.number - kept.saved >= SNAPSHOT_EVERY:
+                snapshots.append(self._snapshot(member, kept))
+            self._put_back(member, kept, snapshots)
+        self.deciding += perf_counter() - began
+        tally.count(work.outcomes)
+        rows = []
+        link = batch.link
+        for (_, _, member, place), number, state in zip(receipts, work.numbers, work.states, strict=True):
+            link = link_after(link, leaf_of(state))
+            rows.append((place, member, number, TOPIC, state, link))
+        batch.link = link
+        batch.append(rows)
+        self._keep_pages(batch, work.written)
+        if snapshots:
+            snapshots.sort()
+            batch.put_accounts(snapshots)
+
+    def _decide_member(self, work: _Work, account: Account, pages: Pages, indexes: Sequence[int]) -> None:
+        """Decide facts of one member. Raises `OutOfRange`: the account and pages are half changed then."""
+        for i in indexes:
+            item = work.facts[i]
+            try:
+                self._enter(
+                    work, i, account, self._decide(work, account, pages, item, work.repeated.get(work.first + i))
+                )
+            except _BUGS as error:
+                raise Undecidable(item.offset, error) from error
+
+    def _decide_with_care(self, work: _Work, member: str, indexes: Sequence[int]) -> _Kept:
+        """Decide a member's facts anew, as before the batch: one that passes a bound changes nothing but the clock."""
+        for pages in (self._pages, work.written):
+            for name in [name for name in pages if name[1] == member]:
+                del pages[name]
+        kept = self._fold(work.batch, member)
+        member_pages = _MemberPages(work.batch, member, self._pages, work.written)
+        for i in indexes:
+            before = encode_account(kept.account)
+            tried = TrialPages(member_pages)
+            try:
+                self._decide_member(work, kept.account, tried, [i])
+            except OutOfRange:
+                kept.account = decode_account(before)
+                self._enter(work, i, kept.account, beyond_range(kept.account, work.facts[i].occurred))
+            else:
+                tried.keep()
+        return kept
+
+    def _enter(self, work: _Work, index: int, account: Account, decision: Decision) -> None:
+        """Make the entry of a decision."""
+        item = work.facts[index]
+        account.number += 1
+        work.numbers[index] = account.number
+        entry = entry_of(
+            decision,
+            member=item.fact.subject,
+            number=account.number,
+            partition=self.partition,
+            offset=item.offset,
+            occurred=item.occurred,
+            recorded=item.recorded,
+            backlog=item.backlog,
+            fact=item.kept,
+            received=item.received,
+        )
+        work.states[index] = encode_entry(entry)
+        if self._counts_programme or type(item.fact) is not ProgrammePublished:
+            work.outcomes[index] = decision.outcome
+
+    def _decide(self, work: _Work, account: Account, pages: Pages, item: Received, repeats: int | None) -> Decision:
+        repetition = None
+        if repeats is not None:
+            repetition = self._repetition(work, account.number, repeats, item)
+        elif type(item.fact) is ProgrammePublished:
+            return self._publish(work.batch, account, item, work.first)
+        return decide(
+            account,
+            pages,
+            item.fact,
+            item.occurred,
+            self.book,
+            recorded=item.recorded,
+            backlog=item.backlog,
+            limits=self.limits,
+            repeats=repetition,
+        )
+
+    def _repetition(self, work: _Work, decided: int, place: int, item: Received) -> Repetition:
+        """What the receipt points at: an entry of this batch or of an earlier one. A figure names its member number."""
+        if place >= work.first:
+            facts, at = work.facts, place - work.first
+            number = sum(1 for f in facts[: at + 1] if f.fact.subject == item.fact.subject)
+            before = sum(1 for f in facts if f.fact.subject == item.fact.subject and f.offset < item.offset)
+            return Repetition(decided - before + number, facts[at].kept == item.kept)
+        state = work.batch.entry_state(place)
+        if state is None:
+            raise Damaged(f"a receipt of {item.fact.id} points at entry {place}, which is not there")
+        entry = decode_entry(state)
+        return Repetition(entry.number, entry.fact == item.kept)
+
+    def _publish(self, batch: Batch, account: Account, item: Received, place: int) -> Decision:
+        assert isinstance(item.fact, ProgrammePublished)
+        toml = item.fact.data.toml
+        decision = publication(account, self.book, toml, item.occurred)
+        if decision.outcome == ACCEPTED:
+            batch.put_programme(place, str(decision.figures["version"]), toml)
+        return decision
+
+    def _load(self, batch: Batch, member: str) -> _Kept:
+        kept = self._accounts.pop(member, None)
+        if kept is None:
+            return self._wake(member) or self._fold(batch, member)
+        self._awake_bytes -= kept.weight
+        return kept
+
+    def _fold(self, batch: Batch, member: str) -> _Kept:
+        """An account from the store: its snapshot with the later entries folded on top."""
+        snapshot = batch.account(member)
+        account = decode_account(snapshot[1]) if snapshot else Account()
+        saved = account.number
+        for row in batch.entries_of(member, saved):
+            evolve_entry(account, decode_entry(row.state))
+        return _Kept(account, saved)
+
+    def _wake(self, member: str) -> _Kept | None:
+        asleep = self._asleep.pop(member, None)
+        if asleep is None:
+            return None
+        self._asleep_bytes -= len(asleep[2])
+        return _Kept(decode_account(asleep[2]), asleep[1])
+
+    def _snapshot(self, member: str, kept: _Kept) -> tuple[str, int, bytes]:
+        kept.saved = kept.account.number
+        return member, kept.saved, encode_account(kept.account)
+
+    def _put_back(self, member: str, kept: _Kept, snapshots: list[tuple[str, int, bytes]]) -> None:
+        """Keep an account awake; those used longest ago fall asleep, and the longest asleep are let go.
+
+        One that is let go gets a snapshot where that pays, otherwise its entries are folded when it is needed again.
+        """
+        lots = sum(len(purse.lots) for purse in kept.account.purses.values())
+        kept.weight = ACCOUNT_BYTES + LOT_BYTES * lots
+        self._accounts[member] = kept  # at the end: the order is that of last use
+        self._awake_bytes += kept.weight
+        while self._awake_bytes > self._most_awake:
+            oldest = next(iter(self._accounts))
+            sleeper = self._accounts.pop(oldest)
+            self._awake_bytes -= sleeper.weight
+            state = encode_account(sleeper.account)
+            self._asleep[oldest] = (sleeper.account.number, sleeper.saved, state)
+            self._asleep_bytes += len(state)
+        while self._asleep_bytes > self._most_asleep:
+            oldest = next(iter(self._asleep))
+            number, saved, state = self._asleep.pop(oldest)
+            self._asleep_bytes -= len(state)
+            if number - saved >= SNAPSHOT_ON_EVICTION:
+                snapshots.append((oldest, number, state))
+
+    def _keep_pages(self, batch: Batch, written: dict[tuple[str, str], Page]) -> None:
+        if not written:
+            return
+        batch.put_pages([(key, member, page) for (key, member), page in sorted(written.items(), key=lambda p: p[0])])
+        self._pages.update(written)
+        if len(self._pages) > self._most_pages:
+            for name in list(self._pages)[: len(self._pages) - self._most_pages // 2]:
+                del self._pages[name]
+
+
+def beyond_range(account: Account, occurred: int) -> Decision:
+    """The decision about a fact whose points an account's integers cannot hold: it changes nothing but the clock."""
+    return Decision(IGNORED, "out-of-range", {}, [], max(account.clock, occurred), "")
+
+
+def publication(account: Account, book: Book, toml: str, occurred: int) -> Decision:
+    """The decision about a published rule book, which joins the book where it can be used."""
+    account.clock = max(account.clock, occurred)
+    known = len(book.versions)
+    try:
+        version = book.add(toml, "programme.published")
+    except BadProgramme as error:
+        return Decision(IGNORED, "bad-programme", {"problem": str(error)[:1000]}, [], account.clock, "")
+    figures: dict[str, int | str] = {"version": version.name, "from": version.programme.from_.isoformat()}
+    outcome = ACCEPTED if len(book.versions) > known else IGNORED
+    return Decision(outcome, "" if outcome == ACCEPTED else "already", figures, [], account.clock, version.name)

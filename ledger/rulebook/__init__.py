@@ -1,0 +1,1 @@
+"""A programme as data: its schema, the checks on it, and what it is compiled to."""

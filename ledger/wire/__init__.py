@@ -1,0 +1,1 @@
+"""What happened and what was decided, as it is written down: facts, entries, reasons, and their encodings."""

@@ -1,0 +1,359 @@
+"""What the ledger decided about one fact: an outcome with a named reason, and the changes it made.
+
+An entry says what happened with its figures; it never needs today's rules to be read. Entries of a partition form a
+chain: ``leaf = SHA-256(entry)``, ``link = SHA-256(previous link + leaf)``. Instants are microseconds since 1970 UTC,
+months ``year * 12 + month - 1``; a lot is named ``entry number << 16 | place in the entry``.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+ENGINE: Final = 1  # raised by a fix that changes decisions; older numbers keep their branch
+
+ACCEPTED: Final = 0
+REFUSED: Final = 1
+IGNORED: Final = 2
+OUTCOMES: Final = ("accepted", "refused", "ignored")
+
+LOT_BITS: Final = 16
+
+
+def lot_key(number: int, place: int) -> int:
+    """The name of the lot opened as the `place`-th (from 0) by a member's entry `number`."""
+    return number << LOT_BITS | place
+
+
+def lot_text(lot: int) -> str:
+    """A lot's name as people read it: ``entry.place``, both counted from 1."""
+    return f"{lot >> LOT_BITS}.{(lot & (1 << LOT_BITS) - 1) + 1}"
+
+
+class _Change(Struct, array_like=True, frozen=True, gc=False):
+    pass
+
+
+# -- points ----------------------------------------------------------------------------------------------------------
+
+
+class Earned(_Change, tag="earned", frozen=True):
+    """Points came in as a new lot: `base` is what the rule counted (fen), `uncapped` what it came to before caps."""
+
+    kind: str
+    lot: int
+    points: int
+    rule: str
+    earned_at: int
+    expires_at: int
+    pending_until: int = 0  # 0: spendable at once; otherwise frozen, to lapse then
+    page: str = ""  # the order, review, grant … it came from
+    line: str = ""
+    base: int = 0
+    uncapped: int = 0
+    card: str = ""  # the card whose cap it counts against
+    returnable: bool = False  # a return or removal may claim it back
+
+
+class Confirmed(_Change, tag="confirmed", frozen=True):
+    """A pending lot became spendable."""
+
+    kind: str
+    lot: int
+    points: int
+
+
+class Spent(_Change, tag="spent", frozen=True):
+    kind: str
+    lot: int
+    points: int
+    redemption: str
+
+
+class Restored(_Change, tag="restored", frozen=True):
+    """Points that were spent came back to their own lot, which is opened again where it was gone."""
+
+    kind: str
+    lot: int
+    points: int
+    redemption: str
+    rule: str
+    earned: int
+    earned_at: int
+    expires_at: int
+    returnable: bool
+
+
+class Expired(_Change, tag="expired", frozen=True):
+    """Points of a lot (pending ones too) ended at `due_at`."""
+
+    kind: str
+    lot: int
+    points: int
+    due_at: int
+
+
+class ClawedBack(_Change, tag="clawed-back", frozen=True):
+    """Points were taken from a lot; `origin` is the rule or cause whose award is taken back."""
+
+    kind: str
+    lot: int
+    points: int
+    origin: str
+    line: str = ""
+
+
+class DebtIncurred(_Change, tag="indebted", frozen=True):
+    """A claim that no spendable point could meet became debt."""
+
+    kind: str
+    points: int
+    origin: str
+    line: str = ""
+
+
+class Repaid(_Change, tag="repaid", frozen=True):
+    """Points of a lot that had become spendable paid for debt."""
+
+    kind: str
+    lot: int
+    points: int
+
+
+class PaidInCash(_Change, tag="paid-in-cash", frozen=True):
+    """A claim that no spendable point could meet is to reduce the refund by `fen`."""
+
+    kind: str
+    points: int
+    fen: int
+    origin: str
+    line: str = ""
+
+
+class WrittenOff(_Change, tag="written-off", frozen=True):
+    """A claim that no spendable point could meet was given up (policy clamp)."""
+
+    kind: str
+    points: int
+    origin: str
+    line: str = ""
+
+
+class Held(_Change, tag="held", frozen=True):
+    kind: str
+    lot: int
+    points: int
+    hold: str
+    until_at: int
+
+
+class Captured(_Change, tag="captured", frozen=True):
+    kind: str
+    lot: int
+    points: int
+    hold: str
+
+
+class Released(_Change, tag="released", frozen=True):
+    """Held points went back to their lot; `due_at` is 0 unless the hold ended by itself."""
+
+    kind: str
+    lot: int
+    points: int
+    hold: str
+    due_at: int = 0
+
+
+# -- score -----------------------------------------------------------------------------------------------------------
+
+
+class Scored(_Change, tag="scored", frozen=True):
+    """A score item moved in the month it belongs to; negative when it is taken back."""
+
+    score: str
+    part: str
+    rule: str
+    month: int
+    points: int
+    page: str = ""
+    line: str = ""
+    base: int = 0
+    uncapped: int = 0
+
+
+class ScoredOnce(_Change, tag="scored-once", frozen=True):
+    """A score item that does not age."""
+
+    score: str
+    part: str
+    rule: str
+    points: int
+    at: int
+
+
+class Rated(_Change, tag="rated", frozen=True):
+    stars: int
+
+
+class CreditSet(_Change, tag="credit-set", frozen=True):
+    credit: int
+
+
+class Resettled(_Change, tag="resettled", frozen=True):
+    """A late fact or a return moved the settled scores of the months `first` to `last`."""
+
+    score: str
+    first_month: int
+    last_month: int
+
+
+class TierMoved(_Change, tag="tier-moved", frozen=True):
+    score: str
+    before: str
+    after: str
+    at: int
+
+
+# -- what caps and firsts are counted by -----------------------------------------------------------------------------
+
+
+class CounterAdded(_Change, tag="counted", frozen=True):
+    """A rule's counter of a bucket grew: a month (year * 12 + month - 1), a year, or 0 for ever."""
+
+    rule: str
+    bucket: int
+    by: int
+
+
+class FirstSeen(_Change, tag="marked", frozen=True):
+    """Something was met for the first time (a category; in a month's bucket, a day as YYYY-MM-DD)."""
+
+    rule: str
+    bucket: int
+    mark: str
+
+
+class HistoryPruned(_Change, tag="forgot", frozen=True):
+    """Sums, counters and ended terms before `month` (which begins `at`) were dropped; no fact may come that late."""
+
+    month: int
+    at: int
+
+
+class Withheld(_Change, tag="withheld", frozen=True):
+    """A rule that applied gave nothing, and why; for the reader only."""
+
+    rule: str
+    why: str
+    line: str = ""
+    would: int = 0
+
+
+# -- membership ------------------------------------------------------------------------------------------------------
+
+
+class TermOpened(_Change, tag="term-opened", frozen=True):
+    membership: str
+    card: str
+    product: str
+    from_at: int
+    until_at: int
+    trial: bool
+    bought_at: int = 0  # the card's own instant, before which its term never begins; 0: that of the term
+
+
+class TermMoved(_Change, tag="term-moved", frozen=True):
+    """A term was cut short, moved up, or taken out. A trial's frozen points then wait until `pending_until`."""
+
+    membership: str
+    card: str
+    from_at: int
+    until_at: int
+    why: str
+    pending_until: int = 0
+
+
+class TermEnded(_Change, tag="term-ended", frozen=True):
+    membership: str
+    card: str
+    at: int
+
+
+class TrialConverted(_Change, tag="trial-converted", frozen=True):
+    """A card was bought for a trial's frozen points."""
+
+    membership: str
+    card: str
+
+
+class BenefitUsed(_Change, tag="benefit-used", frozen=True):
+    membership: str
+    card: str
+    benefit: str
+    bucket: int
+
+
+# -- the account itself ----------------------------------------------------------------------------------------------
+
+
+class Frozen(_Change, tag="frozen", frozen=True):
+    reason: str
+
+
+class Unfrozen(_Change, tag="unfrozen", frozen=True):
+    reason: str
+
+
+Change = (
+    Earned
+    | Scored
+    | Expired
+    | Spent
+    | ClawedBack
+    | Repaid
+    | FirstSeen
+    | CounterAdded
+    | Withheld
+    | Confirmed
+    | Restored
+    | DebtIncurred
+    | PaidInCash
+    | WrittenOff
+    | Held
+    | Captured
+    | Released
+    | ScoredOnce
+    | Rated
+    | CreditSet
+    | Resettled
+    | TierMoved
+    | HistoryPruned
+    | TermOpened
+    | TermMoved
+    | TermEnded
+    | TrialConverted
+    | BenefitUsed
+    | Frozen
+    | Unfrozen
+)
+CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
+
+
+class Entry(Struct, array_like=True, frozen=True, gc=False):
+    """One decision about one fact. `fact` is its canonical bytes, `received` the SHA-256 of what was received."""
+
+    member: str
+    number: int  # 1, 2, 3 … per member
+    partition: int
+    offset: int
+    occurred: int
+    recorded: int
+    clock: int
+    backlog: bool  # recorded as declared by an importer: requests have no age limit
+    version: str  # of the rule book that decided
+    engine: int
+    outcome: int
+    reason: str
+    figures: dict[str, int | str]
+    changes: list[Change]
+    fact: bytes
+    received: bytes

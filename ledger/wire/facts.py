@@ -1,0 +1,415 @@
+"""What happened: immutable CloudEvents, decoded and checked in one pass into a closed tagged union.
+
+A fact is named for ever by (subject, source, id). Money is integer fen, points are integers, times carry an offset.
+Unknown fields are dropped. What cannot be decoded raises `BadFact` with a bare reason code and a sentence.
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+MAX_BYTES = 1 << 20  # of one fact as received
+MAX_LINES = 1_000  # of one order or return
+MAX_ID = 128  # characters
+MAX_INT = 1 << 53
+# Defaults that are text. The encoder leaves a default out where it is the same object, which a text just read never is:
+# each class with such a field puts the default's own object in its place, so that said or left out is the same fact.
+SELF, APP, BEANS = "self", "app", "beans"
+
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+Name = Annotated[str, Meta(max_length=MAX_ID)]
+Count = Annotated[int, Meta(ge=0, le=MAX_INT)]
+Some = Annotated[int, Meta(ge=1, le=MAX_INT)]
+Signed = Annotated[int, Meta(ge=-MAX_INT, le=MAX_INT)]
+Time = Annotated[datetime, Meta(tz=True)]
+Tags = Annotated[list[Name], Meta(max_length=64)]
+
+
+class _Data(Struct, omit_defaults=True, gc=False):
+    pass
+
+
+class _OfKind(_Data):
+    kind: Id = BEANS
+
+    def __post_init__(self) -> None:
+        if self.kind == BEANS:
+            self.kind = BEANS
+
+
+class Line(_Data):
+    """A line of an order: `paid_fen` is the cash for the whole line after coupons and points, without freight."""
+
+    line: Id
+    paid_fen: Count
+    quantity: Some = 1
+    sku: Name = ""
+    category: Name = ""
+    points: Count = 0
+
+
+class Order(_Data):
+    order: Id
+    lines: Annotated[list[Line], Meta(min_length=1, max_length=MAX_LINES)]
+    shop: Name = SELF
+    self_operated: bool = True
+    channel: Name = APP
+    pay: Name = ""
+    tags: Tags = []
+
+    def __post_init__(self) -> None:
+        lines = self.lines
+        if len(lines) > 1 and len({line.line for line in lines}) < len(lines):
+            raise ValueError("two lines have the same `line`; every line of an order needs its own")
+        if self.shop == SELF:
+            self.shop = SELF
+        if self.channel == APP:
+            self.channel = APP
+
+
+class OrderEnd(_Data):
+    order: Id
+    reason: Name = ""
+
+
+class ReturnLine(_Data):
+    line: Id
+    quantity: Count
+    refund_fen: Count
+    points: Count = 0
+
+    def __post_init__(self) -> None:
+        if self.quantity == 0 and self.refund_fen == 0:
+            raise ValueError("`quantity` and `refund_fen` are both 0; a returned line has pieces, money or both")
+
+
+class Return(_Data):
+    return_: Id = msgspec.field(name="return")
+    lines: Annotated[list[ReturnLine], Meta(min_length=1, max_length=MAX_LINES)]
+    order: Name = ""
+
+
+class Review(_Data):
+    review: Id
+    order: Id
+    line: Id
+    characters: Count = 0
+    images: Count = 0
+
+
+class ReviewRemoval(_Data):
+    review: Id
+
+
+class Answer(_Data):
+    answer: Id
+    sku: Name = ""
+
+
+class Share(_Data):
+    share: Id
+    sku: Name = ""
+    via: Name = ""
+
+
+class SignIn(_Data):
+    day: Name = ""
+
+    def __post_init__(self) -> None:
+        if self.day:
+            if len(self.day) != 10:
+                raise ValueError("`day` is not a date like 2025-11-11")
+            if not 1970 <= date.fromisoformat(self.day).year <= 2999:
+                raise ValueError(f"`day` is {self.day}; years 1970 to 2999 are taken")
+
+
+class ShopVisit(_Data):
+    shop: Id
+
+
+class Grant(_OfKind, kw_only=True):
+    grant: Id
+    campaign: Id
+    points: Some
+    expires: Time | None = None
+
+
+class Nothing(_Data):
+    pass
+
+
+class CreditScore(_Data):
+    score: Count
+
+
+class Stars(_Data):
+    stars: Annotated[int, Meta(ge=1, le=5)]
+
+
+class Redemption(_OfKind, kw_only=True):
+    redemption: Id
+    points: Some
+    use: Id
+    order: Name = ""
+    settlement_fen: Count = 0
+
+
+class Reversal(_Data):
+    redemption: Id
+    points: Some | None = None
+
+
+class Hold(_OfKind, kw_only=True):
+    hold: Id
+    points: Some
+    until: Time
+
+
+class Capture(_Data):
+    hold: Id
+    points: Some | None = None  # left out: all that is held
+
+
+class Release(_Data):
+    hold: Id
+
+
+class Card(_Data):
+    card: Id
+    product: Id
+    paid_fen: Count
+
+
+class CodedCard(_Data):
+    card: Id
+    product: Id
+    code: Name = ""
+
+
+class CardRefund(_Data):
+    card: Id
+    refund_fen: Count
+
+
+class Claim(_Data):
+    claim: Id
+    benefit: Id
+    order: Name = ""
+    line: Name = ""
+
+
+class Adjustment(_OfKind, kw_only=True):
+    adjustment: Id
+    points: Signed
+    reason: Id
+    by: Id
+    approved_by: Name = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.points == 0:
+            raise ValueError("`points` is 0; an adjustment moves at least one point")
+
+
+class Reason(_Data):
+    reason: Name = ""
+
+
+class OpeningLot(_OfKind, kw_only=True):
+    lot: Id
+    points: Some
+    earned_at: Time
+    expires_at: Time
+
+
+class Publication(_Data):
+    toml: Annotated[str, Meta(min_length=1, max_length=MAX_BYTES)]
+    by: Name = ""
+
+
+class _Fact(Struct, tag_field="type", omit_defaults=True, gc=False):
+    specversion: Literal["1.0"]
+    id: Id
+    source: Id
+    subject: Id
+    time: Time
+
+
+class OrderPaid(_Fact, tag="order.paid.v1"):
+    data: Order
+
+
+class OrderCompleted(_Fact, tag="order.completed.v1"):
+    data: Order
+
+
+class OrderCancelled(_Fact, tag="order.cancelled.v1"):
+    data: OrderEnd
+
+
+class OrderReturned(_Fact, tag="order.returned.v1"):
+    data: Return
+
+
+class OrderRejected(_Fact, tag="order.rejected.v1"):
+    data: OrderEnd
+
+
+class ReviewPosted(_Fact, tag="review.posted.v1"):
+    data: Review
+
+
+class ReviewRemoved(_Fact, tag="review.removed.v1"):
+    data: ReviewRemoval
+
+
+class QuestionAnswered(_Fact, tag="question.answered.v1"):
+    data: Answer
+
+
+class ItemShared(_Fact, tag="item.shared.v1"):
+    data: Share
+
+
+class MemberSignedIn(_Fact, tag="member.signed-in.v1"):
+    data: SignIn = msgspec.field(default_factory=SignIn)
+
+
+class ShopVisited(_Fact, tag="shop.visited.v1"):
+    data: ShopVisit
+
+
+class CampaignGranted(_Fact, tag="campaign.granted.v1"):
+    data: Grant
+
+
+class IdentityVerified(_Fact, tag="identity.verified.v1"):
+    data: Nothing = msgspec.field(default_factory=Nothing)
+
+
+class WechatBound(_Fact, tag="wechat.bound.v1"):
+    data: Nothing = msgspec.field(default_factory=Nothing)
+
+
+class QqBound(_Fact, tag="qq.bound.v1"):
+    data: Nothing = msgspec.field(default_factory=Nothing)
+
+
+class ProfileCompleted(_Fact, tag="profile.completed.v1"):
+    data: Nothing = msgspec.field(default_factory=Nothing)
+
+
+class CreditScored(_Fact, tag="credit.scored.v1"):
+    data: CreditScore
+
+
+class ReputationRated(_Fact, tag="reputation.rated.v1"):
+    data: Stars
+
+
+class RedemptionRequested(_Fact, tag="redemption.requested.v1"):
+    data: Redemption
+
+
+class RedemptionReversed(_Fact, tag="redemption.reversed.v1"):
+    data: Reversal
+
+
+class HoldRequested(_Fact, tag="hold.requested.v1"):
+    data: Hold
+
+
+class HoldCaptured(_Fact, tag="hold.captured.v1"):
+    data: Capture
+
+
+class HoldReleased(_Fact, tag="hold.released.v1"):
+    data: Release
+
+
+class CardPurchased(_Fact, tag="card.purchased.v1"):
+    data: Card
+
+
+class CardCodeRedeemed(_Fact, tag="card.code-redeemed.v1"):
+    data: CodedCard
+
+
+class CardTrialStarted(_Fact, tag="card.trial-started.v1"):
+    data: CodedCard
+
+
+class CardRefunded(_Fact, tag="card.refunded.v1"):
+    data: CardRefund
+
+
+class BenefitClaimed(_Fact, tag="benefit.claimed.v1"):
+    data: Claim
+
+
+class PointsAdjusted(_Fact, tag="points.adjusted.v1"):
+    data: Adjustment
+
+
+class AccountFrozen(_Fact, tag="account.frozen.v1"):
+    data: Reason = msgspec.field(default_factory=Reason)
+
+
+class AccountUnfrozen(_Fact, tag="account.unfrozen.v1"):
+    data: Reason = msgspec.field(default_factory=Reason)
+
+
+class LotOpened(_Fact, tag="lot.opened.v1"):
+    data: OpeningLot
+
+
+class ProgrammePublished(_Fact, tag="programme.published.v1"):
+    data: Publication
+
+
+Fact = (
+    OrderPaid
+    | OrderCompleted
+    | OrderCancelled
+    | OrderReturned
+    | OrderRejected
+    | ReviewPosted
+    | ReviewRemoved
+    | QuestionAnswered
+    | ItemShared
+    | MemberSignedIn
+    | ShopVisited
+    | CampaignGranted
+    | IdentityVerified
+    | WechatBound
+    | QqBound
+    | ProfileCompleted
+    | CreditScored
+    | ReputationRated
+    | RedemptionRequested
+    | RedemptionReversed
+    | HoldRequested
+    | HoldCaptured
+    | HoldReleased
+    | CardPurchased
+    | CardCodeRedeemed
+    | CardTrialStarted
+    | CardRefunded
+    | BenefitClaimed
+    | PointsAdjusted
+    | AccountFrozen
+    | AccountUnfrozen
+    | LotOpened
+    | ProgrammePublished
+)
+FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__
+REQUESTS = frozenset({RedemptionRequested, HoldRequested, BenefitClaimed})  # the only facts that can be refused
+OPERATOR_FACTS = frozenset({PointsAdjusted, AccountFrozen, AccountUnfrozen, LotOpened, ProgrammePublished})
+PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no member
+
+
+def fact_type(fact: Fact) -> str:
+    """The CloudEvents type of a fact, such as ``order.completed.v1``."""
+    return str(fact.__struct_config__.tag)

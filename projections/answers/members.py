@@ -1,0 +1,30 @@
+"""Finding a member: an account at an instant, or an error that says that nobody knows the member."""
+
+from ledger.core.account import Account
+from ledger.journal.ledger import Ledger
+from ledger.wire.facts import PROGRAMME_SUBJECT
+
+
+class UnknownMember(Exception):
+    """The ledger has no entry of this member."""
+
+    def __init__(self, ledger: Ledger, member: str) -> None:
+        if member == PROGRAMME_SUBJECT:
+            what = f'"{member}" is the subject of published rule books and no member'
+        else:
+            what = f'no entry of a member "{member}" in {ledger.name}'
+        super().__init__(f"{what}; `points export balances` lists the members")
+
+
+def require_member(ledger: Ledger, member: str) -> None:
+    """Raise `UnknownMember` unless the member has an entry."""
+    if member == PROGRAMME_SUBJECT or not ledger.journal(ledger.partition_of(member)).last_number(member):
+        raise UnknownMember(ledger, member)
+
+
+def account_of(ledger: Ledger, member: str, as_of: int, known_at: int | None = None) -> Account:
+    """A member's account at an instant. Raises `UnknownMember`."""
+    account = None if member == PROGRAMME_SUBJECT else ledger.account(member, as_of, known_at)
+    if account is None:
+        raise UnknownMember(ledger, member)
+    return account

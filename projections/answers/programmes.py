@@ -1,0 +1,259 @@
+"""Rule books through time: which version decides when, how two of them differ in words, gaps and overlaps in dates."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ledger.journal.ledger import Ledger
+from ledger.rulebook.compiled import Book, Version
+from ledger.rulebook.schema import Award, Programme
+from ledger.wire.entry_codec import decode_entry, decode_head
+from ledger.wire.entry_json import fact_head, position_text
+from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.times import to_text
+
+REPORT_EVERY = 5_000
+
+Progress = Callable[[int], None]
+Table = dict[str, Any]
+
+
+def versions(ledger: Ledger, progress: Progress = lambda _: None) -> list[Table]:
+    """Every version by the date from which it decides, with how it came in and how many entries it decided."""
+    book, offset = ledger.book, ledger.book.offset
+    decided = _decided(ledger, progress)
+    published = {row["version"]: row for row in _published(ledger)}
+    found = []
+    for version, later in zip(book.versions, [*book.versions[1:], None], strict=True):
+        found.append(
+            {
+                "version": version.name,
+                "programme": version.programme.programme,
+                "name": version.programme.name,
+                "from": version.programme.from_.isoformat(),
+                "until": later.programme.from_.isoformat() if later else None,
+                "rules": len(version.programme.award),
+                "entries": decided[version.name],
+                "published": published.get(version.name),
+            }
+        )
+    for row in published.values():
+        row["recorded"] = to_text(row["recorded"], offset)
+        del row["version"]
+    return found
+
+
+def _decided(ledger: Ledger, progress: Progress) -> Counter[str]:
+    """Entries by the version that decided them; a published book's own entry counts once, as everywhere."""
+    found: Counter[str] = Counter()
+    home = ledger.partition_of(PROGRAMME_SUBJECT)
+    count = 0
+    for partition in ledger.partitions:
+        for row in ledger.journal(partition).scan():
+            if row.member != PROGRAMME_SUBJECT or partition == home:
+                found[decode_head(row.state).version] += 1
+            count += 1
+            if not count % REPORT_EVERY:
+                progress(count)
+    return found
+
+
+def _published(ledger: Ledger) -> Iterator[Table]:
+    """How each published version came in, as its entry in the partition says where it counts."""
+    journal = ledger.journal(ledger.partition_of(PROGRAMME_SUBJECT))
+    for published in journal.published():
+        for row in journal.scan(published.place - 1, published.place):
+            entry = decode_entry(row.state)
+            head = fact_head(entry)
+            data = msgspec.json.decode(head.data)
+            yield {
+                "version": published.version,
+                "position": position_text(entry.partition, entry.offset),
+                "recorded": entry.recorded,
+                "source": head.source,
+                "by": data.get("by", ""),
+            }
+
+
+# -- gaps and overlaps -------------------------------------------------------------------------------------------------
+
+
+def warnings(version: Version, book: Book | None = None) -> list[str]:
+    """What the dates of a book leave open or say twice, by itself and among the versions of a ledger's book."""
+    programme = version.programme
+    found = [*_kind_warnings(programme), *_award_warnings(programme)]
+    return found if book is None else [*found, *_version_warnings(version, book)]
+
+
+def _kind_warnings(programme: Programme) -> Iterator[str]:
+    for name, kind in programme.kinds.items():
+        first = kind.expiry[0].from_
+        if first > programme.from_:
+            yield (
+                f"kinds.{name}.expiry: gap: begins on {first}, the book on {programme.from_}; what is earned before"
+                " expires by the first period"
+            )
+        for before, after in pairwise(kind.expiry):
+            if before.from_ == after.from_:
+                yield f"kinds.{name}.expiry: overlap: two periods begin on {after.from_}; the one listed later holds"
+
+
+def _award_warnings(programme: Programme) -> Iterator[str]:
+    alike: dict[bytes, list[Award]] = {}
+    for award in programme.award:
+        if award.from_ and award.until and award.until <= award.from_:
+            yield f'rule "{award.rule}": ends on {award.until}, before it begins on {award.from_}: it never holds'
+        else:
+            alike.setdefault(msgspec.json.encode([award.name, *_what_it_is(award)]), []).append(award)
+    for awards in alike.values():
+        in_order = sorted(awards, key=lambda award: award.from_ or programme.from_)
+        for before, after in pairwise(in_order):
+            begins = after.from_ or programme.from_
+            if before.until is None or before.until > begins:
+                yield f'rules "{before.rule}" and "{after.rule}": overlap: both give from {begins} on'
+            elif before.until < begins:
+                yield f'rules "{before.rule}" and "{after.rule}": gap: neither gives from {before.until} to {begins}'
+
+
+def _what_it_is(award: Award) -> list[Any]:
+    """What makes two rules the same rule at different times."""
+    return [award.on, award.each, award.kind, award.score, award.part, award.member, award.when, award.first]
+
+
+def _version_warnings(version: Version, book: Book) -> Iterator[str]:
+    if version.name in book.by_name:
+        yield f"version {version.name} is in the ledger already: publishing it again changes nothing"
+        return
+    begins = version.programme.from_
+    first, last = book.versions[0], book.versions[-1]
+    same = [other for other in book.versions if other.since == version.since]
+    if same:
+        yield f"overlap: version {same[-1].name} begins on {begins} too; this one would decide in its place"
+    if version.since < first.since:
+        yield f"begins on {begins}, before the ledger's first version ({first.name}, {first.programme.from_})"
+    elif version.since < last.since:
+        later = next(other for other in book.versions if other.since > version.since)
+        yield f"decides until {later.programme.from_} only, where version {later.name} takes over"
+
+
+# -- differences -------------------------------------------------------------------------------------------------------
+
+
+class Difference(NamedTuple):
+    """A key of a table that is not the same: `was` and `now` in words, "" where there is none."""
+
+    where: str
+    key: str
+    was: str
+    now: str
+
+    @property
+    def text(self) -> str:
+        """As a sentence."""
+        at = f"{self.where}: {self.key}" if self.key else self.where
+        if not self.was:
+            return f"{at}: new: {self.now}"
+        return f"{at}: {self.was} → {self.now}" if self.now else f"{at}: gone (was {self.was})"
+
+
+def differences(old: Programme, new: Programme) -> list[Difference]:
+    """How a book differs from an older one, table by table; comments and layout are no difference."""
+    before, after = (msgspec.json.decode(msgspec.json.encode(book)) for book in (old, new))
+    found = list(_keys("the book", _scalars(before), _scalars(after)))
+    for table in ("kinds", "scores", "memberships"):
+        found.extend(_named(table, before[table], after[table]))
+    rules = [{award["rule"]: award for award in book["award"]} for book in (before, after)]
+    found.extend(_named("rule", *rules))
+    kept = [[rule for rule in book if rule in rules[0] and rule in rules[1]] for book in rules]
+    if kept[0] != kept[1]:
+        found.append(Difference("rules", "order", ", ".join(kept[0]), ", ".join(kept[1])))
+    for table in ("uses", "penalties"):
+        found.extend(_named(table, before[table], after[table]))
+    return found
+
+
+def _scalars(book: Table) -> Table:
+    return {key: value for key, value in book.items() if not isinstance(value, dict | list)}
+
+
+def _named(table: str, before: Table, after: Table) -> Iterator[Difference]:
+    """Tables that have names: new ones, those that are gone, and what differs in the others."""
+    for name in dict.fromkeys([*before, *after]):
+        where = f"{table} {name}"
+        if name not in after:
+            yield Difference(where, "", _whole(before[name]), "")
+        elif name not in before:
+            yield Difference(where, "", "", _whole(after[name]))
+        else:
+            yield from _keys(where, before[name], after[name])
+
+
+def _keys(where: str, before: Table, after: Table) -> Iterator[Difference]:
+    for key in dict.fromkeys([*before, *after]):
+        was, now = before.get(key), after.get(key)
+        if was == now:
+            continue
+        if key in ("products", "benefits"):
+            yield from _named(f"{where} {key}", was or {}, now or {})
+        elif key in ("parts", "when", "rates", "quota") and isinstance(was, dict) and isinstance(now, dict):
+            for name in dict.fromkeys([*was, *now]):
+                if was.get(name) != now.get(name):
+                    yield Difference(where, f"{key} {name}", _words(key, was.get(name)), _words(key, now.get(name)))
+        elif isinstance(was, list) and isinstance(now, list) and sorted(map(str, was)) != sorted(map(str, now)):
+            gone, new = [item for item in was if item not in now], [item for item in now if item not in was]
+            yield Difference(where, key, _words(key, gone) if gone else "", _words(key, new) if new else "")
+        else:
+            yield Difference(where, key, _words(key, was), _words(key, now))
+
+
+def _whole(table: Table) -> str:
+    """A table that is new or gone, in a few words."""
+    said = [table["name"]] if "name" in table else []
+    if table.get("text"):
+        return ": ".join([*said, table["text"]])
+    keys = {key: value for key, value in table.items() if key not in ("name", "rule", "text")}
+    said += [
+        f"{key} {_words(key, value)}" for key, value in keys.items() if value not in (None, False, 0, "", [], {}, ())
+    ]
+    return ", ".join(said)
+
+
+def _words(key: str, value: Any) -> str:
+    """A value in words."""
+    if value is None or value in ([], {}, ""):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if key == "rates" and isinstance(value, int):
+        return f"{value / 100:g} %"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(_words(key, item) for item in value)
+    if isinstance(value, dict):
+        return _table_words(key, value)
+    return f'"{value}"' if key in ("name", "text") else str(value)
+
+
+def _table_words(key: str, table: Table) -> str:
+    match key:
+        case "give" if table["steps"]:
+            steps = sorted(table["steps"], key=lambda step: step["at_least_fen"])
+            return ", ".join(f"{step['points']:,} from {step['at_least_fen']:,} fen" for step in steps)
+        case "give":
+            per = f" per {table['per_fen']:,} fen" if table["per_fen"] else ""
+            steps_of = f", in steps of {table['floor_fen']:,} fen" if table["floor_fen"] > 1 else ""
+            return f"{table['points']:,} points{per}{steps_of}"
+        case "cap":
+            return f"at most {table['points']:,} a {table['per']}"
+        case "expiry":
+            how = f"{table['days']:,} days" if table["days"] else f"end of the year + {table['end_of_year_after']}"
+            return f"from {table['from']}: {how}"
+        case "tiers":
+            return f"{table['name']} from {table['at_least']:,}"
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_words(name, item)}" for name, item in table.items() if item is not None
+    )

@@ -1,0 +1,199 @@
+"""The books of a ledger at an instant: each kind's figures over all members, and whether they balance.
+
+issued = spendable + pending + held + redeemed + expired + clawed back, with debt on its own line. What a `clamp` wrote
+off was never there to take, so it stands outside the sum, as a shortfall paid in cash does.
+
+They are summed from the entries at any instant, or read from the view `books` at the present and later ones.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ledger.core.account import Account
+from ledger.core.decide import run_to
+from ledger.core.evolve import evolve_entry
+from ledger.core.pages import PagesInMemory
+from ledger.journal.ledger import Ledger, members_of
+from ledger.rulebook.compiled import Book
+from ledger.wire.entries import OUTCOMES
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.times import to_text
+from projections.views.builtin.books import (
+    CARDS,
+    EXPIRING,
+    FIGURES,
+    FROZEN,
+    MEMBERS,
+    OUTCOMES_TABLE,
+    PEOPLE,
+    POINTS_TABLE,
+    Books,
+)
+from projections.views.reading import Snapshot
+from projections.views.runner import heads_of
+from projections.views.view import Amounts, Key, Rows
+
+IN_THE_SUM = ("spendable", "pending", "held", "redeemed", "expired", "clawed_back")
+TICK_EVERY = 2_000  # entries
+
+Tick = Callable[[int], None]
+_VIEW = Books()
+
+
+class Sums(NamedTuple):
+    """The tables of the view `books` at an instant; `positions` are the entries they hold, by partition.
+
+    `behind` is how many entries there were more, and `known_at` by when what is parked was recorded.
+    """
+
+    as_of: int
+    tables: Mapping[str, Mapping[Key, Amounts]]
+    positions: dict[int, int]
+    behind: int = 0
+    known_at: int | None = None
+
+
+def stats(
+    ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None
+) -> dict[str, Any]:
+    """The contract's JSON: figures by kind, members, entries by outcome, facts parked. `progress` hears of entries.
+
+    With `known_at` only what was recorded by that instant counts.
+    """
+    return books_of(ledger, summed(ledger, as_of, progress, known_at=known_at))
+
+
+def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> Sums:
+    """All members summed from their entries. `progress` hears of entries."""
+    rows = Rows(_VIEW.tables)
+    book, done = ledger.book_known_at(known_at), 0
+    positions = heads_of(ledger)
+    for partition in ledger.partitions:
+        done = _add_partition(rows, ledger, book, partition, as_of, known_at, progress, done)
+    return Sums(as_of, rows.of, positions, known_at=known_at)
+
+
+def kept(taken: Snapshot, progress: Tick = lambda _: None) -> Sums:
+    """All members as the view `books` has them. `progress` hears of members for whom something fell due since."""
+    assert taken.standing is not None
+    rows = Rows(_VIEW.tables)
+    rows.of.update(taken.counted(progress))
+    ledger = taken.ledger
+    home = ledger.journal(ledger.partition_of(PROGRAMME_SUBJECT))  # where a published book counts; no view folds it
+    for row in home.entries_of(PROGRAMME_SUBJECT):
+        entry = decode_entry(row.state)
+        if entry.clock <= taken.as_of:
+            rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
+    read = taken.standing.positions
+    return Sums(taken.as_of, rows.of, {p: read.get(p, 0) for p in ledger.partitions}, taken.standing.behind)
+
+
+def books_of(ledger: Ledger, sums: Sums) -> dict[str, Any]:
+    """The books as JSON."""
+    book, tables = ledger.book, sums.tables
+    known_at = sums.as_of if sums.known_at is None else min(sums.as_of, sums.known_at)
+    parked: dict[str, int] = {}
+    for partition in ledger.partitions:
+        for reason, facts in ledger.journal(partition).parked_reasons(known_at).items():
+            parked[reason] = parked.get(reason, 0) + facts
+    points = {
+        kind: {**figures, "balanced": figures["issued"] == sum(figures[name] for name in IN_THE_SUM)}
+        for kind, figures in _by_kind(book, sums).items()
+    }
+    counted = tables[OUTCOMES_TABLE.name]
+    return {
+        **_head(book, sums),
+        "frozen": _one(tables[PEOPLE.name], FROZEN),
+        "entries": {
+            outcome: sum(entries for (of, _), (entries,) in counted.items() if of == outcome) for outcome in OUTCOMES
+        },
+        "reasons": {
+            outcome: _most_first({reason: n for (of, reason), (n,) in counted.items() if of == outcome and reason})
+            for outcome in OUTCOMES
+        },
+        "parked": sum(parked.values()),
+        "parked_reasons": _most_first(parked),
+        "memberships": _by_membership(tables[CARDS.name]),
+        "points": points,
+        "balanced": all(figures["balanced"] for figures in points.values()),
+    }
+
+
+def liability_of(ledger: Ledger, sums: Sums) -> dict[str, Any]:
+    """What the points may still cost, as JSON: those outstanding, by the local month in which they would expire.
+
+    What is held stands in no lot, so outstanding = the months together + held.
+    """
+    months: dict[str, dict[str, int]] = {}
+    for (kind, month), (points,) in sorted(sums.tables[EXPIRING.name].items()):
+        months.setdefault(kind, {})[month] = points
+    found = {}
+    for kind, figures in _by_kind(ledger.book, sums).items():
+        there = {name: figures[name] for name in ("spendable", "pending", "held")}
+        found[kind] = {"outstanding": sum(there.values()), **there, "by_month": months.get(kind, {})}
+    return {**_head(ledger.book, sums), "points": found}
+
+
+def _head(book: Book, sums: Sums) -> dict[str, Any]:
+    return {
+        "as_of": to_text(sums.as_of, book.offset),
+        "position": {str(partition): place for partition, place in sorted(sums.positions.items())},
+        "behind": sums.behind,
+        "members": _one(sums.tables[PEOPLE.name], MEMBERS),
+    }
+
+
+def _one(rows: Mapping[Key, Amounts], name: str) -> int:
+    return rows[name,][0] if (name,) in rows else 0
+
+
+def _by_kind(book: Book, sums: Sums) -> dict[str, dict[str, int]]:
+    found = {kind: dict.fromkeys(FIGURES, 0) for kind in book.nearest(sums.as_of).programme.kinds}
+    for (kind,), figures in sorted(sums.tables[POINTS_TABLE.name].items()):
+        found[kind] = dict(zip(FIGURES, figures, strict=True))
+    return found
+
+
+def _most_first(counted: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counted.items(), key=lambda one: (-one[1], one[0])))
+
+
+def _by_membership(counted: Mapping[Key, Amounts]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for membership, _ in sorted(counted):
+        states = {state: counted.get((membership, state), [0])[0] for state in ("active", "trial", "ended")}
+        found[membership] = states
+    return found
+
+
+def _add_partition(
+    rows: Rows,
+    ledger: Ledger,
+    book: Book,
+    partition: int,
+    as_of: int,
+    known_at: int | None,
+    progress: Tick,
+    done: int,
+) -> int:
+    counts_programme = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # a published book counts once
+    for member, entries in members_of(ledger.journal(partition).scan_by_member()):
+        is_programme = member == PROGRAMME_SUBJECT
+        if is_programme and not counts_programme:
+            continue
+        account = Account()
+        for row in entries:
+            entry = decode_entry(row.state)
+            if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
+                break
+            evolve_entry(account, entry)
+            rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
+            done += 1
+            if not done % TICK_EVERY:
+                progress(done)
+        if account.number and not is_programme:
+            run_to(account, book, as_of, PagesInMemory())
+            _VIEW.count(account, as_of, book, rows)
+    progress(done)
+    return done

@@ -1,0 +1,1 @@
+"""Whether it is true: replay, verify, reconcile, and proofs for outsiders."""

@@ -1,0 +1,106 @@
+"""One member's facts decided again, in order, as the partition's owner decided them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+
+import msgspec
+from msgspec import Struct
+
+from ledger.core.account import NEVER, Account, decode_account, encode_account
+from ledger.core.decide import Decision, Limits, Repetition, decide
+from ledger.core.draft import OutOfRange
+from ledger.core.pages import PagesInMemory, TrialPages
+from ledger.journal.partition import beyond_range, publication
+from ledger.journal.port import EntryRow, Journal
+from ledger.rulebook.compiled import Book
+from ledger.wire.entry_codec import EntryHead, decode_head
+from ledger.wire.fact_codec import decode_canonical
+from ledger.wire.facts import Fact, ProgrammePublished
+
+BookAt = Callable[[int], Book]  # of a place in the journal
+
+
+class Derived(Struct, frozen=True, gc=False):
+    """What became of a stored entry's fact; `account` is the one account of the member, as it stands after it."""
+
+    row: EntryRow
+    head: EntryHead
+    fact: Fact
+    occurred: int
+    decision: Decision
+    account: Account
+    is_first: bool  # and no repetition of an earlier entry's fact
+
+
+class Unreadable(Struct, frozen=True, gc=False):
+    """A stored entry whose bytes say nothing any more."""
+
+    row: EntryRow
+    problem: str
+
+
+class Restarted:
+    """A fact turned out to be beyond range: the member is derived anew, with care; what was told of her is void."""
+
+
+RESTARTED = Restarted()
+
+
+def derive(
+    journal: Journal, member: str, rows: Iterable[EntryRow], book_at: BookAt, limits: Limits, upto: int = NEVER
+) -> Iterator[Derived | Unreadable | Restarted]:
+    """A member's facts decided again, in order, until her clock passes `upto`; `rows` are all her entries."""
+    try:
+        yield from _derive(rows, book_at, limits, upto)
+    except OutOfRange:
+        yield RESTARTED
+        yield from _derive(journal.entries_of(member), book_at, limits, upto, with_care=True)
+
+
+def _derive(
+    rows: Iterable[EntryRow], book_at: BookAt, limits: Limits, upto: int, *, with_care: bool = False
+) -> Iterator[Derived | Unreadable]:
+    """With care a fact that is beyond range changes nothing but the clock, without it `OutOfRange` is raised."""
+    account, pages = Account(), PagesInMemory()
+    seen: dict[tuple[str, str], tuple[int, bytes]] = {}
+    for row in rows:
+        try:
+            head = decode_head(row.state)
+            fact, occurred = decode_canonical(head.fact)
+        except (msgspec.MsgspecError, ValueError) as error:
+            yield Unreadable(row, str(error))
+            continue
+        if head.clock > upto:
+            return
+        account.number = row.number - 1
+        digest = sha256(head.fact).digest()
+        number, first = seen.setdefault((fact.source, fact.id), (row.number, digest))
+        repeats = None if number == row.number else Repetition(number, first == digest)
+        book = book_at(row.place)
+        if repeats is None and isinstance(fact, ProgrammePublished):
+            decision = publication(account, Book([v.toml for v in book.versions]), fact.data.toml, occurred)
+        else:
+            before = encode_account(account) if with_care else b""
+            tried = TrialPages(pages) if with_care else None
+            try:
+                decision = decide(
+                    account,
+                    tried or pages,
+                    fact,
+                    occurred,
+                    book,
+                    recorded=head.recorded,
+                    backlog=head.backlog,
+                    limits=limits,
+                    repeats=repeats,
+                )
+            except OutOfRange:
+                if tried is None:
+                    raise
+                account = decode_account(before)
+                decision = beyond_range(account, occurred)
+            else:
+                if tried is not None:
+                    tried.keep()
+        account.number = row.number
+        yield Derived(row, head, fact, occurred, decision, account, number == row.number)

@@ -1,0 +1,95 @@
+"""Whether a partition's receipts, by which a fact counts once, are those that its entries give.
+
+They are compared by a sum that is the same in any order, so that nothing is held; which differ is looked for only
+where the sums do.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import msgspec
+
+from ledger.journal.ledger import members_of
+from ledger.journal.port import EntryRow, Journal
+from ledger.wire.entry_codec import decode_head
+from ledger.wire.fact_codec import decode_canonical
+
+
+class ReceiptSum:
+    """How many receipts there are up to a place, and the sum of their hashes.
+
+    What is decided while a replay runs stands behind that place, and its receipts with it.
+    """
+
+    __slots__ = ("count", "sum", "upto")
+
+    def __init__(self, upto: int) -> None:
+        self.upto = upto
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.count = self.sum = 0
+
+    def add(self, source: str, id: str, member: str, place: int) -> None:
+        """Count a receipt."""
+        if place <= self.upto:
+            self.count += 1
+            self.sum += hash((source, id, member, place))
+
+    def include(self, other: "ReceiptSum") -> None:
+        """Count those of another."""
+        self.count += other.count
+        self.sum += other.sum
+
+    def is_of(self, journal: Journal) -> bool:
+        """Whether a journal keeps these receipts and no others."""
+        count = total = 0
+        for receipt in journal.receipts(self.upto):
+            count += 1
+            total += hash(receipt)
+        return (count, total) == (self.count, self.sum)
+
+
+def receipts_that_differ(journal: Journal, partition: int, upto: int) -> Iterator[dict[str, Any]]:
+    """Receipts of entries up to a place that are missing, changed or of no entry, in bounded memory."""
+    with closing(sqlite3.connect("")) as file:  # a temporary file of its own, which goes with it
+        file.execute("CREATE TABLE kept (source, id, member, place, PRIMARY KEY (source, id, member)) WITHOUT ROWID")
+        file.executemany("INSERT INTO kept VALUES (?, ?, ?, ?)", journal.receipts(upto))
+        for row, name in _firsts(journal, upto):
+            if name is None:
+                file.execute("DELETE FROM kept WHERE place = ?", (row.place,))  # nobody can say whose it is
+                continue
+            kept = file.execute(
+                "DELETE FROM kept WHERE source = ? AND id = ? AND member = ? RETURNING place", (*name, row.member)
+            ).fetchall()
+            if kept != [(row.place,)]:
+                stored = f"place {kept[0][0]}" if kept else "none"
+                yield _difference(partition, row.member, row.number, row.place, stored, " ".join(name))
+        for source, id, member, place in file.execute("SELECT * FROM kept"):
+            yield _difference(partition, member, 0, place, f"{source} {id}", "no such fact")
+
+
+def _firsts(journal: Journal, upto: int) -> Iterator[tuple[EntryRow, tuple[str, str] | None]]:
+    """The entries that took a fact first, each with the fact's source and id; those that cannot be read without."""
+    for _, rows in members_of(journal.scan_by_member()):
+        seen: set[tuple[str, str]] = set()
+        for row in rows:
+            if row.place > upto:
+                continue
+            try:
+                fact, _ = decode_canonical(decode_head(row.state).fact)
+            except (msgspec.MsgspecError, ValueError):
+                yield row, None
+                continue
+            name = fact.source, fact.id
+            if name not in seen:
+                seen.add(name)
+                yield row, name
+
+
+def _difference(partition: int, member: str, number: int, place: int, stored: str, derived: str) -> dict[str, Any]:
+    about = {"partition": partition, "member": member, "number": number, "place": place}
+    return {**about, "field": "receipt", "stored": stored, "derived": derived}

@@ -1,0 +1,287 @@
+"""The ledger's balances against a list from outside, member by member; each difference is explained from the entries.
+
+The list may be in any order: it is sorted in a temporary file, and then both are read side by side.
+"""
+
+import csv
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ledger.core.account import Account, Purse
+from ledger.core.decide import run_to
+from ledger.core.evolve import evolve_entry
+from ledger.core.pages import PagesInMemory
+from ledger.journal.ledger import Ledger
+from ledger.wire.entries import OUTCOMES
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.entry_json import fact_head
+from ledger.wire.times import parse_instant, to_text
+
+BALANCES: dict[str, Callable[[Purse], int]] = {
+    "spendable": lambda purse: purse.spendable(),
+    "net": lambda purse: purse.spendable() - purse.debt,
+    "total": lambda purse: purse.spendable() + purse.pending() + purse.held(),
+}
+MAX_ENTRIES = 100  # that are listed for one difference
+MAX_BALANCE = 1 << 53
+ROWS = 10_000  # of the list at a time
+REPORT_EVERY = 1_000
+
+Progress = Callable[[int], None]
+
+
+class BadList(Exception):
+    """A list of balances that cannot be used: the file, the row, and what is wanted."""
+
+
+class Row(NamedTuple):
+    """What the list says: `as_of` is None where the row does not say."""
+
+    member: str
+    kind: str
+    balance: int
+    as_of: int | None
+
+
+@dataclass(slots=True)
+class Reconciliation:
+    """What was compared: `total` by kind is what the ledger has more than the list."""
+
+    compared: int = 0
+    agree: int = 0
+    differ: int = 0
+    only_in_list: int = 0
+    only_in_ledger: int = 0
+    total: dict[str, int] = field(default_factory=dict)
+
+
+class Balances:
+    """A list from outside, sorted by member and kind on disk. Raises `BadList`; close it when it is read."""
+
+    def __init__(self, path: Path, ledger: Ledger) -> None:
+        self._db = sqlite3.connect("")  # a temporary file of its own, which goes with it
+        self._db.execute(
+            "CREATE TABLE rows (member TEXT, kind TEXT, balance INTEGER, as_of INTEGER, PRIMARY KEY (member, kind))"
+            " WITHOUT ROWID"
+        )
+        kinds = list(dict.fromkeys(kind for version in ledger.book.versions for kind in version.programme.kinds))
+        rows = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        for number, values in rows:
+            row = _row(path, number, values, kinds, ledger.book.offset)
+            try:
+                self._db.execute("INSERT INTO rows VALUES (?, ?, ?, ?)", row)
+            except sqlite3.IntegrityError:
+                raise BadList(f'{path}:{number}: {row.kind} of "{row.member}" stand in the list twice') from None
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(Row._make, self._db.execute("SELECT member, kind, balance, as_of FROM rows ORDER BY member, kind"))
+
+    def close(self) -> None:
+        """Let go of the temporary file."""
+        self._db.close()
+
+
+def reconcile(
+    ledger: Ledger,
+    listed: Balances,
+    as_of: int,
+    balance: str,
+    found: Reconciliation,
+    progress: Progress = lambda _: None,
+) -> Iterator[dict[str, Any]]:
+    """The differences by member, streamed, counted in `found`; `balance` is one of `BALANCES`.
+
+    `as_of` holds where a row does not say otherwise. A member who is in one of both only differs where the balance is
+    not 0.
+    """
+    measure = BALANCES[balance]
+    for count, (member, account, rows) in enumerate(_side_by_side(ledger, listed, as_of), 1):
+        if not count % REPORT_EVERY:
+            progress(count)
+        said = {row.kind: row for row in rows}
+        kinds = [*said, *(kind for kind in (account.purses if account else ()) if kind not in said)]
+        for kind in kinds:
+            row = said.get(kind)
+            moment = as_of if row is None or row.as_of is None else row.as_of
+            then = account if moment == as_of else ledger.account(member, moment)
+            ours = measure(then.purse(kind)) if then else 0
+            theirs = row.balance if row else 0
+            if row is not None or ours:
+                found.compared += 1
+                if ours == theirs:
+                    found.agree += 1
+            if ours == theirs:
+                continue
+            where = "both" if row and then else "list" if row else "ledger"
+            found.differ += where == "both"
+            found.only_in_list += where == "list"
+            found.only_in_ledger += where == "ledger"
+            found.total[kind] = found.total.get(kind, 0) + ours - theirs
+            yield {
+                "member": member,
+                "kind": kind,
+                "as_of": to_text(moment, ledger.book.offset),
+                "in": where,
+                "ledger": ours if where != "list" else None,
+                "list": theirs if where != "ledger" else None,
+                "difference": ours - theirs,
+                **(_explain(ledger, member, kind, moment, theirs, measure) if where == "both" else {}),
+            }
+
+
+def _side_by_side(ledger: Ledger, listed: Balances, as_of: int) -> Iterator[tuple[str, Account | None, list[Row]]]:
+    """Every member of either, by name, with the account here and the rows of the list."""
+    accounts = ledger.accounts(as_of)
+    groups = ((member, list(rows)) for member, rows in groupby(listed, key=attrgetter("member")))
+    ours, theirs = next(accounts, None), next(groups, None)
+    while ours is not None or theirs is not None:
+        if theirs is None or (ours is not None and ours[0] < theirs[0]):
+            assert ours is not None
+            yield ours[0], ours[1], []
+            ours = next(accounts, None)
+        elif ours is None or theirs[0] < ours[0]:
+            yield theirs[0], None, theirs[1]
+            theirs = next(groups, None)
+        else:
+            yield ours[0], ours[1], theirs[1]
+            ours, theirs = next(accounts, None), next(groups, None)
+
+
+# -- why ---------------------------------------------------------------------------------------------------------------
+
+
+def _explain(
+    ledger: Ledger, member: str, kind: str, as_of: int, theirs: int, measure: Callable[[Purse], int]
+) -> dict[str, Any]:
+    """When the ledger last stood at what the list says and what moved it since; else which entry fits alone."""
+    steps, at_last = _steps(ledger, member, kind, as_of, measure)
+    difference = at_last - theirs
+    agreed = next((step for step in reversed(steps) if step["balance"] == theirs), None)
+    fallen = at_last - (steps[-1]["balance"] if steps else 0)
+    if agreed is not None:
+        since = [step for step in steps if step["number"] > agreed["number"] and step["points"]]
+        last = {name: agreed[name] for name in ("number", "occurred")}
+        told = {"agreed_after": last, "since": since[-MAX_ENTRIES:], "since_count": len(since), "fallen_due": fallen}
+        return {**told, "text": _since_text(last, since, fallen)}
+    missing = [step for step in steps if step["points"] == difference]
+    twice = [step for step in steps if step["points"] == -difference]
+    told = {"agreed_after": None, "as_if_missing": missing[:MAX_ENTRIES], "as_if_twice": twice[:MAX_ENTRIES]}
+    return {**told, "fallen_due": fallen, "text": _alone_text(missing, twice, fallen == difference)}
+
+
+def _steps(
+    ledger: Ledger, member: str, kind: str, as_of: int, measure: Callable[[Purse], int]
+) -> tuple[list[dict[str, Any]], int]:
+    """What each entry did to the balance, and the balance at the instant."""
+    account, before = Account(), 0
+    steps = []
+    for row in ledger.journal(ledger.partition_of(member)).entries_of(member):
+        entry = decode_entry(row.state)
+        if entry.clock > as_of:
+            break
+        evolve_entry(account, entry)
+        after = measure(account.purse(kind))
+        head = fact_head(entry)
+        steps.append(
+            {
+                "number": entry.number,
+                "type": head.type,
+                "id": head.id,
+                "occurred": to_text(entry.occurred, ledger.book.offset),
+                "outcome": OUTCOMES[entry.outcome],
+                "points": after - before,
+                "balance": after,
+            }
+        )
+        before = after
+    run_to(account, ledger.book, as_of, PagesInMemory())
+    return steps, measure(account.purse(kind))
+
+
+def _since_text(agreed: dict[str, Any], since: list[dict[str, Any]], fallen: int) -> str:
+    moved = [f"entry {step['number']} ({step['type']} {step['id']}) {step['points']:+,}" for step in since[:5]]
+    if len(since) > 5:
+        moved.append(f"{len(since) - 5:,} more entries")
+    if fallen:
+        moved.append(f"fell due since {fallen:+,}")
+    return f"as the ledger stood after entry {agreed['number']} ({agreed['occurred']}); since then: {', '.join(moved)}"
+
+
+def _alone_text(missing: list[dict[str, Any]], twice: list[dict[str, Any]], is_due: bool) -> str:
+    if is_due:
+        return "as if what fell due by then had not"
+    for found, how in ((missing, "left out"), (twice, "counted twice")):
+        if found:
+            step = found[-1]
+            others = f" (or {len(found) - 1:,} others)" if len(found) > 1 else ""
+            return f"as if entry {step['number']} ({step['type']} {step['id']}, {step['points']:+,}){others} were {how}"
+    return "the ledger never stood there, and no entry alone makes up the difference"
+
+
+# -- the list ----------------------------------------------------------------------------------------------------------
+
+
+def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            _check_columns(path, reader.fieldnames or [])
+            for values in reader:
+                yield reader.line_num, values
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise BadList(f"{path}: {_said(error)}; give a CSV or Parquet file with member, kind and balance") from None
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    import pyarrow  # heavy, and needed here only
+    import pyarrow.parquet
+
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _check_columns(path, names)
+            wanted = [name for name in ("member", "kind", "balance", "as_of") if name in names]
+            for batch in file.iter_batches(ROWS, columns=wanted):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield number, values
+    except (OSError, pyarrow.ArrowException) as error:
+        raise BadList(f"{path}: {_said(error)}; give a CSV or Parquet file with member, kind and balance") from None
+
+
+def _said(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _check_columns(path: Path, names: Any) -> None:
+    lacking = [name for name in ("member", "balance") if name not in names]
+    if lacking:
+        raise BadList(f"{path}: has no column {' and none '.join(lacking)}; member, kind, balance and as_of are read")
+
+
+def _row(path: Path, number: int, values: dict[str, Any], kinds: list[str], offset: int) -> Row:
+    where = f"{path}:{number}"
+    member, balance, as_of = values.get("member"), values.get("balance"), values.get("as_of")
+    kind = values.get("kind") or (kinds[0] if len(kinds) == 1 else "")
+    if not isinstance(member, str) or not 0 < len(member) <= 128:
+        raise BadList(f"{where}: no member; a name of 1 to 128 characters is needed")
+    if kind not in kinds:
+        raise BadList(f'{where}: kind is "{str(kind)[:64]}"; the book has {", ".join(kinds)}')
+    try:
+        points = int(balance) if isinstance(balance, str) else balance
+        if isinstance(points, bool) or points is None or int(points) != points or abs(points) > MAX_BALANCE:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise BadList(f'{where}: balance is "{str(balance)[:64]}"; an integer of points is needed') from None
+    try:
+        text = as_of if isinstance(as_of, str) or as_of is None else as_of.isoformat()
+        instant = parse_instant(text, offset) if text else None
+    except (AttributeError, ValueError, OverflowError) as error:
+        raise BadList(f'{where}: as_of "{str(as_of)[:64]}": {error}; give a date or RFC 3339') from None
+    return Row(member, kind, int(points), instant)

@@ -1,0 +1,110 @@
+"""The stream's own records against the journal's copies of the facts: each is an entry or parked, byte for byte."""
+
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ledger.journal.ledger import INBOX, Ledger
+from ledger.journal.port import Journal, JournalError
+from ledger.wire.entries import Entry
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.fact_codec import BadFact, canonical, decode
+
+PARKED_AT_ONCE = 100  # of 64 KiB at most
+
+
+class Streamed(NamedTuple):
+    """A record as its stream has it; `whole` is the SHA-256 of what was sent, where `value` is only its beginning."""
+
+    offset: int
+    recorded: int
+    value: bytes
+    whole: bytes
+
+
+def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]], None]) -> None:
+    """Compare the inbox's records up to the journal's position with its entries and parked records."""
+    ledger.check_stream(INBOX)
+    position = ledger.journal(partition).head().position
+    compare_records(ledger, partition, position, _records(ledger, partition, position), add)
+
+
+def compare_records(
+    ledger: Ledger,
+    partition: int,
+    upto: int,
+    records: Iterable[Streamed],
+    add: Callable[[dict[str, Any]], None],
+) -> None:
+    """Compare a stream's records up to a position with the journal's entries and parked records."""
+    journal = ledger.journal(partition)
+    entries = _entries(journal, upto, where={"partition": partition}, add=add)
+    parked = _parked(journal, upto)
+    entry, letter = next(entries, None), next(parked, None)
+    for offset, recorded, value, whole in records:
+        where = {"partition": partition, "position": f"{partition}:{offset}"}
+        while letter is not None and letter[0] < offset:
+            letter = next(parked, None)
+        if entry is not None and entry.offset == offset:
+            for difference in _compare(entry, recorded, value):
+                add({**where, "member": entry.member, **difference})
+            entry = next(entries, None)
+        elif letter is None or letter[0] != offset:
+            add({**where, "field": "entry", "stored": "none", "derived": "a record of the stream"})
+        elif letter[1] != (whole or sha256(value).digest()):
+            add({**where, "field": "parked", "stored": letter[1].hex(), "derived": "other bytes"})
+    if entry is not None:
+        position = f"{partition}:{entry.offset}"
+        add({"partition": partition, "position": position, "field": "entry", "stored": "an entry", "derived": "none"})
+
+
+def _parked(journal: Journal, upto: int) -> Iterator[tuple[int, bytes]]:
+    """Offset and hash of each parked record up to a position, in order."""
+    after = -1
+    while found := journal.parked(after, PARKED_AT_ONCE, upto=upto, retried=True):
+        yield from ((letter.offset, letter.sha256) for letter in found)
+        after = found[-1].offset
+
+
+def _entries(
+    journal: Journal, upto: int, where: dict[str, Any], add: Callable[[dict[str, Any]], None]
+) -> Iterator[Entry]:
+    """The entries up to a position, in order; one that cannot be read is reported, and then missed by its record."""
+    for row in journal.scan():
+        try:
+            entry = decode_entry(row.state)
+            if entry.offset > upto:
+                return
+            yield entry
+        except (msgspec.MsgspecError, ValueError) as error:
+            named = {**where, "member": row.member, "number": row.number, "place": row.place}
+            add({**named, "field": "bytes", "stored": row.state[:64].hex(), "derived": f"unreadable: {error}"})
+
+
+def _records(ledger: Ledger, partition: int, upto: int) -> Iterator[Streamed]:
+    after = -1
+    while rows := ledger.records(partition, after, upto):
+        for record in map(Streamed._make, rows):
+            if not record.value and not record.whole:
+                raise JournalError(
+                    f"the stream of this restored ledger begins behind position {partition}:{record.offset};"
+                    " what stood there came from an archive: replay without --from-topic"
+                )
+            yield record
+        after = rows[-1][0]
+
+
+def _compare(entry: Entry, recorded: int, value: bytes) -> Iterator[dict[str, Any]]:
+    if entry.received != sha256(value).digest():
+        yield {"field": "received", "stored": entry.received.hex(), "derived": sha256(value).hexdigest()}
+    if entry.recorded != recorded:
+        yield {"field": "recorded", "stored": entry.recorded, "derived": recorded}
+    try:
+        kept = canonical(decode(value)[0])
+    except BadFact as bad:
+        yield {"field": "fact", "stored": entry.fact[:64].hex(), "derived": str(bad)}
+        return
+    if kept != entry.fact:
+        yield {"field": "fact", "stored": entry.fact[:64].hex(), "derived": kept[:64].hex()}

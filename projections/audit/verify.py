@@ -1,0 +1,130 @@
+"""Recompute the chain from the stored bytes: a byte changed, an entry dropped, two swapped, all show and are named."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import Damaged, Unavailable
+from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
+from projections.audit.proof import Refuted
+from projections.audit.proof.checkpoint import Signed, check_ledger
+from projections.audit.proof.tree import Frontier
+
+MAX_BROKEN = 1_000  # that are listed a partition
+REPORT_EVERY = 5_000
+
+
+def verify(
+    ledger: Ledger, *, checkpoints: Sequence[Signed] = (), progress: Callable[[int], None] | None = None
+) -> dict[str, Any]:
+    """Recompute every partition's chain: `partitions` with their entries and last link, and what is `broken`.
+
+    With `checkpoints` the entries have to be those that were signed. Raises `BadProof` for one of another ledger.
+    """
+    partitions = []
+    broken: list[dict[str, Any]] = []
+    done = 0
+    for signed in checkpoints:
+        try:
+            check_ledger(ledger, signed)
+        except Refuted as refuted:
+            broken.append({"partition": None, "place": 0, "member": "", "number": 0, "problem": str(refuted)})
+    for partition in ledger.partitions:
+        found: list[dict[str, Any]] = []
+        signatures = _Signatures(partition, checkpoints)
+        entries, link = _verify_partition(ledger, partition, found, signatures, _onward(progress, done))
+        done += entries
+        partitions.append({"partition": partition, "entries": entries, "link": link.hex()})
+        broken.extend(found)
+    if progress:
+        progress(done)
+    return {"partitions": partitions, "broken": broken}
+
+
+def _verify_partition(
+    ledger: Ledger,
+    partition: int,
+    broken: list[dict[str, Any]],
+    signatures: "_Signatures",
+    progress: Callable[[int], None],
+) -> tuple[int, bytes]:
+    journal = ledger.journal(partition)
+    head = journal.head()
+    link, place, offset, entries = GENESIS_LINK, 0, -1, 0
+
+    def report(at: int, problem: str, member: str = "", number: int = 0) -> None:
+        if len(broken) < MAX_BROKEN:
+            broken.append({"partition": partition, "place": at, "member": member, "number": number, "problem": problem})
+
+    try:
+        for row in journal.scan(0, head.entries):
+            entries += 1
+            if entries % REPORT_EVERY == 0:
+                progress(entries)
+            if row.place != place + 1:
+                report(place + 1, f"entries {place + 1} to {row.place - 1} are missing")
+            place = row.place
+            leaf = leaf_of(row.state)
+            expected = link_after(link, leaf)
+            if row.link != expected:
+                report(place, "the entry's bytes or its link were changed", row.member, row.number)
+            link = row.link if row.link is not None and len(row.link) == 32 else expected  # go on: name each break once
+            for problem in signatures.see(leaf, link):
+                report(place, problem, row.member, row.number)
+            try:
+                entry = decode_entry(row.state)
+            except (msgspec.MsgspecError, ValueError):
+                report(place, "the entry's bytes cannot be read", row.member, row.number)
+                continue
+            if (entry.member, entry.number, entry.partition) != (row.member, row.number, partition):
+                report(place, "the entry stands under another member, number or partition", row.member, row.number)
+            if entry.offset <= offset:
+                report(place, f"its position {entry.offset} does not come after {offset}", row.member, row.number)
+            offset = entry.offset
+    except (Damaged, Unavailable) as error:
+        report(place + 1, f"the file cannot be read any further: {error}")
+        return entries, link
+    if place != head.entries:
+        report(place + 1, f"the journal's head says {head.entries} entries, the last is {place}")
+    if link != head.link:
+        report(place, "the last link is not the one that the journal's head keeps")
+    for at, problem in signatures.unseen():
+        report(at, problem)
+    return entries, link
+
+
+class _Signatures:
+    """What checkpoints signed of a partition, compared as its entries pass by."""
+
+    def __init__(self, partition: int, checkpoints: Sequence[Signed]) -> None:
+        marks = [(m, s.checkpoint.at) for s in checkpoints for m in s.checkpoint.partitions if m.partition == partition]
+        self._waiting = sorted(marks, key=lambda waiting: waiting[0].entries, reverse=True)
+        self._tree = Frontier()
+
+    def see(self, leaf: bytes, link: bytes) -> Iterator[str]:
+        """The next entry; yields what is wrong where a checkpoint ends with it."""
+        if not self._waiting:
+            return
+        self._tree.add(leaf)
+        while self._waiting and self._waiting[-1][0].entries <= self._tree.size:
+            mark, at = self._waiting.pop()
+            if mark.entries and (mark.link, mark.tree) != (link.hex(), self._tree.head().hex()):
+                yield f"the entries up to this one are not those that the checkpoint of {at} signed"
+
+    def unseen(self) -> Iterator[tuple[int, str]]:
+        """The checkpoints that go on where the entries have ended."""
+        for mark, at in self._waiting:
+            if mark.entries:
+                yield mark.entries, f"the checkpoint of {at} signed {mark.entries} entries, which are not all there"
+
+
+def _onward(progress: Callable[[int], None] | None, done: int) -> Callable[[int], None]:
+    """Progress of a partition as progress of the whole."""
+
+    def report(entries: int) -> None:
+        if progress:
+            progress(done + entries)
+
+    return report

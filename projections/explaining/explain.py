@@ -1,0 +1,181 @@
+"""Where each point came from and went, which rule of which version decided, and why nothing came, in plain words.
+
+An explanation is data (`dict`, good for JSON) in which every figure stands beside the sentence that uses it;
+`render_explanation` lays it out for people. What is explained is the entry as it was decided and kept.
+"""
+
+from typing import Any
+
+import msgspec
+
+from ledger.core.account import Account
+from ledger.journal.ledger import Ledger
+from ledger.wire.entries import OUTCOMES
+from ledger.wire.facts import fact_type
+from projections.answers.members import UnknownMember
+from projections.explaining.changes import explain_changes
+from projections.explaining.clawbacks import explain_clawbacks
+from projections.explaining.context import Context
+from projections.explaining.facts import fact_text
+from projections.explaining.history import History, NothingToExplain
+from projections.explaining.lots import explain_lot_story, lot_of
+from projections.explaining.member import effect_of, effect_text, explain_story
+from projections.explaining.nothing import explain_nothing
+from projections.explaining.reasons import reason_details
+from projections.explaining.render import render_explanation
+from projections.explaining.words import Words
+
+__all__ = [
+    "NothingToExplain",
+    "UnknownMember",
+    "explain",
+    "explain_entry",
+    "explain_lot",
+    "explain_member",
+    "render_explanation",
+]
+
+
+LINES = 1_000  # of a story's statement: each may have to look at the whole account
+
+
+def explain(
+    ledger: Ledger,
+    member: str,
+    what: str | None = None,
+    *,
+    as_of: int | None = None,
+    lines: int | None = LINES,
+) -> dict[str, Any]:
+    """What a command line names: nothing for the member's story, "12" for an entry, "12.1" for a lot.
+
+    Raises `UnknownMember`, or `NothingToExplain` where it is none of these.
+    """
+    if what and "." in what:
+        return explain_lot(ledger, member, what, as_of=as_of)
+    if what and not (what.isascii() and what.isdigit()):
+        raise NothingToExplain(f'"{what}" is neither an entry, such as 12, nor a lot, such as 12.1')
+    return explain_member(ledger, member, int(what) if what else None, as_of=as_of, lines=lines)
+
+
+def explain_member(
+    ledger: Ledger,
+    member: str,
+    number: int | None = None,
+    *,
+    as_of: int | None = None,
+    lines: int | None = LINES,
+) -> dict[str, Any]:
+    """A member's story, or one entry of it, by the entries whose clock is by `as_of`; by all of them where it is None.
+
+    A story's statement has the last `lines` entries, or all of them (None). Raises `UnknownMember`, or
+    `NothingToExplain` where there is no such entry.
+    """
+    if number is not None:
+        return explain_entry(ledger, member, number, as_of=as_of)
+    history = History(ledger, member, as_of)
+    return explain_story(history, history.present(), lines)
+
+
+def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None = None) -> dict[str, Any]:
+    """What one entry decided and why, change by change. Raises `UnknownMember` and `NothingToExplain`."""
+    history = History(ledger, member, as_of)
+    moment = history.moment(number)
+    entry, fact, version = moment.step.entry, moment.step.fact, moment.version
+    words = Words(version)
+    context = Context(history, moment, history.present(), words)
+    changes = explain_changes(context)
+    reason = reason_details(history, moment, words) if entry.reason else {"text": "", "needed": ""}
+    explanation: dict[str, Any] = {
+        "explains": "entry",
+        "member": member,
+        "number": number,
+        "entries": len(history.steps),
+        "position": f"{entry.partition}:{entry.offset}",
+        "type": fact_type(fact),
+        "id": fact.id,
+        "source": fact.source,
+        "occurred": words.time(entry.occurred),
+        "recorded": words.time(entry.recorded),
+        "clock": words.time(entry.clock),
+        "book": version.programme.programme,
+        "book_name": version.programme.name,
+        "version": entry.version,
+        "version_from": version.programme.from_.isoformat(),
+        "engine": entry.engine,
+        "fact": {"text": fact_text(fact, words), "data": msgspec.to_builtins(fact.data)},
+        "outcome": OUTCOMES[entry.outcome],
+        "reason": entry.reason,
+        "figures": entry.figures,
+        "reason_text": reason["text"],
+        "needed": reason["needed"],
+        "effect": effect_of(entry.changes),
+        "changes": changes,
+        "clawbacks": explain_clawbacks(context),
+        "nothing": explain_nothing(context, [view for view in changes if view["change"] == "withheld"]),
+        "balances": {
+            kind: {
+                "name": words.name(kind),
+                "before": _balance(moment.before, kind),
+                "after": _balance(context.scratch, kind),
+            }
+            for kind in sorted({*moment.before.purses, *context.scratch.purses})
+        },
+        "derives": moment.derives,
+    }
+    if "first" in reason:
+        explanation["first"] = reason["first"]
+    what = effect_text(entry.changes, words) or "nothing moved"
+    explanation["text"] = f"{explanation['fact']['text']}. {OUTCOMES[entry.outcome].capitalize()}: " + (
+        f"{reason['text']}." if entry.outcome else f"{what}."
+    )
+    return explanation
+
+
+def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = None) -> dict[str, Any]:
+    """A lot's whole life, and the entry that opened it. `lot` is its name, entry.place: "3.1".
+
+    Raises `UnknownMember`, or `NothingToExplain` where there is no such lot.
+    """
+    history = History(ledger, member, as_of)
+    try:
+        key = lot_of(lot)
+    except ValueError as error:
+        raise NothingToExplain(str(error)) from None
+    story = history.lots.get(key)
+    if story is None:
+        number = history.step(key >> 16).entry.number
+        has = [name for name in history.lots if name >> 16 == number]
+        opened = f"entry {number} opened {len(has)}" if has else f"entry {number} opened none"
+        raise NothingToExplain(f'"{member}" has no lot {lot}: {opened}')
+    words = Words(history.version_of(story.origin.entry))
+    present = history.present()
+    origin = explain_entry(ledger, member, story.origin.entry.number, as_of=as_of)
+    opened_by = next(view for view in origin["changes"] if view["change"] == "earned" and view["lot"] == lot)
+    return {
+        "explains": "lot",
+        "member": member,
+        "as_of": words.time(present.as_of),
+        **explain_lot_story(history, key, present, words),
+        "opened_by": opened_by,
+        "fact": {
+            **origin["fact"],
+            "type": origin["type"],
+            "id": origin["id"],
+            "occurred": origin["occurred"],
+        },
+        "book": origin["book"],
+        "book_name": origin["book_name"],
+        "version": origin["version"],
+        "version_from": origin["version_from"],
+    }
+
+
+def _balance(account: Account, kind: str) -> dict[str, int]:
+    purse = account.purse(kind)
+    return {
+        "spendable": purse.spendable(),
+        "pending": purse.pending(),
+        "held": purse.held(),
+        "debt": purse.debt,
+    }

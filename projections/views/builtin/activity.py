@@ -1,0 +1,76 @@
+"""How much happened: facts by day, type and outcome, and how many members were active."""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from ledger.wire.entries import OUTCOMES
+from ledger.wire.times import day_of, day_text
+from projections.answers.tables import Column, Row, Table
+from projections.views.reading import Snapshot
+from projections.views.view import Options, Reading, Rows, Step, Sums, View
+
+FACTS = Sums("facts", (Column("day"), Column("type"), Column("outcome")), ("facts",))
+ACTIVE = Sums("active", (Column("period"),), ("members",))
+
+
+class LastDay(Struct, array_like=True):
+    """The local day that a member's clock has reached, in days since 1970-01-01."""
+
+    day: int = -1
+
+
+class _Typed(Struct, gc=False):
+    type: str
+
+
+_type = msgspec.json.Decoder(_Typed)
+
+
+def activity(taken: Snapshot, options: Options) -> Table:
+    """A row a day, type and outcome, by the day on which the facts occurred."""
+    columns = (*FACTS.key, Column("facts", "integer"))
+
+    def rows() -> Iterator[Row]:
+        for key, (count,) in taken.sums(FACTS.name).items():
+            if str(key[0]) <= taken.today and str(key[0]).startswith(options.month or ""):
+                yield *key, count
+
+    return taken.table(columns, rows())
+
+
+def active(taken: Snapshot, _: Options) -> Table:
+    """Members active by day and by month: those whose clock reached it."""
+    columns = (Column("period"), Column("members", "integer"))
+    rows = ((period, count) for (period,), (count,) in taken.sums(ACTIVE.name).items() if str(period) <= taken.today)
+    return taken.table(columns, rows)
+
+
+class Activity(View):
+    """Counts of facts and of active members."""
+
+    name = "activity"
+    about = "facts by day, type and outcome; active members by day and month"
+    tables = (FACTS, ACTIVE)
+    needs_fact = True
+    state = LastDay
+    readings = (
+        Reading("activity", "facts by day, type and outcome", activity, frozenset({"month"}), is_by_member=False),
+        Reading("active", "active members by day and month", active, is_by_member=False),
+    )
+
+    def entry(self, step: Step, rows: Rows) -> None:
+        """Count a fact, and the member where her clock reaches a new day or month."""
+        entry, offset = step.entry, step.book.offset
+        assert entry is not None
+        day = day_text(day_of(entry.occurred, offset))
+        rows.add(FACTS.name, (day, _type.decode(entry.fact).type, OUTCOMES[entry.outcome]), 1)
+        last = step.kept.state
+        reached = day_of(entry.clock, offset)
+        if reached > last.day:
+            text = day_text(reached)
+            rows.add(ACTIVE.name, (text,), 1)
+            if last.day < 0 or day_text(last.day)[:7] != text[:7]:
+                rows.add(ACTIVE.name, (text[:7],), 1)
+            last.day = reached

@@ -1,0 +1,111 @@
+"""The books of all members together: where the points of each kind are, and how every fact was answered.
+
+It counts (`projections.views.counting`), so that the present is a sum of a few rows however many members there are.
+`projections.stats` sums any other instant by the same `count` and `entry`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from ledger.core.account import Account
+from ledger.core.decisions.memberships import current_term
+from ledger.core.evolve import evolve
+from ledger.rulebook.compiled import Book
+from ledger.wire.entries import (
+    OUTCOMES,
+    Change,
+    Frozen,
+    HistoryPruned,
+    TermEnded,
+    TermMoved,
+    TermOpened,
+    TrialConverted,
+    Unfrozen,
+)
+from ledger.wire.times import day_of, day_text
+from projections.answers.show import open_lots, state_of
+from projections.answers.tables import Column, Row, Table
+from projections.views.builtin.points import POINTS
+from projections.views.reading import Snapshot
+from projections.views.view import Options, Reading, Rows, Step, Sums, View
+
+FIGURES = (
+    "issued",
+    "spendable",
+    "pending",
+    "held",
+    "redeemed",
+    "expired",
+    "clawed_back",
+    "written_off",
+    "debt",
+    "cash_shortfall_fen",
+)
+POINTS_TABLE = Sums("points", (Column("kind"),), FIGURES)
+EXPIRING = Sums("expiring", (Column("kind"), Column("month")), ("points",))  # of open lots: what is held is in none
+PEOPLE = Sums("people", (Column("state"),), ("members",))
+CARDS = Sums("cards", (Column("membership"), Column("state")), ("members",))
+OUTCOMES_TABLE = Sums("outcomes", (Column("outcome"), Column("reason")), ("entries",))
+MEMBERS, FROZEN = "members", "frozen"
+
+
+def points(taken: Snapshot, _: Options) -> Table:
+    """A row a kind with its figures."""
+    columns = (*POINTS_TABLE.key, *(Column(name, "integer") for name in FIGURES))
+    return taken.table(columns, _rows(taken, POINTS_TABLE))
+
+
+def outcomes(taken: Snapshot, _: Options) -> Table:
+    """A row an outcome and reason, over all entries."""
+    return taken.table((*OUTCOMES_TABLE.key, Column("entries", "integer")), _rows(taken, OUTCOMES_TABLE))
+
+
+def _rows(taken: Snapshot, table: Sums) -> Iterator[Row]:
+    return ((*key, *amounts) for key, amounts in sorted(taken.counted()[table.name].items()))
+
+
+class Books(View):
+    """Sums over all members."""
+
+    name = "books"
+    about = "where the points of each kind are, what expires in which month, and how every fact was answered: now"
+    tables = (POINTS_TABLE, EXPIRING, PEOPLE, CARDS, OUTCOMES_TABLE)
+    changes = POINTS | {HistoryPruned, Frozen, TermEnded, TermMoved, TermOpened, TrialConverted, Unfrozen}
+    state: ClassVar[type[Struct] | None] = Account
+    counts = True
+    readings = (
+        Reading("books", "where the points of each kind are", points, is_by_member=False),
+        Reading("outcomes", "entries by outcome and reason", outcomes, is_by_member=False),
+    )
+
+    def entry(self, step: Step, rows: Rows) -> None:
+        """Count how a fact was answered."""
+        assert step.entry is not None
+        rows.add(OUTCOMES_TABLE.name, (OUTCOMES[step.entry.outcome], step.entry.reason), 1)
+
+    def evolve(self, state: Any, change: Change) -> None:
+        """Apply a change to the account."""
+        evolve(state, change)
+
+    def account(self, state: Any) -> Account | None:
+        """The state is the account."""
+        assert isinstance(state, Account)
+        return state
+
+    def count(self, account: Account, instant: int, book: Book, rows: Rows) -> None:
+        """Add a member's points, lots, cards and herself."""
+        rows.add(PEOPLE.name, (MEMBERS,), 1)
+        if account.frozen:
+            rows.add(PEOPLE.name, (FROZEN,), 1)
+        for kind, purse in account.purses.items():
+            figures = (getattr(purse, name) for name in FIGURES)
+            rows.add(POINTS_TABLE.name, (kind,), *(figure() if callable(figure) else figure for figure in figures))
+            for _, lot in open_lots(purse):
+                month = day_text(day_of(lot.expires_at - 1, book.offset))[:7]  # gone at `expires_at`: where it ends
+                rows.add(EXPIRING.name, (kind, month), lot.left)
+        for membership in account.terms:
+            term = current_term(account, membership, instant)
+            if term is not None:
+                rows.add(CARDS.name, (membership, state_of(term, instant)), 1)

@@ -1,0 +1,255 @@
+"""What is owed to members in points: issued, redeemed, expired, clawed back, outstanding by the month it expires in.
+
+Each amount stands under two dates. `day` is when it happened by the member's own clock: a late fact moves the days it
+belongs to. `booked` is the month in which the ledger knew: that of the later of `recorded` and clock. `recorded` never
+runs back, so a month that every partition has passed is booked for ever, and what is late is booked in a later one,
+beside the month it belongs to. What time takes is booked in its own month by what was known at the month's end; should
+a later entry tell otherwise, that is taken back in the entry's month.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from ledger.wire.entries import (
+    Captured,
+    Change,
+    ClawedBack,
+    DebtIncurred,
+    Earned,
+    Expired,
+    PaidInCash,
+    Repaid,
+    Restored,
+    Spent,
+    WrittenOff,
+)
+from ledger.wire.times import day_of, day_text, month_of, month_start, month_text
+from projections.answers.tables import Column, Row, Table
+from projections.views.builtin.points import PointsView, lot_of
+from projections.views.reading import Snapshot
+from projections.views.view import (
+    Amounts,
+    Kept,
+    Options,
+    Reading,
+    Rows,
+    States,
+    Step,
+    Sums,
+    pass_time,
+)
+
+MOVEMENTS = Sums(
+    "movements",
+    (Column("kind"), Column("booked"), Column("day"), Column("expires")),
+    ("issued", "redeemed", "expired", "clawed_back", "owed", "written_off", "cash_shortfall_fen"),
+)
+ISSUED, REDEEMED, EXPIRED, CLAWED_BACK, OWED, WRITTEN_OFF, CASH = range(7)
+NOWHERE = ""  # under `expires`: of what is in no lot (debt, what was written off or kept from a refund)
+# A closed month's lines: what each adds to the closing balance, and its amount.
+LINES = (("issued", 1, ISSUED), ("redeemed", -1, REDEEMED), ("expired", -1, EXPIRED), ("clawed_back", -1, CLAWED_BACK))
+
+
+def outstanding_of(amounts: Amounts) -> int:
+    """What members still have of what was issued: spendable, pending and held."""
+    return sum(sign * amounts[place] for _, sign, place in LINES)
+
+
+def liability(taken: Snapshot, _: Options) -> Table:
+    """The totals of each kind, and what breakage was observed and is to be expected."""
+    columns = (
+        Column("kind"),
+        *(Column(n, "integer") for n in ("issued", "redeemed", "expired", "clawed_back", "outstanding")),
+        Column("outstanding_fen", "integer"),
+        *(Column(n, "integer") for n in ("debt", "written_off", "cash_shortfall_fen")),
+        *(Column(n, "integer") for n in ("breakage_per_10000", "expected_breakage", "expected_breakage_fen")),
+    )
+    return taken.table(columns, _liability(taken))
+
+
+def _liability(taken: Snapshot) -> Iterator[Row]:
+    month = month_text(month_of(taken.as_of, taken.book.offset))
+    kinds = taken.programme.kinds
+    found = _by_expiry(taken)
+    for kind in dict.fromkeys([*kinds, *found]):
+        cohorts = found.get(kind, {})
+        totals = _total(cohorts.values())
+        outstanding = outstanding_of(totals)
+        rate = breakage(cohorts, month)
+        expected = None if rate is None else max(outstanding, 0) * rate[0] // rate[1]
+        fen = kinds[kind].fen if kind in kinds else 0
+        per_10000 = None if rate is None else rate[0] * 10_000 // rate[1]
+        worth = None if expected is None else expected * fen
+        beside = totals[OWED], totals[WRITTEN_OFF], totals[CASH]
+        yield kind, *totals[:OWED], outstanding, outstanding * fen, *beside, per_10000, expected, worth
+
+
+def breakage(cohorts: dict[str, Amounts], month: str) -> tuple[int, int] | None:
+    """Of the points that were to expire in a month that is over, how many did, and how many did or were redeemed.
+
+    None where there are none yet. Points that were clawed back count in neither.
+    """
+    over = _total(amounts for expires, amounts in cohorts.items() if expires != NOWHERE and expires < month)
+    known = over[EXPIRED] + over[REDEEMED]
+    return (over[EXPIRED], known) if known > 0 else None
+
+
+def outstanding(taken: Snapshot, _: Options) -> Table:
+    """By kind and the month in which the points expire: what was issued, what became of it, what is left."""
+    columns = (
+        Column("kind"),
+        Column("expires"),
+        *(Column(n, "integer") for n in ("issued", "redeemed", "expired", "clawed_back", "outstanding")),
+        Column("outstanding_fen", "integer"),
+    )
+    kinds = taken.programme.kinds
+
+    def rows() -> Iterator[Row]:
+        for kind, cohorts in _by_expiry(taken).items():
+            fen = kinds[kind].fen if kind in kinds else 0
+            for expires in sorted(cohorts):
+                if expires != NOWHERE:
+                    left = outstanding_of(cohorts[expires])
+                    yield kind, expires, *cohorts[expires][:OWED], left, left * fen
+
+    return taken.table(columns, rows())
+
+
+def _by_expiry(taken: Snapshot) -> dict[str, dict[str, Amounts]]:
+    """Amounts by kind and month of expiry, of every day up to the instant's."""
+    found: dict[str, dict[str, Amounts]] = {}
+    for (kind, _, day, expires), amounts in taken.sums(MOVEMENTS.name).items():
+        if str(day) <= taken.today:
+            cohort = found.setdefault(str(kind), {}).setdefault(str(expires), [0] * len(amounts))
+            for place, amount in enumerate(amounts):
+                cohort[place] += amount
+    return found
+
+
+def close(taken: Snapshot, month: int) -> Table:
+    """A month's close, a line each, of which `of_earlier_months` is what belongs to months that were closed before.
+
+    The snapshot is taken at the end of the month, or now where the month is not over.
+    """
+    columns = (
+        Column("month"),
+        Column("kind"),
+        Column("line"),
+        Column("points", "integer"),
+        Column("fen", "integer"),
+        Column("of_earlier_months", "integer"),
+    )
+    return taken.table(columns, _close(taken, month_text(month), month_start(month + 1, taken.book.offset)))
+
+
+def _close(taken: Snapshot, month: str, end: int) -> Iterator[Row]:
+    kinds = taken.book.nearest(end - 1).programme.kinds
+    opening: dict[str, int] = defaultdict(int)
+    moved: dict[str, Amounts] = defaultdict(lambda: [0] * len(MOVEMENTS.amounts))
+    late: dict[str, Amounts] = defaultdict(lambda: [0] * len(MOVEMENTS.amounts))
+
+    def until(kept: Kept) -> int:
+        return min(taken.as_of, end) if max(kept.recorded, kept.clock) < end else 0
+
+    for (kind, booked, day, _), amounts in taken.sums(MOVEMENTS.name, until).items():
+        name = str(kind)
+        if str(booked) < month:
+            opening[name] += outstanding_of(amounts)
+        elif booked == month:
+            for place, amount in enumerate(amounts):
+                moved[name][place] += amount
+                late[name][place] += amount if str(day)[:7] < month else 0
+    for kind in dict.fromkeys([*kinds, *sorted({*opening, *moved})]):
+        fen = kinds[kind].fen if kind in kinds else 0
+        yield month, kind, "opening", opening[kind], opening[kind] * fen, None
+        for line, sign, place in LINES:
+            points = sign * moved[kind][place]
+            yield month, kind, line, points, points * fen, sign * late[kind][place]
+        closing = opening[kind] + outstanding_of(moved[kind])
+        yield month, kind, "closing", closing, closing * fen, None
+
+
+def _total(rows: Iterable[Amounts]) -> Amounts:
+    total = [0] * len(MOVEMENTS.amounts)
+    for amounts in rows:
+        for place, amount in enumerate(amounts):
+            total[place] += amount
+    return total
+
+
+class Liability(PointsView):
+    """Movements of points over all members, by kind, month booked, day, and month of expiry."""
+
+    name = "liability"
+    about = "points issued, redeemed, expired, clawed back and outstanding, by the month of expiry; the monthly close"
+    tables = (MOVEMENTS,)
+    readings = (
+        Reading("liability", "totals by kind, with breakage", liability, is_by_member=False),
+        Reading("outstanding", "by kind and month of expiry", outstanding, is_by_member=False),
+    )
+
+    def entry(self, step: Step, rows: Rows) -> None:
+        """Where a month has ended since the last entry: book what time took by its end, and take it back now.
+
+        The entry's own changes then book what really became of it, which is the same unless the entry is late.
+        """
+        kept, entry = step.kept, step.entry
+        assert entry is not None
+        instant, offset = max(entry.recorded, entry.clock), step.book.offset
+        if not kept.number or kept.state.next_due_at > instant:
+            return
+        now = month_of(instant, offset)
+        if now > month_of(_known(kept), offset) and kept.state.next_due_at <= month_start(now, offset):
+            projected = Rows(self.tables)
+            then = Kept(kept.member, kept.number, kept.clock, kept.recorded, _states.decode(_states.encode(kept.state)))
+            pass_time(self, Step(step.book, then), month_start(now, offset), projected)
+            booked = month_text(now)
+            for (kind, month, day, expires), amounts in projected.of[MOVEMENTS.name].items():
+                rows.add(MOVEMENTS.name, (kind, month, day, expires), *amounts)
+                rows.add(MOVEMENTS.name, (kind, booked, day, expires), *(-amount for amount in amounts))
+
+    def change(self, step: Step, change: Change, rows: Rows) -> None:
+        """Sum a change that moves points in or out."""
+        match change:
+            case Earned():
+                _add(step, rows, change.kind, change.expires_at, ISSUED, change.points)
+            case Spent() | Captured():
+                _add(step, rows, change.kind, self._expiry(step, change), REDEEMED, change.points)
+            case Restored():
+                _add(step, rows, change.kind, change.expires_at, REDEEMED, -change.points)
+            case Expired():
+                _add(step, rows, change.kind, self._expiry(step, change), EXPIRED, change.points)
+            case ClawedBack():
+                _add(step, rows, change.kind, self._expiry(step, change), CLAWED_BACK, change.points)
+            case Repaid():
+                _add(step, rows, change.kind, self._expiry(step, change), CLAWED_BACK, change.points)
+                _add(step, rows, change.kind, 0, OWED, -change.points)
+            case DebtIncurred():
+                _add(step, rows, change.kind, 0, OWED, change.points)
+            case WrittenOff():
+                _add(step, rows, change.kind, 0, WRITTEN_OFF, change.points)
+            case PaidInCash():
+                _add(step, rows, change.kind, 0, CASH, change.fen)
+            case _:
+                pass  # moves nothing in or out: a hold, a confirmation
+
+    def _expiry(self, step: Step, change: Spent | Captured | Expired | ClawedBack | Repaid) -> int:
+        account = self.account(step.kept.state)
+        assert account is not None
+        return lot_of(account, change).expires_at
+
+
+def _known(kept: Kept) -> int:
+    return max(kept.recorded, kept.clock)
+
+
+def _add(step: Step, rows: Rows, kind: str, expires_at: int, place: int, amount: int) -> None:
+    entry, offset = step.entry, step.book.offset
+    # Time books in its own month, but never in one that is over by what was known when the last entry came.
+    known = max(entry.recorded, entry.clock) if entry is not None else max(step.at, _known(step.kept))
+    expires = day_text(day_of(expires_at - 1, offset))[:7] if expires_at else NOWHERE
+    booked, day = day_text(day_of(known, offset))[:7], day_text(day_of(step.at, offset))
+    rows.add_to(MOVEMENTS.name, (kind, booked, day, expires), place, amount, len(MOVEMENTS.amounts))
+
+
+_states = States(PointsView())

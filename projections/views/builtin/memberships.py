@@ -1,0 +1,154 @@
+"""Memberships with what is left of their quotas, and what a card gave beyond the ordinary rate."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ledger.core.account import Account, quota_key
+from ledger.core.decisions.memberships import bucket_of, current_term
+from ledger.core.evolve import evolve
+from ledger.rulebook.compiled import Rule
+from ledger.wire.entries import (
+    BenefitUsed,
+    Change,
+    Earned,
+    HistoryPruned,
+    TermEnded,
+    TermMoved,
+    TermOpened,
+    TrialConverted,
+)
+from ledger.wire.fact_codec import decode_canonical
+from ledger.wire.facts import OrderCompleted
+from projections.answers.show import state_of
+from projections.answers.tables import MEMBERSHIPS, Column, Row, Table, membership_rows
+from projections.views.reading import Known, Snapshot
+from projections.views.view import Options, Reading, Rows, Step, Sums, View
+
+TERMS = frozenset({TermOpened, TermMoved, TermEnded, TrialConverted, BenefitUsed, HistoryPruned})
+QUOTAS = (
+    Column("member"),
+    Column("membership"),
+    Column("product"),
+    Column("benefit"),
+    Column("quota", "integer"),
+    Column("used", "integer"),
+    Column("left", "integer"),
+)
+SAVINGS = Sums(
+    "savings",
+    (Column("member"), Column("membership"), Column("card"), Column("kind")),
+    ("points", "ordinary_points", "lines"),
+)
+BENEFITS = Sums("benefits", (Column("member"), Column("membership"), Column("card"), Column("benefit")), ("times",))
+
+
+def memberships(taken: Snapshot, _: Options) -> Table:
+    """As `points export memberships` says it."""
+    rows = (row for kept, _rows in taken.members() for row in membership_rows(taken.as_of, kept.member, kept.state))
+    return taken.table(MEMBERSHIPS, rows)
+
+
+def quotas(taken: Snapshot, _: Options) -> Table:
+    """What is left of each benefit that the running card limits."""
+    return taken.table(QUOTAS, (row for known in taken.members() for row in _quotas(taken, known)))
+
+
+def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
+    account: Account = known.kept.state
+    version = taken.book.nearest(taken.as_of)
+    for name, membership in version.programme.memberships.items():
+        term = current_term(account, name, taken.as_of)
+        if term is None or state_of(term, taken.as_of) == "ended":
+            continue
+        for label, benefit in membership.benefits.items():
+            quota = (benefit.quota or {}).get(term.product)
+            if quota is not None:
+                used = term.used.get(quota_key(label, bucket_of(benefit, version.month(taken.as_of))), 0)
+                yield known.kept.member, name, term.product, label, quota, used, max(quota - used, 0)
+
+
+def savings(taken: Snapshot, _: Options) -> Table:
+    """What each card gave at its own rate, what the ordinary rule would have given, and benefits used."""
+    columns = (
+        *SAVINGS.key,
+        Column("lines", "integer"),
+        Column("points", "integer"),
+        Column("ordinary_points", "integer"),
+        Column("extra_points", "integer"),
+        Column("extra_fen", "integer"),
+        Column("benefits_used", "integer"),
+    )
+    kinds = taken.programme.kinds
+
+    def rows(known: Known) -> Iterator[Row]:
+        used: dict[str, int] = {}
+        for (_, _, card, _), (times,) in known.rows[BENEFITS.name].items():
+            used[str(card)] = used.get(str(card), 0) + times
+        for key, (points, ordinary, lines) in known.rows[SAVINGS.name].items():
+            extra = points - ordinary
+            worth = kinds[str(key[3])].fen if str(key[3]) in kinds else 0
+            yield *key, lines, points, ordinary, extra, extra * worth, used.get(str(key[2]), 0)
+
+    return taken.table(columns, (row for known in taken.members() for row in rows(known)))
+
+
+class Memberships(View):
+    """The terms of each member, and sums of what their cards gave."""
+
+    name = "memberships"
+    about = "each member's cards with quotas, and what they gave beyond the ordinary rate"
+    tables = (SAVINGS, BENEFITS)
+    changes = TERMS | {Earned}
+    needs_fact = True
+    state = Account
+    readings = (
+        Reading("memberships", "the current or else the last term of each membership", memberships),
+        Reading("quotas", "what is left of the benefits of running cards", quotas),
+        Reading("savings", "points beyond the ordinary rate, by card", savings),
+    )
+
+    def change(self, step: Step, change: Change, rows: Rows) -> None:
+        """Sum what counts against a card beside what its line would have earned without it."""
+        if isinstance(change, Earned) and change.card:
+            membership = _membership_of(step, change)
+            ordinary = _ordinary_points(step, change)
+            rows.add(SAVINGS.name, (step.member, membership, change.card, change.kind), change.points, ordinary, 1)
+        elif isinstance(change, BenefitUsed):
+            rows.add(BENEFITS.name, (step.member, change.membership, change.card, change.benefit), 1)
+
+    def evolve(self, state: Any, change: Change) -> None:
+        """Apply a change to a term."""
+        if not isinstance(change, Earned):
+            evolve(state, change)
+
+    def account(self, state: Any) -> Account | None:
+        """The state is the account."""
+        assert isinstance(state, Account)
+        return state
+
+
+def _membership_of(step: Step, change: Earned) -> str:
+    rule = _rule(step, change.rule)
+    return (rule.award.member or "") if rule is not None else ""
+
+
+def _rule(step: Step, name: str | None) -> Rule | None:
+    assert step.entry is not None
+    return step.book.by_name[step.entry.version].rules.get(name or "")
+
+
+def _ordinary_points(step: Step, change: Earned) -> int:
+    """What the rule that the card's rule replaces would have given for the same line, by the book that decided."""
+    rule = _rule(step, change.rule)
+    ordinary = _rule(step, rule.award.instead_of) if rule is not None else None
+    assert step.entry is not None
+    if ordinary is None or not ordinary.since <= step.entry.occurred < ordinary.until:
+        return 0
+    fact, _ = decode_canonical(step.entry.fact)
+    if not isinstance(fact, OrderCompleted):
+        return 0
+    line = next((line for line in fact.data.lines if line.line == change.line), None)
+    if line is None or (ordinary.test is not None and not ordinary.test(line, fact.data)):
+        return 0
+    points = ordinary.amount(line.paid_fen, line.category)
+    return min(points, ordinary.line_cap) if ordinary.line_cap else points

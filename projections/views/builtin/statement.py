@@ -1,0 +1,78 @@
+"""What came and went, by member, kind and month: a statement of account."""
+
+from collections.abc import Iterator
+
+from ledger.wire.entries import Captured, Change, ClawedBack, DebtIncurred, Earned, Expired, Repaid, Restored, Spent
+from ledger.wire.times import month_of, month_text
+from projections.answers.tables import Column, Row, Table
+from projections.views.builtin.points import PointsView
+from projections.views.reading import Known, Snapshot
+from projections.views.view import Options, Reading, Rows, Step, Sums
+
+MONTHS = Sums(
+    "months",
+    (Column("member"), Column("kind"), Column("month")),
+    ("earned", "spent", "given_back", "expired", "clawed_back", "owed"),
+)
+EARNED, SPENT, GIVEN_BACK, EXPIRED, CLAWED_BACK, OWED = range(6)
+SIGNS = (1, -1, 1, -1, -1, 0)  # of each amount in closing = opening + …; debt stands beside the points
+
+
+def statement(taken: Snapshot, options: Options) -> Table:
+    """A row a month in which something moved (or the one month that is asked for)."""
+    columns = (
+        *MONTHS.key,
+        *(Column(name, "integer") for name in ("opening", *MONTHS.amounts[:OWED], "closing", "debt")),
+    )
+    last = month_text(month_of(taken.as_of, taken.book.offset))
+    return taken.table(columns, (row for known in taken.members() for row in _months(known, last, options.month)))
+
+
+def _months(known: Known, last: str, wanted: str | None) -> Iterator[Row]:
+    kind = None
+    closing = debt = 0
+    for key in sorted(known.rows[MONTHS.name]):
+        amounts = known.rows[MONTHS.name][key]
+        if key[1] != kind:
+            kind, closing, debt = key[1], 0, 0
+        opening = closing
+        closing += sum(sign * amount for sign, amount in zip(SIGNS, amounts, strict=True))
+        debt += amounts[OWED]
+        month = str(key[2])
+        if any(amounts) and month <= last and wanted in (None, month):
+            yield *key, opening, *amounts[:OWED], closing, debt
+
+
+class Statement(PointsView):
+    """Sums by member, kind and month. Held and frozen points are still hers, so they stand in the closing balance."""
+
+    name = "statement"
+    about = "opening, earned, spent, expired, clawed back and closing by member, kind and month"
+    tables = (MONTHS,)
+    readings = (Reading("statement", "by member, kind and month; --month for one", statement, frozenset({"month"})),)
+
+    def change(self, step: Step, change: Change, rows: Rows) -> None:
+        """Sum a change that moves points in or out."""
+        match change:
+            case Earned():
+                _add(step, rows, change.kind, EARNED, change.points)
+            case Spent() | Captured():
+                _add(step, rows, change.kind, SPENT, change.points)
+            case Restored():
+                _add(step, rows, change.kind, GIVEN_BACK, change.points)
+            case Expired():
+                _add(step, rows, change.kind, EXPIRED, change.points)
+            case ClawedBack():
+                _add(step, rows, change.kind, CLAWED_BACK, change.points)
+            case Repaid():
+                _add(step, rows, change.kind, CLAWED_BACK, change.points)
+                _add(step, rows, change.kind, OWED, -change.points)
+            case DebtIncurred():
+                _add(step, rows, change.kind, OWED, change.points)
+            case _:
+                pass  # moves nothing in or out: a hold, a confirmation
+
+
+def _add(step: Step, rows: Rows, kind: str, place: int, points: int) -> None:
+    month = month_text(month_of(step.at, step.book.offset))
+    rows.add_to(MONTHS.name, (step.member, kind, month), place, points, len(MONTHS.amounts))

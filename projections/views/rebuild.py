@@ -1,0 +1,190 @@
+"""Building views from entry 1: member after member, in processes by partition, into a file each by one writer.
+
+A member's state is in memory for her own entries only, rows are written in the order of their keys, and after a crash
+a partition goes on behind the last member that is in. What a process sends to the writer is a batch of rows.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.port import Damaged, EntryRow
+from ledger.wire.entries import Entry
+from ledger.wire.facts import PROGRAMME_SUBJECT
+from projections.processes import over_partitions
+from projections.views.decoding import decoder_of
+from projections.views.store import Build, MemberRow, TableRows, member_row, table_rows
+from projections.views.timed import count, present
+from projections.views.view import Rows, States, Step, View, fold_entry, new_member
+
+BATCH = 10_000  # entries of a transaction
+WORTH_PROCESSES = 50_000  # entries; for fewer the start of a process takes longer than it saves
+Count = Callable[[str, int], None]  # entries folded into a view
+
+
+_Place = tuple[int, str]  # of a partition that is being built: up to where, and the last member that is in
+_Waiting = dict[int, _Place]
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """What a fold makes has no cycles, and going over it again and again took half of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class Folded(NamedTuple):
+    """What some members come to in one view: themselves, and rows of its tables."""
+
+    members: list[MemberRow]
+    rows: TableRows
+
+
+class MemberBatch(NamedTuple):
+    """What some members behind one (`after`) come to, view by view; how many entries they have, the last of them.
+
+    `latest` is an instant by which each of them was counted, for views that count.
+    """
+
+    after: str
+    views: list[Folded]
+    read: int
+    last: str
+    is_last: bool
+    latest: int
+
+
+def build(ledger: Ledger, builds: Sequence[Build], upto: dict[int, int], jobs: int, count: Count) -> None:
+    """Build views up to a place of each partition; one that was begun goes on, up to the places it had then.
+
+    Those that stand alike share one pass.
+    """
+    for into in builds:
+        with into.writing() as batch:
+            batch.begin_building(upto)
+    with without_collector():
+        while groups := _alike(builds):  # again where another runner began one too, and did not end it
+            for waiting, group in groups:
+                _build(ledger, group, dict(waiting), jobs, count)
+
+
+def _alike(builds: Sequence[Build]) -> list[tuple[tuple[tuple[int, _Place], ...], list[Build]]]:
+    """Builds that are not whole yet, by where they stand in each partition."""
+    groups: dict[tuple[tuple[int, _Place], ...], list[Build]] = {}
+    for into in builds:
+        with into.reading() as batch:
+            waiting = tuple(sorted(batch.building().items()))
+        if waiting:
+            groups.setdefault(waiting, []).append(into)
+    return list(groups.items())
+
+
+def _build(ledger: Ledger, group: list[Build], waiting: _Waiting, jobs: int, count: Count) -> None:
+    views = [into.view for into in group]
+    parts: Iterator[_Part]
+    if jobs > 1 and sum(place for place, _ in waiting.values()) >= WORTH_PROCESSES:
+        names, sources = [view.name for view in views], sorted({view.source for view in views if view.source})
+        known = (names, sources, waiting, BATCH)
+        parts = over_partitions(ledger, jobs, fold_partition, *known, partitions=list(waiting))
+    else:
+        parts = _one_by_one(ledger, views, waiting)
+    for partition, part in parts:
+        for into, folded in zip(group, part.views, strict=True):
+            with into.writing() as batch:
+                upto, after = batch.building().get(partition, (0, None))
+                if after == part.after:  # otherwise another runner has come first
+                    batch.write(folded.members, folded.rows)
+                    if into.view.counts:
+                        batch.counted_at(part.latest)
+                    batch.built_to(partition, part.last)
+                    if part.is_last:
+                        batch.end_building(partition, upto, link_at(ledger, partition, upto))
+            count(into.view.name, part.read)
+
+
+_Part = tuple[int, MemberBatch]
+
+
+def _one_by_one(ledger: Ledger, views: list[View], waiting: _Waiting) -> Iterator[_Part]:
+    for partition, (upto, after) in waiting.items():
+        for part in fold_members(ledger, views, partition, upto, after, BATCH):
+            yield partition, part
+
+
+def fold_partition(
+    ledger: Ledger, partition: int, names: list[str], sources: list[str], waiting: _Waiting, batch: int
+) -> Iterator[_Part]:
+    """Fold what waits of a partition, for a process that finds the views by their names."""
+    from projections.views.registry import all_views
+
+    known = all_views(sources)
+    upto, after = waiting[partition]
+    for part in fold_members(ledger, [known[name] for name in names], partition, upto, after, batch):
+        yield partition, part
+
+
+def fold_members(
+    ledger: Ledger, views: Sequence[View], partition: int, upto: int, after: str, most: int
+) -> Iterator[MemberBatch]:
+    """Fold a partition's members behind one, each up to a place of the journal, in batches of whole members."""
+    is_last = False
+    while not is_last:
+        part = _fold_batch(ledger, views, partition, upto, after, most)
+        after, is_last = part.last, part.is_last
+        yield part
+
+
+def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int, after: str, most: int) -> MemberBatch:
+    book, decode = ledger.book, decoder_for(views)
+    parts = [(view, Rows(view.tables), list[MemberRow](), States(view).encode) for view in views]
+    read, last, is_last = 0, after, True
+    now = latest = present()
+    for member, entries in members_of(ledger.journal(partition).scan_by_member(after)):
+        last = member
+        steps = [(view, Step(book, new_member(view, member)), rows) for view, rows, _, _ in parts]
+        for row in entries:
+            read += 1
+            if row.place <= upto and member != PROGRAMME_SUBJECT:
+                entry = decoded(decode, row)
+                for view, step, rows in steps:
+                    step.entry = entry
+                    fold_entry(view, step, rows)
+        for (view, step, step_rows), (_, _, members, encode) in zip(steps, parts, strict=True):
+            if step.kept.number and view.counts:
+                count(view, book, step.kept, now, step_rows)
+                latest = max(latest, step.kept.clock)
+            if step.kept.number and view.state is not None:
+                members.append(member_row(view, partition, step.kept, encode))
+        if read >= most:
+            is_last = False
+            break
+    views_folded = [Folded(members, table_rows(view, rows)) for view, rows, members, _ in parts]
+    return MemberBatch(after, views_folded, read, last, is_last, latest)
+
+
+def link_at(ledger: Ledger, partition: int, place: int) -> bytes:
+    """The chain's link of the entry at a place, nothing where there is none."""
+    return next((row.link for row in ledger.journal(partition).scan(place - 1, place)), b"")
+
+
+def decoder_for(views: Sequence[View]) -> Callable[[bytes], Entry]:
+    """A decoder of what any of some views looks at."""
+    changes: frozenset[type[Any]] = frozenset().union(*(view.changes for view in views))
+    return decoder_of(changes, any(view.needs_fact for view in views))
+
+
+def decoded(decode: Callable[[bytes], Entry], row: EntryRow) -> Entry:
+    """An entry as far as a fold looks at it. Raises `Damaged` that names its place."""
+    try:
+        return decode(row.state)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Damaged(f"entry {row.number} of {row.member} (place {row.place}) cannot be read: {error}") from None

@@ -1,0 +1,1 @@
+"""What another rule book would decide: backtests of history, quotes of a cart."""

@@ -1,0 +1,364 @@
+"""What a draft rule book would have done: every fact of the ledger decided again under it, beside what was decided.
+
+Both sides are read at the same instant: the accounts that are, and those that would be. Members never touch each
+other, so the history streams member by member, and memory does not grow with the number of facts.
+"""
+
+import heapq
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ledger.core.account import Account
+from ledger.core.decide import run_to
+from ledger.core.evolve import evolve_entry
+from ledger.core.pages import PagesInMemory
+from ledger.core.scores import tier_of, value_of
+from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.port import EntryRow
+from ledger.rulebook.compiled import Book
+from ledger.wire.entries import OUTCOMES, Captured, Change, ClawedBack, Earned, Expired, Repaid, Restored, Spent
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.times import month_text, to_text
+from projections.audit.derive import Restarted, Unreadable, derive
+from projections.processes import over_partitions
+from projections.views.builtin.books import FIGURES
+
+LARGEST = 10  # members listed on either side
+TICK_EVERY = 2_000  # entries
+FLOWS = ("issued", "redeemed", "expired", "clawed_back")
+
+Progress = Callable[[int], None]
+
+
+def draft_book(ledger: Ledger, toml: str, where: str, since: int | None = None) -> Book:
+    """The ledger's book with a draft that decides from an instant on, or (None) whatever the ledger ever saw.
+
+    Raises `BadProgramme`, also where the ledger's accounts have something that the draft lacks.
+    """
+    book = Book([version.toml for version in ledger.book.versions])
+    draft = book.add(toml, where)
+    draft.since = 0 if since is None else since
+    book.versions = [*(v for v in book.versions if v is not draft and v.since < draft.since), draft]
+    return book
+
+
+def backtest(
+    ledger: Ledger,
+    toml: str,
+    where: str,
+    as_of: int,
+    *,
+    since: int | None = None,
+    jobs: int = 1,
+    progress: Progress = lambda _: None,
+) -> dict[str, Any]:
+    """The whole comparison as JSON; see docs/backtest.md for each field. Raises `BadProgramme`, `JournalError`."""
+    started = time.monotonic()
+    draft = draft_book(ledger, toml, where, since)
+    sums = _Sums()
+    for part in over_partitions(ledger, jobs, backtest_partition, toml, where, as_of, since):
+        if isinstance(part, int):
+            sums.entries += part
+            progress(sums.entries)
+        else:
+            sums.add(part)
+    version = draft.versions[-1]
+    offset = ledger.book.offset
+    return {
+        "draft": {"file": where, "version": version.name, "from": version.programme.from_.isoformat()},
+        "decides_from": None if since is None else to_text(since, offset),
+        "as_of": to_text(as_of, offset),
+        "entries": sums.entries,
+        "members": sums.members,
+        "unreadable": sums.unreadable,
+        "points": _points(sums),
+        "months": _months(sums, ledger.book),
+        "rules": _rules(sums),
+        "outcomes": _outcomes(sums),
+        "moves": {kind: moves.to_dict(sums.members) for kind, moves in sorted(sums.moves.items())},
+        "tiers": _tiers(sums, ledger.book, draft, as_of),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+# -- one partition ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Side:
+    """What one rule book brought: final figures by kind, flows by kind and month, points issued by kind and rule."""
+
+    figures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    flows: Counter[tuple[str, int, str]] = field(default_factory=Counter)
+    rules: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def see(self, changes: Iterable[Change], book: Book, occurred: int, clock: int) -> None:
+        """Count the changes of one entry; `occurred` is its fact's."""
+        flows = self.flows
+        for change in changes:
+            match change:
+                case Earned():
+                    flows[change.kind, _month(book, occurred), "issued"] += change.points
+                    self.rules[change.kind, change.rule] += change.points
+                case Spent() | Captured():
+                    flows[change.kind, _month(book, clock), "redeemed"] += change.points
+                case Restored():
+                    flows[change.kind, _month(book, clock), "redeemed"] -= change.points
+                case Expired():
+                    flows[change.kind, _month(book, change.due_at), "expired"] += change.points
+                case ClawedBack() | Repaid():
+                    flows[change.kind, _month(book, clock), "clawed_back"] += change.points
+                case _:
+                    pass
+
+    def end(self, account: Account) -> None:
+        """Count a member's account as it stands at the instant asked for."""
+        for kind, purse in account.purses.items():
+            for name in FIGURES:
+                figure = getattr(purse, name)
+                self.figures[kind, name] += figure() if callable(figure) else figure
+
+    def add(self, other: "_Side") -> None:
+        """Count what another counted."""
+        self.figures.update(other.figures)
+        self.flows.update(other.flows)
+        self.rules.update(other.rules)
+
+
+@dataclass(slots=True)
+class _Moves:
+    """How members of a kind fare: gains and losses of what each has or has spent, less debt."""
+
+    gain: int = 0
+    lose: int = 0
+    gained: int = 0
+    lost: int = 0
+    largest_gains: list[tuple[int, str, int, int]] = field(default_factory=list)  # smallest of them first
+    largest_losses: list[tuple[int, str, int, int]] = field(default_factory=list)
+
+    def see(self, member: str, actual: int, draft: int) -> None:
+        """Count a member."""
+        difference = draft - actual
+        if difference > 0:
+            self.gain += 1
+            self.gained += difference
+            _keep(self.largest_gains, (difference, member, actual, draft))
+        elif difference:
+            self.lose += 1
+            self.lost -= difference
+            _keep(self.largest_losses, (-difference, member, actual, draft))
+
+    def add(self, other: "_Moves") -> None:
+        """Count what another counted."""
+        for name in ("gain", "lose", "gained", "lost"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for ours, theirs in (
+            (self.largest_gains, other.largest_gains),
+            (self.largest_losses, other.largest_losses),
+        ):
+            for one in theirs:
+                _keep(ours, one)
+
+    def to_dict(self, members: int) -> dict[str, Any]:
+        """For JSON, the largest first; of so many members."""
+
+        def listed(found: list[tuple[int, str, int, int]]) -> list[dict[str, Any]]:
+            return [
+                {"member": member, "actual": actual, "draft": draft, "difference": draft - actual}
+                for _, member, actual, draft in sorted(found, key=lambda one: (-one[0], one[1]))
+            ]
+
+        return {
+            "gain": self.gain,
+            "lose": self.lose,
+            "same": members - self.gain - self.lose,
+            "gained": self.gained,
+            "lost": self.lost,
+            "largest_gains": listed(self.largest_gains),
+            "largest_losses": listed(self.largest_losses),
+        }
+
+
+def _keep(heap: list[tuple[int, str, int, int]], one: tuple[int, str, int, int]) -> None:
+    heapq.heappush(heap, one)
+    if len(heap) > LARGEST:
+        heapq.heappop(heap)
+
+
+_Answer = tuple[int, str]  # outcome and reason
+
+
+@dataclass(slots=True)
+class _Sums:
+    """All that was compared so far."""
+
+    actual: _Side = field(default_factory=_Side)
+    draft: _Side = field(default_factory=_Side)
+    answers: Counter[tuple[_Answer, _Answer]] = field(default_factory=Counter)  # that differ
+    moves: dict[str, _Moves] = field(default_factory=dict)
+    tiers: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # score, tier that is, tier that would be
+    entries: int = 0
+    members: int = 0
+    unreadable: int = 0
+
+    def add(self, other: "_Sums") -> None:
+        """Count what another compared."""
+        self.actual.add(other.actual)
+        self.draft.add(other.draft)
+        self.answers.update(other.answers)
+        self.tiers.update(other.tiers)
+        for kind, moves in other.moves.items():
+            self.moves.setdefault(kind, _Moves()).add(moves)
+        self.entries += other.entries
+        self.members += other.members
+        self.unreadable += other.unreadable
+
+
+def backtest_partition(
+    ledger: Ledger, partition: int, toml: str, where: str, as_of: int, since: int | None
+) -> Iterator[int | _Sums]:
+    """Compare one partition: counts of entries as they are done, then the sums (whose own count is 0)."""
+    draft = draft_book(ledger, toml, where, since)
+    sums = _Sums()
+    done = 0
+    for member, rows in members_of(ledger.journal(partition).scan_by_member()):
+        if member == PROGRAMME_SUBJECT:
+            continue
+        one = _member(ledger, partition, member, rows, draft, as_of)
+        done += one.entries
+        one.entries = 0
+        sums.add(one)
+        if done >= TICK_EVERY:
+            yield done
+            done = 0
+    yield done
+    yield sums
+
+
+def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow], draft: Book, as_of: int) -> _Sums:
+    """One member decided again; facts whose clock lies behind `as_of` are left out on both sides."""
+    book = ledger.book
+    sums, is_account, would_be = _Sums(), Account(), Account()
+    for found in derive(ledger.journal(partition), member, rows, lambda _: draft, ledger.limits, as_of):
+        if isinstance(found, Restarted):
+            sums, is_account, would_be = _Sums(), Account(), Account()
+            continue
+        sums.entries += 1
+        if isinstance(found, Unreadable):
+            sums.unreadable += 1
+            continue
+        entry, decision = decode_entry(found.row.state), found.decision
+        evolve_entry(is_account, entry)
+        would_be = found.account
+        sums.actual.see(entry.changes, book, found.occurred, entry.clock)
+        sums.draft.see(decision.changes, book, found.occurred, decision.clock)
+        was, would = (entry.outcome, entry.reason), (decision.outcome, decision.reason)
+        if was != would:
+            sums.answers[was, would] += 1
+    if is_account.number:
+        _end(sums, member, (is_account, book), (would_be, draft), as_of)
+    return sums
+
+
+def _end(sums: _Sums, member: str, actual: tuple[Account, Book], draft: tuple[Account, Book], as_of: int) -> None:
+    """Both accounts of a member at the instant asked for."""
+    sums.members = 1
+    for side, (account, book) in ((sums.actual, actual), (sums.draft, draft)):
+        side.see(run_to(account, book, as_of, PagesInMemory()), book, as_of, as_of)
+        side.end(account)
+    for kind in actual[0].purses.keys() | draft[0].purses.keys():
+        moves = sums.moves[kind] = _Moves()
+        moves.see(member, _worth(actual[0], kind), _worth(draft[0], kind))
+    for score in actual[1].nearest(as_of).programme.scores:
+        sums.tiers[score, _tier(actual, score, as_of), _tier(draft, score, as_of)] += 1
+
+
+def _worth(account: Account, kind: str) -> int:
+    """What a member has or has spent, less what she owes."""
+    purse = account.purse(kind)
+    return purse.spendable() + purse.pending() + purse.held() + purse.redeemed - purse.debt
+
+
+def _tier(side: tuple[Account, Book], score: str, as_of: int) -> str:
+    account, book = side
+    version = book.nearest(as_of)
+    rules = version.programme.scores[score]
+    return tier_of(rules, value_of(account, score, rules, version.month(as_of)))
+
+
+def _month(book: Book, instant: int) -> int:
+    return book.versions[0].month(instant)
+
+
+# -- the report ------------------------------------------------------------------------------------------------------
+
+
+def _pair(actual: int, draft: int) -> dict[str, int]:
+    return {"actual": actual, "draft": draft, "difference": draft - actual}
+
+
+def _points(sums: _Sums) -> dict[str, Any]:
+    kinds = sorted({kind for side in (sums.actual, sums.draft) for kind, _ in side.figures})
+    found: dict[str, Any] = {}
+    for kind in kinds:
+        actual, draft = ({name: side.figures[kind, name] for name in FIGURES} for side in (sums.actual, sums.draft))
+        for figures in (actual, draft):
+            figures["outstanding"] = figures["spendable"] + figures["pending"] + figures["held"]
+        found[kind] = {name: _pair(actual[name], draft[name]) for name in actual}
+    return found
+
+
+def _months(sums: _Sums, book: Book) -> list[dict[str, Any]]:
+    """Flows by month, and what the difference in points issued is worth."""
+    kinds = book.versions[-1].programme.kinds
+    found = []
+    for kind, month in sorted({(kind, month) for side in (sums.actual, sums.draft) for kind, month, _ in side.flows}):
+        flows = {
+            flow: _pair(sums.actual.flows[kind, month, flow], sums.draft.flows[kind, month, flow]) for flow in FLOWS
+        }
+        fen = kinds[kind].fen if kind in kinds else 0
+        cost = flows["issued"]["difference"] * fen
+        found.append({"kind": kind, "month": month_text(month), **flows, "cost_fen": cost})
+    return found
+
+
+def _rules(sums: _Sums) -> list[dict[str, Any]]:
+    named = sums.actual.rules.keys() | sums.draft.rules.keys()
+    return [
+        {"kind": kind, "rule": rule, **_pair(sums.actual.rules[kind, rule], sums.draft.rules[kind, rule])}
+        for kind, rule in sorted(named)
+    ]
+
+
+def _outcomes(sums: _Sums) -> list[dict[str, Any]]:
+    return [
+        {
+            "actual": {"outcome": OUTCOMES[was[0]], "reason": was[1]},
+            "draft": {"outcome": OUTCOMES[would[0]], "reason": would[1]},
+            "facts": facts,
+        }
+        for (was, would), facts in sums.answers.most_common()
+    ]
+
+
+def _tiers(sums: _Sums, book: Book, draft: Book, as_of: int) -> dict[str, Any]:
+    """By score: the tiers from the lowest, and how many members of each (rows) would be in each (columns)."""
+    found: dict[str, Any] = {}
+    new = draft.nearest(as_of).programme.scores
+    for score, rules in book.nearest(as_of).programme.scores.items():
+        least = {"": -(1 << 62), **{tier.name: tier.at_least for tier in (*rules.tiers, *new[score].tiers)}}
+        names = sorted(least, key=lambda name: least[name])
+        matrix = [[sums.tiers[score, was, would] for would in names] for was in names]
+        moves = [(row, column, count) for row, line in enumerate(matrix) for column, count in enumerate(line)]
+        found[score] = {
+            "tiers": names,
+            "matrix": matrix,
+            "up": sum(count for row, column, count in moves if column > row),
+            "down": sum(count for row, column, count in moves if column < row),
+            "same": sum(count for row, column, count in moves if column == row),
+        }
+    return found

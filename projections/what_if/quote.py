@@ -1,0 +1,169 @@
+"""What a cart would earn if it completed now, line by line, and the most the member may redeem on it.
+
+A dry run of the same `decide` on a copy of the account: nothing is written, and what it says is what would be decided.
+"""
+
+from typing import Any
+
+import msgspec
+
+from ledger.core.account import Account, decode_account, encode_account
+from ledger.core.decide import Decision, Limits, decide
+from ledger.core.pages import OrderPage, Page
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import Journal
+from ledger.rulebook.compiled import Version
+from ledger.wire.entries import Change, Earned, Scored, Withheld
+from ledger.wire.entry_json import change_to_dict
+from ledger.wire.fact_codec import BadFact, decode
+from ledger.wire.facts import Fact
+from ledger.wire.times import to_text
+
+MOST_FEN = 1 << 53
+NO_NAME = "quote"  # of the cart's order where it has none yet, and of what is only tried
+
+
+class _Overlay:
+    """A member's pages as the journal has them, and over them what a dry run writes; some names are unknown to it."""
+
+    def __init__(self, journal: Journal, member: str, hidden: frozenset[str]) -> None:
+        self._journal = journal
+        self._member = member
+        self._hidden = hidden
+        self._written: dict[str, Page] = {}
+
+    def get(self, key: str) -> Page | None:
+        """A page by its key."""
+        if key in self._written:
+            return self._written[key]
+        return None if key in self._hidden else self._journal.page(self._member, key)
+
+    def put(self, key: str, page: Page) -> None:
+        """Keep a page for this run."""
+        self._written[key] = page
+
+
+class Quoter:
+    """Decides facts about one member at an instant without keeping anything."""
+
+    def __init__(self, ledger: Ledger, member: str, at: int) -> None:
+        self.book = ledger.book
+        self.member = member
+        self.at = at
+        account = ledger.account(member, at)
+        self.is_known = account is not None
+        self.account = account or Account()
+        self._journal = ledger.journal(ledger.partition_of(member))
+        self._state = encode_account(self.account)
+        self._time = to_text(at, 0)
+
+    @property
+    def version(self) -> Version:
+        """The rules that hold at the instant."""
+        return self.book.nearest(self.at)
+
+    def tries(self, kind: str, data: Any) -> Decision:
+        """What would be decided about a fact of this type with this data. Raises `BadFact`."""
+        fact, occurred = self._fact(kind, data)
+        account = decode_account(self._state)
+        hidden = frozenset((f"order/{NO_NAME}", f"redemption/{NO_NAME}"))
+        pages = _Overlay(self._journal, self.member, hidden)
+        return decide(account, pages, fact, occurred, self.book, recorded=occurred, limits=Limits())
+
+    def page(self, order: str) -> OrderPage | None:
+        """The page of an order, where the ledger knows it."""
+        page = self._journal.page(self.member, f"order/{order}") if order != NO_NAME else None
+        return page if isinstance(page, OrderPage) else None
+
+    def _fact(self, kind: str, data: Any) -> tuple[Fact, int]:
+        head = {"specversion": "1.0", "id": NO_NAME, "source": NO_NAME, "type": f"{kind}.v1"}
+        return decode(msgspec.json.encode({**head, "subject": self.member, "time": self._time, "data": data}))
+
+
+def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> dict[str, Any]:
+    """The quote of a cart, the data of an `order.completed.v1` as JSON, in which `order` may be left out.
+
+    `settlement_fen` beside `lines` is what is to be paid before points (left out: the sum of `paid_fen`).
+    Raises `BadFact` where the cart is none.
+    """
+    try:
+        data = msgspec.json.decode(cart)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadFact("not-json", str(error)) from None
+    if not isinstance(data, dict):
+        raise BadFact("bad-fact", 'a cart is an object with "lines"')
+    order = {"order": NO_NAME, **data}
+    quoter = Quoter(ledger, member, at)
+    decision = quoter.tries("order.completed", order)
+    settlement = data.get("settlement_fen", sum(line["paid_fen"] for line in order["lines"]))
+    if type(settlement) is not int or not 0 <= settlement <= MOST_FEN:
+        raise BadFact("bad-fact", f"`settlement_fen` is an amount in fen from 0 to {MOST_FEN:,}")
+    return {
+        "member": member,
+        "known": quoter.is_known,
+        "at": to_text(at, quoter.version.offset),
+        "version": decision.version,
+        "outcome": "accepted" if not decision.outcome else "ignored",
+        "reason": decision.reason,
+        "earn": _earnings(decision.changes, quoter.version.offset),
+        "settlement_fen": settlement,
+        "redeem": [
+            _most(quoter, use, kind, order["order"], settlement)
+            for use, bounds in quoter.version.programme.uses.items()
+            if bounds.order
+            for kind in bounds.kinds
+        ],
+    }
+
+
+def _earnings(changes: list[Change], offset: int) -> dict[str, Any]:
+    """Sums by kind and score, and each award and each rule that gave nothing, by line ("" for the whole order)."""
+    points: dict[str, int] = {}
+    scores: dict[str, int] = {}
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for change in changes:
+        match change:
+            case Earned():
+                points[change.kind] = points.get(change.kind, 0) + change.points
+            case Scored():
+                scores[change.score] = scores.get(change.score, 0) + change.points
+            case Withheld():
+                pass
+            case _:
+                continue
+        lines.setdefault(change.line, []).append(change_to_dict(change, offset))
+    return {
+        "points": points,
+        "scores": scores,
+        "lines": [{"line": line, "awards": awards} for line, awards in lines.items()],
+    }
+
+
+def _most(quoter: Quoter, use: str, kind: str, order: str, settlement: int) -> dict[str, Any]:
+    """The most points a redemption for this order may ask for, and why no more: the refusal of the next step."""
+    programme = quoter.version.programme
+    bounds, fen = programme.uses[use], programme.kinds[kind].fen
+    page = quoter.page(order)
+    most = quoter.account.purse(kind).spendable()
+    share = quoter.version.shares[use]
+    if share is not None:
+        most = min(most, int(share * settlement) // fen - (page.redeemed if page else 0))
+    step = bounds.exactly or bounds.multiple
+    most = max(min(most, bounds.exactly or most), 0) // step * step
+
+    def asks(points: int) -> Decision:
+        data = {"redemption": NO_NAME, "kind": kind, "points": points, "use": use, "order": order}
+        return quoter.tries("redemption.requested", {**data, "settlement_fen": settlement})
+
+    refused = asks(most + step)
+    if most:
+        first = asks(most)
+        if first.outcome:
+            most, refused = 0, first
+    return {
+        "use": use,
+        "kind": kind,
+        "most": most,
+        "worth_fen": most * fen,
+        "no_more": {"reason": refused.reason, "figures": refused.figures},
+    }

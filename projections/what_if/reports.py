@@ -1,0 +1,171 @@
+"""Backtests that are kept beside the ledger, for people to compare: a file each, the newest fifty."""
+
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct, field
+
+from projections.answers.export import output_file
+
+MOST = 50
+MOST_BYTES = 4 << 20  # of a file
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+
+
+class Draft(Struct, frozen=True):
+    """The draft that was tried."""
+
+    file: str
+    version: str
+    from_: str = field(name="from")
+
+
+class Pair(Struct, frozen=True):
+    """A figure as it is and under the draft."""
+
+    actual: int
+    draft: int
+    difference: int
+
+
+class Month(Struct, frozen=True):
+    """A month's flows of a kind of points, and what the draft costs more."""
+
+    kind: str
+    month: str
+    issued: Pair
+    redeemed: Pair
+    expired: Pair
+    clawed_back: Pair
+    cost_fen: int
+
+
+class Rule(Pair, frozen=True, kw_only=True):
+    """Points issued by a rule."""
+
+    kind: str
+    rule: str
+
+
+class Answer(Struct, frozen=True):
+    """An outcome with its reason."""
+
+    outcome: str
+    reason: str
+
+
+class Change(Struct, frozen=True):
+    """Facts that get another answer."""
+
+    actual: Answer
+    draft: Answer
+    facts: int
+
+
+class Move(Pair, frozen=True, kw_only=True):
+    """A member's worth."""
+
+    member: str
+
+
+class Moves(Struct, frozen=True):
+    """How members fare, and whom it moves most."""
+
+    gain: int
+    lose: int
+    same: int
+    gained: int
+    lost: int
+    largest_gains: list[Move]
+    largest_losses: list[Move]
+
+
+class Tiers(Struct, frozen=True):
+    """A score's tiers from the lowest; a row is the tier that is, a column the one under the draft."""
+
+    tiers: list[str]
+    matrix: list[list[int]]
+    up: int
+    down: int
+    same: int
+
+
+class Report(Struct, frozen=True):
+    """What `projections.backtest.backtest` found, and when (RFC 3339)."""
+
+    draft: Draft
+    decides_from: str | None
+    as_of: str
+    entries: int
+    members: int
+    unreadable: int
+    points: dict[str, dict[str, Pair]]
+    months: list[Month]
+    rules: list[Rule]
+    outcomes: list[Change]
+    moves: dict[str, Moves]
+    tiers: dict[str, Tiers]
+    seconds: float
+    at: str = ""
+
+    @property
+    def cost_fen(self) -> int:
+        """What the draft costs more, all months together."""
+        return sum(month.cost_fen for month in self.months)
+
+
+class Kept(NamedTuple):
+    """A report and its name."""
+
+    name: str
+    report: Report
+
+
+def keep(folder: Path, found: dict[str, Any], at: str) -> str | None:
+    """Keep what a backtest found, and only the newest; its name, or None where nothing can be written."""
+    stem = re.sub(r"[^A-Za-z0-9._-]", "_", Path(found["draft"]["file"]).stem).lstrip(".-")[:60] or "draft"
+    name = f"{stem}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with output_file(folder / f"{name}.json") as file:
+            named = {**found["draft"], "file": Path(found["draft"]["file"]).name}  # where it lay says nothing to others
+            file.write(msgspec.json.encode({**found, "draft": named, "at": at}) + b"\n")
+        for old in _files(folder)[MOST:]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return None
+    return name
+
+
+def kept(folder: Path) -> list[Kept]:
+    """Every report that can be read, the newest first."""
+    found = []
+    for path in _files(folder):
+        with suppress(OSError, msgspec.MsgspecError):
+            found.append(Kept(path.stem, _read(path)))
+    return found
+
+
+def report(folder: Path, name: str) -> Report | None:
+    """A report by its name; None where there is none that can be read."""
+    if not _NAME.fullmatch(name):
+        return None
+    try:
+        return _read(folder / f"{name}.json")
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _files(folder: Path) -> list[Path]:
+    """The newest first."""
+    found = [path for path in folder.glob("*.json") if _NAME.fullmatch(path.stem)]
+    return sorted(found, key=lambda path: (path.stem[-15:], path.stem), reverse=True)
+
+
+def _read(path: Path) -> Report:
+    with path.open("rb") as file:
+        return msgspec.json.decode(file.read(MOST_BYTES), type=Report)

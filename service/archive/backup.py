@@ -1,0 +1,175 @@
+"""A copy of an embedded ledger while it is written, and a ledger from such a copy.
+
+Each file is copied from one consistent state by SQLite's backup interface. Journals come first and the inbox last: a
+journal is a prefix of the inbox, and the inbox only grows, so each copied journal is a prefix of the copied inbox.
+"""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from hashlib import file_digest
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from consumers.local.sqlite import SQLiteInbox
+from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
+from ledger.journal.ledger import Ledger
+from ledger.journal.opening import reading_of
+from projections.answers.export import output_file, output_folder, sync
+
+FORMAT = "points-ledger.backup.v1"
+MANIFEST = "backup.json"
+PAGES = 2_048  # of SQLite, between two reports of progress
+MOST_BYTES = 1 << 20  # of a manifest
+
+Progress = Callable[[int], None]  # bytes done
+
+
+class BadBackup(Exception):
+    """A backup that cannot be made or used: which file, and the way out."""
+
+
+class File(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of a backup."""
+
+    file: Annotated[str, Meta(pattern=r"^(ledger\.json|book\.toml|inbox\.db|partition-[0-9]{1,4}\.db)$")]
+    bytes: int
+    sha256: str
+
+
+class Backup(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a backup holds: of which ledger, how many entries, and its files."""
+
+    format: str
+    ledger: str
+    entries: int
+    files: list[File]
+
+
+def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -> Backup:
+    """Copy a ledger, which may be written meanwhile, into a folder that is not there yet.
+
+    Raises `BadBackup` where it is, or where the ledger keeps its journals elsewhere.
+    """
+    names = [f"partition-{partition}.db" for partition in ledger.partitions]
+    if not isinstance(ledger, FolderLedger):
+        raise BadBackup(
+            f"{ledger.name} is in a database: back it up with PostgreSQL's own tools (pg_basebackup, pg_dump)"
+        )
+    if folder.exists():
+        raise BadBackup(f"{folder} is there already; name a folder that is to be made")
+    with output_folder(folder) as making:
+        done = 0
+        for name in names:
+            done = _copy(ledger.folder / name, making / name, done, progress)
+        inbox = ledger.folder / INBOX  # none where the facts come from Kafka
+        if _is_made(inbox):  # asked when the journals are copied: they cannot be ahead of one made since
+            names.append(INBOX)
+            _copy(inbox, making / INBOX, done, progress)
+        for name in (SETTINGS, BOOK):
+            _copy_file(ledger.folder / name, making / name)
+        entries = _entries(making)
+        files = [_file(making / name) for name in (SETTINGS, BOOK, *names)]
+        backup = Backup(FORMAT, ledger.identity, entries, files)
+        with output_file(making / MANIFEST) as out:
+            out.write(msgspec.json.format(msgspec.json.encode(backup)) + b"\n")
+    return backup
+
+
+def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> Backup:
+    """Make a ledger from a backup in a folder that is not there yet.
+
+    Raises `BadBackup` where it is, or where a file of the backup is not as it was written: nothing is made then.
+    """
+    backup = _read_manifest(folder)
+    if target.exists() and any(target.iterdir()):
+        raise BadBackup(f"{target} is there already; name a ledger that is to be made: --ledger DIR")
+    with output_folder(target) as making:
+        done = 0
+        for file in backup.files:
+            _copy_file(folder / file.file, making / file.file)
+            if _file(making / file.file) != file:
+                raise BadBackup(f"{folder / file.file}: was changed or cut short after the backup; take another copy")
+            done += file.bytes
+            progress(done)
+        _check_whole(backup, making, folder / MANIFEST)
+    return backup
+
+
+def _check_whole(backup: Backup, making: Path, manifest: Path) -> None:
+    """Raise `BadBackup` unless each file of the ledger is listed, once: a journal that is missing would begin anew."""
+    names = sorted(file.file for file in backup.files if file.file != INBOX)
+    is_whole = {SETTINGS, BOOK} <= set(names)
+    if is_whole:
+        ledger = FolderLedger.at(making)
+        wanted = [SETTINGS, BOOK, *(f"partition-{partition}.db" for partition in ledger.partitions)]
+        is_whole = ledger.identity == backup.ledger and names == sorted(wanted)
+        ledger.close()
+    if not is_whole:
+        raise BadBackup(f"{manifest}: does not list each file of its ledger once; take another copy of the backup")
+
+
+def _is_made(inbox: Path) -> bool:
+    """Whether there is an inbox; while it is being made it has a file and no format yet."""
+    if not inbox.is_file():
+        return False
+    with reading_of(inbox) as connection:
+        return bool(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:
+    """Copy a database as it is now, while others go on writing it; returns the bytes done, with those `before`."""
+    with reading_of(source) as connection, closing(sqlite3.connect(target)) as copy:
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # reads, and so holds the state it sees
+        connection.backup(
+            copy, pages=PAGES, progress=lambda _, left, of: progress(before + (of - left) * size), sleep=0
+        )
+    sync(target)
+    return before + target.stat().st_size
+
+
+def _entries(folder: Path) -> int:
+    """How many entries the ledger in a folder has. Raises `BadBackup` where a journal is ahead of its inbox."""
+    ledger = FolderLedger.at(folder)
+    heads = {partition: ledger.journal(partition).head() for partition in ledger.partitions}
+    ledger.close()
+    if (folder / INBOX).is_file():
+        inbox = SQLiteInbox(ledger.inbox, ledger.settings.partitions)
+        ahead = [partition for partition, head in heads.items() if head.position > inbox.end(partition)]
+        inbox.close()
+        if ahead:
+            raise BadBackup(f"{folder}: partition {ahead[0]} is ahead of the inbox; take another backup")
+    return sum(head.entries for head in heads.values())
+
+
+def _read_manifest(folder: Path) -> Backup:
+    path = folder / MANIFEST
+    try:
+        with path.open("rb") as file:
+            backup = msgspec.json.decode(file.read(MOST_BYTES), type=Backup)
+    except OSError as error:
+        raise BadBackup(f"{path}: {error.strerror}; give a folder that `points backup` made") from None
+    except msgspec.MsgspecError as error:
+        raise BadBackup(f"{path}: damaged, or no backup ({error}); take another copy of it") from None
+    if backup.format != FORMAT:
+        raise BadBackup(f'{path}: format "{backup.format[:100]}"; this version of points reads {FORMAT}')
+    return backup
+
+
+def _file(path: Path) -> File:
+    with path.open("rb") as file:
+        return File(path.name, path.stat().st_size, file_digest(file, "sha256").hexdigest())
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError:
+        raise BadBackup(f"{source}: is missing; take another copy of the backup") from None
+    sync(target)

@@ -1,0 +1,153 @@
+"""A ledger made again from an archive: every decision is derived anew from its fact and has to be the archived one.
+
+It is built under another name and takes its own when all of it is there; interrupted, the same import goes on.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from msgspec import MsgspecError
+from msgspec.structs import replace
+
+from consumers.local.sqlite import SQLiteInbox
+from consumers.runtime.intake import MAX_AHEAD
+from ledger.journal.folder import SETTINGS, FolderLedger
+from ledger.journal.ledger import INBOX, OPEN
+from ledger.journal.partition import PartitionWriter, Received
+from ledger.journal.port import Parked
+from ledger.wire.entries import Entry
+from ledger.wire.fact_codec import decode_canonical
+from ledger.wire.facts import PROGRAMME_SUBJECT
+from projections.answers.export import sync, unfinished
+from projections.archive import Archive, Archived, BadArchive, Shelf
+from projections.audit.proof import Refuted
+
+RECORDS = 1_000  # decided in one transaction; parked ones are up to 64 KiB each
+
+Progress = Callable[[int], None]
+
+
+def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _: None) -> None:
+    """Make a ledger from an archive in a folder that is not there yet.
+
+    Raises `BadArchive` where it is, and `Refuted` where a decision does not follow from its fact: nothing is made then.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise BadArchive(f"{folder} is there already; name a ledger that is to be made: --ledger DIR")
+    making = unfinished(folder)
+    ledger = _begin(archive, making)
+    try:
+        with ledger.writing():
+            done = 0
+            for shelf in archive.manifest.partitions:
+                for entries in _restore(archive, ledger, shelf):
+                    progress(done + entries)
+                done += shelf.entries
+            if ledger.settings.stream == INBOX:
+                _begin_inbox(archive, ledger)
+            ledger.close()
+            making.rename(folder)
+            sync(folder.absolute().parent)
+    except (Refuted, BadArchive):
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+
+
+def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dict[str, Any]:
+    """Decide an archive's facts again in a folder that is thrown away, and compare; the JSON of `points replay`.
+
+    The first decision that does not follow from its fact ends it.
+    """
+    started = time.monotonic()
+    with TemporaryDirectory(prefix="points-replay-") as place:
+        differences: list[dict[str, Any]] = []
+        accounts, entries = 0, sum(shelf.entries for shelf in archive.manifest.partitions)
+        try:
+            import_archive(archive, Path(place) / "ledger", progress)
+        except Refuted as error:
+            differences.append({"field": "entry", "stored": str(error), "derived": "another entry"})
+        else:
+            ledger = FolderLedger.at(Path(place) / "ledger")
+            as_of = max(ledger.journal(partition).head().recorded for partition in ledger.partitions)
+            accounts = sum(1 for _ in ledger.accounts(as_of + MAX_AHEAD))
+            home = ledger.partition_of(
+                PROGRAMME_SUBJECT
+            )  # a published book stands in every partition and counts in one
+            entries -= sum(ledger.journal(p).last_number(PROGRAMME_SUBJECT) for p in ledger.partitions if p != home)
+            ledger.close()
+    return {
+        "entries": entries,
+        "accounts": accounts,
+        "differences": differences,
+        "difference_count": len(differences),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:
+    """An inbox whose positions go on behind those of the archive."""
+    inbox = SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)
+    for shelf in archive.manifest.partitions:
+        if shelf.position >= 0:
+            inbox.begin_behind(shelf.partition, shelf.position, shelf.recorded)
+    inbox.close()
+
+
+def _begin(archive: Archive, making: Path) -> FolderLedger:
+    """The ledger in the making: begun now, or by an import of the same archive that was interrupted."""
+    manifest = archive.manifest
+    if (making / SETTINGS).exists() and FolderLedger.at(making).genesis != manifest.genesis:
+        shutil.rmtree(making)
+    born = manifest.born
+    if born.stream == OPEN:  # nothing has fed it, and a folder's stream is its inbox
+        born = replace(born, stream=INBOX)
+    ledger = FolderLedger.at_or_created(making, archive.book, born)
+    if (ledger.identity, ledger.genesis) != (manifest.ledger, manifest.genesis):
+        shutil.rmtree(making)
+        raise BadArchive(f"{archive.folder}: its settings and book are not those of its ledger; take another copy")
+    return ledger
+
+
+def _restore(archive: Archive, ledger: FolderLedger, shelf: Shelf) -> Iterator[int]:
+    """Decide a partition's facts again, behind where an interrupted import stopped; yields how many entries stand."""
+    shard = ledger.shard(shelf.partition)
+    records = archive.records(shelf.partition)
+    while batch := list(islice(records, RECORDS)):
+        batch = [record for record in batch if record.item.offset > shard.position]
+        if batch:
+            _decide(archive, shard, batch)
+            yield shard.journal.head().entries
+    if shelf.position > shard.position:  # the stream's last records were neither facts nor parked
+        shard.commit([], [], shelf.position, shelf.recorded)
+    shard.journal.mark_retried([parked.offset for parked in archive.parked(shelf.partition) if parked.is_done])
+    head = shard.journal.head()
+    if (head.entries, head.link.hex(), head.position) != (shelf.entries, shelf.link, shelf.position):
+        raise Refuted(f"partition {shelf.partition} of {archive.folder} does not come out as its manifest says")
+
+
+def _decide(archive: Archive, shard: PartitionWriter, batch: list[Archived]) -> None:
+    facts = [_received(archive, record.item) for record in batch if isinstance(record.item, Entry)]
+    parked = [record.item for record in batch if isinstance(record.item, Parked)]
+    last = batch[-1].item
+    before = shard.journal.head().entries
+    shard.commit(facts, parked, last.offset, last.recorded)
+    archived = [record for record in batch if isinstance(record.item, Entry)]
+    if not archived or shard.journal.head().link == archived[-1].link:
+        return
+    for row, record in zip(shard.journal.scan(before), archived, strict=True):
+        if row.link != record.link:
+            where = f"entry {row.number} of {row.member} (partition {shard.partition}, place {row.place})"
+            raise Refuted(f"{archive.folder}: {where} does not follow from the facts; nothing was restored")
+
+
+def _received(archive: Archive, entry: Entry) -> Received:
+    try:
+        fact, occurred = decode_canonical(entry.fact)
+    except (MsgspecError, ValueError) as error:
+        raise BadArchive(f"{archive.folder}: entry {entry.number} of {entry.member} holds no fact: {error}") from None
+    return Received(entry.offset, entry.recorded, entry.backlog, fact, occurred, entry.fact, entry.received)

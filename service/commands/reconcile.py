@@ -1,0 +1,94 @@
+"""The books against a list from outside: reconcile."""
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.commands.results import keep_result
+from service.errors import BAD_NEWS, WrongUse, plain, say
+from service.shell import AsOfOption, FolderOption, JsonOption, LedgerOption, Shell, instant, standard_output
+
+LISTED = 20  # differences on a screen
+LISTED_IN_JSON = 1_000
+
+
+def reconcile(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV or .parquet: member, kind, balance, and perhaps as_of.")
+    ],
+    as_of: AsOfOption = None,
+    balance: Annotated[
+        str, typer.Option(help="What the list calls a balance: spendable, net (less debt), total (with pending, held).")
+    ] = "spendable",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write every difference, a line of JSON each.")
+    ] = None,
+    folder: FolderOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare with an outside list of balances and explain each difference from the entries. Exit 1 on any.
+
+    A list without as_of is compared at --as-of. A member in one of both only
+    is a difference where the balance is not 0.
+
+        points reconcile finance.csv --as-of 2025-12-01
+
+        points reconcile finance.parquet --json -o differences.ndjson
+    """
+    import msgspec
+
+    from projections.answers.export import output_file
+    from projections.audit.reconcile import BALANCES, Balances, Reconciliation
+    from projections.audit.reconcile import reconcile as compare
+    from projections.views.runner import heads_of
+
+    shell = Shell(context, ledger, as_json)
+    if balance not in BALANCES:
+        raise WrongUse(f'there is no balance "{balance}"; there are {", ".join(BALANCES)}')
+    found = Reconciliation()
+    first: list[dict[str, Any]] = []
+    began = time.monotonic()
+    with shell.reading() as opened, shell.progress("comparing") as tick:
+        heads = heads_of(opened)
+        listed = Balances(file, opened)
+        moment = instant(as_of, "--as-of", opened.book)
+        with output_file(out) if out is not None else nullcontext() as lines:
+            for difference in compare(opened, listed, moment, balance, found, tick):
+                if lines is not None:
+                    lines.write(msgspec.json.encode(difference) + b"\n")
+                if len(first) < LISTED_IN_JSON:
+                    first.append(difference)
+        listed.close()
+        count = found.differ + found.only_in_list + found.only_in_ledger
+        keep_result(opened, folder, "reconcile", began, heads, count, file.name)
+    document = {**msgspec.to_builtins(found), "difference_count": count, "differences": first}
+    if shell.json:
+        shell.emit(document)
+    else:
+        with standard_output():
+            _print(first, document)
+    if out is not None:
+        say(f"{count:,} differences in {out}")
+    if count:
+        raise typer.Exit(BAD_NEWS)
+
+
+def _print(first: list[dict[str, Any]], found: dict[str, Any]) -> None:
+    for one in first[:LISTED]:
+        where = {"list": "not in the ledger", "ledger": "not in the list"}.get(one["in"], "")
+        figures = f"ledger {one['ledger'] or 0:,}, list {one['list'] or 0:,}, {one['difference']:+,}"
+        why = "; ".join(text for text in (where, one.get("text", "")) if text)
+        print(plain(f"{one['member']} {one['kind']}: {figures}: {why}"))
+    if found["difference_count"] > LISTED:
+        print(f"… {found['difference_count']:,} in all; -o FILE writes every one")
+    total = ", ".join(f"{points:+,} {kind}" for kind, points in found["total"].items())
+    print(
+        f"{found['compared']:,} balances compared: {found['agree']:,} agree, {found['differ']:,} differ,"
+        f" {found['only_in_list']:,} only in the list, {found['only_in_ledger']:,} only in the ledger"
+        + (f"; the ledger has {total}" if total else "")
+    )

@@ -1,0 +1,117 @@
+"""Dead letters: looked at, mended and driven again, or dropped once that is confirmed; the API's own actions."""
+
+from typing import Annotated, Any
+
+from litestar import Response, get, post
+from litestar.params import QueryParameter
+
+from consumers.dead_letters import Letter, letter_at, letters
+from ledger.journal.ledger import Ledger
+from ledger.wire.fact_codec import BadFact
+from ledger.wire.facts import MAX_BYTES
+from ledger.wire.times import to_text
+from service.console.pages import page
+from service.console.requests import AnyRequest, caller_of, form_of, needs
+from service.console.signing import FORM_BYTES
+from service.http.handlers.dead_letters import cursor, dropped, retried
+from service.http.problems import Problem, problem_of
+from service.http.state import served_by
+
+LETTERS = 50
+# A field of a form has three characters for a byte at most, and a mended fact is bounded as any fact is.
+MENDED_BYTES = 3 * MAX_BYTES + FORM_BYTES
+_OPERATE: dict[str, Any] = {"guards": [needs("operate")]}
+Position = Annotated[str, QueryParameter(description="A position, such as 0:17.", max_length=40)]
+
+
+@get("/dead-letters", **_OPERATE)
+async def get_letters(
+    request: AnyRequest,
+    every: Annotated[bool, QueryParameter(name="all", description="Those that are done, too.")] = False,
+    after: Position = "",
+) -> Response[bytes]:
+    """Parked facts, a page at a time."""
+    behind = cursor(after)
+
+    def read(ledger: Ledger) -> list[dict[str, Any]]:
+        found = letters(ledger, every=every, limit=LETTERS + 1, after=behind)
+        return [_shown(letter, ledger.book.offset) for letter in found]
+
+    found = await served_by(request).readers.read(read)
+    following = found[LETTERS - 1]["position"] if len(found) > LETTERS else None
+    return page(request, "dead_letters.html", letters=found[:LETTERS], following=following, every=every)
+
+
+@get("/dead-letter", **_OPERATE)
+async def get_letter(request: AnyRequest, position: Position) -> Response[bytes]:
+    """One parked fact, with what can be done about it."""
+    return await _letter_page(request, position)
+
+
+@post("/dead-letter/retry", request_max_body_size=MENDED_BYTES, status_code=200, **_OPERATE)
+async def retry_letter(request: AnyRequest) -> Response[bytes]:
+    """Drive a parked fact again, as it is or mended in the form; what is wrong with it is said beside it."""
+    form = await form_of(request)
+    position, mended = form.get("position", ""), form.get("fact")
+    try:
+        told = await retried(
+            served_by(request), caller_of(request), position, None if mended is None else mended.encode()
+        )
+    except (BadFact, Problem) as error:
+        problem = problem_of(error)
+        return await _letter_page(request, position, status=problem.status, problem=problem, mended=mended)
+    return await _letter_page(request, position, told=told)
+
+
+@post("/dead-letter/drop", request_max_body_size=FORM_BYTES, status_code=200, **_OPERATE)
+async def drop_letter(request: AnyRequest) -> Response[bytes]:
+    """Remove the bytes of a parked fact for good, once that is confirmed."""
+    form = await form_of(request)
+    position = form.get("position", "")
+    if form.get("confirmed") != "yes":
+        problem = Problem("bad-request", "dropping cannot be undone: confirm it first")
+        return await _letter_page(request, position, status=problem.status, problem=problem)
+    await dropped(served_by(request), caller_of(request), position)
+    return await _letter_page(request, position)
+
+
+async def _letter_page(
+    request: AnyRequest,
+    position: str,
+    *,
+    status: int = 200,
+    problem: Problem | None = None,
+    mended: str | None = None,
+    told: dict[str, Any] | None = None,
+) -> Response[bytes]:
+    letter = await served_by(request).readers.read(
+        lambda ledger: _shown(letter_at(ledger, position), ledger.book.offset)
+    )
+    return page(
+        request,
+        "dead_letter.html",
+        status=status,
+        address=f"/console/dead-letter?position={letter['position']}",  # where to come back to after a form, too
+        letter=letter,
+        problem=problem,
+        mended=mended,
+        told=told,
+    )
+
+
+def _shown(letter: Letter, offset: int) -> dict[str, Any]:
+    """A parked fact for people: bytes that are no UTF-8 are shown as the mark for that."""
+    return {
+        "position": letter.position,
+        "recorded": to_text(letter.recorded, offset),
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "length": letter.length,
+        "sha256": letter.sha256.hex(),
+        "state": letter.state,
+        "is_whole": letter.is_whole,
+        "text": letter.kept.decode(errors="replace"),
+    }
+
+
+HANDLERS = (get_letters, get_letter, retry_letter, drop_letter)

@@ -1,0 +1,250 @@
+"""Facts in: one, or many as NDJSON; a redemption answered with its decision; and what became of a fact."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from litestar import Request, Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
+
+from consumers.runtime.intake import check_admissible
+from consumers.runtime.outcomes import outcome_at
+from ledger.journal.ledger import Ledger
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.entry_json import entry_to_dict, position_text
+from ledger.wire.fact_codec import decode
+from ledger.wire.facts import MAX_BYTES, OPERATOR_FACTS, Fact, PointsAdjusted, RedemptionRequested, fact_type
+from service.http.access import Caller, caller_of, check_source, needs_writing
+from service.http.answers import plain_answer
+from service.http.handlers.bulk import BULK_BYTES, NDJSON, take_bulk
+from service.http.problems import Problem
+from service.http.responses import PROBLEMS, problems
+from service.http.shapes import Decision, Taken
+from service.http.state import Served, served_by
+
+TYPES_OF_A_FACT = ("application/json", "application/cloudevents+json")
+LONGEST_WAIT = 30.0  # seconds that a request may ask to be waited for
+WaitHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Prefer",
+        description="`wait=SECONDS` (0 to 30): how long to wait for the decision. The server's setting where left out.",
+    ),
+]
+PositionParameter = Annotated[str, PathParameter(description="A position, ``partition:offset``, such as 0:17.")]
+_TAKEN = {202: ResponseSpec(Taken, description="It is durable and will be decided; `Location` says where to look.")}
+_IN = PROBLEMS | problems("too-slow", "too-large", "wrong-media-type", "bad-fact")
+
+
+@post(
+    "/v1/facts",
+    guards=[needs_writing],
+    status_code=200,
+    responses=_TAKEN | _IN | problems("conflict"),
+    request_max_body_size=MAX_BYTES,
+    operation_id="postFact",
+    summary="Take a fact",
+    tags=["Facts"],
+)
+async def post_fact(request: Request[Any, Any, Any], prefer: WaitHeader = None) -> Response[Decision]:
+    """Take one CloudEvent. It is durable before it is answered, and decided once for ever.
+
+    The same (subject, source, id) again answers with what was decided first, so anything may be retried.
+    """
+    fact, raw = await _fact_of(request)
+    return await _take(request, fact, raw, _wait_of(request, prefer))
+
+
+@post(
+    "/v1/redemptions",
+    guards=[needs_writing],
+    status_code=200,
+    responses=_TAKEN | _IN | problems("refused"),
+    request_max_body_size=MAX_BYTES,
+    operation_id="redeem",
+    summary="Redeem points",
+    tags=["Facts"],
+)
+async def redeem(request: Request[Any, Any, Any], prefer: WaitHeader = None) -> Response[Decision]:
+    """Take a `redemption.requested.v1` and answer with its decision: 200 accepted, 409 refused with reason and figures.
+
+    202 says that it is durable and not decided yet; `Location` is where to look.
+    """
+    fact, raw = await _fact_of(request)
+    if not isinstance(fact, RedemptionRequested):
+        raise Problem(
+            "bad-fact",
+            f"`type` is {fact_type(fact)}; redemption.requested.v1 is taken here, the others at /v1/facts",
+            reason="bad-fact",
+        )
+    return await _take(request, fact, raw, _wait_of(request, prefer), must_be_accepted=True)
+
+
+@post(
+    "/v1/facts:bulk",
+    guards=[needs_writing],
+    status_code=200,
+    responses=PROBLEMS | problems("too-slow", "too-large", "wrong-media-type"),
+    media_type=NDJSON,
+    request_max_body_size=BULK_BYTES,
+    operation_id="postFacts",
+    summary="Take many facts",
+    tags=["Facts"],
+)
+async def post_facts(
+    request: Request[Any, Any, Any],
+    outcomes: Annotated[bool, QueryParameter(description="Wait for the decisions, and tell them.")] = False,
+) -> Response[bytes]:
+    """Take NDJSON, a CloudEvent a line; answers with a line for each, in order, once all are durable.
+
+    A line that is no fact is told with its reason and stops nothing. Lines are taken while the body is read: if the
+    connection breaks, what came so far may be in. Send it all again: what was taken counts once.
+    """
+    _check_media_type(request, (NDJSON,))
+    served, caller = served_by(request), caller_of(request)
+    lines = await take_bulk(
+        request.stream(),
+        served,
+        lambda raw: admit(raw, caller, served),
+        lambda facts: record(facts, caller, served),
+        wait=outcomes,
+    )
+    return Response(lines, media_type=NDJSON)
+
+
+@get(
+    "/v1/facts/{position:str}",
+    responses=_TAKEN | PROBLEMS | problems("unknown-position"),
+    operation_id="getFact",
+    summary="What became of a fact",
+    tags=["Facts"],
+)
+async def get_fact(request: Request[Any, Any, Any], position: PositionParameter) -> Response[Decision]:
+    """The decision about the fact at a position, for who may read its member or write its source; 202 till then."""
+    served, caller = served_by(request), caller_of(request)
+    partition, offset = _place_of(position, served)
+    told = await served.readers.read(lambda ledger: outcome_at(ledger, partition, offset))
+    if told is None:
+        if offset > await served.readers.read(lambda ledger: served.stream.end(ledger, partition)):
+            raise _nothing_at(position)
+        return _taken(position)
+    if not (caller.may_read(told.get("member", "")) or caller.may_write(told.get("source", ""))):
+        raise _nothing_at(position)  # what one may not see is not there
+    if told["outcome"] == "parked":
+        raise Problem("bad-fact", f"it was parked: {told['detail']}", reason=told["reason"], position=position)
+    return plain_answer(told)
+
+
+def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
+    """The fact of a body, where its giver may give it. Raises `BadFact` and `Problem`."""
+    fact, occurred = decode(raw)
+    check_source(caller, fact.source)
+    if isinstance(fact, PointsAdjusted):
+        raise Problem("approval-needed", "propose it at /v1/adjustments, where another key approves it")
+    if type(fact) in OPERATOR_FACTS and not caller.has("operate"):
+        raise Problem("wrong-scope", f"{fact_type(fact)} needs the scope operate", reason="not-authorised")
+    check_admissible(fact, occurred, time.time_ns() // 1000, served.operators)
+    return fact
+
+
+def record(facts: Sequence[Fact], caller: Caller, served: Served) -> None:
+    """Keep who is about to give facts that are an operator's action."""
+    given = [fact for fact in facts if type(fact) in OPERATOR_FACTS]
+    if given:
+        served.actions.record_given(caller.name, given)
+
+
+async def decided(
+    served: Served, raw: bytes, wait: float, *, is_backlog: bool = False
+) -> tuple[str, Mapping[str, Any] | None]:
+    """Take a fact: its position, and what was decided where that is known within `wait` seconds."""
+    work = served.writer.submit([raw], tell=wait > 0, is_backlog=is_backlog)
+    places = await work.places
+    position = position_text(*places[0])
+    if work.told is None:
+        return position, None
+    done, _ = await asyncio.wait([work.told], timeout=wait)
+    told = work.told.result() if done else None
+    return position, told[0] if told else None
+
+
+async def _take(
+    request: Request[Any, Any, Any], fact: Fact, raw: bytes, wait: float, *, must_be_accepted: bool = False
+) -> Response[Any]:
+    served = served_by(request)
+    position, told = await decided(served, raw, wait)
+    if told is None:
+        return _taken(position)
+    if told["outcome"] == "parked":
+        raise Problem("bad-fact", told["detail"], reason=told["reason"], position=position)
+    if told["reason"] == "conflict":
+        raise _judged("conflict", told)
+    if told["reason"] == "duplicate":
+        number = told["figures"]["first"]
+        told = await served.readers.read(lambda ledger: _first_decision(ledger, fact.subject, number))
+    if must_be_accepted and told["outcome"] != "accepted":
+        raise _judged("refused", told)
+    return plain_answer(told)
+
+
+def _first_decision(ledger: Ledger, member: str, number: int) -> dict[str, Any]:
+    row = ledger.journal(ledger.partition_of(member)).entries_of(member, number - 1, 1)[0]
+    told = entry_to_dict(decode_entry(row.state), row.link, ledger.book.offset)
+    return {**told, "member": member, "repeated": True}
+
+
+def _judged(name: str, told: Mapping[str, Any]) -> Problem:
+    """A decision that is an error to who asked for it."""
+    about = {key: told[key] for key in ("reason", "figures", "position", "member", "number", "repeated") if key in told}
+    figures = ", ".join(f"{key} {value}" for key, value in told["figures"].items())
+    return Problem(name, f"{told['reason']}: {figures}" if figures else told["reason"], **about)
+
+
+def _taken(position: str) -> Response[Any]:
+    return plain_answer({"position": position}, 202, {"Location": f"/v1/facts/{position}", "Retry-After": "1"})
+
+
+async def _fact_of(request: Request[Any, Any, Any]) -> tuple[Fact, bytes]:
+    """The fact that a body holds, and its bytes. Raises `Problem`."""
+    _check_media_type(request, TYPES_OF_A_FACT)
+    raw, caller, served = await request.body(), caller_of(request), served_by(request)
+    fact = admit(raw, caller, served)
+    if type(fact) in OPERATOR_FACTS:
+        await asyncio.to_thread(record, [fact], caller, served)
+    return fact, raw
+
+
+def _check_media_type(request: Request[Any, Any, Any], taken: tuple[str, ...]) -> None:
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in taken:
+        raise Problem("wrong-media-type", f"Content-Type is {given or 'missing'}; {' or '.join(taken)} is taken here")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Problem("wrong-media-type", "a compressed body is not taken; send it plain")
+
+
+def _wait_of(request: Request[Any, Any, Any], prefer: str | None) -> float:
+    """The seconds of `Prefer: wait=SECONDS`, or of the server's setting; what cannot be read is no preference."""
+    for preference in (prefer or "").split(","):
+        name, _, value = preference.strip().partition("=")
+        if name.lower() == "wait" and value.isascii() and value.isdigit():
+            return min(float(value[:6]), LONGEST_WAIT)
+    served = served_by(request)
+    return served.wait
+
+
+def _place_of(position: str, served: Served) -> tuple[int, int]:
+    partition, _, offset = position.partition(":")
+    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (partition, offset)):
+        raise _nothing_at(position)
+    if int(partition) not in served.ledger.partitions:
+        raise _nothing_at(position)
+    return int(partition), int(offset)
+
+
+def _nothing_at(position: str) -> Problem:
+    return Problem("unknown-position", f"no fact that this key may see stands at {position}")
+
+
+HANDLERS = (post_fact, post_facts, redeem, get_fact)

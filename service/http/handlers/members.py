@@ -1,0 +1,204 @@
+"""One member: now, then or in time to come; her entries; and why."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from litestar import Request, Response, get
+from litestar.params import PathParameter, QueryParameter
+
+from ledger.journal.ledger import Ledger
+from projections.answers.entries import entries_of
+from projections.answers.show import show_member
+from projections.explaining.explain import explain_entry, explain_lot, explain_member
+from projections.explaining.history import NothingToExplain
+from service.http.access import needs_member
+from service.http.answers import answer, instant, known_instant
+from service.http.responses import PROBLEMS, problems
+from service.http.shapes import Balances, Entries, Entry, Lots, Member, Memberships, Scores
+from service.http.state import served_by
+
+MOST_ENTRIES = 1_000
+ENTRIES = 100
+
+AnyRequest = Request[Any, Any, Any]
+AsOf = Annotated[
+    str | None,
+    QueryParameter(
+        name="as_of",
+        description="Answer for this instant: a date, a local time or RFC 3339; it may lie ahead. Now where left out.",
+    ),
+]
+KnownAt = Annotated[
+    str | None, QueryParameter(name="known_at", description="Only by what was recorded up to this instant.")
+]
+Token = Annotated[str, PathParameter(description="The member's token, the `subject` of the facts.", max_length=128)]
+_READ: dict[str, Any] = {"guards": [needs_member], "tags": ["Members"]}
+_MEMBER = PROBLEMS | problems("unknown-member")
+_OF_ENTRY = PROBLEMS | problems("unknown-member", "unknown-entry")
+
+
+@get("/v1/members/{member:str}", responses=_MEMBER, operation_id="getMember", summary="A member", **_READ)
+async def get_member(
+    request: AnyRequest, member: Token, as_of: AsOf = None, known_at: KnownAt = None
+) -> Response[Member]:
+    """What a member has: points in lots, scores by part, memberships with what is left of their quotas."""
+    return answer(request, await _shown(request, member, as_of, known_at))
+
+
+@get("/v1/members/{member:str}/balances", responses=_MEMBER, operation_id="getBalances", summary="Balances", **_READ)
+async def get_balances(
+    request: AnyRequest, member: Token, as_of: AsOf = None, known_at: KnownAt = None
+) -> Response[Balances]:
+    """How many points of each kind a member has."""
+    found = await _shown(request, member, as_of, known_at)
+    points = {
+        kind: {name: value for name, value in purse.items() if name != "lots"}
+        for kind, purse in found["points"].items()
+    }
+    return answer(request, _part(found, "points", points))
+
+
+@get("/v1/members/{member:str}/lots", responses=_MEMBER, operation_id="getLots", summary="Lots", **_READ)
+async def get_lots(request: AnyRequest, member: Token, as_of: AsOf = None, known_at: KnownAt = None) -> Response[Lots]:
+    """A member's open lots, the soonest to expire first."""
+    found = await _shown(request, member, as_of, known_at)
+    return answer(request, _part(found, "lots", {kind: purse["lots"] for kind, purse in found["points"].items()}))
+
+
+@get("/v1/members/{member:str}/scores", responses=_MEMBER, operation_id="getScores", summary="Scores", **_READ)
+async def get_scores(
+    request: AnyRequest, member: Token, as_of: AsOf = None, known_at: KnownAt = None
+) -> Response[Scores]:
+    """A member's scores with their tiers and parts."""
+    found = await _shown(request, member, as_of, known_at)
+    return answer(request, _part(found, "scores", found["scores"]))
+
+
+@get(
+    "/v1/members/{member:str}/memberships",
+    responses=_MEMBER,
+    operation_id="getMemberships",
+    summary="Memberships",
+    **_READ,
+)
+async def get_memberships(
+    request: AnyRequest, member: Token, as_of: AsOf = None, known_at: KnownAt = None
+) -> Response[Memberships]:
+    """A member's memberships: the term, and what is left of its quotas."""
+    found = await _shown(request, member, as_of, known_at)
+    return answer(request, _part(found, "memberships", found["memberships"]))
+
+
+@get("/v1/members/{member:str}/entries", responses=_MEMBER, operation_id="getEntries", summary="Entries", **_READ)
+async def get_entries(
+    request: AnyRequest,
+    member: Token,
+    after: Annotated[int, QueryParameter(ge=0, le=1 << 53, description="The cursor: entries behind this number.")] = 0,
+    limit: Annotated[int, QueryParameter(ge=1, le=MOST_ENTRIES, description="At most so many.")] = ENTRIES,
+) -> Response[Entries]:
+    """Every decision about a member, in order, a page at a time; `next` and the `Link` header lead to the next one."""
+
+    def page(ledger: Ledger) -> list[dict[str, Any]]:
+        return list(entries_of(ledger, member, after, limit + 1))
+
+    found = await served_by(request).readers.read(page)
+    following = found[limit - 1]["number"] if len(found) > limit else None
+    response = answer(request, {"member": member, "entries": found[:limit], "next": following})
+    if following is not None:
+        response.headers["Link"] = f'<?after={following}&limit={limit}>; rel="next"'
+    return response
+
+
+Number = Annotated[int, PathParameter(ge=1, le=1 << 53, description="The entry's number: 1, 2, 3 …")]
+
+
+@get(
+    "/v1/members/{member:str}/entries/{number:int}",
+    responses=_OF_ENTRY,
+    operation_id="getEntry",
+    summary="An entry",
+    **_READ,
+)
+async def get_entry(request: AnyRequest, member: Token, number: Number) -> Response[Entry]:
+    """One decision about a member."""
+
+    def one(ledger: Ledger) -> dict[str, Any]:
+        found = next(entries_of(ledger, member, number - 1, 1), None)
+        if found is None:
+            raise NothingToExplain(f"there is no entry {number} of this member")
+        return found
+
+    return answer(request, await served_by(request).readers.read(one))
+
+
+@get("/v1/members/{member:str}/explain", responses=_MEMBER, operation_id="explainMember", summary="Why", **_READ)
+async def explain_all(request: AnyRequest, member: Token, as_of: AsOf = None) -> Response[dict[str, Any]]:
+    """A member's story: each entry in plain words, with what it moved, and what fell due since."""
+    return await _explained(request, as_of, lambda ledger, at: explain_member(ledger, member, as_of=at))
+
+
+@get(
+    "/v1/members/{member:str}/entries/{number:int}/explain",
+    responses=_OF_ENTRY,
+    operation_id="explainEntry",
+    summary="Why an entry did what it did",
+    **_READ,
+)
+async def explain_one(
+    request: AnyRequest, member: Token, number: Number, as_of: AsOf = None
+) -> Response[dict[str, Any]]:
+    """Each change of an entry: by which rule of which version, from which figures and caps; or why nothing came."""
+    return await _explained(request, as_of, lambda ledger, at: explain_entry(ledger, member, number, as_of=at))
+
+
+@get(
+    "/v1/members/{member:str}/lots/{lot:str}/explain",
+    responses=_OF_ENTRY,
+    operation_id="explainLot",
+    summary="The life of a lot",
+    **_READ,
+)
+async def explain_the_lot(
+    request: AnyRequest,
+    member: Token,
+    lot: Annotated[str, PathParameter(description="The lot's name, entry.place, such as 3.1.", max_length=32)],
+    as_of: AsOf = None,
+) -> Response[dict[str, Any]]:
+    """Where the points of a lot came from and went."""
+    return await _explained(request, as_of, lambda ledger, at: explain_lot(ledger, member, lot, as_of=at))
+
+
+async def _shown(request: AnyRequest, member: str, as_of: str | None, known_at: str | None) -> dict[str, Any]:
+    def show(ledger: Ledger) -> dict[str, Any]:
+        book = ledger.book
+        return show_member(ledger, member, instant(as_of, "as_of", book), known_instant(known_at, book))
+
+    served = served_by(request)
+    return await (served.histories if as_of or known_at else served.readers).read(show)
+
+
+def _part(found: Mapping[str, Any], name: str, value: object) -> dict[str, Any]:
+    return {"member": found["member"], "as_of": found["as_of"], name: value}
+
+
+async def _explained(
+    request: AnyRequest, as_of: str | None, explain: Callable[[Ledger, int | None], dict[str, Any]]
+) -> Response[dict[str, Any]]:
+    def explained(ledger: Ledger) -> dict[str, Any]:
+        return explain(ledger, None if as_of is None else instant(as_of, "as_of", ledger.book))
+
+    return answer(request, await served_by(request).histories.read(explained))
+
+
+HANDLERS = (
+    get_member,
+    get_balances,
+    get_lots,
+    get_scores,
+    get_memberships,
+    get_entries,
+    get_entry,
+    explain_all,
+    explain_one,
+    explain_the_lot,
+)

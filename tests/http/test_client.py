@@ -1,0 +1,171 @@
+"""The typed client against a real server, and its retries against one that fails as often as it is told."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import pytest
+
+from ledger.rulebook.schema import shipped
+from service.client import (
+    BadFact,
+    Conflict,
+    NotAllowed,
+    NotFound,
+    PointsClient,
+    PointsError,
+    Refused,
+    Unavailable,
+)
+from service.http.shapes import Decision, Taken
+from tests.support.ledgers import scratch
+from tests.support.served import Server, fact, grant, new_key, redemption, served
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with scratch() as folder, served(folder / "ledger") as found:
+        yield found
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[PointsClient]:
+    with PointsClient(server.url) as found:
+        yield found
+
+
+def test_facts_redemptions_and_answers_have_types(client: PointsClient) -> None:
+    decision = client.post(grant("c-1", "g-1", 900))
+    assert isinstance(decision, Decision) and decision.outcome == "accepted" and not decision.repeated
+    again = client.post(grant("c-1", "g-1", 900, ago=1) | {"time": decision.occurred})
+    assert isinstance(again, Decision) and again.repeated and again.position == decision.position
+    spent = client.redeem("c-1", "r-1", 300, use="coupon", source="/shop/test")
+    assert isinstance(spent, Decision) and spent.outcome == "accepted"
+    assert client.decision(spent.position) == spent
+    with pytest.raises(Refused) as refused:
+        client.redeem("c-1", "r-2", 700, use="coupon", source="/shop/test")
+    assert refused.value.problem.reason == "beans-short"
+    assert refused.value.problem.figures == {"asked": 700, "spendable": 600}
+    member = client.member("c-1")
+    assert (member.points["beans"].spendable, member.entries) == (600, 4)
+    assert client.balances("c-1").points["beans"].spendable == 600
+    assert client.lots("c-1").lots["beans"][0].left == 600
+    assert client.scores("c-1").scores["jd-value"].value == 0
+    assert client.memberships("c-1").memberships == {}
+    assert client.member("c-1", as_of="2099-01-01").points["beans"].spendable == 0
+    assert client.member("c-1", known_at="2020-01-01").entries == 0
+    assert [entry.outcome for entry in client.entries("c-1")] == ["accepted", "ignored", "accepted", "refused"]
+    assert [entry.number for entry in client.entries("c-1", after=2)] == [3, 4]
+    assert client.entry("c-1", 4).reason == "beans-short"
+    assert client.explain("c-1", 4)["reason"] == "beans-short" and client.explain("c-1")["entries"] == 4
+    lot = client.explain("c-1", 1)["changes"][0]["lot"]
+    assert client.explain_lot("c-1", lot)["explains"] == "lot"
+    (version,) = client.programmes().versions
+    assert client.programme(version.version) == shipped("jd")
+    assert client.checkpoints().checkpoints == []
+    with pytest.raises(NotFound):
+        client.proof("c-1", 1)
+    books = client.books()
+    assert books.balanced and books.points["beans"].spendable == client.liability().points["beans"].outstanding
+    assert len(client.positions().partitions) == 4
+
+
+def test_a_cart_is_quoted(client: PointsClient) -> None:
+    cart = {"lines": [{"line": "1", "category": "phone", "paid_fen": 359_900}]}
+    quoted = client.quote("nobody yet", cart, at="2025-11-11")
+    assert quoted.earn.points == {"beans": 359} and not quoted.known
+
+
+def test_many_facts_go_in_pieces_and_each_is_told_of(client: PointsClient) -> None:
+    facts = [grant("c-2", f"g-2-{n}", 1) for n in range(1_200)]
+    facts[1_100]["data"]["points"] = 0
+    told = list(client.post_many(facts, outcomes=True))
+    assert [line.line for line in told] == list(range(1, 1_201))
+    assert [line.line for line in told if line.outcome != "accepted"] == [1_101]
+    assert told[1_100].reason == "bad-fact"
+    assert len(list(client.entries("c-2"))) == 1_199  # over several pages
+
+
+def test_errors_have_types(server: Server, client: PointsClient) -> None:
+    client.post(grant("c-3", "g-3", 5))
+    with pytest.raises(Conflict):
+        client.post(grant("c-3", "g-3", 6))
+    with pytest.raises(BadFact) as bad:
+        client.post(b"{")
+    assert bad.value.problem.reason == "not-json"
+    with pytest.raises(NotFound):
+        client.member("nobody")
+    with pytest.raises(NotFound):
+        list(client.entries("nobody"))
+    with pytest.raises(NotAllowed):
+        client.post(fact("points.adjusted", "c-3", "a", {"adjustment": "a", "points": 1, "reason": "x", "by": "b"}))
+    with pytest.raises(PointsError):
+        client.member("c-3", as_of="never")
+    with PointsClient(server.url, "points_x_y") as stranger, pytest.raises(NotAllowed):
+        stranger.member("c-3")
+    taken = client.post(grant("c-3", "g-4", 5), wait=0)
+    assert isinstance(taken, Taken)
+
+
+def test_a_key_is_sent_and_a_member_is_quoted() -> None:
+    with scratch() as folder, served(folder / "ledger") as server:
+        key = new_key(folder / "ledger", "app", "members:read", "facts:write")
+        with PointsClient(server.url, key) as client:
+            client.post(redemption("a b?c#d%41", "r", 5))
+            assert client.member("a b?c#d%41").entries == 1
+            with pytest.raises(NotAllowed):
+                client.books()
+
+
+class Failing(BaseHTTPRequestHandler):
+    """Answers with what it is told, in turn; None breaks the connection."""
+
+    answers: ClassVar[list[int | None]] = []
+    asked: ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        self.asked.append(self.rfile.read(int(self.headers["content-length"])))
+        status = self.answers.pop(0)
+        if status is None:
+            self.close_connection = True
+            return
+        body = (
+            b'{"position":"0:7"}' if status == 202 else b'{"type":"/problems/busy","title":"","status":503,"detail":""}'
+        )
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        if status == 429:
+            self.send_header("retry-after", "3")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+def test_what_may_be_retried_is_and_waits_longer_each_time() -> None:
+    failing = ThreadingHTTPServer(("127.0.0.1", 0), Failing)
+    thread = threading.Thread(target=failing.serve_forever, args=(0.01,))
+    thread.start()
+    pauses: list[float] = []
+    url = f"http://127.0.0.1:{failing.server_address[1]}"
+    try:
+        with PointsClient(url, attempts=5, sleep=pauses.append) as client:
+            Failing.answers = [503, None, 429, 502, 202]
+            assert client.post(b"{}") == Taken("0:7")
+            assert Failing.asked == [b"{}"] * 5
+            assert 0.05 <= pauses[0] <= 1 and pauses[2] >= 1.5  # as long as the server asked, give or take
+            Failing.answers = [500] * 5
+            with pytest.raises(Unavailable, match="5 attempts"):
+                client.post(b"{}")
+            Failing.answers = [400, 202]
+            with pytest.raises(PointsError):
+                client.post(b"{}")
+            assert Failing.answers == [202]  # what cannot get better is not asked again
+    finally:
+        failing.shutdown()
+        thread.join()
+        failing.server_close()
+    with PointsClient(url, attempts=3, sleep=pauses.append) as client, pytest.raises(Unavailable):
+        client.member("nobody is there")

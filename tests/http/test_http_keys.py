@@ -1,0 +1,335 @@
+"""API keys over a real server: what each scope opens, what none does, and what is kept of a key."""
+
+import json
+import sqlite3
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ledger.journal.ledger import Ledger
+from service.cli import run
+from service.http import shapes
+from service.http.access import Bucket, Caller
+from service.keys import BadKey, Keys
+from tests.http.test_http import fits, is_problem
+from tests.support.ledgers import ingested, scratch
+from tests.support.served import NDJSON, ROOT, Server, environment, fact, grant, ndjson, new_key, points, redemption
+from tests.support.served import served as running
+
+PATHS = (
+    "/v1/members/k-1",
+    "/v1/members/k-1/entries",
+    "/v1/stats",
+    "/v1/liability",
+    "/v1/programmes",
+    "/v1/positions",
+    "/v1/views",
+    "/v1/audits",
+    "/v1/checkpoints",
+    "/v1/dead-letters",
+    "/v1/adjustments",
+    "/metrics",
+)
+
+
+def secret_of(key: str) -> str:
+    """The part of a key that nobody may see."""
+    return key.split("_", 2)[2]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with scratch() as place:
+        ingested(place, [grant("k-1", "g-1", 500), grant("k-2", "g-2", 500)]).close()
+        yield place / "ledger"
+
+
+@pytest.fixture(scope="module")
+def keys(folder: Path) -> dict[str, str]:
+    return {
+        "shop": new_key(folder, "shop", "facts:write:/shop/"),
+        "support": new_key(folder, "support", "members:read"),
+        "one": new_key(folder, "one", "member:read:k-1"),
+        "books": new_key(folder, "books", "books:read"),
+        "ann": new_key(folder, "ann", "operate", "members:read"),
+        "bob": new_key(folder, "bob", "operate", "facts:write"),
+        "slow": new_key(folder, "slow", "members:read", rate=2),
+        "gone": new_key(folder, "gone", "members:read"),
+    }
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, keys: dict[str, str]) -> Iterator[Server]:
+    with running(folder) as found:
+        yield found
+        log = found.log.read_text()
+        assert not [name for name, key in keys.items() if secret_of(key) in log]
+
+
+def test_without_a_good_key_nothing_is_answered(server: Server, keys: dict[str, str]) -> None:
+    good = keys["support"]
+    bad = [good[:-1], good + "x", good.upper(), good.replace("points", "point"), "points__", "x", "", "Ω", "a" * 9_000]
+    headers: list[dict[str, bytes]] = [{"Authorization": (b"Bearer " + key.encode()).strip()} for key in bad]
+    headers += [
+        {},
+        {"Authorization": b"Basic " + good.encode()},
+        {"Authorization": good.encode()},
+        {"X-Key": good.encode()},
+    ]
+    with server.client() as http:
+        for path in PATHS:
+            assert is_problem(http.get(path), "no-key")["detail"]
+        for header in headers:
+            response = http.get("/v1/members/k-1", headers=header)
+            is_problem(response, "no-key")
+            assert response.headers["www-authenticate"] == "Bearer"
+            assert good not in response.text and secret_of(good) not in response.text
+        is_problem(http.post("/v1/facts", json=grant("k-1", "x", 1)), "no-key")
+        for path in ("/health/live", "/health/ready", "/schema/openapi.json"):
+            assert http.get(path).status_code == 200
+        key_in_query = http.get(f"/v1/members/k-1?key={good}")
+        is_problem(key_in_query, "no-key")
+
+
+def test_each_scope_opens_what_it_says_and_nothing_else(server: Server, keys: dict[str, str]) -> None:
+    opened = {
+        "shop": set(),
+        "support": {"/v1/members/k-1", "/v1/members/k-1/entries"},
+        "one": {"/v1/members/k-1", "/v1/members/k-1/entries"},
+        "books": set(PATHS[2:9]) | {"/metrics"},
+        "bob": {"/v1/dead-letters", "/v1/adjustments"},
+    }
+    for name, paths in opened.items():
+        with server.client(keys[name]) as http:
+            for path in PATHS:
+                response = http.get(path)
+                if path in paths:
+                    assert response.status_code == 200, (name, path)
+                else:
+                    is_problem(response, "wrong-scope")
+    with server.client(keys["one"]) as http:
+        for member in ("k-2", "nobody", "K-1", "k-1 "):  # nor does it say who there is
+            is_problem(http.get(f"/v1/members/{member}"), "wrong-scope")
+
+
+def test_a_cart_is_quoted_to_who_may_read_its_member(server: Server, keys: dict[str, str]) -> None:
+    lines = [{"line": "1", "paid_fen": 10_000}]
+    with server.client(keys["one"]) as http:
+        assert fits(http.post("/v1/quotes", json={"member": "k-1", "lines": lines}), shapes.Quote).member == "k-1"
+        is_problem(http.post("/v1/quotes", json={"member": "k-2", "lines": lines}), "wrong-scope")
+    for name in ("shop", "books", "bob"):
+        with server.client(keys[name]) as http:
+            is_problem(http.post("/v1/quotes", json={"member": "k-1", "lines": lines}), "wrong-scope")
+
+
+def test_facts_are_taken_of_the_sources_of_the_key_only(server: Server, keys: dict[str, str]) -> None:
+    with server.client(keys["shop"]) as http:
+        taken = fits(http.post("/v1/facts", json=grant("k-2", "g-3", 1, source="/shop/a")), shapes.Decision)
+        assert fits(http.get(f"/v1/facts/{taken.position}"), shapes.Decision).id == "g-3"
+        is_problem(http.post("/v1/facts", json=grant("k-2", "g-4", 1, source="/operators")), "wrong-scope")
+        is_problem(http.post("/v1/redemptions", json=redemption("k-2", "r-4", 1, source="/other")), "wrong-scope")
+        mixed = [grant("k-2", "g-5", 1, source="/shop/a"), grant("k-2", "g-6", 1, source="/shops")]
+        told = http.post("/v1/facts:bulk", content=ndjson(mixed), headers=NDJSON).content.splitlines()
+        assert b"position" in told[0] and b"wrong-scope" in told[1]
+    with server.client(keys["support"]) as http:
+        is_problem(http.post("/v1/facts", json=grant("k-1", "g-7", 1)), "wrong-scope")
+        is_problem(http.post("/v1/facts:bulk", content=b"", headers=NDJSON), "wrong-scope")
+    with server.client(keys["books"]) as http:
+        is_problem(http.get(f"/v1/facts/{taken.position}"), "unknown-position")
+    with server.client(keys["bob"]) as http:
+        frozen = fact("account.frozen", "k-2", "f-1", {"reason": "x"}, source="/operators")
+        assert fits(http.post("/v1/facts", json=frozen), shapes.Decision).outcome == "accepted"
+    with server.client(keys["shop"]) as http:
+        melted = fact("account.unfrozen", "k-2", "f-2", {}, source="/shop/operators")
+        assert is_problem(http.post("/v1/facts", json=melted), "wrong-scope")["reason"] == "not-authorised"
+
+
+def test_an_adjustment_needs_two_keys(server: Server, keys: dict[str, str], folder: Path) -> None:
+    wanted = {"member": "k-1", "points": -120, "reason": "goodwill-reversed"}
+    with server.client(keys["ann"]) as ann, server.client(keys["bob"]) as bob:
+        alone = fact(
+            "points.adjusted",
+            "k-1",
+            "a",
+            {"adjustment": "a", "points": 9, "reason": "x", "by": "bob", "approved_by": "ann"},
+            source="/operators",
+        )
+        is_problem(bob.post("/v1/facts", json=alone), "approval-needed")
+        proposed = ann.post("/v1/adjustments", json=wanted)
+        assert proposed.status_code == 201
+        at = proposed.headers["location"]
+        assert proposed.json() | wanted == proposed.json() and proposed.json()["by"] == "ann"
+        is_problem(ann.post(f"{at}/approval"), "approval-needed")
+        assert ann.get("/v1/members/k-1").json()["points"]["beans"]["spendable"] == 500
+        approved = bob.post(f"{at}/approval").json()
+        assert (approved["state"], approved["decided_by"], approved["outcome"]) == ("approved", "bob", "accepted")
+        assert ann.get("/v1/members/k-1").json()["points"]["beans"]["spendable"] == 380
+        again = bob.post(f"{at}/approval").json()
+        assert again["outcome"] == "ignored"  # the same fact, which counts once
+        assert ann.get("/v1/members/k-1").json()["points"]["beans"]["spendable"] == 380
+        is_problem(ann.post(f"{at}/rejection"), "already-done")
+        entry = ann.get("/v1/members/k-1/entries").json()["entries"][1]
+        assert (entry["data"]["by"], entry["data"]["approved_by"]) == ("ann", "bob")
+        withdrawn = ann.post("/v1/adjustments", json=wanted).headers["location"]
+        assert ann.post(f"{withdrawn}/rejection").json()["state"] == "rejected"
+        is_problem(bob.post(f"{withdrawn}/approval"), "already-done")
+        is_problem(bob.post("/v1/adjustments/nothing/approval"), "unknown-adjustment")
+        for wrong in ({**wanted, "points": 0}, {**wanted, "member": ""}, {**wanted, "points": 1 << 60}):
+            is_problem(ann.post("/v1/adjustments", json=wrong), "bad-fact")
+        is_problem(ann.post("/v1/adjustments", json={"member": "k-1"}), "bad-request")
+    mode = stat.S_IMODE((folder / "operators.ndjson").stat().st_mode)
+    assert mode == 0o600
+    kept = (folder / "operators.ndjson").read_text()
+    assert [word in kept for word in ('"propose"', '"approve"', '"reject"')] == [True] * 3
+
+
+def test_an_operators_fact_stands_under_its_givers_name_before_it_is_in(
+    server: Server, keys: dict[str, str], folder: Path
+) -> None:
+    def opening(lot: str) -> dict[str, object]:
+        times = {"earned_at": "2025-01-01T00:00:00+08:00", "expires_at": "2030-01-01T00:00:00+08:00"}
+        return fact("lot.opened", "k-3", lot, {"lot": lot, "kind": "beans", "points": 7, **times}, source="/operators")
+
+    with server.client(keys["bob"]) as http:
+        assert fits(http.post("/v1/facts", json=opening("l-1")), shapes.Decision).outcome == "accepted"
+        many = [opening("l-2"), grant("k-3", "g-9", 1), opening("l-3"), {}]
+        told = http.post("/v1/facts:bulk", content=ndjson(many), headers=NDJSON).content.splitlines()
+        assert [b"position" in line for line in told] == [True, True, True, False]
+        parked = http.post("/v1/facts", json=opening("l-4") | {"type": "lot.opened.v9"})
+        assert parked.status_code == 422
+    lines = [json.loads(line) for line in (folder / "operators.ndjson").read_bytes().splitlines()]
+    given = [line for line in lines if line["action"] == "give" and line["given"]["subject"] == "k-3"]
+    assert [(line["by"], line["about"]) for line in given] == [("bob", "l-1"), ("bob", "l-2"), ("bob", "l-3")]
+    assert given[0]["given"] == {"type": "lot.opened.v1", "subject": "k-3", "source": "/operators"}
+
+
+def test_adjustments_that_wait_are_there_after_a_restart_and_a_torn_line_is_none() -> None:
+    with scratch() as place:
+        ledger = place / "ledger"
+        Ledger.open_or_create(ledger).close()
+        ann, bob = new_key(ledger, "ann", "operate"), new_key(ledger, "bob", "operate")
+        with running(ledger) as server, server.client(ann) as http:
+            at = http.post("/v1/adjustments", json={"member": "z", "points": 5, "reason": "x"}).headers["location"]
+            server.kill()
+        with (ledger / "operators.ndjson").open("ab") as file:
+            file.write(b'{"at":"2026')
+        with running(ledger) as server, server.client(bob) as http:
+            assert [one["state"] for one in http.get("/v1/adjustments").json()["adjustments"]] == ["waiting"]
+            assert http.post(f"{at}/approval").json()["outcome"] == "accepted"
+
+
+def test_a_key_that_is_revoked_or_has_ended_opens_nothing_from_then_on(
+    server: Server, keys: dict[str, str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with server.client(keys["gone"]) as http:
+        assert http.get("/v1/members/k-1").status_code == 200
+        assert run(["--ledger", str(folder), "keys", "revoke", "gone", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["state"] == "revoked"
+        is_problem(http.get("/v1/members/k-1"), "no-key")
+    assert run(["--ledger", str(folder), "keys", "list", "--json"]) == 0
+    listed = {key["name"]: key for key in json.loads(capsys.readouterr().out)}
+    assert listed["gone"]["state"] == "revoked" and listed["support"]["last_used"]
+    with sqlite3.connect(folder / "keys.db") as db:
+        db.execute("UPDATE keys SET expires = 1 WHERE name = 'one'")
+    with server.client(keys["one"]) as http:
+        is_problem(http.get("/v1/members/k-1"), "no-key")
+
+
+def test_a_key_has_so_many_requests_a_second(server: Server, keys: dict[str, str]) -> None:
+    with server.client(keys["slow"]) as http:
+        answers = [http.get("/v1/members/k-1") for _ in range(12)]
+    limited = [answer for answer in answers if answer.status_code == 429]
+    assert limited and is_problem(limited[0], "too-many-requests") and limited[0].headers["retry-after"] == "1"
+
+
+def test_a_key_is_printed_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--ledger", str(folder), "keys", "new", "printed", "--scope", "members:read", "--expires", "2099-01-01"]
+    assert run(words) == 0
+    text = capsys.readouterr().out.strip()
+    keys = Keys(folder)
+    found = keys.find(text)
+    assert found is not None and found.name == "printed" and found.expires is not None
+    keys.close()
+    assert run(words) == 3 and "already" in capsys.readouterr().err
+    assert run(["--ledger", str(folder), "keys", "list"]) == 0
+    assert secret_of(text) not in capsys.readouterr().out
+
+
+def test_a_key_is_kept_as_a_hash_for_its_owners_eyes_only(folder: Path, keys: dict[str, str]) -> None:
+    for path in folder.glob("keys.db*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        kept = path.read_bytes()
+        assert not [name for name, key in keys.items() if secret_of(key).encode() in kept]
+
+
+def test_keys_that_cannot_be_made() -> None:
+    with scratch() as place:
+        keys = Keys(place)
+        assert not keys.exist()
+        keys.new("a", ["members:read"])
+        for name, scopes, expires in (
+            ("a", ["members:read"], None),
+            ("b", [], None),
+            ("b", ["facts"], None),
+            ("b", ["facts:write:"], None),
+            ("b", ["member:read"], None),
+            ("", ["operate"], None),
+            ("b\n", ["operate"], None),
+            ("b", ["operate"], 1),
+        ):
+            with pytest.raises(BadKey):
+                keys.new(name, scopes, expires)
+        with pytest.raises(BadKey):
+            keys.revoke("b")
+        keys.revoke("a")
+        assert keys.exist()  # nothing opens again when the last one goes
+        keys.new("a", ["operate"])
+        keys.close()
+
+
+def test_another_address_needs_a_key() -> None:
+    with scratch() as place:
+        command = [*points(place / "ledger"), "serve", "--host", "0.0.0.0", "--port", "0"]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 2 and "points keys new" in done.stderr
+        Ledger.open_or_create(place / "ledger").close()
+        key = new_key(place / "ledger", "a", "members:read")
+        with running(place / "ledger", "--host", "0.0.0.0") as server:
+            url = server.url.replace("0.0.0.0", "127.0.0.1")
+            assert httpx.get(f"{url}/v1/members/x").status_code == 401
+            assert httpx.get(f"{url}/v1/members/x", headers={"Authorization": f"Bearer {key}"}).status_code == 404
+
+
+def test_one_server_a_ledger_and_one_an_address(server: Server, folder: Path) -> None:
+    second = subprocess.run(
+        [*points(folder), "serve", "--port", "0"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 4 and "is being written by" in second.stderr
+    with scratch() as place:
+        port = server.url.rpartition(":")[2]
+        command = [*points(place / "ledger"), "serve", "--port", port]
+        taken = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+        assert taken.returncode == 4 and "another --host or --port" in taken.stderr
+
+
+def test_a_bucket_gives_its_rate_and_no_more() -> None:
+    bucket = Bucket(10)
+    given = [bucket.take() for _ in range(11)]
+    assert given[:10] == [0] * 10 and 0 < given[10] <= 0.1
+
+
+def test_a_scope_of_a_source_is_a_prefix() -> None:
+    caller = Caller("a", ("facts:write:/shop/",))
+    assert caller.may_write("/shop/x") and not caller.may_write("/shop") and not caller.may_write("/")
+    assert not caller.has("facts:write") and not caller.may_read("m")

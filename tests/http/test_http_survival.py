@@ -1,0 +1,287 @@
+"""What the API survives: many at once, slow and broken connections, kill -9; and that it decides as files do."""
+
+import asyncio
+import json
+import re
+import resource
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+
+from benchmarks.load import Connection, request
+from consumers.runtime.ingest import ingest
+from ledger.journal.ledger import Ledger
+from projections.audit.replay import replay
+from projections.audit.verify import verify
+from service.http import limits
+from service.http.limits import Edge
+from tests.support.accounts import alike
+from tests.support.histories import LONG_AGO, encode
+from tests.support.ledgers import histories_of, scratch, write_facts
+from tests.support.served import NDJSON, Fact, Server, grant, ndjson, redemption, served
+
+FAR = 4_000_000_000_000_000
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with scratch() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def calm() -> Iterator[Server]:
+    """A server that nobody kills."""
+    with scratch() as folder, served(folder / "ledger") as server:
+        yield server
+
+
+def is_whole(folder: Path) -> Ledger:
+    """The ledger of a server that ended, whose chain and decisions are as they should be."""
+    ledger = Ledger.open(folder)
+    assert verify(ledger)["broken"] == []
+    assert replay(ledger)["differences"] == []
+    return ledger
+
+
+def test_of_two_hundred_redemptions_at_once_exactly_the_affordable_win(place: Path) -> None:
+    async def ask(host: str, port: int, one: Fact) -> tuple[int, Fact]:
+        connection = await Connection(host, port).open()
+        status, body = await connection.ask(request("POST", "/v1/redemptions", encode(one)))
+        return status, json.loads(body)
+
+    async def ask_all(host: str, port: int) -> list[tuple[int, Fact]]:
+        asked = [redemption("m-1", f"r-{n}", 100) for n in range(200)]
+        # half of them twice, as an impatient client would
+        return await asyncio.gather(*(ask(host, port, one) for one in [*asked, *asked[:100]]))
+
+    with served(place / "ledger", "--wait", "30") as server, server.client() as http:
+        assert http.post("/v1/facts", json=grant("m-1", "g-1", 7_050)).status_code == 200
+        host, port = server.url.removeprefix("http://").split(":")
+        answers = asyncio.run(ask_all(host, int(port)))
+        won = {answer["id"] for status, answer in answers if status == 200}
+        lost = [answer["reason"] for status, answer in answers if status == 409]
+        assert len(won) == 70 and {status for status, _ in answers} == {200, 409}
+        assert set(lost) == {"beans-short"}
+        assert http.get("/v1/members/m-1").json()["points"]["beans"]["spendable"] == 50
+        first: dict[int, int] = {}
+        for (status, _), name in zip(answers, [*range(200), *range(100)], strict=True):
+            assert first.setdefault(name, status) == status
+    ledger = is_whole(place / "ledger")
+    account = ledger.account("m-1", FAR // 2)
+    assert account is not None and account.number == 301
+    ledger.close()
+
+
+def test_what_was_acknowledged_is_there_once_after_kill_nine(place: Path) -> None:
+    acknowledged: dict[str, int] = {}
+    given: list[dict[str, object]] = []
+
+    def give(server: Server, worker: int) -> None:
+        with server.client() as http:
+            for n in range(10_000):
+                fact = grant(f"m-{worker}", f"g-{server.process.pid}-{worker}-{n}", 1)
+                given.append(fact)
+                try:
+                    response = http.post("/v1/facts", json=fact, headers={"Prefer": "wait=0"} if n % 2 else {})
+                except httpx.TransportError:
+                    return
+                assert response.status_code in (200, 202)
+                acknowledged[str(fact["id"])] = worker
+
+    for _ in range(3):
+        server = Server(place / "ledger")
+        threads = [threading.Thread(target=give, args=(server, worker)) for worker in range(6)]
+        before = len(acknowledged)
+        for thread in threads:
+            thread.start()
+        while len(acknowledged) < before + 150:
+            time.sleep(0.01)
+        server.kill()
+        for thread in threads:
+            thread.join()
+    with served(place / "ledger") as server, server.client() as http:
+        while http.get("/health/ready").status_code != 200:
+            time.sleep(0.05)
+        lines = http.post("/v1/facts:bulk?outcomes=true", content=ndjson(given), headers=NDJSON).content.splitlines()
+        told = [json.loads(line) for line in lines]
+        new = {str(fact["id"]) for fact, line in zip(given, told, strict=True) if line["outcome"] == "accepted"}
+        assert {line["reason"] for line in told} <= {"", "duplicate"}
+        assert not new & set(acknowledged)
+    ledger = is_whole(place / "ledger")
+    for worker in range(6):
+        account = ledger.account(f"m-{worker}", FAR // 2)
+        assert account is not None
+        wanted = len([fact for fact in given if fact["subject"] == f"m-{worker}"])
+        assert account.purse("beans").issued == wanted
+    ledger.close()
+
+
+def test_a_connection_that_breaks_in_a_bulk_upload_loses_nothing_that_was_acknowledged(calm: Server) -> None:
+    facts = [grant("b-1", f"g-{n}", 1) for n in range(6_000)]
+    body = ndjson(facts)
+    server = calm
+    with server.client() as http:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 30) as wire:
+            head = f"POST /v1/facts:bulk HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/x-ndjson\r\n"
+            wire.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[: len(body) // 2 + 7])
+        told = http.post("/v1/facts:bulk?outcomes=true", content=body, headers=NDJSON).content.splitlines()
+        assert len(told) == len(facts)
+        assert {json.loads(line)["reason"] for line in told} <= {"", "duplicate"}
+        assert http.get("/v1/members/b-1").json()["points"]["beans"]["spendable"] == len(facts)
+        # the line that was cut off was not taken for a fact
+        assert http.get("/v1/stats").json()["entries"]["ignored"] < len(facts) // 2 + 1
+    is_whole(server.folder).close()
+
+
+def test_a_body_that_is_too_large_is_turned_away_before_or_while_it_is_read(calm: Server) -> None:
+    server = calm
+    host, port = server.url.removeprefix("http://").split(":")
+    head = f"POST /v1/facts:bulk HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/x-ndjson\r\n"
+    with socket.create_connection((host, int(port)), 30) as wire:
+        wire.sendall(f"{head}Content-Length: {1 << 40}\r\n\r\n".encode())
+        assert wire.recv(12) == b"HTTP/1.1 413"
+    with socket.create_connection((host, int(port)), 30) as wire:
+        wire.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+        try:
+            for _ in range(80):
+                wire.sendall(chunk)
+            answer = wire.recv(12)
+        except OSError:  # it was closed while we were still sending
+            answer = b"HTTP/1.1 413"
+        assert answer == b"HTTP/1.1 413"
+    with socket.create_connection((host, int(port)), 30) as wire:
+        wire.sendall(b"this is not HTTP\r\n\r\n")
+        answer = wire.recv(4_096)
+        assert answer.startswith(b"HTTP/1.1 400") and b"application/problem+json" in answer
+    with server.client() as http:
+        assert http.get("/health/ready").status_code == 200
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limit of a running process is set on Linux only")
+def test_a_full_disk_turns_facts_away_and_they_are_taken_once_there_is_room(place: Path) -> None:
+    with served(place / "ledger") as server, server.client() as http:
+        limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (300_000, limits[1]))
+        acknowledged, n, is_ready, turned_away = set(), 0, True, None
+        while (is_ready or turned_away is None) and n < 3_000:  # the one file may be full before the other
+            fact = grant("m-1", f"g-{n}", 1)
+            response = http.post("/v1/facts", json=fact)
+            assert response.status_code in (200, 202, 503), response.text
+            if response.status_code == 503:
+                turned_away = response
+            else:
+                acknowledged.add(fact["id"])
+            is_ready = http.get("/health/ready").status_code == 200
+            n += 1
+        assert turned_away is not None and turned_away.headers["retry-after"] and not is_ready
+        assert http.get("/v1/members/m-1").status_code == 200  # reading goes on
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limits)
+        while http.post("/v1/facts", json=grant("m-2", "g-after", 1)).status_code != 200:
+            time.sleep(0.1)
+        while http.get("/health/ready").status_code != 200:
+            time.sleep(0.1)
+    ledger = is_whole(place / "ledger")
+    account = ledger.account("m-1", FAR // 2)
+    assert account is not None and len(acknowledged) <= account.number <= n
+    ledger.close()
+
+
+def test_a_slow_client_is_given_up_and_disturbs_nobody() -> None:
+    """The bound itself, in no time: the body's next piece never comes."""
+    sent: list[dict[str, object]] = []
+
+    async def app(_scope: object, receive: object, _send: object) -> None:
+        await receive()  # type: ignore[operator]
+
+    async def never() -> dict[str, object]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        scope = {"type": "http", "path": "/v1/facts", "method": "POST"}
+        with pytest.raises(limits.Problem) as raised:
+            await Edge(app, idle=0.01)(scope, never, send)  # type: ignore[arg-type]
+        assert raised.value.name == "too-slow"
+        full = Edge(app, running=0)
+        await full(scope, never, send)  # type: ignore[arg-type]
+
+    asyncio.run(ask())
+    assert sent[0]["status"] == 503 and (b"retry-after", b"1") in sent[0]["headers"]  # type: ignore[operator]
+
+
+def test_an_upload_that_breaks_off_is_counted_and_no_bug(calm: Server) -> None:
+    host, port = calm.url.removeprefix("http://").split(":")
+    facts = ndjson([grant("m-2", f"g-{number}", 1) for number in range(1_500)])
+    head = f"POST /v1/facts:bulk HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON['Content-Type']}\r\n"
+    counted = re.compile(r'points_http_requests_total{method="POST",route="/v1/facts:bulk",status="400"} (\d+)')
+    with calm.client() as http:
+
+        def cut_off() -> int:
+            return sum(map(int, counted.findall(http.get("/metrics").text)))
+
+        before = cut_off()
+        for _ in range(2):
+            with socket.create_connection((host, int(port)), 30) as wire:
+                wire.sendall(f"{head}Content-Length: {2 * len(facts)}\r\n\r\n".encode() + facts)
+        deadline = time.monotonic() + 30
+        while cut_off() < before + 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert cut_off() == before + 2
+    assert "Traceback" not in calm.log.read_text()
+
+
+def test_half_open_connections_disturb_nobody(calm: Server) -> None:
+    server = calm
+    host, port = server.url.removeprefix("http://").split(":")
+    open_ones = [socket.create_connection((host, int(port)), 30) for _ in range(60)]
+    for number, wire in enumerate(open_ones):
+        wire.sendall(b"POST /v1/facts HTTP/1.1\r\nHost: x" if number % 2 else b"GET /v1/stats HTTP/1.1\r\n")
+    with server.client() as http:
+        assert http.post("/v1/facts", json=grant("m-1", "g-1", 1)).status_code == 200
+    for wire in open_ones:
+        wire.close()
+
+
+def test_headers_without_end_are_not_held(calm: Server) -> None:
+    host, port = calm.url.removeprefix("http://").split(":")
+    for piece in (b"x" * 65_536, b"a: b\r\n" * 10_000):
+        endless = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Long: " + piece * 500  # 32 MB
+        with socket.create_connection((host, int(port)), 30) as wire, pytest.raises(ConnectionError):
+            wire.sendall(endless)
+    with calm.client() as http:
+        assert http.get("/health/live").status_code == 200
+
+
+def test_facts_by_http_and_by_file_give_the_same_ledger(place: Path) -> None:
+    facts = histories_of(Random(11), members=12, length=60, start=LONG_AGO)
+    facts = [fact for fact in facts if fact["type"] != "points.adjusted.v1"]  # which need two keys over HTTP
+    by_file = Ledger.open_or_create(place / "file")
+    with by_file.writing():
+        ingest(by_file, [str(write_facts(place / "facts.ndjson", facts))], backlog=False)
+    with served(place / "http") as server, server.client() as http:
+        half = len(facts) // 2
+        told = http.post("/v1/facts:bulk?outcomes=true", content=ndjson(facts[:half]), headers=NDJSON)
+        assert len(told.content.splitlines()) == half
+        for fact in facts[half : half + 200]:
+            http.post("/v1/facts", content=encode(fact), headers={"Content-Type": "application/json"})
+        http.post("/v1/facts:bulk?outcomes=true", content=ndjson(facts[half + 200 :]), headers=NDJSON)
+    by_http = is_whole(place / "http")
+    accounts = [{m: alike(account) for m, account in ledger.accounts(FAR // 2)} for ledger in (by_file, by_http)]
+    assert accounts[0] == accounts[1] and len(accounts[0]) == 12
+    for partition in by_file.partitions:
+        heads = [ledger.journal(partition).head() for ledger in (by_file, by_http)]
+        assert heads[0].entries == heads[1].entries
+    by_file.close()
+    by_http.close()

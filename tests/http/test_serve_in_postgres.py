@@ -1,0 +1,124 @@
+"""What `points serve` does over PostgreSQL alone: servers that take over from each other, facts that others feed."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.journal.database import migrate
+from ledger.journal.ledger import OPEN, Ledger
+from service import errors
+from service.cli import run
+from tests.support.databases import OwnServer
+from tests.support.ledgers import write_facts
+from tests.support.served import Server, grant, is_whole, redemption, served
+
+PARTITIONS = 8
+
+
+@pytest.fixture
+def place(postgres: str) -> str:
+    migrate(postgres, partitions=PARTITIONS)
+    return postgres
+
+
+def until_ready(server: Server) -> None:
+    """Wait until all that was there is decided, whichever worker is asked."""
+    for _ in range(10):
+        with server.client() as http:
+            while http.get("/health/ready").status_code != 200:
+                time.sleep(0.05)
+
+
+def test_a_second_server_stands_by_and_takes_over_when_the_first_dies(place: str, tmp_path: Path) -> None:
+    with served(tmp_path / "one", database=place) as first:
+        until_ready(first)
+        with served(tmp_path / "two", database=place) as second, second.client() as http:
+            until_ready(second)
+            # the first decides, whichever of them is asked
+            assert http.post("/v1/facts", json=grant("s-1", "g-1", 100), headers=WAIT).status_code == 200
+            epochs = epochs_of(place)
+            first.kill()
+            answer = http.post("/v1/redemptions", json=redemption("s-1", "r-1", 60), headers=WAIT)
+            assert answer.status_code == 200, answer.text
+            assert http.get(f"/v1/facts/{answer.json()['position']}").json()["outcome"] == "accepted"
+            moved = {
+                p for p, (before, after) in enumerate(zip(epochs, epochs_of(place), strict=True)) if after > before
+            }
+            assert Ledger.open(place).partition_of("s-1") in moved
+            assert http.get("/v1/members/s-1").json()["points"]["beans"]["spendable"] == 40
+    is_whole(place).close()
+
+
+WAIT = {"Prefer": "wait=30"}
+
+
+def epochs_of(place: str) -> list[int]:
+    """How often each partition has got another owner."""
+    ledger: Any = Ledger.open(place)
+    found = [ledger.server_of(p).rows("", f"SELECT epoch FROM {ledger.schema_of(p)}.shard")[0][0] for p in range(8)]
+    ledger.close()
+    return found
+
+
+def test_what_others_feed_while_it_serves_is_decided_by_the_server(place: str, tmp_path: Path) -> None:
+    facts = write_facts(tmp_path / "facts.ndjson", [grant(f"f-{n}", f"g-{n}", 5) for n in range(40)])
+    with served(tmp_path / "beside", "--workers", "2", database=place) as server, server.client() as http:
+        until_ready(server)
+        epochs = epochs_of(place)
+        ledger = Ledger.open(place)
+        from consumers.runtime.ingest import ingest
+
+        summary = ingest(ledger, [str(facts)], backlog=False)
+        assert (summary.facts, summary.tally.accepted) == (40, 40)
+        assert epochs_of(place) == epochs, "nobody was fenced"
+        ledger.close()
+        assert http.get("/v1/members/f-7").json()["points"]["beans"]["spendable"] == 5
+        assert run(["--ledger", place, "programme", "publish", str(a_later_book(tmp_path)), "--by", "li"]) == 0
+        for _ in range(8):  # whichever worker answers
+            with server.client() as again:
+                versions = again.get("/v1/programmes").json()["versions"]
+                assert len(versions) == 2
+        assert epochs_of(place) == epochs
+
+
+def a_later_book(folder: Path) -> Path:
+    from ledger.rulebook.schema import shipped
+
+    path = folder / "later.toml"
+    path.write_text(shipped("jd").replace("from = 2017-09-14", "from = 2026-01-01", 1), encoding="utf-8")
+    return path
+
+
+def test_a_database_that_is_away_turns_facts_away_until_it_is_back(own_postgres: OwnServer, tmp_path: Path) -> None:
+    place = own_postgres.address
+    migrate(place, partitions=PARTITIONS)
+    with served(tmp_path / "beside", database=place) as server, server.client() as http:
+        until_ready(server)
+        assert http.post("/v1/facts", json=grant("d-1", "g-1", 5), headers=WAIT).status_code == 200
+        own_postgres.kill()
+        away = http.post("/v1/facts", json=grant("d-1", "g-2", 5), headers=WAIT)
+        assert (away.status_code, away.json()["type"]) == (503, "/problems/busy") and away.headers["retry-after"]
+        assert http.get("/health/ready").status_code == 503 and http.get("/health/live").status_code == 200
+        own_postgres.start()
+        while http.post("/v1/facts", json=grant("d-1", "g-2", 5), headers=WAIT).status_code == 503:
+            time.sleep(0.1)
+        assert http.get("/v1/members/d-1").json()["points"]["beans"]["spendable"] == 10
+        until_ready(server)
+    is_whole(place).close()
+
+
+def test_what_will_not_do_is_refused_with_the_way_out(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("POINTS_FOLDER", raising=False)
+    for command in (["serve"], ["keys", "list"], ["keys", "new", "a", "--scope", "operate"], ["demo"]):
+        assert run(["--ledger", place, *command]) == errors.WRONG_USE
+        assert "give --folder DIR, or set POINTS_FOLDER" in capsys.readouterr().err
+    monkeypatch.setenv("POINTS_FOLDER", str(tmp_path / "beside"))
+    assert run(["--ledger", place, "keys", "new", "a", "--scope", "operate"]) == 0
+    assert (tmp_path / "beside" / "keys.db").exists()
+    ledger = Ledger.open(place)
+    assert ledger.settings.stream == OPEN, "no key feeds anything"
+    ledger.close()

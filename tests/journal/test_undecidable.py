@@ -1,0 +1,143 @@
+"""No single fact stops a partition: one that passes a bound, and one on which deciding itself fails."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from consumers.runtime.ingest import ingest
+from consumers.runtime.intake import Intake
+from ledger.core import decide as deciding
+from ledger.core.account import decode_account, encode_account
+from ledger.journal.ledger import Ledger
+from ledger.rulebook.schema import shipped
+from ledger.wire.facts import ShopVisited
+from projections.audit.replay import replay
+from projections.audit.verify import verify
+from service.cli import run
+from tests.support.contents import contents
+from tests.support.ledgers import write_facts
+
+DAY = "2025-05-{:02}T10:00:00+08:00"
+MOST = 1 << 53
+
+
+def fact(number: int, kind: str, member: str, **data: Any) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": f"f{number}",
+        "source": "/operators" if kind.startswith("programme") else "/s",
+        "type": f"{kind}.v1",
+        "subject": member,
+        "time": DAY.format(1 + number % 28),
+        "data": data,
+    }
+
+
+def grant(number: int, member: str, points: int = 10) -> dict[str, Any]:
+    return fact(number, "campaign.granted", member, grant=f"g{number}", campaign="c", points=points)
+
+
+def fails(*_: object) -> None:
+    raise ZeroDivisionError("nobody thought of this shop")
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    deciders: Mapping[Any, Any] = deciding._DECIDERS
+    monkeypatch.setattr(deciding, "_DECIDERS", MappingProxyType({**deciders, ShopVisited: fails}))
+    return monkeypatch
+
+
+def test_a_fact_on_which_deciding_fails_is_parked_and_all_behind_it_goes_on(
+    tmp_path: Path, broken: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken.setattr("consumers.runtime.ingest.Intake", partial(Intake, batch=20))
+    later = shipped("jd").replace("from = 2017-09-14", "from = 2026-01-01", 1)
+    facts: list[dict[str, Any]] = []
+    for number in range(0, 200, 2):
+        member = f"m-{number % 7}"
+        facts.append(grant(number, member))
+        if number % 10 == 0:
+            facts.append(fact(number + 1, "shop.visited", member, shop=f"s{number}"))
+    facts.insert(60, fact(1_000, "programme.published", "programme", toml=later))
+    visits = [one for one in facts if one["type"] == "shop.visited.v1"]
+    place = Ledger.open_or_create(tmp_path / "ledger")
+    with place.writing():
+        summary = ingest(place, [str(write_facts(tmp_path / "facts", facts))], backlog=True)
+    assert (summary.tally.parked, summary.tally.accepted) == (len(visits), len(facts) - len(visits))
+    assert replay(place)["differences"] == replay(place, from_topic=True)["differences"] == []
+    found = contents(place)
+    place.close()
+
+    without = Ledger.open_or_create(tmp_path / "without")
+    rest = [one for one in facts if one not in visits]
+    with without.writing():
+        ingest(without, [str(write_facts(tmp_path / "rest", rest))], backlog=True)
+    purses = [{member: account.purses for member, account in one["accounts"]} for one in (contents(without), found)]
+    assert purses[0] == purses[1] and len(purses[0]) == 7
+    without.close()
+
+    def on(*words: str) -> Any:
+        assert run(["--ledger", str(tmp_path / "ledger"), "--json", *words]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    letters = on("dead-letters", "list")
+    assert {letter["reason"] for letter in letters} == {"undecidable"} and len(letters) == len(visits)
+    assert "ZeroDivisionError: nobody thought of this shop" in letters[0]["detail"]
+    broken.undo()
+    assert {told["outcome"] for told in on("dead-letters", "retry", "--all")} == {"accepted"}
+    assert on("replay")["differences"] == [] and on("verify")["broken"] == []
+
+
+def test_a_store_that_fails_while_deciding_parks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Ledger.open_or_create(tmp_path / "ledger")
+    file = str(write_facts(tmp_path / "facts", [grant(1, "m"), grant(2, "m")]))
+
+    def fails_too(*_: object) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(deciding, "_DECIDERS", dict.fromkeys(deciding._DECIDERS, fails_too))
+    with place.writing(), pytest.raises(Exception, match="the disk is gone"):
+        ingest(place, [file], backlog=True)
+    monkeypatch.undo()
+    with place.writing():
+        summary = ingest(place, [file], backlog=True)
+    assert (summary.tally.accepted, summary.tally.parked) == (2, 0)
+    place.close()
+
+
+@pytest.mark.parametrize("batch", [7, 8_000])
+def test_facts_beyond_range_change_nothing_but_the_clock_and_leave_others_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    decided = 0
+    decide = deciding.decide
+
+    def counting(*given: Any, **more: Any) -> Any:
+        nonlocal decided
+        decided += 1
+        return decide(*given, **more)
+
+    monkeypatch.setattr("ledger.journal.partition.decide", counting)
+    monkeypatch.setattr("consumers.runtime.ingest.Intake", partial(Intake, batch=batch))
+    facts = [
+        one for n in range(0, 3_000, 3) for one in (grant(n, "rich", MOST), grant(n + 1, "poor"), grant(n, "rich"))
+    ]
+    place = Ledger.open_or_create(tmp_path / "ledger")
+    with place.writing():
+        summary = ingest(place, [str(write_facts(tmp_path / "facts", facts))], backlog=True)
+    conflicts = 1_000  # the third of each three has the identity of the first
+    assert summary.tally.accepted == 1_000 + 512 and summary.tally.parked == 0
+    assert summary.tally.ignored == conflicts + 1_000 - 512
+    assert decided <= 2 * len(facts) + 1_000, "each is decided again once, not once for each that passes the bound"
+    found = contents(place)
+    assert replay(place)["differences"] == [] and verify(place)["broken"] == []
+    accounts = dict(found["accounts"])
+    assert accounts["poor"].purse("beans").spendable() == 10_000
+    assert decode_account(encode_account(accounts["rich"])) == accounts["rich"]
+    place.close()

@@ -1,0 +1,455 @@
+"""Whatever dies, and whatever stands in the topic: the ledger ends as an undisturbed one does, and nothing is missing.
+
+Real processes and a real broker. Each disturbed ledger reads the same topic as the undisturbed one, so their journals
+are equal entry by entry.
+"""
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+import psycopg
+import pytest
+
+from ledger.journal.database import migrate
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
+from ledger.wire.times import DAY
+from tests.support.brokers import Broker
+from tests.support.databases import OwnServer
+from tests.support.histories import LONG_AGO, encode
+from tests.support.kafka_shop import (
+    PARTITIONS,
+    Topics,
+    accounts,
+    command,
+    consume,
+    contents,
+    decided,
+    environment_of,
+    is_whole,
+    outcomes_are_whole,
+    points,
+    start,
+    until,
+)
+from tests.support.ledgers import histories_of, merged, scratch
+
+# The steps at which a consumer is killed, each when it comes there the so-many-th time.
+FAILPOINTS = {
+    "fetch": 2,
+    "before-fence": 5,
+    "after-fence": 1,
+    "after-entries": 9,
+    "before-commit": 6,
+    "after-commit": 7,
+    "before-publish": 500,
+    "after-publish": 1,
+    "after-tracking": 1,
+}
+BATCH = ("--batch", "64")  # many transactions, so that a kill meets them in the middle
+
+
+@pytest.fixture(scope="module")
+def facts() -> list:
+    lines: list = histories_of(Random(23), members=40, length=60, start=LONG_AGO)
+    for at in range(0, len(lines), 200):
+        lines[at:at] = [b"{", b"\xff"]
+    return lines
+
+
+@pytest.fixture(scope="module")
+def topics(broker: Broker, facts: list) -> Topics:
+    made = Topics(broker).make()
+    made.send(facts)
+    return made
+
+
+@pytest.fixture(scope="module")
+def undisturbed(topics: Topics) -> Iterator[dict[str, Any]]:
+    with scratch() as folder:
+        consume(topics, folder / "ledger", "--no-publish")
+        yield contents(folder / "ledger")
+
+
+def ends_as_undisturbed(mine: Topics, folder: Path | str, undisturbed: dict[str, Any], story: object) -> None:
+    """Run to the end, and compare everything."""
+    consume(mine, folder)
+    found = contents(folder)
+    for name, rows in undisturbed.items():
+        assert found[name] == rows, (story, name)
+    outcomes_are_whole(mine, folder)
+    is_whole(folder)
+
+
+@pytest.mark.parametrize(("name", "count"), FAILPOINTS.items())
+def test_killed_at_a_step_it_ends_as_an_undisturbed_run(
+    name: str, count: int, topics: Topics, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    mine = topics.with_own_outlets()
+    environment = {**mine.environment, "POINTS_FAILPOINT": f"{name}:{count}"}
+    run = points(tmp_path / "ledger", "consume", "--until-end", *BATCH, environment=environment)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    ends_as_undisturbed(mine, tmp_path / "ledger", undisturbed, name)
+
+
+@pytest.mark.parametrize("name", ["after-entries", "before-commit", "after-commit", "after-publish"])
+def test_killed_at_a_step_of_a_database_it_ends_as_an_undisturbed_run(
+    name: str, topics: Topics, undisturbed: dict[str, Any], postgres: str
+) -> None:
+    mine = topics.with_own_outlets()
+    migrate(postgres, partitions=PARTITIONS, topic=mine.facts)
+    environment = {**in_own_group(mine), "POINTS_FAILPOINT": f"{name}:{FAILPOINTS[name]}"}
+    run = points(postgres, "consume", "--until-end", *BATCH, environment=environment)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    with patch.dict(os.environ, in_own_group(mine)):
+        ends_as_undisturbed(mine, postgres, undisturbed, name)
+
+
+def test_a_database_that_is_killed_while_it_commits_is_waited_for(
+    topics: Topics, undisturbed: dict[str, Any], own_postgres: OwnServer
+) -> None:
+    mine = topics.with_own_outlets()
+    place = own_postgres.address
+    migrate(place, partitions=PARTITIONS, topic=mine.facts)
+    records = sum(len(rows) for name, rows in undisturbed.items() if name.startswith(("entries", "parked")))
+    run = start(place, "consume", "--batch", "8", environment=in_own_group(mine))
+    for share in (0.2, 0.5):
+        until(lambda share=share: decided(place) > share * records, run)
+        own_postgres.kill()
+        own_postgres.start()
+    until(lambda: decided(place) == records, run)
+    run.terminate()
+    _, log = run.communicate(timeout=60)
+    assert run.returncode == 0, log
+    assert events_of(log, "trouble"), log  # deciding or publishing, whichever it met
+    with patch.dict(os.environ, in_own_group(mine)):
+        ends_as_undisturbed(mine, place, undisturbed, log)
+
+
+def in_own_group(mine: Topics) -> dict[str, str]:
+    """The settings of consumers that share a ledger of these topics."""
+    return {**mine.environment, "POINTS_KAFKA_GROUP": mine.outcomes}
+
+
+def killed_at_random(seed: int, topics: Topics, undisturbed: dict[str, Any], records: int) -> None:
+    """Killed a few times wherever it is, sometimes one of its processes only."""
+    chance = Random(seed)
+    mine = topics.with_own_outlets()
+    with scratch() as folder:
+        story = []
+        for _ in range(chance.randint(1, 4)):
+            jobs = chance.choice(("1", "2"))
+            run = start(folder / "ledger", "consume", *BATCH, "--jobs", jobs, environment=mine.environment)
+            target = decided(folder / "ledger") + chance.random() * (records - decided(folder / "ledger"))
+            deadline = time.monotonic() + 10
+            while decided(folder / "ledger") < target and time.monotonic() < deadline:
+                time.sleep(0.005)
+            time.sleep(chance.random() * 0.05)
+            story.append((jobs, decided(folder / "ledger")))
+            if chance.random() < 0.5:
+                os.killpg(run.pid, signal.SIGKILL)
+            else:  # its workers, if any, find themselves alone, or meet the next run
+                run.kill()
+            run.communicate(timeout=60)
+        ends_as_undisturbed(mine, folder / "ledger", undisturbed, (seed, story))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_at_any_instant_it_ends_as_an_undisturbed_run(
+    seed: int, topics: Topics, undisturbed: dict[str, Any], facts: list
+) -> None:
+    killed_at_random(seed, topics, undisturbed, len(facts))
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", [random.SystemRandom().getrandbits(32) for _ in range(40)])
+def test_killed_again_and_again_it_still_ends_as_an_undisturbed_run(
+    seed: int, topics: Topics, undisturbed: dict[str, Any], facts: list
+) -> None:
+    killed_at_random(seed, topics, undisturbed, len(facts))
+
+
+# -- the broker ------------------------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_is_killed_and_comes_back_is_waited_for(
+    topics: Topics, undisturbed: dict[str, Any], facts: list, tmp_path: Path
+) -> None:
+    mine = topics.with_own_outlets()
+    folder = tmp_path / "ledger"
+    run = start(folder, "consume", "--batch", "16", "--until-end", "--json", environment=mine.environment)
+    until(lambda: decided(folder) > 0, run)
+    mine.broker.kill()
+    late = start(tmp_path / "late", "consume", "--until-end", "--no-publish", environment=mine.environment)
+    time.sleep(3)  # longer than the client keeps quiet
+    assert (run.poll(), late.poll()) == (None, None)
+    mine.broker.start()
+    logs = [each.communicate(timeout=100)[1] for each in (run, late)]
+    assert (run.returncode, late.returncode) == (0, 0), logs
+    for log in logs:
+        assert "kafka" in {event["stage"] for event in events_of(log, "trouble")}
+        assert "kafka" in {event["stage"] for event in events_of(log, "recovered")}
+    ends_as_undisturbed(mine, folder, undisturbed, logs)
+    assert contents(tmp_path / "late") == undisturbed
+
+
+def test_outcomes_that_cannot_be_sent_stop_nothing_and_are_sent_later(
+    topics: Topics, undisturbed: dict[str, Any], facts: list, tmp_path: Path
+) -> None:
+    mine = Topics(topics.broker, facts=topics.facts)  # there are no such topics yet
+    run = start(tmp_path / "ledger", "consume", environment=mine.environment)
+    until(lambda: decided(tmp_path / "ledger") == len(facts), run)
+    mine.make(mine.outcomes, mine.dead_letters)
+    total = sum(isinstance(fact, dict) for fact in facts)
+    until(lambda: sum(map(len, mine.everything(mine.outcomes))) >= total, run)
+    run.terminate()
+    _, log = run.communicate(timeout=60)
+    assert run.returncode == 0, log
+    assert "publishing" in {event["stage"] for event in events_of(log, "trouble")}
+    assert "publishing" in {event["stage"] for event in events_of(log, "recovered")}
+    ends_as_undisturbed(mine, tmp_path / "ledger", undisturbed, log)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux: the limit of a running process is raised")
+def test_on_a_full_disk_it_waits_for_room_and_goes_on(
+    topics: Topics, undisturbed: dict[str, Any], facts: list, tmp_path: Path
+) -> None:
+    folder, log = tmp_path / "ledger", tmp_path / "log"
+    with log.open("w") as file:
+        run = subprocess.Popen(
+            command(folder, "consume", "--no-publish", *BATCH),
+            env=environment_of(topics.environment),
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            # no file may grow any further: what a full disk does to whoever writes
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY)),
+        )
+    until(lambda: events_of(log.read_text(), "trouble") != [], run)
+    assert decided(folder) < len(facts)
+    resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    until(lambda: decided(folder) == len(facts), run)
+    run.terminate()
+    assert run.wait(timeout=60) == 0
+    assert {event["stage"] for event in events_of(log.read_text(), "recovered")} == {"deciding"}
+    assert contents(folder) == undisturbed
+
+
+# -- owners ----------------------------------------------------------------------------------------------------------
+
+
+def start_in_group(
+    place: str, topics: Topics, environment: Mapping[str, str] | None = None, *options: str
+) -> "subprocess.Popen[str]":
+    """A consumer of a ledger that others consume too."""
+    return start(place, "consume", *BATCH, *options, environment={**in_own_group(topics), **(environment or {})})
+
+
+def is_asleep(process: int) -> bool:
+    """Whether a process was stopped."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
+    return state.stdout.startswith("T")
+
+
+def epochs(place: str) -> int:
+    """How often any partition of a ledger in a database has changed hands since it was made."""
+    with psycopg.connect(place) as connection:
+        tables = (f"SELECT epoch FROM points_{partition}.shard" for partition in range(PARTITIONS))
+        ((total,),) = connection.execute(f"SELECT sum(epoch) FROM ({' UNION ALL '.join(tables)}) AS s").fetchall()
+        return int(total) - PARTITIONS
+
+
+def events_of(log: str, name: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == name]
+
+
+def test_an_owner_that_wakes_after_another_has_committed_is_rejected(
+    broker: Broker, facts: list, postgres: str
+) -> None:
+    topics = Topics(broker).make()
+    migrate(postgres, partitions=PARTITIONS, topic=topics.facts)
+    stops = {"POINTS_FAILPOINT": "before-fence:5:STOP"}  # with a batch in its hands
+    first = start_in_group(postgres, topics, stops)
+    until(lambda: epochs(postgres) == 3, first)
+    topics.send(facts)
+    until(lambda: is_asleep(first.pid), first)
+    assert 0 < decided(postgres) < len(facts)
+    second = start_in_group(postgres, topics)
+    until(lambda: decided(postgres) == len(facts), second)  # the group gave all to the second
+    first.send_signal(signal.SIGCONT)
+    time.sleep(3)
+    for run in (first, second):
+        run.terminate()
+    logs = [run.communicate(timeout=60)[1] for run in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), logs
+    dropped = {event["partition"]: event["why"] for event in events_of(logs[0], "dropped")}
+    assert dropped.keys() == {0, 1, 2}
+    assert any("another process owns this partition now" in why for why in dropped.values()), dropped
+    with scratch() as other:
+        mine = topics.with_own_outlets()
+        consume(mine, other / "ledger", "--no-publish")
+        assert contents(postgres) == contents(other / "ledger")
+    outcomes_are_whole(topics, postgres)
+    is_whole(postgres)
+
+
+def test_a_dead_owners_partitions_are_taken_over_and_shared_out_again(
+    broker: Broker, facts: list, postgres: str
+) -> None:
+    topics = Topics(broker).make()
+    migrate(postgres, partitions=PARTITIONS)  # the first that consumes settles the topic
+    first = start_in_group(postgres, topics)
+    until(lambda: epochs(postgres) == 3, first)
+    second = start_in_group(postgres, topics)  # a rebalance in the middle of whatever the first does
+    topics.send(facts[:1000])
+    until(lambda: epochs(postgres) > 3, second)
+    until(lambda: decided(postgres) == 1000, second)
+    first.kill()
+    first.communicate(timeout=60)
+    topics.send(facts[1000:])
+    until(lambda: decided(postgres) == len(facts), second)  # within the session timeout of 2 seconds, and a little
+    second.terminate()
+    _, log = second.communicate(timeout=60)
+    assert second.returncode == 0, log
+    with scratch() as other:
+        consume(topics.with_own_outlets(), other / "ledger", "--no-publish")
+        assert contents(postgres) == contents(other / "ledger")
+    outcomes_are_whole(topics, postgres)
+    is_whole(postgres)
+    with pytest.raises(JournalError, match=f"from the topic {topics.facts}, for life"):
+        migrate(postgres, topic="another")
+
+
+def test_processes_that_share_an_import_all_come_to_its_end(
+    topics: Topics, undisturbed: dict[str, Any], postgres: str
+) -> None:
+    mine = topics.with_own_outlets()
+    migrate(postgres, partitions=PARTITIONS, topic=mine.facts)
+    runs = [start_in_group(postgres, mine, None, "--until-end") for _ in range(2)]
+    logs = [run.communicate(timeout=60)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], logs
+    assert contents(postgres) == undisturbed
+    outcomes_are_whole(mine, postgres)
+
+
+# -- what stands in the topic ----------------------------------------------------------------------------------------
+
+
+def without_counters(folder: Path, as_of: int) -> list[tuple[str, Any]]:
+    """Accounts but for the number of their entries, which duplicates raise."""
+    ledger = Ledger.open(folder)
+    found = accounts(ledger, as_of)
+    for _, account in found:
+        account.number = 0
+    ledger.close()
+    return found
+
+
+def test_the_whole_topic_read_twice_changes_no_account(broker: Broker, facts: list, tmp_path: Path) -> None:
+    topics = Topics(broker).make()
+    topics.send(facts)
+    consume(topics, tmp_path / "ledger")
+    later = time.time_ns() // 1000 + DAY
+    once = without_counters(tmp_path / "ledger", later)
+    topics.send(facts)
+    told = consume(topics, tmp_path / "ledger")
+    assert told["ignored"] == told["entries"] == sum(isinstance(fact, dict) for fact in facts)
+    assert without_counters(tmp_path / "ledger", later) == once
+    outcomes_are_whole(topics, tmp_path / "ledger")
+    is_whole(tmp_path / "ledger")
+
+
+def test_the_facts_of_two_members_in_any_interleaving_make_the_same_accounts(broker: Broker, tmp_path: Path) -> None:
+    histories = [[{**fact, "subject": f"m-{n}"} for fact in histories_of(Random(n), 1, 60, LONG_AGO)] for n in range(6)]
+    found = []
+    for seed in range(3):
+        topics = Topics(broker).make()
+        topics.send(merged(Random(seed), histories))
+        consume(topics, tmp_path / f"{seed}", "--no-publish")
+        found.append(contents(tmp_path / f"{seed}")["accounts"])
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 6
+
+
+def test_an_aborted_transaction_is_never_seen(broker: Broker, facts: list, tmp_path: Path) -> None:
+    from confluent_kafka import Producer
+
+    topics = Topics(broker).make()
+    topics.send(facts[:100])
+    producer = Producer({"bootstrap.servers": broker.address, "transactional.id": topics.facts})
+    producer.init_transactions()
+    for end in (producer.abort_transaction, producer.commit_transaction, producer.abort_transaction):
+        producer.begin_transaction()
+        for partition in range(3):
+            for n in range(20):
+                value = encode({"specversion": "1.0", "id": f"{end.__name__}-{n}", "source": "/shop"})
+                producer.produce(topics.facts, value, b"m-1", partition=partition)
+        producer.flush()  # one that ends before anything of it has arrived is none
+        end()
+    told = consume(topics, tmp_path / "ledger")
+    assert (told["facts"], told["parked"] - 60) == (160, sum(isinstance(f, bytes) for f in facts[:100]))
+    kept = [p.kept for n in range(3) for p in contents(tmp_path / "ledger")[f"parked {n}"]]
+    assert not any(b"abort" in value for value in kept)
+    is_whole(tmp_path / "ledger")
+    assert consume(topics, tmp_path / "ledger")["facts"] == 0
+
+
+def test_records_that_are_no_facts_are_parked_and_stop_nothing(broker: Broker, facts: list, tmp_path: Path) -> None:
+    from kafka import KafkaProducer
+
+    topics = Topics(broker).make()
+    good = [fact for fact in facts if isinstance(fact, dict)]
+    topics.send(good[:300])
+    fact = encode(good[0])
+    subject = good[0]["subject"].encode()
+    producer = KafkaProducer(bootstrap_servers=broker.address, max_request_size=4 << 20)
+    poison: list[dict[str, Any]] = [
+        {"key": b"somebody-else", "value": fact},
+        {"key": None, "value": fact},
+        {"key": b"\xff\xfe", "value": fact},
+        {"key": subject, "value": None},
+        {"key": subject, "value": b""},
+        {"key": subject, "value": b"x" * (2 << 20)},
+        {"key": subject, "value": fact, "headers": [("points-recorded", b"soon")]},
+    ]
+    for record in poison:
+        for partition in range(3):
+            producer.send(topics.facts, partition=partition, **record)
+    for partition in range(3):
+        producer.send(topics.facts, partition=partition, key=subject, value=fact)
+    producer.flush()
+    producer.close()
+    topics.send(good[300:])
+    told = consume(topics, tmp_path / "ledger")
+    assert told["parked"] == 3 * len(poison) + 2  # the fact itself stands in one right partition
+    reasons = sorted(p.reason for n in range(3) for p in contents(tmp_path / "ledger")[f"parked {n}"])
+    assert reasons == sorted(
+        [
+            *["wrong-key", "no-key", "no-key", "empty", "not-json", "too-long", "untrusted-backlog"] * 3,
+            *["wrong-partition"] * 2,
+        ]
+    )
+    long = next(p for n in range(3) for p in contents(tmp_path / "ledger")[f"parked {n}"] if p.reason == "too-long")
+    assert (long.length, len(long.kept)) == (2 << 20, 64 << 10)
+    outcomes_are_whole(topics, tmp_path / "ledger")
+    is_whole(tmp_path / "ledger")
+
+
+def test_a_topic_with_the_producers_timestamps_is_parked_and_loses_nothing(
+    broker: Broker, facts: list, tmp_path: Path
+) -> None:
+    topics = Topics(broker).make(stamp="CreateTime")
+    topics.send(facts[:50])
+    told = consume(topics, tmp_path / "ledger")
+    assert (told["facts"], told["entries"], told["parked"]) == (50, 0, 50)
+    assert {fact["reason"] for fact in told["parked_facts"]} == {"not-stamped"}
