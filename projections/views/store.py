@@ -16,8 +16,8 @@ from typing import Any
 from eventsourcing.persistence import PersistenceError, Tracking
 from eventsourcing.sqlite import SQLiteCursor, SQLiteTrackingRecorder
 
+from ledger.errors import may_pass
 from ledger.journal.datastore import FileDatastore
-from ledger.journal.opening import may_pass
 from ledger.journal.port import JournalError, Unavailable
 from projections.views.view import Kept, Key, Rows, States, Sums, View, due_of, new_member, rows_by_key
 
