@@ -66,6 +66,7 @@ class Unusable(PointsLedgerError):
 class CannotRunNow(PointsLedgerError):
     """Something outside stands in the way: what, and the way out."""
 
+    exit_code = 4  # said again: beside `JournalError` it comes first
     can_retry = True
 
 
