@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.multiprocess import mark_process_dead
 
 from ledger.journal.folder import Lock
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from service.console.sessions import Sessions
 from service.errors import CannotNow, report, say
 from service.http import metrics
@@ -190,7 +190,7 @@ def _work(job: Job, part: Part, inside: socket.socket, pipe: Connection) -> None
 
     try:
         with (
-            closing(Ledger.open(job.place)) as ledger,
+            closing(open_ledger(job.place)) as ledger,
             closing(Keys(job.folder)) as keys,
             closing(Sessions(job.shared / "sessions.db")) as sessions,
         ):
