@@ -18,6 +18,7 @@ from consumers.runtime.intake import Intake
 from consumers.runtime.shared import SharedIntake
 from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.journal.partition import Tally
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Claims, Damaged, Fenced, JournalError, Unavailable
@@ -240,7 +241,7 @@ def _work(place: str, partitions: list[int], pipe: Connection) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the feeding process hears it, and ends us after a batch
     try:
-        ledger = Ledger.open(place)
+        ledger = open_ledger(place)
         inbox = open_inbox(ledger)
         intakes = open_intakes(ledger, inbox, ledger.claims(), partitions)  # its claims end with this process
         quiet_collector()

@@ -80,32 +80,6 @@ class Ledger(ABC):
         self._journals: dict[int, Journal] = {}
         self._partitioner = Partitioner(settings.partitions)
 
-    @staticmethod
-    def open(place: str | Path) -> "Ledger":
-        """Open the ledger that is in a folder or at an address (``postgresql://…``).
-
-        Raises `JournalError` where there is none or it cannot be read.
-        """
-        if is_address(place):
-            from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
-
-            return DatabaseLedger.at(str(place))
-        from ledger.journal.folder import FolderLedger
-
-        return FolderLedger.at(Path(place))
-
-    @staticmethod
-    def open_or_create(place: str | Path, book: str | None = None, settings: "Settings | None" = None) -> "Ledger":
-        """Open a ledger, or make one with the shipped `jd` book (or another's TOML). Raises `BadProgramme`.
-
-        One in a database is made by `points store migrate` alone.
-        """
-        if is_address(place):
-            return Ledger.open(place)
-        from ledger.journal.folder import FolderLedger
-
-        return FolderLedger.at_or_created(Path(place), book, settings)
-
     @property
     @abstractmethod
     def place(self) -> str:

@@ -18,7 +18,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from ledger.errors import CannotRunNow
 from ledger.journal.folder import Lock
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from service.console.sessions import Sessions
 from service.errors import report, say
 from service.http import metrics
@@ -191,7 +191,7 @@ def _work(job: Job, part: Part, inside: socket.socket, pipe: Connection) -> None
 
     try:
         with (
-            closing(Ledger.open(job.place)) as ledger,
+            closing(open_ledger(job.place)) as ledger,
             closing(Keys(job.folder)) as keys,
             closing(Sessions(job.shared / "sessions.db")) as sessions,
         ):
