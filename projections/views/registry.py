@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from ledger.errors import Unusable
 from projections.views.builtin.activity import Activity
 from projections.views.builtin.balances import Balances
 from projections.views.builtin.books import Books
@@ -35,7 +36,7 @@ _COLUMN = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
 _TAKEN = {"build", "building", "chain", "counted", "members", "tracking"}
 
 
-class BadView(Exception):
+class BadView(Unusable):
     """A view that cannot be used: what is wrong with it, and where it came from."""
 
 

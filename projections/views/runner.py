@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.entries import Entry
@@ -32,8 +33,10 @@ class OfAnotherLedger(JournalError):
     """A build of other entries than the ledger has."""
 
 
-class Stale(Exception):
+class Stale(CannotRunNow):
     """A view that is live in another version than the code has, and so cannot be followed: it is to be rebuilt."""
+
+    can_retry = False
 
 
 def heads_of(ledger: Ledger) -> Heads:

@@ -18,8 +18,8 @@ from eventsourcing.persistence import PersistenceError, Tracking
 from eventsourcing.sqlite import SQLiteCursor, SQLiteTrackingRecorder
 from msgspec import Struct
 
+from ledger.errors import may_pass
 from ledger.journal.datastore import FileDatastore
-from ledger.journal.opening import may_pass
 from ledger.journal.port import JournalError, Unavailable
 from projections.views.view import Key, MemberState, RowDeltas, SumTable, View, due_of, new_member, rows_by_key
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ledger.errors import WrongUse
 from service.commands.books import FORMATS, entries_in
-from service.errors import BAD_NEWS, WrongUse, plain, say
+from service.errors import BAD_NEWS, plain, say
 from service.shell import (
     AsOfOption,
     FolderOption,

@@ -19,6 +19,7 @@ from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import JournalError
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry
@@ -333,7 +334,7 @@ def test_views_agree_with_everything_over_many_histories(seed: int, monkeypatch:
 
 def dies_at(folder: Path, what: str, turn: int, is_after: bool) -> None:
     """In a process of its own: run or rebuild views, and be killed before or after the turn-th write of a batch."""
-    ledger = Ledger.open(folder)
+    ledger = open_ledger(folder)
     runner.BATCH = rebuild.BATCH = 53
     write = Batch.write
     turns = 0
@@ -379,7 +380,7 @@ def test_killed_at_any_batch_the_same_command_goes_on_to_the_same_rows(what: str
         for turn in range(1, 40):
             turns += killed(small.ledger.place, what, 1 + turn % 3, turn % 2 == 0)
         assert turns > 5, "nothing was killed"
-        ledger = Ledger.open(small.ledger.place)
+        ledger = open_ledger(small.ledger.place)
         runner.run(ledger, place, BUILT_IN)
         for name in ("liability", "balances", "statement"):
             runner.rebuild(ledger, place, VIEWS[name])
@@ -390,7 +391,7 @@ def test_killed_at_any_batch_the_same_command_goes_on_to_the_same_rows(what: str
 def runs(folder: Path) -> None:
     """In a process of its own: run every view, a few entries at a time."""
     runner.BATCH = rebuild.BATCH = 29
-    ledger = Ledger.open(folder)
+    ledger = open_ledger(folder)
     runner.run(ledger, views_of(ledger), BUILT_IN)
     os._exit(0)
 
@@ -583,7 +584,7 @@ def test_what_a_card_gave_stands_beside_the_ordinary_rate_with_its_cap() -> None
 def test_a_book_that_forgets_months_a_score_counts_is_read_alike() -> None:
     with scratch() as folder:
         toml = shipped("jd").replace("late_days = 400", "late_days = 40")
-        Ledger.open_or_create(folder / "ledger", toml).close()
+        open_or_create(folder / "ledger", toml).close()
         ledger = told(folder / "ledger", order("O1", "03-01"), order("O2", "04-01"))
         for day in ("04-20", "05-20", "06-20", "11-20"):
             assert rows_of(ledger, "scores", at(day)) == list(tables.TABLES["scores"](ledger, at(day), None).rows)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from projections.views import registry, runner
 from projections.views.builtin import activity
 from projections.views.files import Folder
@@ -123,7 +123,7 @@ def test_a_close_adds_up_in_points_and_fen_and_says_whether_it_is_final(kept: Pa
     lines = {row["line"]: row["points"] for row in ran.json["rows"]}
     assert lines == {"opening": 0, "issued": 660, "redeemed": -20, "expired": -480, "clawed_back": 0, "closing": 160}
     assert all(row["fen"] == row["points"] for row in ran.json["rows"])
-    ledger = Ledger.open(Path("points-ledger"))
+    ledger = open_ledger(Path("points-ledger"))
     homes = {ledger.partition_of(f"m-{n}"): f"m-{n}" for n in range(99)}
     later = [order(f"L{m}", time="2026-01-05T00:00:00+08:00", member=m) for m in homes.values()]
     late = draw("R9", "2025-11-28T00:00:00+08:00")  # occurred in November, recorded in January
