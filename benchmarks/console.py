@@ -23,6 +23,7 @@ from benchmarks.http import server
 from benchmarks.measure import Figures, points, run, say
 from benchmarks.work import Work
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 
 TIMES = 100  # that each page is asked for
 LONGEST_BUILD = 6 * 3_600  # seconds
@@ -40,7 +41,7 @@ def console(work: Work, traffic: Path) -> Figures:
 
 def pages(folder: Path) -> Figures:
     """Serve a ledger, wait until its books are kept, and ask for each page; the member is another one each time."""
-    ledger = Ledger.open(folder)
+    ledger = open_ledger(folder)
     members = [row.member for row, _ in zip(_rows(ledger), range(SAMPLE), strict=False)]
     ledger.close()
     _sign(folder)

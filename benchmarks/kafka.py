@@ -24,6 +24,7 @@ from consumers.kafka.workers import consume
 from consumers.runtime.events import Decided, Event, Owned
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger, Settings
+from ledger.journal.open import open_or_create
 from ledger.journal.partitioning import Partitioner
 from ledger.wire.fact_codec import decode
 from tests.support.brokers import VARIABLE, BrokerFromJars, new_topic_name
@@ -105,7 +106,7 @@ def _latency(work: Work, path: Path, client: str, batch: int) -> list[float]:
             decided.setdefault(event.partition, []).append((event.position, event.at))
 
     with work.ledger() as folder:
-        ledger = Ledger.open_or_create(folder, None, Settings(partitions=PARTITIONS, stream="kafka", topic=topic))
+        ledger = open_or_create(folder, None, Settings(partitions=PARTITIONS, stream="kafka", topic=topic))
         plan = Plan(partitions=tuple(ledger.partitions), batch=batch)
         consumer = threading.Thread(target=consume, args=(ledger, gentle, plan, observe, done.is_set))
         consumer.start()

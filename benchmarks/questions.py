@@ -10,7 +10,7 @@ from random import Random
 from benchmarks.measure import Figures, points, run, say
 from benchmarks.whole import ingest
 from benchmarks.work import Work
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.rulebook.schema import shipped
 from projections.answers.show import show_member
 from projections.explaining.explain import explain_entry
@@ -24,7 +24,7 @@ def questions(work: Work, path: Path) -> Figures:
     found: Figures = {}
 
     def ask(folder: Path) -> None:
-        ledger = Ledger.open(folder)
+        ledger = open_ledger(folder)
         entries = [
             (row.member, row.number)
             for partition in ledger.partitions

@@ -29,6 +29,7 @@ from ledger.core.decide import decide
 from ledger.core.evolve import evolve
 from ledger.core.pages import Page, PagesInMemory
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
 from ledger.journal.port import TOPIC
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import shipped
@@ -78,7 +79,7 @@ def stages(path: Path) -> dict[str, Any]:
     """Microseconds a fact by stage: `write`, `fold`, and `ingest` itself over the same facts."""
     clock = _Clock()
     with TemporaryDirectory(dir=path.parent) as folder:
-        ledger = Ledger.open_or_create(Path(folder) / "stages")
+        ledger = open_or_create(Path(folder) / "stages")
         inbox = open_inbox(ledger, feeding=True)
         started = time.process_time()
         facts = 0
@@ -99,7 +100,7 @@ def stages(path: Path) -> dict[str, Any]:
         inbox.close()
         batches.clear()
         states.clear()
-        whole = Ledger.open_or_create(Path(folder) / "whole")
+        whole = open_or_create(Path(folder) / "whole")
         started = time.process_time()
         ingest(whole, [str(path)], backlog=True)
         seconds = time.process_time() - started

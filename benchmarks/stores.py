@@ -18,6 +18,7 @@ from ledger.core.page_keys import pages_ahead
 from ledger.core.pages import Page
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import TOPIC, Journal
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
@@ -43,7 +44,7 @@ def stores(work: Work, path: Path) -> Figures:
     rows: list[Figures] = []
     with work.ledger() as folder:
         say("deciding what the stores are given")
-        ledger = Ledger.open_or_create(folder)
+        ledger = open_or_create(folder)
         with ledger.writing():
             ingest(ledger, [str(path)], backlog=True)
         steps = [_steps(ledger, partition) for partition in ledger.partitions]
@@ -73,7 +74,7 @@ def _steps(ledger: Ledger, partition: int) -> list[_Step]:
 @contextmanager
 def _in_folder(work: Work) -> Iterator[Ledger]:
     with work.ledger() as folder:
-        ledger = Ledger.open_or_create(folder)
+        ledger = open_or_create(folder)
         yield ledger
         ledger.close()
 
@@ -83,7 +84,7 @@ def _in_database(address: str, batch: int) -> Iterator[Ledger]:
     mark = "&" if "?" in address else "?"
     place = f"{address}{mark}points_schema=batch_{batch}"
     migrate(place, partitions=4)
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     yield ledger
     ledger.close()
 

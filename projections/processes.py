@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.journal.port import Unavailable
 
 Work = Callable[..., Iterator[Any]]  # of a ledger, a partition and the given arguments; a function found by its name
@@ -71,7 +72,7 @@ def _run(place: str, share: Sequence[int], pipe: Connection, work: Work, argumen
     gc.freeze()
     gc.disable()
     try:
-        ledger = Ledger.open(place)
+        ledger = open_ledger(place)
         for partition in share:
             for found in work(ledger, partition, *arguments):
                 pipe.send(found)

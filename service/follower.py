@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from projections.audit.proof.nodes import blocks_of
 from projections.views.builtin.books import Books
 from projections.views.files import Folder
@@ -42,7 +43,7 @@ def main() -> None:
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     os.nice(NICE)
     try:
-        ledger = Ledger.open(asked["ledger"])
+        ledger = open_ledger(asked["ledger"])
         follow(Following(ledger, Folder(Path(asked["views"])), Path(asked["trees"])))
     except Exception as error:  # whatever it is: it is said, and the server starts another
         sys.exit(report(error))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.errors import BadInput, WrongUse, quiet_standard_output
+from ledger.errors import BadInput, WrongUse
+from service.errors import quiet_standard_output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -134,9 +135,9 @@ class Shell:
     @contextmanager
     def reading(self) -> "Iterator[Ledger]":
         """The ledger, which must be there. Raises `JournalError`."""
-        from ledger.journal.ledger import Ledger
+        from ledger.journal.open import open_ledger
 
-        ledger = Ledger.open(self.place)
+        ledger = open_ledger(self.place)
         yield ledger
         ledger.close()  # not after an error: rows may still be half read, and the process ends anyway
 
@@ -145,9 +146,9 @@ class Shell:
         self, book: str | None = None, *, create: bool = False, settings: "Settings | None" = None
     ) -> "Iterator[Ledger]":
         """The ledger with its lock held, made where `create` says so. Raises `LedgerLocked`, `JournalError`."""
-        from ledger.journal.ledger import Ledger
+        from ledger.journal.open import open_ledger, open_or_create
 
-        ledger = Ledger.open_or_create(self.place, book, settings) if create else Ledger.open(self.place)
+        ledger = open_or_create(self.place, book, settings) if create else open_ledger(self.place)
         try:
             with ledger.writing():
                 yield ledger

@@ -17,6 +17,7 @@ from consumers.runtime.events import Observe
 from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.retry import once_a_broker_answers
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 
 LISTEN_SECONDS = 0.2  # between two looks at whether to stop
 END_SECONDS = 60.0  # for a worker to end by itself
@@ -130,7 +131,7 @@ def _work(job: _Job, pipe: Connection) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the first process hears them, and tells us
     try:
-        ledger = Ledger.open(job.place)
+        ledger = open_ledger(job.place)
         consume(ledger, job.settings, job.plan, pipe.send, pipe.poll)
         pipe.send(None)
     except (BrokenPipeError, ConnectionError, EOFError):

@@ -16,7 +16,9 @@ from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
 from consumers.runtime.intake import Intake
 from consumers.runtime.shared import SharedIntake
+from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.journal.partition import Tally
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Claims, Damaged, Fenced, JournalError, Unavailable
@@ -24,7 +26,7 @@ from ledger.journal.port import Claims, Damaged, Fenced, JournalError, Unavailab
 IDLE_SECONDS = 0.005  # between two looks at an inbox that has nothing new
 
 
-class CannotDecide(Exception):
+class CannotDecide(CannotRunNow):
     """The work cannot go on now (a full disk, another owner): what happened, and the way out."""
 
 
@@ -239,7 +241,7 @@ def _work(place: str, partitions: list[int], pipe: Connection) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the feeding process hears it, and ends us after a batch
     try:
-        ledger = Ledger.open(place)
+        ledger = open_ledger(place)
         inbox = open_inbox(ledger)
         intakes = open_intakes(ledger, inbox, ledger.claims(), partitions)  # its claims end with this process
         quiet_collector()

@@ -150,17 +150,17 @@ def _is_nth_day(draft: Draft, rule: Rule, wanted: int) -> bool:
     """Return True if this fact's day is the `wanted`-th different one of its month."""
     days = draft.account.days.get(draft.month, {}).get(rule.name, 0)
     met = days.bit_count()
-    code = "given-this-month"
+    why = "given-this-month"
     if met < wanted:
         day = day_text(day_of(draft.occurred, draft.version.offset))
-        code = "day-counted"
+        why = "day-counted"
         if not days >> int(day[-2:]) & 1:
             draft.emit(FirstSeen(rule.name, draft.month, day))
             if met + 1 == wanted:
                 return True
-            code = "too-few-days"
+            why = "too-few-days"
     if draft.trace is not None:
-        draft.trace.skipped(rule, code, {"line": "", "days": days, "wanted": wanted})  # bit 1 of `days`: the first
+        draft.trace.skipped(rule, why, {"line": "", "days": days, "wanted": wanted})  # bit 1 of `days`: the first
     return False
 
 

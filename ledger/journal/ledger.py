@@ -16,6 +16,7 @@ from ledger.core.account import Account, decode_account
 from ledger.core.decide import Limits, run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
+from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Claims, EntryRow, Journal
@@ -31,11 +32,15 @@ KAFKA: Stream = "kafka"
 OPEN = "open"  # nothing has fed the ledger yet
 
 
-class LedgerLocked(Exception):
+class LedgerLocked(CannotRunNow):
     """Another process writes this ledger."""
 
+    def for_people(self) -> str:
+        """Return the message with the way out."""
+        return f"{self}; wait for it to end, or stop it: it resumes where it was"
 
-class OtherStream(Exception):
+
+class OtherStream(WrongUse):
     """This ledger is fed by another stream, for life: which, and the way out."""
 
 
@@ -74,32 +79,6 @@ class Ledger(ABC):
         self._book: Book | None = None
         self._journals: dict[int, Journal] = {}
         self._partitioner = Partitioner(settings.partitions)
-
-    @staticmethod
-    def open(place: str | Path) -> "Ledger":
-        """Open the ledger that is in a folder or at an address (``postgresql://…``).
-
-        Raises `JournalError` where there is none or it cannot be read.
-        """
-        if is_address(place):
-            from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
-
-            return DatabaseLedger.at(str(place))
-        from ledger.journal.folder import FolderLedger
-
-        return FolderLedger.at(Path(place))
-
-    @staticmethod
-    def open_or_create(place: str | Path, book: str | None = None, settings: "Settings | None" = None) -> "Ledger":
-        """Open a ledger, or make one with the shipped `jd` book (or another's TOML). Raises `BadProgramme`.
-
-        One in a database is made by `points store migrate` alone.
-        """
-        if is_address(place):
-            return Ledger.open(place)
-        from ledger.journal.folder import FolderLedger
-
-        return FolderLedger.at_or_created(Path(place), book, settings)
 
     @property
     @abstractmethod

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ledger.errors import CannotRunNow
+
 Place = tuple[int, int]  # partition and offset
 Told = dict[str, Any]  # what became of a fact, as `consumers.outcomes` tells it
 
 
-class Busy(Exception):
+class Busy(CannotRunNow):
     """It cannot be done now: why. It may be asked again: a fact that was taken all the same counts once."""
 
 

@@ -19,7 +19,7 @@ import pytest
 import zstandard
 from msgspec import structs
 
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.journal.port import Unavailable
 from ledger.journal.sqlite import SQLiteJournal
 from ledger.wire.entry_codec import decode_entry, encode_entry
@@ -549,8 +549,8 @@ def test_a_bad_book_is_named_by_file_table_and_key(shop: Path) -> None:
 def test_a_ledger_that_is_being_written_is_exit_4_and_its_holder_is_named(shop: Path) -> None:
     facts = write(shop / "facts.ndjson", order("O1"))
     points("ingest", facts, "--backlog")
-    code = "import sys, time\nfrom pathlib import Path\nfrom ledger.journal.ledger import Ledger\n"
-    code += "with Ledger.open(Path(sys.argv[1])).writing():\n    print('held', flush=True)\n    time.sleep(60)\n"
+    code = "import sys, time\nfrom pathlib import Path\nfrom ledger.journal.open import open_ledger\n"
+    code += "with open_ledger(Path(sys.argv[1])).writing():\n    print('held', flush=True)\n    time.sleep(60)\n"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", code, "points-ledger"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as holder:
@@ -699,7 +699,7 @@ def test_a_ledger_that_cannot_be_written_is_read(unwritable: Path) -> None:
 
 def test_a_ledger_that_cannot_be_written_is_read_while_another_writes_it(unwritable: Path) -> None:
     unwritable.chmod(0o755)
-    opened = Ledger.open(unwritable)
+    opened = open_ledger(unwritable)
     opened.shard(opened.partition_of(MEMBER))  # an owner, whose epoch stands in the -wal alone
     unwritable.chmod(0o555)
     assert list(unwritable.glob("*-wal"))

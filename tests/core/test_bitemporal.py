@@ -10,6 +10,7 @@ from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
 from ledger.rulebook.schema import shipped
 from ledger.wire.entries import OUTCOMES, Entry
 from ledger.wire.entry_codec import decode_entry
@@ -47,7 +48,7 @@ def heard(folder: Path, *facts: Fact) -> SmallLedger:
 )
 def test_a_late_return_counts_from_when_it_occurred_once_it_is_known(as_of: str, known_at: str, expected: int) -> None:
     with scratch() as folder:
-        ledger = Ledger.open_or_create(folder / "empty")
+        ledger = open_or_create(folder / "empty")
         neighbour = next(f"m-{n}" for n in range(2, 99) if ledger.partition_of(f"m-{n}") == ledger.partition_of("m-1"))
         signed_in = fact("member.signed-in", "s", "03-10", neighbour)
         small = heard(folder, order("O1", "03-01"), signed_in, returned("O1", "03-05"))

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import pytest
 
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.wire.times import parse_instant
 from projections.answers.stats import liability_of, stats, summed
 from projections.audit.proof.checkpoint import PAYLOAD_TYPE, Mark, make, parsed
@@ -73,7 +73,7 @@ class Office:
 
     def signed(self, marks: Callable[[list[Mark]], list[Mark]]) -> bytes:
         """A checkpoint of the ledger as it is, but for its marks, signed all the same."""
-        ledger, key = Ledger.open(self.server.folder), signing_key(self.key)
+        ledger, key = open_ledger(self.server.folder), signing_key(self.key)
         made = make(ledger, key, "2026-01-01T00:00:00+08:00").checkpoint
         ledger.close()
         forged = msgspec.structs.replace(made, partitions=marks(made.partitions))
@@ -125,7 +125,7 @@ def test_the_books_follow_what_is_decided_and_are_those_summed_from_the_entries(
     assert books["points"]["beans"]["issued"] == before["points"]["beans"]["issued"] + 77
     fits(http.get("/v1/stats"), shapes.Books)
     liability = fits(http.get("/v1/liability"), shapes.Liability)
-    ledger = Ledger.open(office.server.folder)
+    ledger = open_ledger(office.server.folder)
     assert books == stats(ledger, parse_instant(books["as_of"], 0))
     as_of = parse_instant(liability.as_of, 0)
     assert msgspec.to_builtins(liability) == liability_of(ledger, summed(ledger, as_of))

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
 from service.cli import run
 from service.http import shapes
 from service.http.access import Bucket, Caller
@@ -210,7 +210,7 @@ def test_an_operators_fact_stands_under_its_givers_name_before_it_is_in(
 def test_adjustments_that_wait_are_there_after_a_restart_and_a_torn_line_is_none() -> None:
     with scratch() as place:
         ledger = place / "ledger"
-        Ledger.open_or_create(ledger).close()
+        open_or_create(ledger).close()
         ann, bob = new_key(ledger, "ann", "operate"), new_key(ledger, "bob", "operate")
         with running(ledger) as server, server.client(ann) as http:
             at = http.post("/v1/adjustments", json={"member": "z", "points": 5, "reason": "x"}).headers["location"]
@@ -298,7 +298,7 @@ def test_another_address_needs_a_key() -> None:
             command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 2 and "points keys new" in done.stderr
-        Ledger.open_or_create(place / "ledger").close()
+        open_or_create(place / "ledger").close()
         key = new_key(place / "ledger", "a", "members:read")
         with running(place / "ledger", "--host", "0.0.0.0") as server:
             url = server.url.replace("0.0.0.0", "127.0.0.1")

@@ -17,6 +17,7 @@ import pytest
 from benchmarks.load import Connection, request
 from consumers.runtime.ingest import ingest
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger, open_or_create
 from projections.audit.replay import replay
 from projections.audit.verify import verify
 from service.http import limits
@@ -44,7 +45,7 @@ def calm() -> Iterator[Server]:
 
 def is_whole(folder: Path) -> Ledger:
     """The ledger of a server that ended, whose chain and decisions are as they should be."""
-    ledger = Ledger.open(folder)
+    ledger = open_ledger(folder)
     assert verify(ledger)["broken"] == []
     assert replay(ledger)["differences"] == []
     return ledger
@@ -267,7 +268,7 @@ def test_headers_without_end_are_not_held(calm: Server) -> None:
 def test_facts_by_http_and_by_file_give_the_same_ledger(place: Path) -> None:
     facts = histories_of(Random(11), members=12, length=60, start=LONG_AGO)
     facts = [fact for fact in facts if fact["type"] != "points.adjusted.v1"]  # which need two keys over HTTP
-    by_file = Ledger.open_or_create(place / "file")
+    by_file = open_or_create(place / "file")
     with by_file.writing():
         ingest(by_file, [str(write_facts(place / "facts.ndjson", facts))], backlog=False)
     with served(place / "http") as server, server.client() as http:

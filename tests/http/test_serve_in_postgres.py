@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ledger.journal.database import migrate
-from ledger.journal.ledger import OPEN, Ledger
+from ledger.journal.ledger import OPEN
+from ledger.journal.open import open_ledger
 from service import errors
 from service.cli import run
 from tests.support.databases import OwnServer
@@ -46,7 +47,7 @@ def test_a_second_server_stands_by_and_takes_over_when_the_first_dies(place: str
             moved = {
                 p for p, (before, after) in enumerate(zip(epochs, epochs_of(place), strict=True)) if after > before
             }
-            assert Ledger.open(place).partition_of("s-1") in moved
+            assert open_ledger(place).partition_of("s-1") in moved
             assert http.get("/v1/members/s-1").json()["points"]["beans"]["spendable"] == 40
     is_whole(place).close()
 
@@ -56,7 +57,7 @@ WAIT = {"Prefer": "wait=30"}
 
 def epochs_of(place: str) -> list[int]:
     """How often each partition has got another owner."""
-    ledger: Any = Ledger.open(place)
+    ledger: Any = open_ledger(place)
     found = [ledger.server_of(p).rows("", f"SELECT epoch FROM {ledger.schema_of(p)}.shard")[0][0] for p in range(8)]
     ledger.close()
     return found
@@ -67,7 +68,7 @@ def test_what_others_feed_while_it_serves_is_decided_by_the_server(place: str, t
     with served(tmp_path / "beside", "--workers", "2", database=place) as server, server.client() as http:
         until_ready(server)
         epochs = epochs_of(place)
-        ledger = Ledger.open(place)
+        ledger = open_ledger(place)
         from consumers.runtime.ingest import ingest
 
         summary = ingest(ledger, [str(facts)], backlog=False)
@@ -119,6 +120,6 @@ def test_what_will_not_do_is_refused_with_the_way_out(
     monkeypatch.setenv("POINTS_FOLDER", str(tmp_path / "beside"))
     assert run(["--ledger", place, "keys", "new", "a", "--scope", "operate"]) == 0
     assert (tmp_path / "beside" / "keys.db").exists()
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     assert ledger.settings.stream == OPEN, "no key feeds anything"
     ledger.close()

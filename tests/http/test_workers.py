@@ -26,6 +26,7 @@ from benchmarks.load import Connection, request
 from consumers.local.open import open_inbox
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger, Settings
+from ledger.journal.open import open_ledger, open_or_create
 from ledger.rulebook.schema import shipped
 from service.client import PointsClient, Refused
 from service.http import folder_sharing
@@ -82,7 +83,7 @@ def made(folder: Path, database: str = "") -> Home:
     if database:
         migrate(database, partitions=PARTITIONS)
     else:
-        Ledger.open_or_create(folder, settings=Settings(PARTITIONS)).close()
+        open_or_create(folder, settings=Settings(PARTITIONS)).close()
     return Home(folder, database)
 
 
@@ -119,7 +120,7 @@ def as_by_one_process(ledger: Ledger, folder: Path) -> Ledger:
     from consumers.local.port import Line
     from consumers.runtime.ingest import decide_all
 
-    made = Ledger.open_or_create(folder, settings=Settings(PARTITIONS))
+    made = open_or_create(folder, settings=Settings(PARTITIONS))
     theirs, ours = open_inbox(ledger), open_inbox(made, feeding=True)
     for partition in ledger.partitions:
         records = map(msgspec.structs.astuple, theirs.read(partition, -1, 100_000))
@@ -310,7 +311,7 @@ def test_a_position_and_the_metrics_are_the_same_at_every_worker(shared: tuple[S
 def test_a_parked_fact_is_mended_at_any_worker(shared: tuple[Server, dict[str, str]]) -> None:
     server, keys = shared
     late = fact("campaign.granted", "l-1", "late", {"grant": "late", "campaign": "c", "points": 5}, ago=-400)
-    ledger = Ledger.open(place_of(server))
+    ledger = open_ledger(place_of(server))
     from consumers.files.feeder import Feeder, RawLine
     from consumers.local.port import Line
 
@@ -361,7 +362,7 @@ def versions_at(http: httpx.Client) -> list[Any]:
 def test_the_lock_is_the_workers_too_until_the_last_of_them_has_ended(tmp_path: Path) -> None:
     """Over one partition, so that one of them decides nothing."""
     folder, empty = tmp_path / "served", tmp_path / "empty.ndjson"
-    Ledger.open_or_create(folder, settings=Settings(1)).close()
+    open_or_create(folder, settings=Settings(1)).close()
     empty.touch()
     server = Server(folder, "--workers", "2")
     for n, http in enumerate(at_each(server)):
@@ -401,7 +402,7 @@ class Worker:
     """A worker in a thread of this process."""
 
     def __init__(self, folder: Path, part: Part) -> None:
-        self._ledger = Ledger.open(folder)
+        self._ledger = open_ledger(folder)
         self._folder = folder
         self._part = part
         self._there = threading.Event()
@@ -447,7 +448,7 @@ class Worker:
 
 @contextmanager
 def two_workers(folder: Path, partitions: int) -> Iterator[tuple[Worker, Worker]]:
-    Ledger.open_or_create(folder, settings=Settings(partitions)).close()
+    open_or_create(folder, settings=Settings(partitions)).close()
     with tied(2, folder.parent) as ties:
         one, other = (Worker(folder, Part(number, 2, its)) for number, its in enumerate(ties))
         try:
@@ -481,7 +482,7 @@ def test_who_ends_decides_what_the_others_still_take(tmp_path: Path) -> None:
         for n in range(16):
             assert one.give(grant(f"m-{n}", f"g-{n}", 5)) == "accepted"
         one.take([grant(f"m-{n % 16}", f"h-{n}", 5) for n in range(2_000)])
-    ledger = Ledger.open(tmp_path / "served")
+    ledger = open_ledger(tmp_path / "served")
     assert sum(ledger.journal(partition).head().entries for partition in ledger.partitions) == 2_016
     ledger.close()
 

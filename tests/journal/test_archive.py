@@ -19,7 +19,7 @@ import pyarrow.parquet
 import pytest
 from msgspec import structs
 
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
 from projections.answers.export import unfinished
@@ -330,7 +330,7 @@ def test_an_import_that_was_interrupted_goes_on(shelf: Shelf) -> None:
     with pytest.raises(Killed):
         import_archive(archive, shelf.restored, stop)
     assert not shelf.restored.exists()
-    half = Ledger.open(unfinished(shelf.restored))
+    half = open_ledger(unfinished(shelf.restored))
     assert [half.journal(p).head().entries for p in (0, 3)] == [entries[0], 0]
     half.close()
     reported: list[int] = []

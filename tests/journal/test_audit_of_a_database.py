@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from ledger.journal.database import migrate
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from projections.audit.results import results
 from projections.views.builtin.books import FIGURES
 from tests.cli.test_cli import Ran, points
@@ -48,7 +48,7 @@ def test_it_is_signed_proved_archived_and_restored_into_a_folder(postgres: str, 
 
     on(postgres, "archive", "export", tmp_path / "archive")
     on(tmp_path / "restored", "archive", "import", tmp_path / "archive")
-    restored = Ledger.open(tmp_path / "restored")
+    restored = open_ledger(tmp_path / "restored")
     assert contents(restored) == contents(small.ledger)
     restored.close()
     on(tmp_path / "restored", "verify", "--checkpoint", signed)

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger, open_or_create
 from projections.answers.export import unfinished
 from service.archive import backup
 from service.archive.backup import back_up
@@ -80,7 +80,7 @@ def test_what_is_decided_while_files_are_copied_never_puts_a_journal_ahead_of_it
             on(ledger, "ingest", part, "--backlog", "--jobs", 1)
 
     monkeypatch.setattr(backup, "PAGES", 4)
-    opened = Ledger.open(ledger)
+    opened = open_ledger(ledger)
     made = back_up(opened, tmp_path / "backup", write)
     opened.close()
     assert reports > 9
@@ -155,7 +155,7 @@ def test_what_is_there_is_not_written_over_and_what_was_left_is_cleared_away(led
 
 
 def test_a_ledger_whose_inbox_is_only_being_made_is_backed_up_without_it(tmp_path: Path) -> None:
-    Ledger.open_or_create(tmp_path / "new").close()
+    open_or_create(tmp_path / "new").close()
     for inbox in (None, b""):
         if inbox is not None:
             (tmp_path / "new" / "inbox.db").write_bytes(inbox)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ledger.core.account import Account, encode_account
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.journal.port import EntryRow
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry, encode_entry
@@ -49,7 +49,7 @@ class Tampered:
 
     def __init__(self, folder: Path, partition: int) -> None:
         self.partition = partition
-        self.ledger = Ledger.open(folder)
+        self.ledger = open_ledger(folder)
         self.rows = list(self.ledger.journal(partition).scan())
         self._file = folder / f"partition-{partition}.db"
 
@@ -106,7 +106,7 @@ def tampered(folder: Path, partition: int = -1) -> Iterator[Tampered]:
 
 
 def test_an_untouched_ledger_is_whole_and_derives_again(folder: Path) -> None:
-    ledger = Ledger.open(folder)
+    ledger = open_ledger(folder)
     checked = verify(ledger)
     assert checked["broken"] == []
     assert [p["partition"] for p in checked["partitions"]] == [0, 1, 2, 3]
@@ -117,7 +117,7 @@ def test_an_untouched_ledger_is_whole_and_derives_again(folder: Path) -> None:
 
 
 def test_the_chain_is_sha256_of_the_link_before_and_the_leaf(folder: Path) -> None:
-    ledger = Ledger.open(folder)
+    ledger = open_ledger(folder)
     for checked in verify(ledger)["partitions"]:
         link = bytes(32)
         for row in ledger.journal(checked["partition"]).scan():
@@ -238,7 +238,7 @@ def test_a_replay_under_another_book_says_so_once_a_partition(folder: Path) -> N
     with tampered(folder) as copy:
         book = Path(copy.ledger.place) / "book.toml"
         book.write_text(book.read_text(encoding="utf-8").replace("at_least = 201", "at_least = 202"), encoding="utf-8")
-        edited = Ledger.open(copy.ledger.place)
+        edited = open_ledger(copy.ledger.place)
         found = replay(edited)["differences"]
         edited.close()
         assert 0 < len({at["partition"] for at in found}) == len(found)

@@ -19,7 +19,7 @@ import pytest
 
 from consumers.local.open import open_inbox
 from consumers.runtime.ingest import ingest
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger, open_or_create
 from projections.audit.replay import replay
 from projections.audit.verify import verify
 from tests.support.contents import Contents
@@ -72,7 +72,7 @@ def completes(run: "subprocess.Popen[str]") -> bool:
 
 def contents(folder: Path) -> Contents:
     """All that a ledger holds, and every account as its owner and as a reader would fold it."""
-    ledger = Ledger.open(folder)
+    ledger = open_ledger(folder)
     found = contents_of(ledger)
     inbox = open_inbox(ledger)
     for partition in ledger.partitions:
@@ -149,7 +149,7 @@ def disturbed_run(seed: int, files: list[Path], undisturbed: Contents) -> None:
         found = contents(folder / "ledger")
         for name, rows in undisturbed.items():
             assert found[name] == rows, (seed, story, name, said)
-        ledger = Ledger.open(folder / "ledger")
+        ledger = open_ledger(folder / "ledger")
         assert verify(ledger)["broken"] == []
         ledger.close()
 
@@ -243,7 +243,7 @@ def killed_at_statements(choose: Callable[[list[str]], Sequence[int]]) -> None:
         for number in choose(statements):
             folder_of_it = folder / f"killed-before-{number}"
             assert killed_before(number, folder_of_it, files).returncode == -signal.SIGKILL, number
-            ledger = Ledger.open_or_create(folder_of_it)
+            ledger = open_or_create(folder_of_it)
             with ledger.writing():
                 ingest(ledger, [str(file) for file in files], backlog=True)
             ledger.close()
@@ -273,7 +273,7 @@ def test_killed_before_each_of_its_statements_it_ends_as_an_undisturbed_run() ->
 def test_an_undisturbed_run_derives_again_from_the_stream(files: list[Path]) -> None:
     with scratch() as folder:
         assert completes(start(folder / "ledger", files, jobs=1))
-        ledger = Ledger.open(folder / "ledger")
+        ledger = open_ledger(folder / "ledger")
         assert replay(ledger, from_topic=True)["differences"] == []
         ledger.close()
 
@@ -302,7 +302,7 @@ def test_on_a_full_disk_it_says_so_and_goes_on_once_there_is_room(
             lines = errors.strip().splitlines()
             assert "Traceback" not in errors
             assert lines[-1].startswith("points: ") and ("disk" in lines[-1] or "full" in lines[-1]), errors
-        ledger = Ledger.open(folder / "ledger")
+        ledger = open_ledger(folder / "ledger")
         assert verify(ledger)["broken"] == []
         ledger.close()
         assert completes(start(folder / "ledger", files, jobs))

@@ -16,6 +16,7 @@ from consumers.dead_letters import drop, letter_at, letter_to_dict, letters
 from ledger.journal.database import LEDGER_STEPS, migrate
 from ledger.journal.ledger import INBOX, KAFKA, Ledger, OtherStream
 from ledger.journal.migrations import pending
+from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import Fenced, JournalError, Unavailable
 from ledger.journal.postgres import JOURNAL_STEPS
 from ledger.rulebook.schema import shipped
@@ -33,8 +34,8 @@ from projections.audit.verify import verify
 from projections.explaining.explain import explain
 from projections.views import runner
 from projections.views.files import Folder
-from projections.views.reading import read, snapshot
 from projections.views.registry import BUILT_IN
+from projections.views.snapshot import snapshot
 from projections.views.view import Options
 from projections.what_if.backtest import backtest
 from service import errors
@@ -150,7 +151,7 @@ def test_views_and_backtests_of_both_are_the_same(two: tuple[Ledger, Ledger], tm
         answers: list[Any] = []
         for view in BUILT_IN:
             with snapshot(ledger, kept, view, now) as taken:
-                answers += [list(read(taken, reading, Options()).rows) for reading in view.readings]
+                answers += [list(reading.rows(taken, Options()).rows) for reading in view.queries]
         for jobs in (1, 2):
             answers.append({**backtest(ledger, doubled, "draft", now, jobs=jobs), "seconds": 0})
         seen.append(answers)
@@ -236,7 +237,7 @@ def test_an_owner_is_fenced_by_the_next_whichever_process_it_is_in(place: str) -
 
 
 def test_no_lock_is_held_by_who_writes(place: str) -> None:
-    one, other = Ledger.open(place), Ledger.open(place)
+    one, other = open_ledger(place), open_ledger(place)
     with one.writing(), other.writing():
         assert one.is_shared and other.is_shared
     one.close()
@@ -261,7 +262,7 @@ def test_every_connection_waits_for_a_commit_to_be_durable(place: str) -> None:
         connection.execute(
             f"ALTER DATABASE {connection.info.dbname} SET synchronous_commit = off",
         )
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     journal: Any = ledger.journal(0)
     assert journal._rows("SELECT current_setting('synchronous_commit')") == [("on",)]
     assert journal._rows("SELECT current_setting('idle_in_transaction_session_timeout')") == [("10s",)]
@@ -270,7 +271,7 @@ def test_every_connection_waits_for_a_commit_to_be_durable(place: str) -> None:
 
 def test_a_server_that_forgets_what_it_answered_gets_no_owner(own_postgres: OwnServer) -> None:
     migrate(own_postgres.address, partitions=1)
-    ledger = Ledger.open(own_postgres.address)
+    ledger = open_ledger(own_postgres.address)
     before = ledger.journal(0).head()
     with psycopg.connect(own_postgres.address, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")
@@ -288,10 +289,10 @@ def test_a_server_that_forgets_what_it_answered_gets_no_owner(own_postgres: OwnS
 
 def test_migrate_makes_a_ledger_from_nothing_and_again_does_nothing(postgres: str) -> None:
     with pytest.raises(JournalError, match=r"no ledger in .*`points store migrate` makes one"):
-        Ledger.open(postgres)
+        open_ledger(postgres)
     assert migrate(postgres, partitions=3).steps == 3 * len(JOURNAL_STEPS) + len(LEDGER_STEPS)
     assert migrate(postgres).steps == 0
-    ledger = Ledger.open(postgres)
+    ledger = open_ledger(postgres)
     assert list(ledger.partitions) == [0, 1, 2]
     ledger.close()
 
@@ -302,7 +303,7 @@ def test_a_migration_that_was_interrupted_is_made_whole(postgres: str) -> None:
         connection.execute("DROP SCHEMA points CASCADE")
         connection.execute("DROP SCHEMA points_2 CASCADE")
     with pytest.raises(JournalError, match="there is no ledger"):
-        Ledger.open(postgres)
+        open_ledger(postgres)
     assert migrate(postgres, partitions=3).steps == len(JOURNAL_STEPS) + len(LEDGER_STEPS)
 
 
@@ -322,13 +323,13 @@ def test_an_older_format_says_the_way_out_and_opens_after_it(place: str) -> None
     newer, now = (*JOURNAL_STEPS, step), len(JOURNAL_STEPS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ledger.journal.postgres.JOURNAL_STEPS", newer)
-        ledger = Ledger.open(place)
+        ledger = open_ledger(place)
         with pytest.raises(JournalError, match=rf"has format {now}, .*reads format {now + 1}: run `points store mig"):
             ledger.journal(0)
         assert migrate(place).steps == 4
         assert ledger.journal(0).head().entries == 0
         ledger.close()
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     with pytest.raises(JournalError, match=f"has format {now + 1}, this .* reads format {now}: install a newer"):
         ledger.journal(0)
     ledger.close()
@@ -454,7 +455,7 @@ def test_what_needs_an_inbox_says_what_to_do_instead(
 
 
 def test_what_first_feeds_a_ledger_settles_its_stream(place: str) -> None:
-    one, other, third = (Ledger.open(place) for _ in range(3))
+    one, other, third = (open_ledger(place) for _ in range(3))
     before = one.genesis
     with pytest.raises(OtherStream, match=r"nothing feeds .* yet"):
         one.check_stream(INBOX)
@@ -464,14 +465,14 @@ def test_what_first_feeds_a_ledger_settles_its_stream(place: str) -> None:
         third.settle(KAFKA, "points.facts.v1")
     with pytest.raises(JournalError, match="from its own inbox, for life, and not from the topic t"):
         migrate(place, topic="t")
-    assert Ledger.open(place).settings.stream == INBOX and one.genesis == before
+    assert open_ledger(place).settings.stream == INBOX and one.genesis == before
     for ledger in (one, other, third):
         ledger.close()
 
 
 def test_a_topic_settles_an_open_stream_too(place: str) -> None:
     migrate(place, topic="shop.facts")
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     assert (ledger.settings.stream, ledger.settings.topic) == (KAFKA, "shop.facts")
     ledger.close()
 
@@ -481,13 +482,13 @@ def test_a_ledger_made_before_there_was_an_inbox_goes_on_after_its_migration(pos
         patch.setattr("ledger.journal.postgres.JOURNAL_STEPS", JOURNAL_STEPS[:1])
         patch.setattr("ledger.journal.database.LEDGER_STEPS", LEDGER_STEPS[:1])
         migrate(postgres, partitions=2, topic="points.facts.v1")  # which was the default then
-        before = Ledger.open(postgres)
+        before = open_ledger(postgres)
         identity = before.identity
         before.close()
     with pytest.raises(JournalError, match=r"has format 1, .*run `points store migrate`"):
-        Ledger.open(postgres)
+        open_ledger(postgres)
     assert migrate(postgres).steps == 2 * (len(JOURNAL_STEPS) - 1) + len(LEDGER_STEPS) - 1
-    ledger = Ledger.open(postgres)
+    ledger = open_ledger(postgres)
     assert ledger.settings.stream == KAFKA and ledger.identity == identity
     ledger.close()
 
@@ -499,7 +500,7 @@ def test_migrate_on_the_command_line(postgres: str, tmp_path: Path, capsys: pyte
     assert (made["partitions"], made["steps"]) == (2, steps) and made["ledger"].startswith("postgresql://")
     assert run(["--ledger", postgres, "store", "migrate"]) == 0
     assert "2 partitions, nothing was to be done" in capsys.readouterr().out
-    Ledger.open_or_create(tmp_path / "ledger").close()
+    open_or_create(tmp_path / "ledger").close()
     assert run(["--ledger", str(tmp_path / "ledger"), "store", "migrate"]) == 0
     assert "4 partitions, nothing was to be done" in capsys.readouterr().out
     assert run(["--ledger", str(tmp_path / "ledger"), "store", "migrate", "--partitions", "8"]) == errors.WRONG_USE
@@ -520,7 +521,7 @@ def test_an_older_embedded_ledger_opens_after_its_migration(tmp_path: Path, caps
         formats = f"has format {len(STEPS)}, this version of points reads format {len(STEPS) + 1}"
         assert f"{formats}: run `points store mig" in capsys.readouterr().err
         assert run(["--ledger", str(tmp_path / "ledger"), "store", "migrate"]) == 0
-        ledger = Ledger.open(tmp_path / "ledger")
+        ledger = open_ledger(tmp_path / "ledger")
         assert contents(ledger) == before
         ledger.close()
     assert run(["--ledger", str(tmp_path / "ledger"), "stats"]) == errors.BAD_INPUT

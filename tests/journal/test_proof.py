@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.journal.port import EntryRow
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
@@ -434,7 +434,7 @@ def test_a_checkpoint_by_another_key_is_refused(copy: Office) -> None:
 
 def rewrite_history(office: Office) -> int:
     """What somebody with full access can do: change an entry, and chain it and all behind it anew."""
-    ledger = Ledger.open(office.ledger)
+    ledger = open_ledger(office.ledger)
     partition = ledger.partition_of(MEMBER)
     rows = list(ledger.journal(partition).scan())
     ledger.close()
@@ -481,7 +481,7 @@ def test_a_proof_by_kept_heads_reads_a_few_leaves_and_still_sees_that_its_entry_
     copy: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nodes, "BLOCK", 4)
-    ledger, signed, trees = Ledger.open(copy.ledger), read(copy.second), copy.folder / "trees"
+    ledger, signed, trees = open_ledger(copy.ledger), read(copy.second), copy.folder / "trees"
     partition = ledger.partition_of(MEMBER)
     journal = ledger.journal(partition)
     first = prove.inclusion(ledger, MEMBER, 3, signed, None, trees)
@@ -509,7 +509,7 @@ def test_a_proof_by_kept_heads_reads_a_few_leaves_and_still_sees_that_its_entry_
 
 
 def test_entries_taken_off_the_end_are_found_by_a_checkpoint(copy: Office) -> None:
-    ledger = Ledger.open(copy.ledger)
+    ledger = open_ledger(copy.ledger)
     partition = ledger.partition_of(MEMBER)
     rows = list(ledger.journal(partition).scan())
     ledger.close()

@@ -13,7 +13,7 @@ from consumers.runtime.ingest import ingest
 from consumers.runtime.intake import Intake
 from ledger.core import decide as deciding
 from ledger.core.account import decode_account, encode_account
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
 from ledger.rulebook.schema import shipped
 from ledger.wire.facts import ShopVisited
 from projections.audit.replay import replay
@@ -66,7 +66,7 @@ def test_a_fact_on_which_deciding_fails_is_parked_and_all_behind_it_goes_on(
             facts.append(fact(number + 1, "shop.visited", member, shop=f"s{number}"))
     facts.insert(60, fact(1_000, "programme.published", "programme", toml=later))
     visits = [one for one in facts if one["type"] == "shop.visited.v1"]
-    place = Ledger.open_or_create(tmp_path / "ledger")
+    place = open_or_create(tmp_path / "ledger")
     with place.writing():
         summary = ingest(place, [str(write_facts(tmp_path / "facts", facts))], backlog=True)
     assert (summary.tally.parked, summary.tally.accepted) == (len(visits), len(facts) - len(visits))
@@ -74,7 +74,7 @@ def test_a_fact_on_which_deciding_fails_is_parked_and_all_behind_it_goes_on(
     found = contents(place)
     place.close()
 
-    without = Ledger.open_or_create(tmp_path / "without")
+    without = open_or_create(tmp_path / "without")
     rest = [one for one in facts if one not in visits]
     with without.writing():
         ingest(without, [str(write_facts(tmp_path / "rest", rest))], backlog=True)
@@ -95,7 +95,7 @@ def test_a_fact_on_which_deciding_fails_is_parked_and_all_behind_it_goes_on(
 
 
 def test_a_store_that_fails_while_deciding_parks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Ledger.open_or_create(tmp_path / "ledger")
+    place = open_or_create(tmp_path / "ledger")
     file = str(write_facts(tmp_path / "facts", [grant(1, "m"), grant(2, "m")]))
 
     def fails_too(*_: object) -> None:
@@ -128,7 +128,7 @@ def test_facts_beyond_range_change_nothing_but_the_clock_and_leave_others_alone(
     facts = [
         one for n in range(0, 3_000, 3) for one in (grant(n, "rich", MOST), grant(n + 1, "poor"), grant(n, "rich"))
     ]
-    place = Ledger.open_or_create(tmp_path / "ledger")
+    place = open_or_create(tmp_path / "ledger")
     with place.writing():
         summary = ingest(place, [str(write_facts(tmp_path / "facts", facts))], backlog=True)
     conflicts = 1_000  # the third of each three has the identity of the first

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.times import DAY
@@ -67,7 +67,7 @@ def test_it_makes_the_ledger_and_decides_as_ingest_does(topics: Topics, facts: l
     assert told["facts"] == len(facts)
     assert told["parked"] == sum(isinstance(fact, bytes) for fact in facts)
     assert told["entries"] == told["accepted"] + told["refused"] + told["ignored"] == len(facts) - told["parked"]
-    ledger = Ledger.open(tmp_path / "kafka")
+    ledger = open_ledger(tmp_path / "kafka")
     assert (ledger.settings.partitions, ledger.settings.stream, ledger.settings.topic) == (
         PARTITIONS,
         "kafka",
@@ -113,7 +113,7 @@ def test_the_example_keeps_its_own_copy_of_the_balances(topics: Topics, fed: Pat
     for _ in range(2):  # the second time from where it stands
         subprocess.run([*run, "--topic", topics.outcomes], check=True, timeout=60)
     copied = dict(sqlite3.connect(tmp_path / "copy.db").execute("SELECT member, spendable FROM balances"))
-    ledger = Ledger.open(fed)
+    ledger = open_ledger(fed)
     rows = [row for partition in ledger.partitions for row in ledger.journal(partition).scan()]
     for member, clock in {row.member: decode_entry(row.state).clock for row in rows}.items():
         account = ledger.account(member, clock)
@@ -328,13 +328,13 @@ def test_a_book_is_published_through_the_topic(broker: Broker, facts: list, tmp_
     finally:
         run.terminate()
         run.communicate(timeout=60)
-    opened = Ledger.open(ledger)
+    opened = open_ledger(ledger)
     assert first["version"] in opened.book.by_name  # decided while the command waited
     opened.close()
     second = publish("2032-01-01")  # nobody decides now: it says where it stands
     assert second["published"] and second["position"] != first["position"]
     assert consume(topics, ledger)["facts"] == PARTITIONS
-    opened = Ledger.open(ledger)
+    opened = open_ledger(ledger)
     assert second["version"] in opened.book.by_name
     opened.close()
     is_whole(ledger)

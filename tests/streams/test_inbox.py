@@ -23,7 +23,7 @@ from consumers.runtime import shared
 from consumers.runtime.ingest import CannotDecide, decide_all, ingest
 from consumers.stream import Record
 from ledger.journal.database import migrate
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import JournalError
 from ledger.rulebook.schema import shipped, version_of
 from projections.audit.replay import replay
@@ -55,7 +55,7 @@ PRAGMA user_version = 1;
 
 def test_an_inbox_with_a_row_a_record_is_brought_to_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = tmp_path / "ledger"
-    Ledger.open_or_create(place).close()
+    open_or_create(place).close()
     database = sqlite3.connect(place / "inbox.db")
     with database:
         database.executescript(FORMAT_1)
@@ -69,7 +69,7 @@ def test_an_inbox_with_a_row_a_record_is_brought_to_blocks(tmp_path: Path, capsy
         rows[5] = (5, 6, 55, 0, 1, "", b"cut", 70_000, b"h" * 32)
         database.executemany("INSERT INTO partition_0 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     database.close()
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     with pytest.raises(JournalError, match="run `points store migrate`"):
         open_inbox(ledger)
     assert run(["--ledger", str(place), "--json", "store", "migrate"]) == 0
@@ -124,7 +124,7 @@ def place(databases: tuple[str, str]) -> str:
 
 
 def test_many_append_at_once_and_positions_stay_dense(place: str) -> None:
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     open_inbox(ledger, feeding=True)
 
     def append(number: int) -> list[tuple[tuple[int, int], bytes]]:
@@ -151,7 +151,7 @@ def test_many_append_at_once_and_positions_stay_dense(place: str) -> None:
 
 
 def test_who_reads_sees_no_gap_while_others_append(place: str) -> None:
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     open_inbox(ledger, feeding=True)
     is_done = threading.Event()
 
@@ -178,7 +178,7 @@ def test_who_reads_sees_no_gap_while_others_append(place: str) -> None:
 
 
 def test_two_that_feed_one_file_are_told_apart(place: str) -> None:
-    one, other = (open_inbox(Ledger.open(place), feeding=True) for _ in range(2))
+    one, other = (open_inbox(open_ledger(place), feeding=True) for _ in range(2))
     feed = one.new_feed("f")
     assert other.feeds_of("f") == [feed]
     one.append([line(0, 1)], Feed(feed.number, 10, 1, b"a"))
@@ -197,7 +197,7 @@ FACTS[100:100] = [b"{", b"not json", b'{"subject":"a\\u0000b"}']
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What these facts come to in a folder."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    ledger = Ledger.open_or_create(folder / "ledger")
+    ledger = open_or_create(folder / "ledger")
     with ledger.writing():
         ingest(ledger, [str(write_facts(folder / "facts.ndjson", FACTS))], backlog=True)
     found = contents(ledger)
@@ -209,7 +209,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_files_give_the_same_ledger_in_both_stores(
     jobs: int, place: str, tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     file = str(write_facts(tmp_path / "facts.ndjson", FACTS))
     first = ingest(ledger, [file], backlog=True, jobs=jobs)
     again = ingest(ledger, [file], backlog=True, jobs=jobs)
@@ -226,6 +226,7 @@ import os, signal, sys
 import psycopg
 from consumers.runtime.ingest import ingest
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import JournalError
 
 left = int(sys.argv[3])
@@ -242,7 +243,7 @@ psycopg.Transaction.__exit__ = leave_or_die
 import consumers.files.feeder
 consumers.files.feeder.CHUNK_LINES = 50
 consumers.files.feeder.BLOCK = 4_000
-ingest(Ledger.open(sys.argv[1]), [sys.argv[2]], backlog=True)
+ingest(open_ledger(sys.argv[1]), [sys.argv[2]], backlog=True)
 """
 
 
@@ -262,7 +263,7 @@ def test_a_feeder_that_is_killed_goes_on_exactly_where_it_stood(
     place: str, tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
     assert fed_and_killed(place, write_facts(tmp_path / "facts.ndjson", FACTS)) >= 3
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     assert contents(ledger) == undisturbed
     ledger.close()
 
@@ -272,7 +273,7 @@ def test_killed_between_two_servers_nothing_is_lost_and_what_is_fed_again_is_a_d
 ) -> None:
     place = made(databases, second="2-3")
     assert fed_and_killed(place, write_facts(tmp_path / "facts.ndjson", FACTS)) >= 3
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     assert verify(ledger)["broken"] == [] and replay(ledger, from_topic=True)["differences"] == []
     found = contents(ledger)
     for partition in range(PARTITIONS):
@@ -290,7 +291,7 @@ def test_killed_between_two_servers_nothing_is_lost_and_what_is_fed_again_is_a_d
 
 def test_a_server_that_is_away_takes_nothing_and_says_so(own_postgres: OwnServer) -> None:
     migrate(own_postgres.address, partitions=1)
-    ledger = Ledger.open(own_postgres.address)
+    ledger = open_ledger(own_postgres.address)
     inbox = open_inbox(ledger, feeding=True)
     inbox.append([line(0, 1)])
     own_postgres.kill()
@@ -302,7 +303,7 @@ def test_a_server_that_is_away_takes_nothing_and_says_so(own_postgres: OwnServer
 
 
 def test_who_appends_to_other_partitions_does_not_wait(place: str, databases: tuple[str, str]) -> None:
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     inbox = open_inbox(ledger, feeding=True)
     with psycopg.connect(databases[0]) as other:
         other.execute(f"SELECT * FROM {place.rpartition('=')[2]}_0.inbox_end FOR UPDATE")
@@ -338,7 +339,7 @@ def test_what_works_on_an_inbox_works_on_one_in_a_database(
 
 
 def test_a_book_that_reached_only_some_partitions_is_published_to_the_rest(place: str) -> None:
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     inbox = open_inbox(ledger, feeding=True)
     toml = shipped("jd").replace("from = 2017-09-14", "from = 2026-01-01", 1)
     fact = {
@@ -368,7 +369,7 @@ def test_who_feeds_waits_for_the_process_that_claimed_a_partition_with_a_bound(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared, "PATIENCE_SECONDS", 0.2)
-    ledger, other = Ledger.open(place), Ledger.open(place)
+    ledger, other = open_ledger(place), open_ledger(place)
     claims = other.claims()
     assert claims.take(list(other.partitions)) == set(other.partitions)
     file = str(write_facts(tmp_path / "facts.ndjson", FACTS[:40]))

@@ -19,7 +19,7 @@ from consumers.kafka.port import BrokerAway, Denied, Reader, Start, StreamBroken
 from consumers.kafka.settings import Client, KafkaSettings, Secret, Security
 from consumers.runtime.intake import Intake
 from consumers.stream import AHEAD, BACKLOG, Record
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
 from ledger.journal.partitioning import Partitioner
 from tests.support.brokers import Broker, new_topic_name
 from tests.support.histories import encode
@@ -216,7 +216,7 @@ def test_buffers_are_bounded_and_a_full_one_holds_up_no_other(kafka: Kafka) -> N
 
 def test_records_that_are_no_facts_are_parked_with_their_reason_and_stop_nothing(kafka: Kafka, tmp_path: Path) -> None:
     topic = kafka.topic()
-    ledger = Ledger.open_or_create(tmp_path / "ledger")
+    ledger = open_or_create(tmp_path / "ledger")
     member = next(f"m-{i}" for i in range(100) if ledger.partition_of(f"m-{i}") == 0)
     good = encode(
         {"type": "member.signed-in.v1", "id": "1", "source": "/shop", "subject": member, "data": {}}

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from ledger.journal.database import migrate
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.journal.port import JournalError
 from ledger.wire.times import DAY
 from tests.support.brokers import Broker
@@ -347,7 +347,7 @@ def test_processes_that_share_an_import_all_come_to_its_end(
 
 def without_counters(folder: Path, as_of: int) -> list[tuple[str, Any]]:
     """Accounts but for the number of their entries, which duplicates raise."""
-    ledger = Ledger.open(folder)
+    ledger = open_ledger(folder)
     found = accounts(ledger, as_of)
     for _, account in found:
         account.number = 0

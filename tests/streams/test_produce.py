@@ -16,7 +16,7 @@ from consumers.kafka.port import Topic
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.topics import FACT_BYTES, _differs, wanted_topics
 from consumers.runtime.ingest import ingest
-from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
 from ledger.journal.partitioning import Partitioner
 from ledger.rulebook.schema import shipped
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -195,7 +195,7 @@ def test_a_backlog_through_kafka_is_decided_as_the_same_files_are(
     assert points("produce", "--backlog", str(file))[0] == 0
     assert consume(topics, tmp_path / "by-kafka")["facts"] == len(lines) + PARTITIONS - 1
 
-    ledger = Ledger.open_or_create(tmp_path / "by-file")
+    ledger = open_or_create(tmp_path / "by-file")
     assert ledger.settings.partitions == PARTITIONS
     with ledger.writing():
         ingest(ledger, [str(file)], backlog=True)

@@ -10,6 +10,7 @@ from consumers.local.open import has_inbox, open_inbox
 from consumers.local.port import Feed, Inbox, Line
 from consumers.stream import BACKLOG, Record
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
 
 PARTITIONS = 4
 
@@ -27,7 +28,7 @@ class InboxContract:
 
     @pytest.fixture
     def ledger(self, place: Any) -> Iterator[Ledger]:
-        found = Ledger.open_or_create(place)
+        found = open_or_create(place)
         yield found
         found.close()
 

@@ -18,6 +18,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from consumers.kafka.buffers import RECORDED
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import JournalError
 from ledger.wire.fact_codec import BadFact, decode
@@ -163,7 +164,7 @@ def consume(topics: Topics, place: Place, *options: str) -> dict[str, Any]:
 
 def contents(place: Place) -> dict[str, Any]:
     """All that a ledger decided: entries with their links, where each chain ends, dead letters, every account."""
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     found: dict[str, Any] = {}
     last = 0
     for partition in ledger.partitions:
@@ -184,7 +185,7 @@ def accounts(ledger: Ledger, as_of: int) -> list[tuple[str, Any]]:
 
 def is_whole(place: Place) -> None:
     """The chain is whole, every decision derives again, and the books balance."""
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     last = max(ledger.journal(p).head().recorded for p in ledger.partitions)
     assert verify(ledger)["broken"] == []
     assert replay(ledger)["differences"] == []
@@ -194,7 +195,7 @@ def is_whole(place: Place) -> None:
 
 def outcomes_are_whole(topics: Topics, place: Place) -> None:
     """The topic tells every entry once its copies are left out, in order; and every dead letter."""
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     told = topics.everything(topics.outcomes)
     letters = topics.everything(topics.dead_letters)
     for partition in ledger.partitions:
@@ -225,7 +226,7 @@ def in_order(records: Sequence[Any]) -> list[str]:
 def decided(place: Place) -> int:
     """Records decided by now."""
     try:
-        ledger = Ledger.open(place)
+        ledger = open_ledger(place)
     except JournalError:  # not there yet
         return 0
     journals = [ledger.journal(partition) for partition in ledger.partitions]

@@ -14,6 +14,7 @@ from consumers.runtime.intake import Intake
 from consumers.stream import Record
 from ledger.core.account import Account
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
 from ledger.journal.partition import Tally
 from ledger.journal.partitioning import Partitioner
 from ledger.wire.fact_codec import BadFact, decode
@@ -69,7 +70,7 @@ class SmallLedger:
 
     def __init__(self, place: Path | str, share: float = 1.0) -> None:
         self._share = share
-        self.ledger = Ledger.open_or_create(place)
+        self.ledger = open_or_create(place)
         self.stream = StreamInMemory(self.ledger)
         self._owners: dict[int, Intake] = {}
 
@@ -144,7 +145,7 @@ def write_facts(path: Path, facts: Iterable[Fact | bytes]) -> Path:
 
 def ingested(folder: Path, facts: Iterable[Fact | bytes], *, backlog: bool = True) -> Ledger:
     """A ledger that took facts (as a backlog) through its own inbox."""
-    ledger = Ledger.open_or_create(folder / "ledger")
+    ledger = open_or_create(folder / "ledger")
     with ledger.writing():
         ingest(ledger, [str(write_facts(folder / "facts.ndjson", facts))], backlog=backlog)
     gc.unfreeze()  # what is frozen is not collected at exit, and libraries complain of it

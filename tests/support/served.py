@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_ledger
 from projections.audit.replay import replay
 from projections.audit.verify import verify
 from service.keys import Keys
@@ -78,7 +79,7 @@ def served(folder: Path, *options: str, database: str = "", views: bool = False)
 
 def is_whole(place: Path | str) -> Ledger:
     """The ledger of servers that ended: its chain and decisions are as they should be, and follow from its inbox."""
-    ledger = Ledger.open(place)
+    ledger = open_ledger(place)
     assert verify(ledger)["broken"] == []
     assert replay(ledger, from_topic=True)["differences"] == []
     return ledger

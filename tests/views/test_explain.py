@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry, encode_entry
 from ledger.wire.reasons import ENTRY, NOTE, REASONS
@@ -652,7 +653,7 @@ def test_an_entry_is_explained_by_the_version_that_decided_it(tmp_path: Path) ->
 def test_rates_by_category_and_caps_by_year_are_explained_though_jd_has_none(tmp_path: Path) -> None:
     book = shipped("jd").replace("# rates = { phone = 50 }", "rates = { phone = 50 }")
     book = book.replace('cap = [{ per = "month", points = 10 }]', 'cap = [{ per = "year", points = 3 }]')
-    ledger = Ledger.open_or_create(tmp_path / "ledger", book)
+    ledger = open_or_create(tmp_path / "ledger", book)
     ledger.close()
     small = SmallLedger(tmp_path / "ledger")
     shop = Shop(book)
