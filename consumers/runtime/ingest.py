@@ -14,13 +14,11 @@ from typing import Any
 from consumers.files.feeder import BadFile, Feeder, is_stream, source_of
 from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
-from consumers.runtime.intake import Intake
-from consumers.runtime.shared import SharedIntake
+from consumers.runtime.shared import ClaimedPartition
 from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
 from ledger.journal.partition import Tally
-from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Claims, Damaged, Fenced, JournalError, Unavailable
 
 IDLE_SECONDS = 0.005  # between two looks at an inbox that has nothing new
@@ -102,23 +100,19 @@ class _Waiting:
             self.others += waiting - ours
 
 
-def open_intakes(
+def claimed_partitions(
     ledger: Ledger, inbox: Inbox, claims: Claims, partitions: Sequence[int]
-) -> Sequence[Intake | SharedIntake]:
-    """The intakes of some partitions, which share this process's memory."""
-    if ledger.is_shared:
-        return [SharedIntake(ledger, inbox, claims, p, 1 / len(partitions)) for p in partitions]
-    partitioner = Partitioner(ledger.settings.partitions)
-    operators = ledger.settings.operators
-    return [Intake(inbox, ledger.shard(p, 1 / len(partitions)), operators, partitioner) for p in partitions]
+) -> Sequence[ClaimedPartition]:
+    """Some partitions of an inbox, which share this process's memory."""
+    return [ClaimedPartition(ledger, inbox, claims, partition, 1 / len(partitions)) for partition in partitions]
 
 
-def decide_waiting(intakes: Sequence[Intake | SharedIntake], on_batch: Callable[[Tally], None]) -> bool:
-    """Decide what waits in some partitions; says whether there was anything. Raises `CannotDecide`."""
+def decide_waiting(partitions: Sequence[ClaimedPartition], on_batch: Callable[[Tally], None]) -> bool:
+    """Decide what waits in some partitions; return True if there was anything. Raises `CannotDecide`."""
     worked = False
     try:
-        for intake in intakes:
-            while (tally := intake.step()) is not None:
+        for partition in partitions:
+            while (tally := partition.step()) is not None:
                 worked = True
                 on_batch(tally)
     except Fenced as error:
@@ -131,7 +125,7 @@ def decide_waiting(intakes: Sequence[Intake | SharedIntake], on_batch: Callable[
 def decide_all(ledger: Ledger, inbox: Inbox) -> None:
     """Decide what waits in any partition, here or where it is claimed. Raises `CannotDecide`."""
     with closing(ledger.claims()) as claims:
-        decide_waiting(open_intakes(ledger, inbox, claims, ledger.partitions), lambda _tally: None)
+        decide_waiting(claimed_partitions(ledger, inbox, claims, ledger.partitions), lambda _tally: None)
 
 
 def quiet_collector() -> None:
@@ -153,7 +147,7 @@ class _InProcess:
     def __init__(self, ledger: Ledger) -> None:
         self._inbox = open_inbox(ledger)
         self._claims = ledger.claims()
-        self._intakes = open_intakes(ledger, self._inbox, self._claims, ledger.partitions)
+        self._partitions = claimed_partitions(ledger, self._inbox, self._claims, ledger.partitions)
         self._tally = Tally()
         quiet_collector()
 
@@ -162,14 +156,14 @@ class _InProcess:
         return _total(self._tally)
 
     def decide_some(self) -> None:
-        decide_waiting(self._intakes, self._tally.add)
+        decide_waiting(self._partitions, self._tally.add)
 
     def drain(self, on_batch: Callable[[int], None]) -> Tally:
         def count(tally: Tally) -> None:
             self._tally.add(tally)
             on_batch(_total(self._tally))
 
-        decide_waiting(self._intakes, count)
+        decide_waiting(self._partitions, count)
         return self._tally
 
     def close(self) -> None:
@@ -243,11 +237,11 @@ def _work(place: str, partitions: list[int], pipe: Connection) -> None:
     try:
         ledger = open_ledger(place)
         inbox = open_inbox(ledger)
-        intakes = open_intakes(ledger, inbox, ledger.claims(), partitions)  # its claims end with this process
+        claimed = claimed_partitions(ledger, inbox, ledger.claims(), partitions)  # its claims end with this process
         quiet_collector()
         draining = False
         while True:
-            worked = decide_waiting(intakes, pipe.send)
+            worked = decide_waiting(claimed, pipe.send)
             if draining and not worked:
                 pipe.send(None)
                 return
