@@ -17,8 +17,8 @@ def partition_map(
 ) -> Iterator[Any]:
     """Yield what ``find(ledger, partition, *arguments)`` yields for every partition, or those given.
 
-    `jobs` processes share the partitions. Results of different partitions come in any order. Raises what `find` raised, in
-    whichever process, and `CannotRunNow` where a process died.
+    `jobs` processes share the partitions; results of different partitions come in any order. Raises what `find` raised,
+    in whichever process, and `CannotRunNow` where a process died.
     """
     chosen = list(ledger.partitions if partitions is None else partitions)
     jobs = min(jobs, len(chosen))
