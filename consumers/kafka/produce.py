@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from consumers.files.feeder import BadFile, RawLine, Reader, Router, open_facts
 from consumers.kafka.buffers import RECORDED, whole_header
-from consumers.kafka.port import Headers, Writer
+from consumers.kafka.client_base import Writer
+from consumers.kafka.port import Headers
 from consumers.local.port import Line
 from consumers.stream import BACKLOG
 

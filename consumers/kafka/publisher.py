@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from consumers.kafka.port import StreamError, Writer
+from consumers.kafka.client_base import Writer
+from consumers.kafka.port import StreamError
 from consumers.runtime.events import Observe, Published, Recovered, Trouble
 from consumers.runtime.retry import STORE_TROUBLE, Backoff
 from ledger.journal.failpoints import failpoint

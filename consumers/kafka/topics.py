@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from consumers.kafka.port import Admin, Denied, Topic
+from consumers.kafka.kafka_python import Admin
+from consumers.kafka.port import Topic
 from consumers.kafka.settings import Topics
 
 PARTITIONS = 64  # of a cluster, chosen once: a member stays in hers for ever
@@ -48,17 +49,6 @@ def wanted_topics(names: Topics, partitions: int, replication: int) -> list[Topi
         Topic(names.outcomes, partitions, replication, flowing_out),
         Topic(names.dead_letters, partitions, replication, flowing_out),
     ]
-
-
-def partitions_of(admin: Admin, topic: str) -> int:
-    """How many partitions a topic has; closes `admin`. Raises `Denied` where there is no such topic, `BrokerAway`."""
-    try:
-        found = admin.topic(topic)
-    finally:
-        admin.close()
-    if found is None:
-        raise Denied(f'there is no topic "{topic}"; `points topics create` makes it')
-    return found.partitions
 
 
 def create_topics(admin: Admin, names: Topics, partitions: int, replication: int | None) -> list[tuple[str, bool]]:

@@ -153,13 +153,10 @@ def _opened(
 
 def _partitions(settings: "KafkaSettings", observe: "Observe", is_stopped: Callable[[], bool]) -> int | None:
     """How many partitions the topic of facts has; waits for a broker. Raises `Denied` where there is no such topic."""
-    from consumers.kafka.clients import open_admin
-    from consumers.kafka.topics import partitions_of
+    from consumers.kafka.clients import partitions_of
     from consumers.runtime.retry import once_a_broker_answers
 
-    return once_a_broker_answers(
-        lambda: partitions_of(open_admin(settings), settings.topics.facts), observe, is_stopped
-    )
+    return once_a_broker_answers(lambda: partitions_of(settings, settings.topics.facts), observe, is_stopped)
 
 
 # -- who watches -----------------------------------------------------------------------------------------------------

@@ -36,18 +36,17 @@ def produce(
 
         points traffic --facts 100000 | points produce - --rate 50
     """
-    from consumers.kafka.clients import open_admin, open_writer
+    from consumers.kafka.clients import open_writer, partitions_of
     from consumers.kafka.port import StreamError
     from consumers.kafka.produce import Sent
     from consumers.kafka.produce import produce as send
     from consumers.kafka.settings import load
-    from consumers.kafka.topics import partitions_of
 
     shell = Shell(context, ledger, as_json)
     check_files(files)
     settings = load(config)
     topic = settings.topics.facts
-    partitions = partitions_of(open_admin(settings), topic)
+    partitions = partitions_of(settings, topic)
     writer = open_writer(settings)
     sent = Sent()
     try:

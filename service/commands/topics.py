@@ -31,13 +31,13 @@ def create(
 
     points topics create --config points.toml --partitions 64
     """
-    from consumers.kafka.clients import open_admin
+    from consumers.kafka.kafka_python import Admin
     from consumers.kafka.settings import load
     from consumers.kafka.topics import create_topics, differences
 
     shell = Shell(context, ledger, as_json)
     settings = load(config)
-    admin = open_admin(settings)
+    admin = Admin(settings)
     try:
         made = create_topics(admin, settings.topics, partitions, replication)
         found = list(differences(admin, settings.topics, partitions))
@@ -64,14 +64,14 @@ def check(
 
     points topics check --config points.toml
     """
-    from consumers.kafka.clients import open_admin
+    from consumers.kafka.kafka_python import Admin
     from consumers.kafka.settings import load
     from consumers.kafka.topics import differences
 
     shell = Shell(context, ledger, as_json)
     settings = load(config)
     names = settings.topics
-    admin = open_admin(settings)
+    admin = Admin(settings)
     try:
         found = list(differences(admin, names, partitions))
     finally:
