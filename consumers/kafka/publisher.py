@@ -4,26 +4,25 @@ The journal is the buffer: what is to be sent is read from it behind what was ac
 in its tracking table, moved only behind acknowledged records. After a crash some come again; none is left out.
 """
 
-from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic, sleep
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
+from consumers.dead_letters import Letter, letter_to_dict
 from consumers.kafka.client_base import Writer
 from consumers.kafka.port import StreamError
 from consumers.runtime.events import Observe, Published, Recovered, Trouble
 from consumers.runtime.retry import STORE_TROUBLE, Backoff
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Journal, Parked
+from ledger.journal.port import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.entry_json import entry_to_dict, position_text
+from ledger.wire.entry_json import entry_to_dict
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from ledger.wire.times import to_text
 
 MOST_IN_FLIGHT = 4_000  # records, and
 MOST_BYTES_IN_FLIGHT = 8 << 20  # of them, over all partitions of a process
@@ -40,20 +39,12 @@ class Outgoing(NamedTuple):
     value: bytes
 
 
-class Flow(Protocol):
-    """One kind of records that flows out of a partition."""
+class Flow(NamedTuple):
+    """One kind of records that flows out of a partition, by the `name` under which tracking remembers it."""
 
-    @property
-    def name(self) -> str:
-        """Under which the tracking table remembers how far it went."""
-        ...
-
-    @property
-    def topic(self) -> str: ...
-
-    def after(self, number: int, limit: int) -> Iterator[Outgoing]:
-        """Up to `limit` records behind a number, in order."""
-        ...
+    name: str
+    topic: str
+    after: Callable[[int, int], Iterator[Outgoing]]  # behind a number, in order, and how many at most
 
 
 def outcome_to_dict(place: int, entry: Entry, link: bytes, offset: int, *, is_copy: bool) -> dict[str, Any]:
@@ -67,54 +58,30 @@ def outcome_to_dict(place: int, entry: Entry, link: bytes, offset: int, *, is_co
     return {"place": place, **first, "member": entry.member, **copy, **entry_view}
 
 
-class Outcomes:
-    """Entries, keyed by member."""
+def outcomes(ledger: Ledger, partition: int, topic: str) -> Flow:
+    """Return the flow of a partition's entries, keyed by member; tracking counts places of the journal."""
+    journal, zone = ledger.journal(partition), ledger.book.offset
+    is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
 
-    name = "outcomes"
+    def after(place: int, limit: int) -> Iterator[Outgoing]:
+        for row in journal.scan(place, place + limit):
+            is_copy = row.member == PROGRAMME_SUBJECT and not is_home
+            outcome = outcome_to_dict(row.place, decode_entry(row.state), row.link, zone, is_copy=is_copy)
+            yield Outgoing(row.place, row.member.encode(), _encode(outcome))
 
-    def __init__(self, ledger: Ledger, partition: int, topic: str) -> None:
-        self.topic = topic
-        self._journal = ledger.journal(partition)
-        self._offset = ledger.book.offset
-        self._is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
-
-    def after(self, number: int, limit: int) -> Iterator[Outgoing]:
-        """Entries behind a place of the journal."""
-        for row in self._journal.scan(number, number + limit):
-            is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
-            told = outcome_to_dict(row.place, decode_entry(row.state), row.link, self._offset, is_copy=is_copy)
-            yield Outgoing(row.place, row.member.encode(), _encode(told))
+    return Flow("outcomes", topic, after)
 
 
-class DeadLetters:
-    """Parked records, keyed by their position; tracking counts offsets from 1."""
+def dead_letters(ledger: Ledger, partition: int, topic: str) -> Flow:
+    """Return the flow of a partition's dead letters, keyed by their position; tracking counts offsets from 1."""
+    journal, zone = ledger.journal(partition), ledger.book.offset
 
-    name = "dead-letters"
+    def after(number: int, limit: int) -> Iterator[Outgoing]:
+        for parked in journal.parked(number - 1, limit, retried=True):
+            letter = letter_to_dict(Letter(partition, *parked[:-1], is_done=False), zone)
+            yield Outgoing(parked.offset + 1, letter["position"].encode(), _encode(letter))
 
-    def __init__(self, ledger: Ledger, partition: int, topic: str) -> None:
-        self.topic = topic
-        self._partition = partition
-        self._journal = ledger.journal(partition)
-        self._offset = ledger.book.offset
-
-    def after(self, number: int, limit: int) -> Iterator[Outgoing]:
-        """Parked records behind an offset."""
-        for parked in self._journal.parked(number - 1, limit, retried=True):
-            told = parked_to_dict(self._partition, parked, self._offset)
-            yield Outgoing(parked.offset + 1, told["position"].encode(), _encode(told))
-
-
-def parked_to_dict(partition: int, parked: Parked, offset: int) -> dict[str, Any]:
-    """A parked record as `points dead-letters list --json` and the dead letters topic tell it."""
-    return {
-        "position": position_text(partition, parked.offset),
-        "reason": parked.reason,
-        "detail": parked.detail,
-        "recorded": to_text(parked.recorded, offset),
-        "length": parked.length,
-        "sha256": parked.sha256.hex(),
-        "bytes": b64encode(parked.kept).decode(),
-    }
+    return Flow("dead-letters", topic, after)
 
 
 class _Publication:
