@@ -8,17 +8,19 @@ out. A later format of the tables is a reason to run `points store migrate` firs
 
 import io
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import httpx
 import psycopg
@@ -30,6 +32,7 @@ VERIFIER = ROOT / "verifier" / "points_verify.py"
 ODD = "会员/七 &<7>"  # the member of the inclusion proofs
 # What a ledger made from an archive or a backup is asked: not what lies beside it, which it has not, and not all again.
 OF_A_COPY = ("verify", "stats", "export", "show", "dead-letters", "programme", "ingest")
+SET_HERE = [name for name in os.environ if name.startswith("POINTS_")]  # which no ledger of then may hear of
 Answer = dict[str, Any]
 
 
@@ -51,16 +54,15 @@ class Shop:
 
     def run(self, *command: str) -> Ran:
         """Run a command in this process by its entry point."""
-        (points,) = entry_points(group="console_scripts", name="points")
         out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, chdir(self.folder):
-            for name in ("POINTS_LEDGER", "POINTS_FOLDER", "POINTS_VIEWS", "POINTS_SIGNING_KEY", "POINTS_DEBUG"):
+            for name in SET_HERE:
                 patch.delenv(name, raising=False)
             for name, value in self.settings.items():
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["points", *command])
             with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-                points.load()()
+                command_line()()
         assert isinstance(out.buffer, io.BytesIO)
         return Ran(int(ended.value.code or 0), out.buffer.getvalue(), err.getvalue())
 
@@ -87,7 +89,7 @@ class Shop:
         server = subprocess.Popen(
             [Path(sys.executable).with_name("points"), "serve", "--port", "0", "--no-views", "--json"],
             cwd=self.folder,
-            env={"PATH": "", **self.settings},
+            env={name: value for name, value in os.environ.items() if name not in SET_HERE} | self.settings,
             stdout=subprocess.PIPE,
         )
         assert server.stdout is not None
@@ -110,6 +112,14 @@ class Before(NamedTuple):
         """What it said to a command."""
         (found,) = [then["said"] for then in self.answers[part] if then["asked"] == [*asked, "--json"]]
         return found[0]
+
+
+@cache
+def command_line() -> Callable[[], NoReturn]:
+    """What the command `points` calls, wherever it is."""
+    (points,) = entry_points(group="console_scripts", name="points")
+    found: Callable[[], NoReturn] = points.load()
+    return found
 
 
 def without_seconds(said: Any) -> Any:
