@@ -41,7 +41,6 @@ from typing import Any
 import httpx
 import psycopg
 import story
-
 from ledger.entries import CHANGE_TYPES
 from ledger.facts import FACT_TYPES
 from ledger.reasons import REASONS

@@ -26,7 +26,7 @@ import httpx
 import psycopg
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKS = ROOT / "tests" / "data" / "before-the-house"
 VERIFIER = ROOT / "verifier" / "points_verify.py"
 ODD = "会员/七 &<7>"  # the member of the inclusion proofs
