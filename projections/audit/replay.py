@@ -198,7 +198,7 @@ def _compare_member(
         if encode_entry(entry) != row.state:
             for difference in _fields_that_differ(row.state, entry):
                 differ.add({**_place(partition, row), "position": f"{partition}:{entry.offset}", **difference})
-        if snapshot is not None and snapshot[0] == row.number and not _is_account(snapshot[1], found.account):
+        if snapshot is not None and snapshot.number == row.number and not _is_account(snapshot.state, found.account):
             differ.add(
                 {**_place(partition, row), "field": "account", "stored": "snapshot", "derived": "another account"}
             )
