@@ -139,7 +139,7 @@ class SQLiteBatch(SQLBatch):
 
     def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
         """Take receipts; returns place -> place of the first, where one came before."""
-        self._cursor.executemany("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?)", receipts)
+        self._write("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?)", receipts)
         if self._cursor.rowcount == len(receipts):
             return {}
         firsts = {
@@ -155,7 +155,10 @@ class SQLiteBatch(SQLBatch):
 
     def _insert(self, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
         marks = ", ".join("?" * (columns.count(",") + 1))
-        self._cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
+        self._write(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
 
     def _replace(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._cursor.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", rows)
+        self._write(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", rows)
+
+    def _write(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._cursor.executemany(sql, map(tuple, rows))  # SQLite's driver takes plain tuples faster than named ones
