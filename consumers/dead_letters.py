@@ -15,6 +15,7 @@ from consumers.local.open import open_inbox
 from consumers.local.port import Line
 from consumers.runtime.ingest import decide_all
 from consumers.runtime.outcomes import outcome_at
+from ledger.errors import NotFound
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.wire.entry_json import position_text
 from ledger.wire.facts import MAX_BYTES
@@ -23,7 +24,7 @@ from ledger.wire.times import to_text
 WAITING, RETRIED, DROPPED = "waiting", "retried", "dropped"
 
 
-class BadPosition(Exception):
+class BadPosition(NotFound):
     """A position that names no parked fact, or one with which this cannot be done: why, and the way out."""
 
 

@@ -19,6 +19,7 @@ from service import errors
 from service.http.app import HANDLERS
 from service.http.problems import TYPES
 from service.keys import NARROWED_SCOPES, PLAIN_SCOPES
+from tests.support import command_page
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -41,6 +42,26 @@ SECTIONS = {
     "Use": "## `[uses.NAME]`",
     "Penalty": "## `[penalties.NAME]`",
     "Exemption": "### `exempt`",
+}
+
+# Words that pages use and that the glossary has to explain.
+WORDS_USED = """
+    account, as of, backtest, books, breakage, cap, change, checkpoint, claw-back,
+    dead letter, duplicate, entry, expiry, fact, hold, inbox, journal, kind,
+    known at, ledger, liability, link, lot, membership, offset, outcome, owner,
+    partition, pending, position, posting, programme, proof, publish, quota, quote,
+    reason, receipt, recorded, redemption, replay, request, rule, scope, score,
+    shortfall, snapshot, spendable, stream, term, tier, verify, view
+"""
+# Words that pages used once, and what is said now.
+RETIRED = {
+    "parked": "dead-lettered, a dead letter",
+    "driven again": "redriven",
+    "shard": "partition",
+    "doorman": "dispatcher",
+    "she": "the member",
+    "her": "the member's",
+    "hers": "the member's",
 }
 
 
@@ -175,3 +196,36 @@ def test_every_scope_is_in_the_page_of_the_api() -> None:
     scopes = first_column(section(page("http.md"), "## Keys"))
     assert {scope for scope in scopes if ":PREFIX" not in scope and ":MEMBER" not in scope} == set(PLAIN_SCOPES)
     assert {scope.replace("PREFIX", "").replace("MEMBER", "") for scope in scopes} >= set(NARROWED_SCOPES)
+
+
+def test_the_reference_of_the_command_line_is_what_the_commands_say() -> None:
+    """Run `python -m tests.support.command_page` after a change that is meant."""
+    assert command_page.PAGE.read_text(encoding="utf-8") == command_page.page()
+
+
+def glossary() -> list[list[str]]:
+    """The rows of the glossary: word, Chinese, meaning."""
+    rows = re.findall(r"^\| (?!word |-)(.+) \|$", page("glossary.md"), flags=re.MULTILINE)
+    return [row.split(" | ") for row in rows]
+
+
+def test_every_word_of_the_glossary_has_its_chinese_and_its_meaning_once() -> None:
+    rows = glossary()
+    assert all(len(row) == 3 and all(row) for row in rows)
+    words = [word.strip() for row in rows for word in row[0].split(",")]
+    assert len(words) == len(set(words)) > 80
+
+
+# Words of the field that the pages, the rule book and the interfaces use: each is explained in the glossary.
+@pytest.mark.parametrize("word", sorted(re.split(r",\s+", WORDS_USED.strip())))
+def test_a_word_that_pages_use_is_in_the_glossary(word: str) -> None:
+    assert word in {part.strip() for row in glossary() for part in row[0].split(",")}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_page_uses_a_word_that_was_retired(path: Path) -> None:
+    if path.name in ("CHANGELOG.md", "commands.md", "architecture.md") or path.parent.name == "decisions":
+        return  # history speaks as it spoke; the commands' own texts are held where they are written
+    text = re.sub(r"`[^`]*`|```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = {word: new for word, new in RETIRED.items() if re.search(rf"\b{word}\b", text, re.IGNORECASE)}
+    assert not found, f"{path.name} uses retired words; say instead: {found}"

@@ -24,7 +24,7 @@ from ledger.core.decisions.activities import (
 )
 from ledger.core.decisions.operators import adjust, freeze, grant, open_lot, publish, unfreeze
 from ledger.core.decisions.reviews import post_review, remove_review
-from ledger.core.draft import Decline, Draft, fall_due, resettle
+from ledger.core.draft import Decline, Draft, Trace, fall_due, resettle
 from ledger.core.pages import Pages
 from ledger.rulebook.compiled import Book
 from ledger.wire.entries import (
@@ -147,15 +147,17 @@ def decide(
     backlog: bool = False,
     limits: Limits = Limits(),
     repeats: "Repetition | None" = None,
+    trace: Trace | None = None,
 ) -> Decision:
     """Decide one fact for one member; the account is evolved by the changes, the pages by what they must keep.
 
-    `repeats` says that a fact of the same (subject, source, id) came before. Raises `draft.OutOfRange` where a bound
+    `repeats` says that a fact of the same (subject, source, id) came before; `trace` is told of each rule that gave
+    nothing. Raises `draft.OutOfRange` where a bound
     of the account's integers would be passed: the account is then half changed, and to be dropped.
     """
     clock = occurred if occurred > account.clock else account.clock
     version = book.at(occurred)
-    draft = Draft(account, pages, book, version or book.versions[0], account.number + 1, occurred, clock)
+    draft = Draft(account, pages, book, version or book.versions[0], account.number + 1, occurred, clock, trace=trace)
     if clock >= account.next_due_at or clock >= account.next_month_at:
         fall_due(draft, clock)
     account.clock = clock

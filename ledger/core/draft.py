@@ -6,7 +6,7 @@ Time comes first: `fall_due` emits what ended by itself, in the order of its due
 """
 
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from msgspec import Struct, field
 
@@ -14,7 +14,8 @@ from ledger.core.account import NEVER, Account, Lot, OpenHold, Purse
 from ledger.core.evolve import evolve
 from ledger.core.pages import SEEN, LotPage, Pages
 from ledger.core.scores import tier_of, value_of
-from ledger.rulebook.compiled import Book, Version
+from ledger.errors import ControlFlow
+from ledger.rulebook.compiled import Book, Rule, Version
 from ledger.wire.entries import (
     LOT_BITS,
     Change,
@@ -35,7 +36,7 @@ MAX_LOTS = 1 << LOT_BITS
 MAX_TOTAL = 1 << 62  # of points ever issued of one kind to one member: what a store's integers hold
 
 
-class Decline(Exception):
+class Decline(ControlFlow):
     """The fact is refused (a request) or ignored, with a reason code and its figures; nothing was changed."""
 
     def __init__(self, reason: str, **figures: int | str) -> None:
@@ -44,8 +45,15 @@ class Decline(Exception):
         self.figures = figures
 
 
-class OutOfRange(Exception):
+class OutOfRange(ControlFlow):
     """The decision would pass a bound of the account's integers; the account in memory is to be dropped."""
+
+
+class Trace(Protocol):
+    """Who wants to know of each rule that was asked and gave nothing, or less."""
+
+    def skipped(self, rule: Rule, code: str, figures: dict[str, int | str]) -> None:
+        """A guard of the pipeline said no to `rule`, for the `figures["line"]` of the fact (empty: the whole fact)."""
 
 
 class Draft(Struct, gc=False):
@@ -64,6 +72,11 @@ class Draft(Struct, gc=False):
     lots: int = 0  # opened so far
     refund_fen: int = 0  # of the fact, still free to meet a shortfall in cash
     oldest_month: int = NEVER  # of the score items moved
+    trace: Trace | None = None
+    month: int = 0  # of `occurred`, in the book's zone
+
+    def __post_init__(self) -> None:
+        self.month = self.version.month(self.occurred)
 
     def emit(self, change: Change) -> None:
         """Write a change down and apply it."""

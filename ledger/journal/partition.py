@@ -4,7 +4,7 @@ Within a batch facts are decided member by member (members never touch each othe
 processor's cache; entries are numbered and chained in the order of the stream all the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -16,6 +16,7 @@ from ledger.core.draft import OutOfRange
 from ledger.core.evolve import evolve_entry
 from ledger.core.page_keys import pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages
+from ledger.errors import ControlFlow
 from ledger.journal.failpoints import failpoint
 from ledger.journal.port import Batch, Damaged, EntryRow, Journal, PageRow, Parked, ReceiptRow, Snapshot
 from ledger.rulebook.compiled import Book
@@ -118,7 +119,7 @@ class _Work:
 _BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
-class Undecidable(Exception):
+class Undecidable(ControlFlow):
     """Deciding the fact at an offset failed, which is a bug. Nothing of its batch was written but what `tally` counts.
 
     Whoever has its record parks it, and commits the rest again: one fact is not to stop a partition.
@@ -160,6 +161,8 @@ class PartitionWriter:
         self._asleep: dict[str, tuple[int, int, bytes]] = {}  # (number, saved, bytes) by member
         self._asleep_bytes = 0
         self._pages: dict[tuple[str, str], Page] = {}
+        # Called after each commit with its facts, their entries' bytes, and the chain's link at each entry.
+        self.on_entries: Callable[[Sequence[Received], Sequence[bytes], Sequence[bytes]], None] | None = None
         self.committing = 0.0  # seconds spent in `commit` so far,
         self.deciding = 0.0  # and of them those in which facts were decided
 
@@ -203,7 +206,7 @@ class PartitionWriter:
             with self.journal.transaction(len(facts), self.epoch) as batch:
                 failpoint("after-fence")
                 self._say_what_is_needed(batch, facts)
-                self._write(batch, facts, tally)
+                states, links = self._write(batch, facts, tally)
                 failpoint("after-entries")
                 batch.park(parked)
                 batch.finish(batch.link, position, recorded)
@@ -218,6 +221,8 @@ class PartitionWriter:
             raise
         self.position = position
         self.committing += perf_counter() - began
+        if self.on_entries is not None:
+            self.on_entries(facts, states, links)
         return tally
 
     def _say_what_is_needed(self, batch: Batch, facts: Sequence[Received]) -> None:
@@ -233,7 +238,8 @@ class PartitionWriter:
             ),
         )
 
-    def _write(self, batch: Batch, facts: Sequence[Received], tally: Tally) -> None:
+    def _write(self, batch: Batch, facts: Sequence[Received], tally: Tally) -> tuple[list[bytes], list[bytes]]:
+        """Decide and append; returns the bytes of each fact's entry, and the chain's link at it."""
         first = batch.before + 1
         sources = {name: batch.source(name) for name in dict.fromkeys([item.fact.source for item in facts])}
         receipts = []
@@ -259,9 +265,11 @@ class PartitionWriter:
         self.deciding += perf_counter() - began
         tally.count(work.outcomes)
         rows = []
+        links = []
         link = batch.link
         for (_, _, member, place), number, state in zip(receipts, work.numbers, work.states, strict=True):
             link = link_after(link, leaf_of(state))
+            links.append(link)
             rows.append(EntryRow(place, member, number, state, link))
         batch.link = link
         batch.append(rows)
@@ -269,6 +277,7 @@ class PartitionWriter:
         if snapshots:
             snapshots.sort()
             batch.put_accounts(snapshots)
+        return work.states, links
 
     def _decide_member(self, work: _Work, account: Account, pages: Pages, indexes: Sequence[int]) -> None:
         """Decide facts of one member. Raises `OutOfRange`: the account and pages are half changed then."""

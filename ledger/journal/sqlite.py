@@ -9,9 +9,9 @@ from typing import Any
 from eventsourcing.persistence import OperationalError, PersistenceError
 from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 
+from ledger.errors import may_pass
 from ledger.journal.datastore import FileDatastore
 from ledger.journal.migrations import Steps, pending
-from ledger.journal.opening import may_pass
 from ledger.journal.port import Damaged, JournalError, ReceiptRow, Unavailable
 from ledger.journal.sql import SQLBatch, SQLJournal
 

@@ -5,7 +5,7 @@ A ledger has one book of dated versions. A version is named by the SHA-256 of it
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from fractions import Fraction
 from hashlib import sha256
@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta, Struct, field
 
-from ledger.wire.times import DAY, MAX_INSTANT, SECOND, month_of_day, month_start, to_instant
+from ledger.errors import Unusable
+from ledger.wire.times import SECOND, to_instant
 
 _Points = Annotated[int, Meta(ge=1, le=1 << 40)]
 _Small = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -24,7 +25,7 @@ _Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-
 _Text = Annotated[str, Meta(max_length=400)]
 
 
-class BadProgramme(Exception):
+class BadProgramme(Unusable):
     """A rule book that cannot be used: the message names the file, the table and the key, and what is wanted."""
 
 
@@ -244,24 +245,6 @@ def offset_of(programme: Programme) -> int:
 def instant_of(day: date, offset: int) -> int:
     """The instant at which a date begins at an offset."""
     return to_instant(datetime.fromisoformat(day.isoformat() + "T00:00:00+00:00")) - offset
-
-
-def expiry_function(kind: Kind, offset: int) -> Callable[[int], int]:
-    """When points earned at an instant expire (exclusive), by the last period that has begun by then."""
-    latest_first = [
-        (instant_of(period.from_, offset), period.days, period.end_of_year_after) for period in reversed(kind.expiry)
-    ]
-
-    def expires_at(earned_at: int) -> int:
-        for since, days, years in latest_first:  # noqa: B007 - the first period holds for what was earned before it too
-            if since <= earned_at:
-                break
-        if days is not None:
-            return min(earned_at + days * DAY, MAX_INSTANT)
-        year = month_of_day((earned_at + offset) // DAY) // 12 + (years or 0) + 1
-        return month_start(min(year, 2999) * 12, offset)
-
-    return expires_at
 
 
 def share_of(use: Use) -> Fraction | None:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ledger.errors import BadInput, WrongUse
 from service.commands.consume import ConfigOption
-from service.errors import BadInput, WrongUse, plain, say
+from service.errors import plain, say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.errors import WrongUse
+from ledger.errors import WrongUse
 from service.shell import (
     DEFAULT_LEDGER,
     FolderOption,

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ledger.errors import BadInput, WrongUse
 from service.commands.consume import ConfigOption
 from service.commands.facts import read_text
-from service.errors import BadInput, WrongUse, plain, say
+from service.errors import plain, say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:

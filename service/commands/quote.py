@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ledger.errors import BadInput
 from service.commands.members import MemberArgument
-from service.errors import BadInput, plain
+from service.errors import plain
 from service.shell import JsonOption, LedgerOption, Shell, instant, standard_output
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ledger.core.awards import award_fact
+from ledger.core.awards import apply_rules
 from ledger.core.draft import Draft, move_tiers, take_id
 from ledger.wire.entries import (
     CreditSet,
@@ -21,32 +21,32 @@ from ledger.wire.times import EPOCH, SECOND, parse_instant, to_instant
 
 
 def sign_in(draft: Draft, data: SignIn) -> None:
-    award_fact(draft, "member.signed-in", data, day=_day_of(data))
+    apply_rules(draft, draft.version.rules_on("member.signed-in"), data, day=_day_of(data))
 
 
 def visit_shop(draft: Draft, data: ShopVisit) -> None:
-    award_fact(draft, "shop.visited", data)
+    apply_rules(draft, draft.version.rules_on("shop.visited"), data)
 
 
 def share_item(draft: Draft, data: Share) -> None:
     take_id(draft, f"share/{data.share}")
-    award_fact(draft, "item.shared", data, page=data.share)
+    apply_rules(draft, draft.version.rules_on("item.shared"), data, page=data.share)
 
 
 def answer_question(draft: Draft, data: Answer) -> None:
     take_id(draft, f"answer/{data.answer}")
-    award_fact(draft, "question.answered", data, page=data.answer)
+    apply_rules(draft, draft.version.rules_on("question.answered"), data, page=data.answer)
 
 
 def complete_profile(draft: Draft, data: Nothing) -> None:
-    award_fact(draft, "profile.completed", data)
+    apply_rules(draft, draft.version.rules_on("profile.completed"), data)
 
 
 def become_known(on: str) -> Callable[[Draft, Nothing], None]:
     """What is given once for something that makes a member known, and may move the tier at once."""
 
     def decide_it(draft: Draft, data: Nothing) -> None:
-        award_fact(draft, on, data)
+        apply_rules(draft, draft.version.rules_on(on), data)
         move_tiers(draft, draft.version.month(draft.clock), draft.clock)
 
     return decide_it

@@ -157,10 +157,10 @@ def record(facts: Sequence[Fact], caller: Caller, served: Served) -> None:
 
 
 async def decided(
-    served: Served, raw: bytes, wait: float, *, is_backlog: bool = False
+    served: Served, raw: bytes, wait: float, fact: Fact | None = None, *, is_backlog: bool = False
 ) -> tuple[str, Mapping[str, Any] | None]:
-    """Take a fact: its position, and what was decided where that is known within `wait` seconds."""
-    work = served.writer.submit([raw], tell=wait > 0, is_backlog=is_backlog)
+    """Take a fact (with `fact`, decoded): its position, and what was decided if that is known within `wait` seconds."""
+    work = served.writer.submit([raw], [fact] if fact else [], tell=wait > 0, is_backlog=is_backlog)
     places = await work.places
     position = position_text(*places[0])
     if work.told is None:
@@ -174,7 +174,7 @@ async def _take(
     request: Request[Any, Any, Any], fact: Fact, raw: bytes, wait: float, *, must_be_accepted: bool = False
 ) -> Response[Any]:
     served = served_by(request)
-    position, told = await decided(served, raw, wait)
+    position, told = await decided(served, raw, wait, fact)
     if told is None:
         return _taken(position)
     if told["outcome"] == "parked":
