@@ -1,15 +1,12 @@
 """Files into decided entries: one process feeds the inbox, the partitions are decided here or by worker processes."""
 
-import contextlib
 import gc
-import multiprocessing
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
 
 from consumers.files.feeder import BadFile, Feeder, is_stream, source_of
 from consumers.local.open import open_inbox
@@ -19,9 +16,11 @@ from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
 from ledger.journal.partition import Tally
-from ledger.journal.port import Claims, Damaged, Fenced, JournalError, Unavailable
+from ledger.journal.port import Claims, Damaged, Fenced, Unavailable
+from ledger.journal.processes import Workers
 
 IDLE_SECONDS = 0.005  # between two looks at an inbox that has nothing new
+END_SECONDS = 30.0  # for a worker to end by itself
 
 
 class CannotDecide(CannotRunNow):
@@ -176,83 +175,43 @@ class _Workers:
     """Decides in worker processes, each the owner of some partitions, while this one goes on feeding."""
 
     def __init__(self, ledger: Ledger, jobs: int) -> None:
-        context = multiprocessing.get_context("spawn")
+        shares = [list(ledger.partitions)[job::jobs] for job in range(min(jobs, ledger.settings.partitions))]
         self._tally = Tally()
-        self._pipes: list[Connection] = []
-        self._processes: list[Any] = []
-        for job in range(min(jobs, ledger.settings.partitions)):
-            ours, theirs = context.Pipe()
-            partitions = list(ledger.partitions)[job::jobs]
-            process = context.Process(target=_work, args=(ledger.place, partitions, theirs), daemon=True)
-            process.start()
-            theirs.close()
-            self._pipes.append(ours)
-            self._processes.append(process)
+        self._workers = Workers(_work, [(ledger.place, share) for share in shares])
 
     @property
     def decided(self) -> int:
         return _total(self._tally)
 
     def decide_some(self) -> None:
-        for pipe in self._pipes:
-            while pipe.poll():
-                self._hear(pipe)
-
-    def _hear(self, pipe: Connection) -> bool:
-        """Take a worker's word; False after its last."""
-        try:
-            word = pipe.recv()
-        except (EOFError, OSError):
-            raise CannotDecide("a worker process died; what was decided is kept: run the same command again") from None
-        if isinstance(word, str):
-            raise CannotDecide(word)
-        if word is None:
-            return False
-        self._tally.add(word)
-        return True
+        for tally in self._workers.messages(0):
+            self._tally.add(tally)
 
     def drain(self, on_batch: Callable[[int], None]) -> Tally:
-        for pipe in self._pipes:
-            with contextlib.suppress(OSError):  # a worker that is gone shows when it is heard
-                pipe.send("drain")
-        for pipe in self._pipes:
-            while self._hear(pipe):
-                on_batch(_total(self._tally))
+        self._workers.send("drain")
+        for tally in self._workers.messages():
+            self._tally.add(tally)
+            on_batch(_total(self._tally))
         return self._tally
 
     def close(self) -> None:
-        for pipe in self._pipes:
-            pipe.close()
-        for process in self._processes:
-            process.join(timeout=30)
-            if process.is_alive():
-                process.terminate()
+        self._workers.close(END_SECONDS)
 
 
-def _work(place: str, partitions: list[int], pipe: Connection) -> None:
-    """A worker: decide what comes until told to drain, or until the feeding process is gone."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the feeding process hears it, and ends us after a batch
-    try:
-        ledger = open_ledger(place)
-        inbox = open_inbox(ledger)
-        claimed = claimed_partitions(ledger, inbox, ledger.claims(), partitions)  # its claims end with this process
-        quiet_collector()
-        draining = False
-        while True:
-            worked = decide_waiting(claimed, pipe.send)
-            if draining and not worked:
-                pipe.send(None)
-                return
-            if pipe.poll(0 if worked else IDLE_SECONDS):
-                pipe.recv()
-                draining = True
-    except (EOFError, BrokenPipeError, ConnectionError):
-        return
-    except (CannotDecide, JournalError) as error:
-        with contextlib.suppress(OSError):  # nobody may be left to hear it
-            pipe.send(str(error))
+def _work(pipe: Connection, place: str, partitions: list[int]) -> None:
+    """Decide what comes until told to drain, or until the feeding process is gone."""
+    ledger = open_ledger(place)
+    inbox = open_inbox(ledger)
+    claimed = claimed_partitions(ledger, inbox, ledger.claims(), partitions)  # its claims end with this process
+    quiet_collector()
+    draining = False
+    while True:
+        worked = decide_waiting(claimed, pipe.send)
+        if draining and not worked:
+            return
+        if pipe.poll(0 if worked else IDLE_SECONDS):
+            pipe.recv()
+            draining = True
 
 
 def _total(tally: Tally) -> int:

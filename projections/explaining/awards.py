@@ -6,7 +6,7 @@ from ledger.core.evaluate import ordinary_points
 from ledger.core.pages import DayPage, PageLine
 from ledger.rulebook.compiled import Rule
 from ledger.wire.entries import Earned, Scored, ScoredOnce, Withheld
-from ledger.wire.facts import Line, OrderCompleted
+from ledger.wire.facts import OrderCompleted, OrderLine
 from ledger.wire.times import day_of, day_text
 from projections.explaining.context import Context, inputs_of, line_of, put
 from projections.explaining.facts import cause_text
@@ -84,7 +84,7 @@ def explain_withheld(context: Context, change: Withheld) -> View:
     return put("", how, inputs=inputs_of(moment, line_of(moment, change.line)), multipliers=[], caps=caps)
 
 
-def _counting(context: Context, rule: Rule | None, change: Earned | Scored, line: Line | PageLine | None) -> str:
+def _counting(context: Context, rule: Rule | None, change: Earned | Scored, line: OrderLine | PageLine | None) -> str:
     words = context.words
     if rule is None:
         return words.say(f"given.{change.rule}", context.moment.step.fact.data, rule=change.rule)
@@ -93,7 +93,7 @@ def _counting(context: Context, rule: Rule | None, change: Earned | Scored, line
     return words.calculation(rule, change.base, line.category)
 
 
-def _multipliers(context: Context, rule: Rule, change: Earned, line: Line | PageLine | None) -> list[View]:
+def _multipliers(context: Context, rule: Rule, change: Earned, line: OrderLine | PageLine | None) -> list[View]:
     """Rates that stood in for the ordinary ones: a category's, a membership's."""
     moment, words, award = context.moment, context.words, rule.award
     multipliers: list[View] = []
@@ -110,7 +110,7 @@ def _multipliers(context: Context, rule: Rule, change: Earned, line: Line | Page
     }
     text = words.say("given.member", item)
     ordinary, fact = moment.version.rules.get(award.instead_of or ""), moment.step.fact
-    if ordinary is not None and isinstance(line, Line) and isinstance(fact, OrderCompleted):
+    if ordinary is not None and isinstance(line, OrderLine) and isinstance(fact, OrderCompleted):
         points = ordinary_points(ordinary, line, fact.data)
         item |= {"instead_of": ordinary.name, "ordinary_points": points}
         text += "; " + words.say("given.instead", rule=words.rule(ordinary.name), points=points)

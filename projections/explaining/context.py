@@ -7,7 +7,7 @@ import msgspec
 
 from ledger.core.account import Account, Purse
 from ledger.core.pages import OrderPage, PageLine
-from ledger.wire.facts import Line, OrderCompleted, ReviewPosted
+from ledger.wire.facts import OrderCompleted, OrderLine, ReviewPosted
 from projections.explaining.history import History, Moment, Present
 from projections.explaining.words import Words, sentence
 
@@ -29,7 +29,7 @@ def put(amount: str, how: str, **more: Any) -> dict[str, Any]:
     return {"amount": amount, "how": how, "text": text, **more}
 
 
-def line_of(moment: Moment, name: str) -> Line | PageLine | None:
+def line_of(moment: Moment, name: str) -> OrderLine | PageLine | None:
     """The order line that an award is about: of the completed order, or of the reviewed one."""
     fact = moment.step.fact
     if isinstance(fact, OrderCompleted):
@@ -40,13 +40,13 @@ def line_of(moment: Moment, name: str) -> Line | PageLine | None:
     return None
 
 
-def inputs_of(moment: Moment, line: Line | PageLine | None) -> dict[str, Any]:
+def inputs_of(moment: Moment, line: OrderLine | PageLine | None) -> dict[str, Any]:
     """What a rule counted by: the line, and what the fact says beside its lines."""
     inputs: dict[str, Any] = msgspec.to_builtins(moment.step.fact.data)
     inputs.pop("lines", None)
     if line is not None:
         inputs |= {name: getattr(line, name) for name in ("line", "category", "quantity", "paid_fen")}
-        if isinstance(line, Line) and line.sku:
+        if isinstance(line, OrderLine) and line.sku:
             inputs["sku"] = line.sku
     return inputs
 

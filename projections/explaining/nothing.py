@@ -18,8 +18,8 @@ from ledger.wire.entries import (
     Withheld,
 )
 from ledger.wire.facts import (
-    Line,
     OrderCancelled,
+    OrderLine,
     OrderPaid,
     OrderRejected,
     OrderReturned,
@@ -79,7 +79,7 @@ def _view(context: Context, skip: Skip) -> View:
     return view
 
 
-def _put(context: Context, rule: str, code: str, text: str, line: Line | PageLine | None) -> View:
+def _put(context: Context, rule: str, code: str, text: str, line: OrderLine | PageLine | None) -> View:
     words, version = context.words, context.moment.version
     known = version.rules.get(rule)
     view: View = {"rule": rule, "rule_name": words.rule_name(rule), "rule_text": words.rule_text(rule)}
@@ -198,7 +198,7 @@ def _days(context: Context, skip: Skip) -> View:
     }
 
 
-def _failing(context: Context, skip: Skip, line: Line | PageLine | None) -> Why:
+def _failing(context: Context, skip: Skip, line: OrderLine | PageLine | None) -> Why:
     """Each clause of a rule's conditions that does not hold; the first one gives the code."""
     data = context.moment.step.fact.data
     found = [
