@@ -12,8 +12,9 @@ from ledger.journal.partition import PartitionWriter, Received, Tally, Undecidab
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Parked
 from ledger.wire.entry_codec import decode_entry
+from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
-from ledger.wire.facts import OPERATOR_FACTS, PROGRAMME_SUBJECT, Fact, ProgrammePublished
+from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
 from ledger.wire.times import SECOND, to_instant
 
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred

@@ -12,10 +12,10 @@ from ledger.core.pages import COMPLETED, OrderPage, PageLine
 from ledger.rulebook.compiled import Clause, Rule
 from ledger.wire.entries import CounterAdded, Earned, FirstSeen, HistoryPruned, Resettled, Scored, ScoredOnce, Withheld
 from ledger.wire.facts import (
-    Line,
     Order,
     OrderCancelled,
     OrderCompleted,
+    OrderLine,
     OrderPaid,
     OrderRejected,
     OrderReturned,
@@ -61,7 +61,7 @@ def has_effect(context: Context) -> bool:
 
 
 def _unless_given(
-    context: Context, withheld: list[dict[str, Any]], rule: Rule, line: Line | PageLine | None, data: Any
+    context: Context, withheld: list[dict[str, Any]], rule: Rule, line: OrderLine | PageLine | None, data: Any
 ) -> list[dict[str, Any]]:
     entry = context.moment.step.entry
     name = line.line if line is not None else ""
@@ -75,7 +75,7 @@ def _unless_given(
         if said["rule"] == rule.name and said.get("line", "") in (name, ""):
             return [_view(context, rule.name, said["why"], said["text"], line, said)]
     if rule.award.each == "line":
-        assert isinstance(line, Line)
+        assert isinstance(line, OrderLine)
         code, text = _why_line(context, rule, line, data)
     else:
         code, text = _why_fact(context, rule, line, data)
@@ -87,7 +87,7 @@ def _view(
     rule: str,
     code: str,
     text: str,
-    line: Line | PageLine | None,
+    line: OrderLine | PageLine | None,
     said: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     words, version = context.words, context.moment.version
@@ -117,7 +117,7 @@ def _view(
 # -- award rules, in the order in which the engine asks --------------------------------------------------------------
 
 
-def _why_line(context: Context, rule: Rule, line: Line, order: Order) -> Why:
+def _why_line(context: Context, rule: Rule, line: OrderLine, order: Order) -> Why:
     moment, words = context.moment, context.words
     entry, award = moment.step.entry, rule.award
     for change in entry.changes:
@@ -149,7 +149,7 @@ def _why_line(context: Context, rule: Rule, line: Line, order: Order) -> Why:
     return UNKNOWN, "the engine gave nothing, and this program does not know why"
 
 
-def _why_fact(context: Context, rule: Rule, line: Line | PageLine | None, data: Any) -> Why:
+def _why_fact(context: Context, rule: Rule, line: OrderLine | PageLine | None, data: Any) -> Why:
     words, award = context.words, rule.award
     found = _not_in_force(context, rule) or _failing_text(rule, line, data)
     if found:
@@ -224,7 +224,7 @@ def _first_met(context: Context, rule: Rule, bucket: int, mark: str) -> str:
 # -- conditions ------------------------------------------------------------------------------------------------------
 
 
-def _failing_text(rule: Rule, line: Line | PageLine | None, data: Any) -> Why | None:
+def _failing_text(rule: Rule, line: OrderLine | PageLine | None, data: Any) -> Why | None:
     found = [
         _clause_text(clause, getattr(line if clause.of_line else data, clause.field), rule)
         for clause in rule.clauses
