@@ -104,7 +104,7 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
             pending(JOURNAL_STEPS, _format_of(c, schema), f"{server.name}, schema {schema}")
 
     def acquire(self) -> int:
-        """Become the owner: the fencing token is raised and returned; what an earlier owner still has in hand is rejected.
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.
 
         An earlier owner that was stopped in the middle of a batch, and holds the partition's row, loses its session.
         Raises `JournalError` where the server does not keep what it has answered (fsync = off).

@@ -87,7 +87,7 @@ class Journal(_Reader):
 
     @abstractmethod
     def acquire(self) -> int:
-        """Become the owner: the fencing token is raised and returned; what an earlier owner still has in hand is rejected."""
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected."""
 
     @abstractmethod
     def close(self) -> None:

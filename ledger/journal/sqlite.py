@@ -92,7 +92,7 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
         return len(steps)
 
     def acquire(self) -> int:
-        """Become the owner: the fencing token is raised and returned; what an earlier owner still has in hand is rejected."""
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected."""
         with self._writing() as c:
             c.execute("UPDATE shard SET epoch = epoch + 1 RETURNING epoch")
             return int(c.fetchone()[0])
