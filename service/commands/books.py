@@ -239,7 +239,7 @@ def _compare_with_kafka(shell: Shell, ledger: "Ledger", config: Path | None) -> 
     try:
         with shell.progress("comparing with the topic") as tick:
             for partition in ledger.partitions:
-                upto = ledger.journal(partition).head().position
+                upto = ledger.journal(partition).head().offset
                 compare_records(ledger, partition, upto, streamed(partition, upto, tick), add)
     finally:
         reader.close()

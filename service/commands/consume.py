@@ -75,7 +75,7 @@ def consume(
         opened = stack.enter_context(_opened(shell, settings, book, observe, is_stopped))
         if opened is None:
             return
-        before = [opened.journal(p).head().position for p in opened.partitions]
+        before = [opened.journal(p).head().offset for p in opened.partitions]
         _consume(opened, settings, _plans(opened, settings, jobs, until_end, publish, batch), observe, is_stopped)
         parked = parked_since(opened, before)
     summary.seconds = time.monotonic() - started

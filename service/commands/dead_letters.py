@@ -55,9 +55,7 @@ def list_letters(
     for name in ("position", "reason", "what is wrong", "bytes"):
         table.add_column(name, header_style="dim", no_wrap=name == "position")
     for letter in found:
-        text = letter.kept[:PREVIEW].decode("utf-8", "replace") + (
-            "…" if letter.length > PREVIEW and letter.kept else ""
-        )
+        text = letter.raw[:PREVIEW].decode("utf-8", "replace") + ("…" if letter.length > PREVIEW and letter.raw else "")
         reason = letter.reason if letter.state == WAITING else f"{letter.reason} ({letter.state})"
         table.add_row(letter.position, reason, _literal(letter.detail), _literal(text))
     with standard_output():
@@ -89,13 +87,13 @@ def show(
         return
     with standard_output():
         if raw:
-            sys.stdout.buffer.write(letter.kept)
+            sys.stdout.buffer.write(letter.raw)
             return
         del view["bytes"]
         for name, value in view.items():
             print(f"{name:>9}  {plain(str(value))}")
-        more = f"  (the first {len(letter.kept):,} bytes)" if letter.kept and not letter.is_whole else ""
-        print(f"{'bytes':>9}  {plain(letter.kept.decode('utf-8', 'replace'))}{more}")
+        more = f"  (the first {len(letter.raw):,} bytes)" if letter.raw and not letter.is_whole else ""
+        print(f"{'bytes':>9}  {plain(letter.raw.decode('utf-8', 'replace'))}{more}")
 
 
 @app.command()
