@@ -88,7 +88,7 @@ class Shell:
         """Where the ledger is, for people: without a password."""
         if not is_address(self.place):
             return self.place
-        from ledger.journal.postgres import name_of  # here, since its driver is an extra
+        from ledger.journal.postgres_server import name_of  # here, since its driver is an extra
 
         return name_of(self.place)
 

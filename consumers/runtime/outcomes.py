@@ -16,7 +16,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 PARKED_AT_ONCE = 100  # rows read ahead, of 64 KiB at most
 
 
-class _Decided(NamedTuple):
+class DecidedRecord(NamedTuple):
     """What stands at an offset of a partition: an entry with its link, or a parked fact."""
 
     offset: int
@@ -26,24 +26,24 @@ class _Decided(NamedTuple):
 
 def outcome_at(ledger: Ledger, partition: int, offset: int) -> dict[str, Any] | None:
     """What became of the record at a position; None where it is not decided yet."""
-    found = next(_decided(ledger.journal(partition), offset, offset), None)
-    return _tell(ledger, partition, found) if found else None
+    found = next(decided_between(ledger.journal(partition), offset, offset), None)
+    return outcome_to_dict(partition, found, ledger.book.offset) if found else None
 
 
 def outcomes_between(
     ledger: Ledger, partition: int, first: int, last: int, wanted: Container[int]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """What became of the wanted records among those at offsets `first` to `last`, which are all decided: by offset."""
-    for found in _decided(ledger.journal(partition), first, last):
+    for found in decided_between(ledger.journal(partition), first, last):
         if found.offset in wanted:
-            yield found.offset, _tell(ledger, partition, found)
+            yield found.offset, outcome_to_dict(partition, found, ledger.book.offset)
 
 
 def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tally:
     """How many records at offsets `first` to `last`, which are all decided, came out in which way."""
     tally = Tally()
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
-    for found in _decided(ledger.journal(partition), first, last):
+    for found in decided_between(ledger.journal(partition), first, last):
         if isinstance(found.what, Parked):
             tally.parked += 1
         elif is_home or found.what.member != PROGRAMME_SUBJECT:  # a published book counts once
@@ -54,43 +54,44 @@ def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tall
 def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[dict[str, Any]]:
     """What became of each decided record of a feed, in the order they came, whichever run decided it."""
     home = ledger.partition_of(PROGRAMME_SUBJECT)
-    streams = {p: _decided(ledger.journal(p), first, last) for p, first, last in inbox.spans_of(feed)}
+    streams = {p: decided_between(ledger.journal(p), first, last) for p, first, last in inbox.spans_of(feed)}
     for fed in inbox.records_of(feed):
         if fed.key == PROGRAMME_SUBJECT and fed.partition != home:
             continue  # a published book stands in every partition and counts once
         for decided in streams[fed.partition]:
             if decided.offset == fed.offset:
-                yield _tell(ledger, fed.partition, decided)
+                yield outcome_to_dict(fed.partition, decided, ledger.book.offset)
             if decided.offset >= fed.offset:
                 break
 
 
-def _decided(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
+def decided_between(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
     """Entries and parked facts of a partition at the offsets `first` to `last`, in order."""
     return heapq.merge(_entries(journal, first, last), _parked(journal, first, last), key=lambda found: found.offset)
 
 
-def _entries(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
+def _entries(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
     parked = journal.count_parked(first - 1, retried=True)  # every record before `first` made an entry or was parked
     for row in journal.scan(first - parked, last + 1 - parked):
         entry = decode_entry(row.state)
         if entry.offset > last:
             return
-        yield _Decided(entry.offset, entry, row.link)
+        yield DecidedRecord(entry.offset, entry, row.link)
 
 
-def _parked(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
+def _parked(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
     after = first - 1
     while True:
         found = journal.parked(after, PARKED_AT_ONCE, upto=last, retried=True)
         for parked in found:
-            yield _Decided(parked.offset, parked, b"")
+            yield DecidedRecord(parked.offset, parked, b"")
         if len(found) < PARKED_AT_ONCE:
             return
         after = found[-1].offset
 
 
-def _tell(ledger: Ledger, partition: int, found: _Decided) -> dict[str, Any]:
+def outcome_to_dict(partition: int, found: DecidedRecord, zone: int) -> dict[str, Any]:
+    """The contract's JSON of a decided record; `zone` is the book's offset from UTC in microseconds."""
     position = position_text(partition, found.offset)
     if isinstance(found.what, Parked):
         parked = found.what
@@ -103,6 +104,6 @@ def _tell(ledger: Ledger, partition: int, found: _Decided) -> dict[str, Any]:
         if parked.is_done:
             told["retried"] = True
         return told
-    entry = entry_to_dict(found.what, found.link, ledger.book.offset)
+    entry = entry_to_dict(found.what, found.link, zone)
     first = {name: entry.pop(name) for name in ("position", "outcome", "reason")}
     return {**first, "member": found.what.member, **entry}

@@ -62,13 +62,39 @@ class Parked(NamedTuple):
 
 
 class EntryRow(NamedTuple):
-    """An entry as it is stored."""
+    """An entry as it is stored; `link` is the chain's up to it."""
 
     place: int
     member: str
     number: int
     state: bytes
     link: bytes
+    topic: str = TOPIC
+
+
+class Snapshot(NamedTuple):
+    """A member's account as it is stored: the entry number it stands at, and its bytes."""
+
+    member: str
+    number: int
+    state: bytes
+
+
+class PageRow(NamedTuple):
+    """A page of a member, to be written."""
+
+    key: str
+    member: str
+    page: Page
+
+
+class ReceiptRow(NamedTuple):
+    """A receipt to be taken: a fact by what names it, its source by number, and the place of its entry."""
+
+    source: int
+    id: str
+    member: str
+    place: int
 
 
 class Receipt(NamedTuple):
@@ -98,40 +124,40 @@ class Batch(Protocol):
         """The number by which receipts name a source."""
         ...
 
-    def receive(self, receipts: Sequence[tuple[int, str, str, int]]) -> dict[int, int]:
-        """Take receipts (source, id, member, place); returns place -> place of the first, where one came before."""
+    def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
+        """Take receipts; returns place -> place of the first, where one came before."""
         ...
 
     def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
         """A hint of what will be asked for: members in the order in which they will be loaded, pages (key, member)."""
         ...
 
-    def account(self, member: str) -> tuple[int, bytes] | None:
-        """A member's snapshot: the entry number it stands at, and its bytes."""
+    def snapshot(self, member: str) -> Snapshot | None:
+        """Return a member's last snapshot."""
         ...
 
     def entries_of(self, member: str, after: int) -> list[EntryRow]:
-        """A member's entries after a number."""
+        """Return a member's entries after a number."""
         ...
 
     def entry_state(self, place: int) -> bytes | None:
         """The bytes of an entry of an earlier batch."""
         ...
 
-    def page(self, key: str, member: str) -> Page | None:
-        """A member's page."""
+    def page(self, member: str, key: str) -> Page | None:
+        """Return a page of a member."""
         ...
 
-    def append(self, rows: Sequence[tuple[int, str, int, str, bytes, bytes]]) -> None:
-        """Write entries: (place, member, number, topic, state, link)."""
+    def append(self, rows: Sequence[EntryRow]) -> None:
+        """Write entries."""
         ...
 
-    def put_pages(self, pages: Sequence[tuple[str, str, Page]]) -> None:
-        """Write pages: (key, member, page), best in the order of their keys."""
+    def put_pages(self, pages: Sequence[PageRow]) -> None:
+        """Write pages, best in the order of their keys."""
         ...
 
-    def put_accounts(self, accounts: Sequence[tuple[str, int, bytes]]) -> None:
-        """Write snapshots: (member, number, bytes), best in the order of members."""
+    def put_accounts(self, accounts: Sequence[Snapshot]) -> None:
+        """Write snapshots, best in the order of members."""
         ...
 
     def put_programme(self, place: int, version: str, toml: str) -> None:
@@ -212,11 +238,11 @@ class Journal(Protocol):
         """The number of a member's last entry, 0 where there is none."""
         ...
 
-    def snapshot(self, member: str) -> tuple[int, bytes] | None:
-        """A member's last snapshot: the entry number it stands at, and its bytes."""
+    def snapshot(self, member: str) -> Snapshot | None:
+        """Return a member's last snapshot."""
         ...
 
-    def latest(self, member: str) -> tuple[tuple[int, bytes] | None, list[EntryRow]]:
+    def latest(self, member: str) -> tuple[Snapshot | None, list[EntryRow]]:
         """A member's last snapshot and the entries behind it, all of one state."""
         ...
 

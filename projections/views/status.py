@@ -6,18 +6,18 @@ from typing import Any
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from projections.views.files import Folder, opened
-from projections.views.runner import Heads, heads_of
+from projections.views.runner import Heads, entries_behind, heads_of
 from projections.views.view import View
 
 
 def catalogue(views: Iterable[View]) -> list[dict[str, Any]]:
-    """Every view with its readings and the columns of its tables."""
+    """Every view with its queries and the columns of its tables."""
     return [
         {
             "view": view.name,
             "version": view.version,
             "about": view.about,
-            "readings": [{"name": reading.name, "about": reading.about} for reading in view.readings],
+            "readings": [{"name": query.name, "about": query.about} for query in view.queries],
             "tables": {t.name: [*(column.name for column in t.key), *t.amounts] for t in view.tables},
         }
         for view in views
@@ -44,12 +44,11 @@ def _build(path: Any, view: View, heads: Heads) -> dict[str, Any]:
             positions, is_whole = batch.positions(), batch.is_whole()
     except JournalError as error:
         return {"file": path.name, "state": "cannot be read", "problem": str(error)}
-    behind = sum(max(0, head - positions.get(partition, 0)) for partition, head in heads.items())
     return {
         "file": path.name,
         "state": "whole" if is_whole else "being built",
         "entries": sum(positions.values()),
-        "behind": behind,
+        "behind": entries_behind(heads, positions),
         "position": {str(partition): place for partition, place in sorted(positions.items())},
         "bytes": path.stat().st_size,
     }

@@ -17,6 +17,7 @@ from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.scores import tier_of, value_of
 from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import Book
 from ledger.wire.entries import OUTCOMES, Captured, Change, ClawedBack, Earned, Expired, Repaid, Restored, Spent
@@ -24,7 +25,6 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
 from projections.audit.derive import Restarted, Unreadable, derive
-from projections.processes import over_partitions
 from projections.views.builtin.books import FIGURES
 
 LARGEST = 10  # members listed on either side
@@ -60,7 +60,7 @@ def backtest(
     started = time.monotonic()
     draft = draft_book(ledger, toml, where, since)
     sums = _Sums()
-    for part in over_partitions(ledger, jobs, backtest_partition, toml, where, as_of, since):
+    for part in partition_map(ledger, jobs, backtest_partition, toml, where, as_of, since):
         if isinstance(part, int):
             sums.entries += part
             progress(sums.entries)

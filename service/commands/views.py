@@ -21,13 +21,13 @@ from projections.views.builtin.liability import close as of_month
 from projections.views.compare import compare as side_by_side
 from projections.views.compare import switch as let_have
 from projections.views.files import Folder
-from projections.views.reading import Standing, of_member, read, snapshot
-from projections.views.registry import all_views, find_reading
+from projections.views.registry import all_views, find_query
 from projections.views.runner import rebuild as build_again
 from projections.views.runner import run as catch_up
+from projections.views.snapshot import Standing, of_member, snapshot
 from projections.views.status import catalogue
 from projections.views.status import status as builds
-from projections.views.view import Options, Reading, View
+from projections.views.view import Options, Query, View
 from service.commands.export import FORMATS, format_of
 from service.commands.options import AsOfOption, FolderOption, JobsOption
 from service.errors import BAD_NEWS, plain, say
@@ -232,7 +232,7 @@ def switch(
 @command
 def show(
     shell: Shell,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to ask: a reading of `points views list`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to ask: a query of `points views list`.")],
     as_of: AsOfOption = None,
     member: Annotated[
         str | None, typer.Option("--member", metavar="MEMBER", help="One member, by the very last entry.")
@@ -261,16 +261,16 @@ def show(
     """
     options = Options(month=_checked_month(month), days=days, score=score)
     form = format_of(form, out, shell.json, "table")
-    view, reading = _reading(all_views(more or ()), name)
-    _check_options(reading, options, member)
+    view, query = _query(all_views(more or ()), name)
+    _check_options(query, options, member)
     with shell.reading() as opened:
         at = None if as_of is None else instant(as_of, "--as-of", opened.book)
         if member is not None:
             taken = of_member(opened, view, member, instant(None, "", opened.book) if at is None else at)
-            _write(shell, reading.name, view, taken.as_of, None, read(taken, reading, options), form, out)
+            _write(shell, query.name, view, taken.as_of, None, query.rows(taken, options), form, out)
             return
         with snapshot(opened, _folder(opened, folder), view, at) as taken:
-            _write(shell, reading.name, view, taken.as_of, taken.standing, read(taken, reading, options), form, out)
+            _write(shell, query.name, view, taken.as_of, taken.standing, query.rows(taken, options), form, out)
 
 
 @app.command()
@@ -320,27 +320,27 @@ def _view(views: dict[str, View], name: str) -> View:
     view = views.get(name)
     if view is not None:
         return view
-    found = find_reading(views, name)
+    found = find_query(views, name)
     if found is not None:
         say(f"{name} is read from the view {found[0].name}")
         return found[0]
     raise WrongUse(f'there is no view "{name}"; there are {", ".join(views)}')
 
 
-def _reading(views: dict[str, View], name: str) -> tuple[View, Reading]:
-    found = find_reading(views, name)
+def _query(views: dict[str, View], name: str) -> tuple[View, Query]:
+    found = find_query(views, name)
     if found is None:
-        names = [reading.name for view in views.values() for reading in view.readings]
-        raise WrongUse(f'there is no reading "{name}"; there are {", ".join(names)}')
+        names = [query.name for view in views.values() for query in view.queries]
+        raise WrongUse(f'there is no query "{name}"; there are {", ".join(names)}')
     return found
 
 
-def _check_options(reading: Reading, options: Options, member: str | None) -> None:
+def _check_options(query: Query, options: Options, member: str | None) -> None:
     for option in ("month", "days", "score"):
-        if getattr(options, option) is not None and option not in reading.options:
-            raise WrongUse(f"--{option} is not for {reading.name}")
-    if member is not None and not reading.is_by_member:
-        raise WrongUse(f"--member: {reading.name} is about all members together")
+        if getattr(options, option) is not None and option not in query.options:
+            raise WrongUse(f"--{option} is not for {query.name}")
+    if member is not None and not query.is_by_member:
+        raise WrongUse(f"--member: {query.name} is about all members together")
 
 
 def _checked_month(text: str | None) -> str | None:
@@ -366,7 +366,7 @@ def _write(
     out: Path | None,
     more: dict[str, Any] | None = None,
 ) -> None:
-    """Write a reading; who reads a view that is behind is told so on standard error."""
+    """Write what a query says; who reads a view that is behind is told so on standard error."""
     about: dict[str, Any] = {"view": view.name, "reading": name, "as_of": to_text(at, table.offset)}
     if standing is not None:
         positions = {str(partition): place for partition, place in sorted(standing.positions.items())}

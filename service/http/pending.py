@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.errors import CannotRunNow
+from ledger.wire.facts import Fact
 
 Place = tuple[int, int]  # partition and offset
 Told = dict[str, Any]  # what became of a fact, as `consumers.outcomes` tells it
@@ -27,6 +28,7 @@ class Work:
     told: asyncio.Future[list[Told] | None] | None
     is_bulk: bool = False
     is_backlog: bool = False
+    facts: Sequence[Fact] = ()  # decoded, where they were
     found: dict[int, Told] = field(default_factory=dict)
 
     @property

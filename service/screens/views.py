@@ -17,7 +17,7 @@ RECORDS = 10
 
 
 def print_catalogue(console: Console, views: list[dict[str, Any]]) -> None:
-    """Each view with its readings."""
+    """Each view with its queries."""
     for view in views:
         version = (f"  version {view['version']}", "dim")
         console.print(Text.assemble((plain(view["view"]), "bold"), version, f"  {plain(view['about'])}"))

@@ -34,8 +34,8 @@ from projections.audit.verify import verify
 from projections.explaining.explain import explain
 from projections.views import runner
 from projections.views.files import Folder
-from projections.views.reading import read, snapshot
 from projections.views.registry import BUILT_IN
+from projections.views.snapshot import snapshot
 from projections.views.view import Options
 from projections.what_if.backtest import backtest
 from service import errors
@@ -151,7 +151,7 @@ def test_views_and_backtests_of_both_are_the_same(two: tuple[Ledger, Ledger], tm
         answers: list[Any] = []
         for view in BUILT_IN:
             with snapshot(ledger, kept, view, now) as taken:
-                answers += [list(read(taken, reading, Options()).rows) for reading in view.readings]
+                answers += [list(reading.rows(taken, Options()).rows) for reading in view.queries]
         for jobs in (1, 2):
             answers.append({**backtest(ledger, doubled, "draft", now, jobs=jobs), "seconds": 0})
         seen.append(answers)
@@ -432,7 +432,7 @@ def test_a_database_that_cannot_be_reached_is_exit_4(capsys: pytest.CaptureFixtu
 def test_without_its_driver_it_says_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("ledger.journal.database", "ledger.journal.postgres"):
+    for name in ("ledger.journal.database", "ledger.journal.postgres", "ledger.journal.postgres_server"):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     assert run(["--ledger", "postgresql://points@db/points", "stats"]) == errors.CANNOT_NOW

@@ -16,7 +16,7 @@ from ledger.rulebook.compiled import Version
 from ledger.wire.times import to_text
 from projections.answers import stats
 from projections.views.builtin.books import Books as BooksView
-from projections.views.reading import snapshot
+from projections.views.snapshot import snapshot
 from service.http.access import needs
 from service.http.answers import answer, instant
 from service.http.handlers.members import AnyRequest, AsOf
@@ -28,7 +28,7 @@ from service.http.state import Served, served_by, standing
 BOOKS_SECONDS = 20.0
 MOST_DUE = 1_000  # members for whom something fell due since the view looked: more are counted where sums are made
 Tick = Callable[[int], None]
-Make = Callable[[Ledger, stats.Sums], dict[str, Any]]
+Make = Callable[[Ledger, stats.BookSums], dict[str, Any]]
 _BOOKS = BooksView()
 _READ: dict[str, Any] = {"guards": [needs("books:read")], "tags": ["All members"]}
 
@@ -112,7 +112,7 @@ def _kept(
     as_of: int | None,
     most_due: int | None,
     tick: Tick = lambda _: None,
-) -> stats.Sums | None:
+) -> stats.BookSums | None:
     """The view's sums; None where it cannot answer, or would have to count more members anew than `most_due`."""
     try:
         with snapshot(ledger, served.views, _BOOKS, as_of) as taken:

@@ -14,8 +14,9 @@ from consumers.runtime.outcomes import outcome_at
 from ledger.journal.ledger import Ledger
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import entry_to_dict, position_text
+from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
-from ledger.wire.facts import MAX_BYTES, OPERATOR_FACTS, Fact, PointsAdjusted, RedemptionRequested, fact_type
+from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, RedemptionRequested, fact_type
 from service.http.access import Caller, caller_of, check_source, needs_writing
 from service.http.answers import plain_answer
 from service.http.handlers.bulk import BULK_BYTES, NDJSON, take_bulk
@@ -157,10 +158,10 @@ def record(facts: Sequence[Fact], caller: Caller, served: Served) -> None:
 
 
 async def decided(
-    served: Served, raw: bytes, wait: float, *, is_backlog: bool = False
+    served: Served, raw: bytes, wait: float, fact: Fact | None = None, *, is_backlog: bool = False
 ) -> tuple[str, Mapping[str, Any] | None]:
-    """Take a fact: its position, and what was decided where that is known within `wait` seconds."""
-    work = served.writer.submit([raw], tell=wait > 0, is_backlog=is_backlog)
+    """Take a fact (with `fact`, decoded): its position, and what was decided if that is known within `wait` seconds."""
+    work = served.writer.submit([raw], [fact] if fact else [], tell=wait > 0, is_backlog=is_backlog)
     places = await work.places
     position = position_text(*places[0])
     if work.told is None:
@@ -174,7 +175,7 @@ async def _take(
     request: Request[Any, Any, Any], fact: Fact, raw: bytes, wait: float, *, must_be_accepted: bool = False
 ) -> Response[Any]:
     served = served_by(request)
-    position, told = await decided(served, raw, wait)
+    position, told = await decided(served, raw, wait, fact)
     if told is None:
         return _taken(position)
     if told["outcome"] == "parked":
