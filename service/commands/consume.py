@@ -133,7 +133,7 @@ def _opened(
     born = Settings(partitions, id=new_id(), stream=KAFKA, topic=settings.topics.facts)
     with shell.writing(toml, create=True, settings=born) as opened:
         check_stream(opened, settings.topics.facts, partitions)
-        opened.settle(KAFKA, settings.topics.facts)
+        opened.bind_stream(KAFKA, settings.topics.facts)
         yield opened
 
 
