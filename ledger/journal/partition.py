@@ -168,7 +168,7 @@ class PartitionWriter:
         self.deciding = 0.0  # and of them those in which facts were decided
 
     def commit(self, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int) -> Tally:
-        """Decide facts in stream order and write them with the parked ones, and the stream's offset, in one transaction.
+        """Decide facts in stream order and write them with the parked ones and the stream's offset, in one transaction.
 
         Raises `Fenced` where another owner has taken over, and `Undecidable`. Nothing is written where anything is
         raised, unless it says so.
