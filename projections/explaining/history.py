@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Limits, Repetition, decide
-from ledger.core.draft import Draft, OutOfRange, fall_due
+from ledger.core.draft import Draft, OutOfRange
 from ledger.core.evolve import evolve_entry
+from ledger.core.fall_due import fall_due
 from ledger.core.pages import Page, PagesInMemory, TrialPages, copy_page
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger

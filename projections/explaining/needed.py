@@ -5,8 +5,8 @@ Where it says that another request would have been granted, the engine itself wa
 
 import msgspec
 
-from ledger.core.account import quota_key, term_at
-from ledger.core.decisions.memberships import bucket_of
+from ledger.core.account import term_at
+from ledger.core.benefits import times_used
 from ledger.core.pages import OrderPage
 from ledger.rulebook.compiled import Version
 from ledger.wire.facts import BenefitClaimed, HoldRequested, RedemptionRequested
@@ -124,7 +124,7 @@ def _needed_to_claim(moment: Moment, fact: BenefitClaimed, words: Words) -> str:
         case "quota-used":
             term = term_at(moment.at, membership, entry.occurred)
             assert term is not None
-            used = term.used.get(quota_key(fact.data.benefit, bucket_of(benefit, version.month(entry.occurred))), 0)
+            used = times_used(term, fact.data.benefit, benefit, version.month(entry.occurred))
             again = {
                 "term": f"a new card after {words.time(term.until)}",
                 "month": "the next month",

@@ -5,8 +5,7 @@
 
 from typing import Any
 
-from ledger.core.account import Term
-from ledger.core.decisions.memberships import current_term
+from ledger.core.account import Term, current_term
 from ledger.core.pages import CANCELLED, COMPLETED, OPEN, PAID, REJECTED, OrderPage
 from ledger.wire.entries import Released
 from ledger.wire.facts import (
