@@ -19,7 +19,8 @@ from ledger.core.pages import Page
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
-from ledger.journal.port import EntryRow, Journal, PageRow, ReceiptRow
+from ledger.journal.port import EntryRow, PageRow, ReceiptRow
+from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from tests.support.databases import ADDRESS, OwnServer, a_server

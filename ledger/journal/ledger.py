@@ -19,7 +19,8 @@ from ledger.core.pages import PagesInMemory
 from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import Claims, EntryRow, Journal
+from ledger.journal.port import Claims, EntryRow
+from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Book
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT

@@ -18,7 +18,8 @@ from ledger.core.page_keys import pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages
 from ledger.errors import ControlFlow
 from ledger.journal.failpoints import failpoint
-from ledger.journal.port import Batch, Damaged, EntryRow, Journal, PageRow, Parked, ReceiptRow, Snapshot
+from ledger.journal.port import Damaged, EntryRow, PageRow, Parked, ReceiptRow, Snapshot
+from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import ACCEPTED, IGNORED, REFUSED

@@ -17,7 +17,7 @@ from ledger.core.pages import Page, decode_page, encode_page
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import EntryRow, JournalError, PageRow, Parked, ReceiptRow, Snapshot, Unavailable
 from ledger.journal.postgres_server import Server
-from ledger.journal.sql import SQLBatch, SQLJournal
+from ledger.journal.sql import Batch, Journal
 
 AHEAD_MEMBERS, AHEAD_PAGES = 256, 2_000  # fetched at a time
 _TYPES = {  # of the columns that are written in sets
@@ -90,7 +90,7 @@ class _Datastore(PostgresDatastore):
         """The server is closed by whoever opened it."""
 
 
-class PostgresJournal(SQLJournal, PostgresProcessRecorder):
+class PostgresJournal(Journal, PostgresProcessRecorder):
     """One partition's journal. Raises `JournalError` where its schema has not this version's format."""
 
     entry_id = "notification_id"
@@ -138,9 +138,6 @@ class PostgresJournal(SQLJournal, PostgresProcessRecorder):
     def close(self) -> None:
         """Do nothing: the connections are the server's."""
 
-    def _errors(self) -> AbstractContextManager[None]:
-        return self.server.errors(self.schema)
-
     def _writing(self) -> AbstractContextManager[psycopg.Cursor[Any]]:
         return self.server.transaction(self.schema)
 
@@ -150,12 +147,12 @@ class PostgresJournal(SQLJournal, PostgresProcessRecorder):
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         return self.server.rows(self.schema, sql.replace("?", "%s"), parameters)
 
-    def _change(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+    def _change(self, sql: str, parameters: Sequence[Sequence[Any]], *, erases: bool = False) -> None:
         with self._writing() as c:
             c.executemany(sql.replace("?", "%s"), parameters)
 
 
-class PostgresBatch(SQLBatch):
+class PostgresBatch(Batch):
     """What one transaction of a journal may do."""
 
     entry_id = PostgresJournal.entry_id
@@ -163,7 +160,7 @@ class PostgresBatch(SQLBatch):
     def __init__(self, journal: PostgresJournal, cursor: psycopg.Cursor[Any], entries: int, epoch: int | None) -> None:
         self._cursor = cursor
         self._cursor.row_factory = tuple_row
-        super().__init__(journal, cursor, entries, epoch)
+        super().__init__(journal, entries, epoch)
         self._members_ahead: Iterator[str] = iter(())
         self._snapshots: dict[str, Snapshot | None] = {}  # fetched ahead, until they are asked for
         self._entries: dict[str, list[EntryRow]] = {}
