@@ -111,6 +111,8 @@ def decide(
         fall_due(draft, clock)
     account.clock = clock
     due = len(draft.changes)
+    if trace is not None:
+        trace.began(draft)
     name = version.name if version else ""
     if repeats is not None:
         reason = "duplicate" if repeats.is_same else "conflict"

@@ -35,6 +35,9 @@ class OutOfRange(ControlFlow):
 class Trace(Protocol):
     """Who wants to know of each rule that was asked and gave nothing, or less."""
 
+    def began(self, draft: "Draft") -> None:
+        """What fell due is in the draft's changes; the fact's own decision begins."""
+
     def skipped(self, rule: Rule, code: str, figures: dict[str, int | str]) -> None:
         """A guard of the pipeline said no to `rule`, for the `figures["line"]` of the fact (empty: the whole fact)."""
 
