@@ -502,7 +502,7 @@ def test_a_proof_by_kept_heads_reads_a_few_leaves_and_still_sees_that_its_entry_
     database = sqlite3.connect(copy.ledger / f"partition-{partition}.db")
     with database:
         database.execute(
-            "UPDATE stored_events SET state = CAST(state || x'00' AS BLOB) WHERE rowid = ?", (first.sequence,)
+            "UPDATE stored_events SET state = CAST(state || x'00' AS BLOB) WHERE rowid = ?", (first.place,)
         )
     database.close()
     with pytest.raises(Refuted):
