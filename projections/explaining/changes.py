@@ -6,7 +6,7 @@ The account is taken along change by change, so that a figure ("42 of 60 this mo
 from collections.abc import Callable
 from typing import Any, Final
 
-from ledger.core.account import quota_key
+from ledger.core.benefits import quota_key
 from ledger.core.evolve import evolve
 from ledger.core.scores import value_of
 from ledger.wire import entries

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ledger.core.decisions.memberships import current_term
+from ledger.core.account import current_term
 from ledger.core.scores import parts_of, tier_of, value_of
 from ledger.wire import entries
 from ledger.wire.facts import fact_type

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from ledger.core.account import Term, quota_key, term_at
-from ledger.core.decisions.memberships import bucket_of, current_term
+from ledger.core.account import Term, current_term, term_at
+from ledger.core.benefits import times_used
 from ledger.core.pages import COMPLETED, OrderPage
 from ledger.wire.entries import ACCEPTED, REFUSED, Released
 from ledger.wire.facts import (
@@ -198,8 +198,8 @@ def needed_text(moment: Moment, words: Words) -> str:
             values |= {"name": words.membership(membership), "cards": sorted(benefit.quota or ())}
             term = term_at(moment.at, membership, entry.occurred)
             if term is not None:
-                bucket = bucket_of(benefit, moment.month)
-                values |= {"used": term.used.get(quota_key(fact.data.benefit, bucket), 0), "per": benefit.per}
+                used = times_used(term, fact.data.benefit, benefit, moment.month)
+                values |= {"used": used, "per": benefit.per}
                 values["again"] = words.say(f"again.{benefit.per}", term)
                 sources.append(term)
     return words.say(f"needed.{code}", *sources, **values)
