@@ -29,8 +29,9 @@ from service.shell import (
 if TYPE_CHECKING:
     from ledger.journal.ledger import Ledger
 
-TABLES = ("balances", "lots", "scores", "memberships", "entries")
+TABLES = ("balances", "lots", "scores", "memberships", "entries", "postings")
 FORMATS = ("csv", "ndjson", "parquet")
+BEANCOUNT = "beancount"  # of postings
 LISTED = 20  # differences on a screen
 FAR = 1 << 62  # an instant behind every entry
 
@@ -42,7 +43,11 @@ def export(
     known_at: KnownAtOption = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="|".join(FORMATS), help="(default: by the ending of FILE, or else csv)"),
+        typer.Option(
+            "--format",
+            metavar="|".join((*FORMATS, BEANCOUNT)),
+            help="beancount: of postings. (default: by the ending of FILE, or else csv)",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -56,25 +61,29 @@ def export(
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry.
+    """All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry or posting.
 
     points export balances --as-of 2025-12-01 > balances.csv
 
     points export lots -o lots.parquet
 
     points export entries --format ndjson | head
+
+    points export postings -o points.beancount && bean-check points.beancount
     """
     if table not in TABLES:
         raise WrongUse(f'there is no table "{table}"; there are {", ".join(TABLES)}')
-    if form is not None and form not in FORMATS:
-        raise WrongUse(f'there is no format "{form}"; there are {", ".join(FORMATS)}')
+    formats = (*FORMATS, BEANCOUNT) if table == "postings" else FORMATS
+    if form is not None and form not in formats:
+        raise WrongUse(f'there is no format "{form}" of {table}; there are {", ".join(formats)}')
     from projections.answers.export import output_file, write_table
-    from projections.answers.tables import TABLES as MAKERS
+    from projections.answers.postings import postings
+    from projections.answers.tables import TABLES as ACCOUNTS_AND_ENTRIES
 
     shell = Shell(context, ledger, as_json)
     if form is None:
         ending = out.suffix[1:] if out is not None else ""
-        form = ending if ending in FORMATS else "json" if shell.json and out is None else "csv"
+        form = ending if ending in formats else "json" if shell.json and out is None else "csv"
     elif shell.json and out is None:
         raise WrongUse("--json prints one JSON array, --format something else: give one of them, or -o FILE")
     if form == "parquet" and out is None:
@@ -82,7 +91,8 @@ def export(
     with shell.reading() as opened:
         book = opened.book
         until = FAR if table == "entries" and as_of is None else instant(as_of, "--as-of", book)
-        made = MAKERS[table](opened, until, known_instant(known_at, book))
+        makers = {**ACCOUNTS_AND_ENTRIES, "postings": postings}
+        made = makers[table](opened, until, known_instant(known_at, book))
         with standard_output(), shell.progress(f"exporting {table}") as tick, output_file(out) as file:
             rows = write_table(made, form, file, tick)
     if out is None:
