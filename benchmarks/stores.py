@@ -19,7 +19,8 @@ from ledger.core.pages import Page
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
-from ledger.journal.port import EntryRow, Journal, PageRow, ReceiptRow
+from ledger.journal.port import EntryRow, PageRow, ReceiptRow
+from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from tests.support.databases import ADDRESS, OwnServer, a_server
@@ -111,11 +112,11 @@ def _measure(made: AbstractContextManager[Ledger], steps: Sequence[Sequence[_Ste
 
 
 def _write(journal: Journal, steps: Sequence[_Step], size: int) -> None:
-    epoch = journal.own()
+    token = journal.acquire()
     for start in range(0, len(steps), size):
         some = steps[start : start + size]
         pages = {name: page for step in some for name, page in step.pages.items()}
-        with journal.transaction(len(some), epoch) as batch:
+        with journal.transaction(len(some), token) as batch:
             batch.prefetch((), pages)
             batch.receive(
                 [ReceiptRow(batch.source(step.source), step.id, step.row.member, step.row.place) for step in some]

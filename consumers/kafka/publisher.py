@@ -17,7 +17,8 @@ from consumers.runtime.events import Observe, Published, Recovered, Trouble
 from consumers.runtime.retry import STORE_TROUBLE, Backoff
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Journal, Parked
+from ledger.journal.port import Parked
+from ledger.journal.sql import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import entry_to_dict, position_text

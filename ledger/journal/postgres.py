@@ -17,7 +17,7 @@ from ledger.core.pages import Page, decode_page, encode_page
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import EntryRow, JournalError, PageRow, Parked, ReceiptRow, Snapshot, Unavailable
 from ledger.journal.postgres_server import Server
-from ledger.journal.sql import SQLBatch, SQLJournal
+from ledger.journal.sql import Batch, Journal
 
 AHEAD_MEMBERS, AHEAD_PAGES = 256, 2_000  # fetched at a time
 _TYPES = {  # of the columns that are written in sets
@@ -90,7 +90,7 @@ class _Datastore(PostgresDatastore):
         """The server is closed by whoever opened it."""
 
 
-class PostgresJournal(SQLJournal, PostgresProcessRecorder):
+class PostgresJournal(Journal, PostgresProcessRecorder):
     """One partition's journal. Raises `JournalError` where its schema has not this version's format."""
 
     entry_id = "notification_id"
@@ -103,14 +103,14 @@ class PostgresJournal(SQLJournal, PostgresProcessRecorder):
         with server.transaction() as c:
             pending(JOURNAL_STEPS, _format_of(c, schema), f"{server.name}, schema {schema}")
 
-    def own(self) -> int:
-        """Become the owner: the epoch is raised and returned; what an earlier owner still has in hand is rejected.
+    def acquire(self) -> int:
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.
 
         An earlier owner that was stopped in the middle of a batch, and holds the partition's row, loses its session.
         Raises `JournalError` where the server does not keep what it has answered (fsync = off).
         """
         try:
-            return self._raise_epoch()
+            return self._raise_token()
         except Unavailable as error:
             if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
                 raise
@@ -119,51 +119,48 @@ class PostgresJournal(SQLJournal, PostgresProcessRecorder):
             " AND relation = %s::regclass AND pid <> pg_backend_pid()",
             (f"{self.schema}.shard",),
         )
-        return self._raise_epoch()
+        return self._raise_token()
 
-    def _raise_epoch(self) -> int:
+    def _raise_token(self) -> int:
         with self.server.transaction(self.schema) as c:
             c.execute(
                 f"UPDATE {self.schema}.shard SET epoch = epoch + 1 RETURNING epoch, format, current_setting('fsync')"
             )
-            epoch, found, fsync = _one(c)
+            token, found, fsync = _one(c)
             pending(JOURNAL_STEPS, found, f"{self.server.name}, schema {self.schema}")  # migrated since it was opened?
             if fsync != "on":
                 raise JournalError(
                     f"{self.server.name} runs with fsync = {fsync}: a power cut would lose what was decided;"
                     " set fsync = on and start it again"
                 )
-            return int(epoch)
+            return int(token)
 
     def close(self) -> None:
         """Do nothing: the connections are the server's."""
 
-    def _errors(self) -> AbstractContextManager[None]:
-        return self.server.errors(self.schema)
-
     def _writing(self) -> AbstractContextManager[psycopg.Cursor[Any]]:
         return self.server.transaction(self.schema)
 
-    def _batch(self, cursor: psycopg.Cursor[Any], entries: int, epoch: int | None) -> "PostgresBatch":
-        return PostgresBatch(self, cursor, entries, epoch)
+    def _batch(self, cursor: psycopg.Cursor[Any], entries: int, token: int | None) -> "PostgresBatch":
+        return PostgresBatch(self, cursor, entries, token)
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         return self.server.rows(self.schema, sql.replace("?", "%s"), parameters)
 
-    def _change(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+    def _change(self, sql: str, parameters: Sequence[Sequence[Any]], *, erases: bool = False) -> None:
         with self._writing() as c:
             c.executemany(sql.replace("?", "%s"), parameters)
 
 
-class PostgresBatch(SQLBatch):
+class PostgresBatch(Batch):
     """What one transaction of a journal may do."""
 
     entry_id = PostgresJournal.entry_id
 
-    def __init__(self, journal: PostgresJournal, cursor: psycopg.Cursor[Any], entries: int, epoch: int | None) -> None:
+    def __init__(self, journal: PostgresJournal, cursor: psycopg.Cursor[Any], entries: int, token: int | None) -> None:
         self._cursor = cursor
         self._cursor.row_factory = tuple_row
-        super().__init__(journal, cursor, entries, epoch)
+        super().__init__(journal, entries, token)
         self._members_ahead: Iterator[str] = iter(())
         self._snapshots: dict[str, Snapshot | None] = {}  # fetched ahead, until they are asked for
         self._entries: dict[str, list[EntryRow]] = {}

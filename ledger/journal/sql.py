@@ -2,22 +2,21 @@
 
 An entry is a stored event: originator = member, version = its number, notification id = its place in the journal.
 Everything a batch changes is one transaction that begins with the fence: the row of the shard is updated where the
-epoch is still the owner's, which locks, numbers and fences at once.
+fencing token (column `epoch`) is still the owner's, which locks, numbers and fences at once.
 
 Statements mark parameters by `?` and name tables with their schema, which in a file of SQLite is `main`.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, ClassVar
-
-from eventsourcing.persistence import IntegrityError, ProcessRecorder, StoredEvent, Tracking
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ledger.core.pages import Page, decode_page, encode_page
 from ledger.journal.port import (
     SOURCES,
     STREAM,
+    Damaged,
     EntryRow,
     Fenced,
     Head,
@@ -29,8 +28,13 @@ from ledger.journal.port import (
     Snapshot,
 )
 
+if TYPE_CHECKING:
+    from eventsourcing.persistence import StoredEvent, Tracking
+
 _ALL = 1 << 62
 _SCAN_ROWS = 1_000  # read at a time
+_MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_name)
+    DO UPDATE SET notification_id = excluded.notification_id WHERE t.notification_id < excluded.notification_id"""
 
 
 class _Reader(ABC):
@@ -69,48 +73,55 @@ class _Reader(ABC):
         return decode_page(rows[0][0]) if rows else None
 
 
-class SQLJournal(_Reader, ProcessRecorder):
-    """The journal of one partition. A dialect says how it asks and changes, and what an error means."""
+class Journal(_Reader):
+    """One partition's journal. Everything but `acquire` and `transaction` may be asked by anybody, at any time.
 
-    datastore: Any  # the library's, as is the next: it raises `IntegrityError` where a position would not move forward
+    Any of it raises `Damaged` and `Unavailable`. A dialect says how it asks and changes, and what an error means.
+    """
+
+    datastore: Any  # the library's, as is the next
     _insert_tracking: Any
     sources: dict[str, int]  # numbers of sources that are committed, and so hold for ever
 
     # -- what a dialect fills in -------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _errors(self) -> AbstractContextManager[None]:
-        """Raise what the driver and the library raise as the port's errors."""
+    def acquire(self) -> int:
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections."""
 
     @abstractmethod
     def _writing(self) -> AbstractContextManager[Any]:
         """Return the library's cursor in a transaction that commits at its end. Raises the port's errors."""
 
     @abstractmethod
-    def _batch(self, cursor: Any, entries: int, epoch: int | None) -> "SQLBatch":
-        """Return a batch over the library's cursor, behind the fence, which lets everybody in where `epoch` is None."""
+    def _batch(self, cursor: Any, entries: int, token: int | None) -> "Batch":
+        """Return a batch over the library's cursor, behind the fence, which lets everybody in where `token` is None."""
 
     @abstractmethod
-    def _change(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
-        """Run one statement for each of the parameters, in one transaction."""
+    def _change(self, sql: str, parameters: Sequence[Sequence[Any]], *, erases: bool = False) -> None:
+        """Run one statement for each of the parameters, in one transaction; `erases` says that bytes must be gone."""
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def transaction(self, entries: int, epoch: int) -> Iterator["SQLBatch"]:
+    def transaction(self, entries: int, token: int) -> Iterator["Batch"]:
         """One batch of `entries` entries in one transaction. Raises `Fenced` before anything is written.
 
         It is never tried again here: after an error at its commit nobody knows whether it is in (`Unavailable`).
         """
         with self._writing() as cursor:
-            batch = self._batch(cursor, entries, epoch)
+            batch = self._batch(cursor, entries, token)
             yield batch
         if len(self.sources) > SOURCES:
             self.sources.clear()
         self.sources.update(batch.named)
 
-    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Write the library's events, by nobody's epoch and without a chain; returns their places."""
+    def insert_events(self, stored_events: "Sequence[StoredEvent]", **kwargs: Any) -> Sequence[int] | None:
+        """Write the library's events, by nobody's token and without a chain; returns their places."""
         with self.datastore.transaction(commit=True) as cursor:
             batch = self._batch(cursor, len(stored_events), None)
             rows = [
@@ -125,8 +136,7 @@ class SQLJournal(_Reader, ProcessRecorder):
 
     def publish_upto(self, flow: str, number: int) -> None:
         """Remember how far a flow was acknowledged; nothing happens where a later owner has moved it further."""
-        with self._errors(), suppress(IntegrityError):
-            self.insert_tracking(Tracking(flow, number))
+        self._change(_MOVE.format(self.schema), [(flow, number)])
 
     def mark_retried(self, positions: Sequence[int]) -> None:
         """Remember that parked records were driven again; they stay as a trace."""
@@ -140,23 +150,25 @@ class SQLJournal(_Reader, ProcessRecorder):
         self._change(
             f"UPDATE {self.schema}.parked SET kept = ?, detail = ?, retried = 1 WHERE position = ?",
             [(b"", detail, position)],
+            erases=True,
         )
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def head(self) -> Head:
         """Return where the journal stands."""
-        ((entries, link, recorded, position),) = self._rows(
-            f"SELECT head, link, recorded, (SELECT notification_id FROM {self.schema}.tracking"
-            f" WHERE application_name = ?) FROM {self.schema}.shard",
+        ((entries, link, position, recorded),) = self._rows(
+            "SELECT head, link, coalesce("
+            f"(SELECT notification_id FROM {self.schema}.tracking WHERE application_name = ?), 0) - 1, recorded"
+            f" FROM {self.schema}.shard",
             (STREAM,),
         )
-        return Head(entries, link, (position or 0) - 1, recorded)
+        return Head(entries, link, position, recorded)
 
     def published_upto(self, flow: str) -> int:
         """Return how far a flow out of this journal was acknowledged, 0 at its beginning."""
-        with self._errors():
-            return self.max_tracking_id(flow) or 0
+        rows = self._rows(f"SELECT notification_id FROM {self.schema}.tracking WHERE application_name = ?", (flow,))
+        return int(rows[0][0]) if rows else 0
 
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
         """Return entries in journal order, streamed; those that are there when the first is read."""
@@ -247,20 +259,22 @@ class SQLJournal(_Reader, ProcessRecorder):
         return dict(sorted(rows))
 
 
-class SQLBatch(_Reader):
-    """What one transaction of a journal may do, behind the fence."""
+class Batch(_Reader):
+    """What one transaction of a journal may do, behind the fence: entries are numbered from `before` + 1.
 
-    def __init__(self, journal: SQLJournal, cursor: Any, entries: int, epoch: int | None) -> None:
+    `link` is the chain's last, for the writer to move on.
+    """
+
+    def __init__(self, journal: Journal, entries: int, token: int | None) -> None:
         self._journal = journal
-        self._tracking_cursor = cursor  # the library's
         self.schema = journal.schema
         self.named: dict[str, int] = {}  # sources whose number was looked up or given here
         rows = self._rows(
             f"UPDATE {self.schema}.shard SET head = head + ? WHERE epoch = coalesce(?, epoch) RETURNING head, link",
-            (entries, epoch),
+            (entries, token),
         )
         if not rows:
-            raise Fenced(f"epoch {epoch} is over: another process owns this partition now")
+            raise Fenced(f"epoch {token} is over: another process owns this partition now")
         self.before, self.link = rows[0][0] - entries, rows[0][1]
 
     @abstractmethod
@@ -325,4 +339,5 @@ class SQLBatch(_Reader):
     def finish(self, link: bytes, position: int, recorded: int) -> None:
         """Move the chain's last link and the stream's position; the transaction commits after this."""
         self._execute(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?", (link, recorded))
-        self._journal._insert_tracking(self._tracking_cursor, Tracking(STREAM, position + 1))
+        if not self._rows(f"{_MOVE} RETURNING 1".format(self.schema), (STREAM, position + 1)):
+            raise Damaged(f"the stream's position would not move forward to {position}")

@@ -13,7 +13,7 @@ from ledger.errors import may_pass
 from ledger.journal.datastore import FileDatastore
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import Damaged, JournalError, ReceiptRow, Unavailable
-from ledger.journal.sql import SQLBatch, SQLJournal
+from ledger.journal.sql import Batch, Journal
 
 _PRAGMAS = (
     "synchronous=FULL",  # a commit that was answered survives a power cut
@@ -52,7 +52,15 @@ STEPS: Steps = (
 )
 
 
-class SQLiteJournal(SQLJournal, SQLiteProcessRecorder):
+@contextmanager
+def _errors_of_the_port() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, PersistenceError) as error:
+        raise (Unavailable if may_pass(error) else Damaged)(str(error)) from error
+
+
+class SQLiteJournal(Journal, SQLiteProcessRecorder):
     """One partition's journal. With `create` its file is made, or brought to this version's format.
 
     Raises `JournalError`.
@@ -83,8 +91,8 @@ class SQLiteJournal(SQLJournal, SQLiteProcessRecorder):
                 c.execute(f"PRAGMA user_version = {len(STEPS)}")
         return len(steps)
 
-    def own(self) -> int:
-        """Become the owner: the epoch is raised and returned; what an earlier owner still has in hand is rejected."""
+    def acquire(self) -> int:
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected."""
         with self._writing() as c:
             c.execute("UPDATE shard SET epoch = epoch + 1 RETURNING epoch")
             return int(c.fetchone()[0])
@@ -94,41 +102,33 @@ class SQLiteJournal(SQLJournal, SQLiteProcessRecorder):
         self.datastore.close()
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, PersistenceError) as error:
-            raise (Unavailable if may_pass(error) else Damaged)(str(error)) from error
-
-    @contextmanager
     def _writing(self) -> Iterator[SQLiteCursor]:
-        with self._errors(), self.datastore.transaction(commit=True) as c:
+        with _errors_of_the_port(), self.datastore.transaction(commit=True) as c:
             yield c
 
-    def _batch(self, cursor: SQLiteCursor, entries: int, epoch: int | None) -> "SQLiteBatch":
-        return SQLiteBatch(self, cursor, entries, epoch)
+    def _batch(self, cursor: SQLiteCursor, entries: int, token: int | None) -> "SQLiteBatch":
+        return SQLiteBatch(self, cursor, entries, token)
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
-        with self._errors(), self.datastore.transaction(commit=False) as c:
+        with _errors_of_the_port(), self.datastore.transaction(commit=False) as c:
             c.sqlite_cursor.row_factory = None
             return c.sqlite_cursor.execute(sql, parameters).fetchall()
 
-    def _change(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+    def _change(self, sql: str, parameters: Sequence[Sequence[Any]], *, erases: bool = False) -> None:
         with self._writing() as c:
-            c.execute("PRAGMA secure_delete = ON")  # what is dropped is overwritten in the file
+            c.execute(f"PRAGMA secure_delete = {'ON' if erases else 'OFF'}")  # ON overwrites in the file
             c.executemany(sql, parameters)
-            c.execute("PRAGMA secure_delete = OFF")
 
 
-class SQLiteBatch(SQLBatch):
+class SQLiteBatch(Batch):
     """What one transaction of a journal may do."""
 
     entry_id = SQLiteJournal.entry_id
 
-    def __init__(self, journal: SQLiteJournal, cursor: SQLiteCursor, entries: int, epoch: int | None) -> None:
+    def __init__(self, journal: SQLiteJournal, cursor: SQLiteCursor, entries: int, token: int | None) -> None:
         self._cursor = cursor.sqlite_cursor
         self._cursor.row_factory = None
-        super().__init__(journal, cursor, entries, epoch)
+        super().__init__(journal, entries, token)
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         rows: list[Any] = self._cursor.execute(sql, parameters).fetchall()

@@ -16,7 +16,8 @@ from ledger.core.account import Account, decode_account
 from ledger.core.decide import entry_of
 from ledger.journal.ledger import Ledger, members_of
 from ledger.journal.partition_map import partition_map
-from ledger.journal.port import Damaged, EntryRow, Journal, Unavailable
+from ledger.journal.port import Damaged, EntryRow, Unavailable
+from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Book
 from ledger.wire.entries import ENGINE, Entry
 from ledger.wire.entry_codec import EntryHead, decode_entry, encode_entry

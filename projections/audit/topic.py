@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ledger.journal.ledger import INBOX, Ledger
-from ledger.journal.port import Journal, JournalError
+from ledger.journal.port import JournalError
+from ledger.journal.sql import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import BadFact, canonical, decode
@@ -85,7 +86,7 @@ def _entries(
 
 def _records(ledger: Ledger, partition: int, upto: int) -> Iterator[Streamed]:
     after = -1
-    while rows := ledger.records(partition, after, upto):
+    while after < upto and (rows := ledger.records(partition, after, upto)):
         for record in map(Streamed._make, rows):
             if not record.value and not record.whole:
                 raise JournalError(

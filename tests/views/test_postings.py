@@ -168,4 +168,4 @@ def test_postings_of_the_command_line(shop: Path) -> None:
         assert points("export", "postings", *at, "-o", f"all.{form}").err.strip() == f"points: 3 rows in all.{form}"
     assert subprocess.run([BEAN_CHECK, "all.beancount"], check=False).returncode == 0
     wrong = points("export", "balances", "--format", "beancount")
-    assert wrong.code == 2 and 'no format "beancount" of balances' in wrong.err
+    assert wrong.code == 2 and 'no format "beancount"' in wrong.err
