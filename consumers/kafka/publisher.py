@@ -18,7 +18,7 @@ from consumers.runtime.events import Observe, Published, Recovered, Trouble
 from consumers.runtime.retry import STORE_TROUBLE, Backoff
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Journal
+from ledger.journal.sql import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import entry_to_dict
@@ -66,8 +66,8 @@ def outcomes(ledger: Ledger, partition: int, topic: str) -> Flow:
     def after(place: int, limit: int) -> Iterator[Outgoing]:
         for row in journal.scan(place, place + limit):
             is_copy = row.member == PROGRAMME_SUBJECT and not is_home
-            outcome = outcome_to_dict(row.place, decode_entry(row.state), row.link, zone, is_copy=is_copy)
-            yield Outgoing(row.place, row.member.encode(), _encode(outcome))
+            outcome = outcome_to_dict(row.sequence, decode_entry(row.state), row.link, zone, is_copy=is_copy)
+            yield Outgoing(row.sequence, row.member.encode(), _encode(outcome))
 
     return Flow("outcomes", topic, after)
 

@@ -78,7 +78,7 @@ def serving(
     deciders = Deciders(ledger, asyncio.get_running_loop(), sharing)
     stream = TopicStream(ledger, kafka) if kafka else InboxStream(ledger)
     writer = Writer(ledger, deciders, stream)
-    readers = Readers(ledger.again, lambda: deciders.generation, READERS)
+    readers = Readers(ledger.reopen, lambda: deciders.generation, READERS)
     rates = Rates(lambda: readers.read(lambda ledger: _totals(ledger, stream)))
     views, audits = folder / VIEWS, folder / AUDITS
     served = Served(
@@ -87,8 +87,8 @@ def serving(
         writer,
         deciders,
         readers,
-        Readers(ledger.again, lambda: deciders.generation, 1, waiting=64, together=1),
-        Readers(ledger.again, lambda: deciders.generation, 1, waiting=8, together=1),
+        Readers(ledger.reopen, lambda: deciders.generation, 1, waiting=64, together=1),
+        Readers(ledger.reopen, lambda: deciders.generation, 1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
         Operators(folder),
@@ -139,10 +139,10 @@ def _sharing(ledger: Ledger, part: Part) -> Sharing | None:
 def standing(ledger: Ledger, stream: Stream) -> list[tuple[Head, int]]:
     """Of each partition where its journal stands, and the offset at which its stream ends. Raises as `Stream.ends`."""
     heads = ((ledger.journal(partition).head(), end) for partition, end in enumerate(stream.ends(ledger)))
-    return [(head, max(end, head.position)) for head, end in heads]  # the journal was read after the end
+    return [(head, max(end, head.offset)) for head, end in heads]  # the journal was read after the end
 
 
 def _totals(ledger: Ledger, stream: Stream) -> tuple[int, int]:
     """Records that the stream has taken and records that were decided, ever and by any process."""
     found = standing(ledger, stream)
-    return sum(end + 1 for _, end in found), sum(head.position + 1 for head, _ in found)
+    return sum(end + 1 for _, end in found), sum(head.offset + 1 for head, _ in found)
