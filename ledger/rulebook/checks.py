@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -20,55 +20,30 @@ def parse_programme(toml: str, where: str = "rule book") -> Programme:
         document = tomllib.loads(toml)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
-    try:
-        programme = msgspec.convert(document, Programme, strict=True)
-    except msgspec.ValidationError as error:
-        raise BadProgramme(f"{where}: {_complaint(str(error), document)}") from None
+    programme: Programme = _convert(document, Programme, where)
     problem = next(_problems(programme), None)
     if problem:
         raise BadProgramme(f"{where}: {problem}")
     return programme
 
 
-# -- what the schema says ----------------------------------------------------------------------------------------------
-
-
-def _complaint(message: str, document: dict[str, Any]) -> str:
-    """msgspec's `$.award[3].give.points` as a reader of the file would say it, with the rule's or table's own name."""
-    text, _, path = message.partition(" - at ")
-    path = path.strip("`").removeprefix("key in ").strip("`").removeprefix("$").removeprefix(".")
-    rule = ""
-    found = re.match(r"award\[(\d+)\]", path)
-    if found:
-        awards: Sequence[Any] = document.get("award", [])
-        name = awards[int(found[1])].get("rule") if isinstance(awards[int(found[1])], dict) else None
-        rule = f' (rule "{name}")' if name else ""
-    elif "[...]" in path:
-        path = _name_tables(path, text, document, Programme)
-    return f"{path or 'top level'}{rule}: {text}"
-
-
-def _name_tables(path: str, text: str, document: Any, table: Any) -> str:
-    """The path with each `[...]` replaced by the name of the table in which the same complaint stands."""
-    head, _, rest = path.partition("[...]")
-    for name in head.split("."):
-        hint = get_type_hints(table).get(name)
-        document = document.get(name) if isinstance(document, dict) else None
-    inner = next((t for t in (hint, *get_args(hint)) if get_origin(t) is dict), None)
-    if inner is None or not isinstance(document, dict):
-        return path
-    value_type = get_args(inner)[1]
-    for name, value in document.items():
-        try:
-            msgspec.convert(value, value_type, strict=True)
-        except msgspec.ValidationError as error:
-            complaint, _, below = str(error).partition(" - at ")
-            if complaint == text and below.strip("`") == f"${rest}":
-                shown = f"{head}.{name}"
-                if "[...]" not in rest:
-                    return shown + rest
-                return f"{shown}.{_name_tables(rest.removeprefix('.'), text, value, value_type)}"
-    return path
+def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
+    """A table of the book by its type. Named tables within it go first, so that a complaint has their names."""
+    hints = get_type_hints(table, include_extras=True) if isinstance(table, type) else {}
+    for key, hint in hints.items() if isinstance(document, dict) else ():
+        named = next((t for t in (hint, *get_args(hint)) if get_origin(t) is dict), None)
+        if named is not None and isinstance(document.get(key), dict):
+            for name, value in document[key].items():
+                _convert(value, get_args(named)[1], where, f"{at}.{key}.{name}")
+    try:
+        return msgspec.convert(document, table, strict=True)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at ")
+        path = at + path.removeprefix("`key` in ").strip("`").removeprefix("$")
+        found = re.match(r"\.award\[(\d+)\]", path)
+        award = document["award"][int(found[1])] if found else None
+        rule = f' (rule "{award["rule"]}")' if isinstance(award, dict) and award.get("rule") else ""
+        raise BadProgramme(f"{where}: {path[1:] or 'top level'}{rule}: {text}") from None
 
 
 # -- what the schema cannot say, a sentence each -----------------------------------------------------------------------

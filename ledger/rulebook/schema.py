@@ -58,6 +58,11 @@ class Score(_Table, frozen=True):
     tiers: tuple[Tier, ...] = ()
     one_star_limit: int | None = None
 
+    @property
+    def limits(self) -> tuple[tuple[str, int, int], ...]:
+        """By an attribute of the member: its name, the value that limits the score, and the most that it then is."""
+        return () if self.one_star_limit is None else (("stars", 1, self.one_star_limit),)
+
 
 class Product(_Table, frozen=True):
     days: _Days
