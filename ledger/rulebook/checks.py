@@ -103,39 +103,32 @@ def _award_problems(at: str, award: Award, programme: Programme) -> Iterator[str
     if row is None or row.fields is None:
         yield f'{at}.on: no rule can stand on "{award.on}"; there are {_NAMES}'
         return
-    if (award.kind is None) == (award.score is None):
-        yield f"{at}: give either kind (points) or score and part"
-    if award.kind is not None and award.kind not in programme.kinds:
-        yield f"{at}.kind: there is no [kinds.{award.kind}]"
-    if award.score is not None:
-        if award.score not in programme.scores:
-            yield f"{at}.score: there is no [scores.{award.score}]"
-        elif award.part not in programme.scores[award.score].parts:
-            yield f'{at}.part: scores.{award.score}.parts has no "{award.part}"'
-    if award.member is not None and award.member not in programme.memberships:
-        yield f"{at}.member: there is no [memberships.{award.member}]"
-    if award.instead_of is not None and award.instead_of not in {other.rule for other in programme.award}:
-        yield f'{at}.instead_of: there is no rule "{award.instead_of}"'
-    if of_lines and row.lines != "each":
-        yield f"{at}.each: only order.completed has lines"
-    if not of_lines and (award.member or award.instead_of):
-        yield f'{at}: member and instead_of need each = "line"'
-    if of_lines and award.once:
-        yield f"{at}.once: is not for lines; first is"
-    for cap in award.cap:
-        if cap.per in ("line", "day") and (cap.per == "line") != of_lines:
-            yield f'{at}.cap: per = "{cap.per}" is {"for" if cap.per == "line" else "not for"} each = "line"'
-    for name in ("within_days", "unless_returned"):
-        if getattr(award, name) and row.lines != "one":
-            yield f"{at}.{name}: is for review.posted, which is about a line completed before"
-    if award.each_day and award.on != "shop.visited":
-        yield f"{at}.each_day: is for shop.visited"
-    if award.first and not of_lines:
-        yield f'{at}.first: needs each = "line"'
-    if award.once and award.score is None:
-        yield f"{at}.once: is for scores"
-    if bool(award.give.steps) == (award.give.points is not None):
-        yield f"{at}.give: give either points or steps"
+    about_a_line = "is for review.posted, which is about a line completed before"
+    score, caps = programme.scores.get(award.score or ""), [cap.per for cap in award.cap]
+    for is_wrong, said in (
+        ((award.kind is None) == (award.score is None), ": give either kind (points) or score and part"),
+        (award.kind not in (None, *programme.kinds), f".kind: there is no [kinds.{award.kind}]"),
+        (award.score is not None and score is None, f".score: there is no [scores.{award.score}]"),
+        (score and award.part not in score.parts, f'.part: scores.{award.score}.parts has no "{award.part}"'),
+        (award.member not in (None, *programme.memberships), f".member: there is no [memberships.{award.member}]"),
+        (
+            award.instead_of not in (None, *(other.rule for other in programme.award)),
+            f'.instead_of: there is no rule "{award.instead_of}"',
+        ),
+        (of_lines and row.lines != "each", ".each: only order.completed has lines"),
+        (not of_lines and (award.member or award.instead_of), ': member and instead_of need each = "line"'),
+        (of_lines and award.once, ".once: is not for lines; first is"),
+        (of_lines and "day" in caps, '.cap: per = "day" is not for each = "line"'),
+        (not of_lines and "line" in caps, '.cap: per = "line" is for each = "line"'),
+        (award.within_days and row.lines != "one", f".within_days: {about_a_line}"),
+        (award.unless_returned and row.lines != "one", f".unless_returned: {about_a_line}"),
+        (award.each_day and award.on != "shop.visited", ".each_day: is for shop.visited"),
+        (award.first and not of_lines, '.first: needs each = "line"'),
+        (award.once and award.score is None, ".once: is for scores"),
+        (bool(award.give.steps) == (award.give.points is not None), ".give: give either points or steps"),
+    ):
+        if is_wrong:
+            yield at + said
     fields = row.rule_fields(of_lines=of_lines)
     for name in award.when:
         if name not in fields:
