@@ -3,6 +3,7 @@
 from contextlib import closing
 
 from consumers.local.port import Inbox
+from consumers.local.sqlite import SQLiteInbox
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.port import JournalError
@@ -47,8 +48,6 @@ def _lacks(ledger: Ledger, partition: int, end: int, decided: int) -> JournalErr
 
 def _open(ledger: Ledger, *, create: bool = False) -> Inbox:
     if isinstance(ledger, FolderLedger):
-        from consumers.local.sqlite import SQLiteInbox
-
         return SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=create)
     from consumers.local.postgres import PostgresInbox  # here, since its driver is an extra
     from ledger.journal.database import DatabaseLedger
@@ -61,7 +60,5 @@ def migrate_inbox(ledger: FolderLedger) -> int:
     """Bring the inbox of a folder to this version's format; says how many steps it took. Raises `JournalError`."""
     if not has_inbox(ledger):
         return 0
-    from consumers.local.sqlite import SQLiteInbox
-
     with ledger.writing(), closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)) as inbox:
         return inbox.migrated
