@@ -15,7 +15,7 @@ _SPAN = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 class Topology:
     """The servers of a ledger, a pool of connections each, and its schemas.
 
-    `main` and `schema` keep what belongs to no partition. The partitions stand on `main` unless `spread` says otherwise.
+    `main` and `schema` keep what belongs to no partition. Partitions stand on `main` unless `spread` says otherwise.
     """
 
     def __init__(self, address: str) -> None:
