@@ -9,7 +9,7 @@ from service.shell import installed_version
 
 if TYPE_CHECKING:
     from ledger.journal.ledger import Ledger
-    from projections.audit.results import Audit
+    from ledger.wire.answers import Audit
 
 
 def keep_result(
@@ -22,11 +22,12 @@ def keep_result(
     note: str = "",
 ) -> None:
     """Leave the result of an audit that began at a `time.monotonic` and read so many entries of each partition."""
+    from ledger.wire.answers import AuditRecord
     from ledger.wire.times import to_text
     from projections.answers.sidecar import AUDITS, folder_in
-    from projections.audit.results import Result, keep
+    from projections.audit.results import keep
 
-    result = Result(
+    result = AuditRecord(
         audit,
         to_text(time.time_ns() // 1000, ledger.book.offset),
         installed_version(),
