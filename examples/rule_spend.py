@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from ledger.wire.entries import Change, Earned
 from ledger.wire.times import day_of, day_text
 from projections.answers.tables import Column, Row, Table
-from projections.views.reading import Snapshot
-from projections.views.view import Options, Reading, Rows, Step, Sums, View
+from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View
 
-GIVEN = Sums("given", (Column("rule"), Column("kind"), Column("month")), ("points", "awards"))
+GIVEN = SumTable("given", (Column("rule"), Column("kind"), Column("month")), ("points", "awards"))
 
 
 def given(taken: Snapshot, options: Options) -> Table:
@@ -30,9 +29,9 @@ class RuleSpend(View):
     about = "points given by each rule, by month"
     tables = (GIVEN,)
     changes = frozenset({Earned})  # nothing else of an entry is decoded
-    readings = (Reading("rule-spend", "by rule, kind and month", given, frozenset({"month"}), is_by_member=False),)
+    queries = (Query("rule-spend", "by rule, kind and month", given, frozenset({"month"}), is_by_member=False),)
 
-    def change(self, step: Step, change: Change, rows: Rows) -> None:
+    def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Add an award to its rule."""
         if isinstance(change, Earned):
             month = day_text(day_of(step.at, step.book.offset))[:7]

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from ledger.errors import Unusable
 from ledger.journal.folder import BOOK
 from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.port import EntryRow, Head, Parked
@@ -41,7 +42,7 @@ _Name = Annotated[str, Meta(pattern=rf"^({_ENTRIES}|{_PARKED}|book\.toml)$")]
 Progress = Callable[[int], None]
 
 
-class BadArchive(Exception):
+class BadArchive(Unusable):
     """An archive that is not whole, or cannot be made or used: which file, and the way out."""
 
 

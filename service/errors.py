@@ -4,23 +4,25 @@
 """
 
 import os
-import sqlite3
 import sys
 import traceback
 
-BAD_NEWS, WRONG_USE, BAD_INPUT, CANNOT_NOW, STOPPED = 1, 2, 3, 4, 130
+from ledger.errors import (
+    BadInput,
+    BadNews,
+    CannotRunNow,
+    ControlFlow,
+    PointsLedgerError,
+    WrongUse,
+    causes,
+    damage,
+    may_pass,
+)
 
-
-class WrongUse(Exception):
-    """Options that do not go together, or a value that cannot be read."""
-
-
-class BadInput(Exception):
-    """Something given is missing or cannot be used."""
-
-
-class CannotNow(Exception):
-    """Something outside stands in the way: what, and the way out."""
+BAD_NEWS, WRONG_USE, BAD_INPUT, CANNOT_NOW = (kind.exit_code for kind in (BadNews, WrongUse, BadInput, CannotRunNow))
+STOPPED = 130
+# What the inbox and the decoders raise about stored bytes; by name, so that an error at the start imports neither.
+_DAMAGE = {"sqlite3.DatabaseError", "msgspec.MsgspecError"}
 
 
 def report(error: BaseException) -> int:
@@ -52,54 +54,18 @@ def plain(text: str) -> str:
 def _judge(error: BaseException) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt):
         return STOPPED, "stopped; what was decided is kept, the same command goes on from there"
-    if isinstance(error, WrongUse):
-        return WRONG_USE, str(error)
+    if isinstance(error, WrongUse | BadInput | BadNews | CannotRunNow):  # whatever the cause
+        return error.exit_code, error.for_people()
     usage = getattr(error, "format_message", None)  # the command line library's own
     if usage is not None:
         message = usage()  # empty where the help was shown
         return WRONG_USE, message and f"{message} ({_help_of(error)})"
-    return _judge_work(error)
-
-
-def _judge_work(error: BaseException) -> tuple[int, str]:
-    from msgspec import MsgspecError
-
-    from consumers.dead_letters import BadPosition
-    from consumers.files.feeder import BadFile
-    from consumers.kafka.port import StreamError
-    from consumers.kafka.settings import BadSettings
-    from consumers.runtime.ingest import CannotDecide
-    from ledger.journal.ledger import LedgerLocked, OtherStream
-    from ledger.journal.opening import causes, may_pass
-    from ledger.journal.port import Damaged, Fenced, JournalError, Unavailable
-    from ledger.rulebook.schema import BadProgramme
-    from projections.answers.members import UnknownMember
-    from projections.archive import BadArchive
-    from projections.audit.proof import BadProof, Refuted
-    from projections.audit.reconcile import BadList
-    from projections.explaining.history import NothingToExplain
-    from projections.views.files import NotBuilt
-    from projections.views.registry import BadView
-    from projections.views.runner import Stale
-    from service.archive.backup import BadBackup
-    from service.keys import BadKey
-
-    if isinstance(error, OtherStream):
-        return WRONG_USE, str(error)
-    if isinstance(error, Refuted):
-        return BAD_NEWS, str(error)
-    if isinstance(error, LedgerLocked):
-        return CANNOT_NOW, f"{error}; wait for it to end, or stop it: it resumes where it was"
-    if isinstance(error, BadFile | BadInput):  # which the user gave, whatever is the matter with it
-        return BAD_INPUT, str(error)
-    is_not_now = CannotDecide | CannotNow | Fenced | NotBuilt | Stale | StreamError | Unavailable
-    if may_pass(error) or any(isinstance(cause, is_not_now) for cause in causes(error)):
+    if may_pass(error) or any(isinstance(cause, CannotRunNow) for cause in causes(error)):
         return CANNOT_NOW, _sentence(error)
-    if isinstance(error, Damaged | sqlite3.DatabaseError | MsgspecError):  # sqlite3: the inbox
-        return BAD_INPUT, f"the ledger is damaged ({error}): restore it from a copy, then `points verify`"
-    given = BadInput | BadArchive | BadBackup | BadFile | BadKey | BadList | BadProgramme | BadProof | BadSettings
-    if isinstance(error, given | BadView | UnknownMember | NothingToExplain | BadPosition | JournalError):
-        return BAD_INPUT, str(error)
+    if isinstance(error, PointsLedgerError) and not isinstance(error, ControlFlow):
+        return error.exit_code, error.for_people()
+    if _DAMAGE.intersection(f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__):
+        return BAD_INPUT, damage(error)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("psycopg"):
         return CANNOT_NOW, "a ledger in a database needs its driver: pip install 'points-ledger[postgres]'"
     if isinstance(error, OSError):

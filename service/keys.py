@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from ledger.errors import Unusable
 from ledger.journal.port import JournalError
 from ledger.wire.times import SECOND
 
@@ -28,7 +29,7 @@ PLAIN_SCOPES = ("facts:write", "members:read", "books:read", "operate")
 NARROWED_SCOPES = ("facts:write:", "member:read:")
 
 
-class BadKey(Exception):
+class BadKey(Unusable):
     """A key that cannot be made or found: why, and the way out."""
 
 

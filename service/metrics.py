@@ -5,7 +5,7 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 
 from consumers.runtime.events import STAGES, Decided, Dropped, Event, Lag, Owned, Published, Recovered, Trouble
-from service.errors import BadInput
+from ledger.errors import BadInput
 
 RECORDS = (1, 4, 16, 64, 256, 1_024, 4_000)
 BYTES = (1 << 10, 1 << 13, 1 << 16, 1 << 19, 1 << 22, 1 << 23)

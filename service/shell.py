@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.errors import BadInput, WrongUse, quiet_standard_output
+from ledger.errors import BadInput, WrongUse
+from service.errors import quiet_standard_output
 
 if TYPE_CHECKING:
     from rich.console import Console

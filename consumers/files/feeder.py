@@ -14,6 +14,7 @@ import msgspec
 from consumers.local.port import Feed, Inbox, Line
 from consumers.runtime.intake import KEPT_WHOLE, MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG
+from ledger.errors import BadInput
 from ledger.journal.partitioning import Partitioner
 from ledger.wire.fact_codec import BadFact, decode
 from ledger.wire.facts import MAX_BYTES, MAX_ID, PROGRAMME_SUBJECT, ProgrammePublished, Time
@@ -26,7 +27,7 @@ BOM = b"\xef\xbb\xbf"  # which some editors put before the first line
 _GO_ON = "what stands before is in: mend the file, run the same command again"
 
 
-class BadFile(Exception):
+class BadFile(BadInput):
     """A file that cannot be read: which, why, and the way out."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from consumers.stream import Record, Stream
+from ledger.errors import CannotRunNow
 
 Headers = Sequence[tuple[str, bytes]]
 GONE = (
@@ -16,12 +17,16 @@ GONE = (
 )
 
 
-class StreamError(Exception):
+class StreamError(CannotRunNow):
     """Kafka cannot do what was asked of it: what happened, and the way out."""
+
+    can_retry = False
 
 
 class BrokerAway(StreamError):
     """No broker answers now; trying again later can help."""
+
+    can_retry = True
 
 
 class Denied(StreamError):

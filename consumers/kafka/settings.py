@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct
 
+from ledger.errors import Unusable
+
 CONFIG = "POINTS_CONFIG"
 PREFIX = "POINTS_KAFKA"
 
@@ -22,7 +24,7 @@ _Seconds = Annotated[float, Meta(ge=0.5, le=300)]
 _Mebibytes = Annotated[int, Meta(ge=16, le=65_536)]
 
 
-class BadSettings(Exception):
+class BadSettings(Unusable):
     """Settings that cannot be used: names the file or the variable, the table and the key, and what is wanted."""
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from consumers.stream import Record, Stream
+from ledger.errors import CannotRunNow
 from ledger.journal.port import JournalError
 
 
@@ -49,7 +50,7 @@ class Fed(NamedTuple):
     key: str
 
 
-class CannotAppend(JournalError):
+class CannotAppend(CannotRunNow, JournalError):
     """The inbox cannot be written now (a full disk); what was taken of the batch all the same counts once if resent."""
 
 

@@ -16,6 +16,7 @@ from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
 from consumers.runtime.intake import Intake
 from consumers.runtime.shared import SharedIntake
+from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
 from ledger.journal.partition import Tally
@@ -25,7 +26,7 @@ from ledger.journal.port import Claims, Damaged, Fenced, JournalError, Unavailab
 IDLE_SECONDS = 0.005  # between two looks at an inbox that has nothing new
 
 
-class CannotDecide(Exception):
+class CannotDecide(CannotRunNow):
     """The work cannot go on now (a full disk, another owner): what happened, and the way out."""
 
 

@@ -2,15 +2,16 @@
 
 import heapq
 from collections.abc import Container, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from consumers.local.port import Inbox
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import Tally
 from ledger.journal.port import Journal, Parked
+from ledger.wire.answers import DeadLettered, Fate
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.entry_json import entry_to_dict, position_text
+from ledger.wire.entry_json import describe_decision, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
 PARKED_AT_ONCE = 100  # rows read ahead, of 64 KiB at most
@@ -24,19 +25,19 @@ class _Decided(NamedTuple):
     link: bytes
 
 
-def outcome_at(ledger: Ledger, partition: int, offset: int) -> dict[str, Any] | None:
+def outcome_at(ledger: Ledger, partition: int, offset: int) -> Fate | None:
     """What became of the record at a position; None where it is not decided yet."""
     found = next(_decided(ledger.journal(partition), offset, offset), None)
-    return _tell(ledger, partition, found) if found else None
+    return _fate(ledger, partition, found) if found else None
 
 
 def outcomes_between(
     ledger: Ledger, partition: int, first: int, last: int, wanted: Container[int]
-) -> Iterator[tuple[int, dict[str, Any]]]:
+) -> Iterator[tuple[int, Fate]]:
     """What became of the wanted records among those at offsets `first` to `last`, which are all decided: by offset."""
     for found in _decided(ledger.journal(partition), first, last):
         if found.offset in wanted:
-            yield found.offset, _tell(ledger, partition, found)
+            yield found.offset, _fate(ledger, partition, found)
 
 
 def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tally:
@@ -51,7 +52,7 @@ def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tall
     return tally
 
 
-def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[dict[str, Any]]:
+def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[Fate]:
     """What became of each decided record of a feed, in the order they came, whichever run decided it."""
     home = ledger.partition_of(PROGRAMME_SUBJECT)
     streams = {p: _decided(ledger.journal(p), first, last) for p, first, last in inbox.spans_of(feed)}
@@ -60,7 +61,7 @@ def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[dict[str, A
             continue  # a published book stands in every partition and counts once
         for decided in streams[fed.partition]:
             if decided.offset == fed.offset:
-                yield _tell(ledger, fed.partition, decided)
+                yield _fate(ledger, fed.partition, decided)
             if decided.offset >= fed.offset:
                 break
 
@@ -90,19 +91,10 @@ def _parked(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
         after = found[-1].offset
 
 
-def _tell(ledger: Ledger, partition: int, found: _Decided) -> dict[str, Any]:
-    position = position_text(partition, found.offset)
-    if isinstance(found.what, Parked):
-        parked = found.what
-        told: dict[str, Any] = {
-            "position": position,
-            "outcome": "parked",
-            "reason": parked.reason,
-            "detail": parked.detail,
-        }
-        if parked.is_done:
-            told["retried"] = True
-        return told
-    entry = entry_to_dict(found.what, found.link, ledger.book.offset)
-    first = {name: entry.pop(name) for name in ("position", "outcome", "reason")}
-    return {**first, "member": found.what.member, **entry}
+def _fate(ledger: Ledger, partition: int, found: _Decided) -> Fate:
+    match found.what:
+        case Parked() as parked:
+            position = position_text(partition, found.offset)
+            return DeadLettered(position, "parked", parked.reason, parked.detail, parked.is_done)
+        case entry:
+            return describe_decision(entry, found.link, ledger.book.offset)

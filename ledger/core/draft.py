@@ -14,6 +14,7 @@ from ledger.core.account import NEVER, Account, Lot, OpenHold, Purse
 from ledger.core.evolve import evolve
 from ledger.core.pages import SEEN, LotPage, Pages
 from ledger.core.scores import tier_of, value_of
+from ledger.errors import ControlFlow
 from ledger.rulebook.compiled import Book, Version
 from ledger.wire.entries import (
     LOT_BITS,
@@ -35,7 +36,7 @@ MAX_LOTS = 1 << LOT_BITS
 MAX_TOTAL = 1 << 62  # of points ever issued of one kind to one member: what a store's integers hold
 
 
-class Decline(Exception):
+class Decline(ControlFlow):
     """The fact is refused (a request) or ignored, with a reason code and its figures; nothing was changed."""
 
     def __init__(self, reason: str, **figures: int | str) -> None:
@@ -44,7 +45,7 @@ class Decline(Exception):
         self.figures = figures
 
 
-class OutOfRange(Exception):
+class OutOfRange(ControlFlow):
     """The decision would pass a bound of the account's integers; the account in memory is to be dropped."""
 
 

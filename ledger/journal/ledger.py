@@ -16,6 +16,7 @@ from ledger.core.account import Account, decode_account
 from ledger.core.decide import Limits, run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
+from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Claims, EntryRow, Journal
@@ -31,11 +32,15 @@ KAFKA: Stream = "kafka"
 OPEN = "open"  # nothing has fed the ledger yet
 
 
-class LedgerLocked(Exception):
+class LedgerLocked(CannotRunNow):
     """Another process writes this ledger."""
 
+    def for_people(self) -> str:
+        """Return the message with the way out."""
+        return f"{self}; wait for it to end, or stop it: it resumes where it was"
 
-class OtherStream(Exception):
+
+class OtherStream(WrongUse):
     """This ledger is fed by another stream, for life: which, and the way out."""
 
 

@@ -1,10 +1,9 @@
-"""How a file of SQLite is opened, whatever rights there are on it, and which of its errors may pass.
+"""How a file of SQLite is opened, whatever rights there are on it.
 
 A file in WAL mode wants two others beside it. Where they cannot be made, it is read as it lies: which is right only as
 long as nobody writes it, so who reads it so looks afterwards whether somebody did.
 """
 
-import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,14 +14,6 @@ from typing import NamedTuple
 from ledger.journal.port import Unavailable
 
 BUSY_SECONDS = 30
-# What may be different later, or with more room or rights; anything else that SQLite says is damage.
-_NOT_NOW = tuple(
-    f"SQLITE_{name}" for name in ("FULL", "BUSY", "LOCKED", "IOERR", "READONLY", "PERM", "AUTH", "CANTOPEN")
-)
-_NOT_NOW_NUMBERS = frozenset(
-    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "EMFILE", "ENFILE", "EACCES", "EPERM")
-)
-
 _State = tuple[int, int, int]  # inode, bytes, time
 
 
@@ -65,23 +56,6 @@ def reading_of(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
         yield connection
     check_it_lies(path, opened)
-
-
-def may_pass(error: BaseException) -> bool:
-    """Whether trying again later, or with more room or rights, can help, by any cause of an error."""
-    return any(
-        cause.errno in _NOT_NOW_NUMBERS
-        if isinstance(cause, OSError)
-        else (getattr(cause, "sqlite_errorname", None) or "").startswith(_NOT_NOW)
-        for cause in causes(error)
-    )
-
-
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what caused it, what caused that, and so on."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _state_of(path: Path) -> _State:

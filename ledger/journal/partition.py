@@ -16,6 +16,7 @@ from ledger.core.draft import OutOfRange
 from ledger.core.evolve import evolve_entry
 from ledger.core.page_keys import pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages
+from ledger.errors import ControlFlow
 from ledger.journal.failpoints import failpoint
 from ledger.journal.port import TOPIC, Batch, Damaged, Journal, Parked
 from ledger.rulebook.compiled import Book
@@ -118,7 +119,7 @@ class _Work:
 _BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
-class Undecidable(Exception):
+class Undecidable(ControlFlow):
     """Deciding the fact at an offset failed, which is a bug. Nothing of its batch was written but what `tally` counts.
 
     Whoever has its record parks it, and commits the rest again: one fact is not to stop a partition.

@@ -9,25 +9,30 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from ledger.core.pages import Page
+from ledger.errors import CannotRunNow, Unusable, damage
 
 STREAM = "facts"  # the tracking name of the stream's position
 TOPIC = "points.entry.v1"  # a stored event's topic: a stable name, never a path of code
 SOURCES = 10_000  # numbers of sources that a journal remembers
 
 
-class Fenced(Exception):
+class Fenced(CannotRunNow):
     """Another owner has raised the epoch: nothing was written, and this owner must stop."""
 
 
-class JournalError(Exception):
+class JournalError(Unusable):
     """A journal that cannot be used: what is wrong, and the way out."""
 
 
 class Damaged(JournalError):
     """What is stored cannot be read, or contradicts what is to be written."""
 
+    def for_people(self) -> str:
+        """Return the message with the way out."""
+        return damage(self)
 
-class Unavailable(JournalError):
+
+class Unavailable(CannotRunNow, JournalError):
     """The store cannot be read or written now (a full disk, no rights, no connection); later it may be.
 
     Of a batch that was being committed nobody knows whether it is in: its owner is made anew and reads where it stands.

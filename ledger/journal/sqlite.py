@@ -22,9 +22,9 @@ from eventsourcing.persistence import (
 from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 
 from ledger.core.pages import Page, decode_page, encode_page
+from ledger.errors import may_pass
 from ledger.journal.datastore import FileDatastore
 from ledger.journal.migrations import Steps, pending
-from ledger.journal.opening import may_pass
 from ledger.journal.port import (
     SOURCES,
     STREAM,

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta, Struct, field
 
+from ledger.errors import Unusable
 from ledger.wire.times import DAY, MAX_INSTANT, SECOND, month_of_day, month_start, to_instant
 
 _Points = Annotated[int, Meta(ge=1, le=1 << 40)]
@@ -24,7 +25,7 @@ _Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-
 _Text = Annotated[str, Meta(max_length=400)]
 
 
-class BadProgramme(Exception):
+class BadProgramme(Unusable):
     """A rule book that cannot be used: the message names the file, the table and the key, and what is wanted."""
 
 

@@ -86,10 +86,13 @@ class DeadLettered(Struct, frozen=True, omit_defaults=True):
     """What became of a fact that is none: why it was parked, and whether it was driven again or dropped since."""
 
     position: str
+    outcome: Literal["parked"]
     reason: str
     detail: str
-    outcome: Literal["parked"] = "parked"
     retried: bool = False
+
+
+Fate = Decision | DeadLettered  # what became of a record
 
 
 class BulkLine(Struct, frozen=True):
@@ -441,14 +444,14 @@ class DeadLetters(Struct, frozen=True):
     next: str | None
 
 
-class Retried(Struct, frozen=True, omit_defaults=True):
+class Retried(Struct, frozen=True):
     """A parked fact that was driven again, and what became of it where that is known."""
 
     position: str
     retried_as: str
-    outcome: str = ""
-    reason: str = ""
-    detail: str = ""
+    outcome: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
 
 
 class AdjustmentRequest(Struct, frozen=True):

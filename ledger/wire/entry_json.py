@@ -34,24 +34,29 @@ def position_text(partition: int, offset: int) -> str:
 
 def describe_entry(entry: Entry, link: bytes, offset: int) -> answers.Entry:
     """Return an entry as it is told; `offset` is the book's, `link` the chain's at this entry."""
-    position, outcome = position_text(entry.partition, entry.offset), OUTCOMES[entry.outcome]
-    return answers.Entry(entry.number, position, outcome, entry.reason, **_decided(entry, link, offset))
+    position = position_text(entry.partition, entry.offset)
+    return answers.Entry(entry.number, position, _outcome(entry), entry.reason, **_decided(entry, link, offset))
 
 
 def describe_decision(entry: Entry, link: bytes, offset: int, *, is_repeated: bool = False) -> answers.Decision:
     """Return an entry with its member, as who gave the fact is told."""
-    position, outcome = position_text(entry.partition, entry.offset), OUTCOMES[entry.outcome]
-    decided = _decided(entry, link, offset)
-    return answers.Decision(position, outcome, entry.reason, entry.member, entry.number, is_repeated, **decided)
+    return answers.Decision(*_head_of(entry), is_repeated, **_decided(entry, link, offset))
 
 
-def describe_published(place: int, entry: Entry, link: bytes, offset: int, *, is_copy: bool) -> answers.PublishedDecision:
+def describe_published(
+    place: int, entry: Entry, link: bytes, offset: int, *, is_copy: bool
+) -> answers.PublishedDecision:
     """Return an entry at a place of the journal, as the outcomes topic is told."""
-    position, outcome = position_text(entry.partition, entry.offset), OUTCOMES[entry.outcome]
-    decided = _decided(entry, link, offset)
-    return answers.PublishedDecision(
-        position, outcome, entry.reason, entry.member, entry.number, place=place, copy=is_copy, **decided
-    )
+    return answers.PublishedDecision(*_head_of(entry), place=place, copy=is_copy, **_decided(entry, link, offset))
+
+
+def _head_of(entry: Entry) -> tuple[str, answers.Outcome, str, str, int]:
+    position = position_text(entry.partition, entry.offset)
+    return position, _outcome(entry), entry.reason, entry.member, entry.number
+
+
+def _outcome(entry: Entry) -> answers.Outcome:
+    return OUTCOMES[entry.outcome]
 
 
 def _decided(entry: Entry, link: bytes, offset: int) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
+from ledger.errors import BadInput
 from ledger.wire.facts import MAX_BYTES, CampaignGranted, Fact, HoldRequested, LotOpened
 from ledger.wire.times import MAX_INSTANT, MIN_INSTANT, to_instant
 
 MAX_DEPTH = 16  # of its JSON
 
 
-class BadFact(Exception):
+class BadFact(BadInput):
     """A record that is no fact: `reason` is the code under which it is parked, `detail` says what is wrong."""
 
     def __init__(self, reason: str, detail: str) -> None:

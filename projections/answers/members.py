@@ -1,11 +1,12 @@
 """Finding a member: an account at an instant, or an error that says that nobody knows the member."""
 
 from ledger.core.account import Account
+from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
 
-class UnknownMember(Exception):
+class UnknownMember(NotFound):
     """The ledger has no entry of this member."""
 
     def __init__(self, ledger: Ledger, member: str) -> None:

@@ -6,7 +6,7 @@ off was never there to take, so it stands outside the sum, as a shortfall paid i
 They are summed from the entries at any instant, or read from the view `books` at the present and later ones.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ledger.core.account import Account
@@ -31,18 +31,17 @@ from projections.views.builtin.books import (
     POINTS_TABLE,
     Books,
 )
-from projections.views.reading import Snapshot
 from projections.views.runner import heads_of
-from projections.views.view import Amounts, Key, Rows
+from projections.views.snapshot import ViewSnapshot
+from projections.views.view import Amounts, Key, RowDeltas, Tick
 
 IN_THE_SUM = ("spendable", "pending", "held", "redeemed", "expired", "clawed_back")
 TICK_EVERY = 2_000  # entries
 
-Tick = Callable[[int], None]
 _VIEW = Books()
 
 
-class Sums(NamedTuple):
+class BookSums(NamedTuple):
     """The tables of the view `books` at an instant; `positions` are the entries they hold, by partition.
 
     `behind` is how many entries there were more, and `known_at` by when what is parked was recorded.
@@ -63,20 +62,20 @@ def stats(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_
     return books_of(ledger, summed(ledger, as_of, progress, known_at=known_at))
 
 
-def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> Sums:
+def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> BookSums:
     """All members summed from their entries. `progress` hears of entries."""
-    rows = Rows(_VIEW.tables)
+    rows = RowDeltas(_VIEW.tables)
     book, done = ledger.book_known_at(known_at), 0
     positions = heads_of(ledger)
     for partition in ledger.partitions:
         done = _add_partition(rows, ledger, book, partition, as_of, known_at, progress, done)
-    return Sums(as_of, rows.of, positions, known_at=known_at)
+    return BookSums(as_of, rows.of, positions, known_at=known_at)
 
 
-def kept(taken: Snapshot, progress: Tick = lambda _: None) -> Sums:
+def kept(taken: ViewSnapshot, progress: Tick = lambda _: None) -> BookSums:
     """All members as the view `books` has them. `progress` hears of members for whom something fell due since."""
     assert taken.standing is not None
-    rows = Rows(_VIEW.tables)
+    rows = RowDeltas(_VIEW.tables)
     rows.of.update(taken.counted(progress))
     ledger = taken.ledger
     home = ledger.journal(ledger.partition_of(PROGRAMME_SUBJECT))  # where a published book counts; no view folds it
@@ -85,10 +84,10 @@ def kept(taken: Snapshot, progress: Tick = lambda _: None) -> Sums:
         if entry.clock <= taken.as_of:
             rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
     read = taken.standing.positions
-    return Sums(taken.as_of, rows.of, {p: read.get(p, 0) for p in ledger.partitions}, taken.standing.behind)
+    return BookSums(taken.as_of, rows.of, {p: read.get(p, 0) for p in ledger.partitions}, taken.standing.behind)
 
 
-def books_of(ledger: Ledger, sums: Sums) -> answers.Books:
+def books_of(ledger: Ledger, sums: BookSums) -> answers.Books:
     """Return the books that sums come to."""
     book, tables = ledger.book, sums.tables
     known_at = sums.as_of if sums.known_at is None else min(sums.as_of, sums.known_at)
@@ -119,7 +118,7 @@ def books_of(ledger: Ledger, sums: Sums) -> answers.Books:
     )
 
 
-def liability_of(ledger: Ledger, sums: Sums) -> answers.Liability:
+def liability_of(ledger: Ledger, sums: BookSums) -> answers.Liability:
     """Return what the points may still cost: those outstanding, by the local month in which they would expire.
 
     What is held stands in no lot, so outstanding = the months together + held.
@@ -129,12 +128,14 @@ def liability_of(ledger: Ledger, sums: Sums) -> answers.Liability:
         months.setdefault(kind, {})[month] = points
     found = {}
     for kind, figures in _by_kind(ledger.book, sums).items():
-        there = [figures[name] for name in ("spendable", "pending", "held")]
-        found[kind] = answers.LiabilityOfKind(sum(there), *there, months.get(kind, {}))
+        spendable, pending, held = (figures[name] for name in ("spendable", "pending", "held"))
+        found[kind] = answers.LiabilityOfKind(
+            spendable + pending + held, spendable, pending, held, months.get(kind, {})
+        )
     return answers.Liability(**_head(ledger.book, sums), points=found)
 
 
-def _head(book: Book, sums: Sums) -> dict[str, Any]:
+def _head(book: Book, sums: BookSums) -> dict[str, Any]:
     """Return the fields with which `Books` and `Liability` begin."""
     return {
         "as_of": to_text(sums.as_of, book.offset),
@@ -148,7 +149,7 @@ def _one(rows: Mapping[Key, Amounts], name: str) -> int:
     return rows[name,][0] if (name,) in rows else 0
 
 
-def _by_kind(book: Book, sums: Sums) -> dict[str, dict[str, int]]:
+def _by_kind(book: Book, sums: BookSums) -> dict[str, dict[str, int]]:
     found = {kind: dict.fromkeys(FIGURES, 0) for kind in book.nearest(sums.as_of).programme.kinds}
     for (kind,), figures in sorted(sums.tables[POINTS_TABLE.name].items()):
         found[kind] = dict(zip(FIGURES, figures, strict=True))
@@ -168,7 +169,7 @@ def _by_membership(counted: Mapping[Key, Amounts]) -> dict[str, dict[str, int]]:
 
 
 def _add_partition(
-    rows: Rows,
+    rows: RowDeltas,
     ledger: Ledger,
     book: Book,
     partition: int,

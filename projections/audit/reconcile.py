@@ -16,6 +16,7 @@ from ledger.core.account import Account, Purse
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
+from ledger.errors import Unusable
 from ledger.journal.ledger import Ledger
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
@@ -35,7 +36,7 @@ REPORT_EVERY = 1_000
 Progress = Callable[[int], None]
 
 
-class BadList(Exception):
+class BadList(Unusable):
     """A list of balances that cannot be used: the file, the row, and what is wanted."""
 
 

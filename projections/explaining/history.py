@@ -13,6 +13,7 @@ from ledger.core.decide import Limits, Repetition, decide
 from ledger.core.draft import Draft, OutOfRange, fall_due
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import Page, PagesInMemory, TrialPages, copy_page
+from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book, Version
 from ledger.wire.entries import ACCEPTED, ENGINE, Change, Earned, Entry
@@ -26,7 +27,7 @@ from projections.explaining.words import count
 OUT_OF_RANGE = "out-of-range"  # decided again by the shard, without asking the rules
 
 
-class NothingToExplain(Exception):
+class NothingToExplain(NotFound):
     """The member has no such entry or lot; the message says what there is."""
 
 

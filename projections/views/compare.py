@@ -11,12 +11,12 @@ from ledger.journal.port import JournalError
 from projections.views.files import File, Folder, opened
 from projections.views.runner import follow, heads_of
 from projections.views.store import Batch, Build, plain_rows
-from projections.views.timed import present, settle
+from projections.views.timed import present, refresh_due
 from projections.views.view import View
 
 MAX_LISTED = 1_000  # differences; all are counted
 TICK_EVERY = 5_000
-Line = tuple[str, Any, Any]
+BuildRow = tuple[str, Any, Any]
 
 
 class NothingBeside(JournalError):
@@ -57,7 +57,7 @@ def compare(
         if view.counts:
             now = present()
             for build in (live, other):
-                settle(ledger, build, now)
+                refresh_due(ledger, build, now)
         ours, theirs = stack.enter_context(live.reading()), stack.enter_context(other.reading())
         positions = ours.positions()
         if positions != theirs.positions():
@@ -97,7 +97,9 @@ def _compare(
     return rows, count, listed
 
 
-def _side_by_side(view: View, ours: Iterator[Line], theirs: Iterator[Line]) -> Iterator[tuple[str, Any, Any, Any]]:
+def _side_by_side(
+    view: View, ours: Iterator[BuildRow], theirs: Iterator[BuildRow]
+) -> Iterator[tuple[str, Any, Any, Any]]:
     """Rows of both, each with what the other has under the same key (None where it has none)."""
     order = {name: place for place, name in enumerate([*(table.name for table in view.tables), "members"])}
     one, other = next(ours, None), next(theirs, None)

@@ -1,20 +1,35 @@
 """Entries decoded only as far as a fold looks: what it does not name is skipped over and never becomes an object."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, reduce
 from operator import or_
 from typing import Any, cast, get_args, get_type_hints
 
 import msgspec
 
+from ledger.journal.port import Damaged, EntryRow
 from ledger.wire.entries import Change, Entry
-from projections.views.view import BY_TIME
+from projections.views.view import BY_TIME, View
 
 _AFTER_CHANGES = ("fact", "received")
 
 
+def decoder_for(views: Sequence[View]) -> Callable[[bytes], Entry]:
+    """Return a decoder of what any of some views looks at."""
+    changes: frozenset[type[Any]] = frozenset().union(*(view.changes for view in views))
+    return _decoder_of(changes, any(view.needs_fact for view in views))
+
+
+def decoded(decode: Callable[[bytes], Entry], row: EntryRow) -> Entry:
+    """An entry as far as a fold looks at it. Raises `Damaged` that names its place."""
+    try:
+        return decode(row.state)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Damaged(f"entry {row.number} of {row.member} (place {row.place}) cannot be read: {error}") from None
+
+
 @cache
-def decoder_of(changes: frozenset[type[Any]], needs_fact: bool) -> Callable[[bytes], Entry]:
+def _decoder_of(changes: frozenset[type[Any]], needs_fact: bool) -> Callable[[bytes], Entry]:
     """A decoder of entries whose other changes are empty objects, without figures, and without the fact unless needed.
 
     The structs it decodes into have the fields of `Entry` up to there, which is all that a fold may touch.

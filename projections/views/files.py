@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from ledger.errors import CannotRunNow
 from ledger.journal.opening import reading_of
 from ledger.journal.port import JournalError
 from projections.views.store import Build, make, named, positions_in
@@ -20,8 +21,10 @@ from projections.views.view import View
 _NAME = re.compile(r"^(?P<view>[a-z][a-z0-9-]*)-v(?P<version>\d+)(?:-(?P<again>\d+))?\.db$")
 
 
-class NotBuilt(JournalError):
+class NotBuilt(CannotRunNow, JournalError):
     """A view that has no build to read yet."""
+
+    can_retry = False
 
 
 class File(NamedTuple):

@@ -7,19 +7,15 @@ a partition goes on behind the last member that is in. What a process sends to t
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from ledger.journal.ledger import Ledger, members_of
-from ledger.journal.port import Damaged, EntryRow
-from ledger.wire.entries import Entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.processes import over_partitions
-from projections.views.decoding import decoder_of
+from projections.views.decoding import decoded, decoder_for
 from projections.views.store import Build, MemberRow, TableRows, member_row, table_rows
 from projections.views.timed import count, present
-from projections.views.view import Rows, States, Step, View, fold_entry, new_member
+from projections.views.view import FoldStep, RowDeltas, View, fold_entry, new_member
 
 BATCH = 10_000  # entries of a transaction
 WORTH_PROCESSES = 50_000  # entries; for fewer the start of a process takes longer than it saves
@@ -63,7 +59,7 @@ class MemberBatch(NamedTuple):
     latest: int
 
 
-def build(ledger: Ledger, builds: Sequence[Build], upto: dict[int, int], jobs: int, count: Count) -> None:
+def build_whole(ledger: Ledger, builds: Sequence[Build], upto: dict[int, int], jobs: int, count: Count) -> None:
     """Build views up to a place of each partition; one that was begun goes on, up to the places it had then.
 
     Those that stand alike share one pass.
@@ -90,13 +86,9 @@ def _alike(builds: Sequence[Build]) -> list[tuple[tuple[tuple[int, _Place], ...]
 
 def _build(ledger: Ledger, group: list[Build], waiting: _Waiting, jobs: int, count: Count) -> None:
     views = [into.view for into in group]
-    parts: Iterator[_Part]
-    if jobs > 1 and sum(place for place, _ in waiting.values()) >= WORTH_PROCESSES:
-        names, sources = [view.name for view in views], sorted({view.source for view in views if view.source})
-        known = (names, sources, waiting, BATCH)
-        parts = over_partitions(ledger, jobs, fold_partition, *known, partitions=list(waiting))
-    else:
-        parts = _one_by_one(ledger, views, waiting)
+    if sum(place for place, _ in waiting.values()) < WORTH_PROCESSES:
+        jobs = 1
+    parts = over_partitions(ledger, jobs, fold_partition, views, waiting, BATCH, partitions=list(waiting))
     for partition, part in parts:
         for into, folded in zip(group, part.views, strict=True):
             with into.writing() as batch:
@@ -111,24 +103,12 @@ def _build(ledger: Ledger, group: list[Build], waiting: _Waiting, jobs: int, cou
             count(into.view.name, part.read)
 
 
-_Part = tuple[int, MemberBatch]
-
-
-def _one_by_one(ledger: Ledger, views: list[View], waiting: _Waiting) -> Iterator[_Part]:
-    for partition, (upto, after) in waiting.items():
-        for part in fold_members(ledger, views, partition, upto, after, BATCH):
-            yield partition, part
-
-
 def fold_partition(
-    ledger: Ledger, partition: int, names: list[str], sources: list[str], waiting: _Waiting, batch: int
-) -> Iterator[_Part]:
-    """Fold what waits of a partition, for a process that finds the views by their names."""
-    from projections.views.registry import all_views
-
-    known = all_views(sources)
+    ledger: Ledger, partition: int, views: Sequence[View], waiting: _Waiting, batch: int
+) -> Iterator[tuple[int, MemberBatch]]:
+    """Fold what waits of a partition in batches, each with the partition's number."""
     upto, after = waiting[partition]
-    for part in fold_members(ledger, [known[name] for name in names], partition, upto, after, batch):
+    for part in fold_members(ledger, views, partition, upto, after, batch):
         yield partition, part
 
 
@@ -145,12 +125,12 @@ def fold_members(
 
 def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int, after: str, most: int) -> MemberBatch:
     book, decode = ledger.book, decoder_for(views)
-    parts = [(view, Rows(view.tables), list[MemberRow](), States(view).encode) for view in views]
+    parts = [(view, RowDeltas(view.tables), list[MemberRow]()) for view in views]
     read, last, is_last = 0, after, True
     now = latest = present()
     for member, entries in members_of(ledger.journal(partition).scan_by_member(after)):
         last = member
-        steps = [(view, Step(book, new_member(view, member)), rows) for view, rows, _, _ in parts]
+        steps = [(view, FoldStep(book, new_member(view, member)), rows) for view, rows, _ in parts]
         for row in entries:
             read += 1
             if row.place <= upto and member != PROGRAMME_SUBJECT:
@@ -158,33 +138,19 @@ def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int
                 for view, step, rows in steps:
                     step.entry = entry
                     fold_entry(view, step, rows)
-        for (view, step, step_rows), (_, _, members, encode) in zip(steps, parts, strict=True):
-            if step.kept.number and view.counts:
-                count(view, book, step.kept, now, step_rows)
-                latest = max(latest, step.kept.clock)
-            if step.kept.number and view.state is not None:
-                members.append(member_row(view, partition, step.kept, encode))
+        for (view, step, step_rows), (_, _, members) in zip(steps, parts, strict=True):
+            if step.subject.number and view.counts:
+                count(view, book, step.subject, now, step_rows)
+                latest = max(latest, step.subject.clock)
+            if step.subject.number and view.state is not None:
+                members.append(member_row(view, partition, step.subject))
         if read >= most:
             is_last = False
             break
-    views_folded = [Folded(members, table_rows(view, rows)) for view, rows, members, _ in parts]
+    views_folded = [Folded(members, table_rows(view, rows)) for view, rows, members in parts]
     return MemberBatch(after, views_folded, read, last, is_last, latest)
 
 
 def link_at(ledger: Ledger, partition: int, place: int) -> bytes:
     """The chain's link of the entry at a place, nothing where there is none."""
     return next((row.link for row in ledger.journal(partition).scan(place - 1, place)), b"")
-
-
-def decoder_for(views: Sequence[View]) -> Callable[[bytes], Entry]:
-    """A decoder of what any of some views looks at."""
-    changes: frozenset[type[Any]] = frozenset().union(*(view.changes for view in views))
-    return decoder_of(changes, any(view.needs_fact for view in views))
-
-
-def decoded(decode: Callable[[bytes], Entry], row: EntryRow) -> Entry:
-    """An entry as far as a fold looks at it. Raises `Damaged` that names its place."""
-    try:
-        return decode(row.state)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise Damaged(f"entry {row.number} of {row.member} (place {row.place}) cannot be read: {error}") from None

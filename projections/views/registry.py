@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from ledger.errors import Unusable
 from projections.views.builtin.activity import Activity
 from projections.views.builtin.balances import Balances
 from projections.views.builtin.books import Books
@@ -17,7 +18,7 @@ from projections.views.builtin.liability import Liability
 from projections.views.builtin.memberships import Memberships
 from projections.views.builtin.scores import Scores
 from projections.views.builtin.statement import Statement
-from projections.views.view import Reading, View
+from projections.views.view import Query, View
 
 BUILT_IN: tuple[View, ...] = (
     Balances(),
@@ -35,7 +36,7 @@ _COLUMN = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
 _TAKEN = {"build", "building", "chain", "counted", "members", "tracking"}
 
 
-class BadView(Exception):
+class BadView(Unusable):
     """A view that cannot be used: what is wrong with it, and where it came from."""
 
 
@@ -46,20 +47,20 @@ def all_views(named: Sequence[str] = ()) -> dict[str, View]:
         _check(where, view)
         if view.name in found:
             raise BadView(f"{where}: there is a view {view.name} already; give this one another name")
-        taken = {reading.name: other.name for other in found.values() for reading in other.readings}
-        for reading in view.readings:
-            if reading.name in taken:
-                raise BadView(f"{where}: the view {taken[reading.name]} has a reading {reading.name} already")
+        taken = {query.name: other.name for other in found.values() for query in other.queries}
+        for query in view.queries:
+            if query.name in taken:
+                raise BadView(f"{where}: the view {taken[query.name]} has a query {query.name} already")
         found[view.name] = view
     return found
 
 
-def find_reading(views: dict[str, View], name: str) -> tuple[View, Reading] | None:
+def find_query(views: dict[str, View], name: str) -> tuple[View, Query] | None:
     """The view that answers a question, and the question."""
     for view in views.values():
-        for reading in view.readings:
-            if reading.name == name:
-                return view, reading
+        for query in view.queries:
+            if query.name == name:
+                return view, query
     return None
 
 
@@ -85,8 +86,14 @@ def _named(names: Sequence[str]) -> Iterable[tuple[str, View]]:
             raise BadView(f"--views {name}: it has no VIEWS, a tuple of the classes of its views")
         for cls in declared:
             view = _made(f"--views {name}", cls)
-            view.source = name
+            if name.endswith(".py"):
+                view.made_by = (_view_of_file, (Path(name).resolve(), cls.__name__))
             yield f"--views {name}", view
+
+
+def _view_of_file(path: Path, name: str) -> View:
+    """A view of a file, for another process."""
+    return next(_made(str(path), cls) for cls in _from_file(path).VIEWS if cls.__name__ == name)
 
 
 def _from_file(path: Path) -> Any:
@@ -107,7 +114,7 @@ def _made(where: str, cls: Any) -> View:
 
 def _check(where: str, view: View) -> None:
     """That a view says what the runner and its tables need."""
-    for attribute in ("name", "about", "readings"):
+    for attribute in ("name", "about", "queries"):
         if not hasattr(view, attribute):
             raise BadView(f"{where}: {type(view).__name__} has no `{attribute}`")
     if not _NAME.match(view.name):

@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.entries import Entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
+from projections.views.decoding import decoded, decoder_for
 from projections.views.files import File, Folder, opened, positions_of, version_of
-from projections.views.rebuild import BATCH, build, decoded, decoder_for, link_at, without_collector
+from projections.views.rebuild import BATCH, build_whole, link_at, without_collector
 from projections.views.store import Build, table_rows
-from projections.views.timed import count, present, settle
-from projections.views.view import Rows, Step, View, fold_entry
+from projections.views.timed import count, present, refresh_due
+from projections.views.view import FoldStep, RowDeltas, View, fold_entry
 
 BATCH_BYTES = 32 << 20  # as they are stored
 Progress = Callable[[int, int], None]
@@ -31,13 +33,20 @@ class OfAnotherLedger(JournalError):
     """A build of other entries than the ledger has."""
 
 
-class Stale(Exception):
+class Stale(CannotRunNow):
     """A view that is live in another version than the code has, and so cannot be followed: it is to be rebuilt."""
+
+    can_retry = False
 
 
 def heads_of(ledger: Ledger) -> Heads:
     """How many entries each partition has."""
     return {partition: ledger.journal(partition).head().entries for partition in ledger.partitions}
+
+
+def entries_behind(heads: Heads, positions: Heads) -> int:
+    """How many entries lie between positions (0 where there is none) and the heads."""
+    return sum(max(0, head - positions.get(partition, 0)) for partition, head in heads.items())
 
 
 def run(
@@ -60,7 +69,7 @@ def run(
                 is_ours = waiting is not None and waiting.version == view.version
                 path = waiting.path if waiting is not None and is_ours else folder.next_path(view)
                 missing[path] = stack.enter_context(opened(path, view, create=True))
-        build(ledger, list(missing.values()), heads, jobs, tally.add)
+        build_whole(ledger, list(missing.values()), heads, jobs, tally.add)
         for path, built in missing.items():
             folder.switch(built.view.name, path)
     stale = {view: found for view in views if (found := _live_version(folder, view)) != view.version}
@@ -69,9 +78,9 @@ def run(
         with without_collector():
             for partition, head in heads.items():
                 follow(ledger, builds, partition, head, tally.add)
-        for kept in builds:
-            if kept.view.counts:
-                settle(ledger, kept, present())
+        for build in builds:
+            if build.view.counts:
+                refresh_due(ledger, build, present())
     if stale:
         named = ", ".join(f"{view.name} (live: version {found}, here: {view.version})" for view, found in stale.items())
         raise Stale(f"{named}: `points views rebuild` builds the new version beside the live one")
@@ -103,7 +112,7 @@ def _ahead(folder: Folder, views: Sequence[View], heads: Heads) -> int:
     for view in views:
         live = folder.live(view.name)
         positions = positions_of(live) if live is not None else {}
-        ahead += sum(max(0, head - positions.get(partition, 0)) for partition, head in heads.items())
+        ahead += entries_behind(heads, positions)
     return ahead
 
 
@@ -124,7 +133,7 @@ def rebuild(ledger: Ledger, folder: Folder, view: View, progress: Progress = _un
     ledger.forget_book()
     tally = _Tally(sum(heads.values()), progress)
     with opened(path, view, create=True) as into:
-        build(ledger, [into], heads, jobs, tally.add)
+        build_whole(ledger, [into], heads, jobs, tally.add)
     return next(file for file in folder.files(view.name) if file.path == path)
 
 
@@ -133,7 +142,7 @@ def _unfinished(folder: Folder, view: View) -> Path | None:
     waiting = folder.beside(view.name)
     if waiting is None or waiting.version != view.version:
         return None
-    with opened(waiting.path, view, create=True) as kept, kept.reading() as batch:
+    with opened(waiting.path, view, create=True) as build, build.reading() as batch:
         return waiting.path if not batch.is_whole() else None
 
 
@@ -154,31 +163,31 @@ def follow(
     count: Callable[[str, int], None] = lambda _name, _entries: None,
 ) -> None:
     """Bring builds to a place of a partition's journal; those at the same position share one pass."""
-    for kept in builds:
-        check_origin(ledger, kept, partition)
+    for build in builds:
+        check_origin(ledger, build, partition)
     while True:
         positions = {}
-        for kept in builds:
-            with kept.reading() as batch:
-                positions[kept] = batch.positions().get(partition, 0)
+        for build in builds:
+            with build.reading() as batch:
+                positions[build] = batch.positions().get(partition, 0)
         behind = [place for place in positions.values() if place < head]
         if not behind:
             return
         after = min(behind)
-        group = [kept for kept, place in positions.items() if place == after]
+        group = [build for build, place in positions.items() if place == after]
         upto = min([head, after + BATCH, *(place for place in behind if place > after)])
         folded, upto = _fold_batch(ledger, group, partition, after, upto)
-        for kept in folded:
-            count(kept.view.name, upto - after)
+        for build in folded:
+            count(build.view.name, upto - after)
 
 
-def check_origin(ledger: Ledger, kept: Build, partition: int) -> None:
+def check_origin(ledger: Ledger, build: Build, partition: int) -> None:
     """Raise `OfAnotherLedger` unless the last entry that a build folded is the one that stands there in the journal."""
-    with kept.reading() as batch:
+    with build.reading() as batch:
         place, link = batch.positions().get(partition, 0), batch.links().get(partition, b"")
     if place and link_at(ledger, partition, place) != link:
         raise OfAnotherLedger(
-            f"{kept.path} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
+            f"{build.path} folded another entry {place} of partition {partition} than stands in {ledger.name}:"
             " the ledger was restored from an older copy, or the view is of another ledger."
             " Remove the file and run `points views run`"
         )
@@ -188,26 +197,26 @@ def _fold_batch(
     ledger: Ledger, builds: Sequence[Build], partition: int, after: int, upto: int
 ) -> tuple[list[Build], int]:
     """One batch into several builds: those that stood at `after` (no other runner came first), and the batch's end."""
-    decode = decoder_for([kept.view for kept in builds])
+    decode = decoder_for([build.view for build in builds])
     entries, upto, link = _read(ledger, decode, partition, after, upto)
     book = ledger.book
     touched = sorted({entry.member for entry in entries})
     folded = []
-    for kept in builds:
-        with kept.writing() as batch:
+    for build in builds:
+        with build.writing() as batch:
             if batch.positions().get(partition, 0) != after:
                 continue
-            rows, members = Rows(kept.view.tables), batch.load(touched)
+            rows, members = RowDeltas(build.view.tables), batch.load(touched)
             for entry in entries:
-                fold_entry(kept.view, Step(book, members[entry.member], entry), rows)
-            if kept.view.counts:
+                fold_entry(build.view, FoldStep(book, members[entry.member], entry), rows)
+            if build.view.counts:
                 now = present()
                 for member in members.values():
-                    count(kept.view, book, member, now, rows)
+                    count(build.view, book, member, now, rows)
                 batch.counted_at(max([now, *(member.clock for member in members.values())]))
-            batch.write(batch.member_rows(partition, members), table_rows(kept.view, rows))
+            batch.write(batch.member_rows(partition, members), table_rows(build.view, rows))
             batch.move(partition, upto, link)
-        folded.append(kept)
+        folded.append(build)
     return folded, upto
 
 

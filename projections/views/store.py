@@ -8,23 +8,26 @@ not wait for the disk: after a power cut a file stands at an earlier position, w
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from eventsourcing.persistence import PersistenceError, Tracking
 from eventsourcing.sqlite import SQLiteCursor, SQLiteTrackingRecorder
+from msgspec import Struct
 
+from ledger.errors import may_pass
 from ledger.journal.datastore import FileDatastore
-from ledger.journal.opening import may_pass
 from ledger.journal.port import JournalError, Unavailable
-from projections.views.view import Kept, Key, Rows, States, Sums, View, due_of, new_member, rows_by_key
+from projections.views.view import Key, MemberState, RowDeltas, SumTable, View, due_of, new_member, rows_by_key
 
 FORMAT = 1
 _PRAGMAS = ("synchronous=NORMAL", "cache_size=-16384")  # KiB
 _LOOKUPS = 500  # members a query
 _MOST = (1 << 63) - 1  # of an integer that SQLite holds as such; a sum beyond it stands in the file as text
+_encode_state = msgspec.msgpack.Encoder().encode
 POSITION = "partition-"  # and its number: the tracking name of a position
 
 # member, partition, number, clock, recorded, due, state, and where the view counts what she counts for
@@ -94,9 +97,9 @@ class Batch:
         if upto:
             self.move(partition, upto, link)
 
-    def load(self, members: Sequence[str]) -> dict[str, Kept]:
+    def load(self, members: Sequence[str]) -> dict[str, MemberState]:
         """Members as they are kept, new ones where they are not."""
-        view, states = self._build.view, self._build.states
+        view, decode = self._build.view, self._build.decode_state
         found = {member: new_member(view, member) for member in members}
         if view.state is None:
             return found
@@ -105,19 +108,19 @@ class Batch:
             marks = ",".join("?" * len(part))
             rows = self.cursor.execute(f"SELECT {self._columns} FROM members WHERE member IN ({marks})", part)
             for _, member, number, clock, recorded, state, *counted in rows:
-                found[member] = Kept(member, number, clock, recorded, states.decode(state), *counted)
+                found[member] = MemberState(member, number, clock, recorded, decode(state), *counted)
         return found
 
     @property
     def _columns(self) -> str:
         return f"partition, member, number, clock, recorded, state{', counted' if self._build.view.counts else ''}"
 
-    def member_rows(self, partition: int, members: dict[str, Kept]) -> list[MemberRow]:
+    def member_rows(self, partition: int, members: dict[str, MemberState]) -> list[MemberRow]:
         """Members as rows, in order."""
-        view, encode = self._build.view, self._build.states.encode
+        view = self._build.view
         if view.state is None:
             return []
-        return [member_row(view, partition, kept, encode) for _, kept in sorted(members.items())]
+        return [member_row(view, partition, subject) for _, subject in sorted(members.items())]
 
     def write(self, members: Sequence[MemberRow], rows: TableRows) -> None:
         """Keep members, and add rows to their tables."""
@@ -135,7 +138,7 @@ class Batch:
             marks = ", ".join("?" * len(members[0]))
             self.cursor.executemany(f"INSERT OR REPLACE INTO members VALUES ({marks})", members)
 
-    def sums(self, table: Sums) -> Iterator[tuple[Key, list[int]]]:
+    def sums(self, table: SumTable) -> Iterator[tuple[Key, list[int]]]:
         """A table's rows in the order of their keys, without those that came to nothing. Raises `JournalError`."""
         width = len(table.key)
         keys = ", ".join(column.name for column in table.key)
@@ -155,24 +158,24 @@ class Batch:
             )
         return [int(amount) for amount in stored]
 
-    def members(self, condition: str = "", *values: int) -> Iterator[tuple[int, Kept]]:
+    def members(self, condition: str = "", *values: int) -> Iterator[tuple[int, MemberState]]:
         """Members in order, each with her partition; `condition` is SQL on the columns clock, recorded and due."""
         where = f"WHERE {condition}" if condition else ""
         yield from self._members(f"SELECT {self._columns} FROM members {where} ORDER BY member", *values)
 
-    def _members(self, query: str, *values: int) -> Iterator[tuple[int, Kept]]:
-        decode = self._build.states.decode
+    def _members(self, query: str, *values: int) -> Iterator[tuple[int, MemberState]]:
+        decode = self._build.decode_state
         for partition, member, number, clock, recorded, state, *counted in self.cursor.connection.execute(
             query, values
         ):
-            yield partition, Kept(member, number, clock, recorded, decode(state), *counted)
+            yield partition, MemberState(member, number, clock, recorded, decode(state), *counted)
 
     def has_due(self, instant: int, more_than: int = 0) -> bool:
         """Whether time changes what members of a view that counts count for by an instant, of more than so many."""
         found = self.cursor.execute("SELECT 1 FROM members WHERE due <= ? LIMIT 1 OFFSET ?", (instant, more_than))
         return found.fetchone() is not None
 
-    def due_members(self, instant: int, limit: int = -1) -> Iterator[tuple[int, Kept]]:
+    def due_members(self, instant: int, limit: int = -1) -> Iterator[tuple[int, MemberState]]:
         """Members of a view that counts who count for something else by an instant, with their partitions."""
         return self._members(f"SELECT {self._columns} FROM members WHERE due <= ? LIMIT ?", instant, limit)
 
@@ -191,7 +194,7 @@ class Build(SQLiteTrackingRecorder):
     def __init__(self, path: Path, view: View, *, create: bool = False) -> None:
         self.path = path
         self.view = view
-        self.states = States(view)
+        self.decode_state = msgspec.msgpack.Decoder(view.state or Struct).decode
         self.statements = {table.name: _statements(table) for table in view.tables}
         with named(path):
             super().__init__(FileDatastore(path, _PRAGMAS, {"exact_sum": _exact_sum}, create=create))
@@ -286,14 +289,14 @@ def tables_of(view: View) -> str:
     return json.dumps([[t.name, [c.name for c in t.key], t.amounts] for t in view.tables] + [view.state is not None])
 
 
-def _create(table: Sums) -> str:
+def _create(table: SumTable) -> str:
     keys = ", ".join(f"{c.name} {'INTEGER' if c.form == 'integer' else 'TEXT'} NOT NULL" for c in table.key)
     amounts = ", ".join(f"{name} NOT NULL" for name in table.amounts)  # of no type, so that text is left as it is
     names = ", ".join(column.name for column in table.key)
     return f"CREATE TABLE IF NOT EXISTS {table.name} ({keys}, {amounts}, PRIMARY KEY ({names})) WITHOUT ROWID"
 
 
-def _statements(table: Sums) -> tuple[str, str]:
+def _statements(table: SumTable) -> tuple[str, str]:
     """How rows are added, and how a row that came to nothing is dropped."""
     keys = [column.name for column in table.key]
     marks = ", ".join("?" * (len(keys) + len(table.amounts)))
@@ -347,13 +350,12 @@ def positions_in(cursor: sqlite3.Cursor) -> dict[int, int]:
     return {int(name.removeprefix(POSITION)): place for name, place in rows.fetchall()}
 
 
-def member_row(view: View, partition: int, kept: Kept, encode: Callable[[Any], bytes]) -> MemberRow:
+def member_row(view: View, partition: int, of: MemberState) -> MemberRow:
     """A member as a row."""
-    state = encode(kept.state)
-    row = kept.member, partition, kept.number, kept.clock, kept.recorded, due_of(view, kept), state
-    return (*row, kept.counted) if view.counts else row
+    row = of.member, partition, of.number, of.clock, of.recorded, due_of(view, of), _encode_state(of.state)
+    return (*row, of.counted) if view.counts else row
 
 
-def table_rows(view: View, rows: Rows) -> TableRows:
+def table_rows(view: View, rows: RowDeltas) -> TableRows:
     """Rows as they are written, in the order of their keys."""
     return {t.name: [(*key, *amounts) for key, amounts in rows_by_key(rows.of[t.name])] for t in view.tables}

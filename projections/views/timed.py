@@ -1,11 +1,10 @@
-"""Views that count: what each member adds to the tables at an instant, kept with her, so that it can be taken back.
+"""Views that count: what each member adds to the tables at an instant is kept with the member, to be taken back later.
 
 The sums are exact at any instant from the latest by which a member was counted: the few for whom something fell due
-since are counted anew. A view is settled now and then, so that they stay few.
+since are counted anew. `refresh_due` is run now and then, so that they stay few.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -15,10 +14,9 @@ from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book
 from projections.views.store import Batch, Build, table_rows
-from projections.views.view import Kept, Key, Rows, View, copy_of
+from projections.views.view import Amounts, Key, MemberState, RowDeltas, Tick, View, copy_of, merged
 
 AT_ONCE = 1_000  # members of a transaction
-Tick = Callable[[int], None]
 _Row = tuple[str, Key, list[int]]  # of a table
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -26,70 +24,53 @@ _decode = msgspec.msgpack.Decoder(list[_Row]).decode
 
 
 def present() -> int:
-    """The instant at which members are counted."""
+    """Return the instant at which members are counted: now, in microseconds since 1970 UTC."""
     return time.time_ns() // 1000
 
 
-def count(view: View, book: Book, kept: Kept, instant: int, rows: Rows) -> None:
-    """Let a member count for what she is at an instant in place of what she counted for before."""
-    for table, key, amounts in _decode(kept.counted) if kept.counted else ():
+def count(view: View, book: Book, subject: MemberState, instant: int, rows: RowDeltas) -> None:
+    """Replace what a member counted for before by what the member counts for at an instant."""
+    for table, key, amounts in _decode(subject.counted) if subject.counted else ():
         rows.add(table, key, *(-amount for amount in amounts))
-    found = Rows(view.tables)
-    kept.due = _count(view, book, kept, instant, found)
-    counted = [(table, key, amounts) for table, of in found.of.items() for key, amounts in of.items() if any(amounts)]
-    for table, key, amounts in counted:
-        rows.add(table, key, *amounts)
-    kept.counted = _encode(counted)
-
-
-def _count(view: View, book: Book, kept: Kept, instant: int, rows: Rows) -> int:
-    """Add what a member counts for at an instant; the instant at which time next changes that."""
-    account = view.account(kept.state)
+    account = view.account(subject.state)
     assert account is not None
     if account.next_due_at <= instant:
         account = copy_of(account)
         run_to(account, book, instant, PagesInMemory())
-    view.count(account, max(instant, account.clock), book, rows)
-    return next_due(account)
+    found = RowDeltas(view.tables)
+    view.count(account, max(instant, account.clock), book, found)
+    subject.due = next_due(account)
+    counted = [(table, key, amounts) for table, of in found.of.items() for key, amounts in of.items() if any(amounts)]
+    for table, key, amounts in counted:
+        rows.add(table, key, *amounts)
+    subject.counted = _encode(counted)
 
 
-def settle(ledger: Ledger, build: Build, instant: int) -> int:
-    """Count every member anew for whom something fell due by an instant; how many there were."""
-    settled = 0
+def refresh_due(ledger: Ledger, build: Build, instant: int) -> None:
+    """Count every member anew for whom something fell due by an instant."""
     while True:
         with build.reading() as batch:
             if not batch.has_due(instant):
-                return settled
+                return
         with build.writing() as batch:
-            rows = Rows(build.view.tables)
-            parts: dict[int, dict[str, Kept]] = {}
-            for partition, kept in batch.due_members(instant, AT_ONCE):
-                count(build.view, ledger.book, kept, instant, rows)
-                parts.setdefault(partition, {})[kept.member] = kept
+            rows = RowDeltas(build.view.tables)
+            parts: dict[int, dict[str, MemberState]] = {}
+            for partition, subject in batch.due_members(instant, AT_ONCE):
+                count(build.view, ledger.book, subject, instant, rows)
+                parts.setdefault(partition, {})[subject.member] = subject
             for partition, members in parts.items():
                 batch.write_members(batch.member_rows(partition, members))
-                settled += len(members)
             batch.write((), table_rows(build.view, rows))
             batch.counted_at(instant)
 
 
 def counted(
     batch: Batch, view: View, book: Book, instant: int, tick: Tick = lambda _: None
-) -> dict[str, dict[Key, list[int]]]:
-    """A view's tables as they are at an instant from `Batch.latest` on. `tick` hears of members counted anew."""
-    found = {table.name: dict(batch.sums(table)) for table in view.tables}
-    rows = Rows(view.tables)
-    for done, kept in enumerate(_due(batch, instant), 1):
-        count(view, book, kept, instant, rows)
+) -> dict[str, dict[Key, Amounts]]:
+    """Return a view's tables at an instant from `Batch.latest` on. `tick` gets how many members were counted anew."""
+    rows = RowDeltas(view.tables)
+    for done, (_, subject) in enumerate(batch.due_members(instant), 1):
+        count(view, book, subject, instant, rows)
         if not done % AT_ONCE:
             tick(done)
-    for name, changed in rows.of.items():
-        for key, amounts in changed.items():
-            row = found[name].get(key)
-            found[name][key] = amounts if row is None else [a + b for a, b in zip(row, amounts, strict=True)]
-    return {name: {key: row for key, row in of.items() if any(row)} for name, of in found.items()}
-
-
-def _due(batch: Batch, instant: int) -> Iterator[Kept]:
-    members: Iterable[tuple[int, Kept]] = batch.due_members(instant)
-    return (kept for _, kept in members)
+    return {table.name: merged(dict(batch.sums(table)), rows.of[table.name]) for table in view.tables}

@@ -1,41 +1,41 @@
-"""What a view is: a name, a version, tables of sums, perhaps a state a member, and a pure fold of entries into them.
+"""What a view is: a name, a version, tables of sums, perhaps a state per member, and a pure fold of entries into them.
 
-Every table is a sum: the fold adds amounts to the row of a key, and the order of rows never matters. What a member's
-next entry needs (the open lots, to know when points that are spent would have expired) is the member's state. Time
-makes entries too: what falls due is folded when the view is read, by the same fold, with `Step.entry` left out.
+Every table is a sum: the fold adds amounts to the row of a key, and the order of rows never matters. What the fold of a
+member's next entry needs (the open lots, to know when points that are spent would have expired) is the member's state.
+Time makes changes too: what falls due is folded when the view is read, by the same fold, with `FoldStep.entry` None.
 
-A view that `counts` goes another way with time: `count` says what a member adds to the tables at an instant, the file
-keeps with each member what she added, and the tables hold the sum over all members. A reader then adds only what fell
-due since, and not what time did to every member there ever was.
+A view that `counts` treats time differently: `count` says what a member adds to the tables at an instant, the file
+keeps that with each member, and the tables hold the sum over all members. A reader then adds only what fell due since,
+and not what time did to every member there ever was.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-import msgspec
 from msgspec import Struct
 
-from ledger.core.account import NEVER, Account
+from ledger.core.account import NEVER, Account, decode_account, encode_account
 from ledger.core.decide import run_to
 from ledger.core.draft import next_due
+from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
 from ledger.rulebook.compiled import Book
+from ledger.rulebook.schema import Programme
 from ledger.wire.entries import Change, Entry, Expired, HistoryPruned, Released, Repaid, TermEnded, TierMoved
-from projections.answers.tables import Column, Table
-
-if TYPE_CHECKING:
-    from projections.views.reading import Snapshot
+from projections.answers.tables import Column, Row, Table
 
 Key = tuple[Any, ...]  # text and integers
 Amounts = list[int]
+Keys = TypeVar("Keys", bound=Hashable)
+Tick = Callable[[int], None]
 
 
 # What time does to an account, at the head of an entry; behind any other change stands the decision.
 BY_TIME = frozenset({Expired, Released, Repaid, TermEnded, TierMoved, HistoryPruned})
 
 
-class Sums(NamedTuple):
+class SumTable(NamedTuple):
     """A table: the columns of its key (of type text or integer) and the integers that are summed under it."""
 
     name: str
@@ -43,10 +43,10 @@ class Sums(NamedTuple):
     amounts: tuple[str, ...]
 
 
-class Rows:
+class RowDeltas:
     """Amounts to be added to tables, summed by key."""
 
-    def __init__(self, tables: tuple[Sums, ...]) -> None:
+    def __init__(self, tables: tuple[SumTable, ...]) -> None:
         self.of: dict[str, dict[Key, Amounts]] = {table.name: {} for table in tables}
 
     def add_to(self, table: str, key: Key, place: int, amount: int, width: int) -> None:
@@ -59,20 +59,43 @@ class Rows:
 
     def add(self, table: str, key: Key, *amounts: int) -> None:
         """Add amounts, in the order of the table's, to the row of a key."""
-        rows = self.of[table]
-        row = rows.get(key)
-        if row is None:
-            rows[key] = list(amounts)
-        else:
-            for place, amount in enumerate(amounts):
-                row[place] += amount
+        _add(self.of[table], key, amounts)
+
+
+def _add(rows: dict[Keys, Amounts], key: Keys, amounts: Iterable[int]) -> None:
+    row = rows.get(key)
+    if row is None:
+        rows[key] = list(amounts)
+    else:
+        for place, amount in enumerate(amounts):
+            row[place] += amount
+
+
+def summed(rows: Iterable[tuple[Keys, Amounts]]) -> dict[Keys, Amounts]:
+    """Return the amounts of rows, added up under each key."""
+    found: dict[Keys, Amounts] = {}
+    for key, amounts in rows:
+        _add(found, key, amounts)
+    return found
+
+
+def rows_by_key(rows: dict[Key, Amounts]) -> Iterator[tuple[Key, Amounts]]:
+    """Rows in the order of their keys, without those that came to nothing."""
+    return ((key, rows[key]) for key in sorted(rows) if any(rows[key]))
+
+
+def merged(rows: dict[Key, Amounts], more: dict[Key, Amounts]) -> dict[Key, Amounts]:
+    """Return the sum of both in the order of their keys, without rows that came to nothing; `rows` is used up."""
+    for key, amounts in more.items():
+        _add(rows, key, amounts)
+    return dict(rows_by_key(rows))
 
 
 @dataclass(slots=True)
-class Kept:
-    """A member as a view knows her: the last entry that was folded (instants in microseconds), and the view's state.
+class MemberState:
+    """A member in a view: the last entry that was folded (instants in microseconds since 1970 UTC), the view's state.
 
-    Where the view counts: the rows she counts for now, encoded, and the instant at which time next changes them.
+    Where the view counts: the rows that the member counts for now, encoded, and the instant at which time changes them.
     """
 
     member: str
@@ -84,37 +107,76 @@ class Kept:
     due: int = NEVER
 
 
+class Known(NamedTuple):
+    """A member at an instant, with the member's rows of each table whose key begins with the member."""
+
+    subject: MemberState
+    rows: dict[str, dict[Key, Amounts]]
+
+
 @dataclass(slots=True)
-class Step:
-    """What a fold is given: one entry of a member, or time itself (`entry` None), and the state before it."""
+class FoldStep:
+    """What a fold is given: one entry of a member, or time itself (`entry` None), and the member before it."""
 
     book: Book
-    kept: Kept
+    subject: MemberState
     entry: Entry | None = None
     at: int = 0  # of the change: the last instant before what fell due, or else the member's clock
 
     @property
     def member(self) -> str:
-        """Whose entry it is."""
-        return self.kept.member
+        """The token of the member."""
+        return self.subject.member
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a reading may be asked for beside the instant; each says which of them it knows."""
+    """What a query may be asked for beside the instant; each query says which of them it knows."""
 
     month: str | None = None
     days: int | None = None
     score: str | None = None
 
 
+class Snapshot(Protocol):
+    """What a query reads: a view at an instant (`projections.views.snapshot` makes one)."""
+
+    @property
+    def as_of(self) -> int:
+        """The instant, in microseconds since 1970 UTC."""
+
+    @property
+    def book(self) -> Book:
+        """The ledger's rule book."""
+
+    @property
+    def programme(self) -> Programme:
+        """The version of the book that holds at the instant."""
+
+    @property
+    def today(self) -> str:
+        """The day of the instant in the ledger's zone."""
+
+    def table(self, columns: tuple[Column, ...], rows: Iterator[Row]) -> Table:
+        """A table of the ledger's zone."""
+
+    def members(self) -> Iterator[Known]:
+        """Every member with an entry by then, in order, run to the instant."""
+
+    def sums(self, table: str, until: Callable[[MemberState], int] | None = None) -> dict[Key, Amounts]:
+        """A whole table at the end of the instant's day, in the order of its keys."""
+
+    def counted(self, tick: Tick = ...) -> dict[str, dict[Key, Amounts]]:
+        """Every table of a view that counts."""
+
+
 @dataclass(frozen=True)
-class Reading:
+class Query:
     """A question that a view answers: `rows` makes the table from a snapshot of it."""
 
     name: str
     about: str
-    rows: "Callable[[Snapshot, Options], Table]"
+    rows: Callable[[Snapshot, Options], Table]
     options: frozenset[str] = frozenset()
     is_by_member: bool = True
 
@@ -125,34 +187,41 @@ class View:
     name: ClassVar[str]
     version: ClassVar[int] = 1
     about: ClassVar[str]
-    tables: ClassVar[tuple[Sums, ...]] = ()
+    tables: ClassVar[tuple[SumTable, ...]] = ()
     changes: ClassVar[frozenset[type[Any]]] = frozenset()  # that the fold looks at; others are not even decoded
     needs_fact: ClassVar[bool] = False  # whether the fold reads `entry.fact`
     state: ClassVar[type[Struct] | None] = None  # of a member, empty where it is made without arguments
     counts: ClassVar[bool] = False  # whether `count` says what each member adds to the tables
-    readings: ClassVar[tuple[Reading, ...]]
-    source: str = ""  # the file or module it was named by, for the processes that fold it
+    queries: ClassVar[tuple[Query, ...]]
+    made_by: tuple[Callable[..., "View"], tuple[Any, ...]] | None = None  # where the class itself cannot be imported
 
-    def entry(self, step: Step, rows: Rows) -> None:
+    def __reduce__(self) -> tuple[Callable[..., "View"], tuple[Any, ...]]:
+        """How another process makes it."""
+        return self.made_by or (type(self), ())
+
+    def entry(self, step: FoldStep, rows: RowDeltas) -> None:
         """Fold an entry, before its changes."""
 
-    def change(self, step: Step, change: Change, rows: Rows) -> None:
+    def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Fold one change, before it is applied to the state."""
 
     def evolve(self, state: Any, change: Change) -> None:
-        """Apply one change to a member's state."""
+        """Apply one change to a member's state: to the account in it, where there is one."""
+        account = self.account(state)
+        if account is not None:
+            evolve(account, change)
 
     def account(self, state: Any) -> Account | None:
-        """The account in a member's state by which things fall due; None where time changes nothing."""
-        return None
+        """Return the account by which things fall due: the state where it is one. None where time changes nothing."""
+        return state if isinstance(state, Account) else None
 
-    def count(self, account: Account, instant: int, book: Book, rows: Rows) -> None:
-        """Add what a member counts for at an instant that her account was run to."""
+    def count(self, account: Account, instant: int, book: Book, rows: RowDeltas) -> None:
+        """Add what a member counts for at an instant that the account was run to."""
 
 
-def fold_entry(view: View, step: Step, rows: Rows) -> None:
+def fold_entry(view: View, step: FoldStep, rows: RowDeltas) -> None:
     """Fold the entry of a step into rows and into the member's state."""
-    kept, entry = step.kept, step.entry
+    subject, entry = step.subject, step.entry
     assert entry is not None
     view.entry(step, rows)
     wanted = view.changes
@@ -166,88 +235,56 @@ def fold_entry(view: View, step: Step, rows: Rows) -> None:
                     step.at = entry.clock
             if kind in wanted:
                 view.change(step, change, rows)
-                view.evolve(kept.state, change)
-    kept.number, kept.clock, kept.recorded = entry.number, entry.clock, entry.recorded
-    account = view.account(kept.state)
+                view.evolve(subject.state, change)
+    subject.number, subject.clock, subject.recorded = entry.number, entry.clock, entry.recorded
+    account = view.account(subject.state)
     if account is not None:
-        _advance(account, entry.number, entry.clock)
+        account.number, account.clock = entry.number, entry.clock
+        if account.next_due_at <= entry.clock:
+            account.next_due_at = next_due(account)
 
 
-def _advance(account: Account, number: int, clock: int) -> None:
-    account.number, account.clock = number, clock
-    if account.next_due_at <= clock:
-        account.next_due_at = next_due(account)
-
-
-def _dates(step: Step, change: Change) -> bool:
-    """Set the instant of a change at the head of an entry; whether it is what time did before the decision.
+def _dates(step: FoldStep, change: Change) -> bool:
+    """Set the instant of a change at the head of an entry; return whether time made it before the decision.
 
     Nothing can be dated behind the entry before. Points that a hold gave back repay debt at the instant it ended.
     """
     if isinstance(change, Released) and not change.due_at:
         return False
     if isinstance(change, Expired | Released):
-        step.at = max(change.due_at - 1, step.kept.clock)
+        step.at = max(change.due_at - 1, step.subject.clock)
     return True
 
 
-def pass_time(view: View, step: Step, until: int, rows: Rows) -> None:
+def pass_time(view: View, step: FoldStep, until: int, rows: RowDeltas) -> None:
     """Fold what falls due up to an instant, without an entry; the state is then that of the instant."""
-    kept = step.kept
-    account = view.account(kept.state)
-    if account is None or account.next_due_at > until or until <= kept.clock:
+    subject = step.subject
+    account = view.account(subject.state)
+    if account is None or account.next_due_at > until or until <= subject.clock:
         return
     step.entry = None
     for change in run_to(copy_of(account), step.book, until, PagesInMemory()):
         _dates(step, change)
         if type(change) in view.changes:
             view.change(step, change, rows)
-            view.evolve(kept.state, change)
+            view.evolve(subject.state, change)
     account.clock = until
     account.next_due_at = next_due(account)
 
 
 def copy_of(account: Account) -> Account:
-    """An account of its own, alike."""
-    return _accounts.decode(_encoder.encode(account))
+    """Return an account of its own, alike."""
+    return decode_account(encode_account(account))
 
 
-def new_member(view: View, member: str) -> Kept:
-    """A member before the first entry."""
-    return Kept(member, 0, 0, 0, view.state() if view.state is not None else None)
+def new_member(view: View, member: str) -> MemberState:
+    """Return a member before the first entry."""
+    return MemberState(member, 0, 0, 0, view.state() if view.state is not None else None)
 
 
-def due_of(view: View, kept: Kept) -> int:
-    """The instant before which time alone changes nothing for a member."""
+def due_of(view: View, subject: MemberState) -> int:
+    """Return the instant before which time alone changes nothing for a member."""
     if view.counts:
-        return kept.due
-    account = view.account(kept.state)
+        return subject.due
+    account = view.account(subject.state)
     return NEVER if account is None else account.next_due_at
-
-
-_encoder = msgspec.msgpack.Encoder()
-_accounts = msgspec.msgpack.Decoder(Account)
-
-
-@dataclass
-class States:
-    """A view's member states as bytes and back."""
-
-    view: View
-    _decoder: msgspec.msgpack.Decoder[Any] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._decoder = msgspec.msgpack.Decoder(self.view.state or Struct)
-
-    def encode(self, state: Any) -> bytes:
-        """A state's bytes."""
-        return _encoder.encode(state)
-
-    def decode(self, state: bytes) -> Any:
-        """A state from its bytes. Raises `msgspec.DecodeError` where they are damaged."""
-        return self._decoder.decode(state)
-
-
-def rows_by_key(rows: dict[Key, Amounts]) -> Iterator[tuple[Key, Amounts]]:
-    """Rows in the order of their keys, without those that came to nothing."""
-    return ((key, rows[key]) for key in sorted(rows) if any(rows[key]))

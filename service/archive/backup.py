@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from consumers.local.sqlite import SQLiteInbox
+from ledger.errors import Unusable
 from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
 from ledger.journal.opening import reading_of
@@ -29,7 +30,7 @@ MOST_BYTES = 1 << 20  # of a manifest
 Progress = Callable[[int], None]  # bytes done
 
 
-class BadBackup(Exception):
+class BadBackup(Unusable):
     """A backup that cannot be made or used: which file, and the way out."""
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ledger.errors import WrongUse
 from service.commands.consume import ConfigOption
 from service.commands.results import keep_result
-from service.errors import BAD_NEWS, WrongUse, plain, say
+from service.errors import BAD_NEWS, plain, say
 from service.shell import (
     AsOfOption,
     FolderOption,
@@ -120,7 +121,7 @@ def stats(
 
             with standard_output():
                 print_stats(shell.console, found, Names(opened.book))
-    if not found["balanced"]:
+    if not found.balanced:
         say("the books do not balance: run `points verify` and `points replay`")
         raise typer.Exit(BAD_NEWS)
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger.errors import WrongUse
 from service.commands.facts import BookOption, name_parked, parked_since, print_summary, summary_to_dict, text_of_book
-from service.errors import WrongUse, say
+from service.errors import say
 from service.shell import JsonOption, LedgerOption, Shell
 from service.stopping import stopping
 

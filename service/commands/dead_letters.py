@@ -1,17 +1,19 @@
 """Parked facts: list, show, retry, drop."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger.errors import BadInput, WrongUse
 from service.commands.consume import ConfigOption
-from service.errors import BadInput, WrongUse, plain, say
+from service.errors import plain, say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:
     from consumers.dead_letters import Letter
     from ledger.journal.ledger import Ledger
+    from ledger.wire.answers import Retried
 
 app = typer.Typer(
     no_args_is_help=True, help="Facts that could not be taken: look at them, mend them, drive them again."
@@ -36,13 +38,13 @@ def list_letters(
 
     points dead-letters list
     """
-    from consumers.dead_letters import WAITING, letter_to_dict, letters
+    from consumers.dead_letters import WAITING, describe_letter, letters
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
         found = letters(opened, every=every, limit=limit)
         if shell.json:
-            shell.emit([letter_to_dict(letter, opened.book.offset) for letter in found])
+            shell.emit([describe_letter(letter, opened.book.offset) for letter in found])
             return
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -77,12 +79,14 @@ def show(
     """
     import sys
 
-    from consumers.dead_letters import letter_at, letter_to_dict
+    from msgspec import to_builtins
+
+    from consumers.dead_letters import describe_letter, letter_at
 
     shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
         letter = letter_at(opened, position)
-        view = letter_to_dict(letter, opened.book.offset)
+        view = describe_letter(letter, opened.book.offset)
     if shell.json:
         shell.emit(view)
         return
@@ -90,9 +94,9 @@ def show(
         if raw:
             sys.stdout.buffer.write(letter.kept)
             return
-        del view["bytes"]
-        for name, value in view.items():
-            print(f"{name:>9}  {plain(str(value))}")
+        for name, value in to_builtins(view).items():
+            if name != "bytes":
+                print(f"{name:>9}  {plain(str(value))}")
         more = f"  (the first {len(letter.kept):,} bytes)" if letter.kept and not letter.is_whole else ""
         print(f"{'bytes':>9}  {plain(letter.kept.decode('utf-8', 'replace'))}{more}")
 
@@ -148,10 +152,10 @@ def retry(
         return
     with standard_output():
         for one in told:
-            detail = f": {one['detail']}" if "detail" in one else ""
-            why = f" {one['reason']}{detail}" if one.get("reason") else ""
-            outcome = one.get("outcome", "sent; the consumer decides it there")
-            print(plain(f"{one['position']} → {one['retried_as']}: {outcome}{why}"))
+            detail = f": {one.detail}" if one.detail else ""
+            why = f" {one.reason}{detail}" if one.reason else ""
+            outcome = one.outcome or "sent; the consumer decides it there"
+            print(plain(f"{one.position} → {one.retried_as}: {outcome}{why}"))
         if not told and not in_part:
             print("nothing is parked")
 
@@ -168,14 +172,14 @@ def drop(
 
     points dead-letters drop 0:17
     """
+    from consumers.dead_letters import describe_letter, letter_at, letters
     from consumers.dead_letters import drop as drop_bytes
-    from consumers.dead_letters import letter_at, letter_to_dict, letters
 
     shell = Shell(context, ledger, as_json)
     with shell.operating() as opened:
         chosen = letters(opened) if every and not positions else _chosen(opened, positions, every)
         drop_bytes(opened, chosen)
-        told = [letter_to_dict(letter_at(opened, letter.position), opened.book.offset) for letter in chosen]
+        told = [describe_letter(letter_at(opened, letter.position), opened.book.offset) for letter in chosen]
         is_fed_by_kafka = opened.settings.stream == "kafka"
     if shell.json:
         shell.emit(told)
@@ -188,7 +192,7 @@ def drop(
 
 def _drive_again(
     ledger: "Ledger", chosen: "list[Letter]", mended: bytes | None, config: Path | None, backlog: bool
-) -> list[dict[str, Any]]:
+) -> "list[Retried]":
     if ledger.settings.stream != "kafka":
         from consumers.dead_letters import retry as retry_here
 

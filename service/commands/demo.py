@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.errors import WrongUse
+from ledger.errors import WrongUse
 from service.shell import (
     DEFAULT_LEDGER,
     FolderOption,
@@ -19,6 +19,7 @@ from service.shell import (
 
 if TYPE_CHECKING:
     from ledger.rulebook.compiled import Book
+    from ledger.wire.answers import Books, Member
 
 PORT = 8080  # of the console
 
@@ -40,6 +41,8 @@ def demo(
 
         points demo --serve
     """
+    from msgspec import to_builtins
+
     from projections.answers.show import show_member
     from projections.answers.stats import stats
     from service.commands.books import entries_in
@@ -59,25 +62,24 @@ def demo(
         with shell.progress("summing", entries_in(opened)) as tick:
             books = stats(opened, as_of, tick)
         found = interesting_members(opened, as_of)
-        for find in found:
-            find.account = show_member(opened, find.member, as_of)
+        shown = [show_member(opened, find.member, as_of) for find in found]
         book = opened.book
     document: dict[str, Any] = summary_to_dict(year.summary)
     document["order_lines"] = year.lines
     document["stats"] = books
-    document["members"] = [{"why": find.why, **find.account} for find in found]
+    document["members"] = [{"why": find.why, **to_builtins(member)} for find, member in zip(found, shown, strict=True)]
     if shell.json:
         shell.emit(document)
         return
     with standard_output():
-        _print(shell, document, book)
+        _print(shell, document, books, {find.why: member for find, member in zip(found, shown, strict=True)}, book)
     if serve:
         from service.commands.serve import run_server
 
         run_server(shell, "127.0.0.1", port, wait=2.0, folder=beside)
 
 
-def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
+def _print(shell: Shell, document: dict[str, Any], books: "Books", members: "dict[str, Member]", book: "Book") -> None:
     from datetime import date, timedelta
 
     from rich.panel import Panel
@@ -100,13 +102,13 @@ def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
     else:
         console.print(f"[bold]All is in:[/] {document['skipped']:,} facts were decided before, nothing was doubled")
     console.print("[dim]UCI Online Retail, 730 weeks later; reviews, cards and redemptions are made up around it[/]\n")
-    console.print(render_stats(document["stats"], names))
-    for find in document["members"]:
+    console.print(render_stats(books, names))
+    for why, member in members.items():
         console.print()
         console.print(
             Panel(
-                render_member(find, names, console.width - 4),
-                title=Text(find["why"], style="bold"),
+                render_member(member, names, console.width - 4),
+                title=Text(why, style="bold"),
                 title_align="left",
                 border_style="dim",
                 padding=(0, 1),
@@ -114,13 +116,13 @@ def _print(shell: Shell, document: dict[str, Any], book: "Book") -> None:
         )
     program = program_name()
     option = "" if shell.place == DEFAULT_LEDGER else f"--ledger {shell.place} "
-    at = str(date.fromisoformat(document["stats"]["as_of"][:10]) + timedelta(days=1))
+    at = str(date.fromisoformat(books.as_of[:10]) + timedelta(days=1))
     console.print("\n[bold]Now try[/]")
-    members = [find["member"] for find in document["members"]] or ["m-17850"]
+    tokens = [member.member for member in members.values()] or ["m-17850"]
     for command, what in (
-        (f"explain {members[-1]}", "why each point is there, in plain words"),
-        (f"show {members[0]} --as-of {at}", "the same member then; or leave --as-of out for today"),
-        (f"entries {members[-1]}", "every decision about a member"),
+        (f"explain {tokens[-1]}", "why each point is there, in plain words"),
+        (f"show {tokens[0]} --as-of {at}", "the same member then; or leave --as-of out for today"),
+        (f"entries {tokens[-1]}", "every decision about a member"),
         (f"stats --as-of {at}", "the books"),
         ("replay", "derive every decision again and compare"),
         ("verify", "recompute the chain"),

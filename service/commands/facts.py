@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.errors import BAD_INPUT, BadInput, WrongUse, plain, say
+from ledger.errors import BadInput, WrongUse
+from service.errors import BAD_INPUT, plain, say
 from service.shell import JsonOption, LedgerOption, Shell, Tick, processors, standard_output
 
 if TYPE_CHECKING:

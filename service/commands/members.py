@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.errors import WrongUse
+from ledger.errors import WrongUse
 from service.shell import (
     AsOfOption,
     JsonOption,

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ledger.errors import BadInput, WrongUse
 from service.commands.consume import ConfigOption
 from service.commands.facts import read_text
-from service.errors import BadInput, WrongUse, plain, say
+from service.errors import plain, say
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:
     from ledger.journal.ledger import Ledger
     from ledger.rulebook.compiled import Version
+    from ledger.wire.answers import Fate
 
 MOST_BY = 128  # characters of a publisher's name
 DECISION_SECONDS = 5.0  # that a consumer is waited for
@@ -41,11 +43,11 @@ def list_versions(context: typer.Context, ledger: LedgerOption = None, as_json: 
 
     with standard_output():
         for one in found:
-            how = one["published"]
-            came = f"published {how['recorded']} by {how['by'] or how['source']}" if how else "from birth"
-            until = f"until {one['until']}" if one["until"] else "on"
-            decided = count(one["entries"], "entry", "entries")
-            print(plain(f"{one['version']}  from {one['from']} {until}: {decided}; {came}"))
+            how = one.published
+            came = f"published {how.recorded} by {how.by or how.source}" if how else "from birth"
+            until = f"until {one.until}" if one.until else "on"
+            decided = count(one.entries, "entry", "entries")
+            print(plain(f"{one.version}  from {one.from_} {until}: {decided}; {came}"))
 
 
 @app.command("check")
@@ -141,6 +143,7 @@ def publish(
         points programme publish jd-2026.toml --by li.wei
     """
     from consumers.publishing import is_published
+    from ledger.wire.answers import DeadLettered
 
     shell = Shell(context, ledger, as_json)
     if not 0 < len(by) <= MOST_BY:
@@ -148,39 +151,41 @@ def publish(
     with shell.operating() as opened:
         version, warned = _checked(opened, file)
         is_new = version.name not in opened.new_book().by_name and not is_published(opened, version.name)
-        told = _publish(opened, version.toml, by, config) if is_new else {}
+        position, fate = _publish(opened, version.toml, by, config) if is_new else (None, None)
     for warning in warned:
         say(f"{file}: warning: {warning}")
-    if told.get("outcome", "accepted") != "accepted" and told["reason"] != "duplicate":
-        raise BadInput(f"{file}: was not taken: {told['outcome']} {told['reason']}: {told.get('detail', '')}")
+    if fate is not None and fate.outcome != "accepted" and fate.reason != "duplicate":
+        detail = fate.detail if isinstance(fate, DeadLettered) else ""
+        raise BadInput(f"{file}: was not taken: {fate.outcome} {fate.reason}: {detail}")
     document: dict[str, Any] = {"version": version.name, "from": version.programme.from_.isoformat(), "by": by}
     if shell.json:
-        shell.emit({**document, "published": is_new, "position": told.get("position"), "warnings": warned})
+        shell.emit({**document, "published": is_new, "position": position, "warnings": warned})
     elif is_new:
-        what = "published" if "outcome" in told else "sent, and not decided yet: published"
+        what = "published" if fate is not None else "sent, and not decided yet: published"
         with standard_output():
-            print(plain(f"version {version.name} from {document['from']}, {what} by {by} at {told['position']}"))
+            print(plain(f"version {version.name} from {document['from']}, {what} by {by} at {position}"))
 
 
-def _publish(ledger: "Ledger", toml: str, by: str, config: Path | None) -> dict[str, Any]:
-    """Publish a book through the ledger's own stream; what became of it, or where it stands undecided."""
+def _publish(ledger: "Ledger", toml: str, by: str, config: Path | None) -> "tuple[str, Fate | None]":
+    """Publish a rule book through the ledger's own stream: its position, and what became of it where that is known."""
     from ledger.journal.ledger import KAFKA
+    from ledger.wire.entry_json import position_text
 
     if ledger.settings.stream != KAFKA:
         from consumers.publishing import publish as publish_here
 
-        return publish_here(ledger, toml, by)
+        fate = publish_here(ledger, toml, by)
+        return fate.position, fate
     from consumers.kafka.appending import TopicAppender
     from consumers.kafka.settings import load
     from consumers.publishing import send
-    from ledger.wire.entry_json import position_text
 
     appender = TopicAppender(load(config), ledger.settings.topic)
     try:
         place, told = send(ledger, appender.append, toml, by, DECISION_SECONDS)
     finally:
         appender.close()
-    return {"position": position_text(*place), **told}
+    return position_text(*place), told
 
 
 def _checked(ledger: "Ledger", file: Path) -> "tuple[Version, list[str]]":

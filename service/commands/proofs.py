@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ledger.errors import BadInput, WrongUse
 from service.commands.results import keep_result
-from service.errors import BadInput, WrongUse, say
+from service.errors import say
 from service.shell import FolderOption, JsonOption, LedgerOption, Shell, standard_output
 
 if TYPE_CHECKING:

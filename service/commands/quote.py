@@ -1,15 +1,17 @@
 """What a cart would earn, and how many points may pay for it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger.errors import BadInput
 from service.commands.members import MemberArgument
-from service.errors import BadInput, plain
+from service.errors import plain
 from service.shell import JsonOption, LedgerOption, Shell, instant, standard_output
 
 if TYPE_CHECKING:
+    from ledger.wire.answers import Quote
     from service.screens.names import Names
 
 MOST_BYTES = 1 << 20
@@ -69,18 +71,18 @@ def _read(cart: str) -> bytes:
     return raw
 
 
-def _print(found: dict[str, Any], names: "Names") -> None:
-    print(f"{plain(found['member'])}{'' if found['known'] else ' (new here)'} at {found['at']}")
-    if found["reason"]:
-        print(f"  would be {found['outcome']}: {found['reason']}")
-    for line in found["earn"]["lines"]:
-        where = f"line {plain(line['line'])}" if line["line"] else "the order"
-        for award in line["awards"]:
+def _print(found: "Quote", names: "Names") -> None:
+    print(f"{plain(found.member)}{'' if found.known else ' (new here)'} at {found.at}")
+    if found.reason:
+        print(f"  would be {found.outcome}: {found.reason}")
+    for line in found.earn.lines:
+        where = f"line {plain(line.line)}" if line.line else "the order"
+        for award in line.awards:
             what = f"{award['points']:+,}" if "points" in award else f"nothing ({award['why']})"
             unit = award.get("kind") or award.get("score") or ""
             print(f"  {where:<12} {what:>8} {unit:<10} {names.rule(award['rule'])}")
-    for use in found["redeem"]:
-        no_more = use["no_more"]
-        figures = ", ".join(f"{name} {value}" for name, value in no_more["figures"].items())
-        why = no_more["reason"] + (f" ({plain(figures)})" if figures else "")
-        print(f"  may redeem {use['most']:,} {use['kind']} for {use['use']}; no more: {why}")
+    for use in found.redeem:
+        no_more = use.no_more
+        figures = ", ".join(f"{name} {value}" for name, value in no_more.figures.items())
+        why = no_more.reason + (f" ({plain(figures)})" if figures else "")
+        print(f"  may redeem {use.most:,} {use.kind} for {use.use}; no more: {why}")

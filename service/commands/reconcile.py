@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ledger.errors import WrongUse
 from service.commands.results import keep_result
-from service.errors import BAD_NEWS, WrongUse, plain, say
+from service.errors import BAD_NEWS, plain, say
 from service.shell import AsOfOption, FolderOption, JsonOption, LedgerOption, Shell, instant, standard_output
 
 LISTED = 20  # differences on a screen

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger.errors import WrongUse
 from service.commands.consume import ConfigOption
-from service.errors import WrongUse, say
+from service.errors import say
 from service.shell import FolderOption, JsonOption, LedgerOption, Shell, installed_version
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def run_server(
     *,
     follows: bool = True,
 ) -> None:
-    """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotNow`."""
+    """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotRunNow`."""
     from ledger.journal.folder import FolderLedger
     from service.console.sessions import Sessions
     from service.http.app import make_app

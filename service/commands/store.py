@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ledger.errors import WrongUse
 from service.commands.facts import read_text
-from service.errors import WrongUse
 from service.shell import JsonOption, LedgerOption, Shell, standard_output
 
 app = typer.Typer(no_args_is_help=True, help="What a ledger is kept in: make it, bring it to a newer format.")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ledger.errors import WrongUse
 from service.commands.books import FORMATS, entries_in
-from service.errors import BAD_NEWS, WrongUse, plain, say
+from service.errors import BAD_NEWS, plain, say
 from service.shell import (
     AsOfOption,
     FolderOption,
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from ledger.journal.ledger import Ledger
     from projections.answers.tables import Table
     from projections.views.files import Folder
-    from projections.views.reading import Standing
-    from projections.views.view import Options, Reading, View
+    from projections.views.snapshot import Standing
+    from projections.views.view import Options, Query, View
 
 LISTED = 40  # rows of a table on a screen
 NAMED = 10  # differences on a screen
@@ -261,7 +262,7 @@ def switch(
 @app.command()
 def show(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to ask: a reading of `points views list`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to ask: a query of `points views list`.")],
     as_of: AsOfOption = None,
     member: Annotated[
         str | None, typer.Option("--member", metavar="MEMBER", help="One member, by the very last entry.")
@@ -297,23 +298,23 @@ def show(
 
     points views show balances --as-of 2025-12-01 -o balances.parquet
     """
-    from projections.views.reading import of_member, read, snapshot
     from projections.views.registry import all_views
+    from projections.views.snapshot import of_member, snapshot
     from projections.views.view import Options
 
     shell = Shell(context, ledger, as_json)
     options = Options(month=_checked_month(month), days=days, score=score)
     form = _form(form, out, shell.json)
-    view, reading = _reading(all_views(more or ()), name)
-    _check_options(reading, options, member)
+    view, query = _query(all_views(more or ()), name)
+    _check_options(query, options, member)
     with shell.reading() as opened:
         at = None if as_of is None else instant(as_of, "--as-of", opened.book)
         if member is not None:
             taken = of_member(opened, view, member, instant(None, "", opened.book) if at is None else at)
-            _write(shell, reading.name, view, taken.as_of, None, read(taken, reading, options), form, out)
+            _write(shell, query.name, view, taken.as_of, None, query.rows(taken, options), form, out)
             return
         with snapshot(opened, _folder(opened, folder), view, at) as taken:
-            _write(shell, reading.name, view, taken.as_of, taken.standing, read(taken, reading, options), form, out)
+            _write(shell, query.name, view, taken.as_of, taken.standing, query.rows(taken, options), form, out)
 
 
 @app.command()
@@ -343,7 +344,7 @@ def close(
     from ledger.wire.times import month_start, to_text
     from projections.views.builtin.liability import Liability
     from projections.views.builtin.liability import close as of_month
-    from projections.views.reading import snapshot
+    from projections.views.snapshot import snapshot
 
     shell = Shell(context, ledger, as_json)
     form = _form(form, out, shell.json)
@@ -377,34 +378,34 @@ def _folder(ledger: "Ledger", named: Path | None) -> "Folder":
 
 
 def _view(views: "dict[str, View]", name: str) -> "View":
-    from projections.views.registry import find_reading
+    from projections.views.registry import find_query
 
     view = views.get(name)
     if view is not None:
         return view
-    found = find_reading(views, name)
+    found = find_query(views, name)
     if found is not None:
         say(f"{name} is read from the view {found[0].name}")
         return found[0]
     raise WrongUse(f'there is no view "{name}"; there are {", ".join(views)}')
 
 
-def _reading(views: "dict[str, View]", name: str) -> "tuple[View, Reading]":
-    from projections.views.registry import find_reading
+def _query(views: "dict[str, View]", name: str) -> "tuple[View, Query]":
+    from projections.views.registry import find_query
 
-    found = find_reading(views, name)
+    found = find_query(views, name)
     if found is None:
-        names = [reading.name for view in views.values() for reading in view.readings]
-        raise WrongUse(f'there is no reading "{name}"; there are {", ".join(names)}')
+        names = [query.name for view in views.values() for query in view.queries]
+        raise WrongUse(f'there is no query "{name}"; there are {", ".join(names)}')
     return found
 
 
-def _check_options(reading: "Reading", options: "Options", member: str | None) -> None:
+def _check_options(query: "Query", options: "Options", member: str | None) -> None:
     for option in ("month", "days", "score"):
-        if getattr(options, option) is not None and option not in reading.options:
-            raise WrongUse(f"--{option} is not for {reading.name}")
-    if member is not None and not reading.is_by_member:
-        raise WrongUse(f"--member: {reading.name} is about all members together")
+        if getattr(options, option) is not None and option not in query.options:
+            raise WrongUse(f"--{option} is not for {query.name}")
+    if member is not None and not query.is_by_member:
+        raise WrongUse(f"--member: {query.name} is about all members together")
 
 
 def _checked_month(text: str | None) -> str | None:
@@ -446,7 +447,7 @@ def _write(
     out: Path | None,
     more: dict[str, Any] | None = None,
 ) -> None:
-    """Write a reading; who reads a view that is behind is told so on standard error."""
+    """Write what a query says; who reads a view that is behind is told so on standard error."""
     from ledger.wire.times import to_text
     from projections.answers.export import output_file, write_table
 

@@ -9,6 +9,7 @@ from litestar import Request
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
+from ledger.errors import ControlFlow
 from service.console.language import Language, chosen_language
 from service.console.sessions import Sessions
 from service.http.access import EVERYTHING, Caller, Connection, Door
@@ -21,7 +22,7 @@ MOST_FIELDS = 16
 AnyRequest = Request[Any, Any, Any]
 
 
-class SignIn(Exception):
+class SignIn(ControlFlow):
     """Nobody is signed in: the page to sign in comes first, and then this one."""
 
     def __init__(self, back: str) -> None:

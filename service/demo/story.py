@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ledger.core.account import Account
 from ledger.core.decide import run_to
@@ -41,7 +41,6 @@ class Find:
 
     member: str
     why: str
-    account: dict[str, Any] = field(default_factory=dict)
 
 
 def write_year(folder: Path, tick: Tick) -> Path:

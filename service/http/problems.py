@@ -11,7 +11,8 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from consumers.dead_letters import BadPosition
-from ledger.journal.port import Damaged, JournalError, Unavailable
+from ledger.errors import ControlFlow
+from ledger.journal.port import JournalError, Unavailable
 from ledger.wire.fact_codec import BadFact
 from projections.answers.members import UnknownMember
 from projections.audit.proof import BadProof, Refuted
@@ -70,7 +71,7 @@ _BY_STATUS = {
 RETRY_SECONDS = "1"
 
 
-class Problem(Exception):
+class Problem(ControlFlow):
     """An answer that is an error: its type, what happened and the way out, and more members of the document."""
 
     def __init__(self, name: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> None:
@@ -128,7 +129,7 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException() if error.status_code in _BY_STATUS:
             return Problem(_BY_STATUS[error.status_code], _detail_of(error), error.headers)
     _report(error)
-    if isinstance(error, Unavailable) and not isinstance(error, Damaged):
+    if isinstance(error, Unavailable):
         return Problem("busy", "the ledger's store cannot be used now; the server's log says why")
     if isinstance(error, JournalError | sqlite3.Error):
         return Problem("internal", "the ledger's store cannot be used; the server's log says why")

@@ -10,7 +10,7 @@ import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.errors import CannotNow
+from ledger.errors import CannotRunNow
 from service.http.doorman import Hall
 from service.http.limits import RUNNING, Edge
 from service.http.problems import MEDIA_TYPE, Problem
@@ -26,7 +26,7 @@ YOUNG = 20_000  # objects made until the collector looks for cycles among them: 
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises `CannotNow`."""
+    """A socket that listens. Raises `CannotRunNow`."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         found = socket.socket(family, socket.SOCK_STREAM)
@@ -34,12 +34,12 @@ def listen(host: str, port: int) -> socket.socket:
         found.bind(address)
         found.listen(BACKLOG)
     except OSError as error:
-        raise CannotNow(f"{host}:{port}: {error.strerror or error}; give another --host or --port") from None
+        raise CannotRunNow(f"{host}:{port}: {error.strerror or error}; give another --host or --port") from None
     return found
 
 
 def serve(app: Litestar, listening: socket.socket, on_start: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM. Requests that run then are answered first. Raises `CannotNow`."""
+    """Serve until SIGINT or SIGTERM. Requests that run then are answered first. Raises `CannotRunNow`."""
     _run(_Server(_config(app), on_start), [listening])
 
 
@@ -52,7 +52,7 @@ def _run(server: "_Server", listening: list[socket.socket]) -> None:
     signal.signal(signal.SIGTERM, _stopped)
     server.run(listening)
     if not server.started:
-        raise CannotNow("the server could not start; what it said stands above")
+        raise CannotRunNow("the server could not start; what it said stands above")
 
 
 def _config(app: Litestar) -> uvicorn.Config:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from ledger.errors import CannotRunNow
 from ledger.journal.folder import Lock
 from ledger.journal.open import open_ledger
 from service.console.sessions import Sessions
-from service.errors import CannotNow, report, say
+from service.errors import report, say
 from service.http import metrics
 from service.http.app import make_app
 from service.http.deciders import Part
@@ -69,7 +70,7 @@ def shared_folder() -> Iterator[Path]:
 def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callable[[list[int]], None]) -> None:
     """Serve with so many processes until SIGINT or SIGTERM; `on_start` hears their ids once all of them serve.
 
-    Raises `CannotNow` where one cannot start at first; later it is tried again.
+    Raises `CannotRunNow` where one cannot start at first; later it is tried again.
     """
     with stopping(again_ends=False) as is_stopped, _parts(job, workers) as parts:
         running = [_Worker(job, part) for part in parts]
@@ -87,7 +88,7 @@ def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callab
                 for worker in running:
                     if not worker.is_alive and not is_stopped():
                         if not has_started:
-                            raise CannotNow("a worker could not start; what it said stands above")
+                            raise CannotRunNow("a worker could not start; what it said stands above")
                         worker.revive()
         finally:
             doorman.stop()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ledger.wire.answers import Entry
 from service.errors import plain
 from service.screens.names import Names, short_time
 
@@ -26,7 +27,7 @@ _SIGNS = {
 _OUTCOME_STYLES = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 
 
-def print_entries(console: Console, entries: Iterable[dict[str, Any]], names: Names) -> None:
+def print_entries(console: Console, entries: Iterable[Entry], names: Names) -> None:
     """Print what `projections.entries` says."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column("#", justify="right", header_style="dim")
@@ -35,19 +36,19 @@ def print_entries(console: Console, entries: Iterable[dict[str, Any]], names: Na
     table.add_column("what changed", header_style="dim", overflow="fold")
     for entry in entries:
         table.add_row(
-            str(entry["number"]),
-            short_time(entry["occurred"]),
-            plain(entry["type"].removesuffix(".v1")),
+            str(entry.number),
+            short_time(entry.occurred),
+            plain(entry.type.removesuffix(".v1")),
             _outcome(entry),
-            _changes(entry["changes"], names),
+            _changes(entry.changes, names),
         )
     console.print(table)
 
 
-def _outcome(entry: dict[str, Any]) -> Text:
-    text = Text(entry["outcome"], style=_OUTCOME_STYLES[entry["outcome"]])
-    if entry["reason"]:
-        text.append(f" {plain(entry['reason'])}", style="dim")
+def _outcome(entry: Entry) -> Text:
+    text = Text(entry.outcome, style=_OUTCOME_STYLES[entry.outcome])
+    if entry.reason:
+        text.append(f" {plain(entry.reason)}", style="dim")
     return text
 
 

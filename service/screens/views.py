@@ -3,11 +3,13 @@
 from itertools import islice
 from typing import Any
 
+from msgspec import UNSET
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from ledger.wire.answers import ViewBuild
 from ledger.wire.times import to_text
 from projections.answers.tables import Table
 from service.errors import plain
@@ -18,7 +20,7 @@ RECORDS = 10
 
 
 def print_catalogue(console: Console, views: list[dict[str, Any]]) -> None:
-    """Each view with its readings."""
+    """Each view with its queries."""
     for view in views:
         version = (f"  version {view['version']}", "dim")
         console.print(Text.assemble((plain(view["view"]), "bold"), version, f"  {plain(view['about'])}"))
@@ -26,7 +28,7 @@ def print_catalogue(console: Console, views: list[dict[str, Any]]) -> None:
             console.print(Text.assemble("  ", (f"{plain(reading['name']):<14}", "cyan"), plain(reading["about"])))
 
 
-def print_status(console: Console, builds: list[dict[str, Any]]) -> None:
+def print_status(console: Console, builds: list[ViewBuild]) -> None:
     """Each build of each view."""
     grid = _grid()
     for name, justify in (
@@ -39,11 +41,10 @@ def print_status(console: Console, builds: list[dict[str, Any]]) -> None:
         grid.add_column(name, justify=justify)  # type: ignore[arg-type]
     grid.add_column("file")
     for build in builds:
-        state = "live" if build["is_live"] else build.get("problem") or build["state"]
-        figures = [f"{build[name]:,}" if name in build else "" for name in ("entries", "behind")]
-        style = "green" if build["is_live"] and not build.get("behind") else "yellow"
-        row = [Text(plain(state), style=style), *figures, build.get("file", "")]
-        grid.add_row(plain(build["view"]), str(build["version"]), *row)
+        state = "live" if build.is_live else build.problem or build.state
+        figures = ["" if figure is UNSET else f"{figure:,}" for figure in (build.entries, build.behind)]
+        style = "green" if build.is_live and not build.behind else "yellow"
+        grid.add_row(plain(build.view), str(build.version), Text(plain(state), style=style), *figures, build.file or "")
     console.print(grid)
 
 

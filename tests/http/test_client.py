@@ -8,17 +8,17 @@ from typing import ClassVar
 import pytest
 
 from ledger.rulebook.schema import shipped
-from service.client import (
+from points_client import (
     BadFact,
+    Client,
     Conflict,
     NotAllowed,
     NotFound,
-    PointsClient,
     PointsError,
     Refused,
     Unavailable,
 )
-from service.http.shapes import Decision, Taken
+from points_client.answers import Decision, Taken
 from tests.support.ledgers import scratch
 from tests.support.served import Server, fact, grant, new_key, redemption, served
 
@@ -30,12 +30,12 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[PointsClient]:
-    with PointsClient(server.url) as found:
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.url) as found:
         yield found
 
 
-def test_facts_redemptions_and_answers_have_types(client: PointsClient) -> None:
+def test_facts_redemptions_and_answers_have_types(client: Client) -> None:
     decision = client.post(grant("c-1", "g-1", 900))
     assert isinstance(decision, Decision) and decision.outcome == "accepted" and not decision.repeated
     again = client.post(grant("c-1", "g-1", 900, ago=1) | {"time": decision.occurred})
@@ -71,13 +71,13 @@ def test_facts_redemptions_and_answers_have_types(client: PointsClient) -> None:
     assert len(client.positions().partitions) == 4
 
 
-def test_a_cart_is_quoted(client: PointsClient) -> None:
+def test_a_cart_is_quoted(client: Client) -> None:
     cart = {"lines": [{"line": "1", "category": "phone", "paid_fen": 359_900}]}
     quoted = client.quote("nobody yet", cart, at="2025-11-11")
     assert quoted.earn.points == {"beans": 359} and not quoted.known
 
 
-def test_many_facts_go_in_pieces_and_each_is_told_of(client: PointsClient) -> None:
+def test_many_facts_go_in_pieces_and_each_is_told_of(client: Client) -> None:
     facts = [grant("c-2", f"g-2-{n}", 1) for n in range(1_200)]
     facts[1_100]["data"]["points"] = 0
     told = list(client.post_many(facts, outcomes=True))
@@ -87,7 +87,7 @@ def test_many_facts_go_in_pieces_and_each_is_told_of(client: PointsClient) -> No
     assert len(list(client.entries("c-2"))) == 1_199  # over several pages
 
 
-def test_errors_have_types(server: Server, client: PointsClient) -> None:
+def test_errors_have_types(server: Server, client: Client) -> None:
     client.post(grant("c-3", "g-3", 5))
     with pytest.raises(Conflict):
         client.post(grant("c-3", "g-3", 6))
@@ -102,7 +102,7 @@ def test_errors_have_types(server: Server, client: PointsClient) -> None:
         client.post(fact("points.adjusted", "c-3", "a", {"adjustment": "a", "points": 1, "reason": "x", "by": "b"}))
     with pytest.raises(PointsError):
         client.member("c-3", as_of="never")
-    with PointsClient(server.url, "points_x_y") as stranger, pytest.raises(NotAllowed):
+    with Client(server.url, "points_x_y") as stranger, pytest.raises(NotAllowed):
         stranger.member("c-3")
     taken = client.post(grant("c-3", "g-4", 5), wait=0)
     assert isinstance(taken, Taken)
@@ -111,7 +111,7 @@ def test_errors_have_types(server: Server, client: PointsClient) -> None:
 def test_a_key_is_sent_and_a_member_is_quoted() -> None:
     with scratch() as folder, served(folder / "ledger") as server:
         key = new_key(folder / "ledger", "app", "members:read", "facts:write")
-        with PointsClient(server.url, key) as client:
+        with Client(server.url, key) as client:
             client.post(redemption("a b?c#d%41", "r", 5))
             assert client.member("a b?c#d%41").entries == 1
             with pytest.raises(NotAllowed):
@@ -151,7 +151,7 @@ def test_what_may_be_retried_is_and_waits_longer_each_time() -> None:
     pauses: list[float] = []
     url = f"http://127.0.0.1:{failing.server_address[1]}"
     try:
-        with PointsClient(url, attempts=5, sleep=pauses.append) as client:
+        with Client(url, attempts=5, sleep=pauses.append) as client:
             Failing.answers = [503, None, 429, 502, 202]
             assert client.post(b"{}") == Taken("0:7")
             assert Failing.asked == [b"{}"] * 5
@@ -167,5 +167,5 @@ def test_what_may_be_retried_is_and_waits_longer_each_time() -> None:
         failing.shutdown()
         thread.join()
         failing.server_close()
-    with PointsClient(url, attempts=3, sleep=pauses.append) as client, pytest.raises(Unavailable):
+    with Client(url, attempts=3, sleep=pauses.append) as client, pytest.raises(Unavailable):
         client.member("nobody is there")

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from consumers.dead_letters import drop, letter_at, letter_to_dict, letters
+from consumers.dead_letters import describe_letter, drop, letter_at, letters
 from ledger.journal.database import LEDGER_STEPS, migrate
 from ledger.journal.ledger import INBOX, KAFKA, Ledger, OtherStream
 from ledger.journal.migrations import pending
@@ -34,8 +34,8 @@ from projections.audit.verify import verify
 from projections.explaining.explain import explain
 from projections.views import runner
 from projections.views.files import Folder
-from projections.views.reading import read, snapshot
 from projections.views.registry import BUILT_IN
+from projections.views.snapshot import snapshot
 from projections.views.view import Options
 from projections.what_if.backtest import backtest
 from service import errors
@@ -127,7 +127,7 @@ def test_every_answer_is_the_same(two: tuple[Ledger, Ledger]) -> None:
             found[f"show {member}"] = [show_member(ledger, member, now), show_member(ledger, member, now, early)]
             found[f"entries {member}"] = list(entries_of(ledger, member))
             found[f"explain {member}"] = [explain(ledger, member, what, as_of=now) for what in (None, "1", "7")]
-        found["letters"] = [letter_to_dict(letter, 0) for letter in letters(ledger)]
+        found["letters"] = [describe_letter(letter, 0) for letter in letters(ledger)]
         return found
 
     ours, theirs = answers(folder), answers(database)
@@ -151,7 +151,7 @@ def test_views_and_backtests_of_both_are_the_same(two: tuple[Ledger, Ledger], tm
         answers: list[Any] = []
         for view in BUILT_IN:
             with snapshot(ledger, kept, view, now) as taken:
-                answers += [list(read(taken, reading, Options()).rows) for reading in view.readings]
+                answers += [list(reading.rows(taken, Options()).rows) for reading in view.queries]
         for jobs in (1, 2):
             answers.append({**backtest(ledger, doubled, "draft", now, jobs=jobs), "seconds": 0})
         seen.append(answers)

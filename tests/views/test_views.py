@@ -27,12 +27,13 @@ from ledger.wire.times import DAY, MAX_INSTANT, day_of, month_of, month_start, m
 from projections.answers import stats, tables
 from projections.answers.export import write_table
 from projections.views import compare as compared
-from projections.views import reading, rebuild, runner
+from projections.views import rebuild, runner
+from projections.views import snapshot as snapshots
 from projections.views.builtin import liability
 from projections.views.compare import compare
 from projections.views.files import Folder
-from projections.views.reading import of_member, read, snapshot
-from projections.views.registry import BUILT_IN, all_views, find_reading
+from projections.views.registry import BUILT_IN, all_views, find_query
+from projections.views.snapshot import Past, of_member, snapshot
 from projections.views.store import Batch
 from projections.views.view import Options
 from tests.support.bitemporal import at, fact, order
@@ -77,11 +78,11 @@ def views_of(ledger: Ledger) -> Folder:
 
 
 def rows_of(ledger: Ledger, name: str, as_of: int, **options: Any) -> Rows:
-    """What a reading says of the live build."""
-    found = find_reading(VIEWS, name)
+    """What a query says of the live build."""
+    found = find_query(VIEWS, name)
     assert found is not None
     with snapshot(ledger, views_of(ledger), found[0], as_of) as taken:
-        return list(read(taken, found[1], Options(**options)).rows)
+        return list(found[1].rows(taken, Options(**options)).rows)
 
 
 def instants_of(ledger: Ledger, random: Random, count: int) -> list[int]:
@@ -138,7 +139,7 @@ def test_the_books_kept_are_the_books_summed(counted_at: str, seed: int, monkeyp
         now += random.randint(0, 6 * DAY) if counted_at == "now and again" else 0
         return now
 
-    for module in (runner, rebuild, reading):
+    for module in (runner, rebuild, snapshots):
         monkeypatch.setattr(module, "present", present)
     with kept(seed, monkeypatch) as small:
         ledger, view = small.ledger, VIEWS["books"]
@@ -150,7 +151,7 @@ def test_the_books_kept_are_the_books_summed(counted_at: str, seed: int, monkeyp
             summed = stats.summed(ledger, instant)
             assert stats.books_of(ledger, sums) == stats.books_of(ledger, summed), instant
             assert stats.liability_of(ledger, sums) == stats.liability_of(ledger, summed), instant
-        with pytest.raises(reading.Past), snapshot(ledger, views_of(ledger), view, first - 1):
+        with pytest.raises(Past), snapshot(ledger, views_of(ledger), view, first - 1):
             pass
 
 
@@ -196,7 +197,7 @@ def books_of(ledger: Ledger, until: int, *, known: bool) -> dict[str, tuple[int,
 def test_the_liability_is_what_the_books_say_at_the_end_of_any_day(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with kept(seed, monkeypatch) as small:
         offset = small.ledger.book.offset
-        monkeypatch.setattr(reading, "present", lambda: MAX_INSTANT)  # of every day it is the end
+        monkeypatch.setattr(snapshots, "present", lambda: MAX_INSTANT)  # of every day it is the end
         for at in instants_of(small.ledger, Random(seed), 12):
             end = (day_of(at, offset) + 1) * DAY - offset
             books = books_of(small.ledger, end, known=False)
@@ -277,13 +278,13 @@ def test_one_member_is_read_by_her_own_last_entry(seed: int, monkeypatch: pytest
         small.decides()
         at = instants_of(small.ledger, Random(seed), 0)[0]
         for name in ("balances", "statement", "savings"):
-            found = find_reading(VIEWS, name)
+            found = find_query(VIEWS, name)
             assert found is not None
             view, asked = found
             alone = [
                 row
                 for member, _ in small.ledger.accounts(at)
-                for row in read(of_member(small.ledger, view, member, at), asked, Options()).rows
+                for row in asked.rows(of_member(small.ledger, view, member, at), Options()).rows
             ]
             with snapshot(small.ledger, views_of(small.ledger), view, at) as taken:
                 assert taken.standing is not None and taken.standing.behind == len(more)
@@ -501,7 +502,7 @@ def test_of_a_day_that_is_not_over_what_has_yet_to_fall_due_is_left(monkeypatch:
             ("2025-06-01", "2025-06-10", 100),
             ("2025-06-01", "2025-06-10 13:00", 0),
         ):
-            monkeypatch.setattr(reading, "present", lambda now=now: instant(now))
+            monkeypatch.setattr(snapshots, "present", lambda now=now: instant(now))
             assert rows_of(ledger, "liability", instant(asked))[0][5] == left, (now, asked)
         ledger.close()
 
@@ -512,7 +513,7 @@ def test_sums_beyond_64_bits_are_exact(batch: int, monkeypatch: pytest.MonkeyPat
     members, each, now = 2_100, 1 << 53, instant("2025-06-02")
     monkeypatch.setattr(runner, "BATCH", batch)
     monkeypatch.setattr(rebuild, "BATCH", batch)
-    for module in (runner, rebuild, reading, compared):
+    for module in (runner, rebuild, snapshots, compared):
         monkeypatch.setattr(module, "present", lambda: now)
     granted = {"campaign": "618", "points": each, "expires": "2025-07-01T00:00:00+08:00"}
     facts = [fact("campaign.granted", f"g{n}", "06-01", f"m-{n}", grant=f"G{n}", **granted) for n in range(members)]

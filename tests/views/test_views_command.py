@@ -61,7 +61,7 @@ def fails(ran: Ran, code: int, *said: str) -> None:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_view_and_reading_is_listed_and_can_be_shown_in_every_format(kept: Path) -> None:
+def test_every_view_and_query_is_listed_and_can_be_shown_in_every_format(kept: Path) -> None:
     listed = points("views", "list", "--json").json
     assert {view["view"] for view in listed} == {view.name for view in registry.BUILT_IN}
     for view in listed:
@@ -76,7 +76,7 @@ def test_every_view_and_reading_is_listed_and_can_be_shown_in_every_format(kept:
             assert lines_of(kept / "rows.ndjson") == rows
 
 
-def test_a_reading_is_written_to_a_file_in_the_format_of_its_ending(kept: Path) -> None:
+def test_a_query_is_written_to_a_file_in_the_format_of_its_ending(kept: Path) -> None:
     import pyarrow.parquet
 
     rows = show("lots", "--as-of", "2025-11-20")
@@ -183,7 +183,7 @@ def test_a_view_of_another_version_is_not_followed_but_rebuilt_beside(
 
 
 def test_what_is_asked_for_wrongly_is_told_plainly(kept: Path) -> None:
-    fails(points("views", "show", "nothing"), 2, 'no reading "nothing"', "balances")
+    fails(points("views", "show", "nothing"), 2, 'no query "nothing"', "balances")
     fails(points("views", "run", "nothing"), 2, 'no view "nothing"')
     fails(points("views", "show", "balances", "--days", 3), 2, "--days is not for balances")
     fails(points("views", "show", "liability", "--member", MEMBER), 2, "all members together")
@@ -242,8 +242,8 @@ def test_an_installed_package_brings_views_by_an_entry_point(kept: Path, monkeyp
         ("import nothing_of_that_name", "nothing_of_that_name"),
         ("from projections.views.builtin.activity import Activity\nVIEWS = (Activity,)", "a view activity already"),
         (OWN.read_text(encoding="utf-8").replace('"rule-spend"', '"Rule Spend"'), "no name of a view"),
-        (OWN.read_text(encoding="utf-8").replace('Sums("given"', 'Sums("members"'), "is taken"),
-        (OWN.read_text(encoding="utf-8").replace('Reading("rule-spend"', 'Reading("balances"'), "a reading balances"),
+        (OWN.read_text(encoding="utf-8").replace('SumTable("given"', 'SumTable("members"'), "is taken"),
+        (OWN.read_text(encoding="utf-8").replace('Query("rule-spend"', 'Query("balances"'), "a query balances"),
     ],
 )
 def test_a_view_that_cannot_be_used_is_named_with_what_is_wrong(kept: Path, text: str, said: str) -> None:

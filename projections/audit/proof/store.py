@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from ledger.errors import CannotRunNow, NotFound
 from ledger.journal.ledger import Ledger
 from projections.answers.export import output_file
 from projections.audit.proof import BadProof, Refuted
@@ -18,11 +19,13 @@ SUFFIX = ".checkpoint"
 _NAME = re.compile(r"[0-9T]{1,15}-[0-9a-f]{12}")
 
 
-class Full(Exception):
+class Full(CannotRunNow):
     """As many checkpoints are kept as may be."""
 
+    can_retry = False
 
-class NoCheckpoint(Exception):
+
+class NoCheckpoint(NotFound):
     """No checkpoint of that name, or none that covers an entry."""
 
 

@@ -8,11 +8,10 @@ from msgspec import Struct
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.times import day_of, day_text
 from projections.answers.tables import Column, Row, Table
-from projections.views.reading import Snapshot
-from projections.views.view import Options, Reading, Rows, Step, Sums, View
+from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View
 
-FACTS = Sums("facts", (Column("day"), Column("type"), Column("outcome")), ("facts",))
-ACTIVE = Sums("active", (Column("period"),), ("members",))
+FACTS = SumTable("facts", (Column("day"), Column("type"), Column("outcome")), ("facts",))
+ACTIVE = SumTable("active", (Column("period"),), ("members",))
 
 
 class LastDay(Struct, array_like=True):
@@ -55,18 +54,18 @@ class Activity(View):
     tables = (FACTS, ACTIVE)
     needs_fact = True
     state = LastDay
-    readings = (
-        Reading("activity", "facts by day, type and outcome", activity, frozenset({"month"}), is_by_member=False),
-        Reading("active", "active members by day and month", active, is_by_member=False),
+    queries = (
+        Query("activity", "facts by day, type and outcome", activity, frozenset({"month"}), is_by_member=False),
+        Query("active", "active members by day and month", active, is_by_member=False),
     )
 
-    def entry(self, step: Step, rows: Rows) -> None:
+    def entry(self, step: FoldStep, rows: RowDeltas) -> None:
         """Count a fact, and the member where her clock reaches a new day or month."""
         entry, offset = step.entry, step.book.offset
         assert entry is not None
         day = day_text(day_of(entry.occurred, offset))
         rows.add(FACTS.name, (day, _type.decode(entry.fact).type, OUTCOMES[entry.outcome]), 1)
-        last = step.kept.state
+        last = step.subject.state
         reached = day_of(entry.clock, offset)
         if reached > last.day:
             text = day_text(reached)

@@ -7,8 +7,7 @@ from ledger.wire.entries import lot_text
 from ledger.wire.times import DAY
 from projections.answers.tables import BALANCES, LOTS, Column, Row, Table, balance_rows, lot_rows
 from projections.views.builtin.points import PointsView
-from projections.views.reading import Snapshot
-from projections.views.view import Options, Reading
+from projections.views.view import Options, Query, Snapshot
 
 SOON = 30  # days, where nothing else is said
 EXPIRING = (
@@ -26,20 +25,24 @@ EXPIRING = (
 def balances(taken: Snapshot, _: Options) -> Table:
     """As `points export balances` says it."""
     rows = (
-        row for kept, _rows in taken.members() for row in balance_rows(taken.book, taken.as_of, kept.member, kept.state)
+        row
+        for subject, _ in taken.members()
+        for row in balance_rows(taken.book, taken.as_of, subject.member, subject.state)
     )
     return taken.table(BALANCES, rows)
 
 
 def lots(taken: Snapshot, _: Options) -> Table:
     """As `points export lots` says it."""
-    return taken.table(LOTS, (row for kept, _rows in taken.members() for row in lot_rows(kept.member, kept.state)))
+    return taken.table(LOTS, (row for subject, _ in taken.members() for row in lot_rows(subject.member, subject.state)))
 
 
 def expiring(taken: Snapshot, options: Options) -> Table:
     """Points that are there now and go by themselves within some days: a frozen lot when it lapses."""
     until = taken.as_of + (options.days or SOON) * DAY
-    rows = (row for kept, _ in taken.members() for row in _expiring(kept.member, kept.state, taken.as_of, until))
+    rows = (
+        row for subject, _ in taken.members() for row in _expiring(subject.member, subject.state, taken.as_of, until)
+    )
     return taken.table(EXPIRING, rows)
 
 
@@ -57,10 +60,8 @@ class Balances(PointsView):
 
     name = "balances"
     about = "what each member has, by kind and by lot, and what of it expires soon"
-    readings = (
-        Reading("balances", "spendable, pending and held points and debt, by member and kind", balances),
-        Reading("lots", "open lots, the soonest to expire first", lots),
-        Reading(
-            "expiring", "points that expire within --days (30): a feed for reminders", expiring, frozenset({"days"})
-        ),
+    queries = (
+        Query("balances", "spendable, pending and held points and debt, by member and kind", balances),
+        Query("lots", "open lots, the soonest to expire first", lots),
+        Query("expiring", "points that expire within --days (30): a feed for reminders", expiring, frozenset({"days"})),
     )

@@ -1,21 +1,19 @@
 """The books of all members together: where the points of each kind are, and how every fact was answered.
 
-It counts (`projections.views.counting`), so that the present is a sum of a few rows however many members there are.
-`projections.stats` sums any other instant by the same `count` and `entry`.
+It counts (`projections.views.timed`), so that the present is a sum of a few rows however many members there are.
+`projections.answers.stats` sums any other instant by the same `count` and `entry`.
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from msgspec import Struct
 
 from ledger.core.account import Account
 from ledger.core.decisions.memberships import current_term
-from ledger.core.evolve import evolve
 from ledger.rulebook.compiled import Book
 from ledger.wire.entries import (
     OUTCOMES,
-    Change,
     Frozen,
     HistoryPruned,
     TermEnded,
@@ -28,8 +26,7 @@ from ledger.wire.times import day_of, day_text
 from projections.answers.show import open_lots, state_of
 from projections.answers.tables import Column, Row, Table
 from projections.views.builtin.points import POINTS
-from projections.views.reading import Snapshot
-from projections.views.view import Options, Reading, Rows, Step, Sums, View
+from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View
 
 FIGURES = (
     "issued",
@@ -43,11 +40,11 @@ FIGURES = (
     "debt",
     "cash_shortfall_fen",
 )
-POINTS_TABLE = Sums("points", (Column("kind"),), FIGURES)
-EXPIRING = Sums("expiring", (Column("kind"), Column("month")), ("points",))  # of open lots: what is held is in none
-PEOPLE = Sums("people", (Column("state"),), ("members",))
-CARDS = Sums("cards", (Column("membership"), Column("state")), ("members",))
-OUTCOMES_TABLE = Sums("outcomes", (Column("outcome"), Column("reason")), ("entries",))
+POINTS_TABLE = SumTable("points", (Column("kind"),), FIGURES)
+EXPIRING = SumTable("expiring", (Column("kind"), Column("month")), ("points",))  # of open lots: what is held is in none
+PEOPLE = SumTable("people", (Column("state"),), ("members",))
+CARDS = SumTable("cards", (Column("membership"), Column("state")), ("members",))
+OUTCOMES_TABLE = SumTable("outcomes", (Column("outcome"), Column("reason")), ("entries",))
 MEMBERS, FROZEN = "members", "frozen"
 
 
@@ -62,7 +59,7 @@ def outcomes(taken: Snapshot, _: Options) -> Table:
     return taken.table((*OUTCOMES_TABLE.key, Column("entries", "integer")), _rows(taken, OUTCOMES_TABLE))
 
 
-def _rows(taken: Snapshot, table: Sums) -> Iterator[Row]:
+def _rows(taken: Snapshot, table: SumTable) -> Iterator[Row]:
     return ((*key, *amounts) for key, amounts in sorted(taken.counted()[table.name].items()))
 
 
@@ -75,26 +72,17 @@ class Books(View):
     changes = POINTS | {HistoryPruned, Frozen, TermEnded, TermMoved, TermOpened, TrialConverted, Unfrozen}
     state: ClassVar[type[Struct] | None] = Account
     counts = True
-    readings = (
-        Reading("books", "where the points of each kind are", points, is_by_member=False),
-        Reading("outcomes", "entries by outcome and reason", outcomes, is_by_member=False),
+    queries = (
+        Query("books", "where the points of each kind are", points, is_by_member=False),
+        Query("outcomes", "entries by outcome and reason", outcomes, is_by_member=False),
     )
 
-    def entry(self, step: Step, rows: Rows) -> None:
+    def entry(self, step: FoldStep, rows: RowDeltas) -> None:
         """Count how a fact was answered."""
         assert step.entry is not None
         rows.add(OUTCOMES_TABLE.name, (OUTCOMES[step.entry.outcome], step.entry.reason), 1)
 
-    def evolve(self, state: Any, change: Change) -> None:
-        """Apply a change to the account."""
-        evolve(state, change)
-
-    def account(self, state: Any) -> Account | None:
-        """The state is the account."""
-        assert isinstance(state, Account)
-        return state
-
-    def count(self, account: Account, instant: int, book: Book, rows: Rows) -> None:
+    def count(self, account: Account, instant: int, book: Book, rows: RowDeltas) -> None:
         """Add a member's points, lots, cards and herself."""
         rows.add(PEOPLE.name, (MEMBERS,), 1)
         if account.frozen:

@@ -10,11 +10,10 @@ from ledger.wire.entries import Captured, Change, ClawedBack, Earned, Expired, R
 from ledger.wire.times import day_of, day_text
 from projections.answers.tables import Column, Row, Table
 from projections.views.builtin.points import PointsView
-from projections.views.reading import Snapshot
-from projections.views.view import Amounts, Options, Reading, Rows, Step, Sums
+from projections.views.view import Amounts, FoldStep, Options, Query, RowDeltas, Snapshot, SumTable
 
 RULE = "campaign"  # of the lots that a grant opens
-SPEND = Sums(
+SPEND = SumTable(
     "spend",
     (Column("campaign"), Column("kind"), Column("day")),
     ("members", "grants", "granted", "redeemed", "expired", "clawed_back"),
@@ -59,13 +58,13 @@ class Campaigns(PointsView):
     about = "points granted by each campaign and what became of them"
     tables = (SPEND,)
     state = Granted
-    readings = (
-        Reading("campaigns", "granted, redeemed, expired, clawed back, outstanding", campaigns, is_by_member=False),
+    queries = (
+        Query("campaigns", "granted, redeemed, expired, clawed back, outstanding", campaigns, is_by_member=False),
     )
 
-    def change(self, step: Step, change: Change, rows: Rows) -> None:
+    def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a grant, and each change of a lot that was granted."""
-        names = step.kept.state.campaigns
+        names = step.subject.state.campaigns
         if isinstance(change, Earned):
             if change.rule == RULE:
                 _add(step, rows, change.page, change.kind, GRANTED, change.points, change.page not in names.values())
@@ -90,7 +89,9 @@ class Campaigns(PointsView):
         return state.account
 
 
-def _add(step: Step, rows: Rows, campaign: str, kind: str, place: int, points: int, is_new: bool = False) -> None:
+def _add(
+    step: FoldStep, rows: RowDeltas, campaign: str, kind: str, place: int, points: int, is_new: bool = False
+) -> None:
     amounts = [0] * len(SPEND.amounts)
     amounts[place] = points
     if place == GRANTED:

@@ -9,6 +9,7 @@ a later entry tell otherwise, that is taken back in the entry's month.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from ledger.wire.entries import (
     Captured,
@@ -26,20 +27,20 @@ from ledger.wire.entries import (
 from ledger.wire.times import day_of, day_text, month_of, month_start, month_text
 from projections.answers.tables import Column, Row, Table
 from projections.views.builtin.points import PointsView, lot_of
-from projections.views.reading import Snapshot
 from projections.views.view import (
     Amounts,
-    Kept,
+    FoldStep,
+    MemberState,
     Options,
-    Reading,
-    Rows,
-    States,
-    Step,
-    Sums,
+    Query,
+    RowDeltas,
+    Snapshot,
+    SumTable,
+    copy_of,
     pass_time,
 )
 
-MOVEMENTS = Sums(
+MOVEMENTS = SumTable(
     "movements",
     (Column("kind"), Column("booked"), Column("day"), Column("expires")),
     ("issued", "redeemed", "expired", "clawed_back", "owed", "written_off", "cash_shortfall_fen"),
@@ -148,7 +149,7 @@ def _close(taken: Snapshot, month: str, end: int) -> Iterator[Row]:
     moved: dict[str, Amounts] = defaultdict(lambda: [0] * len(MOVEMENTS.amounts))
     late: dict[str, Amounts] = defaultdict(lambda: [0] * len(MOVEMENTS.amounts))
 
-    def until(kept: Kept) -> int:
+    def until(kept: MemberState) -> int:
         return min(taken.as_of, end) if max(kept.recorded, kept.clock) < end else 0
 
     for (kind, booked, day, _), amounts in taken.sums(MOVEMENTS.name, until).items():
@@ -183,32 +184,32 @@ class Liability(PointsView):
     name = "liability"
     about = "points issued, redeemed, expired, clawed back and outstanding, by the month of expiry; the monthly close"
     tables = (MOVEMENTS,)
-    readings = (
-        Reading("liability", "totals by kind, with breakage", liability, is_by_member=False),
-        Reading("outstanding", "by kind and month of expiry", outstanding, is_by_member=False),
+    queries = (
+        Query("liability", "totals by kind, with breakage", liability, is_by_member=False),
+        Query("outstanding", "by kind and month of expiry", outstanding, is_by_member=False),
     )
 
-    def entry(self, step: Step, rows: Rows) -> None:
+    def entry(self, step: FoldStep, rows: RowDeltas) -> None:
         """Where a month has ended since the last entry: book what time took by its end, and take it back now.
 
         The entry's own changes then book what really became of it, which is the same unless the entry is late.
         """
-        kept, entry = step.kept, step.entry
+        subject, entry = step.subject, step.entry
         assert entry is not None
         instant, offset = max(entry.recorded, entry.clock), step.book.offset
-        if not kept.number or kept.state.next_due_at > instant:
+        if not subject.number or subject.state.next_due_at > instant:
             return
         now = month_of(instant, offset)
-        if now > month_of(_known(kept), offset) and kept.state.next_due_at <= month_start(now, offset):
-            projected = Rows(self.tables)
-            then = Kept(kept.member, kept.number, kept.clock, kept.recorded, _states.decode(_states.encode(kept.state)))
-            pass_time(self, Step(step.book, then), month_start(now, offset), projected)
+        if now > month_of(_known(subject), offset) and subject.state.next_due_at <= month_start(now, offset):
+            projected = RowDeltas(self.tables)
+            then = replace(subject, state=copy_of(subject.state))
+            pass_time(self, FoldStep(step.book, then), month_start(now, offset), projected)
             booked = month_text(now)
             for (kind, month, day, expires), amounts in projected.of[MOVEMENTS.name].items():
                 rows.add(MOVEMENTS.name, (kind, month, day, expires), *amounts)
                 rows.add(MOVEMENTS.name, (kind, booked, day, expires), *(-amount for amount in amounts))
 
-    def change(self, step: Step, change: Change, rows: Rows) -> None:
+    def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a change that moves points in or out."""
         match change:
             case Earned():
@@ -233,23 +234,20 @@ class Liability(PointsView):
             case _:
                 pass  # moves nothing in or out: a hold, a confirmation
 
-    def _expiry(self, step: Step, change: Spent | Captured | Expired | ClawedBack | Repaid) -> int:
-        account = self.account(step.kept.state)
+    def _expiry(self, step: FoldStep, change: Spent | Captured | Expired | ClawedBack | Repaid) -> int:
+        account = self.account(step.subject.state)
         assert account is not None
         return lot_of(account, change).expires_at
 
 
-def _known(kept: Kept) -> int:
+def _known(kept: MemberState) -> int:
     return max(kept.recorded, kept.clock)
 
 
-def _add(step: Step, rows: Rows, kind: str, expires_at: int, place: int, amount: int) -> None:
+def _add(step: FoldStep, rows: RowDeltas, kind: str, expires_at: int, place: int, amount: int) -> None:
     entry, offset = step.entry, step.book.offset
     # Time books in its own month, but never in one that is over by what was known when the last entry came.
-    known = max(entry.recorded, entry.clock) if entry is not None else max(step.at, _known(step.kept))
+    known = max(entry.recorded, entry.clock) if entry is not None else max(step.at, _known(step.subject))
     expires = day_text(day_of(expires_at - 1, offset))[:7] if expires_at else NOWHERE
     booked, day = day_text(day_of(known, offset))[:7], day_text(day_of(step.at, offset))
     rows.add_to(MOVEMENTS.name, (kind, booked, day, expires), place, amount, len(MOVEMENTS.amounts))
-
-
-_states = States(PointsView())

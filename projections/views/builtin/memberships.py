@@ -21,8 +21,7 @@ from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import OrderCompleted
 from projections.answers.show import state_of
 from projections.answers.tables import MEMBERSHIPS, Column, Row, Table, membership_rows
-from projections.views.reading import Known, Snapshot
-from projections.views.view import Options, Reading, Rows, Step, Sums, View
+from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View
 
 TERMS = frozenset({TermOpened, TermMoved, TermEnded, TrialConverted, BenefitUsed, HistoryPruned})
 QUOTAS = (
@@ -34,17 +33,19 @@ QUOTAS = (
     Column("used", "integer"),
     Column("left", "integer"),
 )
-SAVINGS = Sums(
+SAVINGS = SumTable(
     "savings",
     (Column("member"), Column("membership"), Column("card"), Column("kind")),
     ("points", "ordinary_points", "lines"),
 )
-BENEFITS = Sums("benefits", (Column("member"), Column("membership"), Column("card"), Column("benefit")), ("times",))
+BENEFITS = SumTable("benefits", (Column("member"), Column("membership"), Column("card"), Column("benefit")), ("times",))
 
 
 def memberships(taken: Snapshot, _: Options) -> Table:
     """As `points export memberships` says it."""
-    rows = (row for kept, _rows in taken.members() for row in membership_rows(taken.as_of, kept.member, kept.state))
+    rows = (
+        row for subject, _ in taken.members() for row in membership_rows(taken.as_of, subject.member, subject.state)
+    )
     return taken.table(MEMBERSHIPS, rows)
 
 
@@ -54,7 +55,7 @@ def quotas(taken: Snapshot, _: Options) -> Table:
 
 
 def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
-    account: Account = known.kept.state
+    account: Account = known.subject.state
     version = taken.book.nearest(taken.as_of)
     for name, membership in version.programme.memberships.items():
         term = current_term(account, name, taken.as_of)
@@ -64,7 +65,7 @@ def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
             quota = (benefit.quota or {}).get(term.product)
             if quota is not None:
                 used = term.used.get(quota_key(label, bucket_of(benefit, version.month(taken.as_of))), 0)
-                yield known.kept.member, name, term.product, label, quota, used, max(quota - used, 0)
+                yield known.subject.member, name, term.product, label, quota, used, max(quota - used, 0)
 
 
 def savings(taken: Snapshot, _: Options) -> Table:
@@ -101,13 +102,13 @@ class Memberships(View):
     changes = TERMS | {Earned}
     needs_fact = True
     state = Account
-    readings = (
-        Reading("memberships", "the current or else the last term of each membership", memberships),
-        Reading("quotas", "what is left of the benefits of running cards", quotas),
-        Reading("savings", "points beyond the ordinary rate, by card", savings),
+    queries = (
+        Query("memberships", "the current or else the last term of each membership", memberships),
+        Query("quotas", "what is left of the benefits of running cards", quotas),
+        Query("savings", "points beyond the ordinary rate, by card", savings),
     )
 
-    def change(self, step: Step, change: Change, rows: Rows) -> None:
+    def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum what counts against a card beside what its line would have earned without it."""
         if isinstance(change, Earned) and change.card:
             membership = _membership_of(step, change)
@@ -121,23 +122,18 @@ class Memberships(View):
         if not isinstance(change, Earned):
             evolve(state, change)
 
-    def account(self, state: Any) -> Account | None:
-        """The state is the account."""
-        assert isinstance(state, Account)
-        return state
 
-
-def _membership_of(step: Step, change: Earned) -> str:
+def _membership_of(step: FoldStep, change: Earned) -> str:
     rule = _rule(step, change.rule)
     return (rule.award.member or "") if rule is not None else ""
 
 
-def _rule(step: Step, name: str | None) -> Rule | None:
+def _rule(step: FoldStep, name: str | None) -> Rule | None:
     assert step.entry is not None
     return step.book.by_name[step.entry.version].rules.get(name or "")
 
 
-def _ordinary_points(step: Step, change: Earned) -> int:
+def _ordinary_points(step: FoldStep, change: Earned) -> int:
     """What the rule that the card's rule replaces would have given for the same line, by the book that decided."""
     rule = _rule(step, change.rule)
     ordinary = _rule(step, rule.award.instead_of) if rule is not None else None

@@ -59,11 +59,6 @@ class PointsView(View):
         else:
             evolve(state, change)
 
-    def account(self, state: Any) -> Account | None:
-        """The state is the account."""
-        assert isinstance(state, Account)
-        return state
-
 
 def lot_of(account: Account, change: Spent | Expired | ClawedBack | Repaid | Captured | Released) -> Lot:
     """The lot that a change takes from, before it does."""

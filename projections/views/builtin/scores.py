@@ -1,17 +1,13 @@
 """Every score of the book with its parts and tier: 京享值 and its likes."""
 
-from typing import Any
-
 from ledger.core.account import Account
 from ledger.core.decide import run_to
-from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
 from ledger.rulebook.compiled import Version
-from ledger.wire.entries import Change, HistoryPruned, Rated, Scored, ScoredOnce
+from ledger.wire.entries import HistoryPruned, Rated, Scored, ScoredOnce
 from ledger.wire.times import month_start
 from projections.answers.tables import Row, Table, score_columns, score_rows
-from projections.views.reading import Known, Snapshot
-from projections.views.view import Options, Reading, View
+from projections.views.view import Known, Options, Query, Snapshot, View
 
 
 def scores(taken: Snapshot, options: Options) -> Table:
@@ -20,10 +16,10 @@ def scores(taken: Snapshot, options: Options) -> Table:
     forgets = _forgets(version, taken.as_of)
 
     def rows(known: Known) -> list[Row]:
-        kept = known.kept
+        subject = known.subject
         if forgets:
-            run_to(kept.state, taken.book, taken.as_of, PagesInMemory())
-        found = score_rows(version, taken.as_of, kept.member, kept.state)
+            run_to(subject.state, taken.book, taken.as_of, PagesInMemory())
+        found = score_rows(version, taken.as_of, subject.member, subject.state)
         return [row for row in found if options.score in (None, row[1])]
 
     return taken.table(score_columns(version), (row for known in taken.members() for row in rows(known)))
@@ -43,13 +39,4 @@ class Scores(View):
     about = "each member's scores (京享值 …) with their parts and tier"
     changes = frozenset({Scored, ScoredOnce, Rated, HistoryPruned})
     state = Account
-    readings = (Reading("scores", "value, tier and parts by member; --score names one", scores, frozenset({"score"})),)
-
-    def evolve(self, state: Any, change: Change) -> None:
-        """Apply a change that moves a score."""
-        evolve(state, change)
-
-    def account(self, state: Any) -> Account | None:
-        """The state is the account."""
-        assert isinstance(state, Account)
-        return state
+    queries = (Query("scores", "value, tier and parts by member; --score names one", scores, frozenset({"score"})),)

@@ -6,10 +6,9 @@ from ledger.wire.entries import Captured, Change, ClawedBack, DebtIncurred, Earn
 from ledger.wire.times import month_of, month_text
 from projections.answers.tables import Column, Row, Table
 from projections.views.builtin.points import PointsView
-from projections.views.reading import Known, Snapshot
-from projections.views.view import Options, Reading, Rows, Step, Sums
+from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable
 
-MONTHS = Sums(
+MONTHS = SumTable(
     "months",
     (Column("member"), Column("kind"), Column("month")),
     ("earned", "spent", "given_back", "expired", "clawed_back", "owed"),
@@ -49,9 +48,9 @@ class Statement(PointsView):
     name = "statement"
     about = "opening, earned, spent, expired, clawed back and closing by member, kind and month"
     tables = (MONTHS,)
-    readings = (Reading("statement", "by member, kind and month; --month for one", statement, frozenset({"month"})),)
+    queries = (Query("statement", "by member, kind and month; --month for one", statement, frozenset({"month"})),)
 
-    def change(self, step: Step, change: Change, rows: Rows) -> None:
+    def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a change that moves points in or out."""
         match change:
             case Earned():
@@ -73,6 +72,6 @@ class Statement(PointsView):
                 pass  # moves nothing in or out: a hold, a confirmation
 
 
-def _add(step: Step, rows: Rows, kind: str, place: int, points: int) -> None:
+def _add(step: FoldStep, rows: RowDeltas, kind: str, place: int, points: int) -> None:
     month = month_text(month_of(step.at, step.book.offset))
     rows.add_to(MONTHS.name, (step.member, kind, month), place, points, len(MONTHS.amounts))

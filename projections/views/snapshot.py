@@ -8,50 +8,37 @@ instant that lies in the past: they are read at its end.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import Programme
-from ledger.wire.entries import Entry
 from ledger.wire.times import DAY, day_of, day_text
 from projections.answers.members import require_member
 from projections.answers.tables import Column, Row, Table
-from projections.views.decoding import decoder_of
+from projections.views.decoding import decoded, decoder_for
 from projections.views.files import Folder
-from projections.views.rebuild import decoded
-from projections.views.runner import check_origin, heads_of
+from projections.views.runner import check_origin, entries_behind, heads_of
 from projections.views.store import Batch
 from projections.views.timed import counted, present
 from projections.views.view import (
     Amounts,
-    Kept,
+    FoldStep,
     Key,
-    Options,
-    Reading,
-    Rows,
-    Step,
+    Known,
+    MemberState,
+    RowDeltas,
+    Tick,
     View,
     fold_entry,
+    merged,
     new_member,
     pass_time,
-    rows_by_key,
 )
 
 
 class Past(JournalError):
     """An instant that lies before what a view can answer for."""
-
-
-MemberRows = dict[str, dict[Key, Amounts]]
-
-
-class Known(NamedTuple):
-    """A member at an instant: what is kept of her, and her rows of each table whose key begins with the member."""
-
-    kept: Kept
-    rows: MemberRows
 
 
 @dataclass(frozen=True)
@@ -64,7 +51,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class ViewSnapshot:
     """A view at an instant, from one consistent state of its build; `standing` is None where entries were folded.
 
     One of a view that counts is at an instant from which on it is exact.
@@ -95,7 +82,7 @@ class Snapshot:
         """Every member with an entry by then, in order; only tables whose key begins with the member have rows."""
         if self._member is not None:
             known = self._folded(self._member, None)
-            if known.kept.number:
+            if known.subject.number:
                 yield known
             return
         if self.view.state is None:
@@ -105,18 +92,18 @@ class Snapshot:
         batch, standing = self._batch, self.standing
         assert batch is not None and standing is not None
         groups = {t.name: _Groups(batch.sums(t)) for t in self.view.tables if t.key[0].name == "member"}
-        for partition, kept in batch.members():
-            rows = {name: group.take(kept.member) for name, group in groups.items()}
-            if kept.clock > self.as_of:
-                known = self._folded(kept.member, standing.positions[partition])
-                if known.kept.number:
+        for partition, subject in batch.members():
+            rows = {name: group.take(subject.member) for name, group in groups.items()}
+            if subject.clock > self.as_of:
+                known = self._folded(subject.member, standing.positions[partition])
+                if known.subject.number:
                     yield known
                 continue
-            later = Rows(self.view.tables)
-            pass_time(self.view, Step(self.book, kept), self.as_of, later)
-            yield Known(kept, {name: _merged(found, later.of[name]) for name, found in rows.items()})
+            later = RowDeltas(self.view.tables)
+            pass_time(self.view, FoldStep(self.book, subject), self.as_of, later)
+            yield Known(subject, {name: merged(found, later.of[name]) for name, found in rows.items()})
 
-    def counted(self, tick: Callable[[int], None] = lambda _: None) -> dict[str, dict[Key, Amounts]]:
+    def counted(self, tick: Tick = lambda _: None) -> dict[str, dict[Key, Amounts]]:
         """Every table of a view that counts. `tick` hears of members for whom something fell due since."""
         assert self._batch is not None
         return counted(self._batch, self.view, self.book, self.as_of, tick)
@@ -126,7 +113,7 @@ class Snapshot:
         assert self._batch is not None
         return self._batch.has_due(self.as_of, more_than)
 
-    def sums(self, table: str, until: Callable[[Kept], int] | None = None) -> dict[Key, Amounts]:
+    def sums(self, table: str, until: Callable[[MemberState], int] | None = None) -> dict[Key, Amounts]:
         """A whole table with what time takes by the end of the instant's day, as far as that is past, in order of keys.
 
         `until` says another instant by member, none later. What ends with an instant stands in it, as it does where a
@@ -136,10 +123,10 @@ class Snapshot:
         assert batch is not None
         sums = next(t for t in self.view.tables if t.name == table)
         rows = dict(batch.sums(sums))
-        later, last = Rows(self.view.tables), self._last() + 1
-        for _, kept in batch.members("due <= ?", last) if self.view.state is not None else ():
-            pass_time(self.view, Step(self.book, kept), until(kept) if until else last, later)
-        return _merged(rows, later.of[table])
+        later, last = RowDeltas(self.view.tables), self._last() + 1
+        for _, subject in batch.members("due <= ?", last) if self.view.state is not None else ():
+            pass_time(self.view, FoldStep(self.book, subject), until(subject) if until else last, later)
+        return merged(rows, later.of[table])
 
     @property
     def today(self) -> str:
@@ -155,23 +142,23 @@ class Snapshot:
     def _folded(self, member: str, upto: int | None) -> Known:
         """A member by her own entries up to the instant (and a place of the journal), then run to it."""
         view = self.view
-        decode = decoder_of(view.changes, view.needs_fact)
-        step, rows = Step(self.book, new_member(view, member)), Rows(view.tables)
+        decode = decoder_for([view])
+        step, rows = FoldStep(self.book, new_member(view, member)), RowDeltas(view.tables)
         for row in self.ledger.journal(self.ledger.partition_of(member)).entries_of(member):
-            entry: Entry = decoded(decode, row)
+            entry = decoded(decode, row)
             if entry.clock > self.as_of or (upto is not None and row.place > upto):
                 break
             step.entry = entry
             fold_entry(view, step, rows)
-        if step.kept.number:
+        if step.subject.number:
             pass_time(view, step, self.as_of, rows)
         return Known(
-            step.kept, {t.name: _merged({}, rows.of[t.name]) for t in view.tables if t.key[0].name == "member"}
+            step.subject, {t.name: merged({}, rows.of[t.name]) for t in view.tables if t.key[0].name == "member"}
         )
 
 
 @contextmanager
-def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int | None) -> Iterator[Snapshot]:
+def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int | None) -> Iterator[ViewSnapshot]:
     """A view at an instant from its live build, now where none is given.
 
     Raises `NotBuilt`, `OfAnotherLedger`, and `Past` for an instant before the latest at which a view counted.
@@ -185,20 +172,14 @@ def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int | None) -> I
                 raise Past(f"the view {view.name} knows the present: `points stats --as-of` sums what was")
             at = latest
         positions = batch.positions()
-        heads = heads_of(ledger)
-        behind = sum(max(0, head - positions.get(partition, 0)) for partition, head in heads.items())
-        yield Snapshot(view, ledger, at, Standing(build.version, positions, behind), batch)
+        behind = entries_behind(heads_of(ledger), positions)
+        yield ViewSnapshot(view, ledger, at, Standing(build.version, positions, behind), batch)
 
 
-def of_member(ledger: Ledger, view: View, member: str, as_of: int) -> Snapshot:
+def of_member(ledger: Ledger, view: View, member: str, as_of: int) -> ViewSnapshot:
     """One member, folded from her own entries: she reads what was decided a moment ago. Raises `UnknownMember`."""
     require_member(ledger, member)
-    return Snapshot(view, ledger, as_of, None, _member=member)
-
-
-def read(taken: Snapshot, reading: Reading, options: Options) -> Table:
-    """What a reading says of a snapshot."""
-    return reading.rows(taken, options)
+    return ViewSnapshot(view, ledger, as_of, None, _member=member)
 
 
 class _Groups:
@@ -216,11 +197,3 @@ class _Groups:
                 found[key] = amounts
             self._next = next(self._rows, None)
         return found
-
-
-def _merged(rows: dict[Key, Amounts], more: dict[Key, Amounts]) -> dict[Key, Amounts]:
-    """Rows of both in the order of their keys, without those that came to nothing; `rows` is used up."""
-    for key, amounts in more.items():
-        row = rows.get(key)
-        rows[key] = amounts if row is None else [a + b for a, b in zip(row, amounts, strict=True)]
-    return dict(rows_by_key(rows))
