@@ -77,9 +77,8 @@ def test_a_fact_is_decided_once_and_the_same_again_is_told_what_was_decided_firs
 
 def test_a_redemption_is_answered_with_its_decision_and_its_figures(http: httpx.Client) -> None:
     http.post("/v1/facts", json=grant("h-2", "g-2", 1_000))
-    assert (
-        fits(http.post("/v1/redemptions", json=redemption("h-2", "r-2", 600)), answers.Decision).outcome == "accepted"
-    )
+    spent = fits(http.post("/v1/redemptions", json=redemption("h-2", "r-2", 600)), answers.Decision)
+    assert spent.outcome == "accepted"
     asked = redemption("h-2", "r-3", 600)
     for _ in range(2):
         problem = is_problem(http.post("/v1/redemptions", json=asked), "refused")

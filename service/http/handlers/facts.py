@@ -36,7 +36,7 @@ WaitHeader = Annotated[
 PositionParameter = Annotated[str, PathParameter(description="A position, ``partition:offset``, such as 0:17.")]
 _TAKEN = {202: ResponseSpec(Taken, description="It is durable and will be decided; `Location` says where to look.")}
 _GIVEN = Subject("Facts", needs_writing)
-_ERRORS = ("too-slow", "too-large", "wrong-media-type")
+_ERRORS = ("too-large", "wrong-media-type")
 
 
 @_GIVEN.post(
