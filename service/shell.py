@@ -91,7 +91,7 @@ class Shell:
 
         if not is_address(self.place):
             return self.place
-        from ledger.journal.postgres import name_of
+        from ledger.journal.postgres_server import name_of
 
         return name_of(self.place)
 

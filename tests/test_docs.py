@@ -12,8 +12,9 @@ from consumers.kafka.settings import KafkaSettings, Security, Topics
 from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, FolderSettings
 from ledger.journal.postgres import JOURNAL_STEPS
 from ledger.rulebook import schema
+from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.compiled import Version
-from ledger.rulebook.schema import Programme, parse_programme
+from ledger.rulebook.schema import Programme
 from ledger.wire.facts import FACT_TYPES
 from service import errors
 from service.http.app import HANDLERS

@@ -1,7 +1,7 @@
-"""Kafka into decided entries: a process owns partitions, decides what comes for them, publishes what was decided.
+"""Kafka into decided entries: a process owns partitions, decides their records, publishes what was decided.
 
-Positions live in the journals. A consumer group, where several processes share a ledger, only says whose turn it is:
-who is given a partition raises its epoch and goes on behind the stored position; whoever had it before is fenced.
+Positions live in the journals. A consumer group, where several processes share a ledger, only assigns partitions:
+the new owner raises the partition's epoch and goes on behind the stored position; the earlier owner is fenced.
 """
 
 import gc
@@ -15,11 +15,10 @@ from consumers.kafka.port import BrokerAway, Reader, Start, StreamBroken, Writer
 from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
 from consumers.runtime.events import Decided, Dropped, Lag, Observe, Owned, Recovered, Trouble
 from consumers.runtime.ingest import CannotDecide
-from consumers.runtime.intake import BATCH, BATCH_BYTES, Intake
-from consumers.runtime.retry import STORE_TROUBLE, Pauses
-from ledger.journal.failpoints import failpoint
+from consumers.runtime.intake import BATCH
+from consumers.runtime.owner import PartitionOwner, Step
+from consumers.runtime.retry import STORE_TROUBLE, Backoff
 from ledger.journal.ledger import KAFKA, OPEN, Ledger, OtherStream
-from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Fenced
 
 POLL_SECONDS = 0.2  # waiting for records, when there is nothing to do
@@ -56,43 +55,6 @@ def check_stream(ledger: Ledger, topic: str, partitions: int | None = None) -> N
         )
 
 
-class _Owner:
-    """A partition in this process's hands."""
-
-    def __init__(self, ledger: Ledger, reader: Reader, partition: int, share: float, batch: int) -> None:
-        self.partition = partition
-        self.shard = ledger.shard(partition, share)
-        partitioner = Partitioner(ledger.settings.partitions)
-        self.intake = Intake(reader, self.shard, ledger.settings.operators, partitioner, batch=batch)
-        self._reader = reader
-        self._batch = batch
-
-    def step(self, fetching: float) -> Decided | None:
-        """Decide the next batch; None where nothing waits. `fetching` are the seconds spent to get it."""
-        shard = self.shard
-        began = perf_counter()
-        records = self._reader.read(self.partition, shard.position, self._batch, BATCH_BYTES)
-        if not records:
-            return None
-        failpoint("fetch")
-        taken = perf_counter()
-        committing, deciding = shard.committing, shard.deciding
-        tally = self.intake.take(records)
-        committing, deciding = shard.committing - committing, shard.deciding - deciding
-        return Decided(
-            self.partition,
-            shard.position,
-            time.time(),
-            len(records),
-            sum(len(record.value) for record in records),
-            tally,
-            fetch=fetching + taken - began,
-            decode=perf_counter() - taken - committing,
-            decide=deciding,
-            store=committing - deciding,
-        )
-
-
 class Consumer:
     """Owns partitions of a ledger as planned, until it is told to stop or has come to the end."""
 
@@ -104,8 +66,7 @@ class Consumer:
         self._plan = plan
         self._observe = observe
         self._publisher = Publisher(open_writer, observe)
-        self._owners: dict[int, _Owner] = {}
-        self._wanted: dict[int, Pauses] = {}  # partitions that are ours to own, owned or not yet
+        self._owners: dict[int, PartitionOwner] = {}  # of the partitions assigned to this process, acquired or not yet
         self._ends: dict[int, int] | None = None  # of all partitions at the start, where the end is to be found
         self._trouble = ""
         self._lag_at = self._collect_at = 0.0
@@ -123,7 +84,7 @@ class Consumer:
             timeout = 0.0
             while not is_stopped():
                 fetching = self._fetch(timeout)  # first: what the group has to say comes before an epoch is raised
-                self._own_wanted()
+                self._acquire_missing()
                 worked = self._decide(fetching)
                 self._publisher.pump()
                 self._housekeeping()
@@ -152,8 +113,9 @@ class Consumer:
                 self._reader.drop(partition)  # until it is owned, and the journal says from where
 
     def _assigned(self, partitions: Sequence[int]) -> Mapping[int, Start]:
-        self._wanted.update({partition: Pauses() for partition in partitions})
-        return {}  # each is read once it is owned
+        for partition in partitions:
+            self._owners[partition] = PartitionOwner(self._ledger, partition, batch=self._plan.batch)
+        return {}  # each is read once it is acquired
 
     def _revoked(self, partitions: Sequence[int]) -> None:
         self._publisher.settle(HAND_OVER_SECONDS)
@@ -164,38 +126,46 @@ class Consumer:
 
     def _give_up(self, partitions: Iterable[int], why: str) -> None:
         for partition in partitions:
-            self._wanted.pop(partition, None)
-            self._drop(partition, why)
+            owner = self._owners.pop(partition, None)
+            if owner is not None and owner.writer is not None:
+                owner.release()
+                self._dropped(owner, why)
 
-    def _drop(self, partition: int, why: str) -> None:
-        self._publisher.drop(partition)
-        if self._owners.pop(partition, None) is not None:
-            self._observe(Dropped(partition, why))
+    def _dropped(self, owner: PartitionOwner, why: str) -> None:
+        self._publisher.drop(owner.partition)
+        self._observe(Dropped(owner.partition, why))
 
-    def _own_wanted(self) -> None:
-        """Become the owner of what is ours to own; raising the epoch waits until nothing stands against it."""
-        missing = [p for p, pauses in self._wanted.items() if p not in self._owners and pauses.are_over()]
+    def _acquired(self) -> list[PartitionOwner]:
+        return [owner for owner in self._owners.values() if owner.writer is not None]
+
+    def _acquire_missing(self) -> None:
+        """Acquire what is assigned; raising the epoch waits until nothing stands against it."""
+        missing = [owner for owner in self._owners.values() if owner.writer is None and owner.backoff.is_over()]
         if not missing:
             return
-        if max(missing) not in self._ledger.partitions:
+        last = max(owner.partition for owner in missing)
+        if last not in self._ledger.partitions:
             raise StreamBroken(
-                f"the topic has got a partition {max(missing)}, and this ledger has {len(self._ledger.partitions)} of"
+                f"the topic has got a partition {last}, and this ledger has {len(self._ledger.partitions)} of"
                 " them, for life: make a new topic of so many, and a new ledger from this one"
             )
         try:
-            ends = self._reader.ends(missing)
+            ends = self._reader.ends([owner.partition for owner in missing])
         except BrokerAway as error:
-            self._tell_trouble("kafka", str(error))
-            for partition in missing:
-                self._wanted[partition].failed()
+            self._report("kafka", str(error))
+            for owner in missing:
+                owner.back_off(error)
             return
-        for partition in missing:
+        for owner in missing:
             try:
-                self._own(partition, ends[partition])
+                self._acquire(owner, ends[owner.partition])
             except STORE_TROUBLE as error:
-                self._store_trouble(partition, error)
+                owner.release()
+                owner.back_off(error)
+                self._store_failed(owner, error)
 
-    def _own(self, partition: int, end: int) -> None:
+    def _acquire(self, owner: PartitionOwner, end: int) -> None:
+        partition = owner.partition
         journal = self._ledger.journal(partition)
         head = journal.head()
         if end < head.position:
@@ -204,12 +174,10 @@ class Consumer:
                 f" {head.position}: it is not the topic that fed the ledger (made anew?). Point the settings at that"
                 " one, or make a new ledger from this one"
             )
-        owner = _Owner(self._ledger, self._reader, partition, 1 / len(self._wanted), self._plan.batch)
-        position = owner.shard.position
+        writer = owner.acquire(self._reader, 1 / len(self._owners))
         self._publisher.add(partition, journal, self._flows(partition))
-        self._reader.seek(partition, Start(position, journal.head().recorded))
-        self._owners[partition] = owner
-        self._observe(Owned(partition, owner.shard.epoch, position))
+        self._reader.seek(partition, Start(writer.position, journal.head().recorded))
+        self._observe(Owned(partition, writer.epoch, writer.position))
 
     def _flows(self, partition: int) -> list[Flow]:
         flows: list[Flow] = []
@@ -226,52 +194,70 @@ class Consumer:
         began = perf_counter()
         self._reader.poll(timeout)
         if self._reader.trouble:
-            self._tell_trouble("kafka", self._reader.trouble)
+            self._report("kafka", self._reader.trouble)
         elif self._trouble:
             self._trouble = ""
             self._observe(Recovered("kafka"))
         return perf_counter() - began if not timeout else 0.0
 
     def _decide(self, fetching: float) -> bool:
-        """A batch of each partition; says whether there was one."""
+        """Decide a batch of each partition; return True if there was one."""
         worked = False
-        for partition, owner in list(self._owners.items()):
+        for owner in self._acquired():
             try:
-                decided = owner.step(0.0 if worked else fetching)
+                step = owner.turn(self._reader)
             except Fenced as error:
-                self._fenced(partition, error)
+                self._fenced(owner, error)
             except STORE_TROUBLE as error:
-                self._store_trouble(partition, error)
+                self._store_failed(owner, error)
+                self._dropped(owner, f"the store: {error}")
             else:
-                if decided is not None:
+                if step is not None:
+                    self._decided(owner, step, 0.0 if worked else fetching)
                     worked = True
-                    if self._wanted[partition].succeeded():
-                        self._observe(Recovered("deciding"))
-                    self._publisher.has_more(partition)
-                    self._observe(decided)
         return worked
 
-    def _fenced(self, partition: int, error: Fenced) -> None:
-        """Another process raised the epoch. It is taken back only if the group still says so after a while."""
-        if not self._plan.group:
-            raise CannotDecide(f"partition {partition}: {error}; nothing was lost, run the command again") from error
-        self._reader.drop(partition)
-        self._drop(partition, str(error))
-        self._wanted[partition] = Pauses(first=self._plan.fenced_seconds)
-        self._wanted[partition].failed()
+    def _decided(self, owner: PartitionOwner, step: Step, fetching: float) -> None:
+        if owner.has_recovered:
+            self._observe(Recovered("deciding"))
+        self._publisher.has_more(owner.partition)
+        self._observe(
+            Decided(
+                owner.partition,
+                step.position,
+                time.time(),
+                step.records,
+                step.bytes,
+                step.tally,
+                fetch=fetching + step.fetch,
+                decode=step.decode,
+                decide=step.decide,
+                store=step.store,
+            )
+        )
 
-    def _store_trouble(self, partition: int, error: Exception) -> None:
-        """Whether the batch was committed is read from the store when the shard is made anew; nothing is retried."""
+    def _fenced(self, owner: PartitionOwner, error: Fenced) -> None:
+        """Another process raised the epoch. It is acquired again only if the group still says so after a while."""
+        if not self._plan.group:
+            raise CannotDecide(
+                f"partition {owner.partition}: {error}; nothing was lost, run the command again"
+            ) from error
+        self._reader.drop(owner.partition)
+        self._dropped(owner, str(error))
+        owner.backoff = Backoff(first=self._plan.fenced_seconds)
+        owner.backoff.failed()
+
+    def _store_failed(self, owner: PartitionOwner, error: Exception) -> None:
+        """Whether the batch was committed is read from the store at the next acquisition; nothing is retried."""
         if self._plan.until_end:
             raise CannotDecide(
                 f"{error}; what was decided is kept: mend that and run the same command again"
             ) from error
-        self._reader.drop(partition)
-        self._drop(partition, f"the store: {error}")
-        self._wanted[partition].failed()
-        self._observe(Trouble("deciding", f"partition {partition}: {error}"))
+        self._reader.drop(owner.partition)
+        self._publisher.drop(owner.partition)
+        self._observe(Trouble("deciding", f"partition {owner.partition}: {error}"))
 
-    def _tell_trouble(self, what: str, why: str) -> None:
+    def _report(self, what: str, why: str) -> None:
         if why != self._trouble:
             self._trouble = why
             self._observe(Trouble(what, why))
@@ -281,38 +267,37 @@ class Consumer:
     def _probe(self) -> None:
         """Ask for an end, which shows that a broker answers again even where nothing comes."""
         with suppress(BrokerAway):
-            self._reader.end(next(iter(self._owners)))
+            self._reader.end(self._acquired()[0].partition)
 
     def _has_ended(self) -> bool:
         """Whether all that stood in the topic at the start is decided and published, as far as it is ours.
 
         Where a group shares it out, who leaves hands its share to the others, who find it decided.
         """
-        if not self._plan.until_end or not self._wanted:
+        if not self._plan.until_end or not self._owners:
             return False
         if self._ends is None:
             try:
                 self._ends = self._reader.ends(range(self._ledger.settings.partitions))
             except BrokerAway:
                 return False
-        return all(self._is_through(partition) for partition in self._wanted) and self._publisher.is_done
+        return all(map(self._is_through, self._owners.values())) and self._publisher.is_done
 
-    def _is_through(self, partition: int) -> bool:
-        owner = self._owners.get(partition)
+    def _is_through(self, owner: PartitionOwner) -> bool:
         assert self._ends is not None
-        end = self._ends[partition]
-        if owner is None:
-            return False
-        return owner.shard.position >= end or (
-            self._reader.waiting(partition) == 0 and self._reader.passed(partition) >= end
+        partition, end = owner.partition, self._ends[owner.partition]
+        return owner.writer is not None and (
+            owner.writer.position >= end
+            or (self._reader.waiting(partition) == 0 and self._reader.passed(partition) >= end)
         )
 
     def _housekeeping(self) -> None:
         now = time.monotonic()
         if now >= self._lag_at:
             self._lag_at = now + LAG_SECONDS
-            self._observe(Lag({partition: self._reader.lag(partition) for partition in self._owners}))
-            if self._trouble and self._owners:
+            acquired = [owner.partition for owner in self._acquired()]
+            self._observe(Lag({partition: self._reader.lag(partition) for partition in acquired}))
+            if self._trouble and acquired:
                 self._probe()
         if now >= self._collect_at:
             self._collect_at = now + COLLECT_SECONDS

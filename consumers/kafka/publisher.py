@@ -14,10 +14,10 @@ import msgspec
 from consumers.dead_letters import Letter, describe_letter
 from consumers.kafka.port import StreamError, Writer
 from consumers.runtime.events import Observe, Published, Recovered, Trouble
-from consumers.runtime.retry import STORE_TROUBLE, Pauses
+from consumers.runtime.retry import STORE_TROUBLE, Backoff
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Journal
+from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_published
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -159,7 +159,7 @@ class Publisher:
         self._observe = observe
         self._writer: Writer | None = None
         self._publications: dict[int, list[_Publication]] = {}
-        self._pauses = Pauses()
+        self._backoff = Backoff()
         self._remember_at = 0.0
 
     def add(self, partition: int, journal: Journal, flows: Sequence[Flow]) -> None:
@@ -186,7 +186,7 @@ class Publisher:
         """Send what may be sent, waiting `timeout` at most, and now and then remember what was acknowledged."""
         if not self._all():
             return
-        if not self._pauses.are_over():
+        if not self._backoff.is_over():
             sleep(timeout)
             return
         try:
@@ -199,7 +199,7 @@ class Publisher:
         except (StreamError, *STORE_TROUBLE) as error:
             self._trouble(error)
             return
-        if self._pauses.succeeded():
+        if self._backoff.succeeded():
             self._observe(Recovered("publishing"))
 
     def _send(self, writer: Writer) -> None:
@@ -221,7 +221,7 @@ class Publisher:
 
     def _trouble(self, error: Exception) -> None:
         self._observe(Trouble("publishing", str(error)))
-        self._pauses.failed()
+        self._backoff.failed()
         self._abandon_writer()
 
     def _abandon_writer(self) -> None:

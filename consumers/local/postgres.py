@@ -18,7 +18,7 @@ from consumers.runtime.notify import APPENDED, news
 from consumers.stream import Record
 from ledger.journal.database import DatabaseLedger, bounded_records
 from ledger.journal.port import JournalError
-from ledger.journal.postgres import Server
+from ledger.journal.postgres_server import Server
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
 FED_ROWS = 1_000  # of a feed, read at a time

@@ -1,29 +1,26 @@
 """Files into decided entries: one process feeds the inbox, the partitions are decided here or by worker processes."""
 
-import contextlib
 import gc
-import multiprocessing
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
 
 from consumers.files.feeder import BadFile, Feeder, is_stream, source_of
 from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
-from consumers.runtime.intake import Intake
-from consumers.runtime.shared import SharedIntake
+from consumers.runtime.shared import ClaimedPartition
 from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
 from ledger.journal.partition import Tally
-from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import Claims, Damaged, Fenced, JournalError, Unavailable
+from ledger.journal.port import Claims, Damaged, Fenced, Unavailable
+from ledger.journal.processes import Workers
 
 IDLE_SECONDS = 0.005  # between two looks at an inbox that has nothing new
+END_SECONDS = 30.0  # for a worker to end by itself
 
 
 class CannotDecide(CannotRunNow):
@@ -102,23 +99,19 @@ class _Waiting:
             self.others += waiting - ours
 
 
-def open_intakes(
+def claimed_partitions(
     ledger: Ledger, inbox: Inbox, claims: Claims, partitions: Sequence[int]
-) -> Sequence[Intake | SharedIntake]:
-    """The intakes of some partitions, which share this process's memory."""
-    if ledger.is_shared:
-        return [SharedIntake(ledger, inbox, claims, p, 1 / len(partitions)) for p in partitions]
-    partitioner = Partitioner(ledger.settings.partitions)
-    operators = ledger.settings.operators
-    return [Intake(inbox, ledger.shard(p, 1 / len(partitions)), operators, partitioner) for p in partitions]
+) -> Sequence[ClaimedPartition]:
+    """Some partitions of an inbox, which share this process's memory."""
+    return [ClaimedPartition(ledger, inbox, claims, partition, 1 / len(partitions)) for partition in partitions]
 
 
-def decide_waiting(intakes: Sequence[Intake | SharedIntake], on_batch: Callable[[Tally], None]) -> bool:
-    """Decide what waits in some partitions; says whether there was anything. Raises `CannotDecide`."""
+def decide_waiting(partitions: Sequence[ClaimedPartition], on_batch: Callable[[Tally], None]) -> bool:
+    """Decide what waits in some partitions; return True if there was anything. Raises `CannotDecide`."""
     worked = False
     try:
-        for intake in intakes:
-            while (tally := intake.step()) is not None:
+        for partition in partitions:
+            while (tally := partition.step()) is not None:
                 worked = True
                 on_batch(tally)
     except Fenced as error:
@@ -131,7 +124,7 @@ def decide_waiting(intakes: Sequence[Intake | SharedIntake], on_batch: Callable[
 def decide_all(ledger: Ledger, inbox: Inbox) -> None:
     """Decide what waits in any partition, here or where it is claimed. Raises `CannotDecide`."""
     with closing(ledger.claims()) as claims:
-        decide_waiting(open_intakes(ledger, inbox, claims, ledger.partitions), lambda _tally: None)
+        decide_waiting(claimed_partitions(ledger, inbox, claims, ledger.partitions), lambda _tally: None)
 
 
 def quiet_collector() -> None:
@@ -153,7 +146,7 @@ class _InProcess:
     def __init__(self, ledger: Ledger) -> None:
         self._inbox = open_inbox(ledger)
         self._claims = ledger.claims()
-        self._intakes = open_intakes(ledger, self._inbox, self._claims, ledger.partitions)
+        self._partitions = claimed_partitions(ledger, self._inbox, self._claims, ledger.partitions)
         self._tally = Tally()
         quiet_collector()
 
@@ -162,14 +155,14 @@ class _InProcess:
         return _total(self._tally)
 
     def decide_some(self) -> None:
-        decide_waiting(self._intakes, self._tally.add)
+        decide_waiting(self._partitions, self._tally.add)
 
     def drain(self, on_batch: Callable[[int], None]) -> Tally:
         def count(tally: Tally) -> None:
             self._tally.add(tally)
             on_batch(_total(self._tally))
 
-        decide_waiting(self._intakes, count)
+        decide_waiting(self._partitions, count)
         return self._tally
 
     def close(self) -> None:
@@ -182,83 +175,43 @@ class _Workers:
     """Decides in worker processes, each the owner of some partitions, while this one goes on feeding."""
 
     def __init__(self, ledger: Ledger, jobs: int) -> None:
-        context = multiprocessing.get_context("spawn")
+        shares = [list(ledger.partitions)[job::jobs] for job in range(min(jobs, ledger.settings.partitions))]
         self._tally = Tally()
-        self._pipes: list[Connection] = []
-        self._processes: list[Any] = []
-        for job in range(min(jobs, ledger.settings.partitions)):
-            ours, theirs = context.Pipe()
-            partitions = list(ledger.partitions)[job::jobs]
-            process = context.Process(target=_work, args=(ledger.place, partitions, theirs), daemon=True)
-            process.start()
-            theirs.close()
-            self._pipes.append(ours)
-            self._processes.append(process)
+        self._workers = Workers(_work, [(ledger.place, share) for share in shares])
 
     @property
     def decided(self) -> int:
         return _total(self._tally)
 
     def decide_some(self) -> None:
-        for pipe in self._pipes:
-            while pipe.poll():
-                self._hear(pipe)
-
-    def _hear(self, pipe: Connection) -> bool:
-        """Take a worker's word; False after its last."""
-        try:
-            word = pipe.recv()
-        except (EOFError, OSError):
-            raise CannotDecide("a worker process died; what was decided is kept: run the same command again") from None
-        if isinstance(word, str):
-            raise CannotDecide(word)
-        if word is None:
-            return False
-        self._tally.add(word)
-        return True
+        for tally in self._workers.messages(0):
+            self._tally.add(tally)
 
     def drain(self, on_batch: Callable[[int], None]) -> Tally:
-        for pipe in self._pipes:
-            with contextlib.suppress(OSError):  # a worker that is gone shows when it is heard
-                pipe.send("drain")
-        for pipe in self._pipes:
-            while self._hear(pipe):
-                on_batch(_total(self._tally))
+        self._workers.send("drain")
+        for tally in self._workers.messages():
+            self._tally.add(tally)
+            on_batch(_total(self._tally))
         return self._tally
 
     def close(self) -> None:
-        for pipe in self._pipes:
-            pipe.close()
-        for process in self._processes:
-            process.join(timeout=30)
-            if process.is_alive():
-                process.terminate()
+        self._workers.close(END_SECONDS)
 
 
-def _work(place: str, partitions: list[int], pipe: Connection) -> None:
-    """A worker: decide what comes until told to drain, or until the feeding process is gone."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the feeding process hears it, and ends us after a batch
-    try:
-        ledger = open_ledger(place)
-        inbox = open_inbox(ledger)
-        intakes = open_intakes(ledger, inbox, ledger.claims(), partitions)  # its claims end with this process
-        quiet_collector()
-        draining = False
-        while True:
-            worked = decide_waiting(intakes, pipe.send)
-            if draining and not worked:
-                pipe.send(None)
-                return
-            if pipe.poll(0 if worked else IDLE_SECONDS):
-                pipe.recv()
-                draining = True
-    except (EOFError, BrokenPipeError, ConnectionError):
-        return
-    except (CannotDecide, JournalError) as error:
-        with contextlib.suppress(OSError):  # nobody may be left to hear it
-            pipe.send(str(error))
+def _work(pipe: Connection, place: str, partitions: list[int]) -> None:
+    """Decide what comes until told to drain, or until the feeding process is gone."""
+    ledger = open_ledger(place)
+    inbox = open_inbox(ledger)
+    claimed = claimed_partitions(ledger, inbox, ledger.claims(), partitions)  # its claims end with this process
+    quiet_collector()
+    draining = False
+    while True:
+        worked = decide_waiting(claimed, pipe.send)
+        if draining and not worked:
+            return
+        if pipe.poll(0 if worked else IDLE_SECONDS):
+            pipe.recv()
+            draining = True
 
 
 def _total(tally: Tally) -> int:

@@ -1,4 +1,4 @@
-"""From records to entries: decode and check, park what is no fact, and let the partition's owner decide the rest.
+"""From records to entries: records are decoded and checked, invalid facts are dead-lettered, the rest is decided.
 
 The intake is the same for every stream, and reads no clock: `recorded` was set when the stream took the record.
 """
@@ -6,13 +6,16 @@ The intake is the same for every stream, and reads no clock: `recorded` was set 
 from collections.abc import Container, Sequence
 from hashlib import sha256
 
+from consumers.runtime.outcomes import DecidedRecord
 from consumers.stream import AHEAD, Record, Stream
 from ledger.journal.partition import PartitionWriter, Received, Tally, Undecidable
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Parked
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
-from ledger.wire.facts import OPERATOR_FACTS, PROGRAMME_SUBJECT, Fact, ProgrammePublished
-from ledger.wire.times import SECOND
+from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
+from ledger.wire.times import SECOND, to_instant
 
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
 BATCH = 8_000  # records, and
@@ -32,12 +35,16 @@ _FAULTS = {
 
 
 class Intake:
-    """Takes a partition's records to its owner, a batch at a time."""
+    """Checks a partition's records and has its writer decide them, a batch at a time.
+
+    `decoded` holds facts by offset, with their bytes, that were decoded before they were appended: they are not decoded
+    again. `wanted` holds offsets; what is decided at one of them is put into `decided`.
+    """
 
     def __init__(
         self,
         stream: Stream,
-        shard: PartitionWriter,
+        writer: PartitionWriter,
         operators: Sequence[str],
         partitioner: Partitioner,
         *,
@@ -45,23 +52,30 @@ class Intake:
         batch_bytes: int = BATCH_BYTES,
     ) -> None:
         self._stream = stream
-        self._shard = shard
+        self._writer = writer
         self._operators = frozenset(operators)
         self._partitioner = partitioner
         self._batch = batch
         self._batch_bytes = batch_bytes
+        self.decoded: dict[int, tuple[bytes, Fact]] = {}
+        self.wanted: Container[int] = ()
+        self.decided: list[DecidedRecord] = []
+        writer.on_entries = self._keep_wanted
 
     @property
     def position(self) -> int:
         """The offset of the last record decided."""
-        return self._shard.position
+        return self._writer.position
+
+    def read(self) -> Sequence[Record]:
+        """The records that stand next, a batch at most."""
+        writer = self._writer
+        return self._stream.read(writer.partition, writer.position, self._batch, self._batch_bytes)
 
     def step(self) -> Tally | None:
         """Decide the next batch of records; None where nothing waits."""
-        records = self._stream.read(self._shard.partition, self._shard.position, self._batch, self._batch_bytes)
-        if not records:
-            return None
-        return self.take(records)
+        records = self.read()
+        return self.take(records) if records else None
 
     def take(self, records: Sequence[Record]) -> Tally:
         """Decide records that stand next in the partition."""
@@ -76,15 +90,17 @@ class Intake:
         tally = Tally()
         while True:
             try:
-                tally.add(self._shard.commit(facts, parked, last.offset, last.recorded))
+                tally.add(self._writer.commit(facts, parked, last.offset, last.recorded))
             except Undecidable as bug:
                 tally.add(bug.tally)
                 record = next(record for record in records if record.offset == bug.offset)
+                self._want_parked(parked, self.position)
                 parked.append(_park(record, BadFact(UNDECIDABLE, f"{bug}; report it, and retry once that is mended")))
-                done = self._shard.position
+                done = self.position
                 facts = [fact for fact in facts if fact.offset > done and fact.offset != bug.offset]
                 parked = sorted((letter for letter in parked if letter.offset > done), key=lambda letter: letter.offset)
             else:
+                self._want_parked(parked, last.offset)
                 return tally
 
     def _check(self, record: Record) -> Received:
@@ -94,15 +110,37 @@ class Intake:
         if record.whole_length:
             raise too_long(record.whole_length)
         value = record.value
-        fact, occurred = decode(value)
+        raw, fact = self.decoded.pop(record.offset, _NOTHING) if self.decoded else _NOTHING
+        if fact is not None and raw == value:
+            occurred = to_instant(fact.time)
+        else:
+            fact, occurred = decode(value)
         check_admissible(fact, occurred, record.recorded, self._operators, is_ahead=record.backlog & AHEAD != 0)
         subject = fact.subject
         if record.key != subject:
             raise BadFact("wrong-key", f'the record\'s key is not its subject "{subject}"')
-        if self._partitioner(subject) != self._shard.partition and type(fact) is not ProgrammePublished:
+        if self._partitioner(subject) != self._writer.partition and type(fact) is not ProgrammePublished:
             raise BadFact("wrong-partition", f'"{subject}" belongs to partition {self._partitioner(subject)}')
         received = sha256(value).digest()
         return Received(record.offset, record.recorded, record.backlog != 0, fact, occurred, canonical(fact), received)
+
+    def _keep_wanted(self, facts: Sequence[Received], states: Sequence[bytes], links: Sequence[bytes]) -> None:
+        if self.wanted:
+            for fact, state, link in zip(facts, states, links, strict=True):
+                if fact.offset in self.wanted:
+                    self.decided.append(DecidedRecord(fact.offset, decode_entry(state), link))
+
+    def _want_parked(self, parked: Sequence[Parked], upto: int) -> None:
+        """Keep the wanted ones of those that were committed by now."""
+        if self.wanted:
+            self.decided.extend(
+                DecidedRecord(letter.offset, letter, b"")
+                for letter in parked
+                if letter.offset <= upto and letter.offset in self.wanted
+            )
+
+
+_NOTHING: tuple[bytes, None] = (b"", None)
 
 
 def check_admissible(

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from consumers.local.port import Inbox
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import Tally
-from ledger.journal.port import Journal, Parked
+from ledger.journal.port import Parked
+from ledger.journal.sql import Journal
 from ledger.wire.answers import DeadLettered, Fate
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
@@ -17,7 +18,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 PARKED_AT_ONCE = 100  # rows read ahead, of 64 KiB at most
 
 
-class _Decided(NamedTuple):
+class DecidedRecord(NamedTuple):
     """What stands at an offset of a partition: an entry with its link, or a parked fact."""
 
     offset: int
@@ -27,24 +28,24 @@ class _Decided(NamedTuple):
 
 def outcome_at(ledger: Ledger, partition: int, offset: int) -> Fate | None:
     """What became of the record at a position; None where it is not decided yet."""
-    found = next(_decided(ledger.journal(partition), offset, offset), None)
-    return _fate(ledger, partition, found) if found else None
+    found = next(decided_between(ledger.journal(partition), offset, offset), None)
+    return fate_of(partition, found, ledger.book.offset) if found else None
 
 
 def outcomes_between(
     ledger: Ledger, partition: int, first: int, last: int, wanted: Container[int]
 ) -> Iterator[tuple[int, Fate]]:
     """What became of the wanted records among those at offsets `first` to `last`, which are all decided: by offset."""
-    for found in _decided(ledger.journal(partition), first, last):
+    for found in decided_between(ledger.journal(partition), first, last):
         if found.offset in wanted:
-            yield found.offset, _fate(ledger, partition, found)
+            yield found.offset, fate_of(partition, found, ledger.book.offset)
 
 
 def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tally:
     """How many records at offsets `first` to `last`, which are all decided, came out in which way."""
     tally = Tally()
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
-    for found in _decided(ledger.journal(partition), first, last):
+    for found in decided_between(ledger.journal(partition), first, last):
         if isinstance(found.what, Parked):
             tally.parked += 1
         elif is_home or found.what.member != PROGRAMME_SUBJECT:  # a published book counts once
@@ -55,46 +56,46 @@ def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tall
 def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[Fate]:
     """What became of each decided record of a feed, in the order they came, whichever run decided it."""
     home = ledger.partition_of(PROGRAMME_SUBJECT)
-    streams = {p: _decided(ledger.journal(p), first, last) for p, first, last in inbox.spans_of(feed)}
+    streams = {p: decided_between(ledger.journal(p), first, last) for p, first, last in inbox.spans_of(feed)}
     for fed in inbox.records_of(feed):
         if fed.key == PROGRAMME_SUBJECT and fed.partition != home:
             continue  # a published book stands in every partition and counts once
         for decided in streams[fed.partition]:
             if decided.offset == fed.offset:
-                yield _fate(ledger, fed.partition, decided)
+                yield fate_of(fed.partition, decided, ledger.book.offset)
             if decided.offset >= fed.offset:
                 break
 
 
-def _decided(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
+def decided_between(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
     """Entries and parked facts of a partition at the offsets `first` to `last`, in order."""
     return heapq.merge(_entries(journal, first, last), _parked(journal, first, last), key=lambda found: found.offset)
 
 
-def _entries(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
+def _entries(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
     parked = journal.count_parked(first - 1, retried=True)  # every record before `first` made an entry or was parked
     for row in journal.scan(first - parked, last + 1 - parked):
         entry = decode_entry(row.state)
         if entry.offset > last:
             return
-        yield _Decided(entry.offset, entry, row.link)
+        yield DecidedRecord(entry.offset, entry, row.link)
 
 
-def _parked(journal: Journal, first: int, last: int) -> Iterator[_Decided]:
+def _parked(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
     after = first - 1
     while True:
         found = journal.parked(after, PARKED_AT_ONCE, upto=last, retried=True)
         for parked in found:
-            yield _Decided(parked.offset, parked, b"")
+            yield DecidedRecord(parked.offset, parked, b"")
         if len(found) < PARKED_AT_ONCE:
             return
         after = found[-1].offset
 
 
-def _fate(ledger: Ledger, partition: int, found: _Decided) -> Fate:
-    match found.what:
-        case Parked() as parked:
-            position = position_text(partition, found.offset)
-            return DeadLettered(position, "parked", parked.reason, parked.detail, parked.is_done)
-        case entry:
-            return describe_decision(entry, found.link, ledger.book.offset)
+def fate_of(partition: int, found: DecidedRecord, zone: int) -> Fate:
+    """Return what became of a decided record; `zone` is the book's offset from UTC in microseconds."""
+    if isinstance(found.what, Parked):
+        parked = found.what
+        position = position_text(partition, found.offset)
+        return DeadLettered(position, "parked", parked.reason, parked.detail, parked.is_done)
+    return describe_decision(found.what, found.link, zone)

@@ -1,4 +1,4 @@
-"""Trouble that may pass by itself, and when to try again."""
+"""When to try again what failed and may succeed later."""
 
 from collections.abc import Callable
 from time import monotonic, sleep
@@ -17,44 +17,44 @@ LISTEN_SECONDS = 0.05  # between two looks at whether to stop
 STORE_TROUBLE = (Damaged, Unavailable, OSError)
 
 
-class Pauses:
-    """When something that failed may be tried again: pauses that double, up to a bound."""
+class Backoff:
+    """When something that failed may be tried again: pauses that double from `first` to `longest` seconds."""
 
     def __init__(self, first: float = FIRST_SECONDS, longest: float = LONGEST_SECONDS) -> None:
         self._first = self._next = first
         self._longest = longest
         self._until = 0.0
 
-    def are_over(self) -> bool:
-        """Whether it may be tried (again)."""
+    def is_over(self) -> bool:
+        """Return True if it may be tried (again)."""
         return monotonic() >= self._until
 
     def failed(self) -> None:
-        """It failed: wait, twice as long as the last time."""
+        """Begin a pause, twice as long as the last one."""
         self._until = monotonic() + self._next
         self._next = min(self._next * 2, self._longest)
 
     def succeeded(self) -> bool:
-        """It went well; says whether it had failed before."""
+        """Return True if it had failed before; the next pause is the first again."""
         had_failed = self._next != self._first
         self._next = self._first
         return had_failed
 
 
 def once_a_broker_answers(attempt: Callable[[], T], observe: Observe, is_stopped: Callable[[], bool]) -> T | None:
-    """What an attempt gives, made again while no broker answers; None where it is stopped before one does."""
-    pauses = Pauses()
+    """Return what `attempt` returns, tried again while no broker answers; None if stopped before one does."""
+    backoff = Backoff()
     while not is_stopped():
-        if not pauses.are_over():
+        if not backoff.is_over():
             sleep(LISTEN_SECONDS)
             continue
         try:
             found = attempt()
         except BrokerAway as error:
             observe(Trouble("kafka", str(error)))
-            pauses.failed()
+            backoff.failed()
             continue
-        if pauses.succeeded():
+        if backoff.succeeded():
             observe(Recovered("kafka"))
         return found
     return None

@@ -1,64 +1,97 @@
-"""What rules give: the lines of a completed order, and every fact that an award rule stands on."""
+"""What rules give: the one pipeline through which every award goes, for a line and for a whole fact alike.
+
+Applies (dates, conditions, membership, firsts) → amount → caps of the line and the card → caps of the day, month and
+year → given. Each guard that says no tells the draft's `trace`, where one listens, the rule, a code and figures.
+"""
 
 from typing import Any
 
 from ledger.core.account import Term, term_at
 from ledger.core.draft import Draft
+from ledger.core.evaluate import amount_of, meets
 from ledger.core.lots import earn
 from ledger.core.pages import Award, DayPage, PageLine
 from ledger.rulebook.compiled import Rule
 from ledger.wire.entries import CounterAdded, Earned, FirstSeen, Scored, ScoredOnce, Withheld
-from ledger.wire.facts import Line, Order
+from ledger.wire.facts import OrderLine
 from ledger.wire.times import DAY, day_of, day_text
 
 
-def award_line(draft: Draft, rules: tuple[Rule, ...], month: int, order: Order, line: Line) -> PageLine:
-    """Apply the line rules of one version to a completed line; returns what its page keeps."""
-    fen, category = line.paid_fen, line.category
+def apply_rules(
+    draft: Draft,
+    rules: tuple[Rule, ...],
+    data: Any,
+    *,
+    page: str = "",
+    line: OrderLine | PageLine | None = None,
+    day: int | None = None,
+    since: int = 0,
+) -> list[Award]:
+    """Give what some rules give for a fact of this data, or for one `line` of it; return what its page keeps of that.
+
+    `page` names what it is given for, `day` (since 1970) what it counts on if not on that of the fact; `since` is the
+    instant at which the line was completed.
+    """
+    account, occurred, trace = draft.account, draft.occurred, draft.trace
+    name, fen, category = ("", 0, "") if line is None else (line.line, line.paid_fen, line.category)
     awards: list[Award] = []
-    replaced: str | None = None
+    replaced = by = ""
     for rule in rules:
         if rule.name == replaced:
+            if trace is not None:
+                trace.skipped(rule, "replaced", {"line": name, "by": by})
+            continue
+        if rule.is_dated and not rule.since <= occurred < rule.until:
+            if trace is not None:
+                trace.skipped(rule, "not-in-force", {"line": name})
+            continue
+        if rule.clauses and not meets(rule.clauses, line, data):
+            if trace is not None:
+                trace.skipped(rule, "condition", {"line": name})
             continue
         term: Term | None = None
         if rule.member is not None:
-            term = term_at(draft.account, rule.member, draft.occurred)
+            term = term_at(account, rule.member, occurred)
             if term is None:
+                if trace is not None:
+                    trace.skipped(rule, "no-membership", {"line": name})
                 continue
-        if rule.test is not None and not rule.test(line, order):
+        if rule.has_guards and not _passes_guards(draft, rule, line, since):
             continue
-        if rule.first_category and not _is_first(draft, rule, category):
-            continue
-        points = uncapped = rule.amount(fen, category)
+        points = uncapped = amount_of(rule.amount, fen, category)
         if rule.line_cap and points > rule.line_cap:
             points = rule.line_cap
         if term is not None:
-            cap = draft.version.products[term.product][1].cap if term.product in draft.version.products else None
-            if cap is not None and term.capped + points > cap:
-                draft.emit(Withheld(rule.name, "card-cap-full", line.line, points))
+            if not _has_room(draft, rule, term, points, name):
                 continue
-            replaced = rule.award.instead_of
+            replaced, by = rule.award.instead_of or "", rule.name
+        if rule.award.once:
+            if rule.key in account.once:
+                _withhold(draft, rule, "once", "", points)
+            else:
+                draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
+            continue
+        if rule.day_cap or rule.day_mark:
+            points = _count_day(draft, rule, points, data, day)
         if rule.month_cap or rule.year_cap:
-            points = _count(draft, rule, points, month, line.line)
+            points = _count(draft, rule, points, name)
         if not points:
+            if trace is not None and not uncapped:
+                trace.skipped(rule, "too-little", {"line": name})
             continue
         if rule.key:
-            kept = _score(draft, rule, points, uncapped, month, order.order, line.line, fen)
+            month = draft.month
+            draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, name, fen, uncapped))
+            award = Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month)
         else:
-            kept = _earn(draft, rule, points, uncapped, order.order, line.line, fen, term)
-        if rule.returnable:
-            awards.append(kept)
-    return PageLine(line.line, line.quantity, fen, category, 0, 0, False, awards)
-
-
-def _score(draft: Draft, rule: Rule, points: int, uncapped: int, month: int, page: str, line: str, base: int) -> Award:
-    """Write down what a rule gives as an item of a score."""
-    draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, line, base, uncapped))
-    return Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month)
+            award = _earn(draft, rule, points, uncapped, page, name, fen, term)
+        if rule.is_kept:
+            awards.append(award)
+    return awards
 
 
 def _earn(
-    draft: Draft, rule: Rule, points: int, uncapped: int, page: str, line: str, base: int, term: Term | None = None
+    draft: Draft, rule: Rule, points: int, uncapped: int, page: str, line: str, base: int, term: Term | None
 ) -> Award:
     """Write down what a rule gives as a lot; `term` is the card that it counts against."""
     kind, earned_at = rule.kind, draft.occurred
@@ -78,108 +111,105 @@ def _earn(
     return Award(rule.name, points, points, kind, lot, expires_at)
 
 
-def award_fact(
-    draft: Draft,
-    on: str,
-    data: Any,
-    *,
-    page: str = "",
-    day: int | None = None,
-    line: PageLine | None = None,
-    since: int = 0,
-) -> list[Award]:
-    """Apply the rules that stand on a fact. `line` is the order line it is about, `since` that line's completion.
-
-    Returns the awards, which the page of what was awarded keeps where they can be taken back.
-    """
-    awards: list[Award] = []
-    month = draft.version.month(draft.occurred)
-    line_name, base, category = ("", 0, "") if line is None else (line.line, line.paid_fen, line.category)
-    for rule in draft.version.fact_rules.get(on, ()):
-        if rule.is_dated and not rule.since <= draft.occurred < rule.until:
-            continue
-        if rule.test is not None and not rule.test(line, data):
-            continue
-        award = rule.award
-        if rule.within and draft.occurred - since > rule.within:
-            draft.emit(Withheld(rule.name, "too-long-after-completion", line_name))
-            continue
-        if award.unless_returned and line is not None and line.returned >= line.quantity:
-            draft.emit(Withheld(rule.name, "line-returned", line_name))
-            continue
-        if award.days_in_month is not None and not _is_nth_day(draft, rule, month, award.days_in_month):
-            continue
-        points = uncapped = rule.amount(base, category)
-        if award.once:
-            if rule.key in draft.account.once:
-                draft.emit(Withheld(rule.name, "once", would=points))
-            else:
-                draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, draft.occurred))
-            continue
-        if rule.day_cap or rule.day_mark:
-            mark = getattr(data, rule.day_mark) if rule.day_mark else ""
-            on_day = day_of(draft.occurred, draft.version.offset) if day is None else day
-            points = _count_day(draft, rule, points, on_day, mark)
-        if rule.month_cap or rule.year_cap:
-            points = _count(draft, rule, points, month, line_name)
-        if not points:
-            continue
-        if rule.key:
-            awards.append(_score(draft, rule, points, uncapped, month, page, line_name, base))
-        else:
-            awards.append(_earn(draft, rule, points, uncapped, page, line_name, base))
-    return awards
+def _withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figures: int | str) -> None:
+    """Say in the entry that a rule which applies gives nothing, or `would` points less."""
+    draft.emit(Withheld(rule.name, code, line, would))
+    if draft.trace is not None:
+        draft.trace.skipped(rule, code, {"line": line, "would": would, **figures})
 
 
-def _is_first(draft: Draft, rule: Rule, category: str) -> bool:
-    """Whether a category is met for the first time (in stream order); an empty one never counts."""
-    if not category or category in draft.account.marks.get(rule.name, ()):
+# -- guards: whether a rule applies ------------------------------------------------------------------------------------
+
+
+def _passes_guards(draft: Draft, rule: Rule, line: OrderLine | PageLine | None, since: int) -> bool:
+    """Return True if nothing but a rule's conditions, dates and membership could keep it from applying."""
+    name, award = line.line if line is not None else "", rule.award
+    if rule.within and draft.occurred - since > rule.within:
+        _withhold(draft, rule, "too-long-after-completion", name, 0, since=since)
         return False
-    draft.emit(FirstSeen(rule.name, 0, category))
-    return True
-
-
-def _is_nth_day(draft: Draft, rule: Rule, month: int, wanted: int) -> bool:
-    """Whether this fact's day is the `wanted`-th different one of its month."""
-    days = draft.account.days.get(month, {}).get(rule.name, 0)
-    if days.bit_count() >= wanted:
+    if award.unless_returned and isinstance(line, PageLine) and line.returned >= line.quantity:
+        _withhold(draft, rule, "line-returned", name, 0)
         return False
-    day = day_text(day_of(draft.occurred, draft.version.offset))
-    if days >> int(day[-2:]) & 1:
+    if award.first is not None and line is not None and not _is_first(draft, rule, line):
         return False
-    draft.emit(FirstSeen(rule.name, month, day))
-    return days.bit_count() + 1 == wanted
+    return award.days_in_month is None or _is_nth_day(draft, rule, award.days_in_month)
 
 
-def _count(draft: Draft, rule: Rule, points: int, month: int, line: str = "") -> int:
+def _is_first(draft: Draft, rule: Rule, line: OrderLine | PageLine) -> bool:
+    """Return True if a line's category is met for the first time (in stream order); an empty one never counts."""
+    category = line.category
+    if category and category not in draft.account.marks.get(rule.name, ()):
+        draft.emit(FirstSeen(rule.name, 0, category))
+        return True
+    if draft.trace is not None:
+        draft.trace.skipped(rule, "not-first" if category else "no-category", {"line": line.line, "category": category})
+    return False
+
+
+def _is_nth_day(draft: Draft, rule: Rule, wanted: int) -> bool:
+    """Return True if this fact's day is the `wanted`-th different one of its month."""
+    days = draft.account.days.get(draft.month, {}).get(rule.name, 0)
+    met = days.bit_count()
+    why = "given-this-month"
+    if met < wanted:
+        day = day_text(day_of(draft.occurred, draft.version.offset))
+        why = "day-counted"
+        if not days >> int(day[-2:]) & 1:
+            draft.emit(FirstSeen(rule.name, draft.month, day))
+            if met + 1 == wanted:
+                return True
+            why = "too-few-days"
+    if draft.trace is not None:
+        draft.trace.skipped(rule, why, {"line": "", "days": days, "wanted": wanted})  # bit 1 of `days`: the first
+    return False
+
+
+# -- caps: what is left of an amount -----------------------------------------------------------------------------------
+
+
+def _has_room(draft: Draft, rule: Rule, term: Term, points: int, line: str) -> bool:
+    """Return True if a card's cap has room for an award."""
+    found = draft.version.products.get(term.product)
+    cap = found[1].cap if found is not None else None
+    if cap is None or term.capped + points <= cap:
+        return True
+    _withhold(draft, rule, "card-cap-full", line, points, card=term.card, cap=cap, given=term.capped)
+    return False
+
+
+def _count(draft: Draft, rule: Rule, points: int, line: str) -> int:
     """What the month's and the year's caps leave of an award, and count it."""
+    month = draft.month
     caps = [(cap, bucket) for cap, bucket in ((rule.month_cap, month), (rule.year_cap, month // 12)) if cap]
-    room = points
+    room, full, bucket_full = points, 0, 0
     for cap, bucket in caps:
         counts = draft.account.counts.get(bucket)
         left = cap if counts is None else cap - counts.get(rule.name, 0)
         if left < room:
-            room = left
+            room, full, bucket_full = left, cap, bucket
     if room < points:
-        draft.emit(Withheld(rule.name, "cap-full", line, points - room))
+        _withhold(draft, rule, "cap-full", line, points - room, cap=full, given=full - room, bucket=bucket_full)
     if room:
         for _, bucket in caps:
             draft.emit(CounterAdded(rule.name, bucket, room))
     return room
 
 
-def _count_day(draft: Draft, rule: Rule, points: int, day: int, mark: str) -> int:
+def _count_day(draft: Draft, rule: Rule, points: int, data: Any, day: int | None) -> int:
     """What a day's cap leaves of an award (once a day for each mark), counted on the page of that day."""
+    if day is None:
+        day = day_of(draft.occurred, draft.version.offset)
     key = f"day/{rule.name}/{day}"
     page = draft.pages.get(key)
     if not isinstance(page, DayPage):
         page = DayPage()
+    mark = getattr(data, rule.day_mark) if rule.day_mark else ""
     if mark and mark in page.marks:
-        draft.emit(Withheld(rule.name, "already-today", would=points))
+        _withhold(draft, rule, "already-today", "", points, day=day, mark=mark)
         return 0
     room = min(points, rule.day_cap - page.given) if rule.day_cap else points
     if room < points:
-        draft.emit(Withheld(rule.name, "cap-full", would=points - room))
+        _withhold(draft, rule, "cap-full", "", points - room, cap=rule.day_cap, given=page.given, day=day)
     if room:
         page.given += room
         if mark:

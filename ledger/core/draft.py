@@ -6,7 +6,7 @@ Time comes first: `fall_due` emits what ended by itself, in the order of its due
 """
 
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from msgspec import Struct, field
 
@@ -15,7 +15,7 @@ from ledger.core.evolve import evolve
 from ledger.core.pages import SEEN, LotPage, Pages
 from ledger.core.scores import tier_of, value_of
 from ledger.errors import ControlFlow
-from ledger.rulebook.compiled import Book, Version
+from ledger.rulebook.compiled import Book, Rule, Version
 from ledger.wire.entries import (
     LOT_BITS,
     Change,
@@ -49,6 +49,13 @@ class OutOfRange(ControlFlow):
     """The decision would pass a bound of the account's integers; the account in memory is to be dropped."""
 
 
+class Trace(Protocol):
+    """Who wants to know of each rule that was asked and gave nothing, or less."""
+
+    def skipped(self, rule: Rule, code: str, figures: dict[str, int | str]) -> None:
+        """A guard of the pipeline said no to `rule`, for the `figures["line"]` of the fact (empty: the whole fact)."""
+
+
 class Draft(Struct, gc=False):
     """One decision: `occurred` picks the version and the month, `clock` what is spendable."""
 
@@ -65,6 +72,11 @@ class Draft(Struct, gc=False):
     lots: int = 0  # opened so far
     refund_fen: int = 0  # of the fact, still free to meet a shortfall in cash
     oldest_month: int = NEVER  # of the score items moved
+    trace: Trace | None = None
+    month: int = 0  # of `occurred`, in the book's zone
+
+    def __post_init__(self) -> None:
+        self.month = self.version.month(self.occurred)
 
     def emit(self, change: Change) -> None:
         """Write a change down and apply it."""

@@ -17,7 +17,8 @@ from ledger.journal.claims import PostgresClaims, channel_of
 from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, Settings, Stream, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.port import JournalError
-from ledger.journal.postgres import CONNECTIONS, PostgresJournal, Server, has_password, migrate_journal, name_of
+from ledger.journal.postgres import PostgresJournal, migrate_journal
+from ledger.journal.postgres_server import CONNECTIONS, Server, has_password, name_of
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import shipped
 

@@ -19,7 +19,8 @@ from ledger.core.pages import PagesInMemory
 from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import Claims, EntryRow, Journal
+from ledger.journal.port import Claims, EntryRow
+from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Book
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -227,7 +228,7 @@ class Ledger(ABC):
         account = Account()
         snapshot, rows = journal.latest(member) if known_at is None else (None, journal.entries_of(member))
         if snapshot:
-            account = decode_account(snapshot[1])
+            account = decode_account(snapshot.state)
             if account.clock > as_of:
                 account, rows = Account(), journal.entries_of(member)
         if not rows and not account.number:
@@ -259,7 +260,7 @@ class Ledger(ABC):
     def _start(journal: Journal, member: str, as_of: int, known_at: int | None) -> Account:
         """The member's snapshot where it is not later than what is asked for, else an empty account."""
         snapshot = journal.snapshot(member) if known_at is None else None
-        account = decode_account(snapshot[1]) if snapshot else Account()
+        account = decode_account(snapshot.state) if snapshot else Account()
         return account if account.clock <= as_of else Account()
 
     @staticmethod

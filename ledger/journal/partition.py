@@ -4,7 +4,7 @@ Within a batch facts are decided member by member (members never touch each othe
 processor's cache; entries are numbered and chained in the order of the stream all the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -18,7 +18,8 @@ from ledger.core.page_keys import pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages
 from ledger.errors import ControlFlow
 from ledger.journal.failpoints import failpoint
-from ledger.journal.port import TOPIC, Batch, Damaged, Journal, Parked
+from ledger.journal.port import Damaged, EntryRow, PageRow, Parked, ReceiptRow, Snapshot
+from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import ACCEPTED, IGNORED, REFUSED
@@ -92,7 +93,7 @@ class _MemberPages:
         name = (key, self.member)
         page = self.written.get(name) or self.cache.get(name)
         if page is None:
-            page = self.batch.page(key, self.member)
+            page = self.batch.page(self.member, key)
             if page is not None:
                 self.cache[name] = page
         return page
@@ -161,6 +162,8 @@ class PartitionWriter:
         self._asleep: dict[str, tuple[int, int, bytes]] = {}  # (number, saved, bytes) by member
         self._asleep_bytes = 0
         self._pages: dict[tuple[str, str], Page] = {}
+        # Called after each commit with its facts, their entries' bytes, and the chain's link at each entry.
+        self.on_entries: Callable[[Sequence[Received], Sequence[bytes], Sequence[bytes]], None] | None = None
         self.committing = 0.0  # seconds spent in `commit` so far,
         self.deciding = 0.0  # and of them those in which facts were decided
 
@@ -204,7 +207,7 @@ class PartitionWriter:
             with self.journal.transaction(len(facts), self.epoch) as batch:
                 failpoint("after-fence")
                 self._say_what_is_needed(batch, facts)
-                self._write(batch, facts, tally)
+                states, links = self._write(batch, facts, tally)
                 failpoint("after-entries")
                 batch.park(parked)
                 batch.finish(batch.link, position, recorded)
@@ -219,6 +222,8 @@ class PartitionWriter:
             raise
         self.position = position
         self.committing += perf_counter() - began
+        if self.on_entries is not None:
+            self.on_entries(facts, states, links)
         return tally
 
     def _say_what_is_needed(self, batch: Batch, facts: Sequence[Received]) -> None:
@@ -234,18 +239,19 @@ class PartitionWriter:
             ),
         )
 
-    def _write(self, batch: Batch, facts: Sequence[Received], tally: Tally) -> None:
+    def _write(self, batch: Batch, facts: Sequence[Received], tally: Tally) -> tuple[list[bytes], list[bytes]]:
+        """Decide and append; returns the bytes of each fact's entry, and the chain's link at it."""
         first = batch.before + 1
         sources = {name: batch.source(name) for name in dict.fromkeys([item.fact.source for item in facts])}
         receipts = []
         by_member: dict[str, list[int]] = {}
         for i, item in enumerate(facts):
             fact = item.fact
-            receipts.append((sources[fact.source], fact.id, fact.subject, first + i))
+            receipts.append(ReceiptRow(sources[fact.source], fact.id, fact.subject, first + i))
             by_member.setdefault(fact.subject, []).append(i)
         count = len(facts)
         work = _Work(batch, facts, batch.receive(receipts), first, [0] * count, [b""] * count, [UNCOUNTED] * count)
-        snapshots: list[tuple[str, int, bytes]] = []
+        snapshots: list[Snapshot] = []
         began = perf_counter()
         for member, indexes in by_member.items():
             kept = self._load(batch, member)
@@ -260,16 +266,19 @@ class PartitionWriter:
         self.deciding += perf_counter() - began
         tally.count(work.outcomes)
         rows = []
+        links = []
         link = batch.link
         for (_, _, member, place), number, state in zip(receipts, work.numbers, work.states, strict=True):
             link = link_after(link, leaf_of(state))
-            rows.append((place, member, number, TOPIC, state, link))
+            links.append(link)
+            rows.append(EntryRow(place, member, number, state, link))
         batch.link = link
         batch.append(rows)
         self._keep_pages(batch, work.written)
         if snapshots:
             snapshots.sort()
             batch.put_accounts(snapshots)
+        return work.states, links
 
     def _decide_member(self, work: _Work, account: Account, pages: Pages, indexes: Sequence[int]) -> None:
         """Decide facts of one member. Raises `OutOfRange`: the account and pages are half changed then."""
@@ -370,8 +379,8 @@ class PartitionWriter:
 
     def _fold(self, batch: Batch, member: str) -> _Kept:
         """An account from the store: its snapshot with the later entries folded on top."""
-        snapshot = batch.account(member)
-        account = decode_account(snapshot[1]) if snapshot else Account()
+        snapshot = batch.snapshot(member)
+        account = decode_account(snapshot.state) if snapshot else Account()
         saved = account.number
         for row in batch.entries_of(member, saved):
             evolve_entry(account, decode_entry(row.state))
@@ -384,11 +393,11 @@ class PartitionWriter:
         self._asleep_bytes -= len(asleep[2])
         return _Kept(decode_account(asleep[2]), asleep[1])
 
-    def _snapshot(self, member: str, kept: _Kept) -> tuple[str, int, bytes]:
+    def _snapshot(self, member: str, kept: _Kept) -> Snapshot:
         kept.saved = kept.account.number
-        return member, kept.saved, encode_account(kept.account)
+        return Snapshot(member, kept.saved, encode_account(kept.account))
 
-    def _put_back(self, member: str, kept: _Kept, snapshots: list[tuple[str, int, bytes]]) -> None:
+    def _put_back(self, member: str, kept: _Kept, snapshots: list[Snapshot]) -> None:
         """Keep an account awake; those used longest ago fall asleep, and the longest asleep are let go.
 
         One that is let go gets a snapshot where that pays, otherwise its entries are folded when it is needed again.
@@ -409,12 +418,12 @@ class PartitionWriter:
             number, saved, state = self._asleep.pop(oldest)
             self._asleep_bytes -= len(state)
             if number - saved >= SNAPSHOT_ON_EVICTION:
-                snapshots.append((oldest, number, state))
+                snapshots.append(Snapshot(oldest, number, state))
 
     def _keep_pages(self, batch: Batch, written: dict[tuple[str, str], Page]) -> None:
         if not written:
             return
-        batch.put_pages([(key, member, page) for (key, member), page in sorted(written.items(), key=lambda p: p[0])])
+        batch.put_pages([PageRow(*name, written[name]) for name in sorted(written)])
         self._pages.update(written)
         if len(self._pages) > self._most_pages:
             for name in list(self._pages)[: len(self._pages) - self._most_pages // 2]:

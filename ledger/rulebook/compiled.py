@@ -1,79 +1,141 @@
-"""A programme compiled: each rule once, to plain functions over lines and facts. No rule is interpreted per fact."""
+"""A programme compiled: each rule once, to plain data that the core evaluates. No rule is interpreted per fact."""
 
-from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final, NamedTuple
 
+from msgspec import Struct
+
+from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.schema import (
-    LINE_FIELDS,
     Award,
     BadProgramme,
     Benefit,
     Condition,
-    Give,
+    Kind,
     Product,
-    expiry_function,
     instant_of,
     offset_of,
-    parse_programme,
-    share_of,
     version_of,
 )
-from ledger.wire.times import DAY, month_of_day
+from ledger.wire.fact_catalogue import BY_NAME, LINE_FIELDS
+from ledger.wire.times import DAY, MAX_INSTANT, month_of_day, month_start
 
-Test = Callable[[Any, Any], bool]  # of a line and its fact's data
-Amount = Callable[[int, str], int]  # points for fen and a category
+NO_END: Final = 1 << 62  # an instant after every other
 
 
-class Rule:
-    """An award rule, ready to apply. `test` is None where every line or fact meets it."""
+class Clause(NamedTuple):
+    """One bound of a condition: `field` of the line (`of_line`) or of the fact's data stands in `op` to `value`."""
 
-    __slots__ = (
-        "amount",
-        "award",
-        "day_cap",
-        "day_mark",
-        "first_category",
-        "is_dated",
-        "key",
-        "kind",
-        "line_cap",
-        "member",
-        "month_cap",
-        "name",
-        "part",
-        "returnable",
-        "score",
-        "since",
-        "test",
-        "until",
-        "within",
-        "year_cap",
+    field: str
+    of_line: bool
+    op: str  # at_least, at_most, in, not_in, has
+    value: Any  # an integer, a frozen set of texts and truths, or the text that a list is to have
+
+
+class Amount(NamedTuple):
+    """What a rule gives for an amount of fen: by `steps`, or by a category's rate, or `points` (per `per_fen`)."""
+
+    points: int
+    per_fen: int  # 0: the points are given as they stand
+    floor_fen: int
+    rates: dict[str, int]  # category -> points for 10,000 fen
+    steps: tuple[tuple[int, int], ...]  # (at least so many fen, points), the highest first
+
+
+class Rule(Struct, frozen=True, eq=False):
+    """An award rule, ready to apply; a cap of 0 is no cap. Instants in microseconds since 1970 UTC."""
+
+    award: Award
+    name: str
+    kind: str
+    score: str
+    part: str
+    key: str  # score/part/rule, empty for points
+    clauses: tuple[Clause, ...]
+    amount: Amount
+    member: str | None
+    is_dated: bool
+    since: int
+    until: int
+    within: int  # microseconds after the line's completion, 0: no bound
+    has_guards: bool  # a condition besides `clauses`, its dates and its membership
+    line_cap: int
+    day_cap: int
+    month_cap: int
+    year_cap: int
+    day_mark: str | None  # the field of a fact's data whose every value counts once a day
+    is_kept: bool  # on the page of what it was given for, so that it can be taken back
+
+
+def compile_rule(award: Award, offset: int) -> Rule:
+    """An award of a book whose days begin at `offset` microseconds from UTC, as data."""
+    caps = {cap.per: cap.points for cap in award.cap}
+    fields = BY_NAME[award.on].rule_fields(of_lines=award.each == "line")
+    give = award.give
+    return Rule(
+        award=award,
+        name=award.rule,
+        kind=award.kind or "",
+        score=award.score or "",
+        part=award.part or "",
+        key=f"{award.score}/{award.part}/{award.rule}" if award.score else "",
+        clauses=tuple(
+            clause
+            for name, condition in award.when.items()
+            for clause in _clauses_of(name, name in fields & LINE_FIELDS, condition)
+        ),
+        amount=Amount(
+            give.points or 0,
+            give.per_fen or 0,
+            give.floor_fen,
+            award.rates,
+            tuple(sorted(((step.at_least_fen, step.points) for step in give.steps), reverse=True)),
+        ),
+        member=award.member,
+        is_dated=award.from_ is not None or award.until is not None,
+        since=instant_of(award.from_, offset) if award.from_ else 0,
+        until=instant_of(award.until, offset) if award.until else NO_END,
+        within=award.within_days * DAY if award.within_days else 0,
+        has_guards=bool(award.within_days or award.unless_returned or award.first or award.days_in_month),
+        line_cap=caps.get("line", 0),
+        day_cap=caps.get("day", 0),
+        month_cap=caps.get("month", 0),
+        year_cap=caps.get("year", 0),
+        day_mark=award.each_day,
+        is_kept=award.returns or award.each == "fact",
     )
 
-    def __init__(self, award: Award, offset: int) -> None:
-        caps = {cap.per: cap.points for cap in award.cap}
-        self.award = award
-        self.name = award.rule
-        self.kind = award.kind or ""
-        self.score = award.score or ""
-        self.part = award.part or ""
-        self.key = f"{award.score}/{award.part}/{award.rule}" if award.score else ""
-        has_line = award.each == "line" or award.on == "review.posted"
-        self.test = _compile_conditions(award.when, LINE_FIELDS if has_line else frozenset())
-        self.amount = _compile_amount(award.give, award.rates)
-        self.member = award.member
-        self.first_category = award.first is not None
-        self.day_mark = award.each_day  # the field of a fact's data whose every value counts once a day
-        self.line_cap = caps.get("line", 0)
-        self.day_cap = caps.get("day", 0)
-        self.month_cap = caps.get("month", 0)
-        self.year_cap = caps.get("year", 0)
-        self.since = instant_of(award.from_, offset) if award.from_ else 0
-        self.until = instant_of(award.until, offset) if award.until else 1 << 62
-        self.is_dated = award.from_ is not None or award.until is not None
-        self.within = award.within_days * DAY if award.within_days else 0
-        self.returnable = award.returns and award.each == "line"
+
+def _clauses_of(name: str, of_line: bool, condition: Condition) -> list[Clause]:
+    bounds = {
+        "at_least": condition.at_least,
+        "at_most": condition.at_most,
+        "in": None if condition.in_ is None else frozenset(condition.in_),
+        "not_in": None if condition.not_in is None else frozenset(condition.not_in),
+        "has": condition.has,
+    }
+    return [Clause(name, of_line, op, value) for op, value in bounds.items() if value is not None]
+
+
+class Period(NamedTuple):
+    """How points earned from `since` on expire: after `days`, or else at the end of so many `years` after."""
+
+    since: int
+    days: int | None
+    years: int
+
+    def end(self, earned_at: int, offset: int) -> int:
+        """When points earned at an instant expire (exclusive)."""
+        if self.days is not None:
+            return min(earned_at + self.days * DAY, MAX_INSTANT)
+        year = month_of_day((earned_at + offset) // DAY) // 12 + self.years + 1
+        return month_start(min(year, 2999) * 12, offset)
+
+
+def compile_expiry(kind: Kind, offset: int) -> tuple[Period, ...]:
+    """How points of a kind expire, the latest period first."""
+    periods = reversed(kind.expiry)
+    return tuple(Period(instant_of(p.from_, offset), p.days, p.end_of_year_after or 0) for p in periods)
 
 
 class Version:
@@ -86,11 +148,10 @@ class Version:
         self.offset = offset_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY
-        rules = [Rule(award, self.offset) for award in self.programme.award]
+        rules = [compile_rule(award, self.offset) for award in self.programme.award]
         self.rules = {rule.name: rule for rule in rules}
         self.line_rules = tuple(r for r in rules if r.award.each == "line")
-        self._line_rules_of_all = tuple(r for r in self.line_rules if r.member is None)
-        self._has_dated_line_rules = any(r.is_dated for r in self.line_rules)
+        self.line_rules_without_card = tuple(r for r in self.line_rules if r.member is None)
         self.fact_rules: dict[str, tuple[Rule, ...]] = {}
         for rule in rules:
             if rule.award.each == "fact":
@@ -102,19 +163,21 @@ class Version:
                 self.products[label] = (name, product)
             for label, benefit in membership.benefits.items():
                 self.benefits[label] = (name, benefit)
-        self.shares: dict[str, Fraction | None] = {name: share_of(use) for name, use in self.programme.uses.items()}
-        self._expiries = {name: expiry_function(kind, self.offset) for name, kind in self.programme.kinds.items()}
+        self.shares: dict[str, Fraction | None] = {
+            name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
+        }
+        self.expiries = {name: compile_expiry(kind, self.offset) for name, kind in self.programme.kinds.items()}
 
-    def line_rules_at(self, instant: int, *, has_card: bool) -> tuple[Rule, ...]:
-        """The rules for lines of an order completed at an instant; `has_card` leaves in those that ask for one."""
-        rules = self.line_rules if has_card else self._line_rules_of_all
-        if self._has_dated_line_rules:
-            return tuple(rule for rule in rules if rule.since <= instant < rule.until)
-        return rules
+    def rules_on(self, on: str) -> tuple[Rule, ...]:
+        """The rules that stand on a whole fact of a type (without its version)."""
+        return self.fact_rules.get(on, ())
 
     def expires_at(self, kind: str, earned_at: int) -> int:
-        """When points of a kind earned at an instant expire (exclusive)."""
-        return self._expiries[kind](earned_at)
+        """When points of a kind earned at an instant expire (exclusive), by the last period that has begun by then."""
+        for period in self.expiries[kind]:
+            if period.since <= earned_at:
+                break  # and where none has, the first period holds
+        return period.end(earned_at, self.offset)
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""
@@ -173,80 +236,3 @@ class Book:
     def offset(self) -> int:
         """The book's offset from UTC in microseconds."""
         return self.versions[0].offset
-
-
-def _compile_amount(give: Give, rates: dict[str, int]) -> Amount:
-    points, per, floor = give.points, give.per_fen, give.floor_fen
-    if give.steps:
-        steps = sorted(((step.at_least_fen, step.points) for step in give.steps), reverse=True)
-
-        def stepped(fen: int, _category: str) -> int:
-            for least, amount in steps:
-                if fen >= least:
-                    return amount
-            return 0
-
-        return stepped
-    assert points is not None
-    if per is None:
-        return lambda _fen, _category: points
-    if rates:
-        return lambda fen, category: (
-            fen * rates[category] // 10_000 if category in rates else fen // floor * floor * points // per
-        )
-    if points * floor == per:
-        return lambda fen, _category: fen // floor
-    return lambda fen, _category: fen // floor * floor * points // per
-
-
-def _compile_conditions(when: dict[str, Condition], of_lines: frozenset[str]) -> Test | None:
-    tests: list[Test] = []
-    for name, condition in when.items():
-        tests.extend(_compile_condition(name, name in of_lines, condition))
-    if not tests:
-        return None
-    if len(tests) == 1:
-        return tests[0]
-    if len(tests) == 2:
-        first, second = tests
-        return lambda line, data: first(line, data) and second(line, data)
-    return lambda line, data: all(test(line, data) for test in tests)
-
-
-def _compile_condition(name: str, of_line: bool, condition: Condition) -> list[Test]:
-    """The tests of one field, which stands on the line (`of_line`) or on the fact's data."""
-    tests: list[Test] = []
-    if condition.at_least is not None:
-        least = condition.at_least
-        tests.append(
-            (lambda line, _: getattr(line, name) >= least)
-            if of_line
-            else (lambda _, data: getattr(data, name) >= least)
-        )
-    if condition.at_most is not None:
-        most = condition.at_most
-        tests.append(
-            (lambda line, _: getattr(line, name) <= most) if of_line else (lambda _, data: getattr(data, name) <= most)
-        )
-    if condition.in_ is not None:
-        allowed = frozenset(condition.in_)
-        tests.append(
-            (lambda line, _: getattr(line, name) in allowed)
-            if of_line
-            else (lambda _, data: getattr(data, name) in allowed)
-        )
-    if condition.not_in is not None:
-        barred = frozenset(condition.not_in)
-        tests.append(
-            (lambda line, _: getattr(line, name) not in barred)
-            if of_line
-            else (lambda _, data: getattr(data, name) not in barred)
-        )
-    if condition.has is not None:
-        wanted = condition.has
-        tests.append(
-            (lambda line, _: wanted in getattr(line, name))
-            if of_line
-            else (lambda _, data: wanted in getattr(data, name))
-        )
-    return tests

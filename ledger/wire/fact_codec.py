@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
 import msgspec
 
 from ledger.errors import BadInput
-from ledger.wire.facts import MAX_BYTES, CampaignGranted, Fact, HoldRequested, LotOpened
+from ledger.wire.fact_catalogue import CATALOGUE
+from ledger.wire.facts import MAX_BYTES, Fact
 from ledger.wire.times import MAX_INSTANT, MIN_INSTANT, to_instant
 
 MAX_DEPTH = 16  # of its JSON
@@ -36,12 +36,7 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
-# Facts with times inside their data, which are kept in UTC like the fact's own.
-_INNER_TIMES: Mapping[type, tuple[str, ...]] = {
-    CampaignGranted: ("expires",),
-    HoldRequested: ("until",),
-    LotOpened: ("earned_at", "expires_at"),
-}
+_INNER_TIMES = {row.fact: row.times for row in CATALOGUE if row.times}
 
 
 _TIMES = frozenset({"time"}.union(*_INNER_TIMES.values()))

@@ -11,7 +11,8 @@ from ledger.core.decide import Decision, Limits, Repetition, decide
 from ledger.core.draft import OutOfRange
 from ledger.core.pages import PagesInMemory, TrialPages
 from ledger.journal.partition import beyond_range, publication
-from ledger.journal.port import EntryRow, Journal
+from ledger.journal.port import EntryRow
+from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Book
 from ledger.wire.entry_codec import EntryHead, decode_head
 from ledger.wire.fact_codec import decode_canonical

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from ledger.journal.ledger import members_of
-from ledger.journal.port import EntryRow, Journal
+from ledger.journal.port import EntryRow
+from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_head
 from ledger.wire.fact_codec import decode_canonical
 

@@ -15,7 +15,9 @@ import msgspec
 from ledger.core.account import Account, decode_account
 from ledger.core.decide import entry_of
 from ledger.journal.ledger import Ledger, members_of
-from ledger.journal.port import Damaged, EntryRow, Journal, Unavailable
+from ledger.journal.partition_map import partition_map
+from ledger.journal.port import Damaged, EntryRow, Unavailable
+from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Book
 from ledger.wire.entries import ENGINE, Entry
 from ledger.wire.entry_codec import EntryHead, decode_entry, encode_entry
@@ -23,7 +25,6 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.audit.derive import Derived, Restarted, Unreadable, derive
 from projections.audit.receipts import ReceiptSum, receipts_that_differ
 from projections.audit.topic import compare_topic
-from projections.processes import over_partitions
 
 MAX_DIFFERENCES = 1_000  # that are listed; all are counted
 REPORT_EVERY = 5_000
@@ -42,7 +43,7 @@ def replay(
     started = time.monotonic()
     entries = accounts = count = 0
     differences: list[Difference] = []
-    for part in over_partitions(ledger, jobs, replay_partition, from_topic):
+    for part in partition_map(ledger, jobs, replay_partition, from_topic):
         if isinstance(part, int):
             entries += part
             if progress:
@@ -198,7 +199,7 @@ def _compare_member(
         if encode_entry(entry) != row.state:
             for difference in _fields_that_differ(row.state, entry):
                 differ.add({**_place(partition, row), "position": f"{partition}:{entry.offset}", **difference})
-        if snapshot is not None and snapshot[0] == row.number and not _is_account(snapshot[1], found.account):
+        if snapshot is not None and snapshot.number == row.number and not _is_account(snapshot.state, found.account):
             differ.add(
                 {**_place(partition, row), "field": "account", "stored": "snapshot", "derived": "another account"}
             )

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ledger.journal.ledger import INBOX, Ledger
-from ledger.journal.port import Journal, JournalError
+from ledger.journal.port import JournalError
+from ledger.journal.sql import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import BadFact, canonical, decode

@@ -3,10 +3,11 @@
 from typing import Any
 
 from ledger.core.account import term_at
+from ledger.core.evaluate import ordinary_points
 from ledger.core.pages import DayPage, OrderPage, PageLine
 from ledger.rulebook.compiled import Rule
 from ledger.wire.entries import Change, Earned, Scored, ScoredOnce, Withheld
-from ledger.wire.facts import CampaignGranted, Line, LotOpened, Order, OrderCompleted, PointsAdjusted, ReviewPosted
+from ledger.wire.facts import CampaignGranted, LotOpened, OrderCompleted, OrderLine, PointsAdjusted, ReviewPosted
 from ledger.wire.times import day_of, day_text, month_text
 from projections.explaining.context import Context, bucket_text, inputs_of, line_of, put
 from projections.explaining.lots import cause_text, expiry_text, explain_lot_story
@@ -104,7 +105,7 @@ def explain_withheld(context: Context, change: Withheld) -> dict[str, Any]:
 # -- what was counted ------------------------------------------------------------------------------------------------
 
 
-def _counting(context: Context, rule: Rule | None, change: Earned | Scored, line: Line | PageLine | None) -> str:
+def _counting(context: Context, rule: Rule | None, change: Earned | Scored, line: OrderLine | PageLine | None) -> str:
     fact = context.moment.step.fact
     if rule is None:
         match fact:
@@ -121,7 +122,9 @@ def _counting(context: Context, rule: Rule | None, change: Earned | Scored, line
     return amount_text(rule, change.base, line.category)
 
 
-def _multipliers(context: Context, rule: Rule, change: Earned, line: Line | PageLine | None) -> list[dict[str, Any]]:
+def _multipliers(
+    context: Context, rule: Rule, change: Earned, line: OrderLine | PageLine | None
+) -> list[dict[str, Any]]:
     """Rates that stood in for the ordinary ones: a category's, a membership's."""
     moment, words = context.moment, context.words
     multipliers: list[dict[str, Any]] = []
@@ -138,20 +141,12 @@ def _multipliers(context: Context, rule: Rule, change: Earned, line: Line | Page
     item: dict[str, Any] = {"membership": award.member, "name": name, "card": change.card, "product": product}
     ordinary = moment.version.rules.get(award.instead_of or "")
     fact = moment.step.fact
-    if ordinary is not None and isinstance(line, Line) and isinstance(fact, OrderCompleted):
-        points = _ordinary_points(ordinary, line, fact.data)
+    if ordinary is not None and isinstance(line, OrderLine) and isinstance(fact, OrderCompleted):
+        points = ordinary_points(ordinary, line, fact.data)
         item |= {"instead_of": ordinary.name, "ordinary_points": points}
         text += f"; {words.rule(ordinary.name)} would have given {points:,}"
     multipliers.append({**item, "text": text})
     return multipliers
-
-
-def _ordinary_points(rule: Rule, line: Line, order: Order) -> int:
-    """What a rule that was replaced would have given for a line."""
-    if rule.test is not None and not rule.test(line, order):
-        return 0
-    points = rule.amount(line.paid_fen, line.category)
-    return min(points, rule.line_cap) if rule.line_cap else points
 
 
 # -- caps ------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import msgspec
 
 from ledger.core.account import Account
 from ledger.core.pages import OrderPage, PageLine
-from ledger.wire.facts import Line, OrderCompleted, ReviewPosted
+from ledger.wire.facts import OrderCompleted, OrderLine, ReviewPosted
 from ledger.wire.times import month_text
 from projections.explaining.history import History, Moment, Present
 from projections.explaining.words import Words
@@ -30,7 +30,7 @@ def put(amount: str, how: str, **more: Any) -> dict[str, Any]:
     return {"amount": amount, "how": how, "text": f"{text.rstrip('.')}.", **more}
 
 
-def line_of(moment: Moment, name: str) -> Line | PageLine | None:
+def line_of(moment: Moment, name: str) -> OrderLine | PageLine | None:
     """The order line that an award is about: of the completed order, or of the reviewed one."""
     fact = moment.step.fact
     if isinstance(fact, OrderCompleted):
@@ -41,7 +41,7 @@ def line_of(moment: Moment, name: str) -> Line | PageLine | None:
     return None
 
 
-def inputs_of(moment: Moment, line: Line | PageLine | None) -> dict[str, Any]:
+def inputs_of(moment: Moment, line: OrderLine | PageLine | None) -> dict[str, Any]:
     """What a rule counted by: the line, and what the fact says beside its lines."""
     inputs: dict[str, Any] = msgspec.to_builtins(moment.step.fact.data)
     inputs.pop("lines", None)
@@ -52,7 +52,7 @@ def inputs_of(moment: Moment, line: Line | PageLine | None) -> dict[str, Any]:
             "quantity": line.quantity,
             "paid_fen": line.paid_fen,
         }
-        if isinstance(line, Line) and line.sku:
+        if isinstance(line, OrderLine) and line.sku:
             inputs["sku"] = line.sku
     return inputs
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ledger.rulebook.compiled import Version
-from ledger.rulebook.schema import Expiry, Kind, expiry_function
+from ledger.rulebook.schema import Expiry
 from ledger.wire.entries import (
     LOT_BITS,
     Captured,
@@ -84,9 +84,8 @@ def expiry_text(version: Version, kind: str, earned_at: int, expires_at: int) ->
     known = version.programme.kinds.get(kind)
     if known is None or version.expires_at(kind, earned_at) != expires_at:
         return "the end it was given"
-    for period in reversed(known.expiry):
-        alone = Kind(known.name, (period,))
-        if expiry_function(alone, version.offset)(earned_at) == expires_at:
+    for period, compiled in zip(reversed(known.expiry), version.expiries[kind], strict=True):
+        if compiled.end(earned_at, version.offset) == expires_at:
             return _period_text(period)
     return "the book's expiry"
 

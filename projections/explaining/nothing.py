@@ -4,22 +4,18 @@ Whether a condition holds is asked of the pinned version's own compiled rule, on
 and the pages held is what the engine found. `UNKNOWN` would mean that the engine has a reason this module doesn't know.
 """
 
-from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
-from msgspec.structs import replace
-
 from ledger.core.account import term_at
+from ledger.core.evaluate import amount_of, meets
 from ledger.core.pages import COMPLETED, OrderPage, PageLine
-from ledger.rulebook.compiled import Rule, Test
-from ledger.rulebook.schema import LINE_FIELDS, Condition
+from ledger.rulebook.compiled import Clause, Rule
 from ledger.wire.entries import CounterAdded, Earned, FirstSeen, HistoryPruned, Resettled, Scored, ScoredOnce, Withheld
 from ledger.wire.facts import (
-    Line,
     Order,
     OrderCancelled,
     OrderCompleted,
+    OrderLine,
     OrderPaid,
     OrderRejected,
     OrderReturned,
@@ -65,7 +61,7 @@ def has_effect(context: Context) -> bool:
 
 
 def _unless_given(
-    context: Context, withheld: list[dict[str, Any]], rule: Rule, line: Line | PageLine | None, data: Any
+    context: Context, withheld: list[dict[str, Any]], rule: Rule, line: OrderLine | PageLine | None, data: Any
 ) -> list[dict[str, Any]]:
     entry = context.moment.step.entry
     name = line.line if line is not None else ""
@@ -79,7 +75,7 @@ def _unless_given(
         if said["rule"] == rule.name and said.get("line", "") in (name, ""):
             return [_view(context, rule.name, said["why"], said["text"], line, said)]
     if rule.award.each == "line":
-        assert isinstance(line, Line)
+        assert isinstance(line, OrderLine)
         code, text = _why_line(context, rule, line, data)
     else:
         code, text = _why_fact(context, rule, line, data)
@@ -91,7 +87,7 @@ def _view(
     rule: str,
     code: str,
     text: str,
-    line: Line | PageLine | None,
+    line: OrderLine | PageLine | None,
     said: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     words, version = context.words, context.moment.version
@@ -121,7 +117,7 @@ def _view(
 # -- award rules, in the order in which the engine asks --------------------------------------------------------------
 
 
-def _why_line(context: Context, rule: Rule, line: Line, order: Order) -> Why:
+def _why_line(context: Context, rule: Rule, line: OrderLine, order: Order) -> Why:
     moment, words = context.moment, context.words
     entry, award = moment.step.entry, rule.award
     for change in entry.changes:
@@ -148,12 +144,12 @@ def _why_line(context: Context, rule: Rule, line: Line, order: Order) -> Why:
         where = _first_met(context, rule, 0, line.category)
         if where:
             return "not-first", f"category {line.category} was bought before: {where}"
-    if not rule.amount(line.paid_fen, line.category):
+    if not amount_of(rule.amount, line.paid_fen, line.category):
         return "too-little", amount_text(rule, line.paid_fen, line.category)
     return UNKNOWN, "the engine gave nothing, and this program does not know why"
 
 
-def _why_fact(context: Context, rule: Rule, line: Line | PageLine | None, data: Any) -> Why:
+def _why_fact(context: Context, rule: Rule, line: OrderLine | PageLine | None, data: Any) -> Why:
     words, award = context.words, rule.award
     found = _not_in_force(context, rule) or _failing_text(rule, line, data)
     if found:
@@ -161,7 +157,7 @@ def _why_fact(context: Context, rule: Rule, line: Line | PageLine | None, data: 
     if award.days_in_month is not None:
         return _too_few_days(context, rule, award.days_in_month)
     base, category = (line.paid_fen, line.category) if line is not None else (0, "")
-    if not rule.amount(base, category):
+    if not amount_of(rule.amount, base, category):
         return "too-little", amount_text(rule, base, category)
     return UNKNOWN, f"the engine gave nothing by {words.rule(rule.name)}, and this program does not know why"
 
@@ -228,56 +224,30 @@ def _first_met(context: Context, rule: Rule, bucket: int, mark: str) -> str:
 # -- conditions ------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
-def _conditions(rule: Rule) -> tuple[tuple[str, bool, Condition, Test], ...]:
-    """Each condition of a rule alone, compiled as the engine compiles it: name, whether of the line, and its test."""
-    has_line = rule.award.each == "line" or rule.award.on == "review.posted"
-    found = []
-    for name, condition in rule.award.when.items():
-        for part in _parts(condition):
-            test = Rule(replace(rule.award, when={name: part}), 0).test
-            if test is not None:
-                found.append((name, has_line and name in LINE_FIELDS, part, test))
-    return tuple(found)
+def _failing_text(rule: Rule, line: OrderLine | PageLine | None, data: Any) -> Why | None:
+    found = [
+        _clause_text(clause, getattr(line if clause.of_line else data, clause.field), rule)
+        for clause in rule.clauses
+        if not meets((clause,), line, data)
+    ]
+    return (found[0][0], "; also ".join(text for _, text in found)) if found else None
 
 
-def _parts(condition: Condition) -> Iterator[Condition]:
-    for name in ("at_least", "at_most", "in_", "not_in", "has"):
-        value = getattr(condition, name)
-        if value is not None:
-            yield Condition(**{name: value})
-
-
-def _failing_text(rule: Rule, line: Line | PageLine | None, data: Any) -> Why | None:
-    if rule.test is None or rule.test(line, data):
-        return None
-    texts, codes = [], []
-    for name, of_line, condition, test in _conditions(rule):
-        if not test(line, data):
-            code, text = _condition_text(name, getattr(line if of_line else data, name), condition)
-            texts.append(text)
-            codes.append(code)
-    return codes[0], "; also ".join(texts)
-
-
-def _condition_text(name: str, value: Any, condition: Condition) -> Why:
-    shown = _value(name, value)
-    if condition.at_least is not None:
-        needed = _value(name, condition.at_least)
-        if name == "paid_fen":
-            return "below-threshold", f"paid {shown}; the rule needs {needed}"
-        return "below-threshold", f"{shown} {name}; the rule needs {needed}"
-    if condition.at_most is not None:
-        needed = _value(name, condition.at_most)
-        if name == "paid_fen":
-            return "above-threshold", f"paid {shown}; the rule takes up to {needed}"
-        return "above-threshold", f"{shown} {name}; the rule takes at most {needed}"
-    if condition.not_in is not None:
-        return "excluded", f"{name} {shown} is excluded (as are {_listed(name, condition.not_in, value)})"
-    if condition.in_ is not None:
-        which = joined([_value(name, item) for item in condition.in_], "or")
+def _clause_text(clause: Clause, value: Any, rule: Rule) -> Why:
+    name, shown = clause.field, _value(clause.field, value)
+    if clause.op in ("at_least", "at_most"):
+        needed, paid = _value(name, clause.value), name == "paid_fen"
+        what = f"paid {shown}" if paid else f"{shown} {name}"
+        if clause.op == "at_least":
+            return "below-threshold", f"{what}; the rule needs {needed}"
+        return "above-threshold", f"{what}; the rule takes {'up to' if paid else 'at most'} {needed}"
+    condition = rule.award.when[name]
+    if clause.op == "not_in":
+        return "excluded", f"{name} {shown} is excluded (as are {_listed(name, condition.not_in or (), value)})"
+    if clause.op == "in":
+        which = joined([_value(name, item) for item in condition.in_ or ()], "or")
         return "not-included", f"{name} is {shown}; the rule takes {which}"
-    return "lacks-tag", f"{name} lack {condition.has}; the rule needs it"
+    return "lacks-tag", f"{name} lack {clause.value}; the rule needs it"
 
 
 def _listed(name: str, items: tuple[str | bool, ...], but: Any) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ledger.core.evaluate import amount_of
 from ledger.rulebook.compiled import Rule, Version
 from ledger.rulebook.schema import Give
 from ledger.wire.times import DAY, to_text
@@ -116,7 +117,7 @@ class Words:
 
 def amount_text(rule: Rule, fen: int, category: str) -> str:
     """How a rule comes from fen to points: ¥359.00 at 10 for every ¥100.00, in whole steps of ¥10.00, makes 35."""
-    made = rule.amount(fen, category)
+    made = amount_of(rule.amount, fen, category)
     award, give = rule.award, rule.award.give
     if award.rates and category in award.rates:
         return f"{yuan(fen)} at {award.rates[category] / 100:g} % (the rate of {category}) makes {made:,}"

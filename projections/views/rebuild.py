@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.partition_map import partition_map
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from projections.processes import over_partitions
 from projections.views.decoding import decoded, decoder_for
 from projections.views.store import Build, MemberRow, TableRows, member_row, table_rows
 from projections.views.timed import count, present
@@ -88,7 +88,7 @@ def _build(ledger: Ledger, group: list[Build], waiting: _Waiting, jobs: int, cou
     views = [into.view for into in group]
     if sum(place for place, _ in waiting.values()) < WORTH_PROCESSES:
         jobs = 1
-    parts = over_partitions(ledger, jobs, fold_partition, views, waiting, BATCH, partitions=list(waiting))
+    parts = partition_map(ledger, jobs, fold_partition, views, waiting, BATCH, partitions=list(waiting))
     for partition, part in parts:
         for into, folded in zip(group, part.views, strict=True):
             with into.writing() as batch:

@@ -14,7 +14,7 @@ from consumers.files.feeder import RawLine
 from consumers.local.port import Line
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
-from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.facts import PROGRAMME_SUBJECT, Fact
 from service.http import metrics
 from service.http.deciders import Deciders
 from service.http.pending import Busy, Place, Work, waiting_by_partition
@@ -50,14 +50,23 @@ class Writer:
         self.deciders.start()
 
     def submit(
-        self, values: Sequence[bytes], *, tell: bool = True, is_bulk: bool = False, is_backlog: bool = False
+        self,
+        values: Sequence[bytes],
+        facts: Sequence[Fact] = (),
+        *,
+        tell: bool = True,
+        is_bulk: bool = False,
+        is_backlog: bool = False,
     ) -> Work:
-        """Give facts to be appended and, where `tell` says so, to be told of. Raises `Busy`."""
+        """Give facts to be appended and, where `tell` says so, to be told of. Raises `Busy`.
+
+        `facts` are the values decoded, where they were: they are not decoded again.
+        """
         trouble = "it is stopping" if self._stopping else self.deciders.trouble
         if trouble:
             raise Busy(f"facts cannot be decided now: {trouble}")
         told = self._loop.create_future() if tell else None
-        work = Work(values, self._loop.create_future(), told, is_bulk, is_backlog)
+        work = Work(values, self._loop.create_future(), told, is_bulk, is_backlog, facts)
         size = work.size
         with self._wake:
             if not self._has_room(len(values), size):

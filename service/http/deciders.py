@@ -16,17 +16,17 @@ from typing import NamedTuple, Protocol
 
 from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
-from consumers.runtime.intake import Intake
-from consumers.runtime.outcomes import outcomes_between
+from consumers.runtime.outcomes import DecidedRecord, decided_between, fate_of
+from consumers.runtime.owner import PartitionOwner, Step
+from consumers.runtime.retry import Backoff
 from ledger.journal.ledger import Ledger
-from ledger.journal.partition import PartitionWriter, Tally
-from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Fenced, JournalError
 from service.http import metrics
 from service.http.pending import Waiting, leave, tell
 from service.http.ties import Ties
 
 DECIDED_AT_ONCE = 500  # a request behind a bulk upload waits for no more than that
+MOST_DECODED = 4_000  # facts of a partition that are kept decoded until it decides them
 AGAIN_SECONDS = 1.0  # until a partition that could not be decided is opened again
 SHARED_THREADS = 3  # of a ledger that has a connection for each and not one for every partition
 _EXPECTED = (JournalError, Fenced, sqlite3.Error, OSError)
@@ -169,13 +169,12 @@ def _is_ours(sharing: Sharing | None, partition: int) -> bool:
 
 @dataclass(slots=True, eq=False)
 class _Partition:
-    """A partition as its thread knows it. `shard` and `intake` are there while this process is its owner."""
+    """A partition as its thread knows it. Who waits for what is in `waiting`, which the owner is given as wanted."""
 
     number: int
     position: int
+    owner: PartitionOwner
     waiting: Waiting = field(default_factory=dict)
-    shard: PartitionWriter | None = None
-    intake: Intake | None = None
     versions: int = 0  # of the rule book, when last looked at
     books: int = 0
     trouble: str = ""
@@ -190,11 +189,22 @@ class _Decider:
         self, ledger: Ledger, partitions: Sequence[int], loop: asyncio.AbstractEventLoop, sharing: Sharing | None
     ) -> None:
         # The journals are opened here: an owner's thread and this one share them.
-        self.partitions = {p: _Partition(p, ledger.journal(p).head().position) for p in partitions}
+        self.partitions = {
+            p: _Partition(
+                p,
+                ledger.journal(p).head().position,
+                PartitionOwner(
+                    ledger, p, batch=DECIDED_AT_ONCE, backoff=Backoff(first=AGAIN_SECONDS, longest=AGAIN_SECONDS)
+                ),
+            )
+            for p in partitions
+        }
+        for partition in self.partitions.values():
+            partition.owner.wanted = partition.waiting
         self._ledger = ledger
         self._loop = loop
         self._sharing = sharing
-        self._partitioner = Partitioner(ledger.settings.partitions)
+        self._share = 1 / ledger.settings.partitions
         self._inbox: Inbox | None = None
         self._wake = threading.Condition()
         self._news = dict.fromkeys(partitions)  # partitions to be looked at, in this order
@@ -218,7 +228,11 @@ class _Decider:
         """Say that there are news, and who waits."""
         with self._wake:
             for number, who in waiting.items():
-                self.partitions[number].waiting.update(who)
+                partition = self.partitions[number]
+                partition.waiting.update(who)
+                for offset, (work, index) in who.items():
+                    if work.facts and len(partition.owner.decoded) < MOST_DECODED:
+                        partition.owner.decoded[offset] = work.values[index], work.facts[index]
                 self._news[number] = None
             self._wake.notify()
 
@@ -261,55 +275,53 @@ class _Decider:
             return False
         if self._leaves and not partition.waiting:
             return False  # others go on with it, and may never come to an end
-        intake = partition.intake or self._own(partition)
-        tally = intake.step()
-        self._decided(partition, intake.position, tally or Tally())
-        partition.trouble = ""
-        partition.is_caught_up |= tally is None
-        return tally is not None
-
-    def _own(self, partition: _Partition) -> Intake:
-        ledger = self._ledger
         if self._inbox is None:
-            self._inbox = open_inbox(ledger)
-        partition.shard = ledger.shard(partition.number, 1 / ledger.settings.partitions)
-        partition.versions = 0
-        partition.intake = Intake(
-            self._inbox, partition.shard, ledger.settings.operators, self._partitioner, batch=DECIDED_AT_ONCE
-        )
-        return partition.intake
+            self._inbox = open_inbox(self._ledger)
+        step = partition.owner.turn(self._inbox, self._share)
+        self._decided(partition, step)
+        partition.trouble = ""
+        partition.is_caught_up |= step is None
+        return step is not None
 
     def _follow(self, partition: _Partition) -> None:
-        self._let_go(partition)
+        partition.owner.release()
         partition.trouble = ""
         if partition.waiting:
-            self._tell(partition, self._ledger.journal(partition.number).head().position)
+            self._look_up(partition, self._ledger.journal(partition.number).head().position)
 
-    def _decided(self, partition: _Partition, position: int, tally: Tally) -> None:
-        assert partition.shard is not None
-        metrics.count(tally)
-        versions = len(partition.shard.book.versions)
+    def _decided(self, partition: _Partition, step: Step | None) -> None:
+        assert partition.owner.writer is not None
+        position = partition.owner.writer.position
+        if step is not None:
+            metrics.count(step.tally)
+            self._tell(partition, step.decided)
+        versions = len(partition.owner.writer.book.versions)
         has_book = versions != partition.versions
         if has_book:
             partition.versions = versions
             partition.books += 1
         if self._sharing and (position > partition.position or has_book):
             self._sharing.announce(partition.number, has_book=has_book)
-        self._tell(partition, position)
+        self._look_up(partition, position)
 
-    def _tell(self, partition: _Partition, position: int) -> None:
-        """Tell those who wait for what was decided by now."""
+    def _look_up(self, partition: _Partition, position: int) -> None:
+        """Tell those who still wait for what was decided by now."""
         partition.position = position
         with self._wake:
-            ready = {at: who for at, who in partition.waiting.items() if at <= position}
-            for at in ready:
-                del partition.waiting[at]
+            ready = {at for at in partition.waiting if at <= position}
         if ready:
-            told = dict(outcomes_between(self._ledger, partition.number, min(ready), max(ready), set(ready)))
-            self._loop.call_soon_threadsafe(tell, [(who, told[at]) for at, who in ready.items()])
+            journal = self._ledger.journal(partition.number)
+            found = decided_between(journal, min(ready), max(ready))
+            self._tell(partition, [decided for decided in found if decided.offset in ready])
+
+    def _tell(self, partition: _Partition, decided: list[DecidedRecord]) -> None:
+        zone = self._ledger.book.offset
+        with self._wake:
+            told = [(partition.waiting.pop(one.offset), fate_of(partition.number, one, zone)) for one in decided]
+        if told:
+            self._loop.call_soon_threadsafe(tell, told)
 
     def _failed(self, partition: _Partition, error: Exception) -> None:
-        self._let_go(partition)
         self._close_inbox()
         if isinstance(error, Fenced) and self._sharing and self._sharing.give_up(partition.number):
             print(f"points: partition {partition.number} is left to another process: {error}", file=sys.stderr)
@@ -321,11 +333,9 @@ class _Decider:
         partition.again_at = time.monotonic() + AGAIN_SECONDS
         with self._wake:
             self._news[partition.number] = None
-            waiting, partition.waiting = partition.waiting, {}
-        self._loop.call_soon_threadsafe(leave, [work for work, _ in waiting.values()])
-
-    def _let_go(self, partition: _Partition) -> None:
-        partition.shard = partition.intake = None
+            works = [work for work, _ in partition.waiting.values()]
+            partition.waiting.clear()
+        self._loop.call_soon_threadsafe(leave, works)
 
     def _close_inbox(self) -> None:
         if self._inbox is not None:

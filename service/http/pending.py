@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ledger.errors import CannotRunNow
 from ledger.wire.answers import Fate
+from ledger.wire.facts import Fact
 
 Place = tuple[int, int]  # partition and offset
 
@@ -26,6 +27,7 @@ class Work:
     told: asyncio.Future[list[Fate] | None] | None
     is_bulk: bool = False
     is_backlog: bool = False
+    facts: Sequence[Fact] = ()  # decoded, where they were
     found: dict[int, Fate] = field(default_factory=dict)
 
     @property

@@ -14,12 +14,11 @@ from kafka.partitioner.default import murmur2 as kafkas_murmur2
 
 from ledger.journal.partitioning import Partitioner, murmur2
 from ledger.journal.port import Parked
+from ledger.wire.fact_catalogue import OPERATOR_FACTS, REQUESTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, decode_canonical, json_schemas
 from ledger.wire.facts import (
     FACT_TYPES,
     MAX_BYTES,
-    OPERATOR_FACTS,
-    REQUESTS,
     BenefitClaimed,
     HoldRequested,
     OrderCompleted,

@@ -432,7 +432,7 @@ def test_a_database_that_cannot_be_reached_is_exit_4(capsys: pytest.CaptureFixtu
 def test_without_its_driver_it_says_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("ledger.journal.database", "ledger.journal.postgres"):
+    for name in ("ledger.journal.database", "ledger.journal.postgres", "ledger.journal.postgres_server"):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     assert run(["--ledger", "postgresql://points@db/points", "stats"]) == errors.CANNOT_NOW

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from consumers.runtime.ingest import ingest
-from consumers.runtime.intake import Intake
+from consumers.runtime.owner import PartitionOwner
 from ledger.core import decide as deciding
 from ledger.core.account import decode_account, encode_account
 from ledger.journal.open import open_or_create
@@ -56,7 +56,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_a_fact_on_which_deciding_fails_is_parked_and_all_behind_it_goes_on(
     tmp_path: Path, broken: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken.setattr("consumers.runtime.ingest.Intake", partial(Intake, batch=20))
+    broken.setattr("consumers.runtime.shared.PartitionOwner", partial(PartitionOwner, batch=20))
     later = shipped("jd").replace("from = 2017-09-14", "from = 2026-01-01", 1)
     facts: list[dict[str, Any]] = []
     for number in range(0, 200, 2):
@@ -124,7 +124,7 @@ def test_facts_beyond_range_change_nothing_but_the_clock_and_leave_others_alone(
         return decide(*given, **more)
 
     monkeypatch.setattr("ledger.journal.partition.decide", counting)
-    monkeypatch.setattr("consumers.runtime.ingest.Intake", partial(Intake, batch=batch))
+    monkeypatch.setattr("consumers.runtime.shared.PartitionOwner", partial(PartitionOwner, batch=batch))
     facts = [
         one for n in range(0, 3_000, 3) for one in (grant(n, "rich", MOST), grant(n + 1, "poor"), grant(n, "rich"))
     ]

@@ -109,7 +109,7 @@ def claim(draft: Draft, data: Claim) -> None:
     term = term_at(draft.account, membership, draft.occurred)
     if term is None:
         draft.decline("no-membership", membership=membership)
-    bucket = bucket_of(benefit, draft.version.month(draft.occurred))
+    bucket = bucket_of(benefit, draft.month)
     if benefit.quota is not None:
         quota = benefit.quota.get(term.product)
         if quota is None:

@@ -1,7 +1,7 @@
 """Orders from payment to return: what completes is awarded line by line, what comes back is reversed exactly."""
 
 from ledger.core.account import term_at
-from ledger.core.awards import award_fact, award_line
+from ledger.core.awards import apply_rules
 from ledger.core.draft import Draft
 from ledger.core.lots import claw_back, collect, restore
 from ledger.core.pages import (
@@ -56,10 +56,14 @@ def complete(draft: Draft, order: Order) -> None:
         page = OrderPage()
     page.status = COMPLETED
     page.ended_at = draft.occurred
-    month = draft.version.month(draft.occurred)
-    rules = draft.version.line_rules_at(draft.occurred, has_card=bool(draft.account.terms))
-    page.lines = [award_line(draft, rules, month, order, line) for line in order.lines]
-    award_fact(draft, "order.completed", order, page=order.order)
+    version = draft.version
+    asks_all = draft.account.terms or draft.trace is not None
+    rules = version.line_rules if asks_all else version.line_rules_without_card
+    page.lines = []
+    for line in order.lines:
+        awards = apply_rules(draft, rules, order, page=order.order, line=line)
+        page.lines.append(PageLine(line.line, line.quantity, line.paid_fen, line.category, awards=awards))
+    apply_rules(draft, version.rules_on("order.completed"), order, page=order.order)
     tendered = sum([line.points for line in order.lines])
     if tendered != page.redeemed:
         draft.note("points-differ", tendered=tendered, redeemed=page.redeemed)
@@ -88,7 +92,7 @@ def reject(draft: Draft, end: OrderEnd) -> None:
     page = _page_of(draft, order)
     _end_once(draft, page, REJECTED)
     _end_with_restoration(draft, order, page or OrderPage(), REJECTED)
-    month = draft.version.month(draft.occurred)
+    month = draft.month
     for name, penalty in draft.version.programme.penalties.items():
         rule = f"penalty.{name}"
         counts = draft.account.counts

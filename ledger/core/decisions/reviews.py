@@ -1,6 +1,6 @@
 """Reviews: what a review earns, and what its removal takes back."""
 
-from ledger.core.awards import award_fact
+from ledger.core.awards import apply_rules
 from ledger.core.draft import Draft
 from ledger.core.lots import claw_back
 from ledger.core.pages import COMPLETED, OrderPage, ReviewPage
@@ -24,7 +24,8 @@ def post_review(draft: Draft, data: Review) -> None:
         draft.decline("already-reviewed", order=data.order, line=data.line)
     line.reviewed = True
     draft.pages.put(f"order/{data.order}", order)
-    awards = award_fact(draft, "review.posted", data, page=data.review, line=line, since=order.ended_at)
+    rules = draft.version.rules_on("review.posted")
+    awards = apply_rules(draft, rules, data, page=data.review, line=line, since=order.ended_at)
     draft.pages.put(key, ReviewPage(data.order, data.line, False, awards))
 
 

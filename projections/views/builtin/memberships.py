@@ -5,6 +5,7 @@ from typing import Any
 
 from ledger.core.account import Account, quota_key
 from ledger.core.decisions.memberships import bucket_of, current_term
+from ledger.core.evaluate import ordinary_points
 from ledger.core.evolve import evolve
 from ledger.rulebook.compiled import Rule
 from ledger.wire.entries import (
@@ -144,7 +145,4 @@ def _ordinary_points(step: FoldStep, change: Earned) -> int:
     if not isinstance(fact, OrderCompleted):
         return 0
     line = next((line for line in fact.data.lines if line.line == change.line), None)
-    if line is None or (ordinary.test is not None and not ordinary.test(line, fact.data)):
-        return 0
-    points = ordinary.amount(line.paid_fen, line.category)
-    return min(points, ordinary.line_cap) if ordinary.line_cap else points
+    return 0 if line is None else ordinary_points(ordinary, line, fact.data)

@@ -15,8 +15,9 @@ from ledger.journal.ledger import Ledger
 from ledger.wire.answers import DeadLettered, Decision, Fate, Taken
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_decision, position_text
+from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
-from ledger.wire.facts import MAX_BYTES, OPERATOR_FACTS, Fact, PointsAdjusted, RedemptionRequested, fact_type
+from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, RedemptionRequested, fact_type
 from service.http.access import Caller, caller_of, check_source, needs_writing
 from service.http.answers import check_media_type, plain_answer
 from service.http.handlers.bulk import BULK_BYTES, NDJSON, take_bulk
@@ -137,9 +138,11 @@ def record(facts: Sequence[Fact], caller: Caller, served: Served) -> None:
         served.actions.record_given(caller.name, given)
 
 
-async def decided(served: Served, raw: bytes, wait: float, *, is_backlog: bool = False) -> tuple[str, Fate | None]:
-    """Take a fact; return its position, and what was decided where that is known within `wait` seconds."""
-    work = served.writer.submit([raw], tell=wait > 0, is_backlog=is_backlog)
+async def decided(
+    served: Served, raw: bytes, wait: float, fact: Fact | None = None, *, is_backlog: bool = False
+) -> tuple[str, Fate | None]:
+    """Take a fact (with `fact`, decoded); return its position, and its fate where that is known within `wait` s."""
+    work = served.writer.submit([raw], [fact] if fact else [], tell=wait > 0, is_backlog=is_backlog)
     places = await work.places
     position = position_text(*places[0])
     if work.told is None:
@@ -153,7 +156,7 @@ async def _take(
     request: AnyRequest, fact: Fact, raw: bytes, wait: float, *, must_be_accepted: bool = False
 ) -> Response[Any]:
     served = served_by(request)
-    position, fate = await decided(served, raw, wait)
+    position, fate = await decided(served, raw, wait, fact)
     match fate:
         case None:
             return _taken(position)

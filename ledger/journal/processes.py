@@ -1,0 +1,108 @@
+"""Worker processes: started, heard and ended in one way, wherever several are wanted."""
+
+import signal
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
+
+from ledger.errors import CannotRunNow
+
+Work = Callable[..., None]  # takes a pipe and arguments; a function found by its name
+
+
+class _Ended(NamedTuple):
+    """The last message of a worker: the error that ended it, or None."""
+
+    error: Exception | None
+
+
+def start_worker(work: Work, *arguments: Any, daemon: bool = True) -> tuple[BaseProcess, Connection]:
+    """Start a process that runs ``work(pipe, *arguments)``; return it, and this side's end of the pipe.
+
+    The process ignores SIGINT and SIGTERM: it is told by the pipe, or by its end, that it is to finish.
+    """
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_run, args=(theirs, work, arguments), daemon=daemon)
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def _run(pipe: Connection, work: Work, arguments: Sequence[Any]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    error = None
+    try:
+        work(pipe, *arguments)
+    except (BrokenPipeError, ConnectionError, EOFError):
+        return  # nobody listens any more
+    except Exception as raised:
+        error = raised
+        error.add_note(traceback.format_exc())  # an error leaves its traceback behind when it goes to another process
+    with suppress(OSError):
+        pipe.send(_Ended(error))
+
+
+def end_worker(process: BaseProcess, seconds: float) -> None:
+    """Wait up to `seconds` for a process to end by itself, and kill it then."""
+    process.join(seconds)
+    if process.is_alive():
+        process.kill()
+        process.join()
+
+
+class Workers:
+    """Processes that run ``work(pipe, *arguments)``, one for each of `arguments`."""
+
+    def __init__(self, work: Work, arguments: Iterable[Sequence[Any]]) -> None:
+        started = [start_worker(work, *these) for these in arguments]
+        self._processes = [process for process, _ in started]
+        self._pipes = [pipe for _, pipe in started]
+
+    @property
+    def are_running(self) -> bool:
+        """True until each has sent its last message."""
+        return bool(self._pipes)
+
+    def messages(self, seconds: float | None = None) -> Iterator[Any]:
+        """Yield what the workers send until nothing comes for `seconds`, or (None) until all have ended.
+
+        Raises the error that ended a worker, and `CannotRunNow` where one died.
+        """
+        while self._pipes:
+            ready = wait(self._pipes, seconds)
+            for pipe in ready:
+                assert isinstance(pipe, Connection)
+                try:
+                    message = pipe.recv()
+                except (EOFError, OSError):
+                    raise CannotRunNow(
+                        "a worker process died; what was decided is kept: run the same command again"
+                    ) from None
+                if not isinstance(message, _Ended):
+                    yield message
+                elif message.error is not None:
+                    raise message.error
+                else:
+                    self._pipes.remove(pipe)
+                    pipe.close()
+            if not ready:
+                return
+
+    def send(self, message: Any) -> None:
+        """Send a message to each worker that has not ended."""
+        for pipe in self._pipes:
+            with suppress(OSError):  # one that is gone shows when it is heard
+                pipe.send(message)
+
+    def close(self, seconds: float) -> None:
+        """Close the pipes, which the workers notice, and wait up to `seconds` for each to end."""
+        for pipe in self._pipes:
+            pipe.close()
+        for process in self._processes:
+            end_worker(process, seconds)
