@@ -9,6 +9,7 @@ import msgspec
 from ledger.wire.answers import Audit, AuditRecord
 from projections.answers.export import output_file
 
+AUDITS: tuple[Audit, ...] = get_args(Audit)
 MOST_BYTES = 1 << 20  # of a file
 
 
@@ -25,7 +26,7 @@ def keep(folder: Path | None, result: AuditRecord) -> None:
 def results(folder: Path) -> list[AuditRecord]:
     """The last result of each audit that there is and that can be read."""
     found = []
-    for audit in get_args(Audit):
+    for audit in AUDITS:
         with suppress(OSError, msgspec.MsgspecError), _file(folder, audit).open("rb") as file:
             found.append(msgspec.json.decode(file.read(MOST_BYTES), type=AuditRecord))
     return found
