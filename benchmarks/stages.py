@@ -122,7 +122,7 @@ def _write(
     ledger: Ledger, partition: int, batches: Sequence[Sequence[Record]], clock: _Clock, states: list[bytes]
 ) -> None:
     journal = ledger.journal(partition)
-    epoch = journal.own()
+    token = journal.acquire()
     book = Book([shipped("jd")])
     accounts: dict[str, Account] = {}
     pages: dict[str, _Pages] = {}
@@ -179,7 +179,7 @@ def _write(
             place = head.entries + index + 1
             rows.append(EntryRow(place, facts[index][0].subject, decisions[index][0], state, link))
         started = clock(CHAIN, started)
-        with journal.transaction(len(rows), epoch) as batch:
+        with journal.transaction(len(rows), token) as batch:
             batch.receive(
                 [
                     ReceiptRow(batch.source(fact.source), fact.id, fact.subject, row.place)

@@ -112,11 +112,11 @@ def _measure(made: AbstractContextManager[Ledger], steps: Sequence[Sequence[_Ste
 
 
 def _write(journal: Journal, steps: Sequence[_Step], size: int) -> None:
-    epoch = journal.own()
+    token = journal.acquire()
     for start in range(0, len(steps), size):
         some = steps[start : start + size]
         pages = {name: page for step in some for name, page in step.pages.items()}
-        with journal.transaction(len(some), epoch) as batch:
+        with journal.transaction(len(some), token) as batch:
             batch.prefetch((), pages)
             batch.receive(
                 [ReceiptRow(batch.source(step.source), step.id, step.row.member, step.row.place) for step in some]

@@ -177,7 +177,7 @@ class Consumer:
         writer = owner.acquire(self._reader, 1 / len(self._owners))
         self._publisher.add(partition, journal, self._flows(partition))
         self._reader.seek(partition, Start(writer.position, journal.head().recorded))
-        self._observe(Owned(partition, writer.epoch, writer.position))
+        self._observe(Owned(partition, writer.token, writer.position))
 
     def _flows(self, partition: int) -> list[Flow]:
         flows: list[Flow] = []

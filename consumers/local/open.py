@@ -20,7 +20,7 @@ def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
     decided: what is fed to it then would stand at their positions, and not be decided.
     """
     if feeding:
-        ledger.settle(INBOX)
+        ledger.bind_stream(INBOX)
     ledger.check_stream(INBOX)
     if not feeding:
         return _open(ledger)

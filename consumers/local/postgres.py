@@ -172,7 +172,7 @@ class PostgresInbox:
             raise CannotAppend(f"{error}; what of this batch was taken counts once if it is sent again") from error
         if lines:
             with suppress(JournalError):  # who decides it looks for itself, now and then
-                self._ledger.tell(news(APPENDED, (line.partition for line in lines)))
+                self._ledger.notify(news(APPENDED, (line.partition for line in lines)))
         return places
 
     def _append(self, lines: Sequence[Line], feed: Feed | None) -> list[tuple[int, int]]:

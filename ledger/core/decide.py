@@ -13,8 +13,10 @@ from msgspec import Struct
 
 from ledger.core.account import Account
 from ledger.core.decisions import activities, memberships, operators, orders, redemptions, reviews
-from ledger.core.draft import Decline, Draft, Trace, fall_due, resettle
+from ledger.core.draft import Decline, Draft, Trace
+from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
+from ledger.core.tiers import refresh_settled
 from ledger.rulebook.compiled import Book
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
@@ -109,6 +111,8 @@ def decide(
         fall_due(draft, clock)
     account.clock = clock
     due = len(draft.changes)
+    if trace is not None:
+        trace.began(draft)
     name = version.name if version else ""
     if repeats is not None:
         reason = "duplicate" if repeats.is_same else "conflict"
@@ -126,7 +130,7 @@ def decide(
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
         outcome = REFUSED if row.is_request and decline.reason != "already" else IGNORED
         return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name)
-    resettle(draft)
+    refresh_settled(draft)
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name)
 
 
@@ -172,11 +176,11 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.RedemptionRequested: redemptions.redeem,
     facts.RedemptionReversed: redemptions.reverse,
     facts.HoldRequested: redemptions.hold,
-    facts.HoldCaptured: redemptions.capture,
-    facts.HoldReleased: redemptions.release,
+    facts.HoldCaptured: redemptions.end_hold,
+    facts.HoldReleased: redemptions.end_hold,
     facts.CardPurchased: memberships.open_card,
     facts.CardCodeRedeemed: memberships.open_card,
-    facts.CardTrialStarted: memberships.open_trial,
+    facts.CardTrialStarted: partial(memberships.open_card, is_trial=True),
     facts.CardRefunded: memberships.refund_card,
     facts.BenefitClaimed: memberships.claim,
     facts.PointsAdjusted: operators.adjust,

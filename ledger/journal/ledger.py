@@ -92,7 +92,7 @@ class Ledger(ABC):
         """Where it is, for people."""
 
     @abstractmethod
-    def again(self) -> "Ledger":
+    def reopen(self) -> "Ledger":
         """The ledger opened once more, for another thread of this process; closed by itself, before this one."""
 
     @abstractmethod
@@ -125,7 +125,7 @@ class Ledger(ABC):
             " correct them, or name another ledger"
         )
 
-    def settle(self, stream: Stream, topic: str = "") -> None:
+    def bind_stream(self, stream: Stream, topic: str = "") -> None:
         """Take facts from a stream for life, where that is still open. Raises `OtherStream` where it is another."""
         self.check_stream(stream, topic)
 
@@ -144,7 +144,7 @@ class Ledger(ABC):
         """The partition of a member."""
         return self._partitioner(member)
 
-    def shard(self, partition: int, share: float = 1.0) -> PartitionWriter:
+    def writer(self, partition: int, share: float = 1.0) -> PartitionWriter:
         """Become the owner of a partition (see `writing`), with a share of this process's memory for accounts."""
         home = self.partition_of(PROGRAMME_SUBJECT) == partition
         return PartitionWriter(

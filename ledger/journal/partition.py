@@ -150,7 +150,7 @@ class PartitionWriter:
         self.partition = partition
         self.book = book
         self.limits = limits
-        self.epoch = journal.own()  # first: from here on no earlier owner adds anything
+        self.token = journal.acquire()  # first: from here on no earlier owner adds anything
         for published in journal.published():
             book.add(published.toml)
         self.position = journal.head().position
@@ -204,7 +204,7 @@ class PartitionWriter:
         tally = Tally(parked=len(parked))
         try:
             failpoint("before-fence")
-            with self.journal.transaction(len(facts), self.epoch) as batch:
+            with self.journal.transaction(len(facts), self.token) as batch:
                 failpoint("after-fence")
                 self._say_what_is_needed(batch, facts)
                 states, links = self._write(batch, facts, tally)

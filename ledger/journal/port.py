@@ -16,7 +16,7 @@ SOURCES = 10_000  # numbers of sources that a journal remembers
 
 
 class Fenced(CannotRunNow):
-    """Another owner has raised the epoch: nothing was written, and this owner must stop."""
+    """Another owner has raised the fencing token: nothing was written, and this owner must stop."""
 
 
 class JournalError(Unusable):
@@ -116,7 +116,7 @@ class Published(NamedTuple):
 class Claims(Protocol):
     """Which partitions this process decides, of a ledger that several may decide. It ends with the process.
 
-    A claim keeps two from deciding in turns; what protects the ledger is the epoch, as ever.
+    A claim keeps two from deciding in turns; what protects the ledger is the fencing token.
     """
 
     def take(self, partitions: Sequence[int]) -> set[int]:

@@ -103,14 +103,14 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
         with server.transaction() as c:
             pending(JOURNAL_STEPS, _format_of(c, schema), f"{server.name}, schema {schema}")
 
-    def own(self) -> int:
-        """Become the owner: the epoch is raised and returned; what an earlier owner still has in hand is rejected.
+    def acquire(self) -> int:
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.
 
         An earlier owner that was stopped in the middle of a batch, and holds the partition's row, loses its session.
         Raises `JournalError` where the server does not keep what it has answered (fsync = off).
         """
         try:
-            return self._raise_epoch()
+            return self._raise_token()
         except Unavailable as error:
             if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
                 raise
@@ -119,21 +119,21 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
             " AND relation = %s::regclass AND pid <> pg_backend_pid()",
             (f"{self.schema}.shard",),
         )
-        return self._raise_epoch()
+        return self._raise_token()
 
-    def _raise_epoch(self) -> int:
+    def _raise_token(self) -> int:
         with self.server.transaction(self.schema) as c:
             c.execute(
                 f"UPDATE {self.schema}.shard SET epoch = epoch + 1 RETURNING epoch, format, current_setting('fsync')"
             )
-            epoch, found, fsync = _one(c)
+            token, found, fsync = _one(c)
             pending(JOURNAL_STEPS, found, f"{self.server.name}, schema {self.schema}")  # migrated since it was opened?
             if fsync != "on":
                 raise JournalError(
                     f"{self.server.name} runs with fsync = {fsync}: a power cut would lose what was decided;"
                     " set fsync = on and start it again"
                 )
-            return int(epoch)
+            return int(token)
 
     def close(self) -> None:
         """Do nothing: the connections are the server's."""
@@ -141,8 +141,8 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
     def _writing(self) -> AbstractContextManager[psycopg.Cursor[Any]]:
         return self.server.transaction(self.schema)
 
-    def _batch(self, cursor: psycopg.Cursor[Any], entries: int, epoch: int | None) -> "PostgresBatch":
-        return PostgresBatch(self, cursor, entries, epoch)
+    def _batch(self, cursor: psycopg.Cursor[Any], entries: int, token: int | None) -> "PostgresBatch":
+        return PostgresBatch(self, cursor, entries, token)
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         return self.server.rows(self.schema, sql.replace("?", "%s"), parameters)
@@ -157,10 +157,10 @@ class PostgresBatch(Batch):
 
     entry_id = PostgresJournal.entry_id
 
-    def __init__(self, journal: PostgresJournal, cursor: psycopg.Cursor[Any], entries: int, epoch: int | None) -> None:
+    def __init__(self, journal: PostgresJournal, cursor: psycopg.Cursor[Any], entries: int, token: int | None) -> None:
         self._cursor = cursor
         self._cursor.row_factory = tuple_row
-        super().__init__(journal, entries, epoch)
+        super().__init__(journal, entries, token)
         self._members_ahead: Iterator[str] = iter(())
         self._snapshots: dict[str, Snapshot | None] = {}  # fetched ahead, until they are asked for
         self._entries: dict[str, list[EntryRow]] = {}

@@ -2,7 +2,7 @@
 
 An entry is a stored event: originator = member, version = its number, notification id = its place in the journal.
 Everything a batch changes is one transaction that begins with the fence: the row of the shard is updated where the
-epoch is still the owner's, which locks, numbers and fences at once.
+fencing token (column `epoch`) is still the owner's, which locks, numbers and fences at once.
 
 Statements mark parameters by `?` and name tables with their schema, which in a file of SQLite is `main`.
 """
@@ -74,7 +74,7 @@ class _Reader(ABC):
 
 
 class Journal(_Reader):
-    """One partition's journal. Everything but `own` and `transaction` may be asked by anybody, at any time.
+    """One partition's journal. Everything but `acquire` and `transaction` may be asked by anybody, at any time.
 
     Any of it raises `Damaged` and `Unavailable`. A dialect says how it asks and changes, and what an error means.
     """
@@ -86,8 +86,8 @@ class Journal(_Reader):
     # -- what a dialect fills in -------------------------------------------------------------------------------------
 
     @abstractmethod
-    def own(self) -> int:
-        """Become the owner: the epoch is raised and returned; what an earlier owner still has in hand is rejected."""
+    def acquire(self) -> int:
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected."""
 
     @abstractmethod
     def close(self) -> None:
@@ -98,8 +98,8 @@ class Journal(_Reader):
         """Return the library's cursor in a transaction that commits at its end. Raises the port's errors."""
 
     @abstractmethod
-    def _batch(self, cursor: Any, entries: int, epoch: int | None) -> "Batch":
-        """Return a batch over the library's cursor, behind the fence, which lets everybody in where `epoch` is None."""
+    def _batch(self, cursor: Any, entries: int, token: int | None) -> "Batch":
+        """Return a batch over the library's cursor, behind the fence, which lets everybody in where `token` is None."""
 
     @abstractmethod
     def _change(self, sql: str, parameters: Sequence[Sequence[Any]], *, erases: bool = False) -> None:
@@ -108,20 +108,20 @@ class Journal(_Reader):
     # -- writing -----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def transaction(self, entries: int, epoch: int) -> Iterator["Batch"]:
+    def transaction(self, entries: int, token: int) -> Iterator["Batch"]:
         """One batch of `entries` entries in one transaction. Raises `Fenced` before anything is written.
 
         It is never tried again here: after an error at its commit nobody knows whether it is in (`Unavailable`).
         """
         with self._writing() as cursor:
-            batch = self._batch(cursor, entries, epoch)
+            batch = self._batch(cursor, entries, token)
             yield batch
         if len(self.sources) > SOURCES:
             self.sources.clear()
         self.sources.update(batch.named)
 
     def insert_events(self, stored_events: "Sequence[StoredEvent]", **kwargs: Any) -> Sequence[int] | None:
-        """Write the library's events, by nobody's epoch and without a chain; returns their places."""
+        """Write the library's events, by nobody's token and without a chain; returns their places."""
         with self.datastore.transaction(commit=True) as cursor:
             batch = self._batch(cursor, len(stored_events), None)
             rows = [
@@ -265,16 +265,16 @@ class Batch(_Reader):
     `link` is the chain's last, for the writer to move on.
     """
 
-    def __init__(self, journal: Journal, entries: int, epoch: int | None) -> None:
+    def __init__(self, journal: Journal, entries: int, token: int | None) -> None:
         self._journal = journal
         self.schema = journal.schema
         self.named: dict[str, int] = {}  # sources whose number was looked up or given here
         rows = self._rows(
             f"UPDATE {self.schema}.shard SET head = head + ? WHERE epoch = coalesce(?, epoch) RETURNING head, link",
-            (entries, epoch),
+            (entries, token),
         )
         if not rows:
-            raise Fenced(f"epoch {epoch} is over: another process owns this partition now")
+            raise Fenced(f"epoch {token} is over: another process owns this partition now")
         self.before, self.link = rows[0][0] - entries, rows[0][1]
 
     @abstractmethod

@@ -91,8 +91,8 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
                 c.execute(f"PRAGMA user_version = {len(STEPS)}")
         return len(steps)
 
-    def own(self) -> int:
-        """Become the owner: the epoch is raised and returned; what an earlier owner still has in hand is rejected."""
+    def acquire(self) -> int:
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected."""
         with self._writing() as c:
             c.execute("UPDATE shard SET epoch = epoch + 1 RETURNING epoch")
             return int(c.fetchone()[0])
@@ -106,8 +106,8 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
         with _errors_of_the_port(), self.datastore.transaction(commit=True) as c:
             yield c
 
-    def _batch(self, cursor: SQLiteCursor, entries: int, epoch: int | None) -> "SQLiteBatch":
-        return SQLiteBatch(self, cursor, entries, epoch)
+    def _batch(self, cursor: SQLiteCursor, entries: int, token: int | None) -> "SQLiteBatch":
+        return SQLiteBatch(self, cursor, entries, token)
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         with _errors_of_the_port(), self.datastore.transaction(commit=False) as c:
@@ -125,10 +125,10 @@ class SQLiteBatch(Batch):
 
     entry_id = SQLiteJournal.entry_id
 
-    def __init__(self, journal: SQLiteJournal, cursor: SQLiteCursor, entries: int, epoch: int | None) -> None:
+    def __init__(self, journal: SQLiteJournal, cursor: SQLiteCursor, entries: int, token: int | None) -> None:
         self._cursor = cursor.sqlite_cursor
         self._cursor.row_factory = None
-        super().__init__(journal, entries, epoch)
+        super().__init__(journal, entries, token)
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         rows: list[Any] = self._cursor.execute(sql, parameters).fetchall()

@@ -81,8 +81,6 @@ def _decided(entry: Entry, link: bytes, offset: int) -> dict[str, Any]:
 
 
 _INSTANTS = {"bought_at", "earned_at", "expires_at", "pending_until", "due_at", "until_at", "from_at", "at"}
-
-
 _MONTHS = {"month", "first_month", "last_month"}
 
 

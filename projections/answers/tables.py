@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from heapq import merge
 from typing import Any, Literal, NamedTuple
 
-from ledger.core.account import Account
-from ledger.core.decisions.memberships import current_term
+from ledger.core.account import Account, current_term
 from ledger.core.scores import parts_of, tier_of, value_of
 from ledger.journal.ledger import Ledger, members_of
 from ledger.rulebook.compiled import Book, Version

@@ -86,7 +86,7 @@ def _entries(
 
 def _records(ledger: Ledger, partition: int, upto: int) -> Iterator[Streamed]:
     after = -1
-    while rows := ledger.records(partition, after, upto):
+    while after < upto and (rows := ledger.records(partition, after, upto)):
         for record in map(Streamed._make, rows):
             if not record.value and not record.whole:
                 raise JournalError(

@@ -1,7 +1,7 @@
 """One member's history as the engine saw it: each fact is decided again by the engine, up to the entry asked for.
 
-So the account and the pages that a decision stood on are known exactly, and no rule is written a second time here.
-The entry, not the derivation, is what is explained; where the two differ, `derives` is False and the reader is told.
+So the account, the pages and the rules that gave nothing are those of the decision itself. The entry, not the
+derivation, is what is explained; where the two differ, `derives` is False and the reader is told.
 """
 
 import time
@@ -9,22 +9,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ledger.core.account import Account, decode_account, encode_account
-from ledger.core.decide import Limits, Repetition, decide
-from ledger.core.draft import Draft, OutOfRange, fall_due
+from ledger.core.decide import Decision, Limits, Repetition, decide, run_to
+from ledger.core.draft import Draft, OutOfRange
 from ledger.core.evolve import evolve_entry
-from ledger.core.pages import Page, PagesInMemory, TrialPages, copy_page
+from ledger.core.pages import Page, Pages, PagesInMemory, TrialPages, copy_page
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Book, Version
+from ledger.rulebook.compiled import Book, Rule, Version
 from ledger.wire.entries import ACCEPTED, ENGINE, Change, Earned, Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested
 from ledger.wire.times import SECOND, to_text
 from projections.answers.members import UnknownMember
-from projections.explaining.words import count
+from projections.explaining.words import Words, count
 
-OUT_OF_RANGE = "out-of-range"  # decided again by the shard, without asking the rules
+OUT_OF_RANGE = "out-of-range"  # decided by the owner, without asking the rules
 
 
 class NothingToExplain(NotFound):
@@ -49,13 +49,42 @@ class LotStory:
     events: list[tuple[Step, Change]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A rule that gave nothing, or less, for a line ("": the whole fact): the guard's code, and what it saw."""
+
+    rule: Rule
+    code: str
+    line: str
+    figures: dict[str, int | str]
+
+
+@dataclass(slots=True)
+class Trace:
+    """What the engine tells while it decides.
+
+    `at` is the account after what fell due (the decision's first `due` changes), as the fact's own decision found it.
+    """
+
+    due: int = 0
+    at: Account | None = None
+    skips: list[Skip] = field(default_factory=list)
+
+    def began(self, draft: Draft) -> None:
+        """Take what fell due as done."""
+        self.due, self.at = len(draft.changes), copy_account(draft.account)
+
+    def skipped(self, rule: Rule, code: str, figures: dict[str, int | str]) -> None:
+        """Take a rule that gave nothing, or less."""
+        self.skips.append(Skip(rule, code, str(figures["line"]), figures))
+
+
 @dataclass(slots=True)
 class Moment:
-    """What one decision stood on.
+    """What one decision stood on. Good until the next entry is walked to.
 
-    `before` is the account before the entry, `at` after what fell due with it (its first `due` changes), so as the
-    fact's own decision found it. `pages` are those it asked for as they were (None: there was none), `pages_after`
-    those it wrote. `would_accept` asks the engine about another fact in this one's place.
+    `before` is the account before the entry, `at` that which the fact's own decision found (after the entry's first
+    `due` changes). `pages` are those it asked for as they were (None: there was none), `after` those it left.
     """
 
     step: Step
@@ -64,19 +93,33 @@ class Moment:
     before: Account
     at: Account
     due: int
+    skips: list[Skip]
     pages: dict[str, Page | None]
-    pages_after: dict[str, Page]
+    after: PagesInMemory
     derives: bool
-    would_accept: Callable[[Fact], bool]
+    limits: Limits
+
+    @property
+    def month(self) -> int:
+        """The month in which the fact occurred."""
+        return self.version.month(self.step.entry.occurred)
+
+    def would_accept(self, fact: Fact) -> bool:
+        """Return True if the engine had accepted another fact in this one's place."""
+        account, pages = copy_account(self.before), TrialPages(self.after)
+        try:
+            decision = decide_again(self.step.entry, fact, account, pages, self.book, self.limits)
+        except OutOfRange:
+            return False
+        return decision.outcome == ACCEPTED
 
 
 class RecordedPages:
-    """Pages that remember what was asked for and written."""
+    """Pages that remember how those that were asked for had been."""
 
     def __init__(self, pages: PagesInMemory) -> None:
         self._pages = pages
         self.asked: dict[str, Page | None] = {}
-        self.written: set[str] = set()
 
     def get(self, key: str) -> Page | None:
         """A page; how it was is remembered."""
@@ -87,7 +130,6 @@ class RecordedPages:
 
     def put(self, key: str, page: Page) -> None:
         """Keep a page."""
-        self.written.add(key)
         self._pages.put(key, page)
 
 
@@ -160,6 +202,10 @@ class History:
         """The version pinned to an entry, or the nearest where none was in force."""
         return self.whole_book.by_name.get(entry.version) or self.whole_book.nearest(entry.occurred)
 
+    def words_of(self, entry: Entry) -> Words:
+        """The words of the version pinned to an entry."""
+        return Words(self.version_of(entry))
+
     def moment(self, number: int) -> Moment:
         """What the decision of an entry stood on. Raises `NothingToExplain`."""
         self.step(number)
@@ -175,16 +221,29 @@ class History:
         account, pages = Account(), PagesInMemory()
         for done, step in enumerate(self.steps[:upto]):
             entry, book = step.entry, self._book_at(step.place)
-            before = encode_account(account) if wanted(entry) else b""
-            watched = RecordedPages(pages) if before else None
-            derives = self._derive(step, account, watched or pages, book)
+            before, trace, recorded = None, None, None
+            if wanted(entry):
+                before, trace, recorded = copy_account(account), Trace(), RecordedPages(pages)
+            derives = self._derive(step, account, recorded or pages, book, trace)
             if not derives:
                 account = Account()
                 for kept in self.steps[: done + 1]:
                     evolve_entry(account, kept.entry)
             moment = None
-            if watched is not None:
-                moment = self._moment(step, book, before, pages, watched, derives)
+            if before is not None and trace is not None and recorded is not None:
+                moment = Moment(
+                    step,
+                    book,
+                    self.version_of(entry),
+                    before,
+                    trace.at or before,
+                    trace.due,
+                    trace.skips,
+                    recorded.asked,
+                    pages,
+                    derives,
+                    self._limits,
+                )
             yield step, account, moment
 
     def present(self) -> Present:
@@ -192,13 +251,9 @@ class History:
         account = Account()
         for step in self.steps:
             evolve_entry(account, step.entry)
-        as_of, book = self.as_of, self.whole_book
-        draft = Draft(account, PagesInMemory(), book, book.nearest(as_of), account.number + 1, as_of, as_of)
-        fall_due(draft, as_of)
-        account.clock = as_of
-        return Present(account, as_of, draft.changes)
+        return Present(account, self.as_of, run_to(account, self.whole_book, self.as_of, PagesInMemory()))
 
-    def _derive(self, step: Step, account: Account, pages: PagesInMemory | RecordedPages, book: Book) -> bool:
+    def _derive(self, step: Step, account: Account, pages: Pages, book: Book, trace: Trace | None) -> bool:
         """Decide a fact again; False where something else comes out than was decided."""
         entry = step.entry
         if entry.reason == OUT_OF_RANGE:
@@ -206,52 +261,14 @@ class History:
             return True
         if entry.engine != ENGINE:
             return False
-        repeats = None
-        if entry.reason in ("duplicate", "conflict"):
-            repeats = Repetition(int(entry.figures["first"]), entry.reason == "duplicate")
         try:
-            decision = decide(
-                account,
-                pages,
-                step.fact,
-                entry.occurred,
-                book,
-                recorded=entry.recorded,
-                backlog=entry.backlog,
-                limits=self._limits,
-                repeats=repeats,
-            )
+            decision = decide_again(entry, step.fact, account, pages, book, self._limits, trace)
         except (OutOfRange, KeyError, AssertionError, TypeError):
             return False  # an earlier entry is not what was decided; `points replay` names it
         account.number = entry.number
-        return (
-            decision.outcome == entry.outcome
-            and decision.reason == entry.reason
-            and decision.clock == entry.clock
-            and decision.version == entry.version
-            and decision.changes == entry.changes
-            and decision.figures == entry.figures
-        )
-
-    def _moment(
-        self, step: Step, book: Book, before: bytes, pages: PagesInMemory, watched: RecordedPages, derives: bool
-    ) -> Moment:
-        entry, version = step.entry, self.version_of(step.entry)
-        at, due = decode_account(before), 0
-        if entry.reason != OUT_OF_RANGE:
-            draft = Draft(at, TrialPages(pages), book, version, entry.number, entry.occurred, entry.clock)
-            fall_due(draft, entry.clock)
-            at.clock = entry.clock
-            due = len(draft.changes)
-            if draft.changes != entry.changes[:due]:  # the entry holds, not the derivation
-                at, due = decode_account(before), 0
-        limits = self._limits
-
-        def would_accept(fact: Fact) -> bool:
-            return _accepts(fact, entry, decode_account(before), TrialPages(pages), book, limits)
-
-        after = {key: copy_page(pages[key]) for key in watched.written}
-        return Moment(step, book, version, decode_account(before), at, due, watched.asked, after, derives, would_accept)
+        if trace is not None and decision.changes[: trace.due] != entry.changes[: trace.due]:
+            trace.due, trace.at = 0, None  # the entry holds, not the derivation
+        return all(getattr(decision, name) == getattr(entry, name) for name in Decision.__struct_fields__)
 
     def _book_at(self, place: int) -> Book:
         """The book as this partition knew it at a place of its journal: what was published later is not in it."""
@@ -271,18 +288,28 @@ def copy_account(account: Account) -> Account:
     return decode_account(encode_account(account))
 
 
-def _accepts(fact: Fact, entry: Entry, account: Account, pages: TrialPages, book: Book, limits: Limits) -> bool:
-    try:
-        decision = decide(
-            account,
-            pages,
-            fact,
-            entry.occurred,
-            book,
-            recorded=entry.recorded,
-            backlog=entry.backlog,
-            limits=limits,
-        )
-    except OutOfRange:
-        return False
-    return decision.outcome == ACCEPTED
+def decide_again(
+    entry: Entry,
+    fact: Fact,
+    account: Account,
+    pages: Pages,
+    book: Book,
+    limits: Limits,
+    trace: Trace | None = None,
+) -> Decision:
+    """Decide a fact in an entry's place. Raises OutOfRange."""
+    repeats = None
+    if entry.reason in ("duplicate", "conflict"):
+        repeats = Repetition(int(entry.figures["first"]), entry.reason == "duplicate")
+    return decide(
+        account,
+        pages,
+        fact,
+        entry.occurred,
+        book,
+        recorded=entry.recorded,
+        backlog=entry.backlog,
+        limits=limits,
+        repeats=repeats,
+        trace=trace,
+    )

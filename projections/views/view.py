@@ -16,9 +16,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
-from ledger.core.account import NEVER, Account, decode_account, encode_account
+from ledger.core.account import NEVER, Account, decode_account, encode_account, next_due
 from ledger.core.decide import run_to
-from ledger.core.draft import next_due
 from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
 from ledger.rulebook.compiled import Book

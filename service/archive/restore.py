@@ -115,7 +115,7 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
 
 def _restore(archive: Archive, ledger: FolderLedger, shelf: Shelf) -> Iterator[int]:
     """Decide a partition's facts again, behind where an interrupted import stopped; yields how many entries stand."""
-    shard = ledger.shard(shelf.partition)
+    shard = ledger.writer(shelf.partition)
     records = archive.records(shelf.partition)
     while batch := list(islice(records, RECORDS)):
         batch = [record for record in batch if record.item.offset > shard.position]

@@ -13,6 +13,7 @@ from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.scores import value_of
 from ledger.journal.ledger import Ledger, members_of
+from ledger.wire.answers import Member
 from ledger.wire.entries import REFUSED, ClawedBack, Entry, Restored
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
@@ -33,6 +34,12 @@ class Year:
 
     summary: "Summary"
     lines: int
+
+
+class FoundMember(Member, frozen=True, kw_only=True):
+    """A member worth a look as it is shown, and why."""
+
+    why: str
 
 
 @dataclass

@@ -150,4 +150,4 @@ class SharedDatabase:
 
     def _tell(self, told: str) -> None:
         with suppress(Unavailable):  # who hears nothing looks for itself
-            self._ledger.tell(told)
+            self._ledger.notify(told)

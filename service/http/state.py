@@ -78,7 +78,7 @@ def serving(
     deciders = Deciders(ledger, asyncio.get_running_loop(), sharing)
     stream = TopicStream(ledger, kafka) if kafka else InboxStream(ledger)
     writer = Writer(ledger, deciders, stream)
-    readers = Readers(ledger.again, lambda: deciders.generation, READERS)
+    readers = Readers(ledger.reopen, lambda: deciders.generation, READERS)
     rates = Rates(lambda: readers.read(lambda ledger: _totals(ledger, stream)))
     views, audits = folder / VIEWS, folder / AUDITS
     served = Served(
@@ -87,8 +87,8 @@ def serving(
         writer,
         deciders,
         readers,
-        Readers(ledger.again, lambda: deciders.generation, 1, waiting=64, together=1),
-        Readers(ledger.again, lambda: deciders.generation, 1, waiting=8, together=1),
+        Readers(ledger.reopen, lambda: deciders.generation, 1, waiting=64, together=1),
+        Readers(ledger.reopen, lambda: deciders.generation, 1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
         Operators(folder),

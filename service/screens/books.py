@@ -1,11 +1,10 @@
 """The books on a screen: where every point went, and that it adds up."""
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ledger.wire.answers import Books, BooksOfKind
+from service.screens.grid import grid
 from service.screens.names import Names, number, short_time, yuan
 
 _WHERE = (
@@ -19,7 +18,7 @@ _WHERE = (
 
 
 def print_stats(console: Console, stats: Books, names: Names) -> None:
-    """Print what `projections.stats` says."""
+    """Print what `projections.answers.stats` says."""
     console.print(render_stats(stats, names))
 
 
@@ -61,17 +60,13 @@ def _reasons(outcome: str, reasons: dict[str, int]) -> Text:
 
 def _kind(kind: str, figures: BooksOfKind, names: Names) -> RenderableType:
     fen = names.fen(kind)
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(min_width=34)
-    table.add_column(justify="right")
-    table.add_column(justify="right", style="dim")
+    table = grid("", right=("", ""), header=False)
+    table.columns[0].min_width = 34
+    table.columns[2].style = "dim"
     table.add_row(Text.assemble(names.kind(kind), "  issued"), Text(f"{figures.issued:,}", style="bold"), "")
     for name, text in _WHERE:
-        table.add_row(
-            f"  {text}",
-            number(getattr(figures, name)),
-            yuan(getattr(figures, name) * fen) if name == "spendable" else "",
-        )
+        points = getattr(figures, name)
+        table.add_row(f"  {text}", number(points), yuan(points * fen) if name == "spendable" else "")
     total = sum(getattr(figures, name) for name, _ in _WHERE)
     verdict = Text("= issued ✓", style="green") if figures.balanced else Text("≠ issued ✗", style="bold red")
     table.add_row(Text("  together", style="bold"), Text(f"{total:,}", style="bold"), verdict)

@@ -147,7 +147,7 @@ def test_news_reach_those_whom_they_concern(place: str) -> None:
         even.heard.clear()
         odd.heard.clear()
         books = even.sharing.books
-        even.ledger.tell("appended 1 2")
+        even.ledger.notify("appended 1 2")
         until(lambda: even.heard == [2] and odd.heard == [1])
         odd.sharing.announce(3, has_book=True)
         until(lambda: even.heard == [2, 3] and odd.heard == [1])

@@ -279,7 +279,7 @@ def test_a_server_that_forgets_what_it_answered_gets_no_owner(own_postgres: OwnS
         while connection.execute("SHOW fsync").fetchone() != ("off",):
             pass
     with pytest.raises(JournalError, match="fsync = off: a power cut would lose"):
-        ledger.shard(0)
+        ledger.writer(0)
     assert ledger.journal(0).head() == before
     ledger.close()
 
@@ -459,10 +459,10 @@ def test_what_first_feeds_a_ledger_settles_its_stream(place: str) -> None:
     before = one.genesis
     with pytest.raises(OtherStream, match=r"nothing feeds .* yet"):
         one.check_stream(INBOX)
-    one.settle(INBOX)
-    other.settle(INBOX)  # opened while it was open still
+    one.bind_stream(INBOX)
+    other.bind_stream(INBOX)  # opened while it was open still
     with pytest.raises(OtherStream, match="from its own inbox, for life"):
-        third.settle(KAFKA, "points.facts.v1")
+        third.bind_stream(KAFKA, "points.facts.v1")
     with pytest.raises(JournalError, match="from its own inbox, for life, and not from the topic t"):
         migrate(place, topic="t")
     assert open_ledger(place).settings.stream == INBOX and one.genesis == before

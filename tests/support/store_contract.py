@@ -36,14 +36,14 @@ class StoreContract:
     @pytest.fixture
     def store(self, place: Path) -> Any:
         store = self.open(place)
-        self.epoch = store.own()
+        self.token = store.acquire()
         return store
 
     def write(self, store: Any, *states: bytes, member: str = "m-1", position: int | None = None, **also: Any) -> None:
         """A batch: entries of one member, and what else is given, by the name of the batch's method."""
         before = store.head()
         numbers = len(store.entries_of(member))
-        with store.transaction(len(states), self.epoch) as batch:
+        with store.transaction(len(states), self.token) as batch:
             link, rows = batch.link, []
             for number, state in enumerate(states, 1):
                 link = link_after(link, leaf_of(state))
@@ -92,30 +92,30 @@ class StoreContract:
     def test_a_dead_owner_is_fenced_before_it_writes_anything(self, store: Any, place: Path) -> None:
         self.write(store, b"a")
         living = self.open(place)
-        epoch = living.own()
+        token = living.acquire()
         before = living.head()
-        with pytest.raises(Fenced), store.transaction(1, self.epoch):
+        with pytest.raises(Fenced), store.transaction(1, self.token):
             pytest.fail("the fence comes first: a dead owner never gets a batch into its hands")
         assert living.head() == before
-        self.epoch = epoch
+        self.token = token
         self.write(living, b"b")
         assert [row.state for row in living.scan()] == [b"a", b"b"]
 
-    def test_each_owner_is_of_a_later_epoch_than_the_last(self, store: Any, place: Path) -> None:
-        epochs = [self.epoch, *(self.open(place).own() for _ in range(3)), store.own()]
-        assert epochs == sorted(set(epochs))
+    def test_each_owner_has_a_later_token_than_the_last(self, store: Any, place: Path) -> None:
+        tokens = [self.token, *(self.open(place).acquire() for _ in range(3)), store.acquire()]
+        assert tokens == sorted(set(tokens))
 
     def test_two_owners_that_share_a_journal_object_fence_each_other(self, store: Any) -> None:
         self.write(store, b"a")
-        living = store.own()
+        living = store.acquire()
         with pytest.raises(Fenced):
             self.write(store, b"b")
-        self.epoch = living
+        self.token = living
         self.write(store, b"c")
         assert [row.state for row in store.scan()] == [b"a", b"c"]
 
     def test_a_dead_owner_that_was_fenced_stays_fenced(self, store: Any, place: Path) -> None:
-        self.open(place).own()
+        self.open(place).acquire()
         for _ in range(2):
             with pytest.raises(Fenced):
                 self.write(store, b"a")
@@ -127,7 +127,7 @@ class StoreContract:
         before = store.head()
 
         def breaks_at_its_very_end() -> None:
-            with store.transaction(2, self.epoch) as batch:
+            with store.transaction(2, self.token) as batch:
                 source = batch.source("/new")
                 batch.receive([ReceiptRow(source, "id-1", "m-1", batch.before + 1)])
                 batch.append([EntryRow(batch.before + 1, "m-1", 2, b"b", bytes(32))])
@@ -145,7 +145,7 @@ class StoreContract:
             assert [row.state for row in seen.scan()] == [b"a"]
             assert seen.page("m-1", "order/O1") is None and seen.snapshot("m-1") is None
             assert seen.published() == [] and seen.parked() == []
-        with store.transaction(1, self.epoch) as batch:
+        with store.transaction(1, self.token) as batch:
             assert batch.receive([ReceiptRow(batch.source("/new"), "id-1", "m-1", batch.before + 1)]) == {}
             batch.append([EntryRow(batch.before + 1, "m-1", 2, b"b", bytes(32))])
             batch.finish(bytes(32), 1, 1)
@@ -153,7 +153,7 @@ class StoreContract:
 
     def test_readers_see_nothing_of_a_batch_before_it_is_committed(self, store: Any, place: Path) -> None:
         reader = self.open(place)
-        with store.transaction(1, self.epoch) as batch:
+        with store.transaction(1, self.token) as batch:
             batch.append([EntryRow(1, "m-1", 1, b"a", bytes(32))])
             batch.put_pages([PageRow("order/O1", "m-1", SEEN)])
             assert list(reader.scan()) == [] and reader.page("m-1", "order/O1") is None
@@ -164,7 +164,7 @@ class StoreContract:
         self.write(store, b"a")
 
         def writes_number_1_again() -> None:
-            with store.transaction(1, self.epoch) as batch:
+            with store.transaction(1, self.token) as batch:
                 batch.append([EntryRow(batch.before + 1, "m-1", 1, b"again", bytes(32))])
                 batch.finish(bytes(32), 1, 1)
 
@@ -184,7 +184,7 @@ class StoreContract:
     # -- receipts ----------------------------------------------------------------------------------------------------
 
     def test_a_receipt_is_taken_once_and_names_the_first_place(self, store: Any) -> None:
-        with store.transaction(3, self.epoch) as batch:
+        with store.transaction(3, self.token) as batch:
             shop, other = batch.source("/shop"), batch.source("/other")
             assert shop != other and batch.source("/shop") == shop
             named = [(shop, "1", "m-1", 1), (shop, "1", "m-2", 2), (other, "1", "m-1", 3)]
@@ -192,7 +192,7 @@ class StoreContract:
             assert batch.receive(taken) == {}, "the subject and the source are part of a fact's name"
             batch.append([EntryRow(place, member, 1 if place < 3 else 2, b"x", b"") for _, _, member, place in taken])
             batch.finish(bytes(32), 2, 1)
-        with store.transaction(3, self.epoch) as batch:
+        with store.transaction(3, self.token) as batch:
             shop = batch.source("/shop")
             named = [(shop, "1", "m-1", 4), (shop, "2", "m-1", 5), (shop, "2", "m-1", 6)]
             again = [ReceiptRow(*receipt) for receipt in named]
@@ -203,12 +203,12 @@ class StoreContract:
         assert sorted(store.receipts(5)) == [*first, ("/shop", "2", "m-1", 5)]
 
     def test_a_source_keeps_its_number(self, store: Any, place: Path) -> None:
-        with store.transaction(0, self.epoch) as batch:
+        with store.transaction(0, self.token) as batch:
             number = batch.source("/shop")
             batch.finish(bytes(32), 0, 1)
         again = self.open(place)
-        epoch = again.own()
-        with again.transaction(0, epoch) as batch:
+        token = again.acquire()
+        with again.transaction(0, token) as batch:
             assert batch.source("/another") != number
             assert batch.source("/shop") == number
             batch.finish(bytes(32), 1, 1)
@@ -229,7 +229,7 @@ class StoreContract:
         self.write(
             store, b"a", b"b", put_pages=[PageRow("order/O1", "m-1", SEEN)], put_accounts=[Snapshot("m-1", 2, b"state")]
         )
-        with store.transaction(0, self.epoch) as batch:
+        with store.transaction(0, self.token) as batch:
             assert batch.entry_state(2) == b"b" and batch.entry_state(3) is None
             assert [row.state for row in batch.entries_of("m-1", 1)] == [b"b"]
             assert batch.page("m-1", "order/O1") == SEEN and batch.page("m-2", "order/O1") is None
@@ -246,7 +246,7 @@ class StoreContract:
             put_accounts=[Snapshot("m-1", 2, b"state")],
         )
         self.write(store, b"d", member="m-2")
-        with store.transaction(0, self.epoch) as batch:
+        with store.transaction(0, self.token) as batch:
             pages = [("order/O1", "m-1"), ("order/O2", "m-1"), ("order/O1", "m-1")]
             batch.prefetch(iter(["m-0", "m-1", "m-2"]), iter(pages))
             assert batch.snapshot("m-2") is None and [row.state for row in batch.entries_of("m-2", 0)] == [b"d"]
@@ -297,7 +297,7 @@ class StoreContract:
 
     def test_programmes_are_kept_in_the_order_they_were_published(self, store: Any) -> None:
         for place, toml in ((1, "first"), (2, "second")):
-            with store.transaction(1, self.epoch) as batch:
+            with store.transaction(1, self.token) as batch:
                 batch.append([EntryRow(place, "programme", place, b"x", b"")])
                 batch.put_programme(place, f"v{place}", toml)
                 batch.finish(bytes(32), place, 1)

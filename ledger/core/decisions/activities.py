@@ -3,7 +3,8 @@
 import msgspec
 
 from ledger.core.awards import apply_rules
-from ledger.core.draft import Draft, move_tiers, take_id
+from ledger.core.draft import Draft
+from ledger.core.tiers import move_tiers
 from ledger.wire.fact_catalogue import FactType
 from ledger.wire.facts import SignIn
 from ledger.wire.times import DAY, parse_instant
@@ -13,7 +14,7 @@ def act(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
     """Decide something a member did: once for each business id, it gives what the rules that stand on it say."""
     key = row.own_key(data)
     if key:
-        take_id(draft, key)
+        draft.take_id(key)
     day = (
         parse_instant(data.day, 0) // DAY if isinstance(data, SignIn) and data.day else None
     )  # that it is said to be for

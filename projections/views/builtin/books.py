@@ -9,8 +9,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from ledger.core.account import Account, Purse
-from ledger.core.decisions.memberships import current_term
+from ledger.core.account import Account, Purse, current_term
 from ledger.rulebook.compiled import Book
 from ledger.wire.entries import (
     OUTCOMES,

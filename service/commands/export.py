@@ -1,0 +1,81 @@
+"""All members as a table: export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.errors import WrongUse
+from projections.answers.export import output_file, write_table
+from projections.answers.tables import TABLES as MAKERS
+from service.commands.options import AsOfOption, KnownAtOption
+from service.errors import say
+from service.shell import Answer, Shell, command, instant, known_instant, standard_output
+
+TABLES = ("balances", "lots", "scores", "memberships", "entries")
+FORMATS = ("csv", "ndjson", "parquet")
+FAR = 1 << 62  # an instant behind every entry
+
+
+@command
+def export(
+    shell: Shell,
+    table: Annotated[str, typer.Argument(metavar="TABLE", help=f"{', '.join(TABLES)}.")],
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="|".join(FORMATS), help="(default: by the ending of FILE, or else csv)"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="A file, written whole or not at all. (default: standard output)",
+        ),
+    ] = None,
+) -> Answer | None:
+    """All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry.
+
+    points export balances --as-of 2025-12-01 > balances.csv
+
+    points export lots -o lots.parquet
+
+    points export entries --format ndjson | head
+    """
+    if table not in TABLES:
+        raise WrongUse(f'there is no table "{table}"; there are {", ".join(TABLES)}')
+    form = format_of(form, out, shell.json, "csv")
+    with shell.reading() as opened:
+        book = opened.book
+        until = FAR if table == "entries" and as_of is None else instant(as_of, "--as-of", book)
+        made = MAKERS[table](opened, until, known_instant(known_at, book))
+        with standard_output(), shell.progress(f"exporting {table}") as tick, output_file(out) as file:
+            rows = write_table(made, form, file, tick)
+    if out is None:
+        return None
+    return Answer(
+        {"table": table, "rows": rows, "format": form, "file": str(out)}, lambda: say(f"{rows:,} rows in {out}")
+    )
+
+
+def format_of(form: str | None, out: Path | None, as_json: bool, on_screen: str) -> str:
+    """Return the format that is meant: as given, by the file's ending, or JSON, or what a screen gets.
+
+    `on_screen` is csv or table. Raises `WrongUse`.
+    """
+    known = FORMATS if on_screen in FORMATS else (on_screen, *FORMATS)
+    if form is not None and form not in known:
+        raise WrongUse(f'there is no format "{form}"; there are {", ".join(known)}')
+    if form is None:
+        ending = out.suffix[1:] if out is not None else ""
+        form = ending if ending in FORMATS else "csv" if out is not None else "json" if as_json else on_screen
+    elif as_json and out is None:
+        raise WrongUse("--json prints one JSON document, --format something else: give one of them, or -o FILE")
+    if out is None and form == "parquet":
+        raise WrongUse("parquet is for files: give -o FILE")
+    if out is not None and form == "table":
+        raise WrongUse("table is for the screen: give csv, ndjson or parquet with -o FILE")
+    return form
