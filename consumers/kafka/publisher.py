@@ -68,8 +68,8 @@ class Outcomes:
         """Entries behind a place of the journal."""
         for row in self._journal.scan(number, number + limit):
             is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
-            told = describe_published(row.place, decode_entry(row.state), row.link, self._offset, is_copy=is_copy)
-            yield Outgoing(row.place, row.member.encode(), _encode(told))
+            told = describe_published(row.sequence, decode_entry(row.state), row.link, self._offset, is_copy=is_copy)
+            yield Outgoing(row.sequence, row.member.encode(), _encode(told))
 
 
 class DeadLetters:

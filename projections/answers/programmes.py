@@ -99,7 +99,7 @@ def _published(ledger: Ledger) -> Iterator[tuple[str, Publication]]:
     """How each published version came in, as its entry in the partition says where it counts."""
     journal = ledger.journal(ledger.partition_of(PROGRAMME_SUBJECT))
     for published in journal.published():
-        for row in journal.scan(published.place - 1, published.place):
+        for row in journal.scan(published.sequence - 1, published.sequence):
             entry = decode_entry(row.state)
             head = fact_head(entry)
             by = msgspec.json.decode(head.data).get("by", "")

@@ -9,40 +9,7 @@ from typing import Any, Final
 from ledger.core.benefits import quota_key
 from ledger.core.evolve import evolve
 from ledger.core.scores import value_of
-from ledger.wire.entries import (
-    CHANGE_TYPES,
-    BenefitUsed,
-    Captured,
-    Change,
-    ClawedBack,
-    Confirmed,
-    CounterAdded,
-    CreditSet,
-    DebtIncurred,
-    Earned,
-    Expired,
-    FirstSeen,
-    Frozen,
-    Held,
-    HistoryPruned,
-    PaidInCash,
-    Rated,
-    Released,
-    Repaid,
-    Resettled,
-    Restored,
-    Scored,
-    ScoredOnce,
-    Spent,
-    TermEnded,
-    TermMoved,
-    TermOpened,
-    TierMoved,
-    TrialConverted,
-    Unfrozen,
-    Withheld,
-    WrittenOff,
-)
+from ledger.wire import entries
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.times import month_of, month_text
 from projections.explaining.awards import explain_earned, explain_scored, explain_scored_once, explain_withheld
@@ -50,7 +17,7 @@ from projections.explaining.context import Context, put
 from projections.explaining.facts import cause_text, redemption_text
 from projections.explaining.history import copy_account
 from projections.explaining.lots import expiry_text, lot_brief, lot_name
-from projections.explaining.movements import MOVEMENTS
+from projections.explaining.movements import IN_LOTS, MOVEMENTS
 
 View = dict[str, Any]
 
@@ -73,11 +40,11 @@ def explain_changes(context: Context) -> list[View]:
     return views
 
 
-def _code(change: Change) -> str:
+def _code(change: entries.Change) -> str:
     return str(change.__struct_config__.tag)
 
 
-def _plain(context: Context, change: Change, **values: Any) -> View:
+def _plain(context: Context, change: entries.Change, **values: Any) -> View:
     """A change that is all said by its own phrase."""
     return put("", context.words.say(f"change.{_code(change)}", change, **values))
 
@@ -92,17 +59,17 @@ def _in_lots(context: Context, change: Any) -> View:
     values: View = {"use": "", "cause": cause_text(fact, words), "debt": debt, "after": debt - change.points}
     if hasattr(change, "redemption"):
         values["use"] = redemption_text(history, change.redemption, words)
-    if isinstance(change, Expired):
+    if isinstance(change, entries.Expired):
         what = _why_expired(context, change)
     else:
-        values["others"] = _spent_award(context, change) if isinstance(change, ClawedBack) else ""
+        values["others"] = _spent_award(context, change) if isinstance(change, entries.ClawedBack) else ""
         what = words.say(f"what.{code}", change, **values)
     sign = MOVEMENTS[type(change)].in_sums
     amount = words.points(change.points, change.kind)
-    if not isinstance(change, Captured):
+    if not isinstance(change, entries.Captured):
         amount = words.signed(sign * change.points, change.kind)
     kind = context.moment.version.programme.kinds.get(change.kind)
-    is_burn = kind is not None and isinstance(change, Spent | Held | ClawedBack)
+    is_burn = kind is not None and isinstance(change, entries.Spent | entries.Held | entries.ClawedBack)
     return put(
         amount,
         words.say(f"change.{code}", change, what=what, lot=lot_name(history, change.lot, words)),
@@ -112,13 +79,13 @@ def _in_lots(context: Context, change: Any) -> View:
     )
 
 
-def _why_expired(context: Context, change: Expired) -> str:
+def _why_expired(context: Context, change: entries.Expired) -> str:
     history, words = context.history, context.words
     story = history.lots.get(change.lot)
     if story is None:
         return words.say("what.expired", change)
     earned, number = story.earned, context.moment.step.entry.number
-    was_freed = any(isinstance(event, Confirmed) for step, event in story.events if step.entry.number < number)
+    was_freed = any(isinstance(event, entries.Confirmed) for step, event in story.events if step.entry.number < number)
     if earned.pending_until and not was_freed:
         return words.say("what.expired.pending", change)
     if change.due_at > earned.expires_at:
@@ -127,7 +94,7 @@ def _why_expired(context: Context, change: Expired) -> str:
     return words.say("what.expired.due", change, expiry=expiry)
 
 
-def _spent_award(context: Context, change: ClawedBack) -> str:
+def _spent_award(context: Context, change: entries.ClawedBack) -> str:
     """The rule whose points were spent where a claw-back took from a lot that is not the award's own, else ""."""
     story, data = context.history.lots.get(change.lot), context.moment.step.fact.data
     award = (change.origin, change.line, getattr(data, "order", "") or getattr(data, "review", ""))
@@ -144,7 +111,7 @@ def _shortfall(context: Context, change: Any) -> View:
 # -- score, membership -----------------------------------------------------------------------------------------------
 
 
-def _tier_moved(context: Context, change: TierMoved) -> View:
+def _tier_moved(context: Context, change: entries.TierMoved) -> View:
     words, version = context.words, context.moment.book.nearest(change.at)
     month = month_of(change.at, version.offset)
     values: View = {}
@@ -162,7 +129,7 @@ def _tier_moved(context: Context, change: TierMoved) -> View:
     return put(amount, how, rule="tiers", rule_name=words.name(change.score), **inputs)
 
 
-def _resettled(context: Context, change: Resettled) -> View:
+def _resettled(context: Context, change: entries.Resettled) -> View:
     last = change.last_month if change.last_month != change.first_month else 0
     return _plain(context, change, score=context.words.beside(change.score), last=last)
 
@@ -173,7 +140,7 @@ def _term(context: Context, change: Any, code: str = "", **values: Any) -> View:
     return {"rule_name": words.name(change.membership), **put(words.membership(change.membership), how)}
 
 
-def _term_opened(context: Context, change: TermOpened) -> View:
+def _term_opened(context: Context, change: entries.TermOpened) -> View:
     product = context.moment.version.products.get(change.product)
     interval = context.words.say("interval", change)
     waits = change.from_at > context.moment.step.entry.occurred
@@ -181,7 +148,7 @@ def _term_opened(context: Context, change: TermOpened) -> View:
     return view | {"rule": change.product}
 
 
-def _term_moved(context: Context, change: TermMoved) -> View:
+def _term_moved(context: Context, change: entries.TermMoved) -> View:
     words = context.words
     view = _term(context, change, f"term-moved.{change.why}", interval=words.say("interval", change))
     if change.pending_until:
@@ -190,7 +157,7 @@ def _term_moved(context: Context, change: TermMoved) -> View:
     return view
 
 
-def _benefit_used(context: Context, change: BenefitUsed) -> View:
+def _benefit_used(context: Context, change: entries.BenefitUsed) -> View:
     words, found = context.words, context.moment.version.benefits.get(change.benefit)
     terms = context.scratch.terms.get(change.membership, ())
     term = next((term for term in terms if term.card == change.card), None)
@@ -208,44 +175,44 @@ def _benefit_used(context: Context, change: BenefitUsed) -> View:
 # -- what is counted, and the account itself -------------------------------------------------------------------------
 
 
-def _rated(context: Context, change: Rated) -> View:
+def _rated(context: Context, change: entries.Rated) -> View:
     limits = [s.one_star_limit for s in context.moment.version.programme.scores.values() if s.one_star_limit]
     return _plain(context, change, limit=limits[0] if limits and change.stars == 1 else 0)
 
 
-def _counted(context: Context, change: CounterAdded) -> View:
+def _counted(context: Context, change: entries.CounterAdded) -> View:
     words = context.words
     return _plain(context, change, bucket=words.bucket(change.bucket), rule=words.rule(change.rule))
 
 
-def _first_seen(context: Context, change: FirstSeen) -> View:
+def _first_seen(context: Context, change: entries.FirstSeen) -> View:
     return _plain(context, change, rule=context.words.rule(change.rule))
 
 
-def _pruned(context: Context, change: HistoryPruned) -> View:
+def _pruned(context: Context, change: entries.HistoryPruned) -> View:
     return _plain(context, change, late_days=context.moment.version.programme.late_days)
 
 
-_EXPLAINERS: Final[dict[type[Change], Callable[[Context, Any], View]]] = {
-    Earned: explain_earned,
-    Scored: explain_scored,
-    ScoredOnce: explain_scored_once,
-    Withheld: explain_withheld,
-    **dict.fromkeys((Spent, Restored, Expired, ClawedBack, Repaid, Held, Captured, Released, Confirmed), _in_lots),
-    **dict.fromkeys((DebtIncurred, PaidInCash, WrittenOff), _shortfall),
-    TierMoved: _tier_moved,
-    Resettled: _resettled,
-    TermOpened: _term_opened,
-    TermMoved: _term_moved,
-    TermEnded: _term,
-    TrialConverted: _term,
-    BenefitUsed: _benefit_used,
-    Rated: _rated,
-    CreditSet: _plain,
-    CounterAdded: _counted,
-    FirstSeen: _first_seen,
-    HistoryPruned: _pruned,
-    Frozen: _plain,
-    Unfrozen: _plain,
+_EXPLAINERS: Final[dict[type[entries.Change], Callable[[Context, Any], View]]] = {
+    entries.Earned: explain_earned,
+    entries.Scored: explain_scored,
+    entries.ScoredOnce: explain_scored_once,
+    entries.Withheld: explain_withheld,
+    **dict.fromkeys(IN_LOTS, _in_lots),
+    **dict.fromkeys((entries.DebtIncurred, entries.PaidInCash, entries.WrittenOff), _shortfall),
+    entries.TierMoved: _tier_moved,
+    entries.Resettled: _resettled,
+    entries.TermOpened: _term_opened,
+    entries.TermMoved: _term_moved,
+    entries.TermEnded: _term,
+    entries.TrialConverted: _term,
+    entries.BenefitUsed: _benefit_used,
+    entries.Rated: _rated,
+    entries.CreditSet: _plain,
+    entries.CounterAdded: _counted,
+    entries.FirstSeen: _first_seen,
+    entries.HistoryPruned: _pruned,
+    entries.Frozen: _plain,
+    entries.Unfrozen: _plain,
 }
-assert _EXPLAINERS.keys() == set(CHANGE_TYPES), "a change that nobody puts into words"
+assert _EXPLAINERS.keys() == set(entries.CHANGE_TYPES), "a change that nobody puts into words"

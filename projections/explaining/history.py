@@ -60,77 +60,62 @@ class Skip:
 
 
 @dataclass(slots=True)
-class Trace:
-    """What the engine tells while it decides.
-
-    `at` is the account after what fell due (the decision's first `due` changes), as the fact's own decision found it.
-    """
-
-    due: int = 0
-    at: Account | None = None
-    skips: list[Skip] = field(default_factory=list)
-
-    def began(self, draft: Draft) -> None:
-        """Take what fell due as done."""
-        self.due, self.at = len(draft.changes), copy_account(draft.account)
-
-    def skipped(self, rule: Rule, code: str, figures: dict[str, int | str]) -> None:
-        """Take a rule that gave nothing, or less."""
-        self.skips.append(Skip(rule, code, str(figures["line"]), figures))
-
-
-@dataclass(slots=True)
 class Moment:
-    """What one decision stood on. Good until the next entry is walked to.
+    """What one decision stood on, written down while the engine decides: its `Trace`, and its `Pages`.
 
     `before` is the account before the entry, `at` that which the fact's own decision found (after the entry's first
-    `due` changes). `pages` are those it asked for as they were (None: there was none), `after` those it left.
+    `due` changes). `pages` are those it asked for as they were (None: there was none), `after` all of them as they
+    are; `after` is good until the next entry is walked to.
     """
 
     step: Step
     book: Book
     version: Version
-    before: Account
-    at: Account
-    due: int
-    skips: list[Skip]
-    pages: dict[str, Page | None]
-    after: PagesInMemory
-    derives: bool
     limits: Limits
+    before: Account
+    after: PagesInMemory
+    at: Account = field(init=False)
+    due: int = 0
+    skips: list[Skip] = field(default_factory=list)
+    pages: dict[str, Page | None] = field(default_factory=dict)
+    derives: bool = False
+
+    def __post_init__(self) -> None:
+        self.at = self.before
 
     @property
     def month(self) -> int:
         """The month in which the fact occurred."""
         return self.version.month(self.step.entry.occurred)
 
-    def would_accept(self, fact: Fact) -> bool:
-        """Return True if the engine had accepted another fact in this one's place."""
-        account, pages = copy_account(self.before), TrialPages(self.after)
-        try:
-            decision = decide_again(self.step.entry, fact, account, pages, self.book, self.limits)
-        except OutOfRange:
-            return False
-        return decision.outcome == ACCEPTED
+    def began(self, draft: Draft) -> None:
+        """Take what fell due as done, if the entry says the same: it holds, not the derivation."""
+        if draft.changes == self.step.entry.changes[: len(draft.changes)]:
+            self.due, self.at = len(draft.changes), copy_account(draft.account)
 
-
-class RecordedPages:
-    """Pages that remember how those that were asked for had been."""
-
-    def __init__(self, pages: PagesInMemory) -> None:
-        self._pages = pages
-        self.asked: dict[str, Page | None] = {}
+    def skipped(self, rule: Rule, code: str, figures: dict[str, int | str]) -> None:
+        """Take a rule that gave nothing, or less."""
+        self.skips.append(Skip(rule, code, str(figures["line"]), figures))
 
     def get(self, key: str) -> Page | None:
         """A page; how it was is remembered."""
-        page = self._pages.get(key)
-        if key not in self.asked:
-            self.asked[key] = None if page is None else copy_page(page)
+        page = self.after.get(key)
+        if key not in self.pages:
+            self.pages[key] = None if page is None else copy_page(page)
         return page
 
     def put(self, key: str, page: Page) -> None:
         """Keep a page."""
-        self._pages.put(key, page)
+        self.after.put(key, page)
+
+    def would_accept(self, fact: Fact) -> bool:
+        """Return True if the engine had accepted another fact in this one's place."""
+        account, pages = copy_account(self.before), TrialPages(self.after)
+        try:
+            decision = _decide_again(self.step.entry, fact, account, pages, self.book, self.limits, None)
+        except OutOfRange:
+            return False
+        return decision.outcome == ACCEPTED
 
 
 @dataclass(slots=True)
@@ -166,12 +151,12 @@ class History:
             entry = decode_entry(row.state)
             if as_of is not None and entry.clock > as_of:
                 break  # an account's clock never runs back
-            step = Step(entry, decode_canonical(entry.fact)[0], row.place)
+            step = Step(entry, decode_canonical(entry.fact)[0], row.sequence)
             self.steps.append(step)
             self._index(step)
         self._is_now = as_of is None
         self.as_of = max(int(time.time()) * SECOND, self.steps[-1].entry.clock) if as_of is None else as_of
-        published = [(row.place, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
+        published = [(row.sequence, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
         self._published = [(place, entry.version) for place, entry in published if entry.outcome == ACCEPTED]
         self._books: dict[int, Book] = {}
 
@@ -220,30 +205,16 @@ class History:
         """Each entry with the account after it (good until the next), and its moment where that is wanted."""
         account, pages = Account(), PagesInMemory()
         for done, step in enumerate(self.steps[:upto]):
-            entry, book = step.entry, self._book_at(step.place)
-            before, trace, recorded = None, None, None
+            entry, book, moment = step.entry, self._book_at(step.place), None
             if wanted(entry):
-                before, trace, recorded = copy_account(account), Trace(), RecordedPages(pages)
-            derives = self._derive(step, account, recorded or pages, book, trace)
+                moment = Moment(step, book, self.version_of(entry), self._limits, copy_account(account), pages)
+            derives = self._derive(step, account, pages, book, moment)
             if not derives:
                 account = Account()
                 for kept in self.steps[: done + 1]:
                     evolve_entry(account, kept.entry)
-            moment = None
-            if before is not None and trace is not None and recorded is not None:
-                moment = Moment(
-                    step,
-                    book,
-                    self.version_of(entry),
-                    before,
-                    trace.at or before,
-                    trace.due,
-                    trace.skips,
-                    recorded.asked,
-                    pages,
-                    derives,
-                    self._limits,
-                )
+            if moment is not None:
+                moment.derives = derives
             yield step, account, moment
 
     def present(self) -> Present:
@@ -253,7 +224,7 @@ class History:
             evolve_entry(account, step.entry)
         return Present(account, self.as_of, run_to(account, self.whole_book, self.as_of, PagesInMemory()))
 
-    def _derive(self, step: Step, account: Account, pages: Pages, book: Book, trace: Trace | None) -> bool:
+    def _derive(self, step: Step, account: Account, pages: Pages, book: Book, moment: Moment | None) -> bool:
         """Decide a fact again; False where something else comes out than was decided."""
         entry = step.entry
         if entry.reason == OUT_OF_RANGE:
@@ -262,12 +233,10 @@ class History:
         if entry.engine != ENGINE:
             return False
         try:
-            decision = decide_again(entry, step.fact, account, pages, book, self._limits, trace)
+            decision = _decide_again(entry, step.fact, account, moment or pages, book, self._limits, moment)
         except (OutOfRange, KeyError, AssertionError, TypeError):
             return False  # an earlier entry is not what was decided; `points replay` names it
         account.number = entry.number
-        if trace is not None and decision.changes[: trace.due] != entry.changes[: trace.due]:
-            trace.due, trace.at = 0, None  # the entry holds, not the derivation
         return all(getattr(decision, name) == getattr(entry, name) for name in Decision.__struct_fields__)
 
     def _book_at(self, place: int) -> Book:
@@ -288,14 +257,8 @@ def copy_account(account: Account) -> Account:
     return decode_account(encode_account(account))
 
 
-def decide_again(
-    entry: Entry,
-    fact: Fact,
-    account: Account,
-    pages: Pages,
-    book: Book,
-    limits: Limits,
-    trace: Trace | None = None,
+def _decide_again(
+    entry: Entry, fact: Fact, account: Account, pages: Pages, book: Book, limits: Limits, trace: Moment | None
 ) -> Decision:
     """Decide a fact in an entry's place. Raises OutOfRange."""
     repeats = None

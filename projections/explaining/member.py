@@ -4,34 +4,19 @@ from typing import Any
 
 from ledger.core.account import current_term
 from ledger.core.scores import parts_of, tier_of, value_of
-from ledger.wire.entries import (
-    OUTCOMES,
-    Change,
-    CounterAdded,
-    Entry,
-    Expired,
-    FirstSeen,
-    HistoryPruned,
-    Released,
-    Resettled,
-    TermEnded,
-    TierMoved,
-    Withheld,
-    lot_text,
-)
+from ledger.wire import entries
 from ledger.wire.facts import fact_type
 from projections.explaining.context import Context, purse_sums
 from projections.explaining.facts import fact_text, origin_text
 from projections.explaining.history import History, Moment, Present, Step
-from projections.explaining.movements import effect_of, effect_text
+from projections.explaining.movements import COUNTED, effect_of, effect_text
 from projections.explaining.nothing import explain_nothing
 from projections.explaining.reasons import reason_text
 from projections.explaining.words import Words
 
 View = dict[str, Any]
 
-_OF_TIME = (Expired, Released, TermEnded, TierMoved)
-_COUNTED = (Resettled, CounterAdded, FirstSeen, Withheld, HistoryPruned)
+_OF_TIME = (entries.Expired, entries.Released, entries.TermEnded, entries.TierMoved)
 
 
 def explain_story(history: History, present: Present, lines: int | None) -> View:
@@ -62,12 +47,12 @@ def explain_story(history: History, present: Present, lines: int | None) -> View
     }
 
 
-def _since(changes: list[Change], words: Words) -> list[str]:
+def _since(changes: list[entries.Change], words: Words) -> list[str]:
     """What fell due since the last entry, with its dates; what expired together is one text."""
     expired: dict[tuple[str, int], int] = {}
     texts: list[str] = []
     for change in changes:
-        if isinstance(change, Expired):
+        if isinstance(change, entries.Expired):
             key = change.kind, change.due_at
             expired[key] = expired.get(key, 0) + change.points
         elif isinstance(change, _OF_TIME):
@@ -76,16 +61,16 @@ def _since(changes: list[Change], words: Words) -> list[str]:
     return gone + texts
 
 
-def _gave_nothing(entry: Entry) -> bool:
+def _gave_nothing(entry: entries.Entry) -> bool:
     """Return True if the line of an entry may have to say why nothing came: it has what time does or counts alone."""
-    return not entry.outcome and all(isinstance(change, _OF_TIME + _COUNTED) for change in entry.changes)
+    return not entry.outcome and all(isinstance(change, _OF_TIME + COUNTED) for change in entry.changes)
 
 
 def _line(history: History, present: Present, step: Step, moment: Moment | None, spendable: dict[str, int]) -> View:
     entry, words = step.entry, history.words_of(step.entry)
     parts = [effect_text(entry.changes, words)]
     if entry.outcome:
-        parts.append(f"{OUTCOMES[entry.outcome]}: {reason_text(step, words)}")
+        parts.append(f"{entries.OUTCOMES[entry.outcome]}: {reason_text(step, words)}")
     elif moment is not None and not effect_text(entry.changes[moment.due :], words):
         parts += _briefly(explain_nothing(Context(history, moment, present, words)), words)
     return {
@@ -93,7 +78,7 @@ def _line(history: History, present: Present, step: Step, moment: Moment | None,
         "occurred": words.time(entry.occurred),
         "type": fact_type(step.fact),
         "id": step.fact.id,
-        "outcome": OUTCOMES[entry.outcome],
+        "outcome": entries.OUTCOMES[entry.outcome],
         "reason": entry.reason,
         "text": fact_text(step.fact, words),
         "result": "; ".join(filter(None, parts)) or words.say("line.unmoved"),
@@ -118,7 +103,7 @@ def _purse(history: History, present: Present, kind: str, words: Words) -> View:
         story = history.lots.get(key)
         views.append(
             {
-                "lot": lot_text(key),
+                "lot": entries.lot_text(key),
                 "entry": key >> 16,
                 "rule": lot.rule,
                 "rule_name": words.rule_name(lot.rule),

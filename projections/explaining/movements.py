@@ -3,23 +3,7 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from ledger.wire.entries import (
-    Captured,
-    Change,
-    ClawedBack,
-    Confirmed,
-    DebtIncurred,
-    Earned,
-    Expired,
-    Held,
-    Released,
-    Repaid,
-    Restored,
-    Scored,
-    ScoredOnce,
-    Spent,
-    WrittenOff,
-)
+from ledger.wire import entries
 from projections.explaining.words import Words
 
 
@@ -33,25 +17,35 @@ class Movement(NamedTuple):
     told: tuple[str, ...] = ()  # its fields that a lot's life tells
 
 
-MOVEMENTS: Final[dict[type[Change], Movement]] = {
-    Earned: Movement(1, 1),
-    Scored: Movement(1, 1),
-    ScoredOnce: Movement(1, 1),
-    Spent: Movement(-1, -1, 1, 0, ("redemption",)),
-    Restored: Movement(1, 1, -1, 0, ("redemption",)),
-    Expired: Movement(0, -1, 1, 0, ("due_at",)),
-    ClawedBack: Movement(-1, -1, 1, 0, ("origin",)),
-    Repaid: Movement(-1, -1, 1),
-    DebtIncurred: Movement(0, -1),
-    WrittenOff: Movement(0, 1),
-    Held: Movement(-1, -1, 0, 1, ("hold",)),
-    Captured: Movement(0, -1, 1, 0, ("hold",)),
-    Released: Movement(1, 1, 0, -1, ("hold",)),
-    Confirmed: Movement(1, 1),
+MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
+    entries.Earned: Movement(1, 1),
+    entries.Scored: Movement(1, 1),
+    entries.ScoredOnce: Movement(1, 1),
+    entries.Spent: Movement(-1, -1, 1, 0, ("redemption",)),
+    entries.Restored: Movement(1, 1, -1, 0, ("redemption",)),
+    entries.Expired: Movement(0, -1, 1, 0, ("due_at",)),
+    entries.ClawedBack: Movement(-1, -1, 1, 0, ("origin",)),
+    entries.Repaid: Movement(-1, -1, 1),
+    entries.DebtIncurred: Movement(0, -1),
+    entries.WrittenOff: Movement(0, 1),
+    entries.Held: Movement(-1, -1, 0, 1, ("hold",)),
+    entries.Captured: Movement(0, -1, 1, 0, ("hold",)),
+    entries.Released: Movement(1, 1, 0, -1, ("hold",)),
+    entries.Confirmed: Movement(1, 1),
 }
 
+IN_LOTS: Final = tuple(found for found in MOVEMENTS if "lot" in found.__struct_fields__ and found is not entries.Earned)
+# What is counted or said, and moves nothing that the member has.
+COUNTED: Final = (
+    entries.CounterAdded,
+    entries.FirstSeen,
+    entries.Withheld,
+    entries.HistoryPruned,
+    entries.Resettled,
+)
 
-def effect_of(changes: Iterable[Change]) -> dict[str, int]:
+
+def effect_of(changes: Iterable[entries.Change]) -> dict[str, int]:
     """What changes did to what is spendable of each kind, and to each score."""
     effect: dict[str, int] = {}
     for change in changes:
@@ -61,13 +55,13 @@ def effect_of(changes: Iterable[Change]) -> dict[str, int]:
     return effect
 
 
-def _moved(change: Change) -> tuple[Movement | None, str, int]:
+def _moved(change: entries.Change) -> tuple[Movement | None, str, int]:
     """How a change counts, of what (a kind of points, or a score), and its points."""
     unit = getattr(change, "kind", "") or getattr(change, "score", "")
     return MOVEMENTS.get(type(change)), unit, getattr(change, "points", 0)
 
 
-def effect_text(changes: Iterable[Change], words: Words) -> str:
+def effect_text(changes: Iterable[entries.Change], words: Words) -> str:
     """The same in a few words, what cannot be seen in a sum included: +35 beans, 12 beans expired, tier 201."""
     sums: dict[tuple[str, str], int] = {}
     texts: list[str] = []

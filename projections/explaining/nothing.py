@@ -6,17 +6,7 @@ from typing import Any
 from ledger.core.evaluate import meets
 from ledger.core.pages import COMPLETED, OrderPage, PageLine
 from ledger.rulebook.compiled import Clause, Rule
-from ledger.wire.entries import (
-    Change,
-    CounterAdded,
-    Earned,
-    FirstSeen,
-    HistoryPruned,
-    Resettled,
-    Scored,
-    ScoredOnce,
-    Withheld,
-)
+from ledger.wire import entries
 from ledger.wire.facts import (
     OrderCancelled,
     OrderLine,
@@ -29,13 +19,12 @@ from ledger.wire.times import day_of, day_text, month_text
 from projections.explaining.context import Context, inputs_of, line_of
 from projections.explaining.facts import name_of
 from projections.explaining.history import Skip, Step
+from projections.explaining.movements import COUNTED
 from projections.explaining.reasons import current_of, term_text
 from projections.explaining.words import sentence, yuan
 
 View = dict[str, Any]
 Why = tuple[str, str, list[View]]  # a code, its sentence, and the caps that were full
-
-_NO_EFFECT = (CounterAdded, FirstSeen, Withheld, HistoryPruned, Resettled)  # on what the member has
 
 
 def explain_nothing(context: Context) -> list[View]:
@@ -46,7 +35,7 @@ def explain_nothing(context: Context) -> list[View]:
     last = {(skip.rule.name, skip.line): skip for skip in moment.skips if not _gave(context, skip)}
     views = [_view(context, skip) for skip in last.values()]
     own = moment.step.entry.changes[moment.due :]
-    if not views and all(isinstance(change, _NO_EFFECT) for change in own):
+    if not views and all(isinstance(change, COUNTED) for change in own):
         code, text = _no_rule_asked(context)
         if code:
             views.append(_put(context, "", code, text, None))
@@ -62,8 +51,8 @@ def _gave(context: Context, skip: Skip) -> bool:
     )
 
 
-def _is_award(change: Change, skip: Skip) -> bool:
-    if not isinstance(change, Earned | Scored | ScoredOnce):
+def _is_award(change: entries.Change, skip: Skip) -> bool:
+    if not isinstance(change, entries.Earned | entries.Scored | entries.ScoredOnce):
         return False
     return change.rule == skip.rule.name and change.points > 0
 
@@ -107,7 +96,7 @@ def skip_text(context: Context, skip: Skip) -> Why:
         case "replaced":
             by = str(figures["by"])
             for change in entry.changes:
-                if isinstance(change, Earned) and (change.rule, change.line) == (by, skip.line):
+                if isinstance(change, entries.Earned) and (change.rule, change.line) == (by, skip.line):
                     values["amount"] = words.points(change.points, change.kind)
             values["by"], form = words.rule(by), "" if values else ".zero"
         case "not-in-force":
@@ -153,7 +142,7 @@ def _full(figures: dict[str, int | str], per: str, of: str) -> View:
     return {"per": per, "of": of, "points": most, "before": given, "after": after, "took": figures["would"]}
 
 
-def _where(context: Context, skip: Skip, is_it: Callable[[Step, Change], bool]) -> str:
+def _where(context: Context, skip: Skip, is_it: Callable[[Step, entries.Change], bool]) -> str:
     """The last earlier entry in which a rule gave, of those that `is_it` takes: ": entry 4", "" where there is none."""
     for step in context.history.earlier(context.moment.step.entry.number):
         for change in step.entry.changes:
@@ -174,7 +163,7 @@ def _is_same_visit(context: Context, skip: Skip, step: Step) -> bool:
 def _where_first(context: Context, skip: Skip) -> str:
     """Where the line's category was met for the first time."""
     words, entry = context.words, context.moment.step.entry
-    seen = FirstSeen(skip.rule.name, 0, str(skip.figures["category"]))
+    seen = entries.FirstSeen(skip.rule.name, 0, str(skip.figures["category"]))
     if seen in entry.changes:
         return words.say("nothing.not-first.same")
     for step in context.history.steps[: entry.number - 1]:

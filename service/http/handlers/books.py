@@ -139,9 +139,9 @@ def _positions(ledger: Ledger, served: Served) -> list[Partition]:
             head.entries,
             head.link.hex(),
             to_text(head.recorded, ledger.book.offset),
-            head.position,
+            head.offset,
             end,
-            end - head.position,
+            end - head.offset,
         )
         for partition, (head, end) in enumerate(standing(ledger, served.stream))
     ]

@@ -87,7 +87,7 @@ async def retried(served: Served, caller: Caller, position: str, mended: bytes |
         await asyncio.to_thread(record, [admit(mended, caller, served)], caller, served)
     is_mended = mended is not None
     await asyncio.to_thread(served.actions.record, caller.name, "retry", letter.position, mended=is_mended)
-    value = letter.kept if mended is None else mended
+    value = letter.raw if mended is None else mended
     retried_as, fate = await decided(served, value, served.wait, is_backlog=was_backlog)
     await served.readers.read(lambda ledger: ledger.journal(letter.partition).mark_retried([letter.offset]))
     return describe_retried(letter.position, retried_as, fate)
