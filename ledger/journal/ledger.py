@@ -195,7 +195,7 @@ class Ledger(ABC):
         for partition in self.partitions:
             journal = self.journal(partition)
             for published in journal.published():
-                for row in journal.scan(published.place - 1, published.place):
+                for row in journal.scan(published.sequence - 1, published.sequence):
                     if decode_entry(row.state).recorded <= known_at:
                         book.add(published.toml)
         return book

@@ -178,7 +178,7 @@ def entries(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
                     row.link.hex(),
                 )
 
-    return Table(columns, _merged([of(p) for p in ledger.partitions]), offset)
+    return Table(columns, by_member([of(p) for p in ledger.partitions]), offset)
 
 
 TABLES: dict[str, Callable[[Ledger, int, int | None], Table]] = {
@@ -206,5 +206,6 @@ def _each(
         yield from rows(member, account)
 
 
-def _merged(streams: list[Iterator[Row]]) -> Iterator[Row]:
-    return merge(*streams, key=lambda row: (row[0], row[1]))
+def by_member(partitions: list[Iterator[Row]]) -> Iterator[Row]:
+    """Merge the rows of partitions, each in the order of its members, into one; the member is the first column."""
+    return merge(*partitions, key=lambda row: row[0])

@@ -102,9 +102,9 @@ def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> ArchiveM
             months.append(month)
             progress(done + month.last)
         done += head.entries
-        parked = _write_parked(ledger, partition, head.position, making)
+        parked = _write_parked(ledger, partition, head.offset, making)
         partitions.append(
-            ArchivedPartition(partition, head.entries, head.link.hex(), head.position, head.recorded, parked)
+            ArchivedPartition(partition, head.entries, head.link.hex(), head.offset, head.recorded, parked)
         )
     names = sorted(path.relative_to(making).as_posix() for path in making.rglob("*") if path.is_file())
     files = [file_at(making, name) for name in names]
@@ -127,7 +127,7 @@ def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> I
                 for row, _ in batch:
                     place += 1
                     link = link_after(link, leaf_of(row.state))
-                    if (row.place, row.link) != (place, link):
+                    if (row.sequence, row.link) != (place, link):
                         raise Refuted(f"partition {partition} is broken at place {place:,}: run `points verify`")
                 write([_entry_row(row, entry, offset) for row, entry in batch])
         yield Month(name, partition, first, place, before.hex(), link.hex())
@@ -192,7 +192,7 @@ def _entry_row(row: EntryRow, entry: Entry, offset: int) -> tuple[Any, ...]:
     head = fact_head(entry)
     return (
         entry.partition,
-        row.place,
+        row.sequence,
         row.member,
         row.number,
         position_text(entry.partition, entry.offset),
@@ -331,8 +331,8 @@ class Archive:
 
     def parked(self, partition: int) -> Iterator[Parked]:
         """The parked records of a partition, by position."""
-        kinds = {name: _PARKED_COLUMNS[name] for name in Parked._fields}
-        return (Parked(**row) for row in self._read(_parked_file(partition), kinds))
+        kinds = {name: kind for name, kind in _PARKED_COLUMNS.items() if name != "partition"}
+        return (Parked(raw=row.pop("kept"), **row) for row in self._read(_parked_file(partition), kinds))
 
     def _read(self, name: str, kinds: dict[str, str]) -> Iterator[dict[str, Any]]:
         """The rows of a table, of the columns that `kinds` names. Raises `BadArchive`."""

@@ -1,19 +1,20 @@
 """All members as a table: export."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ledger.errors import WrongUse
-from projections.answers.export import output_file, write_table
-from projections.answers.tables import TABLES as MAKERS
+from projections.answers.export import BEANCOUNT, FORMATS, output_file, write_table
+from projections.answers.postings import postings
+from projections.answers.tables import TABLES as OF_MEMBERS
 from service.commands.options import AsOfOption, KnownAtOption
 from service.errors import say
 from service.shell import Answer, Shell, command, instant, known_instant, standard_output
 
-TABLES = ("balances", "lots", "scores", "memberships", "entries")
-FORMATS = ("csv", "ndjson", "parquet")
+TABLES = {**OF_MEMBERS, "postings": postings}
 FAR = 1 << 62  # an instant behind every entry
 
 
@@ -25,7 +26,11 @@ def export(
     known_at: KnownAtOption = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="|".join(FORMATS), help="(default: by the ending of FILE, or else csv)"),
+        typer.Option(
+            "--format",
+            metavar="|".join((*FORMATS, BEANCOUNT)),
+            help="beancount: of postings. (default: by the ending of FILE, or else csv)",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -37,21 +42,23 @@ def export(
         ),
     ] = None,
 ) -> Answer | None:
-    """All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry.
+    """All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry or posting.
 
     points export balances --as-of 2025-12-01 > balances.csv
 
     points export lots -o lots.parquet
 
     points export entries --format ndjson | head
+
+    points export postings -o points.beancount && bean-check points.beancount
     """
     if table not in TABLES:
         raise WrongUse(f'there is no table "{table}"; there are {", ".join(TABLES)}')
-    form = format_of(form, out, shell.json, "csv")
+    form = format_of(form, out, shell.json, "csv", (*FORMATS, BEANCOUNT) if table == "postings" else FORMATS)
     with shell.reading() as opened:
         book = opened.book
         until = FAR if table == "entries" and as_of is None else instant(as_of, "--as-of", book)
-        made = MAKERS[table](opened, until, known_instant(known_at, book))
+        made = TABLES[table](opened, until, known_instant(known_at, book))
         with standard_output(), shell.progress(f"exporting {table}") as tick, output_file(out) as file:
             rows = write_table(made, form, file, tick)
     if out is None:
@@ -61,17 +68,17 @@ def export(
     )
 
 
-def format_of(form: str | None, out: Path | None, as_json: bool, on_screen: str) -> str:
+def format_of(form: str | None, out: Path | None, as_json: bool, on_screen: str, files: Sequence[str] = FORMATS) -> str:
     """Return the format that is meant: as given, by the file's ending, or JSON, or what a screen gets.
 
-    `on_screen` is csv or table. Raises `WrongUse`.
+    `on_screen` is csv or table, `files` are the formats of files. Raises `WrongUse`.
     """
-    known = FORMATS if on_screen in FORMATS else (on_screen, *FORMATS)
+    known = files if on_screen in files else (on_screen, *files)
     if form is not None and form not in known:
         raise WrongUse(f'there is no format "{form}"; there are {", ".join(known)}')
     if form is None:
         ending = out.suffix[1:] if out is not None else ""
-        form = ending if ending in FORMATS else "csv" if out is not None else "json" if as_json else on_screen
+        form = ending if ending in files else "csv" if out is not None else "json" if as_json else on_screen
     elif as_json and out is None:
         raise WrongUse("--json prints one JSON document, --format something else: give one of them, or -o FILE")
     if out is None and form == "parquet":

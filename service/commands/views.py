@@ -13,7 +13,7 @@ import typer
 from ledger.errors import WrongUse
 from ledger.journal.ledger import Ledger
 from ledger.wire.times import month_start, to_text
-from projections.answers.export import output_file, write_table
+from projections.answers.export import FORMATS, output_file, write_table
 from projections.answers.sidecar import VIEWS, folder_in
 from projections.answers.tables import Table
 from projections.views.builtin.liability import Liability
@@ -28,7 +28,7 @@ from projections.views.snapshot import Standing, of_member, snapshot
 from projections.views.status import catalogue
 from projections.views.status import status as builds
 from projections.views.view import Options, Query, View
-from service.commands.export import FORMATS, format_of
+from service.commands.export import format_of
 from service.commands.options import AsOfOption, FolderOption, JobsOption
 from service.errors import BAD_NEWS, plain, say
 from service.lazily import load
