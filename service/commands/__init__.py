@@ -22,7 +22,8 @@ PANELS = {
         "quote": "What this cart would earn, line by line with the rule, and the most this member may redeem on it.",
     },
     "All members, and proofs": {
-        "export": "All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry or posting.",
+        "export": "All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry or"
+        " posting.",
         "stats": "The books: what was issued and where it is, entries by outcome, parked facts. Exit 1 if"
         " they don't balance.",
         "replay": "Derive every decision again from the facts and compare, leaf by leaf. Exit 1 if any differs.",
