@@ -182,7 +182,7 @@ def _write(
         with journal.transaction(len(rows), token) as batch:
             batch.receive(
                 [
-                    ReceiptRow(batch.source(fact.source), fact.id, fact.subject, row.place)
+                    ReceiptRow(batch.source(fact.source), fact.id, fact.subject, row.sequence)
                     for (fact, _), row in zip(facts, rows, strict=True)
                 ]
             )

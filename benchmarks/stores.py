@@ -119,7 +119,7 @@ def _write(journal: Journal, steps: Sequence[_Step], size: int) -> None:
         with journal.transaction(len(some), token) as batch:
             batch.prefetch((), pages)
             batch.receive(
-                [ReceiptRow(batch.source(step.source), step.id, step.row.member, step.row.place) for step in some]
+                [ReceiptRow(batch.source(step.source), step.id, step.row.member, step.row.sequence) for step in some]
             )
             for key, member in pages:
                 batch.page(member, key)

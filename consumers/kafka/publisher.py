@@ -82,8 +82,8 @@ class Outcomes:
         """Entries behind a place of the journal."""
         for row in self._journal.scan(number, number + limit):
             is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
-            told = outcome_to_dict(row.place, decode_entry(row.state), row.link, self._offset, is_copy=is_copy)
-            yield Outgoing(row.place, row.member.encode(), _encode(told))
+            told = outcome_to_dict(row.sequence, decode_entry(row.state), row.link, self._offset, is_copy=is_copy)
+            yield Outgoing(row.sequence, row.member.encode(), _encode(told))
 
 
 class DeadLetters:
@@ -113,7 +113,7 @@ def parked_to_dict(partition: int, parked: Parked, offset: int) -> dict[str, Any
         "recorded": to_text(parked.recorded, offset),
         "length": parked.length,
         "sha256": parked.sha256.hex(),
-        "bytes": b64encode(parked.kept).decode(),
+        "bytes": b64encode(parked.raw).decode(),
     }
 
 

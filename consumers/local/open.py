@@ -25,7 +25,7 @@ def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
     ledger.check_stream(INBOX)
     if not feeding:
         return _open(ledger)
-    decided = {partition: ledger.journal(partition).head().position for partition in ledger.partitions}
+    decided = {partition: ledger.journal(partition).head().offset for partition in ledger.partitions}
     is_new = isinstance(ledger, FolderLedger) and not ledger.inbox.exists()
     if is_new and max(decided.values()) >= 0:
         raise _lacks(ledger, max(decided, key=decided.__getitem__), -1, max(decided.values()))

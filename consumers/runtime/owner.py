@@ -111,7 +111,7 @@ class PartitionOwner:
         committing, deciding = writer.committing - committing, writer.deciding - deciding
         decided, intake.decided = intake.decided, []
         return Step(
-            writer.position,
+            writer.offset,
             len(records),
             sum(len(record.value) for record in records),
             tally,

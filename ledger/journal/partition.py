@@ -36,7 +36,7 @@ PAGES = 8_000
 UNCOUNTED = -1  # an outcome that stands in another partition, too
 
 
-class Received(Struct, frozen=True, gc=False):
+class FactRecord(Struct, frozen=True, gc=False):
     """A decoded fact where it stands in the stream: instants in microseconds, `received` the SHA-256 of its bytes."""
 
     offset: int
@@ -44,8 +44,8 @@ class Received(Struct, frozen=True, gc=False):
     backlog: bool
     fact: Fact
     occurred: int
-    kept: bytes  # canonical
-    received: bytes
+    canonical: bytes
+    sha256: bytes  # of the bytes as they came
 
 
 @dataclass(slots=True)
@@ -107,9 +107,9 @@ class _Work:
     """The facts of a batch, and by their place in it what they come to."""
 
     batch: Batch
-    facts: Sequence[Received]
-    repeated: dict[int, int]  # place in the journal -> place of the entry that it repeats
-    first: int  # place in the journal
+    facts: Sequence[FactRecord]
+    repeated: dict[int, int]  # sequence -> sequence of the entry that it repeats
+    first: int  # sequence
     numbers: list[int]
     states: list[bytes]
     outcomes: list[int]
@@ -153,7 +153,7 @@ class PartitionWriter:
         self.token = journal.acquire()  # first: from here on no earlier owner adds anything
         for published in journal.published():
             book.add(published.toml)
-        self.position = journal.head().position
+        self.offset = journal.head().offset
         self._most_awake = int(AWAKE_BYTES * share)
         self._most_asleep = int(ASLEEP_BYTES * share)
         self._most_pages = max(1, int(PAGES * share))
@@ -163,23 +163,23 @@ class PartitionWriter:
         self._asleep_bytes = 0
         self._pages: dict[tuple[str, str], Page] = {}
         # Called after each commit with its facts, their entries' bytes, and the chain's link at each entry.
-        self.on_entries: Callable[[Sequence[Received], Sequence[bytes], Sequence[bytes]], None] | None = None
+        self.on_entries: Callable[[Sequence[FactRecord], Sequence[bytes], Sequence[bytes]], None] | None = None
         self.committing = 0.0  # seconds spent in `commit` so far,
         self.deciding = 0.0  # and of them those in which facts were decided
 
-    def commit(self, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int) -> Tally:
-        """Decide facts in stream order and keep them with the parked ones; the position moves in the same transaction.
+    def commit(self, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int) -> Tally:
+        """Decide facts in stream order and write them with the parked ones and the stream's offset, in one transaction.
 
         Raises `Fenced` where another owner has taken over, and `Undecidable`. Nothing is written where anything is
         raised, unless it says so.
         """
         for index, item in enumerate(facts):
             if type(item.fact) is ProgrammePublished:
-                return self._commit_around(index, facts, parked, position, recorded)
-        return self._commit(facts, parked, position, recorded)
+                return self._commit_around(index, facts, parked, offset, recorded)
+        return self._commit(facts, parked, offset, recorded)
 
     def _commit_around(
-        self, index: int, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int
+        self, index: int, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int
     ) -> Tally:
         """A published book decides what stands behind it: commit what is before it, then it alone, then the rest."""
         tally = Tally()
@@ -190,16 +190,16 @@ class PartitionWriter:
                 last = published.offset - 1
                 tally.add(self._commit(facts[:index], before, last, published.recorded))
             if len(facts) == index + 1 and len(before) == len(parked):
-                tally.add(self._commit([published], [], position, recorded))
+                tally.add(self._commit([published], [], offset, recorded))
                 return tally
             tally.add(self._commit([published], [], published.offset, published.recorded))
-            tally.add(self.commit(facts[index + 1 :], parked[len(before) :], position, recorded))
+            tally.add(self.commit(facts[index + 1 :], parked[len(before) :], offset, recorded))
         except Undecidable as bad:
             bad.tally.add(tally)
             raise
         return tally
 
-    def _commit(self, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int) -> Tally:
+    def _commit(self, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int) -> Tally:
         began = perf_counter()
         tally = Tally(parked=len(parked))
         try:
@@ -210,7 +210,7 @@ class PartitionWriter:
                 states, links = self._write(batch, facts, tally)
                 failpoint("after-entries")
                 batch.park(parked)
-                batch.finish(batch.link, position, recorded)
+                batch.finish(batch.link, offset, recorded)
                 failpoint("before-commit")
             failpoint("after-commit")
         except BaseException:
@@ -220,13 +220,13 @@ class PartitionWriter:
             self._asleep_bytes = 0
             self._pages.clear()
             raise
-        self.position = position
+        self.offset = offset
         self.committing += perf_counter() - began
         if self.on_entries is not None:
             self.on_entries(facts, states, links)
         return tally
 
-    def _say_what_is_needed(self, batch: Batch, facts: Sequence[Received]) -> None:
+    def _say_what_is_needed(self, batch: Batch, facts: Sequence[FactRecord]) -> None:
         """A hint for stores that are far away; one that is not looks at none of it."""
         members = dict.fromkeys(item.fact.subject for item in facts)
         batch.prefetch(
@@ -239,7 +239,7 @@ class PartitionWriter:
             ),
         )
 
-    def _write(self, batch: Batch, facts: Sequence[Received], tally: Tally) -> tuple[list[bytes], list[bytes]]:
+    def _write(self, batch: Batch, facts: Sequence[FactRecord], tally: Tally) -> tuple[list[bytes], list[bytes]]:
         """Decide and append; returns the bytes of each fact's entry, and the chain's link at it."""
         first = batch.before + 1
         sources = {name: batch.source(name) for name in dict.fromkeys([item.fact.source for item in facts])}
@@ -268,10 +268,10 @@ class PartitionWriter:
         rows = []
         links = []
         link = batch.link
-        for (_, _, member, place), number, state in zip(receipts, work.numbers, work.states, strict=True):
+        for (_, _, member, sequence), number, state in zip(receipts, work.numbers, work.states, strict=True):
             link = link_after(link, leaf_of(state))
             links.append(link)
-            rows.append(EntryRow(place, member, number, state, link))
+            rows.append(EntryRow(sequence, member, number, state, link))
         batch.link = link
         batch.append(rows)
         self._keep_pages(batch, work.written)
@@ -324,14 +324,14 @@ class PartitionWriter:
             occurred=item.occurred,
             recorded=item.recorded,
             backlog=item.backlog,
-            fact=item.kept,
-            received=item.received,
+            fact=item.canonical,
+            received=item.sha256,
         )
         work.states[index] = encode_entry(entry)
         if self._counts_programme or type(item.fact) is not ProgrammePublished:
             work.outcomes[index] = decision.outcome
 
-    def _decide(self, work: _Work, account: Account, pages: Pages, item: Received, repeats: int | None) -> Decision:
+    def _decide(self, work: _Work, account: Account, pages: Pages, item: FactRecord, repeats: int | None) -> Decision:
         repetition = None
         if repeats is not None:
             repetition = self._repetition(work, account.number, repeats, item)
@@ -349,25 +349,25 @@ class PartitionWriter:
             repeats=repetition,
         )
 
-    def _repetition(self, work: _Work, decided: int, place: int, item: Received) -> Repetition:
+    def _repetition(self, work: _Work, decided: int, sequence: int, item: FactRecord) -> Repetition:
         """What the receipt points at: an entry of this batch or of an earlier one. A figure names its member number."""
-        if place >= work.first:
-            facts, at = work.facts, place - work.first
+        if sequence >= work.first:
+            facts, at = work.facts, sequence - work.first
             number = sum(1 for f in facts[: at + 1] if f.fact.subject == item.fact.subject)
             before = sum(1 for f in facts if f.fact.subject == item.fact.subject and f.offset < item.offset)
-            return Repetition(decided - before + number, facts[at].kept == item.kept)
-        state = work.batch.entry_state(place)
+            return Repetition(decided - before + number, facts[at].canonical == item.canonical)
+        state = work.batch.entry_state(sequence)
         if state is None:
-            raise Damaged(f"a receipt of {item.fact.id} points at entry {place}, which is not there")
+            raise Damaged(f"a receipt of {item.fact.id} points at entry {sequence}, which is not there")
         entry = decode_entry(state)
-        return Repetition(entry.number, entry.fact == item.kept)
+        return Repetition(entry.number, entry.fact == item.canonical)
 
-    def _publish(self, batch: Batch, account: Account, item: Received, place: int) -> Decision:
+    def _publish(self, batch: Batch, account: Account, item: FactRecord, sequence: int) -> Decision:
         assert isinstance(item.fact, ProgrammePublished)
         toml = item.fact.data.toml
         decision = publication(account, self.book, toml, item.occurred)
         if decision.outcome == ACCEPTED:
-            batch.put_programme(place, str(decision.figures["version"]), toml)
+            batch.put_programme(sequence, str(decision.figures["version"]), toml)
         return decision
 
     def _load(self, batch: Batch, member: str) -> _Kept:

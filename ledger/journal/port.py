@@ -1,7 +1,7 @@
 """What a journal is asked and answers with: its rows by name, its errors, and the claims of who writes it.
 
 A journal holds one partition: entries with their chain, receipts, pages, snapshots, parked facts and the stream's
-position. `sql.Journal` is what all stores do alike; `tests/support/store_contract.py` says in cases what each must do.
+offset. `sql.Journal` is what all stores do alike; `tests/support/store_contract.py` says in cases what each must do.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from ledger.core.pages import Page
 from ledger.errors import CannotRunNow, Unusable, damage
 
-STREAM = "facts"  # the tracking name of the stream's position
+STREAM = "facts"  # the tracking name of the stream's offset
 TOPIC = "points.entry.v1"  # a stored event's topic: a stable name, never a path of code
 SOURCES = 10_000  # numbers of sources that a journal remembers
 
@@ -39,16 +39,16 @@ class Unavailable(CannotRunNow, JournalError):
 
 
 class Head(NamedTuple):
-    """Where a journal stands: entries so far, the chain's last link, the stream's position and its last recorded."""
+    """Where a journal stands: entries so far, the chain's last link, the stream's offset and its last recorded."""
 
     entries: int
     link: bytes
-    position: int  # offset of the last record taken, -1 before the first
+    offset: int  # offset of the last record taken, -1 before the first
     recorded: int
 
 
 class Parked(NamedTuple):
-    """A record that is no fact: kept with the reason; long bytes only in part, with their length and hash."""
+    """A record that is no fact: stored with the reason; long bytes (`raw`) only in part, with their length and hash."""
 
     offset: int
     recorded: int
@@ -56,14 +56,14 @@ class Parked(NamedTuple):
     detail: str
     length: int
     sha256: bytes
-    kept: bytes
+    raw: bytes
     is_done: bool = False  # driven again, or its bytes were dropped
 
 
 class EntryRow(NamedTuple):
     """An entry as it is stored; `link` is the chain's up to it."""
 
-    place: int
+    sequence: int
     member: str
     number: int
     state: bytes
@@ -88,27 +88,27 @@ class PageRow(NamedTuple):
 
 
 class ReceiptRow(NamedTuple):
-    """A receipt to be taken: a fact by what names it, its source by number, and the place of its entry."""
+    """A receipt to be taken: a fact by what names it, its source by number, and the sequence of its entry."""
 
     source: int
     id: str
     member: str
-    place: int
+    sequence: int
 
 
 class Receipt(NamedTuple):
-    """A fact by what names it, and the place of the entry that took it first."""
+    """A fact by what names it, and the sequence of the entry that took it first."""
 
     source: str
     id: str
     member: str
-    place: int
+    sequence: int
 
 
 class Published(NamedTuple):
-    """A rule book that was published to a partition, and the place of the entry that took it."""
+    """A rule book that was published to a partition, and the sequence of the entry that took it."""
 
-    place: int
+    sequence: int
     version: str
     toml: str
 

@@ -173,7 +173,7 @@ class PostgresBatch(Batch):
         self._cursor.execute(sql.replace("?", "%s"), parameters)
 
     def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
-        """Take receipts; returns place -> place of the first, where one came before."""
+        """Take receipts; returns sequence -> sequence of the first, where one came before."""
         if not receipts:
             return {}
         sources, names, members, _ = (list(column) for column in zip(*receipts, strict=True))
@@ -185,11 +185,11 @@ class PostgresBatch(Batch):
         firsts = {row[:3]: row[3] for row in self._cursor}
         new, repeated = [], {}
         for receipt in receipts:
-            first = firsts.setdefault(receipt[:3], receipt.place)
-            if first == receipt.place:
+            first = firsts.setdefault(receipt[:3], receipt.sequence)
+            if first == receipt.sequence:
                 new.append(receipt)
             else:
-                repeated[receipt.place] = first
+                repeated[receipt.sequence] = first
         self._insert("receipts", "source, id, member, place", new)
         return repeated
 

@@ -1,6 +1,6 @@
 """A partition's journal in SQL, as a recorder of the `eventsourcing` library: what SQLite and PostgreSQL do alike.
 
-An entry is a stored event: originator = member, version = its number, notification id = its place in the journal.
+An entry is a stored event: originator = member, version = its number, notification id = its sequence in the journal.
 Everything a batch changes is one transaction that begins with the fence: the row of the shard is updated where the
 fencing token (column `epoch`) is still the owner's, which locks, numbers and fences at once.
 
@@ -41,7 +41,7 @@ class _Reader(ABC):
     """What may be asked in a batch and outside of one."""
 
     schema: str
-    entry_id: ClassVar[str]  # the column of an entry's place
+    entry_id: ClassVar[str]  # the column of an entry's sequence
 
     @abstractmethod
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
@@ -121,35 +121,37 @@ class Journal(_Reader):
         self.sources.update(batch.named)
 
     def insert_events(self, stored_events: "Sequence[StoredEvent]", **kwargs: Any) -> Sequence[int] | None:
-        """Write the library's events, by nobody's token and without a chain; returns their places."""
+        """Write the library's events, by nobody's token and without a chain; returns their sequences."""
         with self.datastore.transaction(commit=True) as cursor:
             batch = self._batch(cursor, len(stored_events), None)
             rows = [
-                EntryRow(place, str(event.originator_id), event.originator_version, event.state, b"", event.topic)
-                for place, event in enumerate(stored_events, batch.before + 1)
+                EntryRow(sequence, str(event.originator_id), event.originator_version, event.state, b"", event.topic)
+                for sequence, event in enumerate(stored_events, batch.before + 1)
             ]
             batch.append(rows)
             tracking: Tracking | None = kwargs.get("tracking")
             if tracking is not None:
                 self._insert_tracking(cursor, tracking)
-        return [row.place for row in rows]
+        return [row.sequence for row in rows]
 
     def publish_upto(self, flow: str, number: int) -> None:
         """Remember how far a flow was acknowledged; nothing happens where a later owner has moved it further."""
         self._change(_MOVE.format(self.schema), [(flow, number)])
 
-    def mark_retried(self, positions: Sequence[int]) -> None:
+    def mark_retried(self, offsets: Sequence[int]) -> None:
         """Remember that parked records were driven again; they stay as a trace."""
-        self._change(f"UPDATE {self.schema}.parked SET retried = 1 WHERE position = ?", [(p,) for p in positions])
+        self._change(
+            f"UPDATE {self.schema}.parked SET retried = 1 WHERE position = ?", [(offset,) for offset in offsets]
+        )
 
-    def drop_parked(self, position: int, detail: str) -> None:
+    def drop_parked(self, offset: int, detail: str) -> None:
         """Remove a parked record's bytes; `detail` says so in place of what was wrong.
 
         In PostgreSQL the file keeps them until VACUUM takes the old row away.
         """
         self._change(
             f"UPDATE {self.schema}.parked SET kept = ?, detail = ?, retried = 1 WHERE position = ?",
-            [(b"", detail, position)],
+            [(b"", detail, offset)],
             erases=True,
         )
 
@@ -157,13 +159,13 @@ class Journal(_Reader):
 
     def head(self) -> Head:
         """Return where the journal stands."""
-        ((entries, link, position, recorded),) = self._rows(
+        ((entries, link, offset, recorded),) = self._rows(
             "SELECT head, link, coalesce("
             f"(SELECT notification_id FROM {self.schema}.tracking WHERE application_name = ?), 0) - 1, recorded"
             f" FROM {self.schema}.shard",
             (STREAM,),
         )
-        return Head(entries, link, position, recorded)
+        return Head(entries, link, offset, recorded)
 
     def published_upto(self, flow: str) -> int:
         """Return how far a flow out of this journal was acknowledged, 0 at its beginning."""
@@ -176,7 +178,7 @@ class Journal(_Reader):
         condition = f"{self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id} LIMIT ?"
         while len(rows := self._entry_rows(condition, (after, last, _SCAN_ROWS))) == _SCAN_ROWS:
             yield from rows
-            after = rows[-1].place
+            after = rows[-1].sequence
         yield from rows
 
     def scan_by_member(self, after: str = "") -> Iterator[EntryRow]:
@@ -192,7 +194,7 @@ class Journal(_Reader):
         yield from rows
 
     def receipts(self, upto: int) -> Iterator[Receipt]:
-        """Return the receipts of entries up to a place, streamed."""
+        """Return the receipts of entries up to a sequence, streamed."""
         after = (0, "", "")
         while True:
             rows = self._rows(
@@ -234,7 +236,7 @@ class Journal(_Reader):
     def parked(
         self, after: int = -1, limit: int | None = None, *, upto: int | None = None, retried: bool = False
     ) -> list[Parked]:
-        """Return parked records by position, behind `after` up to `upto`; those that are done when `retried` asks."""
+        """Return parked records by offset, behind `after` up to `upto`; those that are done when `retried` asks."""
         rows = self._rows(
             f"SELECT position, recorded, reason, detail, length, sha256, kept, retried > 0 FROM {self.schema}.parked"
             " WHERE position > ? AND position <= ? AND retried <= ? ORDER BY position LIMIT ?",
@@ -243,7 +245,7 @@ class Journal(_Reader):
         return [Parked._make((*row[:7], bool(row[7]))) for row in rows]
 
     def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
-        """Return how many records are parked up to a position; those that are done count when `retried` asks."""
+        """Return how many records are parked up to an offset; those that are done count when `retried` asks."""
         ((count,),) = self._rows(
             f"SELECT count(*) FROM {self.schema}.parked WHERE position <= ? AND retried <= ?",
             (_ALL if upto is None else upto, int(retried)),
@@ -304,15 +306,15 @@ class Batch(_Reader):
 
     @abstractmethod
     def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
-        """Take receipts; returns place -> place of the first, where one came before."""
+        """Take receipts; returns sequence -> sequence of the first, where one came before."""
 
     @abstractmethod
     def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
         """Fetch what will be asked for: members in the order in which they will be loaded, and pages (key, member)."""
 
-    def entry_state(self, place: int) -> bytes | None:
+    def entry_state(self, sequence: int) -> bytes | None:
         """Return the bytes of an entry of an earlier batch."""
-        rows = self._rows(f"SELECT state FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (place,))
+        rows = self._rows(f"SELECT state FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (sequence,))
         return rows[0][0] if rows else None
 
     def append(self, rows: Sequence[EntryRow]) -> None:
@@ -327,17 +329,17 @@ class Batch(_Reader):
         """Write snapshots, best in the order of members."""
         self._replace("accounts", accounts)
 
-    def put_programme(self, place: int, version: str, toml: str) -> None:
+    def put_programme(self, sequence: int, version: str, toml: str) -> None:
         """Keep a published rule book."""
-        self._execute(f"INSERT INTO {self.schema}.programmes VALUES (?, ?, ?)", (place, version, toml))
+        self._execute(f"INSERT INTO {self.schema}.programmes VALUES (?, ?, ?)", (sequence, version, toml))
 
     def park(self, parked: Sequence[Parked]) -> None:
         """Keep records that are no facts."""
         columns = "position, recorded, reason, detail, length, sha256, kept"
         self._insert("parked", columns, [record[:7] for record in parked])
 
-    def finish(self, link: bytes, position: int, recorded: int) -> None:
-        """Move the chain's last link and the stream's position; the transaction commits after this."""
+    def finish(self, link: bytes, offset: int, recorded: int) -> None:
+        """Move the chain's last link and the stream's offset; the transaction commits after this."""
         self._execute(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?", (link, recorded))
-        if not self._rows(f"{_MOVE} RETURNING 1".format(self.schema), (STREAM, position + 1)):
-            raise Damaged(f"the stream's position would not move forward to {position}")
+        if not self._rows(f"{_MOVE} RETURNING 1".format(self.schema), (STREAM, offset + 1)):
+            raise Damaged(f"the stream's offset would not move forward to {offset}")

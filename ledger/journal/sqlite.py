@@ -138,17 +138,17 @@ class SQLiteBatch(Batch):
         self._cursor.execute(sql, parameters)
 
     def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
-        """Take receipts; returns place -> place of the first, where one came before."""
+        """Take receipts; returns sequence -> sequence of the first, where one came before."""
         self._write("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?)", receipts)
         if self._cursor.rowcount == len(receipts):
             return {}
         firsts = {
-            receipt.place: self._rows(
+            receipt.sequence: self._rows(
                 "SELECT place FROM receipts WHERE source = ? AND id = ? AND member = ?", receipt[:3]
             )[0][0]
             for receipt in receipts
         }
-        return {place: first for place, first in firsts.items() if first != place}
+        return {sequence: first for sequence, first in firsts.items() if first != sequence}
 
     def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
         """Do nothing: here a read costs no round trip."""

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from ledger.core.postings import postings_of
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.wire.entries import Change, lot_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.answers.tables import Row, Table, by_member, columns

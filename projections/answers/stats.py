@@ -13,7 +13,8 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry

@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple, cast
 
 from ledger.core.account import Account, current_term
 from ledger.core.scores import parts_of, tier_of, value_of
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Version
 from ledger.wire.entries import LOT_BITS, OUTCOMES
 from ledger.wire.entry_codec import decode_entry

@@ -77,7 +77,7 @@ def _derive(
         digest = sha256(head.fact).digest()
         number, first = seen.setdefault((fact.source, fact.id), (row.number, digest))
         repeats = None if number == row.number else Repetition(number, first == digest)
-        book = book_at(row.place)
+        book = book_at(row.sequence)
         if repeats is None and isinstance(fact, ProgrammePublished):
             decision = publication(account, Book([v.toml for v in book.versions]), fact.data.toml, occurred)
         else:

@@ -14,7 +14,8 @@ import msgspec
 
 from ledger.core.account import Account, decode_account
 from ledger.core.decide import entry_of
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
 from ledger.journal.sql import Journal
@@ -135,7 +136,7 @@ class _Books:
 
     def __init__(self, ledger: Ledger, journal: Journal) -> None:
         published = journal.published()
-        self._places = [book.place for book in published]
+        self._places = [book.sequence for book in published]
         self._books = [ledger.new_book()]  # before the first, behind the first, and so on
         for number in range(len(published)):
             book = ledger.new_book()
@@ -187,7 +188,7 @@ def _compare_member(
             )
             continue
         if found.is_first:
-            receipts.add(found.fact.source, found.fact.id, member, row.place)
+            receipts.add(found.fact.source, found.fact.id, member, row.sequence)
         strange = books.foreign(found.head)
         if strange:
             field, stored = strange
@@ -207,7 +208,7 @@ def _compare_member(
 
 
 def _place(partition: int, row: EntryRow) -> Difference:
-    return {"partition": partition, "member": row.member, "number": row.number, "place": row.place}
+    return {"partition": partition, "member": row.member, "number": row.number, "place": row.sequence}
 
 
 def _is_account(snapshot: bytes, account: Account) -> bool:

@@ -28,7 +28,7 @@ class Streamed(NamedTuple):
 def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]], None]) -> None:
     """Compare the inbox's records up to the journal's position with its entries and parked records."""
     ledger.check_stream(INBOX)
-    position = ledger.journal(partition).head().position
+    position = ledger.journal(partition).head().offset
     compare_records(ledger, partition, position, _records(ledger, partition, position), add)
 
 
@@ -80,7 +80,7 @@ def _entries(
                 return
             yield entry
         except (msgspec.MsgspecError, ValueError) as error:
-            named = {**where, "member": row.member, "number": row.number, "place": row.place}
+            named = {**where, "member": row.member, "number": row.number, "place": row.sequence}
             add({**named, "field": "bytes", "stored": row.state[:64].hex(), "derived": f"unreadable: {error}"})
 
 

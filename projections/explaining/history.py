@@ -151,12 +151,12 @@ class History:
             entry = decode_entry(row.state)
             if as_of is not None and entry.clock > as_of:
                 break  # an account's clock never runs back
-            step = Step(entry, decode_canonical(entry.fact)[0], row.place)
+            step = Step(entry, decode_canonical(entry.fact)[0], row.sequence)
             self.steps.append(step)
             self._index(step)
         self._is_now = as_of is None
         self.as_of = max(int(time.time()) * SECOND, self.steps[-1].entry.clock) if as_of is None else as_of
-        published = [(row.place, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
+        published = [(row.sequence, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
         self._published = [(place, entry.version) for place, entry in published if entry.outcome == ACCEPTED]
         self._books: dict[int, Book] = {}
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.views.decoding import decoded, decoder_for
@@ -133,7 +134,7 @@ def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int
         steps = [(view, FoldStep(book, new_member(view, member)), rows) for view, rows, _ in parts]
         for row in entries:
             read += 1
-            if row.place <= upto and member != PROGRAMME_SUBJECT:
+            if row.sequence <= upto and member != PROGRAMME_SUBJECT:
                 entry = decoded(decode, row)
                 for view, step, rows in steps:
                     step.entry = entry

@@ -147,7 +147,7 @@ class ViewSnapshot:
         step, rows = FoldStep(self.book, new_member(view, member)), RowDeltas(view.tables)
         for row in self.ledger.journal(self.ledger.partition_of(member)).entries_of(member):
             entry = decoded(decode, row)
-            if entry.clock > self.as_of or (upto is not None and row.place > upto):
+            if entry.clock > self.as_of or (upto is not None and row.sequence > upto):
                 break
             step.entry = entry
             fold_entry(view, step, rows)

@@ -17,7 +17,8 @@ from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.postings import IN_AND_OUT, growth, postings_of
 from ledger.core.scores import tier_of, value_of
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import Book

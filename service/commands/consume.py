@@ -72,7 +72,7 @@ def consume(
         opened = stack.enter_context(_opened(shell, settings, book, observe, is_stopped))
         if opened is None:
             return None
-        before = [opened.journal(p).head().position for p in opened.partitions]
+        before = [opened.journal(p).head().offset for p in opened.partitions]
         _consume(opened, settings, _plans(opened, settings, jobs, until_end, publish, batch), observe, is_stopped)
         summary.seconds = time.monotonic() - started
         document = summary_to_dict(summary)

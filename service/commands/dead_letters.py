@@ -59,7 +59,7 @@ def show(
     if not raw or shell.json:
         return Answer(found, "dead_letters:print_letter")
     with standard_output():
-        sys.stdout.buffer.write(letter.kept)
+        sys.stdout.buffer.write(letter.raw)
     return None
 
 

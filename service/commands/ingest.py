@@ -71,7 +71,7 @@ def ingest(
     summary: Summary | None = None
     damaged: BadFile | None = None
     with shell.writing(toml, create=True) as opened:
-        before = [opened.journal(p).head().position for p in opened.partitions]
+        before = [opened.journal(p).head().offset for p in opened.partitions]
         with shell.progress("deciding", facts_ahead(opened, files)) as tick:
             try:
                 summary = take_in(

@@ -72,7 +72,7 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
     try:
         with shell.progress("comparing with the topic") as tick:
             for partition in ledger.partitions:
-                upto = ledger.journal(partition).head().position
+                upto = ledger.journal(partition).head().offset
                 compare_records(ledger, partition, upto, streamed(partition, upto, tick), add)
     finally:
         reader.close()

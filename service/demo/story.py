@@ -13,7 +13,8 @@ from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.scores import value_of
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.wire.entries import REFUSED, ClawedBack, Entry, Restored
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head

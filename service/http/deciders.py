@@ -192,7 +192,7 @@ class _Decider:
         self.partitions = {
             p: _Partition(
                 p,
-                ledger.journal(p).head().position,
+                ledger.journal(p).head().offset,
                 PartitionOwner(
                     ledger, p, batch=DECIDED_AT_ONCE, backoff=Backoff(first=AGAIN_SECONDS, longest=AGAIN_SECONDS)
                 ),
@@ -287,11 +287,11 @@ class _Decider:
         partition.owner.release()
         partition.trouble = ""
         if partition.waiting:
-            self._look_up(partition, self._ledger.journal(partition.number).head().position)
+            self._look_up(partition, self._ledger.journal(partition.number).head().offset)
 
     def _decided(self, partition: _Partition, step: Step | None) -> None:
         assert partition.owner.writer is not None
-        position = partition.owner.writer.position
+        position = partition.owner.writer.offset
         if step is not None:
             metrics.count(step.tally)
             self._tell(partition, step.decided)

@@ -398,7 +398,7 @@ def test_a_parked_line_keeps_its_position_reason_bytes_length_and_hash(tmp_path:
         ("not-json", len(middling)),
         ("too-long", len(long)),
     ]
-    assert [p.kept for p in parked] == [small, middling[:65_536], long[:65_536]]
+    assert [p.raw for p in parked] == [small, middling[:65_536], long[:65_536]]
     assert [p.sha256 for p in parked] == [sha256(raw).digest() for raw in (small, middling, long)]
     opened.close()
 

@@ -415,11 +415,11 @@ def test_the_stored_position_is_exactly_the_prefix_applied(seed: int, batch: int
             while owner.step() is not None:
                 journal = ledger.ledger.journal(partition)
                 head = journal.head()
-                assert head.position + 1 == head.entries + journal.count_parked()
+                assert head.offset + 1 == head.entries + journal.count_parked()
                 offsets = {decode_entry(row.state).offset for row in journal.scan()}
-                assert offsets | {p.offset for p in journal.parked()} == set(range(head.position + 1))
+                assert offsets | {p.offset for p in journal.parked()} == set(range(head.offset + 1))
                 owner = ledger.owner(partition, batch)  # another owner goes on exactly there
-                assert owner.position == head.position
+                assert owner.position == head.offset
             assert owner.position == ledger.stream.end(partition)
 
 

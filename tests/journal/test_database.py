@@ -207,11 +207,11 @@ def test_the_stored_position_is_exactly_the_prefix_applied(place: str) -> None:
         journal = small.ledger.journal(partition)
         while owner.step() is not None:
             head = journal.head()
-            assert head.position + 1 == head.entries + journal.count_parked()
+            assert head.offset + 1 == head.entries + journal.count_parked()
             offsets = {decode_entry(row.state).offset for row in journal.scan()}
-            assert offsets | {parked.offset for parked in journal.parked()} == set(range(head.position + 1))
+            assert offsets | {parked.offset for parked in journal.parked()} == set(range(head.offset + 1))
             owner = small.owner(partition, batch=6)  # another owner goes on exactly there
-            assert owner.position == head.position
+            assert owner.position == head.offset
         assert owner.position == small.stream.end(partition)
     small.close()
 

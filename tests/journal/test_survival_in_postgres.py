@@ -180,7 +180,7 @@ def test_the_connection_is_cut_at_a_commit(cut_at: str, place: str, proxy: Proxy
         after = small.ledger.journal(partition).head()
         assert (after != before) == (cut_at == "after"), "nobody tried it again"
         again = small.owner(partition, BATCH)  # it reads where it stands
-        assert again.position == after.position
+        assert again.position == after.offset
         again.step()
     small.close()
     assert_undisturbed(place, undisturbed)

@@ -51,7 +51,7 @@ class StoreContract:
             batch.append(rows)
             for method, argument in also.items():
                 getattr(batch, method)(argument)
-            end = before.position + len(states) if position is None else position
+            end = before.offset + len(states) if position is None else position
             batch.finish(link, end, before.recorded + 1)
 
     # -- where it stands ---------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ class StoreContract:
         self.write(store, b"a", b"b")
         self.write(store, b"c", member="m-2")
         self.write(store, b"d")
-        rows = [(row.place, row.member, row.number, row.state) for row in store.scan()]
+        rows = [(row.sequence, row.member, row.number, row.state) for row in store.scan()]
         assert rows == [(1, "m-1", 1, b"a"), (2, "m-1", 2, b"b"), (3, "m-2", 1, b"c"), (4, "m-1", 3, b"d")]
         assert store.head().entries == 4
 
@@ -85,7 +85,7 @@ class StoreContract:
 
     def test_a_batch_of_nothing_but_parked_records_still_moves_the_position(self, store: Any) -> None:
         self.write(store, park=[parked(0), parked(1)], position=1)
-        assert store.head().entries == 0 and store.head().position == 1
+        assert store.head().entries == 0 and store.head().offset == 1
 
     # -- fence first -------------------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class StoreContract:
             assert batch.receive([ReceiptRow(batch.source("/new"), "id-1", "m-1", batch.before + 1)]) == {}
             batch.append([EntryRow(batch.before + 1, "m-1", 2, b"b", bytes(32))])
             batch.finish(bytes(32), 1, 1)
-        assert [row.place for row in store.scan()] == [1, 2]
+        assert [row.sequence for row in store.scan()] == [1, 2]
 
     def test_readers_see_nothing_of_a_batch_before_it_is_committed(self, store: Any, place: Path) -> None:
         reader = self.open(place)
@@ -177,9 +177,9 @@ class StoreContract:
         for position in (5, 4, 0):
             with pytest.raises(Exception):  # noqa: B017 - each store has its own
                 self.write(store, b"b", position=position)
-        assert store.head().position == 5 and store.head().entries == 1
+        assert store.head().offset == 5 and store.head().entries == 1
         self.write(store, b"b", position=6)
-        assert store.head().position == 6
+        assert store.head().offset == 6
 
     # -- receipts ----------------------------------------------------------------------------------------------------
 
@@ -327,7 +327,7 @@ class StoreContract:
     def test_dropped_bytes_are_gone_and_a_trace_stays(self, store: Any, place: Path) -> None:
         self.write(store, park=[parked(0), parked(1)], position=1)
         store.drop_parked(0, "dropped by an operator")
-        trace = parked(0)._replace(kept=b"", detail="dropped by an operator", is_done=True)
+        trace = parked(0)._replace(raw=b"", detail="dropped by an operator", is_done=True)
         for seen in (store, self.open(place)):
             assert seen.parked() == [parked(1)] and seen.parked(retried=True) == [trace, parked(1)]
 

@@ -694,7 +694,7 @@ def test_an_entry_that_does_not_derive_is_explained_as_it_stands_with_a_warning(
     kept = decode_entry(row.state)
     forged = msgspec.structs.replace(kept, changes=[msgspec.structs.replace(kept.changes[0], points=900)])
     with sqlite3.connect(Path(ledger.place) / f"partition-{partition}.db") as database:
-        database.execute("UPDATE stored_events SET state = ? WHERE rowid = ?", (encode_entry(forged), row.place))
+        database.execute("UPDATE stored_events SET state = ? WHERE rowid = ?", (encode_entry(forged), row.sequence))
     view, following = entry(ledger, 1), entry(ledger, 2)
     assert not view["derives"] and following["derives"]
     assert "`points replay`" in printed(view)
