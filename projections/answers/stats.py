@@ -65,11 +65,27 @@ def stats(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_
 
 def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> BookSums:
     """All members summed from their entries. `progress` hears of entries."""
-    rows = RowDeltas(_VIEW.tables)
-    book, done = ledger.book_known_at(known_at), 0
-    positions = heads_of(ledger)
+    book, positions = ledger.book_known_at(known_at), heads_of(ledger)
+    home = ledger.partition_of(PROGRAMME_SUBJECT)  # a published book stands in every partition and counts once
+    rows, done = RowDeltas(_VIEW.tables), 0
     for partition in ledger.partitions:
-        done = _add_partition(rows, ledger, book, partition, as_of, known_at, progress, done)
+        for member, entries in members_of(ledger.journal(partition).scan_by_member()):
+            if member == PROGRAMME_SUBJECT and partition != home:
+                continue
+            account = Account()
+            for row in entries:
+                entry = decode_entry(row.state)
+                if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
+                    break
+                evolve_entry(account, entry)
+                rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
+                done += 1
+                if not done % TICK_EVERY:
+                    progress(done)
+            if account.number and member != PROGRAMME_SUBJECT:
+                run_to(account, book, as_of, PagesInMemory())
+                _VIEW.count(account, as_of, book, rows)
+        progress(done)
     return BookSums(as_of, rows.of, positions, known_at=known_at)
 
 
@@ -167,35 +183,3 @@ def _by_membership(counted: Mapping[Key, Amounts]) -> dict[str, dict[str, int]]:
         states = {state: counted.get((membership, state), [0])[0] for state in ("active", "trial", "ended")}
         found[membership] = states
     return found
-
-
-def _add_partition(
-    rows: RowDeltas,
-    ledger: Ledger,
-    book: Book,
-    partition: int,
-    as_of: int,
-    known_at: int | None,
-    progress: Tick,
-    done: int,
-) -> int:
-    counts_programme = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # a published book counts once
-    for member, entries in members_of(ledger.journal(partition).scan_by_member()):
-        is_programme = member == PROGRAMME_SUBJECT
-        if is_programme and not counts_programme:
-            continue
-        account = Account()
-        for row in entries:
-            entry = decode_entry(row.state)
-            if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
-                break
-            evolve_entry(account, entry)
-            rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
-            done += 1
-            if not done % TICK_EVERY:
-                progress(done)
-        if account.number and not is_programme:
-            run_to(account, book, as_of, PagesInMemory())
-            _VIEW.count(account, as_of, book, rows)
-    progress(done)
-    return done
