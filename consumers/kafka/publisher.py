@@ -7,11 +7,11 @@ in its tracking table, moved only behind acknowledged records. After a crash som
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic, sleep
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from consumers.dead_letters import Letter, letter_to_dict
+from consumers.dead_letters import Letter, describe_letter
 from consumers.kafka.client_base import Writer
 from consumers.kafka.port import StreamError
 from consumers.runtime.events import Observe, Published, Recovered, Trouble
@@ -19,9 +19,8 @@ from consumers.runtime.retry import STORE_TROUBLE, Backoff
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
-from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.entry_json import entry_to_dict
+from ledger.wire.entry_json import describe_published
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
 MOST_IN_FLIGHT = 4_000  # records, and
@@ -47,17 +46,6 @@ class Flow(NamedTuple):
     after: Callable[[int, int], Iterator[Outgoing]]  # behind a number, in order, and how many at most
 
 
-def outcome_to_dict(place: int, entry: Entry, link: bytes, offset: int, *, is_copy: bool) -> dict[str, Any]:
-    """An entry as the outcomes topic tells it; `place` numbers the journal's entries from 1, without a gap.
-
-    A published rule book stands in every partition: all but one of its entries are a `copy`, which counts nothing.
-    """
-    entry_view = entry_to_dict(entry, link, offset)
-    first = {name: entry_view.pop(name) for name in ("position", "outcome", "reason")}
-    copy = {"copy": True} if is_copy else {}
-    return {"place": place, **first, "member": entry.member, **copy, **entry_view}
-
-
 def outcomes(ledger: Ledger, partition: int, topic: str) -> Flow:
     """Return the flow of a partition's entries, keyed by member; tracking counts places of the journal."""
     journal, zone = ledger.journal(partition), ledger.book.offset
@@ -66,7 +54,7 @@ def outcomes(ledger: Ledger, partition: int, topic: str) -> Flow:
     def after(place: int, limit: int) -> Iterator[Outgoing]:
         for row in journal.scan(place, place + limit):
             is_copy = row.member == PROGRAMME_SUBJECT and not is_home
-            outcome = outcome_to_dict(row.sequence, decode_entry(row.state), row.link, zone, is_copy=is_copy)
+            outcome = describe_published(row.sequence, decode_entry(row.state), row.link, zone, is_copy=is_copy)
             yield Outgoing(row.sequence, row.member.encode(), _encode(outcome))
 
     return Flow("outcomes", topic, after)
@@ -78,8 +66,8 @@ def dead_letters(ledger: Ledger, partition: int, topic: str) -> Flow:
 
     def after(number: int, limit: int) -> Iterator[Outgoing]:
         for parked in journal.parked(number - 1, limit, retried=True):
-            letter = letter_to_dict(Letter(partition, *parked[:-1], is_done=False), zone)
-            yield Outgoing(parked.offset + 1, letter["position"].encode(), _encode(letter))
+            letter = describe_letter(Letter(partition, *parked._replace(is_done=False)), zone)
+            yield Outgoing(parked.offset + 1, letter.position.encode(), _encode(letter))
 
     return Flow("dead-letters", topic, after)
 
