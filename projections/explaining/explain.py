@@ -129,10 +129,7 @@ def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = No
     Raises `UnknownMember`, or `NothingToExplain` where there is no such lot.
     """
     history = History(ledger, member, as_of)
-    try:
-        key = lot_of(lot)
-    except ValueError as error:
-        raise NothingToExplain(str(error)) from None
+    key = lot_of(lot)
     story = history.lots.get(key)
     if story is None:
         number = history.step(key >> 16).entry.number
@@ -149,14 +146,6 @@ def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = No
         "as_of": words.time(present.as_of),
         **explain_lot_story(history, key, present, words),
         "opened_by": opened_by,
-        "fact": {
-            **origin["fact"],
-            "type": origin["type"],
-            "id": origin["id"],
-            "occurred": origin["occurred"],
-        },
-        "book": origin["book"],
-        "book_name": origin["book_name"],
-        "version": origin["version"],
-        "version_from": origin["version_from"],
+        "fact": origin["fact"] | {name: origin[name] for name in ("type", "id", "occurred")},
+        **{name: origin[name] for name in ("book", "book_name", "version", "version_from")},
     }

@@ -7,6 +7,7 @@ derivation, is what is explained; where the two differ, `derives` is False and t
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, Repetition, decide, run_to
@@ -24,6 +25,7 @@ from ledger.wire.times import SECOND, to_text
 from projections.answers.members import UnknownMember
 from projections.explaining.words import Words, count
 
+_DECIDED = attrgetter(*Decision.__struct_fields__)
 OUT_OF_RANGE = "out-of-range"  # decided by the owner, without asking the rules
 
 
@@ -253,7 +255,7 @@ class History:
         except (OutOfRange, KeyError, AssertionError, TypeError):
             return False  # an earlier entry is not what was decided; `points replay` names it
         account.number = entry.number
-        return all(getattr(decision, name) == getattr(entry, name) for name in Decision.__struct_fields__)
+        return _DECIDED(decision) == _DECIDED(entry)
 
     def _book_at(self, place: int) -> Book:
         """The book as this partition knew it at a place of its journal: what was published later is not in it."""
