@@ -34,7 +34,7 @@ def explain_earned(context: Context, change: Earned) -> View:
         inputs=inputs_of(moment, line),
         caps=caps,
         multipliers=multipliers,
-        lots=[explain_lot_story(context.history, change.lot, context.present, words)],
+        lots=[explain_lot_story(context.history, change.lot, words)],
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 from ledger.core.account import Account, Purse, Term
 from ledger.core.pages import OrderPage, PageLine
 from ledger.wire.facts import OrderCompleted, OrderLine, ReviewPosted
-from projections.explaining.history import History, Moment, Present
+from projections.explaining.history import History, Moment
 from projections.explaining.words import Words, sentence
 
 
@@ -18,7 +18,6 @@ class Context:
 
     history: History
     moment: Moment
-    present: Present
     words: Words
     scratch: Account = field(default_factory=Account)
 
