@@ -599,11 +599,11 @@ def test_a_story_as_of_an_instant_is_told_by_the_entries_up_to_it(lived: Ledger)
     clocks = [decode_entry(row.state).clock for row in lived.journal(lived.partition_of("m-1")).entries_of("m-1")]
     for until in (clocks[0], clocks[LENGTH // 3] + DAY, clocks[LENGTH // 2] - 1, clocks[-1]):
         story, shown = explain_member(lived, "m-1", as_of=until), show_member(lived, "m-1", until)
-        assert (story["as_of"], story["entries"]) == (shown["as_of"], shown["entries"])
+        assert (story["as_of"], story["entries"]) == (shown.as_of, shown.entries)
         assert len(story["statement"]) == sum(clock <= until for clock in clocks)
-        purse, beans = story["points"].get("beans", {}), shown["points"]["beans"]
+        purse, beans = story["points"].get("beans", {}), shown.points["beans"]
         assert {name: purse.get(name, 0) for name in ("spendable", "pending", "held", "debt")} == {
-            name: beans[name] for name in ("spendable", "pending", "held", "debt")
+            name: getattr(beans, name) for name in ("spendable", "pending", "held", "debt")
         }
 
 
