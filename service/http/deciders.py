@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
-from consumers.runtime.outcomes import DecidedRecord, decided_between, outcome_to_dict
+from consumers.runtime.outcomes import DecidedRecord, decided_between, fate_of
 from consumers.runtime.owner import PartitionOwner, Step
 from consumers.runtime.retry import Backoff
 from ledger.journal.ledger import Ledger
@@ -317,9 +317,7 @@ class _Decider:
     def _tell(self, partition: _Partition, decided: list[DecidedRecord]) -> None:
         zone = self._ledger.book.offset
         with self._wake:
-            told = [
-                (partition.waiting.pop(one.offset), outcome_to_dict(partition.number, one, zone)) for one in decided
-            ]
+            told = [(partition.waiting.pop(one.offset), fate_of(partition.number, one, zone)) for one in decided]
         if told:
             self._loop.call_soon_threadsafe(tell, told)
 

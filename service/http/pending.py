@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ledger.errors import CannotRunNow
+from ledger.wire.answers import Fate
 from ledger.wire.facts import Fact
 
 Place = tuple[int, int]  # partition and offset
-Told = dict[str, Any]  # what became of a fact, as `consumers.outcomes` tells it
 
 
 class Busy(CannotRunNow):
@@ -25,11 +24,11 @@ class Work:
 
     values: Sequence[bytes]
     places: asyncio.Future[list[Place]]
-    told: asyncio.Future[list[Told] | None] | None
+    told: asyncio.Future[list[Fate] | None] | None
     is_bulk: bool = False
     is_backlog: bool = False
     facts: Sequence[Fact] = ()  # decoded, where they were
-    found: dict[int, Told] = field(default_factory=dict)
+    found: dict[int, Fate] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -50,7 +49,7 @@ def waiting_by_partition(works: Iterable[Work], found: Iterable[list[Place]]) ->
     return waiting
 
 
-def tell(told: Iterable[tuple[tuple[Work, int], Told]]) -> None:
+def tell(told: Iterable[tuple[tuple[Work, int], Fate]]) -> None:
     """Tell works what was decided about facts of theirs. In their event loop."""
     for (work, index), outcome in told:
         work.found[index] = outcome

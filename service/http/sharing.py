@@ -96,7 +96,7 @@ class SharedDatabase:
                 time.sleep(AGAIN_SECONDS)
 
     def _share(self, claims: PostgresClaims) -> None:
-        heard = claims.news(0)  # from here on nothing is missed
+        heard = claims.notifications(0)  # from here on nothing is missed
         self.books += 1
         settle_at = look_at = 0.0
         while not self._stopping:
@@ -107,7 +107,7 @@ class SharedDatabase:
             if now >= look_at:
                 self._look(self._ledger.partitions)
                 look_at = now + INBOX_SECONDS
-            heard = claims.news(max(0.0, settle_at - time.monotonic()))
+            heard = claims.notifications(max(0.0, settle_at - time.monotonic()))
 
     def _settle(self, claims: PostgresClaims, now: float) -> None:
         """Claim what is meant for us, and what nobody has."""

@@ -28,7 +28,7 @@ from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.rulebook.schema import shipped
-from service.client import PointsClient, Refused
+from points_client import Client, Refused
 from service.http import folder_sharing
 from service.http.deciders import Part
 from service.http.doorman import Door, Doorman
@@ -140,7 +140,7 @@ def test_a_worker_killed_while_redemptions_run_loses_and_doubles_nothing(home: H
     at = datetime.now(UTC) - timedelta(seconds=1)
 
     def redeem(server: Server, shopper: int) -> None:
-        with PointsClient(server.url, attempts=30, timeout=10) as points:
+        with Client(server.url, attempts=30, timeout=10) as points:
             for n in range(60):
                 name = f"r-{shopper}-{n}"
                 try:
