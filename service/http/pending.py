@@ -1,15 +1,24 @@
-"""Facts given together to a running server: where they came to stand, and what was decided about them."""
+"""Facts given together to a running server, and the requests that wait for what was decided about them.
+
+Decisions are handed along by the owners of the partitions. What was lost on the way, or decided by another process, is
+looked up in the journals.
+"""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from consumers.runtime.outcomes import DecidedRecord, decided_between, outcome_to_dict
 from ledger.errors import CannotRunNow
+from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
 from ledger.wire.facts import Fact
 
 Place = tuple[int, int]  # partition and offset
-Told = dict[str, Any]  # what became of a fact, as `consumers.outcomes` tells it
+Outcome = dict[str, Any]  # what became of a fact: see `consumers.runtime.outcomes`
+Offsets = dict[int, list[int]]  # by partition
 
 
 class Busy(CannotRunNow):
@@ -17,49 +26,139 @@ class Busy(CannotRunNow):
 
 
 @dataclass(slots=True, eq=False)
-class Work:
-    """Facts given together. `places` are known once they are durable, `told` once they are decided.
+class Pending:
+    """Facts given together. `places` are known once they are durable, `outcomes` once they are decided.
 
-    `told` is None where nobody waits, and gives None where what is kept cannot be decided for now.
+    `outcomes` is None where nobody waits, and results in None where the facts cannot be decided for now. `facts` are
+    the values decoded, where they were.
     """
 
     values: Sequence[bytes]
+    facts: Sequence[Fact]
     places: asyncio.Future[list[Place]]
-    told: asyncio.Future[list[Told] | None] | None
+    outcomes: asyncio.Future[list[Outcome] | None] | None
     is_bulk: bool = False
     is_backlog: bool = False
-    facts: Sequence[Fact] = ()  # decoded, where they were
-    found: dict[int, Told] = field(default_factory=dict)
+    found: dict[int, Outcome] = field(default_factory=dict)  # by index
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Bytes of the facts."""
         return sum(map(len, self.values))
 
 
-Waiting = dict[int, tuple[Work, int]]  # who waits for which offset of a partition: the work, and the fact's index in it
+class PendingFacts:
+    """The facts of this process that wait for their decision, by partition and offset.
 
+    `look_seconds` pass between two looks into the journals while anything waits; None: only on a hint. `remind` is
+    called after such a look with what still waits. The ledger is the look's own. Methods may be called by any thread.
+    """
 
-def waiting_by_partition(works: Iterable[Work], found: Iterable[list[Place]]) -> dict[int, Waiting]:
-    """Who waits for what, of works whose places were found."""
-    waiting: dict[int, Waiting] = {}
-    for work, places in zip(works, found, strict=True):
-        if work.told is not None:
+    def __init__(self, ledger: Ledger, look_seconds: float | None, remind: Callable[[Offsets], None]) -> None:
+        self._ledger = ledger
+        self._look_seconds = look_seconds
+        self._remind = remind
+        self._zone = ledger.book.offset
+        self._loop = asyncio.get_running_loop()
+        self._wake = threading.Condition()
+        self._waiting: dict[int, dict[int, tuple[Pending, int]]] = {}  # a fact by its index
+        self._hinted: set[int] = set()
+        self._is_idle = self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="points-look", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; what still waits is abandoned."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.abandon_all()
+        self._ledger.close()
+
+    def add(self, pending: Pending, places: Iterable[Place]) -> None:
+        """Wait for the decisions about facts that stand at these places."""
+        with self._wake:
             for index, (partition, offset) in enumerate(places):
-                waiting.setdefault(partition, {})[offset] = (work, index)
-    return waiting
+                self._waiting.setdefault(partition, {})[offset] = pending, index
+            if self._is_idle and self._look_seconds is not None:
+                self._wake.notify()
+
+    def resolve(self, partition: int, decided: Iterable[DecidedRecord]) -> None:
+        """Hand decisions to those who wait for them."""
+        with self._wake:
+            waiting = self._waiting.get(partition, {})
+            ready = [(waiting.pop(record.offset), record) for record in decided if record.offset in waiting]
+            if not waiting:
+                self._waiting.pop(partition, None)
+        if ready:
+            outcomes = [(which, outcome_to_dict(partition, record, self._zone)) for which, record in ready]
+            self._loop.call_soon_threadsafe(_resolve, outcomes)
+
+    def abandon(self, partition: int) -> None:
+        """Tell those who wait that nobody knows when their facts will be decided."""
+        with self._wake:
+            waiting = self._waiting.pop(partition, {})
+        if waiting:
+            self._loop.call_soon_threadsafe(_abandon, [pending for pending, _ in waiting.values()])
+
+    def abandon_all(self) -> None:
+        """Abandon what waits in any partition."""
+        for partition in list(self._waiting):
+            self.abandon(partition)
+
+    def look(self, partitions: Iterable[int]) -> None:
+        """Look soon whether what waits in partitions was decided."""
+        with self._wake:
+            self._hinted.update(self._waiting.keys() & set(partitions))
+            if self._hinted:
+                self._wake.notify()
+
+    def _run(self) -> None:
+        while (partitions := self._next()) is not None:
+            try:
+                for partition in partitions:
+                    self._look_up(partition)
+            except JournalError:
+                continue  # the journal cannot be read now: the next look is in a while
+            with self._wake:
+                late = {p: list(waiting) for p, waiting in self._waiting.items() if p in partitions}
+            if late:
+                self._remind(late)
+
+    def _next(self) -> set[int] | None:
+        """The partitions to look at; None at the end."""
+        with self._wake:
+            while not (self._hinted or self._stopping):
+                self._is_idle = not self._waiting
+                if not self._wake.wait(None if self._is_idle else self._look_seconds):
+                    self._hinted.update(self._waiting)
+            self._is_idle = False
+            hinted, self._hinted = self._hinted, set()
+            return None if self._stopping else hinted
+
+    def _look_up(self, partition: int) -> None:
+        journal = self._ledger.journal(partition)
+        position = journal.head().position
+        with self._wake:
+            ready = [offset for offset in self._waiting.get(partition, ()) if offset <= position]
+        if ready:
+            self.resolve(partition, decided_between(journal, min(ready), max(ready)))
 
 
-def tell(told: Iterable[tuple[tuple[Work, int], Told]]) -> None:
-    """Tell works what was decided about facts of theirs. In their event loop."""
-    for (work, index), outcome in told:
-        work.found[index] = outcome
-        if work.told is not None and len(work.found) == len(work.values) and not work.told.done():
-            work.told.set_result([work.found[at] for at in range(len(work.values))])
+def _resolve(outcomes: Iterable[tuple[tuple[Pending, int], Outcome]]) -> None:
+    for (pending, index), outcome in outcomes:
+        pending.found[index] = outcome
+        future = pending.outcomes
+        if future is not None and len(pending.found) == len(pending.values) and not future.done():
+            future.set_result([pending.found[at] for at in range(len(pending.values))])
 
 
-def leave(works: Iterable[Work]) -> None:
-    """Tell works that nobody knows when their facts will be decided. In their event loop."""
-    for work in works:
-        if work.told is not None and not work.told.done():
-            work.told.set_result(None)
+def _abandon(abandoned: Iterable[Pending]) -> None:
+    for pending in abandoned:
+        if pending.outcomes is not None and not pending.outcomes.done():
+            pending.outcomes.set_result(None)

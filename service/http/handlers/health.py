@@ -32,7 +32,7 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
     served = served_by(request)
     if served.has_trouble:
         raise Problem("busy", "facts cannot be taken or decided now; the server's log says why")
-    if not served.deciders.is_caught_up:
+    if not served.owners.state.is_caught_up:
         raise Problem("busy", "facts from before the start are still being decided")
     return plain_answer({"status": "ready"})
 
@@ -53,7 +53,7 @@ async def get_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
         found = await served.readers.read(lambda ledger: _standing(ledger, served))
     except (Busy, JournalError):
         found = {}
-    is_ready = served.deciders.is_caught_up and not served.has_trouble
+    is_ready = served.owners.state.is_caught_up and not served.has_trouble
     return Response(metrics.text(metrics.Standing(is_ready, found)), media_type=METRICS_TYPE)
 
 
