@@ -37,7 +37,9 @@ def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tall
     for found in decided_between(ledger.journal(partition), first, last):
         if isinstance(found.what, Parked):
             tally.parked += 1
-        elif isinstance(found.what, Entry) and (is_home or found.what.member != PROGRAMME_SUBJECT):  # a published book counts once
+        elif isinstance(found.what, Entry) and (
+            is_home or found.what.member != PROGRAMME_SUBJECT
+        ):  # a published book counts once
             tally.count([found.what.outcome])
     return tally
 

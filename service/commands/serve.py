@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +38,7 @@ def serve(
             min=1,
             max=64,
             metavar="N",
-            help="Processes that serve; of a folder those beyond its partitions decide nothing.",
+            help="Processes that answer requests; the first process decides, beside them.",
         ),
     ] = 1,
     no_views: Annotated[
@@ -81,6 +81,8 @@ def run_server(
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotRunNow`."""
     from ledger.journal.folder import FolderLedger
     from service.console.sessions import Sessions
+    from service.follower import Follower
+    from service.http import metrics
     from service.http.app import make_app
     from service.http.server import is_local, listen, serve
     from service.keys import Keys
@@ -100,18 +102,18 @@ def run_server(
             _tell(shell, listening, processes, has_keys=has_keys)
 
         version = installed_version()
-        if workers == 1:
-            app = make_app(opened, folder, keys, Sessions(), wait, version, kafka=kafka, follows=follows)
-            serve(app, listening, lambda: tell([os.getpid()]))
-            return
-        from service.http.workers import Job, shared_folder, supervise
+        with Follower(shell.place, folder) if follows else nullcontext():
+            if workers == 1:
+                app = make_app(opened, folder, keys, Sessions(), wait, version, kafka)
+                serve(app, listening, lambda: tell([os.getpid()]))
+                return
+            from service.http.workers import Job, supervise
 
-        keys.close()
-        opened.close()  # nothing of it is read here, and its lock is held on
-        lock = opened.lock if isinstance(opened, FolderLedger) else None
-        with shared_folder() as shared:
-            job = Job(shell.place, folder, shared, wait, version, kafka, follows, lock)
-            supervise(job, workers, listening, tell)
+            keys.close()
+            lock = opened.lock if isinstance(opened, FolderLedger) else None
+            with metrics.shared_folder() as shared:
+                job = Job(shell.place, folder, shared, wait, version, kafka, workers, lock)
+                supervise(job, opened, listening, tell)
 
 
 def _kafka(shell: Shell, config: Path | None) -> "KafkaSettings | None":

@@ -39,6 +39,77 @@ class Decides(Protocol):
         ...
 
     def stop(self) -> None:
+        """Decide what was appended, as far as that is this process's, and end."""
+        ...
+
+    def expect(self, listener: Listener, offsets: Mapping[int, Sequence[int]], decoded: Mapping[int, Decoded]) -> None:
+        """Decide what was appended to these partitions; at these offsets the listener waits for it."""
+        ...
+
+
+class FactAppender:
+    """Appends facts and has them decided. Give it facts from the event loop it was started in."""
+
+    def __init__(self, ledger: Ledger, owners: Decides, pending: PendingFacts, stream: Stream) -> None:
+        self._owners = owners
+        self._pending = pending
+        self._stream = stream
+        self._home = ledger.partition_of(PROGRAMME_SUBJECT)
+        self._wake = threading.Condition()
+        self._single: deque[Pending] = deque()
+        self._bulk: deque[Pending] = deque()
+        self._facts = self._bytes = 0  # that wait to be appended
+        self._stopping = False
+        self.cannot_append = False  # the last time it was tried; what comes is tried all the same
+        self._feeding: Feeding | None = None
+        self._room = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._append_all, name="points-append", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._room.set()
+        self._thread.start()
+
+    def submit(
+        self,
+        values: Sequence[bytes],
+        facts: Sequence[Fact] = (),
+        *,
+        waits: bool = True,
+        is_bulk: bool = False,
+        is_backlog: bool = False,
+    ) -> Pending:
+        """Give facts to be appended; `waits` says whether their decisions are waited for. Raises `Busy`.
+
+        `facts` are the values decoded, where they were: they are not decoded again.
+        """
+        error = "it is stopping" if self._stopping else self._owners.state.last_error
+        if error:
+            raise Busy(f"facts cannot be decided now: {error}")
+        outcomes = self._loop.create_future() if waits else None
+        pending = Pending(values, facts, self._loop.create_future(), outcomes, is_bulk, is_backlog)
+        size = pending.size
+        with self._wake:
+            if not self._has_room(len(values), size):
+                raise Busy(f"{self._facts:,} facts wait to be written")
+            (self._bulk if is_bulk else self._single).append(pending)
+            self._facts += len(values)
+            self._bytes += size
+            metrics.WAITING.set(self._facts)
+            self._wake.notify()
+        return pending
+
+    async def room_for(self, facts: int, size: int) -> None:
+        """Wait until so many facts and bytes would be taken."""
+        while not self._has_room(facts, size):
+            self._room.clear()
+            await self._room.wait()
+
+    def _has_room(self, facts: int, size: int) -> bool:
+        return not self._facts or (self._facts + facts <= WAITING_FACTS and self._bytes + size <= WAITING_BYTES)
+
+    def stop(self) -> None:
         """Append what was given, and end."""
         with self._wake:
             self._stopping = True

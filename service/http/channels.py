@@ -11,6 +11,8 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from consumers.runtime.outcomes import DecidedRecord
+from ledger.journal.partition import Tally
+from service.http import metrics
 from service.http.owners import Decoded, OwnersState
 from service.http.pending import Offsets, PendingFacts
 
@@ -103,6 +105,8 @@ class RemoteOwners:
                         self._pending.abandon(partition)
                     case OwnersState() as state:
                         self.state = state
+                    case Tally() as tally:
+                        metrics.count(tally)
         self.is_connected = False
         self.state = self.state._replace(last_error="the process that decides has ended")
         self._pending.abandon_all()

@@ -18,6 +18,7 @@ from consumers.runtime.outcomes import DecidedRecord
 from consumers.runtime.owner import PartitionOwner, Step
 from consumers.runtime.retry import Backoff
 from ledger.journal.ledger import Ledger
+from ledger.journal.partition import Tally
 from ledger.journal.port import Fenced, JournalError
 from ledger.wire.facts import Fact
 from service.http import metrics
@@ -89,18 +90,24 @@ class Assignment(Protocol):
 class Owners:
     """The threads that decide. The ledger's lock must be held, or an `assignment` given.
 
-    `on_change` is called when `state` may have changed.
+    `count` is called with what became of each batch, `on_change` when `state` may have changed.
     """
 
     def __init__(
-        self, ledger: Ledger, assignment: Assignment | None = None, on_change: Callable[[], None] = lambda: None
+        self,
+        ledger: Ledger,
+        assignment: Assignment | None = None,
+        count: Callable[[Tally], None] = metrics.count,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._numbers = ledger.partitions
         self._on_change = on_change
         self._assignment = assignment
         self._listeners: list[Listener] = []
-        count = min(SHARED_THREADS, len(self._numbers)) if assignment else len(self._numbers)
-        self._threads = [_OwnerThread(ledger, self._numbers[n::count], assignment, on_change) for n in range(count)]
+        threads = min(SHARED_THREADS, len(self._numbers)) if assignment else len(self._numbers)
+        self._threads = [
+            _OwnerThread(ledger, self._numbers[n::threads], assignment, count, on_change) for n in range(threads)
+        ]
 
     def start(self, *listeners: Listener) -> None:
         """Begin: what the inbox holds from before is decided first."""
@@ -176,19 +183,19 @@ class _OwnerThread:
         ledger: Ledger,
         partitions: Sequence[int],
         assignment: Assignment | None,
+        count: Callable[[Tally], None],
         on_change: Callable[[], None],
     ) -> None:
         self.partitions: dict[int, _Partition] = {}
         for number in partitions:
             ledger.journal(number)  # opened here: an owner's thread and this one share it
-            owner = PartitionOwner(
-                ledger, number, batch=DECIDED_AT_ONCE, backoff=Backoff(AGAIN_SECONDS, AGAIN_SECONDS)
-            )
+            owner = PartitionOwner(ledger, number, batch=DECIDED_AT_ONCE, backoff=Backoff(AGAIN_SECONDS, AGAIN_SECONDS))
             self.partitions[number] = partition = _Partition(number, owner)
             owner.wanted = partition.wanted
         self._ledger = ledger
         self._share = 1 / ledger.settings.partitions
         self._assignment = assignment
+        self._count = count
         self._on_change = on_change
         self._inbox: Inbox | None = None
         self._wake = threading.Condition()
@@ -269,7 +276,7 @@ class _OwnerThread:
             partition.programmes += 1
             self._on_change()
         if step is not None:
-            metrics.count(step.tally)
+            self._count(step.tally)
             self._hand_over(partition, step)
         if self._assignment and (step is not None or has_book):
             self._assignment.announce(partition.number, has_book=has_book)
@@ -287,7 +294,7 @@ class _OwnerThread:
             listener.resolve(partition.number, records)
 
     def _look_up(self, partition: _Partition, position: int | None) -> None:
-        """Have those look themselves who wait for what was decided before they said so, or (None) is decided elsewhere."""
+        """Have those look who wait for what was decided by now, or (None) for what is decided elsewhere."""
         with self._wake:
             passed = [offset for offset in partition.wanted if position is None or offset <= position]
             listeners = {partition.wanted.pop(offset) for offset in passed}

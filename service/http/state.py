@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from litestar import Request
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.partition import Tally
 from ledger.journal.port import Head
 from projections.answers.sidecar import AUDITS, VIEWS
 from projections.views.files import Folder
+from service.http import metrics
 from service.http.appender import Decides, FactAppender
 from service.http.operator_log import Operators
 from service.http.owners import Owners
@@ -117,15 +119,17 @@ def serving(
         stream.close()
 
 
-def owners_of(ledger: Ledger, on_change: Callable[[], None] = lambda: None) -> Owners:
-    """The owners of a ledger's partitions in this process."""
+def owners_of(
+    ledger: Ledger, count: Callable[[Tally], None] = metrics.count, on_change: Callable[[], None] = lambda: None
+) -> Owners:
+    """The owners of a ledger's partitions in this process: see `Owners`."""
     if not ledger.is_shared:
-        return Owners(ledger, on_change=on_change)
+        return Owners(ledger, None, count, on_change)
     from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
     from service.http.assignment import DatabaseAssignment
 
     assert isinstance(ledger, DatabaseLedger)
-    return Owners(ledger, DatabaseAssignment(ledger), on_change)
+    return Owners(ledger, DatabaseAssignment(ledger), count, on_change)
 
 
 def served_by(request: Request[Any, Any, Any]) -> Served:

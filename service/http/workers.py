@@ -6,6 +6,7 @@ decided by the owners here, and the decision comes back by its channel.
 
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -21,13 +22,14 @@ from ledger.errors import CannotRunNow
 from ledger.journal.folder import Lock
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
+from ledger.journal.partition import Tally
 from ledger.journal.processes import end_worker, start_worker
 from service.console.sessions import Sessions
 from service.errors import report, say
 from service.http.app import make_app
 from service.http.channels import Abandoned, Appended, Look, RemoteOwners, Resolved, Sender
 from service.http.dispatcher import Dispatcher, connection_pair, pass_on
-from service.http.owners import Owners
+from service.http.owners import Owners, OwnersState
 from service.http.server import GRACE_SECONDS, serve_inside
 from service.http.state import owners_of
 from service.keys import Keys
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from consumers.kafka.settings import KafkaSettings
 
 LOOK_SECONDS = 1.0  # between two looks at the front ends, and until one that died is started again
+AGAIN_SECONDS = 0.05  # between two looks while none of them runs
 HUNG_SECONDS = 30.0  # after which a front end that was not heard of is killed, and
 START_SECONDS = 120.0  # one that does not come to serve
 END_SECONDS = GRACE_SECONDS + 10.0  # for a front end to end by itself
@@ -60,9 +63,7 @@ class Job:
     lock: Lock | None = None
 
 
-def supervise(
-    job: Job, ledger: Ledger, listening: socket.socket, on_start: Callable[[list[int]], None]
-) -> None:
+def supervise(job: Job, ledger: Ledger, listening: socket.socket, on_start: Callable[[list[int]], None]) -> None:
     """Serve with front ends until SIGINT or SIGTERM; `on_start` is called with their ids once all of them serve.
 
     Raises `CannotRunNow` where one cannot start at first; later it is tried again.
@@ -74,7 +75,11 @@ def supervise(
         for front_end in front_ends:
             front_end.tell_state()
 
-    owners = None if job.kafka else owners_of(ledger, tell_state)
+    def count(tally: Tally) -> None:
+        """Have a front end count a batch: metrics are added up over the front ends."""
+        next((one for one in front_ends if one.is_serving), front_ends[0]).count(tally)
+
+    owners = None if job.kafka else owners_of(ledger, count, tell_state)
     with stopping(again_ends=False) as is_stopped:
         front_ends.extend(_FrontEnd(job, owners) for _ in range(job.workers))
         dispatcher = Dispatcher(listening, front_ends)
@@ -109,9 +114,10 @@ def supervise(
 
 def _receive(front_ends: "list[_FrontEnd]") -> None:
     """Take what front ends send, waiting a moment for it."""
-    if not wait([front_end.pipe for front_end in front_ends if front_end.is_connected], LOOK_SECONDS):
-        return
-    for front_end in front_ends:
+    pipes = [front_end.pipe for front_end in front_ends if front_end.is_connected]
+    if not pipes:
+        time.sleep(AGAIN_SECONDS)
+    for front_end in front_ends if wait(pipes, LOOK_SECONDS) else ():
         front_end.receive()
 
 
@@ -123,6 +129,7 @@ class _FrontEnd:
     def __init__(self, job: Job, owners: Owners | None) -> None:
         self._job = job
         self._owners = owners
+        self._lock = threading.Lock()
         self._start()
 
     def _start(self) -> None:
@@ -132,6 +139,7 @@ class _FrontEnd:
         self._sender = Sender(self.pipe)
         self._heard_at = time.monotonic()
         self._revive_at = 0.0
+        self._state: OwnersState | None = None
         self.is_serving, self.is_connected = False, True
         self.tell_state()
 
@@ -177,10 +185,18 @@ class _FrontEnd:
         """Send that a partition cannot be decided for now."""
         self._sender.send(Abandoned(partition))
 
+    def count(self, tally: Tally) -> None:
+        """Have it count a batch."""
+        self._sender.send(tally)
+
     def tell_state(self) -> None:
-        """Send the owners' state."""
+        """Send the owners' state, if it has changed. Called by any thread."""
         if self._owners is not None:
-            self._sender.send(self._owners.state)
+            with self._lock:
+                state = self._owners.state
+                if state != self._state:
+                    self._state = state
+                    self._sender.send(state)
 
     def revive(self) -> None:
         """Start it again a moment after it ended, and say how that was."""
@@ -222,9 +238,7 @@ def _work(pipe: Connection, job: Job, inside: socket.socket) -> None:
             closing(Keys(job.folder)) as keys,
             closing(Sessions(job.shared / "sessions.db")) as sessions,
         ):
-            app = make_app(
-                ledger, job.folder, keys, sessions, job.wait, job.version, job.kafka, channel, job.workers
-            )
+            app = make_app(ledger, job.folder, keys, sessions, job.wait, job.version, job.kafka, channel, job.workers)
             serve_inside(app, inside, lambda: channel.send(_STARTED), beat)
     except Exception as error:
         raise SystemExit(report(error)) from None
