@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from consumers.files.feeder import RawLine
@@ -17,8 +18,8 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact
 from service.http import metrics
-from service.http.owners import Decoded, Listener, OwnersState
-from service.http.pending import Busy, Pending, PendingFacts, Place
+from service.http.owners import Decoded, OwnersState
+from service.http.pending import Busy, Message, Notify, Offsets, Pending, PendingFacts, Place
 from service.http.streams import Feeding, Routes, Stream
 
 WAITING_FACTS = 20_000  # to be appended, and
@@ -27,24 +28,16 @@ APPENDED_AT_ONCE = 2_000
 
 
 class Decides(Protocol):
-    """Who decides what is appended: owners in this process or another one, or the consumers of Kafka."""
+    """Who decides what is appended: owners in this process or another one, or the consumers of Kafka. See `Owners`."""
 
     @property
-    def state(self) -> OwnersState:
-        """As it is known now."""
-        ...
+    def state(self) -> OwnersState: ...
 
-    def start(self, pending: PendingFacts) -> None:
-        """Begin to decide, and to hand decisions to those who wait."""
-        ...
+    def start(self, notify: Notify) -> None: ...
 
-    def stop(self) -> None:
-        """Decide what was appended, as far as that is this process's, and end."""
-        ...
+    def stop(self) -> None: ...
 
-    def expect(self, listener: Listener, offsets: Mapping[int, Sequence[int]], decoded: Mapping[int, Decoded]) -> None:
-        """Decide what was appended to these partitions; at these offsets the listener waits for it."""
-        ...
+    def expect(self, notify: Notify, offsets: Offsets, decoded: Mapping[int, Decoded]) -> None: ...
 
 
 class FactAppender:
@@ -160,8 +153,8 @@ class FactAppender:
         metrics.APPEND_SECONDS.observe(time.perf_counter() - began)
         metrics.APPENDED.inc(len(lines))
         found = [[places[line] for line in these] for these in counting]
+        self._post(self._appended, taken, found)  # first: who waits is known before anything is decided
         self._expect(places, taken, found)
-        self._post(self._appended, taken, found)
 
     def _expect(self, places: Sequence[Place], taken: list[Pending], found: list[list[Place]]) -> None:
         """Have the owners decide what was appended, and hand along what was decoded of it."""
@@ -169,12 +162,16 @@ class FactAppender:
         decoded: dict[int, dict[int, tuple[bytes, Fact]]] = {}
         for pending, its in zip(taken, found, strict=True):
             if pending.outcomes is not None:
-                self._pending.add(pending, its)
                 for partition, offset in its:
                     offsets[partition].append(offset)
             for (partition, offset), value, fact in zip(its, pending.values, pending.facts, strict=False):
                 decoded.setdefault(partition, {})[offset] = value, fact
-        self._owners.expect(self._pending, offsets, decoded)
+        self._owners.expect(self.notify, offsets, decoded)
+
+    def notify(self, message: Message) -> None:
+        """Hand a message of the owners to who waits. Called by any thread."""
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            self._post(self._pending.receive, message)
 
     def _route(self, routes: Routes, value: bytes, lines: list[Line]) -> int:
         """Put a fact under its partition; a published programme, which goes to all, counts in its home."""
@@ -188,6 +185,8 @@ class FactAppender:
     def _appended(self, taken: list[Pending], found: list[list[Place]]) -> None:
         self._room.set()
         for pending, places in zip(taken, found, strict=True):
+            if pending.outcomes is not None:
+                self._pending.add(pending, places)
             if not pending.places.done():
                 pending.places.set_result(places)
 

@@ -1,7 +1,7 @@
 """Which partitions of a ledger in PostgreSQL this process decides, where several servers serve it.
 
 A server claims every partition that no other has claimed: one that stands by takes over what another leaves. What was
-appended and decided is notified by NOTIFY; what is lost of that is found by looking, now and then.
+appended and decided is notified by NOTIFY; the owners find what is lost of that by looking, now and then.
 """
 
 import sys
@@ -18,7 +18,6 @@ from ledger.journal.port import JournalError, Unavailable
 
 RELEASED = "released"  # first word of a notification: claims were left
 CLAIM_SECONDS = 1.0  # between two attempts to claim what others have
-INBOX_SECONDS = 5.0  # between two looks at all inboxes, should a notification be lost
 AGAIN_SECONDS = 1.0  # until the connection is opened again, or a partition that was given up is claimed
 
 
@@ -86,15 +85,12 @@ class DatabaseAssignment:
     def _share(self, claims: PostgresClaims) -> None:
         heard = claims.news(0)  # from here on nothing is missed
         self.programmes += 1
-        claim_at = look_at = 0.0
+        claim_at = 0.0
         while not self._stopping:
             now = time.monotonic()
             if self._receive(heard) or now >= claim_at:
                 self._claim(claims, now)
                 claim_at = now + CLAIM_SECONDS
-            if now >= look_at:
-                self._look(self._ledger.partitions)
-                look_at = now + INBOX_SECONDS
             heard = claims.news(max(0.0, claim_at - time.monotonic()))
 
     def _claim(self, claims: PostgresClaims, now: float) -> None:

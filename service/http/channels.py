@@ -4,109 +4,109 @@ One pipe joins them. What a front end appended goes up; decisions and the owners
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from consumers.runtime.outcomes import DecidedRecord
 from ledger.journal.partition import Tally
 from service.http import metrics
-from service.http.owners import Decoded, OwnersState
-from service.http.pending import Offsets, PendingFacts
+from service.http.owners import Decoded, Owners, OwnersState
+from service.http.pending import Message, Notify, Offsets
+
+STARTED, BEAT = "started", "beat"  # what a front end sends once it serves, and every second from then on
 
 
 class Appended(NamedTuple):
-    """A front end has appended to partitions, and waits for what stands at these offsets. Pickled, as the others."""
+    """A front end has appended to partitions, and waits for what stands at these offsets."""
 
     offsets: Offsets
 
 
-class Resolved(NamedTuple):
-    """Decisions that a front end waits for."""
-
-    partition: int
-    decided: Sequence[DecidedRecord]
-
-
-class Look(NamedTuple):
-    """What waits in partitions may have been decided elsewhere."""
-
-    partitions: list[int]
-
-
-class Abandoned(NamedTuple):
-    """A partition cannot be decided for now."""
-
-    partition: int
-
-
-class Sender:
-    """Sends messages from a thread of its own: who decides never waits for a front end.
+class FrontEndChannel:
+    """The owners' end. What is sent to a front end goes from a thread of its own: who decides never waits for one.
 
     What is sent to a front end that has ended is lost with it.
     """
 
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self._queue: SimpleQueue[object] = SimpleQueue()
+    def __init__(self, pipe: Connection, owners: Owners | None) -> None:
+        self.pipe = pipe
+        self.is_connected, self.is_serving = True, False
+        self.heard_at = time.monotonic()
+        self._owners = owners
+        self._state: OwnersState | None = None  # as it was sent last
+        self._lock = threading.Lock()
+        self._queue: SimpleQueue[Message | OwnersState | Tally | None] = SimpleQueue()
         self.send = self._queue.put
-        threading.Thread(target=self._run, name="points-send", daemon=True).start()
+        threading.Thread(target=self._send_all, name="points-send", daemon=True).start()
 
-    def stop(self) -> None:
+    def receive(self) -> None:
+        """Take what the front end sent."""
+        try:
+            while self.is_connected and self.pipe.poll():
+                message = self.pipe.recv()
+                self.heard_at = time.monotonic()
+                self.is_serving |= message == STARTED
+                if self._owners and isinstance(message, Appended):
+                    self._owners.expect(self.send, message.offsets, {})
+        except (EOFError, OSError):
+            self.is_connected = self.is_serving = False
+
+    def send_state(self) -> None:
+        """Send the owners' state, if it has changed. Called by any thread."""
+        with self._lock:
+            if self._owners and self._state != (state := self._owners.state):
+                self._state = state
+                self.send(state)
+
+    def close(self) -> None:
         """Send no more."""
+        self.is_connected = self.is_serving = False
         self.send(None)
+        self.pipe.close()
 
-    def _run(self) -> None:
+    def _send_all(self) -> None:
         with suppress(OSError):  # the front end has ended
             while (message := self._queue.get()) is not None:
-                self._pipe.send(message)
+                self.pipe.send(message)
 
 
-class RemoteOwners:
-    """The front end's side: the owners of another process. `is_connected` until that process has ended."""
+class OwnersChannel:
+    """The front end's end: the owners of another process. `is_connected` until that process has ended."""
 
     def __init__(self, pipe: Connection) -> None:
         self.state = OwnersState()
         self.is_connected = True
         self._pipe = pipe
         self._lock = threading.Lock()
-        self._pending: PendingFacts | None = None
-        self._thread = threading.Thread(target=self._run, name="points-receive", daemon=True)
 
-    def start(self, pending: PendingFacts) -> None:
+    def start(self, notify: Notify) -> None:
         """Begin to pass on what the owners send."""
-        self._pending = pending
-        self._thread.start()
+        threading.Thread(target=self._receive_all, args=(notify,), name="points-receive", daemon=True).start()
 
     def stop(self) -> None:
         """The other process goes on."""
 
-    def expect(self, listener: object, offsets: Mapping[int, Sequence[int]], decoded: Mapping[int, Decoded]) -> None:
+    def expect(self, notify: Notify, offsets: Offsets, decoded: Mapping[int, Decoded]) -> None:
         """Send what was appended; the owners decode the facts themselves."""
-        self.send(Appended({partition: list(wanted) for partition, wanted in offsets.items()}))
+        self.send(Appended(offsets))
 
     def send(self, message: object) -> None:
         """Send a message; one that cannot be sent is lost."""
         with self._lock, suppress(OSError):
             self._pipe.send(message)
 
-    def _run(self) -> None:
-        assert self._pending is not None
+    def _receive_all(self, notify: Notify) -> None:
         with suppress(EOFError, OSError):
             while True:
                 match self._pipe.recv():
-                    case Resolved(partition, decided):
-                        self._pending.resolve(partition, decided)
-                    case Look(partitions):
-                        self._pending.look(partitions)
-                    case Abandoned(partition):
-                        self._pending.abandon(partition)
                     case OwnersState() as state:
                         self.state = state
                     case Tally() as tally:
                         metrics.count(tally)
+                    case message:
+                        notify(message)
         self.is_connected = False
         self.state = self.state._replace(last_error="the process that decides has ended")
-        self._pending.abandon_all()

@@ -1,14 +1,14 @@
-"""Facts given together to a running server, and the requests that wait for what was decided about them.
+"""Facts given together to a running server, and the requests that wait for what is decided about them.
 
-Decisions are handed along by the owners of the partitions. What was lost on the way, or decided by another process, is
+Decisions are handed along by the owners of the partitions. What is lost on the way, or decided by another process, is
 looked up in the journals.
 """
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumers.runtime.outcomes import DecidedRecord, decided_between, outcome_to_dict
 from ledger.errors import CannotRunNow
@@ -18,11 +18,35 @@ from ledger.wire.facts import Fact
 
 Place = tuple[int, int]  # partition and offset
 Outcome = dict[str, Any]  # what became of a fact: see `consumers.runtime.outcomes`
-Offsets = dict[int, list[int]]  # by partition
+Offsets = Mapping[int, Sequence[int]]  # by partition
 
 
 class Busy(CannotRunNow):
     """It cannot be done now: why. It may be asked again: a fact that was taken all the same counts once."""
+
+
+class Resolved(NamedTuple):
+    """Records of a partition that are waited for were decided."""
+
+    partition: int
+    decided: Sequence[DecidedRecord]
+
+
+class DecidedElsewhere(NamedTuple):
+    """What is waited for in partitions may have been decided: it is to be looked up."""
+
+    partitions: Sequence[int]
+
+
+class Abandoned(NamedTuple):
+    """Partitions cannot be decided for now."""
+
+    partitions: Sequence[int]
+
+
+Message = Resolved | DecidedElsewhere | Abandoned  # what owners say to those who wait
+Read = Callable[[Callable[[Ledger], Any]], Awaitable[Any]]
+Notify = Callable[[Message], None]  # from any thread, and without waiting
 
 
 @dataclass(slots=True, eq=False)
@@ -46,119 +70,86 @@ class Pending:
         """Bytes of the facts."""
         return sum(map(len, self.values))
 
+    def resolve(self, index: int, outcome: Outcome) -> None:
+        """Take what became of one of the facts."""
+        self.found[index] = outcome
+        if self.outcomes and len(self.found) == len(self.values) and not self.outcomes.done():
+            self.outcomes.set_result([self.found[at] for at in range(len(self.values))])
+
+    def abandon(self) -> None:
+        """Tell who waits that nobody knows when the facts will be decided."""
+        if self.outcomes and not self.outcomes.done():
+            self.outcomes.set_result(None)
+
 
 class PendingFacts:
-    """The facts of this process that wait for their decision, by partition and offset.
+    """The facts of this process that wait for their decision, by partition and offset. Used in the event loop only.
 
-    `look_seconds` pass between two looks into the journals while anything waits; None: only on a hint. `remind` is
-    called after such a look with what still waits. The ledger is the look's own. Methods may be called by any thread.
+    `read` asks the ledger in another thread. `look_seconds` pass between two looks into the journals while anything
+    waits; 0: none without a message. `remind` is called after such a look with what still waits.
     """
 
-    def __init__(self, ledger: Ledger, look_seconds: float | None, remind: Callable[[Offsets], None]) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, read: Read, look_seconds: float, remind: Callable[[Offsets], None]) -> None:
+        self._zone = ledger.book.offset
+        self._read = read
         self._look_seconds = look_seconds
         self._remind = remind
-        self._zone = ledger.book.offset
-        self._loop = asyncio.get_running_loop()
-        self._wake = threading.Condition()
         self._waiting: dict[int, dict[int, tuple[Pending, int]]] = {}  # a fact by its index
-        self._hinted: set[int] = set()
-        self._is_idle = self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="points-look", daemon=True)
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more; what still waits is abandoned."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
-        if self._thread.is_alive():
-            self._thread.join()
-        self.abandon_all()
-        self._ledger.close()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._looks = False  # now and then
 
     def add(self, pending: Pending, places: Iterable[Place]) -> None:
         """Wait for the decisions about facts that stand at these places."""
-        with self._wake:
-            for index, (partition, offset) in enumerate(places):
-                self._waiting.setdefault(partition, {})[offset] = pending, index
-            if self._is_idle and self._look_seconds is not None:
-                self._wake.notify()
+        for index, (partition, offset) in enumerate(places):
+            self._waiting.setdefault(partition, {})[offset] = pending, index
+        if self._look_seconds and not self._looks:
+            self._looks = True
+            self._begin(self._look_now_and_then())
 
-    def resolve(self, partition: int, decided: Iterable[DecidedRecord]) -> None:
-        """Hand decisions to those who wait for them."""
-        with self._wake:
-            waiting = self._waiting.get(partition, {})
-            ready = [(waiting.pop(record.offset), record) for record in decided if record.offset in waiting]
-            if not waiting:
-                self._waiting.pop(partition, None)
-        if ready:
-            outcomes = [(which, outcome_to_dict(partition, record, self._zone)) for which, record in ready]
-            self._loop.call_soon_threadsafe(_resolve, outcomes)
-
-    def abandon(self, partition: int) -> None:
-        """Tell those who wait that nobody knows when their facts will be decided."""
-        with self._wake:
-            waiting = self._waiting.pop(partition, {})
-        if waiting:
-            self._loop.call_soon_threadsafe(_abandon, [pending for pending, _ in waiting.values()])
-
-    def abandon_all(self) -> None:
-        """Abandon what waits in any partition."""
-        for partition in list(self._waiting):
-            self.abandon(partition)
-
-    def look(self, partitions: Iterable[int]) -> None:
-        """Look soon whether what waits in partitions was decided."""
-        with self._wake:
-            self._hinted.update(self._waiting.keys() & set(partitions))
-            if self._hinted:
-                self._wake.notify()
-
-    def _run(self) -> None:
-        while (partitions := self._next()) is not None:
-            try:
+    def receive(self, message: Message) -> None:
+        """Take what owners say."""
+        match message:
+            case Resolved(partition, decided):
+                waiting = self._waiting.get(partition, {})
+                for record in decided:
+                    if record.offset in waiting:
+                        pending, index = waiting.pop(record.offset)
+                        pending.resolve(index, outcome_to_dict(partition, record, self._zone))
+            case DecidedElsewhere(partitions):
+                if any(map(self._waiting.get, partitions)):
+                    self._begin(self._look(partitions))
+            case Abandoned(partitions):
                 for partition in partitions:
-                    self._look_up(partition)
-            except JournalError:
-                continue  # the journal cannot be read now: the next look is in a while
-            with self._wake:
-                late = {p: list(waiting) for p, waiting in self._waiting.items() if p in partitions}
-            if late:
+                    for pending, _ in self._waiting.pop(partition, {}).values():
+                        pending.abandon()
+
+    def _begin(self, looking: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(looking)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _look_now_and_then(self) -> None:
+        while any(self._waiting.values()):
+            await asyncio.sleep(self._look_seconds)
+            await self._look(list(self._waiting))
+            if late := {partition: list(waiting) for partition, waiting in self._waiting.items() if waiting}:
                 self._remind(late)
+        self._looks = False
 
-    def _next(self) -> set[int] | None:
-        """The partitions to look at; None at the end."""
-        with self._wake:
-            while not (self._hinted or self._stopping):
-                self._is_idle = not self._waiting
-                if not self._wake.wait(None if self._is_idle else self._look_seconds):
-                    self._hinted.update(self._waiting)
-            self._is_idle = False
-            hinted, self._hinted = self._hinted, set()
-            return None if self._stopping else hinted
+    async def _look(self, partitions: Sequence[int]) -> None:
+        """Look up what was decided of that which waits."""
+        wanted = {partition: set(self._waiting.get(partition, ())) for partition in partitions}
+        with suppress(JournalError, Busy):  # the next look is in a while
+            for message in await self._read(lambda ledger: _decided_of(ledger, wanted)):
+                self.receive(message)
 
-    def _look_up(self, partition: int) -> None:
-        journal = self._ledger.journal(partition)
+
+def _decided_of(ledger: Ledger, wanted: Mapping[int, set[int]]) -> list[Resolved]:
+    found = []
+    for partition, offsets in wanted.items():
+        journal = ledger.journal(partition)
         position = journal.head().position
-        with self._wake:
-            ready = [offset for offset in self._waiting.get(partition, ()) if offset <= position]
-        if ready:
-            self.resolve(partition, decided_between(journal, min(ready), max(ready)))
-
-
-def _resolve(outcomes: Iterable[tuple[tuple[Pending, int], Outcome]]) -> None:
-    for (pending, index), outcome in outcomes:
-        pending.found[index] = outcome
-        future = pending.outcomes
-        if future is not None and len(pending.found) == len(pending.values) and not future.done():
-            future.set_result([pending.found[at] for at in range(len(pending.values))])
-
-
-def _abandon(abandoned: Iterable[Pending]) -> None:
-    for pending in abandoned:
-        if pending.outcomes is not None and not pending.outcomes.done():
-            pending.outcomes.set_result(None)
+        if passed := {offset for offset in offsets if offset <= position}:
+            between = decided_between(journal, min(passed), max(passed))
+            found.append(Resolved(partition, [record for record in between if record.offset in passed]))
+    return found

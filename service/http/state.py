@@ -75,15 +75,19 @@ def serving(
     _ = ledger.book
     decides: Decides = DecidedByConsumers(ledger) if kafka else owners or owners_of(ledger)
     is_alone = owners is None and not ledger.is_shared
-    look_seconds = CONSUMERS_SECONDS if kafka else None if is_alone else LOOK_SECONDS
-    pending = PendingFacts(ledger.again(), look_seconds, lambda late: decides.expect(pending, late, {}))
-    stream = TopicStream(ledger, kafka) if kafka else InboxStream(ledger)
-    appender = FactAppender(ledger, decides, pending, stream)
 
     def readers_of(threads: int, **bounds: int) -> Readers:
         return Readers(ledger.again, lambda: decides.state.programmes, threads, **bounds)
 
     readers = readers_of(READERS)
+    pending = PendingFacts(
+        ledger,
+        readers.read,
+        CONSUMERS_SECONDS if kafka else 0.0 if is_alone else LOOK_SECONDS,
+        lambda late: decides.expect(appender.notify, late, {}),
+    )
+    stream = TopicStream(ledger, kafka) if kafka else InboxStream(ledger)
+    appender = FactAppender(ledger, decides, pending, stream)
     throughput = Throughput(lambda: readers.read(lambda ledger: _totals(ledger, stream)))
     served = Served(
         ledger,
@@ -101,9 +105,8 @@ def serving(
         folder / AUDITS,
         throughput,
     )
-    pending.start()
     appender.start()
-    decides.start(pending)
+    decides.start(appender.notify)
     looking = asyncio.get_running_loop().create_task(throughput.run())
     try:
         yield served
@@ -111,7 +114,6 @@ def serving(
         looking.cancel()
         appender.stop()
         decides.stop()
-        pending.stop()
         served.checkers.shutdown(cancel_futures=True)
         served.readers.close()
         served.histories.close()

@@ -6,9 +6,8 @@ decided by the owners here, and the decision comes back by its channel.
 
 import signal
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from consumers.runtime.outcomes import DecidedRecord
 from ledger.errors import CannotRunNow
 from ledger.journal.folder import Lock
 from ledger.journal.ledger import Ledger
@@ -27,9 +25,10 @@ from ledger.journal.processes import end_worker, start_worker
 from service.console.sessions import Sessions
 from service.errors import report, say
 from service.http.app import make_app
-from service.http.channels import Abandoned, Appended, Look, RemoteOwners, Resolved, Sender
+from service.http.channels import BEAT, STARTED, FrontEndChannel, OwnersChannel
 from service.http.dispatcher import Dispatcher, connection_pair, pass_on
-from service.http.owners import Owners, OwnersState
+from service.http.owners import Owners
+from service.http.pending import Message
 from service.http.server import GRACE_SECONDS, serve_inside
 from service.http.state import owners_of
 from service.keys import Keys
@@ -43,7 +42,6 @@ AGAIN_SECONDS = 0.05  # between two looks while none of them runs
 HUNG_SECONDS = 30.0  # after which a front end that was not heard of is killed, and
 START_SECONDS = 120.0  # one that does not come to serve
 END_SECONDS = GRACE_SECONDS + 10.0  # for a front end to end by itself
-_STARTED, _BEAT = "started", "beat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,79 +67,96 @@ def supervise(job: Job, ledger: Ledger, listening: socket.socket, on_start: Call
     Raises `CannotRunNow` where one cannot start at first; later it is tried again.
     """
     _ = ledger.book  # its types are laid out before there are threads
-    front_ends: list[_FrontEnd] = []
-
-    def tell_state() -> None:
-        for front_end in front_ends:
-            front_end.tell_state()
-
-    def count(tally: Tally) -> None:
-        """Have a front end count a batch: metrics are added up over the front ends."""
-        next((one for one in front_ends if one.is_serving), front_ends[0]).count(tally)
-
-    owners = None if job.kafka else owners_of(ledger, count, tell_state)
+    server = _Server(job, ledger)
+    dispatcher = Dispatcher(listening, server.front_ends)
     with stopping(again_ends=False) as is_stopped:
-        front_ends.extend(_FrontEnd(job, owners) for _ in range(job.workers))
-        dispatcher = Dispatcher(listening, front_ends)
-        has_started = False
-        if owners:
-            owners.start(*front_ends)
         try:
+            server.start()
+            while not is_stopped() and not server.is_serving:
+                server.receive()
+                if not all(front_end.is_alive() for front_end in server.front_ends):
+                    raise CannotRunNow("a worker could not start; what it said stands above")
+            if not is_stopped():
+                dispatcher.start()
+                on_start([front_end.pid for front_end in server.front_ends])
             while not is_stopped():
-                _receive(front_ends)
-                tell_state()
-                if not has_started and all(front_end.is_serving for front_end in front_ends):
-                    has_started = True
-                    dispatcher.start()
-                    on_start([front_end.pid for front_end in front_ends])
-                for front_end in front_ends:
-                    if not front_end.is_alive() and not is_stopped():
-                        if not has_started:
-                            raise CannotRunNow("a worker could not start; what it said stands above")
+                server.receive()
+                for front_end in server.front_ends:
+                    if not front_end.is_alive():
                         front_end.revive()
         finally:
             dispatcher.stop()
-            for front_end in front_ends:
-                front_end.stop()
-            deadline = time.monotonic() + END_SECONDS
-            while time.monotonic() < deadline and any(front_end.is_alive() for front_end in front_ends):
-                _receive(front_ends)  # requests that run are answered with their decisions
-            for front_end in front_ends:
-                front_end.end()
-            if owners:
-                owners.stop()
+            server.stop()
 
 
-def _receive(front_ends: "list[_FrontEnd]") -> None:
-    """Take what front ends send, waiting a moment for it."""
-    pipes = [front_end.pipe for front_end in front_ends if front_end.is_connected]
-    if not pipes:
-        time.sleep(AGAIN_SECONDS)
-    for front_end in front_ends if wait(pipes, LOOK_SECONDS) else ():
-        front_end.receive()
+class _Server:
+    """The owners in this process, and the front ends that append for them."""
+
+    def __init__(self, job: Job, ledger: Ledger) -> None:
+        self.front_ends: list[_FrontEnd] = []
+        self._job = job
+        self._owners = None if job.kafka else owners_of(ledger, self._count, self._send_state)
+
+    @property
+    def is_serving(self) -> bool:
+        return all(front_end.channel.is_serving for front_end in self.front_ends)
+
+    def start(self) -> None:
+        """Begin to decide, and have the front ends begin to serve."""
+        self.front_ends.extend(_FrontEnd(self._job, self._owners) for _ in range(self._job.workers))
+        if self._owners:
+            self._owners.start(self._send_all)
+
+    def receive(self) -> None:
+        """Take what front ends send, waiting a moment for it."""
+        pipes = [front_end.channel.pipe for front_end in self.front_ends if front_end.channel.is_connected]
+        if not pipes:
+            time.sleep(AGAIN_SECONDS)
+        for front_end in self.front_ends if wait(pipes, LOOK_SECONDS) else ():
+            front_end.channel.receive()
+        self._send_state()
+
+    def stop(self) -> None:
+        """Have the front ends answer what they are asked now, and end; then decide what they took."""
+        for front_end in self.front_ends:
+            front_end.terminate()
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline and any(front_end.is_alive() for front_end in self.front_ends):
+            self.receive()
+        for front_end in self.front_ends:
+            front_end.end()
+        if self._owners:
+            self._owners.stop()
+
+    def _count(self, tally: Tally) -> None:
+        """Have a front end count a batch: metrics are added up over the front ends."""
+        serving = (front_end for front_end in self.front_ends if front_end.channel.is_serving)
+        next(serving, self.front_ends[0]).channel.send(tally)
+
+    def _send_all(self, message: Message) -> None:
+        for front_end in self.front_ends:
+            front_end.channel.send(message)
+
+    def _send_state(self) -> None:
+        for front_end in self.front_ends:
+            front_end.channel.send_state()
 
 
 class _FrontEnd:
     """A process that serves, the channel to it, and the way by which it is passed connections."""
 
-    pipe: Connection
-
     def __init__(self, job: Job, owners: Owners | None) -> None:
         self._job = job
         self._owners = owners
-        self._lock = threading.Lock()
         self._start()
 
     def _start(self) -> None:
         self._outside, inside = connection_pair()
-        self._process, self.pipe = start_worker(_work, self._job, inside, daemon=False)
+        self._process, pipe = start_worker(_work, self._job, inside, daemon=False)
         inside.close()
-        self._sender = Sender(self.pipe)
-        self._heard_at = time.monotonic()
         self._revive_at = 0.0
-        self._state: OwnersState | None = None
-        self.is_serving, self.is_connected = False, True
-        self.tell_state()
+        self.channel = FrontEndChannel(pipe, self._owners)
+        self.channel.send_state()
 
     @property
     def pid(self) -> int:
@@ -150,53 +165,14 @@ class _FrontEnd:
 
     def is_alive(self) -> bool:
         """Return True if it runs; one that hangs is killed."""
-        if time.monotonic() > self._heard_at + (HUNG_SECONDS if self.is_serving else START_SECONDS):
+        if time.monotonic() > self.channel.heard_at + (HUNG_SECONDS if self.channel.is_serving else START_SECONDS):
             self._process.kill()
             self._process.join()
         return self._process.is_alive()
 
     def take(self, connection: socket.socket) -> bool:
         """Serve a connection; False where it does not serve now, or has too many to take in."""
-        return self.is_serving and pass_on(self._outside, connection)
-
-    def receive(self) -> None:
-        """Take what it sent."""
-        try:
-            while self.is_connected and self.pipe.poll():
-                message = self.pipe.recv()
-                self._heard_at = time.monotonic()
-                if isinstance(message, Appended):
-                    assert self._owners is not None
-                    self._owners.expect(self, message.offsets, {})
-                elif message == _STARTED:
-                    self.is_serving = True
-        except (EOFError, OSError):
-            self.is_connected = False
-
-    def resolve(self, partition: int, decided: Sequence[DecidedRecord]) -> None:
-        """Send decisions that it waits for."""
-        self._sender.send(Resolved(partition, decided))
-
-    def look(self, partitions: Iterable[int]) -> None:
-        """Send that what waits in partitions may have been decided elsewhere."""
-        self._sender.send(Look(list(partitions)))
-
-    def abandon(self, partition: int) -> None:
-        """Send that a partition cannot be decided for now."""
-        self._sender.send(Abandoned(partition))
-
-    def count(self, tally: Tally) -> None:
-        """Have it count a batch."""
-        self._sender.send(tally)
-
-    def tell_state(self) -> None:
-        """Send the owners' state, if it has changed. Called by any thread."""
-        if self._owners is not None:
-            with self._lock:
-                state = self._owners.state
-                if state != self._state:
-                    self._state = state
-                    self._sender.send(state)
+        return self.channel.is_serving and pass_on(self._outside, connection)
 
     def revive(self) -> None:
         """Start it again a moment after it ended, and say how that was."""
@@ -208,28 +184,26 @@ class _FrontEnd:
             self.end()
             self._start()
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
         """Tell it to answer what it is asked now, and end."""
         if self._process.is_alive():
             self._process.terminate()
 
     def end(self) -> None:
         """End it, if it has not ended by itself."""
-        self.is_serving = self.is_connected = False
-        self._sender.stop()
         end_worker(self._process, 0)
         mark_process_dead(self.pid)  # type: ignore[no-untyped-call]  # what it had running counts no more
-        self.pipe.close()
+        self.channel.close()
         self._outside.close()
 
 
 def _work(pipe: Connection, job: Job, inside: socket.socket) -> None:
     """A front end: serve until told to end, or until the server's first process has ended."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which tells it to end
-    channel = RemoteOwners(pipe)
+    channel = OwnersChannel(pipe)
 
     def beat() -> bool:
-        channel.send(_BEAT)
+        channel.send(BEAT)
         return channel.is_connected
 
     try:
@@ -239,6 +213,6 @@ def _work(pipe: Connection, job: Job, inside: socket.socket) -> None:
             closing(Sessions(job.shared / "sessions.db")) as sessions,
         ):
             app = make_app(ledger, job.folder, keys, sessions, job.wait, job.version, job.kafka, channel, job.workers)
-            serve_inside(app, inside, lambda: channel.send(_STARTED), beat)
+            serve_inside(app, inside, lambda: channel.send(STARTED), beat)
     except Exception as error:
         raise SystemExit(report(error)) from None
