@@ -67,9 +67,9 @@ def supervise(job: Job, ledger: Ledger, listening: socket.socket, on_start: Call
     Raises `CannotRunNow` where one cannot start at first; later it is tried again.
     """
     _ = ledger.book  # its types are laid out before there are threads
-    server = _Server(job, ledger)
-    dispatcher = Dispatcher(listening, server.front_ends)
     with stopping(again_ends=False) as is_stopped:
+        server = _Server(job, ledger)
+        dispatcher = Dispatcher(listening, server.front_ends)
         try:
             server.start()
             while not is_stopped() and not server.is_serving:
@@ -94,16 +94,15 @@ class _Server:
 
     def __init__(self, job: Job, ledger: Ledger) -> None:
         self.front_ends: list[_FrontEnd] = []
-        self._job = job
         self._owners = None if job.kafka else owners_of(ledger, self._count, self._send_state)
+        self.front_ends.extend(_FrontEnd(job, self._owners) for _ in range(job.workers))
 
     @property
     def is_serving(self) -> bool:
         return all(front_end.channel.is_serving for front_end in self.front_ends)
 
     def start(self) -> None:
-        """Begin to decide, and have the front ends begin to serve."""
-        self.front_ends.extend(_FrontEnd(self._job, self._owners) for _ in range(self._job.workers))
+        """Begin to decide."""
         if self._owners:
             self._owners.start(self._send_all)
 
