@@ -154,7 +154,7 @@ def _is_through(ledger: Ledger, sent: dict[tuple[int, int], float], deadline: fl
     if time.monotonic() > deadline:
         raise SystemExit("the consumer does not come to the end")
     last = dict(sorted(sent))
-    return all(ledger.journal(partition).head().position >= offset for partition, offset in last.items())
+    return all(ledger.journal(partition).head().offset >= offset for partition, offset in last.items())
 
 
 @contextmanager

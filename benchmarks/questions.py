@@ -29,7 +29,7 @@ def questions(work: Work, path: Path) -> Figures:
             (row.member, row.number)
             for partition in ledger.partitions
             for row in ledger.journal(partition).scan()
-            if not row.place % 50
+            if not row.sequence % 50
         ]
         asked = Random(1).sample(entries, min(ASKED, len(entries)))
         now = time.time_ns() // 1000

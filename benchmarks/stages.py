@@ -30,7 +30,7 @@ from ledger.core.evolve import evolve
 from ledger.core.pages import Page, PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
-from ledger.journal.port import TOPIC
+from ledger.journal.port import EntryRow, PageRow, ReceiptRow
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import shipped
 from ledger.wire.entries import ENGINE, Entry
@@ -122,7 +122,7 @@ def _write(
     ledger: Ledger, partition: int, batches: Sequence[Sequence[Record]], clock: _Clock, states: list[bytes]
 ) -> None:
     journal = ledger.journal(partition)
-    epoch = journal.own()
+    token = journal.acquire()
     book = Book([shipped("jd")])
     accounts: dict[str, Account] = {}
     pages: dict[str, _Pages] = {}
@@ -177,18 +177,18 @@ def _write(
         for index, state in enumerate(encoded):
             link = link_after(link, leaf_of(state))
             place = head.entries + index + 1
-            rows.append((place, facts[index][0].subject, decisions[index][0], TOPIC, state, link))
+            rows.append(EntryRow(place, facts[index][0].subject, decisions[index][0], state, link))
         started = clock(CHAIN, started)
-        with journal.transaction(len(rows), epoch) as batch:
+        with journal.transaction(len(rows), token) as batch:
             batch.receive(
                 [
-                    (batch.source(fact.source), fact.id, fact.subject, row[0])
+                    ReceiptRow(batch.source(fact.source), fact.id, fact.subject, row.sequence)
                     for (fact, _), row in zip(facts, rows, strict=True)
                 ]
             )
             batch.append(rows)
             written = sorted((key, member) for member in by_member for key in pages[member].written)
-            batch.put_pages([(key, member, pages[member][key]) for key, member in written])
+            batch.put_pages([PageRow(key, member, pages[member][key]) for key, member in written])
             batch.finish(link, records[-1].offset, records[-1].recorded)
         for member in by_member:
             pages[member].written.clear()

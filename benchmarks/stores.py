@@ -19,7 +19,8 @@ from ledger.core.pages import Page
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
-from ledger.journal.port import TOPIC, Journal
+from ledger.journal.port import EntryRow, PageRow, ReceiptRow
+from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from tests.support.databases import ADDRESS, OwnServer, a_server
@@ -32,8 +33,8 @@ class _Step(NamedTuple):
     """What the store is given for one fact."""
 
     source: str
-    receipt: tuple[str, str, int]  # id, member, place
-    row: tuple[int, str, int, str, bytes, bytes]
+    id: str
+    row: EntryRow
     pages: dict[tuple[str, str], Page]
     offset: int
     recorded: int
@@ -65,9 +66,7 @@ def _steps(ledger: Ledger, partition: int) -> list[_Step]:
         fact, occurred = decode_canonical(entry.fact)
         named = {(key, row.member): journal.page(row.member, key) for key in pages_ahead(fact, occurred, book)}
         pages = {name: page for name, page in named.items() if page is not None}
-        stored = (row.place, row.member, row.number, TOPIC, row.state, row.link)
-        receipt = (fact.id, row.member, row.place)
-        steps.append(_Step(fact.source, receipt, stored, pages, entry.offset, entry.recorded))
+        steps.append(_Step(fact.source, fact.id, row, pages, entry.offset, entry.recorded))
     return steps
 
 
@@ -113,17 +112,17 @@ def _measure(made: AbstractContextManager[Ledger], steps: Sequence[Sequence[_Ste
 
 
 def _write(journal: Journal, steps: Sequence[_Step], size: int) -> None:
-    epoch = journal.own()
+    token = journal.acquire()
     for start in range(0, len(steps), size):
         some = steps[start : start + size]
         pages = {name: page for step in some for name, page in step.pages.items()}
-        with journal.transaction(len(some), epoch) as batch:
+        with journal.transaction(len(some), token) as batch:
             batch.prefetch((), pages)
-            batch.receive([(batch.source(step.source), *step.receipt) for step in some])
-            for key, member in pages:
-                batch.page(key, member)
-            batch.append([step.row for step in some])
-            batch.put_pages(
-                [(key, member, page) for (key, member), page in sorted(pages.items(), key=lambda item: item[0])]
+            batch.receive(
+                [ReceiptRow(batch.source(step.source), step.id, step.row.member, step.row.sequence) for step in some]
             )
-            batch.finish(some[-1].row[5], some[-1].offset, some[-1].recorded)
+            for key, member in pages:
+                batch.page(member, key)
+            batch.append([step.row for step in some])
+            batch.put_pages([PageRow(*name, pages[name]) for name in sorted(pages)])
+            batch.finish(some[-1].row.link, some[-1].offset, some[-1].recorded)

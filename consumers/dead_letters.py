@@ -29,7 +29,7 @@ class BadPosition(NotFound):
 
 
 class Letter(NamedTuple):
-    """A parked fact: `kept` are its bytes, or of long ones the first; `length`, `sha256` are of the whole."""
+    """A parked fact: `raw` are its bytes, or of long ones the first; `length`, `sha256` are of the whole."""
 
     partition: int
     offset: int
@@ -38,13 +38,13 @@ class Letter(NamedTuple):
     detail: str
     length: int
     sha256: bytes
-    kept: bytes
+    raw: bytes
     is_done: bool  # driven again, or dropped
 
     @property
     def state(self) -> str:
         """Whether it waits, or what was done with it."""
-        return WAITING if not self.is_done else RETRIED if self.kept else DROPPED
+        return WAITING if not self.is_done else RETRIED if self.raw else DROPPED
 
     @property
     def position(self) -> str:
@@ -54,7 +54,7 @@ class Letter(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """Whether all bytes were kept."""
-        return len(self.kept) == self.length and sha256(self.kept).digest() == self.sha256
+        return len(self.raw) == self.length and sha256(self.raw).digest() == self.sha256
 
 
 def letters(
@@ -90,7 +90,7 @@ def letter_to_dict(letter: Letter, offset: int) -> dict[str, Any]:
         "recorded": to_text(letter.recorded, offset),
         "length": letter.length,
         "sha256": letter.sha256.hex(),
-        "bytes": b64encode(letter.kept).decode(),
+        "bytes": b64encode(letter.raw).decode(),
     }
     if letter.state != WAITING:
         view[letter.state] = True
@@ -112,7 +112,7 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
         for letter in chosen:
             record = inbox.record(letter.partition, letter.offset)
             feeder = Feeder(inbox, ledger.settings.operators, backlog=bool(record and record.backlog))
-            value = letter.kept if mended is None else mended
+            value = letter.raw if mended is None else mended
             batch: list[Line] = []
             feeder.route(RawLine(value), batch)
             driven.append((letter, inbox.append(batch)))
@@ -142,7 +142,7 @@ def check_retry(letter: Letter, mended: bytes | None) -> None:
         raise BadPosition(f"{letter.position} {what}; `points dead-letters list` shows what waits")
     if mended is None and not letter.is_whole:
         raise BadPosition(
-            f"of {letter.position} only {len(letter.kept):,} of {letter.length:,} bytes were kept;"
+            f"of {letter.position} only {len(letter.raw):,} of {letter.length:,} bytes were kept;"
             " give the whole fact: `points dead-letters retry POSITION --with FILE`"
         )
     if mended is not None and not 0 < len(mended) <= MAX_BYTES:

@@ -100,6 +100,6 @@ def _entry_of(ledger: Ledger, partition: int, version: str) -> Entry | None:
     journal = ledger.journal(partition)
     for published in journal.published():
         if published.version == version:
-            (row,) = journal.scan(published.place - 1, published.place)
+            (row,) = journal.scan(published.sequence - 1, published.sequence)
             return decode_entry(row.state)
     return None

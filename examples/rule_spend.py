@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from ledger.wire.entries import Change, Earned
-from ledger.wire.times import day_of, day_text
 from projections.answers.tables import Column, Row, Table
-from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View
+from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View, month_at
 
 GIVEN = SumTable("given", (Column("rule"), Column("kind"), Column("month")), ("points", "awards"))
 
@@ -34,7 +33,7 @@ class RuleSpend(View):
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Add an award to its rule."""
         if isinstance(change, Earned):
-            month = day_text(day_of(step.at, step.book.offset))[:7]
+            month = month_at(step.at, step.book.offset)
             rows.add("given", (change.rule, change.kind, month), change.points, 1)
 
 

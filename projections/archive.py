@@ -118,8 +118,8 @@ def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> Manifest
             months.append(month)
             progress(done + month.last)
         done += head.entries
-        parked = _write_parked(ledger, partition, head.position, making)
-        shelves.append(Shelf(partition, head.entries, head.link.hex(), head.position, head.recorded, parked))
+        parked = _write_parked(ledger, partition, head.offset, making)
+        shelves.append(Shelf(partition, head.entries, head.link.hex(), head.offset, head.recorded, parked))
     names = sorted(path.relative_to(making).as_posix() for path in making.rglob("*") if path.is_file())
     files = [File(name, (making / name).stat().st_size, _sha256(making / name)) for name in names]
     born = {name: getattr(ledger.settings, name) for name in Settings.__struct_fields__}
@@ -141,7 +141,7 @@ def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> I
                 for row, _ in batch:
                     place += 1
                     link = link_after(link, leaf_of(row.state))
-                    if (row.place, row.link) != (place, link):
+                    if (row.sequence, row.link) != (place, link):
                         raise Refuted(f"partition {partition} is broken at place {place:,}: run `points verify`")
                 write([_entry_row(row, entry, offset) for row, entry in batch])
         yield Month(name, partition, first, place, before.hex(), link.hex())
@@ -206,7 +206,7 @@ def _entry_row(row: EntryRow, entry: Entry, offset: int) -> tuple[Any, ...]:
     head = fact_head(entry)
     return (
         entry.partition,
-        row.place,
+        row.sequence,
         row.member,
         row.number,
         position_text(entry.partition, entry.offset),
@@ -362,8 +362,8 @@ class Archive:
 
     def parked(self, partition: int) -> Iterator[Parked]:
         """The parked records of a partition, by position."""
-        kinds = {name: _PARKED_COLUMNS[name] for name in Parked._fields}
-        return (Parked(**row) for row in self._read(_parked_file(partition), kinds))
+        kinds = {name: kind for name, kind in _PARKED_COLUMNS.items() if name != "partition"}
+        return (Parked(raw=row.pop("kept"), **row) for row in self._read(_parked_file(partition), kinds))
 
     def _read(self, name: str, kinds: dict[str, str]) -> Iterator[dict[str, Any]]:
         """The rows of a table, of the columns that `kinds` names. Raises `BadArchive`."""

@@ -1,37 +1,54 @@
-"""`points`, the command line: which commands there are, and what their ends mean."""
+"""`points`, the command line: its commands are imported when they are called, and its exit codes are set here."""
 
 import sys
 from io import TextIOWrapper
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from service.commands import (
-    archive,
-    backup,
-    books,
-    dead_letters,
-    facts,
-    keys,
-    members,
-    programme,
-    proofs,
-    reconcile,
-    store,
-    topics,
-    views,
-)
-from service.commands.backtest import backtest
-from service.commands.consume import consume
-from service.commands.demo import demo
-from service.commands.produce import produce
-from service.commands.quote import quote
-from service.commands.serve import serve
+from service.commands import PANELS, Row
+from service.commands.options import DEFAULT_LEDGER, JsonOption
 from service.errors import STOPPED, quiet_standard_output, report
-from service.shell import DEFAULT_LEDGER, JsonOption, Shell, installed_version
+from service.installed import installed_version
+from service.lazily import load
+
+
+class LazyGroup(TyperGroup):
+    """A group that lists its commands by their rows, and imports one where it is to run."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._rows = {row.name: row for rows in PANELS.values() for row in rows}
+        self.commands = {
+            row.name: TyperCommand(row.name, help=row.help, rich_help_panel=panel)
+            for panel, rows in PANELS.items()
+            for row in rows
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the command that the first argument names, imported, and the arguments behind it."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, None if found is None else command_of(self._rows[found.name or ""]), rest
+
+
+def command_of(row: Row) -> TyperCommand | TyperGroup:
+    """Return the command or the group that a row names, imported."""
+    found = load(f"service.commands.{row.where}")
+    if isinstance(found, typer.Typer):
+        group = typer.main.get_group(found)
+        group.name = row.name
+        return group
+    single = typer.Typer(add_completion=False)
+    single.command(row.name)(found)
+    made = typer.main.get_command(single)
+    assert isinstance(made, TyperCommand)
+    return made
+
 
 app = typer.Typer(
     name="points",
+    cls=LazyGroup,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -69,53 +86,6 @@ def points(
     Try [cyan]points demo[/], then [cyan]points show MEMBER[/] and [cyan]points explain MEMBER[/].
     """
     context.obj = (ledger, as_json)
-
-
-_IN, _ONE, _ALL, _OPERATE = "Facts in", "One member", "All members, and proofs", "Operate"
-
-app.command(rich_help_panel=_IN)(demo)
-app.command(rich_help_panel=_IN)(facts.ingest)
-app.command(rich_help_panel=_IN)(consume)
-app.command(rich_help_panel=_IN)(produce)
-app.command(rich_help_panel=_IN)(facts.check)
-app.command(rich_help_panel=_IN)(facts.schema)
-app.command(rich_help_panel=_IN)(facts.traffic)
-app.command(rich_help_panel=_ONE)(members.show)
-app.command(rich_help_panel=_ONE)(members.entries)
-app.command(rich_help_panel=_ONE)(members.explain)
-app.command(rich_help_panel=_ONE)(quote)
-app.command(rich_help_panel=_ALL)(books.export)
-app.command(rich_help_panel=_ALL)(books.stats)
-app.command(rich_help_panel=_ALL)(books.replay)
-app.command(rich_help_panel=_ALL)(books.verify)
-app.command(rich_help_panel=_ALL)(reconcile.reconcile)
-app.command(rich_help_panel=_ALL)(proofs.checkpoint)
-app.command(rich_help_panel=_ALL)(proofs.prove)
-app.command(rich_help_panel=_ALL)(backtest)
-app.add_typer(views.app, name="views", rich_help_panel=_ALL)
-app.command(rich_help_panel=_OPERATE)(programme.codes)
-app.command(rich_help_panel=_OPERATE)(backup.backup)
-app.command(rich_help_panel=_OPERATE)(backup.restore)
-app.add_typer(archive.app, name="archive", rich_help_panel=_OPERATE)
-app.add_typer(proofs.app, name="signing-key", rich_help_panel=_OPERATE)
-app.command(rich_help_panel=_OPERATE)(serve)
-app.add_typer(keys.app, name="keys", rich_help_panel=_OPERATE)
-app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_OPERATE)
-app.add_typer(topics.app, name="topics", rich_help_panel=_OPERATE)
-app.add_typer(programme.app, name="programme", rich_help_panel=_OPERATE)
-app.add_typer(store.app, name="store", rich_help_panel=_OPERATE)
-
-
-@app.command(rich_help_panel=_OPERATE)
-def version(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Print the version of points, and the engine that decides."""
-    from ledger.wire.entries import ENGINE
-
-    shell = Shell(context, None, as_json)
-    if shell.json:
-        shell.emit({"version": installed_version(), "engine": ENGINE})
-    else:
-        print(f"points {installed_version()} (engine {ENGINE})")
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -1,5 +1,6 @@
-"""What every command shares: which ledger, which output, and the instant it answers for."""
+"""What every command shares: which ledger, which output, and how its answer is printed, encoded and ended with."""
 
+import inspect
 import os
 import shutil
 import sys
@@ -7,72 +8,71 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any, NamedTuple
 
+import msgspec
 import typer
 
 from ledger.errors import BadInput, WrongUse
-from service.errors import quiet_standard_output
+from ledger.journal.folder import SETTINGS
+from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
+from ledger.journal.open import open_ledger, open_or_create
+from ledger.rulebook.compiled import Book
+from ledger.wire.times import parse_instant
+from service.commands.options import DEFAULT_LEDGER, JsonOption, LedgerOption
+from service.errors import quiet_standard_output, say
+from service.lazily import load
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ledger.journal.ledger import Ledger, Settings
-    from ledger.rulebook.compiled import Book
-
-DEFAULT_LEDGER = "points-ledger"
 WIDTH_OF_A_FILE = 120  # of tables that go to a file or a pipe
+FEW_ENTRIES = 20_000  # that one process works through sooner than several start
 WIDEST = 1_000  # that a table is laid out for
-
-_COMMON = "Common"
-LedgerOption = Annotated[
-    str | None,
-    typer.Option(
-        "--ledger",
-        metavar="DIR|URL",
-        help="The ledger's folder, or its database: postgresql://USER@HOST/DATABASE.",
-        show_default=False,
-        rich_help_panel=_COMMON,
-    ),
-]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=_COMMON)
-]
-AsOfOption = Annotated[
-    str | None,
-    typer.Option(
-        "--as-of",
-        metavar="T",
-        help="Answer for this instant: a date, a local time or RFC 3339; it may lie ahead. (default: now)",
-        show_default=False,
-    ),
-]
-KnownAtOption = Annotated[
-    str | None,
-    typer.Option("--known-at", metavar="T", help="Only by what was recorded up to this instant.", show_default=False),
-]
-FolderOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--folder",
-        metavar="DIR",
-        envvar="POINTS_FOLDER",
-        help="Where keys, views and results are kept. (default: the ledger's folder; needed with a database)",
-        show_default=False,
-    ),
-]
-JobsOption = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes. (default: the processors)")
-]
 Tick = Callable[..., None]
+
+
+class Answer(NamedTuple):
+    """What a command found.
+
+    `document` is what `--json` prints. For people, `screen` prints: a function, or one of `service.screens` by name
+    (``books:print_stats``), which is given the console, the document and, with `book`, the names of its codes.
+    `remark` is then said on standard error.
+    """
+
+    document: Any
+    screen: str | Callable[[], None]
+    book: Book | None = None
+    exit_code: int = 0
+    remark: str = ""
+
+
+def command(run: Callable[..., Answer | None]) -> Callable[..., int]:
+    """Return a command for typer: `run` with a shell, its answer printed or encoded; returns the exit code.
+
+    `--ledger` and `--json` are added to the options of `run`. One that prints for itself answers None.
+    """
+
+    def call(context: typer.Context, ledger: str | None, as_json: bool, **options: Any) -> int:
+        shell = Shell(context, ledger, as_json)
+        answer = run(shell, **options)
+        return 0 if answer is None else shell.give(answer)
+
+    own = list(inspect.signature(run).parameters.values())[1:]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter("context", keyword, annotation=typer.Context),
+        *(parameter.replace(kind=keyword) for parameter in own),
+        inspect.Parameter("ledger", keyword, annotation=LedgerOption, default=None),
+        inspect.Parameter("as_json", keyword, annotation=JsonOption, default=False),
+    ]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    call.__name__, call.__doc__, call.__module__ = run.__name__, run.__doc__, run.__module__
+    return call
 
 
 class Shell:
     """One run of a command. Options given after the command hold before those given in front of it."""
 
     def __init__(self, context: typer.Context, ledger: str | None = None, as_json: bool = False) -> None:
-        from ledger.journal.ledger import is_address
-
         place, in_front = context.obj or (None, False)
         named = place if ledger is None else ledger
         self.place: str = DEFAULT_LEDGER if named is None else named
@@ -82,32 +82,24 @@ class Shell:
             scheme = self.place.partition("://")[0]
             raise WrongUse(f"--ledger {scheme}://…: a database's address begins with postgresql://")
         self.json = as_json or bool(in_front)
-        self._console: Console | None = None
 
     @property
     def ledger_name(self) -> str:
         """Where the ledger is, for people: without a password."""
-        from ledger.journal.ledger import is_address
-
         if not is_address(self.place):
             return self.place
-        from ledger.journal.postgres import name_of
+        from ledger.journal.postgres_server import name_of  # here, since its driver is an extra
 
         return name_of(self.place)
 
     @property
     def has_ledger(self) -> bool:
         """Whether a ledger is there, or is said to be in a database."""
-        from ledger.journal.folder import SETTINGS
-        from ledger.journal.ledger import is_address
-
         return is_address(self.place) or (Path(self.place) / SETTINGS).exists()
 
     @property
     def folder(self) -> Path:
         """The folder of a ledger, which may still have to be made. Raises `WrongUse` for a database."""
-        from ledger.journal.ledger import is_address
-
         if is_address(self.place):
             raise WrongUse("this is for a ledger in a folder, and not in a database: give --ledger DIR")
         return Path(self.place)
@@ -117,8 +109,6 @@ class Shell:
 
         Raises `WrongUse` for a database where none is named, and `BadInput` for one that cannot be made.
         """
-        from ledger.journal.ledger import is_address
-
         if named is None:
             if is_address(self.place):
                 raise WrongUse(
@@ -133,21 +123,17 @@ class Shell:
         return named
 
     @contextmanager
-    def reading(self) -> "Iterator[Ledger]":
+    def reading(self) -> Iterator[Ledger]:
         """The ledger, which must be there. Raises `JournalError`."""
-        from ledger.journal.open import open_ledger
-
         ledger = open_ledger(self.place)
         yield ledger
         ledger.close()  # not after an error: rows may still be half read, and the process ends anyway
 
     @contextmanager
     def writing(
-        self, book: str | None = None, *, create: bool = False, settings: "Settings | None" = None
-    ) -> "Iterator[Ledger]":
+        self, book: str | None = None, *, create: bool = False, settings: Settings | None = None
+    ) -> Iterator[Ledger]:
         """The ledger with its lock held, made where `create` says so. Raises `LedgerLocked`, `JournalError`."""
-        from ledger.journal.open import open_ledger, open_or_create
-
         ledger = open_or_create(self.place, book, settings) if create else open_ledger(self.place)
         try:
             with ledger.writing():
@@ -155,29 +141,35 @@ class Shell:
         finally:
             ledger.close()
 
-    def operating(self) -> "AbstractContextManager[Ledger]":
+    def operating(self) -> AbstractContextManager[Ledger]:
         """The ledger, for what an operator does: where Kafka feeds it, its owner may go on meanwhile."""
-        from ledger.journal.ledger import KAFKA
-
         with self.reading() as opened:
             is_fed_by_kafka = opened.settings.stream == KAFKA
         return self.reading() if is_fed_by_kafka else self.writing()
 
     @property
-    def console(self) -> "Console":
-        """Where people read."""
-        if self._console is None:
-            from service.screens.console import Paper
+    def console(self) -> Any:
+        """The Rich console on which people read, as wide as a terminal or COLUMNS says."""
+        asked = shutil.get_terminal_size((WIDTH_OF_A_FILE, 0)).columns
+        return load("service.screens.console:OutputConsole")(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
 
-            # COLUMNS where it is above 0, or a terminal's.
-            asked = shutil.get_terminal_size((WIDTH_OF_A_FILE, 0)).columns
-            self._console = Paper(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
-        return self._console
+    def give(self, answer: Answer) -> int:
+        """Print an answer, or its JSON document; return the exit code."""
+        if self.json:
+            self.emit(answer.document)
+        else:
+            with standard_output():
+                if isinstance(answer.screen, str):
+                    names = () if answer.book is None else (load("service.screens.names:Names")(answer.book),)
+                    load(f"service.screens.{answer.screen}")(self.console, answer.document, *names)
+                else:
+                    answer.screen()
+        if answer.remark:
+            say(answer.remark)
+        return answer.exit_code
 
     def emit(self, document: Any) -> None:
-        """The JSON document, laid out where a person looks."""
-        import msgspec
-
+        """Print the JSON document, laid out where a person looks."""
         text = msgspec.json.encode(document)
         if sys.stdout.isatty():
             text = msgspec.json.format(text, indent=2)
@@ -186,13 +178,11 @@ class Shell:
 
     @contextmanager
     def progress(self, label: str, total: int | None = None) -> Iterator[Tick]:
-        """A bar on standard error while something long goes on; yields what hears `(done, total=None)`."""
+        """Show a bar on standard error while something long goes on; yields what hears `(done, total=None)`."""
         if not sys.stderr.isatty():
             yield _nothing
             return
-        from service.screens.progress import bar
-
-        with bar(label, total) as tick:
+        with load("service.screens.progress:bar")(label, total) as tick:
             yield tick
 
 
@@ -211,12 +201,10 @@ def standard_output() -> Iterator[None]:
         raise typer.Exit(0) from None
 
 
-def instant(text: str | None, option: str, book: "Book") -> int:
+def instant(text: str | None, option: str, book: Book) -> int:
     """An instant from an option's text, the present where there is none. Raises `WrongUse`."""
     if text is None:
         return time.time_ns() // 1000
-    from ledger.wire.times import parse_instant
-
     try:
         return parse_instant(text, book.offset)
     except (ValueError, OverflowError) as error:
@@ -224,9 +212,38 @@ def instant(text: str | None, option: str, book: "Book") -> int:
         raise WrongUse(f'{option} "{text}": {error}; {wanted}') from None
 
 
-def known_instant(text: str | None, book: "Book") -> int | None:
+def known_instant(text: str | None, book: Book) -> int | None:
     """The instant of --known-at. Raises `WrongUse`."""
     return None if text is None else instant(text, "--known-at", book)
+
+
+def read_text(path: Path) -> str:
+    """Return a text file given by the user. Raises `BadInput`."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}; give a readable file") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: byte {error.start} is not UTF-8; give a text file") from None
+
+
+def text_of_book(book: Path | None, *, is_there: bool) -> str | None:
+    """Return the text of --book, None where it is not given. Raises `WrongUse` where the ledger is there already."""
+    if book is None:
+        return None
+    if is_there:
+        raise WrongUse("--book: this ledger has its book already; a new version comes as programme.published.v1")
+    return read_text(book)
+
+
+def entries_in(ledger: Ledger) -> int:
+    """Return how many entries a ledger has."""
+    return sum(ledger.journal(p).head().entries for p in ledger.partitions)
+
+
+def jobs_for(jobs: int | None, entries: int) -> int:
+    """Return how many processes work through entries: as asked, or all processors where that is worth their start."""
+    return jobs or (processors() if entries > FEW_ENTRIES else 1)
 
 
 def processors() -> int:
@@ -234,22 +251,3 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def installed_version() -> str:
-    """The version of points that runs."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("points-ledger")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0.1.0+checkout"
-
-
-def program_name() -> str:
-    """How this program is called from here: ``points`` where the shell finds it, else its path."""
-    called = Path(sys.argv[0])
-    found = shutil.which("points")
-    if called.name != "points" or (found and Path(found).resolve() == called.resolve()):
-        return "points"
-    return os.path.relpath(called) if called.is_absolute() else str(called)

@@ -12,9 +12,12 @@ from consumers.kafka.settings import KafkaSettings, Security, Topics
 from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, FolderSettings
 from ledger.journal.postgres import JOURNAL_STEPS
 from ledger.rulebook import schema
+from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.compiled import Version
-from ledger.rulebook.schema import Programme, parse_programme
+from ledger.rulebook.schema import Programme
 from ledger.wire.facts import FACT_TYPES
+from projections.answers.beancount import ACCOUNTS as BEANCOUNT_ACCOUNTS
+from projections.answers.postings import POSTINGS
 from service import errors
 from service.http.app import HANDLERS
 from service.http.problems import TYPES
@@ -190,6 +193,13 @@ def test_every_address_of_the_api_is_in_its_page() -> None:
             named = re.sub(r":\w+\}", "}", path).replace("adjustments/{name}", "adjustments/{id}")
             parts = named.rpartition("/v1/members/{member}")[2] if "{member}/" in named else named
             assert parts in text, named
+
+
+def test_every_account_of_a_posting_is_in_its_page() -> None:
+    rows = [line.split("`")[1::2] for line in page("postings.md").splitlines() if line.startswith("| `")]
+    assert {row[0]: row[1] for row in rows if len(row) > 1 and ":" in row[1]} == BEANCOUNT_ACCOUNTS
+    named = {name for row in rows for name in row}
+    assert {column.name for column in POSTINGS} <= named
 
 
 def test_every_scope_is_in_the_page_of_the_api() -> None:

@@ -168,16 +168,16 @@ class Consumer:
         partition = owner.partition
         journal = self._ledger.journal(partition)
         head = journal.head()
-        if end < head.position:
+        if end < head.offset:
             raise StreamBroken(
                 f"partition {partition} of the topic ends at offset {end}, and this ledger has decided up to"
-                f" {head.position}: it is not the topic that fed the ledger (made anew?). Point the settings at that"
+                f" {head.offset}: it is not the topic that fed the ledger (made anew?). Point the settings at that"
                 " one, or make a new ledger from this one"
             )
         writer = owner.acquire(self._reader, 1 / len(self._owners))
         self._publisher.add(partition, journal, self._flows(partition))
-        self._reader.seek(partition, Start(writer.position, journal.head().recorded))
-        self._observe(Owned(partition, writer.epoch, writer.position))
+        self._reader.seek(partition, Start(writer.offset, journal.head().recorded))
+        self._observe(Owned(partition, writer.token, writer.offset))
 
     def _flows(self, partition: int) -> list[Flow]:
         flows: list[Flow] = []
@@ -287,7 +287,7 @@ class Consumer:
         assert self._ends is not None
         partition, end = owner.partition, self._ends[owner.partition]
         return owner.writer is not None and (
-            owner.writer.position >= end
+            owner.writer.offset >= end
             or (self._reader.waiting(partition) == 0 and self._reader.passed(partition) >= end)
         )
 

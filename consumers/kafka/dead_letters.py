@@ -25,7 +25,7 @@ def retry(
     told = []
     for letter in chosen:
         batch: list[Line] = []
-        router.route(RawLine(letter.kept if mended is None else mended), batch)
+        router.route(RawLine(letter.raw if mended is None else mended), batch)
         place = appender.append(batch)[0]
         ledger.journal(letter.partition).mark_retried([letter.offset])
         told.append({"position": letter.position, "retried_as": position_text(*place)})

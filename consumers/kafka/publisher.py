@@ -17,7 +17,8 @@ from consumers.runtime.events import Observe, Published, Recovered, Trouble
 from consumers.runtime.retry import STORE_TROUBLE, Backoff
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Journal, Parked
+from ledger.journal.port import Parked
+from ledger.journal.sql import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import entry_to_dict, position_text
@@ -81,8 +82,8 @@ class Outcomes:
         """Entries behind a place of the journal."""
         for row in self._journal.scan(number, number + limit):
             is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
-            told = outcome_to_dict(row.place, decode_entry(row.state), row.link, self._offset, is_copy=is_copy)
-            yield Outgoing(row.place, row.member.encode(), _encode(told))
+            told = outcome_to_dict(row.sequence, decode_entry(row.state), row.link, self._offset, is_copy=is_copy)
+            yield Outgoing(row.sequence, row.member.encode(), _encode(told))
 
 
 class DeadLetters:
@@ -112,7 +113,7 @@ def parked_to_dict(partition: int, parked: Parked, offset: int) -> dict[str, Any
         "recorded": to_text(parked.recorded, offset),
         "length": parked.length,
         "sha256": parked.sha256.hex(),
-        "bytes": b64encode(parked.kept).decode(),
+        "bytes": b64encode(parked.raw).decode(),
     }
 
 

@@ -3,6 +3,7 @@
 from contextlib import closing
 
 from consumers.local.port import Inbox
+from consumers.local.sqlite import SQLiteInbox
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.port import JournalError
@@ -20,11 +21,11 @@ def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
     decided: what is fed to it then would stand at their positions, and not be decided.
     """
     if feeding:
-        ledger.settle(INBOX)
+        ledger.bind_stream(INBOX)
     ledger.check_stream(INBOX)
     if not feeding:
         return _open(ledger)
-    decided = {partition: ledger.journal(partition).head().position for partition in ledger.partitions}
+    decided = {partition: ledger.journal(partition).head().offset for partition in ledger.partitions}
     is_new = isinstance(ledger, FolderLedger) and not ledger.inbox.exists()
     if is_new and max(decided.values()) >= 0:
         raise _lacks(ledger, max(decided, key=decided.__getitem__), -1, max(decided.values()))
@@ -47,8 +48,6 @@ def _lacks(ledger: Ledger, partition: int, end: int, decided: int) -> JournalErr
 
 def _open(ledger: Ledger, *, create: bool = False) -> Inbox:
     if isinstance(ledger, FolderLedger):
-        from consumers.local.sqlite import SQLiteInbox
-
         return SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=create)
     from consumers.local.postgres import PostgresInbox  # here, since its driver is an extra
     from ledger.journal.database import DatabaseLedger
@@ -61,7 +60,5 @@ def migrate_inbox(ledger: FolderLedger) -> int:
     """Bring the inbox of a folder to this version's format; says how many steps it took. Raises `JournalError`."""
     if not has_inbox(ledger):
         return 0
-    from consumers.local.sqlite import SQLiteInbox
-
     with ledger.writing(), closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)) as inbox:
         return inbox.migrated

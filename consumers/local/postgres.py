@@ -18,7 +18,7 @@ from consumers.runtime.notify import APPENDED, encode_notification
 from consumers.stream import Record
 from ledger.journal.database import DatabaseLedger, bounded_records
 from ledger.journal.port import JournalError
-from ledger.journal.postgres import Server
+from ledger.journal.postgres_server import Server
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
 FED_ROWS = 1_000  # of a feed, read at a time
@@ -172,7 +172,7 @@ class PostgresInbox:
             raise CannotAppend(f"{error}; what of this batch was taken counts once if it is sent again") from error
         if lines:
             with suppress(JournalError):  # who decides it looks for itself, now and then
-                self._ledger.tell(encode_notification(APPENDED, (line.partition for line in lines)))
+                self._ledger.notify(encode_notification(APPENDED, (line.partition for line in lines)))
         return places
 
     def _append(self, lines: Sequence[Line], feed: Feed | None) -> list[tuple[int, int]]:

@@ -90,7 +90,7 @@ class _Waiting:
 
     def __init__(self, ledger: Ledger, inbox: Inbox, files: Sequence[str]) -> None:
         self.ours = self.others = 0
-        positions = {p: ledger.journal(p).head().position for p in ledger.partitions}
+        positions = {p: ledger.journal(p).head().offset for p in ledger.partitions}
         feeds = [inbox.feeds_of(source_of(name))[:1] for name in files if not is_stream(name)]
         for p, position in positions.items():
             waiting = inbox.end(p) - position

@@ -8,11 +8,12 @@ from hashlib import sha256
 
 from consumers.runtime.outcomes import DecidedRecord
 from consumers.stream import AHEAD, Record, Stream
-from ledger.journal.partition import PartitionWriter, Received, Tally, Undecidable
+from ledger.journal.partition import FactRecord, PartitionWriter, Tally, Undecidable
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Parked
+from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
-from ledger.wire.facts import OPERATOR_FACTS, PROGRAMME_SUBJECT, Fact, ProgrammePublished
+from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
 from ledger.wire.times import SECOND, to_instant
 
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
@@ -63,12 +64,12 @@ class Intake:
     @property
     def position(self) -> int:
         """The offset of the last record decided."""
-        return self._writer.position
+        return self._writer.offset
 
     def read(self) -> Sequence[Record]:
         """The records that stand next, a batch at most."""
         writer = self._writer
-        return self._stream.read(writer.partition, writer.position, self._batch, self._batch_bytes)
+        return self._stream.read(writer.partition, writer.offset, self._batch, self._batch_bytes)
 
     def step(self) -> Tally | None:
         """Decide the next batch of records; None where nothing waits."""
@@ -77,7 +78,7 @@ class Intake:
 
     def take(self, records: Sequence[Record]) -> Tally:
         """Decide records that stand next in the partition."""
-        facts: list[Received] = []
+        facts: list[FactRecord] = []
         parked: list[Parked] = []
         for record in records:
             try:
@@ -101,7 +102,7 @@ class Intake:
                 self._want_parked(parked, last.offset)
                 return tally
 
-    def _check(self, record: Record) -> Received:
+    def _check(self, record: Record) -> FactRecord:
         if record.fault:
             fault = _FAULTS[record.fault]
             raise BadFact(fault.reason, fault.detail)
@@ -120,9 +121,11 @@ class Intake:
         if self._partitioner(subject) != self._writer.partition and type(fact) is not ProgrammePublished:
             raise BadFact("wrong-partition", f'"{subject}" belongs to partition {self._partitioner(subject)}')
         received = sha256(value).digest()
-        return Received(record.offset, record.recorded, record.backlog != 0, fact, occurred, canonical(fact), received)
+        return FactRecord(
+            record.offset, record.recorded, record.backlog != 0, fact, occurred, canonical(fact), received
+        )
 
-    def _keep_wanted(self, facts: Sequence[Received], states: Sequence[bytes], links: Sequence[bytes]) -> None:
+    def _keep_wanted(self, facts: Sequence[FactRecord], states: Sequence[bytes], links: Sequence[bytes]) -> None:
         if self.wanted:
             for fact, state, link in zip(facts, states, links, strict=True):
                 if fact.offset in self.wanted:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from consumers.local.port import Inbox
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import Tally
-from ledger.journal.port import Journal, Parked
+from ledger.journal.port import Parked
+from ledger.journal.sql import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import entry_to_dict, position_text

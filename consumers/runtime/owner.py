@@ -58,7 +58,7 @@ class PartitionOwner:
 
         `share` is the part of the process's memory for accounts that the partition may use.
         """
-        writer = self._ledger.shard(self.partition, share)
+        writer = self._ledger.writer(self.partition, share)
         settings = self._ledger.settings
         partitioner = Partitioner(settings.partitions)
         self._intake = Intake(stream, writer, settings.operators, partitioner, batch=self._batch)
@@ -111,7 +111,7 @@ class PartitionOwner:
         committing, deciding = writer.committing - committing, writer.deciding - deciding
         decided, intake.decided = intake.decided, []
         return Step(
-            writer.position,
+            writer.offset,
             len(records),
             sum(len(record.value) for record in records),
             tally,

@@ -21,7 +21,7 @@ class ClaimedPartition:
 
     def __init__(self, ledger: Ledger, inbox: Inbox, claims: Claims, partition: int, share: float) -> None:
         self.partition = partition
-        self.position = ledger.journal(partition).head().position
+        self.position = ledger.journal(partition).head().offset
         self._ledger = ledger
         self._inbox = inbox
         self._claims = claims
@@ -39,8 +39,8 @@ class ClaimedPartition:
                 self._waits_since = None
                 return None
             if not self._claims.take([self.partition]):
-                return self._await(self._ledger.journal(self.partition).head().position)
-            position = self._owner.acquire(self._inbox, self._share).position
+                return self._await(self._ledger.journal(self.partition).head().offset)
+            position = self._owner.acquire(self._inbox, self._share).offset
             if position > self.position:
                 return self._count(position)
         step = self._owner.turn(self._inbox)

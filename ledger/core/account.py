@@ -4,6 +4,8 @@ An account stays small for ever: open lots, sums of a window of months, terms. W
 redemption stands on pages (`ledger.pages`), which are rows of their own.
 """
 
+from collections.abc import Callable
+
 import msgspec
 from msgspec import Struct, field
 
@@ -100,18 +102,9 @@ class Account(Struct, array_like=True, gc=False):
         return self.purses.get(kind) or Purse()
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Account)
-
-
-def encode_account(account: Account) -> bytes:
-    """A snapshot's bytes."""
-    return _encoder.encode(account)
-
-
-def decode_account(state: bytes) -> Account:
-    """An account from a snapshot's bytes."""
-    return _decoder.decode(state)
+# A snapshot's bytes, and an account from them.
+encode_account: Callable[[Account], bytes] = msgspec.msgpack.Encoder().encode
+decode_account: Callable[[bytes], Account] = msgspec.msgpack.Decoder(Account).decode
 
 
 def find_term(account: Account, membership: str, card: str) -> Term:
@@ -130,9 +123,24 @@ def term_at(account: Account, membership: str, instant: int) -> Term | None:
     return None
 
 
-def quota_key(benefit: str, bucket: int) -> str:
-    """How a term counts a benefit: by term (bucket 0), month or year."""
-    return f"{benefit}:{bucket}"
+def current_term(account: Account, membership: str, instant: int) -> Term | None:
+    """The term that holds at an instant, or else the last that had begun, or else the first to come."""
+    terms = account.terms.get(membership, [])
+    begun = [term for term in terms if term.start <= instant]
+    return term_at(account, membership, instant) or (begun[-1] if begun else terms[0] if terms else None)
+
+
+def next_due(account: Account) -> int:
+    """The instant at which something of an account next falls due, `NEVER` where nothing will."""
+    due = [
+        lot.pending_until or lot.expires_at
+        for purse in account.purses.values()
+        for lot in purse.lots.values()
+        if lot.left
+    ]
+    due += [hold.until for hold in account.holds.values()]
+    due += [term.until for terms in account.terms.values() for term in terms if not term.ended]
+    return min(due, default=NEVER)
 
 
 def move_lapse(account: Account, until: int) -> None:

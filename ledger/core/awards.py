@@ -13,7 +13,7 @@ from ledger.core.lots import earn
 from ledger.core.pages import Award, DayPage, PageLine
 from ledger.rulebook.compiled import Rule
 from ledger.wire.entries import CounterAdded, Earned, FirstSeen, Scored, ScoredOnce, Withheld
-from ledger.wire.facts import Line
+from ledger.wire.facts import OrderLine
 from ledger.wire.times import DAY, day_of, day_text
 
 
@@ -23,7 +23,7 @@ def apply_rules(
     data: Any,
     *,
     page: str = "",
-    line: Line | PageLine | None = None,
+    line: OrderLine | PageLine | None = None,
     day: int | None = None,
     since: int = 0,
 ) -> list[Award]:
@@ -121,7 +121,7 @@ def _withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figu
 # -- guards: whether a rule applies ------------------------------------------------------------------------------------
 
 
-def _passes_guards(draft: Draft, rule: Rule, line: Line | PageLine | None, since: int) -> bool:
+def _passes_guards(draft: Draft, rule: Rule, line: OrderLine | PageLine | None, since: int) -> bool:
     """Return True if nothing but a rule's conditions, dates and membership could keep it from applying."""
     name, award = line.line if line is not None else "", rule.award
     if rule.within and draft.occurred - since > rule.within:
@@ -135,7 +135,7 @@ def _passes_guards(draft: Draft, rule: Rule, line: Line | PageLine | None, since
     return award.days_in_month is None or _is_nth_day(draft, rule, award.days_in_month)
 
 
-def _is_first(draft: Draft, rule: Rule, line: Line | PageLine) -> bool:
+def _is_first(draft: Draft, rule: Rule, line: OrderLine | PageLine) -> bool:
     """Return True if a line's category is met for the first time (in stream order); an empty one never counts."""
     category = line.category
     if category and category not in draft.account.marks.get(rule.name, ()):

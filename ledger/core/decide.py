@@ -6,73 +6,22 @@ named. Time goes first: what fell due by the fact's instant is part of its entry
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
 from ledger.core.account import Account
-from ledger.core.decisions import memberships, orders, redemptions
-from ledger.core.decisions.activities import (
-    answer_question,
-    become_known,
-    complete_profile,
-    rate,
-    set_credit,
-    share_item,
-    sign_in,
-    visit_shop,
-)
-from ledger.core.decisions.operators import adjust, freeze, grant, open_lot, publish, unfreeze
-from ledger.core.decisions.reviews import post_review, remove_review
-from ledger.core.draft import Decline, Draft, Trace, fall_due, resettle
+from ledger.core.decisions import activities, memberships, operators, orders, redemptions, reviews
+from ledger.core.draft import Decline, Draft, Trace
+from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
+from ledger.core.tiers import refresh_settled
 from ledger.rulebook.compiled import Book
-from ledger.wire.entries import (
-    ACCEPTED,
-    ENGINE,
-    IGNORED,
-    REFUSED,
-    Change,
-    Entry,
-)
-from ledger.wire.facts import (
-    FACT_TYPES,
-    REQUESTS,
-    AccountFrozen,
-    AccountUnfrozen,
-    BenefitClaimed,
-    CampaignGranted,
-    CardCodeRedeemed,
-    CardPurchased,
-    CardRefunded,
-    CardTrialStarted,
-    CreditScored,
-    Fact,
-    HoldCaptured,
-    HoldReleased,
-    HoldRequested,
-    IdentityVerified,
-    ItemShared,
-    LotOpened,
-    MemberSignedIn,
-    OrderCancelled,
-    OrderCompleted,
-    OrderPaid,
-    OrderRejected,
-    OrderReturned,
-    PointsAdjusted,
-    ProfileCompleted,
-    ProgrammePublished,
-    QqBound,
-    QuestionAnswered,
-    RedemptionRequested,
-    RedemptionReversed,
-    ReputationRated,
-    ReviewPosted,
-    ReviewRemoved,
-    ShopVisited,
-    WechatBound,
-)
+from ledger.wire import facts
+from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
+from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
+from ledger.wire.facts import Fact
 from ledger.wire.times import SECOND
 
 
@@ -146,7 +95,7 @@ def decide(
     recorded: int,
     backlog: bool = False,
     limits: Limits = Limits(),
-    repeats: "Repetition | None" = None,
+    repeats: Repetition | None = None,
     trace: Trace | None = None,
 ) -> Decision:
     """Decide one fact for one member; the account is evolved by the changes, the pages by what they must keep.
@@ -162,24 +111,26 @@ def decide(
         fall_due(draft, clock)
     account.clock = clock
     due = len(draft.changes)
+    if trace is not None:
+        trace.began(draft)
     name = version.name if version else ""
     if repeats is not None:
         reason = "duplicate" if repeats.is_same else "conflict"
         return Decision(IGNORED, reason, {"first": repeats.first}, draft.changes, clock, name)
-    kind = type(fact)
+    row = BY_CLASS[type(fact)]
     try:
         if version is None:
             draft.decline("no-programme")
         if clock - occurred > version.late:
             draft.decline("too-late")
-        if kind in REQUESTS:
-            _check_request(draft, fact, recorded, backlog, limits)
-        _DECIDERS[kind](draft, fact.data)
+        if row.is_request:
+            _check_request(draft, row.own_key(fact.data), recorded, backlog, limits)
+        _DECIDER_OF[row.fact](draft, fact.data)
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
-        outcome = REFUSED if kind in REQUESTS and decline.reason != "already" else IGNORED
+        outcome = REFUSED if row.is_request and decline.reason != "already" else IGNORED
         return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name)
-    resettle(draft)
+    refresh_settled(draft)
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name)
 
 
@@ -193,16 +144,8 @@ def run_to(account: Account, book: Book, instant: int, pages: Pages) -> list[Cha
     return draft.changes
 
 
-def _check_request(draft: Draft, fact: Fact, recorded: int, backlog: bool, limits: Limits) -> None:
-    match fact:
-        case RedemptionRequested():
-            key = f"redemption/{fact.data.redemption}"
-        case HoldRequested():
-            key = f"hold/{fact.data.hold}"
-        case BenefitClaimed():
-            key = f"claim/{fact.data.claim}"
-        case _:
-            raise TypeError(f"{type(fact).__name__} is no request")
+def _check_request(draft: Draft, key: str, recorded: int, backlog: bool, limits: Limits) -> None:
+    """Decline a request that came before (its page has this key), is too old, or meets a frozen account."""
     if draft.pages.get(key) is not None:
         draft.decline("already")
     age = recorded - draft.occurred
@@ -212,40 +155,39 @@ def _check_request(draft: Draft, fact: Fact, recorded: int, backlog: bool, limit
         draft.decline("account-frozen")
 
 
-# By class, as changes are applied: matching one class after the other costs more than many a decision.
+def _decider_of(row: FactType) -> Callable[[Draft, Any], None]:
+    """What decides a type of fact: a function of its own, or what the catalogue says of it."""
+    own = _DECIDERS.get(row.fact)
+    if own is not None:
+        return own
+    assert row.sets is not None or row.fields is not None, f"nobody decides {row.on}"
+    return partial(activities.set_attribute if row.sets is not None else activities.act, row)
+
+
 _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
-    OrderPaid: orders.pay,
-    OrderCompleted: orders.complete,
-    OrderCancelled: orders.cancel,
-    OrderReturned: orders.take_back,
-    OrderRejected: orders.reject,
-    ReviewPosted: post_review,
-    ReviewRemoved: remove_review,
-    QuestionAnswered: answer_question,
-    ItemShared: share_item,
-    MemberSignedIn: sign_in,
-    ShopVisited: visit_shop,
-    CampaignGranted: grant,
-    IdentityVerified: become_known("identity.verified"),
-    WechatBound: become_known("wechat.bound"),
-    QqBound: become_known("qq.bound"),
-    ProfileCompleted: complete_profile,
-    CreditScored: set_credit,
-    ReputationRated: rate,
-    RedemptionRequested: redemptions.redeem,
-    RedemptionReversed: redemptions.reverse,
-    HoldRequested: redemptions.hold,
-    HoldCaptured: redemptions.capture,
-    HoldReleased: redemptions.release,
-    CardPurchased: memberships.open_card,
-    CardCodeRedeemed: memberships.open_card,
-    CardTrialStarted: memberships.open_trial,
-    CardRefunded: memberships.refund_card,
-    BenefitClaimed: memberships.claim,
-    PointsAdjusted: adjust,
-    AccountFrozen: freeze,
-    AccountUnfrozen: unfreeze,
-    LotOpened: open_lot,
-    ProgrammePublished: publish,
+    facts.OrderPaid: orders.pay,
+    facts.OrderCompleted: orders.complete,
+    facts.OrderCancelled: orders.cancel,
+    facts.OrderReturned: orders.take_back,
+    facts.OrderRejected: orders.reject,
+    facts.ReviewPosted: reviews.post_review,
+    facts.ReviewRemoved: reviews.remove_review,
+    facts.CampaignGranted: operators.grant,
+    facts.RedemptionRequested: redemptions.redeem,
+    facts.RedemptionReversed: redemptions.reverse,
+    facts.HoldRequested: redemptions.hold,
+    facts.HoldCaptured: redemptions.end_hold,
+    facts.HoldReleased: redemptions.end_hold,
+    facts.CardPurchased: memberships.open_card,
+    facts.CardCodeRedeemed: memberships.open_card,
+    facts.CardTrialStarted: partial(memberships.open_card, is_trial=True),
+    facts.CardRefunded: memberships.refund_card,
+    facts.BenefitClaimed: memberships.claim,
+    facts.PointsAdjusted: operators.adjust,
+    facts.AccountFrozen: operators.freeze,
+    facts.AccountUnfrozen: operators.unfreeze,
+    facts.LotOpened: operators.open_lot,
+    facts.ProgrammePublished: operators.publish,
 }
-assert _DECIDERS.keys() == set(FACT_TYPES), "a type of fact that nobody decides"
+# By class: matching one class after the other costs more than many a decision.
+_DECIDER_OF = {row.fact: _decider_of(row) for row in CATALOGUE}

@@ -3,42 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ledger.core.account import Account, Lot, OpenHold, Purse, Term, find_term, move_lapse, quota_key
-from ledger.wire.entries import (
-    CHANGE_TYPES,
-    BenefitUsed,
-    Captured,
-    Change,
-    ClawedBack,
-    Confirmed,
-    CounterAdded,
-    CreditSet,
-    DebtIncurred,
-    Earned,
-    Entry,
-    Expired,
-    FirstSeen,
-    Frozen,
-    Held,
-    HistoryPruned,
-    PaidInCash,
-    Rated,
-    Released,
-    Repaid,
-    Resettled,
-    Restored,
-    Scored,
-    ScoredOnce,
-    Spent,
-    TermEnded,
-    TermMoved,
-    TermOpened,
-    TierMoved,
-    TrialConverted,
-    Unfrozen,
-    Withheld,
-    WrittenOff,
-)
+from ledger.core.account import Account, Lot, OpenHold, Purse, Term, find_term, move_lapse
+from ledger.core.benefits import quota_key
+from ledger.wire import entries
+from ledger.wire.entries import CHANGE_TYPES, Change, Entry
 
 
 def evolve_entry(account: Account, entry: Entry) -> None:
@@ -54,7 +22,7 @@ def evolve(account: Account, change: Change) -> None:
     _APPLY[type(change)](account, change)
 
 
-def _scored(account: Account, change: Scored) -> None:
+def _scored(account: Account, change: entries.Scored) -> None:
     if change.month < account.pruned_before:
         return  # that month is dropped; it counts in no score that can still be asked of this account
     months = account.sums.get(change.score)
@@ -67,7 +35,7 @@ def _scored(account: Account, change: Scored) -> None:
         parts[change.part] = parts.get(change.part, 0) + change.points
 
 
-def _earned(account: Account, change: Earned) -> None:
+def _earned(account: Account, change: entries.Earned) -> None:
     purse = account.purses.get(change.kind)
     if purse is None:
         purse = account.purses[change.kind] = Purse()
@@ -86,7 +54,7 @@ def _earned(account: Account, change: Earned) -> None:
                     term.capped += points
 
 
-def _marked(account: Account, change: FirstSeen) -> None:
+def _first_seen(account: Account, change: entries.FirstSeen) -> None:
     if change.bucket:
         days = account.days.get(change.bucket)
         if days is None:
@@ -96,32 +64,32 @@ def _marked(account: Account, change: FirstSeen) -> None:
         account.marks.setdefault(change.rule, set()).add(change.mark)
 
 
-def _counted(account: Account, change: CounterAdded) -> None:
+def _counter_added(account: Account, change: entries.CounterAdded) -> None:
     counts = account.counts.get(change.bucket)
     if counts is None:
         counts = account.counts[change.bucket] = {}
     counts[change.rule] = counts.get(change.rule, 0) + change.by
 
 
-def _expired(account: Account, change: Expired) -> None:
+def _expired(account: Account, change: entries.Expired) -> None:
     purse = account.purses[change.kind]
     purse.expired += change.points
     _take(purse, change.lot, change.points)
 
 
-def _spent(account: Account, change: Spent) -> None:
+def _spent(account: Account, change: entries.Spent) -> None:
     purse = account.purses[change.kind]
     purse.redeemed += change.points
     _take(purse, change.lot, change.points)
 
 
-def _clawed_back(account: Account, change: ClawedBack) -> None:
+def _clawed_back(account: Account, change: entries.ClawedBack) -> None:
     purse = account.purses[change.kind]
     purse.clawed_back += change.points
     _take(purse, change.lot, change.points)
 
 
-def _repaid(account: Account, change: Repaid) -> None:
+def _repaid(account: Account, change: entries.Repaid) -> None:
     purse = account.purses[change.kind]
     purse.clawed_back += change.points
     purse.debt -= change.points
@@ -135,7 +103,7 @@ def _take(purse: Purse, key: int, points: int) -> None:
         del purse.lots[key]
 
 
-def _restored(account: Account, change: Restored) -> None:
+def _restored(account: Account, change: entries.Restored) -> None:
     purse = account.purses[change.kind]
     purse.redeemed -= change.points
     lot = purse.lots.get(change.lot)
@@ -146,25 +114,25 @@ def _restored(account: Account, change: Restored) -> None:
     account.next_due_at = min(account.next_due_at, lot.expires_at)
 
 
-def _confirmed(account: Account, change: Confirmed) -> None:
+def _confirmed(account: Account, change: entries.Confirmed) -> None:
     lot = account.purses[change.kind].lots[change.lot]
     lot.pending_until = 0
     account.next_due_at = min(account.next_due_at, lot.expires_at)
 
 
-def _indebted(account: Account, change: DebtIncurred) -> None:
+def _debt_incurred(account: Account, change: entries.DebtIncurred) -> None:
     account.purses.setdefault(change.kind, Purse()).debt += change.points
 
 
-def _paid_in_cash(account: Account, change: PaidInCash) -> None:
+def _paid_in_cash(account: Account, change: entries.PaidInCash) -> None:
     account.purses.setdefault(change.kind, Purse()).cash_shortfall_fen += change.fen
 
 
-def _written_off(account: Account, change: WrittenOff) -> None:
+def _written_off(account: Account, change: entries.WrittenOff) -> None:
     account.purses.setdefault(change.kind, Purse()).written_off += change.points
 
 
-def _held(account: Account, change: Held) -> None:
+def _held(account: Account, change: entries.Held) -> None:
     lot = account.purses[change.kind].lots[change.lot]
     lot.left -= change.points
     lot.held += change.points
@@ -175,7 +143,7 @@ def _held(account: Account, change: Held) -> None:
     hold.parts[change.lot] = hold.parts.get(change.lot, 0) + change.points
 
 
-def _captured(account: Account, change: Captured) -> None:
+def _captured(account: Account, change: entries.Captured) -> None:
     purse = account.purses[change.kind]
     lot = purse.lots[change.lot]
     lot.held -= change.points
@@ -185,7 +153,7 @@ def _captured(account: Account, change: Captured) -> None:
     _end_part(account, change.hold, change.lot, change.points)
 
 
-def _released(account: Account, change: Released) -> None:
+def _released(account: Account, change: entries.Released) -> None:
     lot = account.purses[change.kind].lots[change.lot]
     lot.held -= change.points
     lot.left += change.points
@@ -202,23 +170,23 @@ def _end_part(account: Account, hold: str, lot: int, points: int) -> None:
             del account.holds[hold]
 
 
-def _scored_once(account: Account, change: ScoredOnce) -> None:
+def _scored_once(account: Account, change: entries.ScoredOnce) -> None:
     account.once[f"{change.score}/{change.part}/{change.rule}"] = change.points
 
 
-def _rated(account: Account, change: Rated) -> None:
+def _rated(account: Account, change: entries.Rated) -> None:
     account.stars = change.stars
 
 
-def _credit_set(account: Account, change: CreditSet) -> None:
+def _credit_set(account: Account, change: entries.CreditSet) -> None:
     account.credit = change.credit
 
 
-def _tier_moved(account: Account, change: TierMoved) -> None:
+def _tier_moved(account: Account, change: entries.TierMoved) -> None:
     account.tiers[change.score] = change.after
 
 
-def _forgot(account: Account, change: HistoryPruned) -> None:
+def _history_pruned(account: Account, change: entries.HistoryPruned) -> None:
     month = change.month
     account.pruned_before = month
     for terms in account.terms.values():  # the last that has begun is what is shown where those behind it are taken out
@@ -230,7 +198,7 @@ def _forgot(account: Account, change: HistoryPruned) -> None:
             del buckets[bucket]
 
 
-def _term_opened(account: Account, change: TermOpened) -> None:
+def _term_opened(account: Account, change: entries.TermOpened) -> None:
     start, until = change.from_at, change.until_at
     bought_at = change.bought_at or start
     term = Term(change.card, change.product, start, until, change.trial, bought_at, until - start)
@@ -240,7 +208,7 @@ def _term_opened(account: Account, change: TermOpened) -> None:
         account.trials[change.membership] = account.trials.get(change.membership, 0) + 1
 
 
-def _term_moved(account: Account, change: TermMoved) -> None:
+def _term_moved(account: Account, change: entries.TermMoved) -> None:
     term = find_term(account, change.membership, change.card)
     term.start, term.until = change.from_at, change.until_at
     account.next_due_at = min(account.next_due_at, term.until)
@@ -252,63 +220,63 @@ def _term_moved(account: Account, change: TermMoved) -> None:
         move_lapse(account, change.pending_until)
 
 
-def _term_ended(account: Account, change: TermEnded) -> None:
+def _term_ended(account: Account, change: entries.TermEnded) -> None:
     find_term(account, change.membership, change.card).ended = True
 
 
-def _trial_converted(account: Account, change: TrialConverted) -> None:
+def _trial_converted(account: Account, change: entries.TrialConverted) -> None:
     find_term(account, change.membership, change.card).converted = True
 
 
-def _benefit_used(account: Account, change: BenefitUsed) -> None:
+def _benefit_used(account: Account, change: entries.BenefitUsed) -> None:
     used = find_term(account, change.membership, change.card).used
     key = quota_key(change.benefit, change.bucket)
     used[key] = used.get(key, 0) + 1
 
 
-def _frozen(account: Account, change: Frozen) -> None:
+def _frozen(account: Account, change: entries.Frozen) -> None:
     account.frozen = True
 
 
-def _unfrozen(account: Account, change: Unfrozen) -> None:
+def _unfrozen(account: Account, change: entries.Unfrozen) -> None:
     account.frozen = False
 
 
-def _for_the_reader(account: Account, change: Withheld | Resettled) -> None:
+def _for_the_reader(account: Account, change: entries.Withheld | entries.Resettled) -> None:
     """It says why nothing came, or what follows; the account stands as it was."""
 
 
 # By class: matching one class after the other costs more than most of these do.
 _APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
-    Earned: _earned,
-    Scored: _scored,
-    Expired: _expired,
-    Spent: _spent,
-    ClawedBack: _clawed_back,
-    Repaid: _repaid,
-    FirstSeen: _marked,
-    CounterAdded: _counted,
-    Withheld: _for_the_reader,
-    Confirmed: _confirmed,
-    Restored: _restored,
-    DebtIncurred: _indebted,
-    PaidInCash: _paid_in_cash,
-    WrittenOff: _written_off,
-    Held: _held,
-    Captured: _captured,
-    Released: _released,
-    ScoredOnce: _scored_once,
-    Rated: _rated,
-    CreditSet: _credit_set,
-    Resettled: _for_the_reader,
-    TierMoved: _tier_moved,
-    HistoryPruned: _forgot,
-    TermOpened: _term_opened,
-    TermMoved: _term_moved,
-    TermEnded: _term_ended,
-    TrialConverted: _trial_converted,
-    BenefitUsed: _benefit_used,
-    Frozen: _frozen,
-    Unfrozen: _unfrozen,
+    entries.Earned: _earned,
+    entries.Scored: _scored,
+    entries.Expired: _expired,
+    entries.Spent: _spent,
+    entries.ClawedBack: _clawed_back,
+    entries.Repaid: _repaid,
+    entries.FirstSeen: _first_seen,
+    entries.CounterAdded: _counter_added,
+    entries.Withheld: _for_the_reader,
+    entries.Confirmed: _confirmed,
+    entries.Restored: _restored,
+    entries.DebtIncurred: _debt_incurred,
+    entries.PaidInCash: _paid_in_cash,
+    entries.WrittenOff: _written_off,
+    entries.Held: _held,
+    entries.Captured: _captured,
+    entries.Released: _released,
+    entries.ScoredOnce: _scored_once,
+    entries.Rated: _rated,
+    entries.CreditSet: _credit_set,
+    entries.Resettled: _for_the_reader,
+    entries.TierMoved: _tier_moved,
+    entries.HistoryPruned: _history_pruned,
+    entries.TermOpened: _term_opened,
+    entries.TermMoved: _term_moved,
+    entries.TermEnded: _term_ended,
+    entries.TrialConverted: _trial_converted,
+    entries.BenefitUsed: _benefit_used,
+    entries.Frozen: _frozen,
+    entries.Unfrozen: _unfrozen,
 }
 assert _APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"

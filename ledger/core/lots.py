@@ -1,8 +1,23 @@
 """How points move: earned into lots, spent from them in burn order, restored to them, clawed back to the last point."""
 
-from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange, burn_order, expire, owe, settle_lot
+from collections.abc import Iterator
+
+from ledger.core.account import Lot, OpenHold, Purse
+from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
 from ledger.core.pages import Award, LotPage, Part, RedemptionPage
-from ledger.wire.entries import ClawedBack, Earned, PaidInCash, Restored, Scored, Spent, WrittenOff
+from ledger.wire.entries import (
+    ClawedBack,
+    DebtIncurred,
+    Earned,
+    Expired,
+    PaidInCash,
+    Released,
+    Repaid,
+    Restored,
+    Scored,
+    Spent,
+    WrittenOff,
+)
 
 
 def earn(draft: Draft, earned: Earned) -> int:
@@ -16,7 +31,7 @@ def earn(draft: Draft, earned: Earned) -> int:
         if earned.pending_until <= draft.clock:
             expire(draft, kind, key, draft.account.purses[kind].lots[key], earned.pending_until)
     elif earned.expires_at <= draft.clock or (purse is not None and purse.debt):
-        settle_lot(draft, kind, key, draft.clock)
+        repay_or_expire(draft, kind, key, draft.clock)
     return key
 
 
@@ -67,7 +82,7 @@ def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int) ->
                 part.returnable,
             )
         )
-        settle_lot(draft, page.kind, part.lot, draft.clock)
+        repay_or_expire(draft, page.kind, part.lot, draft.clock)
     draft.pages.put(f"redemption/{redemption}", page)
     return points - rest
 
@@ -118,3 +133,51 @@ def collect(draft: Draft, kind: str, claim: int, origin: str, line: str = "") ->
             claim -= points
     if claim:
         owe(draft, kind, claim, origin, line)
+
+
+def expire(draft: Draft, kind: str, key: int, lot: Lot, due: int) -> None:
+    """End what is left of a lot, and keep on its page how much that was, if a return may ask."""
+    points = lot.left
+    if lot.returnable:
+        page = draft.pages.get(f"lot/{key}")
+        if not isinstance(page, LotPage):
+            page = LotPage()
+        page.expired += points
+        draft.pages.put(f"lot/{key}", page)
+    draft.emit(Expired(kind, key, points, due))
+
+
+def repay_or_expire(draft: Draft, kind: str, key: int, now: int) -> None:
+    """Points have just become spendable in a lot: they expire at once if they are due, or repay debt first."""
+    purse = draft.account.purses[kind]
+    lot = purse.lots[key]
+    if lot.expires_at <= now:
+        expire(draft, kind, key, lot, now)
+    elif purse.debt > 0 and lot.left:
+        draft.emit(Repaid(kind, key, min(purse.debt, lot.left)))
+
+
+def owe(draft: Draft, kind: str, points: int, origin: str, line: str = "") -> None:
+    """Make a claim that nothing could meet a debt. Raises OutOfRange."""
+    if draft.account.purse(kind).debt + points > MAX_TOTAL:
+        raise OutOfRange("debt beyond what a store's integers hold")
+    draft.emit(DebtIncurred(kind, points, origin, line))
+
+
+def burn_order(purse: Purse, burn: str) -> Iterator[tuple[int, Lot]]:
+    """Spendable lots with their keys, in the order a burn takes them."""
+    lots = purse.lots
+    keys = sorted(lots)
+    if burn != "oldest":
+        keys.sort(key=lambda key: lots[key].expires_at)
+    for key in keys:
+        lot = lots[key]
+        if lot.left and not lot.pending_until:
+            yield key, lot
+
+
+def release_hold(draft: Draft, name: str, hold: OpenHold, now: int, due: int = 0) -> None:
+    """Give what a hold still keeps back to its lots, the last taken first; `due` where it ends by itself."""
+    for key, points in list(reversed(hold.parts.items())):
+        draft.emit(Released(hold.kind, key, points, name, due))
+        repay_or_expire(draft, hold.kind, key, now)

@@ -7,34 +7,19 @@ fetched ahead is read when it is asked for.
 from collections.abc import Iterator
 
 from ledger.rulebook.compiled import Book
-from ledger.wire.facts import Fact, fact_type
+from ledger.wire.fact_catalogue import BY_CLASS
+from ledger.wire.facts import Fact
 from ledger.wire.times import day_of
-
-# The field of a fact's data that names a page -> the beginning of the page's key.
-_NAMES = {
-    "order": "order",
-    "return_": "return",
-    "review": "review",
-    "answer": "answer",
-    "share": "share",
-    "grant": "grant",
-    "redemption": "redemption",
-    "hold": "hold",
-    "card": "card",
-    "claim": "claim",
-    "adjustment": "adjustment",
-    "lot": "opening",
-}
 
 
 def pages_ahead(fact: Fact, occurred: int, book: Book) -> Iterator[str]:
     """The keys of the pages that a fact names, and of those that count what its day was given."""
-    data = getattr(fact, "data", None)
-    for field, kind in _NAMES.items():
-        name = getattr(data, field, "")
+    row = BY_CLASS[type(fact)]
+    for field, kind in row.names.items():
+        name = getattr(fact.data, field)
         if name:
             yield f"{kind}/{name}"
     version = book.nearest(occurred)
-    for rule in version.fact_rules.get(fact_type(fact).removesuffix(".v1"), ()):
+    for rule in version.rules_on(row.on):
         if rule.day_cap or rule.award.each_day:
             yield f"day/{rule.name}/{day_of(occurred, version.offset)}"

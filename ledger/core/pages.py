@@ -4,6 +4,7 @@ A page has a key of its own within a member (``order/O1``) and is loaded only fo
 for ever: a return years later still finds its order.
 """
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -124,19 +125,9 @@ Page = OrderPage | ReviewPage | RedemptionPage | HoldPage | CardPage | LotPage |
 
 SEEN: Final = SeenPage()
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Page)
-
-
-def encode_page(page: Page) -> bytes:
-    """A page's bytes."""
-    return _encoder.encode(page)
-
-
-def decode_page(state: bytes) -> Page:
-    """A page from its bytes."""
-    page: Page = _decoder.decode(state)
-    return page
+# A page's bytes, and a page from them.
+encode_page: Callable[[Page], bytes] = msgspec.msgpack.Encoder().encode
+decode_page: Callable[[bytes], Page] = msgspec.msgpack.Decoder(Page).decode
 
 
 class Pages(Protocol):

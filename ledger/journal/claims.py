@@ -6,7 +6,7 @@ A claim is an advisory lock of a session: it ends with its process, and somebody
 from collections.abc import Sequence
 
 from ledger.journal.port import JournalError
-from ledger.journal.postgres import Server
+from ledger.journal.postgres_server import Server
 
 # Of the server's own end of the session: claims of a machine that is gone are free after half a minute.
 _KEEPALIVE = """SELECT NULL AS partition, set_config('tcp_keepalives_idle', '10', false),

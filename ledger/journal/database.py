@@ -1,6 +1,6 @@
 """A ledger in PostgreSQL: its settings and rule book in one schema, and a schema a partition, on one server or several.
 
-Any number of processes may write, each the owner of some partitions: what holds them apart is the epoch.
+Any number of processes may write, each the owner of some partitions: what holds them apart is the fencing token.
 """
 
 import re
@@ -17,7 +17,8 @@ from ledger.journal.claims import PostgresClaims, channel_of
 from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, Settings, Stream, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.port import JournalError
-from ledger.journal.postgres import CONNECTIONS, PostgresJournal, Server, has_password, migrate_journal, name_of
+from ledger.journal.postgres import PostgresJournal, migrate_journal
+from ledger.journal.postgres_server import CONNECTIONS, Server, has_password, name_of
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import shipped
 
@@ -134,27 +135,27 @@ class DatabaseLedger(Ledger):
         """The schema of a partition."""
         return self._servers.schema_of(partition)
 
-    def again(self) -> "DatabaseLedger":
+    def reopen(self) -> "DatabaseLedger":
         """The ledger opened once more, for another thread: over the same connections."""
         return DatabaseLedger(self._address, self._servers, self.settings, self.genesis_book, shares_servers=True)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Nothing is held: an owner is fenced by its partition's epoch."""
+        """Nothing is held: an owner is fenced by its partition's token."""
         yield
 
     def claims(self) -> PostgresClaims:
         """Which partitions this process decides, of those that several may. Raises `Unavailable`."""
         return PostgresClaims(self.main, self.schema)
 
-    def tell(self, news: str) -> None:
+    def notify(self, news: str) -> None:
         """Tell every process that listens (`PostgresClaims.news`). Raises `Unavailable`."""
         self.main.rows("", "SELECT pg_notify(%s, %s)", (channel_of(self.schema), news))
 
-    def settle(self, stream: Stream, topic: str = "") -> None:
+    def bind_stream(self, stream: Stream, topic: str = "") -> None:
         """Take facts from a stream for life, where that is still open. Raises `OtherStream` where it is another."""
         if self.settings.stream == OPEN:
-            self.settings = _settle(self.main, self.schema, stream, topic)
+            self.settings = _bind(self.main, self.schema, stream, topic)
         self.check_stream(stream, topic)
 
     def records(self, partition: int, after: int, upto: int) -> list[tuple[int, int, bytes, bytes]]:
@@ -263,7 +264,7 @@ def migrate(
                 steps += _migrate_partition(homes.of(partition), homes.schema_of(partition))
             steps += _migrate_ledger(main, place.schema, settings, text)
             if topic is not None and settings.stream == OPEN:
-                _settle(main, place.schema, KAFKA, topic)
+                _bind(main, place.schema, KAFKA, topic)
         finally:
             homes.close()
         return Migrated(main.name, settings.partitions, steps)
@@ -294,7 +295,7 @@ def _migrate_ledger(server: Server, schema: str, settings: DatabaseSettings, boo
         return len(steps)
 
 
-def _settle(server: Server, schema: str, stream: Stream, topic: str) -> DatabaseSettings:
+def _bind(server: Server, schema: str, stream: Stream, topic: str) -> DatabaseSettings:
     """Settle a stream that is open, unless another process was faster; returns the settings that hold."""
     with server.transaction() as c:
         ((text,),) = c.execute(f"SELECT settings FROM {schema}.ledger FOR UPDATE").fetchall()

@@ -140,7 +140,7 @@ class FolderLedger(Ledger):
         """The file of the local stream, where that is what feeds it."""
         return self.folder / INBOX
 
-    def again(self) -> "FolderLedger":
+    def reopen(self) -> "FolderLedger":
         """The ledger opened once more, for another thread of this process."""
         return FolderLedger.at(self.folder)
 

@@ -19,7 +19,8 @@ from ledger.core.pages import PagesInMemory
 from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import Claims, EntryRow, Journal
+from ledger.journal.port import Claims, EntryRow
+from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Book
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -91,7 +92,7 @@ class Ledger(ABC):
         """Where it is, for people."""
 
     @abstractmethod
-    def again(self) -> "Ledger":
+    def reopen(self) -> "Ledger":
         """The ledger opened once more, for another thread of this process; closed by itself, before this one."""
 
     @abstractmethod
@@ -124,7 +125,7 @@ class Ledger(ABC):
             " correct them, or name another ledger"
         )
 
-    def settle(self, stream: Stream, topic: str = "") -> None:
+    def bind_stream(self, stream: Stream, topic: str = "") -> None:
         """Take facts from a stream for life, where that is still open. Raises `OtherStream` where it is another."""
         self.check_stream(stream, topic)
 
@@ -143,7 +144,7 @@ class Ledger(ABC):
         """The partition of a member."""
         return self._partitioner(member)
 
-    def shard(self, partition: int, share: float = 1.0) -> PartitionWriter:
+    def writer(self, partition: int, share: float = 1.0) -> PartitionWriter:
         """Become the owner of a partition (see `writing`), with a share of this process's memory for accounts."""
         home = self.partition_of(PROGRAMME_SUBJECT) == partition
         return PartitionWriter(
@@ -194,7 +195,7 @@ class Ledger(ABC):
         for partition in self.partitions:
             journal = self.journal(partition)
             for published in journal.published():
-                for row in journal.scan(published.place - 1, published.place):
+                for row in journal.scan(published.sequence - 1, published.sequence):
                     if decode_entry(row.state).recorded <= known_at:
                         book.add(published.toml)
         return book
@@ -227,7 +228,7 @@ class Ledger(ABC):
         account = Account()
         snapshot, rows = journal.latest(member) if known_at is None else (None, journal.entries_of(member))
         if snapshot:
-            account = decode_account(snapshot[1])
+            account = decode_account(snapshot.state)
             if account.clock > as_of:
                 account, rows = Account(), journal.entries_of(member)
         if not rows and not account.number:
@@ -259,7 +260,7 @@ class Ledger(ABC):
     def _start(journal: Journal, member: str, as_of: int, known_at: int | None) -> Account:
         """The member's snapshot where it is not later than what is asked for, else an empty account."""
         snapshot = journal.snapshot(member) if known_at is None else None
-        account = decode_account(snapshot[1]) if snapshot else Account()
+        account = decode_account(snapshot.state) if snapshot else Account()
         return account if account.clock <= as_of else Account()
 
     @staticmethod

@@ -18,7 +18,8 @@ from ledger.core.page_keys import pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages
 from ledger.errors import ControlFlow
 from ledger.journal.failpoints import failpoint
-from ledger.journal.port import TOPIC, Batch, Damaged, Journal, Parked
+from ledger.journal.port import Damaged, EntryRow, PageRow, Parked, ReceiptRow, Snapshot
+from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import ACCEPTED, IGNORED, REFUSED
@@ -35,7 +36,7 @@ PAGES = 8_000
 UNCOUNTED = -1  # an outcome that stands in another partition, too
 
 
-class Received(Struct, frozen=True, gc=False):
+class FactRecord(Struct, frozen=True, gc=False):
     """A decoded fact where it stands in the stream: instants in microseconds, `received` the SHA-256 of its bytes."""
 
     offset: int
@@ -43,8 +44,8 @@ class Received(Struct, frozen=True, gc=False):
     backlog: bool
     fact: Fact
     occurred: int
-    kept: bytes  # canonical
-    received: bytes
+    canonical: bytes
+    sha256: bytes  # of the bytes as they came
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ class _MemberPages:
         name = (key, self.member)
         page = self.written.get(name) or self.cache.get(name)
         if page is None:
-            page = self.batch.page(key, self.member)
+            page = self.batch.page(self.member, key)
             if page is not None:
                 self.cache[name] = page
         return page
@@ -106,9 +107,9 @@ class _Work:
     """The facts of a batch, and by their place in it what they come to."""
 
     batch: Batch
-    facts: Sequence[Received]
-    repeated: dict[int, int]  # place in the journal -> place of the entry that it repeats
-    first: int  # place in the journal
+    facts: Sequence[FactRecord]
+    repeated: dict[int, int]  # sequence -> sequence of the entry that it repeats
+    first: int  # sequence
     numbers: list[int]
     states: list[bytes]
     outcomes: list[int]
@@ -149,10 +150,10 @@ class PartitionWriter:
         self.partition = partition
         self.book = book
         self.limits = limits
-        self.epoch = journal.own()  # first: from here on no earlier owner adds anything
+        self.token = journal.acquire()  # first: from here on no earlier owner adds anything
         for published in journal.published():
             book.add(published.toml)
-        self.position = journal.head().position
+        self.offset = journal.head().offset
         self._most_awake = int(AWAKE_BYTES * share)
         self._most_asleep = int(ASLEEP_BYTES * share)
         self._most_pages = max(1, int(PAGES * share))
@@ -162,23 +163,23 @@ class PartitionWriter:
         self._asleep_bytes = 0
         self._pages: dict[tuple[str, str], Page] = {}
         # Called after each commit with its facts, their entries' bytes, and the chain's link at each entry.
-        self.on_entries: Callable[[Sequence[Received], Sequence[bytes], Sequence[bytes]], None] | None = None
+        self.on_entries: Callable[[Sequence[FactRecord], Sequence[bytes], Sequence[bytes]], None] | None = None
         self.committing = 0.0  # seconds spent in `commit` so far,
         self.deciding = 0.0  # and of them those in which facts were decided
 
-    def commit(self, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int) -> Tally:
-        """Decide facts in stream order and keep them with the parked ones; the position moves in the same transaction.
+    def commit(self, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int) -> Tally:
+        """Decide facts in stream order and write them with the parked ones and the stream's offset, in one transaction.
 
         Raises `Fenced` where another owner has taken over, and `Undecidable`. Nothing is written where anything is
         raised, unless it says so.
         """
         for index, item in enumerate(facts):
             if type(item.fact) is ProgrammePublished:
-                return self._commit_around(index, facts, parked, position, recorded)
-        return self._commit(facts, parked, position, recorded)
+                return self._commit_around(index, facts, parked, offset, recorded)
+        return self._commit(facts, parked, offset, recorded)
 
     def _commit_around(
-        self, index: int, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int
+        self, index: int, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int
     ) -> Tally:
         """A published book decides what stands behind it: commit what is before it, then it alone, then the rest."""
         tally = Tally()
@@ -189,27 +190,27 @@ class PartitionWriter:
                 last = published.offset - 1
                 tally.add(self._commit(facts[:index], before, last, published.recorded))
             if len(facts) == index + 1 and len(before) == len(parked):
-                tally.add(self._commit([published], [], position, recorded))
+                tally.add(self._commit([published], [], offset, recorded))
                 return tally
             tally.add(self._commit([published], [], published.offset, published.recorded))
-            tally.add(self.commit(facts[index + 1 :], parked[len(before) :], position, recorded))
+            tally.add(self.commit(facts[index + 1 :], parked[len(before) :], offset, recorded))
         except Undecidable as bad:
             bad.tally.add(tally)
             raise
         return tally
 
-    def _commit(self, facts: Sequence[Received], parked: Sequence[Parked], position: int, recorded: int) -> Tally:
+    def _commit(self, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int) -> Tally:
         began = perf_counter()
         tally = Tally(parked=len(parked))
         try:
             failpoint("before-fence")
-            with self.journal.transaction(len(facts), self.epoch) as batch:
+            with self.journal.transaction(len(facts), self.token) as batch:
                 failpoint("after-fence")
                 self._say_what_is_needed(batch, facts)
                 states, links = self._write(batch, facts, tally)
                 failpoint("after-entries")
                 batch.park(parked)
-                batch.finish(batch.link, position, recorded)
+                batch.finish(batch.link, offset, recorded)
                 failpoint("before-commit")
             failpoint("after-commit")
         except BaseException:
@@ -219,13 +220,13 @@ class PartitionWriter:
             self._asleep_bytes = 0
             self._pages.clear()
             raise
-        self.position = position
+        self.offset = offset
         self.committing += perf_counter() - began
         if self.on_entries is not None:
             self.on_entries(facts, states, links)
         return tally
 
-    def _say_what_is_needed(self, batch: Batch, facts: Sequence[Received]) -> None:
+    def _say_what_is_needed(self, batch: Batch, facts: Sequence[FactRecord]) -> None:
         """A hint for stores that are far away; one that is not looks at none of it."""
         members = dict.fromkeys(item.fact.subject for item in facts)
         batch.prefetch(
@@ -238,7 +239,7 @@ class PartitionWriter:
             ),
         )
 
-    def _write(self, batch: Batch, facts: Sequence[Received], tally: Tally) -> tuple[list[bytes], list[bytes]]:
+    def _write(self, batch: Batch, facts: Sequence[FactRecord], tally: Tally) -> tuple[list[bytes], list[bytes]]:
         """Decide and append; returns the bytes of each fact's entry, and the chain's link at it."""
         first = batch.before + 1
         sources = {name: batch.source(name) for name in dict.fromkeys([item.fact.source for item in facts])}
@@ -246,11 +247,11 @@ class PartitionWriter:
         by_member: dict[str, list[int]] = {}
         for i, item in enumerate(facts):
             fact = item.fact
-            receipts.append((sources[fact.source], fact.id, fact.subject, first + i))
+            receipts.append(ReceiptRow(sources[fact.source], fact.id, fact.subject, first + i))
             by_member.setdefault(fact.subject, []).append(i)
         count = len(facts)
         work = _Work(batch, facts, batch.receive(receipts), first, [0] * count, [b""] * count, [UNCOUNTED] * count)
-        snapshots: list[tuple[str, int, bytes]] = []
+        snapshots: list[Snapshot] = []
         began = perf_counter()
         for member, indexes in by_member.items():
             kept = self._load(batch, member)
@@ -267,10 +268,10 @@ class PartitionWriter:
         rows = []
         links = []
         link = batch.link
-        for (_, _, member, place), number, state in zip(receipts, work.numbers, work.states, strict=True):
+        for (_, _, member, sequence), number, state in zip(receipts, work.numbers, work.states, strict=True):
             link = link_after(link, leaf_of(state))
             links.append(link)
-            rows.append((place, member, number, TOPIC, state, link))
+            rows.append(EntryRow(sequence, member, number, state, link))
         batch.link = link
         batch.append(rows)
         self._keep_pages(batch, work.written)
@@ -323,14 +324,14 @@ class PartitionWriter:
             occurred=item.occurred,
             recorded=item.recorded,
             backlog=item.backlog,
-            fact=item.kept,
-            received=item.received,
+            fact=item.canonical,
+            received=item.sha256,
         )
         work.states[index] = encode_entry(entry)
         if self._counts_programme or type(item.fact) is not ProgrammePublished:
             work.outcomes[index] = decision.outcome
 
-    def _decide(self, work: _Work, account: Account, pages: Pages, item: Received, repeats: int | None) -> Decision:
+    def _decide(self, work: _Work, account: Account, pages: Pages, item: FactRecord, repeats: int | None) -> Decision:
         repetition = None
         if repeats is not None:
             repetition = self._repetition(work, account.number, repeats, item)
@@ -348,25 +349,25 @@ class PartitionWriter:
             repeats=repetition,
         )
 
-    def _repetition(self, work: _Work, decided: int, place: int, item: Received) -> Repetition:
+    def _repetition(self, work: _Work, decided: int, sequence: int, item: FactRecord) -> Repetition:
         """What the receipt points at: an entry of this batch or of an earlier one. A figure names its member number."""
-        if place >= work.first:
-            facts, at = work.facts, place - work.first
+        if sequence >= work.first:
+            facts, at = work.facts, sequence - work.first
             number = sum(1 for f in facts[: at + 1] if f.fact.subject == item.fact.subject)
             before = sum(1 for f in facts if f.fact.subject == item.fact.subject and f.offset < item.offset)
-            return Repetition(decided - before + number, facts[at].kept == item.kept)
-        state = work.batch.entry_state(place)
+            return Repetition(decided - before + number, facts[at].canonical == item.canonical)
+        state = work.batch.entry_state(sequence)
         if state is None:
-            raise Damaged(f"a receipt of {item.fact.id} points at entry {place}, which is not there")
+            raise Damaged(f"a receipt of {item.fact.id} points at entry {sequence}, which is not there")
         entry = decode_entry(state)
-        return Repetition(entry.number, entry.fact == item.kept)
+        return Repetition(entry.number, entry.fact == item.canonical)
 
-    def _publish(self, batch: Batch, account: Account, item: Received, place: int) -> Decision:
+    def _publish(self, batch: Batch, account: Account, item: FactRecord, sequence: int) -> Decision:
         assert isinstance(item.fact, ProgrammePublished)
         toml = item.fact.data.toml
         decision = publication(account, self.book, toml, item.occurred)
         if decision.outcome == ACCEPTED:
-            batch.put_programme(place, str(decision.figures["version"]), toml)
+            batch.put_programme(sequence, str(decision.figures["version"]), toml)
         return decision
 
     def _load(self, batch: Batch, member: str) -> _Kept:
@@ -378,8 +379,8 @@ class PartitionWriter:
 
     def _fold(self, batch: Batch, member: str) -> _Kept:
         """An account from the store: its snapshot with the later entries folded on top."""
-        snapshot = batch.account(member)
-        account = decode_account(snapshot[1]) if snapshot else Account()
+        snapshot = batch.snapshot(member)
+        account = decode_account(snapshot.state) if snapshot else Account()
         saved = account.number
         for row in batch.entries_of(member, saved):
             evolve_entry(account, decode_entry(row.state))
@@ -392,11 +393,11 @@ class PartitionWriter:
         self._asleep_bytes -= len(asleep[2])
         return _Kept(decode_account(asleep[2]), asleep[1])
 
-    def _snapshot(self, member: str, kept: _Kept) -> tuple[str, int, bytes]:
+    def _snapshot(self, member: str, kept: _Kept) -> Snapshot:
         kept.saved = kept.account.number
-        return member, kept.saved, encode_account(kept.account)
+        return Snapshot(member, kept.saved, encode_account(kept.account))
 
-    def _put_back(self, member: str, kept: _Kept, snapshots: list[tuple[str, int, bytes]]) -> None:
+    def _put_back(self, member: str, kept: _Kept, snapshots: list[Snapshot]) -> None:
         """Keep an account awake; those used longest ago fall asleep, and the longest asleep are let go.
 
         One that is let go gets a snapshot where that pays, otherwise its entries are folded when it is needed again.
@@ -417,12 +418,12 @@ class PartitionWriter:
             number, saved, state = self._asleep.pop(oldest)
             self._asleep_bytes -= len(state)
             if number - saved >= SNAPSHOT_ON_EVICTION:
-                snapshots.append((oldest, number, state))
+                snapshots.append(Snapshot(oldest, number, state))
 
     def _keep_pages(self, batch: Batch, written: dict[tuple[str, str], Page]) -> None:
         if not written:
             return
-        batch.put_pages([(key, member, page) for (key, member), page in sorted(written.items(), key=lambda p: p[0])])
+        batch.put_pages([PageRow(*name, written[name]) for name in sorted(written)])
         self._pages.update(written)
         if len(self._pages) > self._most_pages:
             for name in list(self._pages)[: len(self._pages) - self._most_pages // 2]:

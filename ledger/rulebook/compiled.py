@@ -5,8 +5,8 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
+from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.schema import (
-    LINE_FIELDS,
     Award,
     BadProgramme,
     Benefit,
@@ -15,10 +15,9 @@ from ledger.rulebook.schema import (
     Product,
     instant_of,
     offset_of,
-    parse_programme,
-    share_of,
     version_of,
 )
+from ledger.wire.fact_catalogue import BY_NAME, LINE_FIELDS
 from ledger.wire.times import DAY, MAX_INSTANT, month_of_day, month_start
 
 NO_END: Final = 1 << 62  # an instant after every other
@@ -71,7 +70,7 @@ class Rule(Struct, frozen=True, eq=False):
 def compile_rule(award: Award, offset: int) -> Rule:
     """An award of a book whose days begin at `offset` microseconds from UTC, as data."""
     caps = {cap.per: cap.points for cap in award.cap}
-    has_line = award.each == "line" or award.on == "review.posted"
+    fields = BY_NAME[award.on].rule_fields(of_lines=award.each == "line")
     give = award.give
     return Rule(
         award=award,
@@ -83,7 +82,7 @@ def compile_rule(award: Award, offset: int) -> Rule:
         clauses=tuple(
             clause
             for name, condition in award.when.items()
-            for clause in _clauses_of(name, has_line and name in LINE_FIELDS, condition)
+            for clause in _clauses_of(name, name in fields & LINE_FIELDS, condition)
         ),
         amount=Amount(
             give.points or 0,
@@ -164,7 +163,9 @@ class Version:
                 self.products[label] = (name, product)
             for label, benefit in membership.benefits.items():
                 self.benefits[label] = (name, benefit)
-        self.shares: dict[str, Fraction | None] = {name: share_of(use) for name, use in self.programme.uses.items()}
+        self.shares: dict[str, Fraction | None] = {
+            name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
+        }
         self.expiries = {name: compile_expiry(kind, self.offset) for name, kind in self.programme.kinds.items()}
 
     def rules_on(self, on: str) -> tuple[Rule, ...]:

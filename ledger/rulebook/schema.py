@@ -1,18 +1,13 @@
-"""A rule book as data: TOML checked against one schema, with errors that name the table and key.
+"""A rule book as data: the tables and keys of its TOML, with their types and bounds.
 
 A ledger has one book of dated versions. A version is named by the SHA-256 of its text, pinned to each entry it decides.
 """
 
-import re
-import tomllib
-from collections.abc import Iterator, Sequence
 from datetime import date, datetime
-from fractions import Fraction
 from hashlib import sha256
 from importlib import resources
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct, field
 
 from ledger.errors import Unusable
@@ -117,18 +112,7 @@ class Award(_Table, frozen=True):
 
     rule: _Label
     name: _Text
-    on: Literal[
-        "order.completed",
-        "review.posted",
-        "question.answered",
-        "item.shared",
-        "member.signed-in",
-        "shop.visited",
-        "identity.verified",
-        "wechat.bound",
-        "qq.bound",
-        "profile.completed",
-    ]
+    on: _Label  # a type of fact, as `fact_catalogue` has it
     give: Give
     text: _Text = ""
     from_: date | None = field(name="from", default=None)
@@ -196,33 +180,6 @@ class Programme(_Table, frozen=True):
     late_days: Annotated[int, Meta(ge=1, le=4000)] = 400
 
 
-# The fields a condition may name, by the fact it stands on: of the line, then of the fact.
-LINE_FIELDS = frozenset({"paid_fen", "category", "quantity", "sku", "points"})
-FACT_FIELDS = {
-    "order.completed": frozenset({"shop", "self_operated", "channel", "pay", "tags"}),
-    "review.posted": frozenset({"characters", "images"}),
-    "question.answered": frozenset({"sku"}),
-    "item.shared": frozenset({"sku", "via"}),
-    "shop.visited": frozenset({"shop"}),
-}
-
-
-def parse_programme(toml: str, where: str = "rule book") -> Programme:
-    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key."""
-    try:
-        document = tomllib.loads(toml)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadProgramme(f"{where}: not TOML: {error}") from None
-    try:
-        programme = msgspec.convert(document, Programme, strict=True)
-    except msgspec.ValidationError as error:
-        raise BadProgramme(f"{where}: {_place(str(error), document)}") from None
-    problem = next(_problems(programme), None)
-    if problem:
-        raise BadProgramme(f"{where}: {problem}")
-    return programme
-
-
 def version_of(toml: str) -> str:
     """The name of a version: the first 16 hex digits of the SHA-256 of its text."""
     return sha256(toml.encode()).hexdigest()[:16]
@@ -245,146 +202,3 @@ def offset_of(programme: Programme) -> int:
 def instant_of(day: date, offset: int) -> int:
     """The instant at which a date begins at an offset."""
     return to_instant(datetime.fromisoformat(day.isoformat() + "T00:00:00+00:00")) - offset
-
-
-def share_of(use: Use) -> Fraction | None:
-    """The most of a settlement that points may pay, exactly."""
-    return Fraction(use.share) if use.share else None
-
-
-def _place(message: str, document: dict[str, Any]) -> str:
-    """msgspec's `$.award[3].give.points` as a reader of the file would say it, with the rule's or table's own name."""
-    text, _, path = message.partition(" - at ")
-    path = path.strip("`").removeprefix("key in ").strip("`").removeprefix("$").removeprefix(".")
-    rule = ""
-    found = re.match(r"award\[(\d+)\]", path)
-    if found:
-        awards: Sequence[Any] = document.get("award", [])
-        name = awards[int(found[1])].get("rule") if isinstance(awards[int(found[1])], dict) else None
-        rule = f' (rule "{name}")' if name else ""
-    elif "[...]" in path:
-        path = _name_tables(path, text, document, Programme)
-    return f"{path or 'top level'}{rule}: {text}"
-
-
-def _name_tables(path: str, text: str, document: Any, table: Any) -> str:
-    """The path with each `[...]` replaced by the name of the table in which the same complaint stands."""
-    head, _, rest = path.partition("[...]")
-    for name in head.split("."):
-        hint = get_type_hints(table).get(name)
-        document = document.get(name) if isinstance(document, dict) else None
-    inner = next((t for t in (hint, *get_args(hint)) if get_origin(t) is dict), None)
-    if inner is None or not isinstance(document, dict):
-        return path
-    value_type = get_args(inner)[1]
-    for name, value in document.items():
-        try:
-            msgspec.convert(value, value_type, strict=True)
-        except msgspec.ValidationError as error:
-            complaint, _, below = str(error).partition(" - at ")
-            if complaint == text and below.strip("`") == f"${rest}":
-                shown = f"{head}.{name}"
-                if "[...]" not in rest:
-                    return shown + rest
-                return f"{shown}.{_name_tables(rest.removeprefix('.'), text, value, value_type)}"
-    return path
-
-
-_NUMBERS = frozenset({"paid_fen", "quantity", "points", "characters", "images"})
-
-
-def _condition_problems(at: str, award: Award) -> Iterator[str]:
-    """Conditions that a field of that type cannot meet."""
-    for name, condition in award.when.items():
-        bounds = condition.at_least is not None or condition.at_most is not None
-        lists = condition.in_ is not None or condition.not_in is not None
-        has = condition.has is not None
-        if name in _NUMBERS and (lists or has):
-            yield f"{at}.when.{name}: is a number: at_least and at_most are for it"
-        elif name == "tags" and (bounds or lists):
-            yield f"{at}.when.tags: is a list: has is for it"
-        elif name not in _NUMBERS and name != "tags" and (bounds or has):
-            yield f"{at}.when.{name}: is no number and no list: in and not_in are for it"
-        elif not (bounds or lists or has):
-            yield f"{at}.when.{name}: says nothing; give at_least, at_most, in, not_in or has"
-
-
-def _problems(programme: Programme) -> Iterator[str]:
-    """What the schema cannot say, a sentence each."""
-    rules: set[str] = set()
-    names = {award.rule for award in programme.award}
-    products: set[str] = set()
-    for name, membership in programme.memberships.items():
-        for product in membership.products:
-            if product in products:
-                yield f'memberships.{name}.products: "{product}" stands in two memberships'
-            products.add(product)
-        for label, benefit in membership.benefits.items():
-            for product in benefit.quota or ():
-                if product not in membership.products:
-                    yield f'memberships.{name}.benefits.{label}.quota: no product "{product}" in this membership'
-    for name, kind in programme.kinds.items():
-        for index, period in enumerate(kind.expiry):
-            if (period.days is None) == (period.end_of_year_after is None):
-                yield f"kinds.{name}.expiry[{index}]: give either days or end_of_year_after"
-        if [p.from_ for p in kind.expiry] != sorted(p.from_ for p in kind.expiry):
-            yield f"kinds.{name}.expiry: the periods are not in order of `from`"
-    for name, score in programme.scores.items():
-        if [t.at_least for t in score.tiers] != sorted(t.at_least for t in score.tiers):
-            yield f"scores.{name}.tiers: not in order of at_least"
-    for index, award in enumerate(programme.award):
-        at = f'award[{index}] (rule "{award.rule}")'
-        if award.rule in rules:
-            yield f"{at}: this rule name stands twice"
-        rules.add(award.rule)
-        if (award.kind is None) == (award.score is None):
-            yield f"{at}: give either kind (points) or score and part"
-        if award.kind is not None and award.kind not in programme.kinds:
-            yield f"{at}.kind: there is no [kinds.{award.kind}]"
-        if award.score is not None:
-            if award.score not in programme.scores:
-                yield f"{at}.score: there is no [scores.{award.score}]"
-            elif award.part not in programme.scores[award.score].parts:
-                yield f'{at}.part: scores.{award.score}.parts has no "{award.part}"'
-        if award.member is not None and award.member not in programme.memberships:
-            yield f"{at}.member: there is no [memberships.{award.member}]"
-        if award.instead_of is not None and award.instead_of not in names:
-            yield f'{at}.instead_of: there is no rule "{award.instead_of}"'
-        if award.each == "line" and award.on != "order.completed":
-            yield f"{at}.each: only order.completed has lines"
-        if award.each != "line" and (award.member or award.instead_of):
-            yield f'{at}: member and instead_of need each = "line"'
-        if award.each == "line" and award.once:
-            yield f"{at}.once: is not for lines; first is"
-        for cap in award.cap:
-            if cap.per in ("line", "day") and (cap.per == "line") != (award.each == "line"):
-                yield f'{at}.cap: per = "{cap.per}" is {"for" if cap.per == "line" else "not for"} each = "line"'
-        for name in ("within_days", "unless_returned"):
-            if getattr(award, name) and award.on != "review.posted":
-                yield f"{at}.{name}: is for review.posted, which is about a line completed before"
-        if award.each_day and award.on != "shop.visited":
-            yield f"{at}.each_day: is for shop.visited"
-        if award.first and award.each != "line":
-            yield f'{at}.first: needs each = "line"'
-        if award.once and award.score is None:
-            yield f"{at}.once: is for scores"
-        if bool(award.give.steps) == (award.give.points is not None):
-            yield f"{at}.give: give either points or steps"
-        fields = FACT_FIELDS.get(award.on, frozenset())
-        if award.each == "line" or award.on == "review.posted":
-            fields |= LINE_FIELDS
-        for name in award.when:
-            if name not in fields:
-                yield f'{at}.when: no field "{name}"; there are {", ".join(sorted(fields)) or "none"}'
-        yield from _condition_problems(at, award)
-    for name, use in programme.uses.items():
-        for label in use.kinds:
-            if label not in programme.kinds:
-                yield f"uses.{name}.kinds: there is no [kinds.{label}]"
-        if use.share and not use.order:
-            yield f"uses.{name}.share: needs order = true"
-    for name, penalty in programme.penalties.items():
-        if penalty.kind not in programme.kinds:
-            yield f"penalties.{name}.kind: there is no [kinds.{penalty.kind}]"
-        if penalty.exempt and penalty.exempt.membership not in programme.memberships:
-            yield f"penalties.{name}.exempt: there is no [memberships.{penalty.exempt.membership}]"

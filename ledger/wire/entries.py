@@ -338,8 +338,8 @@ Change = (
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 
-class Entry(Struct, array_like=True, frozen=True, gc=False):
-    """One decision about one fact. `fact` is its canonical bytes, `received` the SHA-256 of what was received."""
+class Deciding(Struct, array_like=True, frozen=True, gc=False):
+    """What an entry says before its figures: of whom, where and when, who decided, and what came of it."""
 
     member: str
     number: int  # 1, 2, 3 … per member
@@ -353,6 +353,11 @@ class Entry(Struct, array_like=True, frozen=True, gc=False):
     engine: int
     outcome: int
     reason: str
+
+
+class Entry(Deciding, array_like=True, frozen=True, gc=False):
+    """One decision about one fact. `fact` is its canonical bytes, `received` the SHA-256 of what was received."""
+
     figures: dict[str, int | str]
     changes: list[Change]
     fact: bytes

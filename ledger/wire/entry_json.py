@@ -59,8 +59,6 @@ def entry_to_dict(entry: Entry, link: bytes, offset: int) -> dict[str, Any]:
 
 
 _INSTANTS = {"bought_at", "earned_at", "expires_at", "pending_until", "due_at", "until_at", "from_at", "at"}
-
-
 _MONTHS = {"month", "first_month", "last_month"}
 
 

@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
 import msgspec
 
 from ledger.errors import BadInput
-from ledger.wire.facts import MAX_BYTES, CampaignGranted, Fact, HoldRequested, LotOpened
+from ledger.wire.fact_catalogue import CATALOGUE
+from ledger.wire.facts import MAX_BYTES, Fact
 from ledger.wire.times import MAX_INSTANT, MIN_INSTANT, to_instant
 
 MAX_DEPTH = 16  # of its JSON
@@ -25,31 +26,12 @@ class BadFact(BadInput):
 
 
 _decoder = msgspec.json.Decoder(Fact)
-
-
-_encoder = msgspec.json.Encoder()
-
-
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-
-
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-
-
-# Facts with times inside their data, which are kept in UTC like the fact's own.
-_INNER_TIMES: Mapping[type, tuple[str, ...]] = {
-    CampaignGranted: ("expires",),
-    HoldRequested: ("until",),
-    LotOpened: ("earned_at", "expires_at"),
-}
-
-
+_INNER_TIMES = {row.fact: row.times for row in CATALOGUE if row.times}
 _TIMES = frozenset({"time"}.union(*_INNER_TIMES.values()))
-
-
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # the character, and not a backslash before "u0000"
 _FINER = re.compile(rb"\.\d{7}")  # than microseconds
-
-
 _FINER_TEXT = re.compile(r"(\.\d{6})\d+")
 
 
@@ -84,7 +66,7 @@ def decode(raw: bytes) -> tuple[Fact, int]:
         raise BadFact("bad-fact", f"a time is out of range: {error}") from None
     if not MIN_INSTANT <= occurred < MAX_INSTANT:
         raise BadFact("bad-fact", f"`time` is {fact.time.isoformat()}; years 1970 to 2999 are taken")
-    if b"\\" in raw and b"\\u0000" in raw and _has_nul(json.loads(canonical(fact))):
+    if b"\\u0000" in raw and _NUL.search(canonical(fact)):
         raise BadFact("bad-fact", "a string holds the character U+0000, which no store keeps")
     return fact, occurred
 
@@ -94,9 +76,8 @@ def too_long(length: int) -> BadFact:
     return BadFact("too-long", f"{length:,} bytes; a fact has at most {MAX_BYTES:,}")
 
 
-def canonical(fact: Fact) -> bytes:
-    """The deterministic encoding of a decoded fact: defaults omitted, times in UTC. Facts are compared by it."""
-    return _encoder.encode(fact)
+# The deterministic encoding of a decoded fact: defaults omitted, times in UTC. Facts are compared by it.
+canonical: Callable[[Fact], bytes] = msgspec.json.Encoder().encode
 
 
 def decode_canonical(kept: bytes) -> tuple[Fact, int]:
@@ -185,16 +166,3 @@ def _bad_fact(error: msgspec.ValidationError) -> BadFact:
     if "Expected `int`, got `float`" in text:
         text += " (money is an integer of fen: 1250 for ¥12.50; points are integers)"
     return BadFact("bad-fact", text)
-
-
-def _has_nul(value: Any) -> bool:
-    """Whether a string anywhere in a JSON document holds the character U+0000."""
-    match value:
-        case str():
-            return "\x00" in value
-        case list():
-            return any(_has_nul(item) for item in value)
-        case dict():
-            return any(_has_nul(item) for item in value.values())
-        case _:
-            return False

@@ -39,7 +39,7 @@ class _OfKind(_Data):
             self.kind = BEANS
 
 
-class Line(_Data):
+class OrderLine(_Data):
     """A line of an order: `paid_fen` is the cash for the whole line after coupons and points, without freight."""
 
     line: Id
@@ -52,7 +52,7 @@ class Line(_Data):
 
 class Order(_Data):
     order: Id
-    lines: Annotated[list[Line], Meta(min_length=1, max_length=MAX_LINES)]
+    lines: Annotated[list[OrderLine], Meta(min_length=1, max_length=MAX_LINES)]
     shop: Name = SELF
     self_operated: bool = True
     channel: Name = APP
@@ -405,8 +405,6 @@ Fact = (
     | ProgrammePublished
 )
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__
-REQUESTS = frozenset({RedemptionRequested, HoldRequested, BenefitClaimed})  # the only facts that can be refused
-OPERATOR_FACTS = frozenset({PointsAdjusted, AccountFrozen, AccountUnfrozen, LotOpened, ProgrammePublished})
 PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no member
 
 

@@ -17,9 +17,11 @@ import msgspec
 
 from ledger.journal.port import JournalError
 from ledger.wire.times import to_text
+from projections.answers import beancount
 from projections.answers.tables import Form, Row, Table
 
 FORMATS = ("csv", "ndjson", "parquet")
+BEANCOUNT = "beancount"  # of postings only
 ROW_GROUP = 64 * 1024  # rows of a Parquet row group, all that is in memory at once
 
 _TOO_LARGE = "a sum is beyond the 64 bits of an integer in Parquet: write it as csv or ndjson"
@@ -28,11 +30,11 @@ Tick = Callable[[int], None]
 
 
 def write_table(table: Table, form: str, out: BinaryIO, tick: Tick = lambda _: None) -> int:
-    """Write a table in a format of `FORMATS`, or as a JSON array (``json``); returns how many rows it has.
+    """Write a table in a format of `FORMATS`, `BEANCOUNT` or as a JSON array (``json``); return how many rows it has.
 
     Raises `JournalError` where the format cannot hold a figure.
     """
-    writer = {"csv": _csv, "ndjson": _ndjson, "json": _json, "parquet": _parquet}[form]
+    writer = {"csv": _csv, "ndjson": _ndjson, "json": _json, "parquet": _parquet, BEANCOUNT: _beancount}[form]
     return writer(table, out, tick)
 
 
@@ -141,6 +143,17 @@ def _ndjson(table: Table, out: BinaryIO, tick: Tick) -> int:
     for line in _objects(table, tick):
         out.write(line + b"\n")
         count += 1
+    return count
+
+
+def _beancount(table: Table, out: BinaryIO, tick: Tick) -> int:
+    count = shown = 0
+    for rows, text in beancount.lines_of(table):
+        out.write(text.encode())
+        count += rows
+        if count - shown >= 1_000:
+            tick(shown := count)
+    tick(count)
     return count
 
 

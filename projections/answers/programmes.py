@@ -65,7 +65,7 @@ def _published(ledger: Ledger) -> Iterator[Table]:
     """How each published version came in, as its entry in the partition says where it counts."""
     journal = ledger.journal(ledger.partition_of(PROGRAMME_SUBJECT))
     for published in journal.published():
-        for row in journal.scan(published.place - 1, published.place):
+        for row in journal.scan(published.sequence - 1, published.sequence):
             entry = decode_entry(row.state)
             head = fact_head(entry)
             data = msgspec.json.decode(head.data)

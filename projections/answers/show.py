@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ledger.core.account import Account, Lot, Purse, Term, quota_key
-from ledger.core.decisions.memberships import bucket_of, current_term
+from ledger.core.account import Account, Lot, Purse, Term, current_term
+from ledger.core.benefits import times_used
 from ledger.core.scores import parts_of, tier_of, value_of
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book, Version
@@ -106,7 +106,7 @@ def _membership(membership: Membership, term: Term, version: Version, as_of: int
         for label, benefit in membership.benefits.items():
             quota = (benefit.quota or {}).get(term.product)
             if quota is not None:
-                used = term.used.get(quota_key(label, bucket_of(benefit, version.month(as_of))), 0)
+                used = times_used(term, label, benefit, version.month(as_of))
                 quotas[label] = max(quota - used, 0)
     return {
         "state": state,

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from heapq import merge
 from typing import Any, Literal, NamedTuple
 
-from ledger.core.account import Account
-from ledger.core.decisions.memberships import current_term
+from ledger.core.account import Account, current_term
 from ledger.core.scores import parts_of, tier_of, value_of
 from ledger.journal.ledger import Ledger, members_of
 from ledger.rulebook.compiled import Book, Version
@@ -179,7 +178,7 @@ def entries(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
                     row.link.hex(),
                 )
 
-    return Table(columns, _merged([of(p) for p in ledger.partitions]), offset)
+    return Table(columns, by_member([of(p) for p in ledger.partitions]), offset)
 
 
 TABLES: dict[str, Callable[[Ledger, int, int | None], Table]] = {
@@ -207,5 +206,6 @@ def _each(
         yield from rows(member, account)
 
 
-def _merged(streams: list[Iterator[Row]]) -> Iterator[Row]:
-    return merge(*streams, key=lambda row: (row[0], row[1]))
+def by_member(partitions: list[Iterator[Row]]) -> Iterator[Row]:
+    """Merge the rows of partitions, each in the order of its members, into one; the member is the first column."""
+    return merge(*partitions, key=lambda row: row[0])

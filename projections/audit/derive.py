@@ -11,7 +11,8 @@ from ledger.core.decide import Decision, Limits, Repetition, decide
 from ledger.core.draft import OutOfRange
 from ledger.core.pages import PagesInMemory, TrialPages
 from ledger.journal.partition import beyond_range, publication
-from ledger.journal.port import EntryRow, Journal
+from ledger.journal.port import EntryRow
+from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Book
 from ledger.wire.entry_codec import EntryHead, decode_head
 from ledger.wire.fact_codec import decode_canonical
@@ -76,7 +77,7 @@ def _derive(
         digest = sha256(head.fact).digest()
         number, first = seen.setdefault((fact.source, fact.id), (row.number, digest))
         repeats = None if number == row.number else Repetition(number, first == digest)
-        book = book_at(row.place)
+        book = book_at(row.sequence)
         if repeats is None and isinstance(fact, ProgrammePublished):
             decision = publication(account, Book([v.toml for v in book.versions]), fact.data.toml, occurred)
         else:

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from ledger.journal.ledger import members_of
-from ledger.journal.port import EntryRow, Journal
+from ledger.journal.port import EntryRow
+from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_head
 from ledger.wire.fact_codec import decode_canonical
 
@@ -60,14 +61,14 @@ def receipts_that_differ(journal: Journal, partition: int, upto: int) -> Iterato
         file.executemany("INSERT INTO kept VALUES (?, ?, ?, ?)", journal.receipts(upto))
         for row, name in _firsts(journal, upto):
             if name is None:
-                file.execute("DELETE FROM kept WHERE place = ?", (row.place,))  # nobody can say whose it is
+                file.execute("DELETE FROM kept WHERE place = ?", (row.sequence,))  # nobody can say whose it is
                 continue
             kept = file.execute(
                 "DELETE FROM kept WHERE source = ? AND id = ? AND member = ? RETURNING place", (*name, row.member)
             ).fetchall()
-            if kept != [(row.place,)]:
+            if kept != [(row.sequence,)]:
                 stored = f"place {kept[0][0]}" if kept else "none"
-                yield _difference(partition, row.member, row.number, row.place, stored, " ".join(name))
+                yield _difference(partition, row.member, row.number, row.sequence, stored, " ".join(name))
         for source, id, member, place in file.execute("SELECT * FROM kept"):
             yield _difference(partition, member, 0, place, f"{source} {id}", "no such fact")
 
@@ -77,7 +78,7 @@ def _firsts(journal: Journal, upto: int) -> Iterator[tuple[EntryRow, tuple[str, 
     for _, rows in members_of(journal.scan_by_member()):
         seen: set[tuple[str, str]] = set()
         for row in rows:
-            if row.place > upto:
+            if row.sequence > upto:
                 continue
             try:
                 fact, _ = decode_canonical(decode_head(row.state).fact)

@@ -16,7 +16,8 @@ from ledger.core.account import Account, decode_account
 from ledger.core.decide import entry_of
 from ledger.journal.ledger import Ledger, members_of
 from ledger.journal.partition_map import partition_map
-from ledger.journal.port import Damaged, EntryRow, Journal, Unavailable
+from ledger.journal.port import Damaged, EntryRow, Unavailable
+from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Book
 from ledger.wire.entries import ENGINE, Entry
 from ledger.wire.entry_codec import EntryHead, decode_entry, encode_entry
@@ -134,7 +135,7 @@ class _Books:
 
     def __init__(self, ledger: Ledger, journal: Journal) -> None:
         published = journal.published()
-        self._places = [book.place for book in published]
+        self._places = [book.sequence for book in published]
         self._books = [ledger.new_book()]  # before the first, behind the first, and so on
         for number in range(len(published)):
             book = ledger.new_book()
@@ -186,7 +187,7 @@ def _compare_member(
             )
             continue
         if found.is_first:
-            receipts.add(found.fact.source, found.fact.id, member, row.place)
+            receipts.add(found.fact.source, found.fact.id, member, row.sequence)
         strange = books.foreign(found.head)
         if strange:
             field, stored = strange
@@ -198,7 +199,7 @@ def _compare_member(
         if encode_entry(entry) != row.state:
             for difference in _fields_that_differ(row.state, entry):
                 differ.add({**_place(partition, row), "position": f"{partition}:{entry.offset}", **difference})
-        if snapshot is not None and snapshot[0] == row.number and not _is_account(snapshot[1], found.account):
+        if snapshot is not None and snapshot.number == row.number and not _is_account(snapshot.state, found.account):
             differ.add(
                 {**_place(partition, row), "field": "account", "stored": "snapshot", "derived": "another account"}
             )
@@ -206,7 +207,7 @@ def _compare_member(
 
 
 def _place(partition: int, row: EntryRow) -> Difference:
-    return {"partition": partition, "member": row.member, "number": row.number, "place": row.place}
+    return {"partition": partition, "member": row.member, "number": row.number, "place": row.sequence}
 
 
 def _is_account(snapshot: bytes, account: Account) -> bool:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ledger.journal.ledger import INBOX, Ledger
-from ledger.journal.port import Journal, JournalError
+from ledger.journal.port import JournalError
+from ledger.journal.sql import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import BadFact, canonical, decode
@@ -27,7 +28,7 @@ class Streamed(NamedTuple):
 def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]], None]) -> None:
     """Compare the inbox's records up to the journal's position with its entries and parked records."""
     ledger.check_stream(INBOX)
-    position = ledger.journal(partition).head().position
+    position = ledger.journal(partition).head().offset
     compare_records(ledger, partition, position, _records(ledger, partition, position), add)
 
 
@@ -79,13 +80,13 @@ def _entries(
                 return
             yield entry
         except (msgspec.MsgspecError, ValueError) as error:
-            named = {**where, "member": row.member, "number": row.number, "place": row.place}
+            named = {**where, "member": row.member, "number": row.number, "place": row.sequence}
             add({**named, "field": "bytes", "stored": row.state[:64].hex(), "derived": f"unreadable: {error}"})
 
 
 def _records(ledger: Ledger, partition: int, upto: int) -> Iterator[Streamed]:
     after = -1
-    while rows := ledger.records(partition, after, upto):
+    while after < upto and (rows := ledger.records(partition, after, upto)):
         for record in map(Streamed._make, rows):
             if not record.value and not record.whole:
                 raise JournalError(

@@ -63,9 +63,9 @@ def _verify_partition(
             entries += 1
             if entries % REPORT_EVERY == 0:
                 progress(entries)
-            if row.place != place + 1:
-                report(place + 1, f"entries {place + 1} to {row.place - 1} are missing")
-            place = row.place
+            if row.sequence != place + 1:
+                report(place + 1, f"entries {place + 1} to {row.sequence - 1} are missing")
+            place = row.sequence
             leaf = leaf_of(row.state)
             expected = link_after(link, leaf)
             if row.link != expected:

@@ -1,5 +1,6 @@
-"""How an entry, a lot or a member is put in plain words; the way in is `projections.explain`.
+"""How an entry, a lot or a member is put in plain words; the way in is `explain`.
 
-`history` derives what the engine saw, `facts`, `reasons`, `changes`, `nothing`, `clawbacks` and `lots` say each thing
-once as data with a sentence, `render` lays that out for people.
+`history` decides the member's facts again with a trace, so that every figure is the engine's own. `facts`, `changes`,
+`awards`, `nothing`, `reasons`, `clawbacks`, `lots` and `member` say each thing once as data with a sentence; the
+sentences of a language are in its file, such as english.toml. `render` lays an explanation out for people.
 """

@@ -5,33 +5,32 @@ from typing import Any
 from ledger.core.pages import COMPLETED, Award, OrderPage, PageLine, ReviewPage
 from ledger.wire.entries import ClawedBack, DebtIncurred, PaidInCash, WrittenOff, lot_text
 from ledger.wire.facts import OrderCompleted, OrderReturned, ReviewRemoved
-from ledger.wire.times import month_text
 from projections.explaining.context import Context
 from projections.explaining.lots import lot_brief
-from projections.explaining.words import count, joined, yuan
+from projections.explaining.words import joined, sentence
+
+View = dict[str, Any]
+
+MOST_LOTS = 5  # that a sentence names
+_MET = {PaidInCash: "cash", DebtIncurred: "debt", WrittenOff: "written_off"}
 
 
-def explain_clawbacks(context: Context) -> list[dict[str, Any]]:
+def explain_clawbacks(context: Context) -> list[View]:
     """One dict for each award of a line that came back, also where nothing had to be taken.
 
     `claim` is what the award no longer keeps, `taken` what of it left the member's lots (or the score) in this entry.
     """
-    moment, fact = context.moment, context.moment.step.fact
+    moment, words, fact = context.moment, context.words, context.moment.step.fact
     if moment.step.entry.outcome:
         return []
     match fact:
         case ReviewRemoved():
-            before, after = (
-                moment.pages.get(f"review/{fact.data.review}"),
-                moment.pages_after.get(f"review/{fact.data.review}"),
-            )
+            key = f"review/{fact.data.review}"
+            before, after = moment.pages.get(key), moment.after.get(key)
             if not isinstance(before, ReviewPage) or not isinstance(after, ReviewPage):
                 return []
             pairs = zip(before.awards, after.awards, strict=True)
-            return [
-                _award(context, was.held, award, before.line, "The review was removed: it keeps K = 0")
-                for was, award in pairs
-            ]
+            return [_award(context, was.held, award, before.line, words.say("formula.review")) for was, award in pairs]
         case OrderReturned():
             names = [line.line for line in fact.data.lines]
         case OrderCompleted():
@@ -39,10 +38,7 @@ def explain_clawbacks(context: Context) -> list[dict[str, Any]]:
             names = [name for back in early.early for name, _, _ in back.lines] if isinstance(early, OrderPage) else []
         case _:
             return []
-    page, old = (
-        moment.pages_after.get(f"order/{fact.data.order}"),
-        moment.pages.get(f"order/{fact.data.order}"),
-    )
+    page, old = moment.after.get(f"order/{fact.data.order}"), moment.pages.get(f"order/{fact.data.order}")
     if not isinstance(page, OrderPage) or page.status != COMPLETED:
         return []
     views = []
@@ -52,32 +48,27 @@ def explain_clawbacks(context: Context) -> list[dict[str, Any]]:
         for place, award in enumerate(line.awards if line is not None else ()):
             held = known.awards[place].held if known is not None else award.given
             assert line is not None
-            view = _award(context, held, award, name, _formula(line, award))
-            views.append(view | {"paid_fen": line.paid_fen, "refunded_fen": line.refunded_fen} | _pieces(line))
+            view = _award(context, held, award, name, _formula(context, line, award))
+            fields = ("paid_fen", "refunded_fen", "returned", "quantity")
+            views.append(view | {name: getattr(line, name) for name in fields})
     return views
 
 
-def _pieces(line: PageLine) -> dict[str, int]:
-    return {"returned": line.returned, "quantity": line.quantity}
-
-
-def _formula(line: PageLine, award: Award) -> str:
+def _formula(context: Context, line: PageLine, award: Award) -> str:
     """K = 0 once all pieces are back, else ⌊A × (P − min(F, P)) / P⌋, with its figures."""
+    say = context.words.say
     if line.returned >= line.quantity:
-        back = f"{line.returned:,} of {count(line.quantity, 'piece')} {'is' if line.quantity == 1 else 'are'} back"
-        return f"{back}, the whole line, so it keeps K = 0"
+        return say("formula.whole", line, are="is" if line.quantity == 1 else "are")
     if not line.paid_fen:
-        return f"The line was paid ¥0.00, so a refund takes nothing: it keeps K = {award.given:,}"
-    paid, refunded = yuan(line.paid_fen), yuan(min(line.refunded_fen, line.paid_fen))
-    keep = award.given * (line.paid_fen - min(line.refunded_fen, line.paid_fen)) // line.paid_fen
-    return f"It keeps K = ⌊A × (P − min(F, P)) / P⌋ = ⌊{award.given:,} × ({paid} − {refunded}) / {paid}⌋ = {keep:,}"
+        return say("formula.unpaid", award)
+    refunded = min(line.refunded_fen, line.paid_fen)
+    keep = award.given * (line.paid_fen - refunded) // line.paid_fen
+    return say("formula.part", line, award, refunded=refunded, keep=keep)
 
 
-def _award(context: Context, held: int, award: Award, line: str, formula: str) -> dict[str, Any]:
-    words = context.words
-    claim = held - award.held
-    unit = award.kind or award.score
-    view: dict[str, Any] = {
+def _award(context: Context, held: int, award: Award, line: str, formula: str) -> View:
+    words, claim, unit = context.words, held - award.held, award.kind or award.score
+    view: View = {
         "line": line,
         "rule": award.rule,
         "rule_name": words.rule_name(award.rule),
@@ -90,54 +81,46 @@ def _award(context: Context, held: int, award: Award, line: str, formula: str) -
         "taken": claim,
         "formula": formula,
     }
-    how = f"line {line} was given {words.points(award.given, unit)}. {formula}; it held {held:,}, so "
     if not claim:
-        how += "nothing is taken back"
+        taken = words.say("back.nothing")
     elif not award.kind:
-        how += f"{claim:,} are taken back from {month_text(award.month)}, the month that earned them"
+        taken = words.say("back.score", award, claim=claim)
     else:
         met, others = _met(context, award, line, claim)
-        taken = met["own_lot"] + met["other_lots"]
-        view |= {"lot": lot_text(award.lot), "met": met, "other_lots": others, "taken": taken}
-        how += f"{claim:,} are {'taken back' if taken == claim else 'claimed'}: {_met_text(award, met, others)}"
-    how = f"{how[:1].upper()}{how[1:]}."
+        view |= {"lot": lot_text(award.lot), "met": met, "other_lots": others}
+        view["taken"] = met["own_lot"] + met["other_lots"]
+        code = "back.taken" if view["taken"] == claim else "back.claimed"
+        taken = words.say(code, claim=claim, met=_met_text(context, award, met, others))
+    given = words.points(award.given, unit)
+    how = sentence(words.say("back", line=line, given=given, formula=formula, held=held, taken=taken))
     return view | {"how": how, "text": f"{words.rule(award.rule)}: {how}"}
 
 
-def _met(context: Context, award: Award, line: str, claim: int) -> tuple[dict[str, int], list[dict[str, Any]]]:
+def _met(context: Context, award: Award, line: str, claim: int) -> tuple[dict[str, int], list[View]]:
     """How a claim on points was met, and which lots that are not the award's own gave to it."""
     met = {"own_lot": 0, "expired": 0, "other_lots": 0, "cash": 0, "debt": 0, "written_off": 0}
-    others: list[dict[str, Any]] = []
+    others: list[View] = []
     for change in context.moment.step.entry.changes:
-        match change:
-            case ClawedBack() | PaidInCash() | DebtIncurred() | WrittenOff():
-                if (change.origin, change.line) != (award.rule, line):
-                    continue
-        match change:
-            case ClawedBack() if change.lot == award.lot:
-                met["own_lot"] += change.points
-            case ClawedBack():
-                met["other_lots"] += change.points
-                others.append({**lot_brief(context.history, change.lot, context.words), "points": change.points})
-            case PaidInCash():
-                met["cash"] += change.points
-            case DebtIncurred():
-                met["debt"] += change.points
-            case WrittenOff():
-                met["written_off"] += change.points
+        if not isinstance(change, ClawedBack | PaidInCash | DebtIncurred | WrittenOff):
+            continue
+        if (change.origin, change.line) != (award.rule, line):
+            continue
+        if not isinstance(change, ClawedBack):
+            met[_MET[type(change)]] += change.points
+        elif change.lot == award.lot:
+            met["own_lot"] += change.points
+        else:
+            met["other_lots"] += change.points
+            others.append({**lot_brief(context.history, change.lot, context.words), "points": change.points})
     met["expired"] = claim - sum(met.values())
     return met, others
 
 
-def _met_text(award: Award, met: dict[str, int], others: list[dict[str, Any]]) -> str:
-    lots = ", ".join(f"{other['points']:,} of {other['lot']}" for other in others[:5])
-    more = f" and {len(others) - 5:,} more lots" if len(others) > 5 else ""
-    said = {
-        "own_lot": f"from its own lot {lot_text(award.lot)}",
-        "expired": "expired meanwhile and are not asked for again",
-        "other_lots": f"from other lots, as its own were spent ({lots}{more})",
-        "cash": "in cash, less on the refund",
-        "debt": "owed, until later earnings repay them",
-        "written_off": "given up",
+def _met_text(context: Context, award: Award, met: dict[str, int], others: list[View]) -> str:
+    say = context.words.say
+    values = {
+        "lot": lot_text(award.lot),
+        "lots": ", ".join(say("met.lot", other) for other in others[:MOST_LOTS]),
+        "more": len(others[MOST_LOTS:]),
     }
-    return joined([f"{met[name]:,} {how}" for name, how in said.items() if met[name]])
+    return joined([f"{points:,} {say(f'met.{name}', **values)}" for name, points in met.items() if points])

@@ -5,12 +5,11 @@ from typing import Any
 
 import msgspec
 
-from ledger.core.account import Account
+from ledger.core.account import Account, Purse
 from ledger.core.pages import OrderPage, PageLine
-from ledger.wire.facts import Line, OrderCompleted, ReviewPosted
-from ledger.wire.times import month_text
+from ledger.wire.facts import OrderCompleted, OrderLine, ReviewPosted
 from projections.explaining.history import History, Moment, Present
-from projections.explaining.words import Words
+from projections.explaining.words import Words, sentence
 
 
 @dataclass(slots=True)
@@ -26,11 +25,11 @@ class Context:
 
 def put(amount: str, how: str, **more: Any) -> dict[str, Any]:
     """A change in words: `amount` and `how` for a layout, `text` as one sentence."""
-    text = f"{amount}: {how}" if amount else f"{how[:1].upper()}{how[1:]}"
-    return {"amount": amount, "how": how, "text": f"{text.rstrip('.')}.", **more}
+    text = f"{amount}: {how}".rstrip(".") + "." if amount else sentence(how)
+    return {"amount": amount, "how": how, "text": text, **more}
 
 
-def line_of(moment: Moment, name: str) -> Line | PageLine | None:
+def line_of(moment: Moment, name: str) -> OrderLine | PageLine | None:
     """The order line that an award is about: of the completed order, or of the reviewed one."""
     fact = moment.step.fact
     if isinstance(fact, OrderCompleted):
@@ -41,24 +40,17 @@ def line_of(moment: Moment, name: str) -> Line | PageLine | None:
     return None
 
 
-def inputs_of(moment: Moment, line: Line | PageLine | None) -> dict[str, Any]:
+def inputs_of(moment: Moment, line: OrderLine | PageLine | None) -> dict[str, Any]:
     """What a rule counted by: the line, and what the fact says beside its lines."""
     inputs: dict[str, Any] = msgspec.to_builtins(moment.step.fact.data)
     inputs.pop("lines", None)
     if line is not None:
-        inputs |= {
-            "line": line.line,
-            "category": line.category,
-            "quantity": line.quantity,
-            "paid_fen": line.paid_fen,
-        }
-        if isinstance(line, Line) and line.sku:
+        inputs |= {name: getattr(line, name) for name in ("line", "category", "quantity", "paid_fen")}
+        if isinstance(line, OrderLine) and line.sku:
             inputs["sku"] = line.sku
     return inputs
 
 
-def bucket_text(bucket: int) -> str:
-    """What a counter counts by: a month, a year, or all time."""
-    if not bucket:
-        return "all time"
-    return str(bucket) if bucket < 10_000 else month_text(bucket)
+def purse_sums(purse: Purse) -> dict[str, int]:
+    """What a member has of a kind: `spendable`, `pending` (frozen), `held` and `debt`, each in points."""
+    return {"spendable": purse.spendable(), "pending": purse.pending(), "held": purse.held(), "debt": purse.debt}

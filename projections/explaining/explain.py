@@ -8,22 +8,21 @@ from typing import Any
 
 import msgspec
 
-from ledger.core.account import Account
 from ledger.journal.ledger import Ledger
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.facts import fact_type
 from projections.answers.members import UnknownMember
 from projections.explaining.changes import explain_changes
 from projections.explaining.clawbacks import explain_clawbacks
-from projections.explaining.context import Context
+from projections.explaining.context import Context, purse_sums
 from projections.explaining.facts import fact_text
 from projections.explaining.history import History, NothingToExplain
 from projections.explaining.lots import explain_lot_story, lot_of
-from projections.explaining.member import effect_of, effect_text, explain_story
+from projections.explaining.member import explain_story
+from projections.explaining.movements import effect_of, effect_text
 from projections.explaining.nothing import explain_nothing
 from projections.explaining.reasons import reason_details
 from projections.explaining.render import render_explanation
-from projections.explaining.words import Words
 
 __all__ = [
     "NothingToExplain",
@@ -79,16 +78,19 @@ def explain_member(
 
 def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None = None) -> dict[str, Any]:
     """What one entry decided and why, change by change. Raises `UnknownMember` and `NothingToExplain`."""
-    history = History(ledger, member, as_of)
+    return _entry(History(ledger, member, as_of), number)
+
+
+def _entry(history: History, number: int) -> dict[str, Any]:
     moment = history.moment(number)
     entry, fact, version = moment.step.entry, moment.step.fact, moment.version
-    words = Words(version)
+    words = history.words_of(entry)
     context = Context(history, moment, history.present(), words)
     changes = explain_changes(context)
     reason = reason_details(history, moment, words) if entry.reason else {"text": "", "needed": ""}
     explanation: dict[str, Any] = {
         "explains": "entry",
-        "member": member,
+        "member": history.member,
         "number": number,
         "entries": len(history.steps),
         "position": f"{entry.partition}:{entry.offset}",
@@ -112,12 +114,12 @@ def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None
         "effect": effect_of(entry.changes),
         "changes": changes,
         "clawbacks": explain_clawbacks(context),
-        "nothing": explain_nothing(context, [view for view in changes if view["change"] == "withheld"]),
+        "nothing": explain_nothing(context),
         "balances": {
             kind: {
                 "name": words.name(kind),
-                "before": _balance(moment.before, kind),
-                "after": _balance(context.scratch, kind),
+                "before": purse_sums(moment.before.purse(kind)),
+                "after": purse_sums(context.scratch.purse(kind)),
             }
             for kind in sorted({*moment.before.purses, *context.scratch.purses})
         },
@@ -125,7 +127,7 @@ def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None
     }
     if "first" in reason:
         explanation["first"] = reason["first"]
-    what = effect_text(entry.changes, words) or "nothing moved"
+    what = effect_text(entry.changes, words) or words.say("line.unmoved")
     explanation["text"] = f"{explanation['fact']['text']}. {OUTCOMES[entry.outcome].capitalize()}: " + (
         f"{reason['text']}." if entry.outcome else f"{what}."
     )
@@ -148,9 +150,9 @@ def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = No
         has = [name for name in history.lots if name >> 16 == number]
         opened = f"entry {number} opened {len(has)}" if has else f"entry {number} opened none"
         raise NothingToExplain(f'"{member}" has no lot {lot}: {opened}')
-    words = Words(history.version_of(story.origin.entry))
+    words = history.words_of(story.origin.entry)
     present = history.present()
-    origin = explain_entry(ledger, member, story.origin.entry.number, as_of=as_of)
+    origin = _entry(history, story.origin.entry.number)
     opened_by = next(view for view in origin["changes"] if view["change"] == "earned" and view["lot"] == lot)
     return {
         "explains": "lot",
@@ -168,14 +170,4 @@ def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = No
         "book_name": origin["book_name"],
         "version": origin["version"],
         "version_from": origin["version_from"],
-    }
-
-
-def _balance(account: Account, kind: str) -> dict[str, int]:
-    purse = account.purse(kind)
-    return {
-        "spendable": purse.spendable(),
-        "pending": purse.pending(),
-        "held": purse.held(),
-        "debt": purse.debt,
     }

@@ -1,7 +1,7 @@
 """One member's history as the engine saw it: each fact is decided again by the engine, up to the entry asked for.
 
-So the account and the pages that a decision stood on are known exactly, and no rule is written a second time here.
-The entry, not the derivation, is what is explained; where the two differ, `derives` is False and the reader is told.
+So the account, the pages and the rules that gave nothing are those of the decision itself. The entry, not the
+derivation, is what is explained; where the two differ, `derives` is False and the reader is told.
 """
 
 import time
@@ -9,22 +9,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ledger.core.account import Account, decode_account, encode_account
-from ledger.core.decide import Limits, Repetition, decide
-from ledger.core.draft import Draft, OutOfRange, fall_due
+from ledger.core.decide import Decision, Limits, Repetition, decide, run_to
+from ledger.core.draft import Draft, OutOfRange
 from ledger.core.evolve import evolve_entry
-from ledger.core.pages import Page, PagesInMemory, TrialPages, copy_page
+from ledger.core.pages import Page, Pages, PagesInMemory, TrialPages, copy_page
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Book, Version
+from ledger.rulebook.compiled import Book, Rule, Version
 from ledger.wire.entries import ACCEPTED, ENGINE, Change, Earned, Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested
 from ledger.wire.times import SECOND, to_text
 from projections.answers.members import UnknownMember
-from projections.explaining.words import count
+from projections.explaining.words import Words, count
 
-OUT_OF_RANGE = "out-of-range"  # decided again by the shard, without asking the rules
+OUT_OF_RANGE = "out-of-range"  # decided by the owner, without asking the rules
 
 
 class NothingToExplain(NotFound):
@@ -49,46 +49,73 @@ class LotStory:
     events: list[tuple[Step, Change]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A rule that gave nothing, or less, for a line ("": the whole fact): the guard's code, and what it saw."""
+
+    rule: Rule
+    code: str
+    line: str
+    figures: dict[str, int | str]
+
+
 @dataclass(slots=True)
 class Moment:
-    """What one decision stood on.
+    """What one decision stood on, written down while the engine decides: its `Trace`, and its `Pages`.
 
-    `before` is the account before the entry, `at` after what fell due with it (its first `due` changes), so as the
-    fact's own decision found it. `pages` are those it asked for as they were (None: there was none), `pages_after`
-    those it wrote. `would_accept` asks the engine about another fact in this one's place.
+    `before` is the account before the entry, `at` that which the fact's own decision found (after the entry's first
+    `due` changes). `pages` are those it asked for as they were (None: there was none), `after` all of them as they
+    are; `after` is good until the next entry is walked to.
     """
 
     step: Step
     book: Book
     version: Version
+    limits: Limits
     before: Account
-    at: Account
-    due: int
-    pages: dict[str, Page | None]
-    pages_after: dict[str, Page]
-    derives: bool
-    would_accept: Callable[[Fact], bool]
+    after: PagesInMemory
+    at: Account = field(init=False)
+    due: int = 0
+    skips: list[Skip] = field(default_factory=list)
+    pages: dict[str, Page | None] = field(default_factory=dict)
+    derives: bool = False
 
+    def __post_init__(self) -> None:
+        self.at = self.before
 
-class RecordedPages:
-    """Pages that remember what was asked for and written."""
+    @property
+    def month(self) -> int:
+        """The month in which the fact occurred."""
+        return self.version.month(self.step.entry.occurred)
 
-    def __init__(self, pages: PagesInMemory) -> None:
-        self._pages = pages
-        self.asked: dict[str, Page | None] = {}
-        self.written: set[str] = set()
+    def began(self, draft: Draft) -> None:
+        """Take what fell due as done, if the entry says the same: it holds, not the derivation."""
+        if draft.changes == self.step.entry.changes[: len(draft.changes)]:
+            self.due, self.at = len(draft.changes), copy_account(draft.account)
+
+    def skipped(self, rule: Rule, code: str, figures: dict[str, int | str]) -> None:
+        """Take a rule that gave nothing, or less."""
+        self.skips.append(Skip(rule, code, str(figures["line"]), figures))
 
     def get(self, key: str) -> Page | None:
         """A page; how it was is remembered."""
-        page = self._pages.get(key)
-        if key not in self.asked:
-            self.asked[key] = None if page is None else copy_page(page)
+        page = self.after.get(key)
+        if key not in self.pages:
+            self.pages[key] = None if page is None else copy_page(page)
         return page
 
     def put(self, key: str, page: Page) -> None:
         """Keep a page."""
-        self.written.add(key)
-        self._pages.put(key, page)
+        self.after.put(key, page)
+
+    def would_accept(self, fact: Fact) -> bool:
+        """Return True if the engine had accepted another fact in this one's place."""
+        account, pages = copy_account(self.before), TrialPages(self.after)
+        try:
+            decision = _decide_again(self.step.entry, fact, account, pages, self.book, self.limits, None)
+        except OutOfRange:
+            return False
+        return decision.outcome == ACCEPTED
 
 
 @dataclass(slots=True)
@@ -124,12 +151,12 @@ class History:
             entry = decode_entry(row.state)
             if as_of is not None and entry.clock > as_of:
                 break  # an account's clock never runs back
-            step = Step(entry, decode_canonical(entry.fact)[0], row.place)
+            step = Step(entry, decode_canonical(entry.fact)[0], row.sequence)
             self.steps.append(step)
             self._index(step)
         self._is_now = as_of is None
         self.as_of = max(int(time.time()) * SECOND, self.steps[-1].entry.clock) if as_of is None else as_of
-        published = [(row.place, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
+        published = [(row.sequence, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
         self._published = [(place, entry.version) for place, entry in published if entry.outcome == ACCEPTED]
         self._books: dict[int, Book] = {}
 
@@ -160,6 +187,10 @@ class History:
         """The version pinned to an entry, or the nearest where none was in force."""
         return self.whole_book.by_name.get(entry.version) or self.whole_book.nearest(entry.occurred)
 
+    def words_of(self, entry: Entry) -> Words:
+        """The words of the version pinned to an entry."""
+        return Words(self.version_of(entry))
+
     def moment(self, number: int) -> Moment:
         """What the decision of an entry stood on. Raises `NothingToExplain`."""
         self.step(number)
@@ -174,17 +205,16 @@ class History:
         """Each entry with the account after it (good until the next), and its moment where that is wanted."""
         account, pages = Account(), PagesInMemory()
         for done, step in enumerate(self.steps[:upto]):
-            entry, book = step.entry, self._book_at(step.place)
-            before = encode_account(account) if wanted(entry) else b""
-            watched = RecordedPages(pages) if before else None
-            derives = self._derive(step, account, watched or pages, book)
+            entry, book, moment = step.entry, self._book_at(step.place), None
+            if wanted(entry):
+                moment = Moment(step, book, self.version_of(entry), self._limits, copy_account(account), pages)
+            derives = self._derive(step, account, pages, book, moment)
             if not derives:
                 account = Account()
                 for kept in self.steps[: done + 1]:
                     evolve_entry(account, kept.entry)
-            moment = None
-            if watched is not None:
-                moment = self._moment(step, book, before, pages, watched, derives)
+            if moment is not None:
+                moment.derives = derives
             yield step, account, moment
 
     def present(self) -> Present:
@@ -192,13 +222,9 @@ class History:
         account = Account()
         for step in self.steps:
             evolve_entry(account, step.entry)
-        as_of, book = self.as_of, self.whole_book
-        draft = Draft(account, PagesInMemory(), book, book.nearest(as_of), account.number + 1, as_of, as_of)
-        fall_due(draft, as_of)
-        account.clock = as_of
-        return Present(account, as_of, draft.changes)
+        return Present(account, self.as_of, run_to(account, self.whole_book, self.as_of, PagesInMemory()))
 
-    def _derive(self, step: Step, account: Account, pages: PagesInMemory | RecordedPages, book: Book) -> bool:
+    def _derive(self, step: Step, account: Account, pages: Pages, book: Book, moment: Moment | None) -> bool:
         """Decide a fact again; False where something else comes out than was decided."""
         entry = step.entry
         if entry.reason == OUT_OF_RANGE:
@@ -206,52 +232,12 @@ class History:
             return True
         if entry.engine != ENGINE:
             return False
-        repeats = None
-        if entry.reason in ("duplicate", "conflict"):
-            repeats = Repetition(int(entry.figures["first"]), entry.reason == "duplicate")
         try:
-            decision = decide(
-                account,
-                pages,
-                step.fact,
-                entry.occurred,
-                book,
-                recorded=entry.recorded,
-                backlog=entry.backlog,
-                limits=self._limits,
-                repeats=repeats,
-            )
+            decision = _decide_again(entry, step.fact, account, moment or pages, book, self._limits, moment)
         except (OutOfRange, KeyError, AssertionError, TypeError):
             return False  # an earlier entry is not what was decided; `points replay` names it
         account.number = entry.number
-        return (
-            decision.outcome == entry.outcome
-            and decision.reason == entry.reason
-            and decision.clock == entry.clock
-            and decision.version == entry.version
-            and decision.changes == entry.changes
-            and decision.figures == entry.figures
-        )
-
-    def _moment(
-        self, step: Step, book: Book, before: bytes, pages: PagesInMemory, watched: RecordedPages, derives: bool
-    ) -> Moment:
-        entry, version = step.entry, self.version_of(step.entry)
-        at, due = decode_account(before), 0
-        if entry.reason != OUT_OF_RANGE:
-            draft = Draft(at, TrialPages(pages), book, version, entry.number, entry.occurred, entry.clock)
-            fall_due(draft, entry.clock)
-            at.clock = entry.clock
-            due = len(draft.changes)
-            if draft.changes != entry.changes[:due]:  # the entry holds, not the derivation
-                at, due = decode_account(before), 0
-        limits = self._limits
-
-        def would_accept(fact: Fact) -> bool:
-            return _accepts(fact, entry, decode_account(before), TrialPages(pages), book, limits)
-
-        after = {key: copy_page(pages[key]) for key in watched.written}
-        return Moment(step, book, version, decode_account(before), at, due, watched.asked, after, derives, would_accept)
+        return all(getattr(decision, name) == getattr(entry, name) for name in Decision.__struct_fields__)
 
     def _book_at(self, place: int) -> Book:
         """The book as this partition knew it at a place of its journal: what was published later is not in it."""
@@ -271,18 +257,22 @@ def copy_account(account: Account) -> Account:
     return decode_account(encode_account(account))
 
 
-def _accepts(fact: Fact, entry: Entry, account: Account, pages: TrialPages, book: Book, limits: Limits) -> bool:
-    try:
-        decision = decide(
-            account,
-            pages,
-            fact,
-            entry.occurred,
-            book,
-            recorded=entry.recorded,
-            backlog=entry.backlog,
-            limits=limits,
-        )
-    except OutOfRange:
-        return False
-    return decision.outcome == ACCEPTED
+def _decide_again(
+    entry: Entry, fact: Fact, account: Account, pages: Pages, book: Book, limits: Limits, trace: Moment | None
+) -> Decision:
+    """Decide a fact in an entry's place. Raises OutOfRange."""
+    repeats = None
+    if entry.reason in ("duplicate", "conflict"):
+        repeats = Repetition(int(entry.figures["first"]), entry.reason == "duplicate")
+    return decide(
+        account,
+        pages,
+        fact,
+        entry.occurred,
+        book,
+        recorded=entry.recorded,
+        backlog=entry.backlog,
+        limits=limits,
+        repeats=repeats,
+        trace=trace,
+    )

@@ -1,257 +1,224 @@
-"""Why nothing came: for each rule that could have applied to an accepted fact and did not give, the reason.
+"""Why nothing came: what the engine said of each rule that it asked for an accepted fact and that did not give."""
 
-Whether a condition holds is asked of the pinned version's own compiled rule, one condition at a time; what the account
-and the pages held is what the engine found. `UNKNOWN` would mean that the engine has a reason this module doesn't know.
-"""
-
+from collections.abc import Callable
 from typing import Any
 
-from ledger.core.account import term_at
-from ledger.core.evaluate import amount_of, meets
+from ledger.core.evaluate import meets
 from ledger.core.pages import COMPLETED, OrderPage, PageLine
 from ledger.rulebook.compiled import Clause, Rule
-from ledger.wire.entries import CounterAdded, Earned, FirstSeen, HistoryPruned, Resettled, Scored, ScoredOnce, Withheld
+from ledger.wire import entries
 from ledger.wire.facts import (
-    Line,
-    Order,
     OrderCancelled,
-    OrderCompleted,
+    OrderLine,
     OrderPaid,
     OrderRejected,
     OrderReturned,
-    ReviewPosted,
     ReviewRemoved,
 )
 from ledger.wire.times import day_of, day_text, month_text
 from projections.explaining.context import Context, inputs_of, line_of
+from projections.explaining.facts import name_of
+from projections.explaining.history import Skip, Step
+from projections.explaining.movements import COUNTED
 from projections.explaining.reasons import current_of, term_text
-from projections.explaining.words import amount_text, joined, ordinal, yuan
+from projections.explaining.words import sentence, yuan
 
-UNKNOWN = "unknown"
-_NO_EFFECT = (CounterAdded, FirstSeen, Withheld, HistoryPruned, Resettled)  # on what the member has
-
-Why = tuple[str, str]  # a code and a sentence
+View = dict[str, Any]
+Why = tuple[str, str, list[View]]  # a code, its sentence, and the caps that were full
 
 
-def explain_nothing(context: Context, withheld: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What gave nothing and why; `withheld` are the entry's withheld changes as `explain_changes` put them."""
-    moment, fact = context.moment, context.moment.step.fact
+def explain_nothing(context: Context) -> list[View]:
+    """What gave nothing and why, once for each rule and line, in the order in which the engine asked."""
+    moment = context.moment
     if moment.step.entry.outcome:
         return []  # the reason says it
-    views: list[dict[str, Any]] = []
-    if isinstance(fact, OrderCompleted):
-        for line in fact.data.lines:
-            for rule in moment.version.line_rules:
-                views += _unless_given(context, withheld, rule, line, fact.data)
-    on = str(fact.__struct_config__.tag).removesuffix(".v1")
-    rules = moment.version.fact_rules.get(on, ())
-    about = line_of(moment, fact.data.line) if isinstance(fact, ReviewPosted) else None
-    for rule in rules:
-        views += _unless_given(context, withheld, rule, about, fact.data)
-    if not views and not has_effect(context):
-        code, text = _other(context, on)
-        views.append(_view(context, "", code, text, None))
+    last = {(skip.rule.name, skip.line): skip for skip in moment.skips if not _gave(context, skip)}
+    views = [_view(context, skip) for skip in last.values()]
+    own = moment.step.entry.changes[moment.due :]
+    if not views and all(isinstance(change, COUNTED) for change in own):
+        code, text = _no_rule_asked(context)
+        if code:
+            views.append(_put(context, "", code, text, None))
     return views
 
 
-def has_effect(context: Context) -> bool:
-    """Whether the fact itself moved anything, apart from what time did and what is only counted."""
-    moment = context.moment
-    return any(not isinstance(change, _NO_EFFECT) for change in moment.step.entry.changes[moment.due :])
+def _gave(context: Context, skip: Skip) -> bool:
+    """Return True if the rule gave all the same, if less than it might have."""
+    of_line = skip.rule.award.each == "line"
+    return any(
+        _is_award(change, skip) and (not of_line or getattr(change, "line", "") == skip.line)
+        for change in context.moment.step.entry.changes
+    )
 
 
-def _unless_given(
-    context: Context, withheld: list[dict[str, Any]], rule: Rule, line: Line | PageLine | None, data: Any
-) -> list[dict[str, Any]]:
-    entry = context.moment.step.entry
-    name = line.line if line is not None else ""
-    for change in entry.changes:
-        if isinstance(change, (Earned, Scored)) and change.rule == rule.name and change.points > 0:
-            if change.line == name or rule.award.each != "line":
-                return []
-        elif isinstance(change, ScoredOnce) and change.rule == rule.name:
-            return []
-    for said in withheld:
-        if said["rule"] == rule.name and said.get("line", "") in (name, ""):
-            return [_view(context, rule.name, said["why"], said["text"], line, said)]
-    if rule.award.each == "line":
-        assert isinstance(line, Line)
-        code, text = _why_line(context, rule, line, data)
-    else:
-        code, text = _why_fact(context, rule, line, data)
-    return [_view(context, rule.name, code, text, line)]
+def _is_award(change: entries.Change, skip: Skip) -> bool:
+    if not isinstance(change, entries.Earned | entries.Scored | entries.ScoredOnce):
+        return False
+    return change.rule == skip.rule.name and change.points > 0
 
 
-def _view(
-    context: Context,
-    rule: str,
-    code: str,
-    text: str,
-    line: Line | PageLine | None,
-    said: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+def _view(context: Context, skip: Skip) -> View:
+    line = line_of(context.moment, skip.line)
+    code, text, caps = skip_text(context, skip)
+    view = _put(context, skip.rule.name, code, text, line)
+    if "would" in skip.figures:  # the entry says so, too
+        view["caps"] = caps
+        if skip.figures["would"]:
+            view["would"] = skip.figures["would"]
+    return view
+
+
+def _put(context: Context, rule: str, code: str, text: str, line: OrderLine | PageLine | None) -> View:
     words, version = context.words, context.moment.version
     known = version.rules.get(rule)
-    view: dict[str, Any] = {
-        "rule": rule,
-        "rule_name": words.rule_name(rule),
-        "rule_text": words.rule_text(rule),
-    }
+    view: View = {"rule": rule, "rule_name": words.rule_name(rule), "rule_text": words.rule_text(rule)}
     view |= {"version": version.name, "version_from": version.programme.from_.isoformat()}
     if known is not None:
         view["gives"] = known.kind or known.award.score
     if line is not None:
         view["line"] = line.line
-    view |= {
-        "inputs": inputs_of(context.moment, line),
-        "why": code,
-        "text": f"{text[:1].upper()}{text[1:].rstrip('.')}.",
-    }
-    if said:
-        view["caps"] = said.get("caps", [])
-        if said.get("would"):
-            view["would"] = said["would"]
-    return view
+    return view | {"inputs": inputs_of(context.moment, line), "why": code, "text": sentence(text)}
 
 
-# -- award rules, in the order in which the engine asks --------------------------------------------------------------
+# -- what a guard saw, in words --------------------------------------------------------------------------------------
 
 
-def _why_line(context: Context, rule: Rule, line: Line, order: Order) -> Why:
-    moment, words = context.moment, context.words
-    entry, award = moment.step.entry, rule.award
-    for change in entry.changes:
-        if isinstance(change, Earned) and change.line == line.line and change.page == order.order:
-            other = moment.version.rules.get(change.rule)
-            if other is not None and other.award.instead_of == rule.name:
-                return (
-                    "replaced",
-                    f"{words.rule(other.name)} gave {words.points(change.points, change.kind)} instead",
-                )
-    found = _not_in_force(context, rule) or _failing_text(rule, line, order)
-    if found:
-        return found
-    if award.member is not None and term_at(moment.at, award.member, entry.occurred) is None:
-        term = current_of(moment, award.member)
-        at = words.time(entry.occurred)
-        return (
-            "no-membership",
-            f"{words.membership(award.member)} was not active at {at}: {term_text(term, entry.occurred, words)}",
-        )
-    if award.first is not None:
-        if not line.category:
-            return "no-category", "the line names no category"
-        where = _first_met(context, rule, 0, line.category)
-        if where:
-            return "not-first", f"category {line.category} was bought before: {where}"
-    if not amount_of(rule.amount, line.paid_fen, line.category):
-        return "too-little", amount_text(rule, line.paid_fen, line.category)
-    return UNKNOWN, "the engine gave nothing, and this program does not know why"
+def skip_text(context: Context, skip: Skip) -> Why:
+    """Why a rule gave nothing, or less: a code, a sentence with its figures, and the caps that were full."""
+    moment, words, rule, figures = context.moment, context.words, skip.rule, skip.figures
+    entry, award, line = moment.step.entry, rule.award, line_of(moment, skip.line)
+    code, form = skip.code, ""
+    values: View = {}
+    caps: list[View] = []
+    match code:
+        case "condition":
+            return _failing(context, skip, line)
+        case "replaced":
+            by = str(figures["by"])
+            for change in entry.changes:
+                if isinstance(change, entries.Earned) and (change.rule, change.line) == (by, skip.line):
+                    values["amount"] = words.points(change.points, change.kind)
+            values["by"], form = words.rule(by), "" if values else ".zero"
+        case "not-in-force":
+            form = ".since" if entry.occurred < rule.since else ".until"
+        case "no-membership":
+            term = term_text(current_of(moment, award.member or ""), entry.occurred, words)
+            values = {"name": words.name(award.member or "") or award.member, "term": term}
+        case "not-first":
+            values["where"] = _where_first(context, skip)
+        case "too-little":
+            fen, category = (line.paid_fen, line.category) if line is not None else (0, "")
+            return code, words.calculation(rule, fen, category), []
+        case "given-this-month" | "day-counted" | "too-few-days":
+            values = _days(context, skip)
+        case "card-cap-full":
+            card = str(figures["card"])
+            term_ = next((t for t in moment.at.terms.get(award.member or "", ()) if t.card == card), None)
+            values["product"] = term_.product if term_ else ""
+            caps = [_full(figures, "term", card)]
+        case "cap-full":
+            day = figures.get("day")
+            bucket = int(figures.get("bucket", 0))
+            per = "day" if day is not None else "year" if bucket < 10_000 else "month"
+            of = words.bucket(bucket) if day is None else day_text(int(day))
+            caps = [_full(figures, per, of)]
+            values = {"per": per, "of": of, "were": "was" if figures["cap"] == 1 else "were"}
+            values["room"] = int(figures["cap"]) - int(figures["given"])
+            form = ".room" if values["room"] > 0 else ""
+        case "already-today":
+            values["where"] = _where(context, skip, lambda step, _: _is_same_visit(context, skip, step))
+        case "once":
+            values["where"] = _where(context, skip, lambda *_: True)
+        case "too-long-after-completion":
+            values["late"] = entry.occurred - int(figures["since"])
+    return code, words.say(f"nothing.{code}{form}", figures, rule, award, entry, **values), caps
 
 
-def _why_fact(context: Context, rule: Rule, line: Line | PageLine | None, data: Any) -> Why:
-    words, award = context.words, rule.award
-    found = _not_in_force(context, rule) or _failing_text(rule, line, data)
-    if found:
-        return found
-    if award.days_in_month is not None:
-        return _too_few_days(context, rule, award.days_in_month)
-    base, category = (line.paid_fen, line.category) if line is not None else (0, "")
-    if not amount_of(rule.amount, base, category):
-        return "too-little", amount_text(rule, base, category)
-    return UNKNOWN, f"the engine gave nothing by {words.rule(rule.name)}, and this program does not know why"
+def _full(figures: dict[str, int | str], per: str, of: str) -> View:
+    """A cap that left nothing, or not enough."""
+    most, given, after = int(figures["cap"]), int(figures["given"]), int(figures["given"])
+    if per != "term":  # a card's cap takes an award whole or not at all
+        after = max(most, given)
+    return {"per": per, "of": of, "points": most, "before": given, "after": after, "took": figures["would"]}
 
 
-def _not_in_force(context: Context, rule: Rule) -> Why | None:
-    occurred, words = context.moment.step.entry.occurred, context.words
-    if occurred < rule.since:
-        return "not-in-force", f"the rule begins at {words.time(rule.since)}"
-    if occurred >= rule.until:
-        return "not-in-force", f"the rule ended at {words.time(rule.until)}"
-    return None
-
-
-def _too_few_days(context: Context, rule: Rule, wanted: int) -> Why:
-    moment = context.moment
-    entry, version = moment.step.entry, moment.version
-    month = version.month(entry.occurred)
-    met = moment.at.days.get(month, {}).get(rule.name, 0)
-    days = {f"{month_text(month)}-{number:02d}" for number in range(1, 32) if met >> number & 1}
-    day = day_text(day_of(entry.occurred, version.offset))
-    if len(days) >= wanted:
-        where = _given_in_month(context, rule, month)
-        return "given-this-month", f"{month_text(month)} had its {wanted} different days before{where}"
-    listed = joined(sorted({*days, day}))
-    if day in days:
-        return (
-            "day-counted",
-            f"{day} was counted before; {len(days)} of {wanted} different days in {month_text(month)} ({listed})",
-        )
-    return (
-        "too-few-days",
-        f"the {ordinal(len(days) + 1)} of {wanted} different days in {month_text(month)} ({listed})",
-    )
-
-
-def _given_in_month(context: Context, rule: Rule, month: int) -> str:
+def _where(context: Context, skip: Skip, is_it: Callable[[Step, entries.Change], bool]) -> str:
+    """The last earlier entry in which a rule gave, of those that `is_it` takes: ": entry 4", "" where there is none."""
     for step in context.history.earlier(context.moment.step.entry.number):
         for change in step.entry.changes:
-            if isinstance(change, Scored) and change.rule == rule.name and change.month == month and change.points > 0:
+            if _is_award(change, skip) and is_it(step, change):
                 return f": entry {step.entry.number}"
     return ""
 
 
-def _first_met(context: Context, rule: Rule, bucket: int, mark: str) -> str:
-    entry = context.moment.step.entry
-    for change in entry.changes:
-        if isinstance(change, FirstSeen) and (change.rule, change.bucket, change.mark) == (
-            rule.name,
-            bucket,
-            mark,
-        ):
-            return "an earlier line of this order"
+def _is_same_visit(context: Context, skip: Skip, step: Step) -> bool:
+    """Return True if an entry is about the same thing on the same day."""
+    fact, offset = context.moment.step.fact, context.history.offset
+    if type(step.fact) is not type(fact):
+        return False
+    mark = getattr(step.fact.data, skip.rule.day_mark or "", None)
+    return mark == skip.figures["mark"] and day_of(step.entry.occurred, offset) == skip.figures["day"]
+
+
+def _where_first(context: Context, skip: Skip) -> str:
+    """Where the line's category was met for the first time."""
+    words, entry = context.words, context.moment.step.entry
+    seen = entries.FirstSeen(skip.rule.name, 0, str(skip.figures["category"]))
+    if seen in entry.changes:
+        return words.say("nothing.not-first.same")
     for step in context.history.steps[: entry.number - 1]:
-        for change in step.entry.changes:
-            if isinstance(change, FirstSeen) and (change.rule, change.bucket, change.mark) == (
-                rule.name,
-                bucket,
-                mark,
-            ):
-                return f"entry {step.entry.number}, {context.words.time(step.entry.occurred)}"
+        if seen in step.entry.changes:
+            return f"entry {step.entry.number}, {words.time(step.entry.occurred)}"
     return ""
 
 
-# -- conditions ------------------------------------------------------------------------------------------------------
+def _days(context: Context, skip: Skip) -> View:
+    """The different days that a rule has counted in the month."""
+    month, mask = context.moment.month, int(skip.figures["days"])
+    met = {f"{month_text(month)}-{number:02d}" for number in range(1, 32) if mask >> number & 1}
+    day = day_text(day_of(context.moment.step.entry.occurred, context.moment.version.offset))
+    return {
+        "month": month,
+        "day": day,
+        "met": len(met),
+        "number": len(met) + 1,
+        "days": sorted({*met, day}),
+        "where": _where(context, skip, lambda _, change: getattr(change, "month", None) == month),
+    }
 
 
-def _failing_text(rule: Rule, line: Line | PageLine | None, data: Any) -> Why | None:
+def _failing(context: Context, skip: Skip, line: OrderLine | PageLine | None) -> Why:
+    """Each clause of a rule's conditions that does not hold; the first one gives the code."""
+    data = context.moment.step.fact.data
     found = [
-        _clause_text(clause, getattr(line if clause.of_line else data, clause.field), rule)
-        for clause in rule.clauses
+        _clause(context, skip.rule, clause, getattr(line if clause.of_line else data, clause.field))
+        for clause in skip.rule.clauses
         if not meets((clause,), line, data)
     ]
-    return (found[0][0], "; also ".join(text for _, text in found)) if found else None
+    return found[0][0], context.words.say("nothing.also").join(text for _, text in found), []
 
 
-def _clause_text(clause: Clause, value: Any, rule: Rule) -> Why:
-    name, shown = clause.field, _value(clause.field, value)
-    if clause.op in ("at_least", "at_most"):
-        needed, paid = _value(name, clause.value), name == "paid_fen"
-        what = f"paid {shown}" if paid else f"{shown} {name}"
-        if clause.op == "at_least":
-            return "below-threshold", f"{what}; the rule needs {needed}"
-        return "above-threshold", f"{what}; the rule takes {'up to' if paid else 'at most'} {needed}"
-    condition = rule.award.when[name]
-    if clause.op == "not_in":
-        return "excluded", f"{name} {shown} is excluded (as are {_listed(name, condition.not_in or (), value)})"
-    if clause.op == "in":
-        which = joined([_value(name, item) for item in condition.in_ or ()], "or")
-        return "not-included", f"{name} is {shown}; the rule takes {which}"
-    return "lacks-tag", f"{name} lack {clause.value}; the rule needs it"
+_FAILING = {
+    "at_least": "below-threshold",
+    "at_most": "above-threshold",
+    "not_in": "excluded",
+    "in": "not-included",
+    "has": "lacks-tag",
+}
 
 
-def _listed(name: str, items: tuple[str | bool, ...], but: Any) -> str:
-    return joined([_value(name, item) for item in items if item != but])
+def _clause(context: Context, rule: Rule, clause: Clause, value: Any) -> tuple[str, str]:
+    name, code, others = clause.field, _FAILING[clause.op], []
+    if clause.op in ("in", "not_in"):
+        condition = rule.award.when[name]
+        listed = (condition.in_ if clause.op == "in" else condition.not_in) or ()
+        others = [_value(name, item) for item in listed if clause.op == "in" or item != value]
+    form = ".paid_fen" if name == "paid_fen" and clause.op in ("at_least", "at_most") else ""
+    needed = "" if others else _value(name, clause.value)
+    text = context.words.say(
+        f"nothing.{code}{form}", name=name, value=_value(name, value), needed=needed, others=others
+    )
+    return code, text
 
 
 def _value(name: str, value: Any) -> str:
@@ -262,53 +229,45 @@ def _value(name: str, value: Any) -> str:
     return str(value) or "not given"
 
 
-# -- facts that no award rule stands on ------------------------------------------------------------------------------
+# -- facts of which no award rule was asked --------------------------------------------------------------------------
 
 
-def _other(context: Context, on: str) -> Why:
-    fact, words = context.moment.step.fact, context.words
+def _no_rule_asked(context: Context) -> tuple[str, str]:
+    moment, words, fact = context.moment, context.words, context.moment.step.fact
+    on, code, form = name_of(fact), "no-rule", ""
+    values: View = {}
     match fact:
         case OrderPaid():
-            return "not-completed", "points come when the order completes"
+            code = "not-completed"
         case OrderCancelled():
-            return (
-                "nothing-to-restore",
-                f"no points had been spent on order {fact.data.order}, so none came back",
-            )
+            code = "nothing-to-restore"
         case OrderRejected():
             return _no_penalty(context)
         case OrderReturned():
-            return _nothing_to_take_back(context, fact)
+            code = "nothing-to-take-back"
+            page = moment.after.get(f"order/{fact.data.order}")
+            if not isinstance(page, OrderPage) or page.status != COMPLETED:
+                code = "before-completion"
+            else:
+                lines = [line for line in (page.line(item.line) for item in fact.data.lines) if line is not None]
+                values["lines"] = [line.line for line in lines if not line.awards]
+                form = ".lines" if len(values["lines"]) == len(lines) else ""
         case ReviewRemoved():
-            return "nothing-to-take-back", f"review {fact.data.review} had given nothing"
-    return "no-rule", f"no rule of the book {words.version.programme.name} stands on {on}"
+            code, form = "nothing-to-take-back", ".review"
+        case _ if moment.version.rules_on(on):
+            return "", ""  # the entry does not derive, so that nothing is known of its rules
+    return code, words.say(f"nothing.{code}{form}", fact.data, on=on, name=words.version.programme.name, **values)
 
 
-def _no_penalty(context: Context) -> Why:
-    moment = context.moment
-    figures, programme = moment.step.entry.figures, moment.version.programme
-    in_month, in_year = int(figures.get("in_month", 0)), int(figures.get("in_year", 0))
-    counted = f"the {ordinal(in_month)} this month and the {ordinal(in_year)} this year"
-    for penalty in programme.penalties.values():
-        points = context.words.points(penalty.points, penalty.kind)
-        from_ = f"from the {ordinal(penalty.from_in_month)} in a month or the {ordinal(penalty.from_in_year)} in a year"
-        if moment.step.entry.reason == "exempt" and penalty.exempt is not None:
-            name = context.words.membership(penalty.exempt.membership)
-            exempts = f"{name} exempts the first {penalty.exempt.in_month} of a month"
-            return "exempt", f"{counted}; {points} are taken {from_}, but {exempts}"
-        return "below-penalty", f"{counted}; {points} are taken {from_}"
-    return "no-rule", "the book has no penalty for an order refused at the door"
-
-
-def _nothing_to_take_back(context: Context, fact: OrderReturned) -> Why:
-    page = context.moment.pages_after.get(f"order/{fact.data.order}")
-    if not isinstance(page, OrderPage) or page.status != COMPLETED:
-        return "before-completion", "the order is not completed yet: the return is kept and applied when it completes"
-    lines = [line for line in (page.line(item.line) for item in fact.data.lines) if line is not None]
-    without = [line.line for line in lines if not line.awards]
-    if len(without) == len(lines):
-        return "nothing-to-take-back", f"line {joined(without)} had given nothing that a return takes back"
-    return (
-        "nothing-to-take-back",
-        "what these lines gave was taken back before, or the refund is too small to take a whole point",
-    )
+def _no_penalty(context: Context) -> tuple[str, str]:
+    words, entry = context.words, context.moment.step.entry
+    for penalty in context.moment.version.programme.penalties.values():
+        values = {
+            "counted": words.say("counted", {"in_month": 0, "in_year": 0} | entry.figures),
+            "from_": words.say("penalty.from", penalty),
+        }
+        if entry.reason == "exempt" and penalty.exempt is not None:
+            values |= {"name": words.membership(penalty.exempt.membership), "most": str(penalty.exempt.in_month)}
+            return "exempt", words.say("nothing.exempt", penalty, **values)
+        return "below-penalty", words.say("nothing.below-penalty", penalty, **values)
+    return "no-rule", words.say("nothing.no-penalty")

@@ -6,12 +6,12 @@ One shape throughout: an amount on the left, how it came on the right. The text 
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from projections.explaining.words import count, yuan
+from projections.explaining.words import count, sentence, yuan
 
 _COLOURS = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 _BOOKKEEPING = ("counted", "marked", "forgot", "withheld")  # `withheld` stands under what gave nothing
@@ -24,33 +24,24 @@ Row = tuple[str, Text, str]  # amount, how, style of the amount
 
 def render_explanation(data: View, console: Console) -> None:
     """Print what `explain_entry`, `explain_lot` or `explain_member` returned."""
-    match data["explains"]:
-        case "entry":
-            _entry(data, console)
-        case "lot":
-            _lot(data, console)
-        case _:
-            _member(data, console)
+    {"entry": _entry, "lot": _lot, "member": _member}[data["explains"]](data, console)
 
 
 # -- an entry --------------------------------------------------------------------------------------------------------
 
 
 def _entry(data: View, console: Console) -> None:
-    head = Text.assemble((_plain(data["member"]), "bold"), f"  entry {data['number']:,} of {data['entries']:,}  ")
-    head.append(data["outcome"], style=f"bold {_COLOURS[data['outcome']]}")
-    console.print(head)
+    head = f"  entry {data['number']:,} of {data['entries']:,}  "
+    _head(console, data, head, (data["outcome"], f"bold {_COLOURS[data['outcome']]}"))
     console.print(Text(_plain(data["fact"]["text"]), style="bold"))
     late = "" if data["occurred"] == data["clock"] else f", behind the account's clock, {data['clock']}"
-    _facts(
-        console,
-        [
-            ("occurred", data["occurred"] + late),
-            ("recorded", f"{data['recorded']}, position {data['position']}"),
-            ("fact", f"{data['type']}  {data['id']}  from {data['source']}"),
-            ("decided by", _book(data)),
-        ],
-    )
+    about = {
+        "occurred": data["occurred"] + late,
+        "recorded": f"{data['recorded']}, position {data['position']}",
+        "fact": f"{data['type']}  {data['id']}  from {data['source']}",
+        "decided by": _book(data),
+    }
+    _facts(console, about.items())
     if not data["derives"]:
         _section(console, "Attention")
         _say(console, "Decided again, this entry comes out otherwise; `points replay` names what differs.")
@@ -71,24 +62,27 @@ def _entry(data: View, console: Console) -> None:
 
 def _decided(data: View, shown: list[View], console: Console) -> None:
     """What the fact gave and did not give: line by line where it has lines, then the whole."""
-    taken = {(view["rule"], view["line"]) for view in data["clawbacks"]}
-    shown = [v for v in shown if not (_is_taken(v) and (v.get("rule"), v.get("line", "")) in taken)]
-    nothing, clawbacks = data["nothing"], data["clawbacks"]
+    told = {(view["rule"], view["line"]) for view in data["clawbacks"]}
+    shown = [v for v in shown if not (_is_taken(v) and (v.get("rule"), v.get("line", "")) in told)]
+    parts = shown, data["clawbacks"], data["nothing"]
     lines = {line["line"]: line for line in data["fact"]["data"].get("lines", [])}
     if not any("paid_fen" in line for line in lines.values()) or data["outcome"] != "accepted":
         lines = {}
     for name, line in lines.items():
-        own = [[view for view in views if view.get("line") == name] for views in (shown, clawbacks, nothing)]
-        if any(own):
-            category = f", {line['category']}" if line.get("category") else ""
-            pieces = "" if line.get("quantity", 1) == 1 else f", {line['quantity']:,} pieces"
-            _section(console, f"Line {name}{category}{pieces}, {yuan(line['paid_fen'])} paid")
-            _rows(console, [*_given(own[0]), *map(_clawback, own[1]), *map(_nothing, own[2])])
-    rest = [[view for view in views if view.get("line") not in lines] for views in (shown, clawbacks, nothing)]
-    if any(rest):
-        title = "What it did" if rest[0] or rest[1] else "Nothing came of it"
-        _section(console, "The order as a whole" if len(rest[2]) < len(nothing) or lines else title)
-        _rows(console, [*_given(rest[0]), *map(_clawback, rest[1]), *map(_nothing, rest[2])])
+        category = f", {line['category']}" if line.get("category") else ""
+        pieces = "" if line.get("quantity", 1) == 1 else f", {line['quantity']:,} pieces"
+        title = f"Line {name}{category}{pieces}, {yuan(line['paid_fen'])} paid"
+        _part(console, title, *([view for view in part if view.get("line") == name] for part in parts))
+    given, back, nothing = ([view for view in part if view.get("line") not in lines] for part in parts)
+    title = "What it did" if given or back else "Nothing came of it"
+    is_part = lines or len(nothing) < len(data["nothing"])
+    _part(console, "The order as a whole" if is_part else title, given, back, nothing)
+
+
+def _part(console: Console, title: str, given: list[View], back: list[View], nothing: list[View]) -> None:
+    if given or back or nothing:
+        _section(console, title)
+        _rows(console, [*_given(given), *map(_clawback, back), *map(_nothing, nothing)])
 
 
 def _is_taken(view: View) -> bool:
@@ -107,95 +101,75 @@ def _change(view: View) -> Row:
     how = Text()
     if view["rule_name"] and view["change"] in ("earned", "scored", "scored-once"):
         how.append(f"{view['rule_name']} {view['rule']}\n", style="cyan")
-    how.append(_plain(_sentence(view["how"])))
-    if view["change"] == "earned":
-        for lot in view["lots"]:
-            how.append(f"\nLot {lot['lot']}, since then: ", style="dim")
-            untouched = not lot["went"] and lot["left"] == lot["earned"]
-            how.append("untouched." if untouched else _plain(lot["since"]), style="dim")
+    how.append(_plain(sentence(view["how"])))
+    for lot in view["lots"] if view["change"] == "earned" else ():
+        untouched = not lot["went"] and lot["left"] == lot["earned"]
+        since = "untouched." if untouched else _plain(lot["since"])
+        how.append(f"\nLot {lot['lot']}, since then: {since}", style="dim")
     return view["amount"], how, _style(view)
 
 
 def _of_many_lots(group: list[View]) -> Row:
     first = group[0]
     sign = first["amount"][0] if first["amount"][:1] in "+-" else ""
-    total = sum(view["points"] for view in group)
     order = f", {first['order']}" if first["order"] else ""
-    how = Text(_plain(f"{_sentence(first['what']).rstrip('.')}. {len(group):,} lots{order}:"))
+    how = Text(_plain(f"{sentence(first['what'])} {len(group):,} lots{order}:"))
     for view in group:
         lot = view["lots"][0]
-        how.append(f"\n{view['points']:>7,}  lot {lot['lot']}", style="dim")
-        how.append(f"  {_plain(lot.get('origin', ''))}", style="dim")
-    return f"{sign}{total:,} {first['kind']}", how, _style(first)
+        how.append(f"\n{view['points']:>7,}  lot {lot['lot']}  {_plain(lot.get('origin', ''))}", style="dim")
+    return f"{sign}{sum(view['points'] for view in group):,} {first['kind']}", how, _style(first)
 
 
 def _clawback(view: View) -> Row:
-    how = Text(f"{view['rule_name']} {view['rule']}\n", style="cyan")
-    how.append(_plain(view["how"]), style="")
+    how = Text.assemble((f"{view['rule_name']} {view['rule']}\n", "cyan"), _plain(view["how"]))
     amount = f"{-view['taken']:,} {view['kind']}" if view["claim"] else "nothing"
     return amount, how, "bold" if view["taken"] else "dim"
 
 
 def _nothing(view: View) -> Row:
-    how = Text(style="dim")
-    if view["rule"]:
-        how.append(f"{view['rule_name']} {view['rule']}: ")
-    how.append(_plain(view["text"]))
-    return "nothing", how, "dim"
+    rule = f"{view['rule_name']} {view['rule']}: " if view["rule"] else ""
+    return "nothing", Text(rule + _plain(view["text"]), style="dim"), "dim"
 
 
 def _style(view: View) -> str:
-    if view["amount"].startswith("-"):
-        return "bold red"
-    return "bold green" if view["amount"].startswith("+") else "bold"
+    return {"-": "bold red", "+": "bold green"}.get(view["amount"][:1], "bold")
 
 
 def _balances(balances: dict[str, View], console: Console) -> None:
-    if not balances:
-        return
-    _section(console, "Balance")
     rows = []
     for kind, view in balances.items():
         for name, label in _SETS_OF_POINTS:
             before, after = view["before"][name], view["after"][name]
-            title = f"{_named(kind, view['name'])}{' ' + label if label else ''}"
+            title = f"{_named(kind, view['name'])} {label}".rstrip()
             if before != after:
                 rows.append((title, f"{before:,} → {after:,}"))
             elif not label:
                 rows.append((title, f"{after:,}, unchanged"))
-    _facts(console, rows)
+    if rows:
+        _section(console, "Balance")
+        _facts(console, rows)
 
 
 def _rules(views: list[View], data: View, console: Console) -> None:
     said = {view["rule"]: view for view in views if view.get("rule_text")}
-    if not said:
-        return
-    _section(console, f"The rules, in the version from {data['version_from']}")
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold", style="dim")
-    for rule, view in said.items():
-        name = f"{view['rule_name']} {rule}" if view.get("rule_name") else rule
-        table.add_row(name, _plain(view["rule_text"]))
-    console.print(Padding(table, (0, 0, 0, 2), expand=False))
+    if said:
+        _section(console, f"The rules, in the version from {data['version_from']}")
+        names = ((f"{view.get('rule_name', '')} {rule}".lstrip(), view["rule_text"]) for rule, view in said.items())
+        _facts(console, names, "dim")
 
 
 # -- a lot and a member ----------------------------------------------------------------------------------------------
 
 
 def _lot(data: View, console: Console) -> None:
-    head = Text.assemble((_plain(data["member"]), "bold"), f"  lot {data['lot']}  ")
-    head.append(f"{data['earned']:,} {data['kind']}", style="bold green")
-    console.print(head)
-    _facts(
-        console,
-        [
-            ("from", f"{data['fact']['text']} (entry {data['entry']:,})"),
-            ("earned", data["earned_at"]),
-            ("good until", f"{data['expires_at']} ({data['expiry']})"),
-            ("decided by", _book(data)),
-        ],
-    )
+    _head(console, data, f"  lot {data['lot']}  ", (f"{data['earned']:,} {data['kind']}", "bold green"))
+    about = {
+        "from": f"{data['fact']['text']} (entry {data['entry']:,})",
+        "earned": data["earned_at"],
+        "good until": f"{data['expires_at']} ({data['expiry']})",
+        "decided by": _book(data),
+    }
+    _facts(console, about.items())
     _section(console, "Where it came from")
     opened = {**data["opened_by"], "lots": []}
     _rows(console, _given([opened]))
@@ -211,12 +185,8 @@ def _lot(data: View, console: Console) -> None:
 
 
 def _member(data: View, console: Console) -> None:
-    head = Text.assemble(
-        (_plain(data["member"]), "bold"), f"  {count(data['entries'], 'entry', 'entries')}, at {data['as_of']}"
-    )
-    if data["frozen"]:
-        head.append("  frozen", style="bold red")
-    console.print(head)
+    head = f"  {count(data['entries'], 'entry', 'entries')}, at {data['as_of']}"
+    _head(console, data, head, ("  frozen", "bold red") if data["frozen"] else "")
     rows = []
     for kind, purse in data["points"].items():
         sums = [f"{purse[name]:,} {label or name}" for name, label in _SETS_OF_POINTS if purse[name] or not label]
@@ -232,21 +202,19 @@ def _member(data: View, console: Console) -> None:
     for kind, purse in data["points"].items():
         if purse["lots"]:
             _section(console, f"Lots of {_named(kind, purse['name'])}")
-            console.print(Padding(_lots(purse["lots"]), (0, 0, 0, 2), expand=False))
+            _print(console, _lots(purse["lots"]))
     _section(console, "Statement")
     if data["earlier"]:
         earlier = count(data["earlier"], "earlier entry is", "earlier entries are")
         _say(console, f"{earlier} left out: --all has them, or explain one by its number")
-    console.print(Padding(_statement(data["statement"]), (0, 0, 0, 2), expand=False))
+    _print(console, _statement(data["statement"]))
     _section(console, "Since then")
     for text in data["since"]["texts"] or ["nothing fell due"]:
         _say(console, text)
 
 
 def _lots(lots: list[View]) -> Table:
-    table = _table()
-    for name in ("lot", "left", "of"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _table("lot", "left", "of")
     table.add_column("good until", no_wrap=True)
     table.add_column("came from", overflow="fold")
     for lot in lots:
@@ -258,45 +226,46 @@ def _lots(lots: list[View]) -> Table:
 
 def _statement(lines: list[View]) -> Table:
     kinds = list(dict.fromkeys(kind for line in lines for kind in line["spendable"]))
-    table = _table()
-    table.add_column("entry", justify="right", no_wrap=True)
+    table = _table("entry")
     table.add_column("occurred", no_wrap=True)
     table.add_column("what happened, and what came of it", ratio=1, overflow="fold")
     for kind in kinds:
         table.add_column(_plain(kind), justify="right", no_wrap=True)
     for line in lines:
-        text = Text(_plain(line["text"]))
-        text.append(f"\n{_plain(line['result'])}", style=_style_of_line(line))
+        style = _COLOURS[line["outcome"]] if line["outcome"] != "accepted" else "cyan" if line["effect"] else "dim"
+        text = Text.assemble(_plain(line["text"]), (f"\n{_plain(line['result'])}", style))
         balances = (f"{line['spendable'].get(kind, 0):,}" for kind in kinds)
         table.add_row(f"{line['number']:,}", line["occurred"], text, *balances)
     return table
 
 
-def _style_of_line(line: View) -> str:
-    if line["outcome"] != "accepted":
-        return _COLOURS[line["outcome"]]
-    return "cyan" if line["effect"] else "dim"
-
-
 # -- the parts -------------------------------------------------------------------------------------------------------
 
 
-def _facts(console: Console, rows: Iterable[tuple[str, str]]) -> None:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in rows:
-        table.add_row(_plain(name), Text(_plain(text)))
-    console.print(Padding(table, (0, 0, 0, 2), expand=False))
+def _head(console: Console, data: View, text: str, state: tuple[str, str] | str) -> None:
+    console.print(Text.assemble((_plain(data["member"]), "bold"), text, state))
+
+
+def _facts(console: Console, rows: Iterable[tuple[str, str]], style: str = "") -> None:
+    _grid(console, ((Text(_plain(name), style="dim"), Text(_plain(text), style=style)) for name, text in rows))
 
 
 def _rows(console: Console, rows: Iterable[Row]) -> None:
+    ordered = sorted(rows, key=lambda row: not row[0])  # what moved no amount comes last
+    _grid(console, ((Text(_plain(amount), style=style), how) for amount, how, style in ordered), 12)
+
+
+def _grid(console: Console, rows: Iterable[tuple[Text, Text]], width: int | None = None) -> None:
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, min_width=12)
+    table.add_column(no_wrap=True, min_width=width)
     table.add_column(overflow="fold")  # with the default, rich cuts a line of Chinese one word short
-    for amount, how, style in sorted(rows, key=lambda row: not row[0]):  # what moved no amount comes last
-        table.add_row(Text(_plain(amount), style=style), how)
-    console.print(Padding(table, (0, 0, 0, 2), expand=False))
+    for row in rows:
+        table.add_row(*row)
+    _print(console, table)
+
+
+def _print(console: Console, what: RenderableType) -> None:
+    console.print(Padding(what, (0, 0, 0, 2), expand=False))
 
 
 def _section(console: Console, title: str) -> None:
@@ -305,11 +274,14 @@ def _section(console: Console, title: str) -> None:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(Padding(Text(_plain(_sentence(text)), overflow="fold"), (0, 0, 0, 2), expand=False))
+    _print(console, Text(_plain(sentence(text)), overflow="fold"))
 
 
-def _table() -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+def _table(*numbers: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def _book(data: View) -> str:
@@ -320,10 +292,6 @@ def _book(data: View) -> str:
 
 def _named(label: str, name: str) -> str:
     return f"{label} {name}" if name and name.casefold() != label.casefold() else name or label
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _plain(text: str) -> str:

@@ -1,19 +1,16 @@
 """Words for people: money, points, counts and times as a support agent reads them, and the names the book gives."""
 
+import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib import resources
+from string import Formatter
+from typing import Any
 
 from ledger.core.evaluate import amount_of
 from ledger.rulebook.compiled import Rule, Version
-from ledger.rulebook.schema import Give
-from ledger.wire.times import DAY, to_text
-
-# What gives or takes without being an award rule of the book: text by the name that changes carry.
-BUILT_IN = {
-    "campaign": "points that a campaign granted, as many as the grant says",
-    "adjustment": "points that an operator added or took, approved by a second one",
-    "lot.opened": "an opening balance carried over from an older system",
-}
+from ledger.wire.times import month_text, to_instant, to_text
 
 
 def yuan(fen: int) -> str:
@@ -41,22 +38,119 @@ def joined(parts: Sequence[str], last: str = "and") -> str:
 
 
 def span(microseconds: int) -> str:
-    """A length of time, roughly: in days, or in hours and minutes below a day."""
+    """A length of time in its largest whole unit, rounded down: 3 days, 5 hours, 2 minutes."""
     seconds = microseconds // 1_000_000
-    if microseconds >= DAY:
-        return count(seconds // 86_400, "day")
-    if seconds >= 3_600:
-        return count(seconds // 3_600, "hour")
-    if seconds >= 60:
-        return count(seconds // 60, "minute")
+    for length, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= length:
+            return count(seconds // length, unit)
     return count(seconds, "second")
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The words of one version of a book."""
+def age(seconds: int) -> str:
+    """How old a request is: whole days, else days or hours with one decimal place, or seconds below an hour."""
+    if seconds % 86_400 == 0 and seconds:
+        return count(seconds // 86_400, "day")
+    if seconds >= 172_800:
+        return f"{seconds / 86_400:,.1f} days"
+    return f"{seconds / 3_600:,.1f} hours" if seconds >= 3_600 else f"{seconds:,} seconds"
 
-    version: Version
+
+def sentence(text: str) -> str:
+    """A text with a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+@cache
+def phrases(language: str) -> dict[str, str]:
+    """Every phrase of a language by its code, such as ``reason.duplicate``; `language` names its file."""
+    found: dict[str, str] = {}
+    for group, phrase in tomllib.loads(
+        resources.files(__package__).joinpath(f"{language}.toml").read_text("utf-8")
+    ).items():
+        of_group = {"": phrase} if isinstance(phrase, str) else phrase
+        found |= {f"{group}.{code}".rstrip("."): text for code, text in of_group.items()}
+    return found
+
+
+@cache
+def _parsed(template: str) -> tuple[tuple[str, str | None, str], ...]:
+    return tuple((text, name, spec or "") for text, name, spec, _ in Formatter().parse(template))
+
+
+class Words:
+    """The words of one version of a book in one language."""
+
+    def __init__(self, version: Version, language: str = "english") -> None:
+        self.version = version
+        self._phrases = phrases(language)
+
+    def say(self, code: str, *sources: object, **values: Any) -> str:
+        """The phrase of a code, or of its group, filled in from `values` and the fields of the `sources`."""
+        return self._fill(self._template(code), sources, values)
+
+    def _template(self, code: str) -> str:
+        while code not in self._phrases:
+            code = code[: code.rindex(".")]
+        return self._phrases[code]
+
+    def _fill(self, template: str, sources: tuple[object, ...], values: dict[str, Any]) -> str:
+        made = ""
+        for text, name, spec in _parsed(template):
+            made += text
+            if name is None:
+                continue
+            value = values[name] if name in values else self._value(name, sources)
+            how, _, rest = spec.partition(" ")
+            if how in ("if", "not"):
+                made += self._fill(rest, sources, values) if bool(value) == (how == "if") else ""
+            else:
+                made += self._shown(value, how, rest)
+        return made
+
+    def _value(self, name: str, sources: tuple[Any, ...]) -> Any:
+        """A value that is not given: a field of the first source that has it; "" where none has.
+
+        `amount` and `signed` are the points of the first source with their kind.
+        """
+        if name in ("amount", "signed"):
+            return (self.points if name == "amount" else self.signed)(sources[0].points, sources[0].kind)
+        for source in sources:
+            found = source.get(name) if isinstance(source, dict) else getattr(source, name, None)
+            if found is not None:
+                return found
+        return ""
+
+    def _shown(self, value: Any, how: str, rest: str) -> str:
+        match how:
+            case "time":
+                return self.time(to_instant(value) if isinstance(value, datetime) else value)
+            case "money":
+                return yuan(value)
+            case "month":
+                return month_text(value)
+            case "count":
+                return count(value, rest)
+            case "nth":
+                return ordinal(value)
+            case "span":
+                return span(value)
+            case "age":
+                return age(value)
+            case "and" | "or":
+                return joined(list(value), how)
+            case "list":
+                return str(value).replace(",", ", ")
+            case "use":
+                return self.use(value)
+            case "membership":
+                return self.membership(value)
+            case "beside":
+                return self.beside(value)
+            case "g":
+                return f"{value:g}"
+            case "plain":
+                return str(value)
+        return f"{value:,}" if isinstance(value, int) else str(value)
 
     def time(self, instant: int) -> str:
         """An instant in the book's zone."""
@@ -79,30 +173,29 @@ class Words:
                 return str(named[label].name)
         return ""
 
+    def membership(self, label: str) -> str:
+        """What a membership is called in a sentence."""
+        return self.name(label) or label
+
     def beside(self, label: str) -> str:
         """A label with the book's name beside it: beans 京豆."""
         name = self.name(label)
         return f"{label} {name}" if name and name != label else label
 
-    def membership(self, label: str) -> str:
-        """What a membership is called in a sentence."""
-        return self.name(label) or label
-
     def rule_name(self, rule: str) -> str:
         """The book's name of an award rule or a penalty."""
-        known = self.version.rules.get(rule)
-        if known is not None:
-            return known.award.name
-        penalty = self.version.programme.penalties.get(rule.removeprefix("penalty."))
-        return penalty.name if penalty is not None else ""
+        return self._of_rule(rule)[0]
 
     def rule_text(self, rule: str) -> str:
         """What a rule says, in the book's words."""
+        return self._of_rule(rule)[1]
+
+    def _of_rule(self, rule: str) -> tuple[str, str]:
         known = self.version.rules.get(rule)
         if known is not None:
-            return known.award.text
+            return known.award.name, known.award.text
         penalty = self.version.programme.penalties.get(rule.removeprefix("penalty."))
-        return penalty.text if penalty is not None else BUILT_IN.get(rule, "")
+        return ("", self.say(f"built-in.{rule}")) if penalty is None else (penalty.name, penalty.text)
 
     def rule(self, rule: str) -> str:
         """A rule in a sentence: 购物返豆 (purchase.beans)."""
@@ -114,24 +207,23 @@ class Words:
         known = self.version.programme.uses.get(use)
         return f"{use} ({known.name})" if known is not None else use
 
+    def calculation(self, rule: Rule, fen: int, category: str) -> str:
+        """How a rule comes from fen to points: ¥359.00 at 10 for every ¥100.00, in whole steps of ¥10.00, makes 35."""
+        made, award, give = amount_of(rule.amount, fen, category), rule.award, rule.award.give
+        if category in award.rates:
+            rate = award.rates[category] / 100
+            return self.say("given.category-rate", fen=fen, rate=rate, category=category, made=made)
+        if give.steps:
+            steps = sorted(give.steps, key=lambda step: step.at_least_fen)
+            reached = [step for step in steps if step.at_least_fen <= fen]
+            code, step = ("given.steps", reached[-1]) if reached else ("given.no-step", steps[0])
+            return self.say(code, step, fen=fen, made=made)
+        if give.per_fen is None:
+            return self.say("given.each", points=made)
+        return self.say("given.per-fen", give, fen=fen, made=made, steps=give.floor_fen > 1)
 
-def amount_text(rule: Rule, fen: int, category: str) -> str:
-    """How a rule comes from fen to points: ¥359.00 at 10 for every ¥100.00, in whole steps of ¥10.00, makes 35."""
-    made = amount_of(rule.amount, fen, category)
-    award, give = rule.award, rule.award.give
-    if award.rates and category in award.rates:
-        return f"{yuan(fen)} at {award.rates[category] / 100:g} % (the rate of {category}) makes {made:,}"
-    if give.steps:
-        return _step_text(give, fen, made)
-    if give.per_fen is None:
-        return f"{made:,} each time"
-    steps = f", in whole steps of {yuan(give.floor_fen)}," if give.floor_fen > 1 else ""
-    return f"{yuan(fen)} at {give.points:,} for every {yuan(give.per_fen)}{steps} makes {made:,}"
-
-
-def _step_text(give: Give, fen: int, made: int) -> str:
-    steps = sorted(give.steps, key=lambda step: step.at_least_fen)
-    reached = [step for step in steps if step.at_least_fen <= fen]
-    if not reached:
-        return f"the line was paid {yuan(fen)}; the rule begins at {yuan(steps[0].at_least_fen)}"
-    return f"a line paid {yuan(fen)} makes {made:,} (from {yuan(reached[-1].at_least_fen)})"
+    def bucket(self, bucket: int) -> str:
+        """What a counter counts by: a month, a year, or all time."""
+        if not bucket:
+            return self.say("all-time")
+        return str(bucket) if bucket < 10_000 else month_text(bucket)

@@ -25,7 +25,7 @@ def decoded(decode: Callable[[bytes], Entry], row: EntryRow) -> Entry:
     try:
         return decode(row.state)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Damaged(f"entry {row.number} of {row.member} (place {row.place}) cannot be read: {error}") from None
+        raise Damaged(f"entry {row.number} of {row.member} (place {row.sequence}) cannot be read: {error}") from None
 
 
 @cache

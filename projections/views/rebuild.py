@@ -133,7 +133,7 @@ def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int
         steps = [(view, FoldStep(book, new_member(view, member)), rows) for view, rows, _ in parts]
         for row in entries:
             read += 1
-            if row.place <= upto and member != PROGRAMME_SUBJECT:
+            if row.sequence <= upto and member != PROGRAMME_SUBJECT:
                 entry = decoded(decode, row)
                 for view, step, rows in steps:
                     step.entry = entry

@@ -227,7 +227,7 @@ def _read(
     entries: list[Entry] = []
     room, last, link = BATCH_BYTES, after, b""
     for row in ledger.journal(partition).scan(after, upto):
-        last, link = row.place, row.link
+        last, link = row.sequence, row.link
         if row.member != PROGRAMME_SUBJECT:
             entries.append(decoded(decode, row))
         room -= len(row.state)

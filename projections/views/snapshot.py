@@ -13,7 +13,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import Programme
-from ledger.wire.times import DAY, day_of, day_text
+from ledger.wire.times import DAY, day_of
 from projections.answers.members import require_member
 from projections.answers.tables import Column, Row, Table
 from projections.views.decoding import decoded, decoder_for
@@ -30,6 +30,7 @@ from projections.views.view import (
     RowDeltas,
     Tick,
     View,
+    day_at,
     fold_entry,
     merged,
     new_member,
@@ -131,7 +132,7 @@ class ViewSnapshot:
     @property
     def today(self) -> str:
         """The day of the instant in the ledger's zone."""
-        return day_text(day_of(self.as_of, self.book.offset))
+        return day_at(self.as_of, self.book.offset)
 
     def _last(self) -> int:
         """The last instant of the day that is over by now; the instant itself where that lies ahead."""
@@ -146,7 +147,7 @@ class ViewSnapshot:
         step, rows = FoldStep(self.book, new_member(view, member)), RowDeltas(view.tables)
         for row in self.ledger.journal(self.ledger.partition_of(member)).entries_of(member):
             entry = decoded(decode, row)
-            if entry.clock > self.as_of or (upto is not None and row.place > upto):
+            if entry.clock > self.as_of or (upto is not None and row.sequence > upto):
                 break
             step.entry = entry
             fold_entry(view, step, rows)

@@ -8,8 +8,8 @@ import time
 
 import msgspec
 
+from ledger.core.account import next_due
 from ledger.core.decide import run_to
-from ledger.core.draft import next_due
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book

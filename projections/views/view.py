@@ -11,18 +11,19 @@ and not what time did to every member there ever was.
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
-from ledger.core.account import NEVER, Account, decode_account, encode_account
+from ledger.core.account import NEVER, Account, decode_account, encode_account, next_due
 from ledger.core.decide import run_to
-from ledger.core.draft import next_due
 from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import Programme
 from ledger.wire.entries import Change, Entry, Expired, HistoryPruned, Released, Repaid, TermEnded, TierMoved
+from ledger.wire.times import day_of, day_text, month_of, month_text
 from projections.answers.tables import Column, Row, Table
 
 Key = tuple[Any, ...]  # text and integers
@@ -77,6 +78,18 @@ def summed(rows: Iterable[tuple[Keys, Amounts]]) -> dict[Keys, Amounts]:
     for key, amounts in rows:
         _add(found, key, amounts)
     return found
+
+
+@lru_cache(maxsize=16_384)
+def day_at(instant: int, offset: int) -> str:
+    """Return the local day of an instant as ``YYYY-MM-DD``; `offset` is the book's, in microseconds east of UTC."""
+    return day_text(day_of(instant, offset))
+
+
+@lru_cache(maxsize=16_384)
+def month_at(instant: int, offset: int) -> str:
+    """Return the local month of an instant as ``YYYY-MM``."""
+    return month_text(month_of(instant, offset))
 
 
 def rows_by_key(rows: dict[Key, Amounts]) -> Iterator[tuple[Key, Amounts]]:
@@ -207,7 +220,7 @@ class View:
 
     def evolve(self, state: Any, change: Change) -> None:
         """Apply one change to a member's state: to the account in it, where there is one."""
-        account = self.account(state)
+        account = state if isinstance(state, Account) else self.account(state)
         if account is not None:
             evolve(account, change)
 
@@ -224,7 +237,7 @@ def fold_entry(view: View, step: FoldStep, rows: RowDeltas) -> None:
     subject, entry = step.subject, step.entry
     assert entry is not None
     view.entry(step, rows)
-    wanted = view.changes
+    wanted, fold, evolve_state, state = view.changes, view.change, view.evolve, subject.state
     if wanted:
         by_time = True
         for change in entry.changes:
@@ -234,8 +247,8 @@ def fold_entry(view: View, step: FoldStep, rows: RowDeltas) -> None:
                 if not by_time:
                     step.at = entry.clock
             if kind in wanted:
-                view.change(step, change, rows)
-                view.evolve(subject.state, change)
+                fold(step, change, rows)
+                evolve_state(state, change)
     subject.number, subject.clock, subject.recorded = entry.number, entry.clock, entry.recorded
     account = view.account(subject.state)
     if account is not None:

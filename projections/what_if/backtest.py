@@ -15,21 +15,22 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
+from ledger.core.postings import IN_AND_OUT, growth, postings_of
 from ledger.core.scores import tier_of, value_of
 from ledger.journal.ledger import Ledger, members_of
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import Book
-from ledger.wire.entries import OUTCOMES, Captured, Change, ClawedBack, Earned, Expired, Repaid, Restored, Spent
+from ledger.wire.entries import OUTCOMES, Change, Earned, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
 from projections.audit.derive import Restarted, Unreadable, derive
-from projections.views.builtin.books import FIGURES
+from projections.views.builtin.books import FIGURES, figures_of
 
 LARGEST = 10  # members listed on either side
 TICK_EVERY = 2_000  # entries
-FLOWS = ("issued", "redeemed", "expired", "clawed_back")
+FLOW = growth({figure: figure for figure in IN_AND_OUT})
 
 Progress = Callable[[int], None]
 
@@ -98,29 +99,19 @@ class _Side:
 
     def see(self, changes: Iterable[Change], book: Book, occurred: int, clock: int) -> None:
         """Count the changes of one entry; `occurred` is its fact's."""
-        flows = self.flows
         for change in changes:
-            match change:
-                case Earned():
-                    flows[change.kind, _month(book, occurred), "issued"] += change.points
-                    self.rules[change.kind, change.rule] += change.points
-                case Spent() | Captured():
-                    flows[change.kind, _month(book, clock), "redeemed"] += change.points
-                case Restored():
-                    flows[change.kind, _month(book, clock), "redeemed"] -= change.points
-                case Expired():
-                    flows[change.kind, _month(book, change.due_at), "expired"] += change.points
-                case ClawedBack() | Repaid():
-                    flows[change.kind, _month(book, clock), "clawed_back"] += change.points
-                case _:
-                    pass
+            at = change.due_at if isinstance(change, Expired) else occurred if isinstance(change, Earned) else clock
+            for posting in postings_of(change, None):
+                for flow, sign in FLOW[posting.source, posting.destination]:
+                    self.flows[posting.kind, _month(book, at), flow] += sign * posting.points
+            if isinstance(change, Earned):
+                self.rules[change.kind, change.rule] += change.points
 
     def end(self, account: Account) -> None:
         """Count a member's account as it stands at the instant asked for."""
         for kind, purse in account.purses.items():
-            for name in FIGURES:
-                figure = getattr(purse, name)
-                self.figures[kind, name] += figure() if callable(figure) else figure
+            for name, figure in zip(FIGURES, figures_of(purse), strict=True):
+                self.figures[kind, name] += figure
 
     def add(self, other: "_Side") -> None:
         """Count what another counted."""
@@ -318,7 +309,8 @@ def _months(sums: _Sums, book: Book) -> list[dict[str, Any]]:
     found = []
     for kind, month in sorted({(kind, month) for side in (sums.actual, sums.draft) for kind, month, _ in side.flows}):
         flows = {
-            flow: _pair(sums.actual.flows[kind, month, flow], sums.draft.flows[kind, month, flow]) for flow in FLOWS
+            flow: _pair(sums.actual.flows[kind, month, flow], sums.draft.flows[kind, month, flow])
+            for flow in IN_AND_OUT
         }
         fen = kinds[kind].fen if kind in kinds else 0
         cost = flows["issued"]["difference"] * fen

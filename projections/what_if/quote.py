@@ -11,7 +11,7 @@ from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, decide
 from ledger.core.pages import OrderPage, Page
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Journal
+from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Version
 from ledger.wire.entries import Change, Earned, Scored, Withheld
 from ledger.wire.entry_json import change_to_dict

@@ -142,7 +142,7 @@ def _entries(folder: Path) -> int:
     ledger.close()
     if (folder / INBOX).is_file():
         inbox = SQLiteInbox(ledger.inbox, ledger.settings.partitions)
-        ahead = [partition for partition, head in heads.items() if head.position > inbox.end(partition)]
+        ahead = [partition for partition, head in heads.items() if head.offset > inbox.end(partition)]
         inbox.close()
         if ahead:
             raise BadBackup(f"{folder}: partition {ahead[0]} is ahead of the inbox; take another backup")

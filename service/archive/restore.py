@@ -18,7 +18,7 @@ from consumers.local.sqlite import SQLiteInbox
 from consumers.runtime.intake import MAX_AHEAD
 from ledger.journal.folder import SETTINGS, FolderLedger
 from ledger.journal.ledger import INBOX, OPEN
-from ledger.journal.partition import PartitionWriter, Received
+from ledger.journal.partition import FactRecord, PartitionWriter
 from ledger.journal.port import Parked
 from ledger.wire.entries import Entry
 from ledger.wire.fact_codec import decode_canonical
@@ -115,18 +115,18 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
 
 def _restore(archive: Archive, ledger: FolderLedger, shelf: Shelf) -> Iterator[int]:
     """Decide a partition's facts again, behind where an interrupted import stopped; yields how many entries stand."""
-    shard = ledger.shard(shelf.partition)
+    shard = ledger.writer(shelf.partition)
     records = archive.records(shelf.partition)
     while batch := list(islice(records, RECORDS)):
-        batch = [record for record in batch if record.item.offset > shard.position]
+        batch = [record for record in batch if record.item.offset > shard.offset]
         if batch:
             _decide(archive, shard, batch)
             yield shard.journal.head().entries
-    if shelf.position > shard.position:  # the stream's last records were neither facts nor parked
+    if shelf.position > shard.offset:  # the stream's last records were neither facts nor parked
         shard.commit([], [], shelf.position, shelf.recorded)
     shard.journal.mark_retried([parked.offset for parked in archive.parked(shelf.partition) if parked.is_done])
     head = shard.journal.head()
-    if (head.entries, head.link.hex(), head.position) != (shelf.entries, shelf.link, shelf.position):
+    if (head.entries, head.link.hex(), head.offset) != (shelf.entries, shelf.link, shelf.position):
         raise Refuted(f"partition {shelf.partition} of {archive.folder} does not come out as its manifest says")
 
 
@@ -141,13 +141,13 @@ def _decide(archive: Archive, shard: PartitionWriter, batch: list[Archived]) -> 
         return
     for row, record in zip(shard.journal.scan(before), archived, strict=True):
         if row.link != record.link:
-            where = f"entry {row.number} of {row.member} (partition {shard.partition}, place {row.place})"
+            where = f"entry {row.number} of {row.member} (partition {shard.partition}, place {row.sequence})"
             raise Refuted(f"{archive.folder}: {where} does not follow from the facts; nothing was restored")
 
 
-def _received(archive: Archive, entry: Entry) -> Received:
+def _received(archive: Archive, entry: Entry) -> FactRecord:
     try:
         fact, occurred = decode_canonical(entry.fact)
     except (MsgspecError, ValueError) as error:
         raise BadArchive(f"{archive.folder}: entry {entry.number} of {entry.member} holds no fact: {error}") from None
-    return Received(entry.offset, entry.recorded, entry.backlog, fact, occurred, entry.fact, entry.received)
+    return FactRecord(entry.offset, entry.recorded, entry.backlog, fact, occurred, entry.fact, entry.received)

@@ -6,26 +6,19 @@ from typing import Annotated
 
 import typer
 
-from service.commands.books import entries_in
-from service.commands.facts import read_text
-from service.errors import say
-from service.shell import (
-    AsOfOption,
-    FolderOption,
-    JobsOption,
-    JsonOption,
-    LedgerOption,
-    Shell,
-    instant,
-    processors,
-    standard_output,
-)
-
-SMALL = 20_000  # entries that one process compares sooner than several start
+from ledger.wire.times import to_text
+from projections.answers.export import output_file
+from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
+from projections.what_if.backtest import backtest as compare
+from projections.what_if.reports import keep
+from service.commands.options import AsOfOption, FolderOption, JobsOption
+from service.lazily import load
+from service.shell import Answer, Shell, command, entries_in, instant, jobs_for, read_text
 
 
+@command
 def backtest(
-    context: typer.Context,
+    shell: Shell,
     draft: Annotated[Path, typer.Argument(metavar="NEW.toml", help="The draft of a rule book.")],
     since: Annotated[
         str | None,
@@ -46,9 +39,7 @@ def backtest(
     ] = True,
     jobs: JobsOption = None,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Decide the whole history again under a draft rule book: what would be issued, who gains, who drops a tier.
 
     Nothing is written to the ledger. The draft's own `from` is left aside: it decides from --from on.
@@ -57,35 +48,18 @@ def backtest(
 
     points backtest new.toml --from 2025-06-01 --html report.html
     """
-    from ledger.wire.times import to_text
-    from projections.answers.export import output_file
-    from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
-    from projections.what_if.backtest import backtest as compare
-    from projections.what_if.reports import keep
-    from service.reports import backtest_html
-
-    shell = Shell(context, ledger, as_json)
     text = read_text(draft)
     with shell.reading() as opened:
-        total = entries_in(opened)
-        wanted = jobs or (processors() if total > SMALL else 1)
-        start = None if since is None else instant(since, "--from", opened.book)
-        until = instant(as_of, "--as-of", opened.book)
+        book, total = opened.book, entries_in(opened)
+        start = None if since is None else instant(since, "--from", book)
+        until = instant(as_of, "--as-of", book)
         with shell.progress("deciding again", total) as tick:
-            found = compare(opened, text, str(draft), until, since=start, jobs=wanted, progress=tick)
+            found = compare(opened, text, str(draft), until, since=start, jobs=jobs_for(jobs, total), progress=tick)
         kept_in = folder_in(opened, AUDITS, folder)
         if keeps and kept_in is not None:
-            keep(kept_in / BACKTESTS, found, to_text(time.time_ns() // 1000, opened.book.offset))
+            keep(kept_in / BACKTESTS, found, to_text(time.time_ns() // 1000, book.offset))
         if html is not None:
             with output_file(html) as file:
-                file.write(backtest_html(found, opened.book).encode())
-        if shell.json:
-            shell.emit(found)
-        else:
-            from service.screens.backtest import print_backtest
-            from service.screens.names import Names
-
-            with standard_output():
-                print_backtest(shell.console, found, Names(opened.book))
-    if html is not None:
-        say(f"report in {html}")
+                file.write(load("service.reports:backtest_html")(found, book).encode())
+    remark = "" if html is None else f"report in {html}"
+    return Answer(found, "backtest:print_backtest", book, remark=remark)

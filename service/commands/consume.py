@@ -5,31 +5,34 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from consumers.kafka.clients import open_admin
+from consumers.kafka.consume import Plan, check_stream
+from consumers.kafka.settings import KafkaSettings
+from consumers.kafka.settings import load as load_settings
+from consumers.kafka.topics import partitions_of
+from consumers.kafka.workers import consume as consume_alone
+from consumers.kafka.workers import consume_in_workers
+from consumers.runtime.events import STAGES, Decided, Event, Lag, Observe, Trouble
+from consumers.runtime.ingest import Summary
+from consumers.runtime.retry import once_a_broker_answers
 from ledger.errors import WrongUse
-from service.commands.facts import BookOption, name_parked, parked_since, print_summary, summary_to_dict, text_of_book
+from ledger.journal.ledger import KAFKA, Ledger, Settings, new_id
+from service.commands.options import BookOption, ConfigOption
+from service.commands.summaries import name_parked, summary_to_dict
+from service.consumer_log import ConsumerLog
 from service.errors import say
-from service.shell import JsonOption, LedgerOption, Shell
+from service.lazily import load
+from service.shell import Answer, Shell, command, text_of_book
 from service.stopping import stopping
 
-if TYPE_CHECKING:
-    from consumers.kafka.consume import Plan
-    from consumers.kafka.settings import KafkaSettings
-    from consumers.runtime.events import Event, Observe
-    from consumers.runtime.ingest import Summary
-    from ledger.journal.ledger import Ledger
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="TOML", envvar="POINTS_CONFIG", help="Kafka's settings.", show_default=False),
-]
-
-
+@command
 def consume(
-    context: typer.Context,
+    shell: Shell,
     config: ConfigOption = None,
     until_end: Annotated[
         bool, typer.Option("--until-end", help="Stop once all that stands in the topic now is decided.")
@@ -46,9 +49,7 @@ def consume(
         int, typer.Option(min=1, max=100_000, help="Most records of one transaction.", show_default=True)
     ] = 4_000,
     book: BookOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer | None:
     """Take facts from Kafka and decide them, until it is stopped; makes the ledger where there is none.
 
     SIGTERM or Ctrl-C finishes the batch and ends; the same command goes on
@@ -59,12 +60,8 @@ def consume(
 
         points consume --until-end --jobs 2 --json
     """
-    from consumers.kafka.settings import load
-    from consumers.runtime.events import STAGES
-    from consumers.runtime.ingest import Summary
 
-    shell = Shell(context, ledger, as_json)
-    settings = load(config)
+    settings = load_settings(config)
     address = None if metrics is None else _address(metrics)
     summary = Summary()
     stages = dict.fromkeys(STAGES, 0.0)
@@ -74,39 +71,30 @@ def consume(
         observe = stack.enter_context(_observing(shell, summary, stages, address))
         opened = stack.enter_context(_opened(shell, settings, book, observe, is_stopped))
         if opened is None:
-            return
-        before = [opened.journal(p).head().position for p in opened.partitions]
+            return None
+        before = [opened.journal(p).head().offset for p in opened.partitions]
         _consume(opened, settings, _plans(opened, settings, jobs, until_end, publish, batch), observe, is_stopped)
-        parked = parked_since(opened, before)
-    summary.seconds = time.monotonic() - started
-    document = summary_to_dict(summary)
-    document["stages"] = {name: round(seconds, 3) for name, seconds in stages.items()}
-    if parked:
-        document["parked_facts"] = parked
-    name_parked(parked, summary.tally.parked)
-    if shell.json:
-        shell.emit(document)
-    else:
-        print_summary(shell, document)
+        summary.seconds = time.monotonic() - started
+        document = summary_to_dict(summary)
+        document["stages"] = {name: round(seconds, 3) for name, seconds in stages.items()}
+        document |= name_parked(opened, before, summary.tally.parked)
+    return Answer(document, "summary:print_summary")
 
 
 def _consume(
-    ledger: "Ledger", settings: "KafkaSettings", plans: "list[Plan]", observe: "Observe", is_stopped: Callable[[], bool]
+    ledger: Ledger, settings: KafkaSettings, plans: list[Plan], observe: Observe, is_stopped: Callable[[], bool]
 ) -> None:
-    from consumers.kafka.workers import consume as consume_here
-    from consumers.kafka.workers import consume_in_workers
 
     if len(plans) == 1:
-        consume_here(ledger, settings, plans[0], observe, is_stopped)
+        consume_alone(ledger, settings, plans[0], observe, is_stopped)
     else:
         consume_in_workers(ledger.place, settings, plans, observe, is_stopped)
 
 
 def _plans(
-    ledger: "Ledger", settings: "KafkaSettings", jobs: int, until_end: bool, publish: bool, batch: int
-) -> "list[Plan]":
+    ledger: Ledger, settings: KafkaSettings, jobs: int, until_end: bool, publish: bool, batch: int
+) -> list[Plan]:
     """What each process does: its part of an embedded ledger, or whatever the group gives it of a shared one."""
-    from consumers.kafka.consume import Plan
 
     partitions = list(ledger.partitions)
     jobs = min(jobs, len(partitions))
@@ -129,11 +117,9 @@ def _plans(
 
 @contextmanager
 def _opened(
-    shell: Shell, settings: "KafkaSettings", book: Path | None, observe: "Observe", is_stopped: Callable[[], bool]
-) -> "Iterator[Ledger | None]":
+    shell: Shell, settings: KafkaSettings, book: Path | None, observe: Observe, is_stopped: Callable[[], bool]
+) -> Iterator[Ledger | None]:
     """The ledger, fed by that topic, with its lock held; None where it was stopped before a broker answered."""
-    from consumers.kafka.consume import check_stream
-    from ledger.journal.ledger import KAFKA, Settings, new_id
 
     is_there = shell.has_ledger
     toml = text_of_book(book, is_there=is_there)
@@ -147,15 +133,12 @@ def _opened(
     born = Settings(partitions, id=new_id(), stream=KAFKA, topic=settings.topics.facts)
     with shell.writing(toml, create=True, settings=born) as opened:
         check_stream(opened, settings.topics.facts, partitions)
-        opened.settle(KAFKA, settings.topics.facts)
+        opened.bind_stream(KAFKA, settings.topics.facts)
         yield opened
 
 
-def _partitions(settings: "KafkaSettings", observe: "Observe", is_stopped: Callable[[], bool]) -> int | None:
+def _partitions(settings: KafkaSettings, observe: Observe, is_stopped: Callable[[], bool]) -> int | None:
     """How many partitions the topic of facts has; waits for a broker. Raises `Denied` where there is no such topic."""
-    from consumers.kafka.clients import open_admin
-    from consumers.kafka.topics import partitions_of
-    from consumers.runtime.retry import once_a_broker_answers
 
     return once_a_broker_answers(
         lambda: partitions_of(open_admin(settings), settings.topics.facts), observe, is_stopped
@@ -167,14 +150,13 @@ def _partitions(settings: "KafkaSettings", observe: "Observe", is_stopped: Calla
 
 @contextmanager
 def _observing(
-    shell: Shell, summary: "Summary", stages: dict[str, float], metrics: tuple[str, int] | None
-) -> "Iterator[Observe]":
+    shell: Shell, summary: Summary, stages: dict[str, float], metrics: tuple[str, int] | None
+) -> Iterator[Observe]:
     """What hears the events: the summary and the seconds by stage, the metrics where asked for, a bar or a log."""
-    from consumers.runtime.events import STAGES, Decided, Lag, Trouble
 
     watchers: list[Callable[[Event], None]] = []
 
-    def count(event: "Event") -> None:
+    def count(event: Event) -> None:
         if isinstance(event, Decided):
             summary.facts += event.records
             summary.tally.add(event.tally)
@@ -183,13 +165,11 @@ def _observing(
 
     watchers.append(count)
     if metrics is not None:
-        from service.metrics import Metrics
-
-        served = Metrics()
+        served = load("service.metrics:Metrics")()
         served.serve(*metrics)
         watchers.append(served.observe)
 
-    def observe(event: "Event") -> None:
+    def observe(event: Event) -> None:
         for watch in watchers:
             watch(event)
 
@@ -197,7 +177,7 @@ def _observing(
         lags: dict[int, int] = {}
         with shell.progress("deciding") as tick:
 
-            def show(event: "Event") -> None:
+            def show(event: Event) -> None:
                 if isinstance(event, Lag):
                     lags.update(event.by_partition)
                 elif isinstance(event, Trouble):
@@ -207,8 +187,6 @@ def _observing(
             watchers.append(show)
             yield observe
     else:
-        from service.consumer_log import ConsumerLog
-
         log = ConsumerLog()
         watchers.append(log.observe)
         log.info("started", ledger=shell.ledger_name)

@@ -1,21 +1,27 @@
 """API keys: new, list, revoke."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from ledger.rulebook.compiled import Book
+from ledger.wire.times import to_text
+from service.commands.options import FolderOption
 from service.errors import plain
-from service.shell import FolderOption, JsonOption, LedgerOption, Shell, instant, standard_output
-
-if TYPE_CHECKING:
-    from service.keys import Key
+from service.keys import Key, Keys
+from service.shell import Answer, Shell, command, instant
 
 app = typer.Typer(no_args_is_help=True, help="API keys: who may do what over HTTP.")
 
 
 @app.command()
+@command
 def new(
-    context: typer.Context,
+    shell: Shell,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who will use it; actions are recorded under it.")],
     scopes: Annotated[
         list[str],
@@ -30,97 +36,55 @@ def new(
     ] = None,
     rate: Annotated[int, typer.Option(min=1, max=100_000, help="Requests a second.")] = 1_000,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Make a key. It is printed once and kept nowhere.
 
     points keys new shop --scope facts:write:/shop/
 
     points keys new support --scope members:read --scope books:read --expires 2027-01-01
     """
-    from service.keys import Keys
-
-    shell = Shell(context, ledger, as_json)
-    with shell.reading() as opened:
-        book = opened.book
-        keys = Keys(shell.beside(folder))
+    with _keys(shell, folder) as (keys, book):
         key, text = keys.new(name, scopes, instant(expires, "--expires", book) if expires else None, rate)
-        keys.close()
-        if shell.json:
-            shell.emit({**_to_dict(key, book.offset), "key": text})
-            return
-    with standard_output():
-        print(text)
+        return Answer({**_to_dict(key, book.offset), "key": text}, lambda: print(text))
 
 
 @app.command("list")
-def list_keys(
-    context: typer.Context, folder: FolderOption = None, ledger: LedgerOption = None, as_json: JsonOption = False
-) -> None:
+@command
+def list_keys(shell: Shell, folder: FolderOption = None) -> Answer:
     """Every key that was made, without its secret.
 
     points keys list
     """
-    from service.keys import Keys
-
-    shell = Shell(context, ledger, as_json)
-    with shell.reading() as opened:
-        keys = Keys(shell.beside(folder))
-        found = [_to_dict(key, opened.book.offset) for key in keys.all()]
-        keys.close()
-    if shell.json:
-        shell.emit(found)
-        return
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    if not found:
-        print("there are no keys; `points keys new NAME --scope SCOPE` makes one")
-        return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    for column in ("id", "name", "scopes", "rate", "state", "last used"):
-        table.add_column(column, header_style="dim")
-    for key in found:
-        used = str(key["last_used"] or "never")
-        table.add_row(
-            key["id"], plain(key["name"]), plain(" ".join(key["scopes"])), str(key["rate"]), key["state"], used
-        )
-    with standard_output():
-        shell.console.print(table)
+    with _keys(shell, folder) as (keys, book):
+        return Answer([_to_dict(key, book.offset) for key in keys.all()], "keys:print_keys")
 
 
 @app.command()
+@command
 def revoke(
-    context: typer.Context,
+    shell: Shell,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")],
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """End a key at once, also for a server that runs.
 
     points keys revoke shop
     """
-    from service.keys import Keys
+    with _keys(shell, folder) as (keys, book):
+        key = keys.revoke(name)
+        return Answer(_to_dict(key, book.offset), lambda: print(plain(f"{key.name} ({key.id}) is revoked")))
 
-    shell = Shell(context, ledger, as_json)
+
+@contextmanager
+def _keys(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Book]]:
+    """The keys that stand beside the ledger, and its book."""
     with shell.reading() as opened:
         keys = Keys(shell.beside(folder))
-        key = keys.revoke(name)
+        yield keys, opened.book
         keys.close()
-        if shell.json:
-            shell.emit(_to_dict(key, opened.book.offset))
-            return
-    with standard_output():
-        print(plain(f"{key.name} ({key.id}) is revoked"))
 
 
-def _to_dict(key: "Key", offset: int) -> dict[str, Any]:
-    import time
-
-    from ledger.wire.times import to_text
-
+def _to_dict(key: Key, offset: int) -> dict[str, Any]:
     instants = {name: getattr(key, name) for name in ("created", "expires", "last_used", "revoked")}
     live = key.is_live(time.time_ns() // 1000)
     return {

@@ -4,14 +4,21 @@ from typing import Annotated
 
 import typer
 
-from service.commands.consume import ConfigOption
-from service.commands.facts import FilesArgument, check_files
+from consumers.kafka.clients import open_admin, open_writer
+from consumers.kafka.port import StreamError
+from consumers.kafka.produce import Sent
+from consumers.kafka.produce import produce as send
+from consumers.kafka.settings import load as load_settings
+from consumers.kafka.topics import partitions_of
+from service.commands.ingest import check_files
+from service.commands.options import ConfigOption, FilesArgument
 from service.errors import say
-from service.shell import JsonOption, LedgerOption, Shell, standard_output
+from service.shell import Answer, Shell, command
 
 
+@command
 def produce(
-    context: typer.Context,
+    shell: Shell,
     files: FilesArgument,
     config: ConfigOption = None,
     backlog: Annotated[
@@ -24,9 +31,7 @@ def produce(
     rate: Annotated[
         float | None, typer.Option(min=0.001, help="At most so many facts a second.", show_default=False)
     ] = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Send files of facts to Kafka, each to its member's partition, in order and acknowledged by all replicas in sync.
 
     What is no fact is sent as it is, and parked by the consumer. Interrupted,
@@ -36,16 +41,9 @@ def produce(
 
         points traffic --facts 100000 | points produce - --rate 50
     """
-    from consumers.kafka.clients import open_admin, open_writer
-    from consumers.kafka.port import StreamError
-    from consumers.kafka.produce import Sent
-    from consumers.kafka.produce import produce as send
-    from consumers.kafka.settings import load
-    from consumers.kafka.topics import partitions_of
 
-    shell = Shell(context, ledger, as_json)
     check_files(files)
-    settings = load(config)
+    settings = load_settings(config)
     topic = settings.topics.facts
     partitions = partitions_of(open_admin(settings), topic)
     writer = open_writer(settings)
@@ -68,19 +66,18 @@ def produce(
         raise
     finally:
         writer.close()
-    if shell.json:
-        shell.emit(
-            {
-                "topic": topic,
-                "partitions": partitions,
-                "facts": sent.facts,
-                "records": sent.records,
-                "unreadable": sent.unreadable,
-                "seconds": round(sent.seconds, 3),
-            }
-        )
-        return
-    with standard_output():
-        print(f"{sent.facts:,} facts in {sent.records:,} records to {topic}, {sent.seconds:,.1f} s")
-        if sent.unreadable:
-            print(f"  of {sent.unreadable:,} no member can be read: they are sent as they are, and will be parked")
+    document = {
+        "topic": topic,
+        "partitions": partitions,
+        "facts": sent.facts,
+        "records": sent.records,
+        "unreadable": sent.unreadable,
+        "seconds": round(sent.seconds, 3),
+    }
+    return Answer(document, lambda: _print(sent, topic))
+
+
+def _print(sent: Sent, topic: str) -> None:
+    print(f"{sent.facts:,} facts in {sent.records:,} records to {topic}, {sent.seconds:,.1f} s")
+    if sent.unreadable:
+        print(f"  of {sent.unreadable:,} no member can be read: they are sent as they are, and will be parked")

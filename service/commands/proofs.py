@@ -1,20 +1,27 @@
-"""Proof for outsiders: keys, checkpoint, prove."""
+"""Proof: signing-key new, checkpoint, prove, verify."""
 
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ledger.errors import BadInput, WrongUse
-from service.commands.results import keep_result
-from service.errors import say
-from service.shell import FolderOption, JsonOption, LedgerOption, Shell, standard_output
-
-if TYPE_CHECKING:
-    from ledger.journal.ledger import Ledger
-    from projections.audit.proof.checkpoint import Signed
+from ledger.journal.ledger import Ledger
+from ledger.wire.times import to_text
+from projections.answers.export import output_file
+from projections.answers.sidecar import AUDITS, CHECKPOINTS, TREES, folder_in
+from projections.audit.proof import prove as proofs
+from projections.audit.proof.checkpoint import Signed, make, read, write
+from projections.audit.proof.keys import new_key as make_key
+from projections.audit.proof.keys import signing_key, verification_key
+from projections.audit.proof.store import Full, Shelf, name_of
+from projections.audit.verify import verify as recompute
+from service.commands.options import FolderOption, OutOption
+from service.commands.results import keep_result, print_found
+from service.errors import BAD_NEWS, plain, say
+from service.shell import Answer, Shell, command, entries_in, standard_output
 
 app = typer.Typer(no_args_is_help=True, help="The key that signs checkpoints.")
 
@@ -28,9 +35,6 @@ KeyOption = Annotated[
         help="The signing key. (default: the one that `points signing-key new` makes)",
     ),
 ]
-OutOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file. (default: standard output)")
-]
 
 
 def default_key() -> Path:
@@ -40,33 +44,29 @@ def default_key() -> Path:
 
 
 @app.command("new")
+@command
 def new_key(
-    context: typer.Context,
+    shell: Shell,
     out: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="PEM", help="(default: in the user's configuration)")
     ] = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Make an Ed25519 signing key (for its owner's eyes only), and beside it the public key to give away.
 
     points signing-key new
     """
-    from projections.audit.proof.keys import new_key as make
-
-    shell = Shell(context, ledger, as_json)
     path = out or default_key()
-    public, name = make(path)
-    if shell.json:
-        shell.emit({"key": name, "private": str(path), "public": str(public)})
-        return
-    with standard_output():
-        print(f"key {name}\n  signs:    {path}  (keep it off the ledger's host, and safe)\n  verifies: {public}")
-        print(public.read_text(encoding="ascii"), end="")
+    public, name = make_key(path)
+    lines = f"key {name}\n  signs:    {path}  (keep it off the ledger's host, and safe)\n  verifies: {public}\n"
+    return Answer(
+        {"key": name, "private": str(path), "public": str(public)},
+        lambda: print(lines + public.read_text(encoding="ascii"), end=""),
+    )
 
 
+@command
 def checkpoint(
-    context: typer.Context,
+    shell: Shell,
     out: OutOption = None,
     key: KeyOption = None,
     after: Annotated[
@@ -74,21 +74,15 @@ def checkpoint(
         typer.Option(metavar="FILE", help="An earlier checkpoint by the same key: only what came later is read."),
     ] = None,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer | None:
     """Sign what the ledger holds now: entries, link and tree head of each partition. Exit 1 if a chain is broken.
 
     points checkpoint -o 2025-12.checkpoint
 
     points checkpoint --after 2025-12.checkpoint -o 2026-01.checkpoint
     """
-    from projections.answers.export import output_file
-    from projections.audit.proof.checkpoint import read, write
-
     if out is not None and out.exists():
         raise BadInput(f"{out} is there already, and a checkpoint is evidence to be kept: name another file")
-    shell = Shell(context, ledger, as_json)
     began = time.monotonic()
     with shell.reading() as opened:
         signed = _made_now(shell, opened, key, read(after) if after else None)
@@ -96,19 +90,17 @@ def checkpoint(
     with standard_output(), output_file(out) as file:
         file.write(write(signed))
     if out is None:
-        return
-    if shell.json:
-        shell.emit({**told_of(signed), "file": str(out)})
-    else:
-        entries = sum(mark.entries for mark in signed.checkpoint.partitions)
-        say(f"{entries:,} entries signed at {signed.checkpoint.at} by key {signed.key_id[:16]}… in {out}")
+        return None
+    entries = sum(mark.entries for mark in signed.checkpoint.partitions)
+    at, key_id = signed.checkpoint.at, signed.key_id[:16]
+    return Answer(
+        {**told_of(signed), "file": str(out)},
+        lambda: say(f"{entries:,} entries signed at {at} by key {key_id}… in {out}"),
+    )
 
 
-def _leave(ledger: "Ledger", named: Path | None, signed: "Signed", began: float) -> None:
+def _leave(ledger: Ledger, named: Path | None, signed: Signed, began: float) -> None:
     """Keep a copy where `points serve` finds it; where that cannot be done the checkpoint is as good without."""
-    from projections.answers.sidecar import AUDITS, CHECKPOINTS, folder_in
-    from projections.audit.proof.store import Full, Shelf, name_of
-
     folder = folder_in(ledger, AUDITS, named)
     if folder is not None:
         try:
@@ -121,8 +113,9 @@ def _leave(ledger: "Ledger", named: Path | None, signed: "Signed", began: float)
     keep_result(ledger, named, "checkpoint", began, position, 0, name_of(signed))
 
 
+@command
 def prove(
-    context: typer.Context,
+    shell: Shell,
     member: Annotated[str | None, typer.Argument(metavar="MEMBER", help="Whose entry.", show_default=False)] = None,
     number: Annotated[
         int | None, typer.Argument(metavar="NUMBER", min=1, help="Which of her entries.", show_default=False)
@@ -140,21 +133,13 @@ def prove(
     out: OutOption = None,
     key: KeyOption = None,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer | None:
     """Write a proof that `verifier/points_verify.py` checks offline: of an entry, or of one checkpoint by another.
 
     points prove m-17850 3 --checkpoint 2025-12.checkpoint -o entry.proof
 
     points prove --consistency 2025-11.checkpoint 2025-12.checkpoint -o month.proof
     """
-    from projections.answers.export import output_file
-    from projections.answers.sidecar import AUDITS, TREES, folder_in
-    from projections.audit.proof import prove as proofs
-    from projections.audit.proof.checkpoint import read
-
-    shell = Shell(context, ledger, as_json)
     if (consistency is None) == (member is None or number is None) or (consistency and (member or against)):
         raise WrongUse("give either MEMBER NUMBER (perhaps with --checkpoint FILE) or --consistency EARLIER LATER")
     proof: proofs.Inclusion | proofs.Consistency
@@ -172,25 +157,69 @@ def prove(
                 proof = proofs.inclusion(opened, member, number, signed, tick, trees)
     with standard_output(), output_file(out) as file:
         file.write(proofs.write(proof))
-    if out is not None and shell.json:
-        shell.emit({"format": proof.format, "file": str(out)})
-    elif out is not None:
-        say(f"proof in {out}; `python points_verify.py --key PUBLIC.pem {out}` checks it anywhere")
+    if out is None:
+        return None
+    return Answer(
+        {"format": proof.format, "file": str(out)},
+        lambda: say(f"proof in {out}; `python points_verify.py --key PUBLIC.pem {out}` checks it anywhere"),
+    )
 
 
-def told_of(signed: "Signed") -> dict[str, Any]:
+@command
+def verify(
+    shell: Shell,
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option("--checkpoint", metavar="FILE", help="What was signed before; more than one may be given."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", metavar="PUBLIC.pem", help="Who has to have signed. (default: whoever a checkpoint names)"
+        ),
+    ] = None,
+    folder: FolderOption = None,
+) -> Answer:
+    """Recompute the chain of every partition from its stored bytes. Exit 1 if anything was changed.
+
+    A history that was rewritten whole, chain and all, is found by a checkpoint from before.
+
+    points verify
+
+    points verify --checkpoint 2025-12.checkpoint --key signing-key.pub.pem
+    """
+    if key is not None and not checkpoints:
+        raise WrongUse("--key says who signed a checkpoint: give --checkpoint FILE too")
+    by = verification_key(key) if key is not None else None
+    signed = [read(path, by) for path in checkpoints or ()]
+    began = time.monotonic()
+    with shell.reading() as opened:
+        with shell.progress("verifying", entries_in(opened)) as tick:
+            found = recompute(opened, checkpoints=signed, progress=tick)
+        position = {part["partition"]: part["entries"] for part in found["partitions"]}
+        note = ", ".join(f"checkpoint of {one.checkpoint.at}" for one in signed)
+        keep_result(opened, folder, "verify", began, position, len(found["broken"]), note)
+    if signed:
+        found["checkpoints"] = [{"at": one.checkpoint.at, "key": one.key_id} for one in signed]
+    return Answer(found, lambda: _print_verified(found), exit_code=BAD_NEWS if found["broken"] else 0)
+
+
+def _print_verified(found: dict[str, Any]) -> None:
+    for part in found["partitions"]:
+        print(f"partition {part['partition']}  {part['entries']:>12,} entries  {part['link']}")
+    for one in found.get("checkpoints", ()):
+        print(plain(f"compared with the checkpoint of {one['at']}, signed by key {one['key']}"))
+    print_found("broken place", found["broken"], None)
+
+
+def told_of(signed: Signed) -> dict[str, Any]:
     """A checkpoint for people's programs: what it signs, without the peaks."""
     found = signed.checkpoint
     marks = [{"partition": m.partition, "entries": m.entries, "link": m.link, "tree": m.tree} for m in found.partitions]
     return {"ledger": found.ledger, "at": found.at, "key": signed.key_id, "partitions": marks}
 
 
-def _made_now(shell: Shell, ledger: "Ledger", key: Path | None, after: "Signed | None") -> "Signed":
-    from ledger.wire.times import to_text
-    from projections.audit.proof.checkpoint import make
-    from projections.audit.proof.keys import signing_key
-    from service.commands.books import entries_in
-
+def _made_now(shell: Shell, ledger: Ledger, key: Path | None, after: Signed | None) -> Signed:
     signing = signing_key(key or default_key())
     now = to_text(time.time_ns() // 1000, ledger.book.offset)
     with shell.progress("signing", entries_in(ledger)) as tick:

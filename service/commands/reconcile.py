@@ -5,19 +5,25 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from ledger.errors import WrongUse
-from service.commands.results import keep_result
-from service.errors import BAD_NEWS, plain, say
-from service.shell import AsOfOption, FolderOption, JsonOption, LedgerOption, Shell, instant, standard_output
+from projections.answers.export import output_file
+from projections.audit.reconcile import BALANCES, Balances, Reconciliation
+from projections.audit.reconcile import reconcile as compare
+from projections.views.runner import heads_of
+from service.commands.options import AsOfOption, FolderOption
+from service.commands.results import LISTED, keep_result
+from service.errors import BAD_NEWS, plain
+from service.shell import Answer, Shell, command, instant
 
-LISTED = 20  # differences on a screen
 LISTED_IN_JSON = 1_000
 
 
+@command
 def reconcile(
-    context: typer.Context,
+    shell: Shell,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="CSV or .parquet: member, kind, balance, and perhaps as_of.")
     ],
@@ -29,9 +35,7 @@ def reconcile(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write every difference, a line of JSON each.")
     ] = None,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Compare with an outside list of balances and explain each difference from the entries. Exit 1 on any.
 
     A list without as_of is compared at --as-of. A member in one of both only
@@ -41,14 +45,6 @@ def reconcile(
 
         points reconcile finance.parquet --json -o differences.ndjson
     """
-    import msgspec
-
-    from projections.answers.export import output_file
-    from projections.audit.reconcile import BALANCES, Balances, Reconciliation
-    from projections.audit.reconcile import reconcile as compare
-    from projections.views.runner import heads_of
-
-    shell = Shell(context, ledger, as_json)
     if balance not in BALANCES:
         raise WrongUse(f'there is no balance "{balance}"; there are {", ".join(BALANCES)}')
     found = Reconciliation()
@@ -68,19 +64,12 @@ def reconcile(
         count = found.differ + found.only_in_list + found.only_in_ledger
         keep_result(opened, folder, "reconcile", began, heads, count, file.name)
     document = {**msgspec.to_builtins(found), "difference_count": count, "differences": first}
-    if shell.json:
-        shell.emit(document)
-    else:
-        with standard_output():
-            _print(first, document)
-    if out is not None:
-        say(f"{count:,} differences in {out}")
-    if count:
-        raise typer.Exit(BAD_NEWS)
+    remark = "" if out is None else f"{count:,} differences in {out}"
+    return Answer(document, lambda: _print(document), exit_code=BAD_NEWS if count else 0, remark=remark)
 
 
-def _print(first: list[dict[str, Any]], found: dict[str, Any]) -> None:
-    for one in first[:LISTED]:
+def _print(found: dict[str, Any]) -> None:
+    for one in found["differences"][:LISTED]:
         where = {"list": "not in the ledger", "ledger": "not in the list"}.get(one["in"], "")
         figures = f"ledger {one['ledger'] or 0:,}, list {one['list'] or 0:,}, {one['difference']:+,}"
         why = "; ".join(text for text in (where, one.get("text", "")) if text)

@@ -1,31 +1,30 @@
-"""What an audit came to, left beside the ledger for the console and the API."""
+"""What an audit came to: on the screen, and left beside the ledger for the console and the API."""
 
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from service.shell import installed_version
+from ledger.journal.ledger import Ledger
+from ledger.wire.times import to_text
+from projections.answers.sidecar import AUDITS, folder_in
+from projections.audit.results import Audit, Result, keep
+from service.errors import plain
+from service.installed import installed_version
 
-if TYPE_CHECKING:
-    from ledger.journal.ledger import Ledger
-    from projections.audit.results import Audit
+LISTED = 20  # differences on a screen
 
 
 def keep_result(
-    ledger: "Ledger",
+    ledger: Ledger,
     folder: Path | None,
-    audit: "Audit",
+    audit: Audit,
     began: float,
     position: Mapping[int, int],
     found: int,
     note: str = "",
 ) -> None:
     """Leave the result of an audit that began at a `time.monotonic` and read so many entries of each partition."""
-    from ledger.wire.times import to_text
-    from projections.answers.sidecar import AUDITS, folder_in
-    from projections.audit.results import Result, keep
-
     result = Result(
         audit,
         to_text(time.time_ns() // 1000, ledger.book.offset),
@@ -38,3 +37,14 @@ def keep_result(
         note,
     )
     keep(folder_in(ledger, AUDITS, folder), result)
+
+
+def print_found(what: str, found: list[Any], count: int | None) -> None:
+    """Print what an audit found, the first of it; `count` is how much there is in all where that is more."""
+    for item in found[:LISTED]:
+        shown = "  ".join(f"{name}={value}" for name, value in item.items()) if isinstance(item, dict) else item
+        print(plain(f"  {shown}"))
+    total = count if count is not None else len(found)
+    if total > LISTED:
+        print(f"  … {total:,} in all")
+    print(f"{total:,} {what}{'' if total == 1 else 's'}" if total else f"no {what}: all is as it was decided")

@@ -4,24 +4,35 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from socket import socket
+from typing import Annotated
 
 import typer
 
+from consumers.kafka.clients import check_client
+from consumers.kafka.settings import KafkaSettings
+from consumers.kafka.settings import load as load_settings
+from consumers.local.open import open_inbox
 from ledger.errors import WrongUse
-from service.commands.consume import ConfigOption
+from ledger.journal.folder import FolderLedger
+from ledger.journal.ledger import KAFKA, Ledger
+from service.commands.options import ConfigOption, FolderOption
+from service.console.sessions import Sessions
 from service.errors import say
-from service.shell import FolderOption, JsonOption, LedgerOption, Shell, installed_version
+from service.follower import Follower
+from service.http import metrics
+from service.http.app import make_app
+from service.http.server import is_local, listen
+from service.http.server import serve as serve_here
+from service.http.workers import Job, supervise
+from service.installed import installed_version
+from service.keys import Keys
+from service.shell import Shell, command
 
-if TYPE_CHECKING:
-    from socket import socket
 
-    from consumers.kafka.settings import KafkaSettings
-    from ledger.journal.ledger import Ledger
-
-
+@command
 def serve(
-    context: typer.Context,
+    shell: Shell,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where to listen; another than 127.0.0.1 needs keys.")
     ] = ("127.0.0.1"),
@@ -47,8 +58,6 @@ def serve(
     ] = False,
     folder: FolderOption = None,
     config: ConfigOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Serve the ledger over HTTP, with the console: facts in, members, books, why; makes the ledger if need be.
 
@@ -63,7 +72,6 @@ def serve(
 
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
-    shell = Shell(context, ledger, as_json)
     run_server(shell, host, port, wait, shell.beside(folder), workers, config, follows=not no_views)
 
 
@@ -79,14 +87,6 @@ def run_server(
     follows: bool = True,
 ) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotRunNow`."""
-    from ledger.journal.folder import FolderLedger
-    from service.console.sessions import Sessions
-    from service.follower import Follower
-    from service.http import metrics
-    from service.http.app import make_app
-    from service.http.server import is_local, listen, serve
-    from service.keys import Keys
-
     kafka = _kafka(shell, config)
     with shell.reading() if kafka else _fed_here(shell) as opened:
         keys = Keys(folder)
@@ -105,10 +105,8 @@ def run_server(
         with Follower(shell.place, folder) if follows else nullcontext():
             if workers == 1:
                 app = make_app(opened, folder, keys, Sessions(), wait, version, kafka)
-                serve(app, listening, lambda: tell([os.getpid()]))
+                serve_here(app, listening, lambda: tell([os.getpid()]))
                 return
-            from service.http.workers import Job, supervise
-
             keys.close()
             lock = opened.lock if isinstance(opened, FolderLedger) else None
             with metrics.shared_folder() as shared:
@@ -116,35 +114,28 @@ def run_server(
                 supervise(job, opened, listening, tell)
 
 
-def _kafka(shell: Shell, config: Path | None) -> "KafkaSettings | None":
+def _kafka(shell: Shell, config: Path | None) -> KafkaSettings | None:
     """How the topic is reached that feeds the ledger; None where it has its own inbox. Raises `OtherStream`."""
-    from ledger.journal.ledger import KAFKA
-
     if not shell.has_ledger:
         return None
     with shell.reading() as opened:
         if opened.settings.stream != KAFKA:
             return None
-        from consumers.kafka.clients import check_client
-        from consumers.kafka.settings import load
-
-        settings = load(config)
+        settings = load_settings(config)
         check_client(settings)
         opened.check_stream(KAFKA, settings.topics.facts)
     return settings
 
 
 @contextmanager
-def _fed_here(shell: Shell) -> "Iterator[Ledger]":
+def _fed_here(shell: Shell) -> Iterator[Ledger]:
     """The ledger, to be written: it takes facts into its inbox, and no ledger has two streams."""
-    from consumers.local.open import open_inbox
-
     with shell.writing(create=True) as opened:
         open_inbox(opened, feeding=True).close()  # made here, since several workers would make it at once
         yield opened
 
 
-def _tell(shell: Shell, listening: "socket", processes: list[int], *, has_keys: bool) -> None:
+def _tell(shell: Shell, listening: socket, processes: list[int], *, has_keys: bool) -> None:
     """Say where it serves."""
     name, number = listening.getsockname()[:2]
     url = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"

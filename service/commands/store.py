@@ -5,21 +5,20 @@ from typing import Annotated
 
 import typer
 
+from consumers.local.open import migrate_inbox
 from ledger.errors import WrongUse
-from service.commands.facts import read_text
-from service.shell import JsonOption, LedgerOption, Shell, standard_output
+from ledger.journal.folder import FolderLedger
+from ledger.journal.ledger import is_address
+from service.lazily import load
+from service.shell import Answer, Shell, command, read_text
 
 app = typer.Typer(no_args_is_help=True, help="What a ledger is kept in: make it, bring it to a newer format.")
 
 
-@app.callback()
-def store() -> None:
-    """What a ledger is kept in: make it, bring it to a newer format."""
-
-
 @app.command()
+@command
 def migrate(
-    context: typer.Context,
+    shell: Shell,
     partitions: Annotated[
         int | None,
         typer.Option(min=1, max=1024, help="How many, fixed for life. (default: 64)", show_default=False),
@@ -42,9 +41,7 @@ def migrate(
             help="Partitions that stand on another server: 32-63=postgresql://USER@HOST/DATABASE.",
         ),
     ] = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Make a ledger in PostgreSQL from nothing, or bring a ledger of either store to this version's formats.
 
     What is there already stays as it is: it may be run again at any time.
@@ -53,18 +50,11 @@ def migrate(
 
         points --ledger ./points-ledger store migrate
     """
-    from ledger.journal.ledger import is_address
-
-    shell = Shell(context, ledger, as_json)
     if is_address(shell.place):
-        from ledger.journal.database import migrate as migrate_database
-
         text = None if book is None else read_text(book)
+        migrate_database = load("ledger.journal.database:migrate")
         done = migrate_database(shell.place, partitions=partitions, book=text, topic=topic, servers=_spans(servers))
     else:
-        from consumers.local.open import migrate_inbox
-        from ledger.journal.folder import FolderLedger
-
         if partitions is not None or book is not None or topic is not None or servers:
             raise WrongUse(
                 "--partitions, --book, --topic and --server are for a ledger in a database (postgresql://…);"
@@ -73,12 +63,11 @@ def migrate(
         folder = FolderLedger.at(Path(shell.place))
         done = folder.migrate()
         done = done._replace(steps=done.steps + migrate_inbox(folder))
-    if shell.json:
-        shell.emit({"ledger": done.name, "partitions": done.partitions, "steps": done.steps})
-        return
-    with standard_output():
-        what = f"steps taken: {done.steps}" if done.steps else "nothing was to be done"
-        print(f"{done.name}: {done.partitions} partitions, {what}")
+    what = f"steps taken: {done.steps}" if done.steps else "nothing was to be done"
+    return Answer(
+        {"ledger": done.name, "partitions": done.partitions, "steps": done.steps},
+        lambda: print(f"{done.name}: {done.partitions} partitions, {what}"),
+    )
 
 
 def _spans(servers: list[str] | None) -> dict[str, str] | None:

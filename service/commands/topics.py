@@ -1,22 +1,23 @@
 """Kafka's topics: create, check."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from service.commands.consume import ConfigOption
+from consumers.kafka.clients import open_admin
+from consumers.kafka.settings import load as load_settings
+from consumers.kafka.topics import Difference, create_topics, differences
+from service.commands.options import ConfigOption
 from service.errors import BAD_NEWS
-from service.shell import JsonOption, LedgerOption, Shell, standard_output
-
-if TYPE_CHECKING:
-    from consumers.kafka.topics import Difference
+from service.shell import Answer, Shell, command
 
 app = typer.Typer(no_args_is_help=True, help="Kafka's topics: made as they have to be, and checked.")
 
 
 @app.command()
+@command
 def create(
-    context: typer.Context,
+    shell: Shell,
     config: ConfigOption = None,
     partitions: Annotated[
         int, typer.Option(min=1, max=1024, help="Of each topic, for the ledger's whole life: choose generously.")
@@ -24,75 +25,48 @@ def create(
     replication: Annotated[
         int | None, typer.Option(min=1, max=100, help="Copies of each record. (default: 3, or the brokers)")
     ] = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Make the topics that are not there; exit 1 where one that is there differs from what it has to be.
 
     points topics create --config points.toml --partitions 64
     """
-    from consumers.kafka.clients import open_admin
-    from consumers.kafka.settings import load
-    from consumers.kafka.topics import create_topics, differences
-
-    shell = Shell(context, ledger, as_json)
-    settings = load(config)
+    settings = load_settings(config)
     admin = open_admin(settings)
     try:
         made = create_topics(admin, settings.topics, partitions, replication)
         found = list(differences(admin, settings.topics, partitions))
     finally:
         admin.close()
-    if not shell.json:
-        with standard_output():
-            for name, is_new in made:
-                print(f"{name}: {f'made, {partitions} partitions' if is_new else 'is there already'}")
-    _tell(shell, {"topics": [{"topic": name, "created": is_new} for name, is_new in made]}, found)
+    lines = [f"{name}: {f'made, {partitions} partitions' if is_new else 'is there already'}" for name, is_new in made]
+    return _answer([{"topic": name, "created": is_new} for name, is_new in made], found, lines)
 
 
 @app.command()
+@command
 def check(
-    context: typer.Context,
+    shell: Shell,
     config: ConfigOption = None,
     partitions: Annotated[
         int | None, typer.Option(min=1, max=1024, help="How many the ledger has.", show_default=False)
     ] = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Say what is wrong with the topics and why it matters; exit 1 where anything is.
 
     points topics check --config points.toml
     """
-    from consumers.kafka.clients import open_admin
-    from consumers.kafka.settings import load
-    from consumers.kafka.topics import differences
-
-    shell = Shell(context, ledger, as_json)
-    settings = load(config)
+    settings = load_settings(config)
     names = settings.topics
     admin = open_admin(settings)
     try:
         found = list(differences(admin, names, partitions))
     finally:
         admin.close()
-    if not found and not shell.json:
-        with standard_output():
-            print(f"{names.facts}, {names.outcomes}, {names.dead_letters}: as they have to be")
-    _tell(shell, {"topics": [{"topic": name} for name in (names.facts, names.outcomes, names.dead_letters)]}, found)
+    all_topics = (names.facts, names.outcomes, names.dead_letters)
+    good = [] if found else [f"{', '.join(all_topics)}: as they have to be"]
+    return _answer([{"topic": name} for name in all_topics], found, good)
 
 
-def _tell(shell: Shell, document: dict[str, Any], found: "list[Difference]") -> None:
-    if shell.json:
-        shell.emit({**document, "differences": [_to_dict(difference) for difference in found]})
-    else:
-        with standard_output():
-            for difference in found:
-                topic, setting, is_now, wanted, why = difference
-                print(f"{topic}: {setting} is {is_now}, has to be {wanted}: {why}")
-    if found:
-        raise typer.Exit(BAD_NEWS)
-
-
-def _to_dict(difference: "Difference") -> dict[str, Any]:
-    return difference._asdict()
+def _answer(topics: list[dict[str, Any]], found: list[Difference], lines: list[str]) -> Answer:
+    wrong = [f"{topic}: {setting} is {now}, has to be {wanted}: {why}" for topic, setting, now, wanted, why in found]
+    document = {"topics": topics, "differences": [difference._asdict() for difference in found]}
+    return Answer(document, lambda: print(*lines, *wrong, sep="\n"), exit_code=BAD_NEWS if found else 0)

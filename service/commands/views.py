@@ -3,32 +3,36 @@
 import re
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from ledger.errors import WrongUse
-from service.commands.books import FORMATS, entries_in
+from ledger.journal.ledger import Ledger
+from ledger.wire.times import month_start, to_text
+from projections.answers.export import FORMATS, output_file, write_table
+from projections.answers.sidecar import VIEWS, folder_in
+from projections.answers.tables import Table
+from projections.views.builtin.liability import Liability
+from projections.views.builtin.liability import close as of_month
+from projections.views.compare import compare as side_by_side
+from projections.views.compare import switch as let_have
+from projections.views.files import Folder
+from projections.views.registry import all_views, find_query
+from projections.views.runner import rebuild as build_again
+from projections.views.runner import run as catch_up
+from projections.views.snapshot import Standing, of_member, snapshot
+from projections.views.status import catalogue
+from projections.views.status import status as builds
+from projections.views.view import Options, Query, View
+from service.commands.export import format_of
+from service.commands.options import AsOfOption, FolderOption, JobsOption
 from service.errors import BAD_NEWS, plain, say
-from service.shell import (
-    AsOfOption,
-    FolderOption,
-    JobsOption,
-    JsonOption,
-    LedgerOption,
-    Shell,
-    instant,
-    processors,
-    standard_output,
-)
-
-if TYPE_CHECKING:
-    from ledger.journal.ledger import Ledger
-    from projections.answers.tables import Table
-    from projections.views.files import Folder
-    from projections.views.snapshot import Standing
-    from projections.views.view import Options, Query, View
+from service.lazily import load
+from service.shell import Answer, Shell, command, entries_in, instant, processors, standard_output
 
 LISTED = 40  # rows of a table on a screen
 NAMED = 10  # differences on a screen
@@ -50,69 +54,52 @@ MoreOption = Annotated[
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[VIEW]...", help="Some views. (default: all of them)", show_default=False)
 ]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", metavar="table|" + "|".join(FORMATS), help="(default: by FILE's ending, or else table)"),
+]
+FileOption = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file, written whole or not at all.")
+]
 ViewArgument = Annotated[str, typer.Argument(metavar="VIEW", help="A view; `points views list` names them.")]
 
 
 @app.command("list")
-def list_views(
-    context: typer.Context, more: MoreOption = None, ledger: LedgerOption = None, as_json: JsonOption = False
-) -> None:
+@command
+def list_views(shell: Shell, more: MoreOption = None) -> Answer:
     """Which views there are, and what each can be asked.
 
     points views list
     """
-    from projections.views.registry import all_views
-    from projections.views.status import catalogue
-
-    shell = Shell(context, ledger, as_json)
-    found = catalogue(all_views(more or ()).values())
-    if shell.json:
-        shell.emit(found)
-        return
-    from service.screens.views import print_catalogue
-
-    with standard_output():
-        print_catalogue(shell.console, found)
+    return Answer(catalogue(all_views(more or ()).values()), "views:print_catalogue")
 
 
 @app.command()
+@command
 def status(
-    context: typer.Context,
+    shell: Shell,
     more: MoreOption = None,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Where each view stands: its builds, which one is live, how many entries it is behind.
 
     points views status
     """
-    from projections.views.registry import all_views
-    from projections.views.status import status as builds
-
-    shell = Shell(context, ledger, as_json)
     with shell.reading() as opened:
         found = builds(opened, _folder(opened, folder), all_views(more or ()).values())
-    if shell.json:
-        shell.emit(found)
-        return
-    from service.screens.views import print_status
-
-    with standard_output():
-        print_status(shell.console, found)
+    return Answer(found, "views:print_status")
 
 
 @app.command()
+@command
 def run(
-    context: typer.Context,
+    shell: Shell,
     names: NamesArgument = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until stopped, looking every second.")] = False,
     jobs: JobsOption = None,
     more: MoreOption = None,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer | None:
     """Bring views to where the ledger stands; one that was never built is built first.
 
     Interrupted, the same command goes on where it stopped. Anybody may read meanwhile, and facts may come in.
@@ -121,10 +108,6 @@ def run(
 
     points views run liability --follow
     """
-    from projections.views.registry import all_views
-    from projections.views.runner import run as catch_up
-
-    shell = Shell(context, ledger, as_json)
     if follow and shell.json:
         raise WrongUse("--json prints one document and --follow never ends: give one of them")
     known = all_views(more or ())
@@ -135,44 +118,43 @@ def run(
         with shell.progress("folding") as tick:
             done = catch_up(opened, place, views, tick, jobs=jobs or processors())
         seconds = round(time.monotonic() - started, 3)
-        if shell.json:
-            shell.emit({"views": done, "entries": entries_in(opened), "seconds": seconds})
-            return
-        with standard_output():
-            for name, entries in done.items():
-                print(f"{name:<12} {entries:>12,} entries folded", flush=True)
-        claims = [(view, claim) for view in views if follow and (claim := place.claim(view.name)) is not None]
+        answer = Answer(
+            {"views": done, "entries": entries_in(opened), "seconds": seconds}, lambda: _print_folded(done.items())
+        )
+        if not follow:
+            return answer
+        shell.give(answer)
+        claims = [(view, claim) for view in views if (claim := place.claim(view.name)) is not None]
         ours = [view for view, _ in claims]
-        if follow and len(ours) < len(views):
+        if len(ours) < len(views):
             say(f"{', '.join(v.name for v in views if v not in ours)}: another process follows, and is let do so")
         while ours:
             time.sleep(FOLLOW_SECONDS)
             with standard_output():
-                for name, entries in catch_up(opened, place, ours).items():
-                    if entries:
-                        print(f"{name:<12} {entries:>12,} entries folded", flush=True)
+                _print_folded(item for item in catch_up(opened, place, ours).items() if item[1])
+    return None
+
+
+def _print_folded(done: Iterable[tuple[str, int]]) -> None:
+    for name, entries in done:
+        print(f"{name:<12} {entries:>12,} entries folded", flush=True)
 
 
 @app.command()
+@command
 def rebuild(
-    context: typer.Context,
+    shell: Shell,
     name: ViewArgument,
     jobs: JobsOption = None,
     more: MoreOption = None,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Build a view again beside the live one, from entry 1; compare it, then switch.
 
     Interrupted, the same command goes on where it stopped. Readers keep the live one meanwhile.
 
     points views rebuild liability && points views compare liability && points views switch liability
     """
-    from projections.views.registry import all_views
-    from projections.views.runner import rebuild as build_again
-
-    shell = Shell(context, ledger, as_json)
     view = _view(all_views(more or ()), name)
     with shell.reading() as opened:
         place = _folder(opened, folder)
@@ -187,81 +169,69 @@ def rebuild(
 
             file = build_again(opened, place, view, count, jobs=jobs or processors())
     seconds = round(time.monotonic() - started, 3)
-    if shell.json:
-        shell.emit(
-            {"view": view.name, "version": file.version, "file": str(file.path), "entries": read, "seconds": seconds}
-        )
-        return
-    with standard_output():
-        rate = f" ({read / seconds:,.0f}/s)" if seconds else ""
-        print(f"{view.name} version {file.version}: {read:,} entries in {seconds:,.1f} s{rate}, in {file.path}")
-        print(f"next: points views compare {view.name}, then points views switch {view.name}")
+    rate = f" ({read / seconds:,.0f}/s)" if seconds else ""
+    return Answer(
+        {"view": view.name, "version": file.version, "file": str(file.path), "entries": read, "seconds": seconds},
+        lambda: print(
+            f"{view.name} version {file.version}: {read:,} entries in {seconds:,.1f} s{rate}, in {file.path}\n"
+            f"next: points views compare {view.name}, then points views switch {view.name}"
+        ),
+    )
 
 
 @app.command()
+@command
 def compare(
-    context: typer.Context,
+    shell: Shell,
     name: ViewArgument,
     more: MoreOption = None,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Compare a rebuilt view with the live one, row by row at the same position. Exit 1 if any row differs.
 
     points views compare liability
     """
-    from projections.views.compare import compare as side_by_side
-    from projections.views.registry import all_views
-
-    shell = Shell(context, ledger, as_json)
     view = _view(all_views(more or ()), name)
     with shell.reading() as opened, shell.progress(f"comparing {view.name}") as tick:
         found = side_by_side(opened, _folder(opened, folder), view, tick)
-    if shell.json:
-        shell.emit(found)
-    else:
-        with standard_output():
-            live, rebuilt = found["live"], found["rebuilt"]
-            print(f"{live['file']} (live) beside {rebuilt['file']}: {found['rows']:,} rows")
-            for difference in found["differences"][:NAMED]:
-                key = " ".join(str(part) for part in difference["key"])
-                print(plain(f"  {difference['table']} {key}: {difference['kept']} | {difference['rebuilt']}")[:300])
-            count = found["difference_count"]
-            print(f"{count:,} rows differ (live | rebuilt)" if count else "no row differs")
-    if found["difference_count"]:
-        raise typer.Exit(BAD_NEWS)
+    return Answer(found, lambda: _print_compared(found), exit_code=BAD_NEWS if found["difference_count"] else 0)
+
+
+def _print_compared(found: dict[str, Any]) -> None:
+    live, rebuilt = found["live"], found["rebuilt"]
+    print(f"{live['file']} (live) beside {rebuilt['file']}: {found['rows']:,} rows")
+    for difference in found["differences"][:NAMED]:
+        key = " ".join(str(part) for part in difference["key"])
+        print(plain(f"  {difference['table']} {key}: {difference['kept']} | {difference['rebuilt']}")[:300])
+    count = found["difference_count"]
+    print(f"{count:,} rows differ (live | rebuilt)" if count else "no row differs")
 
 
 @app.command()
+@command
 def switch(
-    context: typer.Context,
+    shell: Shell,
     name: ViewArgument,
     more: MoreOption = None,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Let readers have the rebuilt view from now on, in one step. The old build stays until the next rebuild.
 
     points views switch liability
     """
-    from projections.views.compare import switch as let_have
-    from projections.views.registry import all_views
-
-    shell = Shell(context, ledger, as_json)
     view = _view(all_views(more or ()), name)
     with shell.reading() as opened:
         file = let_have(opened, _folder(opened, folder), view)
-    if shell.json:
-        shell.emit({"view": view.name, "version": file.version, "file": str(file.path)})
-    else:
-        print(f"{view.name}: {file.path.name} is live (version {file.version})")
+    return Answer(
+        {"view": view.name, "version": file.version, "file": str(file.path)},
+        lambda: print(f"{view.name}: {file.path.name} is live (version {file.version})"),
+    )
 
 
 @app.command()
+@command
 def show(
-    context: typer.Context,
+    shell: Shell,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to ask: a query of `points views list`.")],
     as_of: AsOfOption = None,
     member: Annotated[
@@ -274,19 +244,10 @@ def show(
         int | None, typer.Option("--days", min=1, max=40_000, help="How far to look ahead, of expiring. (default: 30)")
     ] = None,
     score: Annotated[str | None, typer.Option("--score", metavar="SCORE", help="One score, of scores.")] = None,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="table|" + "|".join(FORMATS), help="(default: by FILE's ending, or else table)"
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file, written whole or not at all.")
-    ] = None,
+    form: FormatOption = None,
+    out: FileOption = None,
     more: MoreOption = None,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """What a view says at an instant, with what falls due by then; it says so if it stands behind the ledger.
 
@@ -298,13 +259,8 @@ def show(
 
     points views show balances --as-of 2025-12-01 -o balances.parquet
     """
-    from projections.views.registry import all_views
-    from projections.views.snapshot import of_member, snapshot
-    from projections.views.view import Options
-
-    shell = Shell(context, ledger, as_json)
     options = Options(month=_checked_month(month), days=days, score=score)
-    form = _form(form, out, shell.json)
+    form = format_of(form, out, shell.json, "table")
     view, query = _query(all_views(more or ()), name)
     _check_options(query, options, member)
     with shell.reading() as opened:
@@ -318,21 +274,13 @@ def show(
 
 
 @app.command()
+@command
 def close(
-    context: typer.Context,
+    shell: Shell,
     month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="A month of the ledger's zone.")],
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="table|" + "|".join(FORMATS), help="(default: by FILE's ending, or else table)"
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file, written whole or not at all.")
-    ] = None,
+    form: FormatOption = None,
+    out: FileOption = None,
     folder: FolderOption = None,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """A month's close of the liability, to be booked: opening + movements = closing, by kind, in points and fen.
 
@@ -341,13 +289,7 @@ def close(
 
     points views close 2025-11 --format csv
     """
-    from ledger.wire.times import month_start, to_text
-    from projections.views.builtin.liability import Liability
-    from projections.views.builtin.liability import close as of_month
-    from projections.views.snapshot import snapshot
-
-    shell = Shell(context, ledger, as_json)
-    form = _form(form, out, shell.json)
+    form = format_of(form, out, shell.json, "table")
     number = _month_number(month)
     with shell.reading() as opened:
         end = month_start(number + 1, opened.book.offset)
@@ -367,19 +309,14 @@ def close(
     raise typer.Exit(BAD_NEWS)
 
 
-def _folder(ledger: "Ledger", named: Path | None) -> "Folder":
-    from projections.answers.sidecar import VIEWS, folder_in
-    from projections.views.files import Folder
-
+def _folder(ledger: Ledger, named: Path | None) -> Folder:
     folder = folder_in(ledger, VIEWS, named)
     if folder is None:
         raise WrongUse("a ledger in a database keeps its views in a folder of your choice: give --folder DIR")
     return Folder(folder)
 
 
-def _view(views: "dict[str, View]", name: str) -> "View":
-    from projections.views.registry import find_query
-
+def _view(views: dict[str, View], name: str) -> View:
     view = views.get(name)
     if view is not None:
         return view
@@ -390,9 +327,7 @@ def _view(views: "dict[str, View]", name: str) -> "View":
     raise WrongUse(f'there is no view "{name}"; there are {", ".join(views)}')
 
 
-def _query(views: "dict[str, View]", name: str) -> "tuple[View, Query]":
-    from projections.views.registry import find_query
-
+def _query(views: dict[str, View], name: str) -> tuple[View, Query]:
     found = find_query(views, name)
     if found is None:
         names = [query.name for view in views.values() for query in view.queries]
@@ -400,7 +335,7 @@ def _query(views: "dict[str, View]", name: str) -> "tuple[View, Query]":
     return found
 
 
-def _check_options(query: "Query", options: "Options", member: str | None) -> None:
+def _check_options(query: Query, options: Options, member: str | None) -> None:
     for option in ("month", "days", "score"):
         if getattr(options, option) is not None and option not in query.options:
             raise WrongUse(f"--{option} is not for {query.name}")
@@ -420,37 +355,18 @@ def _month_number(text: str) -> int:
     return int(text[:4]) * 12 + int(text[5:]) - 1
 
 
-def _form(form: str | None, out: Path | None, as_json: bool) -> str:
-    """The format that is meant. Raises `WrongUse`."""
-    if form is not None and form != "table" and form not in FORMATS:
-        raise WrongUse(f'there is no format "{form}"; there are table, {", ".join(FORMATS)}')
-    if form is None:
-        ending = out.suffix[1:] if out is not None else ""
-        form = ending if ending in FORMATS else "csv" if out is not None else "json" if as_json else "table"
-    elif as_json and out is None:
-        raise WrongUse("--json prints one JSON document, --format something else: give one of them, or -o FILE")
-    if out is None and form == "parquet":
-        raise WrongUse("parquet is for files: give -o FILE")
-    if out is not None and form == "table":
-        raise WrongUse("table is for the screen: give csv, ndjson or parquet with -o FILE")
-    return form
-
-
 def _write(
     shell: Shell,
     name: str,
-    view: "View",
+    view: View,
     at: int,
-    standing: "Standing | None",
-    table: "Table",
+    standing: Standing | None,
+    table: Table,
     form: str,
     out: Path | None,
     more: dict[str, Any] | None = None,
 ) -> None:
     """Write what a query says; who reads a view that is behind is told so on standard error."""
-    from ledger.wire.times import to_text
-    from projections.answers.export import output_file, write_table
-
     about: dict[str, Any] = {"view": view.name, "reading": name, "as_of": to_text(at, table.offset)}
     if standing is not None:
         positions = {str(partition): place for partition, place in sorted(standing.positions.items())}
@@ -461,21 +377,16 @@ def _write(
             )
     about |= more or {}
     if form == "json":
-        import msgspec
-
         with standard_output():
             sys.stdout.buffer.write(msgspec.json.encode(about)[:-1] + b',"rows":')
             write_table(table, "json", sys.stdout.buffer)
             sys.stdout.buffer.write(b"}\n")
     elif form == "table":
-        from service.screens.views import print_table
-
         with standard_output():
-            print_table(shell.console, table, about, LISTED)
+            load("service.screens.views:print_table")(shell.console, table, about, LISTED)
     else:
         with standard_output(), shell.progress(f"writing {name}") as tick, output_file(out) as file:
             rows = write_table(table, form, file, tick)
-        if out is not None and shell.json:
-            shell.emit({**about, "rows": rows, "format": form, "file": str(out)})
-        elif out is not None:
-            say(f"{rows:,} rows in {out}")
+        if out is not None:
+            written = {**about, "rows": rows, "format": form, "file": str(out)}
+            shell.give(Answer(written, lambda: say(f"{rows:,} rows in {out}")))

@@ -110,7 +110,7 @@ def _shown(letter: Letter, offset: int) -> dict[str, Any]:
         "sha256": letter.sha256.hex(),
         "state": letter.state,
         "is_whole": letter.is_whole,
-        "text": letter.kept.decode(errors="replace"),
+        "text": letter.raw.decode(errors="replace"),
     }
 
 

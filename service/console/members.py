@@ -19,7 +19,7 @@ from projections.answers.show import account_to_dict, score_months
 from projections.audit.proof.prove import place_of
 from projections.audit.proof.store import NoCheckpoint
 from projections.explaining.explain import explain_entry
-from projections.explaining.member import effect_of
+from projections.explaining.movements import effect_of
 from service.console.pages import Labels, page
 from service.console.requests import AnyRequest, caller_of, needs
 from service.http.handlers.checkpoints import shelf_of

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from consumers.runtime.ingest import Summary, ingest
 from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
@@ -17,9 +18,7 @@ from ledger.wire.entries import REFUSED, ClawedBack, Entry, Restored
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
 from ledger.wire.facts import PROGRAMME_SUBJECT
-
-if TYPE_CHECKING:
-    from consumers.runtime.ingest import Summary
+from service.demo.online_retail import facts
 
 YEAR = "online-retail.ndjson"
 FACTS = 57_000  # about, for the bar while they are written
@@ -31,7 +30,7 @@ Tick = Callable[..., None]
 class Year:
     """What a run of the demo found; `lines` are order lines decided in this run."""
 
-    summary: "Summary"
+    summary: Summary
     lines: int
 
 
@@ -49,8 +48,6 @@ def write_year(folder: Path, tick: Tick) -> Path:
     path = folder / YEAR
     if path.exists():
         return path
-    from service.demo.online_retail import facts
-
     temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
         for count, fact in enumerate(facts(), 1):
@@ -65,8 +62,6 @@ def write_year(folder: Path, tick: Tick) -> Path:
 
 def decide_year(ledger: Ledger, path: Path, jobs: int, tick: Tick) -> Year:
     """Take the year in; an interrupted one goes on where it stopped. Hold the ledger's lock around it."""
-    from consumers.runtime.ingest import ingest
-
     started = time.monotonic()
     summary = ingest(ledger, [str(path)], backlog=True, jobs=jobs, progress=lambda _read, decided: tick(decided))
     summary.seconds = time.monotonic() - started

@@ -124,4 +124,4 @@ class DatabaseAssignment:
 
     def _notify(self, text: str) -> None:
         with suppress(Unavailable):  # who hears nothing looks for itself
-            self._ledger.tell(text)
+            self._ledger.notify(text)

@@ -184,7 +184,7 @@ class Owners:
             self._hand_along(partition, step)
         if self._assignment and (step is not None or has_book):
             self._assignment.announce(partition.number, has_book=has_book)
-        self._have_looked_up(partition, owner.writer.position)
+        self._have_looked_up(partition, owner.writer.offset)
         partition.is_caught_up |= step is None
         return step is not None
 

@@ -148,7 +148,7 @@ def _decided_of(ledger: Ledger, wanted: Mapping[int, set[int]]) -> list[Resolved
     found = []
     for partition, offsets in wanted.items():
         journal = ledger.journal(partition)
-        position = journal.head().position
+        position = journal.head().offset
         if passed := {offset for offset in offsets if offset <= position}:
             between = decided_between(journal, min(passed), max(passed))
             found.append(Resolved(partition, [record for record in between if record.offset in passed]))

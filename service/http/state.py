@@ -77,7 +77,7 @@ def serving(
     is_alone = owners is None and not ledger.is_shared
 
     def readers_of(threads: int, **bounds: int) -> Readers:
-        return Readers(ledger.again, lambda: decides.state.programmes, threads, **bounds)
+        return Readers(ledger.reopen, lambda: decides.state.programmes, threads, **bounds)
 
     readers = readers_of(READERS)
     pending = PendingFacts(
@@ -143,10 +143,10 @@ def served_by(request: Request[Any, Any, Any]) -> Served:
 def standing(ledger: Ledger, stream: Stream) -> list[tuple[Head, int]]:
     """Of each partition where its journal stands, and the offset at which its stream ends. Raises as `Stream.ends`."""
     heads = ((ledger.journal(partition).head(), end) for partition, end in enumerate(stream.ends(ledger)))
-    return [(head, max(end, head.position)) for head, end in heads]  # the journal was read after the end
+    return [(head, max(end, head.offset)) for head, end in heads]  # the journal was read after the end
 
 
 def _totals(ledger: Ledger, stream: Stream) -> tuple[int, int]:
     """Records that the stream has taken and records that were decided, ever and by any process."""
     found = standing(ledger, stream)
-    return sum(end + 1 for _, end in found), sum(head.position + 1 for head, _ in found)
+    return sum(end + 1 for _, end in found), sum(head.offset + 1 for head, _ in found)

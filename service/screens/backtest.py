@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from service.errors import plain
+from service.screens.grid import grid
 from service.screens.names import Names, number, short_time, yuan
 
 _FIGURES = (
@@ -52,21 +51,13 @@ def print_backtest(console: Console, found: dict[str, Any], names: Names) -> Non
         console.print(_outcomes(found["outcomes"]))
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(columns[0])
-    for column in columns[1:]:
-        table.add_column(column, justify="right")
-    return table
-
-
 def _difference(value: int) -> Text:
     return Text(f"{value:+,}" if value else "·", style="green" if value > 0 else "red" if value < 0 else "dim")
 
 
 def _points(kind: str, figures: dict[str, Any], names: Names) -> RenderableType:
     fen = names.fen(kind)
-    table = _table(str(names.kind(kind)), "as it is", "under the draft", "difference", "worth")
+    table = grid(str(names.kind(kind)), right=("as it is", "under the draft", "difference", "worth"))
     for name, text in _FIGURES:
         pair = figures[name]
         difference = pair["difference"]
@@ -79,7 +70,7 @@ def _rules(rules: list[dict[str, Any]], names: Names) -> RenderableType:
     moved = sorted((rule for rule in rules if rule["difference"]), key=lambda rule: -abs(rule["difference"]))
     if not moved:
         return Text("no rule gives another sum", style="dim")
-    table = _table("issued by rule", "as it is", "under the draft", "difference")
+    table = grid("issued by rule", right=("as it is", "under the draft", "difference"))
     for rule in moved[:RULES]:
         table.add_row(
             names.rule(rule["rule"]), number(rule["actual"]), number(rule["draft"]), _difference(rule["difference"])
@@ -96,7 +87,7 @@ def _print_moves(console: Console, moves: dict[str, Any]) -> None:
             f" {moves['lost']:,}, {moves['same']:,} see no difference",
         )
     )
-    table = _table("the largest", "has or has spent", "under the draft", "difference")
+    table = grid("the largest", right=("has or has spent", "under the draft", "difference"))
     for member in [*moves["largest_gains"], *moves["largest_losses"]]:
         table.add_row(
             plain(member["member"]),
@@ -111,7 +102,7 @@ def _print_moves(console: Console, moves: dict[str, Any]) -> None:
 def _tiers(score: str, found: dict[str, Any], names: Names) -> RenderableType:
     tiers = [tier or "none" for tier in found["tiers"]]
     title = f"{names.score(score)}: {found['up']:,} members rise, {found['down']:,} fall; rows: the tier that is"
-    table = _table(title, *tiers)
+    table = grid(title, right=tuple(tiers))
     for row, (tier, counts) in enumerate(zip(tiers, found["matrix"], strict=True)):
         cells = [
             Text(f"{n:,}" if n else "·", style="dim" if not n else "" if row == column else "bold")
@@ -122,7 +113,7 @@ def _tiers(score: str, found: dict[str, Any], names: Names) -> RenderableType:
 
 
 def _outcomes(found: list[dict[str, Any]]) -> RenderableType:
-    table = _table("facts with another answer", "facts")
+    table = grid("facts with another answer", right=("facts",))
     for change in found[:OUTCOMES]:
         was, would = (
             f"{side['outcome']}{': ' + side['reason'] if side['reason'] else ''}"

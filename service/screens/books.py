@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from service.screens.grid import grid
 from service.screens.names import Names, number, short_time, yuan
 
 _WHERE = (
@@ -20,7 +19,7 @@ _WHERE = (
 
 
 def print_stats(console: Console, stats: dict[str, Any], names: Names) -> None:
-    """Print what `projections.stats` says."""
+    """Print what `projections.answers.stats` says."""
     console.print(render_stats(stats, names))
 
 
@@ -62,10 +61,9 @@ def _reasons(outcome: str, reasons: dict[str, int]) -> Text:
 
 def _kind(kind: str, figures: dict[str, Any], names: Names) -> RenderableType:
     fen = names.fen(kind)
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(min_width=34)
-    table.add_column(justify="right")
-    table.add_column(justify="right", style="dim")
+    table = grid("", right=("", ""), header=False)
+    table.columns[0].min_width = 34
+    table.columns[2].style = "dim"
     table.add_row(Text.assemble(names.kind(kind), "  issued"), Text(f"{figures['issued']:,}", style="bold"), "")
     for name, text in _WHERE:
         table.add_row(f"  {text}", number(figures[name]), yuan(figures[name] * fen) if name == "spendable" else "")

@@ -1,4 +1,4 @@
-"""What people read is printed on: a Rich console that ends quietly where nobody reads on."""
+"""The console for people: it ends quietly where nobody reads on."""
 
 from typing import NoReturn
 
@@ -8,7 +8,7 @@ from rich.console import Console
 from service.errors import quiet_standard_output
 
 
-class Paper(Console):
+class OutputConsole(Console):
     """Standard output for people."""
 
     def on_broken_pipe(self) -> NoReturn:

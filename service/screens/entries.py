@@ -1,14 +1,12 @@
 """A member's entries on a screen: a line an entry, and what it did in a few words."""
 
-from collections.abc import Iterable
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from service.errors import plain
+from service.screens.grid import grid
 from service.screens.names import Names, short_time
 
 _SIGNS = {
@@ -26,13 +24,12 @@ _SIGNS = {
 _OUTCOME_STYLES = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 
 
-def print_entries(console: Console, entries: Iterable[dict[str, Any]], names: Names) -> None:
+def print_entries(console: Console, entries: list[dict[str, Any]], names: Names) -> None:
     """Print what `projections.entries` says."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    table.add_column("#", justify="right", header_style="dim")
-    for name in ("occurred", "fact", "outcome"):
-        table.add_column(name, header_style="dim", no_wrap=name != "outcome")
-    table.add_column("what changed", header_style="dim", overflow="fold")
+    table = grid("#", "occurred", "fact", "outcome")
+    table.columns[0].justify = "right"
+    table.columns[1].no_wrap = table.columns[2].no_wrap = True
+    table.add_column("what changed", overflow="fold")
     for entry in entries:
         table.add_row(
             str(entry["number"]),

@@ -1,15 +1,14 @@
-"""One member on a screen: what she has, what ranks her, and what her cards still give."""
+"""One member on a screen: points in lots, what ranks the member, and what the cards still give."""
 
 from collections import Counter
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from service.errors import plain
+from service.screens.grid import grid
 from service.screens.names import Names, number, short_time, yuan
 
 LOTS_SHOWN = 6  # rows
@@ -17,9 +16,14 @@ MONTHS_SHOWN = 4
 WIDE = 100  # columns from which a table has room for the codes of rules too
 
 
-def print_member(console: Console, member: dict[str, Any], names: Names, *, every_lot: bool = False) -> None:
-    """Print what `projections.show` says."""
-    console.print(render_member(member, names, console.width, every_lot=every_lot))
+def print_member(console: Console, member: dict[str, Any], names: Names) -> None:
+    """Print what `projections.answers.show` says, the lots of one kind together."""
+    console.print(render_member(member, names, console.width))
+
+
+def print_every_lot(console: Console, member: dict[str, Any], names: Names) -> None:
+    """Print what `projections.answers.show` says, lot by lot."""
+    console.print(render_member(member, names, console.width, every_lot=True))
 
 
 def render_member(member: dict[str, Any], names: Names, width: int, *, every_lot: bool = False) -> RenderableType:
@@ -61,12 +65,11 @@ def _purse(kind: str, purse: dict[str, Any], names: Names) -> Text:
 
 
 def _lots(lots: list[dict[str, Any]], names: Names, every: bool, wide: bool) -> RenderableType:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    for name in ("entry", "earned on", "rule"):
-        table.add_column(name, justify="right" if name == "entry" else "left", header_style="dim", no_wrap=True)
-    for name in ("lots", "earned", "left"):
-        table.add_column(name, justify="right", header_style="dim", no_wrap=True)
-    table.add_column("gone from", header_style="dim", no_wrap=True)
+    table = grid("entry", "earned on", "rule", right=("lots", "earned", "left"))
+    table.columns[0].justify = "right"
+    table.add_column("gone from")
+    for column in table.columns:
+        column.no_wrap = True
     rows = [[lot] for lot in lots] if every else _together(lots)
     shown = rows if every or len(rows) <= LOTS_SHOWN + 1 else rows[:LOTS_SHOWN]
     for row in shown:

@@ -3,14 +3,13 @@
 from itertools import islice
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table as Grid
 from rich.text import Text
 
 from ledger.wire.times import to_text
 from projections.answers.tables import Table
 from service.errors import plain
+from service.screens.grid import grid
 from service.screens.names import short_time
 
 WIDE = 11  # columns, above which a table does not fit a screen
@@ -28,23 +27,16 @@ def print_catalogue(console: Console, views: list[dict[str, Any]]) -> None:
 
 def print_status(console: Console, builds: list[dict[str, Any]]) -> None:
     """Each build of each view."""
-    grid = _grid()
-    for name, justify in (
-        ("view", "left"),
-        ("version", "right"),
-        ("", "left"),
-        ("entries", "right"),
-        ("behind", "right"),
-    ):
-        grid.add_column(name, justify=justify)  # type: ignore[arg-type]
-    grid.add_column("file")
+    rows = grid("view", "version", "", right=("entries", "behind"))
+    rows.columns[1].justify = "right"
+    rows.add_column("file")
     for build in builds:
         state = "live" if build["is_live"] else build.get("problem") or build["state"]
         figures = [f"{build[name]:,}" if name in build else "" for name in ("entries", "behind")]
         style = "green" if build["is_live"] and not build.get("behind") else "yellow"
         row = [Text(plain(state), style=style), *figures, build.get("file", "")]
-        grid.add_row(plain(build["view"]), str(build["version"]), *row)
-    console.print(grid)
+        rows.add_row(plain(build["view"]), str(build["version"]), *row)
+    console.print(rows)
 
 
 def print_table(console: Console, table: Table, about: dict[str, Any], most: int) -> None:
@@ -54,36 +46,30 @@ def print_table(console: Console, table: Table, about: dict[str, Any], most: int
     if len(table.columns) > WIDE:
         _print_records(console, table)
         return
-    grid = _grid()
+    rows = grid()
     for column in table.columns:
-        grid.add_column(column.name, justify="right" if column.form == "integer" else "left")
+        rows.add_column(column.name, justify="right" if column.form == "integer" else "left")
     forms = [column.form for column in table.columns]
     for row in islice(table.rows, most):
-        grid.add_row(*(_cell(value, form, table.offset) for value, form in zip(row, forms, strict=True)))
+        rows.add_row(*(_cell(value, form, table.offset) for value, form in zip(row, forms, strict=True)))
     rest = sum(1 for _ in table.rows)
-    console.print(grid)
+    console.print(rows)
     _print_rest(console, rest)
 
 
 def _print_records(console: Console, table: Table) -> None:
     for row in islice(table.rows, RECORDS):
-        grid = _grid()
-        grid.show_header = False
-        grid.add_column(style="dim")
-        grid.add_column(justify="right")
+        record = grid("", right=("",), header=False)
+        record.columns[0].style = "dim"
         for column, value in zip(table.columns, row, strict=True):
-            grid.add_row(column.name, _cell(value, column.form, table.offset))
-        console.print(grid)
+            record.add_row(column.name, _cell(value, column.form, table.offset))
+        console.print(record)
     _print_rest(console, sum(1 for _ in table.rows))
 
 
 def _print_rest(console: Console, rest: int) -> None:
     if rest:
         console.print(Text(f"… and {rest:,} more rows: --format csv", style="dim"))
-
-
-def _grid() -> Grid:
-    return Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
 
 
 def _cell(value: Any, form: str, offset: int) -> Text:

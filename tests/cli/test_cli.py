@@ -700,7 +700,7 @@ def test_a_ledger_that_cannot_be_written_is_read(unwritable: Path) -> None:
 def test_a_ledger_that_cannot_be_written_is_read_while_another_writes_it(unwritable: Path) -> None:
     unwritable.chmod(0o755)
     opened = open_ledger(unwritable)
-    opened.shard(opened.partition_of(MEMBER))  # an owner, whose epoch stands in the -wal alone
+    opened.writer(opened.partition_of(MEMBER))  # an owner, whose epoch stands in the -wal alone
     unwritable.chmod(0o555)
     assert list(unwritable.glob("*-wal"))
     ran = as_a_reader("--ledger", unwritable, "show", MEMBER, "--json")
@@ -713,6 +713,7 @@ def test_what_is_written_while_it_is_read_as_it_lies_is_never_told(
     unwritable: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr("ledger.journal.sql._SCAN_ROWS", 1)  # each row is read by itself
     journal = SQLiteJournal(unwritable / "partition-0.db")
     rows = journal.scan()
     with closing(sqlite3.connect(unwritable / "partition-0.db")) as writer:

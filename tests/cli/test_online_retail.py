@@ -10,8 +10,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from ledger.wire.fact_codec import decode
-from ledger.wire.facts import Fact, OrderCompleted, OrderReturned, RedemptionRequested, ReviewPosted
-from ledger.wire.facts import Line as OrderLine
+from ledger.wire.facts import Fact, OrderCompleted, OrderLine, OrderReturned, RedemptionRequested, ReviewPosted
 from service.demo.online_retail import BRANCH, facts
 from service.demo.online_retail.catalogue import CATEGORIES
 from service.demo.online_retail.lines import Line, read_lines

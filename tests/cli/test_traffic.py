@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
 from ledger.wire.facts import (
     FACT_TYPES,
-    OPERATOR_FACTS,
     CardRefunded,
     Fact,
     HoldCaptured,

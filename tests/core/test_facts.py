@@ -14,12 +14,11 @@ from kafka.partitioner.default import murmur2 as kafkas_murmur2
 
 from ledger.journal.partitioning import Partitioner, murmur2
 from ledger.journal.port import Parked
+from ledger.wire.fact_catalogue import OPERATOR_FACTS, REQUESTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, decode_canonical, json_schemas
 from ledger.wire.facts import (
     FACT_TYPES,
     MAX_BYTES,
-    OPERATOR_FACTS,
-    REQUESTS,
     BenefitClaimed,
     HoldRequested,
     OrderCompleted,
@@ -399,7 +398,7 @@ def test_a_parked_line_keeps_its_position_reason_bytes_length_and_hash(tmp_path:
         ("not-json", len(middling)),
         ("too-long", len(long)),
     ]
-    assert [p.kept for p in parked] == [small, middling[:65_536], long[:65_536]]
+    assert [p.raw for p in parked] == [small, middling[:65_536], long[:65_536]]
     assert [p.sha256 for p in parked] == [sha256(raw).digest() for raw in (small, middling, long)]
     opened.close()
 

@@ -13,7 +13,25 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ledger.core.account import Account, Purse, decode_account, encode_account
+from ledger.core.decide import run_to
 from ledger.core.evolve import evolve, evolve_entry
+from ledger.core.pages import PagesInMemory
+from ledger.core.postings import (
+    ACCOUNTS,
+    CASH_SHORTFALL,
+    CLAIMED,
+    CLAWED_BACK,
+    DEBT,
+    EXPIRED,
+    HELD,
+    ISSUED,
+    PENDING,
+    REDEEMED,
+    SPENDABLE,
+    WRITTEN_OFF,
+    growth,
+    postings_of,
+)
 from ledger.journal.partition import Tally
 from ledger.journal.port import Fenced
 from ledger.rulebook.schema import shipped
@@ -21,6 +39,7 @@ from ledger.wire.entries import (
     ACCEPTED,
     OUTCOMES,
     Captured,
+    Change,
     Entry,
     HistoryPruned,
     Released,
@@ -163,6 +182,65 @@ def test_the_books_balance_after_every_fact_and_at_any_later_instant(seed: int, 
             later = shop.on(to_datetime(shop.account.clock + wait))
             assert books_balance(later.purse)
         assert later.beans == later.purse.pending() == later.purse.held() == 0, "everything ends at last"
+
+
+class Books:
+    """The sums of postings of one member by kind and figure, and of the money that a shortfall was paid in."""
+
+    def __init__(self) -> None:
+        self.account = Account()
+        self.figures: Counter[tuple[str, str]] = Counter()
+        self.fen: Counter[str] = Counter()
+
+    def post(self, changes: list[Change]) -> None:
+        for change in changes:
+            for posting in postings_of(change, self.account):
+                assert posting.points > 0 and (posting.fen > 0) == (posting.source == CASH_SHORTFALL)
+                self.fen[posting.kind] += posting.fen
+                for figure, sign in GROWTH[posting.source, posting.destination]:
+                    self.figures[posting.kind, figure] += sign * posting.points
+            evolve(self.account, change)
+
+    def are_those_of(self, account: Account) -> bool:
+        for kind, purse in account.purses.items():
+            figures = {name: self.figures[kind, name] for name in POSTED}
+            assert min(figures.values()) >= 0, figures
+            stocks = {"spendable": purse.spendable(), "pending": purse.pending(), "held": purse.held()}
+            sums = {name: getattr(purse, name) for name in POSTED if name not in stocks}
+            assert figures == stocks | sums
+            assert self.fen[kind] == purse.cash_shortfall_fen
+            beside = sum(self.figures[kind, name] for name in (DEBT, WRITTEN_OFF, CASH_SHORTFALL))
+            assert self.figures[kind, CLAIMED] == beside, "what was claimed is what stands beside the points"
+        return {kind for kind, _ in self.figures} <= account.purses.keys()
+
+
+GROWTH = growth({account: account for account in ACCOUNTS})
+POSTED = (SPENDABLE, PENDING, HELD, ISSUED, REDEEMED, EXPIRED, CLAWED_BACK, DEBT, WRITTEN_OFF)
+
+
+@often(40)
+@given(SEEDS, st.integers(0, 900 * DAY))
+def test_the_sum_of_postings_is_the_books_after_every_fact_and_at_any_later_instant(seed: int, wait: int) -> None:
+    books = Books()
+    for shop in story(seed):
+        books.post(shop.last.changes)
+        assert books.are_those_of(shop.account)
+        later, after = Books(), alike(books.account)
+        later.account, later.figures, later.fen = alike(books.account), books.figures.copy(), books.fen.copy()
+        later.post(run_to(after, shop.book, after.clock + wait, PagesInMemory()))
+        assert later.are_those_of(after)
+
+
+def test_a_shortfall_that_is_written_off_is_posted_beside_the_points() -> None:
+    clamps = shipped("jd").replace('shortfall = "cash"', 'shortfall = "clamp"', 1)
+    assert clamps != shipped("jd")
+    shop, books = Shop(clamps), Books()
+    shop.completes("O1", [("phone", 1, 359_900)])
+    shop.redeems(300)
+    shop.returns("O1", [("1", 1, 359_900)])
+    for entry in shop.entries:
+        books.post(entry.changes)
+    assert books.are_those_of(shop.account) and books.figures["beans", WRITTEN_OFF] == 300
 
 
 @often(60)
@@ -337,11 +415,11 @@ def test_the_stored_position_is_exactly_the_prefix_applied(seed: int, batch: int
             while owner.step() is not None:
                 journal = ledger.ledger.journal(partition)
                 head = journal.head()
-                assert head.position + 1 == head.entries + journal.count_parked()
+                assert head.offset + 1 == head.entries + journal.count_parked()
                 offsets = {decode_entry(row.state).offset for row in journal.scan()}
-                assert offsets | {p.offset for p in journal.parked()} == set(range(head.position + 1))
+                assert offsets | {p.offset for p in journal.parked()} == set(range(head.offset + 1))
                 owner = ledger.owner(partition, batch)  # another owner goes on exactly there
-                assert owner.position == head.position
+                assert owner.position == head.offset
             assert owner.position == ledger.stream.end(partition)
 
 

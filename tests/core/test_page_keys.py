@@ -9,7 +9,7 @@ import pytest
 from ledger.core.page_keys import pages_ahead
 from ledger.core.pages import Page, PagesInMemory
 from ledger.journal.database import migrate
-from ledger.journal.port import Journal
+from ledger.journal.sql import Journal
 from ledger.wire.fact_codec import decode
 from tests.support.contents import rows_of
 from tests.support.histories import encode, history

@@ -5,8 +5,9 @@ from importlib import resources
 
 import pytest
 
+from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.compiled import Book, Version
-from ledger.rulebook.schema import BadProgramme, parse_programme, shipped, version_of
+from ledger.rulebook.schema import BadProgramme, shipped, version_of
 from tests.support.shop import BOOK, OPERATORS, PHONE, Shop, instant, shop_with
 
 JD = shipped("jd")

@@ -141,7 +141,7 @@ def test_notifications_reach_those_whom_they_concern(place: str, monkeypatch: py
             most.heard.clear()
             few.heard.clear()
             programmes = most.assignment.programmes
-            most.ledger.tell("appended 1 2")
+            most.ledger.notify("appended 1 2")
             until(lambda: most.heard == [2] and few.heard == [1])
             few.assignment.announce(3, has_book=True)
             until(lambda: most.decided == [3])

@@ -75,7 +75,7 @@ class Tampered:
         row = self.rows[int(which * len(self.rows))]
         state = bytearray(row.state)
         state[int(where * len(state))] ^= 1 << bit
-        self.runs("UPDATE stored_events SET state = ? WHERE rowid = ?", bytes(state), row.place)
+        self.runs("UPDATE stored_events SET state = ? WHERE rowid = ?", bytes(state), row.sequence)
         was = decode_entry(row.state)
         try:
             now = decode_entry(bytes(state))
@@ -87,7 +87,7 @@ class Tampered:
         """Whether the replay names an entry: by its place, its member or its position."""
         position = f"{self.partition}:{decode_entry(row.state).offset}"
         return any(
-            at.get("place") == row.place or at.get("member") == row.member or at.get("position") == position
+            at.get("place") == row.sequence or at.get("member") == row.member or at.get("position") == position
             for at in self.differences(from_topic)
         )
 
@@ -134,7 +134,7 @@ def test_any_bit_of_any_entry_that_is_flipped_is_named_by_the_chain(
 ) -> None:
     with tampered(folder) as copy:
         row, _ = copy.flips(which, where, bit)
-        assert (copy.partition, row.place) in copy.broken
+        assert (copy.partition, row.sequence) in copy.broken
 
 
 @settings(many, max_examples=50)
@@ -162,8 +162,8 @@ def test_a_bit_that_is_flipped_in_the_fact_too_is_named_by_the_replay_from_the_t
 def test_an_entry_that_is_dropped_is_named(folder: Path, which: float) -> None:
     with tampered(folder) as copy:
         row = copy.rows[int(which * len(copy.rows))]
-        copy.runs("DELETE FROM stored_events WHERE rowid = ?", row.place)
-        assert (copy.partition, row.place) in copy.broken
+        copy.runs("DELETE FROM stored_events WHERE rowid = ?", row.sequence)
+        assert (copy.partition, row.sequence) in copy.broken
         assert copy.differences()
 
 
@@ -172,12 +172,12 @@ def test_an_entry_that_is_dropped_is_named(folder: Path, which: float) -> None:
 def test_an_entry_that_is_dropped_with_the_numbers_closed_up_behind_it_is_named(folder: Path, which: float) -> None:
     with tampered(folder) as copy:
         row = copy.rows[int(which * len(copy.rows))]
-        copy.runs("DELETE FROM stored_events WHERE rowid = ?", row.place)
-        for later in copy.rows[row.place :]:
-            copy.runs("UPDATE stored_events SET rowid = rowid - 1 WHERE rowid = ?", later.place)
+        copy.runs("DELETE FROM stored_events WHERE rowid = ?", row.sequence)
+        for later in copy.rows[row.sequence :]:
+            copy.runs("UPDATE stored_events SET rowid = rowid - 1 WHERE rowid = ?", later.sequence)
             if later.member == row.member:
                 number = "originator_version = originator_version - 1"
-                copy.runs(f"UPDATE stored_events SET {number} WHERE rowid = ?", later.place - 1)
+                copy.runs(f"UPDATE stored_events SET {number} WHERE rowid = ?", later.sequence - 1)
         copy.runs("UPDATE shard SET head = head - 1")
         assert any(partition == copy.partition for partition, _ in copy.broken)
         assert copy.differences()
@@ -191,9 +191,9 @@ def test_two_entries_that_are_swapped_are_both_named(folder: Path, which: float,
         second = copy.rows[int(other * len(copy.rows))]
         if first.state == second.state:
             return
-        copy.runs("UPDATE stored_events SET state = ? WHERE rowid = ?", second.state, first.place)
-        copy.runs("UPDATE stored_events SET state = ? WHERE rowid = ?", first.state, second.place)
-        assert {(copy.partition, first.place), (copy.partition, second.place)} <= set(copy.broken)
+        copy.runs("UPDATE stored_events SET state = ? WHERE rowid = ?", second.state, first.sequence)
+        copy.runs("UPDATE stored_events SET state = ? WHERE rowid = ?", first.state, second.sequence)
+        assert {(copy.partition, first.sequence), (copy.partition, second.sequence)} <= set(copy.broken)
         assert copy.differences()
 
 
@@ -250,6 +250,6 @@ def test_a_replay_of_what_another_engine_decided_says_so_once_a_partition(folder
     with tampered(folder) as copy:
         for row in copy.rows:
             state = encode_entry(msgspec.structs.replace(decode_entry(row.state), engine=99))
-            copy.runs("UPDATE stored_events SET state = ? WHERE rowid = ?", state, row.place)
+            copy.runs("UPDATE stored_events SET state = ? WHERE rowid = ?", state, row.sequence)
         (found,) = copy.differences(from_topic=False)
         assert (found["field"], found["stored"], found["entries"]) == ("engine", "99", len(copy.rows))

@@ -10,7 +10,8 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.tests import persistence as library
 
 from ledger.journal.port import JournalError
-from ledger.journal.postgres import PostgresJournal, Server, migrate_journal
+from ledger.journal.postgres import PostgresJournal, migrate_journal
+from ledger.journal.postgres_server import Server
 from ledger.journal.sqlite import SQLiteJournal
 from tests.support.store_contract import StoreContract
 
@@ -142,6 +143,5 @@ def test_a_journal_of_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_what_was_answered_survives_a_power_cut(tmp_path: Path) -> None:
     journal = SQLiteJournal(tmp_path / "journal", create=True)
-    with journal.reading() as c:
-        assert c.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert c.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
+    assert journal._rows("PRAGMA journal_mode") == [("wal",)]
+    assert journal._rows("PRAGMA synchronous") == [(2,)], "FULL"

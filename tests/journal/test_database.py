@@ -207,11 +207,11 @@ def test_the_stored_position_is_exactly_the_prefix_applied(place: str) -> None:
         journal = small.ledger.journal(partition)
         while owner.step() is not None:
             head = journal.head()
-            assert head.position + 1 == head.entries + journal.count_parked()
+            assert head.offset + 1 == head.entries + journal.count_parked()
             offsets = {decode_entry(row.state).offset for row in journal.scan()}
-            assert offsets | {parked.offset for parked in journal.parked()} == set(range(head.position + 1))
+            assert offsets | {parked.offset for parked in journal.parked()} == set(range(head.offset + 1))
             owner = small.owner(partition, batch=6)  # another owner goes on exactly there
-            assert owner.position == head.position
+            assert owner.position == head.offset
         assert owner.position == small.stream.end(partition)
     small.close()
 
@@ -279,7 +279,7 @@ def test_a_server_that_forgets_what_it_answered_gets_no_owner(own_postgres: OwnS
         while connection.execute("SHOW fsync").fetchone() != ("off",):
             pass
     with pytest.raises(JournalError, match="fsync = off: a power cut would lose"):
-        ledger.shard(0)
+        ledger.writer(0)
     assert ledger.journal(0).head() == before
     ledger.close()
 
@@ -432,7 +432,7 @@ def test_a_database_that_cannot_be_reached_is_exit_4(capsys: pytest.CaptureFixtu
 def test_without_its_driver_it_says_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("ledger.journal.database", "ledger.journal.postgres"):
+    for name in ("ledger.journal.database", "ledger.journal.postgres", "ledger.journal.postgres_server"):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     assert run(["--ledger", "postgresql://points@db/points", "stats"]) == errors.CANNOT_NOW
@@ -459,10 +459,10 @@ def test_what_first_feeds_a_ledger_settles_its_stream(place: str) -> None:
     before = one.genesis
     with pytest.raises(OtherStream, match=r"nothing feeds .* yet"):
         one.check_stream(INBOX)
-    one.settle(INBOX)
-    other.settle(INBOX)  # opened while it was open still
+    one.bind_stream(INBOX)
+    other.bind_stream(INBOX)  # opened while it was open still
     with pytest.raises(OtherStream, match="from its own inbox, for life"):
-        third.settle(KAFKA, "points.facts.v1")
+        third.bind_stream(KAFKA, "points.facts.v1")
     with pytest.raises(JournalError, match="from its own inbox, for life, and not from the topic t"):
         migrate(place, topic="t")
     assert open_ledger(place).settings.stream == INBOX and one.genesis == before

@@ -438,17 +438,19 @@ def rewrite_history(office: Office) -> int:
     partition = ledger.partition_of(MEMBER)
     rows = list(ledger.journal(partition).scan())
     ledger.close()
-    victim = next(row.place for row in rows if (row.member, row.number) == (MEMBER, 3))
+    victim = next(row.sequence for row in rows if (row.member, row.number) == (MEMBER, 3))
     database = sqlite3.connect(office.ledger / f"partition-{partition}.db")
     link = bytes(32)
     with database:
         for row in rows:
             state = row.state
-            if row.place == victim:
+            if row.sequence == victim:
                 entry = decode_entry(state)
                 state = encode_entry(structs.replace(entry, received=bytes(32)))
             link = link_after(link, leaf_of(state))
-            database.execute("UPDATE stored_events SET state = ?, link = ? WHERE rowid = ?", (state, link, row.place))
+            database.execute(
+                "UPDATE stored_events SET state = ?, link = ? WHERE rowid = ?", (state, link, row.sequence)
+            )
         database.execute("UPDATE shard SET link = ?", (link,))
     database.close()
     return partition
@@ -515,7 +517,7 @@ def test_entries_taken_off_the_end_are_found_by_a_checkpoint(copy: Office) -> No
     ledger.close()
     database = sqlite3.connect(copy.ledger / f"partition-{partition}.db")
     with database:
-        database.execute("DELETE FROM stored_events WHERE rowid = ?", (rows[-1].place,))
+        database.execute("DELETE FROM stored_events WHERE rowid = ?", (rows[-1].sequence,))
         database.execute("UPDATE shard SET head = head - 1, link = ?", (rows[-2].link,))
     database.close()
     copy.points("verify")

@@ -180,7 +180,7 @@ def test_the_connection_is_cut_at_a_commit(cut_at: str, place: str, proxy: Proxy
         after = small.ledger.journal(partition).head()
         assert (after != before) == (cut_at == "after"), "nobody tried it again"
         again = small.owner(partition, BATCH)  # it reads where it stands
-        assert again.position == after.position
+        assert again.position == after.offset
         again.step()
     small.close()
     assert_undisturbed(place, undisturbed)
@@ -283,12 +283,12 @@ def wait_until_stopped(run: "subprocess.Popen[str]") -> None:
 def test_an_owner_that_was_stopped_wakes_after_another_has_committed(
     where: str, place: str, facts: Path, undisturbed: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ledger.journal.postgres as store
+    import ledger.journal.postgres_server as store
 
     impatient = store._SETTINGS.replace(f"'{store.IDLE_SECONDS}s'", "'1s'").replace(f"'{store.LOCK_SECONDS}s'", "'2s'")
     assert impatient.count("'1s'") == impatient.count("'2s'") == 1
     monkeypatch.setattr(store, "_SETTINGS", impatient)
-    impatience = f"import ledger.journal.postgres as store\nstore._SETTINGS = '''{impatient}'''\n"
+    impatience = f"import ledger.journal.postgres_server as store\nstore._SETTINGS = '''{impatient}'''\n"
     monkeypatch.setitem(globals(), "WRITER", impatience + WRITER)
     steps = steps_of(place + "?points_schema=whole", facts)
     fence = [number for number, step in enumerate(steps, 1) if "SET head = head +" in step][1]

@@ -48,8 +48,8 @@ def fails(*_: object) -> None:
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    deciders: Mapping[Any, Any] = deciding._DECIDERS
-    monkeypatch.setattr(deciding, "_DECIDERS", MappingProxyType({**deciders, ShopVisited: fails}))
+    deciders: Mapping[Any, Any] = deciding._DECIDER_OF
+    monkeypatch.setattr(deciding, "_DECIDER_OF", MappingProxyType({**deciders, ShopVisited: fails}))
     return monkeypatch
 
 
@@ -101,7 +101,7 @@ def test_a_store_that_fails_while_deciding_parks_nothing(tmp_path: Path, monkeyp
     def fails_too(*_: object) -> None:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(deciding, "_DECIDERS", dict.fromkeys(deciding._DECIDERS, fails_too))
+    monkeypatch.setattr(deciding, "_DECIDER_OF", dict.fromkeys(deciding._DECIDER_OF, fails_too))
     with place.writing(), pytest.raises(Exception, match="the disk is gone"):
         ingest(place, [file], backlog=True)
     monkeypatch.undo()

@@ -242,7 +242,7 @@ def test_records_that_are_no_facts_are_parked_with_their_reason_and_stop_nothing
     assert (found[4].whole_length, found[4].whole_sha256) == (len(long), sha256(long).digest())
 
     with ledger.writing():
-        intake = Intake(reader, ledger.shard(0), ("/operators",), Partitioner(ledger.settings.partitions))
+        intake = Intake(reader, ledger.writer(0), ("/operators",), Partitioner(ledger.settings.partitions))
         tally = intake.take(found)
         assert (tally.accepted, tally.parked, intake.position) == (1, 5, 5)
         parked = ledger.journal(0).parked(-1, 10)

@@ -398,7 +398,7 @@ def test_an_aborted_transaction_is_never_seen(broker: Broker, facts: list, tmp_p
         end()
     told = consume(topics, tmp_path / "ledger")
     assert (told["facts"], told["parked"] - 60) == (160, sum(isinstance(f, bytes) for f in facts[:100]))
-    kept = [p.kept for n in range(3) for p in contents(tmp_path / "ledger")[f"parked {n}"]]
+    kept = [p.raw for n in range(3) for p in contents(tmp_path / "ledger")[f"parked {n}"]]
     assert not any(b"abort" in value for value in kept)
     is_whole(tmp_path / "ledger")
     assert consume(topics, tmp_path / "ledger")["facts"] == 0
@@ -440,7 +440,7 @@ def test_records_that_are_no_facts_are_parked_and_stop_nothing(broker: Broker, f
         ]
     )
     long = next(p for n in range(3) for p in contents(tmp_path / "ledger")[f"parked {n}"] if p.reason == "too-long")
-    assert (long.length, len(long.kept)) == (2 << 20, 64 << 10)
+    assert (long.length, len(long.raw)) == (2 << 20, 64 << 10)
     outcomes_are_whole(topics, tmp_path / "ledger")
     is_whole(tmp_path / "ledger")
 

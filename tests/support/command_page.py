@@ -27,7 +27,7 @@ MARKUP = re.compile(r"\[/?[a-z ]*\]")
 def commands(group: TyperGroup, context: typer.Context, path: str = "points") -> Iterator[tuple[str, TyperCommand]]:
     """Every command below a group, with the words that call it, in the order of the help."""
     for name in group.list_commands(context):
-        command = group.get_command(context, name)
+        command = group.resolve_command(context, [name])[1]
         if isinstance(command, TyperGroup):
             yield from commands(command, typer.Context(command, parent=context, info_name=name), f"{path} {name}")
         else:

@@ -3,8 +3,7 @@
 from typing import Any
 
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Journal
-from ledger.journal.postgres import PostgresJournal
+from ledger.journal.sql import Journal
 from ledger.wire.times import DAY
 from tests.support.accounts import alike
 
@@ -22,10 +21,7 @@ Contents = dict[str, list[Any]]
 
 def rows_of(journal: Journal, sql: str) -> list[tuple[Any, ...]]:
     """The answer to a question in SQL; ``{in}`` stands before a table, ``{place}`` is the entries' number."""
-    if isinstance(journal, PostgresJournal):
-        return journal._rows(sql.replace("{in}", f"{journal.schema}.").replace("{place}", "notification_id"))
-    with journal.reading() as c:  # type: ignore[attr-defined]
-        return c.execute(sql.replace("{in}", "").replace("{place}", "rowid")).fetchall()
+    return journal._rows(sql.replace("{in}", f"{journal.schema}.").replace("{place}", journal.entry_id))
 
 
 def journals(ledger: Ledger) -> Contents:

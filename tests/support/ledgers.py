@@ -86,7 +86,7 @@ class SmallLedger:
 
     def owner(self, partition: int, batch: int = 4_000) -> Intake:
         """A new owner of a partition."""
-        shard = self.ledger.shard(partition, self._share)
+        shard = self.ledger.writer(partition, self._share)
         partitioner = Partitioner(self.stream.partitions)
         return Intake(self.stream, shard, self.ledger.settings.operators, partitioner, batch=batch)
 

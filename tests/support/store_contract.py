@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ledger.core.pages import COMPLETED, SEEN, OrderPage
-from ledger.journal.port import TOPIC, Fenced, Head, Parked, Published
+from ledger.journal.port import EntryRow, Fenced, Head, PageRow, Parked, Published, ReceiptRow, Snapshot
 from ledger.wire.entry_codec import GENESIS_LINK, leaf_of, link_after
 
 
@@ -36,22 +36,22 @@ class StoreContract:
     @pytest.fixture
     def store(self, place: Path) -> Any:
         store = self.open(place)
-        self.epoch = store.own()
+        self.token = store.acquire()
         return store
 
     def write(self, store: Any, *states: bytes, member: str = "m-1", position: int | None = None, **also: Any) -> None:
         """A batch: entries of one member, and what else is given, by the name of the batch's method."""
         before = store.head()
         numbers = len(store.entries_of(member))
-        with store.transaction(len(states), self.epoch) as batch:
+        with store.transaction(len(states), self.token) as batch:
             link, rows = batch.link, []
             for number, state in enumerate(states, 1):
                 link = link_after(link, leaf_of(state))
-                rows.append((batch.before + number, member, numbers + number, TOPIC, state, link))
+                rows.append(EntryRow(batch.before + number, member, numbers + number, state, link))
             batch.append(rows)
             for method, argument in also.items():
                 getattr(batch, method)(argument)
-            end = before.position + len(states) if position is None else position
+            end = before.offset + len(states) if position is None else position
             batch.finish(link, end, before.recorded + 1)
 
     # -- where it stands ---------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ class StoreContract:
         self.write(store, b"a", b"b")
         self.write(store, b"c", member="m-2")
         self.write(store, b"d")
-        rows = [(row.place, row.member, row.number, row.state) for row in store.scan()]
+        rows = [(row.sequence, row.member, row.number, row.state) for row in store.scan()]
         assert rows == [(1, "m-1", 1, b"a"), (2, "m-1", 2, b"b"), (3, "m-2", 1, b"c"), (4, "m-1", 3, b"d")]
         assert store.head().entries == 4
 
@@ -75,7 +75,7 @@ class StoreContract:
         assert [row.link for row in store.scan()][-1] == link
 
     def test_what_was_written_is_there_when_the_store_is_opened_again(self, store: Any, place: Path) -> None:
-        self.write(store, b"a", put_pages=[("order/O1", "m-1", SEEN)], park=[parked(9)], position=9)
+        self.write(store, b"a", put_pages=[PageRow("order/O1", "m-1", SEEN)], park=[parked(9)], position=9)
         before = store.head()
         again = self.open(place)
         assert again.head() == before
@@ -85,37 +85,37 @@ class StoreContract:
 
     def test_a_batch_of_nothing_but_parked_records_still_moves_the_position(self, store: Any) -> None:
         self.write(store, park=[parked(0), parked(1)], position=1)
-        assert store.head().entries == 0 and store.head().position == 1
+        assert store.head().entries == 0 and store.head().offset == 1
 
     # -- fence first -------------------------------------------------------------------------------------------------
 
     def test_a_dead_owner_is_fenced_before_it_writes_anything(self, store: Any, place: Path) -> None:
         self.write(store, b"a")
         living = self.open(place)
-        epoch = living.own()
+        token = living.acquire()
         before = living.head()
-        with pytest.raises(Fenced), store.transaction(1, self.epoch):
+        with pytest.raises(Fenced), store.transaction(1, self.token):
             pytest.fail("the fence comes first: a dead owner never gets a batch into its hands")
         assert living.head() == before
-        self.epoch = epoch
+        self.token = token
         self.write(living, b"b")
         assert [row.state for row in living.scan()] == [b"a", b"b"]
 
-    def test_each_owner_is_of_a_later_epoch_than_the_last(self, store: Any, place: Path) -> None:
-        epochs = [self.epoch, *(self.open(place).own() for _ in range(3)), store.own()]
-        assert epochs == sorted(set(epochs))
+    def test_each_owner_has_a_later_token_than_the_last(self, store: Any, place: Path) -> None:
+        tokens = [self.token, *(self.open(place).acquire() for _ in range(3)), store.acquire()]
+        assert tokens == sorted(set(tokens))
 
     def test_two_owners_that_share_a_journal_object_fence_each_other(self, store: Any) -> None:
         self.write(store, b"a")
-        living = store.own()
+        living = store.acquire()
         with pytest.raises(Fenced):
             self.write(store, b"b")
-        self.epoch = living
+        self.token = living
         self.write(store, b"c")
         assert [row.state for row in store.scan()] == [b"a", b"c"]
 
     def test_a_dead_owner_that_was_fenced_stays_fenced(self, store: Any, place: Path) -> None:
-        self.open(place).own()
+        self.open(place).acquire()
         for _ in range(2):
             with pytest.raises(Fenced):
                 self.write(store, b"a")
@@ -127,12 +127,12 @@ class StoreContract:
         before = store.head()
 
         def breaks_at_its_very_end() -> None:
-            with store.transaction(2, self.epoch) as batch:
+            with store.transaction(2, self.token) as batch:
                 source = batch.source("/new")
-                batch.receive([(source, "id-1", "m-1", batch.before + 1)])
-                batch.append([(batch.before + 1, "m-1", 2, TOPIC, b"b", bytes(32))])
-                batch.put_pages([("order/O1", "m-1", SEEN)])
-                batch.put_accounts([("m-1", 2, b"state")])
+                batch.receive([ReceiptRow(source, "id-1", "m-1", batch.before + 1)])
+                batch.append([EntryRow(batch.before + 1, "m-1", 2, b"b", bytes(32))])
+                batch.put_pages([PageRow("order/O1", "m-1", SEEN)])
+                batch.put_accounts([Snapshot("m-1", 2, b"state")])
                 batch.put_programme(2, "version", "toml")
                 batch.park([parked(5)])
                 batch.finish(bytes(32), 5, 1_000)
@@ -145,17 +145,17 @@ class StoreContract:
             assert [row.state for row in seen.scan()] == [b"a"]
             assert seen.page("m-1", "order/O1") is None and seen.snapshot("m-1") is None
             assert seen.published() == [] and seen.parked() == []
-        with store.transaction(1, self.epoch) as batch:
-            assert batch.receive([(batch.source("/new"), "id-1", "m-1", batch.before + 1)]) == {}
-            batch.append([(batch.before + 1, "m-1", 2, TOPIC, b"b", bytes(32))])
+        with store.transaction(1, self.token) as batch:
+            assert batch.receive([ReceiptRow(batch.source("/new"), "id-1", "m-1", batch.before + 1)]) == {}
+            batch.append([EntryRow(batch.before + 1, "m-1", 2, b"b", bytes(32))])
             batch.finish(bytes(32), 1, 1)
-        assert [row.place for row in store.scan()] == [1, 2]
+        assert [row.sequence for row in store.scan()] == [1, 2]
 
     def test_readers_see_nothing_of_a_batch_before_it_is_committed(self, store: Any, place: Path) -> None:
         reader = self.open(place)
-        with store.transaction(1, self.epoch) as batch:
-            batch.append([(1, "m-1", 1, TOPIC, b"a", bytes(32))])
-            batch.put_pages([("order/O1", "m-1", SEEN)])
+        with store.transaction(1, self.token) as batch:
+            batch.append([EntryRow(1, "m-1", 1, b"a", bytes(32))])
+            batch.put_pages([PageRow("order/O1", "m-1", SEEN)])
             assert list(reader.scan()) == [] and reader.page("m-1", "order/O1") is None
             batch.finish(bytes(32), 0, 1)
         assert len(list(reader.scan())) == 1
@@ -164,8 +164,8 @@ class StoreContract:
         self.write(store, b"a")
 
         def writes_number_1_again() -> None:
-            with store.transaction(1, self.epoch) as batch:
-                batch.append([(batch.before + 1, "m-1", 1, TOPIC, b"again", bytes(32))])
+            with store.transaction(1, self.token) as batch:
+                batch.append([EntryRow(batch.before + 1, "m-1", 1, b"again", bytes(32))])
                 batch.finish(bytes(32), 1, 1)
 
         with pytest.raises(Exception):  # noqa: B017 - each store has its own
@@ -177,23 +177,25 @@ class StoreContract:
         for position in (5, 4, 0):
             with pytest.raises(Exception):  # noqa: B017 - each store has its own
                 self.write(store, b"b", position=position)
-        assert store.head().position == 5 and store.head().entries == 1
+        assert store.head().offset == 5 and store.head().entries == 1
         self.write(store, b"b", position=6)
-        assert store.head().position == 6
+        assert store.head().offset == 6
 
     # -- receipts ----------------------------------------------------------------------------------------------------
 
     def test_a_receipt_is_taken_once_and_names_the_first_place(self, store: Any) -> None:
-        with store.transaction(3, self.epoch) as batch:
+        with store.transaction(3, self.token) as batch:
             shop, other = batch.source("/shop"), batch.source("/other")
             assert shop != other and batch.source("/shop") == shop
-            taken = [(shop, "1", "m-1", 1), (shop, "1", "m-2", 2), (other, "1", "m-1", 3)]
+            named = [(shop, "1", "m-1", 1), (shop, "1", "m-2", 2), (other, "1", "m-1", 3)]
+            taken = [ReceiptRow(*receipt) for receipt in named]
             assert batch.receive(taken) == {}, "the subject and the source are part of a fact's name"
-            batch.append([(place, member, 1 if place < 3 else 2, TOPIC, b"x", b"") for _, _, member, place in taken])
+            batch.append([EntryRow(place, member, 1 if place < 3 else 2, b"x", b"") for _, _, member, place in taken])
             batch.finish(bytes(32), 2, 1)
-        with store.transaction(3, self.epoch) as batch:
+        with store.transaction(3, self.token) as batch:
             shop = batch.source("/shop")
-            again = [(shop, "1", "m-1", 4), (shop, "2", "m-1", 5), (shop, "2", "m-1", 6)]
+            named = [(shop, "1", "m-1", 4), (shop, "2", "m-1", 5), (shop, "2", "m-1", 6)]
+            again = [ReceiptRow(*receipt) for receipt in named]
             assert batch.receive(again) == {4: 1, 6: 5}, "one of an earlier batch, one of this batch"
             batch.finish(bytes(32), 5, 1)
         first = [("/other", "1", "m-1", 3), ("/shop", "1", "m-1", 1), ("/shop", "1", "m-2", 2)]
@@ -201,12 +203,12 @@ class StoreContract:
         assert sorted(store.receipts(5)) == [*first, ("/shop", "2", "m-1", 5)]
 
     def test_a_source_keeps_its_number(self, store: Any, place: Path) -> None:
-        with store.transaction(0, self.epoch) as batch:
+        with store.transaction(0, self.token) as batch:
             number = batch.source("/shop")
             batch.finish(bytes(32), 0, 1)
         again = self.open(place)
-        epoch = again.own()
-        with again.transaction(0, epoch) as batch:
+        token = again.acquire()
+        with again.transaction(0, token) as batch:
             assert batch.source("/another") != number
             assert batch.source("/shop") == number
             batch.finish(bytes(32), 1, 1)
@@ -224,57 +226,70 @@ class StoreContract:
         assert store.entries_of("m-2", limit=0) == [] == store.entries_of("nobody")
 
     def test_an_owner_reads_what_earlier_batches_wrote(self, store: Any) -> None:
-        self.write(store, b"a", b"b", put_pages=[("order/O1", "m-1", SEEN)], put_accounts=[("m-1", 2, b"state")])
-        with store.transaction(0, self.epoch) as batch:
+        self.write(
+            store, b"a", b"b", put_pages=[PageRow("order/O1", "m-1", SEEN)], put_accounts=[Snapshot("m-1", 2, b"state")]
+        )
+        with store.transaction(0, self.token) as batch:
             assert batch.entry_state(2) == b"b" and batch.entry_state(3) is None
             assert [row.state for row in batch.entries_of("m-1", 1)] == [b"b"]
-            assert batch.page("order/O1", "m-1") == SEEN and batch.page("order/O1", "m-2") is None
-            assert batch.account("m-1") == (2, b"state") and batch.account("m-2") is None
+            assert batch.page("m-1", "order/O1") == SEEN and batch.page("m-2", "order/O1") is None
+            assert batch.snapshot("m-1") == Snapshot("m-1", 2, b"state") and batch.snapshot("m-2") is None
             batch.finish(bytes(32), 2, 1)
 
     def test_a_hint_of_what_will_be_asked_for_changes_no_answer(self, store: Any) -> None:
-        self.write(store, b"a", b"b", b"c", put_pages=[("order/O1", "m-1", SEEN)], put_accounts=[("m-1", 2, b"state")])
+        self.write(
+            store,
+            b"a",
+            b"b",
+            b"c",
+            put_pages=[PageRow("order/O1", "m-1", SEEN)],
+            put_accounts=[Snapshot("m-1", 2, b"state")],
+        )
         self.write(store, b"d", member="m-2")
-        with store.transaction(0, self.epoch) as batch:
+        with store.transaction(0, self.token) as batch:
             pages = [("order/O1", "m-1"), ("order/O2", "m-1"), ("order/O1", "m-1")]
             batch.prefetch(iter(["m-0", "m-1", "m-2"]), iter(pages))
-            assert batch.account("m-2") is None and [row.state for row in batch.entries_of("m-2", 0)] == [b"d"]
-            assert batch.account("m-1") == (2, b"state")
+            assert batch.snapshot("m-2") is None and [row.state for row in batch.entries_of("m-2", 0)] == [b"d"]
+            assert batch.snapshot("m-1") == Snapshot("m-1", 2, b"state")
             assert [row.state for row in batch.entries_of("m-1", 2)] == [b"c"]
-            assert batch.account("m-0") is None and batch.entries_of("m-0", 0) == []
-            assert batch.account("m-9") is None and batch.entries_of("m-9", 0) == []
-            assert batch.page("order/O1", "m-1") == SEEN and batch.page("order/O2", "m-1") is None
-            assert batch.page("order/O3", "m-1") is None
-            batch.put_pages([(f"order/O{n}", "m-1", OrderPage(COMPLETED, n)) for n in range(1, 5)])
+            assert batch.snapshot("m-0") is None and batch.entries_of("m-0", 0) == []
+            assert batch.snapshot("m-9") is None and batch.entries_of("m-9", 0) == []
+            assert batch.page("m-1", "order/O1") == SEEN and batch.page("m-1", "order/O2") is None
+            assert batch.page("m-1", "order/O3") is None
+            batch.put_pages([PageRow(f"order/O{n}", "m-1", OrderPage(COMPLETED, n)) for n in range(1, 5)])
             batch.finish(bytes(32), 4, 1)
         assert [store.page("m-1", f"order/O{n}") for n in range(1, 5)] == [OrderPage(COMPLETED, n) for n in range(1, 5)]
 
     def test_members_are_told_apart_to_the_last_character(self, store: Any) -> None:
         for member in ("m-1", "M-1", "m-1 ", "会员", "m" * 128):
-            self.write(store, member.encode(), member=member, put_pages=[("order/O1", member, SEEN)])
+            self.write(store, member.encode(), member=member, put_pages=[PageRow("order/O1", member, SEEN)])
         for member in ("m-1", "M-1", "m-1 ", "会员", "m" * 128):
             assert [row.state for row in store.entries_of(member)] == [member.encode()]
 
     # -- pages, snapshots, programmes, parked records ----------------------------------------------------------------
 
     def test_a_page_is_replaced_by_its_newer_state_and_belongs_to_its_member(self, store: Any) -> None:
-        self.write(store, b"a", put_pages=[("order/O1", "m-1", OrderPage()), ("order/O1", "m-2", SEEN)])
-        self.write(store, b"b", put_pages=[("order/O1", "m-1", OrderPage(COMPLETED, 17))])
+        self.write(store, b"a", put_pages=[PageRow("order/O1", "m-1", OrderPage()), PageRow("order/O1", "m-2", SEEN)])
+        self.write(store, b"b", put_pages=[PageRow("order/O1", "m-1", OrderPage(COMPLETED, 17))])
         assert store.page("m-1", "order/O1") == OrderPage(COMPLETED, 17)
         assert store.page("m-2", "order/O1") == SEEN
         assert store.page("m-1", "order/O2") is None
 
     def test_a_snapshot_is_replaced_by_a_newer_one(self, store: Any) -> None:
-        self.write(store, b"a", put_accounts=[("m-1", 1, b"old"), ("m-2", 9, b"other")])
-        self.write(store, b"b", put_accounts=[("m-1", 2, b"new")])
-        assert store.snapshot("m-1") == (2, b"new") and store.snapshot("m-2") == (9, b"other")
+        self.write(store, b"a", put_accounts=[Snapshot("m-1", 1, b"old"), Snapshot("m-2", 9, b"other")])
+        self.write(store, b"b", put_accounts=[Snapshot("m-1", 2, b"new")])
+        assert store.snapshot("m-1") == Snapshot("m-1", 2, b"new") and store.snapshot("m-2") == Snapshot(
+            "m-2", 9, b"other"
+        )
         assert store.snapshot("m-3") is None
 
-    def test_the_latest_of_a_member_is_her_snapshot_and_what_stands_behind_it(self, store: Any) -> None:
-        self.write(store, b"a", b"b", b"c", put_accounts=[("m-1", 2, b"two")])
+    def test_the_latest_of_a_member_is_the_snapshot_and_what_stands_behind_it(self, store: Any) -> None:
+        self.write(store, b"a", b"b", b"c", put_accounts=[Snapshot("m-1", 2, b"two")])
         self.write(store, b"d", member="m-2")
         snapshot, rows = store.latest("m-1")
-        assert snapshot == (2, b"two") and [(row.member, row.number, row.state) for row in rows] == [("m-1", 3, b"c")]
+        assert snapshot == Snapshot("m-1", 2, b"two") and [(row.member, row.number, row.state) for row in rows] == [
+            ("m-1", 3, b"c")
+        ]
         assert rows == store.entries_of("m-1", 2)
         snapshot, rows = store.latest("m-2")
         assert snapshot is None and [row.state for row in rows] == [b"d"] and rows == store.entries_of("m-2")
@@ -282,8 +297,8 @@ class StoreContract:
 
     def test_programmes_are_kept_in_the_order_they_were_published(self, store: Any) -> None:
         for place, toml in ((1, "first"), (2, "second")):
-            with store.transaction(1, self.epoch) as batch:
-                batch.append([(place, "programme", place, TOPIC, b"x", b"")])
+            with store.transaction(1, self.token) as batch:
+                batch.append([EntryRow(place, "programme", place, b"x", b"")])
                 batch.put_programme(place, f"v{place}", toml)
                 batch.finish(bytes(32), place, 1)
         assert store.published() == [Published(1, "v1", "first"), Published(2, "v2", "second")]
@@ -312,7 +327,7 @@ class StoreContract:
     def test_dropped_bytes_are_gone_and_a_trace_stays(self, store: Any, place: Path) -> None:
         self.write(store, park=[parked(0), parked(1)], position=1)
         store.drop_parked(0, "dropped by an operator")
-        trace = parked(0)._replace(kept=b"", detail="dropped by an operator", is_done=True)
+        trace = parked(0)._replace(raw=b"", detail="dropped by an operator", is_done=True)
         for seen in (store, self.open(place)):
             assert seen.parked() == [parked(1)] and seen.parked(retried=True) == [trace, parked(1)]
 

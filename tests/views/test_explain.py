@@ -18,7 +18,8 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry, encode_entry
-from ledger.wire.reasons import ENTRY, NOTE, REASONS
+from ledger.wire.facts import FACT_TYPES
+from ledger.wire.reasons import ENTRY, NOTE, REASONS, WITHHELD
 from ledger.wire.times import DAY
 from projections.answers.members import account_of
 from projections.answers.show import show_member
@@ -31,8 +32,7 @@ from projections.explaining.explain import (
     explain_member,
     render_explanation,
 )
-from projections.explaining.nothing import UNKNOWN
-from projections.explaining.reasons import SENTENCES
+from projections.explaining.words import phrases
 from tests.support.histories import history
 from tests.support.ledgers import SmallLedger
 from tests.support.shop import YUAN, Shop, instant, moment
@@ -169,7 +169,9 @@ def test_every_line_of_an_order_has_each_rule_either_given_or_with_the_reason_wh
 
 
 def test_no_reason_why_nothing_came_is_unknown(lived: Ledger) -> None:
-    assert UNKNOWN not in {item["why"] for view in explained(lived) for item in view["nothing"]}
+    for view in explained(lived):
+        for item in view["nothing"]:
+            assert "{" not in item["text"] and item["text"] != f"{item['why'].capitalize()}."
 
 
 def test_every_refusal_says_what_was_needed_and_leaves_no_blank(lived: Ledger) -> None:
@@ -251,7 +253,17 @@ def test_every_lot_can_be_asked_for_by_its_name(lived: Ledger) -> None:
 
 
 def test_every_reason_of_an_entry_has_a_sentence() -> None:
-    assert {code for code, reason in REASONS.items() if reason.where in (ENTRY, NOTE)} == set(SENTENCES)
+    said = {code.removeprefix("reason.") for code in phrases("english") if code.startswith("reason.")}
+    codes = {code for code, reason in REASONS.items() if reason.where in (ENTRY, NOTE)}
+    assert {code.removeprefix("<kind>-") for code in codes} == said
+
+
+def test_every_fact_and_every_reason_why_a_rule_gave_nothing_has_a_phrase_of_its_own() -> None:
+    assert {f"fact.{str(cls.__struct_config__.tag).removesuffix('.v1')}" for cls in FACT_TYPES} <= phrases(
+        "english"
+    ).keys()
+    withheld = {code for code, reason in REASONS.items() if reason.where == WITHHELD}
+    assert {f"nothing.{code}" for code in withheld} <= phrases("english").keys()
 
 
 # -- why nothing came ------------------------------------------------------------------------------------------------
@@ -682,7 +694,7 @@ def test_an_entry_that_does_not_derive_is_explained_as_it_stands_with_a_warning(
     kept = decode_entry(row.state)
     forged = msgspec.structs.replace(kept, changes=[msgspec.structs.replace(kept.changes[0], points=900)])
     with sqlite3.connect(Path(ledger.place) / f"partition-{partition}.db") as database:
-        database.execute("UPDATE stored_events SET state = ? WHERE rowid = ?", (encode_entry(forged), row.place))
+        database.execute("UPDATE stored_events SET state = ? WHERE rowid = ?", (encode_entry(forged), row.sequence))
     view, following = entry(ledger, 1), entry(ledger, 2)
     assert not view["derives"] and following["derives"]
     assert "`points replay`" in printed(view)

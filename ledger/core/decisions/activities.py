@@ -1,68 +1,31 @@
-"""What members do besides buying: visits, shares, answers, and what makes a member known."""
+"""What the catalogue and the rule book say whole: what members do besides buying, and what is known of them."""
 
-from collections.abc import Callable
+import msgspec
 
 from ledger.core.awards import apply_rules
-from ledger.core.draft import Draft, move_tiers, take_id
-from ledger.wire.entries import (
-    CreditSet,
-    Rated,
-)
-from ledger.wire.facts import (
-    Answer,
-    CreditScore,
-    Nothing,
-    Share,
-    ShopVisit,
-    SignIn,
-    Stars,
-)
-from ledger.wire.times import EPOCH, SECOND, parse_instant, to_instant
+from ledger.core.draft import Draft
+from ledger.core.tiers import move_tiers
+from ledger.wire.fact_catalogue import FactType
+from ledger.wire.facts import SignIn
+from ledger.wire.times import DAY, parse_instant
 
 
-def sign_in(draft: Draft, data: SignIn) -> None:
-    apply_rules(draft, draft.version.rules_on("member.signed-in"), data, day=_day_of(data))
-
-
-def visit_shop(draft: Draft, data: ShopVisit) -> None:
-    apply_rules(draft, draft.version.rules_on("shop.visited"), data)
-
-
-def share_item(draft: Draft, data: Share) -> None:
-    take_id(draft, f"share/{data.share}")
-    apply_rules(draft, draft.version.rules_on("item.shared"), data, page=data.share)
-
-
-def answer_question(draft: Draft, data: Answer) -> None:
-    take_id(draft, f"answer/{data.answer}")
-    apply_rules(draft, draft.version.rules_on("question.answered"), data, page=data.answer)
-
-
-def complete_profile(draft: Draft, data: Nothing) -> None:
-    apply_rules(draft, draft.version.rules_on("profile.completed"), data)
-
-
-def become_known(on: str) -> Callable[[Draft, Nothing], None]:
-    """What is given once for something that makes a member known, and may move the tier at once."""
-
-    def decide_it(draft: Draft, data: Nothing) -> None:
-        apply_rules(draft, draft.version.rules_on(on), data)
+def act(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
+    """Decide something a member did: once for each business id, it gives what the rules that stand on it say."""
+    key = row.own_key(data)
+    if key:
+        draft.take_id(key)
+    day = (
+        parse_instant(data.day, 0) // DAY if isinstance(data, SignIn) and data.day else None
+    )  # that it is said to be for
+    apply_rules(draft, draft.version.rules_on(row.on), data, page=key.partition("/")[2], day=day)
+    if row.moves_tiers:
         move_tiers(draft, draft.version.month(draft.clock), draft.clock)
 
-    return decide_it
 
-
-def set_credit(draft: Draft, data: CreditScore) -> None:
-    draft.emit(CreditSet(data.score))
-
-
-def rate(draft: Draft, data: Stars) -> None:
-    draft.emit(Rated(data.stars))
-    move_tiers(draft, draft.version.month(draft.clock), draft.clock)
-
-
-def _day_of(data: SignIn) -> int | None:
-    """The day a sign-in says it is for, in days since 1970-01-01."""
-    if not data.day:
-        return None
-    return (parse_instant(data.day, 0) - to_instant(EPOCH)) // (86_400 * SECOND)
+def set_attribute(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
+    """Decide something that is known of a member: its one figure is kept until the next of its type."""
+    assert row.sets is not None
+    draft.emit(row.sets(*msgspec.structs.astuple(data)))
+    if row.moves_tiers:
+        move_tiers(draft, draft.version.month(draft.clock), draft.clock)

@@ -1,25 +1,17 @@
 """Paid, coded and tried memberships: terms that follow one another, and the benefits they give by quota."""
 
-from ledger.core.account import Account, Term, quota_key, term_at
-from ledger.core.draft import Draft, settle_lot
+from ledger.core.account import Term, term_at
+from ledger.core.benefits import bucket_of, times_used
+from ledger.core.draft import Draft
+from ledger.core.lots import repay_or_expire
 from ledger.core.pages import SEEN, CardPage
-from ledger.rulebook.schema import Benefit
 from ledger.wire.entries import BenefitUsed, Confirmed, TermEnded, TermMoved, TermOpened, TrialConverted
 from ledger.wire.facts import Card, CardRefund, Claim, CodedCard
 from ledger.wire.times import DAY, MAX_INSTANT
 
 
-def open_card(draft: Draft, data: Card | CodedCard) -> None:
-    """Decide a card that was bought, or came by code."""
-    _open(draft, data, is_trial=False)
-
-
-def open_trial(draft: Draft, data: CodedCard) -> None:
-    """Decide a card that is tried."""
-    _open(draft, data, is_trial=True)
-
-
-def _open(draft: Draft, data: Card | CodedCard, *, is_trial: bool) -> None:
+def open_card(draft: Draft, data: Card | CodedCard, *, is_trial: bool = False) -> None:
+    """Decide a card that was bought, came by code, or is tried."""
     if draft.pages.get(f"card/{data.card}") is not None:
         draft.decline("already")
     found = draft.version.products.get(data.product)
@@ -72,7 +64,7 @@ def _release_pending(draft: Draft, membership: str) -> None:
         for key, lot in sorted(purse.lots.items()):
             if lot.pending_until and lot.left:
                 draft.emit(Confirmed(kind, key, lot.left))
-                settle_lot(draft, kind, key, draft.clock)
+                repay_or_expire(draft, kind, key, draft.clock)
 
 
 def refund_card(draft: Draft, data: CardRefund) -> None:
@@ -109,25 +101,12 @@ def claim(draft: Draft, data: Claim) -> None:
     term = term_at(draft.account, membership, draft.occurred)
     if term is None:
         draft.decline("no-membership", membership=membership)
-    bucket = bucket_of(benefit, draft.month)
     if benefit.quota is not None:
         quota = benefit.quota.get(term.product)
         if quota is None:
             draft.decline("not-in-card", benefit=data.benefit, product=term.product)
-        used = term.used.get(quota_key(data.benefit, bucket), 0)
+        used = times_used(term, data.benefit, benefit, draft.month)
         if used >= quota:
             draft.decline("quota-used", benefit=data.benefit, quota=quota, used=used)
-    draft.emit(BenefitUsed(membership, term.card, data.benefit, bucket))
+    draft.emit(BenefitUsed(membership, term.card, data.benefit, bucket_of(benefit, draft.month)))
     draft.pages.put(f"claim/{data.claim}", SEEN)
-
-
-def bucket_of(benefit: Benefit, month: int) -> int:
-    """What a quota counts by: the month, the year, or 0 for the term."""
-    return month if benefit.per == "month" else month // 12 if benefit.per == "year" else 0
-
-
-def current_term(account: Account, membership: str, instant: int) -> Term | None:
-    """The term that holds at an instant, or else the last that had begun, or else the first to come."""
-    terms = account.terms.get(membership, [])
-    begun = [term for term in terms if term.start <= instant]
-    return term_at(account, membership, instant) or (begun[-1] if begun else terms[0] if terms else None)

@@ -1,19 +1,9 @@
 """What operators and campaigns say: grants, adjustments, opening lots, freezing."""
 
-from ledger.core.draft import Draft, take_id
+from ledger.core.draft import Draft
 from ledger.core.lots import collect, earn
-from ledger.wire.entries import (
-    Earned,
-    Frozen,
-    Unfrozen,
-)
-from ledger.wire.facts import (
-    Adjustment,
-    Grant,
-    OpeningLot,
-    Publication,
-    Reason,
-)
+from ledger.wire.entries import Earned, Frozen, Unfrozen
+from ledger.wire.facts import Adjustment, Grant, OpeningLot, Publication, Reason
 from ledger.wire.times import to_instant
 
 
@@ -32,9 +22,8 @@ def publish(draft: Draft, _data: Publication) -> None:
 
 
 def grant(draft: Draft, data: Grant) -> None:
-    if data.kind not in draft.version.programme.kinds:
-        draft.decline("unknown-kind", kind=data.kind)
-    take_id(draft, f"grant/{data.grant}")
+    draft.check_kind(data.kind)
+    draft.take_id(f"grant/{data.grant}")
     expires = draft.version.expires_at(data.kind, draft.occurred) if data.expires is None else to_instant(data.expires)
     _earn(draft, data, "campaign", draft.occurred, expires, data.campaign)
 
@@ -48,13 +37,12 @@ def _earn(
 
 
 def adjust(draft: Draft, data: Adjustment) -> None:
-    if data.kind not in draft.version.programme.kinds:
-        draft.decline("unknown-kind", kind=data.kind)
+    draft.check_kind(data.kind)
     if draft.pages.get(f"adjustment/{data.adjustment}") is not None:
         draft.decline("already")
     if not data.approved_by or data.approved_by == data.by:
         draft.decline("not-approved", by=data.by, approved_by=data.approved_by)
-    take_id(draft, f"adjustment/{data.adjustment}")
+    draft.take_id(f"adjustment/{data.adjustment}")
     draft.figures["reason"] = data.reason
     if data.points > 0:
         expires = draft.version.expires_at(data.kind, draft.occurred)
@@ -64,7 +52,6 @@ def adjust(draft: Draft, data: Adjustment) -> None:
 
 
 def open_lot(draft: Draft, data: OpeningLot) -> None:
-    if data.kind not in draft.version.programme.kinds:
-        draft.decline("unknown-kind", kind=data.kind)
-    take_id(draft, f"opening/{data.lot}")
+    draft.check_kind(data.kind)
+    draft.take_id(f"opening/{data.lot}")
     _earn(draft, data, "lot.opened", to_instant(data.earned_at), to_instant(data.expires_at), data.lot)

@@ -1,9 +1,7 @@
 """Points that are asked for: redemptions and holds, decided against what is spendable at the account's clock."""
 
-from typing import NoReturn
-
-from ledger.core.draft import Draft, release_hold
-from ledger.core.lots import restore, spend, take
+from ledger.core.draft import Draft
+from ledger.core.lots import release_hold, restore, spend, take
 from ledger.core.pages import OPEN, HoldPage, OrderPage, RedemptionPage
 from ledger.wire.entries import Captured, Held
 from ledger.wire.facts import Capture, Hold, Redemption, Release, Reversal
@@ -16,8 +14,7 @@ def redeem(draft: Draft, data: Redemption) -> None:
     use = programme.uses.get(data.use)
     if use is None:
         draft.decline("unknown-use", use=data.use)
-    if data.kind not in programme.kinds:
-        draft.decline("unknown-kind", kind=data.kind)
+    draft.check_kind(data.kind)
     if data.kind not in use.kinds:
         draft.decline("kind-not-taken", kind=data.kind, use=data.use)
     points, spendable = data.points, draft.account.purse(data.kind).spendable()
@@ -40,7 +37,7 @@ def redeem(draft: Draft, data: Redemption) -> None:
     if spendable < use.balance_at_least:
         draft.decline("balance-too-small", spendable=spendable, at_least=use.balance_at_least)
     if points > spendable:
-        _short(draft, data.kind, points, spendable)
+        draft.decline(f"{data.kind}-short", asked=points, spendable=spendable)
     parts = spend(draft, data.kind, points, data.redemption)
     draft.pages.put(f"redemption/{data.redemption}", RedemptionPage(data.kind, data.order, parts))
     if data.order:
@@ -49,10 +46,6 @@ def redeem(draft: Draft, data: Redemption) -> None:
         draft.pages.put(f"order/{data.order}", page)
         if page.status > OPEN + 1:
             draft.note("order-ended")
-
-
-def _short(draft: Draft, kind: str, asked: int, spendable: int) -> NoReturn:
-    draft.decline(f"{kind}-short", asked=asked, spendable=spendable)
 
 
 def reverse(draft: Draft, data: Reversal) -> None:
@@ -73,31 +66,22 @@ def reverse(draft: Draft, data: Reversal) -> None:
 
 def hold(draft: Draft, data: Hold) -> None:
     """Decide points that are to be held."""
-    if data.kind not in draft.version.programme.kinds:
-        draft.decline("unknown-kind", kind=data.kind)
+    draft.check_kind(data.kind)
     until = to_instant(data.until)
     if until <= draft.clock:
         draft.decline("hold-over")
     spendable = draft.account.purse(data.kind).spendable()
     if data.points > spendable:
-        _short(draft, data.kind, data.points, spendable)
+        draft.decline(f"{data.kind}-short", asked=data.points, spendable=spendable)
     for key, part in take(draft, data.kind, data.points):
         draft.emit(Held(data.kind, key, part, data.hold, until))
     draft.pages.put(f"hold/{data.hold}", HoldPage())
 
 
-def capture(draft: Draft, data: Capture) -> None:
-    """Decide the capture of a hold: what it does not take is released."""
-    _end_hold(draft, data.hold, "captured", data.points)
-
-
-def release(draft: Draft, data: Release) -> None:
-    """Decide the release of a hold."""
-    _end_hold(draft, data.hold, "released", 0)
-
-
-def _end_hold(draft: Draft, name: str, ended: str, asked: int | None) -> None:
-    """Capture up to `asked` points of a hold (None: all), in the order they were taken, and release the rest."""
+def end_hold(draft: Draft, data: Capture | Release) -> None:
+    """Decide the capture of a hold's points (all where no number is said), or its release; what is left is released."""
+    name = data.hold
+    ended, asked = ("captured", data.points) if isinstance(data, Capture) else ("released", 0)
     page = draft.pages.get(f"hold/{name}")
     if not isinstance(page, HoldPage):
         draft.decline("unknown-hold", hold=name)

@@ -4,10 +4,7 @@ from ledger.core.awards import apply_rules
 from ledger.core.draft import Draft
 from ledger.core.lots import claw_back
 from ledger.core.pages import COMPLETED, OrderPage, ReviewPage
-from ledger.wire.facts import (
-    Review,
-    ReviewRemoval,
-)
+from ledger.wire.facts import Review, ReviewRemoval
 
 
 def post_review(draft: Draft, data: Review) -> None:

@@ -103,7 +103,7 @@ def _mark(ledger: Ledger, partition: int, earlier: Mark | None, progress: Progre
         leaf = leaf_of(row.state)
         link = link_after(link, leaf)
         place += 1
-        if row.place != place or row.link != link:
+        if row.sequence != place or row.link != link:
             break
         tree.add(leaf)
         if not place % REPORT_EVERY:

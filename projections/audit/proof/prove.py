@@ -68,17 +68,17 @@ def inclusion(
     partition = ledger.partition_of(member)
     row = _row(ledger, member, number)
     mark = signed.checkpoint.partitions[partition]
-    if row.place > mark.entries:
+    if row.sequence > mark.entries:
         raise NotCovered(
-            f"the entry stands at place {row.place:,}; the checkpoint of {signed.checkpoint.at} ends at"
+            f"the entry stands at place {row.sequence:,}; the checkpoint of {signed.checkpoint.at} ends at"
             f" {mark.entries:,}: make a new one with `points checkpoint`"
         )
-    blocks = agreed(ledger, [(mark, signed)], progress, nodes, row.place - 1)
-    path = [blocks.head(part) for part in inclusion_path(row.place - 1, mark.entries)]
+    blocks = agreed(ledger, [(mark, signed)], progress, nodes, row.sequence - 1)
+    path = [blocks.head(part) for part in inclusion_path(row.sequence - 1, mark.entries)]
     return Inclusion(
         "points-ledger.inclusion.v1",
         partition,
-        row.place,
+        row.sequence,
         b64encode(row.state).decode(),
         [node.hex() for node in path],
         signed.envelope,
@@ -87,7 +87,7 @@ def inclusion(
 
 def place_of(ledger: Ledger, member: str, number: int) -> tuple[int, int]:
     """The partition and place of a member's entry. Raises `UnknownMember`, and `NoEntry`."""
-    return ledger.partition_of(member), _row(ledger, member, number).place
+    return ledger.partition_of(member), _row(ledger, member, number).sequence
 
 
 def _row(ledger: Ledger, member: str, number: int) -> EntryRow:

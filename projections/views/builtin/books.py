@@ -9,8 +9,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from ledger.core.account import Account
-from ledger.core.decisions.memberships import current_term
+from ledger.core.account import Account, Purse, current_term
 from ledger.rulebook.compiled import Book
 from ledger.wire.entries import (
     OUTCOMES,
@@ -22,11 +21,10 @@ from ledger.wire.entries import (
     TrialConverted,
     Unfrozen,
 )
-from ledger.wire.times import day_of, day_text
 from projections.answers.show import open_lots, state_of
 from projections.answers.tables import Column, Row, Table
 from projections.views.builtin.points import POINTS
-from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View
+from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View, month_at
 
 FIGURES = (
     "issued",
@@ -46,6 +44,12 @@ PEOPLE = SumTable("people", (Column("state"),), ("members",))
 CARDS = SumTable("cards", (Column("membership"), Column("state")), ("members",))
 OUTCOMES_TABLE = SumTable("outcomes", (Column("outcome"), Column("reason")), ("entries",))
 MEMBERS, FROZEN = "members", "frozen"
+
+
+def figures_of(purse: Purse) -> list[int]:
+    """The figures of a purse, in the order of `FIGURES`."""
+    found = (getattr(purse, name) for name in FIGURES)
+    return [figure() if callable(figure) else figure for figure in found]
 
 
 def points(taken: Snapshot, _: Options) -> Table:
@@ -88,10 +92,9 @@ class Books(View):
         if account.frozen:
             rows.add(PEOPLE.name, (FROZEN,), 1)
         for kind, purse in account.purses.items():
-            figures = (getattr(purse, name) for name in FIGURES)
-            rows.add(POINTS_TABLE.name, (kind,), *(figure() if callable(figure) else figure for figure in figures))
+            rows.add(POINTS_TABLE.name, (kind,), *figures_of(purse))
             for _, lot in open_lots(purse):
-                month = day_text(day_of(lot.expires_at - 1, book.offset))[:7]  # gone at `expires_at`: where it ends
+                month = month_at(lot.expires_at - 1, book.offset)  # gone at `expires_at`: where it ends
                 rows.add(EXPIRING.name, (kind, month), lot.left)
         for membership in account.terms:
             term = current_term(account, membership, instant)

@@ -6,11 +6,11 @@ from typing import Any
 from msgspec import Struct, field
 
 from ledger.core.account import Account
-from ledger.wire.entries import Captured, Change, ClawedBack, Earned, Expired, Repaid, Restored, Spent
-from ledger.wire.times import day_of, day_text
+from ledger.core.postings import IN_AND_OUT, growth, postings_of
+from ledger.wire.entries import Change, Earned
 from projections.answers.tables import Column, Row, Table
 from projections.views.builtin.points import PointsView
-from projections.views.view import Amounts, FoldStep, Options, Query, RowDeltas, Snapshot, SumTable
+from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, day_at, summed
 
 RULE = "campaign"  # of the lots that a grant opens
 SPEND = SumTable(
@@ -19,6 +19,7 @@ SPEND = SumTable(
     ("members", "grants", "granted", "redeemed", "expired", "clawed_back"),
 )
 MEMBERS, GRANTS, GRANTED, REDEEMED, EXPIRED, CLAWED_BACK = range(6)
+PLACES = growth(dict(zip(IN_AND_OUT, (GRANTED, REDEEMED, EXPIRED, CLAWED_BACK), strict=True)))
 
 
 class Granted(Struct, array_like=True):
@@ -39,12 +40,8 @@ def campaigns(taken: Snapshot, _: Options) -> Table:
 
 def _campaigns(taken: Snapshot) -> Iterator[Row]:
     kinds = taken.programme.kinds
-    found: dict[tuple[str, str], Amounts] = {}
-    for (campaign, kind, day), amounts in taken.sums(SPEND.name).items():
-        if str(day) <= taken.today:
-            total = found.setdefault((str(campaign), str(kind)), [0] * len(amounts))
-            for place, amount in enumerate(amounts):
-                total[place] += amount
+    days = taken.sums(SPEND.name).items()
+    found = summed((key[:2], amounts) for key, amounts in days if str(key[2]) <= taken.today)
     for (campaign, kind), total in found.items():
         fen = kinds[kind].fen if kind in kinds else 0
         left = total[GRANTED] - total[REDEEMED] - total[EXPIRED] - total[CLAWED_BACK]
@@ -65,17 +62,15 @@ class Campaigns(PointsView):
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a grant, and each change of a lot that was granted."""
         names = step.subject.state.campaigns
-        if isinstance(change, Earned):
-            if change.rule == RULE:
-                _add(step, rows, change.page, change.kind, GRANTED, change.points, change.page not in names.values())
-        elif isinstance(change, Spent | Captured) and change.lot in names:
-            _add(step, rows, names[change.lot], change.kind, REDEEMED, change.points)
-        elif isinstance(change, Restored) and change.lot in names:
-            _add(step, rows, names[change.lot], change.kind, REDEEMED, -change.points)
-        elif isinstance(change, Expired) and change.lot in names:
-            _add(step, rows, names[change.lot], change.kind, EXPIRED, change.points)
-        elif isinstance(change, ClawedBack | Repaid) and change.lot in names:
-            _add(step, rows, names[change.lot], change.kind, CLAWED_BACK, change.points)
+        granted = change.page if isinstance(change, Earned) and change.rule == RULE else None
+        for posting in postings_of(change, step.subject.state.account) if granted or names else ():
+            campaign = granted or names.get(posting.lot)
+            if campaign:
+                if granted:
+                    _add(step, rows, campaign, posting.kind, GRANTS, 1)
+                    _add(step, rows, campaign, posting.kind, MEMBERS, int(campaign not in names.values()))
+                for place, sign in PLACES[posting.source, posting.destination]:
+                    _add(step, rows, campaign, posting.kind, place, sign * posting.points)
 
     def evolve(self, state: Any, change: Change) -> None:
         """Apply a change that moves points, and remember whose a granted lot is."""
@@ -89,12 +84,6 @@ class Campaigns(PointsView):
         return state.account
 
 
-def _add(
-    step: FoldStep, rows: RowDeltas, campaign: str, kind: str, place: int, points: int, is_new: bool = False
-) -> None:
-    amounts = [0] * len(SPEND.amounts)
-    amounts[place] = points
-    if place == GRANTED:
-        amounts[GRANTS] = 1
-        amounts[MEMBERS] = int(is_new)
-    rows.add(SPEND.name, (campaign, kind, day_text(day_of(step.at, step.book.offset))), *amounts)
+def _add(step: FoldStep, rows: RowDeltas, campaign: str, kind: str, place: int, amount: int) -> None:
+    day = day_at(step.at, step.book.offset)
+    rows.add_to(SPEND.name, (campaign, kind, day), place, amount, len(SPEND.amounts))

@@ -7,26 +7,15 @@ beside the month it belongs to. What time takes is booked in its own month by wh
 a later entry tell otherwise, that is taken back in the entry's month.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ledger.wire.entries import (
-    Captured,
-    Change,
-    ClawedBack,
-    DebtIncurred,
-    Earned,
-    Expired,
-    PaidInCash,
-    Repaid,
-    Restored,
-    Spent,
-    WrittenOff,
-)
-from ledger.wire.times import day_of, day_text, month_of, month_start, month_text
+from ledger.core import postings
+from ledger.core.postings import IN_AND_OUT, growth, postings_of
+from ledger.wire.entries import Change
+from ledger.wire.times import month_of, month_start, month_text
 from projections.answers.tables import Column, Row, Table
-from projections.views.builtin.points import PointsView, lot_of
+from projections.views.builtin.points import PointsView
 from projections.views.view import (
     Amounts,
     FoldStep,
@@ -37,7 +26,10 @@ from projections.views.view import (
     Snapshot,
     SumTable,
     copy_of,
+    day_at,
+    month_at,
     pass_time,
+    summed,
 )
 
 MOVEMENTS = SumTable(
@@ -46,6 +38,8 @@ MOVEMENTS = SumTable(
     ("issued", "redeemed", "expired", "clawed_back", "owed", "written_off", "cash_shortfall_fen"),
 )
 ISSUED, REDEEMED, EXPIRED, CLAWED_BACK, OWED, WRITTEN_OFF, CASH = range(7)
+FIGURES = (*IN_AND_OUT, postings.DEBT, postings.WRITTEN_OFF, postings.CASH_SHORTFALL)
+PLACES = growth({figure: place for place, figure in enumerate(FIGURES)})
 NOWHERE = ""  # under `expires`: of what is in no lot (debt, what was written off or kept from a refund)
 # A closed month's lines: what each adds to the closing balance, and its amount.
 LINES = (("issued", 1, ISSUED), ("redeemed", -1, REDEEMED), ("expired", -1, EXPIRED), ("clawed_back", -1, CLAWED_BACK))
@@ -69,7 +63,7 @@ def liability(taken: Snapshot, _: Options) -> Table:
 
 
 def _liability(taken: Snapshot) -> Iterator[Row]:
-    month = month_text(month_of(taken.as_of, taken.book.offset))
+    month = month_at(taken.as_of, taken.book.offset)
     kinds = taken.programme.kinds
     found = _by_expiry(taken)
     for kind in dict.fromkeys([*kinds, *found]):
@@ -118,12 +112,11 @@ def outstanding(taken: Snapshot, _: Options) -> Table:
 
 def _by_expiry(taken: Snapshot) -> dict[str, dict[str, Amounts]]:
     """Amounts by kind and month of expiry, of every day up to the instant's."""
+    movements = taken.sums(MOVEMENTS.name).items()
+    cohorts = summed(((kind, expires), amounts) for (kind, _, day, expires), amounts in movements if day <= taken.today)
     found: dict[str, dict[str, Amounts]] = {}
-    for (kind, _, day, expires), amounts in taken.sums(MOVEMENTS.name).items():
-        if str(day) <= taken.today:
-            cohort = found.setdefault(str(kind), {}).setdefault(str(expires), [0] * len(amounts))
-            for place, amount in enumerate(amounts):
-                cohort[place] += amount
+    for (kind, expires), amounts in cohorts.items():
+        found.setdefault(kind, {})[expires] = amounts
     return found
 
 
@@ -145,37 +138,29 @@ def close(taken: Snapshot, month: int) -> Table:
 
 def _close(taken: Snapshot, month: str, end: int) -> Iterator[Row]:
     kinds = taken.book.nearest(end - 1).programme.kinds
-    opening: dict[str, int] = defaultdict(int)
-    moved: dict[str, Amounts] = defaultdict(lambda: [0] * len(MOVEMENTS.amounts))
-    late: dict[str, Amounts] = defaultdict(lambda: [0] * len(MOVEMENTS.amounts))
 
-    def until(kept: MemberState) -> int:
-        return min(taken.as_of, end) if max(kept.recorded, kept.clock) < end else 0
+    def until(subject: MemberState) -> int:
+        return min(taken.as_of, end) if _known(subject) < end else 0
 
-    for (kind, booked, day, _), amounts in taken.sums(MOVEMENTS.name, until).items():
-        name = str(kind)
-        if str(booked) < month:
-            opening[name] += outstanding_of(amounts)
-        elif booked == month:
-            for place, amount in enumerate(amounts):
-                moved[name][place] += amount
-                late[name][place] += amount if str(day)[:7] < month else 0
+    movements = taken.sums(MOVEMENTS.name, until).items()
+    opening = summed((kind, amounts) for (kind, booked, _, _), amounts in movements if booked < month)
+    of_month = [(kind, day, amounts) for (kind, booked, day, _), amounts in movements if booked == month]
+    moved = summed((kind, amounts) for kind, _, amounts in of_month)
+    late = summed((kind, amounts) for kind, day, amounts in of_month if day[:7] < month)
+    nothing = [0] * len(MOVEMENTS.amounts)
     for kind in dict.fromkeys([*kinds, *sorted({*opening, *moved})]):
         fen = kinds[kind].fen if kind in kinds else 0
-        yield month, kind, "opening", opening[kind], opening[kind] * fen, None
+        balance = outstanding_of(opening.get(kind, nothing))
+        yield month, kind, "opening", balance, balance * fen, None
         for line, sign, place in LINES:
-            points = sign * moved[kind][place]
-            yield month, kind, line, points, points * fen, sign * late[kind][place]
-        closing = opening[kind] + outstanding_of(moved[kind])
-        yield month, kind, "closing", closing, closing * fen, None
+            points = sign * moved.get(kind, nothing)[place]
+            yield month, kind, line, points, points * fen, sign * late.get(kind, nothing)[place]
+            balance += points
+        yield month, kind, "closing", balance, balance * fen, None
 
 
 def _total(rows: Iterable[Amounts]) -> Amounts:
-    total = [0] * len(MOVEMENTS.amounts)
-    for amounts in rows:
-        for place, amount in enumerate(amounts):
-            total[place] += amount
-    return total
+    return summed(("", amounts) for amounts in rows).get("", [0] * len(MOVEMENTS.amounts))
 
 
 class Liability(PointsView):
@@ -211,43 +196,19 @@ class Liability(PointsView):
 
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a change that moves points in or out."""
-        match change:
-            case Earned():
-                _add(step, rows, change.kind, change.expires_at, ISSUED, change.points)
-            case Spent() | Captured():
-                _add(step, rows, change.kind, self._expiry(step, change), REDEEMED, change.points)
-            case Restored():
-                _add(step, rows, change.kind, change.expires_at, REDEEMED, -change.points)
-            case Expired():
-                _add(step, rows, change.kind, self._expiry(step, change), EXPIRED, change.points)
-            case ClawedBack():
-                _add(step, rows, change.kind, self._expiry(step, change), CLAWED_BACK, change.points)
-            case Repaid():
-                _add(step, rows, change.kind, self._expiry(step, change), CLAWED_BACK, change.points)
-                _add(step, rows, change.kind, 0, OWED, -change.points)
-            case DebtIncurred():
-                _add(step, rows, change.kind, 0, OWED, change.points)
-            case WrittenOff():
-                _add(step, rows, change.kind, 0, WRITTEN_OFF, change.points)
-            case PaidInCash():
-                _add(step, rows, change.kind, 0, CASH, change.fen)
-            case _:
-                pass  # moves nothing in or out: a hold, a confirmation
-
-    def _expiry(self, step: FoldStep, change: Spent | Captured | Expired | ClawedBack | Repaid) -> int:
-        account = self.account(step.subject.state)
-        assert account is not None
-        return lot_of(account, change).expires_at
+        for posting in postings_of(change, step.subject.state):
+            for place, sign in PLACES[posting.source, posting.destination]:
+                _add(step, rows, posting.kind, posting.expires_at, place, sign * (posting.fen or posting.points))
 
 
-def _known(kept: MemberState) -> int:
-    return max(kept.recorded, kept.clock)
+def _known(subject: MemberState) -> int:
+    return max(subject.recorded, subject.clock)
 
 
 def _add(step: FoldStep, rows: RowDeltas, kind: str, expires_at: int, place: int, amount: int) -> None:
     entry, offset = step.entry, step.book.offset
     # Time books in its own month, but never in one that is over by what was known when the last entry came.
     known = max(entry.recorded, entry.clock) if entry is not None else max(step.at, _known(step.subject))
-    expires = day_text(day_of(expires_at - 1, offset))[:7] if expires_at else NOWHERE
-    booked, day = day_text(day_of(known, offset))[:7], day_text(day_of(step.at, offset))
-    rows.add_to(MOVEMENTS.name, (kind, booked, day, expires), place, amount, len(MOVEMENTS.amounts))
+    expires = month_at(expires_at - 1, offset) if expires_at else NOWHERE
+    key = kind, month_at(known, offset), day_at(step.at, offset), expires
+    rows.add_to(MOVEMENTS.name, key, place, amount, len(MOVEMENTS.amounts))

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ledger.core.account import Account, quota_key
-from ledger.core.decisions.memberships import bucket_of, current_term
+from ledger.core.account import Account, current_term
+from ledger.core.benefits import times_used
 from ledger.core.evaluate import ordinary_points
 from ledger.core.evolve import evolve
 from ledger.rulebook.compiled import Rule
@@ -65,7 +65,7 @@ def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
         for label, benefit in membership.benefits.items():
             quota = (benefit.quota or {}).get(term.product)
             if quota is not None:
-                used = term.used.get(quota_key(label, bucket_of(benefit, version.month(taken.as_of))), 0)
+                used = times_used(term, label, benefit, version.month(taken.as_of))
                 yield known.subject.member, name, term.product, label, quota, used, max(quota - used, 0)
 
 

@@ -4,45 +4,13 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from ledger.core.account import Account, Lot, move_lapse
+from ledger.core.account import Account, move_lapse
 from ledger.core.evolve import evolve
-from ledger.wire.entries import (
-    Captured,
-    Change,
-    ClawedBack,
-    Confirmed,
-    DebtIncurred,
-    Earned,
-    Expired,
-    Held,
-    PaidInCash,
-    Released,
-    Repaid,
-    Restored,
-    Spent,
-    TermMoved,
-    WrittenOff,
-)
+from ledger.core.postings import MOVES
+from ledger.wire.entries import Change, TermMoved
 from projections.views.view import View
 
-POINTS = frozenset(
-    {
-        Earned,
-        Spent,
-        Expired,
-        ClawedBack,
-        Repaid,
-        Restored,
-        Confirmed,
-        DebtIncurred,
-        PaidInCash,
-        WrittenOff,
-        Held,
-        Captured,
-        Released,
-        TermMoved,
-    }
-)
+POINTS = MOVES | {TermMoved}  # of a term: until when a trial's points are frozen
 
 
 class PointsView(View):
@@ -53,13 +21,8 @@ class PointsView(View):
 
     def evolve(self, state: Any, change: Change) -> None:
         """Apply a change that moves points; of a term only that frozen points wait until another instant."""
-        if isinstance(change, TermMoved):
+        if type(change) is TermMoved:
             if change.pending_until:
                 move_lapse(state, change.pending_until)
         else:
             evolve(state, change)
-
-
-def lot_of(account: Account, change: Spent | Expired | ClawedBack | Repaid | Captured | Released) -> Lot:
-    """The lot that a change takes from, before it does."""
-    return account.purses[change.kind].lots[change.lot]

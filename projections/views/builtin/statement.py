@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from ledger.wire.entries import Captured, Change, ClawedBack, DebtIncurred, Earned, Expired, Repaid, Restored, Spent
-from ledger.wire.times import month_of, month_text
+from ledger.core.postings import DEBT, IN_AND_OUT, growth, postings_of
+from ledger.wire.entries import Change
 from projections.answers.tables import Column, Row, Table
 from projections.views.builtin.points import PointsView
-from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable
+from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, month_at
 
 MONTHS = SumTable(
     "months",
@@ -14,6 +14,8 @@ MONTHS = SumTable(
     ("earned", "spent", "given_back", "expired", "clawed_back", "owed"),
 )
 EARNED, SPENT, GIVEN_BACK, EXPIRED, CLAWED_BACK, OWED = range(6)
+PLACES = growth(dict(zip((*IN_AND_OUT, DEBT), (EARNED, SPENT, EXPIRED, CLAWED_BACK, OWED), strict=True)))
+WIDTH = len(MONTHS.amounts)
 SIGNS = (1, -1, 1, -1, -1, 0)  # of each amount in closing = opening + …; debt stands beside the points
 
 
@@ -23,7 +25,7 @@ def statement(taken: Snapshot, options: Options) -> Table:
         *MONTHS.key,
         *(Column(name, "integer") for name in ("opening", *MONTHS.amounts[:OWED], "closing", "debt")),
     )
-    last = month_text(month_of(taken.as_of, taken.book.offset))
+    last = month_at(taken.as_of, taken.book.offset)
     return taken.table(columns, (row for known in taken.members() for row in _months(known, last, options.month)))
 
 
@@ -43,7 +45,7 @@ def _months(known: Known, last: str, wanted: str | None) -> Iterator[Row]:
 
 
 class Statement(PointsView):
-    """Sums by member, kind and month. Held and frozen points are still hers, so they stand in the closing balance."""
+    """Sums by member, kind and month. Held and frozen points are the member's, so they stand in the closing balance."""
 
     name = "statement"
     about = "opening, earned, spent, expired, clawed back and closing by member, kind and month"
@@ -52,26 +54,9 @@ class Statement(PointsView):
 
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a change that moves points in or out."""
-        match change:
-            case Earned():
-                _add(step, rows, change.kind, EARNED, change.points)
-            case Spent() | Captured():
-                _add(step, rows, change.kind, SPENT, change.points)
-            case Restored():
-                _add(step, rows, change.kind, GIVEN_BACK, change.points)
-            case Expired():
-                _add(step, rows, change.kind, EXPIRED, change.points)
-            case ClawedBack():
-                _add(step, rows, change.kind, CLAWED_BACK, change.points)
-            case Repaid():
-                _add(step, rows, change.kind, CLAWED_BACK, change.points)
-                _add(step, rows, change.kind, OWED, -change.points)
-            case DebtIncurred():
-                _add(step, rows, change.kind, OWED, change.points)
-            case _:
-                pass  # moves nothing in or out: a hold, a confirmation
-
-
-def _add(step: FoldStep, rows: RowDeltas, kind: str, place: int, points: int) -> None:
-    month = month_text(month_of(step.at, step.book.offset))
-    rows.add_to(MONTHS.name, (step.member, kind, month), place, points, len(MONTHS.amounts))
+        for posting in postings_of(change, step.subject.state):
+            for place, sign in PLACES[posting.source, posting.destination]:
+                if place == SPENT and sign < 0:
+                    place, sign = GIVEN_BACK, 1
+                key = step.subject.member, posting.kind, month_at(step.at, step.book.offset)
+                rows.add_to(MONTHS.name, key, place, sign * posting.points, WIDTH)

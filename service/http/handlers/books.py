@@ -151,9 +151,9 @@ def _positions(ledger: Ledger, served: Served) -> list[dict[str, Any]]:
                 "entries": head.entries,
                 "link": head.link.hex(),
                 "recorded": to_text(head.recorded, ledger.book.offset),
-                "position": head.position,
+                "position": head.offset,
                 "end": end,
-                "lag": end - head.position,
+                "lag": end - head.offset,
             }
         )
     return found

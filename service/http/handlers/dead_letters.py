@@ -83,7 +83,7 @@ async def retried(served: Served, caller: Caller, position: str, mended: bytes |
         await asyncio.to_thread(record, [admit(mended, caller, served)], caller, served)
     is_mended = mended is not None
     await asyncio.to_thread(served.actions.record, caller.name, "retry", letter.position, mended=is_mended)
-    value = letter.kept if mended is None else mended
+    value = letter.raw if mended is None else mended
     place, told = await decided(served, value, served.wait, is_backlog=was_backlog)
     await served.readers.read(lambda ledger: ledger.journal(letter.partition).mark_retried([letter.offset]))
     said = {name: told[name] for name in ("outcome", "reason", "detail") if told.get(name)} if told else {}

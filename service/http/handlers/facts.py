@@ -14,8 +14,9 @@ from consumers.runtime.outcomes import outcome_at
 from ledger.journal.ledger import Ledger
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import entry_to_dict, position_text
+from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
-from ledger.wire.facts import MAX_BYTES, OPERATOR_FACTS, Fact, PointsAdjusted, RedemptionRequested, fact_type
+from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, RedemptionRequested, fact_type
 from service.http.access import Caller, caller_of, check_source, needs_writing
 from service.http.answers import plain_answer
 from service.http.handlers.bulk import BULK_BYTES, NDJSON, take_bulk

@@ -59,7 +59,7 @@ async def get_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 def _standing(ledger: Ledger, served: Served) -> dict[int, tuple[int, int]]:
     found = standing(ledger, served.stream)
-    return {partition: (head.position, end) for partition, (head, end) in enumerate(found)}
+    return {partition: (head.offset, end) for partition, (head, end) in enumerate(found)}
 
 
 HANDLERS = (live, ready, get_metrics)

@@ -1,0 +1,28 @@
+"""Tiers follow the scores, never the spendable balance: at once where something moved them, or as a month begins."""
+
+from ledger.core.account import NEVER
+from ledger.core.draft import Draft
+from ledger.core.scores import tier_of, value_of
+from ledger.wire.entries import Resettled, Scored, TierMoved
+
+
+def move_tiers(draft: Draft, month: int, at: int) -> None:
+    """Emit the tiers that differ from those last written down, for the scores of a month."""
+    account = draft.account
+    for name, score in draft.book.nearest(at).programme.scores.items():
+        tier = tier_of(score, value_of(account, name, score, month))
+        if tier != account.tiers.get(name, ""):
+            draft.emit(TierMoved(name, account.tiers.get(name, ""), tier, at))
+
+
+def refresh_settled(draft: Draft) -> None:
+    """Say which settled months the decision's score items moved, and the tier where it follows at once."""
+    if draft.oldest_month == NEVER:
+        return
+    now = draft.version.month(draft.clock)
+    if draft.oldest_month < now:
+        for name, score in draft.version.programme.scores.items():
+            if any(isinstance(c, Scored) and c.score == name and c.month < now for c in draft.changes):
+                last = min(draft.oldest_month + score.window_months, now)
+                draft.emit(Resettled(name, draft.oldest_month + 1, last))
+        move_tiers(draft, now, draft.clock)

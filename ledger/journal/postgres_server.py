@@ -1,0 +1,156 @@
+"""The connections of a process to a server of PostgreSQL: its settings, its errors, and what an address says."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from eventsourcing.persistence import PersistenceError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import dict_row, tuple_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from ledger.journal.port import Damaged, JournalError, Unavailable
+
+OLDEST = 15  # major version of the server
+CONNECTIONS = 8  # of a process to one server, unless its address says otherwise
+CONNECT_SECONDS = 5
+# A batch takes well under a second. An owner that was stopped in the middle of one is ended by the server after
+# `IDLE_SECONDS`. One that was stopped while it was sending entries is not: whoever takes over waits `LOCK_SECONDS`.
+IDLE_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS = 10, 15, 60
+
+# Held against the user's own, which win.
+_CONNECTION = {
+    "connect_timeout": str(CONNECT_SECONDS),
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+    "fallback_application_name": "points",
+}
+# Answered is durable: the one setting that would take that away is put right; others bound every wait. Every question
+# here is answered by an index, a set at a time: a planner that has not counted a new table yet would read all of it.
+_SETTINGS = f"""SELECT
+    set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false),
+    set_config('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s', false),
+    set_config('lock_timeout', '{LOCK_SECONDS}s', false),
+    set_config('statement_timeout', '{STATEMENT_SECONDS}s', false),
+    set_config('default_transaction_isolation', 'read committed', false),
+    set_config('enable_seqscan', 'off', false),
+    set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false),
+    set_config('max_parallel_workers_per_gather', '0', false),
+    set_config('jit', 'off', false)"""
+
+
+def name_of(address: str) -> str:
+    """A server and its database as people may read it: without a password."""
+    parts = _parts(address)
+    user = f"{parts['user']}@" if "user" in parts else ""
+    port = f":{parts['port']}" if "port" in parts else ""
+    return f"postgresql://{user}{parts.get('host', parts.get('service', ''))}{port}/{parts.get('dbname', '')}"
+
+
+def has_password(address: str) -> bool:
+    """Whether an address holds a password."""
+    return "password" in _parts(address)
+
+
+def _parts(address: str) -> dict[str, Any]:
+    try:
+        return {name: value for name, value in conninfo_to_dict(address).items() if value is not None}
+    except psycopg.Error:  # what it says would repeat the address, and a password with it
+        raise JournalError(
+            "the address of the ledger cannot be read; it has the form postgresql://USER@HOST:PORT/DATABASE"
+        ) from None
+
+
+class Server:
+    """The connections of this process to one server, shared by the journals in it."""
+
+    def __init__(self, address: str, most: int = CONNECTIONS) -> None:
+        self.name = name_of(address)
+        self._address = make_conninfo("", **{**_CONNECTION, **_parts(address), "client_encoding": "UTF8"})
+        self.pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
+            self._address,
+            kwargs={"autocommit": True, "row_factory": dict_row},
+            min_size=0,
+            max_size=most,
+            open=False,
+            configure=_configure,
+            check=ConnectionPool.check_connection,  # one that died is replaced before it is used
+            timeout=CONNECT_SECONDS,
+            reconnect_timeout=CONNECT_SECONDS,  # given up then, and tried anew for whoever asks next
+        )
+
+    def check(self) -> None:
+        """Raise `Unavailable` where it does not answer, and `JournalError` where it will not do."""
+        with self.errors(), psycopg.connect(self._address, autocommit=True) as connection:
+            version = connection.info.server_version // 10_000
+            encoding = connection.info.parameter_status("server_encoding")
+        if version < OLDEST:
+            raise JournalError(f"{self.name} is PostgreSQL {version}; {OLDEST} is the oldest that will do")
+        if encoding != "UTF8":
+            raise JournalError(f"{self.name} is encoded in {encoding}; a ledger needs a database in UTF8")
+
+    @contextmanager
+    def errors(self, where: str = "") -> Iterator[None]:
+        """What the driver raises, as the port's errors; `where` names a schema."""
+        try:
+            yield
+        except (psycopg.Error, PersistenceError) as error:  # the library's: a position that would not move forward
+            place = f"{self.name}, schema {where}" if where else self.name
+            raise self._error_of_the_port(error, place) from error
+
+    def _error_of_the_port(self, error: Exception, place: str) -> JournalError:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, psycopg.Error):
+            cause = cause.__cause__
+        state = getattr(cause, "sqlstate", None) or ""
+        if state in ("42P01", "3F000"):  # no such table, no such schema
+            return JournalError(f"{place}: {error}; `points store migrate` makes what a ledger needs")
+        if isinstance(cause, PoolTimeout):
+            return Unavailable(f"{place}: {self._why_no_connection()}")
+        # No connection, no rights, no transaction any more, a disk that is full, a wait that was too long.
+        is_not_now = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) or state[:2] == "25"
+        return (Unavailable if is_not_now or state == "42501" else Damaged)(f"{place}: {error}")
+
+    def _why_no_connection(self) -> str:
+        """The pool tells how long it waited, and not for what."""
+        try:
+            psycopg.connect(self._address).close()
+        except psycopg.Error as error:
+            return str(error)
+        return f"no connection was free for {CONNECT_SECONDS} s, of {self.pool.max_size} that this process may have"
+
+    @contextmanager
+    def transaction(self, where: str = "") -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor of plain tuples in a transaction that commits at its end; `where` names a schema for errors."""
+        with (
+            self.errors(where),
+            self.pool.connection() as connection,
+            connection.transaction(),
+            connection.cursor(row_factory=tuple_row, binary=True) as cursor,
+        ):
+            yield cursor
+
+    def rows(self, where: str, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """The answer to one question, in plain tuples."""
+        with (
+            self.errors(where),
+            self.pool.connection() as connection,
+            connection.cursor(row_factory=tuple_row, binary=True) as cursor,
+        ):
+            return cursor.execute(sql, parameters).fetchall()
+
+    def open(self) -> None:
+        """Let journals use it."""
+        self.pool.open()
+
+    def close(self) -> None:
+        """End its connections."""
+        self.pool.close()
+
+
+def _configure(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(_SETTINGS)

@@ -1,0 +1,345 @@
+"""A partition's journal in SQL, as a recorder of the `eventsourcing` library: what SQLite and PostgreSQL do alike.
+
+An entry is a stored event: originator = member, version = its number, notification id = its sequence in the journal.
+Everything a batch changes is one transaction that begins with the fence: the row of the shard is updated where the
+fencing token (column `epoch`) is still the owner's, which locks, numbers and fences at once.
+
+Statements mark parameters by `?` and name tables with their schema, which in a file of SQLite is `main`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ledger.core.pages import Page, decode_page, encode_page
+from ledger.journal.port import (
+    SOURCES,
+    STREAM,
+    Damaged,
+    EntryRow,
+    Fenced,
+    Head,
+    PageRow,
+    Parked,
+    Published,
+    Receipt,
+    ReceiptRow,
+    Snapshot,
+)
+
+if TYPE_CHECKING:
+    from eventsourcing.persistence import StoredEvent, Tracking
+
+_ALL = 1 << 62
+_SCAN_ROWS = 1_000  # read at a time
+_MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_name)
+    DO UPDATE SET notification_id = excluded.notification_id WHERE t.notification_id < excluded.notification_id"""
+
+
+class _Reader(ABC):
+    """What may be asked in a batch and outside of one."""
+
+    schema: str
+    entry_id: ClassVar[str]  # the column of an entry's sequence
+
+    @abstractmethod
+    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """Return the answer to one question, in plain tuples."""
+
+    def _entry_rows(self, condition: str, parameters: Sequence[Any]) -> list[EntryRow]:
+        rows = self._rows(
+            f"SELECT {self.entry_id}, originator_id, originator_version, state, link"
+            f" FROM {self.schema}.stored_events WHERE {condition}",
+            parameters,
+        )
+        return [EntryRow(*row) for row in rows]
+
+    def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
+        """Return a member's entries after a number, in order, at most `limit`."""
+        return self._entry_rows(
+            "originator_id = ? AND originator_version > ? ORDER BY originator_version LIMIT ?",
+            (member, after, _ALL if limit is None else limit),
+        )
+
+    def snapshot(self, member: str) -> Snapshot | None:
+        """Return a member's last snapshot."""
+        rows = self._rows(f"SELECT member, number, state FROM {self.schema}.accounts WHERE member = ?", (member,))
+        return Snapshot(*rows[0]) if rows else None
+
+    def page(self, member: str, key: str) -> Page | None:
+        """Return a page of a member."""
+        rows = self._rows(f"SELECT state FROM {self.schema}.pages WHERE key = ? AND member = ?", (key, member))
+        return decode_page(rows[0][0]) if rows else None
+
+
+class Journal(_Reader):
+    """One partition's journal. Everything but `acquire` and `transaction` may be asked by anybody, at any time.
+
+    Any of it raises `Damaged` and `Unavailable`. A dialect says how it asks and changes, and what an error means.
+    """
+
+    datastore: Any  # the library's, as is the next
+    _insert_tracking: Any
+    sources: dict[str, int]  # numbers of sources that are committed, and so hold for ever
+
+    # -- what a dialect fills in -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def acquire(self) -> int:
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+    @abstractmethod
+    def _writing(self) -> AbstractContextManager[Any]:
+        """Return the library's cursor in a transaction that commits at its end. Raises the port's errors."""
+
+    @abstractmethod
+    def _batch(self, cursor: Any, entries: int, token: int | None) -> "Batch":
+        """Return a batch over the library's cursor, behind the fence, which lets everybody in where `token` is None."""
+
+    @abstractmethod
+    def _change(self, sql: str, parameters: Sequence[Sequence[Any]], *, erases: bool = False) -> None:
+        """Run one statement for each of the parameters, in one transaction; `erases` says that bytes must be gone."""
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self, entries: int, token: int) -> Iterator["Batch"]:
+        """One batch of `entries` entries in one transaction. Raises `Fenced` before anything is written.
+
+        It is never tried again here: after an error at its commit nobody knows whether it is in (`Unavailable`).
+        """
+        with self._writing() as cursor:
+            batch = self._batch(cursor, entries, token)
+            yield batch
+        if len(self.sources) > SOURCES:
+            self.sources.clear()
+        self.sources.update(batch.named)
+
+    def insert_events(self, stored_events: "Sequence[StoredEvent]", **kwargs: Any) -> Sequence[int] | None:
+        """Write the library's events, by nobody's token and without a chain; returns their sequences."""
+        with self.datastore.transaction(commit=True) as cursor:
+            batch = self._batch(cursor, len(stored_events), None)
+            rows = [
+                EntryRow(sequence, str(event.originator_id), event.originator_version, event.state, b"", event.topic)
+                for sequence, event in enumerate(stored_events, batch.before + 1)
+            ]
+            batch.append(rows)
+            tracking: Tracking | None = kwargs.get("tracking")
+            if tracking is not None:
+                self._insert_tracking(cursor, tracking)
+        return [row.sequence for row in rows]
+
+    def publish_upto(self, flow: str, number: int) -> None:
+        """Remember how far a flow was acknowledged; nothing happens where a later owner has moved it further."""
+        self._change(_MOVE.format(self.schema), [(flow, number)])
+
+    def mark_retried(self, offsets: Sequence[int]) -> None:
+        """Remember that parked records were driven again; they stay as a trace."""
+        self._change(
+            f"UPDATE {self.schema}.parked SET retried = 1 WHERE position = ?", [(offset,) for offset in offsets]
+        )
+
+    def drop_parked(self, offset: int, detail: str) -> None:
+        """Remove a parked record's bytes; `detail` says so in place of what was wrong.
+
+        In PostgreSQL the file keeps them until VACUUM takes the old row away.
+        """
+        self._change(
+            f"UPDATE {self.schema}.parked SET kept = ?, detail = ?, retried = 1 WHERE position = ?",
+            [(b"", detail, offset)],
+            erases=True,
+        )
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """Return where the journal stands."""
+        ((entries, link, offset, recorded),) = self._rows(
+            "SELECT head, link, coalesce("
+            f"(SELECT notification_id FROM {self.schema}.tracking WHERE application_name = ?), 0) - 1, recorded"
+            f" FROM {self.schema}.shard",
+            (STREAM,),
+        )
+        return Head(entries, link, offset, recorded)
+
+    def published_upto(self, flow: str) -> int:
+        """Return how far a flow out of this journal was acknowledged, 0 at its beginning."""
+        rows = self._rows(f"SELECT notification_id FROM {self.schema}.tracking WHERE application_name = ?", (flow,))
+        return int(rows[0][0]) if rows else 0
+
+    def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
+        """Return entries in journal order, streamed; those that are there when the first is read."""
+        last = self.head().entries if upto is None else upto
+        condition = f"{self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id} LIMIT ?"
+        while len(rows := self._entry_rows(condition, (after, last, _SCAN_ROWS))) == _SCAN_ROWS:
+            yield from rows
+            after = rows[-1].sequence
+        yield from rows
+
+    def scan_by_member(self, after: str = "") -> Iterator[EntryRow]:
+        """Return entries by member and number, streamed; those that are there when the first is read."""
+        last, number = self.head().entries, _ALL
+        condition = (
+            f"(originator_id, originator_version) > (?, ?) AND {self.entry_id} <= ?"
+            " ORDER BY originator_id, originator_version LIMIT ?"
+        )
+        while len(rows := self._entry_rows(condition, (after, number, last, _SCAN_ROWS))) == _SCAN_ROWS:
+            yield from rows
+            after, number = rows[-1].member, rows[-1].number
+        yield from rows
+
+    def receipts(self, upto: int) -> Iterator[Receipt]:
+        """Return the receipts of entries up to a sequence, streamed."""
+        after = (0, "", "")
+        while True:
+            rows = self._rows(
+                f"SELECT source, coalesce(name, ''), id, member, place FROM {self.schema}.receipts"
+                f" LEFT JOIN {self.schema}.sources ON number = source"
+                " WHERE (source, id, member) > (?, ?, ?) AND place <= ? ORDER BY source, id, member LIMIT ?",
+                (*after, upto, _SCAN_ROWS),
+            )
+            yield from (Receipt(*row[1:]) for row in rows)
+            if len(rows) < _SCAN_ROWS:
+                return
+            after = rows[-1][0], rows[-1][2], rows[-1][3]
+
+    def latest(self, member: str) -> tuple[Snapshot | None, list[EntryRow]]:
+        """Return a member's last snapshot and the entries behind it, all of one state."""
+        rows = self._rows(
+            f"WITH snapshot AS (SELECT member, number, state FROM {self.schema}.accounts WHERE member = ?)"
+            " SELECT 0 AS place, member, number, state, NULL AS link FROM snapshot UNION ALL"
+            f" SELECT {self.entry_id}, originator_id, originator_version, state, link FROM {self.schema}.stored_events"
+            " WHERE originator_id = ? AND originator_version > coalesce((SELECT number FROM snapshot), 0)"
+            " ORDER BY place",
+            (member, member),
+        )
+        first = rows.pop(0) if rows and rows[0][0] == 0 else None
+        return Snapshot(*first[1:4]) if first else None, [EntryRow(*row) for row in rows]
+
+    def last_number(self, member: str) -> int:
+        """Return the number of a member's last entry, 0 where there is none."""
+        ((number,),) = self._rows(
+            f"SELECT max(originator_version) FROM {self.schema}.stored_events WHERE originator_id = ?", (member,)
+        )
+        return number or 0
+
+    def published(self) -> list[Published]:
+        """Return the rule books published to this partition, in order."""
+        rows = self._rows(f"SELECT place, version, toml FROM {self.schema}.programmes ORDER BY place")
+        return [Published(*row) for row in rows]
+
+    def parked(
+        self, after: int = -1, limit: int | None = None, *, upto: int | None = None, retried: bool = False
+    ) -> list[Parked]:
+        """Return parked records by offset, behind `after` up to `upto`; those that are done when `retried` asks."""
+        rows = self._rows(
+            f"SELECT position, recorded, reason, detail, length, sha256, kept, retried > 0 FROM {self.schema}.parked"
+            " WHERE position > ? AND position <= ? AND retried <= ? ORDER BY position LIMIT ?",
+            (after, _ALL if upto is None else upto, int(retried), _ALL if limit is None else limit),
+        )
+        return [Parked._make((*row[:7], bool(row[7]))) for row in rows]
+
+    def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
+        """Return how many records are parked up to an offset; those that are done count when `retried` asks."""
+        ((count,),) = self._rows(
+            f"SELECT count(*) FROM {self.schema}.parked WHERE position <= ? AND retried <= ?",
+            (_ALL if upto is None else upto, int(retried)),
+        )
+        return int(count)
+
+    def parked_reasons(self, recorded_by: int) -> dict[str, int]:
+        """Return how many records that wait were parked for each reason, of those recorded by an instant."""
+        rows = self._rows(
+            f"SELECT reason, count(*) FROM {self.schema}.parked WHERE retried = 0 AND recorded <= ? GROUP BY reason",
+            (recorded_by,),
+        )
+        return dict(sorted(rows))
+
+
+class Batch(_Reader):
+    """What one transaction of a journal may do, behind the fence: entries are numbered from `before` + 1.
+
+    `link` is the chain's last, for the writer to move on.
+    """
+
+    def __init__(self, journal: Journal, entries: int, token: int | None) -> None:
+        self._journal = journal
+        self.schema = journal.schema
+        self.named: dict[str, int] = {}  # sources whose number was looked up or given here
+        rows = self._rows(
+            f"UPDATE {self.schema}.shard SET head = head + ? WHERE epoch = coalesce(?, epoch) RETURNING head, link",
+            (entries, token),
+        )
+        if not rows:
+            raise Fenced(f"epoch {token} is over: another process owns this partition now")
+        self.before, self.link = rows[0][0] - entries, rows[0][1]
+
+    @abstractmethod
+    def _execute(self, sql: str, parameters: Sequence[Any]) -> None:
+        """Run a statement that answers nothing."""
+
+    @abstractmethod
+    def _insert(self, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows that are new."""
+
+    @abstractmethod
+    def _replace(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write whole rows, each in place of the one of its key."""
+
+    def source(self, name: str) -> int:
+        """Return the number by which receipts name a source."""
+        number = self._journal.sources.get(name) or self.named.get(name)
+        if number is None:
+            self._execute(  # nobody else numbers: the shard's row is locked
+                f"INSERT INTO {self.schema}.sources SELECT coalesce(max(number), 0) + 1, ? FROM {self.schema}.sources"
+                " WHERE true ON CONFLICT (name) DO NOTHING",
+                (name,),
+            )
+            ((number,),) = self._rows(f"SELECT number FROM {self.schema}.sources WHERE name = ?", (name,))
+            self.named[name] = number
+        return int(number)
+
+    @abstractmethod
+    def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
+        """Take receipts; returns sequence -> sequence of the first, where one came before."""
+
+    @abstractmethod
+    def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
+        """Fetch what will be asked for: members in the order in which they will be loaded, and pages (key, member)."""
+
+    def entry_state(self, sequence: int) -> bytes | None:
+        """Return the bytes of an entry of an earlier batch."""
+        rows = self._rows(f"SELECT state FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (sequence,))
+        return rows[0][0] if rows else None
+
+    def append(self, rows: Sequence[EntryRow]) -> None:
+        """Write entries."""
+        self._insert("stored_events", f"{self.entry_id}, originator_id, originator_version, state, link, topic", rows)
+
+    def put_pages(self, pages: Sequence[PageRow]) -> None:
+        """Write pages, best in the order of their keys."""
+        self._replace("pages", [(key, member, encode_page(page)) for key, member, page in pages])
+
+    def put_accounts(self, accounts: Sequence[Snapshot]) -> None:
+        """Write snapshots, best in the order of members."""
+        self._replace("accounts", accounts)
+
+    def put_programme(self, sequence: int, version: str, toml: str) -> None:
+        """Keep a published rule book."""
+        self._execute(f"INSERT INTO {self.schema}.programmes VALUES (?, ?, ?)", (sequence, version, toml))
+
+    def park(self, parked: Sequence[Parked]) -> None:
+        """Keep records that are no facts."""
+        columns = "position, recorded, reason, detail, length, sha256, kept"
+        self._insert("parked", columns, [record[:7] for record in parked])
+
+    def finish(self, link: bytes, offset: int, recorded: int) -> None:
+        """Move the chain's last link and the stream's offset; the transaction commits after this."""
+        self._execute(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?", (link, recorded))
+        if not self._rows(f"{_MOVE} RETURNING 1".format(self.schema), (STREAM, offset + 1)):
+            raise Damaged(f"the stream's offset would not move forward to {offset}")

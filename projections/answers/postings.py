@@ -1,0 +1,71 @@
+"""Every posting of every member: which points moved between which accounts, when, by which entry and rule."""
+
+from collections.abc import Iterator
+
+from ledger.core.postings import postings_of
+from ledger.journal.ledger import Ledger, members_of
+from ledger.wire.entries import Change, lot_text
+from ledger.wire.facts import PROGRAMME_SUBJECT
+from projections.answers.tables import Column, Row, Table, by_member
+from projections.views.builtin.points import PointsView
+from projections.views.decoding import decoded, decoder_for
+from projections.views.view import FoldStep, RowDeltas, fold_entry, new_member, pass_time
+
+POSTINGS = (
+    Column("member"),
+    Column("entry", "integer"),
+    Column("at", "instant"),
+    Column("kind"),
+    Column("source"),
+    Column("destination"),
+    Column("points", "integer"),
+    Column("fen", "integer"),
+    Column("lot"),
+    Column("rule"),
+    Column("version"),
+)
+
+
+class _Collector(PointsView):
+    """The postings of one member, as rows; what falls due without an entry has no entry and no version."""
+
+    def __init__(self) -> None:
+        self.found: list[Row] = []
+
+    def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
+        """Collect what a change moves."""
+        account, entry = step.subject.state, step.entry
+        number, version = (entry.number, entry.version) if entry is not None else (None, None)
+        for one in postings_of(change, account):
+            lot = account.purse(one.kind).lots.get(one.lot)
+            rule = getattr(change, "origin", None) or getattr(change, "rule", None) or (lot.rule if lot else None)
+            moved = one.kind, one.source, one.destination, one.points, one.fen or None
+            named = lot_text(one.lot) if one.lot else None
+            self.found.append((step.member, number, step.at, *moved, named, rule, version))
+
+
+def postings(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
+    """Every posting by an instant, by member and in the order they happened, with what fell due by then."""
+    book = ledger.book_known_at(known_at)
+    nowhere = RowDeltas(())
+
+    def of(partition: int) -> Iterator[Row]:
+        view = _Collector()
+        decode = decoder_for([view])
+        for member, rows in members_of(ledger.journal(partition).scan_by_member()):
+            if member == PROGRAMME_SUBJECT:
+                continue
+            step = FoldStep(book, new_member(view, member))
+            for row in rows:
+                step.entry = decoded(decode, row)
+                if step.entry.clock > as_of or (known_at is not None and step.entry.recorded > known_at):
+                    break
+                fold_entry(view, step, nowhere)
+                yield from view.found
+                view.found.clear()
+            if step.subject.number:
+                pass_time(view, step, as_of, nowhere)
+            yield from view.found
+            view.found.clear()
+
+    return Table(POSTINGS, by_member([of(partition) for partition in ledger.partitions]), book.offset)

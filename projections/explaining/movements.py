@@ -1,0 +1,77 @@
+"""What each class of change moves, once: in what can be spent, in a sum over an entry, and in the life of its lot."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from ledger.wire import entries
+from projections.explaining.words import Words
+
+
+class Movement(NamedTuple):
+    """Signs by which a change's points count; 0 where they do not."""
+
+    spendable: int  # in what can be spent of the kind, or in the score
+    in_sums: int  # as an entry's line adds them up, under the phrase ``sum.<change>``
+    out_of_lot: int = 0  # of the lot: 1 where they left it
+    onto_hold: int = 0  # within the lot
+    told: tuple[str, ...] = ()  # its fields that a lot's life tells
+
+
+MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
+    entries.Earned: Movement(1, 1),
+    entries.Scored: Movement(1, 1),
+    entries.ScoredOnce: Movement(1, 1),
+    entries.Spent: Movement(-1, -1, 1, 0, ("redemption",)),
+    entries.Restored: Movement(1, 1, -1, 0, ("redemption",)),
+    entries.Expired: Movement(0, -1, 1, 0, ("due_at",)),
+    entries.ClawedBack: Movement(-1, -1, 1, 0, ("origin",)),
+    entries.Repaid: Movement(-1, -1, 1),
+    entries.DebtIncurred: Movement(0, -1),
+    entries.WrittenOff: Movement(0, 1),
+    entries.Held: Movement(-1, -1, 0, 1, ("hold",)),
+    entries.Captured: Movement(0, -1, 1, 0, ("hold",)),
+    entries.Released: Movement(1, 1, 0, -1, ("hold",)),
+    entries.Confirmed: Movement(1, 1),
+}
+
+IN_LOTS: Final = tuple(found for found in MOVEMENTS if "lot" in found.__struct_fields__ and found is not entries.Earned)
+# What is counted or said, and moves nothing that the member has.
+COUNTED: Final = (
+    entries.CounterAdded,
+    entries.FirstSeen,
+    entries.Withheld,
+    entries.HistoryPruned,
+    entries.Resettled,
+)
+
+
+def effect_of(changes: Iterable[entries.Change]) -> dict[str, int]:
+    """What changes did to what is spendable of each kind, and to each score."""
+    effect: dict[str, int] = {}
+    for change in changes:
+        moves, unit, points = _moved(change)
+        if moves and moves.spendable and not getattr(change, "pending_until", 0):
+            effect[unit] = effect.get(unit, 0) + moves.spendable * points
+    return effect
+
+
+def _moved(change: entries.Change) -> tuple[Movement | None, str, int]:
+    """How a change counts, of what (a kind of points, or a score), and its points."""
+    unit = getattr(change, "kind", "") or getattr(change, "score", "")
+    return MOVEMENTS.get(type(change)), unit, getattr(change, "points", 0)
+
+
+def effect_text(changes: Iterable[entries.Change], words: Words) -> str:
+    """The same in a few words, what cannot be seen in a sum included: +35 beans, 12 beans expired, tier 201."""
+    sums: dict[tuple[str, str], int] = {}
+    texts: list[str] = []
+    for change in changes:
+        tag, (moves, unit, points) = change.__struct_config__.tag, _moved(change)
+        if moves:
+            code = "sum.pending" if getattr(change, "pending_until", 0) else f"sum.{tag}"
+            key = unit, words.say(code)
+            sums[key] = sums.get(key, 0) + moves.in_sums * points
+        elif text := words.say(f"brief.{tag}", change, is_lowest=getattr(change, "stars", 0) == 1):
+            texts.append(text)
+    moved = [f"{words.signed(points, unit)} {what}".rstrip() for (unit, what), points in sums.items() if points]
+    return ", ".join([*moved, *texts])

@@ -1,0 +1,81 @@
+"""Every decision derived again: replay."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ledger.errors import WrongUse
+from ledger.journal.ledger import KAFKA
+from projections.audit.replay import MAX_DIFFERENCES
+from projections.audit.replay import replay as derive_again
+from projections.views.runner import heads_of
+from service.commands.options import ConfigOption, FolderOption, JobsOption
+from service.commands.results import keep_result, print_found
+from service.errors import BAD_NEWS
+from service.lazily import load
+from service.shell import Answer, Shell, command, jobs_for
+
+
+@command
+def replay(
+    shell: Shell,
+    from_topic: Annotated[
+        bool,
+        typer.Option("--from-topic", help="Take the facts from the stream itself, not from the journal's copy."),
+    ] = False,
+    from_archive: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-archive", metavar="DIR", help="Take entries and facts from an archive; no ledger is needed."
+        ),
+    ] = None,
+    jobs: JobsOption = None,
+    config: ConfigOption = None,
+    folder: FolderOption = None,
+) -> Answer:
+    """Derive every decision again from the facts and compare, leaf by leaf. Exit 1 if any differs.
+
+    points replay
+
+    points replay --from-topic --json
+
+    points replay --from-archive 2025.archive
+    """
+    if from_archive is None:
+        found = _replay_ledger(shell, from_topic, jobs, config, folder)
+    elif from_topic:
+        raise WrongUse("--from-topic and --from-archive: give one of them")
+    else:
+        found = load("service.commands.archive:replay")(shell, from_archive)
+    return Answer(found, lambda: _print(found), exit_code=BAD_NEWS if found["differences"] else 0)
+
+
+def _replay_ledger(
+    shell: Shell, from_topic: bool, jobs: int | None, config: Path | None, folder: Path | None
+) -> dict[str, Any]:
+    began = time.monotonic()
+    with shell.reading() as opened:
+        heads = heads_of(opened)
+        total = sum(heads.values())
+        is_kafka = from_topic and opened.settings.stream == KAFKA
+        differences, count = [], 0
+        if is_kafka:
+            differences, count = load("service.commands.topic:compare_with_topic")(shell, opened, config)
+        with shell.progress("replaying", total) as tick:
+            found = derive_again(
+                opened, jobs=jobs_for(jobs, total), from_topic=from_topic and not is_kafka, progress=tick
+            )
+        found["difference_count"] += count
+        found["differences"] = [*differences, *found["differences"]][:MAX_DIFFERENCES]
+        note = "with the stream's own records" if from_topic else ""
+        keep_result(opened, folder, "replay", began, heads, found["difference_count"], note)
+    return found
+
+
+def _print(found: dict[str, Any]) -> None:
+    seconds = found["seconds"]
+    rate = f" ({found['entries'] / seconds:,.0f}/s)" if seconds else ""
+    print(f"{found['entries']:,} entries of {found['accounts']:,} accounts derived again in {seconds:,.1f} s{rate}")
+    print_found("difference", found["differences"], found.get("difference_count"))

@@ -1,0 +1,79 @@
+"""What some commands need of Kafka, imported where a ledger is fed by it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from consumers.dead_letters import Letter
+from consumers.kafka.appending import TopicAppender
+from consumers.kafka.clients import open_reader
+from consumers.kafka.consume import check_stream
+from consumers.kafka.dead_letters import retry as retry_there
+from consumers.kafka.records import records_up_to
+from consumers.kafka.settings import load as load_settings
+from consumers.publishing import send
+from ledger.journal.ledger import Ledger
+from ledger.wire.entry_json import position_text
+from projections.audit.replay import MAX_DIFFERENCES
+from projections.audit.topic import Streamed, compare_records
+from service.shell import Shell, Tick
+
+DECISION_SECONDS = 5.0  # that a consumer is waited for
+
+
+@contextmanager
+def _appending(ledger: Ledger, config: Path | None) -> Iterator[TopicAppender]:
+    """Yield what appends to the topic that feeds a ledger."""
+    appender = TopicAppender(load_settings(config), ledger.settings.topic)
+    try:
+        yield appender
+    finally:
+        appender.close()
+
+
+def retry(
+    ledger: Ledger, chosen: list[Letter], mended: bytes | None, config: Path | None, backlog: bool
+) -> list[dict[str, Any]]:
+    """Send dead letters to the topic again; return where each was and stands now."""
+    with _appending(ledger, config) as appender:
+        return retry_there(ledger, chosen, mended, appender, backlog=backlog)
+
+
+def publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> dict[str, Any]:
+    """Publish a rule book through the topic; return what became of it, or where it stands undecided."""
+    with _appending(ledger, config) as appender:
+        place, told = send(ledger, appender.append, toml, by, DECISION_SECONDS)
+    return {"position": position_text(*place), **told}
+
+
+def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tuple[list[dict[str, Any]], int]:
+    """Return where the journal's copies of the facts differ from the topic's own records: the first, and how many."""
+    settings = load_settings(config)
+    check_stream(ledger, settings.topics.facts)
+    reader = open_reader(settings, settings.topics.facts)
+    differences: list[dict[str, Any]] = []
+    count = read = 0
+
+    def add(difference: dict[str, Any]) -> None:
+        nonlocal count
+        count += 1
+        if count <= MAX_DIFFERENCES:
+            differences.append(difference)
+
+    def streamed(partition: int, upto: int, tick: Tick) -> Iterator[Streamed]:
+        nonlocal read
+        for record in records_up_to(reader, partition, upto):
+            yield Streamed(record.offset, record.recorded, record.value, record.whole_sha256)
+            read += 1
+            if not read % 1_000:
+                tick(read)
+
+    try:
+        with shell.progress("comparing with the topic") as tick:
+            for partition in ledger.partitions:
+                upto = ledger.journal(partition).head().offset
+                compare_records(ledger, partition, upto, streamed(partition, upto, tick), add)
+    finally:
+        reader.close()
+    return differences, count

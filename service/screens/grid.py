@@ -1,0 +1,16 @@
+"""The one layout of a table on a screen."""
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+
+def grid(*left: str, right: tuple[str, ...] = (), header: bool = True) -> Table:
+    """Return an empty table with columns that lean to the left, then those of figures, under a dim header."""
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=header
+    )
+    for name in left:
+        table.add_column(name)
+    for name in right:
+        table.add_column(name, justify="right")
+    return table

@@ -1,0 +1,20 @@
+"""API keys on a screen."""
+
+from typing import Any
+
+from rich.console import Console
+
+from service.errors import plain
+from service.screens.grid import grid
+
+
+def print_keys(console: Console, keys: list[dict[str, Any]]) -> None:
+    """Print every key, a row each."""
+    if not keys:
+        print("there are no keys; `points keys new NAME --scope SCOPE` makes one")
+        return
+    table = grid("id", "name", "scopes", "rate", "state", "last used")
+    for key in keys:
+        name, scopes = plain(key["name"]), plain(" ".join(key["scopes"]))
+        table.add_row(key["id"], name, scopes, str(key["rate"]), key["state"], str(key["last_used"] or "never"))
+    console.print(table)
