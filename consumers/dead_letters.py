@@ -8,7 +8,9 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from msgspec import UNSET
 
 from consumers.files.feeder import Feeder, RawLine
 from consumers.local.open import open_inbox
@@ -17,6 +19,7 @@ from consumers.runtime.ingest import decide_all
 from consumers.runtime.outcomes import outcome_at
 from ledger.errors import NotFound
 from ledger.journal.ledger import INBOX, Ledger
+from ledger.wire import answers
 from ledger.wire.entry_json import position_text
 from ledger.wire.facts import MAX_BYTES
 from ledger.wire.times import to_text
@@ -81,23 +84,22 @@ def letter_at(ledger: Ledger, position: str) -> Letter:
     raise BadPosition(f"nothing is parked at {position}; `points dead-letters list` shows what is")
 
 
-def letter_to_dict(letter: Letter, offset: int) -> dict[str, Any]:
-    """The contract's JSON of a parked fact; `offset` is the book's."""
-    view: dict[str, Any] = {
-        "position": letter.position,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "recorded": to_text(letter.recorded, offset),
-        "length": letter.length,
-        "sha256": letter.sha256.hex(),
-        "bytes": b64encode(letter.raw).decode(),
-    }
-    if letter.state != WAITING:
-        view[letter.state] = True
-    return view
+def describe_letter(letter: Letter, offset: int) -> answers.DeadLetter:
+    """Return a parked fact as it is told; `offset` is the book's."""
+    return answers.DeadLetter(
+        letter.position,
+        letter.reason,
+        letter.detail,
+        to_text(letter.recorded, offset),
+        letter.length,
+        letter.sha256.hex(),
+        b64encode(letter.raw).decode(),
+        letter.state == RETRIED,
+        letter.state == DROPPED,
+    )
 
 
-def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None) -> list[dict[str, Any]]:
+def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None) -> list[answers.Retried]:
     """Drive parked facts again (one with `mended` bytes) and say what became of each.
 
     Hold the ledger's lock around it. Raises `BadPosition` before anything is done, `CannotDecide`, `JournalError`.
@@ -122,17 +124,17 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
     told = []
     for letter, places in driven:
         ledger.journal(letter.partition).mark_retried([letter.offset])
-        outcome = outcome_at(ledger, *places[0]) or {}
-        told.append(
-            {
-                "position": letter.position,
-                "retried_as": position_text(*places[0]),
-                "outcome": outcome.get("outcome", ""),
-                "reason": outcome.get("reason", ""),
-                **({"detail": outcome["detail"]} if "detail" in outcome else {}),
-            }
-        )
+        fate = outcome_at(ledger, *places[0])
+        told.append(describe_retried(letter.position, position_text(*places[0]), fate))
     return told
+
+
+def describe_retried(position: str, retried_as: str, fate: answers.Fate | None) -> answers.Retried:
+    """Return what is told of a parked fact that was driven again, and of what became of it where that is known."""
+    if fate is None:
+        return answers.Retried(position, retried_as)
+    detail = fate.detail if isinstance(fate, answers.DeadLettered) else UNSET
+    return answers.Retried(position, retried_as, fate.outcome, fate.reason, detail)
 
 
 def check_retry(letter: Letter, mended: bytes | None) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -14,6 +13,7 @@ from consumers.runtime.outcomes import outcome_at
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.rulebook.schema import BadProgramme, version_of
+from ledger.wire.answers import Fate
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import MAX_BYTES, PROGRAMME_SUBJECT
@@ -28,7 +28,7 @@ def is_published(ledger: Ledger, version: str) -> bool:
     return all(_entry_of(ledger, partition, version) for partition in ledger.partitions)
 
 
-def publish(ledger: Ledger, toml: str, by: str, now: int | None = None) -> dict[str, Any]:
+def publish(ledger: Ledger, toml: str, by: str, now: int | None = None) -> Fate:
     """Publish a checked rule book as the first of the ledger's operators, and say what became of it.
 
     Where an earlier attempt reached only some partitions, its own fact is sent again, and is a duplicate there.
@@ -44,10 +44,12 @@ def publish(ledger: Ledger, toml: str, by: str, now: int | None = None) -> dict[
         decide_all(ledger, inbox)
     finally:
         inbox.close()
-    return outcome_at(ledger, *home) or {}
+    fate = outcome_at(ledger, *home)
+    assert fate is not None
+    return fate
 
 
-def send(ledger: Ledger, append: Append, toml: str, by: str, wait: float) -> tuple[tuple[int, int], dict[str, Any]]:
+def send(ledger: Ledger, append: Append, toml: str, by: str, wait: float) -> tuple[tuple[int, int], Fate | None]:
     """Publish a checked rule book through the stream that a consumer decides: where it stands, and what became of it.
 
     Nothing is said of a decision that does not come within `wait` seconds. Raises as `publish` does.
@@ -59,7 +61,7 @@ def send(ledger: Ledger, append: Append, toml: str, by: str, wait: float) -> tup
     deadline = time.monotonic() + wait
     while (told := outcome_at(ledger, *home)) is None and time.monotonic() < deadline:
         time.sleep(LOOKED_EVERY)
-    return home, told or {}
+    return home, told
 
 
 def _fact(ledger: Ledger, toml: str, by: str, now: int | None) -> bytes:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from ledger.wire.entries import Change, Earned
-from projections.answers.tables import Column, Row, Table
+from projections.answers.tables import Row, Table, columns
 from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View, month_at
 
-GIVEN = SumTable("given", (Column("rule"), Column("kind"), Column("month")), ("points", "awards"))
+GIVEN = SumTable("given", columns("rule kind month"), ("points", "awards"))
 
 
 def given(taken: Snapshot, options: Options) -> Table:
@@ -17,7 +17,7 @@ def given(taken: Snapshot, options: Options) -> Table:
             if month <= taken.today and options.month in (None, month):
                 yield rule, kind, month, points, awards
 
-    return taken.table((*GIVEN.key, Column("points", "integer"), Column("awards", "integer")), rows())
+    return taken.table((*GIVEN.key, *columns("points:integer awards:integer")), rows())
 
 
 class RuleSpend(View):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from service.commands import PANELS, Row
+from service.commands import PANELS, reference_of
 from service.commands.options import DEFAULT_LEDGER, JsonOption
 from service.errors import STOPPED, quiet_standard_output, report
 from service.installed import installed_version
@@ -15,32 +15,31 @@ from service.lazily import load
 
 
 class LazyGroup(TyperGroup):
-    """A group that lists its commands by their rows, and imports one where it is to run."""
+    """A group that lists its commands from a table, and imports one where it is to run."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self._rows = {row.name: row for rows in PANELS.values() for row in rows}
         self.commands = {
-            row.name: TyperCommand(row.name, help=row.help, rich_help_panel=panel)
-            for panel, rows in PANELS.items()
-            for row in rows
+            name: TyperCommand(name, help=text, rich_help_panel=panel)
+            for panel, texts in PANELS.items()
+            for name, text in texts.items()
         }
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the command that the first argument names, imported, and the arguments behind it."""
         name, found, rest = super().resolve_command(ctx, args)
-        return name, None if found is None else command_of(self._rows[found.name or ""]), rest
+        return name, None if found is None else command_of(found.name or ""), rest
 
 
-def command_of(row: Row) -> TyperCommand | TyperGroup:
-    """Return the command or the group that a row names, imported."""
-    found = load(f"service.commands.{row.where}")
+def command_of(name: str) -> TyperCommand | TyperGroup:
+    """Return the command or the group of a name, imported."""
+    found = load(reference_of(name))
     if isinstance(found, typer.Typer):
         group = typer.main.get_group(found)
-        group.name = row.name
+        group.name = name
         return group
     single = typer.Typer(add_completion=False)
-    single.command(row.name)(found)
+    single.command(name)(found)
     made = typer.main.get_command(single)
     assert isinstance(made, TyperCommand)
     return made

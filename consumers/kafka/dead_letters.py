@@ -1,19 +1,19 @@
 """Parked records of a ledger that Kafka feeds, driven again: appended to the topic of facts, where they are decided."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from consumers.dead_letters import Letter, check_retry
 from consumers.files.feeder import RawLine, Router
 from consumers.kafka.appending import TopicAppender
 from consumers.local.port import Line
 from ledger.journal.ledger import Ledger
+from ledger.wire.answers import Retried
 from ledger.wire.entry_json import position_text
 
 
 def retry(
     ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None, appender: TopicAppender, *, backlog: bool
-) -> list[dict[str, Any]]:
+) -> list[Retried]:
     """Append parked facts again (one with `mended` bytes) and say where each stands now; the consumer decides them.
 
     Only then is the old one marked: a crash in between leaves it waiting, and what is sent twice is a duplicate.
@@ -28,5 +28,5 @@ def retry(
         router.route(RawLine(letter.raw if mended is None else mended), batch)
         place = appender.append(batch)[0]
         ledger.journal(letter.partition).mark_retried([letter.offset])
-        told.append({"position": letter.position, "retried_as": position_text(*place)})
+        told.append(Retried(letter.position, position_text(*place)))
     return told

@@ -4,26 +4,23 @@ The journal is the buffer: what is to be sent is read from it behind what was ac
 in its tracking table, moved only behind acknowledged records. After a crash some come again; none is left out.
 """
 
-from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic, sleep
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
+from consumers.dead_letters import Letter, describe_letter
 from consumers.kafka.port import StreamError, Writer
 from consumers.runtime.events import Observe, Published, Recovered, Trouble
 from consumers.runtime.retry import STORE_TROUBLE, Backoff
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Parked
 from ledger.journal.sql import Journal
-from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.entry_json import entry_to_dict, position_text
+from ledger.wire.entry_json import describe_published
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from ledger.wire.times import to_text
 
 MOST_IN_FLIGHT = 4_000  # records, and
 MOST_BYTES_IN_FLIGHT = 8 << 20  # of them, over all partitions of a process
@@ -56,17 +53,6 @@ class Flow(Protocol):
         ...
 
 
-def outcome_to_dict(place: int, entry: Entry, link: bytes, offset: int, *, is_copy: bool) -> dict[str, Any]:
-    """An entry as the outcomes topic tells it; `place` numbers the journal's entries from 1, without a gap.
-
-    A published rule book stands in every partition: all but one of its entries are a `copy`, which counts nothing.
-    """
-    entry_view = entry_to_dict(entry, link, offset)
-    first = {name: entry_view.pop(name) for name in ("position", "outcome", "reason")}
-    copy = {"copy": True} if is_copy else {}
-    return {"place": place, **first, "member": entry.member, **copy, **entry_view}
-
-
 class Outcomes:
     """Entries, keyed by member."""
 
@@ -82,7 +68,7 @@ class Outcomes:
         """Entries behind a place of the journal."""
         for row in self._journal.scan(number, number + limit):
             is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
-            told = outcome_to_dict(row.sequence, decode_entry(row.state), row.link, self._offset, is_copy=is_copy)
+            told = describe_published(row.sequence, decode_entry(row.state), row.link, self._offset, is_copy=is_copy)
             yield Outgoing(row.sequence, row.member.encode(), _encode(told))
 
 
@@ -100,21 +86,8 @@ class DeadLetters:
     def after(self, number: int, limit: int) -> Iterator[Outgoing]:
         """Parked records behind an offset."""
         for parked in self._journal.parked(number - 1, limit, retried=True):
-            told = parked_to_dict(self._partition, parked, self._offset)
-            yield Outgoing(parked.offset + 1, told["position"].encode(), _encode(told))
-
-
-def parked_to_dict(partition: int, parked: Parked, offset: int) -> dict[str, Any]:
-    """A parked record as `points dead-letters list --json` and the dead letters topic tell it."""
-    return {
-        "position": position_text(partition, parked.offset),
-        "reason": parked.reason,
-        "detail": parked.detail,
-        "recorded": to_text(parked.recorded, offset),
-        "length": parked.length,
-        "sha256": parked.sha256.hex(),
-        "bytes": b64encode(parked.raw).decode(),
-    }
+            told = describe_letter(Letter(self._partition, *parked._replace(is_done=False)), self._offset)
+            yield Outgoing(parked.offset + 1, told.position.encode(), _encode(told))
 
 
 class _Publication:

@@ -2,16 +2,17 @@
 
 import heapq
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from consumers.local.port import Inbox
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import Tally
 from ledger.journal.port import Parked
 from ledger.journal.sql import Journal
+from ledger.wire.answers import DeadLettered, Fate
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.entry_json import entry_to_dict, position_text
+from ledger.wire.entry_json import describe_decision, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
 PARKED_AT_ONCE = 100  # rows read ahead, of 64 KiB at most
@@ -25,10 +26,10 @@ class DecidedRecord(NamedTuple):
     link: bytes
 
 
-def outcome_at(ledger: Ledger, partition: int, offset: int) -> dict[str, Any] | None:
+def outcome_at(ledger: Ledger, partition: int, offset: int) -> Fate | None:
     """What became of the record at a position; None where it is not decided yet."""
     found = next(decided_between(ledger.journal(partition), offset, offset), None)
-    return outcome_to_dict(partition, found, ledger.book.offset) if found else None
+    return fate_of(partition, found, ledger.book.offset) if found else None
 
 
 def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tally:
@@ -38,14 +39,12 @@ def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tall
     for found in decided_between(ledger.journal(partition), first, last):
         if isinstance(found.what, Parked):
             tally.parked += 1
-        elif isinstance(found.what, Entry) and (
-            is_home or found.what.member != PROGRAMME_SUBJECT
-        ):  # a published book counts once
+        elif isinstance(found.what, Entry) and (is_home or found.what.member != PROGRAMME_SUBJECT):  # which counts once
             tally.count([found.what.outcome])
     return tally
 
 
-def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[dict[str, Any]]:
+def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[Fate]:
     """What became of each decided record of a feed, in the order they came, whichever run decided it."""
     home = ledger.partition_of(PROGRAMME_SUBJECT)
     streams = {p: decided_between(ledger.journal(p), first, last) for p, first, last in inbox.spans_of(feed)}
@@ -54,7 +53,7 @@ def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[dict[str, A
             continue  # a published book stands in every partition and counts once
         for decided in streams[fed.partition]:
             if decided.offset == fed.offset:
-                yield outcome_to_dict(fed.partition, decided, ledger.book.offset)
+                yield fate_of(fed.partition, decided, ledger.book.offset)
             if decided.offset >= fed.offset:
                 break
 
@@ -84,21 +83,11 @@ def _parked(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
         after = found[-1].offset
 
 
-def outcome_to_dict(partition: int, found: DecidedRecord, zone: int) -> dict[str, Any]:
-    """The contract's JSON of a decided record; `zone` is the book's offset from UTC in microseconds."""
-    position = position_text(partition, found.offset)
+def fate_of(partition: int, found: DecidedRecord, zone: int) -> Fate:
+    """Return what became of a decided record; `zone` is the book's offset from UTC in microseconds."""
     if isinstance(found.what, Parked):
         parked = found.what
-        told: dict[str, Any] = {
-            "position": position,
-            "outcome": "parked",
-            "reason": parked.reason,
-            "detail": parked.detail,
-        }
-        if parked.is_done:
-            told["retried"] = True
-        return told
+        position = position_text(partition, found.offset)
+        return DeadLettered(position, "parked", parked.reason, parked.detail, parked.is_done)
     entry = decode_entry(found.what) if isinstance(found.what, bytes) else found.what
-    view = entry_to_dict(entry, found.link, zone)
-    first = {name: view.pop(name) for name in ("position", "outcome", "reason")}
-    return {**first, "member": entry.member, **view}
+    return describe_decision(entry, found.link, zone)

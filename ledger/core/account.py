@@ -83,7 +83,7 @@ class Account(Struct, array_like=True, gc=False):
     next_due_at: int = NEVER  # no change falls due before this instant (it may be early, never late)
     next_month_at: int = 0  # the month of the clock ends at this instant or later (it may be early, never late)
     frozen: bool = False
-    stars: int = 0
+    stars: int = 0  # an attribute, as `credit` is: under the name of the field of the change that sets it
     credit: int = 0
     purses: dict[str, Purse] = field(default_factory=dict)
     holds: dict[str, OpenHold] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from ledger.core.account import NEVER, Account
 from ledger.core.evolve import evolve
-from ledger.core.pages import SEEN, Pages
+from ledger.core.pages import SEEN, Award, Pages
 from ledger.errors import ControlFlow
 from ledger.rulebook.compiled import Book, Rule, Version
 from ledger.wire.entries import LOT_BITS, Change, Scored, lot_key
@@ -40,6 +40,9 @@ class Trace(Protocol):
 
     def skipped(self, rule: Rule, code: str, figures: dict[str, int | str]) -> None:
         """A guard of the pipeline said no to `rule`, for the `figures["line"]` of the fact (empty: the whole fact)."""
+
+    def left(self, award: Award, keep: int, line: str) -> None:
+        """A return or removal is about to leave `keep` of what an award holds, or all of it if it holds less."""
 
 
 class Draft(Struct, gc=False):

@@ -174,12 +174,9 @@ def _scored_once(account: Account, change: entries.ScoredOnce) -> None:
     account.once[f"{change.score}/{change.part}/{change.rule}"] = change.points
 
 
-def _rated(account: Account, change: entries.Rated) -> None:
-    account.stars = change.stars
-
-
-def _credit_set(account: Account, change: entries.CreditSet) -> None:
-    account.credit = change.credit
+def _attribute_set(account: Account, change: entries.Rated | entries.CreditSet) -> None:
+    (attribute,) = change.__struct_fields__
+    setattr(account, attribute, getattr(change, attribute))
 
 
 def _tier_moved(account: Account, change: entries.TierMoved) -> None:
@@ -266,8 +263,8 @@ _APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.Captured: _captured,
     entries.Released: _released,
     entries.ScoredOnce: _scored_once,
-    entries.Rated: _rated,
-    entries.CreditSet: _credit_set,
+    entries.Rated: _attribute_set,
+    entries.CreditSet: _attribute_set,
     entries.Resettled: _for_the_reader,
     entries.TierMoved: _tier_moved,
     entries.HistoryPruned: _history_pruned,

@@ -89,6 +89,8 @@ def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int) ->
 
 def claw_back(draft: Draft, award: Award, keep: int, line: str) -> None:
     """Take back what an award still holds above `keep`, a score item from its month and points from lots."""
+    if draft.trace is not None:
+        draft.trace.left(award, keep, line)
     claim = award.held - keep
     if claim <= 0:
         return

@@ -53,6 +53,8 @@ class EarlyReturn(Struct, array_like=True, gc=False):
 
 
 class OrderPage(Struct, array_like=True, gc=False, tag="order"):
+    """An order: how far it has come, its lines, what was redeemed for it, and returns from before it completed."""
+
     status: int = OPEN
     ended_at: int = 0
     redeemed: int = 0  # points granted to this order's redemptions
@@ -69,6 +71,8 @@ class OrderPage(Struct, array_like=True, gc=False, tag="order"):
 
 
 class ReviewPage(Struct, array_like=True, gc=False, tag="review"):
+    """A review: the line it is about, and what it was given."""
+
     order: str
     line: str
     removed: bool = False
@@ -89,16 +93,22 @@ class Part(Struct, array_like=True, gc=False):
 
 
 class RedemptionPage(Struct, array_like=True, gc=False, tag="redemption"):
+    """A redemption: what it took, by lot."""
+
     kind: str
     order: str
     parts: list[Part]
 
 
 class HoldPage(Struct, array_like=True, gc=False, tag="hold"):
+    """A hold that was granted once."""
+
     ended: str = ""  # how
 
 
 class CardPage(Struct, array_like=True, gc=False, tag="card"):
+    """A card that was laid once."""
+
     membership: str
     refunded: bool = False
 

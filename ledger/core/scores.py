@@ -28,8 +28,9 @@ def value_of(account: Account, name: str, score: Score, month: int) -> int:
     for counted, parts in account.sums.get(name, {}).items():
         if first <= counted < month:
             value += sum(parts.values())
-    if account.stars == 1 and score.one_star_limit is not None:
-        return min(value, score.one_star_limit)
+    for attribute, held, most in score.limits:
+        if getattr(account, attribute) == held:
+            value = min(value, most)
     return value
 
 

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from secrets import token_hex
 from typing import Annotated, Literal
@@ -12,14 +13,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from ledger.core.account import Account, decode_account
-from ledger.core.decide import Limits, run_to
-from ledger.core.evolve import evolve_entry
-from ledger.core.pages import PagesInMemory
+from ledger.core.account import Account
+from ledger.core.decide import Limits
 from ledger.errors import CannotRunNow, WrongUse
+from ledger.journal.accounts_at import account_at, accounts_at
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import Claims, EntryRow
+from ledger.journal.port import Claims
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Book
 from ledger.wire.entry_codec import decode_entry
@@ -217,82 +217,19 @@ class Ledger(ABC):
             journal.close()
         self._journals.clear()
 
-    # -- accounts at an instant --------------------------------------------------------------------------------------
-
     def account(self, member: str, as_of: int, known_at: int | None = None) -> Account | None:
-        """A member's account by the entries whose clock is <= `as_of` and that were recorded by `known_at`.
+        """Return a member's account by the entries whose clock is <= `as_of` and that were recorded by `known_at`.
 
         It is run to `as_of`; None where the member has no entry at all.
         """
         journal = self.journal(self.partition_of(member))
-        account = Account()
-        snapshot, rows = journal.latest(member) if known_at is None else (None, journal.entries_of(member))
-        if snapshot:
-            account = decode_account(snapshot.state)
-            if account.clock > as_of:
-                account, rows = Account(), journal.entries_of(member)
-        if not rows and not account.number:
-            return None
-        self._fold(account, rows, as_of, known_at)
-        run_to(account, self.book_known_at(known_at), as_of, PagesInMemory())
-        return account
+        return account_at(journal, self.book_known_at(known_at), member, as_of, known_at)
 
     def accounts(self, as_of: int, known_at: int | None = None) -> Iterator[tuple[str, Account]]:
-        """Every member with an entry by then and the account at an instant, by member, streamed."""
+        """Return every member with an entry by then and the account at an instant, by member, streamed."""
         book = self.book_known_at(known_at)
-        streams = [self._accounts_of(partition, book, as_of, known_at) for partition in self.partitions]
-        return heapq.merge(*streams, key=lambda pair: pair[0])
-
-    def _accounts_of(
-        self, partition: int, book: Book, as_of: int, known_at: int | None
-    ) -> Iterator[tuple[str, Account]]:
-        journal = self.journal(partition)
-        for member, rows in members_of(journal.scan_by_member()):
-            if member == PROGRAMME_SUBJECT:
-                continue
-            account = self._start(journal, member, as_of, known_at)
-            self._fold(account, rows, as_of, known_at)
-            if account.number:
-                run_to(account, book, as_of, PagesInMemory())
-                yield member, account
-
-    @staticmethod
-    def _start(journal: Journal, member: str, as_of: int, known_at: int | None) -> Account:
-        """The member's snapshot where it is not later than what is asked for, else an empty account."""
-        snapshot = journal.snapshot(member) if known_at is None else None
-        account = decode_account(snapshot.state) if snapshot else Account()
-        return account if account.clock <= as_of else Account()
-
-    @staticmethod
-    def _fold(account: Account, rows: "list[EntryRow] | Iterator[EntryRow]", as_of: int, known_at: int | None) -> None:
-        for row in rows:
-            if row.number <= account.number:
-                continue
-            entry = decode_entry(row.state)
-            if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
-                break
-            evolve_entry(account, entry)
-
-
-def members_of(rows: Iterator[EntryRow]) -> Iterator[tuple[str, Iterator[EntryRow]]]:
-    """Group rows that come by member; each group is to be read before the next, or is skipped."""
-    row = next(rows, None)
-    while row is not None:
-        member = row.member
-        following: list[EntryRow | None] = [None]
-
-        def group(first: EntryRow, member: str = member, end: list[EntryRow | None] = following) -> Iterator[EntryRow]:
-            current: EntryRow | None = first
-            while current is not None and current.member == member:
-                yield current
-                current = next(rows, None)
-            end[0] = current
-
-        entries = group(row)
-        yield member, entries
-        for _ in entries:
-            pass
-        row = following[0]
+        streams = [accounts_at(self.journal(partition), book, as_of, known_at) for partition in self.partitions]
+        return heapq.merge(*streams, key=itemgetter(0))
 
 
 def is_address(place: str | Path) -> bool:

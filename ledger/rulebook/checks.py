@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -20,55 +20,30 @@ def parse_programme(toml: str, where: str = "rule book") -> Programme:
         document = tomllib.loads(toml)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
-    try:
-        programme = msgspec.convert(document, Programme, strict=True)
-    except msgspec.ValidationError as error:
-        raise BadProgramme(f"{where}: {_complaint(str(error), document)}") from None
+    programme: Programme = _convert(document, Programme, where)
     problem = next(_problems(programme), None)
     if problem:
         raise BadProgramme(f"{where}: {problem}")
     return programme
 
 
-# -- what the schema says ----------------------------------------------------------------------------------------------
-
-
-def _complaint(message: str, document: dict[str, Any]) -> str:
-    """msgspec's `$.award[3].give.points` as a reader of the file would say it, with the rule's or table's own name."""
-    text, _, path = message.partition(" - at ")
-    path = path.strip("`").removeprefix("key in ").strip("`").removeprefix("$").removeprefix(".")
-    rule = ""
-    found = re.match(r"award\[(\d+)\]", path)
-    if found:
-        awards: Sequence[Any] = document.get("award", [])
-        name = awards[int(found[1])].get("rule") if isinstance(awards[int(found[1])], dict) else None
-        rule = f' (rule "{name}")' if name else ""
-    elif "[...]" in path:
-        path = _name_tables(path, text, document, Programme)
-    return f"{path or 'top level'}{rule}: {text}"
-
-
-def _name_tables(path: str, text: str, document: Any, table: Any) -> str:
-    """The path with each `[...]` replaced by the name of the table in which the same complaint stands."""
-    head, _, rest = path.partition("[...]")
-    for name in head.split("."):
-        hint = get_type_hints(table).get(name)
-        document = document.get(name) if isinstance(document, dict) else None
-    inner = next((t for t in (hint, *get_args(hint)) if get_origin(t) is dict), None)
-    if inner is None or not isinstance(document, dict):
-        return path
-    value_type = get_args(inner)[1]
-    for name, value in document.items():
-        try:
-            msgspec.convert(value, value_type, strict=True)
-        except msgspec.ValidationError as error:
-            complaint, _, below = str(error).partition(" - at ")
-            if complaint == text and below.strip("`") == f"${rest}":
-                shown = f"{head}.{name}"
-                if "[...]" not in rest:
-                    return shown + rest
-                return f"{shown}.{_name_tables(rest.removeprefix('.'), text, value, value_type)}"
-    return path
+def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
+    """A table of the book by its type. Named tables within it go first, so that a complaint has their names."""
+    hints = get_type_hints(table, include_extras=True) if isinstance(table, type) else {}
+    for key, hint in hints.items() if isinstance(document, dict) else ():
+        named = next((t for t in (hint, *get_args(hint)) if get_origin(t) is dict), None)
+        if named is not None and isinstance(document.get(key), dict):
+            for name, value in document[key].items():
+                _convert(value, get_args(named)[1], where, f"{at}.{key}.{name}")
+    try:
+        return msgspec.convert(document, table, strict=True)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at ")
+        path = at + path.removeprefix("`key` in ").strip("`").removeprefix("$")
+        found = re.match(r"\.award\[(\d+)\]", path)
+        award = document["award"][int(found[1])] if found else None
+        rule = f' (rule "{award["rule"]}")' if isinstance(award, dict) and award.get("rule") else ""
+        raise BadProgramme(f"{where}: {path[1:] or 'top level'}{rule}: {text}") from None
 
 
 # -- what the schema cannot say, a sentence each -----------------------------------------------------------------------
@@ -128,39 +103,32 @@ def _award_problems(at: str, award: Award, programme: Programme) -> Iterator[str
     if row is None or row.fields is None:
         yield f'{at}.on: no rule can stand on "{award.on}"; there are {_NAMES}'
         return
-    if (award.kind is None) == (award.score is None):
-        yield f"{at}: give either kind (points) or score and part"
-    if award.kind is not None and award.kind not in programme.kinds:
-        yield f"{at}.kind: there is no [kinds.{award.kind}]"
-    if award.score is not None:
-        if award.score not in programme.scores:
-            yield f"{at}.score: there is no [scores.{award.score}]"
-        elif award.part not in programme.scores[award.score].parts:
-            yield f'{at}.part: scores.{award.score}.parts has no "{award.part}"'
-    if award.member is not None and award.member not in programme.memberships:
-        yield f"{at}.member: there is no [memberships.{award.member}]"
-    if award.instead_of is not None and award.instead_of not in {other.rule for other in programme.award}:
-        yield f'{at}.instead_of: there is no rule "{award.instead_of}"'
-    if of_lines and row.lines != "each":
-        yield f"{at}.each: only order.completed has lines"
-    if not of_lines and (award.member or award.instead_of):
-        yield f'{at}: member and instead_of need each = "line"'
-    if of_lines and award.once:
-        yield f"{at}.once: is not for lines; first is"
-    for cap in award.cap:
-        if cap.per in ("line", "day") and (cap.per == "line") != of_lines:
-            yield f'{at}.cap: per = "{cap.per}" is {"for" if cap.per == "line" else "not for"} each = "line"'
-    for name in ("within_days", "unless_returned"):
-        if getattr(award, name) and row.lines != "one":
-            yield f"{at}.{name}: is for review.posted, which is about a line completed before"
-    if award.each_day and award.on != "shop.visited":
-        yield f"{at}.each_day: is for shop.visited"
-    if award.first and not of_lines:
-        yield f'{at}.first: needs each = "line"'
-    if award.once and award.score is None:
-        yield f"{at}.once: is for scores"
-    if bool(award.give.steps) == (award.give.points is not None):
-        yield f"{at}.give: give either points or steps"
+    about_a_line = "is for review.posted, which is about a line completed before"
+    score, caps = programme.scores.get(award.score or ""), [cap.per for cap in award.cap]
+    for is_wrong, said in (
+        ((award.kind is None) == (award.score is None), ": give either kind (points) or score and part"),
+        (award.kind not in (None, *programme.kinds), f".kind: there is no [kinds.{award.kind}]"),
+        (award.score is not None and score is None, f".score: there is no [scores.{award.score}]"),
+        (score and award.part not in score.parts, f'.part: scores.{award.score}.parts has no "{award.part}"'),
+        (award.member not in (None, *programme.memberships), f".member: there is no [memberships.{award.member}]"),
+        (
+            award.instead_of not in (None, *(other.rule for other in programme.award)),
+            f'.instead_of: there is no rule "{award.instead_of}"',
+        ),
+        (of_lines and row.lines != "each", ".each: only order.completed has lines"),
+        (not of_lines and (award.member or award.instead_of), ': member and instead_of need each = "line"'),
+        (of_lines and award.once, ".once: is not for lines; first is"),
+        (of_lines and "day" in caps, '.cap: per = "day" is not for each = "line"'),
+        (not of_lines and "line" in caps, '.cap: per = "line" is for each = "line"'),
+        (award.within_days and row.lines != "one", f".within_days: {about_a_line}"),
+        (award.unless_returned and row.lines != "one", f".unless_returned: {about_a_line}"),
+        (award.each_day and award.on != "shop.visited", ".each_day: is for shop.visited"),
+        (award.first and not of_lines, '.first: needs each = "line"'),
+        (award.once and award.score is None, ".once: is for scores"),
+        (bool(award.give.steps) == (award.give.points is not None), ".give: give either points or steps"),
+    ):
+        if is_wrong:
+            yield at + said
     fields = row.rule_fields(of_lines=of_lines)
     for name in award.when:
         if name not in fields:

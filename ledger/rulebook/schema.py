@@ -47,19 +47,30 @@ class Kind(_Table, frozen=True):
 
 
 class Tier(_Table, frozen=True):
+    """A tier of a score: its name, and the value that it begins at."""
+
     at_least: int
     name: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Score(_Table, frozen=True):
+    """A number that ranks members and is never spent: its parts, and the months it counts."""
+
     name: _Text
     parts: dict[_Label, _Text]
     window_months: Annotated[int, Meta(ge=1, le=13)] = 12
     tiers: tuple[Tier, ...] = ()
     one_star_limit: int | None = None
 
+    @property
+    def limits(self) -> tuple[tuple[str, int, int], ...]:
+        """By an attribute of the member: its name, the value that limits the score, and the most that it then is."""
+        return () if self.one_star_limit is None else (("stars", 1, self.one_star_limit),)
+
 
 class Product(_Table, frozen=True):
+    """A card of a membership."""
+
     days: _Days
     cap: _Points | None = None  # points a term at the membership's rate
     trial: bool = False
@@ -74,6 +85,8 @@ class Benefit(_Table, frozen=True):
 
 
 class Membership(_Table, frozen=True):
+    """A membership: its cards and benefits; points frozen in a trial wait `release_days` after its end."""
+
     name: _Text
     products: dict[_Label, Product]
     benefits: dict[_Label, Benefit] = field(default_factory=dict)
@@ -81,6 +94,8 @@ class Membership(_Table, frozen=True):
 
 
 class Condition(_Table, frozen=True):
+    """What one field of a fact or line must be; all that is given must hold."""
+
     at_least: int | None = None
     at_most: int | None = None
     in_: tuple[str | bool, ...] | None = field(name="in", default=None)
@@ -89,6 +104,8 @@ class Condition(_Table, frozen=True):
 
 
 class Step(_Table, frozen=True):
+    """Points from an amount on."""
+
     at_least_fen: int
     points: _Points
 
@@ -103,6 +120,8 @@ class Give(_Table, frozen=True):
 
 
 class Cap(_Table, frozen=True):
+    """The most points that a rule gives in a bucket."""
+
     per: Literal["line", "day", "month", "year"]
     points: _Points
 
@@ -149,11 +168,15 @@ class Use(_Table, frozen=True):
 
 
 class Exemption(_Table, frozen=True):
+    """The members whom a penalty spares, so many times a month."""
+
     membership: _Label
     in_month: _Small
 
 
 class Penalty(_Table, frozen=True):
+    """Points taken for a fact, from a count of it in its month or its year on."""
+
     name: _Text
     on: Literal["order.rejected"]
     kind: _Label

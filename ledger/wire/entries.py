@@ -63,6 +63,8 @@ class Confirmed(_Change, tag="confirmed", frozen=True):
 
 
 class Spent(_Change, tag="spent", frozen=True):
+    """A redemption took points of a lot."""
+
     kind: str
     lot: int
     points: int
@@ -139,6 +141,8 @@ class WrittenOff(_Change, tag="written-off", frozen=True):
 
 
 class Held(_Change, tag="held", frozen=True):
+    """A hold took points of a lot, to end by itself at `until_at`."""
+
     kind: str
     lot: int
     points: int
@@ -147,6 +151,8 @@ class Held(_Change, tag="held", frozen=True):
 
 
 class Captured(_Change, tag="captured", frozen=True):
+    """Held points of a lot were taken for good."""
+
     kind: str
     lot: int
     points: int
@@ -191,10 +197,14 @@ class ScoredOnce(_Change, tag="scored-once", frozen=True):
 
 
 class Rated(_Change, tag="rated", frozen=True):
+    """The reputation of the member is so many stars now."""
+
     stars: int
 
 
 class CreditSet(_Change, tag="credit-set", frozen=True):
+    """The credit score of the member is this now."""
+
     credit: int
 
 
@@ -207,6 +217,8 @@ class Resettled(_Change, tag="resettled", frozen=True):
 
 
 class TierMoved(_Change, tag="tier-moved", frozen=True):
+    """A score has another tier from an instant on; the empty name is below the first."""
+
     score: str
     before: str
     after: str
@@ -252,6 +264,8 @@ class Withheld(_Change, tag="withheld", frozen=True):
 
 
 class TermOpened(_Change, tag="term-opened", frozen=True):
+    """A card's term was laid."""
+
     membership: str
     card: str
     product: str
@@ -273,6 +287,8 @@ class TermMoved(_Change, tag="term-moved", frozen=True):
 
 
 class TermEnded(_Change, tag="term-ended", frozen=True):
+    """A term came to its end."""
+
     membership: str
     card: str
     at: int
@@ -286,6 +302,8 @@ class TrialConverted(_Change, tag="trial-converted", frozen=True):
 
 
 class BenefitUsed(_Change, tag="benefit-used", frozen=True):
+    """A benefit of a card was given; `bucket` is the month or year its quota counts by, 0: the term."""
+
     membership: str
     card: str
     benefit: str
@@ -296,45 +314,23 @@ class BenefitUsed(_Change, tag="benefit-used", frozen=True):
 
 
 class Frozen(_Change, tag="frozen", frozen=True):
+    """The account refuses requests from now on."""
+
     reason: str
 
 
 class Unfrozen(_Change, tag="unfrozen", frozen=True):
+    """The account takes requests again."""
+
     reason: str
 
 
-Change = (
-    Earned
-    | Scored
-    | Expired
-    | Spent
-    | ClawedBack
-    | Repaid
-    | FirstSeen
-    | CounterAdded
-    | Withheld
-    | Confirmed
-    | Restored
-    | DebtIncurred
-    | PaidInCash
-    | WrittenOff
-    | Held
-    | Captured
-    | Released
-    | ScoredOnce
-    | Rated
-    | CreditSet
-    | Resettled
-    | TierMoved
-    | HistoryPruned
-    | TermOpened
-    | TermMoved
-    | TermEnded
-    | TrialConverted
-    | BenefitUsed
-    | Frozen
-    | Unfrozen
-)
+LotChange = Earned | Confirmed | Spent | Restored | Expired | ClawedBack | Repaid | Held | Captured | Released
+ClaimChange = DebtIncurred | PaidInCash | WrittenOff
+ScoreChange = Scored | ScoredOnce | Rated | CreditSet | Resettled | TierMoved
+CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld
+TermChange = TermOpened | TermMoved | TermEnded | TrialConverted | BenefitUsed
+Change = LotChange | ClaimChange | ScoreChange | CountChange | TermChange | Frozen | Unfrozen
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from ledger.wire import answers
 from ledger.wire.entries import OUTCOMES, Change, Entry, lot_text
 from ledger.wire.times import month_text, to_text
 
@@ -31,31 +32,52 @@ def position_text(partition: int, offset: int) -> str:
     return f"{partition}:{offset}"
 
 
-def entry_to_dict(entry: Entry, link: bytes, offset: int) -> dict[str, Any]:
-    """An entry for `msgspec.json.encode`; `offset` is the book's, `link` the chain's at this entry."""
+def describe_entry(entry: Entry, link: bytes, offset: int) -> answers.Entry:
+    """Return an entry as it is told; `offset` is the book's, `link` the chain's at this entry."""
+    position = position_text(entry.partition, entry.offset)
+    return answers.Entry(entry.number, position, _outcome(entry), entry.reason, **_decided(entry, link, offset))
+
+
+def describe_decision(entry: Entry, link: bytes, offset: int, *, is_repeated: bool = False) -> answers.Decision:
+    """Return an entry with its member, as who gave the fact is told."""
+    return answers.Decision(*_head_of(entry), is_repeated, **_decided(entry, link, offset))
+
+
+def describe_published(
+    place: int, entry: Entry, link: bytes, offset: int, *, is_copy: bool
+) -> answers.PublishedDecision:
+    """Return an entry at a place of the journal, as the outcomes topic is told."""
+    return answers.PublishedDecision(*_head_of(entry), place=place, copy=is_copy, **_decided(entry, link, offset))
+
+
+def _head_of(entry: Entry) -> tuple[str, answers.Outcome, str, str, int]:
+    position = position_text(entry.partition, entry.offset)
+    return position, _outcome(entry), entry.reason, entry.member, entry.number
+
+
+def _outcome(entry: Entry) -> answers.Outcome:
+    return OUTCOMES[entry.outcome]
+
+
+def _decided(entry: Entry, link: bytes, offset: int) -> dict[str, Any]:
+    """Return what every description of an entry has; `data` stays the JSON that was kept, for the encoder alone."""
     head = fact_head(entry)
     occurred = to_text(entry.occurred, offset)
-    view: dict[str, Any] = {
-        "number": entry.number,
-        "position": position_text(entry.partition, entry.offset),
+    return {
         "type": head.type,
         "id": head.id,
         "source": head.source,
         "occurred": occurred,
         "recorded": occurred if entry.recorded == entry.occurred else to_text(entry.recorded, offset),
         "clock": occurred if entry.clock == entry.occurred else to_text(entry.clock, offset),
-        "outcome": OUTCOMES[entry.outcome],
-        "reason": entry.reason,
         "figures": entry.figures,
         "version": entry.version,
         "engine": entry.engine,
         "data": head.data,
         "changes": [change_to_dict(change, offset) for change in entry.changes],
         "link": link.hex(),
+        "backlog": entry.backlog,
     }
-    if entry.backlog:
-        view["backlog"] = True
-    return view
 
 
 _INSTANTS = {"bought_at", "earned_at", "expires_at", "pending_until", "due_at", "until_at", "from_at", "at"}

@@ -51,6 +51,8 @@ class OrderLine(_Data):
 
 
 class Order(_Data):
+    """An order as it was paid or completed, whole; `pay` names the way of paying."""
+
     order: Id
     lines: Annotated[list[OrderLine], Meta(min_length=1, max_length=MAX_LINES)]
     shop: Name = SELF
@@ -70,11 +72,15 @@ class Order(_Data):
 
 
 class OrderEnd(_Data):
+    """An order that was cancelled, or refused at the door."""
+
     order: Id
     reason: Name = ""
 
 
 class ReturnLine(_Data):
+    """Pieces of a line that came back (0: money without the piece), and what a return says of points on them."""
+
     line: Id
     quantity: Count
     refund_fen: Count
@@ -86,12 +92,16 @@ class ReturnLine(_Data):
 
 
 class Return(_Data):
+    """Some lines of an order that came back together."""
+
     return_: Id = msgspec.field(name="return")
     lines: Annotated[list[ReturnLine], Meta(min_length=1, max_length=MAX_LINES)]
     order: Name = ""
 
 
 class Review(_Data):
+    """A review of one line of a completed order."""
+
     review: Id
     order: Id
     line: Id
@@ -100,21 +110,29 @@ class Review(_Data):
 
 
 class ReviewRemoval(_Data):
+    """The review that was removed."""
+
     review: Id
 
 
 class Answer(_Data):
+    """An answer to a question about an item."""
+
     answer: Id
     sku: Name = ""
 
 
 class Share(_Data):
+    """An item that was shared, and by which way."""
+
     share: Id
     sku: Name = ""
     via: Name = ""
 
 
 class SignIn(_Data):
+    """The day that a sign-in is for (YYYY-MM-DD); empty: the day of its time."""
+
     day: Name = ""
 
     def __post_init__(self) -> None:
@@ -126,10 +144,14 @@ class SignIn(_Data):
 
 
 class ShopVisit(_Data):
+    """The shop that was visited."""
+
     shop: Id
 
 
 class Grant(_OfKind, kw_only=True):
+    """Points that a campaign gives; without `expires` they end as the book says."""
+
     grant: Id
     campaign: Id
     points: Some
@@ -137,18 +159,24 @@ class Grant(_OfKind, kw_only=True):
 
 
 class Nothing(_Data):
-    pass
+    """No more than the type of fact says."""
 
 
 class CreditScore(_Data):
+    """The credit score that a member now has."""
+
     score: Count
 
 
 class Stars(_Data):
+    """The reputation that a member now has, from one star to five."""
+
     stars: Annotated[int, Meta(ge=1, le=5)]
 
 
 class Redemption(_OfKind, kw_only=True):
+    """Points that are asked for, and for what; `settlement_fen` is what the order was to be paid before points."""
+
     redemption: Id
     points: Some
     use: Id
@@ -157,43 +185,59 @@ class Redemption(_OfKind, kw_only=True):
 
 
 class Reversal(_Data):
+    """Points of a redemption that are to come back; left out: all that is left of it."""
+
     redemption: Id
     points: Some | None = None
 
 
 class Hold(_OfKind, kw_only=True):
+    """Points that are to be kept for a later capture, until an instant."""
+
     hold: Id
     points: Some
     until: Time
 
 
 class Capture(_Data):
+    """Points of a hold that are taken; left out: all that it holds."""
+
     hold: Id
-    points: Some | None = None  # left out: all that is held
+    points: Some | None = None
 
 
 class Release(_Data):
+    """The hold whose points go back."""
+
     hold: Id
 
 
 class Card(_Data):
+    """A membership card that was bought."""
+
     card: Id
     product: Id
     paid_fen: Count
 
 
 class CodedCard(_Data):
+    """A membership card that came by a code, or is tried."""
+
     card: Id
     product: Id
     code: Name = ""
 
 
 class CardRefund(_Data):
+    """The card that was given back, and the money for it."""
+
     card: Id
     refund_fen: Count
 
 
 class Claim(_Data):
+    """A benefit of a membership that is asked for."""
+
     claim: Id
     benefit: Id
     order: Name = ""
@@ -201,6 +245,8 @@ class Claim(_Data):
 
 
 class Adjustment(_OfKind, kw_only=True):
+    """Points put on or (negative) taken off by hand: by whom, approved by whom, and a code that says why."""
+
     adjustment: Id
     points: Signed
     reason: Id
@@ -214,10 +260,14 @@ class Adjustment(_OfKind, kw_only=True):
 
 
 class Reason(_Data):
+    """A code that says why."""
+
     reason: Name = ""
 
 
 class OpeningLot(_OfKind, kw_only=True):
+    """A lot that comes from an older system."""
+
     lot: Id
     points: Some
     earned_at: Time
@@ -225,6 +275,8 @@ class OpeningLot(_OfKind, kw_only=True):
 
 
 class Publication(_Data):
+    """A version of the rule book."""
+
     toml: Annotated[str, Meta(min_length=1, max_length=MAX_BYTES)]
     by: Name = ""
 
@@ -369,41 +421,14 @@ class ProgrammePublished(_Fact, tag="programme.published.v1"):
     data: Publication
 
 
-Fact = (
-    OrderPaid
-    | OrderCompleted
-    | OrderCancelled
-    | OrderReturned
-    | OrderRejected
-    | ReviewPosted
-    | ReviewRemoved
-    | QuestionAnswered
-    | ItemShared
-    | MemberSignedIn
-    | ShopVisited
-    | CampaignGranted
-    | IdentityVerified
-    | WechatBound
-    | QqBound
-    | ProfileCompleted
-    | CreditScored
-    | ReputationRated
-    | RedemptionRequested
-    | RedemptionReversed
-    | HoldRequested
-    | HoldCaptured
-    | HoldReleased
-    | CardPurchased
-    | CardCodeRedeemed
-    | CardTrialStarted
-    | CardRefunded
-    | BenefitClaimed
-    | PointsAdjusted
-    | AccountFrozen
-    | AccountUnfrozen
-    | LotOpened
-    | ProgrammePublished
-)
+OrderFact = OrderPaid | OrderCompleted | OrderCancelled | OrderReturned | OrderRejected
+ReviewFact = ReviewPosted | ReviewRemoved
+ActivityFact = QuestionAnswered | ItemShared | MemberSignedIn | ShopVisited | CampaignGranted
+ProfileFact = IdentityVerified | WechatBound | QqBound | ProfileCompleted | CreditScored | ReputationRated
+SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
+MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed
+OperatorFact = PointsAdjusted | AccountFrozen | AccountUnfrozen | LotOpened | ProgrammePublished
+Fact = OrderFact | ReviewFact | ActivityFact | ProfileFact | SpendingFact | MembershipFact | OperatorFact
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__
 PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no member
 

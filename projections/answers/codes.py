@@ -1,9 +1,9 @@
 """Every reason code and every rule of a book, each with a sentence."""
 
-from typing import Any
+from msgspec import Struct
 
 from ledger.rulebook.compiled import Book
-from ledger.wire.reasons import REASONS, Reason
+from ledger.wire.reasons import REASONS
 
 # Lots and score items that no [[award]] of a book gives.
 WITHOUT_A_RULE = {
@@ -13,43 +13,58 @@ WITHOUT_A_RULE = {
 }
 
 
-def codes(book: Book) -> dict[str, Any]:
-    """The contract's JSON: reasons with where they apply, rules with the version that has them (the newest)."""
-    return {"reasons": _reasons(book), "rules": _rules(book)}
+class ReasonCode(Struct, frozen=True):
+    """A reason code, with where it is said and a sentence about it."""
+
+    code: str
+    where: str
+    text: str
+
+
+class RuleCode(Struct, frozen=True):
+    """A rule with its name and a sentence; `on` is the fact type, `version` the newest that has it, "" for none."""
+
+    rule: str
+    name: str
+    text: str
+    on: str = ""
+    version: str = ""
+
+
+class Codes(Struct, frozen=True):
+    """Every reason code, and every rule of every version."""
+
+    reasons: list[ReasonCode]
+    rules: list[RuleCode]
+
+
+def codes(book: Book) -> Codes:
+    """Return every reason code, and every rule of a book with the newest version that has it."""
+    return Codes(_reasons(book), _rules(book))
 
 
 def rule_names(book: Book) -> dict[str, str]:
-    """What people call each rule, by its code, in every version of a book."""
-    return {rule["rule"]: rule["name"] for rule in _rules(book)}
+    """Return what people call each rule, by its code, in every version of a book."""
+    return {rule.rule: rule.name for rule in _rules(book)}
 
 
-def _reasons(book: Book) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = []
-    for code, reason in REASONS.items():
-        if "<kind>" in code:
-            kinds = dict.fromkeys(kind for version in book.versions for kind in version.programme.kinds)
-            found.extend(_reason(code.replace("<kind>", kind), reason) for kind in kinds)
-        else:
-            found.append(_reason(code, reason))
-    return found
+def _reasons(book: Book) -> list[ReasonCode]:
+    kinds = dict.fromkeys(kind for version in book.versions for kind in version.programme.kinds)
+    return [
+        ReasonCode(code.replace("<kind>", kind), reason.where, reason.text)
+        for code, reason in REASONS.items()
+        for kind in (kinds if "<kind>" in code else ("",))
+    ]
 
 
-def _reason(code: str, reason: Reason) -> dict[str, str]:
-    return {"code": code, "where": reason.where, "text": reason.text}
-
-
-def _rules(book: Book) -> list[dict[str, str]]:
-    rules: dict[str, dict[str, str]] = {}
+def _rules(book: Book) -> list[RuleCode]:
+    rules: dict[str, RuleCode] = {}
     for version in book.versions:
         for award in version.programme.award:
-            rules[award.rule] = _rule(award.rule, award.name, award.text, award.on, version.name)
+            rules[award.rule] = RuleCode(award.rule, award.name, award.text, award.on, version.name)
         for name, penalty in version.programme.penalties.items():
             rule = f"penalty.{name}"
-            rules[rule] = _rule(rule, penalty.name, penalty.text, penalty.on, version.name)
+            rules[rule] = RuleCode(rule, penalty.name, penalty.text, penalty.on, version.name)
     for rule, (name, text) in WITHOUT_A_RULE.items():
-        rules.setdefault(rule, _rule(rule, name, text, "", ""))
+        rules.setdefault(rule, RuleCode(rule, name, text))
     return list(rules.values())
-
-
-def _rule(rule: str, name: str, text: str, on: str, version: str) -> dict[str, str]:
-    return {"rule": rule, "name": name, "text": text, "on": on, "version": version}

@@ -3,26 +3,17 @@
 from collections.abc import Iterator
 
 from ledger.core.postings import postings_of
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.wire.entries import Change, lot_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from projections.answers.tables import Column, Row, Table, by_member
+from projections.answers.tables import Row, Table, by_member, columns
 from projections.views.builtin.points import PointsView
 from projections.views.decoding import decoded, decoder_for
 from projections.views.view import FoldStep, RowDeltas, fold_entry, new_member, pass_time
 
-POSTINGS = (
-    Column("member"),
-    Column("entry", "integer"),
-    Column("at", "instant"),
-    Column("kind"),
-    Column("source"),
-    Column("destination"),
-    Column("points", "integer"),
-    Column("fen", "integer"),
-    Column("lot"),
-    Column("rule"),
-    Column("version"),
+POSTINGS = columns(
+    "member entry:integer at:instant kind source destination points:integer fen:integer lot rule version"
 )
 
 

@@ -6,10 +6,12 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct, field
 
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book, Version
 from ledger.rulebook.schema import Award, Programme
+from ledger.wire.answers import ProgrammeVersion
 from ledger.wire.entry_codec import decode_entry, decode_head
 from ledger.wire.entry_json import fact_head, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -21,29 +23,61 @@ Progress = Callable[[int], None]
 Table = dict[str, Any]
 
 
-def versions(ledger: Ledger, progress: Progress = lambda _: None) -> list[Table]:
-    """Every version by the date from which it decides, with how it came in and how many entries it decided."""
-    book, offset = ledger.book, ledger.book.offset
+class Publication(Struct, frozen=True):
+    """How a version was published: where its fact stands, when it was recorded, from which source, and by whom."""
+
+    position: str
+    recorded: str
+    source: str
+    by: str
+
+
+class VersionInUse(Struct, frozen=True):
+    """A version with the days from which and until which it decides, and how many entries it decided."""
+
+    version: str
+    programme: str
+    name: str
+    from_: str = field(name="from")
+    until: str | None
+    rules: int
+    entries: int
+    published: Publication | None
+
+
+def versions(ledger: Ledger, progress: Progress = lambda _: None) -> list[VersionInUse]:
+    """Return every version by the day from which it decides; `progress` is called with how many entries were read."""
+    book = ledger.book
     decided = _decided(ledger, progress)
-    published = {row["version"]: row for row in _published(ledger)}
-    found = []
-    for version, later in zip(book.versions, [*book.versions[1:], None], strict=True):
-        found.append(
-            {
-                "version": version.name,
-                "programme": version.programme.programme,
-                "name": version.programme.name,
-                "from": version.programme.from_.isoformat(),
-                "until": later.programme.from_.isoformat() if later else None,
-                "rules": len(version.programme.award),
-                "entries": decided[version.name],
-                "published": published.get(version.name),
-            }
+    published = dict(_published(ledger))
+    return [
+        VersionInUse(
+            version.name,
+            version.programme.programme,
+            version.programme.name,
+            version.programme.from_.isoformat(),
+            later.programme.from_.isoformat() if later else None,
+            len(version.programme.award),
+            decided[version.name],
+            published.get(version.name),
         )
-    for row in published.values():
-        row["recorded"] = to_text(row["recorded"], offset)
-        del row["version"]
-    return found
+        for version, later in zip(book.versions, [*book.versions[1:], None], strict=True)
+    ]
+
+
+def describe_version(version: Version) -> ProgrammeVersion:
+    """Return what a version of the rule book has."""
+    programme = version.programme
+    return ProgrammeVersion(
+        version.name,
+        programme.programme,
+        programme.name,
+        programme.from_.isoformat(),
+        list(programme.kinds),
+        list(programme.scores),
+        list(programme.memberships),
+        [award.rule for award in programme.award],
+    )
 
 
 def _decided(ledger: Ledger, progress: Progress) -> Counter[str]:
@@ -61,21 +95,17 @@ def _decided(ledger: Ledger, progress: Progress) -> Counter[str]:
     return found
 
 
-def _published(ledger: Ledger) -> Iterator[Table]:
+def _published(ledger: Ledger) -> Iterator[tuple[str, Publication]]:
     """How each published version came in, as its entry in the partition says where it counts."""
     journal = ledger.journal(ledger.partition_of(PROGRAMME_SUBJECT))
     for published in journal.published():
         for row in journal.scan(published.sequence - 1, published.sequence):
             entry = decode_entry(row.state)
             head = fact_head(entry)
-            data = msgspec.json.decode(head.data)
-            yield {
-                "version": published.version,
-                "position": position_text(entry.partition, entry.offset),
-                "recorded": entry.recorded,
-                "source": head.source,
-                "by": data.get("by", ""),
-            }
+            by = msgspec.json.decode(head.data).get("by", "")
+            position = position_text(entry.partition, entry.offset)
+            recorded = to_text(entry.recorded, ledger.book.offset)
+            yield published.version, Publication(position, recorded, head.source, by)
 
 
 # -- gaps and overlaps -------------------------------------------------------------------------------------------------

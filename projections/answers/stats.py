@@ -13,8 +13,10 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book
+from ledger.wire import answers
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -53,10 +55,8 @@ class BookSums(NamedTuple):
     known_at: int | None = None
 
 
-def stats(
-    ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None
-) -> dict[str, Any]:
-    """The contract's JSON: figures by kind, members, entries by outcome, facts parked. `progress` hears of entries.
+def stats(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> answers.Books:
+    """Return the books at an instant, summed from the entries; `progress` is called with how many were read.
 
     With `known_at` only what was recorded by that instant counts.
     """
@@ -65,11 +65,27 @@ def stats(
 
 def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> BookSums:
     """All members summed from their entries. `progress` hears of entries."""
-    rows = RowDeltas(_VIEW.tables)
-    book, done = ledger.book_known_at(known_at), 0
-    positions = heads_of(ledger)
+    book, positions = ledger.book_known_at(known_at), heads_of(ledger)
+    home = ledger.partition_of(PROGRAMME_SUBJECT)  # a published book stands in every partition and counts once
+    rows, done = RowDeltas(_VIEW.tables), 0
     for partition in ledger.partitions:
-        done = _add_partition(rows, ledger, book, partition, as_of, known_at, progress, done)
+        for member, entries in members_of(ledger.journal(partition).scan_by_member()):
+            if member == PROGRAMME_SUBJECT and partition != home:
+                continue
+            account = Account()
+            for row in entries:
+                entry = decode_entry(row.state)
+                if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
+                    break
+                evolve_entry(account, entry)
+                rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
+                done += 1
+                if not done % TICK_EVERY:
+                    progress(done)
+            if account.number and member != PROGRAMME_SUBJECT:
+                run_to(account, book, as_of, PagesInMemory())
+                _VIEW.count(account, as_of, book, rows)
+        progress(done)
     return BookSums(as_of, rows.of, positions, known_at=known_at)
 
 
@@ -88,8 +104,8 @@ def kept(taken: ViewSnapshot, progress: Tick = lambda _: None) -> BookSums:
     return BookSums(taken.as_of, rows.of, {p: read.get(p, 0) for p in ledger.partitions}, taken.standing.behind)
 
 
-def books_of(ledger: Ledger, sums: BookSums) -> dict[str, Any]:
-    """The books as JSON."""
+def books_of(ledger: Ledger, sums: BookSums) -> answers.Books:
+    """Return the books that sums come to."""
     book, tables = ledger.book, sums.tables
     known_at = sums.as_of if sums.known_at is None else min(sums.as_of, sums.known_at)
     parked: dict[str, int] = {}
@@ -97,30 +113,30 @@ def books_of(ledger: Ledger, sums: BookSums) -> dict[str, Any]:
         for reason, facts in ledger.journal(partition).parked_reasons(known_at).items():
             parked[reason] = parked.get(reason, 0) + facts
     points = {
-        kind: {**figures, "balanced": figures["issued"] == sum(figures[name] for name in IN_THE_SUM)}
-        for kind, figures in _by_kind(book, sums).items()
+        kind: answers.BooksOfKind(**of, balanced=of["issued"] == sum(of[name] for name in IN_THE_SUM))
+        for kind, of in _by_kind(book, sums).items()
     }
     counted = tables[OUTCOMES_TABLE.name]
-    return {
+    return answers.Books(
         **_head(book, sums),
-        "frozen": _one(tables[PEOPLE.name], FROZEN),
-        "entries": {
+        frozen=_one(tables[PEOPLE.name], FROZEN),
+        entries={
             outcome: sum(entries for (of, _), (entries,) in counted.items() if of == outcome) for outcome in OUTCOMES
         },
-        "reasons": {
+        reasons={
             outcome: _most_first({reason: n for (of, reason), (n,) in counted.items() if of == outcome and reason})
             for outcome in OUTCOMES
         },
-        "parked": sum(parked.values()),
-        "parked_reasons": _most_first(parked),
-        "memberships": _by_membership(tables[CARDS.name]),
-        "points": points,
-        "balanced": all(figures["balanced"] for figures in points.values()),
-    }
+        parked=sum(parked.values()),
+        parked_reasons=_most_first(parked),
+        memberships=_by_membership(tables[CARDS.name]),
+        points=points,
+        balanced=all(of.balanced for of in points.values()),
+    )
 
 
-def liability_of(ledger: Ledger, sums: BookSums) -> dict[str, Any]:
-    """What the points may still cost, as JSON: those outstanding, by the local month in which they would expire.
+def liability_of(ledger: Ledger, sums: BookSums) -> answers.Liability:
+    """Return what the points may still cost: those outstanding, by the local month in which they would expire.
 
     What is held stands in no lot, so outstanding = the months together + held.
     """
@@ -129,12 +145,15 @@ def liability_of(ledger: Ledger, sums: BookSums) -> dict[str, Any]:
         months.setdefault(kind, {})[month] = points
     found = {}
     for kind, figures in _by_kind(ledger.book, sums).items():
-        there = {name: figures[name] for name in ("spendable", "pending", "held")}
-        found[kind] = {"outstanding": sum(there.values()), **there, "by_month": months.get(kind, {})}
-    return {**_head(ledger.book, sums), "points": found}
+        spendable, pending, held = (figures[name] for name in ("spendable", "pending", "held"))
+        found[kind] = answers.LiabilityOfKind(
+            spendable + pending + held, spendable, pending, held, months.get(kind, {})
+        )
+    return answers.Liability(**_head(ledger.book, sums), points=found)
 
 
 def _head(book: Book, sums: BookSums) -> dict[str, Any]:
+    """Return the fields with which `Books` and `Liability` begin."""
     return {
         "as_of": to_text(sums.as_of, book.offset),
         "position": {str(partition): place for partition, place in sorted(sums.positions.items())},
@@ -164,35 +183,3 @@ def _by_membership(counted: Mapping[Key, Amounts]) -> dict[str, dict[str, int]]:
         states = {state: counted.get((membership, state), [0])[0] for state in ("active", "trial", "ended")}
         found[membership] = states
     return found
-
-
-def _add_partition(
-    rows: RowDeltas,
-    ledger: Ledger,
-    book: Book,
-    partition: int,
-    as_of: int,
-    known_at: int | None,
-    progress: Tick,
-    done: int,
-) -> int:
-    counts_programme = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # a published book counts once
-    for member, entries in members_of(ledger.journal(partition).scan_by_member()):
-        is_programme = member == PROGRAMME_SUBJECT
-        if is_programme and not counts_programme:
-            continue
-        account = Account()
-        for row in entries:
-            entry = decode_entry(row.state)
-            if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
-                break
-            evolve_entry(account, entry)
-            rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
-            done += 1
-            if not done % TICK_EVERY:
-                progress(done)
-        if account.number and not is_programme:
-            run_to(account, book, as_of, PagesInMemory())
-            _VIEW.count(account, as_of, book, rows)
-    progress(done)
-    return done

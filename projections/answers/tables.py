@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import merge
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from ledger.core.account import Account, current_term
 from ledger.core.scores import parts_of, tier_of, value_of
-from ledger.journal.ledger import Ledger, members_of
-from ledger.rulebook.compiled import Book, Version
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
+from ledger.rulebook.compiled import Version
 from ledger.wire.entries import LOT_BITS, OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
@@ -36,79 +37,56 @@ class Table:
     offset: int
 
 
-BALANCES = (
-    Column("member"),
-    Column("kind"),
-    *(Column(n, "integer") for n in ("spendable", "pending", "held", "debt")),
+def columns(names: str) -> tuple[Column, ...]:
+    """Return columns from their names, with the form behind a colon where it is not text: ``member points:integer``."""
+    return tuple(
+        Column(name, cast("Form", form or "text")) for name, _, form in (n.partition(":") for n in names.split())
+    )
+
+
+BALANCES = columns("member kind spendable:integer pending:integer held:integer debt:integer")
+LOTS = columns(
+    "member kind entry:integer rule earned:integer left:integer earned_at:instant expires_at:instant pending:flag"
 )
-LOTS = (
-    Column("member"),
-    Column("kind"),
-    Column("entry", "integer"),
-    Column("rule"),
-    Column("earned", "integer"),
-    Column("left", "integer"),
-    Column("earned_at", "instant"),
-    Column("expires_at", "instant"),
-    Column("pending", "flag"),
-)
-MEMBERSHIPS = (
-    Column("member"),
-    Column("membership"),
-    Column("state"),
-    Column("product"),
-    Column("from", "instant"),
-    Column("until", "instant"),
+MEMBERSHIPS = columns("member membership state product from:instant until:instant")
+ENTRIES = columns(
+    "member number:integer position type id source occurred:instant recorded:instant clock:instant"
+    " outcome reason figures:json version changes:json link"
 )
 
 
-def balances(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
-    """Each kind of the book for every member with an entry."""
-    book = ledger.book_known_at(known_at)
-    return Table(BALANCES, _each(ledger, as_of, known_at, lambda m, a: balance_rows(book, as_of, m, a)), book.offset)
+@dataclass(frozen=True)
+class AccountTable:
+    """A table of what accounts have at an instant, under the version of the book that holds then."""
+
+    columns: Callable[[Version], tuple[Column, ...]]
+    rows: Callable[[Version, int, str, Account], Iterator[Row]]  # of a version, an instant, a member and the account
+
+    def __call__(self, ledger: Ledger, as_of: int, known_at: int | None) -> Table:
+        """Return the table over every member with an entry, folded from the entries."""
+        version = ledger.book_known_at(known_at).nearest(as_of)
+        accounts = ledger.accounts(as_of, known_at)
+        rows = (row for member, account in accounts for row in self.rows(version, as_of, member, account))
+        return Table(self.columns(version), rows, version.offset)
 
 
-def balance_rows(book: Book, as_of: int, member: str, account: Account) -> Iterator[Row]:
-    """A member's rows of `BALANCES`, of an account at an instant."""
-    for kind in _kinds(book, account, as_of):
+def _balances(version: Version, as_of: int, member: str, account: Account) -> Iterator[Row]:
+    """Each kind of the book, and others that the member has points of."""
+    for kind in dict.fromkeys([*version.programme.kinds, *account.purses]):
         purse = account.purse(kind)
         yield member, kind, purse.spendable(), purse.pending(), purse.held(), purse.debt
 
 
-def lots(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
+def _lots(version: Version, as_of: int, member: str, account: Account) -> Iterator[Row]:
     """Lots with something left, the soonest to expire first."""
-    return Table(LOTS, _each(ledger, as_of, known_at, lot_rows), ledger.book.offset)
-
-
-def lot_rows(member: str, account: Account) -> Iterator[Row]:
-    """A member's rows of `LOTS`."""
     for kind, purse in sorted(account.purses.items()):
         for key, lot in open_lots(purse):
             entry, pending = key >> LOT_BITS, bool(lot.pending_until)
             yield member, kind, entry, lot.rule, lot.earned, lot.left, lot.earned_at, lot.expires_at, pending
 
 
-def scores(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
-    """Each score of the book for every member with an entry, with a column a part."""
-    version = ledger.book_known_at(known_at).nearest(as_of)
-    rows = _each(ledger, as_of, known_at, lambda m, a: score_rows(version, as_of, m, a))
-    return Table(score_columns(version), rows, version.offset)
-
-
-def score_columns(version: Version) -> tuple[Column, ...]:
-    """The columns of the scores of a version of the book."""
-    return (
-        Column("member"),
-        Column("score"),
-        Column("value", "integer"),
-        Column("tier"),
-        Column("month"),
-        *(Column(part, "integer") for part in _parts(version)),
-    )
-
-
-def score_rows(version: Version, as_of: int, member: str, account: Account) -> Iterator[Row]:
-    """A member's rows of `score_columns`."""
+def _scores(version: Version, as_of: int, member: str, account: Account) -> Iterator[Row]:
+    """Each score of the book, with a column a part."""
     month, parts = version.month(as_of), _parts(version)
     for name, score in version.programme.scores.items():
         value = value_of(account, name, score, month)
@@ -116,40 +94,33 @@ def score_rows(version: Version, as_of: int, member: str, account: Account) -> I
         yield member, name, value, tier_of(score, value), month_text(month), *(found.get(part) for part in parts)
 
 
-def memberships(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
-    """The current or else the last term of each membership that a member ever had."""
-    rows = _each(ledger, as_of, known_at, lambda m, a: membership_rows(as_of, m, a))
-    return Table(MEMBERSHIPS, rows, ledger.book.offset)
-
-
-def membership_rows(as_of: int, member: str, account: Account) -> Iterator[Row]:
-    """A member's rows of `MEMBERSHIPS`."""
+def _memberships(version: Version, as_of: int, member: str, account: Account) -> Iterator[Row]:
+    """The current or else the last term of each membership that the member ever had."""
     for name in account.terms:
         term = current_term(account, name, as_of)
         if term is not None:
             yield member, name, state_of(term, as_of), term.product, term.start, term.until
 
 
+def _parts(version: Version) -> list[str]:
+    return list(dict.fromkeys(part for score in version.programme.scores.values() for part in score.parts))
+
+
+balances = AccountTable(lambda _: BALANCES, _balances)
+lots = AccountTable(lambda _: LOTS, _lots)
+scores = AccountTable(
+    lambda version: (
+        *columns("member score value:integer tier month"),
+        *(Column(p, "integer") for p in _parts(version)),
+    ),
+    _scores,
+)
+memberships = AccountTable(lambda _: MEMBERSHIPS, _memberships)
+
+
 def entries(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     """Every entry whose clock is at or before `as_of`, by member and number."""
     offset = ledger.book.offset
-    columns = (
-        Column("member"),
-        Column("number", "integer"),
-        Column("position"),
-        Column("type"),
-        Column("id"),
-        Column("source"),
-        Column("occurred", "instant"),
-        Column("recorded", "instant"),
-        Column("clock", "instant"),
-        Column("outcome"),
-        Column("reason"),
-        Column("figures", "json"),
-        Column("version"),
-        Column("changes", "json"),
-        Column("link"),
-    )
 
     def of(partition: int) -> Iterator[Row]:
         for member, rows in members_of(ledger.journal(partition).scan_by_member()):
@@ -178,7 +149,7 @@ def entries(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
                     row.link.hex(),
                 )
 
-    return Table(columns, by_member([of(p) for p in ledger.partitions]), offset)
+    return Table(ENTRIES, by_member([of(p) for p in ledger.partitions]), offset)
 
 
 TABLES: dict[str, Callable[[Ledger, int, int | None], Table]] = {
@@ -188,22 +159,6 @@ TABLES: dict[str, Callable[[Ledger, int, int | None], Table]] = {
     "memberships": memberships,
     "entries": entries,
 }
-
-
-def _kinds(book: Book, account: Account, as_of: int) -> list[str]:
-    kinds = book.nearest(as_of).programme.kinds
-    return [*kinds, *(kind for kind in account.purses if kind not in kinds)]
-
-
-def _parts(version: Version) -> list[str]:
-    return list(dict.fromkeys(part for score in version.programme.scores.values() for part in score.parts))
-
-
-def _each(
-    ledger: Ledger, as_of: int, known_at: int | None, rows: Callable[[str, Account], Iterator[Row]]
-) -> Iterator[Row]:
-    for member, account in ledger.accounts(as_of, known_at):
-        yield from rows(member, account)
 
 
 def by_member(partitions: list[Iterator[Row]]) -> Iterator[Row]:

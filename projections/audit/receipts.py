@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ledger.journal.ledger import members_of
+from ledger.journal.accounts_at import members_of
 from ledger.journal.port import EntryRow
 from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_head

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
 from ledger.wire.times import parse_instant, to_text
+from projections.side_by_side import side_by_side
 
 BALANCES: dict[str, Callable[[Purse], int]] = {
     "spendable": lambda purse: purse.spendable(),
@@ -101,7 +102,11 @@ def reconcile(
     not 0.
     """
     measure = BALANCES[balance]
-    for count, (member, account, rows) in enumerate(_side_by_side(ledger, listed, as_of), 1):
+    groups = ((member, list(rows)) for member, rows in groupby(listed, key=attrgetter("member")))
+    both = side_by_side(ledger.accounts(as_of), groups, key=itemgetter(0))
+    for count, (ours_of, theirs_of) in enumerate(both, 1):
+        member = (ours_of or theirs_of or ("",))[0]
+        account, rows = ours_of and ours_of[1], theirs_of[1] if theirs_of else []
         if not count % REPORT_EVERY:
             progress(count)
         said = {row.kind: row for row in rows}
@@ -133,24 +138,6 @@ def reconcile(
                 "difference": ours - theirs,
                 **(_explain(ledger, member, kind, moment, theirs, measure) if where == "both" else {}),
             }
-
-
-def _side_by_side(ledger: Ledger, listed: Balances, as_of: int) -> Iterator[tuple[str, Account | None, list[Row]]]:
-    """Every member of either, by name, with the account here and the rows of the list."""
-    accounts = ledger.accounts(as_of)
-    groups = ((member, list(rows)) for member, rows in groupby(listed, key=attrgetter("member")))
-    ours, theirs = next(accounts, None), next(groups, None)
-    while ours is not None or theirs is not None:
-        if theirs is None or (ours is not None and ours[0] < theirs[0]):
-            assert ours is not None
-            yield ours[0], ours[1], []
-            ours = next(accounts, None)
-        elif ours is None or theirs[0] < ours[0]:
-            yield theirs[0], None, theirs[1]
-            theirs = next(groups, None)
-        else:
-            yield ours[0], ours[1], theirs[1]
-            ours, theirs = next(accounts, None), next(groups, None)
 
 
 # -- why ---------------------------------------------------------------------------------------------------------------

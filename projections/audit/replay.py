@@ -14,7 +14,8 @@ import msgspec
 
 from ledger.core.account import Account, decode_account
 from ledger.core.decide import entry_of
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
 from ledger.journal.sql import Journal

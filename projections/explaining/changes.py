@@ -34,7 +34,8 @@ def explain_changes(context: Context) -> list[View]:
         rule = view.get("rule") or view.get("origin")
         if rule:
             view |= {"rule": rule, "rule_name": words.rule_name(rule), "rule_text": words.rule_text(rule)}
-        view |= _EXPLAINERS[type(change)](context, change)
+        explain: Callable[..., View] = EXPLAINERS.get(type(change), _plain)
+        view |= explain(context, change)
         evolve(context.scratch, change)
         views.append(view)
     return views
@@ -45,8 +46,9 @@ def _code(change: entries.Change) -> str:
 
 
 def _plain(context: Context, change: entries.Change, **values: Any) -> View:
-    """A change that is all said by its own phrase."""
-    return put("", context.words.say(f"change.{_code(change)}", change, **values))
+    """A change that is all said by its own phrases: ``amount.<change>``, where it has one, and ``change.<change>``."""
+    say, code, programme = context.words.say, _code(change), context.moment.version.programme
+    return put(say(f"amount.{code}", change), say(f"change.{code}", change, programme, **values))
 
 
 # -- points that moved in lots ---------------------------------------------------------------------------------------
@@ -102,12 +104,6 @@ def _spent_award(context: Context, change: entries.ClawedBack) -> str:
     return "" if is_own or not change.line else context.words.rule(change.origin)
 
 
-def _shortfall(context: Context, change: Any) -> View:
-    words, code = context.words, _code(change)
-    claim = words.say("claim", change, rule=words.rule(change.origin))
-    return put(words.say(f"amount.{code}", change), words.say(f"change.{code}", change, claim=claim))
-
-
 # -- score, membership -----------------------------------------------------------------------------------------------
 
 
@@ -124,37 +120,25 @@ def _tier_moved(context: Context, change: entries.TierMoved) -> View:
         values = {"month": month, "first": month - score.window_months, "last": month - 1, "value": value}
         values |= {"tier": tier if tier in needs else "", "needs": needs.get(tier, 0)}
         inputs = {"inputs": {"month": month_text(month), "value": value, "at_least": needs.get(tier, 0)}}
-    how = words.say("change.tier-moved", change, **{**values, "score": words.beside(change.score)})
-    amount = words.say("amount.tier-moved", change)
-    return put(amount, how, rule="tiers", rule_name=words.name(change.score), **inputs)
+    return {**_plain(context, change, **values), "rule": "tiers", "rule_name": words.name(change.score), **inputs}
 
 
 def _resettled(context: Context, change: entries.Resettled) -> View:
-    last = change.last_month if change.last_month != change.first_month else 0
-    return _plain(context, change, score=context.words.beside(change.score), last=last)
+    return _plain(context, change, last=change.last_month if change.last_month != change.first_month else 0)
 
 
-def _term(context: Context, change: Any, code: str = "", **values: Any) -> View:
-    words = context.words
-    how = words.say(f"change.{code or _code(change)}", change, **values)
-    return {"rule_name": words.name(change.membership), **put(words.membership(change.membership), how)}
+def _term(context: Context, change: Any, **values: Any) -> View:
+    return {"rule_name": context.words.name(change.membership), **_plain(context, change, **values)}
 
 
 def _term_opened(context: Context, change: entries.TermOpened) -> View:
     product = context.moment.version.products.get(change.product)
-    interval = context.words.say("interval", change)
     waits = change.from_at > context.moment.step.entry.occurred
-    view = _term(context, change, days=product[1].days if product else 0, interval=interval, waits=waits)
-    return view | {"rule": change.product}
+    return _term(context, change, days=product[1].days if product else 0, waits=waits) | {"rule": change.product}
 
 
 def _term_moved(context: Context, change: entries.TermMoved) -> View:
-    words = context.words
-    view = _term(context, change, f"term-moved.{change.why}", interval=words.say("interval", change))
-    if change.pending_until:
-        waits = words.say("change.term-moved.pending", change)
-        view |= put(view["amount"], view["how"] + waits)
-    return view
+    return _term(context, change, what=context.words.say(f"what.term-moved.{change.why}", change))
 
 
 def _benefit_used(context: Context, change: entries.BenefitUsed) -> View:
@@ -172,34 +156,18 @@ def _benefit_used(context: Context, change: entries.BenefitUsed) -> View:
     return put(f"{change.benefit} {benefit.name}", how, rule=change.benefit, rule_name=benefit.name, caps=[cap])
 
 
-# -- what is counted, and the account itself -------------------------------------------------------------------------
-
-
 def _rated(context: Context, change: entries.Rated) -> View:
     limits = [s.one_star_limit for s in context.moment.version.programme.scores.values() if s.one_star_limit]
     return _plain(context, change, limit=limits[0] if limits and change.stars == 1 else 0)
 
 
-def _counted(context: Context, change: entries.CounterAdded) -> View:
-    words = context.words
-    return _plain(context, change, bucket=words.bucket(change.bucket), rule=words.rule(change.rule))
-
-
-def _first_seen(context: Context, change: entries.FirstSeen) -> View:
-    return _plain(context, change, rule=context.words.rule(change.rule))
-
-
-def _pruned(context: Context, change: entries.HistoryPruned) -> View:
-    return _plain(context, change, late_days=context.moment.version.programme.late_days)
-
-
-_EXPLAINERS: Final[dict[type[entries.Change], Callable[[Context, Any], View]]] = {
+# How a class is explained, where it takes more than its own phrases.
+EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.Earned: explain_earned,
     entries.Scored: explain_scored,
     entries.ScoredOnce: explain_scored_once,
     entries.Withheld: explain_withheld,
     **dict.fromkeys(IN_LOTS, _in_lots),
-    **dict.fromkeys((entries.DebtIncurred, entries.PaidInCash, entries.WrittenOff), _shortfall),
     entries.TierMoved: _tier_moved,
     entries.Resettled: _resettled,
     entries.TermOpened: _term_opened,
@@ -208,11 +176,4 @@ _EXPLAINERS: Final[dict[type[entries.Change], Callable[[Context, Any], View]]] =
     entries.TrialConverted: _term,
     entries.BenefitUsed: _benefit_used,
     entries.Rated: _rated,
-    entries.CreditSet: _plain,
-    entries.CounterAdded: _counted,
-    entries.FirstSeen: _first_seen,
-    entries.HistoryPruned: _pruned,
-    entries.Frozen: _plain,
-    entries.Unfrozen: _plain,
 }
-assert _EXPLAINERS.keys() == set(entries.CHANGE_TYPES), "a change that nobody puts into words"

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ledger.core.pages import COMPLETED, Award, OrderPage, PageLine, ReviewPage
+from ledger.core.pages import Award, OrderPage, PageLine
 from ledger.wire.entries import ClawedBack, DebtIncurred, PaidInCash, WrittenOff, lot_text
-from ledger.wire.facts import OrderCompleted, OrderReturned, ReviewRemoved
 from projections.explaining.context import Context
+from projections.explaining.history import Claim
 from projections.explaining.lots import lot_brief
 from projections.explaining.words import joined, sentence
 
@@ -20,43 +20,23 @@ def explain_clawbacks(context: Context) -> list[View]:
 
     `claim` is what the award no longer keeps, `taken` what of it left the member's lots (or the score) in this entry.
     """
-    moment, words, fact = context.moment, context.words, context.moment.step.fact
-    if moment.step.entry.outcome:
-        return []
-    match fact:
-        case ReviewRemoved():
-            key = f"review/{fact.data.review}"
-            before, after = moment.pages.get(key), moment.after.get(key)
-            if not isinstance(before, ReviewPage) or not isinstance(after, ReviewPage):
-                return []
-            pairs = zip(before.awards, after.awards, strict=True)
-            return [_award(context, was.held, award, before.line, words.say("formula.review")) for was, award in pairs]
-        case OrderReturned():
-            names = [line.line for line in fact.data.lines]
-        case OrderCompleted():
-            early = moment.pages.get(f"order/{fact.data.order}")
-            names = [name for back in early.early for name, _, _ in back.lines] if isinstance(early, OrderPage) else []
-        case _:
-            return []
-    page, old = moment.after.get(f"order/{fact.data.order}"), moment.pages.get(f"order/{fact.data.order}")
-    if not isinstance(page, OrderPage) or page.status != COMPLETED:
-        return []
+    moment, fact = context.moment, context.moment.step.fact
+    page = moment.after.get(f"order/{getattr(fact.data, 'order', '')}")
     views = []
-    for name in dict.fromkeys(names):
-        line = page.line(name)
-        known = old.line(name) if isinstance(old, OrderPage) and old.status == COMPLETED else None
-        for place, award in enumerate(line.awards if line is not None else ()):
-            held = known.awards[place].held if known is not None else award.given
-            assert line is not None
-            view = _award(context, held, award, name, _formula(context, line, award))
-            fields = ("paid_fen", "refunded_fen", "returned", "quantity")
-            views.append(view | {name: getattr(line, name) for name in fields})
+    for claim in moment.claims.values() if not moment.step.entry.outcome else ():
+        line = page.line(claim.line) if isinstance(page, OrderPage) else None
+        view = _claim(context, claim, _formula(context, line, claim.award))
+        if line is not None:
+            view |= {name: getattr(line, name) for name in ("paid_fen", "refunded_fen", "returned", "quantity")}
+        views.append(view)
     return views
 
 
-def _formula(context: Context, line: PageLine, award: Award) -> str:
-    """K = 0 once all pieces are back, else ⌊A × (P − min(F, P)) / P⌋, with its figures."""
+def _formula(context: Context, line: PageLine | None, award: Award) -> str:
+    """K = 0 once all pieces are back or the review is gone (no line), else ⌊A × (P − min(F, P)) / P⌋."""
     say = context.words.say
+    if line is None:
+        return say("formula.review")
     if line.returned >= line.quantity:
         return say("formula.whole", line, are="is" if line.quantity == 1 else "are")
     if not line.paid_fen:
@@ -66,17 +46,18 @@ def _formula(context: Context, line: PageLine, award: Award) -> str:
     return say("formula.part", line, award, refunded=refunded, keep=keep)
 
 
-def _award(context: Context, held: int, award: Award, line: str, formula: str) -> View:
-    words, claim, unit = context.words, held - award.held, award.kind or award.score
+def _claim(context: Context, left: Claim, formula: str) -> View:
+    words, award, claim = context.words, left.award, left.held - left.keep
+    unit = award.kind or award.score
     view: View = {
-        "line": line,
+        "line": left.line,
         "rule": award.rule,
         "rule_name": words.rule_name(award.rule),
         "rule_text": words.rule_text(award.rule),
         "kind": unit,
         "given": award.given,
-        "held_before": held,
-        "keep": award.held,
+        "held_before": left.held,
+        "keep": left.keep,
         "claim": claim,
         "taken": claim,
         "formula": formula,
@@ -86,13 +67,12 @@ def _award(context: Context, held: int, award: Award, line: str, formula: str) -
     elif not award.kind:
         taken = words.say("back.score", award, claim=claim)
     else:
-        met, others = _met(context, award, line, claim)
+        met, others = _met(context, award, left.line, claim)
         view |= {"lot": lot_text(award.lot), "met": met, "other_lots": others}
         view["taken"] = met["own_lot"] + met["other_lots"]
         code = "back.taken" if view["taken"] == claim else "back.claimed"
         taken = words.say(code, claim=claim, met=_met_text(context, award, met, others))
-    given = words.points(award.given, unit)
-    how = sentence(words.say("back", line=line, given=given, formula=formula, held=held, taken=taken))
+    how = sentence(words.say("back", left, given=words.points(award.given, unit), formula=formula, taken=taken))
     return view | {"how": how, "text": f"{words.rule(award.rule)}: {how}"}
 
 

@@ -39,12 +39,7 @@ LINES = 1_000  # of a story's statement: each may have to look at the whole acco
 
 
 def explain(
-    ledger: Ledger,
-    member: str,
-    what: str | None = None,
-    *,
-    as_of: int | None = None,
-    lines: int | None = LINES,
+    ledger: Ledger, member: str, what: str | None = None, *, as_of: int | None = None, lines: int | None = LINES
 ) -> dict[str, Any]:
     """What a command line names: nothing for the member's story, "12" for an entry, "12.1" for a lot.
 
@@ -54,24 +49,18 @@ def explain(
         return explain_lot(ledger, member, what, as_of=as_of)
     if what and not (what.isascii() and what.isdigit()):
         raise NothingToExplain(f'"{what}" is neither an entry, such as 12, nor a lot, such as 12.1')
-    return explain_member(ledger, member, int(what) if what else None, as_of=as_of, lines=lines)
+    if what:
+        return explain_entry(ledger, member, int(what), as_of=as_of)
+    return explain_member(ledger, member, as_of=as_of, lines=lines)
 
 
 def explain_member(
-    ledger: Ledger,
-    member: str,
-    number: int | None = None,
-    *,
-    as_of: int | None = None,
-    lines: int | None = LINES,
+    ledger: Ledger, member: str, *, as_of: int | None = None, lines: int | None = LINES
 ) -> dict[str, Any]:
-    """A member's story, or one entry of it, by the entries whose clock is by `as_of`; by all of them where it is None.
+    """A member's story by the entries whose clock is by `as_of`; by all of them where it is None.
 
-    A story's statement has the last `lines` entries, or all of them (None). Raises `UnknownMember`, or
-    `NothingToExplain` where there is no such entry.
+    Its statement has the last `lines` entries, or all of them (None). Raises `UnknownMember`.
     """
-    if number is not None:
-        return explain_entry(ledger, member, number, as_of=as_of)
     history = History(ledger, member, as_of)
     return explain_story(history, history.present(), lines)
 

@@ -12,7 +12,7 @@ from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, Repetition, decide, run_to
 from ledger.core.draft import Draft, OutOfRange
 from ledger.core.evolve import evolve_entry
-from ledger.core.pages import Page, Pages, PagesInMemory, TrialPages, copy_page
+from ledger.core.pages import Award, Page, Pages, PagesInMemory, TrialPages, copy_page
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book, Rule, Version
@@ -59,6 +59,16 @@ class Skip:
     figures: dict[str, int | str]
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a return or removal leaves of an award for a line: it held `held`, and keeps `keep`."""
+
+    line: str
+    award: Award
+    held: int
+    keep: int
+
+
 @dataclass(slots=True)
 class Moment:
     """What one decision stood on, written down while the engine decides: its `Trace`, and its `Pages`.
@@ -77,6 +87,7 @@ class Moment:
     at: Account = field(init=False)
     due: int = 0
     skips: list[Skip] = field(default_factory=list)
+    claims: dict[tuple[str, str], Claim] = field(default_factory=dict)  # by line and rule
     pages: dict[str, Page | None] = field(default_factory=dict)
     derives: bool = False
 
@@ -96,6 +107,11 @@ class Moment:
     def skipped(self, rule: Rule, code: str, figures: dict[str, int | str]) -> None:
         """Take a rule that gave nothing, or less."""
         self.skips.append(Skip(rule, code, str(figures["line"]), figures))
+
+    def left(self, award: Award, keep: int, line: str) -> None:
+        """Take what a return or removal leaves of an award; one entry may do so more than once."""
+        held = self.claims[line, award.rule].held if (line, award.rule) in self.claims else award.held
+        self.claims[line, award.rule] = Claim(line, award, held, min(keep, award.held))
 
     def get(self, key: str) -> Page | None:
         """A page; how it was is remembered."""

@@ -1,7 +1,7 @@
 """Words for people: money, points, counts and times as a support agent reads them, and the names the book gives."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -58,6 +58,18 @@ def age(seconds: int) -> str:
 def sentence(text: str) -> str:
     """A text with a capital letter and a full stop."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+_SHOWN: dict[str, Callable[[Any], str]] = {
+    "money": yuan,
+    "month": month_text,
+    "nth": ordinal,
+    "span": span,
+    "age": age,
+    "list": lambda text: str(text).replace(",", ", "),
+    "g": lambda number: f"{number:g}",
+    "plain": str,
+}
 
 
 @cache
@@ -120,36 +132,17 @@ class Words:
                 return found
         return ""
 
-    def _shown(self, value: Any, how: str, rest: str) -> str:
-        match how:
-            case "time":
-                return self.time(to_instant(value) if isinstance(value, datetime) else value)
-            case "money":
-                return yuan(value)
-            case "month":
-                return month_text(value)
-            case "count":
-                return count(value, rest)
-            case "nth":
-                return ordinal(value)
-            case "span":
-                return span(value)
-            case "age":
-                return age(value)
-            case "and" | "or":
-                return joined(list(value), how)
-            case "list":
-                return str(value).replace(",", ", ")
-            case "use":
-                return self.use(value)
-            case "membership":
-                return self.membership(value)
-            case "beside":
-                return self.beside(value)
-            case "g":
-                return f"{value:g}"
-            case "plain":
-                return str(value)
+    def _shown(self, value: Any, how: str, noun: str) -> str:
+        if how == "time":
+            return self.time(to_instant(value) if isinstance(value, datetime) else value)
+        if how in _SHOWN:
+            return _SHOWN[how](value)
+        if how in ("rule", "use", "membership", "beside", "bucket"):
+            return str(getattr(self, how)(value))
+        if how in ("and", "or"):
+            return joined(list(value), how)
+        if how == "count":
+            return count(value, noun)
         return f"{value:,}" if isinstance(value, int) else str(value)
 
     def time(self, instant: int) -> str:

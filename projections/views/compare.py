@@ -1,6 +1,6 @@
 """Two builds of a view, row by row at the same position: what a rebuild says otherwise than the view that was kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
+from projections.side_by_side import side_by_side
 from projections.views.files import File, Folder, opened
 from projections.views.runner import follow, heads_of
 from projections.views.store import Batch, Build, plain_rows
@@ -16,7 +17,6 @@ from projections.views.view import View
 
 MAX_LISTED = 1_000  # differences; all are counted
 TICK_EVERY = 5_000
-BuildRow = tuple[str, Any, Any]
 
 
 class NothingBeside(JournalError):
@@ -86,36 +86,20 @@ def _compare(
 ) -> tuple[int, int, list[dict[str, Any]]]:
     rows = count = 0
     listed: list[dict[str, Any]] = []
-    for table, key, kept, rebuilt in _side_by_side(view, plain_rows(ours, view), plain_rows(theirs, view)):
+    order = {name: place for place, name in enumerate([*(table.name for table in view.tables), "members"])}
+    both = side_by_side(plain_rows(ours, view), plain_rows(theirs, view), lambda row: (order[row[0]], row[1]))
+    for one, other in both:
+        kept, rebuilt = one and one[2], other and other[2]
         rows += 1
         if not rows % TICK_EVERY:
             progress(rows)
         if kept != rebuilt:
             count += 1
-            if len(listed) < MAX_LISTED:
+            row = one or other
+            if len(listed) < MAX_LISTED and row is not None:
+                table, key, _ = row
                 listed.append({"table": table, "key": list(key), "kept": _plain(kept), "rebuilt": _plain(rebuilt)})
     return rows, count, listed
-
-
-def _side_by_side(
-    view: View, ours: Iterator[BuildRow], theirs: Iterator[BuildRow]
-) -> Iterator[tuple[str, Any, Any, Any]]:
-    """Rows of both, each with what the other has under the same key (None where it has none)."""
-    order = {name: place for place, name in enumerate([*(table.name for table in view.tables), "members"])}
-    one, other = next(ours, None), next(theirs, None)
-    while one is not None or other is not None:
-        first = (order[one[0]], one[1]) if one is not None else None
-        second = (order[other[0]], other[1]) if other is not None else None
-        if one is not None and other is not None and first == second:
-            yield one[0], one[1], one[2], other[2]
-            one, other = next(ours, None), next(theirs, None)
-        elif one is not None and (second is None or (first is not None and first < second)):
-            yield one[0], one[1], one[2], None
-            one = next(ours, None)
-        else:
-            assert other is not None
-            yield other[0], other[1], None, other[2]
-            other = next(theirs, None)
 
 
 def _plain(values: Any) -> Any:

@@ -1,10 +1,14 @@
 """Where each view stands: its builds, which of them is live, and how many entries it is behind."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
+from ledger.wire.answers import ViewBuild
 from projections.views.files import Folder, opened
 from projections.views.runner import Heads, entries_behind, heads_of
 from projections.views.view import View
@@ -24,31 +28,32 @@ def catalogue(views: Iterable[View]) -> list[dict[str, Any]]:
     ]
 
 
-def status(ledger: Ledger, folder: Folder, views: Iterable[View]) -> list[dict[str, Any]]:
-    """A row a build, the oldest first; a view that was never built has one without a file."""
+def status(ledger: Ledger, folder: Folder, views: Iterable[View]) -> list[ViewBuild]:
+    """Return every build of every view, the oldest first; a view that was never built has one without a file."""
     heads = heads_of(ledger)
-    rows: list[dict[str, Any]] = []
+    builds: list[ViewBuild] = []
     for view in views:
         live = folder.live(view.name)
         found = [
-            {"view": view.name, "version": file.version, "is_live": file.path == live, **_build(file.path, view, heads)}
+            _build(ViewBuild(view.name, file.version, file.path == live, "cannot be read"), file.path, view, heads)
             for file in folder.files(view.name)
         ]
-        rows.extend(found or [{"view": view.name, "version": view.version, "is_live": False, "state": "never built"}])
-    return rows
+        builds.extend(found or [ViewBuild(view.name, view.version, False, "never built")])
+    return builds
 
 
-def _build(path: Any, view: View, heads: Heads) -> dict[str, Any]:
+def _build(build: ViewBuild, path: Path, view: View, heads: Heads) -> ViewBuild:
     try:
-        with opened(path, view) as build, build.reading() as batch:
+        with opened(path, view) as file, file.reading() as batch:
             positions, is_whole = batch.positions(), batch.is_whole()
     except JournalError as error:
-        return {"file": path.name, "state": "cannot be read", "problem": str(error)}
-    return {
-        "file": path.name,
-        "state": "whole" if is_whole else "being built",
-        "entries": sum(positions.values()),
-        "behind": entries_behind(heads, positions),
-        "position": {str(partition): place for partition, place in sorted(positions.items())},
-        "bytes": path.stat().st_size,
-    }
+        return replace(build, file=path.name, problem=str(error))
+    return replace(
+        build,
+        file=path.name,
+        state="whole" if is_whole else "being built",
+        entries=sum(positions.values()),
+        behind=entries_behind(heads, positions),
+        position={str(partition): place for partition, place in sorted(positions.items())},
+        bytes=path.stat().st_size,
+    )

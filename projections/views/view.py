@@ -24,7 +24,7 @@ from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import Programme
 from ledger.wire.entries import Change, Entry, Expired, HistoryPruned, Released, Repaid, TermEnded, TierMoved
 from ledger.wire.times import day_of, day_text, month_of, month_text
-from projections.answers.tables import Column, Row, Table
+from projections.answers.tables import AccountTable, Column, Row, Table
 
 Key = tuple[Any, ...]  # text and integers
 Amounts = list[int]
@@ -192,6 +192,18 @@ class Query:
     rows: Callable[[Snapshot, Options], Table]
     options: frozenset[str] = frozenset()
     is_by_member: bool = True
+
+
+def of_accounts(table: AccountTable) -> Callable[[Snapshot, Options], Table]:
+    """Return what a query says that makes an export's table from the accounts that are the members' states."""
+
+    def made(taken: Snapshot, _: Options) -> Table:
+        version = taken.book.nearest(taken.as_of)
+        of = ((subject.member, subject.state) for subject, _ in taken.members())
+        rows = (row for member, account in of for row in table.rows(version, taken.as_of, member, account))
+        return taken.table(table.columns(version), rows)
+
+    return made
 
 
 class View:

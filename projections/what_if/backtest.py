@@ -17,7 +17,8 @@ from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.postings import IN_AND_OUT, growth, postings_of
 from ledger.core.scores import tier_of, value_of
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import Book
@@ -120,64 +121,56 @@ class _Side:
         self.rules.update(other.rules)
 
 
+_Move = tuple[int, str, int, int]  # how much, the member, actual, draft
+
+
 @dataclass(slots=True)
 class _Moves:
     """How members of a kind fare: gains and losses of what each has or has spent, less debt."""
 
-    gain: int = 0
-    lose: int = 0
-    gained: int = 0
-    lost: int = 0
-    largest_gains: list[tuple[int, str, int, int]] = field(default_factory=list)  # smallest of them first
-    largest_losses: list[tuple[int, str, int, int]] = field(default_factory=list)
+    sums: Counter[str] = field(default_factory=Counter)
+    largest_gains: list[_Move] = field(default_factory=list)
+    largest_losses: list[_Move] = field(default_factory=list)
 
     def see(self, member: str, actual: int, draft: int) -> None:
         """Count a member."""
         difference = draft - actual
         if difference > 0:
-            self.gain += 1
-            self.gained += difference
-            _keep(self.largest_gains, (difference, member, actual, draft))
+            self.sums.update(gain=1, gained=difference)
+            self.largest_gains.append((difference, member, actual, draft))
         elif difference:
-            self.lose += 1
-            self.lost -= difference
-            _keep(self.largest_losses, (-difference, member, actual, draft))
+            self.sums.update(lose=1, lost=-difference)
+            self.largest_losses.append((-difference, member, actual, draft))
 
     def add(self, other: "_Moves") -> None:
         """Count what another counted."""
-        for name in ("gain", "lose", "gained", "lost"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for ours, theirs in (
-            (self.largest_gains, other.largest_gains),
-            (self.largest_losses, other.largest_losses),
-        ):
-            for one in theirs:
-                _keep(ours, one)
+        self.sums.update(other.sums)
+        self.largest_gains = _largest(self.largest_gains, other.largest_gains)
+        self.largest_losses = _largest(self.largest_losses, other.largest_losses)
 
     def to_dict(self, members: int) -> dict[str, Any]:
-        """For JSON, the largest first; of so many members."""
+        """For JSON, the largest first; `members` is how many there are in all."""
 
-        def listed(found: list[tuple[int, str, int, int]]) -> list[dict[str, Any]]:
+        def listed(found: list[_Move]) -> list[dict[str, Any]]:
             return [
                 {"member": member, "actual": actual, "draft": draft, "difference": draft - actual}
-                for _, member, actual, draft in sorted(found, key=lambda one: (-one[0], one[1]))
+                for _, member, actual, draft in sorted(found, key=lambda move: (-move[0], move[1]))
             ]
 
         return {
-            "gain": self.gain,
-            "lose": self.lose,
-            "same": members - self.gain - self.lose,
-            "gained": self.gained,
-            "lost": self.lost,
+            "gain": self.sums["gain"],
+            "lose": self.sums["lose"],
+            "same": members - self.sums["gain"] - self.sums["lose"],
+            "gained": self.sums["gained"],
+            "lost": self.sums["lost"],
             "largest_gains": listed(self.largest_gains),
             "largest_losses": listed(self.largest_losses),
         }
 
 
-def _keep(heap: list[tuple[int, str, int, int]], one: tuple[int, str, int, int]) -> None:
-    heapq.heappush(heap, one)
-    if len(heap) > LARGEST:
-        heapq.heappop(heap)
+def _largest(some: list[_Move], more: list[_Move]) -> list[_Move]:
+    """The largest moves of both."""
+    return heapq.nlargest(LARGEST, [*some, *more]) if more else some
 
 
 _Answer = tuple[int, str]  # outcome and reason

@@ -13,6 +13,7 @@ from ledger.core.pages import OrderPage, Page
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Version
+from ledger.wire import answers
 from ledger.wire.entries import Change, Earned, Scored, Withheld
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
@@ -80,8 +81,8 @@ class Quoter:
         return decode(msgspec.json.encode({**head, "subject": self.member, "time": self._time, "data": data}))
 
 
-def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> dict[str, Any]:
-    """The quote of a cart, the data of an `order.completed.v1` as JSON, in which `order` may be left out.
+def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> answers.Quote:
+    """Return the quote of a cart, the data of an `order.completed.v1` as JSON, in which `order` may be left out.
 
     `settlement_fen` beside `lines` is what is to be paid before points (left out: the sum of `paid_fen`).
     Raises `BadFact` where the cart is none.
@@ -98,25 +99,25 @@ def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> dict[str, Any]:
     settlement = data.get("settlement_fen", sum(line["paid_fen"] for line in order["lines"]))
     if type(settlement) is not int or not 0 <= settlement <= MOST_FEN:
         raise BadFact("bad-fact", f"`settlement_fen` is an amount in fen from 0 to {MOST_FEN:,}")
-    return {
-        "member": member,
-        "known": quoter.is_known,
-        "at": to_text(at, quoter.version.offset),
-        "version": decision.version,
-        "outcome": "accepted" if not decision.outcome else "ignored",
-        "reason": decision.reason,
-        "earn": _earnings(decision.changes, quoter.version.offset),
-        "settlement_fen": settlement,
-        "redeem": [
+    return answers.Quote(
+        member,
+        quoter.is_known,
+        to_text(at, quoter.version.offset),
+        decision.version,
+        "accepted" if not decision.outcome else "ignored",
+        decision.reason,
+        _earnings(decision.changes, quoter.version.offset),
+        settlement,
+        [
             _most(quoter, use, kind, order["order"], settlement)
             for use, bounds in quoter.version.programme.uses.items()
             if bounds.order
             for kind in bounds.kinds
         ],
-    }
+    )
 
 
-def _earnings(changes: list[Change], offset: int) -> dict[str, Any]:
+def _earnings(changes: list[Change], offset: int) -> answers.Earnings:
     """Sums by kind and score, and each award and each rule that gave nothing, by line ("" for the whole order)."""
     points: dict[str, int] = {}
     scores: dict[str, int] = {}
@@ -132,14 +133,10 @@ def _earnings(changes: list[Change], offset: int) -> dict[str, Any]:
             case _:
                 continue
         lines.setdefault(change.line, []).append(change_to_dict(change, offset))
-    return {
-        "points": points,
-        "scores": scores,
-        "lines": [{"line": line, "awards": awards} for line, awards in lines.items()],
-    }
+    return answers.Earnings(points, scores, [answers.QuotedLine(line, awards) for line, awards in lines.items()])
 
 
-def _most(quoter: Quoter, use: str, kind: str, order: str, settlement: int) -> dict[str, Any]:
+def _most(quoter: Quoter, use: str, kind: str, order: str, settlement: int) -> answers.MostRedeemable:
     """The most points a redemption for this order may ask for, and why no more: the refusal of the next step."""
     programme = quoter.version.programme
     bounds, fen = programme.uses[use], programme.kinds[kind].fen
@@ -160,10 +157,5 @@ def _most(quoter: Quoter, use: str, kind: str, order: str, settlement: int) -> d
         first = asks(most)
         if first.outcome:
             most, refused = 0, first
-    return {
-        "use": use,
-        "kind": kind,
-        "most": most,
-        "worth_fen": most * fen,
-        "no_more": {"reason": refused.reason, "figures": refused.figures},
-    }
+    no_more = answers.NoMore(refused.reason, refused.figures)
+    return answers.MostRedeemable(use, kind, most, most * fen, no_more)

@@ -6,47 +6,29 @@ journal is a prefix of the inbox, and the inbox only grows, so each copied journ
 
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
-from hashlib import file_digest
 from pathlib import Path
-from typing import Annotated
-
-import msgspec
-from msgspec import Meta, Struct
 
 from consumers.local.sqlite import SQLiteInbox
 from ledger.errors import Unusable
 from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
 from ledger.journal.opening import reading_of
-from projections.answers.export import output_file, output_folder, sync
+from projections.answers.export import output_folder, sync
+from service.archive.files import File, Manifest, Progress, file_at, read_manifest, write_manifest
 
 FORMAT = "points-ledger.backup.v1"
 MANIFEST = "backup.json"
 PAGES = 2_048  # of SQLite, between two reports of progress
-MOST_BYTES = 1 << 20  # of a manifest
-
-Progress = Callable[[int], None]  # bytes done
 
 
 class BadBackup(Unusable):
     """A backup that cannot be made or used: which file, and the way out."""
 
 
-class File(Struct, frozen=True, forbid_unknown_fields=True):
-    """A file of a backup."""
-
-    file: Annotated[str, Meta(pattern=r"^(ledger\.json|book\.toml|inbox\.db|partition-[0-9]{1,4}\.db)$")]
-    bytes: int
-    sha256: str
-
-
-class Backup(Struct, frozen=True, forbid_unknown_fields=True):
+class Backup(Manifest, frozen=True, forbid_unknown_fields=True):
     """What a backup holds: of which ledger, how many entries, and its files."""
 
-    format: str
-    ledger: str
     entries: int
     files: list[File]
 
@@ -74,10 +56,9 @@ def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -
         for name in (SETTINGS, BOOK):
             _copy_file(ledger.folder / name, making / name)
         entries = _entries(making)
-        files = [_file(making / name) for name in (SETTINGS, BOOK, *names)]
+        files = [file_at(making, name) for name in (SETTINGS, BOOK, *names)]
         backup = Backup(FORMAT, ledger.identity, entries, files)
-        with output_file(making / MANIFEST) as out:
-            out.write(msgspec.json.format(msgspec.json.encode(backup)) + b"\n")
+        write_manifest(making / MANIFEST, backup)
     return backup
 
 
@@ -86,14 +67,14 @@ def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> 
 
     Raises `BadBackup` where it is, or where a file of the backup is not as it was written: nothing is made then.
     """
-    backup = _read_manifest(folder)
+    backup = read_manifest(folder / MANIFEST, Backup, FORMAT, "points backup", BadBackup)
     if target.exists() and any(target.iterdir()):
         raise BadBackup(f"{target} is there already; name a ledger that is to be made: --ledger DIR")
     with output_folder(target) as making:
         done = 0
         for file in backup.files:
             _copy_file(folder / file.file, making / file.file)
-            if _file(making / file.file) != file:
+            if file_at(making, file.file) != file:
                 raise BadBackup(f"{folder / file.file}: was changed or cut short after the backup; take another copy")
             done += file.bytes
             progress(done)
@@ -147,25 +128,6 @@ def _entries(folder: Path) -> int:
         if ahead:
             raise BadBackup(f"{folder}: partition {ahead[0]} is ahead of the inbox; take another backup")
     return sum(head.entries for head in heads.values())
-
-
-def _read_manifest(folder: Path) -> Backup:
-    path = folder / MANIFEST
-    try:
-        with path.open("rb") as file:
-            backup = msgspec.json.decode(file.read(MOST_BYTES), type=Backup)
-    except OSError as error:
-        raise BadBackup(f"{path}: {error.strerror}; give a folder that `points backup` made") from None
-    except msgspec.MsgspecError as error:
-        raise BadBackup(f"{path}: damaged, or no backup ({error}); take another copy of it") from None
-    if backup.format != FORMAT:
-        raise BadBackup(f'{path}: format "{backup.format[:100]}"; this version of points reads {FORMAT}')
-    return backup
-
-
-def _file(path: Path) -> File:
-    with path.open("rb") as file:
-        return File(path.name, path.stat().st_size, file_digest(file, "sha256").hexdigest())
 
 
 def _copy_file(source: Path, target: Path) -> None:

@@ -5,7 +5,7 @@ It is built under another name and takes its own when all of it is there; interr
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,12 +24,11 @@ from ledger.wire.entries import Entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.answers.export import sync, unfinished
-from projections.archive import Archive, Archived, BadArchive, Shelf
 from projections.audit.proof import Refuted
+from service.archive.files import Progress
+from service.archive.parquet import Archive, Archived, ArchivedPartition, BadArchive
 
 RECORDS = 1_000  # decided in one transaction; parked ones are up to 64 KiB each
-
-Progress = Callable[[int], None]
 
 
 def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _: None) -> None:
@@ -44,10 +43,10 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
     try:
         with ledger.writing():
             done = 0
-            for shelf in archive.manifest.partitions:
-                for entries in _restore(archive, ledger, shelf):
+            for part in archive.manifest.partitions:
+                for entries in _restore(archive, ledger, part):
                     progress(done + entries)
-                done += shelf.entries
+                done += part.entries
             if ledger.settings.stream == INBOX:
                 _begin_inbox(archive, ledger)
             ledger.close()
@@ -66,7 +65,7 @@ def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dic
     started = time.monotonic()
     with TemporaryDirectory(prefix="points-replay-") as place:
         differences: list[dict[str, Any]] = []
-        accounts, entries = 0, sum(shelf.entries for shelf in archive.manifest.partitions)
+        accounts, entries = 0, sum(part.entries for part in archive.manifest.partitions)
         try:
             import_archive(archive, Path(place) / "ledger", progress)
         except Refuted as error:
@@ -92,9 +91,9 @@ def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dic
 def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:
     """An inbox whose positions go on behind those of the archive."""
     inbox = SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)
-    for shelf in archive.manifest.partitions:
-        if shelf.position >= 0:
-            inbox.begin_behind(shelf.partition, shelf.position, shelf.recorded)
+    for part in archive.manifest.partitions:
+        if part.position >= 0:
+            inbox.begin_behind(part.partition, part.position, part.recorded)
     inbox.close()
 
 
@@ -113,21 +112,21 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
     return ledger
 
 
-def _restore(archive: Archive, ledger: FolderLedger, shelf: Shelf) -> Iterator[int]:
+def _restore(archive: Archive, ledger: FolderLedger, part: ArchivedPartition) -> Iterator[int]:
     """Decide a partition's facts again, behind where an interrupted import stopped; yields how many entries stand."""
-    shard = ledger.writer(shelf.partition)
-    records = archive.records(shelf.partition)
+    shard = ledger.writer(part.partition)
+    records = archive.records(part.partition)
     while batch := list(islice(records, RECORDS)):
         batch = [record for record in batch if record.item.offset > shard.offset]
         if batch:
             _decide(archive, shard, batch)
             yield shard.journal.head().entries
-    if shelf.position > shard.offset:  # the stream's last records were neither facts nor parked
-        shard.commit([], [], shelf.position, shelf.recorded)
-    shard.journal.mark_retried([parked.offset for parked in archive.parked(shelf.partition) if parked.is_done])
+    if part.position > shard.offset:  # the stream's last records were neither facts nor parked
+        shard.commit([], [], part.position, part.recorded)
+    shard.journal.mark_retried([parked.offset for parked in archive.parked(part.partition) if parked.is_done])
     head = shard.journal.head()
-    if (head.entries, head.link.hex(), head.offset) != (shelf.entries, shelf.link, shelf.position):
-        raise Refuted(f"partition {shelf.partition} of {archive.folder} does not come out as its manifest says")
+    if (head.entries, head.link.hex(), head.offset) != (part.entries, part.link, part.position):
+        raise Refuted(f"partition {part.partition} of {archive.folder} does not come out as its manifest says")
 
 
 def _decide(archive: Archive, shard: PartitionWriter, batch: list[Archived]) -> None:

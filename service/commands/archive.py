@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from projections.archive import Archive
-from projections.archive import export_archive as write_archive
+from service.archive.parquet import Archive
+from service.archive.parquet import export_archive as write_archive
 from service.archive.restore import import_archive as restore_archive
 from service.archive.restore import replay_archive
 from service.errors import say
@@ -28,7 +28,7 @@ def export_archive(shell: Shell, folder: DirArgument) -> Answer:
     """
     with shell.reading() as opened, shell.progress("archiving", entries_in(opened)) as tick:
         manifest = write_archive(opened, folder, tick)
-    entries = sum(shelf.entries for shelf in manifest.partitions)
+    entries = sum(part.entries for part in manifest.partitions)
     files, size = len(manifest.files), sum(file.bytes for file in manifest.files)
     return Answer(
         {"ledger": manifest.ledger, "entries": entries, "files": files, "bytes": size, "folder": str(folder)},
@@ -63,4 +63,4 @@ def _checked(shell: Shell, folder: Path) -> tuple[Archive, int]:
     """An archive whose files are as its manifest says, and how many entries it has. Raises `BadArchive`."""
     with shell.progress("checking the files") as tick:
         archive = Archive(folder, tick)
-    return archive, sum(shelf.entries for shelf in archive.manifest.partitions)
+    return archive, sum(part.entries for part in archive.manifest.partitions)

@@ -2,15 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from consumers.dead_letters import Letter, letter_at, letter_to_dict, letters
+from consumers.dead_letters import Letter, describe_letter, letter_at, letters
 from consumers.dead_letters import drop as drop_bytes
 from consumers.dead_letters import retry as retry_here
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger
+from ledger.wire.answers import Retried
 from service.commands.options import ConfigOption
 from service.errors import plain, say
 from service.lazily import load
@@ -38,7 +39,7 @@ def list_letters(
     points dead-letters list
     """
     with shell.reading() as opened:
-        found = [letter_to_dict(letter, opened.book.offset) for letter in letters(opened, every=every, limit=limit)]
+        found = [describe_letter(letter, opened.book.offset) for letter in letters(opened, every=every, limit=limit)]
     return Answer(found, "dead_letters:print_letters")
 
 
@@ -55,7 +56,7 @@ def show(
     """
     with shell.reading() as opened:
         letter = letter_at(opened, position)
-        found = letter_to_dict(letter, opened.book.offset)
+        found = describe_letter(letter, opened.book.offset)
     if not raw or shell.json:
         return Answer(found, "dead_letters:print_letter")
     with standard_output():
@@ -123,24 +124,24 @@ def drop(
     with shell.operating() as opened:
         chosen = _chosen(opened, positions, every)
         drop_bytes(opened, chosen)
-        told = [letter_to_dict(letter_at(opened, letter.position), opened.book.offset) for letter in chosen]
+        told = [describe_letter(letter_at(opened, letter.position), opened.book.offset) for letter in chosen]
         is_fed_by_kafka = opened.settings.stream == KAFKA
     more = "\nfrom the ledger; the topics keep theirs as long as Kafka does" if is_fed_by_kafka else ""
     return Answer(told, lambda: print(f"the bytes of {len(told):,} parked facts are gone{more}"))
 
 
-def _line(told: dict[str, Any]) -> str:
-    detail = f": {told['detail']}" if "detail" in told else ""
-    why = f" {told['reason']}{detail}" if told.get("reason") else ""
-    outcome = told.get("outcome", "sent; the consumer decides it there")
-    return plain(f"{told['position']} → {told['retried_as']}: {outcome}{why}")
+def _line(told: Retried) -> str:
+    detail = f": {told.detail}" if told.detail else ""
+    why = f" {told.reason}{detail}" if told.reason else ""
+    outcome = told.outcome or "sent; the consumer decides it there"
+    return plain(f"{told.position} → {told.retried_as}: {outcome}{why}")
 
 
 def _drive_again(
     ledger: Ledger, chosen: list[Letter], mended: bytes | None, config: Path | None, backlog: bool
-) -> list[dict[str, Any]]:
+) -> list[Retried]:
     if ledger.settings.stream == KAFKA:
-        told: list[dict[str, Any]] = load("service.commands.topic:retry")(ledger, chosen, mended, config, backlog)
+        told: list[Retried] = load("service.commands.topic:retry")(ledger, chosen, mended, config, backlog)
         return told
     if backlog:
         raise WrongUse("--backlog is for a ledger that Kafka feeds; the inbox knows which of its facts are old")

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from msgspec.structs import asdict
 
 from ledger.errors import WrongUse
 from projections.answers.show import show_member
@@ -10,7 +11,7 @@ from projections.answers.stats import stats
 from service.commands.ingest import facts_ahead
 from service.commands.options import DEFAULT_LEDGER, FolderOption, JobsOption
 from service.commands.summaries import summary_to_dict
-from service.demo.story import FACTS, decide_year, end_of, interesting_members, write_year
+from service.demo.story import FACTS, FoundMember, decide_year, end_of, interesting_members, write_year
 from service.installed import program_name
 from service.lazily import load
 from service.screens.demo import PORT, print_demo
@@ -45,15 +46,16 @@ def demo(
         as_of = end_of(opened)
         with shell.progress("summing", entries_in(opened)) as tick:
             books = stats(opened, as_of, tick)
-        found = interesting_members(opened, as_of)
-        for find in found:
-            find.account = show_member(opened, find.member, as_of)
+        found = [
+            FoundMember(**asdict(show_member(opened, find.member, as_of)), why=find.why)
+            for find in interesting_members(opened, as_of)
+        ]
         book = opened.book
     document = {
         **summary_to_dict(year.summary),
         "order_lines": year.lines,
         "stats": books,
-        "members": [{"why": find.why, **find.account} for find in found],
+        "members": found,
     }
     answer = Answer(document, lambda: print_demo(shell.console, document, Names(book), _called(shell)))
     if not serve:

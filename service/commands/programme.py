@@ -1,7 +1,7 @@
 """The rule book: programme list, check, diff, publish, and the codes of rules and reasons."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger
 from ledger.rulebook.compiled import Book, Version
 from ledger.rulebook.schema import BadProgramme, shipped
+from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
 from projections.answers.programmes import differences, versions, warnings
 from service.commands.options import ConfigOption
@@ -108,30 +109,32 @@ def publish(
     with shell.operating() as opened:
         version, warned = _checked(opened, file)
         is_new = version.name not in opened.new_book().by_name and not is_published(opened, version.name)
-        told = _publish(opened, version.toml, by, config) if is_new else {}
+        position, fate = _publish(opened, version.toml, by, config) if is_new else (None, None)
     for warning in warned:
         say(f"{file}: warning: {warning}")
-    if told.get("outcome", "accepted") != "accepted" and told["reason"] != "duplicate":
-        raise BadInput(f"{file}: was not taken: {told['outcome']} {told['reason']}: {told.get('detail', '')}")
+    if fate is not None and fate.outcome != "accepted" and fate.reason != "duplicate":
+        detail = fate.detail if isinstance(fate, DeadLettered) else ""
+        raise BadInput(f"{file}: was not taken: {fate.outcome} {fate.reason}: {detail}")
     document = {
         "version": version.name,
         "from": version.programme.from_.isoformat(),
         "by": by,
         "published": is_new,
-        "position": told.get("position"),
+        "position": position,
         "warnings": warned,
     }
-    what = "published" if "outcome" in told else "sent, and not decided yet: published"
+    what = "published" if fate is not None else "sent, and not decided yet: published"
     line = plain(f"version {version.name} from {document['from']}, {what} by {by} at {document['position']}")
     return Answer(document, lambda: print(line) if is_new else None)
 
 
-def _publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> dict[str, Any]:
-    """Publish a book through the ledger's own stream; return what became of it, or where it stands undecided."""
+def _publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> tuple[str, Fate | None]:
+    """Publish a book through the ledger's own stream; return its position, and what became of it where decided."""
     if ledger.settings.stream != KAFKA:
-        return publish_here(ledger, toml, by)
-    told: dict[str, Any] = load("service.commands.topic:publish")(ledger, toml, by, config)
-    return told
+        fate = publish_here(ledger, toml, by)
+        return fate.position, fate
+    sent: tuple[str, Fate | None] = load("service.commands.topic:publish")(ledger, toml, by, config)
+    return sent
 
 
 def _checked(ledger: Ledger, file: Path) -> tuple[Version, list[str]]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ledger.journal.ledger import Ledger
+from ledger.wire.answers import Audit, AuditRecord
 from ledger.wire.times import to_text
 from projections.answers.sidecar import AUDITS, folder_in
-from projections.audit.results import Audit, Result, keep
+from projections.audit.results import keep
 from service.errors import plain
 from service.installed import installed_version
 
@@ -25,7 +26,7 @@ def keep_result(
     note: str = "",
 ) -> None:
     """Leave the result of an audit that began at a `time.monotonic` and read so many entries of each partition."""
-    result = Result(
+    result = AuditRecord(
         audit,
         to_text(time.time_ns() // 1000, ledger.book.offset),
         installed_version(),

@@ -19,7 +19,7 @@ def stats(shell: Shell, as_of: AsOfOption = None, known_at: KnownAtOption = None
         with shell.progress("summing", entries_in(opened)) as tick:
             known = known_instant(known_at, book)
             found = sum_books(opened, instant(as_of, "--as-of", book), tick, known_at=known)
-    if found["balanced"]:
+    if found.balanced:
         return Answer(found, "books:print_stats", book)
     remark = "the books do not balance: run `points verify` and `points replay`"
     return Answer(found, "books:print_stats", book, BAD_NEWS, remark)

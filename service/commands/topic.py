@@ -14,6 +14,7 @@ from consumers.kafka.records import records_up_to
 from consumers.kafka.settings import load as load_settings
 from consumers.publishing import send
 from ledger.journal.ledger import Ledger
+from ledger.wire.answers import Fate, Retried
 from ledger.wire.entry_json import position_text
 from projections.audit.replay import MAX_DIFFERENCES
 from projections.audit.topic import Streamed, compare_records
@@ -34,17 +35,17 @@ def _appending(ledger: Ledger, config: Path | None) -> Iterator[TopicAppender]:
 
 def retry(
     ledger: Ledger, chosen: list[Letter], mended: bytes | None, config: Path | None, backlog: bool
-) -> list[dict[str, Any]]:
+) -> list[Retried]:
     """Send dead letters to the topic again; return where each was and stands now."""
     with _appending(ledger, config) as appender:
         return retry_there(ledger, chosen, mended, appender, backlog=backlog)
 
 
-def publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> dict[str, Any]:
-    """Publish a rule book through the topic; return what became of it, or where it stands undecided."""
+def publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> tuple[str, Fate | None]:
+    """Publish a rule book through the topic; return its position, and what became of it where that is decided."""
     with _appending(ledger, config) as appender:
-        place, told = send(ledger, appender.append, toml, by, DECISION_SECONDS)
-    return {"position": position_text(*place), **told}
+        place, fate = send(ledger, appender.append, toml, by, DECISION_SECONDS)
+    return position_text(*place), fate
 
 
 def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tuple[list[dict[str, Any]], int]:

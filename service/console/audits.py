@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from litestar import Response, get
 from litestar.params import QueryParameter
 
-from service.console.members import Id, check_readable
+from service.console.members import Id
 from service.console.pages import page
-from service.console.requests import AnyRequest, needs
+from service.console.requests import AnyRequest, caller_of, needs
+from service.http.access import check_readable
 from service.http.handlers.audits import audits_of
 from service.http.handlers.books import positions
 from service.http.handlers.checkpoints import checkpoint_file, checkpoints_of, consistency_file, file_answer, proof_file
@@ -29,7 +30,7 @@ async def get_audits(request: AnyRequest) -> Response[bytes]:
         "audits.html",
         partitions=await positions(served),
         identity=served.ledger.identity,
-        audits=[{**one, "age": age_of(one["at"])} for one in await audits_of(served)],
+        audits=[(one, age_of(one.at)) for one in await audits_of(served)],
         checkpoints=checkpoints[:LISTED],
         more=max(0, len(checkpoints) - LISTED),
     )
@@ -56,7 +57,7 @@ async def get_proof(
 ) -> Response[Any]:
     """The proof of an entry."""
     member = id.strip()
-    check_readable(request, member)
+    check_readable(caller_of(request), member)
     return file_answer(await proof_file(served_by(request), member, number, checkpoint), f"entry-{number}.proof")
 
 

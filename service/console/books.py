@@ -30,13 +30,13 @@ async def get_home(request: AnyRequest) -> Response[Any]:
     partitions = await positions(served)
     waiting = await served.readers.read(lambda ledger: _waiting(ledger))
     found = await kept(served, None, stats.books_of)
-    totals = {name: sum(one[name] for one in partitions) for name in ("entries", "lag")}
+    totals = {name: sum(getattr(one, name) for one in partitions) for name in ("entries", "lag")}
     return page(
         request,
         "overview.html",
         partitions=partitions,
         totals=totals,
-        facts=sum(one["end"] + 1 for one in partitions),
+        facts=sum(one.end + 1 for one in partitions),
         waiting=waiting,
         counted=COUNTED,
         rates=await served.throughput.over(),
@@ -58,7 +58,7 @@ async def get_liability(request: AnyRequest) -> Response[bytes]:
     """The page of the liability."""
     served = served_by(request)
     found = await kept(served, None, stats.liability_of)
-    entries = sum(one["entries"] for one in await positions(served))
+    entries = sum(one.entries for one in await positions(served))
     sums_now = entries <= SUMMED_AT_ONCE
     return page(request, "liability.html", sums_now=sums_now, liability=found, names=await _labels(served))
 

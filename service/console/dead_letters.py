@@ -7,6 +7,7 @@ from litestar.params import QueryParameter
 
 from consumers.dead_letters import Letter, letter_at, letters
 from ledger.journal.ledger import Ledger
+from ledger.wire.answers import Retried
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import MAX_BYTES
 from ledger.wire.times import to_text
@@ -82,7 +83,7 @@ async def _letter_page(
     status: int = 200,
     problem: Problem | None = None,
     mended: str | None = None,
-    told: dict[str, Any] | None = None,
+    told: Retried | None = None,
 ) -> Response[bytes]:
     letter = await served_by(request).readers.read(
         lambda ledger: _shown(letter_at(ledger, position), ledger.book.offset)

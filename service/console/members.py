@@ -1,7 +1,7 @@
 """A member on one page, as of any day: what she has, what ranks her, her cards, her statement, and why."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, NamedTuple
 
@@ -10,18 +10,20 @@ from litestar.params import QueryParameter
 
 from ledger.core.account import Account
 from ledger.journal.ledger import Ledger
+from ledger.wire.answers import Lot
 from ledger.wire.entries import OUTCOMES, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
 from ledger.wire.times import DAY, day_of, day_text, parse_instant, to_text
 from projections.answers.members import UnknownMember, account_of
-from projections.answers.show import account_to_dict, score_months
+from projections.answers.show import describe_account, score_months
 from projections.audit.proof.prove import place_of
 from projections.audit.proof.store import NoCheckpoint
 from projections.explaining.explain import explain_entry
 from projections.explaining.movements import effect_of
 from service.console.pages import Labels, page
 from service.console.requests import AnyRequest, caller_of, needs
+from service.http.access import check_readable
 from service.http.handlers.checkpoints import shelf_of
 from service.http.problems import Problem
 from service.http.state import Served, served_by
@@ -62,7 +64,7 @@ async def get_member(
     member = id.strip()
     if not member:
         return page(request, "member.html", member="", found=None)
-    check_readable(request, member)
+    check_readable(caller_of(request), member)
     try:
         served = served_by(request)
         readers = served.histories if as_of.strip() else served.readers
@@ -77,7 +79,7 @@ async def get_why(
     request: AnyRequest, id: Id, number: Annotated[int, QueryParameter(ge=1, le=1 << 53, description="The entry's.")]
 ) -> Response[bytes]:
     """Why an entry did what it did: a part of the statement, or a page of its own."""
-    check_readable(request, id)
+    check_readable(caller_of(request), id)
 
     served = served_by(request)
 
@@ -98,12 +100,6 @@ def _is_provable(ledger: Ledger, served: Served, member: str, number: int) -> bo
     return True
 
 
-def check_readable(request: AnyRequest, member: str) -> None:
-    """Raise `Problem` where a visitor may not read a member."""
-    if not caller_of(request).may_read(member):
-        raise Problem("wrong-scope", "the key lacks the scope members:read, or member:read: with this member")
-
-
 def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, Any]:
     """All that the page shows of a member."""
     now = time.time_ns() // 1000
@@ -115,11 +111,11 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, An
         raise UnknownMember(ledger, member)
     first_day = day_of(decode_entry(journal.entries_of(member, 0, 1)[0].state).clock, offset)
     account = _account(ledger, member, instant)
-    shown = account_to_dict(account, ledger.book, instant)
+    shown = describe_account(member, account, ledger.book, instant)
     today = day_of(now, offset)
     return {
         "shown": shown,
-        "lots": {kind: _lots(purse["lots"]) for kind, purse in shown["points"].items()},
+        "lots": {kind: _lots(purse.lots) for kind, purse in shown.points.items()},
         "months": _score_months(ledger, account, instant),
         "statement": _statement(ledger, member, account.number, before),
         "days": {
@@ -153,20 +149,16 @@ def _last_expiry(account: Account, offset: int) -> int:
     return day_of(max(ends, default=0), offset)
 
 
-def _lots(lots: list[dict[str, Any]]) -> dict[str, Any]:
-    """What expires when, by day; and the lots, those of an entry that go together as one row."""
+def _lots(lots: Sequence[Lot]) -> dict[str, Any]:
+    """Return what expires when, by day; and the lots, those of an entry that go together as one row."""
     days: dict[str, int] = {}
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    rows: dict[Any, list[Lot]] = {}
     for lot in lots:
-        if not lot.get("pending"):
-            days[lot["expires_at"]] = days.get(lot["expires_at"], 0) + lot["left"]
-        key = lot["entry"], lot["rule"], lot["expires_at"], lot.get("pending_until")
-        row = rows.setdefault(key, {**lot, "earned": 0, "left": 0, "lots": 0})
-        row["earned"] += lot["earned"]
-        row["left"] += lot["left"]
-        row["lots"] += 1
-    listed = list(rows.values())
-    return {"days": days, "rows": listed[:MOST_LOTS], "more": max(0, len(listed) - MOST_LOTS), "lots": len(lots)}
+        if not lot.pending:
+            days[lot.expires_at] = days.get(lot.expires_at, 0) + lot.left
+        rows.setdefault((lot.entry, lot.rule, lot.expires_at, lot.pending_until), []).append(lot)
+    listed = list(rows.values())[:MOST_LOTS]
+    return {"days": days, "rows": listed, "more": len(rows) - len(listed), "lots": len(lots)}
 
 
 def _score_months(ledger: Ledger, account: Account, instant: int) -> dict[str, dict[str, dict[str, int]]]:

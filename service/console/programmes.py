@@ -6,12 +6,12 @@ from typing import Annotated
 from litestar import Response, get
 from litestar.params import QueryParameter
 
-from ledger.rulebook.compiled import Version
 from projections.answers.programmes import differences
 from projections.answers.sidecar import BACKTESTS
 from projections.what_if.reports import Kept, kept, report
 from service.console.pages import Labels, page
 from service.console.requests import AnyRequest, needs
+from service.http.handlers.books import version_named, versions_of
 from service.http.problems import Problem
 from service.http.state import served_by
 
@@ -21,10 +21,10 @@ Name = Annotated[str, QueryParameter(description="A version, as entries name it.
 @get("/programmes", guards=[needs("books:read")])
 async def get_programmes(request: AnyRequest, old: Name = "", new: Name = "") -> Response[bytes]:
     """The versions, and the difference of two of them where they are named."""
-    versions = await _versions(request)
+    versions = await versions_of(served_by(request))
     found = None
     if old and new:
-        found = differences(_named(versions, old).programme, _named(versions, new).programme)
+        found = differences(version_named(versions, old).programme, version_named(versions, new).programme)
     newest = versions[::-1]
     return page(
         request,
@@ -41,7 +41,7 @@ async def get_programmes(request: AnyRequest, old: Name = "", new: Name = "") ->
 @get("/programmes/book", guards=[needs("books:read")])
 async def get_book(request: AnyRequest, version: Name) -> Response[bytes]:
     """A version's TOML."""
-    return page(request, "book.html", version=_named(await _versions(request), version))
+    return page(request, "book.html", version=version_named(await versions_of(served_by(request)), version))
 
 
 @get("/programmes/backtest", guards=[needs("books:read")])
@@ -65,17 +65,6 @@ async def _labels(request: AnyRequest) -> Labels:
 
 def _folder(request: AnyRequest) -> Path:
     return served_by(request).audits / BACKTESTS
-
-
-async def _versions(request: AnyRequest) -> list[Version]:
-    return await served_by(request).readers.read(lambda ledger: list(ledger.book.versions))
-
-
-def _named(versions: list[Version], name: str) -> Version:
-    for version in versions:
-        if version.name == name:
-            return version
-    raise Problem("unknown-version", "no version of that name was published")
 
 
 HANDLERS = (get_programmes, get_book, get_backtest)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from consumers.runtime.ingest import Summary, ingest
 from ledger.core.account import Account
@@ -13,7 +12,9 @@ from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.scores import value_of
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
+from ledger.wire.answers import Member
 from ledger.wire.entries import REFUSED, ClawedBack, Entry, Restored
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
@@ -34,13 +35,18 @@ class Year:
     lines: int
 
 
+class FoundMember(Member, frozen=True, kw_only=True):
+    """A member worth a look as it is shown, and why."""
+
+    why: str
+
+
 @dataclass
 class Find:
     """A member worth a look, and why."""
 
     member: str
     why: str
-    account: dict[str, Any] = field(default_factory=dict)
 
 
 def write_year(folder: Path, tick: Tick) -> Path:

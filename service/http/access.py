@@ -169,15 +169,19 @@ def needs(scope: str) -> Guard:
 
 async def needs_member(connection: Connection, _: BaseRouteHandler) -> None:
     """A guard: the caller must be allowed to read the member of the path."""
-    member = connection.path_params["member"]
-    if not caller_of(connection).may_read(member):
-        raise _lacks("members:read, or member:read: with this member")
+    check_readable(caller_of(connection), connection.path_params["member"])
 
 
 async def needs_writing(connection: Connection, _: BaseRouteHandler) -> None:
     """A guard: the caller must be allowed to give facts of some source; which one is seen when they are read."""
     if not caller_of(connection).may_write_any():
         raise _lacks("facts:write")
+
+
+def check_readable(caller: Caller, member: str) -> None:
+    """Raise `Problem` where the caller may not read a member."""
+    if not caller.may_read(member):
+        raise _lacks("members:read, or member:read: with this member")
 
 
 def check_source(caller: Caller, source: str) -> None:

@@ -7,21 +7,32 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ledger.rulebook.compiled import Book
 from ledger.wire.times import parse_instant
 from service.http.problems import Problem
 
 JSON = "application/json"
+Document = Struct | dict[str, Any]
 _encode = msgspec.json.Encoder().encode
 
 
-def answer(request: Request[Any, Any, Any], document: Mapping[str, Any]) -> Response[Any]:
-    """A document that was read, or 304. Its tag leaves out `as_of`, by which every answer of "now" would be new."""
-    tag = f'W/"{sha256(_encode({**document, "as_of": ""})).hexdigest()[:32]}"'
+def answer(request: Request[Any, Any, Any], document: Document) -> Response[Any]:
+    """Return a document that was read, or 304.
+
+    Its tag leaves out `as_of`, by which every answer of "now" would be new.
+    """
+    body = _encode(document)
+    if isinstance(document, dict):
+        tagged = _encode({**document, "as_of": ""})
+    else:
+        tagged = _encode(replace(document, as_of="")) if hasattr(document, "as_of") else body
+    tag = f'W/"{sha256(tagged).hexdigest()[:32]}"'
     if _matches(request.headers.get("if-none-match"), tag):
         return Response(None, status_code=304, headers={"ETag": tag})
-    return Response(_encode(document), media_type=JSON, headers={"ETag": tag})
+    return Response(body, media_type=JSON, headers={"ETag": tag})
 
 
 def _matches(header: str | None, tag: str) -> bool:
@@ -31,9 +42,18 @@ def _matches(header: str | None, tag: str) -> bool:
     return any(given.strip() in ("*", tag, opaque) for given in header.split(","))
 
 
-def plain_answer(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
-    """A document that says what was done."""
+def plain_answer(document: Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
+    """Return a document that says what was done."""
     return Response(_encode(document), status_code=status, media_type=JSON, headers=dict(headers or {}))
+
+
+def check_media_type(request: Request[Any, Any, Any], *taken: str) -> None:
+    """Raise `Problem` where a body is none of the media types that are taken, or is compressed."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in taken:
+        raise Problem("wrong-media-type", f"Content-Type is {given or 'missing'}; {' or '.join(taken)} is taken here")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Problem("wrong-media-type", "a compressed body is not taken; send it plain")
 
 
 def instant(text: str | None, name: str, book: Book) -> int:

@@ -18,9 +18,9 @@ import msgspec
 from msgspec import Struct
 
 from ledger.journal.port import JournalError
+from ledger.wire.answers import Adjustment, AdjustmentRequest
 from ledger.wire.facts import Fact, fact_type
 from service.http.problems import Problem
-from service.http.shapes import Adjustment, AdjustmentRequest
 
 FILE = "operators.ndjson"
 Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint", "give"]

@@ -10,14 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from consumers.runtime.outcomes import DecidedRecord, decided_between, outcome_to_dict
+from consumers.runtime.outcomes import DecidedRecord, decided_between, fate_of
 from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
+from ledger.wire.answers import Fate
 from ledger.wire.facts import Fact
 
 Place = tuple[int, int]  # partition and offset
-Outcome = dict[str, Any]  # what became of a fact: see `consumers.runtime.outcomes`
 Offsets = Mapping[int, Sequence[int]]  # by partition
 
 
@@ -60,19 +60,19 @@ class Pending:
     values: Sequence[bytes]
     facts: Sequence[Fact]
     places: asyncio.Future[list[Place]]
-    outcomes: asyncio.Future[list[Outcome] | None] | None
+    outcomes: asyncio.Future[list[Fate] | None] | None
     is_bulk: bool = False
     is_backlog: bool = False
-    found: dict[int, Outcome] = field(default_factory=dict)  # by index
+    found: dict[int, Fate] = field(default_factory=dict)  # by index
 
     @property
     def size(self) -> int:
         """Bytes of the facts."""
         return sum(map(len, self.values))
 
-    def resolve(self, index: int, outcome: Outcome) -> None:
+    def resolve(self, index: int, fate: Fate) -> None:
         """Take what became of one of the facts."""
-        self.found[index] = outcome
+        self.found[index] = fate
         if self.outcomes and len(self.found) == len(self.values) and not self.outcomes.done():
             self.outcomes.set_result([self.found[at] for at in range(len(self.values))])
 
@@ -114,7 +114,7 @@ class PendingFacts:
                 for record in decided:
                     if record.offset in waiting:
                         pending, index = waiting.pop(record.offset)
-                        pending.resolve(index, outcome_to_dict(partition, record, self._zone))
+                        pending.resolve(index, fate_of(partition, record, self._zone))
             case DecidedElsewhere(partitions):
                 if any(map(self._waiting.get, partitions)):
                     self._begin(self._look(partitions))

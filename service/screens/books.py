@@ -1,10 +1,9 @@
 """The books on a screen: where every point went, and that it adds up."""
 
-from typing import Any
-
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from ledger.wire.answers import Books, BooksOfKind
 from service.screens.grid import grid
 from service.screens.names import Names, number, short_time, yuan
 
@@ -18,16 +17,16 @@ _WHERE = (
 )
 
 
-def print_stats(console: Console, stats: dict[str, Any], names: Names) -> None:
+def print_stats(console: Console, stats: Books, names: Names) -> None:
     """Print what `projections.answers.stats` says."""
     console.print(render_stats(stats, names))
 
 
-def render_stats(stats: dict[str, Any], names: Names) -> RenderableType:
+def render_stats(stats: Books, names: Names) -> RenderableType:
     """The books as one block."""
-    outcomes = stats["entries"]
+    outcomes = stats.entries
     head = Text.assemble(
-        (f"{stats['members']:,}", "bold"),
+        (f"{stats.members:,}", "bold"),
         " members   ",
         (f"{sum(outcomes.values()):,}", "bold"),
         " entries: ",
@@ -37,20 +36,20 @@ def render_stats(stats: dict[str, Any], names: Names) -> RenderableType:
         ", ",
         (f"{outcomes['ignored']:,} ignored", "yellow" if outcomes["ignored"] else "dim"),
         "   ",
-        (f"{stats['parked']:,} parked", "yellow" if stats["parked"] else "dim"),
-        (f"   as of {short_time(stats['as_of'])}", "dim"),
+        (f"{stats.parked:,} parked", "yellow" if stats.parked else "dim"),
+        (f"   as of {short_time(stats.as_of)}", "dim"),
     )
     blocks: list[RenderableType] = [head]
     for outcome in ("refused", "ignored"):
-        if stats["reasons"][outcome]:
-            blocks.append(_reasons(outcome, stats["reasons"][outcome]))
-    if stats["parked_reasons"]:
-        blocks.append(_reasons("parked", stats["parked_reasons"]))
-    for membership, states in stats["memberships"].items():
+        if stats.reasons[outcome]:
+            blocks.append(_reasons(outcome, stats.reasons[outcome]))
+    if stats.parked_reasons:
+        blocks.append(_reasons("parked", stats.parked_reasons))
+    for membership, states in stats.memberships.items():
         line = Text.assemble("  ", names.membership(membership), ": ")
         line.append(", ".join(f"{count:,} {state}" for state, count in states.items() if count))
         blocks.append(line)
-    for kind, figures in stats["points"].items():
+    for kind, figures in stats.points.items():
         blocks += [Text(), _kind(kind, figures, names)]
     return Group(*blocks)
 
@@ -59,22 +58,23 @@ def _reasons(outcome: str, reasons: dict[str, int]) -> Text:
     return Text(f"  {outcome}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()), style="dim")
 
 
-def _kind(kind: str, figures: dict[str, Any], names: Names) -> RenderableType:
+def _kind(kind: str, figures: BooksOfKind, names: Names) -> RenderableType:
     fen = names.fen(kind)
     table = grid("", right=("", ""), header=False)
     table.columns[0].min_width = 34
     table.columns[2].style = "dim"
-    table.add_row(Text.assemble(names.kind(kind), "  issued"), Text(f"{figures['issued']:,}", style="bold"), "")
+    table.add_row(Text.assemble(names.kind(kind), "  issued"), Text(f"{figures.issued:,}", style="bold"), "")
     for name, text in _WHERE:
-        table.add_row(f"  {text}", number(figures[name]), yuan(figures[name] * fen) if name == "spendable" else "")
-    total = sum(figures[name] for name, _ in _WHERE)
-    verdict = Text("= issued ✓", style="green") if figures["balanced"] else Text("≠ issued ✗", style="bold red")
+        points = getattr(figures, name)
+        table.add_row(f"  {text}", number(points), yuan(points * fen) if name == "spendable" else "")
+    total = sum(getattr(figures, name) for name, _ in _WHERE)
+    verdict = Text("= issued ✓", style="green") if figures.balanced else Text("≠ issued ✗", style="bold red")
     table.add_row(Text("  together", style="bold"), Text(f"{total:,}", style="bold"), verdict)
     beside = [
-        f"{figures[name]:,} {text}"
+        f"{getattr(figures, name):,} {text}"
         for name, text in (("debt", "owed as debt"), ("written_off", "written off"))
-        if figures[name]
+        if getattr(figures, name)
     ]
-    if figures["cash_shortfall_fen"]:
-        beside.append(f"{yuan(figures['cash_shortfall_fen'])} kept from refunds")
+    if figures.cash_shortfall_fen:
+        beside.append(f"{yuan(figures.cash_shortfall_fen)} kept from refunds")
     return Group(table, Text("  beside that: " + ", ".join(beside), style="dim")) if beside else table

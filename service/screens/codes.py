@@ -1,10 +1,10 @@
 """Reasons and rules on a screen."""
 
-from typing import Any
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from projections.answers.codes import Codes
 
 _WHERE = {
     "entry": "why a fact was refused or ignored",
@@ -15,15 +15,14 @@ _WHERE = {
 }
 
 
-def print_codes(console: Console, codes: dict[str, Any]) -> None:
+def print_codes(console: Console, codes: Codes) -> None:
     """Print what `projections.codes` says."""
-    width = max(len(reason["code"]) for reason in codes["reasons"])
+    width = max(len(reason.code) for reason in codes.reasons)
     for where, title in _WHERE.items():
-        rows = [(Text(r["code"], style="cyan"), Text(r["text"])) for r in codes["reasons"] if r["where"] == where]
+        rows = [(Text(r.code, style="cyan"), Text(r.text)) for r in codes.reasons if r.where == where]
         _section(console, title, rows, width)
     rules = [
-        (Text(rule["rule"], style="cyan"), Text.assemble((rule["name"], "bold"), "  ", rule["text"]))
-        for rule in codes["rules"]
+        (Text(rule.rule, style="cyan"), Text.assemble((rule.name, "bold"), "  ", rule.text)) for rule in codes.rules
     ]
     _section(console, "rules", rules, width)
 

@@ -2,18 +2,19 @@
 
 from base64 import b64decode
 from hashlib import sha256
-from typing import Any
 
+from msgspec import to_builtins
 from rich.console import Console
 from rich.text import Text
 
+from ledger.wire.answers import DeadLetter
 from service.errors import plain
 from service.screens.grid import grid
 
 PREVIEW = 60  # characters of the bytes
 
 
-def print_letters(console: Console, letters: list[dict[str, Any]]) -> None:
+def print_letters(console: Console, letters: list[DeadLetter]) -> None:
     """Print dead letters, a row each, with the beginning of their bytes."""
     if not letters:
         print("nothing is parked")
@@ -21,20 +22,20 @@ def print_letters(console: Console, letters: list[dict[str, Any]]) -> None:
     table = grid("position", "reason", "what is wrong", "bytes")
     table.columns[0].no_wrap = True
     for letter in letters:
-        kept = b64decode(letter["bytes"])
-        beginning = kept[:PREVIEW].decode("utf-8", "replace") + ("…" if letter["length"] > PREVIEW and kept else "")
-        state = next((f" ({state})" for state in ("retried", "dropped") if state in letter), "")
-        texts = (letter["position"], letter["reason"] + state, letter["detail"], beginning)
+        kept = b64decode(letter.bytes)
+        beginning = kept[:PREVIEW].decode("utf-8", "replace") + ("…" if letter.length > PREVIEW and kept else "")
+        state = next((f" ({state})" for state in ("retried", "dropped") if getattr(letter, state)), "")
+        texts = (letter.position, letter.reason + state, letter.detail, beginning)
         table.add_row(*(Text(plain(text)) for text in texts))
     console.print(table)
 
 
-def print_letter(_console: Console, letter: dict[str, Any]) -> None:
+def print_letter(_console: Console, letter: DeadLetter) -> None:
     """Print one dead letter whole."""
-    kept = b64decode(letter["bytes"])
-    for name, value in letter.items():
+    kept = b64decode(letter.bytes)
+    for name, value in to_builtins(letter).items():
         if name != "bytes":
             print(f"{name:>9}  {plain(str(value))}")
-    is_whole = len(kept) == letter["length"] and sha256(kept).hexdigest() == letter["sha256"]
+    is_whole = len(kept) == letter.length and sha256(kept).hexdigest() == letter.sha256
     more = f"  (the first {len(kept):,} bytes)" if kept and not is_whole else ""
     print(f"{'bytes':>9}  {plain(kept.decode('utf-8', 'replace'))}{more}")

@@ -34,15 +34,15 @@ def print_demo(console: Console, document: dict[str, Any], names: Names, called:
         console.print(
             Panel(
                 render_member(find, names, console.width - 4),
-                title=Text(find["why"], style="bold"),
+                title=Text(find.why, style="bold"),
                 title_align="left",
                 border_style="dim",
                 padding=(0, 1),
             )
         )
-    at = str(date.fromisoformat(document["stats"]["as_of"][:10]) + timedelta(days=1))
+    at = str(date.fromisoformat(document["stats"].as_of[:10]) + timedelta(days=1))
     console.print("\n[bold]Now try[/]")
-    members = [find["member"] for find in document["members"]] or ["m-17850"]
+    members = [find.member for find in document["members"]] or ["m-17850"]
     for command, what in (
         (f"explain {members[-1]}", "why each point is there, in plain words"),
         (f"show {members[0]} --as-of {at}", "the same member then; or leave --as-of out for today"),

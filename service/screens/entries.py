@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from ledger.wire.answers import Entry
 from service.errors import plain
 from service.screens.grid import grid
 from service.screens.names import Names, short_time
@@ -24,7 +25,7 @@ _SIGNS = {
 _OUTCOME_STYLES = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 
 
-def print_entries(console: Console, entries: list[dict[str, Any]], names: Names) -> None:
+def print_entries(console: Console, entries: list[Entry], names: Names) -> None:
     """Print what `projections.entries` says."""
     table = grid("#", "occurred", "fact", "outcome")
     table.columns[0].justify = "right"
@@ -32,19 +33,19 @@ def print_entries(console: Console, entries: list[dict[str, Any]], names: Names)
     table.add_column("what changed", overflow="fold")
     for entry in entries:
         table.add_row(
-            str(entry["number"]),
-            short_time(entry["occurred"]),
-            plain(entry["type"].removesuffix(".v1")),
+            str(entry.number),
+            short_time(entry.occurred),
+            plain(entry.type.removesuffix(".v1")),
             _outcome(entry),
-            _changes(entry["changes"], names),
+            _changes(entry.changes, names),
         )
     console.print(table)
 
 
-def _outcome(entry: dict[str, Any]) -> Text:
-    text = Text(entry["outcome"], style=_OUTCOME_STYLES[entry["outcome"]])
-    if entry["reason"]:
-        text.append(f" {plain(entry['reason'])}", style="dim")
+def _outcome(entry: Entry) -> Text:
+    text = Text(entry.outcome, style=_OUTCOME_STYLES[entry.outcome])
+    if entry.reason:
+        text.append(f" {plain(entry.reason)}", style="dim")
     return text
 
 

@@ -7,6 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from ledger.wire.answers import Lot, Member, Membership, Purse, Score
 from service.errors import plain
 from service.screens.grid import grid
 from service.screens.names import Names, number, short_time, yuan
@@ -16,55 +17,55 @@ MONTHS_SHOWN = 4
 WIDE = 100  # columns from which a table has room for the codes of rules too
 
 
-def print_member(console: Console, member: dict[str, Any], names: Names) -> None:
+def print_member(console: Console, member: Member, names: Names) -> None:
     """Print what `projections.answers.show` says, the lots of one kind together."""
     console.print(render_member(member, names, console.width))
 
 
-def print_every_lot(console: Console, member: dict[str, Any], names: Names) -> None:
+def print_every_lot(console: Console, member: Member, names: Names) -> None:
     """Print what `projections.answers.show` says, lot by lot."""
     console.print(render_member(member, names, console.width, every_lot=True))
 
 
-def render_member(member: dict[str, Any], names: Names, width: int, *, every_lot: bool = False) -> RenderableType:
+def render_member(member: Member, names: Names, width: int, *, every_lot: bool = False) -> RenderableType:
     """A member as one block of a width."""
     blocks: list[RenderableType] = [_head(member)]
-    for kind, purse in member["points"].items():
+    for kind, purse in member.points.items():
         blocks += [Text(), _purse(kind, purse, names)]
-        if purse["lots"]:
-            blocks.append(Padding(_lots(purse["lots"], names, every_lot, width >= WIDE), (0, 0, 0, 2)))
-    for name, score in member["scores"].items():
+        if purse.lots:
+            blocks.append(Padding(_lots(purse.lots, names, every_lot, width >= WIDE), (0, 0, 0, 2)))
+    for name, score in member.scores.items():
         blocks += [Text(), _score(name, score, names)]
-    for name, term in member["memberships"].items():
+    for name, term in member.memberships.items():
         blocks += [Text(), _membership(name, term, names)]
     return Group(*blocks)
 
 
-def _head(member: dict[str, Any]) -> Text:
-    entries = member["entries"]
+def _head(member: Member) -> Text:
+    entries = member.entries
     head = Text.assemble(
-        (plain(member["member"]), "bold cyan"),
+        (plain(member.member), "bold cyan"),
         ("   as of ", "dim"),
-        short_time(member["as_of"]),
+        short_time(member.as_of),
         ("   ", ""),
         (f"{entries:,} {'entry' if entries == 1 else 'entries'}", "dim"),
     )
-    if member["frozen"]:
+    if member.frozen:
         head.append("   frozen 冻结", style="bold red")
     return head
 
 
-def _purse(kind: str, purse: dict[str, Any], names: Names) -> Text:
-    worth = purse["spendable"] * names.fen(kind)
-    line = Text.assemble(names.kind(kind), "   ", (f"{purse['spendable']:,}", "bold green"), " spendable")
+def _purse(kind: str, purse: Purse, names: Names) -> Text:
+    worth = purse.spendable * names.fen(kind)
+    line = Text.assemble(names.kind(kind), "   ", (f"{purse.spendable:,}", "bold green"), " spendable")
     line.append(f" ({yuan(worth)})", style="dim")
     for name in ("pending", "held", "debt"):
-        if purse[name]:
-            line.append(f"   {purse[name]:,} {name}", style="red" if name == "debt" else "yellow")
+        if points := getattr(purse, name):
+            line.append(f"   {points:,} {name}", style="red" if name == "debt" else "yellow")
     return line
 
 
-def _lots(lots: list[dict[str, Any]], names: Names, every: bool, wide: bool) -> RenderableType:
+def _lots(lots: list[Lot], names: Names, every: bool, wide: bool) -> RenderableType:
     table = grid("entry", "earned on", "rule", right=("lots", "earned", "left"))
     table.columns[0].justify = "right"
     table.add_column("gone from")
@@ -74,42 +75,42 @@ def _lots(lots: list[dict[str, Any]], names: Names, every: bool, wide: bool) -> 
     shown = rows if every or len(rows) <= LOTS_SHOWN + 1 else rows[:LOTS_SHOWN]
     for row in shown:
         lot = row[0]
-        gone = Text(short_time(lot["expires_at"])[:10])
-        if lot.get("pending"):
-            gone = Text.assemble(("pending until ", "yellow"), short_time(lot["pending_until"])[:10])
+        gone = Text(short_time(lot.expires_at)[:10])
+        if lot.pending_until:
+            gone = Text.assemble(("pending until ", "yellow"), short_time(lot.pending_until)[:10])
         table.add_row(
-            f"#{lot['entry']}",
-            short_time(lot["earned_at"])[:10],
-            names.rule(lot["rule"]) if wide else names.rule_alone(lot["rule"]),
+            f"#{lot.entry}",
+            short_time(lot.earned_at)[:10],
+            names.rule(lot.rule) if wide else names.rule_alone(lot.rule),
             f"{len(row):,}",
-            f"{sum(lot['earned'] for lot in row):,}",
-            Text(f"{sum(lot['left'] for lot in row):,}", style="bold"),
+            f"{sum(lot.earned for lot in row):,}",
+            Text(f"{sum(lot.left for lot in row):,}", style="bold"),
             gone,
         )
     if len(shown) == len(rows):
         return table
     rest = Counter[str]()
     for lot in (lot for row in rows[len(shown) :] for lot in row):
-        rest[short_time(lot["expires_at"])[:7]] += lot["left"]
+        rest[short_time(lot.expires_at)[:7]] += lot.left
     months = [f"{left:,} gone in {month}" for month, left in sorted(rest.items())]
     more = ", ".join(months[:MONTHS_SHOWN]) + (" and later" if len(months) > MONTHS_SHOWN else "")
     return Group(table, Text(f"… and later lots: {more} (--lots shows each)", style="dim"))
 
 
-def _together(lots: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+def _together(lots: list[Lot]) -> list[list[Lot]]:
     """Lots that an entry opened by one rule and that go together, as one row."""
-    rows: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    rows: dict[tuple[Any, ...], list[Lot]] = {}
     for lot in lots:
-        rows.setdefault((lot["entry"], lot["rule"], lot["expires_at"], lot.get("pending_until")), []).append(lot)
+        rows.setdefault((lot.entry, lot.rule, lot.expires_at, lot.pending_until), []).append(lot)
     return list(rows.values())
 
 
-def _score(name: str, score: dict[str, Any], names: Names) -> RenderableType:
-    head = Text.assemble(names.score(name), "   ", (f"{score['value']:,}", "bold green"))
-    head.append(f"   tier {plain(score['tier'])}" if score["tier"] else "   below every tier", style="magenta")
-    head.append(f"   {score['month']}", style="dim")
+def _score(name: str, score: Score, names: Names) -> RenderableType:
+    head = Text.assemble(names.score(name), "   ", (f"{score.value:,}", "bold green"))
+    head.append(f"   tier {plain(score.tier)}" if score.tier else "   below every tier", style="magenta")
+    head.append(f"   {score.month}", style="dim")
     parts = Text()
-    for index, (part, points) in enumerate(score["parts"].items()):
+    for index, (part, points) in enumerate(score.parts.items()):
         parts.append("  ·  " if index else "", style="dim")
         parts.append_text(names.part(name, part))
         parts.append(" ")
@@ -117,20 +118,20 @@ def _score(name: str, score: dict[str, Any], names: Names) -> RenderableType:
     return Group(head, Padding(parts, (0, 0, 0, 2)))
 
 
-def _membership(name: str, term: dict[str, Any], names: Names) -> RenderableType:
-    style = {"active": "bold green", "trial": "bold yellow"}.get(term["state"], "dim")
+def _membership(name: str, term: Membership, names: Names) -> RenderableType:
+    style = {"active": "bold green", "trial": "bold yellow"}.get(term.state, "dim")
     head = Text.assemble(
         names.membership(name),
         "   ",
-        (term["state"], style),
-        f"   {plain(term['product'])}",
-        (f"   {short_time(term['from'])} → {short_time(term['until'])}", "dim"),
+        (term.state, style),
+        f"   {plain(term.product)}",
+        (f"   {short_time(term.from_)} → {short_time(term.until)}", "dim"),
     )
-    if not term["quotas"]:
+    if not term.quotas:
         return head
     left = Text()
     left.append("left: ", style="dim")
-    for index, (benefit, points) in enumerate(term["quotas"].items()):
+    for index, (benefit, points) in enumerate(term.quotas.items()):
         left.append("  ·  " if index else "", style="dim")
         left.append_text(names.benefit(benefit))
         left.append(" ")

@@ -4,18 +4,19 @@ from typing import Any
 
 from rich.console import Console
 
+from projections.answers.programmes import VersionInUse
 from projections.explaining.words import count
 from service.errors import plain
 
 
-def print_versions(_console: Console, versions: list[dict[str, Any]]) -> None:
+def print_versions(_console: Console, versions: list[VersionInUse]) -> None:
     """Print each version: from when it decides, how it came in, how many entries it decided."""
     for one in versions:
-        how = one["published"]
-        came = f"published {how['recorded']} by {how['by'] or how['source']}" if how else "from birth"
-        until = f"until {one['until']}" if one["until"] else "on"
-        decided = count(one["entries"], "entry", "entries")
-        print(plain(f"{one['version']}  from {one['from']} {until}: {decided}; {came}"))
+        how = one.published
+        came = f"published {how.recorded} by {how.by or how.source}" if how else "from birth"
+        until = f"until {one.until}" if one.until else "on"
+        decided = count(one.entries, "entry", "entries")
+        print(plain(f"{one.version}  from {one.from_} {until}: {decided}; {came}"))
 
 
 def print_checked(_console: Console, found: dict[str, Any]) -> None:

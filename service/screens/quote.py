@@ -1,26 +1,25 @@
 """A quote on a screen."""
 
-from typing import Any
-
 from rich.console import Console
 
+from ledger.wire.answers import Quote
 from service.errors import plain
 from service.screens.names import Names
 
 
-def print_quote(_console: Console, found: dict[str, Any], names: Names) -> None:
+def print_quote(_console: Console, found: Quote, names: Names) -> None:
     """Print what each line would earn by which rule, and the most that may be redeemed."""
-    print(f"{plain(found['member'])}{'' if found['known'] else ' (new here)'} at {found['at']}")
-    if found["reason"]:
-        print(f"  would be {found['outcome']}: {found['reason']}")
-    for line in found["earn"]["lines"]:
-        where = f"line {plain(line['line'])}" if line["line"] else "the order"
-        for award in line["awards"]:
+    print(f"{plain(found.member)}{'' if found.known else ' (new here)'} at {found.at}")
+    if found.reason:
+        print(f"  would be {found.outcome}: {found.reason}")
+    for line in found.earn.lines:
+        where = f"line {plain(line.line)}" if line.line else "the order"
+        for award in line.awards:
             what = f"{award['points']:+,}" if "points" in award else f"nothing ({award['why']})"
             unit = award.get("kind") or award.get("score") or ""
             print(f"  {where:<12} {what:>8} {unit:<10} {names.rule(award['rule'])}")
-    for use in found["redeem"]:
-        no_more = use["no_more"]
-        figures = ", ".join(f"{name} {value}" for name, value in no_more["figures"].items())
-        why = no_more["reason"] + (f" ({plain(figures)})" if figures else "")
-        print(f"  may redeem {use['most']:,} {use['kind']} for {use['use']}; no more: {why}")
+    for use in found.redeem:
+        no_more = use.no_more
+        figures = ", ".join(f"{name} {value}" for name, value in no_more.figures.items())
+        why = no_more.reason + (f" ({plain(figures)})" if figures else "")
+        print(f"  may redeem {use.most:,} {use.kind} for {use.use}; no more: {why}")

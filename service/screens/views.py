@@ -3,9 +3,11 @@
 from itertools import islice
 from typing import Any
 
+from msgspec import UNSET
 from rich.console import Console
 from rich.text import Text
 
+from ledger.wire.answers import ViewBuild
 from ledger.wire.times import to_text
 from projections.answers.tables import Table
 from service.errors import plain
@@ -25,17 +27,17 @@ def print_catalogue(console: Console, views: list[dict[str, Any]]) -> None:
             console.print(Text.assemble("  ", (f"{plain(reading['name']):<14}", "cyan"), plain(reading["about"])))
 
 
-def print_status(console: Console, builds: list[dict[str, Any]]) -> None:
+def print_status(console: Console, builds: list[ViewBuild]) -> None:
     """Each build of each view."""
     rows = grid("view", "version", "", right=("entries", "behind"))
     rows.columns[1].justify = "right"
     rows.add_column("file")
     for build in builds:
-        state = "live" if build["is_live"] else build.get("problem") or build["state"]
-        figures = [f"{build[name]:,}" if name in build else "" for name in ("entries", "behind")]
-        style = "green" if build["is_live"] and not build.get("behind") else "yellow"
-        row = [Text(plain(state), style=style), *figures, build.get("file", "")]
-        rows.add_row(plain(build["view"]), str(build["version"]), *row)
+        state = "live" if build.is_live else build.problem or build.state
+        figures = ["" if figure is UNSET else f"{figure:,}" for figure in (build.entries, build.behind)]
+        style = "green" if build.is_live and not build.behind else "yellow"
+        state_text = Text(plain(state), style=style)
+        rows.add_row(plain(build.view), str(build.version), state_text, *figures, build.file or "")
     console.print(rows)
 
 

@@ -53,10 +53,10 @@ def test_a_late_return_counts_from_when_it_occurred_once_it_is_known(as_of: str,
         signed_in = fact("member.signed-in", "s", "03-10", neighbour)
         small = heard(folder, order("O1", "03-01"), signed_in, returned("O1", "03-05"))
         shown = show_member(small.ledger, "m-1", at(as_of), at(known_at))
-        assert shown["points"]["beans"]["spendable"] == expected
+        assert shown.points["beans"].spendable == expected
         others = int(as_of >= "03-10" and known_at >= "03-10")
-        figures = stats(small.ledger, at(as_of), known_at=at(known_at))["points"]["beans"]
-        assert figures["balanced"] and figures["spendable"] == expected + others
+        figures = stats(small.ledger, at(as_of), known_at=at(known_at)).points["beans"]
+        assert figures.balanced and figures.spendable == expected + others
         rows = list(TABLES["balances"](small.ledger, at(as_of), at(known_at)).rows)
         assert sum(row[2] for row in rows) == expected + others
         small.close()
@@ -70,8 +70,8 @@ def test_a_late_order_scores_in_the_month_in_which_it_occurred() -> None:
         def value(as_of: str, known_at: str) -> int:
             shown = show_member(ledger, "m-1", at(as_of), at(known_at))
             rows = list(TABLES["scores"](ledger, at(as_of), at(known_at)).rows)
-            assert [row[2] for row in rows] == [shown["scores"]["jd-value"]["value"]] * len(rows)
-            return int(shown["scores"]["jd-value"]["value"])
+            assert [row[2] for row in rows] == [shown.scores["jd-value"].value] * len(rows)
+            return int(shown.scores["jd-value"].value)
 
         one = value("07-15", "07-15")
         assert one > 0
@@ -92,7 +92,7 @@ def test_a_book_that_was_published_later_says_nothing_about_before(tmp_path: Pat
     small.hears([fact("member.signed-in", "s", "09-02")])
     assert small.decides().accepted
     tiers = [
-        show_member(small.ledger, "m-1", at("09-20"), known)["scores"]["jd-value"]["tier"]
+        show_member(small.ledger, "m-1", at("09-20"), known).scores["jd-value"].tier
         for known in (at("08-20"), at("09-20"), None)
     ]
     exported = [next(iter(TABLES["scores"](small.ledger, at("09-20"), k).rows))[3] for k in (at("08-20"), None)]
@@ -133,12 +133,12 @@ def test_exports_and_stats_are_the_fold_of_what_was_known(seed: int) -> None:
                     evolve_entry(account, entry)
                 run_to(account, ledger.book, as_of, PagesInMemory())
             said = stats(ledger, as_of, known_at=known_at)
-            assert said["members"] == len(accounts)
+            assert said.members == len(accounts)
             outcomes = [OUTCOMES[entry.outcome] for of_member in known.values() for entry in of_member]
-            assert said["entries"] == {outcome: outcomes.count(outcome) for outcome in OUTCOMES}
+            assert said.entries == {outcome: outcomes.count(outcome) for outcome in OUTCOMES}
             for figure in FIGURES:
                 values = [getattr(account.purse("beans"), figure) for account in accounts.values()]
-                assert said["points"]["beans"][figure] == sum(v() if callable(v) else v for v in values), figure
+                assert getattr(said.points["beans"], figure) == sum(v() if callable(v) else v for v in values), figure
             rows = list(TABLES["balances"](ledger, as_of, known_at).rows)
             expected = {m: (a.purse("beans").spendable(), a.purse("beans").debt) for m, a in accounts.items()}
             assert {row[0]: (row[2], row[5]) for row in rows if row[1] == "beans"} == expected

@@ -59,6 +59,6 @@ def test_the_registry_has_no_reason_that_nothing_gives() -> None:
 
 def test_codes_lists_a_reason_for_each_kind_and_every_rule_of_the_book() -> None:
     found = codes(Book([shipped("jd")]))
-    assert "beans-short" in {reason["code"] for reason in found["reasons"]}
-    assert {"purchase.beans", "penalty.rejection", "campaign"} <= {rule["rule"] for rule in found["rules"]}
-    assert all(item["text"] for item in [*found["reasons"], *found["rules"]])
+    assert "beans-short" in {reason.code for reason in found.reasons}
+    assert {"purchase.beans", "penalty.rejection", "campaign"} <= {rule.rule for rule in found.rules}
+    assert all(item.text for item in [*found.reasons, *found.rules])

@@ -248,6 +248,11 @@ BAD_BOOKS = [
     ('"line"\nkind = "beans"\nmember', '"piece"\nkind = "beans"\nmember', rf"{AWARD_0}: Invalid enum"),
     ('kind = "beans"\nwhen = { p', 'kind = "nuts"\nwhen = { p', rf"{AWARD_1}\.kind: there is no \[kinds\.nuts\]"),
     ('rule = "purchase.amount"', 'rule = "purchase.beans"', rf"{AWARD_2}: this rule name stands twice"),
+    (
+        'on = "review.posted"',
+        'on = "order.paid"',
+        r"award.*review\.beans.*\.on: no rule can stand on .*there are order\.completed, ",
+    ),
     ("floor_fen = 1_000 }", "floor_fen = 0 }", rf"{AWARD_1}: Expected `int` >= 1"),
     ("give = { points = 10, per_fen", "give = { per_fen", rf"{AWARD_1}\.give: give either points or steps"),
     ("when = { paid_fen", "when = { weight", rf'{AWARD_1}\.when: no field "weight"; there are'),
@@ -264,6 +269,9 @@ NAMED_TABLES = [
     ('per = "year"', 'per = "decade"', r"memberships\.plus\.benefits\.consultation\.per: Invalid enum value"),
     ('share = "1/2"', 'share = "50%"', r"uses\.offset\.share: "),
     ('share = "1/2"', 'share = "1/0"', r"uses\.offset\.share: "),
+    ("multiple = 1_000", "multiples = 1_000", r"uses\.offset: .*`multiples`"),
+    ('{ "plus.annual" = 12 }', '{ "A B" = 12 }', r"benefits\.consultation\.quota: Expected `str` matching"),
+    ("parts = { account =", "parts = { account = 1, x =", r"scores\.jd-value\.parts\.account: Expected `str`"),
     ("from_in_month = 2", "from_in_month = 0", r"penalties\.rejection\.from_in_month: Expected `int` >= 1"),
 ]
 

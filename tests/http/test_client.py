@@ -1,26 +1,35 @@
-"""The typed client against a real server, and its retries against one that fails as often as it is told."""
+"""The typed clients against a real server, and their retries against one that fails as often as it is told."""
 
+import asyncio
+import subprocess
+import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import FunctionType
 from typing import ClassVar
 
 import pytest
 
 from ledger.rulebook.schema import shipped
-from service.client import (
+from points_client import (
+    AsyncClient,
     BadFact,
+    Client,
     Conflict,
     NotAllowed,
     NotFound,
-    PointsClient,
     PointsError,
     Refused,
     Unavailable,
+    calls,
 )
-from service.http.shapes import Decision, Taken
+from points_client.answers import Decision, Taken
 from tests.support.ledgers import scratch
 from tests.support.served import Server, fact, grant, new_key, redemption, served
+from tests.test_purity import imports_of
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +39,12 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[PointsClient]:
-    with PointsClient(server.url) as found:
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.url) as found:
         yield found
 
 
-def test_facts_redemptions_and_answers_have_types(client: PointsClient) -> None:
+def test_facts_redemptions_and_answers_have_types(client: Client) -> None:
     decision = client.post(grant("c-1", "g-1", 900))
     assert isinstance(decision, Decision) and decision.outcome == "accepted" and not decision.repeated
     again = client.post(grant("c-1", "g-1", 900, ago=1) | {"time": decision.occurred})
@@ -71,13 +80,13 @@ def test_facts_redemptions_and_answers_have_types(client: PointsClient) -> None:
     assert len(client.positions().partitions) == 4
 
 
-def test_a_cart_is_quoted(client: PointsClient) -> None:
+def test_a_cart_is_quoted(client: Client) -> None:
     cart = {"lines": [{"line": "1", "category": "phone", "paid_fen": 359_900}]}
     quoted = client.quote("nobody yet", cart, at="2025-11-11")
     assert quoted.earn.points == {"beans": 359} and not quoted.known
 
 
-def test_many_facts_go_in_pieces_and_each_is_told_of(client: PointsClient) -> None:
+def test_many_facts_go_in_pieces_and_each_is_told_of(client: Client) -> None:
     facts = [grant("c-2", f"g-2-{n}", 1) for n in range(1_200)]
     facts[1_100]["data"]["points"] = 0
     told = list(client.post_many(facts, outcomes=True))
@@ -87,7 +96,7 @@ def test_many_facts_go_in_pieces_and_each_is_told_of(client: PointsClient) -> No
     assert len(list(client.entries("c-2"))) == 1_199  # over several pages
 
 
-def test_errors_have_types(server: Server, client: PointsClient) -> None:
+def test_errors_have_types(server: Server, client: Client) -> None:
     client.post(grant("c-3", "g-3", 5))
     with pytest.raises(Conflict):
         client.post(grant("c-3", "g-3", 6))
@@ -102,7 +111,7 @@ def test_errors_have_types(server: Server, client: PointsClient) -> None:
         client.post(fact("points.adjusted", "c-3", "a", {"adjustment": "a", "points": 1, "reason": "x", "by": "b"}))
     with pytest.raises(PointsError):
         client.member("c-3", as_of="never")
-    with PointsClient(server.url, "points_x_y") as stranger, pytest.raises(NotAllowed):
+    with Client(server.url, "points_x_y") as stranger, pytest.raises(NotAllowed):
         stranger.member("c-3")
     taken = client.post(grant("c-3", "g-4", 5), wait=0)
     assert isinstance(taken, Taken)
@@ -111,11 +120,38 @@ def test_errors_have_types(server: Server, client: PointsClient) -> None:
 def test_a_key_is_sent_and_a_member_is_quoted() -> None:
     with scratch() as folder, served(folder / "ledger") as server:
         key = new_key(folder / "ledger", "app", "members:read", "facts:write")
-        with PointsClient(server.url, key) as client:
+        with Client(server.url, key) as client:
             client.post(redemption("a b?c#d%41", "r", 5))
             assert client.member("a b?c#d%41").entries == 1
             with pytest.raises(NotAllowed):
                 client.books()
+
+
+def test_the_async_client_has_every_call_and_answers_as_the_blocking_one(server: Server, client: Client) -> None:
+    async def talk() -> None:
+        async with AsyncClient(server.url) as points:
+            decision = await points.post(grant("c-4", "g-4", 900))
+            assert isinstance(decision, Decision) and decision == client.decision(decision.position)
+            assert await points.member("c-4", as_of="2099-01-01") == client.member("c-4", as_of="2099-01-01")
+            assert (await points.balances("c-4")).points["beans"].spendable == 900
+            with pytest.raises(Refused) as refused:
+                await points.redeem("c-4", "r-4", 1_000, use="coupon", source="/shop/test")
+            assert refused.value.problem.figures == {"asked": 1_000, "spendable": 900}
+            grants = (grant("c-4", f"g-4-{n}", 1) for n in range(1_100))
+            told = [line async for line in points.post_many(grants, outcomes=True)]
+            assert [line.line for line in told] == list(range(1, 1_101))
+            assert await points.decision(told[-1].position)  # type: ignore[arg-type]
+            assert [entry async for entry in points.entries("c-4", after=1)] == list(client.entries("c-4", after=1))
+            assert (await points.entry("c-4", 1)).outcome == "accepted"
+            with pytest.raises(NotFound):
+                await points.member("nobody")
+
+    asyncio.run(talk())
+    ours = {
+        name for name, one in vars(calls).items() if isinstance(one, FunctionType) and one.__module__ == calls.__name__
+    }
+    for name in {name for name in ours if name[0] != "_"} - {"page", "post_piece"}:  # of `entries` and `post_many`
+        assert getattr(Client, name).__doc__ == getattr(AsyncClient, name).__doc__ == getattr(calls, name).__doc__
 
 
 class Failing(BaseHTTPRequestHandler):
@@ -151,7 +187,7 @@ def test_what_may_be_retried_is_and_waits_longer_each_time() -> None:
     pauses: list[float] = []
     url = f"http://127.0.0.1:{failing.server_address[1]}"
     try:
-        with PointsClient(url, attempts=5, sleep=pauses.append) as client:
+        with Client(url, attempts=5, sleep=pauses.append) as client:
             Failing.answers = [503, None, 429, 502, 202]
             assert client.post(b"{}") == Taken("0:7")
             assert Failing.asked == [b"{}"] * 5
@@ -167,5 +203,61 @@ def test_what_may_be_retried_is_and_waits_longer_each_time() -> None:
         failing.shutdown()
         thread.join()
         failing.server_close()
-    with PointsClient(url, attempts=3, sleep=pauses.append) as client, pytest.raises(Unavailable):
+    with Client(url, attempts=3, sleep=pauses.append) as client, pytest.raises(Unavailable):
         client.member("nobody is there")
+
+
+def test_the_async_client_tries_again_as_the_blocking_one_does() -> None:
+    failing = ThreadingHTTPServer(("127.0.0.1", 0), Failing)
+    thread = threading.Thread(target=failing.serve_forever, args=(0.01,))
+    thread.start()
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def talk() -> None:
+        async with AsyncClient(f"http://127.0.0.1:{failing.server_address[1]}", attempts=3, sleep=sleep) as points:
+            Failing.answers = [503, None, 202]
+            assert await points.post(b"{}") == Taken("0:7")
+            Failing.answers = [500] * 3
+            with pytest.raises(Unavailable, match="3 attempts"):
+                await points.post(b"{}")
+
+    try:
+        asyncio.run(talk())
+    finally:
+        failing.shutdown()
+        thread.join()
+        failing.server_close()
+    assert len(pauses) == 4
+
+
+# -- the distribution --------------------------------------------------------------------------------------------------
+
+CLIENT = Path(__file__).resolve().parents[2] / "client"
+
+
+def test_the_client_imports_httpx_and_msgspec_alone() -> None:
+    for path in (CLIENT / "points_client").glob("*.py"):
+        roots = {name.partition(".")[0] for name in imports_of(path)}
+        assert roots <= {"httpx", "msgspec", "points_client", *sys.stdlib_module_names}, path.name
+
+
+def test_the_client_decodes_into_what_the_server_answers_from() -> None:
+    assert (CLIENT / "points_client" / "answers.py").samefile(CLIENT.parent / "ledger" / "wire" / "answers.py")
+
+
+def test_the_wheel_of_the_client_works_beside_a_folder_named_service(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(build, cwd=CLIENT, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("points_ledger_client-*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    (tmp_path / "clean" / "service").mkdir(parents=True)
+    (tmp_path / "clean" / "service" / "__init__.py").write_text("raise RuntimeError('not ours')")
+    program = f"import sys; sys.path[:0] = ['', {str(tmp_path / 'site')!r}]; import points_client; points_client.Client('http://x')"
+    program += "; print(points_client.__file__, 'ledger' in sys.modules, 'service' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path / "clean", capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == [str(tmp_path / "site" / "points_client" / "__init__.py"), "False", "False"]
+    assert (tmp_path / "site" / "points_client" / "py.typed").exists()

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from service.http import shapes
+from ledger.wire import answers
 from service.http.problems import TYPES
 from tests.support.histories import encode
 from tests.support.ledgers import scratch
@@ -64,11 +64,11 @@ def fits(response: httpx.Response, shape: type[Any]) -> Any:
 def test_a_fact_is_decided_once_and_the_same_again_is_told_what_was_decided_first(http: httpx.Client) -> None:
     given = grant("h-1", "g-1", 700)
     first = http.post("/v1/facts", json=given)
-    told = fits(first, shapes.Decision)
+    told = fits(first, answers.Decision)
     assert (told.outcome, told.member, told.number, told.repeated) == ("accepted", "h-1", 1, False)
-    again = fits(http.post("/v1/facts", json=given), shapes.Decision)
+    again = fits(http.post("/v1/facts", json=given), answers.Decision)
     assert again.repeated and again.position == told.position and again.link == told.link
-    assert fits(http.get(f"/v1/facts/{told.position}"), shapes.Decision).link == told.link
+    assert fits(http.get(f"/v1/facts/{told.position}"), answers.Decision).link == told.link
     other = {**given, "data": {**given["data"], "points": 7_000}}
     problem = is_problem(http.post("/v1/facts", json=other), "conflict")
     assert problem["reason"] == "conflict" and problem["figures"]["first"] == 1
@@ -77,7 +77,8 @@ def test_a_fact_is_decided_once_and_the_same_again_is_told_what_was_decided_firs
 
 def test_a_redemption_is_answered_with_its_decision_and_its_figures(http: httpx.Client) -> None:
     http.post("/v1/facts", json=grant("h-2", "g-2", 1_000))
-    assert fits(http.post("/v1/redemptions", json=redemption("h-2", "r-2", 600)), shapes.Decision).outcome == "accepted"
+    spent = fits(http.post("/v1/redemptions", json=redemption("h-2", "r-2", 600)), answers.Decision)
+    assert spent.outcome == "accepted"
     asked = redemption("h-2", "r-3", 600)
     for _ in range(2):
         problem = is_problem(http.post("/v1/redemptions", json=asked), "refused")
@@ -96,7 +97,7 @@ def test_who_does_not_wait_is_told_where_to_look(http: httpx.Client) -> None:
     assert taken.status_code == 202 and taken.headers["location"] == f"/v1/facts/{taken.json()['position']}"
     while (answer := http.get(taken.headers["location"])).status_code == 202:
         assert answer.headers["location"] == taken.headers["location"]
-    assert fits(answer, shapes.Decision).outcome == "accepted"
+    assert fits(answer, answers.Decision).outcome == "accepted"
     for nowhere in ("0:999999", "9:0", "x", "0:-1", "1", "٣:٤"):
         is_problem(http.get(f"/v1/facts/{nowhere}"), "unknown-position")
 
@@ -108,18 +109,18 @@ def test_every_answer_about_a_member_has_the_shape_of_the_document(http: httpx.C
         "/v1/facts", json=fact("card.purchased", "h-4", "c-1", {"card": "c", "product": "plus.annual", "paid_fen": 1})
     )
     http.post("/v1/redemptions", json=redemption("h-4", "r-5", 10**9))
-    whole = fits(http.get("/v1/members/h-4"), shapes.Member)
+    whole = fits(http.get("/v1/members/h-4"), answers.Member)
     assert whole.entries == 7 and whole.memberships["plus"].product == "plus.annual"
-    assert fits(http.get("/v1/members/h-4/balances"), shapes.Balances).points["beans"].spendable == 60
-    assert [lot.left for lot in fits(http.get("/v1/members/h-4/lots"), shapes.Lots).lots["beans"]] == [
+    assert fits(http.get("/v1/members/h-4/balances"), answers.Balances).points["beans"].spendable == 60
+    assert [lot.left for lot in fits(http.get("/v1/members/h-4/lots"), answers.Lots).lots["beans"]] == [
         10,
         11,
         12,
         13,
         14,
     ]
-    assert fits(http.get("/v1/members/h-4/scores"), shapes.Scores).scores["jd-value"].value == 0
-    assert fits(http.get("/v1/members/h-4/memberships"), shapes.Memberships).memberships["plus"].state == "active"
+    assert fits(http.get("/v1/members/h-4/scores"), answers.Scores).scores["jd-value"].value == 0
+    assert fits(http.get("/v1/members/h-4/memberships"), answers.Memberships).memberships["plus"].state == "active"
     assert http.get("/v1/members/h-4", params={"as_of": "2099-01-01"}).json()["points"]["beans"]["spendable"] == 0
     assert http.get("/v1/members/h-4", params={"known_at": "2020-01-01"}).json()["entries"] == 0
     story = http.get("/v1/members/h-4/explain").json()
@@ -164,7 +165,7 @@ def test_entries_come_a_page_at_a_time(http: httpx.Client) -> None:
     seen, cursor = [], 0
     while cursor is not None:
         response = http.get("/v1/members/h-6/entries", params={"after": cursor, "limit": 3})
-        page = fits(response, shapes.Entries)
+        page = fits(response, answers.Entries)
         seen += [entry.number for entry in page.entries]
         assert ("link" in response.headers) == (page.next is not None)
         cursor = page.next
@@ -247,7 +248,7 @@ def test_bulk_tells_of_each_line_in_order_and_stops_for_none(http: httpx.Client)
     lines[2_499] = encode(redemption("h-9", "r-9", 10**6))
     response = http.post("/v1/facts:bulk?outcomes=true", content=b"\n".join(lines), headers=NDJSON)
     assert response.status_code == 200 and response.headers["content-type"] == "application/x-ndjson"
-    told = [msgspec.json.decode(line, type=shapes.BulkLine) for line in response.content.splitlines()]
+    told = [msgspec.json.decode(line, type=answers.BulkLine) for line in response.content.splitlines()]
     assert [one.line for one in told] == [n for n in range(1, 2_501) if n != 9]
     assert [(one.line, one.reason) for one in told if one.reason] == [
         (8, "not-json"),
@@ -270,32 +271,32 @@ def test_the_books_the_liability_and_the_positions_have_their_shapes(http: httpx
     expiring = grant("h-10", "g-13", 40)
     expiring["data"]["expires"] = "2098-05-01T00:00:00+08:00"
     assert http.post("/v1/facts", json=expiring).status_code == 200
-    books = fits(http.get("/v1/stats"), shapes.Books)
+    books = fits(http.get("/v1/stats"), answers.Books)
     assert books.balanced and books.members > 1
-    liability = fits(http.get("/v1/liability"), shapes.Liability)
+    liability = fits(http.get("/v1/liability"), answers.Liability)
     beans = liability.points["beans"]
     assert beans.by_month["2098-04"] == 40
     assert beans.outstanding == books.points["beans"].spendable == sum(beans.by_month.values())
-    standing = fits(http.get("/v1/positions"), shapes.Positions).partitions
+    standing = fits(http.get("/v1/positions"), answers.Positions).partitions
     assert [one.partition for one in standing] == [0, 1, 2, 3] and all(one.lag == 0 for one in standing)
     assert sum(one.entries for one in standing) == sum(books.entries.values())
 
 
 def test_a_published_book_is_used_and_told_at_once(http: httpx.Client) -> None:
-    known = fits(http.get("/v1/programmes"), shapes.Programmes).versions
+    known = fits(http.get("/v1/programmes"), answers.Programmes).versions
     toml = http.get(f"/v1/programmes/{known[0].version}")
     assert toml.headers["content-type"].startswith("application/toml") and b"[[award]]" in toml.content
     new = toml.text.replace("from = 2017-09-14", "from = 2099-01-01", 1)
     published = fact("programme.published", "programme", "p-1", {"toml": new}, source="/operators")
-    assert fits(http.post("/v1/facts", json=published), shapes.Decision).outcome == "accepted"
-    versions = fits(http.get("/v1/programmes"), shapes.Programmes).versions
+    assert fits(http.post("/v1/facts", json=published), answers.Decision).outcome == "accepted"
+    versions = fits(http.get("/v1/programmes"), answers.Programmes).versions
     assert [version.from_ for version in versions] == ["2017-09-14", "2099-01-01"]
     is_problem(http.get("/v1/programmes/nothing"), "unknown-version")
 
 
 def test_health_metrics_and_the_document(http: httpx.Client) -> None:
-    assert fits(http.get("/health/live"), shapes.Health).status == "live"
-    assert fits(http.get("/health/ready"), shapes.Health).status == "ready"
+    assert fits(http.get("/health/live"), answers.Health).status == "live"
+    assert fits(http.get("/health/ready"), answers.Health).status == "ready"
     text = http.get("/metrics").text
     assert 'points_lag_records{partition="3"} 0.0' in text and 'points_facts_total{outcome="accepted"}' in text
     document = http.get("/schema/openapi.json").json()
@@ -343,18 +344,18 @@ def test_a_dead_letter_is_mended_or_dropped_and_it_is_kept_who_did_it() -> None:
             [*points(ledger), "ingest", str(folder / "facts.ndjson")], cwd=ROOT, env=environment(), check=True
         )
         with served(ledger) as found, found.client() as http:
-            waiting = fits(http.get("/v1/dead-letters?limit=2"), shapes.DeadLetters)
-            rest = fits(http.get("/v1/dead-letters", params={"after": waiting.next}), shapes.DeadLetters)
+            waiting = fits(http.get("/v1/dead-letters?limit=2"), answers.DeadLetters)
+            rest = fits(http.get("/v1/dead-letters", params={"after": waiting.next}), answers.DeadLetters)
             assert len(waiting.letters) == 2 and len(rest.letters) == 1 and rest.next is None
             letters = {letter.reason: letter.position for letter in (*rest.letters, *waiting.letters)}
             mended = fits(
-                http.post(f"/v1/dead-letters/{letters['bad-fact']}/retry", json=grant("d-1", "g-1", 5)), shapes.Retried
+                http.post(f"/v1/dead-letters/{letters['bad-fact']}/retry", json=grant("d-1", "g-1", 5)), answers.Retried
             )
             assert mended.outcome == "accepted"
             is_problem(http.post(f"/v1/dead-letters/{letters['bad-fact']}/retry"), "already-done")
-            again = fits(http.post(f"/v1/dead-letters/{letters['not-json']}/retry"), shapes.Retried)
+            again = fits(http.post(f"/v1/dead-letters/{letters['not-json']}/retry"), answers.Retried)
             assert (again.outcome, again.reason) == ("parked", "not-json")
-            dropped = fits(http.delete(f"/v1/dead-letters/{again.retried_as}"), shapes.DeadLetter)
+            dropped = fits(http.delete(f"/v1/dead-letters/{again.retried_as}"), answers.DeadLetter)
             assert dropped.bytes == "" and dropped.dropped
             is_problem(http.delete(f"/v1/dead-letters/{again.retried_as}"), "already-done")
             is_problem(http.get("/v1/dead-letters/7:7"), "unknown-position")
@@ -371,7 +372,7 @@ def test_a_dead_letter_is_mended_or_dropped_and_it_is_kept_who_did_it() -> None:
 def test_a_cart_is_quoted_and_nothing_is_kept(http: httpx.Client) -> None:
     lines = [{"line": "1", "sku": "s", "category": "phone", "quantity": 1, "paid_fen": 359_900}]
     before = http.get("/v1/positions").json()
-    quoted = fits(http.post("/v1/quotes", json={"member": "q-1", "lines": lines, "at": "2025-11-11"}), shapes.Quote)
+    quoted = fits(http.post("/v1/quotes", json={"member": "q-1", "lines": lines, "at": "2025-11-11"}), answers.Quote)
     assert (quoted.known, quoted.earn.points) == (False, {"beans": 359})
     assert [use.use for use in quoted.redeem] == ["offset", "top-up"]
     assert http.get("/v1/positions").json() == before

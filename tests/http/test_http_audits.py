@@ -16,12 +16,11 @@ import pytest
 
 from ledger.journal.open import open_ledger
 from ledger.wire.times import parse_instant
+from points_client import Client, answers
 from projections.answers.stats import liability_of, stats, summed
 from projections.audit.proof.checkpoint import PAYLOAD_TYPE, Mark, make, parsed
 from projections.audit.proof.keys import new_key, sign, signing_key
 from projections.audit.proof.nodes import file_of
-from service.client import PointsClient
-from service.http import shapes
 from tests.http.test_http import fits, is_problem
 from tests.support.ledgers import ingested, scratch
 from tests.support.served import JSON, ROOT, Server, environment, grant, points, served
@@ -123,15 +122,15 @@ def test_the_books_follow_what_is_decided_and_are_those_summed_from_the_entries(
     assert http.post("/v1/facts", json=grant(MEMBER, "g-new", 77)).json()["outcome"] == "accepted"
     books = until(lambda: (now := followed(http))["entries"] != before["entries"] and now)
     assert books["points"]["beans"]["issued"] == before["points"]["beans"]["issued"] + 77
-    fits(http.get("/v1/stats"), shapes.Books)
-    liability = fits(http.get("/v1/liability"), shapes.Liability)
+    fits(http.get("/v1/stats"), answers.Books)
+    liability = fits(http.get("/v1/liability"), answers.Liability)
     ledger = open_ledger(office.server.folder)
-    assert books == stats(ledger, parse_instant(books["as_of"], 0))
+    assert books == msgspec.to_builtins(stats(ledger, parse_instant(books["as_of"], 0)))
     as_of = parse_instant(liability.as_of, 0)
-    assert msgspec.to_builtins(liability) == liability_of(ledger, summed(ledger, as_of))
+    assert msgspec.to_builtins(liability) == msgspec.to_builtins(liability_of(ledger, summed(ledger, as_of)))
     for asked in ("2020-01-01", "2999-01-01"):  # before the view, and when all has expired
         found = http.get("/v1/stats", params={"as_of": asked}).json()
-        assert found == stats(ledger, parse_instant(found["as_of"], 0)), asked
+        assert found == msgspec.to_builtins(stats(ledger, parse_instant(found["as_of"], 0))), asked
     ledger.close()
 
 
@@ -139,7 +138,7 @@ def test_every_view_says_how_far_it_is(office: Office, http: httpx.Client) -> No
     followed(http)
     assert "never built" in {one["state"] for one in http.get("/v1/views").json()["views"]}
     office.run("views", "run", "activity")
-    views = {one.view: one for one in fits(http.get("/v1/views"), shapes.Views).views}
+    views = {one.view: one for one in fits(http.get("/v1/views"), answers.Views).views}
     heads = {str(one["partition"]): one["entries"] for one in http.get("/v1/positions").json()["partitions"]}
     assert views["activity"].is_live and views["activity"].position == heads == views["books"].position
     http.post("/v1/facts", json=grant(MEMBER, "g-activity", 1))
@@ -192,13 +191,13 @@ def test_a_checkpoint_is_handed_in_once_and_given_back_as_it_was(office: Office,
     raw = path.read_bytes()
     answer = http.post("/v1/checkpoints", content=raw, headers=JSON)
     assert answer.status_code == 201, answer.text
-    found = msgspec.json.decode(answer.content, type=shapes.Checkpoint)
+    found = msgspec.json.decode(answer.content, type=answers.Checkpoint)
     again = http.post("/v1/checkpoints", content=raw, headers=JSON)
     assert again.status_code == 201 and again.json() == answer.json()
-    listed = fits(http.get("/v1/checkpoints"), shapes.Checkpoints).checkpoints
+    listed = fits(http.get("/v1/checkpoints"), answers.Checkpoints).checkpoints
     assert listed.count(found) == 1
     assert found.entries == sum(mark.entries for mark in parsed(raw, "").checkpoint.partitions)
-    with PointsClient(office.server.url) as client:
+    with Client(office.server.url) as client:
         assert client.checkpoints().checkpoints == listed
         assert client.proof(MEMBER, 1) == client.proof(MEMBER, 1, checkpoint=found.name) != b""
     given = http.get(f"/v1/checkpoints/{found.name}")
@@ -292,7 +291,7 @@ def test_each_audit_leaves_its_last_result_and_how_much_came_since(office: Offic
     office.run("replay", "--json")
     office.run("reconcile", balances, "--json", code=1)
     office.run("checkpoint", "--key", office.key, "-o", office.folder / "kept.checkpoint")
-    found = {one.audit: one for one in fits(http.get("/v1/audits"), shapes.Audits).audits}
+    found = {one.audit: one for one in fits(http.get("/v1/audits"), answers.Audits).audits}
     assert {name: one.good for name, one in found.items()} == {
         "verify": True,
         "replay": True,

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from ledger.journal.open import open_or_create
+from ledger.wire import answers
 from service.cli import run
-from service.http import shapes
 from service.http.access import Bucket, Caller
 from service.keys import BadKey, Keys
 from tests.http.test_http import fits, is_problem
@@ -119,7 +119,7 @@ def test_each_scope_opens_what_it_says_and_nothing_else(server: Server, keys: di
 def test_a_cart_is_quoted_to_who_may_read_its_member(server: Server, keys: dict[str, str]) -> None:
     lines = [{"line": "1", "paid_fen": 10_000}]
     with server.client(keys["one"]) as http:
-        assert fits(http.post("/v1/quotes", json={"member": "k-1", "lines": lines}), shapes.Quote).member == "k-1"
+        assert fits(http.post("/v1/quotes", json={"member": "k-1", "lines": lines}), answers.Quote).member == "k-1"
         is_problem(http.post("/v1/quotes", json={"member": "k-2", "lines": lines}), "wrong-scope")
     for name in ("shop", "books", "bob"):
         with server.client(keys[name]) as http:
@@ -128,8 +128,8 @@ def test_a_cart_is_quoted_to_who_may_read_its_member(server: Server, keys: dict[
 
 def test_facts_are_taken_of_the_sources_of_the_key_only(server: Server, keys: dict[str, str]) -> None:
     with server.client(keys["shop"]) as http:
-        taken = fits(http.post("/v1/facts", json=grant("k-2", "g-3", 1, source="/shop/a")), shapes.Decision)
-        assert fits(http.get(f"/v1/facts/{taken.position}"), shapes.Decision).id == "g-3"
+        taken = fits(http.post("/v1/facts", json=grant("k-2", "g-3", 1, source="/shop/a")), answers.Decision)
+        assert fits(http.get(f"/v1/facts/{taken.position}"), answers.Decision).id == "g-3"
         is_problem(http.post("/v1/facts", json=grant("k-2", "g-4", 1, source="/operators")), "wrong-scope")
         is_problem(http.post("/v1/redemptions", json=redemption("k-2", "r-4", 1, source="/other")), "wrong-scope")
         mixed = [grant("k-2", "g-5", 1, source="/shop/a"), grant("k-2", "g-6", 1, source="/shops")]
@@ -142,7 +142,7 @@ def test_facts_are_taken_of_the_sources_of_the_key_only(server: Server, keys: di
         is_problem(http.get(f"/v1/facts/{taken.position}"), "unknown-position")
     with server.client(keys["bob"]) as http:
         frozen = fact("account.frozen", "k-2", "f-1", {"reason": "x"}, source="/operators")
-        assert fits(http.post("/v1/facts", json=frozen), shapes.Decision).outcome == "accepted"
+        assert fits(http.post("/v1/facts", json=frozen), answers.Decision).outcome == "accepted"
     with server.client(keys["shop"]) as http:
         melted = fact("account.unfrozen", "k-2", "f-2", {}, source="/shop/operators")
         assert is_problem(http.post("/v1/facts", json=melted), "wrong-scope")["reason"] == "not-authorised"
@@ -195,7 +195,7 @@ def test_an_operators_fact_stands_under_its_givers_name_before_it_is_in(
         return fact("lot.opened", "k-3", lot, {"lot": lot, "kind": "beans", "points": 7, **times}, source="/operators")
 
     with server.client(keys["bob"]) as http:
-        assert fits(http.post("/v1/facts", json=opening("l-1")), shapes.Decision).outcome == "accepted"
+        assert fits(http.post("/v1/facts", json=opening("l-1")), answers.Decision).outcome == "accepted"
         many = [opening("l-2"), grant("k-3", "g-9", 1), opening("l-3"), {}]
         told = http.post("/v1/facts:bulk", content=ndjson(many), headers=NDJSON).content.splitlines()
         assert [b"position" in line for line in told] == [True, True, True, False]

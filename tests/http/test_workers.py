@@ -29,7 +29,7 @@ from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.rulebook.schema import shipped
-from service.client import PointsClient, Refused
+from points_client import Client, Refused
 from service.http import owners as owning
 from service.http import state
 from service.http.channels import FrontEndChannel, OwnersChannel
@@ -143,7 +143,7 @@ def test_a_worker_killed_while_redemptions_run_loses_and_doubles_nothing(home: H
     at = datetime.now(UTC) - timedelta(seconds=1)
 
     def redeem(server: Server, shopper: int) -> None:
-        with PointsClient(server.url, attempts=30, timeout=10) as points:
+        with Client(server.url, attempts=30, timeout=10) as points:
             for n in range(60):
                 name = f"r-{shopper}-{n}"
                 try:

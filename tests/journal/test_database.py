@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from consumers.dead_letters import drop, letter_at, letter_to_dict, letters
+from consumers.dead_letters import describe_letter, drop, letter_at, letters
 from ledger.journal.database import LEDGER_STEPS, migrate
 from ledger.journal.ledger import INBOX, KAFKA, Ledger, OtherStream
 from ledger.journal.migrations import pending
@@ -127,7 +127,7 @@ def test_every_answer_is_the_same(two: tuple[Ledger, Ledger]) -> None:
             found[f"show {member}"] = [show_member(ledger, member, now), show_member(ledger, member, now, early)]
             found[f"entries {member}"] = list(entries_of(ledger, member))
             found[f"explain {member}"] = [explain(ledger, member, what, as_of=now) for what in (None, "1", "7")]
-        found["letters"] = [letter_to_dict(letter, 0) for letter in letters(ledger)]
+        found["letters"] = [describe_letter(letter, 0) for letter in letters(ledger)]
         return found
 
     ours, theirs = answers(folder), answers(database)

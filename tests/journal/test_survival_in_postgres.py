@@ -69,7 +69,7 @@ def assert_undisturbed(place: str, undisturbed: Contents) -> None:
     for name, rows in undisturbed.items():
         assert found[name] == rows, name
     assert verify(small.ledger)["broken"] == [] and replay(small.ledger)["differences"] == []
-    assert stats(small.ledger, max(small.ledger.journal(p).head().recorded for p in range(4)))["balanced"]
+    assert stats(small.ledger, max(small.ledger.journal(p).head().recorded for p in range(4))).balanced
     small.close()
 
 

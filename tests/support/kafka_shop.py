@@ -189,7 +189,7 @@ def is_whole(place: Place) -> None:
     last = max(ledger.journal(p).head().recorded for p in ledger.partitions)
     assert verify(ledger)["broken"] == []
     assert replay(ledger)["differences"] == []
-    assert stats(ledger, last + DAY)["balanced"]
+    assert stats(ledger, last + DAY).balanced
     ledger.close()
 
 

@@ -11,6 +11,8 @@ from functools import cache
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from ledger.core.account import Account, Purse, decode_account, encode_account
 from ledger.core.decide import Limits, Repetition, decide, run_to
 from ledger.core.pages import PagesInMemory
@@ -19,7 +21,7 @@ from ledger.rulebook.schema import shipped
 from ledger.wire.entries import ENGINE, OUTCOMES, Earned, Entry
 from ledger.wire.fact_codec import canonical, decode
 from ledger.wire.times import DAY, to_instant
-from projections.answers.show import account_to_dict
+from projections.answers.show import describe_account
 
 SHANGHAI = timezone(timedelta(hours=8))
 YUAN = 100  # fen
@@ -217,7 +219,11 @@ class Shop:
     @property
     def shown(self) -> dict[str, Any]:
         """What `points show` says of her."""
-        return account_to_dict(self.account, self.book, to_instant(self.now))
+        shown: dict[str, Any] = msgspec.to_builtins(
+            describe_account("m-1", self.account, self.book, to_instant(self.now))
+        )
+        del shown["member"]
+        return shown
 
     @property
     def score(self) -> dict[str, Any]:

@@ -78,13 +78,13 @@ def test_under_the_ledgers_own_book_nothing_differs_and_the_figures_are_those_of
     books = stats(rich, as_of)
     for kind, figures in found["points"].items():
         for name in FIGURES:
-            kept = books["points"][kind][name]
+            kept = getattr(books.points[kind], name)
             assert figures[name] == {"actual": kept, "draft": kept, "difference": 0}, name
         for flow in ("issued", "redeemed", "expired", "clawed_back"):
             by_month = [month[flow] for month in found["months"] if month["kind"] == kind]
             assert sum(month["actual"] for month in by_month) == figures[flow]["actual"], flow
             assert all(not month["difference"] for month in by_month)
-    assert found["entries"] == sum(books["entries"].values()) and found["members"] == books["members"]
+    assert found["entries"] == sum(books.entries.values()) and found["members"] == books.members
     assert all(not moves["gain"] and not moves["lose"] for moves in found["moves"].values())
     for tiers in found["tiers"].values():
         assert tiers["up"] == tiers["down"] == 0 and tiers["same"] == found["members"]
@@ -156,7 +156,7 @@ def test_points_that_an_account_cannot_hold_are_without_effect_under_the_draft_t
         found = backtest(opened, JD, "jd.toml", AT)
         books = stats(opened, AT)
         opened.close()
-    assert books["reasons"]["ignored"] == {"out-of-range": 2}
+    assert books.reasons["ignored"] == {"out-of-range": 2}
     assert found["outcomes"] == [] and found["entries"] == 514
     assert found["points"]["beans"]["issued"] == {"actual": 1 << 62, "draft": 1 << 62, "difference": 0}
 

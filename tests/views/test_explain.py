@@ -17,12 +17,14 @@ from rich.console import Console
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
 from ledger.rulebook.schema import shipped
+from ledger.wire.entries import CHANGE_TYPES
 from ledger.wire.entry_codec import decode_entry, encode_entry
 from ledger.wire.facts import FACT_TYPES
 from ledger.wire.reasons import ENTRY, NOTE, REASONS, WITHHELD
 from ledger.wire.times import DAY
 from projections.answers.members import account_of
 from projections.answers.show import show_member
+from projections.explaining.changes import EXPLAINERS
 from projections.explaining.explain import (
     NothingToExplain,
     UnknownMember,
@@ -258,10 +260,12 @@ def test_every_reason_of_an_entry_has_a_sentence() -> None:
     assert {code.removeprefix("<kind>-") for code in codes} == said
 
 
-def test_every_fact_and_every_reason_why_a_rule_gave_nothing_has_a_phrase_of_its_own() -> None:
+def test_every_fact_every_change_and_every_reason_why_nothing_came_has_a_phrase_of_its_own() -> None:
     assert {f"fact.{str(cls.__struct_config__.tag).removesuffix('.v1')}" for cls in FACT_TYPES} <= phrases(
         "english"
     ).keys()
+    plain = {str(cls.__struct_config__.tag) for cls in CHANGE_TYPES if cls not in EXPLAINERS}
+    assert {f"change.{name}" for name in plain} <= phrases("english").keys()
     withheld = {code for code, reason in REASONS.items() if reason.where == WITHHELD}
     assert {f"nothing.{code}" for code in withheld} <= phrases("english").keys()
 
@@ -595,11 +599,11 @@ def test_a_story_as_of_an_instant_is_told_by_the_entries_up_to_it(lived: Ledger)
     clocks = [decode_entry(row.state).clock for row in lived.journal(lived.partition_of("m-1")).entries_of("m-1")]
     for until in (clocks[0], clocks[LENGTH // 3] + DAY, clocks[LENGTH // 2] - 1, clocks[-1]):
         story, shown = explain_member(lived, "m-1", as_of=until), show_member(lived, "m-1", until)
-        assert (story["as_of"], story["entries"]) == (shown["as_of"], shown["entries"])
+        assert (story["as_of"], story["entries"]) == (shown.as_of, shown.entries)
         assert len(story["statement"]) == sum(clock <= until for clock in clocks)
-        purse, beans = story["points"].get("beans", {}), shown["points"]["beans"]
+        purse, beans = story["points"].get("beans", {}), shown.points["beans"]
         assert {name: purse.get(name, 0) for name in ("spendable", "pending", "held", "debt")} == {
-            name: beans[name] for name in ("spendable", "pending", "held", "debt")
+            name: getattr(beans, name) for name in ("spendable", "pending", "held", "debt")
         }
 
 

@@ -46,7 +46,7 @@ def test_a_quote_is_what_is_then_decided(seed: int) -> None:
         at = max(small.ledger.journal(p).head().recorded for p in ledger.partitions) + SECOND
         for member in [f"m-{n}" for n in range(6)]:
             quoted = quote(ledger, member, json.dumps(CART).encode(), at)
-            assert quoted["known"]
+            assert quoted.known
             small.hears([fact("order.completed", "the-cart", member, at, order="quote", **CART)])
             small.decides()
             entry = last_entry(ledger, member)
@@ -55,7 +55,7 @@ def test_a_quote_is_what_is_then_decided(seed: int) -> None:
                 for change in entry.changes
                 if isinstance(change, Earned | Scored | Withheld)
             ]
-            told = [award for line in quoted["earn"]["lines"] for award in line["awards"]]
+            told = [award for line in quoted.earn.lines for award in line.awards]
             assert sorted(map(str, told)) == sorted(map(str, awards))
         small.close()
 
@@ -70,20 +70,24 @@ def test_the_most_that_may_be_redeemed_is_granted_and_the_next_step_is_refused_a
         at = max(small.ledger.journal(p).head().recorded for p in ledger.partitions) + SECOND
         granted = 0
         for member in [f"m-{n}" for n in range(6)]:
-            for use in quote(ledger, member, json.dumps(CART).encode(), at)["redeem"]:
-                asked = {"use": use["use"], "order": "C1", "settlement_fen": 363_900}
-                step = 1_000 if use["use"] == "offset" else 1
-                more = {**asked, "points": use["most"] + step}
-                small.hears([fact("redemption.requested", f"more-{use['use']}", member, at, redemption="R+", **more)])
+            for use in quote(ledger, member, json.dumps(CART).encode(), at).redeem:
+                asked = {"use": use.use, "order": "C1", "settlement_fen": 363_900}
+                step = 1_000 if use.use == "offset" else 1
+                more = {**asked, "points": use.most + step}
+                small.hears([fact("redemption.requested", f"more-{use.use}", member, at, redemption="R+", **more)])
                 small.decides()
                 entry = last_entry(ledger, member)
-                assert (entry.outcome, entry.reason, entry.figures) == (REFUSED, *use["no_more"].values())
-                if use["most"] and not granted:
-                    most = {**asked, "points": use["most"]}
+                assert (entry.outcome, entry.reason, entry.figures) == (
+                    REFUSED,
+                    use.no_more.reason,
+                    use.no_more.figures,
+                )
+                if use.most and not granted:
+                    most = {**asked, "points": use.most}
                     small.hears([fact("redemption.requested", "most", member, at, redemption="R=", **most)])
                     small.decides()
                     assert last_entry(ledger, member).outcome == ACCEPTED
-                    granted = use["most"]
+                    granted = use.most
                     break
         small.close()
         assert granted or seed, "a history in which nobody has anything shows little"
@@ -95,12 +99,12 @@ def test_a_quote_changes_nothing_and_names_may_be_used_that_it_used() -> None:
         ledger = ingested(place, [fact("order.completed", "f1", "m-1", at, order="quote", **CART)])
         heads = [ledger.journal(p).head() for p in ledger.partitions]
         quoted = quote(ledger, "m-1", json.dumps(CART).encode(), at)
-        assert (quoted["outcome"], quoted["earn"]["points"]) == ("accepted", {"beans": 359})
+        assert (quoted.outcome, quoted.earn.points) == ("accepted", {"beans": 359})
         named = quote(ledger, "m-1", json.dumps({**CART, "order": "quote"}).encode(), at)
-        assert named["earn"]["points"] == {"beans": 359}
+        assert named.earn.points == {"beans": 359}
         assert [ledger.journal(p).head() for p in ledger.partitions] == heads
         again = quote(ledger, "m-9", json.dumps(CART).encode(), at)
-        assert not again["known"] and again["earn"]["points"] == {"beans": 359}
+        assert not again.known and again.earn.points == {"beans": 359}
         ledger.close()
 
 
@@ -119,7 +123,7 @@ def test_an_order_that_was_redeemed_for_beyond_its_share_takes_no_more() -> None
         assert last_entry(small.ledger, "m-1").outcome == ACCEPTED
         cart = {"order": "O1", "lines": [{"line": "1", "paid_fen": 1_900}]}
         quoted = quote(small.ledger, "m-1", json.dumps(cart).encode(), at)
-        told = {use["use"]: (use["most"], use["no_more"]["reason"]) for use in quoted["redeem"]}
+        told = {use.use: (use.most, use.no_more.reason) for use in quoted.redeem}
         assert told == {"offset": (0, "above-share"), "top-up": (0, "settlement-too-small")}
         small.close()
 

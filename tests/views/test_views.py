@@ -18,7 +18,8 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.journal.ledger import Ledger, members_of
+from ledger.journal.accounts_at import members_of
+from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import JournalError
 from ledger.rulebook.schema import shipped

@@ -8,20 +8,24 @@ from ledger.wire.times import to_instant
 
 
 def freeze(draft: Draft, data: Reason) -> None:
+    """Decide that an account is frozen."""
     draft.emit(Frozen(data.reason))
 
 
 def unfreeze(draft: Draft, data: Reason) -> None:
+    """Decide that an account is no longer frozen."""
     if not draft.account.frozen:
         draft.decline("not-frozen")
     draft.emit(Unfrozen(data.reason))
 
 
 def publish(draft: Draft, _data: Publication) -> None:
-    draft.decline("not-a-member")  # the intake takes a published book before it comes here
+    """Decline a published rule book, which is no member's: the intake takes it before it comes here."""
+    draft.decline("not-a-member")
 
 
 def grant(draft: Draft, data: Grant) -> None:
+    """Decide points that a campaign gives."""
     draft.check_kind(data.kind)
     draft.take_id(f"grant/{data.grant}")
     expires = draft.version.expires_at(data.kind, draft.occurred) if data.expires is None else to_instant(data.expires)
@@ -37,6 +41,7 @@ def _earn(
 
 
 def adjust(draft: Draft, data: Adjustment) -> None:
+    """Decide points put on or taken off by hand, which needs two people."""
     draft.check_kind(data.kind)
     if draft.pages.get(f"adjustment/{data.adjustment}") is not None:
         draft.decline("already")
@@ -52,6 +57,7 @@ def adjust(draft: Draft, data: Adjustment) -> None:
 
 
 def open_lot(draft: Draft, data: OpeningLot) -> None:
+    """Decide a lot carried over from an older system."""
     draft.check_kind(data.kind)
     draft.take_id(f"opening/{data.lot}")
     _earn(draft, data, "lot.opened", to_instant(data.earned_at), to_instant(data.expires_at), data.lot)

@@ -8,6 +8,7 @@ from ledger.wire.facts import Review, ReviewRemoval
 
 
 def post_review(draft: Draft, data: Review) -> None:
+    """Decide a review of a completed line: a line has one."""
     key = f"review/{data.review}"
     if draft.pages.get(key) is not None:
         draft.decline("already")
@@ -27,6 +28,7 @@ def post_review(draft: Draft, data: Review) -> None:
 
 
 def remove_review(draft: Draft, data: ReviewRemoval) -> None:
+    """Decide that a review is gone: what it gave is taken back."""
     review = data.review
     page = draft.pages.get(f"review/{review}")
     if not isinstance(page, ReviewPage):

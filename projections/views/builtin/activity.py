@@ -7,11 +7,11 @@ from msgspec import Struct
 
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.times import day_of, day_text
-from projections.answers.tables import Column, Row, Table
+from projections.answers.tables import Column, Row, Table, columns
 from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View
 
-FACTS = SumTable("facts", (Column("day"), Column("type"), Column("outcome")), ("facts",))
-ACTIVE = SumTable("active", (Column("period"),), ("members",))
+FACTS = SumTable("facts", columns("day type outcome"), ("facts",))
+ACTIVE = SumTable("active", columns("period"), ("members",))
 
 
 class LastDay(Struct, array_like=True):
@@ -29,21 +29,19 @@ _type = msgspec.json.Decoder(_Typed)
 
 def activity(taken: Snapshot, options: Options) -> Table:
     """A row a day, type and outcome, by the day on which the facts occurred."""
-    columns = (*FACTS.key, Column("facts", "integer"))
 
     def rows() -> Iterator[Row]:
         for key, (count,) in taken.sums(FACTS.name).items():
             if str(key[0]) <= taken.today and str(key[0]).startswith(options.month or ""):
                 yield *key, count
 
-    return taken.table(columns, rows())
+    return taken.table((*FACTS.key, Column("facts", "integer")), rows())
 
 
 def active(taken: Snapshot, _: Options) -> Table:
     """Members active by day and by month: those whose clock reached it."""
-    columns = (Column("period"), Column("members", "integer"))
     rows = ((period, count) for (period,), (count,) in taken.sums(ACTIVE.name).items() if str(period) <= taken.today)
-    return taken.table(columns, rows)
+    return taken.table(columns("period members:integer"), rows)
 
 
 class Activity(View):

@@ -5,36 +5,12 @@ from collections.abc import Iterator
 from ledger.core.account import Account
 from ledger.wire.entries import lot_text
 from ledger.wire.times import DAY
-from projections.answers.tables import BALANCES, LOTS, Column, Row, Table, balance_rows, lot_rows
+from projections.answers.tables import Row, Table, balances, columns, lots
 from projections.views.builtin.points import PointsView
-from projections.views.view import Options, Query, Snapshot
+from projections.views.view import Options, Query, Snapshot, of_accounts
 
 SOON = 30  # days, where nothing else is said
-EXPIRING = (
-    Column("member"),
-    Column("kind"),
-    Column("lot"),
-    Column("rule"),
-    Column("points", "integer"),
-    Column("pending", "flag"),
-    Column("expires_at", "instant"),
-    Column("days_left", "integer"),
-)
-
-
-def balances(taken: Snapshot, _: Options) -> Table:
-    """As `points export balances` says it."""
-    rows = (
-        row
-        for subject, _ in taken.members()
-        for row in balance_rows(taken.book, taken.as_of, subject.member, subject.state)
-    )
-    return taken.table(BALANCES, rows)
-
-
-def lots(taken: Snapshot, _: Options) -> Table:
-    """As `points export lots` says it."""
-    return taken.table(LOTS, (row for subject, _ in taken.members() for row in lot_rows(subject.member, subject.state)))
+EXPIRING = columns("member kind lot rule points:integer pending:flag expires_at:instant days_left:integer")
 
 
 def expiring(taken: Snapshot, options: Options) -> Table:
@@ -61,7 +37,7 @@ class Balances(PointsView):
     name = "balances"
     about = "what each member has, by kind and by lot, and what of it expires soon"
     queries = (
-        Query("balances", "spendable, pending and held points and debt, by member and kind", balances),
-        Query("lots", "open lots, the soonest to expire first", lots),
+        Query("balances", "spendable, pending and held points and debt, by member and kind", of_accounts(balances)),
+        Query("lots", "open lots, the soonest to expire first", of_accounts(lots)),
         Query("expiring", "points that expire within --days (30): a feed for reminders", expiring, frozenset({"days"})),
     )

@@ -4,7 +4,6 @@ It counts (`projections.views.timed`), so that the present is a sum of a few row
 `projections.answers.stats` sums any other instant by the same `count` and `entry`.
 """
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from msgspec import Struct
@@ -22,7 +21,7 @@ from ledger.wire.entries import (
     Unfrozen,
 )
 from projections.answers.show import open_lots, state_of
-from projections.answers.tables import Column, Row, Table
+from projections.answers.tables import Column, Table, columns
 from projections.views.builtin.points import POINTS
 from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View, month_at
 
@@ -38,11 +37,11 @@ FIGURES = (
     "debt",
     "cash_shortfall_fen",
 )
-POINTS_TABLE = SumTable("points", (Column("kind"),), FIGURES)
-EXPIRING = SumTable("expiring", (Column("kind"), Column("month")), ("points",))  # of open lots: what is held is in none
-PEOPLE = SumTable("people", (Column("state"),), ("members",))
-CARDS = SumTable("cards", (Column("membership"), Column("state")), ("members",))
-OUTCOMES_TABLE = SumTable("outcomes", (Column("outcome"), Column("reason")), ("entries",))
+POINTS_TABLE = SumTable("points", columns("kind"), FIGURES)
+EXPIRING = SumTable("expiring", columns("kind month"), ("points",))  # of open lots: what is held is in none
+PEOPLE = SumTable("people", columns("state"), ("members",))
+CARDS = SumTable("cards", columns("membership state"), ("members",))
+OUTCOMES_TABLE = SumTable("outcomes", columns("outcome reason"), ("entries",))
 MEMBERS, FROZEN = "members", "frozen"
 
 
@@ -54,17 +53,17 @@ def figures_of(purse: Purse) -> list[int]:
 
 def points(taken: Snapshot, _: Options) -> Table:
     """A row a kind with its figures."""
-    columns = (*POINTS_TABLE.key, *(Column(name, "integer") for name in FIGURES))
-    return taken.table(columns, _rows(taken, POINTS_TABLE))
+    return _whole(taken, POINTS_TABLE)
 
 
 def outcomes(taken: Snapshot, _: Options) -> Table:
     """A row an outcome and reason, over all entries."""
-    return taken.table((*OUTCOMES_TABLE.key, Column("entries", "integer")), _rows(taken, OUTCOMES_TABLE))
+    return _whole(taken, OUTCOMES_TABLE)
 
 
-def _rows(taken: Snapshot, table: SumTable) -> Iterator[Row]:
-    return ((*key, *amounts) for key, amounts in sorted(taken.counted()[table.name].items()))
+def _whole(taken: Snapshot, table: SumTable) -> Table:
+    shown = (*table.key, *(Column(name, "integer") for name in table.amounts))
+    return taken.table(shown, ((*key, *amounts) for key, amounts in taken.counted()[table.name].items()))
 
 
 class Books(View):

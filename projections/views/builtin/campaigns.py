@@ -8,14 +8,14 @@ from msgspec import Struct, field
 from ledger.core.account import Account
 from ledger.core.postings import IN_AND_OUT, growth, postings_of
 from ledger.wire.entries import Change, Earned
-from projections.answers.tables import Column, Row, Table
+from projections.answers.tables import Column, Row, Table, columns
 from projections.views.builtin.points import PointsView
 from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, day_at, summed
 
 RULE = "campaign"  # of the lots that a grant opens
 SPEND = SumTable(
     "spend",
-    (Column("campaign"), Column("kind"), Column("day")),
+    columns("campaign kind day"),
     ("members", "grants", "granted", "redeemed", "expired", "clawed_back"),
 )
 MEMBERS, GRANTS, GRANTED, REDEEMED, EXPIRED, CLAWED_BACK = range(6)
@@ -31,11 +31,9 @@ class Granted(Struct, array_like=True):
 
 def campaigns(taken: Snapshot, _: Options) -> Table:
     """A row a campaign and kind, over all days up to the instant's."""
-    columns = (
-        *SPEND.key[:2],
-        *(Column(name, "integer") for name in (*SPEND.amounts, "outstanding", "granted_fen", "redeemed_fen")),
-    )
-    return taken.table(columns, _campaigns(taken))
+    amounts = (*SPEND.amounts, "outstanding", "granted_fen", "redeemed_fen")
+    shown = (*SPEND.key[:2], *(Column(name, "integer") for name in amounts))
+    return taken.table(shown, _campaigns(taken))
 
 
 def _campaigns(taken: Snapshot) -> Iterator[Row]:

@@ -14,7 +14,7 @@ from ledger.core import postings
 from ledger.core.postings import IN_AND_OUT, growth, postings_of
 from ledger.wire.entries import Change
 from ledger.wire.times import month_of, month_start, month_text
-from projections.answers.tables import Column, Row, Table
+from projections.answers.tables import Row, Table, columns
 from projections.views.builtin.points import PointsView
 from projections.views.view import (
     Amounts,
@@ -34,12 +34,15 @@ from projections.views.view import (
 
 MOVEMENTS = SumTable(
     "movements",
-    (Column("kind"), Column("booked"), Column("day"), Column("expires")),
+    columns("kind booked day expires"),
     ("issued", "redeemed", "expired", "clawed_back", "owed", "written_off", "cash_shortfall_fen"),
 )
 ISSUED, REDEEMED, EXPIRED, CLAWED_BACK, OWED, WRITTEN_OFF, CASH = range(7)
 FIGURES = (*IN_AND_OUT, postings.DEBT, postings.WRITTEN_OFF, postings.CASH_SHORTFALL)
 PLACES = growth({figure: place for place, figure in enumerate(FIGURES)})
+TOTALS = (
+    "issued:integer redeemed:integer expired:integer clawed_back:integer outstanding:integer outstanding_fen:integer"
+)
 NOWHERE = ""  # under `expires`: of what is in no lot (debt, what was written off or kept from a refund)
 # A closed month's lines: what each adds to the closing balance, and its amount.
 LINES = (("issued", 1, ISSUED), ("redeemed", -1, REDEEMED), ("expired", -1, EXPIRED), ("clawed_back", -1, CLAWED_BACK))
@@ -52,14 +55,9 @@ def outstanding_of(amounts: Amounts) -> int:
 
 def liability(taken: Snapshot, _: Options) -> Table:
     """The totals of each kind, and what breakage was observed and is to be expected."""
-    columns = (
-        Column("kind"),
-        *(Column(n, "integer") for n in ("issued", "redeemed", "expired", "clawed_back", "outstanding")),
-        Column("outstanding_fen", "integer"),
-        *(Column(n, "integer") for n in ("debt", "written_off", "cash_shortfall_fen")),
-        *(Column(n, "integer") for n in ("breakage_per_10000", "expected_breakage", "expected_breakage_fen")),
-    )
-    return taken.table(columns, _liability(taken))
+    beside = "debt:integer written_off:integer cash_shortfall_fen:integer"
+    expected = "breakage_per_10000:integer expected_breakage:integer expected_breakage_fen:integer"
+    return taken.table(columns(f"kind {TOTALS} {beside} {expected}"), _liability(taken))
 
 
 def _liability(taken: Snapshot) -> Iterator[Row]:
@@ -91,12 +89,6 @@ def breakage(cohorts: dict[str, Amounts], month: str) -> tuple[int, int] | None:
 
 def outstanding(taken: Snapshot, _: Options) -> Table:
     """By kind and the month in which the points expire: what was issued, what became of it, what is left."""
-    columns = (
-        Column("kind"),
-        Column("expires"),
-        *(Column(n, "integer") for n in ("issued", "redeemed", "expired", "clawed_back", "outstanding")),
-        Column("outstanding_fen", "integer"),
-    )
     kinds = taken.programme.kinds
 
     def rows() -> Iterator[Row]:
@@ -107,7 +99,7 @@ def outstanding(taken: Snapshot, _: Options) -> Table:
                     left = outstanding_of(cohorts[expires])
                     yield kind, expires, *cohorts[expires][:OWED], left, left * fen
 
-    return taken.table(columns, rows())
+    return taken.table(columns(f"kind expires {TOTALS}"), rows())
 
 
 def _by_expiry(taken: Snapshot) -> dict[str, dict[str, Amounts]]:
@@ -125,15 +117,8 @@ def close(taken: Snapshot, month: int) -> Table:
 
     The snapshot is taken at the end of the month, or now where the month is not over.
     """
-    columns = (
-        Column("month"),
-        Column("kind"),
-        Column("line"),
-        Column("points", "integer"),
-        Column("fen", "integer"),
-        Column("of_earlier_months", "integer"),
-    )
-    return taken.table(columns, _close(taken, month_text(month), month_start(month + 1, taken.book.offset)))
+    shown = columns("month kind line points:integer fen:integer of_earlier_months:integer")
+    return taken.table(shown, _close(taken, month_text(month), month_start(month + 1, taken.book.offset)))
 
 
 def _close(taken: Snapshot, month: str, end: int) -> Iterator[Row]:

@@ -21,33 +21,13 @@ from ledger.wire.entries import (
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import OrderCompleted
 from projections.answers.show import state_of
-from projections.answers.tables import MEMBERSHIPS, Column, Row, Table, membership_rows
-from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View
+from projections.answers.tables import Row, Table, columns, memberships
+from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View, of_accounts
 
 TERMS = frozenset({TermOpened, TermMoved, TermEnded, TrialConverted, BenefitUsed, HistoryPruned})
-QUOTAS = (
-    Column("member"),
-    Column("membership"),
-    Column("product"),
-    Column("benefit"),
-    Column("quota", "integer"),
-    Column("used", "integer"),
-    Column("left", "integer"),
-)
-SAVINGS = SumTable(
-    "savings",
-    (Column("member"), Column("membership"), Column("card"), Column("kind")),
-    ("points", "ordinary_points", "lines"),
-)
-BENEFITS = SumTable("benefits", (Column("member"), Column("membership"), Column("card"), Column("benefit")), ("times",))
-
-
-def memberships(taken: Snapshot, _: Options) -> Table:
-    """As `points export memberships` says it."""
-    rows = (
-        row for subject, _ in taken.members() for row in membership_rows(taken.as_of, subject.member, subject.state)
-    )
-    return taken.table(MEMBERSHIPS, rows)
+QUOTAS = columns("member membership product benefit quota:integer used:integer left:integer")
+SAVINGS = SumTable("savings", columns("member membership card kind"), ("points", "ordinary_points", "lines"))
+BENEFITS = SumTable("benefits", columns("member membership card benefit"), ("times",))
 
 
 def quotas(taken: Snapshot, _: Options) -> Table:
@@ -71,15 +51,8 @@ def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
 
 def savings(taken: Snapshot, _: Options) -> Table:
     """What each card gave at its own rate, what the ordinary rule would have given, and benefits used."""
-    columns = (
-        *SAVINGS.key,
-        Column("lines", "integer"),
-        Column("points", "integer"),
-        Column("ordinary_points", "integer"),
-        Column("extra_points", "integer"),
-        Column("extra_fen", "integer"),
-        Column("benefits_used", "integer"),
-    )
+    sums = "lines:integer points:integer ordinary_points:integer extra_points:integer extra_fen:integer"
+    shown = (*SAVINGS.key, *columns(f"{sums} benefits_used:integer"))
     kinds = taken.programme.kinds
 
     def rows(known: Known) -> Iterator[Row]:
@@ -91,7 +64,7 @@ def savings(taken: Snapshot, _: Options) -> Table:
             worth = kinds[str(key[3])].fen if str(key[3]) in kinds else 0
             yield *key, lines, points, ordinary, extra, extra * worth, used.get(str(key[2]), 0)
 
-    return taken.table(columns, (row for known in taken.members() for row in rows(known)))
+    return taken.table(shown, (row for known in taken.members() for row in rows(known)))
 
 
 class Memberships(View):
@@ -104,7 +77,7 @@ class Memberships(View):
     needs_fact = True
     state = Account
     queries = (
-        Query("memberships", "the current or else the last term of each membership", memberships),
+        Query("memberships", "the current or else the last term of each membership", of_accounts(memberships)),
         Query("quotas", "what is left of the benefits of running cards", quotas),
         Query("savings", "points beyond the ordinary rate, by card", savings),
     )

@@ -6,7 +6,8 @@ from ledger.core.pages import PagesInMemory
 from ledger.rulebook.compiled import Version
 from ledger.wire.entries import HistoryPruned, Rated, Scored, ScoredOnce
 from ledger.wire.times import month_start
-from projections.answers.tables import Row, Table, score_columns, score_rows
+from projections.answers import tables
+from projections.answers.tables import Row, Table
 from projections.views.view import Known, Options, Query, Snapshot, View
 
 
@@ -19,10 +20,10 @@ def scores(taken: Snapshot, options: Options) -> Table:
         subject = known.subject
         if forgets:
             run_to(subject.state, taken.book, taken.as_of, PagesInMemory())
-        found = score_rows(version, taken.as_of, subject.member, subject.state)
+        found = tables.scores.rows(version, taken.as_of, subject.member, subject.state)
         return [row for row in found if options.score in (None, row[1])]
 
-    return taken.table(score_columns(version), (row for known in taken.members() for row in rows(known)))
+    return taken.table(tables.scores.columns(version), (row for known in taken.members() for row in rows(known)))
 
 
 def _forgets(version: Version, instant: int) -> bool:

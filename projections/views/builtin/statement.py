@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from ledger.core.postings import DEBT, IN_AND_OUT, growth, postings_of
 from ledger.wire.entries import Change
-from projections.answers.tables import Column, Row, Table
+from projections.answers.tables import Column, Row, Table, columns
 from projections.views.builtin.points import PointsView
 from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, month_at
 
 MONTHS = SumTable(
     "months",
-    (Column("member"), Column("kind"), Column("month")),
+    columns("member kind month"),
     ("earned", "spent", "given_back", "expired", "clawed_back", "owed"),
 )
 EARNED, SPENT, GIVEN_BACK, EXPIRED, CLAWED_BACK, OWED = range(6)
@@ -21,12 +21,10 @@ SIGNS = (1, -1, 1, -1, -1, 0)  # of each amount in closing = opening + …; debt
 
 def statement(taken: Snapshot, options: Options) -> Table:
     """A row a month in which something moved (or the one month that is asked for)."""
-    columns = (
-        *MONTHS.key,
-        *(Column(name, "integer") for name in ("opening", *MONTHS.amounts[:OWED], "closing", "debt")),
-    )
+    amounts = ("opening", *MONTHS.amounts[:OWED], "closing", "debt")
+    shown = (*MONTHS.key, *(Column(name, "integer") for name in amounts))
     last = month_at(taken.as_of, taken.book.offset)
-    return taken.table(columns, (row for known in taken.members() for row in _months(known, last, options.month)))
+    return taken.table(shown, (row for known in taken.members() for row in _months(known, last, options.month)))
 
 
 def _months(known: Known, last: str, wanted: str | None) -> Iterator[Row]:

@@ -1,52 +1,49 @@
 """What audits came to, and where the views stand."""
 
 from pathlib import Path
-from typing import Any
 
-import msgspec
-from litestar import Response, get
+from litestar import Response
+from msgspec.structs import asdict
 
 from ledger.journal.ledger import Ledger
+from ledger.wire.answers import AuditResult, Audits, Views
 from projections.audit.results import results
 from projections.views.registry import all_views
 from projections.views.runner import heads_of
 from projections.views.status import status
 from service.http.access import needs
 from service.http.answers import answer
-from service.http.handlers.members import AnyRequest
-from service.http.responses import PROBLEMS
-from service.http.shapes import Audits, Views
+from service.http.operations import AnyRequest, Subject
 from service.http.state import Served, served_by
 
-_READ: dict[str, Any] = {"guards": [needs("books:read")], "tags": ["All members"]}
+_ALL_MEMBERS = Subject("All members", needs("books:read"))
 
 
-@get("/v1/audits", responses=PROBLEMS, operation_id="getAudits", summary="Audits", **_READ)
+@_ALL_MEMBERS.get("/v1/audits", "getAudits", "Audits")
 async def get_audits(request: AnyRequest) -> Response[Audits]:
     """The last result of `points verify`, `replay`, `reconcile` and `checkpoint`, and how many entries came since."""
-    return answer(request, {"audits": await audits_of(served_by(request))})
+    return answer(request, Audits(await audits_of(served_by(request))))
 
 
-@get("/v1/views", responses=PROBLEMS, operation_id="getViews", summary="Views", **_READ)
+@_ALL_MEMBERS.get("/v1/views", "getViews", "Views")
 async def get_views(request: AnyRequest) -> Response[Views]:
     """Every build of every view: how far it has read, and how far it is behind."""
     served = served_by(request)
-    return answer(
-        request, {"views": await served.readers.read(lambda ledger: status(ledger, served.views, all_views().values()))}
-    )
+    builds = await served.readers.read(lambda ledger: status(ledger, served.views, all_views().values()))
+    return answer(request, Views(builds))
 
 
-async def audits_of(served: Served) -> list[dict[str, Any]]:
-    """The last result of each audit, with the entries that came since. Raises `Busy`."""
+async def audits_of(served: Served) -> list[AuditResult]:
+    """Return the last result of each audit, with the entries that came since. Raises `Busy`."""
     return await served.readers.read(lambda ledger: _audits(ledger, served.audits))
 
 
-def _audits(ledger: Ledger, folder: Path) -> list[dict[str, Any]]:
+def _audits(ledger: Ledger, folder: Path) -> list[AuditResult]:
     heads = heads_of(ledger)
     found = []
-    for result in results(folder):
-        since = sum(max(0, head - result.position.get(str(partition), 0)) for partition, head in heads.items())
-        found.append({**msgspec.to_builtins(result), "since": since})
+    for record in results(folder):
+        since = sum(max(0, head - record.position.get(str(partition), 0)) for partition, head in heads.items())
+        found.append(AuditResult(**asdict(record), since=since))
     return found
 
 

@@ -5,97 +5,101 @@ are summed from the entries, one sum at a time and within a bound of seconds.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
-from litestar import Request, Response, get
+from litestar import Response
 from litestar.params import PathParameter
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.rulebook.compiled import Version
+from ledger.wire.answers import Books, Liability, Partition, Positions, Programmes
 from ledger.wire.times import to_text
 from projections.answers import stats
+from projections.answers.programmes import describe_version
 from projections.views.builtin.books import Books as BooksView
 from projections.views.snapshot import snapshot
 from service.http.access import needs
 from service.http.answers import answer, instant
-from service.http.handlers.members import AnyRequest, AsOf
+from service.http.handlers.members import AsOf
+from service.http.operations import AnyRequest, Subject
 from service.http.problems import Problem
-from service.http.responses import PROBLEMS, problems
-from service.http.shapes import Books, Liability, Positions, Programmes
 from service.http.state import Served, served_by, standing
 
 BOOKS_SECONDS = 20.0
 MOST_DUE = 1_000  # members for whom something fell due since the view looked: more are counted where sums are made
 Tick = Callable[[int], None]
-Make = Callable[[Ledger, stats.BookSums], dict[str, Any]]
+T = TypeVar("T")
+Make = Callable[[Ledger, stats.BookSums], T]
 _BOOKS = BooksView()
-_READ: dict[str, Any] = {"guards": [needs("books:read")], "tags": ["All members"]}
+_ALL_MEMBERS = Subject("All members", needs("books:read"))
 
 
-@get("/v1/stats", responses=PROBLEMS, operation_id="getBooks", summary="The books", **_READ)
+@_ALL_MEMBERS.get("/v1/stats", "getBooks", "The books")
 async def get_books(request: AnyRequest, as_of: AsOf = None) -> Response[Books]:
     """What was issued and where it is, entries by outcome, and whether the books balance."""
     return answer(request, await summed(served_by(request), as_of, stats.books_of))
 
 
-@get("/v1/liability", responses=PROBLEMS, operation_id="getLiability", summary="Liability", **_READ)
+@_ALL_MEMBERS.get("/v1/liability", "getLiability", "Liability")
 async def get_liability(request: AnyRequest, as_of: AsOf = None) -> Response[Liability]:
     """Points outstanding, by the month in which they would expire."""
     return answer(request, await summed(served_by(request), as_of, stats.liability_of))
 
 
-@get("/v1/programmes", responses=PROBLEMS, operation_id="getProgrammes", summary="Rule book versions", **_READ)
+@_ALL_MEMBERS.get("/v1/programmes", "getProgrammes", "Rule book versions")
 async def get_programmes(request: AnyRequest) -> Response[Programmes]:
     """Every version of the rule book, by the day from which it decides."""
-    versions = await served_by(request).readers.read(lambda ledger: list(ledger.book.versions))
-    return answer(request, {"versions": [_version(version) for version in versions]})
+    return answer(request, Programmes([describe_version(version) for version in await versions_of(served_by(request))]))
 
 
-@get(
-    "/v1/programmes/{version:str}",
-    responses=PROBLEMS | problems("unknown-version"),
-    media_type="application/toml",
-    operation_id="getProgramme",
-    summary="A rule book",
-    **_READ,
+@_ALL_MEMBERS.get(
+    "/v1/programmes/{version:str}", "getProgramme", "A rule book", "unknown-version", media_type="application/toml"
 )
 async def get_programme(
-    request: Request[Any, Any, Any],
-    version: Annotated[str, PathParameter(description="As entries name it.", max_length=64)],
+    request: AnyRequest, version: Annotated[str, PathParameter(description="As entries name it.", max_length=64)]
 ) -> Response[bytes]:
     """The TOML of a version, as it was published."""
-    versions = await served_by(request).readers.read(lambda ledger: list(ledger.book.versions))
-    for found in versions:
-        if found.name == version:
-            return Response(found.toml.encode(), media_type="application/toml")
+    found = version_named(await versions_of(served_by(request)), version)
+    return Response(found.toml.encode(), media_type="application/toml")
+
+
+@_ALL_MEMBERS.get("/v1/positions", "getPositions", "Positions and lag")
+async def get_positions(request: AnyRequest) -> Response[Positions]:
+    """Where each partition stands: its chain, the last record decided, and how many wait behind it."""
+    return answer(request, Positions(await positions(served_by(request))))
+
+
+async def versions_of(served: Served) -> list[Version]:
+    """Return every version of the rule book, by the day from which it decides. Raises `Busy`."""
+    return await served.readers.read(lambda ledger: list(ledger.book.versions))
+
+
+def version_named(versions: list[Version], name: str) -> Version:
+    """Return the version of a name. Raises `Problem` where there is none."""
+    for version in versions:
+        if version.name == name:
+            return version
     raise Problem("unknown-version", "no version of that name was published; /v1/programmes lists them")
 
 
-@get("/v1/positions", responses=PROBLEMS, operation_id="getPositions", summary="Positions and lag", **_READ)
-async def get_positions(request: AnyRequest) -> Response[Positions]:
-    """Where each partition stands: its chain, the last record decided, and how many wait behind it."""
-    served = served_by(request)
-    return answer(request, {"partitions": await positions(served)})
-
-
-async def summed(served: Served, as_of: str | None, make: Make) -> dict[str, Any]:
-    """A sum over all members. Raises `Busy`, and `TimeoutError` where it takes too long."""
+async def summed(served: Served, as_of: str | None, make: Make[T]) -> T:
+    """Return a sum over all members. Raises `Busy`, and `TimeoutError` where it takes too long."""
     found = await kept(served, as_of, make)
     if found is not None:
         return found
 
-    def sum_up(ledger: Ledger, tick: Tick) -> dict[str, Any]:
+    def sum_up(ledger: Ledger, tick: Tick) -> T:
         sums = _kept(ledger, served, _asked(as_of, ledger), None, tick)
         return make(ledger, sums or stats.summed(ledger, instant(as_of, "as_of", ledger.book), tick))
 
     return await served.books.read_within(BOOKS_SECONDS, sum_up)
 
 
-async def kept(served: Served, as_of: str | None, make: Make) -> dict[str, Any] | None:
-    """A sum over all members where the view has it at hand, else None. Raises `Busy`."""
+async def kept(served: Served, as_of: str | None, make: Make[T]) -> T | None:
+    """Return a sum over all members where the view has it at hand, else None. Raises `Busy`."""
 
-    def at_hand(ledger: Ledger) -> dict[str, Any] | None:
+    def at_hand(ledger: Ledger) -> T | None:
         sums = _kept(ledger, served, _asked(as_of, ledger), MOST_DUE)
         return None if sums is None else make(ledger, sums)
 
@@ -123,40 +127,24 @@ def _kept(
         return None  # not built yet, of another ledger, or of the past: /v1/views says how it is
 
 
-async def positions(served: Served) -> list[dict[str, Any]]:
-    """Where each partition stands."""
+async def positions(served: Served) -> list[Partition]:
+    """Return where each partition stands. Raises `Busy`."""
     return await served.readers.read(lambda ledger: _positions(ledger, served))
 
 
-def _version(version: Version) -> dict[str, Any]:
-    programme = version.programme
-    return {
-        "version": version.name,
-        "programme": programme.programme,
-        "name": programme.name,
-        "from": programme.from_.isoformat(),
-        "kinds": list(programme.kinds),
-        "scores": list(programme.scores),
-        "memberships": list(programme.memberships),
-        "rules": [award.rule for award in programme.award],
-    }
-
-
-def _positions(ledger: Ledger, served: Served) -> list[dict[str, Any]]:
-    found = []
-    for partition, (head, end) in enumerate(standing(ledger, served.stream)):
-        found.append(
-            {
-                "partition": partition,
-                "entries": head.entries,
-                "link": head.link.hex(),
-                "recorded": to_text(head.recorded, ledger.book.offset),
-                "position": head.offset,
-                "end": end,
-                "lag": end - head.offset,
-            }
+def _positions(ledger: Ledger, served: Served) -> list[Partition]:
+    return [
+        Partition(
+            partition,
+            head.entries,
+            head.link.hex(),
+            to_text(head.recorded, ledger.book.offset),
+            head.offset,
+            end,
+            end - head.offset,
         )
-    return found
+        for partition, (head, end) in enumerate(standing(ledger, served.stream))
+    ]
 
 
 HANDLERS = (get_books, get_liability, get_programmes, get_programme, get_positions)

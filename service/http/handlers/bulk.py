@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from ledger.wire.answers import BulkLine, DeadLettered, Fate
 from ledger.wire.entry_json import position_text
 from ledger.wire.fact_codec import BadFact, too_long
 from ledger.wire.facts import MAX_BYTES, Fact
-from service.http.pending import Outcome, Pending
+from service.http.pending import Pending
 from service.http.problems import Problem
-from service.http.shapes import BulkLine
 from service.http.state import Served
 
 NDJSON = "application/x-ndjson"
@@ -149,7 +149,7 @@ async def _tell(piece: _Piece) -> list[bytes]:
     if piece.pending is None:
         return [_encode(fault) + b"\n" for _, fault in piece.lines]
     places = iter(await piece.pending.places)
-    told: list[Outcome] | None = await piece.pending.outcomes if piece.pending.outcomes is not None else None
+    told: list[Fate] | None = await piece.pending.outcomes if piece.pending.outcomes is not None else None
     outcomes = iter(told or ())
     found = []
     for number, fault in piece.lines:
@@ -159,7 +159,8 @@ async def _tell(piece: _Piece) -> list[bytes]:
     return found
 
 
-def _taken(number: int, position: str, told: Outcome | None) -> BulkLine:
-    if told is None:
+def _taken(number: int, position: str, fate: Fate | None) -> BulkLine:
+    if fate is None:
         return BulkLine(number, position)
-    return BulkLine(number, position, told["outcome"], told["reason"], told.get("figures", msgspec.UNSET))
+    figures = msgspec.UNSET if isinstance(fate, DeadLettered) else fate.figures
+    return BulkLine(number, position, fate.outcome, fate.reason, figures)

@@ -5,49 +5,48 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from litestar import Request, Response, get, post
+from litestar import Response
 from litestar.params import PathParameter, QueryParameter
 
 from ledger.journal.ledger import Ledger
+from ledger.wire.answers import Checkpoint, CheckpointMark, Checkpoints, Proof
 from projections.answers.sidecar import CHECKPOINTS, TREES
 from projections.audit.proof import prove
 from projections.audit.proof.checkpoint import Progress, Signed, parsed, write
+from projections.audit.proof.keys import Envelope
 from projections.audit.proof.store import Kept, Shelf, check, name_of
 from service.http.access import caller_of, needs, needs_member
-from service.http.answers import JSON, answer, plain_answer
-from service.http.handlers.members import AnyRequest, Number, Token
-from service.http.problems import Problem
-from service.http.responses import PROBLEMS, problems
-from service.http.shapes import Checkpoint, Checkpoints, Envelope, Proof
+from service.http.answers import JSON, answer, check_media_type, plain_answer
+from service.http.handlers.members import Number, Token
+from service.http.operations import AnyRequest, Subject
 from service.http.state import Served, served_by
 
 T = TypeVar("T")
 CHECKPOINT_BYTES = 4 << 20  # 1,024 partitions with every peak are 3 MiB
 PROOF_SECONDS = 20.0
 Name = Annotated[str, PathParameter(description="A checkpoint's name here.", max_length=64)]
-_OF_ENTRY = PROBLEMS | problems("unknown-member", "unknown-entry", "unknown-checkpoint")
-_OF_ONE = PROBLEMS | problems("unknown-checkpoint", "bad-checkpoint")
-_READ: dict[str, Any] = {"guards": [needs("books:read")], "tags": ["Proof"]}
+_PROOF = Subject("Proof", needs("books:read"))
+_ERRORS = ("unknown-checkpoint", "bad-checkpoint")
 
 
-@post(
+@Subject("Proof", needs("operate")).post(
     "/v1/checkpoints",
-    status_code=201,
-    guards=[needs("operate")],
-    responses=PROBLEMS
-    | problems("unknown-checkpoint", "bad-checkpoint", "not-as-signed", "no-room", "too-large", "wrong-media-type"),
-    request_max_body_size=CHECKPOINT_BYTES,
-    operation_id="postCheckpoint",
-    summary="Hand in a checkpoint",
-    tags=["Proof"],
+    "postCheckpoint",
+    "Hand in a checkpoint",
+    *_ERRORS,
+    "not-as-signed",
+    "no-room",
+    "too-large",
+    "wrong-media-type",
+    most_bytes=CHECKPOINT_BYTES,
+    status=201,
 )
-async def post_checkpoint(request: Request[Any, Any, Any]) -> Response[Checkpoint]:
+async def post_checkpoint(request: AnyRequest) -> Response[Checkpoint]:
     """Keep a checkpoint that `points checkpoint` signed, to prove by: 201, also where it was kept before.
 
     It has to be of this ledger, and what it signed is compared with what the ledger holds.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-        raise Problem("wrong-media-type", "application/json is taken here")
+    check_media_type(request, JSON)
     raw = await request.body()
     served, caller = served_by(request), caller_of(request)
     shelf, trees = shelf_of(served), served.audits / TREES
@@ -56,35 +55,28 @@ async def post_checkpoint(request: Request[Any, Any, Any]) -> Response[Checkpoin
     if not shelf.has(found.name):
         await asyncio.to_thread(served.actions.record, caller.name, "checkpoint", found.name)
         await asyncio.to_thread(shelf.put, signed)
-    return plain_answer(told_of(found), 201)
+    return plain_answer(describe_checkpoint(found), 201)
 
 
-@get("/v1/checkpoints", responses=_OF_ONE, operation_id="getCheckpoints", summary="Checkpoints", **_READ)
+@_PROOF.get("/v1/checkpoints", "getCheckpoints", "Checkpoints", *_ERRORS)
 async def get_checkpoints(request: AnyRequest) -> Response[Checkpoints]:
     """The checkpoints that are kept, the one over most entries first."""
-    return answer(request, {"checkpoints": await checkpoints_of(served_by(request))})
+    return answer(request, Checkpoints(await checkpoints_of(served_by(request))))
 
 
-@get(
-    "/v1/checkpoints/{name:str}",
-    responses=_OF_ONE,
-    media_type=JSON,
-    operation_id="getCheckpoint",
-    summary="A checkpoint",
-    **_READ,
-)
+@_PROOF.get("/v1/checkpoints/{name:str}", "getCheckpoint", "A checkpoint", *_ERRORS, media_type=JSON)
 async def get_checkpoint(request: AnyRequest, name: Name) -> Response[Envelope]:
     """The file, as it was signed."""
     return file_answer(await checkpoint_file(served_by(request), name), f"{name}.checkpoint")
 
 
-@get(
+@_PROOF.get(
     "/v1/checkpoints/{name:str}/consistency",
-    responses=_OF_ONE | problems("not-as-signed"),
+    "proveConsistency",
+    "That a checkpoint extends an earlier one",
+    *_ERRORS,
+    "not-as-signed",
     media_type=JSON,
-    operation_id="proveConsistency",
-    summary="That a checkpoint extends an earlier one",
-    **_READ,
 )
 async def get_consistency(
     request: AnyRequest,
@@ -95,14 +87,15 @@ async def get_consistency(
     return file_answer(await consistency_file(served_by(request), earlier, name), f"{name}.proof")
 
 
-@get(
+@Subject("Proof", needs_member).get(
     "/v1/members/{member:str}/entries/{number:int}/proof",
-    guards=[needs_member],
-    responses=_OF_ENTRY | problems("bad-checkpoint", "not-as-signed"),
+    "proveEntry",
+    "The proof of an entry",
+    "unknown-member",
+    "unknown-entry",
+    *_ERRORS,
+    "not-as-signed",
     media_type=JSON,
-    operation_id="proveEntry",
-    summary="The proof of an entry",
-    tags=["Proof"],
 )
 async def get_proof(
     request: AnyRequest,
@@ -116,10 +109,10 @@ async def get_proof(
     return file_answer(await proof_file(served_by(request), member, number, checkpoint), f"entry-{number}.proof")
 
 
-async def checkpoints_of(served: Served) -> list[dict[str, Any]]:
-    """The checkpoints that are kept, the one over most entries first. Raises `Busy`."""
+async def checkpoints_of(served: Served) -> list[Checkpoint]:
+    """Return the checkpoints that are kept, the one over most entries first. Raises `Busy`."""
     shelf = shelf_of(served)
-    return await served.readers.read(lambda _: [told_of(kept) for kept in shelf.all()])
+    return await served.readers.read(lambda _: [describe_checkpoint(kept) for kept in shelf.all()])
 
 
 async def checkpoint_file(served: Served, name: str) -> bytes:
@@ -164,12 +157,11 @@ def shelf_of(served: Served) -> Shelf:
     return Shelf(served.audits / CHECKPOINTS)
 
 
-def told_of(kept: Kept) -> dict[str, Any]:
-    """A checkpoint for people's programs."""
+def describe_checkpoint(kept: Kept) -> Checkpoint:
+    """Return what is told of a checkpoint that is kept."""
     found = kept.signed.checkpoint
-    marks = [{"partition": m.partition, "entries": m.entries, "link": m.link, "tree": m.tree} for m in found.partitions]
-    head = {"name": kept.name, "at": found.at, "key": kept.signed.key_id, "entries": kept.entries}
-    return {**head, "partitions": marks}
+    marks = [CheckpointMark(mark.partition, mark.entries, mark.link, mark.tree) for mark in found.partitions]
+    return Checkpoint(kept.name, found.at, kept.signed.key_id, kept.entries, marks)
 
 
 def file_answer(content: bytes, name: str) -> Response[Any]:

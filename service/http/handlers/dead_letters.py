@@ -1,31 +1,39 @@
 """Parked facts: looked at, driven again (mended or as they are), dropped; who did it is kept."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Request, Response, delete, get, post
+from litestar import Response
 from litestar.params import QueryParameter
 
-from consumers.dead_letters import DROPPED, BadPosition, Letter, check_retry, drop, letter_at, letter_to_dict, letters
+from consumers.dead_letters import (
+    DROPPED,
+    BadPosition,
+    Letter,
+    check_retry,
+    describe_letter,
+    describe_retried,
+    drop,
+    letter_at,
+    letters,
+)
 from ledger.journal.ledger import Ledger
+from ledger.wire.answers import DeadLetter, DeadLetters, Retried
 from ledger.wire.facts import MAX_BYTES
-from service.http.access import Caller, caller_of, needs
+from service.http.access import Caller, caller_of
 from service.http.answers import answer, plain_answer
+from service.http.handlers.adjustments import OPERATORS
 from service.http.handlers.facts import PositionParameter, admit, decided, record
-from service.http.handlers.members import AnyRequest
+from service.http.operations import AnyRequest
 from service.http.problems import Problem
-from service.http.responses import PROBLEMS, problems
-from service.http.shapes import DeadLetter, DeadLetters, Retried
 from service.http.state import Served, served_by
 
 LETTERS = 50
 MOST_LETTERS = 200  # of 64 KiB at most, in base64
-_OPERATE: dict[str, Any] = {"guards": [needs("operate")], "tags": ["Operators"]}
-_ONE = PROBLEMS | problems("unknown-position")
-_DONE = _ONE | problems("already-done")
+_ERRORS = ("unknown-position", "already-done")
 
 
-@get("/v1/dead-letters", responses=PROBLEMS, operation_id="getDeadLetters", summary="Dead letters", **_OPERATE)
+@OPERATORS.get("/v1/dead-letters", "getDeadLetters", "Dead letters")
 async def get_letters(
     request: AnyRequest,
     every: Annotated[bool, QueryParameter(name="all", description="Those that were retried or dropped too.")] = False,
@@ -35,35 +43,31 @@ async def get_letters(
     """Facts that could not be taken, by position, a page at a time."""
     behind = cursor(after)
 
-    def page(ledger: Ledger) -> tuple[list[dict[str, Any]], bool]:
+    def page(ledger: Ledger) -> DeadLetters:
         found = letters(ledger, every=every, limit=limit + 1, after=behind)
-        return [letter_to_dict(letter, ledger.book.offset) for letter in found[:limit]], len(found) > limit
+        following = found[limit - 1].position if len(found) > limit else None
+        return DeadLetters([describe_letter(letter, ledger.book.offset) for letter in found[:limit]], following)
 
-    found, has_more = await served_by(request).readers.read(page)
-    return answer(request, {"letters": found, "next": found[-1]["position"] if has_more else None})
+    return answer(request, await served_by(request).readers.read(page))
 
 
-@get(
-    "/v1/dead-letters/{position:str}", responses=_ONE, operation_id="getDeadLetter", summary="A dead letter", **_OPERATE
-)
+@OPERATORS.get("/v1/dead-letters/{position:str}", "getDeadLetter", "A dead letter", "unknown-position")
 async def get_letter(request: AnyRequest, position: PositionParameter) -> Response[DeadLetter]:
     """One parked fact, with the bytes that were kept of it."""
-    found = await served_by(request).readers.read(
-        lambda ledger: letter_to_dict(letter_at(ledger, position), ledger.book.offset)
-    )
-    return answer(request, found)
+    return answer(request, await served_by(request).readers.read(lambda ledger: _described(ledger, position)))
 
 
-@post(
+@OPERATORS.post(
     "/v1/dead-letters/{position:str}/retry",
-    status_code=200,
-    responses=_DONE | problems("wrong-media-type", "too-large", "bad-fact"),
-    request_max_body_size=MAX_BYTES,
-    operation_id="retryDeadLetter",
-    summary="Drive a dead letter again",
-    **_OPERATE,
+    "retryDeadLetter",
+    "Drive a dead letter again",
+    *_ERRORS,
+    "wrong-media-type",
+    "too-large",
+    "bad-fact",
+    most_bytes=MAX_BYTES,
 )
-async def retry_letter(request: Request[Any, Any, Any], position: PositionParameter) -> Response[Retried]:
+async def retry_letter(request: AnyRequest, position: PositionParameter) -> Response[Retried]:
     """Append a parked fact anew and decide it there: the mended fact of the body, or where that is empty, as it is.
 
     A mended fact is given like any other, so the key needs facts:write for its source too. What was parked stays as a
@@ -73,8 +77,8 @@ async def retry_letter(request: Request[Any, Any, Any], position: PositionParame
     return plain_answer(await retried(served_by(request), caller_of(request), position, mended))
 
 
-async def retried(served: Served, caller: Caller, position: str, mended: bytes | None) -> dict[str, Any]:
-    """Drive a parked fact again for a caller, with `mended` bytes or as it is, and say what became of it.
+async def retried(served: Served, caller: Caller, position: str, mended: bytes | None) -> Retried:
+    """Drive a parked fact again for a caller, with `mended` bytes or as it is; return what became of it.
 
     Raises `BadFact`, `BadPosition` and `Problem`.
     """
@@ -84,27 +88,19 @@ async def retried(served: Served, caller: Caller, position: str, mended: bytes |
     is_mended = mended is not None
     await asyncio.to_thread(served.actions.record, caller.name, "retry", letter.position, mended=is_mended)
     value = letter.raw if mended is None else mended
-    place, told = await decided(served, value, served.wait, is_backlog=was_backlog)
+    retried_as, fate = await decided(served, value, served.wait, is_backlog=was_backlog)
     await served.readers.read(lambda ledger: ledger.journal(letter.partition).mark_retried([letter.offset]))
-    said = {name: told[name] for name in ("outcome", "reason", "detail") if told.get(name)} if told else {}
-    return {"position": letter.position, "retried_as": place, **said}
+    return describe_retried(letter.position, retried_as, fate)
 
 
-@delete(
-    "/v1/dead-letters/{position:str}",
-    status_code=200,
-    responses=_DONE,
-    operation_id="dropDeadLetter",
-    summary="Drop a dead letter's bytes",
-    **_OPERATE,
-)
+@OPERATORS.delete("/v1/dead-letters/{position:str}", "dropDeadLetter", "Drop a dead letter's bytes", *_ERRORS)
 async def drop_letter(request: AnyRequest, position: PositionParameter) -> Response[DeadLetter]:
     """Remove the bytes of a parked fact for good; position, reason, length and hash stay as a trace."""
     return plain_answer(await dropped(served_by(request), caller_of(request), position))
 
 
-async def dropped(served: Served, caller: Caller, position: str) -> dict[str, Any]:
-    """Remove the bytes of a parked fact for a caller. Raises `BadPosition` and `Problem`."""
+async def dropped(served: Served, caller: Caller, position: str) -> DeadLetter:
+    """Remove the bytes of a parked fact for a caller; return what is left. Raises `BadPosition` and `Problem`."""
     letter = await served.readers.read(lambda ledger: letter_at(ledger, position))
     if letter.state == DROPPED:
         raise Problem("already-done", f"the bytes of {letter.position} were dropped before")
@@ -132,9 +128,13 @@ def _to_retry(ledger: Ledger, served: Served, position: str, mended: bytes | Non
     return letter, served.stream.was_backlog(ledger, letter.partition, letter.offset)
 
 
-def _drop(ledger: Ledger, letter: Letter) -> dict[str, Any]:
+def _drop(ledger: Ledger, letter: Letter) -> DeadLetter:
     drop(ledger, [letter])
-    return letter_to_dict(letter_at(ledger, letter.position), ledger.book.offset)
+    return _described(ledger, letter.position)
+
+
+def _described(ledger: Ledger, position: str) -> DeadLetter:
+    return describe_letter(letter_at(ledger, position), ledger.book.offset)
 
 
 HANDLERS = (get_letters, get_letter, retry_letter, drop_letter)

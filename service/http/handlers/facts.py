@@ -2,27 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from litestar import Request, Response, get, post
+from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from consumers.runtime.intake import check_admissible
 from consumers.runtime.outcomes import outcome_at
 from ledger.journal.ledger import Ledger
+from ledger.wire.answers import DeadLettered, Decision, Fate, Taken
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.entry_json import entry_to_dict, position_text
+from ledger.wire.entry_json import describe_decision, position_text
 from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
 from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, RedemptionRequested, fact_type
 from service.http.access import Caller, caller_of, check_source, needs_writing
-from service.http.answers import plain_answer
+from service.http.answers import check_media_type, plain_answer
 from service.http.handlers.bulk import BULK_BYTES, NDJSON, take_bulk
+from service.http.operations import AnyRequest, Subject
 from service.http.problems import Problem
-from service.http.responses import PROBLEMS, problems
-from service.http.shapes import Decision, Taken
 from service.http.state import Served, served_by
 
 TYPES_OF_A_FACT = ("application/json", "application/cloudevents+json")
@@ -36,20 +36,14 @@ WaitHeader = Annotated[
 ]
 PositionParameter = Annotated[str, PathParameter(description="A position, ``partition:offset``, such as 0:17.")]
 _TAKEN = {202: ResponseSpec(Taken, description="It is durable and will be decided; `Location` says where to look.")}
-_IN = PROBLEMS | problems("too-slow", "too-large", "wrong-media-type", "bad-fact")
+_GIVEN = Subject("Facts", needs_writing)
+_ERRORS = ("too-large", "wrong-media-type")
 
 
-@post(
-    "/v1/facts",
-    guards=[needs_writing],
-    status_code=200,
-    responses=_TAKEN | _IN | problems("conflict"),
-    request_max_body_size=MAX_BYTES,
-    operation_id="postFact",
-    summary="Take a fact",
-    tags=["Facts"],
+@_GIVEN.post(
+    "/v1/facts", "postFact", "Take a fact", *_ERRORS, "bad-fact", "conflict", most_bytes=MAX_BYTES, responses=_TAKEN
 )
-async def post_fact(request: Request[Any, Any, Any], prefer: WaitHeader = None) -> Response[Decision]:
+async def post_fact(request: AnyRequest, prefer: WaitHeader = None) -> Response[Decision]:
     """Take one CloudEvent. It is durable before it is answered, and decided once for ever.
 
     The same (subject, source, id) again answers with what was decided first, so anything may be retried.
@@ -58,17 +52,17 @@ async def post_fact(request: Request[Any, Any, Any], prefer: WaitHeader = None) 
     return await _take(request, fact, raw, _wait_of(request, prefer))
 
 
-@post(
+@_GIVEN.post(
     "/v1/redemptions",
-    guards=[needs_writing],
-    status_code=200,
-    responses=_TAKEN | _IN | problems("refused"),
-    request_max_body_size=MAX_BYTES,
-    operation_id="redeem",
-    summary="Redeem points",
-    tags=["Facts"],
+    "redeem",
+    "Redeem points",
+    *_ERRORS,
+    "bad-fact",
+    "refused",
+    most_bytes=MAX_BYTES,
+    responses=_TAKEN,
 )
-async def redeem(request: Request[Any, Any, Any], prefer: WaitHeader = None) -> Response[Decision]:
+async def redeem(request: AnyRequest, prefer: WaitHeader = None) -> Response[Decision]:
     """Take a `redemption.requested.v1` and answer with its decision: 200 accepted, 409 refused with reason and figures.
 
     202 says that it is durable and not decided yet; `Location` is where to look.
@@ -83,19 +77,9 @@ async def redeem(request: Request[Any, Any, Any], prefer: WaitHeader = None) -> 
     return await _take(request, fact, raw, _wait_of(request, prefer), must_be_accepted=True)
 
 
-@post(
-    "/v1/facts:bulk",
-    guards=[needs_writing],
-    status_code=200,
-    responses=PROBLEMS | problems("too-slow", "too-large", "wrong-media-type"),
-    media_type=NDJSON,
-    request_max_body_size=BULK_BYTES,
-    operation_id="postFacts",
-    summary="Take many facts",
-    tags=["Facts"],
-)
+@_GIVEN.post("/v1/facts:bulk", "postFacts", "Take many facts", *_ERRORS, most_bytes=BULK_BYTES, media_type=NDJSON)
 async def post_facts(
-    request: Request[Any, Any, Any],
+    request: AnyRequest,
     outcomes: Annotated[bool, QueryParameter(description="Wait for the decisions, and tell them.")] = False,
 ) -> Response[bytes]:
     """Take NDJSON, a CloudEvent a line; answers with a line for each, in order, once all are durable.
@@ -103,7 +87,7 @@ async def post_facts(
     A line that is no fact is told with its reason and stops nothing. Lines are taken while the body is read: if the
     connection breaks, what came so far may be in. Send it all again: what was taken counts once.
     """
-    _check_media_type(request, (NDJSON,))
+    check_media_type(request, NDJSON)
     served, caller = served_by(request), caller_of(request)
     lines = await take_bulk(
         request.stream(),
@@ -115,27 +99,24 @@ async def post_facts(
     return Response(lines, media_type=NDJSON)
 
 
-@get(
-    "/v1/facts/{position:str}",
-    responses=_TAKEN | PROBLEMS | problems("unknown-position"),
-    operation_id="getFact",
-    summary="What became of a fact",
-    tags=["Facts"],
+@Subject("Facts").get(
+    "/v1/facts/{position:str}", "getFact", "What became of a fact", "unknown-position", responses=_TAKEN
 )
-async def get_fact(request: Request[Any, Any, Any], position: PositionParameter) -> Response[Decision]:
+async def get_fact(request: AnyRequest, position: PositionParameter) -> Response[Decision]:
     """The decision about the fact at a position, for who may read its member or write its source; 202 till then."""
     served, caller = served_by(request), caller_of(request)
     partition, offset = _place_of(position, served)
-    told = await served.readers.read(lambda ledger: outcome_at(ledger, partition, offset))
-    if told is None:
+    fate = await served.readers.read(lambda ledger: outcome_at(ledger, partition, offset))
+    if fate is None:
         if offset > await served.readers.read(lambda ledger: served.stream.end(ledger, partition)):
             raise _nothing_at(position)
         return _taken(position)
-    if not (caller.may_read(told.get("member", "")) or caller.may_write(told.get("source", ""))):
+    member, source = ("", "") if isinstance(fate, DeadLettered) else (fate.member, fate.source)
+    if not (caller.may_read(member) or caller.may_write(source)):
         raise _nothing_at(position)  # what one may not see is not there
-    if told["outcome"] == "parked":
-        raise Problem("bad-fact", f"it was parked: {told['detail']}", reason=told["reason"], position=position)
-    return plain_answer(told)
+    if isinstance(fate, DeadLettered):
+        raise Problem("bad-fact", f"it was parked: {fate.detail}", reason=fate.reason, position=position)
+    return plain_answer(fate)
 
 
 def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
@@ -159,8 +140,8 @@ def record(facts: Sequence[Fact], caller: Caller, served: Served) -> None:
 
 async def decided(
     served: Served, raw: bytes, wait: float, fact: Fact | None = None, *, is_backlog: bool = False
-) -> tuple[str, Mapping[str, Any] | None]:
-    """Take a fact (with `fact`, decoded): its position, and what was decided if that is known within `wait` seconds."""
+) -> tuple[str, Fate | None]:
+    """Take a fact (with `fact`, decoded); return its position, and its fate where that is known within `wait` s."""
     pending = served.appender.submit([raw], [fact] if fact else [], waits=wait > 0, is_backlog=is_backlog)
     places = await pending.places
     position = position_text(*places[0])
@@ -172,44 +153,46 @@ async def decided(
 
 
 async def _take(
-    request: Request[Any, Any, Any], fact: Fact, raw: bytes, wait: float, *, must_be_accepted: bool = False
+    request: AnyRequest, fact: Fact, raw: bytes, wait: float, *, must_be_accepted: bool = False
 ) -> Response[Any]:
     served = served_by(request)
-    position, told = await decided(served, raw, wait, fact)
-    if told is None:
-        return _taken(position)
-    if told["outcome"] == "parked":
-        raise Problem("bad-fact", told["detail"], reason=told["reason"], position=position)
-    if told["reason"] == "conflict":
-        raise _judged("conflict", told)
-    if told["reason"] == "duplicate":
-        number = told["figures"]["first"]
-        told = await served.readers.read(lambda ledger: _first_decision(ledger, fact.subject, number))
-    if must_be_accepted and told["outcome"] != "accepted":
-        raise _judged("refused", told)
-    return plain_answer(told)
+    position, fate = await decided(served, raw, wait, fact)
+    match fate:
+        case None:
+            return _taken(position)
+        case DeadLettered():
+            raise Problem("bad-fact", fate.detail, reason=fate.reason, position=position)
+        case Decision(reason="conflict"):
+            raise _judged("conflict", fate)
+        case Decision(reason="duplicate"):
+            number = int(fate.figures["first"])
+            fate = await served.readers.read(lambda ledger: _first_decision(ledger, fact.subject, number))
+    if must_be_accepted and fate.outcome != "accepted":
+        raise _judged("refused", fate)
+    return plain_answer(fate)
 
 
-def _first_decision(ledger: Ledger, member: str, number: int) -> dict[str, Any]:
+def _first_decision(ledger: Ledger, member: str, number: int) -> Decision:
     row = ledger.journal(ledger.partition_of(member)).entries_of(member, number - 1, 1)[0]
-    told = entry_to_dict(decode_entry(row.state), row.link, ledger.book.offset)
-    return {**told, "member": member, "repeated": True}
+    return describe_decision(decode_entry(row.state), row.link, ledger.book.offset, is_repeated=True)
 
 
-def _judged(name: str, told: Mapping[str, Any]) -> Problem:
-    """A decision that is an error to who asked for it."""
-    about = {key: told[key] for key in ("reason", "figures", "position", "member", "number", "repeated") if key in told}
-    figures = ", ".join(f"{key} {value}" for key, value in told["figures"].items())
-    return Problem(name, f"{told['reason']}: {figures}" if figures else told["reason"], **about)
+def _judged(name: str, decision: Decision) -> Problem:
+    """Return a decision that is an error to who asked for it."""
+    about = {key: getattr(decision, key) for key in ("reason", "figures", "position", "member", "number")}
+    if decision.repeated:
+        about["repeated"] = True
+    figures = ", ".join(f"{key} {value}" for key, value in decision.figures.items())
+    return Problem(name, f"{decision.reason}: {figures}" if figures else decision.reason, **about)
 
 
 def _taken(position: str) -> Response[Any]:
-    return plain_answer({"position": position}, 202, {"Location": f"/v1/facts/{position}", "Retry-After": "1"})
+    return plain_answer(Taken(position), 202, {"Location": f"/v1/facts/{position}", "Retry-After": "1"})
 
 
-async def _fact_of(request: Request[Any, Any, Any]) -> tuple[Fact, bytes]:
+async def _fact_of(request: AnyRequest) -> tuple[Fact, bytes]:
     """The fact that a body holds, and its bytes. Raises `Problem`."""
-    _check_media_type(request, TYPES_OF_A_FACT)
+    check_media_type(request, *TYPES_OF_A_FACT)
     raw, caller, served = await request.body(), caller_of(request), served_by(request)
     fact = admit(raw, caller, served)
     if type(fact) in OPERATOR_FACTS:
@@ -217,22 +200,13 @@ async def _fact_of(request: Request[Any, Any, Any]) -> tuple[Fact, bytes]:
     return fact, raw
 
 
-def _check_media_type(request: Request[Any, Any, Any], taken: tuple[str, ...]) -> None:
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in taken:
-        raise Problem("wrong-media-type", f"Content-Type is {given or 'missing'}; {' or '.join(taken)} is taken here")
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise Problem("wrong-media-type", "a compressed body is not taken; send it plain")
-
-
-def _wait_of(request: Request[Any, Any, Any], prefer: str | None) -> float:
+def _wait_of(request: AnyRequest, prefer: str | None) -> float:
     """The seconds of `Prefer: wait=SECONDS`, or of the server's setting; what cannot be read is no preference."""
     for preference in (prefer or "").split(","):
         name, _, value = preference.strip().partition("=")
         if name.lower() == "wait" and value.isascii() and value.isdigit():
             return min(float(value[:6]), LONGEST_WAIT)
-    served = served_by(request)
-    return served.wait
+    return served_by(request).wait
 
 
 def _place_of(position: str, served: Served) -> tuple[int, int]:

@@ -1,18 +1,16 @@
 """Whether the server lives and is ready, and its metrics."""
 
-from typing import Any
-
-from litestar import Request, Response, get
+from litestar import Response, get
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
+from ledger.wire.answers import Health
 from service.http import metrics
 from service.http.access import needs
 from service.http.answers import plain_answer
+from service.http.operations import AnyRequest, Subject, problems
 from service.http.pending import Busy
 from service.http.problems import Problem
-from service.http.responses import PROBLEMS, problems
-from service.http.shapes import Health
 from service.http.state import Served, served_by, standing
 
 METRICS_TYPE = "text/plain; version=0.0.4"
@@ -21,32 +19,24 @@ METRICS_TYPE = "text/plain; version=0.0.4"
 @get("/health/live", operation_id="isLive", summary="Whether it lives", tags=["Health"])
 async def live() -> Response[Health]:
     """200 while the process answers. No key is needed."""
-    return plain_answer({"status": "live"})
+    return plain_answer(Health("live"))
 
 
 @get(
     "/health/ready", responses=problems("busy"), operation_id="isReady", summary="Whether it is ready", tags=["Health"]
 )
-async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
+async def ready(request: AnyRequest) -> Response[Health]:
     """200 while facts are taken and decided, and all that waited at the start is. No key is needed."""
     served = served_by(request)
     if served.has_trouble:
         raise Problem("busy", "facts cannot be taken or decided now; the server's log says why")
     if not served.owners.state.is_caught_up:
         raise Problem("busy", "facts from before the start are still being decided")
-    return plain_answer({"status": "ready"})
+    return plain_answer(Health("ready"))
 
 
-@get(
-    "/metrics",
-    guards=[needs("books:read")],
-    responses=PROBLEMS,
-    media_type=METRICS_TYPE,
-    operation_id="getMetrics",
-    summary="Metrics",
-    tags=["Health"],
-)
-async def get_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+@Subject("Health", needs("books:read")).get("/metrics", "getMetrics", "Metrics", media_type=METRICS_TYPE)
+async def get_metrics(request: AnyRequest) -> Response[bytes]:
     """Metrics in Prometheus' text format; where the store cannot be asked, without the partitions."""
     served = served_by(request)
     try:

@@ -1,26 +1,25 @@
-"""One member: now, then or in time to come; her entries; and why."""
+"""One member: now, then or in time to come; the entries; and why."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from litestar import Request, Response, get
+from litestar import Response
 from litestar.params import PathParameter, QueryParameter
 
 from ledger.journal.ledger import Ledger
+from ledger.wire.answers import Balances, Entries, Entry, Lots, Member, Memberships, Scores
 from projections.answers.entries import entries_of
-from projections.answers.show import show_member
+from projections.answers.show import balances_of, show_member
 from projections.explaining.explain import explain_entry, explain_lot, explain_member
 from projections.explaining.history import NothingToExplain
 from service.http.access import needs_member
 from service.http.answers import answer, instant, known_instant
-from service.http.responses import PROBLEMS, problems
-from service.http.shapes import Balances, Entries, Entry, Lots, Member, Memberships, Scores
+from service.http.operations import AnyRequest, Subject
 from service.http.state import served_by
 
 MOST_ENTRIES = 1_000
 ENTRIES = 100
 
-AnyRequest = Request[Any, Any, Any]
 AsOf = Annotated[
     str | None,
     QueryParameter(
@@ -31,13 +30,12 @@ AsOf = Annotated[
 KnownAt = Annotated[
     str | None, QueryParameter(name="known_at", description="Only by what was recorded up to this instant.")
 ]
+Number = Annotated[int, PathParameter(ge=1, le=1 << 53, description="The entry's number: 1, 2, 3 …")]
 Token = Annotated[str, PathParameter(description="The member's token, the `subject` of the facts.", max_length=128)]
-_READ: dict[str, Any] = {"guards": [needs_member], "tags": ["Members"]}
-_MEMBER = PROBLEMS | problems("unknown-member")
-_OF_ENTRY = PROBLEMS | problems("unknown-member", "unknown-entry")
+MEMBER = Subject("Members", needs_member)
 
 
-@get("/v1/members/{member:str}", responses=_MEMBER, operation_id="getMember", summary="A member", **_READ)
+@MEMBER.get("/v1/members/{member:str}", "getMember", "A member", "unknown-member")
 async def get_member(
     request: AnyRequest, member: Token, as_of: AsOf = None, known_at: KnownAt = None
 ) -> Response[Member]:
@@ -45,51 +43,40 @@ async def get_member(
     return answer(request, await _shown(request, member, as_of, known_at))
 
 
-@get("/v1/members/{member:str}/balances", responses=_MEMBER, operation_id="getBalances", summary="Balances", **_READ)
+@MEMBER.get("/v1/members/{member:str}/balances", "getBalances", "Balances", "unknown-member")
 async def get_balances(
     request: AnyRequest, member: Token, as_of: AsOf = None, known_at: KnownAt = None
 ) -> Response[Balances]:
     """How many points of each kind a member has."""
-    found = await _shown(request, member, as_of, known_at)
-    points = {
-        kind: {name: value for name, value in purse.items() if name != "lots"}
-        for kind, purse in found["points"].items()
-    }
-    return answer(request, _part(found, "points", points))
+    return answer(request, balances_of(await _shown(request, member, as_of, known_at)))
 
 
-@get("/v1/members/{member:str}/lots", responses=_MEMBER, operation_id="getLots", summary="Lots", **_READ)
+@MEMBER.get("/v1/members/{member:str}/lots", "getLots", "Lots", "unknown-member")
 async def get_lots(request: AnyRequest, member: Token, as_of: AsOf = None, known_at: KnownAt = None) -> Response[Lots]:
     """A member's open lots, the soonest to expire first."""
     found = await _shown(request, member, as_of, known_at)
-    return answer(request, _part(found, "lots", {kind: purse["lots"] for kind, purse in found["points"].items()}))
+    return answer(request, Lots(member, found.as_of, {kind: purse.lots for kind, purse in found.points.items()}))
 
 
-@get("/v1/members/{member:str}/scores", responses=_MEMBER, operation_id="getScores", summary="Scores", **_READ)
+@MEMBER.get("/v1/members/{member:str}/scores", "getScores", "Scores", "unknown-member")
 async def get_scores(
     request: AnyRequest, member: Token, as_of: AsOf = None, known_at: KnownAt = None
 ) -> Response[Scores]:
     """A member's scores with their tiers and parts."""
     found = await _shown(request, member, as_of, known_at)
-    return answer(request, _part(found, "scores", found["scores"]))
+    return answer(request, Scores(member, found.as_of, found.scores))
 
 
-@get(
-    "/v1/members/{member:str}/memberships",
-    responses=_MEMBER,
-    operation_id="getMemberships",
-    summary="Memberships",
-    **_READ,
-)
+@MEMBER.get("/v1/members/{member:str}/memberships", "getMemberships", "Memberships", "unknown-member")
 async def get_memberships(
     request: AnyRequest, member: Token, as_of: AsOf = None, known_at: KnownAt = None
 ) -> Response[Memberships]:
     """A member's memberships: the term, and what is left of its quotas."""
     found = await _shown(request, member, as_of, known_at)
-    return answer(request, _part(found, "memberships", found["memberships"]))
+    return answer(request, Memberships(member, found.as_of, found.memberships))
 
 
-@get("/v1/members/{member:str}/entries", responses=_MEMBER, operation_id="getEntries", summary="Entries", **_READ)
+@MEMBER.get("/v1/members/{member:str}/entries", "getEntries", "Entries", "unknown-member")
 async def get_entries(
     request: AnyRequest,
     member: Token,
@@ -97,52 +84,35 @@ async def get_entries(
     limit: Annotated[int, QueryParameter(ge=1, le=MOST_ENTRIES, description="At most so many.")] = ENTRIES,
 ) -> Response[Entries]:
     """Every decision about a member, in order, a page at a time; `next` and the `Link` header lead to the next one."""
-
-    def page(ledger: Ledger) -> list[dict[str, Any]]:
-        return list(entries_of(ledger, member, after, limit + 1))
-
-    found = await served_by(request).readers.read(page)
-    following = found[limit - 1]["number"] if len(found) > limit else None
-    response = answer(request, {"member": member, "entries": found[:limit], "next": following})
+    found = await served_by(request).readers.read(lambda ledger: list(entries_of(ledger, member, after, limit + 1)))
+    following = found[limit - 1].number if len(found) > limit else None
+    response = answer(request, Entries(member, found[:limit], following))
     if following is not None:
         response.headers["Link"] = f'<?after={following}&limit={limit}>; rel="next"'
     return response
 
 
-Number = Annotated[int, PathParameter(ge=1, le=1 << 53, description="The entry's number: 1, 2, 3 …")]
-
-
-@get(
-    "/v1/members/{member:str}/entries/{number:int}",
-    responses=_OF_ENTRY,
-    operation_id="getEntry",
-    summary="An entry",
-    **_READ,
-)
+@MEMBER.get("/v1/members/{member:str}/entries/{number:int}", "getEntry", "An entry", "unknown-member", "unknown-entry")
 async def get_entry(request: AnyRequest, member: Token, number: Number) -> Response[Entry]:
     """One decision about a member."""
-
-    def one(ledger: Ledger) -> dict[str, Any]:
-        found = next(entries_of(ledger, member, number - 1, 1), None)
-        if found is None:
-            raise NothingToExplain(f"there is no entry {number} of this member")
-        return found
-
-    return answer(request, await served_by(request).readers.read(one))
+    found = await served_by(request).readers.read(lambda ledger: list(entries_of(ledger, member, number - 1, 1)))
+    if not found:
+        raise NothingToExplain(f"there is no entry {number} of this member")
+    return answer(request, found[0])
 
 
-@get("/v1/members/{member:str}/explain", responses=_MEMBER, operation_id="explainMember", summary="Why", **_READ)
+@MEMBER.get("/v1/members/{member:str}/explain", "explainMember", "Why", "unknown-member")
 async def explain_all(request: AnyRequest, member: Token, as_of: AsOf = None) -> Response[dict[str, Any]]:
     """A member's story: each entry in plain words, with what it moved, and what fell due since."""
     return await _explained(request, as_of, lambda ledger, at: explain_member(ledger, member, as_of=at))
 
 
-@get(
+@MEMBER.get(
     "/v1/members/{member:str}/entries/{number:int}/explain",
-    responses=_OF_ENTRY,
-    operation_id="explainEntry",
-    summary="Why an entry did what it did",
-    **_READ,
+    "explainEntry",
+    "Why an entry did what it did",
+    "unknown-member",
+    "unknown-entry",
 )
 async def explain_one(
     request: AnyRequest, member: Token, number: Number, as_of: AsOf = None
@@ -151,12 +121,12 @@ async def explain_one(
     return await _explained(request, as_of, lambda ledger, at: explain_entry(ledger, member, number, as_of=at))
 
 
-@get(
+@MEMBER.get(
     "/v1/members/{member:str}/lots/{lot:str}/explain",
-    responses=_OF_ENTRY,
-    operation_id="explainLot",
-    summary="The life of a lot",
-    **_READ,
+    "explainLot",
+    "The life of a lot",
+    "unknown-member",
+    "unknown-entry",
 )
 async def explain_the_lot(
     request: AnyRequest,
@@ -168,17 +138,13 @@ async def explain_the_lot(
     return await _explained(request, as_of, lambda ledger, at: explain_lot(ledger, member, lot, as_of=at))
 
 
-async def _shown(request: AnyRequest, member: str, as_of: str | None, known_at: str | None) -> dict[str, Any]:
-    def show(ledger: Ledger) -> dict[str, Any]:
+async def _shown(request: AnyRequest, member: str, as_of: str | None, known_at: str | None) -> Member:
+    def show(ledger: Ledger) -> Member:
         book = ledger.book
         return show_member(ledger, member, instant(as_of, "as_of", book), known_instant(known_at, book))
 
     served = served_by(request)
     return await (served.histories if as_of or known_at else served.readers).read(show)
-
-
-def _part(found: Mapping[str, Any], name: str, value: object) -> dict[str, Any]:
-    return {"member": found["member"], "as_of": found["as_of"], name: value}
 
 
 async def _explained(

@@ -6,13 +6,14 @@ folder and takes its name when it is whole.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import file_digest
 from heapq import merge
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
+import pyarrow
+import pyarrow.parquet
 from msgspec import Meta, Struct
 
 from ledger.errors import Unusable
@@ -25,66 +26,50 @@ from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.times import month_of, month_text
 from projections.answers.export import output_file, output_folder
 from projections.audit.proof import Refuted
+from service.archive.files import Count, File, Hash, Manifest, Name, Progress, file_at, read_manifest, write_manifest
 
 FORMAT = "points-ledger.archive.v1"
 MANIFEST = "manifest.json"
 ROW_GROUP = 8_192  # rows that are in memory at once
 PARKED_AT_ONCE = 256  # of up to 64 KiB each
-MOST_BYTES = 64 << 20  # of a manifest
 ROWS_READ = 256  # of a file at a time
 
-_Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-_Count = Annotated[int, Meta(ge=0, le=1 << 62)]
 _Partition = Annotated[int, Meta(ge=0, le=1023)]
-_ENTRIES = r"entries/partition-[0-9]{1,4}/[0-9]{4}-[0-9]{2}\.parquet"
-_PARKED = r"parked/partition-[0-9]{1,4}\.parquet"
-_Name = Annotated[str, Meta(pattern=rf"^({_ENTRIES}|{_PARKED}|book\.toml)$")]
-Progress = Callable[[int], None]
 
 
 class BadArchive(Unusable):
     """An archive that is not whole, or cannot be made or used: which file, and the way out."""
 
 
-class File(Struct, frozen=True, forbid_unknown_fields=True):
-    """A file of an archive."""
-
-    file: _Name
-    bytes: _Count
-    sha256: _Hash
-
-
 class Month(Struct, frozen=True, forbid_unknown_fields=True):
     """The entries `first` to `last` of a partition, and the chain's links before and at the end of them."""
 
-    file: _Name
+    file: Name
     partition: _Partition
-    first: _Count
-    last: _Count
-    link_before: _Hash
-    link: _Hash
+    first: Count
+    last: Count
+    link_before: Hash
+    link: Hash
 
 
-class Shelf(Struct, frozen=True, forbid_unknown_fields=True):
+class ArchivedPartition(Struct, frozen=True, forbid_unknown_fields=True):
     """Where a partition stood: entries and last link, the stream's position (-1: none) and last recorded, parked."""
 
     partition: _Partition
-    entries: _Count
-    link: _Hash
+    entries: Count
+    link: Hash
     position: Annotated[int, Meta(ge=-1, le=1 << 62)]
-    recorded: _Count
-    parked: _Count
+    recorded: Count
+    parked: Count
 
 
-class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
+class ArchiveManifest(Manifest, frozen=True, forbid_unknown_fields=True):
     """What an archive holds, of which ledger, what that was born with, and the engine of the export."""
 
-    format: str
-    ledger: str
-    genesis: _Hash
+    genesis: Hash
     engine: int
     born: Settings
-    partitions: Annotated[list[Shelf], Meta(min_length=1, max_length=1024)]
+    partitions: Annotated[list[ArchivedPartition], Meta(min_length=1, max_length=1024)]
     months: list[Month]
     files: list[File]
 
@@ -92,7 +77,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 # -- making ------------------------------------------------------------------------------------------------------------
 
 
-def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -> Manifest:
+def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -> ArchiveManifest:
     """Write an archive of all that a ledger holds now into a folder that is not there yet.
 
     Raises `BadArchive` where it is, and `Refuted` where a chain is broken: that is not archived.
@@ -101,13 +86,12 @@ def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: 
         raise BadArchive(f"{folder} is there already; name a folder that is to be made")
     with output_folder(folder) as making:
         manifest = _write_archive(ledger, making, progress)
-        with output_file(making / MANIFEST) as out:
-            out.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+        write_manifest(making / MANIFEST, manifest)
     return manifest
 
 
-def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> Manifest:
-    shelves: list[Shelf] = []
+def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> ArchiveManifest:
+    partitions: list[ArchivedPartition] = []
     months: list[Month] = []
     with output_file(making / BOOK) as out:
         out.write(ledger.genesis_book.encode())
@@ -119,11 +103,13 @@ def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> Manifest
             progress(done + month.last)
         done += head.entries
         parked = _write_parked(ledger, partition, head.offset, making)
-        shelves.append(Shelf(partition, head.entries, head.link.hex(), head.offset, head.recorded, parked))
+        partitions.append(
+            ArchivedPartition(partition, head.entries, head.link.hex(), head.offset, head.recorded, parked)
+        )
     names = sorted(path.relative_to(making).as_posix() for path in making.rglob("*") if path.is_file())
-    files = [File(name, (making / name).stat().st_size, _sha256(making / name)) for name in names]
+    files = [file_at(making, name) for name in names]
     born = {name: getattr(ledger.settings, name) for name in Settings.__struct_fields__}
-    return Manifest(FORMAT, ledger.identity, ledger.genesis, ENGINE, Settings(**born), shelves, months, files)
+    return ArchiveManifest(FORMAT, ledger.identity, ledger.genesis, ENGINE, Settings(**born), partitions, months, files)
 
 
 def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> Iterator[Month]:
@@ -236,9 +222,6 @@ def _json(value: Any) -> str:
 @contextmanager
 def _writer(path: Path, columns: dict[str, str]) -> Iterator[Callable[[list[tuple[Any, ...]]], None]]:
     """A Parquet file, zstd; yields what takes rows, a row group at a time."""
-    import pyarrow  # heavy, and needed here only
-    import pyarrow.parquet
-
     instant = pyarrow.timestamp("us", tz="UTC")
     schema = pyarrow.schema([(name, instant if kind == "instant" else kind) for name, kind in columns.items()])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -251,11 +234,6 @@ def _writer(path: Path, columns: dict[str, str]) -> Iterator[Callable[[list[tupl
             file.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
         yield write
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -278,17 +256,9 @@ class Archive:
         self._check_files(progress)
         self._check_months()
 
-    def _read_manifest(self) -> Manifest:
+    def _read_manifest(self) -> ArchiveManifest:
         path = self.folder / MANIFEST
-        try:
-            with path.open("rb") as file:
-                manifest = msgspec.json.decode(file.read(MOST_BYTES), type=Manifest)
-        except OSError as error:
-            raise BadArchive(f"{path}: {error.strerror}; give a folder that `points archive export` made") from None
-        except msgspec.MsgspecError as error:
-            raise BadArchive(f"{path}: damaged, or no manifest ({error}); take another copy of the archive") from None
-        if manifest.format != FORMAT:
-            raise BadArchive(f'{path}: format "{manifest.format[:100]}"; this version of points reads {FORMAT}')
+        manifest = read_manifest(path, ArchiveManifest, FORMAT, "points archive export", BadArchive)
         if manifest.engine > ENGINE:
             raise BadArchive(f"{path}: decided by engine {manifest.engine}; this version of points has {ENGINE} only")
         return manifest
@@ -298,32 +268,31 @@ class Archive:
         for file in self.manifest.files:
             path = self.folder / file.file
             try:
-                size = path.stat().st_size
-                if size != file.bytes:
-                    raise BadArchive(f"{path}: has {size:,} bytes of {file.bytes:,}; take another copy of it")
-                if _sha256(path) != file.sha256:
-                    raise BadArchive(f"{path}: was changed after the export; take another copy of it")
+                found = file_at(self.folder, file.file)
             except OSError as error:
                 raise BadArchive(f"{path}: {error.strerror}; take another copy of the archive") from None
-            done += size
+            if found != file:
+                what = f"has {found.bytes:,} bytes of {file.bytes:,}" if found.bytes != file.bytes else "was changed"
+                raise BadArchive(f"{path}: {what} after the export; take another copy of it")
+            done += file.bytes
             progress(done)
 
     def _check_months(self) -> None:
         path = self.folder / MANIFEST
         manifest = self.manifest
-        numbers = [shelf.partition for shelf in manifest.partitions]
+        numbers = [part.partition for part in manifest.partitions]
         wanted = {BOOK, *map(_parked_file, numbers), *(month.file for month in manifest.months)}
         if numbers != list(range(manifest.born.partitions)) or {file.file for file in manifest.files} != wanted:
             raise BadArchive(f"{path}: does not list each partition and file once; take another copy of the archive")
-        for shelf in manifest.partitions:
+        for part in manifest.partitions:
             place, link = 0, GENESIS_LINK.hex()
-            for month in self.months(shelf.partition):
+            for month in self.months(part.partition):
                 if (month.first, month.link_before) != (place + 1, link) or month.last < month.first:
                     raise BadArchive(f"{path}: {month.file} does not join the month before it")
                 place, link = month.last, month.link
-            if (place, link) != (shelf.entries, shelf.link):
+            if (place, link) != (part.entries, part.link):
                 raise BadArchive(
-                    f"{path}: the months of partition {shelf.partition} end at place {place:,} of {shelf.entries:,}"
+                    f"{path}: the months of partition {part.partition} end at place {place:,} of {part.entries:,}"
                 )
 
     @property
@@ -367,9 +336,6 @@ class Archive:
 
     def _read(self, name: str, kinds: dict[str, str]) -> Iterator[dict[str, Any]]:
         """The rows of a table, of the columns that `kinds` names. Raises `BadArchive`."""
-        import pyarrow
-        import pyarrow.parquet
-
         try:
             with pyarrow.parquet.ParquetFile(self.folder / name) as file:
                 for column, kind in kinds.items():

@@ -1,7 +1,8 @@
-"""The shapes of what the API answers, for its OpenAPI document and for the client. The projections make them.
+"""What the outside is answered, each document once: made by who knows it, encoded for HTTP, `--json` and the console.
 
-Points and counts are integers, money is integer fen, times are RFC 3339 with an offset. A field with a default is left
-out where it has it.
+The OpenAPI document is drawn from these structs, and the client decodes into them: its `points_client/answers.py` is
+this very file, so it imports msgspec alone. Points and counts are integers, money is integer fen, times are RFC 3339
+with an offset. A field with a default is left out where it has it.
 """
 
 from typing import Any, Literal
@@ -9,6 +10,8 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType, field
 
 Figures = dict[str, int | str]
+Outcome = Literal["accepted", "refused", "ignored"]
+Audit = Literal["verify", "replay", "reconcile", "checkpoint"]
 
 
 class Problem(Struct, frozen=True):
@@ -31,19 +34,15 @@ class Taken(Struct, frozen=True):
     position: str
 
 
-class Entry(Struct, frozen=True, omit_defaults=True):
-    """One decision about one fact: its outcome with a reason and figures, and the changes it made."""
+class _Decided(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """What is said of every decision about a fact, after its number and outcome."""
 
-    number: int
-    position: str
     type: str
     id: str
     source: str
     occurred: str
     recorded: str
     clock: str
-    outcome: Literal["accepted", "refused", "ignored"]
-    reason: str
     figures: Figures
     version: str
     engine: int
@@ -53,11 +52,47 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     backlog: bool = False
 
 
-class Decision(Entry, frozen=True, omit_defaults=True, kw_only=True):
+class Entry(_Decided, frozen=True, omit_defaults=True, gc=False):
+    """One decision about one fact: its outcome with a reason and figures, and the changes it made."""
+
+    number: int
+    position: str
+    outcome: Outcome
+    reason: str
+
+
+class Decision(_Decided, frozen=True, omit_defaults=True, gc=False):
     """An entry with its member. `repeated` says that the same fact was given before: this is what was decided then."""
 
+    position: str
+    outcome: Outcome
+    reason: str
     member: str
+    number: int
     repeated: bool = False
+
+
+class PublishedDecision(Decision, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """A decision on the outcomes topic; `place` numbers the journal's entries from 1 without a gap.
+
+    A published rule book stands in every partition: all but one of its entries are a `copy`, which counts nothing.
+    """
+
+    place: int
+    copy: bool = False
+
+
+class DeadLettered(Struct, frozen=True, omit_defaults=True):
+    """What became of a fact that is none: why it was parked, and whether it was driven again or dropped since."""
+
+    position: str
+    outcome: Literal["parked"]
+    reason: str
+    detail: str
+    retried: bool = False
+
+
+Fate = Decision | DeadLettered  # what became of a record
 
 
 class BulkLine(Struct, frozen=True):
@@ -308,10 +343,14 @@ class Views(Struct, frozen=True):
     views: list[ViewBuild]
 
 
-class AuditResult(Struct, frozen=True):
-    """The last result of an audit: when, by which version, over how many entries, what it found, what came since."""
+class AuditRecord(Struct, frozen=True):
+    """The last result of an audit: `at` when it ended, by which version of points, and over how many entries.
 
-    audit: Literal["verify", "replay", "reconcile", "checkpoint"]
+    `found` are broken places, differences in decisions or in balances; `position` is the entries read by partition;
+    `note` is a file or a name that it was about.
+    """
+
+    audit: Audit
     at: str
     version: str
     good: bool
@@ -319,7 +358,12 @@ class AuditResult(Struct, frozen=True):
     entries: int
     position: dict[str, int]
     seconds: float
-    note: str
+    note: str = ""
+
+
+class AuditResult(AuditRecord, frozen=True, kw_only=True):
+    """The last result of an audit, and how many entries came `since`."""
+
     since: int
 
 
@@ -352,14 +396,6 @@ class Checkpoints(Struct, frozen=True):
     """The checkpoints that are kept, the one over most entries first."""
 
     checkpoints: list[Checkpoint]
-
-
-class Envelope(Struct, frozen=True):
-    """A signed document (DSSE), as `points checkpoint` writes it."""
-
-    payload: str
-    payloadType: str
-    signatures: list[dict[str, str]]
 
 
 class Proof(Struct, frozen=True):
@@ -408,14 +444,14 @@ class DeadLetters(Struct, frozen=True):
     next: str | None
 
 
-class Retried(Struct, frozen=True, omit_defaults=True):
+class Retried(Struct, frozen=True):
     """A parked fact that was driven again, and what became of it where that is known."""
 
     position: str
     retried_as: str
-    outcome: str = ""
-    reason: str = ""
-    detail: str = ""
+    outcome: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
 
 
 class AdjustmentRequest(Struct, frozen=True):

@@ -1,0 +1,251 @@
+"""Every call of the API as a value: what is sent, and what its answer decodes to. Nothing is sent here.
+
+`as_of` and `known_at` are dates, local times or RFC 3339; left out they mean now. A fact is a CloudEvent, as a mapping
+or as the bytes of its JSON.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote as quoted
+
+import httpx
+import msgspec
+
+from points_client.answers import (
+    Balances,
+    Books,
+    BulkLine,
+    Checkpoints,
+    Decision,
+    Entries,
+    Entry,
+    Liability,
+    Lots,
+    Member,
+    Memberships,
+    Positions,
+    Programmes,
+    Quote,
+    Scores,
+    Taken,
+)
+
+T = TypeVar("T")
+Fact = Mapping[str, Any] | bytes
+JSON = {"Content-Type": "application/json"}
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A request, and how its answer is read; parameters that are None are not sent."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    params: Mapping[str, str | int | None] | None = None
+    content: bytes | None = None
+    headers: Mapping[str, str] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the call as the arguments of `httpx.Client.request`."""
+        params = {name: value for name, value in (self.params or {}).items() if value is not None}
+        return {
+            "method": self.method,
+            "url": self.path,
+            "params": params,
+            "content": self.content,
+            "headers": self.headers,
+        }
+
+
+# -- facts in ----------------------------------------------------------------------------------------------------------
+
+
+def post(fact: Fact, *, wait: int | None = None) -> Call[Decision | Taken]:
+    """Give a fact; its decision where that is known within `wait` seconds, else that it is taken.
+
+    Raises `BadFact`, `Conflict`, `NotAllowed`, `Unavailable`.
+    """
+    return _give("/v1/facts", _bytes(fact), wait)
+
+
+def redeem(
+    member: str,
+    redemption: str,
+    points: int,
+    *,
+    use: str,
+    source: str,
+    kind: str = "beans",
+    order: str = "",
+    settlement_fen: int = 0,
+    at: datetime | None = None,
+    wait: int | None = None,
+) -> Call[Decision | Taken]:
+    """Redeem points. `redemption` names it for ever; to ask again later give the same `at`, an aware time.
+
+    Raises `Refused` with reason and figures, and what `post` raises.
+    """
+    fact = {
+        "specversion": "1.0",
+        "id": redemption,
+        "source": source,
+        "type": "redemption.requested.v1",
+        "subject": member,
+        "time": (at or datetime.now(UTC)).isoformat(),
+        "data": {
+            "redemption": redemption,
+            "kind": kind,
+            "points": points,
+            "use": use,
+            "order": order,
+            "settlement_fen": settlement_fen,
+        },
+    }
+    return _give("/v1/redemptions", msgspec.json.encode(fact), wait)
+
+
+def post_piece(facts: Sequence[Fact], before: int, *, outcomes: bool) -> Call[list[BulkLine]]:
+    """Give facts in one request; what became of each, `line` counting from `before` + 1."""
+
+    def read(response: httpx.Response) -> list[BulkLine]:
+        lines = (msgspec.json.decode(line, type=BulkLine) for line in response.content.splitlines())
+        return [msgspec.structs.replace(line, line=line.line + before) for line in lines]
+
+    body = b"".join(_bytes(fact).replace(b"\n", b" ") + b"\n" for fact in facts)
+    params = {"outcomes": str(outcomes).lower()}
+    return Call("POST", "/v1/facts:bulk", read, params, body, NDJSON)
+
+
+def decision(position: str) -> Call[Decision | Taken]:
+    """What became of the fact at a position. Raises `NotFound`."""
+    return Call("GET", f"/v1/facts/{position}", _decision)
+
+
+# -- one member --------------------------------------------------------------------------------------------------------
+
+
+def member(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Member]:
+    """A member at an instant. Raises `NotFound`."""
+    return _get(Member, _of(member), as_of=as_of, known_at=known_at)
+
+
+def balances(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Balances]:
+    """A member's balances. Raises `NotFound`."""
+    return _get(Balances, _of(member, "balances"), as_of=as_of, known_at=known_at)
+
+
+def lots(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Lots]:
+    """A member's open lots. Raises `NotFound`."""
+    return _get(Lots, _of(member, "lots"), as_of=as_of, known_at=known_at)
+
+
+def scores(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Scores]:
+    """A member's scores. Raises `NotFound`."""
+    return _get(Scores, _of(member, "scores"), as_of=as_of, known_at=known_at)
+
+
+def memberships(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Memberships]:
+    """A member's memberships. Raises `NotFound`."""
+    return _get(Memberships, _of(member, "memberships"), as_of=as_of, known_at=known_at)
+
+
+def quote(member: str, cart: Mapping[str, Any], *, at: str | None = None) -> Call[Quote]:
+    """What a cart (the data of an `order.completed.v1`) would earn, and the most that may be redeemed on it.
+
+    Raises `BadFact` where it is none.
+    """
+    body = msgspec.json.encode({**cart, "member": member, **({"at": at} if at else {})})
+    return Call("POST", "/v1/quotes", _into(Quote), content=body, headers=JSON)
+
+
+def page(member: str, after: int, limit: int) -> Call[Entries]:
+    """Up to `limit` entries of a member behind a number. Raises `NotFound`."""
+    return _get(Entries, _of(member, "entries"), after=after, limit=limit)
+
+
+def entry(member: str, number: int) -> Call[Entry]:
+    """One entry of a member. Raises `NotFound`."""
+    return _get(Entry, _of(member, "entries", str(number)))
+
+
+def explain(member: str, number: int | None = None, *, as_of: str | None = None) -> Call[dict[str, Any]]:
+    """Why: a member's story, or one entry of it. Raises `NotFound`."""
+    path = _of(member, "explain") if number is None else _of(member, "entries", str(number), "explain")
+    return _get(dict[str, Any], path, as_of=as_of)
+
+
+def explain_lot(member: str, lot: str, *, as_of: str | None = None) -> Call[dict[str, Any]]:
+    """A lot's whole life, and the entry that opened it. `lot` is its name: "3.1". Raises `NotFound`."""
+    return _get(dict[str, Any], _of(member, "lots", lot, "explain"), as_of=as_of)
+
+
+def proof(member: str, number: int, *, checkpoint: str | None = None) -> Call[bytes]:
+    """The proof that an entry is in a checkpoint, the newest that covers it where none is named; a file to hand on.
+
+    Raises `NotFound` where there is no such entry, or no checkpoint that covers it.
+    """
+    path = _of(member, "entries", str(number), "proof")
+    return Call("GET", path, lambda response: response.content, {"checkpoint": checkpoint})
+
+
+# -- all members -------------------------------------------------------------------------------------------------------
+
+
+def checkpoints() -> Call[Checkpoints]:
+    """The checkpoints that are kept, the one over most entries first."""
+    return _get(Checkpoints, "/v1/checkpoints")
+
+
+def programmes() -> Call[Programmes]:
+    """Every version of the rule book."""
+    return _get(Programmes, "/v1/programmes")
+
+
+def programme(version: str) -> Call[str]:
+    """A version of the rule book, as TOML. Raises `NotFound`."""
+    return Call("GET", f"/v1/programmes/{quoted(version, safe='')}", lambda response: response.text)
+
+
+def books(*, as_of: str | None = None) -> Call[Books]:
+    """The books of all members."""
+    return _get(Books, "/v1/stats", as_of=as_of)
+
+
+def liability(*, as_of: str | None = None) -> Call[Liability]:
+    """Points outstanding, by the month in which they would expire."""
+    return _get(Liability, "/v1/liability", as_of=as_of)
+
+
+def positions() -> Call[Positions]:
+    """Where each partition stands."""
+    return _get(Positions, "/v1/positions")
+
+
+def _give(path: str, fact: bytes, wait: int | None) -> Call[Decision | Taken]:
+    preferred = {} if wait is None else {"Prefer": f"wait={wait}"}
+    return Call("POST", path, _decision, content=fact, headers=JSON | preferred)
+
+
+def _get(shape: type[T], path: str, **params: str | int | None) -> Call[T]:
+    return Call("GET", path, _into(shape), params)
+
+
+def _into(shape: type[T]) -> Callable[[httpx.Response], T]:
+    return lambda response: msgspec.json.decode(response.content, type=shape)
+
+
+def _decision(response: httpx.Response) -> Decision | Taken:
+    shape: type[Decision | Taken] = Taken if response.status_code == 202 else Decision
+    return msgspec.json.decode(response.content, type=shape)
+
+
+def _of(member: str, *parts: str) -> str:
+    return "/".join(("/v1/members", quoted(member, safe=""), *parts))
+
+
+def _bytes(fact: Fact) -> bytes:
+    return fact if isinstance(fact, bytes) else msgspec.json.encode(fact)

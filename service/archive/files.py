@@ -1,0 +1,68 @@
+"""What archives and backups share: a manifest that lists files with their lengths and hashes."""
+
+from collections.abc import Callable
+from hashlib import file_digest
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ledger.errors import Unusable
+from projections.answers.export import output_file
+
+MOST_BYTES = 64 << 20  # of a manifest
+
+Progress = Callable[[int], None]  # hears of bytes or entries done
+Count = Annotated[int, Meta(ge=0, le=1 << 62)]
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+_NAMES = (
+    r"ledger\.json|book\.toml|inbox\.db|partition-[0-9]{1,4}\.db|parked/partition-[0-9]{1,4}\.parquet"
+    r"|entries/partition-[0-9]{1,4}/[0-9]{4}-[0-9]{2}\.parquet"
+)
+Name = Annotated[str, Meta(pattern=f"^({_NAMES})$")]  # below the folder, and nowhere else
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What every manifest says first."""
+
+    format: str
+    ledger: str
+
+
+M = TypeVar("M", bound=Manifest)
+
+
+class File(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that a manifest lists."""
+
+    file: Name
+    bytes: Count
+    sha256: Hash
+
+
+def file_at(folder: Path, name: str) -> File:
+    """Return a file of a folder as it is now. Raises `OSError`."""
+    path = folder / name
+    with path.open("rb") as file:
+        return File(name, path.stat().st_size, file_digest(file, "sha256").hexdigest())
+
+
+def write_manifest(path: Path, manifest: Struct) -> None:
+    """Write a manifest as JSON laid out for people."""
+    with output_file(path) as out:
+        out.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+
+
+def read_manifest(path: Path, kind: type[M], wanted: str, made_by: str, bad: type[Unusable]) -> M:
+    """Return the manifest of a format. Raises `bad` where it is missing, damaged or of another format."""
+    try:
+        with path.open("rb") as file:
+            manifest = msgspec.json.decode(file.read(MOST_BYTES), type=kind)
+    except OSError as error:
+        raise bad(f"{path}: {error.strerror}; give a folder that `{made_by}` made") from None
+    except msgspec.MsgspecError as error:
+        raise bad(f"{path}: damaged, or no manifest ({error}); take another copy of it") from None
+    if manifest.format != wanted:
+        raise bad(f'{path}: format "{manifest.format[:100]}"; this version of points reads {wanted}')
+    return manifest

@@ -1,0 +1,61 @@
+"""The operations of a subject, of each its address, its names in the OpenAPI document, and its errors."""
+
+from typing import Any
+
+from litestar import Request, delete, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import Guard
+
+from ledger.wire.answers import Problem
+from service.http.problems import MEDIA_TYPE, TYPES
+
+AnyRequest = Request[Any, Any, Any]
+Responses = dict[int, ResponseSpec]
+# What any address may answer.
+ANYWHERE = (
+    "bad-request",
+    "no-key",
+    "wrong-scope",
+    "wrong-origin",
+    "too-slow",
+    "too-many-requests",
+    "busy",
+    "took-too-long",
+)
+
+
+def problems(*names: str) -> Responses:
+    """Return the answers that problems of these types are."""
+    found: dict[int, list[str]] = {}
+    for name in names:
+        found.setdefault(TYPES[name].status, []).append(f"`{name}`: {TYPES[name].title}")
+    return {
+        status: ResponseSpec(Problem, description="; ".join(lines), media_type=MEDIA_TYPE, generate_examples=False)
+        for status, lines in found.items()
+    }
+
+
+class Subject:
+    """Declares the operations of one subject, all under its tag and its guards."""
+
+    def __init__(self, tag: str, *guards: Guard) -> None:
+        self._common: dict[str, Any] = {"tags": [tag], "guards": list(guards)}
+
+    def get(self, path: str, name: str, summary: str, *errors: str, **more: Any) -> get:
+        """Declare a GET; `errors` are the types of problems beside those that any address may answer."""
+        return get(path, **self._named(name, summary, errors, more))
+
+    def post(
+        self, path: str, name: str, summary: str, *errors: str, most_bytes: int, status: int = 200, **more: Any
+    ) -> post:
+        """Declare a POST of a body of up to `most_bytes`."""
+        named = self._named(name, summary, errors, more)
+        return post(path, status_code=status, request_max_body_size=most_bytes, **named)
+
+    def delete(self, path: str, name: str, summary: str, *errors: str) -> delete:
+        """Declare a DELETE that answers with what is left."""
+        return delete(path, status_code=200, **self._named(name, summary, errors, {}))
+
+    def _named(self, name: str, summary: str, errors: tuple[str, ...], more: dict[str, Any]) -> dict[str, Any]:
+        responses = problems(*ANYWHERE, *errors) | more.pop("responses", {})
+        return {**self._common, "operation_id": name, "summary": summary, "responses": responses, **more}
