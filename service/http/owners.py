@@ -153,6 +153,8 @@ class Owners:
                 has_more = self._decide(thread, partition)
         except Exception as error:  # whatever it is: facts are kept, and the partition is acquired again
             has_more = False
+            if not partition.owner.last_error:  # it was raised beside the owner, as of an inbox that cannot be opened
+                partition.owner.back_off(error)
             self._failed(partition, error)
             thread.close_inbox()
         if before != (partition.owner.last_error, partition.is_caught_up):

@@ -424,7 +424,7 @@ class FrontEnd:
     def give(self, one: Fact) -> str:
         """Take a fact, and wait for its outcome."""
         _, told = self._ask(decided(self.served, encode(one), 60))
-        return told["outcome"] if told else "nobody knows"
+        return told.outcome if told else "nobody knows"
 
     def take(self, facts: list[Fact]) -> None:
         """Take facts, and wait for nothing."""
@@ -453,6 +453,7 @@ def two_front_ends(folder: Path) -> Iterator[tuple[FrontEnd, FrontEnd]]:
     """Two front ends, and owners that hear them."""
     ledger = open_or_create(folder, settings=Settings(PARTITIONS))
     _ = ledger.book
+    open_inbox(ledger, feeding=True).close()
     found: list[FrontEnd] = []
     owners = owners_of(ledger, on_change=lambda: [one.channel.send_state() for one in found])
     ended = threading.Event()
