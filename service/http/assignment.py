@@ -83,7 +83,7 @@ class DatabaseAssignment:
                 time.sleep(AGAIN_SECONDS)
 
     def _share(self, claims: PostgresClaims) -> None:
-        heard = claims.news(0)  # from here on nothing is missed
+        heard = claims.notifications(0)  # from here on nothing is missed
         self.programmes += 1
         claim_at = 0.0
         while not self._stopping:
@@ -91,7 +91,7 @@ class DatabaseAssignment:
             if self._receive(heard) or now >= claim_at:
                 self._claim(claims, now)
                 claim_at = now + CLAIM_SECONDS
-            heard = claims.news(max(0.0, claim_at - time.monotonic()))
+            heard = claims.notifications(max(0.0, claim_at - time.monotonic()))
 
     def _claim(self, claims: PostgresClaims, now: float) -> None:
         """Claim what nobody has."""

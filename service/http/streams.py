@@ -19,7 +19,7 @@ from service.http.owners import OwnersState
 from service.http.pending import Busy, Place
 
 if TYPE_CHECKING:
-    from consumers.kafka.port import Reader
+    from consumers.kafka.client_base import Reader
     from consumers.kafka.settings import KafkaSettings
 
 FRESH_SECONDS = 1.0  # that what a broker said of the ends holds

@@ -9,8 +9,7 @@ import pytest
 
 from ledger.journal.claims import PostgresClaims
 from ledger.journal.database import DatabaseLedger, migrate
-from ledger.journal.folder import AllClaims
-from ledger.journal.port import Unavailable
+from ledger.journal.port import Claims, Unavailable
 from service.http import assignment
 from service.http.assignment import DatabaseAssignment
 
@@ -89,7 +88,7 @@ def test_a_claim_is_one_sessions_and_ends_with_it(place: str) -> None:
         one.close()
         until(lambda: other.take([1, 2]) == {1, 2})
     ledger.close()
-    assert AllClaims().take([1]) == {1}
+    assert Claims().take([1]) == {1}
 
 
 def test_claims_are_gone_with_the_connection(place: str) -> None:
