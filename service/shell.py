@@ -19,6 +19,7 @@ from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.rulebook.compiled import Book
 from ledger.wire.times import parse_instant
+from projections.answers.to_json import to_json
 from service.commands.options import DEFAULT_LEDGER, JsonOption, LedgerOption
 from service.errors import quiet_standard_output, say
 from service.lazily import load
@@ -170,7 +171,7 @@ class Shell:
 
     def emit(self, document: Any) -> None:
         """Print the JSON document, laid out where a person looks."""
-        text = msgspec.json.encode(document)
+        text = to_json(document)
         if sys.stdout.isatty():
             text = msgspec.json.format(text, indent=2)
         with standard_output():

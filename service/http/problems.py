@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
@@ -15,6 +14,7 @@ from ledger.errors import ControlFlow
 from ledger.journal.port import JournalError, Unavailable
 from ledger.wire.fact_codec import BadFact
 from projections.answers.members import UnknownMember
+from projections.answers.to_json import to_json
 from projections.audit.proof import BadProof, Refuted
 from projections.audit.proof.prove import NoEntry, NotCovered
 from projections.audit.proof.store import Full, NoCheckpoint
@@ -89,7 +89,7 @@ class Problem(ControlFlow):
     def body(self) -> bytes:
         """The document."""
         kind = TYPES[self.name]
-        return msgspec.json.encode(
+        return to_json(
             {"type": BASE + self.name, "title": kind.title, "status": kind.status, "detail": self.detail, **self.more}
         )
 
