@@ -68,6 +68,16 @@ _BY_STATUS = {
     413: "too-large",
     415: "wrong-media-type",
 }
+_BY_ERROR: dict[type[Exception], str] = {
+    NothingToExplain: "unknown-entry",
+    NoEntry: "unknown-entry",
+    NoCheckpoint: "unknown-checkpoint",
+    NotCovered: "unknown-checkpoint",
+    BadProof: "bad-checkpoint",
+    Refuted: "not-as-signed",
+    Full: "no-room",
+    BadPosition: "unknown-position",
+}
 RETRY_SECONDS = "1"
 
 
@@ -94,34 +104,18 @@ class Problem(ControlFlow):
         )
 
 
-def of_bad_fact(bad: BadFact) -> Problem:
-    """What is no fact, with the code of its reason."""
-    return Problem("bad-fact", bad.detail, reason=bad.reason)
-
-
 def problem_of(error: Exception) -> Problem:
     """Whatever was raised as a problem; what nobody foresaw is a bug, and its details stay here."""
+    for kind, name in _BY_ERROR.items():
+        if isinstance(error, kind):
+            return Problem(name, str(error))
     match error:
         case Problem():
             return error
         case BadFact():
-            return of_bad_fact(error)
+            return Problem("bad-fact", error.detail, reason=error.reason)
         case UnknownMember():
             return Problem("unknown-member", "the ledger has no entry of this member")
-        case NothingToExplain():
-            return Problem("unknown-entry", str(error))
-        case NoEntry():
-            return Problem("unknown-entry", str(error))
-        case NoCheckpoint() | NotCovered():
-            return Problem("unknown-checkpoint", str(error))
-        case BadProof():
-            return Problem("bad-checkpoint", str(error))
-        case Refuted():
-            return Problem("not-as-signed", str(error))
-        case Full():
-            return Problem("no-room", str(error))
-        case BadPosition():
-            return Problem("unknown-position", str(error))
         case Busy():
             return Problem("busy", f"{error}; ask again: a fact counts once")
         case TimeoutError():
