@@ -16,8 +16,9 @@ from unittest.mock import patch
 
 from benchmarks.measure import Figures, points, run, say
 from benchmarks.work import Work
-from consumers.kafka.clients import open_admin, open_writer
+from consumers.kafka.clients import open_writer
 from consumers.kafka.consume import Plan
+from consumers.kafka.kafka_python import Admin
 from consumers.kafka.settings import KafkaSettings, load
 from consumers.kafka.topics import wanted_topics
 from consumers.kafka.workers import consume
@@ -188,7 +189,7 @@ def _environment(address: str) -> Iterator[None]:
 
 
 def _make_topics(settings: KafkaSettings) -> None:
-    admin = open_admin(settings)
+    admin = Admin(settings)
     try:
         for topic in wanted_topics(settings.topics, PARTITIONS, 1):
             admin.create(topic)

@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
-from consumers.kafka.port import BrokerAway, Reader, Start, StreamBroken, Writer
-from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
+from consumers.kafka.client_base import Reader, Writer
+from consumers.kafka.port import BrokerAway, Start, StreamBroken
+from consumers.kafka.publisher import Flow, Publisher, dead_letters, outcomes
 from consumers.runtime.events import Decided, Dropped, Lag, Observe, Owned, Recovered, Trouble
 from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.intake import BATCH
@@ -182,9 +183,9 @@ class Consumer:
     def _flows(self, partition: int) -> list[Flow]:
         flows: list[Flow] = []
         if self._plan.outcomes:
-            flows.append(Outcomes(self._ledger, partition, self._plan.outcomes))
+            flows.append(outcomes(self._ledger, partition, self._plan.outcomes))
         if self._plan.dead_letters:
-            flows.append(DeadLetters(self._ledger, partition, self._plan.dead_letters))
+            flows.append(dead_letters(self._ledger, partition, self._plan.dead_letters))
         return flows
 
     # -- the work ----------------------------------------------------------------------------------------------------
@@ -193,8 +194,8 @@ class Consumer:
         """Let the reader fetch; returns the seconds that took where it did not just wait."""
         began = perf_counter()
         self._reader.poll(timeout)
-        if self._reader.trouble:
-            self._report("kafka", self._reader.trouble)
+        if self._reader.last_error:
+            self._report("kafka", self._reader.last_error)
         elif self._trouble:
             self._trouble = ""
             self._observe(Recovered("kafka"))

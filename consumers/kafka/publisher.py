@@ -7,12 +7,13 @@ in its tracking table, moved only behind acknowledged records. After a crash som
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic, sleep
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from consumers.dead_letters import Letter, describe_letter
-from consumers.kafka.port import StreamError, Writer
+from consumers.kafka.client_base import Writer
+from consumers.kafka.port import StreamError
 from consumers.runtime.events import Observe, Published, Recovered, Trouble
 from consumers.runtime.retry import STORE_TROUBLE, Backoff
 from ledger.journal.failpoints import failpoint
@@ -37,57 +38,38 @@ class Outgoing(NamedTuple):
     value: bytes
 
 
-class Flow(Protocol):
-    """One kind of records that flows out of a partition."""
+class Flow(NamedTuple):
+    """One kind of records that flows out of a partition, by the `name` under which tracking remembers it."""
 
-    @property
-    def name(self) -> str:
-        """Under which the tracking table remembers how far it went."""
-        ...
-
-    @property
-    def topic(self) -> str: ...
-
-    def after(self, number: int, limit: int) -> Iterator[Outgoing]:
-        """Up to `limit` records behind a number, in order."""
-        ...
+    name: str
+    topic: str
+    after: Callable[[int, int], Iterator[Outgoing]]  # behind a number, in order, and how many at most
 
 
-class Outcomes:
-    """Entries, keyed by member."""
+def outcomes(ledger: Ledger, partition: int, topic: str) -> Flow:
+    """Return the flow of a partition's entries, keyed by member; tracking counts places of the journal."""
+    journal, zone = ledger.journal(partition), ledger.book.offset
+    is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
 
-    name = "outcomes"
+    def after(place: int, limit: int) -> Iterator[Outgoing]:
+        for row in journal.scan(place, place + limit):
+            is_copy = row.member == PROGRAMME_SUBJECT and not is_home
+            outcome = describe_published(row.sequence, decode_entry(row.state), row.link, zone, is_copy=is_copy)
+            yield Outgoing(row.sequence, row.member.encode(), _encode(outcome))
 
-    def __init__(self, ledger: Ledger, partition: int, topic: str) -> None:
-        self.topic = topic
-        self._journal = ledger.journal(partition)
-        self._offset = ledger.book.offset
-        self._is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
-
-    def after(self, number: int, limit: int) -> Iterator[Outgoing]:
-        """Entries behind a place of the journal."""
-        for row in self._journal.scan(number, number + limit):
-            is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
-            told = describe_published(row.sequence, decode_entry(row.state), row.link, self._offset, is_copy=is_copy)
-            yield Outgoing(row.sequence, row.member.encode(), _encode(told))
+    return Flow("outcomes", topic, after)
 
 
-class DeadLetters:
-    """Parked records, keyed by their position; tracking counts offsets from 1."""
+def dead_letters(ledger: Ledger, partition: int, topic: str) -> Flow:
+    """Return the flow of a partition's dead letters, keyed by their position; tracking counts offsets from 1."""
+    journal, zone = ledger.journal(partition), ledger.book.offset
 
-    name = "dead-letters"
+    def after(number: int, limit: int) -> Iterator[Outgoing]:
+        for parked in journal.parked(number - 1, limit, retried=True):
+            letter = describe_letter(Letter(partition, *parked._replace(is_done=False)), zone)
+            yield Outgoing(parked.offset + 1, letter.position.encode(), _encode(letter))
 
-    def __init__(self, ledger: Ledger, partition: int, topic: str) -> None:
-        self.topic = topic
-        self._partition = partition
-        self._journal = ledger.journal(partition)
-        self._offset = ledger.book.offset
-
-    def after(self, number: int, limit: int) -> Iterator[Outgoing]:
-        """Parked records behind an offset."""
-        for parked in self._journal.parked(number - 1, limit, retried=True):
-            told = describe_letter(Letter(self._partition, *parked._replace(is_done=False)), self._offset)
-            yield Outgoing(parked.offset + 1, told.position.encode(), _encode(told))
+    return Flow("dead-letters", topic, after)
 
 
 class _Publication:

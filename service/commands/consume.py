@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
-from consumers.kafka.clients import open_admin
+from consumers.kafka.clients import partitions_of
 from consumers.kafka.consume import Plan, check_stream
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
-from consumers.kafka.topics import partitions_of
 from consumers.kafka.workers import consume as consume_alone
 from consumers.kafka.workers import consume_in_workers
 from consumers.runtime.events import STAGES, Decided, Event, Lag, Observe, Trouble
@@ -140,9 +139,7 @@ def _opened(
 def _partitions(settings: KafkaSettings, observe: Observe, is_stopped: Callable[[], bool]) -> int | None:
     """How many partitions the topic of facts has; waits for a broker. Raises `Denied` where there is no such topic."""
 
-    return once_a_broker_answers(
-        lambda: partitions_of(open_admin(settings), settings.topics.facts), observe, is_stopped
-    )
+    return once_a_broker_answers(lambda: partitions_of(settings, settings.topics.facts), observe, is_stopped)
 
 
 # -- who watches -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ledger.journal.ledger import Ledger
 from service.http.pending import Busy, Place
 
 if TYPE_CHECKING:
-    from consumers.kafka.port import Reader
+    from consumers.kafka.client_base import Reader
     from consumers.kafka.settings import KafkaSettings
 
 FRESH_SECONDS = 1.0  # that what a broker said of the ends holds

@@ -12,10 +12,12 @@ import pytest
 from confluent_kafka import Producer
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
-from consumers.kafka import confluent, kafka_python
+from consumers.kafka import client_base
 from consumers.kafka.buffers import RECORDED
-from consumers.kafka.clients import open_admin, open_reader, open_writer
-from consumers.kafka.port import BrokerAway, Denied, Reader, Start, StreamBroken, StreamError, Topic, Writer
+from consumers.kafka.client_base import Reader, Writer
+from consumers.kafka.clients import open_reader, open_writer
+from consumers.kafka.kafka_python import Admin
+from consumers.kafka.port import BrokerAway, Denied, Start, StreamBroken, StreamError, Topic
 from consumers.kafka.settings import Client, KafkaSettings, Secret, Security
 from consumers.runtime.intake import Intake
 from consumers.stream import AHEAD, BACKLOG, Record
@@ -44,7 +46,7 @@ class Kafka:
 
     def topic(self, partitions: int = 1, **configs: str) -> str:
         """A new topic; names of settings with ``_`` for their dots."""
-        admin = open_admin(self.settings)
+        admin = Admin(self.settings)
         name = new_topic_name()
         changed = {key.replace("_", "."): value for key, value in configs.items()}
         assert admin.create(Topic(name, partitions, 1, {**STAMPED, **changed}))
@@ -80,7 +82,7 @@ def until(reader: Reader, is_done: Callable[[], bool]) -> None:
     """Poll until something is so."""
     deadline = time.monotonic() + PATIENCE
     while not is_done():
-        assert time.monotonic() < deadline, reader.trouble or "nothing came of it"
+        assert time.monotonic() < deadline, reader.last_error or "nothing came of it"
         reader.poll(0.1)
 
 
@@ -419,8 +421,7 @@ def test_what_a_callback_of_the_group_raises_is_raised_by_poll(kafka: Kafka) -> 
 def test_a_writer_tells_each_offset_in_order_and_holds_a_bounded_number_in_flight(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for client in (kafka_python, confluent):
-        monkeypatch.setattr(client, "MOST_IN_FLIGHT", 300)
+    monkeypatch.setattr(client_base, "MOST_IN_FLIGHT", 300)
     topic = kafka.topic(2)
     writer = kafka.writer()
     told: dict[int, list[int]] = {0: [], 1: []}
@@ -455,7 +456,7 @@ def test_a_partition_that_is_not_there_is_refused(kafka: Kafka) -> None:
 
 
 def test_an_admin_sees_what_it_made(kafka: Kafka) -> None:
-    admin = open_admin(kafka.settings)
+    admin = Admin(kafka.settings)
     name = new_topic_name()
     wanted = Topic(name, 3, 1, {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"})
     assert admin.topic(name) is None
@@ -538,7 +539,7 @@ def test_clients_outlive_a_broker_that_is_killed(broker: Broker) -> None:
             if number:  # the pure one has to know the topic before it takes a record
                 writer.send(topic, 0, b"k", b"meanwhile")
         for reader in readers:
-            until(reader, lambda reader=reader: reader.trouble != "")  # type: ignore[misc]
+            until(reader, lambda reader=reader: reader.last_error != "")  # type: ignore[misc]
             with pytest.raises(BrokerAway):
                 reader.end(0)
         broker.start()
@@ -548,4 +549,4 @@ def test_clients_outlive_a_broker_that_is_killed(broker: Broker) -> None:
         for reader in readers:
             found = read_to_the_end(reader, after=0)
             assert [record.value for record in found] == [b"meanwhile"] * 2
-            assert reader.trouble == ""
+            assert reader.last_error == ""
