@@ -14,9 +14,7 @@ import msgspec
 import typer
 
 from ledger.errors import BadInput, WrongUse
-from ledger.journal.folder import SETTINGS
 from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
-from ledger.journal.open import open_ledger, open_or_create
 from ledger.rulebook.compiled import Book
 from ledger.wire.times import parse_instant
 from service.commands.options import DEFAULT_LEDGER, JsonOption, LedgerOption
@@ -95,7 +93,7 @@ class Shell:
     @property
     def has_ledger(self) -> bool:
         """Whether a ledger is there, or is said to be in a database."""
-        return is_address(self.place) or (Path(self.place) / SETTINGS).exists()
+        return bool(load("ledger.journal.open:is_ledger")(self.place))
 
     @property
     def folder(self) -> Path:
@@ -125,7 +123,7 @@ class Shell:
     @contextmanager
     def reading(self) -> Iterator[Ledger]:
         """The ledger, which must be there. Raises `JournalError`."""
-        ledger = open_ledger(self.place)
+        ledger: Ledger = load("ledger.journal.open:open_ledger")(self.place)
         yield ledger
         ledger.close()  # not after an error: rows may still be half read, and the process ends anyway
 
@@ -134,7 +132,10 @@ class Shell:
         self, book: str | None = None, *, create: bool = False, settings: Settings | None = None
     ) -> Iterator[Ledger]:
         """The ledger with its lock held, made where `create` says so. Raises `LedgerLocked`, `JournalError`."""
-        ledger = open_or_create(self.place, book, settings) if create else open_ledger(self.place)
+        if create:
+            ledger: Ledger = load("ledger.journal.open:open_or_create")(self.place, book, settings)
+        else:
+            ledger = load("ledger.journal.open:open_ledger")(self.place)
         try:
             with ledger.writing():
                 yield ledger
