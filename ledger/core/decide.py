@@ -101,8 +101,8 @@ def decide(
     """Decide one fact for one member; the account is evolved by the changes, the pages by what they must keep.
 
     `repeats` says that a fact of the same (subject, source, id) came before; `trace` is told of each rule that gave
-    nothing. Raises `draft.OutOfRange` where a bound
-    of the account's integers would be passed: the account is then half changed, and to be dropped.
+    nothing. Raises `draft.OutOfRange` where a bound of the account's integers would be passed: the account is then half
+    changed, and to be dropped.
     """
     clock = occurred if occurred > account.clock else account.clock
     version = book.at(occurred)

@@ -19,7 +19,7 @@ def evolve_entry(account: Account, entry: Entry) -> None:
 
 def evolve(account: Account, change: Change) -> None:
     """Apply one change in place."""
-    _APPLY[type(change)](account, change)
+    APPLY[type(change)](account, change)
 
 
 def _scored(account: Account, change: entries.Scored) -> None:
@@ -244,7 +244,7 @@ def _for_the_reader(account: Account, change: entries.Withheld | entries.Resettl
 
 
 # By class: matching one class after the other costs more than most of these do.
-_APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
+APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.Earned: _earned,
     entries.Scored: _scored,
     entries.Expired: _expired,
@@ -276,4 +276,4 @@ _APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.Frozen: _frozen,
     entries.Unfrozen: _unfrozen,
 }
-assert _APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"
+assert APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"

@@ -59,6 +59,7 @@ class Rule(Struct, frozen=True, eq=False):
     until: int
     within: int  # microseconds after the line's completion, 0: no bound
     has_guards: bool  # a condition besides `clauses`, its dates and its membership
+    is_counted: bool  # once, or up to a cap of a day, a month or a year
     line_cap: int
     day_cap: int
     month_cap: int
@@ -97,6 +98,7 @@ def compile_rule(award: Award, offset: int) -> Rule:
         until=instant_of(award.until, offset) if award.until else NO_END,
         within=award.within_days * DAY if award.within_days else 0,
         has_guards=bool(award.within_days or award.unless_returned or award.first or award.days_in_month),
+        is_counted=award.once or award.each_day is not None or not caps.keys() <= {"line"},
         line_cap=caps.get("line", 0),
         day_cap=caps.get("day", 0),
         month_cap=caps.get("month", 0),

@@ -66,7 +66,7 @@ def decode(raw: bytes) -> tuple[Fact, int]:
         raise BadFact("bad-fact", f"a time is out of range: {error}") from None
     if not MIN_INSTANT <= occurred < MAX_INSTANT:
         raise BadFact("bad-fact", f"`time` is {fact.time.isoformat()}; years 1970 to 2999 are taken")
-    if b"\\u0000" in raw and _NUL.search(canonical(fact)):
+    if b"\\" in raw and b"\\u0000" in raw and _NUL.search(canonical(fact)):
         raise BadFact("bad-fact", "a string holds the character U+0000, which no store keeps")
     return fact, occurred
 
