@@ -29,6 +29,7 @@ from tests.support.kafka_shop import (
     is_whole,
     outcomes_are_whole,
     points,
+    points_in_a_process,
     start,
     until,
 )
@@ -85,7 +86,8 @@ def test_it_makes_the_ledger_and_decides_as_ingest_does(topics: Topics, facts: l
 
 def test_several_processes_make_the_same_ledger_as_one(topics: Topics, fed: Path, tmp_path: Path) -> None:
     mine = topics.with_own_outlets()
-    run = points(tmp_path / "ledger", "consume", "--until-end", "--jobs", "2", environment=mine.environment)
+    options = ("consume", "--until-end", "--jobs", "2")
+    run = points_in_a_process(tmp_path / "ledger", *options, environment=mine.environment)
     assert run.returncode == 0, run.stderr
     assert contents(tmp_path / "ledger") == contents(fed)
     outcomes_are_whole(mine, tmp_path / "ledger")
@@ -128,11 +130,11 @@ def test_the_example_keeps_its_own_copy_of_the_balances(topics: Topics, fed: Pat
 
 def test_a_ledger_has_one_stream_for_life(topics: Topics, fed: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
-    assert points(own, "ingest", "examples/facts.ndjson").returncode == 0
+    assert points(own, "ingest", str(ROOT / "examples" / "facts.ndjson")).returncode == 0
     refused = points(own, "consume", "--until-end", environment=topics.environment)
     assert refused.returncode == 2
     assert "takes its facts from its own inbox, for life" in refused.stderr
-    for command in (["ingest", "examples/facts.ndjson"], ["demo"]):
+    for command in (["ingest", str(ROOT / "examples" / "facts.ndjson")], ["demo"]):
         refused = points(fed, *command)
         assert refused.returncode == 2, refused.stderr
         assert f"takes its facts from the Kafka topic {topics.facts}, for life" in refused.stderr
