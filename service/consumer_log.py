@@ -1,4 +1,4 @@
-"""What a consumer tells, as JSON lines on standard error: what happens, and every few seconds how it goes."""
+"""A consumer's log as JSON lines on standard error: each event, and its progress every few seconds."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ EVERY_SECONDS = 10.0
 
 
 class ConsumerLog:
-    """The log of a consumer; `progress` lines come while it tells anything."""
+    """The log of a consumer; `every` is the seconds between two lines of progress."""
 
     def __init__(self, every: float = EVERY_SECONDS) -> None:
         self._logger = structlog.wrap_logger(
@@ -31,11 +31,11 @@ class ConsumerLog:
         self._last_error = ""
 
     def info(self, event: str, **facts: Any) -> None:
-        """A line of our own."""
+        """Log a line of its own."""
         self._logger.info(event, **facts)
 
     def observe(self, event: Event) -> None:
-        """Log an event, and perhaps how it goes."""
+        """Log an event, and the progress where it is due."""
         match event:
             case Decided(records=records):
                 self._facts += records

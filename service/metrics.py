@@ -1,4 +1,4 @@
-"""What a consumer tells, as Prometheus metrics."""
+"""A consumer's events as Prometheus metrics."""
 
 import time
 
@@ -14,7 +14,7 @@ LONGEST_ERROR = 500  # characters
 
 
 class Metrics:
-    """A consumer's metrics, of all its processes."""
+    """The metrics of a consumer and all its processes."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -42,7 +42,7 @@ class Metrics:
         self._error_at = Gauge("points_last_error_timestamp_seconds", "When the last error was met.", registry=registry)
 
     def serve(self, host: str, port: int) -> None:
-        """Answer scrapes in a thread of its own. Raises `BadInput` where the address cannot be had."""
+        """Answer scrapes in another thread. Raises `BadInput` where the address is taken."""
         try:
             start_http_server(port, host, self.registry)
         except OSError as error:

@@ -29,6 +29,10 @@ class Backoff:
         """Return True if it may be tried (again)."""
         return monotonic() >= self._until
 
+    def remaining(self) -> float:
+        """The seconds until it may be tried again."""
+        return max(0.0, self._until - monotonic())
+
     def failed(self) -> None:
         """Begin a pause, twice as long as the last one."""
         self._until = monotonic() + self._next

@@ -93,7 +93,7 @@ def _consume(
 def _plans(
     ledger: Ledger, settings: KafkaSettings, jobs: int, until_end: bool, publish: bool, batch: int
 ) -> list[Plan]:
-    """What each process does: its part of an embedded ledger, or whatever the group gives it of a shared one."""
+    """Return the plan of each process: its part of an embedded ledger, or what the group assigns of a shared one."""
 
     partitions = list(ledger.partitions)
     jobs = min(jobs, len(partitions))
@@ -118,7 +118,7 @@ def _plans(
 def _opened(
     shell: Shell, settings: KafkaSettings, book: Path | None, observe: Observe, is_stopped: Callable[[], bool]
 ) -> Iterator[Ledger | None]:
-    """The ledger, fed by that topic, with its lock held; None where it was stopped before a broker answered."""
+    """Yield the ledger, fed by that topic, with its lock held; None where it was stopped before a broker answered."""
 
     is_there = shell.has_ledger
     toml = text_of_book(book, is_there=is_there)
@@ -137,7 +137,7 @@ def _opened(
 
 
 def _partitions(settings: KafkaSettings, observe: Observe, is_stopped: Callable[[], bool]) -> int | None:
-    """How many partitions the topic of facts has; waits for a broker. Raises `Denied` where there is no such topic."""
+    """Wait for a broker; return how many partitions the topic of facts has. Raises `Denied` where it is missing."""
 
     return once_a_broker_answers(lambda: partitions_of(settings, settings.topics.facts), observe, is_stopped)
 
@@ -149,7 +149,7 @@ def _partitions(settings: KafkaSettings, observe: Observe, is_stopped: Callable[
 def _observing(
     shell: Shell, summary: Summary, stages: dict[str, float], metrics: tuple[str, int] | None
 ) -> Iterator[Observe]:
-    """What hears the events: the summary and the seconds by stage, the metrics where asked for, a bar or a log."""
+    """Yield the observer of events: it adds to the summary and the stages, and feeds metrics, a bar or a log."""
 
     watchers: list[Callable[[Event], None]] = []
 

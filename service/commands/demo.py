@@ -38,7 +38,7 @@ def demo(
     """
     if serve and shell.json:
         raise WrongUse("--serve goes on until it is stopped, and --json prints one document: give one of them")
-    beside = shell.beside(folder)
+    beside = shell.data_folder(folder)
     with shell.writing(create=True) as opened:
         opened.bind_stream(INBOX)
         with shell.progress("unpacking the year", FACTS) as tick:

@@ -94,7 +94,7 @@ def ingest(
 
 
 def facts_ahead(ledger: Ledger, files: Sequence[str]) -> int | None:
-    """About how many facts of plain files are still to be read, by their first lines; None where nobody can say."""
+    """Return about how many facts of plain files are still to be read, by their first lines; None if unknown."""
     facts = 0.0
     known: list[tuple[str, int]] = []
     for name in files:
@@ -142,7 +142,7 @@ def _jobs_for(files: Sequence[str]) -> int:
 
 
 def _write_outcomes(ledger: Ledger, files: Sequence[str], path: Path, tick: Tick) -> None:
-    """What became of each fact of the files, of whichever run decided it."""
+    """Write what became of each fact of the files, of whichever run decided it."""
     encode = msgspec.json.Encoder().encode
     count = 0
     inbox = open_inbox(ledger)

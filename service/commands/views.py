@@ -366,7 +366,7 @@ def _write(
     out: Path | None,
     more: dict[str, Any] | None = None,
 ) -> None:
-    """Write what a query says; who reads a view that is behind is told so on standard error."""
+    """Write what a query says, and on standard error how far the view is behind."""
     about: dict[str, Any] = {"view": view.name, "reading": name, "as_of": to_text(at, table.offset)}
     if standing is not None:
         positions = {str(partition): place for partition, place in sorted(standing.positions.items())}
