@@ -17,6 +17,7 @@ from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
 from ledger.rulebook.compiled import Book
 from ledger.wire.times import parse_instant
+from projections.answers.to_json import to_json
 from service.commands.options import DEFAULT_LEDGER, JsonOption, LedgerOption
 from service.errors import quiet_standard_output, say
 from service.lazily import load
@@ -171,7 +172,7 @@ class Shell:
 
     def emit(self, document: Any) -> None:
         """Print the JSON document, indented on a terminal."""
-        text = msgspec.json.encode(document)
+        text = to_json(document)
         if sys.stdout.isatty():
             text = msgspec.json.format(text, indent=2)
         with standard_output():

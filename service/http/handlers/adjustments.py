@@ -9,7 +9,7 @@ from litestar.params import PathParameter
 from msgspec.structs import replace
 
 from ledger.wire.answers import Adjustment, AdjustmentRequest, Adjustments
-from ledger.wire.fact_codec import BadFact, decode
+from ledger.wire.fact_codec import decode
 from service.http.access import caller_of, needs
 from service.http.answers import answer, plain_answer
 from service.http.handlers.facts import decided
@@ -75,7 +75,7 @@ async def reject(request: AnyRequest, name: Name) -> Response[Adjustment]:
 
 
 def _fact(served: Served, adjustment: Adjustment) -> bytes:
-    """The fact of an adjustment, the same whenever it is made. Raises `Problem` where there can be none."""
+    """The fact of an adjustment, the same whenever it is made. Raises `BadFact` and `Problem` where there is none."""
     source = min(served.operators, default="")
     if not source:
         raise Problem("wrong-scope", "the ledger has no `operators` source, so nobody may adjust")
@@ -97,10 +97,7 @@ def _fact(served: Served, adjustment: Adjustment) -> bytes:
             },
         }
     )
-    try:
-        decode(fact)
-    except BadFact as bad:
-        raise Problem("bad-fact", bad.detail, reason=bad.reason) from None
+    decode(fact)
     return fact
 
 
