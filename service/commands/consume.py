@@ -15,7 +15,7 @@ from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.workers import consume as consume_alone
 from consumers.kafka.workers import consume_in_workers
-from consumers.runtime.events import STAGES, Decided, Event, Lag, Observe, Trouble
+from consumers.runtime.events import STAGES, Decided, Event, Failed, Lag, Observe
 from consumers.runtime.ingest import Summary
 from consumers.runtime.retry import once_a_broker_answers
 from ledger.errors import WrongUse
@@ -177,8 +177,8 @@ def _observing(
             def show(event: Event) -> None:
                 if isinstance(event, Lag):
                     lags.update(event.by_partition)
-                elif isinstance(event, Trouble):
-                    say(f"{event.what}: {event.why}; trying again")
+                elif isinstance(event, Failed):
+                    say(f"{event.stage}: {event.why}; trying again")
                 tick(summary.facts, summary.facts + sum(lags.values()))
 
             watchers.append(show)
