@@ -118,7 +118,7 @@ def prove(
     shell: Shell,
     member: Annotated[str | None, typer.Argument(metavar="MEMBER", help="Whose entry.", show_default=False)] = None,
     number: Annotated[
-        int | None, typer.Argument(metavar="NUMBER", min=1, help="Which of her entries.", show_default=False)
+        int | None, typer.Argument(metavar="NUMBER", min=1, help="Which entry of the member.", show_default=False)
     ] = None,
     against: Annotated[
         Path | None,
