@@ -16,7 +16,7 @@ from projections.audit.proof import prove as proofs
 from projections.audit.proof.checkpoint import Signed, make, read, write
 from projections.audit.proof.keys import new_key as make_key
 from projections.audit.proof.keys import signing_key, verification_key
-from projections.audit.proof.store import Full, Shelf, name_of
+from projections.audit.proof.store import CheckpointStore, Full, name_of
 from projections.audit.verify import verify as recompute
 from service.commands.options import FolderOption, OutOption
 from service.commands.results import keep_result, print_found
@@ -104,7 +104,7 @@ def _leave(ledger: Ledger, named: Path | None, signed: Signed, began: float) -> 
     folder = folder_in(ledger, AUDITS, named)
     if folder is not None:
         try:
-            Shelf(folder / CHECKPOINTS).put(signed)
+            CheckpointStore(folder / CHECKPOINTS).put(signed)
         except Full as full:
             say(str(full))
         except OSError:
