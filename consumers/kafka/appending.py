@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 
+from consumers.kafka.client_base import Writer
 from consumers.kafka.clients import open_writer
-from consumers.kafka.port import StreamError, Writer
+from consumers.kafka.port import StreamError
 from consumers.kafka.produce import headers_of
 from consumers.kafka.settings import KafkaSettings
 from consumers.local.port import CannotAppend, Line

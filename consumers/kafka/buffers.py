@@ -7,7 +7,6 @@ from hashlib import sha256
 from itertools import islice
 
 from consumers.kafka.port import Headers, Start
-from consumers.kafka.settings import KafkaSettings
 from consumers.runtime.intake import KEPT_WHOLE, MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG, Record
 from ledger.wire.facts import MAX_BYTES
@@ -115,8 +114,3 @@ def _whole(headers: Iterable[tuple[str, bytes | None]]) -> tuple[int, bytes]:
     said = next((value for name, value in headers if name == WHOLE), None)
     found = _WHOLE.fullmatch(said) if said is not None else None
     return (int(found[1]), bytes.fromhex(found[2].decode())) if found else (0, b"")
-
-
-def new_buffer(start: Start, settings: KafkaSettings, sharing: int) -> Buffer:
-    """The buffer of one of `sharing` partitions that together keep to the setting."""
-    return Buffer(start, (settings.buffer_mebibytes << 20) // max(1, sharing), settings.takes_backlog)

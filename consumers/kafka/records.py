@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from consumers.kafka.port import Reader, Start
+from consumers.kafka.client_base import Reader
+from consumers.kafka.port import Start
 from consumers.runtime.intake import BATCH, BATCH_BYTES
 from consumers.stream import Record
 

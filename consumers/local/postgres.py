@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from consumers.local.port import CannotAppend, Fed, Feed, Line, places_of
-from consumers.runtime.notify import APPENDED, news
+from consumers.runtime.notify import APPENDED, encode_notification
 from consumers.stream import Record
 from ledger.journal.database import DatabaseLedger, bounded_records
 from ledger.journal.port import JournalError
@@ -55,6 +55,7 @@ class PostgresInbox:
 
     def __init__(self, ledger: DatabaseLedger) -> None:
         self._ledger = ledger
+        self._topology = ledger.topology
         self._feeds: dict[int, Feed] = {}  # as far as this process knows
 
     @property
@@ -98,9 +99,9 @@ class PostgresInbox:
 
     def feeds_of(self, source: str) -> list[Feed]:
         """What was fed from a source of that name, the latest first."""
-        rows = self._ledger.main.rows(
-            self._ledger.schema,
-            f"SELECT number, size, lines, digest, tail FROM {self._ledger.schema}.feeds WHERE source = %s"
+        rows = self._topology.main.rows(
+            self._topology.schema,
+            f"SELECT number, size, lines, digest, tail FROM {self._topology.schema}.feeds WHERE source = %s"
             " ORDER BY number DESC",
             (source,),
         )
@@ -110,9 +111,9 @@ class PostgresInbox:
 
     def new_feed(self, source: str) -> Feed:
         """Begin to feed from a source."""
-        ((number,),) = self._ledger.main.rows(
-            self._ledger.schema,
-            f"INSERT INTO {self._ledger.schema}.feeds (source, size, lines, digest) VALUES (%s, 0, 0, '')"
+        ((number,),) = self._topology.main.rows(
+            self._topology.schema,
+            f"INSERT INTO {self._topology.schema}.feeds (source, size, lines, digest) VALUES (%s, 0, 0, '')"
             " RETURNING number",
             (source,),
         )
@@ -172,7 +173,7 @@ class PostgresInbox:
             raise CannotAppend(f"{error}; what of this batch was taken counts once if it is sent again") from error
         if lines:
             with suppress(JournalError):  # who decides it looks for itself, now and then
-                self._ledger.notify(news(APPENDED, (line.partition for line in lines)))
+                self._ledger.notify(encode_notification(APPENDED, (line.partition for line in lines)))
         return places
 
     def _append(self, lines: Sequence[Line], feed: Feed | None) -> list[tuple[int, int]]:
@@ -183,10 +184,10 @@ class PostgresInbox:
         offsets: dict[int, int] = {}
         with ExitStack() as stack:
             for server in self._servers_of(batches, feed):
-                c = stack.enter_context(server.transaction(self._ledger.schema))
-                if feed is not None and server is self._ledger.main:
+                c = stack.enter_context(server.transaction(self._topology.schema))
+                if feed is not None and server is self._topology.main:
                     self._move(c, feed)
-                here = [partition for partition in sorted(batches) if self._ledger.server_of(partition) is server]
+                here = [partition for partition in sorted(batches) if self._topology.server_of(partition) is server]
                 ends = self._lock_ends(c, here)
                 for partition in here:
                     offsets[partition] = ends[partition].position + 1
@@ -197,15 +198,15 @@ class PostgresInbox:
 
     def _servers_of(self, partitions: Iterable[int], feed: Feed | None) -> list[Server]:
         """The servers of an append, the main one first: the transactions end in the opposite order."""
-        servers = {id(server): server for server in map(self._ledger.server_of, sorted(partitions))}
+        servers = {id(server): server for server in map(self._topology.server_of, sorted(partitions))}
         if feed is not None:
-            servers[id(self._ledger.main)] = self._ledger.main
-        return sorted(servers.values(), key=lambda server: (server is not self._ledger.main, server.name))
+            servers[id(self._topology.main)] = self._topology.main
+        return sorted(servers.values(), key=lambda server: (server is not self._topology.main, server.name))
 
     def _move(self, c: psycopg.Cursor[Any], feed: Feed) -> None:
         """Move a feed on; until the transaction ends, whoever feeds the same waits, and then is turned away."""
         c.execute(
-            f"UPDATE {self._ledger.schema}.feeds SET size = %s, lines = %s, digest = %s, tail = %s"
+            f"UPDATE {self._topology.schema}.feeds SET size = %s, lines = %s, digest = %s, tail = %s"
             " WHERE number = %s AND size = %s",
             (feed.size, feed.lines, feed.digest, feed.tail, feed.number, self._feeds[feed.number].size),
         )
@@ -215,8 +216,8 @@ class PostgresInbox:
     def _lock_ends(self, c: psycopg.Cursor[Any], partitions: Sequence[int]) -> dict[int, _End]:
         """Lock where partitions of a server end, one after the other, as every appender does."""
         asked = " UNION ALL ".join(
-            f"SELECT * FROM (SELECT {partition}, position, recorded FROM {self._ledger.schema_of(partition)}.inbox_end"
-            f" FOR UPDATE) AS end_{partition}"
+            f"SELECT * FROM (SELECT {partition}, position, recorded"
+            f" FROM {self._topology.schema_of(partition)}.inbox_end FOR UPDATE) AS end_{partition}"
             for partition in partitions
         )
         return {row[0]: _End(*row[1:]) for row in c.execute(asked)} if partitions else {}
@@ -225,7 +226,7 @@ class PostgresInbox:
         """Append to a partition whose end is locked, and move the end on."""
         recorded = list(accumulate((line.recorded for _, line in batch), max, initial=end.recorded))[1:]
         last = end.position + len(batch)
-        schema = self._ledger.schema_of(partition)
+        schema = self._topology.schema_of(partition)
         c.execute(
             _INSERT.format(schema=schema),
             (
@@ -247,8 +248,8 @@ class PostgresInbox:
 
     def drop(self, partition: int, offset: int, length: int, sha256: bytes) -> None:
         """Remove a record's bytes; length and hash stay. The file keeps them until VACUUM takes the old row away."""
-        schema = self._ledger.schema_of(partition)
-        with self._ledger.server_of(partition).transaction(schema) as c:
+        schema = self._topology.schema_of(partition)
+        with self._topology.server_of(partition).transaction(schema) as c:
             c.execute(
                 f"UPDATE {schema}.inbox SET key = CASE WHEN key = %s THEN key ELSE '' END, value = '',"
                 " whole_length = %s, whole_sha256 = %s WHERE position = %s",
@@ -259,5 +260,5 @@ class PostgresInbox:
         """Nothing: the connections are the ledger's."""
 
     def _rows(self, partition: int, sql: str, *parameters: object) -> list[Any]:
-        schema = self._ledger.schema_of(partition)
-        return self._ledger.server_of(partition).rows(schema, sql.format(schema=schema), parameters)
+        schema = self._topology.schema_of(partition)
+        return self._topology.server_of(partition).rows(schema, sql.format(schema=schema), parameters)

@@ -5,7 +5,7 @@ A claim is an advisory lock of a session: it ends with its process, and somebody
 
 from collections.abc import Sequence
 
-from ledger.journal.port import JournalError
+from ledger.journal.port import Claims, JournalError
 from ledger.journal.postgres_server import Server
 
 # Of the server's own end of the session: claims of a machine that is gone are free after half a minute.
@@ -18,7 +18,7 @@ def channel_of(schema: str) -> str:
     return f"{schema}_news"
 
 
-class PostgresClaims:
+class PostgresClaims(Claims):
     """The claims of this process, held by one of its connections. Used by one thread."""
 
     def __init__(self, server: Server, schema: str) -> None:
@@ -66,13 +66,13 @@ class PostgresClaims:
                 self._name,
             )
 
-    def news(self, seconds: float) -> list[str]:
-        """What was told since the last time; waits so long for the first. Raises `Unavailable`."""
+    def notifications(self, seconds: float) -> list[str]:
+        """Return the messages since the last time; waits so long for the first. Raises `Unavailable`."""
         with self._server.errors():
             if not self._listens:
                 self._connection.execute(f"LISTEN {self._channel}")
                 self._listens = True
-            return [told.payload for told in self._connection.notifies(timeout=seconds, stop_after=1)]
+            return [notified.payload for notified in self._connection.notifies(timeout=seconds, stop_after=1)]
 
     def close(self) -> None:
         """Leave all."""

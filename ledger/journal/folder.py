@@ -6,7 +6,7 @@ import os
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from multiprocessing.reduction import DupFd
@@ -20,7 +20,7 @@ from ledger.journal.blocks import blocks_after
 from ledger.journal.ledger import Ledger, LedgerLocked, Settings, new_id
 from ledger.journal.migrations import Migrated
 from ledger.journal.opening import reading_of
-from ledger.journal.port import JournalError
+from ledger.journal.port import Claims, JournalError, StreamRecord
 from ledger.journal.sqlite import SQLiteJournal
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import shipped
@@ -38,20 +38,6 @@ class FolderSettings(Settings, frozen=True, forbid_unknown_fields=True):
     """What `ledger.json` says."""
 
     format: int = FORMAT
-
-
-class AllClaims:
-    """The claims of who holds a folder's lock."""
-
-    def take(self, partitions: Sequence[int]) -> set[int]:
-        """They are this process's."""
-        return set(partitions)
-
-    def release(self, partitions: Sequence[int]) -> None:
-        """Nobody else waits for them."""
-
-    def close(self) -> None:
-        """There is nothing to leave."""
 
 
 class Lock:
@@ -144,19 +130,20 @@ class FolderLedger(Ledger):
         """The ledger opened once more, for another thread of this process."""
         return FolderLedger.at(self.folder)
 
-    def claims(self) -> "AllClaims":
-        """All partitions: one process writes, which holds the folder's lock."""
-        return AllClaims()
+    def claims(self) -> Claims:
+        """Return claims of all partitions: one process writes, which holds the folder's lock."""
+        return Claims()
 
-    def records(self, partition: int, after: int, upto: int) -> list[tuple[int, int, bytes, bytes]]:
+    def records(self, partition: int, after: int, upto: int) -> list[StreamRecord]:
         """Some records of the inbox behind `after` up to `upto`. Raises `JournalError`."""
-        found: list[tuple[int, int, bytes, bytes]] = []
+        found: list[StreamRecord] = []
         try:
             with reading_of(self.inbox) as inbox:
                 for first, block in blocks_after(inbox, partition, after):
                     for place, (recorded, value) in enumerate(zip(block.recorded, block.values, strict=True)):
                         if after < first + place <= upto:
-                            found.append((first + place, recorded, value, block.wholes.get(place, (0, b""))[1]))
+                            digest = block.wholes.get(place, (0, b""))[1]
+                            found.append(StreamRecord(first + place, recorded, value, digest))
                     if first + len(block.recorded) > upto or len(found) >= READ:
                         break
         except (sqlite3.Error, msgspec.MsgspecError) as error:

@@ -19,7 +19,7 @@ from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.accounts_at import account_at, accounts_at
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import Claims
+from ledger.journal.port import Claims, StreamRecord
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import Book
 from ledger.wire.entry_codec import decode_entry
@@ -130,11 +130,8 @@ class Ledger(ABC):
         self.check_stream(stream, topic)
 
     @abstractmethod
-    def records(self, partition: int, after: int, upto: int) -> list[tuple[int, int, bytes, bytes]]:
-        """Some records of the local stream behind `after` up to `upto`, in order; none where there are no more.
-
-        Of each its offset, recorded, bytes, and the SHA-256 of what was sent where those are only its beginning.
-        """
+    def records(self, partition: int, after: int, upto: int) -> list[StreamRecord]:
+        """Return some records of the local stream behind `after` up to `upto`, in order; none at its end."""
 
     @abstractmethod
     def _open_journal(self, partition: int) -> Journal:

@@ -5,7 +5,7 @@ offset. `sql.Journal` is what all stores do alike; `tests/support/store_contract
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ledger.core.pages import Page
 from ledger.errors import CannotRunNow, Unusable, damage
@@ -105,6 +105,15 @@ class Receipt(NamedTuple):
     sequence: int
 
 
+class StreamRecord(NamedTuple):
+    """A record of the local stream; `sha256` is of what was sent where `value` is only its beginning, else empty."""
+
+    offset: int
+    recorded: int
+    value: bytes
+    sha256: bytes
+
+
 class Published(NamedTuple):
     """A rule book that was published to a partition, and the sequence of the entry that took it."""
 
@@ -113,20 +122,19 @@ class Published(NamedTuple):
     toml: str
 
 
-class Claims(Protocol):
-    """Which partitions this process decides, of a ledger that several may decide. It ends with the process.
+class Claims:
+    """Which partitions this process decides: all of them, where a folder's lock is held.
 
-    A claim keeps two from deciding in turns; what protects the ledger is the fencing token.
+    Of a ledger that several may decide `PostgresClaims` keeps two from deciding in turns; what protects the ledger is
+    the fencing token. A claim ends with its process.
     """
 
     def take(self, partitions: Sequence[int]) -> set[int]:
         """Claim partitions; returns those that are this process's now. Raises `Unavailable`: then none is any more."""
-        ...
+        return set(partitions)
 
     def release(self, partitions: Sequence[int]) -> None:
         """Leave partitions to others. Raises `Unavailable`."""
-        ...
 
     def close(self) -> None:
         """Leave all."""
-        ...

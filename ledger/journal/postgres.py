@@ -16,7 +16,7 @@ from psycopg.rows import tuple_row
 from ledger.core.pages import Page, decode_page, encode_page
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import EntryRow, JournalError, PageRow, Parked, ReceiptRow, Snapshot, Unavailable
-from ledger.journal.postgres_server import Server
+from ledger.journal.postgres_server import Server, format_of, migrate_schema
 from ledger.journal.sql import Batch, Journal
 
 AHEAD_MEMBERS, AHEAD_PAGES = 256, 2_000  # fetched at a time
@@ -101,7 +101,7 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
         self.server = server
         self.sources = {}
         with server.transaction() as c:
-            pending(JOURNAL_STEPS, _format_of(c, schema), f"{server.name}, schema {schema}")
+            pending(JOURNAL_STEPS, format_of(c, f"{schema}.shard"), f"{server.name}, schema {schema}")
 
     def acquire(self) -> int:
         """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.
@@ -123,10 +123,9 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
 
     def _raise_token(self) -> int:
         with self.server.transaction(self.schema) as c:
-            c.execute(
+            ((token, found, fsync),) = c.execute(
                 f"UPDATE {self.schema}.shard SET epoch = epoch + 1 RETURNING epoch, format, current_setting('fsync')"
-            )
-            token, found, fsync = _one(c)
+            ).fetchall()
             pending(JOURNAL_STEPS, found, f"{self.server.name}, schema {self.schema}")  # migrated since it was opened?
             if fsync != "on":
                 raise JournalError(
@@ -282,30 +281,11 @@ class PostgresBatch(Batch):
 
 
 def migrate_journal(c: psycopg.Cursor[Any], schema: str, where: str) -> int:
-    """Bring a partition's schema to this version's format, in the transaction at hand; says how many steps it took.
+    """Bring a partition's schema to this version's format, in the transaction at hand; returns how many steps it took.
 
     An owner that still runs is fenced: it was made for the older format.
     """
-    steps = pending(JOURNAL_STEPS, _format_of(c, schema), where, may_migrate=True)
+    steps = migrate_schema(c, schema, "shard", JOURNAL_STEPS, where)
     if steps:
-        c.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        for step in steps:
-            for statement in step:
-                c.execute(statement.format(schema=schema), prepare=False)
         c.execute(f"UPDATE {schema}.shard SET format = %s, epoch = epoch + 1", (len(JOURNAL_STEPS),))
-    return len(steps)
-
-
-def _format_of(c: psycopg.Cursor[Any], schema: str) -> int:
-    """The format of a partition's schema, 0 where there is none."""
-    c.execute("SELECT to_regclass(%s)", (f"{schema}.shard",))
-    if _one(c)[0] is None:
-        return 0
-    c.execute(f"SELECT format FROM {schema}.shard")
-    return int(_one(c)[0])
-
-
-def _one(c: psycopg.Cursor[Any]) -> Any:
-    row = c.fetchone()
-    assert row is not None
-    return row
+    return steps

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -10,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row, tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import Damaged, JournalError, Unavailable
 
 OLDEST = 15  # major version of the server
@@ -150,6 +152,29 @@ class Server:
     def close(self) -> None:
         """End its connections."""
         self.pool.close()
+
+
+def format_of(c: psycopg.Cursor[Any], table: str) -> int:
+    """Return the format that a table's row says, 0 where there is no such table."""
+    ((found,),) = c.execute("SELECT to_regclass(%s)::text", (table,)).fetchall()
+    if found is not None:
+        ((found,),) = c.execute(f"SELECT max(format) FROM {table}").fetchall()
+    return int(found or 0)
+
+
+def migrate_schema(c: psycopg.Cursor[Any], schema: str, table: str, steps: Steps, where: str) -> int:
+    """Bring a schema to the format that `steps` lead to, in the transaction at hand; returns how many it took.
+
+    `table` holds its format. There is one migration of a schema at a time, however long its steps take.
+    """
+    c.execute("SET LOCAL statement_timeout = 0")
+    c.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"points migrate {schema}",))
+    to_take = pending(steps, format_of(c, f"{schema}.{table}"), where, may_migrate=True)
+    if to_take:
+        c.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    for statement in chain.from_iterable(to_take):
+        c.execute(statement.format(schema=schema), prepare=False)
+    return len(to_take)
 
 
 def _configure(connection: psycopg.Connection[Any]) -> None:

@@ -13,7 +13,7 @@ from ledger.wire import entries
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.times import month_of, month_text
 from projections.explaining.awards import explain_earned, explain_scored, explain_scored_once, explain_withheld
-from projections.explaining.context import Context, put
+from projections.explaining.context import Context, put, term_of
 from projections.explaining.facts import cause_text, redemption_text
 from projections.explaining.history import copy_account
 from projections.explaining.lots import expiry_text, lot_brief, lot_name
@@ -143,8 +143,7 @@ def _term_moved(context: Context, change: entries.TermMoved) -> View:
 
 def _benefit_used(context: Context, change: entries.BenefitUsed) -> View:
     words, found = context.words, context.moment.version.benefits.get(change.benefit)
-    terms = context.scratch.terms.get(change.membership, ())
-    term = next((term for term in terms if term.card == change.card), None)
+    term = term_of(context.scratch, change.membership, change.card)
     if found is None or term is None:
         return put(change.benefit, words.say("change.benefit-used.unknown", change))
     benefit = found[1]

@@ -58,7 +58,10 @@ WAIT = {"Prefer": "wait=30"}
 def epochs_of(place: str) -> list[int]:
     """How often each partition has got another owner."""
     ledger: Any = open_ledger(place)
-    found = [ledger.server_of(p).rows("", f"SELECT epoch FROM {ledger.schema_of(p)}.shard")[0][0] for p in range(8)]
+    found = [
+        ledger.topology.server_of(p).rows("", f"SELECT epoch FROM {ledger.topology.schema_of(p)}.shard")[0][0]
+        for p in range(8)
+    ]
     ledger.close()
     return found
 

@@ -1,0 +1,86 @@
+"""Where the partitions of a ledger in PostgreSQL stand: its servers, and a schema per partition."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode
+
+from ledger.journal.port import JournalError
+from ledger.journal.postgres_server import CONNECTIONS, Server, has_password, name_of
+
+SCHEMA = "points"
+_SCHEMA = re.compile("[a-z][a-z0-9_]{0,47}")
+_SPAN = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
+
+
+class Topology:
+    """The servers of a ledger, a pool of connections each, and its schemas.
+
+    `main` and `schema` keep what belongs to no partition. Partitions stand on `main` unless `spread` says otherwise.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Open the main server. Raises `JournalError` where it will not do or the address cannot be read."""
+        self.address = address
+        base, _, query = address.partition("?")
+        theirs, ours = [], {"points_schema": SCHEMA, "points_connections": str(CONNECTIONS)}
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            if name in ours:
+                ours[name] = value
+            else:
+                theirs.append((name, value))
+        self.schema, most = ours["points_schema"], ours["points_connections"]
+        if not _SCHEMA.fullmatch(self.schema):
+            raise JournalError(f'points_schema="{self.schema}" is no name of a schema: a-z, 0-9 and _, a letter first')
+        if not (most.isascii() and most.isdecimal() and 1 <= int(most) <= 1_000):
+            raise JournalError(f'points_connections="{most}" is no number from 1 to 1000')
+        self._connections = int(most)
+        self._spans: list[tuple[range, str]] = []
+        self._others: dict[str, Server] = {}
+        self.main = self._opened(f"{base}?{urlencode(theirs)}" if theirs else base)
+
+    def spread(self, partitions: int, servers: Mapping[str, str]) -> None:
+        """Put spans of partitions (such as "32-63") on other servers, by address. Raises `JournalError`."""
+        taken: set[int] = set()
+        for text, address in servers.items():
+            span = _span(text, partitions)
+            if not taken.isdisjoint(span):
+                raise JournalError(f"partitions {text} are given twice")
+            if has_password(address):
+                raise JournalError(f"{name_of(address)}: leave the password out, it would be kept: use a passfile")
+            taken.update(span)
+            self._spans.append((span, address))
+
+    def schema_of(self, partition: int) -> str:
+        """Return the schema of a partition."""
+        return f"{self.schema}_{partition}"
+
+    def server_of(self, partition: int) -> Server:
+        """Return the server of a partition, opened when it is first needed. Raises `JournalError`."""
+        address = next((address for span, address in self._spans if partition in span), None)
+        if address is None:
+            return self.main
+        if address not in self._others:
+            self._others[address] = self._opened(address)
+        return self._others[address]
+
+    def close(self) -> None:
+        """End all connections."""
+        for server in (self.main, *self._others.values()):
+            server.close()
+
+    def _opened(self, address: str) -> Server:
+        server = Server(address, self._connections)
+        server.check()
+        server.open()
+        return server
+
+
+def _span(text: str, partitions: int) -> range:
+    """Return the partitions that are written "7" or "32-63"."""
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise JournalError(f'"{text}" is no span of partitions such as 32-63')
+    first, last = int(found[1]), int(found[2] or found[1])
+    if not first <= last < partitions:
+        raise JournalError(f'"{text}" is no span of the partitions 0-{partitions - 1}')
+    return range(first, last + 1)
