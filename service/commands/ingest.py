@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from consumers.files.feeder import BadFile, is_stream, open_facts, source_of
+from consumers.files.loader import BadFile, is_stream, open_facts, source_of
 from consumers.local.open import has_inbox, open_inbox
 from consumers.runtime.ingest import Summary
 from consumers.runtime.ingest import ingest as take_in
