@@ -85,10 +85,6 @@ class _Client(base.Client):
         if error.code() in _DENIED:
             self._reported.denial = self._reported.text
 
-    def _answered(self) -> None:
-        if self._reported.text:
-            self._reported.clear()
-
     def _translated(self, error: KafkaException | KafkaError) -> StreamError:
         found: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
         code, text = found.code(), _sentence(found)
@@ -180,13 +176,14 @@ class Reader(_Client, base.Reader):
             message.value(),
             message.headers() or (),  # type: ignore[arg-type]  # a list of pairs, as it is read
         )
-        self._answered()
+        if self._reported.text:
+            self._reported.clear()
 
     def _take_error(self, partition: int | None, offset: int | None, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
             if partition in self._buffers:
                 self._at_end[partition] = (offset or 0) - 1
-            self._answered()
+            self._reported.clear()
         elif error.fatal() or error.code() in _BROKEN or error.code() in _DENIED - _PASSING:
             raise self._translated(error)
         else:
@@ -244,9 +241,10 @@ class Writer(_Client, base.Writer):
         def settled(error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 self._failed(error)
-            else:
-                self._answered()
-                self._acknowledged(pending, message.offset() or 0)
+                return
+            if self._reported.text:
+                self._reported.clear()
+            self._acknowledged(pending, message.offset() or 0)
 
         self._producer.produce(topic, value, key, partition, settled, headers=headers)  # type: ignore[arg-type]
 

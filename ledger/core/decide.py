@@ -156,11 +156,11 @@ def _check_request(draft: Draft, key: str, recorded: int, backlog: bool, limits:
 
 
 def _decider_of(row: FactType) -> Callable[[Draft, Any], None]:
-    """What decides a type of fact: a function of its own, or what the catalogue says of it."""
+    """Return the function that decides a type of fact: its own, or a general one with its row of the catalogue."""
     own = _DECIDERS.get(row.fact)
     if own is not None:
         return own
-    assert row.sets is not None or row.fields is not None, f"nobody decides {row.on}"
+    assert row.sets is not None or row.fields is not None, f"{row.on} has no decider"
     return partial(activities.set_attribute if row.sets is not None else activities.act, row)
 
 

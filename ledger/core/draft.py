@@ -33,7 +33,7 @@ class OutOfRange(ControlFlow):
 
 
 class Trace(Protocol):
-    """Who wants to know of each rule that was asked and gave nothing, or less."""
+    """A listener to one decision: the rules that were asked and gave nothing or less, and what returns take back."""
 
     def began(self, draft: "Draft") -> None:
         """What fell due is in the draft's changes; the fact's own decision begins."""

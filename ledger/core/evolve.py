@@ -186,7 +186,7 @@ def _tier_moved(account: Account, change: entries.TierMoved) -> None:
 def _history_pruned(account: Account, change: entries.HistoryPruned) -> None:
     month = change.month
     account.pruned_before = month
-    for terms in account.terms.values():  # the last that has begun is what is shown where those behind it are taken out
+    for terms in account.terms.values():  # the last term that has begun stays: it is shown if later ones are taken out
         last = max((i for i, term in enumerate(terms) if term.start <= change.at), default=0)
         terms[:last] = [term for term in terms[:last] if term.until >= change.at]
     year = month // 12

@@ -11,7 +11,7 @@ import msgspec
 from ledger.errors import BadInput
 from ledger.wire.fact_catalogue import CATALOGUE
 from ledger.wire.facts import MAX_BYTES, Fact
-from ledger.wire.times import MAX_INSTANT, MIN_INSTANT, to_instant
+from ledger.wire.times import DAY, EPOCH, MAX_INSTANT, MIN_INSTANT, SECOND, to_instant
 
 MAX_DEPTH = 16  # of its JSON
 
@@ -52,8 +52,9 @@ def decode(raw: bytes) -> tuple[Fact, int]:
         raw = _in_microseconds(raw)
     try:
         fact = _decoder.decode(raw)
-        fact.time = time = fact.time.astimezone(UTC)
-        occurred = to_instant(time)
+        since = fact.time - EPOCH
+        fact.time = EPOCH + since  # in UTC
+        occurred = since.days * DAY + since.seconds * SECOND + since.microseconds
         if type(fact) in _INNER_TIMES:
             _normalise(fact.data, _INNER_TIMES[type(fact)])
     except msgspec.ValidationError as error:
@@ -80,9 +81,9 @@ def too_long(length: int) -> BadFact:
 canonical: Callable[[Fact], bytes] = msgspec.json.Encoder().encode
 
 
-def decode_canonical(kept: bytes) -> tuple[Fact, int]:
+def decode_canonical(state: bytes) -> tuple[Fact, int]:
     """A fact from its canonical bytes as the journal keeps them (already checked once)."""
-    fact: Fact = _decoder.decode(kept)
+    fact: Fact = _decoder.decode(state)
     return fact, to_instant(fact.time)
 
 

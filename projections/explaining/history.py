@@ -177,6 +177,7 @@ class History:
         published = [(row.sequence, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
         self._published = [(place, entry.version) for place, entry in published if entry.outcome == ACCEPTED]
         self._books: dict[int, Book] = {}
+        self._walked: Account | None = None  # as the last entry left it, once all were walked to
 
     def _index(self, step: Step) -> None:
         if isinstance(step.fact, RedemptionRequested) and step.entry.outcome == ACCEPTED:
@@ -234,13 +235,16 @@ class History:
             if moment is not None:
                 moment.derives = derives
             yield step, account, moment
+        if upto is None:
+            self._walked = account
 
     @cached_property
     def present(self) -> Present:
         """The account then: nothing is stored when time passes, so what fell due since the last entry is worked out."""
-        account = Account()
-        for step in self.steps:
-            evolve_entry(account, step.entry)
+        account = self._walked or Account()
+        if self._walked is None:
+            for step in self.steps:
+                evolve_entry(account, step.entry)
         return Present(account, run_to(account, self.whole_book, self.as_of, PagesInMemory()))
 
     def _derive(self, step: Step, account: Account, pages: Pages, book: Book, moment: Moment | None) -> bool:

@@ -16,18 +16,19 @@ from projections.explaining.words import Words
 
 View = dict[str, Any]
 
-_OF_TIME = entries.Expired | entries.Released | entries.TermEnded | entries.TierMoved
+_OF_TIME = frozenset((entries.Expired, entries.Released, entries.TermEnded, entries.TierMoved))
+_SILENT = _OF_TIME | COUNTED  # of which alone a line may have to say why nothing came
 
 
 def explain_story(history: History, lines: int | None) -> View:
     """The story as data; its statement has the last `lines` entries (None: all), `earlier` counts those before."""
-    present, words = history.present, Words(history.whole_book.nearest(history.as_of))
     statement: list[View] = []
     earlier = 0 if lines is None else max(0, len(history.steps) - lines)
     for step, account, moment in history.walk(lambda entry: entry.number > earlier and _gave_nothing(entry)):
         if step.entry.number > earlier:
             spendable = {kind: purse.spendable() for kind, purse in account.purses.items()}
             statement.append(_line(history, step, moment, spendable))
+    present, words = history.present, Words(history.whole_book.nearest(history.as_of))
     return {
         "explains": "member",
         "member": history.member,
@@ -55,7 +56,7 @@ def _since(changes: list[entries.Change], words: Words) -> list[str]:
         if isinstance(change, entries.Expired):
             key = change.kind, change.due_at
             expired[key] = expired.get(key, 0) + change.points
-        elif isinstance(change, _OF_TIME):
+        elif type(change) in _OF_TIME:
             texts.append(words.say(f"since.{change.__struct_config__.tag}", change))
     gone = [words.say("since.expired", amount=words.points(n, kind), due_at=at) for (kind, at), n in expired.items()]
     return gone + texts
@@ -63,7 +64,7 @@ def _since(changes: list[entries.Change], words: Words) -> list[str]:
 
 def _gave_nothing(entry: entries.Entry) -> bool:
     """Return True if the line of an entry may have to say why nothing came: it has what time does or counts alone."""
-    return not entry.outcome and all(isinstance(change, _OF_TIME | COUNTED) for change in entry.changes)
+    return not entry.outcome and _SILENT.issuperset(map(type, entry.changes))
 
 
 def _line(history: History, step: Step, moment: Moment | None, spendable: dict[str, int]) -> View:

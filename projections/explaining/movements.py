@@ -34,9 +34,12 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
     entries.Confirmed: Movement(1, 1),
 }
 
+_TAGS = {found: str(found.__struct_config__.tag) for found in entries.CHANGE_TYPES}
 IN_LOTS: Final = tuple(found for found in MOVEMENTS if "lot" in found.__struct_fields__ and found is not entries.Earned)
 # What is counted or said, and moves nothing that the member has.
-COUNTED: Final = entries.CounterAdded | entries.FirstSeen | entries.Withheld | entries.HistoryPruned | entries.Resettled
+COUNTED: Final = frozenset(
+    (entries.CounterAdded, entries.FirstSeen, entries.Withheld, entries.HistoryPruned, entries.Resettled)
+)
 
 
 def effect_of(changes: Iterable[entries.Change]) -> dict[str, int]:
@@ -65,7 +68,7 @@ def effect_text(changes: Iterable[entries.Change], words: Words) -> str:
     sums: dict[tuple[str, str], int] = {}
     texts: list[str] = []
     for change in changes:
-        tag, moves = change.__struct_config__.tag, MOVEMENTS.get(type(change))
+        tag, moves = _TAGS[type(change)], MOVEMENTS.get(type(change))
         if moves is not None:
             unit, points = _moved(change)
             key = unit, words.say("sum.pending" if _is_pending(change) else f"sum.{tag}")

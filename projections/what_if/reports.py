@@ -118,14 +118,14 @@ class Report(Struct, frozen=True):
         return sum(month.cost_fen for month in self.months)
 
 
-class Kept(NamedTuple):
+class StoredReport(NamedTuple):
     """A report and its name."""
 
     name: str
     report: Report
 
 
-def keep(folder: Path, found: dict[str, Any], at: str) -> str | None:
+def store(folder: Path, found: dict[str, Any], at: str) -> str | None:
     """Keep what a backtest found, and only the newest; its name, or None where nothing can be written."""
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", Path(found["draft"]["file"]).stem).lstrip(".-")[:60] or "draft"
     name = f"{stem}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
@@ -141,12 +141,12 @@ def keep(folder: Path, found: dict[str, Any], at: str) -> str | None:
     return name
 
 
-def kept(folder: Path) -> list[Kept]:
+def stored(folder: Path) -> list[StoredReport]:
     """Every report that can be read, the newest first."""
     found = []
     for path in _files(folder):
         with suppress(OSError, msgspec.MsgspecError):
-            found.append(Kept(path.stem, _read(path)))
+            found.append(StoredReport(path.stem, _read(path)))
     return found
 
 

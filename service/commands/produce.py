@@ -40,7 +40,6 @@ def produce(
 
         points traffic --facts 100000 | points produce - --rate 50
     """
-
     check_files(files)
     settings = load_settings(config)
     topic = settings.topics.facts

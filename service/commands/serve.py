@@ -72,7 +72,7 @@ def serve(
 
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
-    run_server(shell, host, port, wait, shell.beside(folder), workers, config, follows=not no_views)
+    run_server(shell, host, port, wait, shell.data_folder(folder), workers, config, follows=not no_views)
 
 
 def run_server(
@@ -115,7 +115,7 @@ def run_server(
 
 
 def _kafka(shell: Shell, config: Path | None) -> KafkaSettings | None:
-    """How the topic is reached that feeds the ledger; None where it has its own inbox. Raises `OtherStream`."""
+    """Return the settings of the topic that feeds the ledger; None where it has its own inbox. Raises `OtherStream`."""
     if not shell.has_ledger:
         return None
     with shell.reading() as opened:
@@ -129,14 +129,14 @@ def _kafka(shell: Shell, config: Path | None) -> KafkaSettings | None:
 
 @contextmanager
 def _fed_here(shell: Shell) -> Iterator[Ledger]:
-    """The ledger, to be written: it takes facts into its inbox, and no ledger has two streams."""
+    """Yield the ledger with its lock held and an inbox made: it takes facts here."""
     with shell.writing(create=True) as opened:
         open_inbox(opened, feeding=True).close()  # made here, since several workers would make it at once
         yield opened
 
 
 def _tell(shell: Shell, listening: socket, processes: list[int], *, has_keys: bool) -> None:
-    """Say where it serves."""
+    """Say where the server listens and who may use it."""
     name, number = listening.getsockname()[:2]
     url = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
     if shell.json:

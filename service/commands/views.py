@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from ledger.errors import WrongUse
@@ -16,6 +15,7 @@ from ledger.wire.times import month_start, to_text
 from projections.answers.export import FORMATS, output_file, write_table
 from projections.answers.sidecar import VIEWS, folder_in
 from projections.answers.tables import Table
+from projections.answers.to_json import to_json
 from projections.views.builtin.liability import Liability
 from projections.views.builtin.liability import close as of_month
 from projections.views.compare import compare as side_by_side
@@ -366,7 +366,7 @@ def _write(
     out: Path | None,
     more: dict[str, Any] | None = None,
 ) -> None:
-    """Write what a query says; who reads a view that is behind is told so on standard error."""
+    """Write what a query says, and on standard error how far the view is behind."""
     about: dict[str, Any] = {"view": view.name, "reading": name, "as_of": to_text(at, table.offset)}
     if standing is not None:
         positions = {str(partition): place for partition, place in sorted(standing.positions.items())}
@@ -378,7 +378,7 @@ def _write(
     about |= more or {}
     if form == "json":
         with standard_output():
-            sys.stdout.buffer.write(msgspec.json.encode(about)[:-1] + b',"rows":')
+            sys.stdout.buffer.write(to_json(about)[:-1] + b',"rows":')
             write_table(table, "json", sys.stdout.buffer)
             sys.stdout.buffer.write(b"}\n")
     elif form == "table":

@@ -13,7 +13,7 @@ from ledger.journal.ledger import Ledger
 from service.console.routes import CONSOLE, answer_nowhere
 from service.console.sessions import Sessions
 from service.http import openapi
-from service.http.access import Door
+from service.http.access import Authenticator
 from service.http.appender import Decides
 from service.http.handlers import adjustments, audits, books, checkpoints, dead_letters, facts, health, members, quotes
 from service.http.problems import answer_problem
@@ -61,7 +61,7 @@ def make_app(
     return Litestar(
         (*HANDLERS, CONSOLE),
         lifespan=[lifespan],
-        state=State({"door": Door(keys, workers), "sessions": sessions}),
+        state=State({"authenticator": Authenticator(keys, workers), "sessions": sessions}),
         exception_handlers={
             NotFoundException: answer_nowhere,
             MethodNotAllowedException: answer_nowhere,

@@ -17,7 +17,7 @@ from projections.answers.sidecar import AUDITS, VIEWS
 from projections.views.files import Folder
 from service.http import metrics
 from service.http.appender import Decides, FactAppender
-from service.http.operator_log import Operators
+from service.http.operator_log import OperatorLog
 from service.http.owners import Owners
 from service.http.pending import PendingFacts
 from service.http.readers import Readers
@@ -45,7 +45,7 @@ class Served:
     books: Readers  # of all members: long, one at a time
     checkers: ThreadPoolExecutor  # of facts in bulk
     operators: frozenset[str]  # sources whose operator facts count
-    actions: Operators
+    operator_log: OperatorLog
     wait: float
     views: Folder
     audits: Path  # what audits left
@@ -99,7 +99,7 @@ def serving(
         readers_of(1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
-        Operators(folder),
+        OperatorLog(folder),
         wait,
         Folder(folder / VIEWS),
         folder / AUDITS,

@@ -17,7 +17,7 @@ def _environment() -> Environment:
 
 
 def backtest_html(found: dict[str, Any], book: Book) -> str:
-    """The report of `projections.backtest.backtest`."""
+    """Return the report of a backtest's document as one HTML page."""
     vendor = resources.files("service").joinpath("assets", "vendor", "uplot")
     return (
         _environment()

@@ -22,7 +22,7 @@ OUTCOMES = 10
 
 
 def print_backtest(console: Console, found: dict[str, Any], names: Names) -> None:
-    """Print what `projections.backtest` says."""
+    """Print the document of a backtest."""
     decides = f"from {short_time(found['decides_from'])} on" if found["decides_from"] else "from the first fact on"
     console.print(
         Text.assemble(

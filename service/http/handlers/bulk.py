@@ -11,6 +11,7 @@ from ledger.wire.answers import BulkLine, DeadLettered, Fate
 from ledger.wire.entry_json import position_text
 from ledger.wire.fact_codec import BadFact, too_long
 from ledger.wire.facts import MAX_BYTES, Fact
+from projections.answers.to_json import to_json
 from service.http.pending import Pending
 from service.http.problems import Problem
 from service.http.state import Served
@@ -21,7 +22,6 @@ BULK_LINES = 100_000  # of its lines, at most: what is told of them is held unti
 PIECE_LINES = 1_000  # taken together, or
 PIECE_BYTES = 1 << 20
 PIECES_AHEAD = 4  # taken while earlier ones are written
-_encode = msgspec.json.Encoder().encode
 Admit = Callable[[bytes], Fact]
 Record = Callable[[Sequence[Fact]], None]  # of facts that are about to be taken, before they are
 
@@ -147,7 +147,7 @@ def _admitted(line: Line, admit: Admit) -> Fact | BulkLine:
 async def _tell(piece: _Piece) -> list[bytes]:
     """What became of the lines of a piece, once that is known."""
     if piece.pending is None:
-        return [_encode(fault) + b"\n" for _, fault in piece.lines]
+        return [to_json(fault) + b"\n" for _, fault in piece.lines]
     places = iter(await piece.pending.places)
     told: list[Fate] | None = await piece.pending.outcomes if piece.pending.outcomes is not None else None
     outcomes = iter(told or ())
@@ -155,7 +155,7 @@ async def _tell(piece: _Piece) -> list[bytes]:
     for number, fault in piece.lines:
         if fault is None:
             fault = _taken(number, position_text(*next(places)), next(outcomes, None))
-        found.append(_encode(fault) + b"\n")
+        found.append(to_json(fault) + b"\n")
     return found
 
 

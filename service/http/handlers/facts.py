@@ -135,7 +135,7 @@ def record(facts: Sequence[Fact], caller: Caller, served: Served) -> None:
     """Keep who is about to give facts that are an operator's action."""
     given = [fact for fact in facts if type(fact) in OPERATOR_FACTS]
     if given:
-        served.actions.record_given(caller.name, given)
+        served.operator_log.record_given(caller.name, given)
 
 
 async def decided(
