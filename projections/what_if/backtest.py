@@ -258,7 +258,7 @@ def _end(sums: _Sums, member: str, actual: tuple[Account, Book], draft: tuple[Ac
 
 
 def _worth(account: Account, kind: str) -> int:
-    """What a member has or has spent, less what she owes."""
+    """What a member has or has spent, less what is owed."""
     purse = account.purse(kind)
     return purse.spendable() + purse.pending() + purse.held() + purse.redeemed - purse.debt
 

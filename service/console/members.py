@@ -1,4 +1,4 @@
-"""A member on one page, as of any day: what she has, what ranks her, her cards, her statement, and why."""
+"""A member on one page, as of any day: points, scores, cards, the statement, and why."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -130,7 +130,7 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, An
 
 
 def _account(ledger: Ledger, member: str, instant: int) -> Account:
-    """The account at an instant; an empty one before her first entry."""
+    """Return the account at an instant; an empty one before the first entry."""
     try:
         return account_of(ledger, member, instant)
     except UnknownMember:
