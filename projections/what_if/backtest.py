@@ -15,7 +15,7 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.core.postings import IN_AND_OUT, growth, postings_of
+from ledger.core.postings import IN_AND_OUT, MOVES, growth, postings_of
 from ledger.core.scores import tier_of, value_of
 from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
@@ -101,6 +101,8 @@ class _Side:
     def see(self, changes: Iterable[Change], book: Book, occurred: int, clock: int) -> None:
         """Count the changes of one entry; `occurred` is its fact's."""
         for change in changes:
+            if type(change) not in MOVES:
+                continue
             at = change.due_at if isinstance(change, Expired) else occurred if isinstance(change, Earned) else clock
             for posting in postings_of(change, None):
                 for flow, sign in FLOW[posting.source, posting.destination]:

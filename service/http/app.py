@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
+from consumers.kafka.settings import KafkaSettings
 from ledger.journal.ledger import Ledger
 from service.console.routes import CONSOLE, answer_nowhere
 from service.console.sessions import Sessions
@@ -19,9 +19,6 @@ from service.http.handlers import adjustments, audits, books, checkpoints, dead_
 from service.http.problems import answer_problem
 from service.http.state import serving
 from service.keys import Keys
-
-if TYPE_CHECKING:
-    from consumers.kafka.settings import KafkaSettings
 
 HANDLERS = (
     *facts.HANDLERS,
@@ -43,7 +40,7 @@ def make_app(
     sessions: Sessions,
     wait: float,
     version: str,
-    kafka: "KafkaSettings | None" = None,
+    kafka: KafkaSettings | None = None,
     owners: Decides | None = None,
     workers: int = 1,
 ) -> Litestar:

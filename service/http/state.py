@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestar import Request
 
+from consumers.kafka.settings import KafkaSettings
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import Tally
 from ledger.journal.port import Head
@@ -23,9 +24,6 @@ from service.http.pending import PendingFacts
 from service.http.readers import Readers
 from service.http.streams import DecidedByConsumers, InboxStream, Stream, TopicStream
 from service.http.throughput import Throughput
-
-if TYPE_CHECKING:
-    from consumers.kafka.settings import KafkaSettings
 
 LOOK_SECONDS = 0.5  # between two looks at what other processes decided, while somebody waits for it,
 CONSUMERS_SECONDS = 0.005  # and where consumers of Kafka decide it
@@ -63,7 +61,7 @@ def serving(
     folder: Path,
     wait: float,
     owners: Decides | None = None,
-    kafka: "KafkaSettings | None" = None,
+    kafka: KafkaSettings | None = None,
 ) -> Iterator[Served]:
     """Serve a ledger from the event loop that runs; what was taken into its inbox is decided at the end.
 

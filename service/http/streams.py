@@ -5,11 +5,16 @@ import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
 from consumers.files.feeder import Feeder, RawLine, Router
+from consumers.kafka.appending import TopicAppender
+from consumers.kafka.client_base import Reader
+from consumers.kafka.clients import open_reader
+from consumers.kafka.port import StreamError
+from consumers.kafka.settings import KafkaSettings
 from consumers.local.open import open_inbox
 from consumers.local.port import Line
 from ledger.journal.ledger import Ledger
@@ -17,10 +22,6 @@ from ledger.journal.port import JournalError
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from service.http.owners import OwnersState
 from service.http.pending import Busy, Place
-
-if TYPE_CHECKING:
-    from consumers.kafka.client_base import Reader
-    from consumers.kafka.settings import KafkaSettings
 
 FRESH_SECONDS = 1.0  # that what a broker said of the ends holds
 BROKER_SECONDS = 2.0  # that a broker is waited for, where its ends are all that is asked
@@ -115,7 +116,7 @@ class InboxStream:
 class TopicStream:
     """The topic that feeds a ledger, for life."""
 
-    def __init__(self, ledger: Ledger, settings: "KafkaSettings") -> None:
+    def __init__(self, ledger: Ledger, settings: KafkaSettings) -> None:
         self._ledger = ledger
         self._settings = settings
         self._lock = threading.Lock()
@@ -126,8 +127,6 @@ class TopicStream:
 
     def feeding(self) -> Feeding:
         """What sends to the topic."""
-        from consumers.kafka.appending import TopicAppender
-
         born = self._ledger.settings
         new, old = (Router(born.partitions, born.operators, backlog=backlog) for backlog in (False, True))
         return Feeding(TopicAppender(self._settings, born.topic), new, old)
@@ -159,9 +158,6 @@ class TopicStream:
             self._reader = None
 
     def _ask(self) -> None:
-        from consumers.kafka.clients import open_reader
-        from consumers.kafka.port import StreamError
-
         topic = self._ledger.settings.topic
         hasty = msgspec.structs.replace(self._settings, timeout_seconds=BROKER_SECONDS)
         try:

@@ -12,10 +12,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from consumers.kafka.settings import KafkaSettings
 from ledger.errors import CannotRunNow
 from ledger.journal.folder import Lock
 from ledger.journal.ledger import Ledger
@@ -33,9 +33,6 @@ from service.http.server import GRACE_SECONDS, serve_inside
 from service.http.state import owners_of
 from service.keys import Keys
 from service.stopping import stopping
-
-if TYPE_CHECKING:
-    from consumers.kafka.settings import KafkaSettings
 
 LOOK_SECONDS = 1.0  # between two looks at the front ends, and until one that died is started again
 AGAIN_SECONDS = 0.05  # between two looks while none of them runs
@@ -56,7 +53,7 @@ class Job:
     shared: Path
     wait: float
     version: str
-    kafka: "KafkaSettings | None"
+    kafka: KafkaSettings | None
     workers: int
     lock: Lock | None = None
 
