@@ -242,7 +242,15 @@ def test_no_page_uses_a_word_that_was_retired(path: Path) -> None:
 
 
 # The layers from the outside inwards: imports and the architecture's paths run in this order and never back.
-LAYERS = ("service/", "consumers/", "projections/", "ledger/journal/", "ledger/core/", "ledger/rulebook/", "ledger/wire/")
+LAYERS = (
+    "service/",
+    "consumers/",
+    "projections/",
+    "ledger/journal/",
+    "ledger/core/",
+    "ledger/rulebook/",
+    "ledger/wire/",
+)
 
 
 @pytest.mark.parametrize("heading", ["A fact", "A redemption over HTTP", "An explanation", "A rebuild of a view"])

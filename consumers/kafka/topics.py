@@ -30,7 +30,7 @@ _COMMON = {
 _FACTS = {
     "message.timestamp.type": (
         "LogAppendTime",
-        "the broker's stamp is when a fact was recorded; facts with a producer's are parked",
+        "the broker's stamp is when a fact was recorded; facts with a producer's are dead-lettered",
     ),
     "retention.ms": ("-1", "facts are kept for ever; what is deleted before it is decided is lost"),
     "retention.bytes": ("-1", "facts are kept for ever; what is deleted before it is decided is lost"),

@@ -72,7 +72,7 @@ class Stream(Protocol):
         ...
 
     def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
-        """Whether a parked record came as one of a backlog."""
+        """Whether a dead letter came as one of a backlog."""
         ...
 
     def close(self) -> None:
