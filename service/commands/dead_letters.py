@@ -33,7 +33,7 @@ def list_letters(
     every: Annotated[bool, typer.Option("--all", help="Those that were retried or dropped too.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
 ) -> Answer:
-    """What is parked: position, reason, and the beginning of the bytes.
+    """Dead letters: position, reason, and the beginning of the bytes.
 
     points dead-letters list
     """
