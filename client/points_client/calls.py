@@ -85,7 +85,9 @@ def redeem(
     at: datetime | None = None,
     wait: int | None = None,
 ) -> Call[Decision | Taken]:
-    """Redeem points; return the decision, or that it is taken. `redemption` names it for ever; to ask again later give the same `at`, an aware time.
+    """Redeem points; return the decision, or that the request is taken.
+
+    `redemption` names it for ever; to ask again later give the same `at`, an aware time.
 
     Raises `Refused` with reason and figures, and what `post` raises.
     """
