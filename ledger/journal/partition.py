@@ -258,11 +258,23 @@ class PartitionWriter:
     def _decide_member(self, work: _Work, account: Account, pages: Pages, indexes: Sequence[int]) -> None:
         """Decide facts of one member. Raises `OutOfRange`: the account and pages are half changed then."""
         for i in indexes:
-            item = work.facts[i]
+            item, repeats = work.facts[i], work.repeated.get(work.first + i)
             try:
-                self._enter(
-                    work, i, account, self._decide(work, account, pages, item, work.repeated.get(work.first + i))
-                )
+                if repeats is None and type(item.fact) is ProgrammePublished:
+                    decision = self._publish(work, account, item.fact, item.occurred)
+                else:
+                    decision = decide(
+                        account,
+                        pages,
+                        item.fact,
+                        item.occurred,
+                        self.book,
+                        recorded=item.recorded,
+                        backlog=item.backlog,
+                        limits=self.limits,
+                        repeats=None if repeats is None else self._repetition(work, account.number, repeats, item),
+                    )
+                self._enter(work, i, account, decision)
             except _BUGS as error:
                 raise Undecidable(item.offset, error) from error
 
@@ -306,24 +318,6 @@ class PartitionWriter:
         if self._counts_programme or type(item.fact) is not ProgrammePublished:
             work.outcomes[index] = decision.outcome
 
-    def _decide(self, work: _Work, account: Account, pages: Pages, item: FactRecord, repeats: int | None) -> Decision:
-        repetition = None
-        if repeats is not None:
-            repetition = self._repetition(work, account.number, repeats, item)
-        elif type(item.fact) is ProgrammePublished:
-            return self._publish(work.batch, account, item, work.first)
-        return decide(
-            account,
-            pages,
-            item.fact,
-            item.occurred,
-            self.book,
-            recorded=item.recorded,
-            backlog=item.backlog,
-            limits=self.limits,
-            repeats=repetition,
-        )
-
     def _repetition(self, work: _Work, decided: int, sequence: int, item: FactRecord) -> Repetition:
         """What the receipt points at: an entry of this batch or of an earlier one. A figure names its member number."""
         if sequence >= work.first:
@@ -337,12 +331,10 @@ class PartitionWriter:
         entry = decode_entry(state)
         return Repetition(entry.number, entry.fact == item.canonical)
 
-    def _publish(self, batch: Batch, account: Account, item: FactRecord, sequence: int) -> Decision:
-        assert isinstance(item.fact, ProgrammePublished)
-        toml = item.fact.data.toml
-        decision = publication(account, self.book, toml, item.occurred)
-        if decision.outcome == ACCEPTED:
-            batch.put_programme(sequence, str(decision.figures["version"]), toml)
+    def _publish(self, work: _Work, account: Account, fact: ProgrammePublished, occurred: int) -> Decision:
+        decision = publication(account, self.book, fact.data.toml, occurred)
+        if decision.outcome == ACCEPTED:  # it is alone in its batch
+            work.batch.put_programme(work.first, str(decision.figures["version"]), fact.data.toml)
         return decision
 
     def _keep_pages(self, batch: Batch, written: dict[tuple[str, str], Page]) -> None:
