@@ -88,7 +88,7 @@ def points(
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run one command; returns its exit code. Whatever goes wrong is one line on standard error."""
+    """Run one command and return its exit code. An error is one line on standard error."""
     try:
         answer = app(args=arguments, prog_name="points", standalone_mode=False)
         code = answer if isinstance(answer, int) else 0

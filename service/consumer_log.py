@@ -1,4 +1,4 @@
-"""What a consumer tells, as JSON lines on standard error: what happens, and every few seconds how it goes."""
+"""A consumer's log as JSON lines on standard error: each event, and its progress every few seconds."""
 
 import sys
 import time
@@ -6,13 +6,13 @@ from typing import Any
 
 import structlog
 
-from consumers.runtime.events import Decided, Dropped, Event, Lag, Owned, Recovered, Trouble
+from consumers.runtime.events import Acquired, Decided, Event, Failed, Lag, Recovered, Released
 
 EVERY_SECONDS = 10.0
 
 
 class ConsumerLog:
-    """The log of a consumer; `progress` lines come while it tells anything."""
+    """The log of a consumer; `every` is the seconds between two lines of progress."""
 
     def __init__(self, every: float = EVERY_SECONDS) -> None:
         self._logger = structlog.wrap_logger(
@@ -31,22 +31,22 @@ class ConsumerLog:
         self._last_error = ""
 
     def info(self, event: str, **facts: Any) -> None:
-        """A line of our own."""
+        """Log a line of its own."""
         self._logger.info(event, **facts)
 
     def observe(self, event: Event) -> None:
-        """Log an event, and perhaps how it goes."""
+        """Log an event, and the progress where it is due."""
         match event:
             case Decided(records=records):
                 self._facts += records
             case Lag(by_partition):
                 self._lag.update(by_partition)
-            case Owned(partition, epoch, position):
+            case Acquired(partition, epoch, position):
                 self.info("owned", partition=partition, epoch=epoch, position=position)
-            case Dropped(partition, why):
+            case Released(partition, why):
                 self._lag.pop(partition, None)
                 self._logger.warning("dropped", partition=partition, why=why)
-            case Trouble(stage, why):
+            case Failed(stage, why):
                 self._last_error = why
                 self._logger.error("trouble", stage=stage, error=why)
             case Recovered(stage):

@@ -1,4 +1,4 @@
-"""From what went wrong to an exit code and one line that says the way out; a traceback only where asked for.
+"""An error as an exit code and one line that says the way out; POINTS_DEBUG=1 adds a traceback.
 
 0 done, 1 the answer is bad news, 2 wrong use, 3 bad input, 4 cannot run now (130: stopped by the user).
 """
@@ -26,7 +26,7 @@ _DAMAGE = {"sqlite3.DatabaseError", "msgspec.MsgspecError"}
 
 
 def report(error: BaseException) -> int:
-    """Say what went wrong in one line on standard error, and return the exit code."""
+    """Print one line about an error on standard error and return the exit code."""
     if os.environ.get("POINTS_DEBUG"):
         traceback.print_exception(error)
     code, message = _judge(error)
@@ -36,18 +36,18 @@ def report(error: BaseException) -> int:
 
 
 def say(message: str) -> None:
-    """A line on standard error."""
+    """Print a line on standard error."""
     print(f"points: {plain(message)}", file=sys.stderr)
 
 
 def quiet_standard_output() -> None:
-    """Nobody reads any more: what is still to be flushed goes nowhere."""
+    """Send what is still to be flushed to the null device, since nobody reads it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
 
 
 def plain(text: str) -> str:
-    """Text from outside on one line, without the characters that move a terminal."""
+    """Return text from outside on one line, without the characters that move a terminal."""
     return "".join(c if c.isprintable() else "�" for c in " ".join(text.split()))
 
 

@@ -1,19 +1,17 @@
-"""Follows the journals beside a server, in a process of its own: views, and the trees by which entries are proved.
+"""Follows the journals beside a server, in a process of its own: views, and the trees by which entries are proved."""
 
-`points serve` starts it and says on its standard input what to follow; when that ends, so does the process.
-"""
-
-import json
 import os
-import signal
-import sys
 import threading
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
+from consumers.runtime.retry import Backoff
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
+from ledger.journal.processes import Workers
+from projections.answers.sidecar import AUDITS, TREES, VIEWS
 from projections.audit.proof.nodes import blocks_of
 from projections.views.builtin.books import Books
 from projections.views.files import Folder
@@ -24,6 +22,8 @@ from service.errors import report, say
 
 EVERY_SECONDS = 0.5
 SETTLED_SECONDS = 5.0  # between two looks at what falls due, where nothing is decided
+LOOK_SECONDS = 0.2  # between two looks at whether to stop
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds until it is started again
 NICE = 10  # a request that waits comes first
 ALWAYS = (Books.name,)  # what the server reads; other views are followed once they were built
 
@@ -36,22 +36,49 @@ class Following(NamedTuple):
     trees: Path
 
 
-def main() -> None:
-    """Follow what standard input says until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this
-    asked: dict[str, Any] = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
+class Follower:
+    """Keeps a process running that follows a ledger; `folder` is what lies beside it."""
+
+    def __init__(self, place: str, folder: Path) -> None:
+        self._about = (place, folder / VIEWS, folder / AUDITS / TREES)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="points-follower", daemon=True)
+
+    def __enter__(self) -> "Follower":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
+        while not self._stopping.wait(backoff.remaining()):
+            workers = Workers(_work, [self._about])
+            try:
+                while workers.are_running and not self._stopping.is_set():
+                    for _ in workers.messages(LOOK_SECONDS):
+                        pass
+            except Exception as error:  # whatever it is: it is said, and the process is started again
+                report(error)
+                backoff.failed()
+                say(f"views are not followed now; again in {backoff.remaining():.0f} s")
+            finally:
+                workers.close(0)
+
+
+def _work(pipe: Connection, place: str, views: Path, trees: Path) -> None:
+    threading.Thread(target=_end_with_the_server, args=(pipe,), daemon=True).start()
     os.nice(NICE)
+    follow(Following(open_ledger(place), Folder(views), trees))
+
+
+def _end_with_the_server(pipe: Connection) -> None:
     try:
-        ledger = open_ledger(asked["ledger"])
-        follow(Following(ledger, Folder(Path(asked["views"])), Path(asked["trees"])))
-    except Exception as error:  # whatever it is: it is said, and the server starts another
-        sys.exit(report(error))
-
-
-def _end_with_the_server() -> None:
-    sys.stdin.read()
-    os._exit(0)  # what is half done is a transaction, and is done again
+        pipe.recv()
+    except (EOFError, OSError):
+        os._exit(0)  # what is half done is a transaction, and is done again
 
 
 def follow(following: Following) -> None:
@@ -91,7 +118,3 @@ def _is_wanted(folder: Folder, view: View) -> bool:
 def _trees(following: Following, heads: Heads) -> None:
     for partition, entries in heads.items():
         blocks_of(following.ledger, partition, entries, following.trees)
-
-
-if __name__ == "__main__":
-    main()

@@ -14,11 +14,10 @@ import msgspec
 import typer
 
 from ledger.errors import BadInput, WrongUse
-from ledger.journal.folder import SETTINGS
 from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
-from ledger.journal.open import open_ledger, open_or_create
 from ledger.rulebook.compiled import Book
 from ledger.wire.times import parse_instant
+from projections.answers.to_json import to_json
 from service.commands.options import DEFAULT_LEDGER, JsonOption, LedgerOption
 from service.errors import quiet_standard_output, say
 from service.lazily import load
@@ -70,7 +69,7 @@ def command(run: Callable[..., Answer | None]) -> Callable[..., int]:
 
 
 class Shell:
-    """One run of a command. Options given after the command hold before those given in front of it."""
+    """One run of a command. Options after the command take precedence over those in front of it."""
 
     def __init__(self, context: typer.Context, ledger: str | None = None, as_json: bool = False) -> None:
         place, in_front = context.obj or (None, False)
@@ -85,7 +84,7 @@ class Shell:
 
     @property
     def ledger_name(self) -> str:
-        """Where the ledger is, for people: without a password."""
+        """Return the ledger's folder or address for people, without a password."""
         if not is_address(self.place):
             return self.place
         from ledger.journal.postgres_server import name_of  # here, since its driver is an extra
@@ -94,18 +93,18 @@ class Shell:
 
     @property
     def has_ledger(self) -> bool:
-        """Whether a ledger is there, or is said to be in a database."""
-        return is_address(self.place) or (Path(self.place) / SETTINGS).exists()
+        """Return True if there is a ledger in the folder, or if it is in a database."""
+        return bool(load("ledger.journal.open:is_ledger")(self.place))
 
     @property
     def folder(self) -> Path:
-        """The folder of a ledger, which may still have to be made. Raises `WrongUse` for a database."""
+        """Return the folder of a ledger, which may still have to be made. Raises `WrongUse` for a database."""
         if is_address(self.place):
             raise WrongUse("this is for a ledger in a folder, and not in a database: give --ledger DIR")
         return Path(self.place)
 
-    def beside(self, named: Path | None) -> Path:
-        """Where what stands beside the ledger is kept: the folder that is named, or the ledger's own.
+    def data_folder(self, named: Path | None) -> Path:
+        """Return the folder of keys, views and results: the one that is named, or the ledger's own.
 
         Raises `WrongUse` for a database where none is named, and `BadInput` for one that cannot be made.
         """
@@ -124,8 +123,8 @@ class Shell:
 
     @contextmanager
     def reading(self) -> Iterator[Ledger]:
-        """The ledger, which must be there. Raises `JournalError`."""
-        ledger = open_ledger(self.place)
+        """Yield the ledger, opened for reading. Raises `JournalError`."""
+        ledger: Ledger = load("ledger.journal.open:open_ledger")(self.place)
         yield ledger
         ledger.close()  # not after an error: rows may still be half read, and the process ends anyway
 
@@ -133,8 +132,11 @@ class Shell:
     def writing(
         self, book: str | None = None, *, create: bool = False, settings: Settings | None = None
     ) -> Iterator[Ledger]:
-        """The ledger with its lock held, made where `create` says so. Raises `LedgerLocked`, `JournalError`."""
-        ledger = open_or_create(self.place, book, settings) if create else open_ledger(self.place)
+        """Yield the ledger with its lock held, made where `create` says so. Raises `LedgerLocked`, `JournalError`."""
+        if create:
+            ledger: Ledger = load("ledger.journal.open:open_or_create")(self.place, book, settings)
+        else:
+            ledger = load("ledger.journal.open:open_ledger")(self.place)
         try:
             with ledger.writing():
                 yield ledger
@@ -142,14 +144,14 @@ class Shell:
             ledger.close()
 
     def operating(self) -> AbstractContextManager[Ledger]:
-        """The ledger, for what an operator does: where Kafka feeds it, its owner may go on meanwhile."""
+        """Yield the ledger for an operator: with its lock held, or beside its owner where Kafka feeds it."""
         with self.reading() as opened:
             is_fed_by_kafka = opened.settings.stream == KAFKA
         return self.reading() if is_fed_by_kafka else self.writing()
 
     @property
     def console(self) -> Any:
-        """The Rich console on which people read, as wide as a terminal or COLUMNS says."""
+        """Return the Rich console for people, as wide as the terminal or COLUMNS."""
         asked = shutil.get_terminal_size((WIDTH_OF_A_FILE, 0)).columns
         return load("service.screens.console:OutputConsole")(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
 
@@ -169,8 +171,8 @@ class Shell:
         return answer.exit_code
 
     def emit(self, document: Any) -> None:
-        """Print the JSON document, laid out where a person looks."""
-        text = msgspec.json.encode(document)
+        """Print the JSON document, indented on a terminal."""
+        text = to_json(document)
         if sys.stdout.isatty():
             text = msgspec.json.format(text, indent=2)
         with standard_output():
@@ -178,7 +180,7 @@ class Shell:
 
     @contextmanager
     def progress(self, label: str, total: int | None = None) -> Iterator[Tick]:
-        """Show a bar on standard error while something long goes on; yields what hears `(done, total=None)`."""
+        """Show a bar on a terminal's standard error; yield a function to call with `(done, total=None)`."""
         if not sys.stderr.isatty():
             yield _nothing
             return
@@ -187,12 +189,12 @@ class Shell:
 
 
 def _nothing(done: int, total: int | None = None) -> None:
-    """Nobody looks at the bar."""
+    """Ignore progress, which no terminal shows."""
 
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Writing to standard output; a reader that has enough ends the command quietly."""
+    """Flush standard output at the end; a reader that closed it ends the command with exit code 0."""
     try:
         yield
         sys.stdout.flush()
@@ -202,7 +204,7 @@ def standard_output() -> Iterator[None]:
 
 
 def instant(text: str | None, option: str, book: Book) -> int:
-    """An instant from an option's text, the present where there is none. Raises `WrongUse`."""
+    """Return the instant of an option in microseconds, the present where it is not given. Raises `WrongUse`."""
     if text is None:
         return time.time_ns() // 1000
     try:
@@ -213,7 +215,7 @@ def instant(text: str | None, option: str, book: Book) -> int:
 
 
 def known_instant(text: str | None, book: Book) -> int | None:
-    """The instant of --known-at. Raises `WrongUse`."""
+    """Return the instant of --known-at, None where it is not given. Raises `WrongUse`."""
     return None if text is None else instant(text, "--known-at", book)
 
 
@@ -247,7 +249,7 @@ def jobs_for(jobs: int | None, entries: int) -> int:
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Being told to stop by a signal, where work has to come to a good end first."""
+"""SIGTERM and SIGINT as a question, so that work comes to a good end first."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from typing import Any
 
 @contextmanager
 def stopping(*, again_ends: bool) -> Iterator[Callable[[], bool]]:
-    """What says whether SIGTERM or SIGINT has come; with `again_ends` a second one ends the process at once."""
+    """Yield a function that returns True after SIGTERM or SIGINT; with `again_ends` a second one ends the process."""
     stopped = False
 
     def stop(number: int, _frame: Any) -> None:

@@ -1,4 +1,4 @@
-"""Templates of reports and of the console: strict, and whatever is put into one is escaped."""
+"""Templates of reports and of the console: undefined names are errors, and all values are escaped."""
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -6,7 +6,7 @@ from service.screens.names import yuan
 
 
 def templates_in(package: str, folder: str) -> Environment:
-    """The templates in a folder of a package, with the filters that all of them share."""
+    """Return the templates in a folder of a package, with the filters that all share."""
     made = Environment(
         loader=PackageLoader(package, folder),
         autoescape=True,

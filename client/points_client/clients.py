@@ -4,8 +4,9 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from functools import wraps
 from itertools import islice
-from typing import Concatenate, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 
 import httpx
 import msgspec
@@ -55,23 +56,55 @@ class _Attempts(Generic[T]):
         self.pause = min(max(base, asked), LONGEST_PAUSE) * random.uniform(0.5, 1)
 
 
-def _blocking(build: Callable[P, Call[T]]) -> Callable[Concatenate["Client", P], T]:
-    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.ask(build(*args, **kwargs))
+class _Method(Generic[P, T]):
+    """A call as a method: of `Client` it returns the answer, of `AsyncClient` what is awaited for it."""
 
-    method.__name__, method.__doc__ = build.__name__, build.__doc__
-    return method
+    def __init__(self, build: Callable[P, Call[T]]) -> None:
+        self._build = build
+        self.__doc__ = build.__doc__
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, client: "Client", owner: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, client: "AsyncClient", owner: type) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, client: "Client | AsyncClient | None", owner: type) -> Any:
+        if client is None:
+            return self
+
+        @wraps(self._build)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return client.ask(self._build(*args, **kwargs))
+
+        return method
 
 
-def _awaited(build: Callable[P, Call[T]]) -> Callable[Concatenate["AsyncClient", P], Awaitable[T]]:
-    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.ask(build(*args, **kwargs))
+class _Methods:
+    """The calls that both clients have alike."""
 
-    method.__name__, method.__doc__ = build.__name__, build.__doc__
-    return method
+    post = _Method(calls.post)
+    redeem = _Method(calls.redeem)
+    decision = _Method(calls.decision)
+    member = _Method(calls.member)
+    balances = _Method(calls.balances)
+    lots = _Method(calls.lots)
+    scores = _Method(calls.scores)
+    memberships = _Method(calls.memberships)
+    quote = _Method(calls.quote)
+    entry = _Method(calls.entry)
+    explain = _Method(calls.explain)
+    explain_lot = _Method(calls.explain_lot)
+    proof = _Method(calls.proof)
+    checkpoints = _Method(calls.checkpoints)
+    programmes = _Method(calls.programmes)
+    programme = _Method(calls.programme)
+    books = _Method(calls.books)
+    liability = _Method(calls.liability)
+    positions = _Method(calls.positions)
 
 
-class Client:
+class Client(_Methods):
     """A blocking client of one server. `timeout` in seconds; not for several threads at once."""
 
     def __init__(
@@ -110,26 +143,6 @@ class Client:
                     return call.read(response)
             self._sleep(attempts.pause)
 
-    post = _blocking(calls.post)
-    redeem = _blocking(calls.redeem)
-    decision = _blocking(calls.decision)
-    member = _blocking(calls.member)
-    balances = _blocking(calls.balances)
-    lots = _blocking(calls.lots)
-    scores = _blocking(calls.scores)
-    memberships = _blocking(calls.memberships)
-    quote = _blocking(calls.quote)
-    entry = _blocking(calls.entry)
-    explain = _blocking(calls.explain)
-    explain_lot = _blocking(calls.explain_lot)
-    proof = _blocking(calls.proof)
-    checkpoints = _blocking(calls.checkpoints)
-    programmes = _blocking(calls.programmes)
-    programme = _blocking(calls.programme)
-    books = _blocking(calls.books)
-    liability = _blocking(calls.liability)
-    positions = _blocking(calls.positions)
-
     def post_many(self, facts: Iterable[Fact], *, outcomes: bool = False) -> Iterator[BulkLine]:
         """Give many facts, a thousand a request; what became of each, `line` counting from 1 over all of them.
 
@@ -147,7 +160,7 @@ class Client:
             cursor = page.next
 
 
-class AsyncClient:
+class AsyncClient(_Methods):
     """An async client of one server, of one event loop. `timeout` in seconds."""
 
     def __init__(
@@ -185,26 +198,6 @@ class AsyncClient:
                 if attempts.answered(response):
                     return call.read(response)
             await self._sleep(attempts.pause)
-
-    post = _awaited(calls.post)
-    redeem = _awaited(calls.redeem)
-    decision = _awaited(calls.decision)
-    member = _awaited(calls.member)
-    balances = _awaited(calls.balances)
-    lots = _awaited(calls.lots)
-    scores = _awaited(calls.scores)
-    memberships = _awaited(calls.memberships)
-    quote = _awaited(calls.quote)
-    entry = _awaited(calls.entry)
-    explain = _awaited(calls.explain)
-    explain_lot = _awaited(calls.explain_lot)
-    proof = _awaited(calls.proof)
-    checkpoints = _awaited(calls.checkpoints)
-    programmes = _awaited(calls.programmes)
-    programme = _awaited(calls.programme)
-    books = _awaited(calls.books)
-    liability = _awaited(calls.liability)
-    positions = _awaited(calls.positions)
 
     async def post_many(self, facts: Iterable[Fact], *, outcomes: bool = False) -> AsyncIterator[BulkLine]:
         """Give many facts, a thousand a request; what became of each, `line` counting from 1 over all of them.

@@ -1,52 +1,45 @@
 """Which client: the setting chooses, nothing else knows."""
 
-from consumers.kafka.port import Admin, Reader, Writer
+from typing import Protocol
+
+from consumers.kafka.client_base import Reader, Writer
 from consumers.kafka.settings import BadSettings, KafkaSettings
 
 
-def open_reader(settings: KafkaSettings, topic: str) -> Reader:
-    """A reader of a topic. Raises `BrokerAway`, `Denied` (no such topic too), `BadSettings`."""
+class Client(Protocol):
+    """What the file of a client has."""
+
+    def Reader(self, settings: KafkaSettings, topic: str) -> Reader: ...
+    def Writer(self, settings: KafkaSettings) -> Writer: ...
+    def partitions_of(self, settings: KafkaSettings, topic: str) -> int: ...
+
+
+def check_client(settings: KafkaSettings) -> Client:
+    """Return the client that the settings name. Raises `BadSettings` where it is not installed."""
     if settings.client == "confluent-kafka":
-        check_client(settings)
-        from consumers.kafka.confluent import FastReader
+        try:
+            from consumers.kafka import confluent
+        except ImportError:
+            raise BadSettings(
+                'kafka.client: "confluent-kafka" is not installed; pip install "points-ledger[fast]", or take'
+                " kafka-python"
+            ) from None
+        return confluent
+    from consumers.kafka import kafka_python  # takes a while: not where the other client is used
 
-        return FastReader(settings, topic)
-    from consumers.kafka.kafka_python import PureReader
+    return kafka_python
 
-    return PureReader(settings, topic)
+
+def open_reader(settings: KafkaSettings, topic: str) -> Reader:
+    """Open a reader of a topic. Raises `BrokerAway`, `Denied` (no such topic too), `BadSettings`."""
+    return check_client(settings).Reader(settings, topic)
 
 
 def open_writer(settings: KafkaSettings) -> Writer:
-    """A writer. Raises `BrokerAway`, `Denied`, `BadSettings`."""
-    if settings.client == "confluent-kafka":
-        check_client(settings)
-        from consumers.kafka.confluent import FastWriter
-
-        return FastWriter(settings)
-    from consumers.kafka.kafka_python import PureWriter
-
-    return PureWriter(settings)
+    """Open a writer. Raises `BrokerAway`, `Denied`, `BadSettings`."""
+    return check_client(settings).Writer(settings)
 
 
-def open_admin(settings: KafkaSettings) -> Admin:
-    """An admin. Raises `BrokerAway`, `Denied`, `BadSettings`."""
-    if settings.client == "confluent-kafka":
-        check_client(settings)
-        from consumers.kafka.confluent import FastAdmin
-
-        return FastAdmin(settings)
-    from consumers.kafka.kafka_python import PureAdmin
-
-    return PureAdmin(settings)
-
-
-def check_client(settings: KafkaSettings) -> None:
-    """See that the client that the settings name is installed. Raises `BadSettings`."""
-    if settings.client != "confluent-kafka":
-        return
-    try:
-        import confluent_kafka  # noqa: F401
-    except ImportError:
-        raise BadSettings(
-            'kafka.client: "confluent-kafka" is not installed; pip install "points-ledger[fast]", or take kafka-python'
-        ) from None
+def partitions_of(settings: KafkaSettings, topic: str) -> int:
+    """Return how many partitions a topic has. Raises `Denied` where there is no such topic, `BrokerAway`."""
+    return check_client(settings).partitions_of(settings, topic)

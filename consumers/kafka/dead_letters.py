@@ -1,4 +1,4 @@
-"""Parked records of a ledger that Kafka feeds, driven again: appended to the topic of facts, where they are decided."""
+"""Redrives dead letters of a ledger that Kafka feeds: appends them to the topic of facts, where they are decided."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ from ledger.wire.entry_json import position_text
 def retry(
     ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None, appender: TopicAppender, *, backlog: bool
 ) -> list[Retried]:
-    """Append parked facts again (one with `mended` bytes) and say where each stands now; the consumer decides them.
+    """Append dead letters again (one with `mended` bytes) and return where each stands; the consumer decides them.
 
-    Only then is the old one marked: a crash in between leaves it waiting, and what is sent twice is a duplicate.
+    Only then is the old record marked: a crash in between leaves it waiting, and what is sent twice is a duplicate.
     Raises `BadPosition` before anything is sent, and `CannotAppend`.
     """
     for letter in chosen:

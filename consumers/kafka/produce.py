@@ -1,12 +1,13 @@
 """Files of facts into Kafka: each under its member's key and partition, once."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from consumers.files.feeder import BadFile, RawLine, Reader, Router, open_facts
 from consumers.kafka.buffers import RECORDED, whole_header
-from consumers.kafka.port import Headers, Writer
+from consumers.kafka.client_base import Writer
+from consumers.kafka.port import Headers
 from consumers.local.port import Line
 from consumers.stream import BACKLOG
 
@@ -23,32 +24,8 @@ class Sent:
     seconds: float = 0.0
 
 
-class Producer:
-    """Sends lines to a topic; `backlog` declares in a header when each was recorded (decision 8)."""
-
-    def __init__(self, writer: Writer, topic: str, partitions: int, *, backlog: bool, sent: Sent) -> None:
-        self._writer = writer
-        self._topic = topic
-        self._sent = sent
-        self._router = Router(partitions, None, backlog=backlog)
-        self._batch: list[Line] = []
-
-    def send(self, line: RawLine) -> None:
-        """Send a line, wherever it belongs. Raises `StreamError`."""
-        self._router.route(line, self._batch)
-        for routed in self._batch:
-            key, headers = routed.key.encode(), headers_of(routed)
-            self._writer.send(self._topic, routed.partition, key, routed.value, headers, self._acknowledged)
-        self._sent.facts += 1
-        self._sent.unreadable += not self._batch[0].key
-        self._batch.clear()
-
-    def _acknowledged(self, _offset: int) -> None:
-        self._sent.records += 1
-
-
 def headers_of(line: Line) -> Headers:
-    """What a record of a line says beside its key and value."""
+    """Return what the record of a line says beside its key and value."""
     headers: list[tuple[str, bytes]] = []
     if line.backlog == BACKLOG:  # one that is still to come is no backlog, and parks itself
         headers.append((RECORDED, b"%d" % line.recorded))
@@ -71,27 +48,44 @@ def produce(
 ) -> None:
     """Send the facts of files, at most `rate` a second, and wait until all are acknowledged (`patience` seconds).
 
-    `sent` counts along. Raises `files.BadFile` after what stands before the damage was sent, and `StreamError`.
+    `sent` counts along. Raises `BadFile` after what stands before the damage was sent, and `StreamError`.
     """
     started = time.monotonic()
-    producer = Producer(writer, topic, partitions, backlog=backlog, sent=sent)
+    router = Router(partitions, None, backlog=backlog)
+    batch: list[Line] = []
+
+    def acknowledged(_offset: int) -> None:
+        sent.records += 1
+
     try:
-        for name in files:
-            with open_facts(name) as file:
-                reader = Reader(file, name, "what stands before is sent: mend the file, run the same command again")
-                while (block := reader.block()) is not None:
-                    for line in block:
-                        if rate is not None:
-                            _wait_for_turn(writer, started + sent.facts / rate)
-                        producer.send(line)
-                    if progress:
-                        progress(sent.facts, sent.records)
+        for block in _blocks(files):
+            for line in block:
+                if rate is not None:
+                    _wait_for_turn(writer, started + sent.facts / rate)
+                router.route(line, batch)
+                for routed in batch:
+                    key, headers = routed.key.encode(), headers_of(routed)
+                    writer.send(topic, routed.partition, key, routed.value, headers, acknowledged)
+                sent.facts += 1
+                sent.unreadable += not batch[0].key
+                batch.clear()
+            if progress:
+                progress(sent.facts, sent.records)
         writer.flush(patience)
     except BadFile:
         writer.flush(patience)
         raise
     finally:
         sent.seconds = time.monotonic() - started
+
+
+def _blocks(files: Sequence[str]) -> Iterator[Sequence[RawLine]]:
+    """Yield the lines of files, some at a time. Raises `BadFile` at what is damaged."""
+    for name in files:
+        with open_facts(name) as file:
+            reader = Reader(file, name, "what stands before is sent: mend the file, run the same command again")
+            while (block := reader.block()) is not None:
+                yield block
 
 
 def _wait_for_turn(writer: Writer, instant: float) -> None:

@@ -1,12 +1,13 @@
-"""The three topics as they have to be: made so, and what differs of those that are there."""
+"""The three topics as they have to be: makes them, and finds what differs of those that are there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from consumers.kafka.port import Admin, Denied, Topic
+from consumers.kafka.kafka_python import Admin
+from consumers.kafka.port import Topic
 from consumers.kafka.settings import Topics
 
-PARTITIONS = 64  # of a cluster, chosen once: a member stays in hers for ever
+PARTITIONS = 64  # of a cluster, chosen once: a member stays in one for ever
 REPLICATION = 3  # where there are so many brokers
 FACT_BYTES = 2 << 20  # a fact of 1 MiB with its key, headers and batch
 OUTCOME_BYTES = 8 << 20  # an entry can be longer than its fact
@@ -29,7 +30,7 @@ _COMMON = {
 _FACTS = {
     "message.timestamp.type": (
         "LogAppendTime",
-        "the broker's stamp is when a fact was recorded; facts with a producer's are parked",
+        "the broker's stamp is when a fact was recorded; facts with a producer's are dead-lettered",
     ),
     "retention.ms": ("-1", "facts are kept for ever; what is deleted before it is decided is lost"),
     "retention.bytes": ("-1", "facts are kept for ever; what is deleted before it is decided is lost"),
@@ -38,7 +39,7 @@ _KEPT = {name: value for name, (value, _) in _FACTS.items() if name.startswith("
 
 
 def wanted_topics(names: Topics, partitions: int, replication: int) -> list[Topic]:
-    """The topics as `points topics create` makes them."""
+    """Return the topics as `points topics create` makes them."""
     common = {name: value for name, (value, _) in _COMMON.items()}
     common["min.insync.replicas"] = str(_least_in_sync(replication))
     facts = {name: value for name, (value, _) in _FACTS.items()}
@@ -50,47 +51,30 @@ def wanted_topics(names: Topics, partitions: int, replication: int) -> list[Topi
     ]
 
 
-def partitions_of(admin: Admin, topic: str) -> int:
-    """How many partitions a topic has; closes `admin`. Raises `Denied` where there is no such topic, `BrokerAway`."""
-    try:
-        found = admin.topic(topic)
-    finally:
-        admin.close()
-    if found is None:
-        raise Denied(f'there is no topic "{topic}"; `points topics create` makes it')
-    return found.partitions
-
-
 def create_topics(admin: Admin, names: Topics, partitions: int, replication: int | None) -> list[tuple[str, bool]]:
-    """Make those that are not there; tells of each whether it was made. Raises `Denied`, `BrokerAway`."""
+    """Make those that are not there; return of each its name and whether it was made. Raises `Denied`, `BrokerAway`."""
     copies = replication or min(REPLICATION, admin.brokers())
     return [(topic.name, admin.create(topic)) for topic in wanted_topics(names, partitions, copies)]
 
 
 def differences(admin: Admin, names: Topics, partitions: int | None = None) -> Iterator[Difference]:
-    """What is not as it has to be; `partitions` where their number is known. Raises `Denied`, `BrokerAway`."""
+    """Yield what is not as it has to be; `partitions` where their number is known. Raises `Denied`, `BrokerAway`."""
     facts = admin.topic(names.facts)
     copies = min(REPLICATION, admin.brokers())
-    if facts is None:
-        yield _missing(names.facts)
-    else:
-        yield from _differs(facts, partitions or facts.partitions, copies, FACT_BYTES)
-        for name, (value, why) in _FACTS.items():
-            if facts.configs.get(name) != value:
-                yield Difference(facts.name, name, facts.configs.get(name, ""), value, why)
-    for name in (names.outcomes, names.dead_letters):
-        topic = admin.topic(name)
+    for name in (names.facts, names.outcomes, names.dead_letters):
+        is_facts = name == names.facts
+        topic = facts if is_facts else admin.topic(name)
         if topic is None:
-            yield _missing(name)
-            continue
-        yield from _differs(topic, facts.partitions if facts else topic.partitions, copies, OUTCOME_BYTES)
+            yield Difference(name, "topic", "missing", "there", "`points topics create` makes it")
+        elif is_facts:
+            yield from _differs(topic, partitions or topic.partitions, copies, FACT_BYTES, _COMMON | _FACTS)
+        else:
+            yield from _differs(topic, (facts or topic).partitions, copies, OUTCOME_BYTES, _COMMON)
 
 
-def _missing(name: str) -> Difference:
-    return Difference(name, "topic", "missing", "there", "`points topics create` makes it")
-
-
-def _differs(topic: Topic, partitions: int, replication: int, most_bytes: int) -> Iterator[Difference]:
+def _differs(
+    topic: Topic, partitions: int, replication: int, most_bytes: int, exact: Mapping[str, tuple[str, str]] = _COMMON
+) -> Iterator[Difference]:
     configs = topic.configs
     if topic.partitions != partitions:
         why = "a record's partition is its member's; the number is fixed for life, and the same in all three topics"
@@ -108,7 +92,7 @@ def _differs(topic: Topic, partitions: int, replication: int, most_bytes: int) -
     if int(configs.get("max.message.bytes", "0")) < most_bytes:
         why = "the longest record would be refused"
         yield Difference(topic.name, "max.message.bytes", configs["max.message.bytes"], f"at least {most_bytes}", why)
-    for name, (value, why) in _COMMON.items():
+    for name, (value, why) in exact.items():
         if configs.get(name) != value:
             yield Difference(topic.name, name, configs.get(name, ""), value, why)
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 
-from consumers.kafka.clients import open_admin, open_reader, open_writer
+from consumers.kafka.client_base import Writer
+from consumers.kafka.clients import open_reader, open_writer, partitions_of
 from consumers.kafka.consume import Consumer, Plan
-from consumers.kafka.port import Denied, Writer
+from consumers.kafka.port import Denied
 from consumers.kafka.settings import KafkaSettings
-from consumers.kafka.topics import partitions_of
 from consumers.runtime.events import Observe
 from consumers.runtime.retry import once_a_broker_answers
 from ledger.journal.ledger import Ledger
@@ -35,7 +35,7 @@ def consume(
 def _open_writer(settings: KafkaSettings, plan: Plan, partitions: int) -> Writer:
     """A writer to topics that are there: one that waits for a topic would keep its owner from deciding."""
     for name in filter(None, (plan.outcomes, plan.dead_letters)):
-        found = partitions_of(open_admin(settings), name)
+        found = partitions_of(settings, name)
         if found < partitions:
             raise Denied(f"the topic {name} has {found} partitions, and the ledger has {partitions}")
     return open_writer(settings)

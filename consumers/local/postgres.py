@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from consumers.local.port import CannotAppend, Fed, Feed, Line, places_of
-from consumers.runtime.notify import APPENDED, news
+from consumers.runtime.notify import APPENDED, encode_notification
 from consumers.stream import Record
 from ledger.journal.database import DatabaseLedger, bounded_records
 from ledger.journal.port import JournalError
@@ -173,7 +173,7 @@ class PostgresInbox:
             raise CannotAppend(f"{error}; what of this batch was taken counts once if it is sent again") from error
         if lines:
             with suppress(JournalError):  # who decides it looks for itself, now and then
-                self._ledger.notify(news(APPENDED, (line.partition for line in lines)))
+                self._ledger.notify(encode_notification(APPENDED, (line.partition for line in lines)))
         return places
 
     def _append(self, lines: Sequence[Line], feed: Feed | None) -> list[tuple[int, int]]:

@@ -11,7 +11,6 @@ from consumers.stream import AHEAD, Record, Stream
 from ledger.journal.partition import FactRecord, PartitionWriter, Tally, Undecidable
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Parked
-from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
@@ -130,7 +129,7 @@ class Intake:
         if self.wanted:
             for fact, state, link in zip(facts, states, links, strict=True):
                 if fact.offset in self.wanted:
-                    self.decided.append(DecidedRecord(fact.offset, decode_entry(state), link))
+                    self.decided.append(DecidedRecord(fact.offset, state, link))
 
     def _want_parked(self, parked: Sequence[Parked], upto: int) -> None:
         """Keep the wanted ones of those that were committed by now."""

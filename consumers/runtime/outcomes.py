@@ -1,7 +1,7 @@
 """What became of each record: an entry of the journal or a parked fact, looked up by position or told feed by feed."""
 
 import heapq
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from consumers.local.port import Inbox
@@ -19,10 +19,10 @@ PARKED_AT_ONCE = 100  # rows read ahead, of 64 KiB at most
 
 
 class DecidedRecord(NamedTuple):
-    """What stands at an offset of a partition: an entry with its link, or a parked fact."""
+    """What stands at an offset of a partition: an entry (its bytes, or decoded) with its link, or a parked fact."""
 
     offset: int
-    what: Entry | Parked
+    what: Entry | Parked | bytes
     link: bytes
 
 
@@ -32,15 +32,6 @@ def outcome_at(ledger: Ledger, partition: int, offset: int) -> Fate | None:
     return fate_of(partition, found, ledger.book.offset) if found else None
 
 
-def outcomes_between(
-    ledger: Ledger, partition: int, first: int, last: int, wanted: Container[int]
-) -> Iterator[tuple[int, Fate]]:
-    """What became of the wanted records among those at offsets `first` to `last`, which are all decided: by offset."""
-    for found in decided_between(ledger.journal(partition), first, last):
-        if found.offset in wanted:
-            yield found.offset, fate_of(partition, found, ledger.book.offset)
-
-
 def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tally:
     """How many records at offsets `first` to `last`, which are all decided, came out in which way."""
     tally = Tally()
@@ -48,7 +39,7 @@ def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tall
     for found in decided_between(ledger.journal(partition), first, last):
         if isinstance(found.what, Parked):
             tally.parked += 1
-        elif is_home or found.what.member != PROGRAMME_SUBJECT:  # a published book counts once
+        elif isinstance(found.what, Entry) and (is_home or found.what.member != PROGRAMME_SUBJECT):  # which counts once
             tally.count([found.what.outcome])
     return tally
 
@@ -98,4 +89,5 @@ def fate_of(partition: int, found: DecidedRecord, zone: int) -> Fate:
         parked = found.what
         position = position_text(partition, found.offset)
         return DeadLettered(position, "parked", parked.reason, parked.detail, parked.is_done)
-    return describe_decision(found.what, found.link, zone)
+    entry = decode_entry(found.what) if isinstance(found.what, bytes) else found.what
+    return describe_decision(entry, found.link, zone)

@@ -5,7 +5,7 @@ from time import monotonic, sleep
 from typing import TypeVar
 
 from consumers.kafka.port import BrokerAway
-from consumers.runtime.events import Observe, Recovered, Trouble
+from consumers.runtime.events import Failed, Observe, Recovered
 from ledger.journal.port import Damaged, Unavailable
 
 T = TypeVar("T")
@@ -29,6 +29,10 @@ class Backoff:
         """Return True if it may be tried (again)."""
         return monotonic() >= self._until
 
+    def remaining(self) -> float:
+        """The seconds until it may be tried again."""
+        return max(0.0, self._until - monotonic())
+
     def failed(self) -> None:
         """Begin a pause, twice as long as the last one."""
         self._until = monotonic() + self._next
@@ -51,7 +55,7 @@ def once_a_broker_answers(attempt: Callable[[], T], observe: Observe, is_stopped
         try:
             found = attempt()
         except BrokerAway as error:
-            observe(Trouble("kafka", str(error)))
+            observe(Failed("kafka", str(error)))
             backoff.failed()
             continue
         if backoff.succeeded():

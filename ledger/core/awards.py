@@ -37,7 +37,7 @@ def apply_rules(
     awards: list[Award] = []
     replaced = by = ""
     for rule in rules:
-        if rule.name == replaced:
+        if replaced and rule.name == replaced:
             if trace is not None:
                 trace.skipped(rule, "replaced", {"line": name, "by": by})
             continue
@@ -65,16 +65,8 @@ def apply_rules(
             if not _has_room(draft, rule, term, points, name):
                 continue
             replaced, by = rule.award.instead_of or "", rule.name
-        if rule.award.once:
-            if rule.key in account.once:
-                _withhold(draft, rule, "once", "", points)
-            else:
-                draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
-            continue
-        if rule.day_cap or rule.day_mark:
-            points = _count_day(draft, rule, points, data, day)
-        if rule.month_cap or rule.year_cap:
-            points = _count(draft, rule, points, name)
+        if rule.is_counted:
+            points = _count(draft, rule, points, name, data, day)
         if not points:
             if trace is not None and not uncapped:
                 trace.skipped(rule, "too-little", {"line": name})
@@ -123,14 +115,15 @@ def _withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figu
 
 def _passes_guards(draft: Draft, rule: Rule, line: OrderLine | PageLine | None, since: int) -> bool:
     """Return True if nothing but a rule's conditions, dates and membership could keep it from applying."""
-    name, award = line.line if line is not None else "", rule.award
+    award = rule.award
+    if award.first is not None and line is not None and not _is_first(draft, rule, line):
+        return False
+    name = line.line if line is not None else ""
     if rule.within and draft.occurred - since > rule.within:
         _withhold(draft, rule, "too-long-after-completion", name, 0, since=since)
         return False
     if award.unless_returned and isinstance(line, PageLine) and line.returned >= line.quantity:
         _withhold(draft, rule, "line-returned", name, 0)
-        return False
-    if award.first is not None and line is not None and not _is_first(draft, rule, line):
         return False
     return award.days_in_month is None or _is_nth_day(draft, rule, award.days_in_month)
 
@@ -177,8 +170,23 @@ def _has_room(draft: Draft, rule: Rule, term: Term, points: int, line: str) -> b
     return False
 
 
-def _count(draft: Draft, rule: Rule, points: int, line: str) -> int:
-    """What the month's and the year's caps leave of an award, and count it."""
+def _count(draft: Draft, rule: Rule, points: int, line: str, data: Any, day: int | None) -> int:
+    """What is left of an award that is given once, or up to caps of a day, a month and a year; it is counted."""
+    if rule.award.once:
+        if rule.key in draft.account.once:
+            _withhold(draft, rule, "once", "", points)
+        else:
+            draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, draft.occurred))
+        return 0
+    if rule.day_cap or rule.day_mark:
+        points = _count_day(draft, rule, points, data, day)
+    if rule.month_cap or rule.year_cap:
+        points = _count_bucket(draft, rule, points, line)
+    return points
+
+
+def _count_bucket(draft: Draft, rule: Rule, points: int, line: str) -> int:
+    """What the caps of the month and the year leave of an award, and count it."""
     month = draft.month
     caps = [(cap, bucket) for cap, bucket in ((rule.month_cap, month), (rule.year_cap, month // 12)) if cap]
     room, full, bucket_full = points, 0, 0

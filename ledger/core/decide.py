@@ -101,8 +101,8 @@ def decide(
     """Decide one fact for one member; the account is evolved by the changes, the pages by what they must keep.
 
     `repeats` says that a fact of the same (subject, source, id) came before; `trace` is told of each rule that gave
-    nothing. Raises `draft.OutOfRange` where a bound
-    of the account's integers would be passed: the account is then half changed, and to be dropped.
+    nothing. Raises `draft.OutOfRange` where a bound of the account's integers would be passed: the account is then half
+    changed, and to be dropped.
     """
     clock = occurred if occurred > account.clock else account.clock
     version = book.at(occurred)
@@ -156,11 +156,11 @@ def _check_request(draft: Draft, key: str, recorded: int, backlog: bool, limits:
 
 
 def _decider_of(row: FactType) -> Callable[[Draft, Any], None]:
-    """What decides a type of fact: a function of its own, or what the catalogue says of it."""
+    """Return the function that decides a type of fact: its own, or a general one with its row of the catalogue."""
     own = _DECIDERS.get(row.fact)
     if own is not None:
         return own
-    assert row.sets is not None or row.fields is not None, f"nobody decides {row.on}"
+    assert row.sets is not None or row.fields is not None, f"{row.on} has no decider"
     return partial(activities.set_attribute if row.sets is not None else activities.act, row)
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn, Protocol
 from msgspec import Struct, field
 
 from ledger.core.account import NEVER, Account
-from ledger.core.evolve import evolve
+from ledger.core.evolve import APPLY
 from ledger.core.pages import SEEN, Award, Pages
 from ledger.errors import ControlFlow
 from ledger.rulebook.compiled import Book, Rule, Version
@@ -33,7 +33,7 @@ class OutOfRange(ControlFlow):
 
 
 class Trace(Protocol):
-    """Who wants to know of each rule that was asked and gave nothing, or less."""
+    """A listener to one decision: the rules that were asked and gave nothing or less, and what returns take back."""
 
     def began(self, draft: "Draft") -> None:
         """What fell due is in the draft's changes; the fact's own decision begins."""
@@ -70,7 +70,7 @@ class Draft(Struct, gc=False):
     def emit(self, change: Change) -> None:
         """Write a change down and apply it."""
         self.changes.append(change)
-        evolve(self.account, change)
+        APPLY[type(change)](self.account, change)  # what `evolve` does, without a call of its own
 
     def note(self, reason: str, **figures: int | str) -> None:
         """Say something of an accepted fact: the first reason stays."""

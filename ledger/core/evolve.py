@@ -19,7 +19,7 @@ def evolve_entry(account: Account, entry: Entry) -> None:
 
 def evolve(account: Account, change: Change) -> None:
     """Apply one change in place."""
-    _APPLY[type(change)](account, change)
+    APPLY[type(change)](account, change)
 
 
 def _scored(account: Account, change: entries.Scored) -> None:
@@ -186,7 +186,7 @@ def _tier_moved(account: Account, change: entries.TierMoved) -> None:
 def _history_pruned(account: Account, change: entries.HistoryPruned) -> None:
     month = change.month
     account.pruned_before = month
-    for terms in account.terms.values():  # the last that has begun is what is shown where those behind it are taken out
+    for terms in account.terms.values():  # the last term that has begun stays: it is shown if later ones are taken out
         last = max((i for i, term in enumerate(terms) if term.start <= change.at), default=0)
         terms[:last] = [term for term in terms[:last] if term.until >= change.at]
     year = month // 12
@@ -244,7 +244,7 @@ def _for_the_reader(account: Account, change: entries.Withheld | entries.Resettl
 
 
 # By class: matching one class after the other costs more than most of these do.
-_APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
+APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.Earned: _earned,
     entries.Scored: _scored,
     entries.Expired: _expired,
@@ -276,4 +276,4 @@ _APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.Frozen: _frozen,
     entries.Unfrozen: _unfrozen,
 }
-assert _APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"
+assert APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ledger.journal.folder import FolderLedger
+from ledger.journal.folder import SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger, Settings, is_address
 
 
@@ -27,3 +27,8 @@ def open_or_create(place: str | Path, book: str | None = None, settings: Setting
     if is_address(place):
         return open_ledger(place)
     return FolderLedger.at_or_created(Path(place), book, settings)
+
+
+def is_ledger(place: str | Path) -> bool:
+    """Return True if there is a ledger in a folder, or if the place is an address, where one is said to be."""
+    return is_address(place) or (Path(place) / SETTINGS).exists()

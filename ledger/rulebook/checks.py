@@ -46,6 +46,20 @@ def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
         raise BadProgramme(f"{where}: {path[1:] or 'top level'}{rule}: {text}") from None
 
 
+def misfits(first: Programme, later: Programme) -> Iterator[str]:
+    """Why a later version cannot be one of the book that began with `first`: accounts would lose what they have."""
+    if later.utc_offset != first.utc_offset:
+        yield f"utc_offset: is {later.utc_offset}; this ledger counts at {first.utc_offset}"
+    tables = [(name, getattr(first, name), getattr(later, name)) for name in ("kinds", "scores", "memberships")]
+    for name, score in first.scores.items():
+        if name in later.scores:
+            tables.append((f"scores.{name}.parts", score.parts, later.scores[name].parts))
+    for name, had, has in tables:
+        missing = sorted(had.keys() - has.keys())
+        if missing:
+            yield f"{name}: lacks {', '.join(missing)}, which this ledger's accounts have"
+
+
 # -- what the schema cannot say, a sentence each -----------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from ledger.rulebook.checks import parse_programme
+from ledger.rulebook.checks import misfits, parse_programme
 from ledger.rulebook.schema import (
     Award,
     BadProgramme,
@@ -39,7 +39,7 @@ class Amount(NamedTuple):
     per_fen: int  # 0: the points are given as they stand
     floor_fen: int
     rates: dict[str, int]  # category -> points for 10,000 fen
-    steps: tuple[tuple[int, int], ...]  # (at least so many fen, points), the highest first
+    steps: tuple[tuple[int, int], ...]  # (least fen, points), the highest first
 
 
 class Rule(Struct, frozen=True, eq=False):
@@ -59,6 +59,7 @@ class Rule(Struct, frozen=True, eq=False):
     until: int
     within: int  # microseconds after the line's completion, 0: no bound
     has_guards: bool  # a condition besides `clauses`, its dates and its membership
+    is_counted: bool  # once, or up to a cap of a day, a month or a year
     line_cap: int
     day_cap: int
     month_cap: int
@@ -97,6 +98,7 @@ def compile_rule(award: Award, offset: int) -> Rule:
         until=instant_of(award.until, offset) if award.until else NO_END,
         within=award.within_days * DAY if award.within_days else 0,
         has_guards=bool(award.within_days or award.unless_returned or award.first or award.days_in_month),
+        is_counted=award.once or award.each_day is not None or not caps.keys() <= {"line"},
         line_cap=caps.get("line", 0),
         day_cap=caps.get("day", 0),
         month_cap=caps.get("month", 0),
@@ -118,7 +120,7 @@ def _clauses_of(name: str, of_line: bool, condition: Condition) -> list[Clause]:
 
 
 class Period(NamedTuple):
-    """How points earned from `since` on expire: after `days`, or else at the end of so many `years` after."""
+    """How points earned from `since` on expire: `days` later, or else at the end of the year that is `years` later."""
 
     since: int
     days: int | None
@@ -200,22 +202,9 @@ class Book:
             return known
         version = Version(toml, where)
         if self.versions:
-            first = self.versions[0].programme
-            new = version.programme
-            if new.utc_offset != first.utc_offset:
-                raise BadProgramme(
-                    f"{where}: utc_offset: is {new.utc_offset}; this ledger counts at {first.utc_offset}"
-                )
-            for table in ("kinds", "scores", "memberships"):
-                missing = sorted(set(getattr(first, table)) - set(getattr(new, table)))
-                if missing:
-                    raise BadProgramme(
-                        f"{where}: {table}: lacks {', '.join(missing)}, which this ledger's accounts have"
-                    )
-            for name, score in first.scores.items():
-                missing = sorted(set(score.parts) - set(new.scores[name].parts))
-                if missing:
-                    raise BadProgramme(f"{where}: scores.{name}.parts: lacks {', '.join(missing)}, which accounts have")
+            problem = next(misfits(self.versions[0].programme, version.programme), None)
+            if problem:
+                raise BadProgramme(f"{where}: {problem}")
         self.versions.append(version)
         self.versions.sort(key=lambda v: v.since)  # stable: of equal dates the one published last is last
         self.by_name[version.name] = version

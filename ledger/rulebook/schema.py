@@ -168,7 +168,7 @@ class Use(_Table, frozen=True):
 
 
 class Exemption(_Table, frozen=True):
-    """The members whom a penalty spares, so many times a month."""
+    """The members whom a penalty spares, `in_month` times a month."""
 
     membership: _Label
     in_month: _Small

@@ -83,7 +83,7 @@ class PublishedDecision(Decision, frozen=True, omit_defaults=True, kw_only=True,
 
 
 class DeadLettered(Struct, frozen=True, omit_defaults=True):
-    """What became of a fact that is none: why it was parked, and whether it was driven again or dropped since."""
+    """What became of a fact that is none: why it is a dead letter, and whether it was redriven or dropped since."""
 
     position: str
     outcome: Literal["parked"]
@@ -153,11 +153,14 @@ class Membership(Struct, frozen=True):
     quotas: dict[str, int]
 
 
-class Member(Struct, frozen=True):
-    """A member at an instant."""
-
+class _OfMember(Struct, frozen=True):
     member: str
     as_of: str
+
+
+class Member(_OfMember, frozen=True):
+    """A member at an instant."""
+
     entries: int
     frozen: bool
     points: dict[str, Purse]
@@ -165,35 +168,27 @@ class Member(Struct, frozen=True):
     memberships: dict[str, Membership]
 
 
-class Balances(Struct, frozen=True):
+class Balances(_OfMember, frozen=True):
     """A member's balances at an instant."""
 
-    member: str
-    as_of: str
     points: dict[str, Balance]
 
 
-class Lots(Struct, frozen=True):
+class Lots(_OfMember, frozen=True):
     """A member's open lots at an instant, by kind, the soonest to expire first."""
 
-    member: str
-    as_of: str
     lots: dict[str, list[Lot]]
 
 
-class Scores(Struct, frozen=True):
+class Scores(_OfMember, frozen=True):
     """A member's scores at an instant."""
 
-    member: str
-    as_of: str
     scores: dict[str, Score]
 
 
-class Memberships(Struct, frozen=True):
+class Memberships(_OfMember, frozen=True):
     """A member's memberships at an instant."""
 
-    member: str
-    as_of: str
     memberships: dict[str, Membership]
 
 
@@ -251,6 +246,15 @@ class Quote(Struct, frozen=True):
     redeem: list[MostRedeemable]
 
 
+class _Summed(Struct, frozen=True):
+    """A sum over all members at an instant, after so many entries a partition; the ledger has `behind` more."""
+
+    as_of: str
+    position: dict[str, int]
+    behind: int
+    members: int
+
+
 class BooksOfKind(Struct, frozen=True):
     """Where the points of a kind are: issued = spendable + pending + held + redeemed + expired + clawed back."""
 
@@ -267,13 +271,9 @@ class BooksOfKind(Struct, frozen=True):
     balanced: bool
 
 
-class Books(Struct, frozen=True):
+class Books(_Summed, frozen=True):
     """The books of all members at an instant, after so many entries a partition; the ledger has `behind` more."""
 
-    as_of: str
-    position: dict[str, int]
-    behind: int
-    members: int
     frozen: int
     entries: dict[str, int]
     reasons: dict[str, dict[str, int]]
@@ -294,13 +294,9 @@ class LiabilityOfKind(Struct, frozen=True):
     by_month: dict[str, int]
 
 
-class Liability(Struct, frozen=True):
+class Liability(_Summed, frozen=True):
     """What may still be spent at an instant, over all members, after so many entries; the ledger has `behind` more."""
 
-    as_of: str
-    position: dict[str, int]
-    behind: int
-    members: int
     points: dict[str, LiabilityOfKind]
 
 
@@ -424,7 +420,7 @@ class Programmes(Struct, frozen=True):
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True):
-    """A parked fact: why, and the bytes that were kept of it, as base64."""
+    """An invalid fact: why, and the bytes that are stored of it, as base64."""
 
     position: str
     reason: str
@@ -438,14 +434,14 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
 
 
 class DeadLetters(Struct, frozen=True):
-    """Parked facts by position; `next` is the cursor of the page behind them, null at the end."""
+    """Dead letters by position; `next` is the cursor of the page behind them, null at the end."""
 
     letters: list[DeadLetter]
     next: str | None
 
 
 class Retried(Struct, frozen=True):
-    """A parked fact that was driven again, and what became of it where that is known."""
+    """A dead letter that was redriven, and what became of it where that is known."""
 
     position: str
     retried_as: str

@@ -197,13 +197,13 @@ class ScoredOnce(_Change, tag="scored-once", frozen=True):
 
 
 class Rated(_Change, tag="rated", frozen=True):
-    """The reputation of the member is so many stars now."""
+    """The reputation of the member changed, to one star up to five."""
 
     stars: int
 
 
 class CreditSet(_Change, tag="credit-set", frozen=True):
-    """The credit score of the member is this now."""
+    """The credit score of the member changed."""
 
     credit: int
 

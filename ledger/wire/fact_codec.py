@@ -11,7 +11,7 @@ import msgspec
 from ledger.errors import BadInput
 from ledger.wire.fact_catalogue import CATALOGUE
 from ledger.wire.facts import MAX_BYTES, Fact
-from ledger.wire.times import MAX_INSTANT, MIN_INSTANT, to_instant
+from ledger.wire.times import DAY, EPOCH, MAX_INSTANT, MIN_INSTANT, SECOND, to_instant
 
 MAX_DEPTH = 16  # of its JSON
 
@@ -52,8 +52,9 @@ def decode(raw: bytes) -> tuple[Fact, int]:
         raw = _in_microseconds(raw)
     try:
         fact = _decoder.decode(raw)
-        fact.time = time = fact.time.astimezone(UTC)
-        occurred = to_instant(time)
+        since = fact.time - EPOCH
+        fact.time = EPOCH + since  # in UTC
+        occurred = since.days * DAY + since.seconds * SECOND + since.microseconds
         if type(fact) in _INNER_TIMES:
             _normalise(fact.data, _INNER_TIMES[type(fact)])
     except msgspec.ValidationError as error:
@@ -66,7 +67,7 @@ def decode(raw: bytes) -> tuple[Fact, int]:
         raise BadFact("bad-fact", f"a time is out of range: {error}") from None
     if not MIN_INSTANT <= occurred < MAX_INSTANT:
         raise BadFact("bad-fact", f"`time` is {fact.time.isoformat()}; years 1970 to 2999 are taken")
-    if b"\\u0000" in raw and _NUL.search(canonical(fact)):
+    if b"\\" in raw and b"\\u0000" in raw and _NUL.search(canonical(fact)):
         raise BadFact("bad-fact", "a string holds the character U+0000, which no store keeps")
     return fact, occurred
 
@@ -80,9 +81,9 @@ def too_long(length: int) -> BadFact:
 canonical: Callable[[Fact], bytes] = msgspec.json.Encoder().encode
 
 
-def decode_canonical(kept: bytes) -> tuple[Fact, int]:
+def decode_canonical(state: bytes) -> tuple[Fact, int]:
     """A fact from its canonical bytes as the journal keeps them (already checked once)."""
-    fact: Fact = _decoder.decode(kept)
+    fact: Fact = _decoder.decode(state)
     return fact, to_instant(fact.time)
 
 

@@ -1,4 +1,4 @@
-"""Every reason code the ledger gives, where it applies, and a sentence for who reads it.
+"""Every reason code the ledger gives, where it applies, and a sentence for people.
 
 A code stays for ever: people search for it and programs match on it. `<kind>` stands for a kind of points of the book.
 """

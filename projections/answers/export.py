@@ -13,12 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import msgspec
-
 from ledger.journal.port import JournalError
 from ledger.wire.times import to_text
 from projections.answers import beancount
 from projections.answers.tables import Form, Row, Table
+from projections.answers.to_json import to_json
 
 FORMATS = ("csv", "ndjson", "parquet")
 BEANCOUNT = "beancount"  # of postings only
@@ -119,14 +118,13 @@ def _csv_cell(value: Any, form: Form, offset: int) -> Any:
     if form == "instant":
         return to_text(value, offset)
     if form == "json":
-        return msgspec.json.encode(value).decode()
+        return to_json(value).decode()
     if form == "flag":
         return "true" if value else "false"
     return value
 
 
 def _objects(table: Table, tick: Tick) -> Iterator[bytes]:
-    encode = msgspec.json.Encoder().encode
     names = [column.name for column in table.columns]
     instants = [index for index, column in enumerate(table.columns) if column.form == "instant"]
     for count, row in enumerate(table.rows, 1):
@@ -135,7 +133,7 @@ def _objects(table: Table, tick: Tick) -> Iterator[bytes]:
             values[index] = to_text(values[index], table.offset)
         if not count % 1_000:
             tick(count)
-        yield encode({name: value for name, value in zip(names, values, strict=True) if value is not None})
+        yield to_json({name: value for name, value in zip(names, values, strict=True) if value is not None})
 
 
 def _ndjson(table: Table, out: BinaryIO, tick: Tick) -> int:
@@ -202,7 +200,7 @@ def _parquet(table: Table, out: BinaryIO, tick: Tick) -> int:
 
 
 def _json_text(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    return to_json(value).decode()
 
 
 def _zone(offset: int) -> str:

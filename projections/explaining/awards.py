@@ -8,7 +8,7 @@ from ledger.rulebook.compiled import Rule
 from ledger.wire.entries import Earned, Scored, ScoredOnce, Withheld
 from ledger.wire.facts import OrderCompleted, OrderLine
 from ledger.wire.times import day_of, day_text
-from projections.explaining.context import Context, inputs_of, line_of, put
+from projections.explaining.context import Context, inputs_of, line_of, put, term_of
 from projections.explaining.facts import cause_text
 from projections.explaining.lots import expiry_text, explain_lot_story
 from projections.explaining.nothing import skip_text
@@ -34,7 +34,7 @@ def explain_earned(context: Context, change: Earned) -> View:
         inputs=inputs_of(moment, line),
         caps=caps,
         multipliers=multipliers,
-        lots=[explain_lot_story(context.history, change.lot, context.present, words)],
+        lots=[explain_lot_story(context.history, change.lot, words)],
     )
 
 
@@ -101,10 +101,10 @@ def _multipliers(context: Context, rule: Rule, change: Earned, line: OrderLine |
         multipliers.append({"category": line.category, "rate_percent": award.rates[line.category] / 100})
     if award.member is None:
         return multipliers
-    term = next((t for t in moment.at.terms.get(award.member, ()) if t.card == change.card), None)
+    term = term_of(moment.at, award.member, change.card)
     item: View = {
         "membership": award.member,
-        "name": words.name(award.member) or award.member,
+        "name": words.membership(award.member),
         "card": change.card,
         "product": term.product if term else "",
     }
@@ -132,8 +132,7 @@ def _caps(context: Context, rule: Rule, change: Earned | Scored) -> list[View]:
             given = context.scratch.counts.get(bucket, {}).get(rule.name, 0) - change.points
             caps.append(_cap(context, per, most, given, change, words.bucket(bucket)))
     if isinstance(change, Earned) and change.card:
-        terms = context.scratch.terms.get(rule.award.member or "", ())
-        term = next((term for term in terms if term.card == change.card), None)
+        term = term_of(context.scratch, rule.award.member, change.card)
         product = version.products.get(term.product) if term else None
         if term is not None and product is not None and product[1].cap is not None:
             cap = _cap(context, "term", product[1].cap, term.capped, change, term.card)

@@ -13,11 +13,11 @@ from ledger.wire import entries
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.times import month_of, month_text
 from projections.explaining.awards import explain_earned, explain_scored, explain_scored_once, explain_withheld
-from projections.explaining.context import Context, put
+from projections.explaining.context import Context, put, term_of
 from projections.explaining.facts import cause_text, redemption_text
 from projections.explaining.history import copy_account
 from projections.explaining.lots import expiry_text, lot_brief, lot_name
-from projections.explaining.movements import IN_LOTS, MOVEMENTS
+from projections.explaining.movements import IN_LOTS, MOVEMENTS, TAGS
 
 View = dict[str, Any]
 
@@ -41,13 +41,9 @@ def explain_changes(context: Context) -> list[View]:
     return views
 
 
-def _code(change: entries.Change) -> str:
-    return str(change.__struct_config__.tag)
-
-
 def _plain(context: Context, change: entries.Change, **values: Any) -> View:
     """A change that is all said by its own phrases: ``amount.<change>``, where it has one, and ``change.<change>``."""
-    say, code, programme = context.words.say, _code(change), context.moment.version.programme
+    say, code, programme = context.words.say, TAGS[type(change)], context.moment.version.programme
     return put(say(f"amount.{code}", change), say(f"change.{code}", change, programme, **values))
 
 
@@ -56,7 +52,7 @@ def _plain(context: Context, change: entries.Change, **values: Any) -> View:
 
 def _in_lots(context: Context, change: Any) -> View:
     """Points out of a lot, back into it, or set aside in it: `what` is the same for all lots that moved together."""
-    history, words, fact, code = context.history, context.words, context.moment.step.fact, _code(change)
+    history, words, fact, code = context.history, context.words, context.moment.step.fact, TAGS[type(change)]
     debt = context.scratch.purse(change.kind).debt
     values: View = {"use": "", "cause": cause_text(fact, words), "debt": debt, "after": debt - change.points}
     if hasattr(change, "redemption"):
@@ -143,8 +139,7 @@ def _term_moved(context: Context, change: entries.TermMoved) -> View:
 
 def _benefit_used(context: Context, change: entries.BenefitUsed) -> View:
     words, found = context.words, context.moment.version.benefits.get(change.benefit)
-    terms = context.scratch.terms.get(change.membership, ())
-    term = next((term for term in terms if term.card == change.card), None)
+    term = term_of(context.scratch, change.membership, change.card)
     if found is None or term is None:
         return put(change.benefit, words.say("change.benefit-used.unknown", change))
     benefit = found[1]

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from ledger.core.account import Account, Purse
+from ledger.core.account import Account, Purse, Term
 from ledger.core.pages import OrderPage, PageLine
 from ledger.wire.facts import OrderCompleted, OrderLine, ReviewPosted
-from projections.explaining.history import History, Moment, Present
+from projections.explaining.history import History, Moment
 from projections.explaining.words import Words, sentence
 
 
@@ -18,7 +18,6 @@ class Context:
 
     history: History
     moment: Moment
-    present: Present
     words: Words
     scratch: Account = field(default_factory=Account)
 
@@ -49,6 +48,11 @@ def inputs_of(moment: Moment, line: OrderLine | PageLine | None) -> dict[str, An
         if isinstance(line, OrderLine) and line.sku:
             inputs["sku"] = line.sku
     return inputs
+
+
+def term_of(account: Account, membership: str | None, card: str) -> Term | None:
+    """The term of a card, None where the account has none any more."""
+    return next((term for term in account.terms.get(membership or "", ()) if term.card == card), None)
 
 
 def purse_sums(purse: Purse) -> dict[str, int]:

@@ -61,8 +61,7 @@ def explain_member(
 
     Its statement has the last `lines` entries, or all of them (None). Raises `UnknownMember`.
     """
-    history = History(ledger, member, as_of)
-    return explain_story(history, history.present(), lines)
+    return explain_story(History(ledger, member, as_of), lines)
 
 
 def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None = None) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def _entry(history: History, number: int) -> dict[str, Any]:
     moment = history.moment(number)
     entry, fact, version = moment.step.entry, moment.step.fact, moment.version
     words = history.words_of(entry)
-    context = Context(history, moment, history.present(), words)
+    context = Context(history, moment, words)
     changes = explain_changes(context)
     reason = reason_details(history, moment, words) if entry.reason else {"text": "", "needed": ""}
     explanation: dict[str, Any] = {
@@ -129,10 +128,7 @@ def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = No
     Raises `UnknownMember`, or `NothingToExplain` where there is no such lot.
     """
     history = History(ledger, member, as_of)
-    try:
-        key = lot_of(lot)
-    except ValueError as error:
-        raise NothingToExplain(str(error)) from None
+    key = lot_of(lot)
     story = history.lots.get(key)
     if story is None:
         number = history.step(key >> 16).entry.number
@@ -140,23 +136,14 @@ def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = No
         opened = f"entry {number} opened {len(has)}" if has else f"entry {number} opened none"
         raise NothingToExplain(f'"{member}" has no lot {lot}: {opened}')
     words = history.words_of(story.origin.entry)
-    present = history.present()
     origin = _entry(history, story.origin.entry.number)
     opened_by = next(view for view in origin["changes"] if view["change"] == "earned" and view["lot"] == lot)
     return {
         "explains": "lot",
         "member": member,
-        "as_of": words.time(present.as_of),
-        **explain_lot_story(history, key, present, words),
+        "as_of": words.time(history.as_of),
+        **explain_lot_story(history, key, words),
         "opened_by": opened_by,
-        "fact": {
-            **origin["fact"],
-            "type": origin["type"],
-            "id": origin["id"],
-            "occurred": origin["occurred"],
-        },
-        "book": origin["book"],
-        "book_name": origin["book_name"],
-        "version": origin["version"],
-        "version_from": origin["version_from"],
+        "fact": origin["fact"] | {name: origin[name] for name in ("type", "id", "occurred")},
+        **{name: origin[name] for name in ("book", "book_name", "version", "version_from")},
     }

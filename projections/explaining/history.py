@@ -7,6 +7,8 @@ derivation, is what is explained; where the two differ, `derives` is False and t
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
 
 from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, Repetition, decide, run_to
@@ -24,6 +26,7 @@ from ledger.wire.times import SECOND, to_text
 from projections.answers.members import UnknownMember
 from projections.explaining.words import Words, count
 
+_DECIDED = attrgetter(*Decision.__struct_fields__)
 OUT_OF_RANGE = "out-of-range"  # decided by the owner, without asking the rules
 
 
@@ -136,10 +139,9 @@ class Moment:
 
 @dataclass(slots=True)
 class Present:
-    """The account run from its last entry to an instant, and what fell due on the way."""
+    """The account run from its last entry to the history's instant, and what fell due on the way."""
 
     account: Account
-    as_of: int
     changes: list[Change]
 
 
@@ -175,6 +177,7 @@ class History:
         published = [(row.sequence, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
         self._published = [(place, entry.version) for place, entry in published if entry.outcome == ACCEPTED]
         self._books: dict[int, Book] = {}
+        self._walked: Account | None = None  # as the last entry left it, once all were walked to
 
     def _index(self, step: Step) -> None:
         if isinstance(step.fact, RedemptionRequested) and step.entry.outcome == ACCEPTED:
@@ -232,13 +235,17 @@ class History:
             if moment is not None:
                 moment.derives = derives
             yield step, account, moment
+        if upto is None:
+            self._walked = account
 
+    @cached_property
     def present(self) -> Present:
         """The account then: nothing is stored when time passes, so what fell due since the last entry is worked out."""
-        account = Account()
-        for step in self.steps:
-            evolve_entry(account, step.entry)
-        return Present(account, self.as_of, run_to(account, self.whole_book, self.as_of, PagesInMemory()))
+        account = self._walked or Account()
+        if self._walked is None:
+            for step in self.steps:
+                evolve_entry(account, step.entry)
+        return Present(account, run_to(account, self.whole_book, self.as_of, PagesInMemory()))
 
     def _derive(self, step: Step, account: Account, pages: Pages, book: Book, moment: Moment | None) -> bool:
         """Decide a fact again; False where something else comes out than was decided."""
@@ -253,7 +260,7 @@ class History:
         except (OutOfRange, KeyError, AssertionError, TypeError):
             return False  # an earlier entry is not what was decided; `points replay` names it
         account.number = entry.number
-        return all(getattr(decision, name) == getattr(entry, name) for name in Decision.__struct_fields__)
+        return _DECIDED(decision) == _DECIDED(entry)
 
     def _book_at(self, place: int) -> Book:
         """The book as this partition knew it at a place of its journal: what was published later is not in it."""

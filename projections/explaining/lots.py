@@ -5,18 +5,18 @@ from typing import Any
 from ledger.rulebook.compiled import Version
 from ledger.wire.entries import LOT_BITS, Change, Earned, lot_text
 from projections.explaining.facts import cause_text, origin_text, redemption_text
-from projections.explaining.history import History, Present, Step
-from projections.explaining.movements import MOVEMENTS
+from projections.explaining.history import History, NothingToExplain, Step
+from projections.explaining.movements import MOVEMENTS, TAGS
 from projections.explaining.words import Words
 
 MOST_EVENTS = 6  # of a lot's life that its sentence has
 
 
 def lot_of(text: str) -> int:
-    """A lot's key from its name, entry.place. Raises ValueError."""
+    """A lot's key from its name, entry.place. Raises `NothingToExplain`."""
     number, _, place = text.partition(".")
     if not (number.isascii() and number.isdigit() and place.isascii() and place.isdigit() and int(place) > 0):
-        raise ValueError(f'"{text}" is not a lot; a lot is named entry.place, such as 3.1')
+        raise NothingToExplain(f'"{text}" is not a lot; a lot is named entry.place, such as 3.1')
     return int(number) << LOT_BITS | int(place) - 1
 
 
@@ -48,9 +48,9 @@ def expiry_text(version: Version, earned: Earned, words: Words) -> str:
     return words.say("expiry")
 
 
-def explain_lot_story(history: History, key: int, present: Present, words: Words) -> dict[str, Any]:
+def explain_lot_story(history: History, key: int, words: Words) -> dict[str, Any]:
     """A lot's whole life: what became of it in each entry, and what is left at the present."""
-    story = history.lots[key]
+    story, present = history.lots[key], history.present
     earned, origin = story.earned, story.origin
     lot = present.account.purse(earned.kind).lots.get(key)
     since = [(None, change) for change in present.changes if getattr(change, "lot", None) == key]
@@ -94,7 +94,7 @@ def _since(view: dict[str, Any], words: Words) -> str:
 
 def _event(history: History, step: Step | None, change: Change, words: Words) -> dict[str, Any]:
     """One step of a lot's life; `points` are those that left it (negative: that came back)."""
-    what, moves, points = change.__struct_config__.tag, MOVEMENTS[type(change)], getattr(change, "points", 0)
+    what, moves, points = TAGS[type(change)], MOVEMENTS[type(change)], getattr(change, "points", 0)
     view: dict[str, Any] = {"what": what, "points": moves.out_of_lot * points, "entry": None}
     if step is not None:
         view |= {"entry": step.entry.number, "occurred": words.time(step.entry.occurred)}

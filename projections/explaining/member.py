@@ -8,35 +8,36 @@ from ledger.wire import entries
 from ledger.wire.facts import fact_type
 from projections.explaining.context import Context, purse_sums
 from projections.explaining.facts import fact_text, origin_text
-from projections.explaining.history import History, Moment, Present, Step
-from projections.explaining.movements import COUNTED, effect_of, effect_text
+from projections.explaining.history import History, Moment, Step
+from projections.explaining.movements import COUNTED, TAGS, effect_of, effect_text
 from projections.explaining.nothing import explain_nothing
 from projections.explaining.reasons import reason_text
 from projections.explaining.words import Words
 
 View = dict[str, Any]
 
-_OF_TIME = (entries.Expired, entries.Released, entries.TermEnded, entries.TierMoved)
+_OF_TIME = frozenset((entries.Expired, entries.Released, entries.TermEnded, entries.TierMoved))
+_SILENT = _OF_TIME | COUNTED  # of which alone a line may have to say why nothing came
 
 
-def explain_story(history: History, present: Present, lines: int | None) -> View:
+def explain_story(history: History, lines: int | None) -> View:
     """The story as data; its statement has the last `lines` entries (None: all), `earlier` counts those before."""
-    words = Words(history.whole_book.nearest(present.as_of))
     statement: list[View] = []
     earlier = 0 if lines is None else max(0, len(history.steps) - lines)
     for step, account, moment in history.walk(lambda entry: entry.number > earlier and _gave_nothing(entry)):
         if step.entry.number > earlier:
             spendable = {kind: purse.spendable() for kind, purse in account.purses.items()}
-            statement.append(_line(history, present, step, moment, spendable))
+            statement.append(_line(history, step, moment, spendable))
+    present, words = history.present, Words(history.whole_book.nearest(history.as_of))
     return {
         "explains": "member",
         "member": history.member,
-        "as_of": words.time(present.as_of),
+        "as_of": words.time(history.as_of),
         "entries": len(history.steps),
         "frozen": present.account.frozen,
-        "points": {kind: _purse(history, present, kind, words) for kind in sorted(present.account.purses)},
-        "scores": _scores(present, words),
-        "memberships": _memberships(present, words),
+        "points": {kind: _purse(history, kind, words) for kind in sorted(present.account.purses)},
+        "scores": _scores(history, words),
+        "memberships": _memberships(history, words),
         "earlier": earlier,
         "statement": statement,
         "since": {
@@ -55,24 +56,24 @@ def _since(changes: list[entries.Change], words: Words) -> list[str]:
         if isinstance(change, entries.Expired):
             key = change.kind, change.due_at
             expired[key] = expired.get(key, 0) + change.points
-        elif isinstance(change, _OF_TIME):
-            texts.append(words.say(f"since.{change.__struct_config__.tag}", change))
+        elif type(change) in _OF_TIME:
+            texts.append(words.say(f"since.{TAGS[type(change)]}", change))
     gone = [words.say("since.expired", amount=words.points(n, kind), due_at=at) for (kind, at), n in expired.items()]
     return gone + texts
 
 
 def _gave_nothing(entry: entries.Entry) -> bool:
     """Return True if the line of an entry may have to say why nothing came: it has what time does or counts alone."""
-    return not entry.outcome and all(isinstance(change, _OF_TIME + COUNTED) for change in entry.changes)
+    return not entry.outcome and _SILENT.issuperset(map(type, entry.changes))
 
 
-def _line(history: History, present: Present, step: Step, moment: Moment | None, spendable: dict[str, int]) -> View:
+def _line(history: History, step: Step, moment: Moment | None, spendable: dict[str, int]) -> View:
     entry, words = step.entry, history.words_of(step.entry)
     parts = [effect_text(entry.changes, words)]
     if entry.outcome:
         parts.append(f"{entries.OUTCOMES[entry.outcome]}: {reason_text(step, words)}")
     elif moment is not None and not effect_text(entry.changes[moment.due :], words):
-        parts += _briefly(explain_nothing(Context(history, moment, present, words)), words)
+        parts += _briefly(explain_nothing(Context(history, moment, words)), words)
     return {
         "number": entry.number,
         "occurred": words.time(entry.occurred),
@@ -96,8 +97,8 @@ def _briefly(nothing: list[View], words: Words) -> list[str]:
     return [words.say(code, why=texts[0][:1].lower() + texts[0][1:], more=len(texts) - 1)]
 
 
-def _purse(history: History, present: Present, kind: str, words: Words) -> View:
-    purse = present.account.purses[kind]
+def _purse(history: History, kind: str, words: Words) -> View:
+    purse = history.present.account.purses[kind]
     views = []
     for key, lot in sorted(purse.lots.items(), key=lambda item: (item[1].expires_at, item[0])):
         story = history.lots.get(key)
@@ -119,25 +120,24 @@ def _purse(history: History, present: Present, kind: str, words: Words) -> View:
     return {"name": words.name(kind), **purse_sums(purse), "lots": views}
 
 
-def _scores(present: Present, words: Words) -> View:
-    version, account = words.version, present.account
-    month = version.month(present.as_of)
+def _scores(history: History, words: Words) -> View:
+    version, account = words.version, history.present.account
+    month = version.month(history.as_of)
     views = {}
     for name, score in version.programme.scores.items():
-        value = value_of(account, name, score, month)
-        parts = parts_of(account, name, score, month)
+        value, parts = value_of(account, name, score, month), parts_of(account, name, score, month)
         views[name] = {"name": score.name, "value": value, "tier": tier_of(score, value), "parts": parts}
     return views
 
 
-def _memberships(present: Present, words: Words) -> View:
+def _memberships(history: History, words: Words) -> View:
     views = {}
-    for name in present.account.terms:
-        term = current_term(present.account, name, present.as_of)
+    for name in history.present.account.terms:
+        term = current_term(history.present.account, name, history.as_of)
         if term is not None:
             views[name] = {
                 "name": words.name(name),
-                "state": "ended" if term.until <= present.as_of else "trial" if term.trial else "active",
+                "state": "ended" if term.until <= history.as_of else "trial" if term.trial else "active",
                 "product": term.product,
                 "card": term.card,
                 "until": words.time(term.until),

@@ -1,7 +1,7 @@
 """What each class of change moves, once: in what can be spent, in a sum over an entry, and in the life of its lot."""
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ledger.wire import entries
 from projections.explaining.words import Words
@@ -34,14 +34,11 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
     entries.Confirmed: Movement(1, 1),
 }
 
+TAGS: Final = {found: str(found.__struct_config__.tag) for found in entries.CHANGE_TYPES}  # what phrases call them
 IN_LOTS: Final = tuple(found for found in MOVEMENTS if "lot" in found.__struct_fields__ and found is not entries.Earned)
 # What is counted or said, and moves nothing that the member has.
-COUNTED: Final = (
-    entries.CounterAdded,
-    entries.FirstSeen,
-    entries.Withheld,
-    entries.HistoryPruned,
-    entries.Resettled,
+COUNTED: Final = frozenset(
+    (entries.CounterAdded, entries.FirstSeen, entries.Withheld, entries.HistoryPruned, entries.Resettled)
 )
 
 
@@ -49,16 +46,21 @@ def effect_of(changes: Iterable[entries.Change]) -> dict[str, int]:
     """What changes did to what is spendable of each kind, and to each score."""
     effect: dict[str, int] = {}
     for change in changes:
-        moves, unit, points = _moved(change)
-        if moves and moves.spendable and not getattr(change, "pending_until", 0):
+        moves = MOVEMENTS.get(type(change))
+        if moves is not None and moves.spendable and not _is_pending(change):
+            unit, points = _moved(change)
             effect[unit] = effect.get(unit, 0) + moves.spendable * points
     return effect
 
 
-def _moved(change: entries.Change) -> tuple[Movement | None, str, int]:
-    """How a change counts, of what (a kind of points, or a score), and its points."""
-    unit = getattr(change, "kind", "") or getattr(change, "score", "")
-    return MOVEMENTS.get(type(change)), unit, getattr(change, "points", 0)
+def _moved(change: Any) -> tuple[str, int]:
+    """What a change moved, a kind of points or a score, and its points."""
+    is_score = isinstance(change, entries.Scored | entries.ScoredOnce)
+    return change.score if is_score else change.kind, change.points
+
+
+def _is_pending(change: entries.Change) -> bool:
+    return isinstance(change, entries.Earned) and change.pending_until > 0
 
 
 def effect_text(changes: Iterable[entries.Change], words: Words) -> str:
@@ -66,10 +68,10 @@ def effect_text(changes: Iterable[entries.Change], words: Words) -> str:
     sums: dict[tuple[str, str], int] = {}
     texts: list[str] = []
     for change in changes:
-        tag, (moves, unit, points) = change.__struct_config__.tag, _moved(change)
-        if moves:
-            code = "sum.pending" if getattr(change, "pending_until", 0) else f"sum.{tag}"
-            key = unit, words.say(code)
+        tag, moves = TAGS[type(change)], MOVEMENTS.get(type(change))
+        if moves is not None:
+            unit, points = _moved(change)
+            key = unit, words.say("sum.pending" if _is_pending(change) else f"sum.{tag}")
             sums[key] = sums.get(key, 0) + moves.in_sums * points
         elif text := words.say(f"brief.{tag}", change, is_lowest=getattr(change, "stars", 0) == 1):
             texts.append(text)

@@ -16,7 +16,7 @@ from ledger.wire.facts import (
     ReviewRemoved,
 )
 from ledger.wire.times import day_of, day_text, month_text
-from projections.explaining.context import Context, inputs_of, line_of
+from projections.explaining.context import Context, inputs_of, line_of, term_of
 from projections.explaining.facts import name_of
 from projections.explaining.history import Skip, Step
 from projections.explaining.movements import COUNTED
@@ -32,10 +32,10 @@ def explain_nothing(context: Context) -> list[View]:
     moment = context.moment
     if moment.step.entry.outcome:
         return []  # the reason says it
-    last = {(skip.rule.name, skip.line): skip for skip in moment.skips if not _gave(context, skip)}
-    views = [_view(context, skip) for skip in last.values()]
+    views = [_view(context, skip) for skip in moment.skips if not _gave(context, skip)]
+    views = list({(view["rule"], view.get("line")): view for view in views}.values())  # the last guard is the one
     own = moment.step.entry.changes[moment.due :]
-    if not views and all(isinstance(change, COUNTED) for change in own):
+    if not views and COUNTED.issuperset(map(type, own)):
         code, text = _no_rule_asked(context)
         if code:
             views.append(_put(context, "", code, text, None))
@@ -103,7 +103,7 @@ def skip_text(context: Context, skip: Skip) -> Why:
             form = ".since" if entry.occurred < rule.since else ".until"
         case "no-membership":
             term = term_text(current_of(moment, award.member or ""), entry.occurred, words)
-            values = {"name": words.name(award.member or "") or award.member, "term": term}
+            values = {"name": words.membership(award.member or ""), "term": term}
         case "not-first":
             values["where"] = _where_first(context, skip)
         case "too-little":
@@ -112,19 +112,19 @@ def skip_text(context: Context, skip: Skip) -> Why:
         case "given-this-month" | "day-counted" | "too-few-days":
             values = _days(context, skip)
         case "card-cap-full":
-            card = str(figures["card"])
-            term_ = next((t for t in moment.at.terms.get(award.member or "", ()) if t.card == card), None)
-            values["product"] = term_.product if term_ else ""
-            caps = [_full(figures, "term", card)]
+            card = term_of(moment.at, award.member, str(figures["card"]))
+            values["product"] = card.product if card else ""
+            caps = [_full(figures, "term", str(figures["card"]))]
         case "cap-full":
-            day = figures.get("day")
-            bucket = int(figures.get("bucket", 0))
-            per = "day" if day is not None else "year" if bucket < 10_000 else "month"
-            of = words.bucket(bucket) if day is None else day_text(int(day))
+            if "day" in figures:
+                per, of = "day", day_text(int(figures["day"]))
+            else:
+                of = words.bucket(int(figures["bucket"]))
+                per = "month" if "-" in of else "year"
             caps = [_full(figures, per, of)]
-            values = {"per": per, "of": of, "were": "was" if figures["cap"] == 1 else "were"}
-            values["room"] = int(figures["cap"]) - int(figures["given"])
-            form = ".room" if values["room"] > 0 else ""
+            room = int(figures["cap"]) - int(figures["given"])
+            form = ".room" if room > 0 else ""
+            values = {"per": per, "of": of, "room": room, "were": "was" if figures["cap"] == 1 else "were"}
         case "already-today":
             values["where"] = _where(context, skip, lambda step, _: _is_same_visit(context, skip, step))
         case "once":
@@ -136,9 +136,8 @@ def skip_text(context: Context, skip: Skip) -> Why:
 
 def _full(figures: dict[str, int | str], per: str, of: str) -> View:
     """A cap that left nothing, or not enough."""
-    most, given, after = int(figures["cap"]), int(figures["given"]), int(figures["given"])
-    if per != "term":  # a card's cap takes an award whole or not at all
-        after = max(most, given)
+    most, given = int(figures["cap"]), int(figures["given"])
+    after = given if per == "term" else max(most, given)  # a card's cap takes an award whole or not at all
     return {"per": per, "of": of, "points": most, "before": given, "after": after, "took": figures["would"]}
 
 
@@ -153,11 +152,9 @@ def _where(context: Context, skip: Skip, is_it: Callable[[Step, entries.Change],
 
 def _is_same_visit(context: Context, skip: Skip, step: Step) -> bool:
     """Return True if an entry is about the same thing on the same day."""
-    fact, offset = context.moment.step.fact, context.history.offset
-    if type(step.fact) is not type(fact):
-        return False
-    mark = getattr(step.fact.data, skip.rule.day_mark or "", None)
-    return mark == skip.figures["mark"] and day_of(step.entry.occurred, offset) == skip.figures["day"]
+    is_alike = type(step.fact) is type(context.moment.step.fact)
+    mark, day = getattr(step.fact.data, skip.rule.day_mark or "", None), skip.figures["day"]
+    return is_alike and mark == skip.figures["mark"] and day_of(step.entry.occurred, context.history.offset) == day
 
 
 def _where_first(context: Context, skip: Skip) -> str:
@@ -198,27 +195,21 @@ def _failing(context: Context, skip: Skip, line: OrderLine | PageLine | None) ->
     return found[0][0], context.words.say("nothing.also").join(text for _, text in found), []
 
 
-_FAILING = {
-    "at_least": "below-threshold",
-    "at_most": "above-threshold",
-    "not_in": "excluded",
-    "in": "not-included",
-    "has": "lacks-tag",
-}
-
-
 def _clause(context: Context, rule: Rule, clause: Clause, value: Any) -> tuple[str, str]:
-    name, code, others = clause.field, _FAILING[clause.op], []
-    if clause.op in ("in", "not_in"):
-        condition = rule.award.when[name]
-        listed = (condition.in_ if clause.op == "in" else condition.not_in) or ()
-        others = [_value(name, item) for item in listed if clause.op == "in" or item != value]
-    form = ".paid_fen" if name == "paid_fen" and clause.op in ("at_least", "at_most") else ""
-    needed = "" if others else _value(name, clause.value)
-    text = context.words.say(
-        f"nothing.{code}{form}", name=name, value=_value(name, value), needed=needed, others=others
-    )
-    return code, text
+    name, condition, form = clause.field, rule.award.when[clause.field], ""
+    values: View = {"name": name, "value": _value(name, value)}
+    match clause.op:
+        case "at_least" | "at_most":
+            code = "below-threshold" if clause.op == "at_least" else "above-threshold"
+            form, values["needed"] = f".{name}", _value(name, clause.value)
+        case "in":
+            code, values["others"] = "not-included", [_value(name, item) for item in condition.in_ or ()]
+        case "not_in":
+            others = [_value(name, item) for item in condition.not_in or () if item != value]
+            code, values["others"] = "excluded", others
+        case _:
+            code, values["needed"] = "lacks-tag", clause.value
+    return code, context.words.say(f"nothing.{code}{form}", **values)
 
 
 def _value(name: str, value: Any) -> str:
@@ -254,8 +245,8 @@ def _no_rule_asked(context: Context) -> tuple[str, str]:
                 form = ".lines" if len(values["lines"]) == len(lines) else ""
         case ReviewRemoved():
             code, form = "nothing-to-take-back", ".review"
-        case _ if moment.version.rules_on(on):
-            return "", ""  # the entry does not derive, so that nothing is known of its rules
+        case _ if not moment.derives:
+            return "", ""  # nothing is known of what its rules were asked
     return code, words.say(f"nothing.{code}{form}", fact.data, on=on, name=words.version.programme.name, **values)
 
 

@@ -76,17 +76,18 @@ _SHOWN: dict[str, Callable[[Any], str]] = {
 def phrases(language: str) -> dict[str, str]:
     """Every phrase of a language by its code, such as ``reason.duplicate``; `language` names its file."""
     found: dict[str, str] = {}
-    for group, phrase in tomllib.loads(
-        resources.files(__package__).joinpath(f"{language}.toml").read_text("utf-8")
-    ).items():
+    file = resources.files(__package__) / f"{language}.toml"
+    for group, phrase in tomllib.loads(file.read_text("utf-8")).items():
         of_group = {"": phrase} if isinstance(phrase, str) else phrase
         found |= {f"{group}.{code}".rstrip("."): text for code, text in of_group.items()}
     return found
 
 
 @cache
-def _parsed(template: str) -> tuple[tuple[str, str | None, str], ...]:
-    return tuple((text, name, spec or "") for text, name, spec, _ in Formatter().parse(template))
+def _parsed(template: str) -> tuple[tuple[str, str, str, str], ...]:
+    """A phrase in parts: a text, the name of the value behind it ("": none), how to show that, and what that takes."""
+    parts = ((text, name or "", *(spec or "").partition(" ")) for text, name, spec, _ in Formatter().parse(template))
+    return tuple((text, name, how, rest) for text, name, how, _, rest in parts)
 
 
 class Words:
@@ -98,25 +99,25 @@ class Words:
 
     def say(self, code: str, *sources: object, **values: Any) -> str:
         """The phrase of a code, or of its group, filled in from `values` and the fields of the `sources`."""
-        return self._fill(self._template(code), sources, values)
-
-    def _template(self, code: str) -> str:
-        while code not in self._phrases:
+        phrase = self._phrases.get(code)
+        while phrase is None:
             code = code[: code.rindex(".")]
-        return self._phrases[code]
+            phrase = self._phrases.get(code)
+        return self._fill(phrase, sources, values) if "{" in phrase else phrase
 
     def _fill(self, template: str, sources: tuple[object, ...], values: dict[str, Any]) -> str:
         made = ""
-        for text, name, spec in _parsed(template):
+        for text, name, how, rest in _parsed(template):
             made += text
-            if name is None:
-                continue
-            value = values[name] if name in values else self._value(name, sources)
-            how, _, rest = spec.partition(" ")
-            if how in ("if", "not"):
-                made += self._fill(rest, sources, values) if bool(value) == (how == "if") else ""
-            else:
-                made += self._shown(value, how, rest)
+            if name:
+                value = values[name] if name in values else self._value(name, sources)
+                if how == "if" or how == "not":
+                    if bool(value) == (how == "if"):
+                        made += self._fill(rest, sources, values)
+                elif how:
+                    made += self._shown(value, how, rest)
+                else:
+                    made += value if type(value) is str else f"{value:,}" if isinstance(value, int) else str(value)
         return made
 
     def _value(self, name: str, sources: tuple[Any, ...]) -> Any:
@@ -124,12 +125,12 @@ class Words:
 
         `amount` and `signed` are the points of the first source with their kind.
         """
-        if name in ("amount", "signed"):
-            return (self.points if name == "amount" else self.signed)(sources[0].points, sources[0].kind)
         for source in sources:
-            found = source.get(name) if isinstance(source, dict) else getattr(source, name, None)
+            found = source.get(name) if type(source) is dict else getattr(source, name, None)
             if found is not None:
                 return found
+        if name == "amount" or name == "signed":
+            return (self.points if name == "amount" else self.signed)(sources[0].points, sources[0].kind)
         return ""
 
     def _shown(self, value: Any, how: str, noun: str) -> str:
@@ -141,9 +142,7 @@ class Words:
             return str(getattr(self, how)(value))
         if how in ("and", "or"):
             return joined(list(value), how)
-        if how == "count":
-            return count(value, noun)
-        return f"{value:,}" if isinstance(value, int) else str(value)
+        return count(value, noun)
 
     def time(self, instant: int) -> str:
         """An instant in the book's zone."""

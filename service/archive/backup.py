@@ -96,7 +96,7 @@ def _check_whole(backup: Backup, making: Path, manifest: Path) -> None:
 
 
 def _is_made(inbox: Path) -> bool:
-    """Whether there is an inbox; while it is being made it has a file and no format yet."""
+    """Return True if there is an inbox; one that is being made has a file and no format yet."""
     if not inbox.is_file():
         return False
     with reading_of(inbox) as connection:
@@ -104,7 +104,7 @@ def _is_made(inbox: Path) -> bool:
 
 
 def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:
-    """Copy a database as it is now, while others go on writing it; returns the bytes done, with those `before`."""
+    """Copy a database as it is now, while others write it; return the bytes done, with those `before`."""
     with reading_of(source) as connection, closing(sqlite3.connect(target)) as copy:
         size = connection.execute("PRAGMA page_size").fetchone()[0]
         connection.execute("BEGIN")
@@ -117,7 +117,7 @@ def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:
 
 
 def _entries(folder: Path) -> int:
-    """How many entries the ledger in a folder has. Raises `BadBackup` where a journal is ahead of its inbox."""
+    """Return how many entries the ledger in a folder has. Raises `BadBackup` where a journal is ahead of its inbox."""
     ledger = FolderLedger.at(folder)
     heads = {partition: ledger.journal(partition).head() for partition in ledger.partitions}
     ledger.close()

@@ -13,7 +13,7 @@ from projections.answers.export import output_file
 
 MOST_BYTES = 64 << 20  # of a manifest
 
-Progress = Callable[[int], None]  # hears of bytes or entries done
+Progress = Callable[[int], None]  # called with the bytes or entries done
 Count = Annotated[int, Meta(ge=0, le=1 << 62)]
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _NAMES = (

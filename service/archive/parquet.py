@@ -113,7 +113,7 @@ def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> ArchiveM
 
 
 def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> Iterator[Month]:
-    """A file a month; the chain is recomputed on the way."""
+    """Write one file per month and recompute the chain; yield each month. Raises `Refuted`."""
     offset = ledger.book.offset
     link, place = GENESIS_LINK, 0
     rows = ((row, decode_entry(row.state)) for row in ledger.journal(partition).scan(0, head.entries))
@@ -136,7 +136,7 @@ def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> I
 
 
 def _write_parked(ledger: Ledger, partition: int, position: int, making: Path) -> int:
-    """A partition's parked records up to a position; returns how many there are."""
+    """Write a partition's parked records up to a position; return how many there are."""
     journal = ledger.journal(partition)
     after, count = -1, 0
     with _writer(making / _parked_file(partition), _PARKED_COLUMNS) as write:
@@ -221,7 +221,7 @@ def _json(value: Any) -> str:
 
 @contextmanager
 def _writer(path: Path, columns: dict[str, str]) -> Iterator[Callable[[list[tuple[Any, ...]]], None]]:
-    """A Parquet file, zstd; yields what takes rows, a row group at a time."""
+    """Write a Parquet file, zstd; yield a function that takes the rows of one row group."""
     instant = pyarrow.timestamp("us", tz="UTC")
     schema = pyarrow.schema([(name, instant if kind == "instant" else kind) for name, kind in columns.items()])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -247,10 +247,10 @@ class Archived(NamedTuple):
 
 
 class Archive:
-    """An archive that was found whole: every file is there and as it was written, and the months join."""
+    """An archive that is whole: every file is there and as it was written, and the months join."""
 
     def __init__(self, folder: Path, progress: Progress = lambda _: None) -> None:
-        """Check an archive; `progress` hears of bytes. Raises `BadArchive` that names the file."""
+        """Check an archive; `progress` is called with bytes done. Raises `BadArchive` that names the file."""
         self.folder = folder
         self.manifest = self._read_manifest()
         self._check_files(progress)
@@ -297,7 +297,7 @@ class Archive:
 
     @property
     def book(self) -> str:
-        """The rule book that the ledger was born with."""
+        """Return the TOML of the rule book that the ledger was born with."""
         try:
             return (self.folder / BOOK).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -306,11 +306,11 @@ class Archive:
             ) from None
 
     def months(self, partition: int) -> list[Month]:
-        """The files of a partition's entries, in order."""
+        """Return the files of a partition's entries, in order."""
         return [month for month in self.manifest.months if month.partition == partition]
 
     def records(self, partition: int) -> Iterator["Archived"]:
-        """The entries and parked records of a partition, by position. Raises `BadArchive`."""
+        """Yield the entries and parked records of a partition, by position. Raises `BadArchive`."""
         position = -1
         parked = (Archived(record) for record in self.parked(partition))
         for record in merge(self._entries(partition), parked, key=lambda record: record.item.offset):
@@ -330,12 +330,12 @@ class Archive:
                     raise BadArchive(f"{self.folder / month.file}: holds what is no entry: {error}") from None
 
     def parked(self, partition: int) -> Iterator[Parked]:
-        """The parked records of a partition, by position."""
+        """Return the parked records of a partition, by position."""
         kinds = {name: kind for name, kind in _PARKED_COLUMNS.items() if name != "partition"}
         return (Parked(raw=row.pop("kept"), **row) for row in self._read(_parked_file(partition), kinds))
 
     def _read(self, name: str, kinds: dict[str, str]) -> Iterator[dict[str, Any]]:
-        """The rows of a table, of the columns that `kinds` names. Raises `BadArchive`."""
+        """Yield the rows of a table, of the columns that `kinds` names. Raises `BadArchive`."""
         try:
             with pyarrow.parquet.ParquetFile(self.folder / name) as file:
                 for column, kind in kinds.items():

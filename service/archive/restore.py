@@ -58,7 +58,7 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
 
 
 def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dict[str, Any]:
-    """Decide an archive's facts again in a folder that is thrown away, and compare; the JSON of `points replay`.
+    """Decide an archive's facts again in a temporary folder and compare; return the JSON of `points replay`.
 
     The first decision that does not follow from its fact ends it.
     """
@@ -89,7 +89,7 @@ def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dic
 
 
 def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:
-    """An inbox whose positions go on behind those of the archive."""
+    """Make an inbox whose positions go on behind those of the archive."""
     inbox = SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)
     for part in archive.manifest.partitions:
         if part.position >= 0:
@@ -98,7 +98,7 @@ def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:
 
 
 def _begin(archive: Archive, making: Path) -> FolderLedger:
-    """The ledger in the making: begun now, or by an import of the same archive that was interrupted."""
+    """Return the ledger in the making: begun now, or by an interrupted import of the same archive."""
     manifest = archive.manifest
     if (making / SETTINGS).exists() and FolderLedger.at(making).genesis != manifest.genesis:
         shutil.rmtree(making)
@@ -113,7 +113,7 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
 
 
 def _restore(archive: Archive, ledger: FolderLedger, part: ArchivedPartition) -> Iterator[int]:
-    """Decide a partition's facts again, behind where an interrupted import stopped; yields how many entries stand."""
+    """Decide a partition's facts again, behind where an interrupted import stopped; yield the entries so far."""
     shard = ledger.writer(part.partition)
     records = archive.records(part.partition)
     while batch := list(islice(records, RECORDS)):

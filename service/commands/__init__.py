@@ -59,7 +59,6 @@ PANELS = {
 _ELSEWHERE = {
     "check": "facts:check",
     "schema": "facts:schema",
-    "traffic": "facts:traffic",
     "show": "members:show",
     "entries": "members:entries",
     "verify": "proofs:verify",

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from consumers.files.feeder import BadFile, is_stream, open_facts, source_of
@@ -16,6 +15,7 @@ from consumers.runtime.outcomes import outcomes_of
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import Ledger
 from projections.answers.export import output_file
+from projections.answers.to_json import to_json
 from service.commands.options import BookOption, FilesArgument
 from service.commands.summaries import name_parked, summary_to_dict
 from service.shell import Answer, Shell, Tick, command, processors, text_of_book
@@ -30,8 +30,7 @@ def ingest(
     backlog: Annotated[
         bool,
         typer.Option(
-            "--backlog",
-            help="Old facts: each counts as recorded when it occurred, and requests have no age limit.",
+            "--backlog", help="Old facts: each counts as recorded when it occurred, and requests have no age limit."
         ),
     ] = False,
     outcomes: Annotated[
@@ -41,11 +40,7 @@ def ingest(
     jobs: Annotated[
         int | None,
         typer.Option(
-            "--jobs",
-            "-j",
-            min=1,
-            max=256,
-            help="Processes that decide. (default: the processors, 1 for little)",
+            "--jobs", "-j", min=1, max=256, help="Processes that decide. (default: the processors, 1 for little)"
         ),
     ] = None,
     book: BookOption = None,
@@ -94,7 +89,7 @@ def ingest(
 
 
 def facts_ahead(ledger: Ledger, files: Sequence[str]) -> int | None:
-    """About how many facts of plain files are still to be read, by their first lines; None where nobody can say."""
+    """Return about how many facts of plain files are still to be read, by their first lines; None if unknown."""
     facts = 0.0
     known: list[tuple[str, int]] = []
     for name in files:
@@ -142,8 +137,7 @@ def _jobs_for(files: Sequence[str]) -> int:
 
 
 def _write_outcomes(ledger: Ledger, files: Sequence[str], path: Path, tick: Tick) -> None:
-    """What became of each fact of the files, of whichever run decided it."""
-    encode = msgspec.json.Encoder().encode
+    """Write what became of each fact of the files, of whichever run decided it."""
     count = 0
     inbox = open_inbox(ledger)
     try:
@@ -151,7 +145,7 @@ def _write_outcomes(ledger: Ledger, files: Sequence[str], path: Path, tick: Tick
             for name in files:
                 for feed in inbox.feeds_of(source_of(name))[:1]:
                     for told in outcomes_of(ledger, inbox, feed.number):
-                        out.write(encode(told) + b"\n")
+                        out.write(to_json(told) + b"\n")
                         count += 1
                         if not count % 1_000:
                             tick(count)

@@ -77,9 +77,9 @@ def revoke(
 
 @contextmanager
 def _keys(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Book]]:
-    """The keys that stand beside the ledger, and its book."""
+    """Yield the ledger's keys and its book."""
     with shell.reading() as opened:
-        keys = Keys(shell.beside(folder))
+        keys = Keys(shell.data_folder(folder))
         yield keys, opened.book
         keys.close()
 

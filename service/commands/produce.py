@@ -4,12 +4,11 @@ from typing import Annotated
 
 import typer
 
-from consumers.kafka.clients import open_admin, open_writer
+from consumers.kafka.clients import open_writer, partitions_of
 from consumers.kafka.port import StreamError
 from consumers.kafka.produce import Sent
 from consumers.kafka.produce import produce as send
 from consumers.kafka.settings import load as load_settings
-from consumers.kafka.topics import partitions_of
 from service.commands.ingest import check_files
 from service.commands.options import ConfigOption, FilesArgument
 from service.errors import say
@@ -41,11 +40,10 @@ def produce(
 
         points traffic --facts 100000 | points produce - --rate 50
     """
-
     check_files(files)
     settings = load_settings(config)
     topic = settings.topics.facts
-    partitions = partitions_of(open_admin(settings), topic)
+    partitions = partitions_of(settings, topic)
     writer = open_writer(settings)
     sent = Sent()
     try:

@@ -138,13 +138,13 @@ def _publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> tuple[s
 
 
 def _checked(ledger: Ledger, file: Path) -> tuple[Version, list[str]]:
-    """A book that can be a ledger's next version, and what is to be said of its dates. Raises `BadProgramme`."""
+    """Return a book that can be a ledger's next version, and the warnings about its dates. Raises `BadProgramme`."""
     version = Book([known.toml for known in ledger.book.versions]).add(read_text(file), str(file))
     return version, warnings(version, ledger.book)
 
 
 def _named_book(shell: Shell, name: str) -> Version:
-    """A rule book by its file, by the beginning of its version in the ledger, or a shipped one."""
+    """Return a rule book by its file, by the beginning of its version in the ledger, or a shipped one."""
     if Path(name).is_file():
         return Version(read_text(Path(name)), name)
     if shell.has_ledger:

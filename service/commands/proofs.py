@@ -16,7 +16,7 @@ from projections.audit.proof import prove as proofs
 from projections.audit.proof.checkpoint import Signed, make, read, write
 from projections.audit.proof.keys import new_key as make_key
 from projections.audit.proof.keys import signing_key, verification_key
-from projections.audit.proof.store import Full, Shelf, name_of
+from projections.audit.proof.store import CheckpointStore, Full, name_of
 from projections.audit.verify import verify as recompute
 from service.commands.options import FolderOption, OutOption
 from service.commands.results import keep_result, print_found
@@ -38,7 +38,7 @@ KeyOption = Annotated[
 
 
 def default_key() -> Path:
-    """Where the signing key lies unless said otherwise: with the user, not with the ledger that it vouches for."""
+    """Return the default path of the signing key: with the user, not with the ledger that it vouches for."""
     settings = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(settings) / "points-ledger" / "signing-key.pem"
 
@@ -94,17 +94,17 @@ def checkpoint(
     entries = sum(mark.entries for mark in signed.checkpoint.partitions)
     at, key_id = signed.checkpoint.at, signed.key_id[:16]
     return Answer(
-        {**told_of(signed), "file": str(out)},
+        {**checkpoint_to_dict(signed), "file": str(out)},
         lambda: say(f"{entries:,} entries signed at {at} by key {key_id}… in {out}"),
     )
 
 
 def _leave(ledger: Ledger, named: Path | None, signed: Signed, began: float) -> None:
-    """Keep a copy where `points serve` finds it; where that cannot be done the checkpoint is as good without."""
+    """Keep a copy where `points serve` finds it; without a folder there is none."""
     folder = folder_in(ledger, AUDITS, named)
     if folder is not None:
         try:
-            Shelf(folder / CHECKPOINTS).put(signed)
+            CheckpointStore(folder / CHECKPOINTS).put(signed)
         except Full as full:
             say(str(full))
         except OSError:
@@ -118,7 +118,7 @@ def prove(
     shell: Shell,
     member: Annotated[str | None, typer.Argument(metavar="MEMBER", help="Whose entry.", show_default=False)] = None,
     number: Annotated[
-        int | None, typer.Argument(metavar="NUMBER", min=1, help="Which of her entries.", show_default=False)
+        int | None, typer.Argument(metavar="NUMBER", min=1, help="Which entry of the member.", show_default=False)
     ] = None,
     against: Annotated[
         Path | None,
@@ -212,8 +212,8 @@ def _print_verified(found: dict[str, Any]) -> None:
     print_found("broken place", found["broken"], None)
 
 
-def told_of(signed: Signed) -> dict[str, Any]:
-    """A checkpoint for people's programs: what it signs, without the peaks."""
+def checkpoint_to_dict(signed: Signed) -> dict[str, Any]:
+    """Return the JSON of a checkpoint: what it signs, without the peaks of the trees."""
     found = signed.checkpoint
     marks = [{"partition": m.partition, "entries": m.entries, "link": m.link, "tree": m.tree} for m in found.partitions]
     return {"ledger": found.ledger, "at": found.at, "key": signed.key_id, "partitions": marks}

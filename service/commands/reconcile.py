@@ -10,6 +10,7 @@ import typer
 
 from ledger.errors import WrongUse
 from projections.answers.export import output_file
+from projections.answers.to_json import to_json
 from projections.audit.reconcile import BALANCES, Balances, Reconciliation
 from projections.audit.reconcile import reconcile as compare
 from projections.views.runner import heads_of
@@ -57,7 +58,7 @@ def reconcile(
         with output_file(out) if out is not None else nullcontext() as lines:
             for difference in compare(opened, listed, moment, balance, found, tick):
                 if lines is not None:
-                    lines.write(msgspec.json.encode(difference) + b"\n")
+                    lines.write(to_json(difference) + b"\n")
                 if len(first) < LISTED_IN_JSON:
                     first.append(difference)
         listed.close()

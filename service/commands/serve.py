@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from socket import socket
 from typing import Annotated
@@ -19,10 +19,12 @@ from ledger.journal.ledger import KAFKA, Ledger
 from service.commands.options import ConfigOption, FolderOption
 from service.console.sessions import Sessions
 from service.errors import say
+from service.follower import Follower
+from service.http import metrics
 from service.http.app import make_app
 from service.http.server import is_local, listen
 from service.http.server import serve as serve_here
-from service.http.workers import Job, shared_folder, supervise
+from service.http.workers import Job, supervise
 from service.installed import installed_version
 from service.keys import Keys
 from service.shell import Shell, command
@@ -44,10 +46,7 @@ def serve(
     workers: Annotated[
         int,
         typer.Option(
-            min=1,
-            max=64,
-            metavar="N",
-            help="Processes that serve; of a folder those beyond its partitions decide nothing.",
+            min=1, max=64, metavar="N", help="Processes that answer requests; the first process decides, beside them."
         ),
     ] = 1,
     no_views: Annotated[
@@ -70,7 +69,7 @@ def serve(
 
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
-    run_server(shell, host, port, wait, shell.beside(folder), workers, config, follows=not no_views)
+    run_server(shell, host, port, wait, shell.data_folder(folder), workers, config, follows=not no_views)
 
 
 def run_server(
@@ -100,20 +99,20 @@ def run_server(
             _tell(shell, listening, processes, has_keys=has_keys)
 
         version = installed_version()
-        if workers == 1:
-            app = make_app(opened, folder, keys, Sessions(), wait, version, kafka=kafka, follows=follows)
-            serve_here(app, listening, lambda: tell([os.getpid()]))
-            return
-        keys.close()
-        opened.close()  # nothing of it is read here, and its lock is held on
-        lock = opened.lock if isinstance(opened, FolderLedger) else None
-        with shared_folder() as shared:
-            job = Job(shell.place, folder, shared, wait, version, kafka, follows, lock)
-            supervise(job, workers, listening, tell)
+        with Follower(shell.place, folder) if follows else nullcontext():
+            if workers == 1:
+                app = make_app(opened, folder, keys, Sessions(), wait, version, kafka)
+                serve_here(app, listening, lambda: tell([os.getpid()]))
+                return
+            keys.close()
+            lock = opened.lock if isinstance(opened, FolderLedger) else None
+            with metrics.shared_folder() as shared:
+                job = Job(shell.place, folder, shared, wait, version, kafka, workers, lock)
+                supervise(job, opened, listening, tell)
 
 
 def _kafka(shell: Shell, config: Path | None) -> KafkaSettings | None:
-    """How the topic is reached that feeds the ledger; None where it has its own inbox. Raises `OtherStream`."""
+    """Return the settings of the topic that feeds the ledger; None where it has its own inbox. Raises `OtherStream`."""
     if not shell.has_ledger:
         return None
     with shell.reading() as opened:
@@ -127,14 +126,14 @@ def _kafka(shell: Shell, config: Path | None) -> KafkaSettings | None:
 
 @contextmanager
 def _fed_here(shell: Shell) -> Iterator[Ledger]:
-    """The ledger, to be written: it takes facts into its inbox, and no ledger has two streams."""
+    """Yield the ledger with its lock held and an inbox made: it takes facts here."""
     with shell.writing(create=True) as opened:
         open_inbox(opened, feeding=True).close()  # made here, since several workers would make it at once
         yield opened
 
 
 def _tell(shell: Shell, listening: socket, processes: list[int], *, has_keys: bool) -> None:
-    """Say where it serves."""
+    """Say where the server listens and who may use it."""
     name, number = listening.getsockname()[:2]
     url = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
     if shell.json:

@@ -11,7 +11,7 @@ NAMED_IN_JSON = 1_000
 
 
 def summary_to_dict(summary: Summary) -> dict[str, Any]:
-    """The contract's JSON of a run."""
+    """Return the JSON of a run."""
     return {
         "facts": summary.facts,
         "entries": summary.entries,

@@ -25,7 +25,7 @@ DECISION_SECONDS = 5.0  # that a consumer is waited for
 
 @contextmanager
 def _appending(ledger: Ledger, config: Path | None) -> Iterator[TopicAppender]:
-    """Yield what appends to the topic that feeds a ledger."""
+    """Yield an appender to the topic that feeds a ledger."""
     appender = TopicAppender(load_settings(config), ledger.settings.topic)
     try:
         yield appender

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from consumers.kafka.clients import open_admin
+from consumers.kafka.kafka_python import Admin
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.topics import Difference, create_topics, differences
 from service.commands.options import ConfigOption
@@ -31,7 +31,7 @@ def create(
     points topics create --config points.toml --partitions 64
     """
     settings = load_settings(config)
-    admin = open_admin(settings)
+    admin = Admin(settings)
     try:
         made = create_topics(admin, settings.topics, partitions, replication)
         found = list(differences(admin, settings.topics, partitions))
@@ -56,7 +56,7 @@ def check(
     """
     settings = load_settings(config)
     names = settings.topics
-    admin = open_admin(settings)
+    admin = Admin(settings)
     try:
         found = list(differences(admin, names, partitions))
     finally:

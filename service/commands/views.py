@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from ledger.errors import WrongUse
@@ -16,6 +15,7 @@ from ledger.wire.times import month_start, to_text
 from projections.answers.export import FORMATS, output_file, write_table
 from projections.answers.sidecar import VIEWS, folder_in
 from projections.answers.tables import Table
+from projections.answers.to_json import to_json
 from projections.views.builtin.liability import Liability
 from projections.views.builtin.liability import close as of_month
 from projections.views.compare import compare as side_by_side
@@ -76,11 +76,7 @@ def list_views(shell: Shell, more: MoreOption = None) -> Answer:
 
 @app.command()
 @command
-def status(
-    shell: Shell,
-    more: MoreOption = None,
-    folder: FolderOption = None,
-) -> Answer:
+def status(shell: Shell, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Where each view stands: its builds, which one is live, how many entries it is behind.
 
     points views status
@@ -143,11 +139,7 @@ def _print_folded(done: Iterable[tuple[str, int]]) -> None:
 @app.command()
 @command
 def rebuild(
-    shell: Shell,
-    name: ViewArgument,
-    jobs: JobsOption = None,
-    more: MoreOption = None,
-    folder: FolderOption = None,
+    shell: Shell, name: ViewArgument, jobs: JobsOption = None, more: MoreOption = None, folder: FolderOption = None
 ) -> Answer:
     """Build a view again beside the live one, from entry 1; compare it, then switch.
 
@@ -181,12 +173,7 @@ def rebuild(
 
 @app.command()
 @command
-def compare(
-    shell: Shell,
-    name: ViewArgument,
-    more: MoreOption = None,
-    folder: FolderOption = None,
-) -> Answer:
+def compare(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Compare a rebuilt view with the live one, row by row at the same position. Exit 1 if any row differs.
 
     points views compare liability
@@ -209,12 +196,7 @@ def _print_compared(found: dict[str, Any]) -> None:
 
 @app.command()
 @command
-def switch(
-    shell: Shell,
-    name: ViewArgument,
-    more: MoreOption = None,
-    folder: FolderOption = None,
-) -> Answer:
+def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Let readers have the rebuilt view from now on, in one step. The old build stays until the next rebuild.
 
     points views switch liability
@@ -366,7 +348,7 @@ def _write(
     out: Path | None,
     more: dict[str, Any] | None = None,
 ) -> None:
-    """Write what a query says; who reads a view that is behind is told so on standard error."""
+    """Write what a query says, and on standard error how far the view is behind."""
     about: dict[str, Any] = {"view": view.name, "reading": name, "as_of": to_text(at, table.offset)}
     if standing is not None:
         positions = {str(partition): place for partition, place in sorted(standing.positions.items())}
@@ -378,7 +360,7 @@ def _write(
     about |= more or {}
     if form == "json":
         with standard_output():
-            sys.stdout.buffer.write(msgspec.json.encode(about)[:-1] + b',"rows":')
+            sys.stdout.buffer.write(to_json(about)[:-1] + b',"rows":')
             write_table(table, "json", sys.stdout.buffer)
             sys.stdout.buffer.write(b"}\n")
     elif form == "table":

@@ -39,7 +39,7 @@ async def get_home(request: AnyRequest) -> Response[Any]:
         facts=sum(one.end + 1 for one in partitions),
         waiting=waiting,
         counted=COUNTED,
-        rates=await served.rates.over(),
+        rates=await served.throughput.over(),
         names=await _labels(served),
         books=found,
         sums_now=totals["entries"] <= SUMMED_AT_ONCE,

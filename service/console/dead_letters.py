@@ -1,16 +1,14 @@
-"""Dead letters: looked at, mended and driven again, or dropped once that is confirmed; the API's own actions."""
+"""Dead letters: looked at, mended and redriven, or dropped once that is confirmed; the API's own actions."""
 
 from typing import Annotated, Any
 
 from litestar import Response, get, post
 from litestar.params import QueryParameter
 
-from consumers.dead_letters import Letter, letter_at, letters
-from ledger.journal.ledger import Ledger
+from consumers.dead_letters import letter_at, letters
 from ledger.wire.answers import Retried
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import MAX_BYTES
-from ledger.wire.times import to_text
 from service.console.pages import page
 from service.console.requests import AnyRequest, caller_of, form_of, needs
 from service.console.signing import FORM_BYTES
@@ -31,27 +29,27 @@ async def get_letters(
     every: Annotated[bool, QueryParameter(name="all", description="Those that are done, too.")] = False,
     after: Position = "",
 ) -> Response[bytes]:
-    """Parked facts, a page at a time."""
+    """Dead letters, a page at a time."""
     behind = cursor(after)
 
-    def read(ledger: Ledger) -> list[dict[str, Any]]:
-        found = letters(ledger, every=every, limit=LETTERS + 1, after=behind)
-        return [_shown(letter, ledger.book.offset) for letter in found]
-
-    found = await served_by(request).readers.read(read)
-    following = found[LETTERS - 1]["position"] if len(found) > LETTERS else None
-    return page(request, "dead_letters.html", letters=found[:LETTERS], following=following, every=every)
+    found = await served_by(request).readers.read(
+        lambda ledger: letters(ledger, every=every, limit=LETTERS + 1, after=behind)
+    )
+    following = found[LETTERS - 1].position if len(found) > LETTERS else None
+    return page(
+        request, "dead_letters.html", letters=found[:LETTERS], following=following, every=every, zone=zone_of(request)
+    )
 
 
 @get("/dead-letter", **_OPERATE)
 async def get_letter(request: AnyRequest, position: Position) -> Response[bytes]:
-    """One parked fact, with what can be done about it."""
+    """One dead letter, with what can be done about it."""
     return await _letter_page(request, position)
 
 
 @post("/dead-letter/retry", request_max_body_size=MENDED_BYTES, status_code=200, **_OPERATE)
 async def retry_letter(request: AnyRequest) -> Response[bytes]:
-    """Drive a parked fact again, as it is or mended in the form; what is wrong with it is said beside it."""
+    """Redrive a dead letter, as it is or mended in the form; what is wrong with it is said beside it."""
     form = await form_of(request)
     position, mended = form.get("position", ""), form.get("fact")
     try:
@@ -66,7 +64,7 @@ async def retry_letter(request: AnyRequest) -> Response[bytes]:
 
 @post("/dead-letter/drop", request_max_body_size=FORM_BYTES, status_code=200, **_OPERATE)
 async def drop_letter(request: AnyRequest) -> Response[bytes]:
-    """Remove the bytes of a parked fact for good, once that is confirmed."""
+    """Remove the bytes of a dead letter for good, once that is confirmed."""
     form = await form_of(request)
     position = form.get("position", "")
     if form.get("confirmed") != "yes":
@@ -85,34 +83,23 @@ async def _letter_page(
     mended: str | None = None,
     told: Retried | None = None,
 ) -> Response[bytes]:
-    letter = await served_by(request).readers.read(
-        lambda ledger: _shown(letter_at(ledger, position), ledger.book.offset)
-    )
+    letter = await served_by(request).readers.read(lambda ledger: letter_at(ledger, position))
     return page(
         request,
         "dead_letter.html",
         status=status,
-        address=f"/console/dead-letter?position={letter['position']}",  # where to come back to after a form, too
+        address=f"/console/dead-letter?position={letter.position}",  # where to come back to after a form, too
         letter=letter,
+        zone=zone_of(request),
         problem=problem,
         mended=mended,
         told=told,
     )
 
 
-def _shown(letter: Letter, offset: int) -> dict[str, Any]:
-    """A parked fact for people: bytes that are no UTF-8 are shown as the mark for that."""
-    return {
-        "position": letter.position,
-        "recorded": to_text(letter.recorded, offset),
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "length": letter.length,
-        "sha256": letter.sha256.hex(),
-        "state": letter.state,
-        "is_whole": letter.is_whole,
-        "text": letter.raw.decode(errors="replace"),
-    }
+def zone_of(request: AnyRequest) -> int:
+    """Return the offset from UTC, in microseconds, at which times are shown: the rule book's."""
+    return served_by(request).ledger.book.offset
 
 
 HANDLERS = (get_letters, get_letter, retry_letter, drop_letter)

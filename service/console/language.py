@@ -1,9 +1,10 @@
-"""The console's words in both languages. `words.py` has them; a page asks for one by its name."""
+"""The console's languages: which one a page is in, and its texts. A file per language has them, by name."""
 
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import resources
 from typing import Literal, get_args
-
-from service.console.translations import WORDS
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -31,10 +32,18 @@ def _weighed(one: str) -> tuple[str, float]:
 
 
 def words_in(language: Language) -> Callable[..., str]:
-    """Gives the text of a name in a language, with its figures put in. Raises `KeyError` for a name there is not."""
-    place = LANGUAGES.index(language)
+    """Return what gives the text of a name, with its figures put in. It raises `KeyError` for a name there is not."""
+    words = translations(language)
 
     def text(name: str, **figures: object) -> str:
-        return WORDS[name][place].format(**figures)
+        return words[name].format(**figures)
 
     return text
+
+
+@cache
+def translations(language: Language) -> Mapping[str, str]:
+    """Return every text of a language by its name."""
+    file = resources.files("service.console").joinpath("translations", f"{language}.toml")
+    found: dict[str, str] = tomllib.loads(file.read_text(encoding="utf-8"))
+    return found

@@ -11,9 +11,9 @@ from litestar import Response
 from rich.text import Text
 
 from ledger.rulebook.compiled import Book
-from service.console.language import HTML_LANGUAGE, LANGUAGES, words_in
+from ledger.wire.times import to_text
+from service.console.language import HTML_LANGUAGE, LANGUAGES, translations, words_in
 from service.console.requests import AnyRequest, Visitor, visitor_of
-from service.console.translations import WORDS
 from service.screens.names import Names, short_time
 from service.templates import templates_in
 
@@ -41,6 +41,7 @@ def environment() -> Environment:
     """The templates. Whatever is put into one is escaped."""
     made = templates_in("service.console", "templates")
     made.filters["time"] = short_time
+    made.filters["instant"] = to_text
     made.filters["signed_at"] = lambda text: short_time(text) if is_instant(text) else text  # nobody checked it
     made.filters["day"] = lambda text: text[:10]
     made.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
@@ -83,12 +84,12 @@ def page(
 
 def render(visitor: Visitor, template: str, /, **values: Any) -> str:
     """The text of a template."""
-    t = words_in(visitor.language)
+    t, words = words_in(visitor.language), translations(visitor.language)
 
     def said(prefix: str, code: str) -> str:
         """The words for a code, or the code where there are none."""
         name = f"{prefix}.{code}"
-        return t(name) if name in WORDS else code
+        return t(name) if name in words else code
 
     return (
         environment()

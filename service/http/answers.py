@@ -5,18 +5,17 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-import msgspec
 from litestar import Request, Response
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ledger.rulebook.compiled import Book
 from ledger.wire.times import parse_instant
+from projections.answers.to_json import to_json
 from service.http.problems import Problem
 
 JSON = "application/json"
 Document = Struct | dict[str, Any]
-_encode = msgspec.json.Encoder().encode
 
 
 def answer(request: Request[Any, Any, Any], document: Document) -> Response[Any]:
@@ -24,11 +23,11 @@ def answer(request: Request[Any, Any, Any], document: Document) -> Response[Any]
 
     Its tag leaves out `as_of`, by which every answer of "now" would be new.
     """
-    body = _encode(document)
+    body = to_json(document)
     if isinstance(document, dict):
-        tagged = _encode({**document, "as_of": ""})
+        tagged = to_json({**document, "as_of": ""})
     else:
-        tagged = _encode(replace(document, as_of="")) if hasattr(document, "as_of") else body
+        tagged = to_json(replace(document, as_of="")) if hasattr(document, "as_of") else body
     tag = f'W/"{sha256(tagged).hexdigest()[:32]}"'
     if _matches(request.headers.get("if-none-match"), tag):
         return Response(None, status_code=304, headers={"ETag": tag})
@@ -44,7 +43,7 @@ def _matches(header: str | None, tag: str) -> bool:
 
 def plain_answer(document: Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
     """Return a document that says what was done."""
-    return Response(_encode(document), status_code=status, media_type=JSON, headers=dict(headers or {}))
+    return Response(to_json(document), status_code=status, media_type=JSON, headers=dict(headers or {}))
 
 
 def check_media_type(request: Request[Any, Any, Any], *taken: str) -> None:

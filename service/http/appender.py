@@ -1,4 +1,4 @@
-"""The appender of a served ledger: facts that requests give are made durable together, and decided by the deciders.
+"""The appender of a served ledger: facts that requests give are made durable together, then decided by the owners.
 
 What waits is appended together, so that many requests share one wait for the disk or the brokers. Requests come
 from an event loop and never block it.
@@ -8,7 +8,9 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
 
 from consumers.files.feeder import RawLine
 from consumers.local.port import Line
@@ -16,8 +18,8 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact
 from service.http import metrics
-from service.http.deciders import Deciders
-from service.http.pending import Busy, Place, Work, waiting_by_partition
+from service.http.owners import Decoded, OwnersState
+from service.http.pending import Busy, Message, Notify, Offsets, Pending, PendingFacts, Place
 from service.http.streams import Feeding, Routes, Stream
 
 WAITING_FACTS = 20_000  # to be appended, and
@@ -25,16 +27,30 @@ WAITING_BYTES = 64 << 20  # of them, at most: more are turned away
 APPENDED_AT_ONCE = 2_000
 
 
-class Writer:
-    """Appends, and has it decided. Give it work from the event loop it was started in."""
+class Decides(Protocol):
+    """Who decides what is appended: owners in this process or another one, or the consumers of Kafka. See `Owners`."""
 
-    def __init__(self, ledger: Ledger, deciders: Deciders, stream: Stream) -> None:
-        self.deciders = deciders
+    @property
+    def state(self) -> OwnersState: ...
+
+    def start(self, notify: Notify) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def expect(self, notify: Notify, offsets: Offsets, decoded: Mapping[int, Decoded]) -> None: ...
+
+
+class FactAppender:
+    """Appends facts and has them decided. Give it facts from the event loop it was started in."""
+
+    def __init__(self, ledger: Ledger, owners: Decides, pending: PendingFacts, stream: Stream) -> None:
+        self._owners = owners
+        self._pending = pending
         self._stream = stream
         self._home = ledger.partition_of(PROGRAMME_SUBJECT)
         self._wake = threading.Condition()
-        self._single: deque[Work] = deque()
-        self._bulk: deque[Work] = deque()
+        self._single: deque[Pending] = deque()
+        self._bulk: deque[Pending] = deque()
         self._facts = self._bytes = 0  # that wait to be appended
         self._stopping = False
         self.cannot_append = False  # the last time it was tried; what comes is tried all the same
@@ -47,36 +63,35 @@ class Writer:
         """Begin."""
         self._room.set()
         self._thread.start()
-        self.deciders.start()
 
     def submit(
         self,
         values: Sequence[bytes],
         facts: Sequence[Fact] = (),
         *,
-        tell: bool = True,
+        waits: bool = True,
         is_bulk: bool = False,
         is_backlog: bool = False,
-    ) -> Work:
-        """Give facts to be appended and, where `tell` says so, to be told of. Raises `Busy`.
+    ) -> Pending:
+        """Give facts to be appended; `waits` says whether their decisions are waited for. Raises `Busy`.
 
         `facts` are the values decoded, where they were: they are not decoded again.
         """
-        trouble = "it is stopping" if self._stopping else self.deciders.trouble
-        if trouble:
-            raise Busy(f"facts cannot be decided now: {trouble}")
-        told = self._loop.create_future() if tell else None
-        work = Work(values, self._loop.create_future(), told, is_bulk, is_backlog, facts)
-        size = work.size
+        error = "it is stopping" if self._stopping else self._owners.state.last_error
+        if error:
+            raise Busy(f"facts cannot be decided now: {error}")
+        outcomes = self._loop.create_future() if waits else None
+        pending = Pending(values, facts, self._loop.create_future(), outcomes, is_bulk, is_backlog)
+        size = pending.size
         with self._wake:
             if not self._has_room(len(values), size):
                 raise Busy(f"{self._facts:,} facts wait to be written")
-            (self._bulk if is_bulk else self._single).append(work)
+            (self._bulk if is_bulk else self._single).append(pending)
             self._facts += len(values)
             self._bytes += size
             metrics.WAITING.set(self._facts)
             self._wake.notify()
-        return work
+        return pending
 
     async def room_for(self, facts: int, size: int) -> None:
         """Wait until so many facts and bytes would be taken."""
@@ -88,79 +103,97 @@ class Writer:
         return not self._facts or (self._facts + facts <= WAITING_FACTS and self._bytes + size <= WAITING_BYTES)
 
     def stop(self) -> None:
-        """Append what was given, decide it, and end."""
+        """Append what was given, and end."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join()
-        self.deciders.stop()
 
     # -- the appending thread ----------------------------------------------------------------------------------------
 
     def _append_all(self) -> None:
-        while works := self._take():
-            self._append(works)
+        while batch := self._take():
+            self._append(batch)
         if self._feeding is not None:
             self._feeding.appender.close()
 
-    def _take(self) -> list[Work]:
+    def _take(self) -> list[Pending]:
         """What is appended next: single facts, and a piece of those in bulk; nothing at the end."""
         with self._wake:
             while not (self._single or self._bulk or self._stopping):
                 self._wake.wait()
-            works: list[Work] = []
+            taken: list[Pending] = []
             facts = 0
             while self._single and facts < APPENDED_AT_ONCE:
-                works.append(self._single.popleft())
-                facts += len(works[-1].values)
+                taken.append(self._single.popleft())
+                facts += len(taken[-1].values)
             if self._bulk:
-                works.append(self._bulk.popleft())
-            self._facts -= sum(len(work.values) for work in works)
-            self._bytes -= sum(work.size for work in works)
+                taken.append(self._bulk.popleft())
+            self._facts -= sum(len(pending.values) for pending in taken)
+            self._bytes -= sum(pending.size for pending in taken)
             metrics.WAITING.set(self._facts)
-        return works
+        return taken
 
-    def _append(self, works: list[Work]) -> None:
-        batch: list[Line] = []
-        standing: list[list[int]] = []  # of each work's facts, the line that counts
+    def _append(self, taken: list[Pending]) -> None:
+        lines: list[Line] = []
+        counting: list[list[int]] = []  # of each pending's facts, the line that counts
         began = time.perf_counter()
         try:
             feeding = self._feeding = self._feeding or self._stream.feeding()
-            for work in works:
-                routes = feeding.old if work.is_backlog else feeding.new
-                standing.append([self._route(routes, value, batch) for value in work.values])
-            places = feeding.appender.append(batch)
+            for pending in taken:
+                routes = feeding.old if pending.is_backlog else feeding.new
+                counting.append([self._route(routes, value, lines) for value in pending.values])
+            places = feeding.appender.append(lines)
         except JournalError as error:
             self.cannot_append = True
-            self._post(self._turn_away, works, Busy(str(error.__cause__ or error)))
+            self._post(self._turn_away, taken, Busy(str(error.__cause__ or error)))
             return
         self.cannot_append = False
         metrics.APPEND_SECONDS.observe(time.perf_counter() - began)
-        metrics.APPENDED.inc(len(batch))
-        found = [[places[line] for line in lines] for lines in standing]
-        self.deciders.expect({partition: {} for partition, _ in places} | waiting_by_partition(works, found))
-        self._post(self._appended, works, found)
+        metrics.APPENDED.inc(len(lines))
+        found = [[places[line] for line in these] for these in counting]
+        self._post(self._appended, taken, found)  # first: who waits is known before anything is decided
+        self._expect(places, taken, found)
 
-    def _route(self, routes: Routes, value: bytes, batch: list[Line]) -> int:
-        """Put a fact under its partition; a published book, which goes to all, counts in its home."""
-        first = len(batch)
-        routes.route(RawLine(value), batch)
-        return next((at for at in range(first, len(batch)) if batch[at].partition == self._home), first)
+    def _expect(self, places: Sequence[Place], taken: list[Pending], found: list[list[Place]]) -> None:
+        """Have the owners decide what was appended, and hand along what was decoded of it."""
+        offsets: dict[int, list[int]] = {partition: [] for partition, _ in places}
+        decoded: dict[int, dict[int, tuple[bytes, Fact]]] = {}
+        for pending, its in zip(taken, found, strict=True):
+            if pending.outcomes is not None:
+                for partition, offset in its:
+                    offsets[partition].append(offset)
+            for (partition, offset), value, fact in zip(its, pending.values, pending.facts, strict=False):
+                decoded.setdefault(partition, {})[offset] = value, fact
+        self._owners.expect(self.notify, offsets, decoded)
+
+    def notify(self, message: Message) -> None:
+        """Hand a message of the owners to who waits. Called by any thread."""
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            self._post(self._pending.receive, message)
+
+    def _route(self, routes: Routes, value: bytes, lines: list[Line]) -> int:
+        """Put a fact under its partition; a published programme, which goes to all, counts in its home."""
+        first = len(lines)
+        routes.route(RawLine(value), lines)
+        return next((at for at in range(first, len(lines)) if lines[at].partition == self._home), first)
 
     def _post(self, call: Callable[..., None], *arguments: object) -> None:
         self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _appended(self, works: list[Work], found: list[list[Place]]) -> None:
+    def _appended(self, taken: list[Pending], found: list[list[Place]]) -> None:
         self._room.set()
-        for work, places in zip(works, found, strict=True):
-            if not work.places.done():
-                work.places.set_result(places)
+        for pending, places in zip(taken, found, strict=True):
+            if pending.outcomes is not None:
+                self._pending.add(pending, places)
+            if not pending.places.done():
+                pending.places.set_result(places)
 
-    def _turn_away(self, works: list[Work], error: Busy) -> None:
+    def _turn_away(self, taken: list[Pending], error: Busy) -> None:
         self._room.set()
-        for work in works:
-            if work.told is not None:
-                work.told.cancel()
-            if not work.places.done():
-                work.places.set_exception(error)
+        for pending in taken:
+            if pending.outcomes is not None:
+                pending.outcomes.cancel()
+            if not pending.places.done():
+                pending.places.set_exception(error)

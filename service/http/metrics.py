@@ -2,6 +2,9 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from prometheus_client import (
     REGISTRY,
@@ -35,6 +38,16 @@ APPENDED = Counter("points_facts_appended", "Facts made durable in the inbox.")
 APPEND_SECONDS = Histogram("points_append_seconds", "Seconds of an append, to the disk.", buckets=SECONDS)
 FACTS = Counter("points_facts", "Facts decided, by outcome.", ["outcome"])
 PARKED = Counter("points_parked", "Records that are no facts.")
+
+
+@contextmanager
+def shared_folder() -> Iterator[Path]:
+    """A folder for what the processes of a server share while it runs: sessions, and the metrics they count."""
+    with TemporaryDirectory(prefix="points-serve-") as made:
+        folder = Path(made)
+        (folder / "metrics").mkdir()
+        os.environ[SHARED] = str(folder / "metrics")
+        yield folder
 
 
 def count(tally: Tally) -> None:

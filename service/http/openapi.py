@@ -9,6 +9,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 
 from ledger.wire.facts import Fact, RedemptionRequested
+from projections.answers.to_json import to_json
 from service.http.handlers.bulk import NDJSON
 
 _PREFIX = "#/components/schemas/Fact."
@@ -90,7 +91,7 @@ def _document(found: dict[str, Any]) -> bytes:
                 case "redeem":
                     operation["requestBody"] = _body(redemption, redemptions)
                 case "postFacts":
-                    lines = "".join(msgspec.json.encode(fact).decode() + "\n" for fact in (_ORDER, _REDEMPTION))
+                    lines = "".join(to_json(fact).decode() + "\n" for fact in (_ORDER, _REDEMPTION))
                     schema = {"type": "string", "description": "A CloudEvent a line."}
                     operation["requestBody"] = {
                         "required": True,
@@ -104,7 +105,7 @@ def _document(found: dict[str, Any]) -> bytes:
                     operation["requestBody"] = {**_body(any_fact, facts), "required": False}
                 case "isLive" | "isReady":
                     operation["security"] = [{}]
-    return msgspec.json.encode(found)
+    return to_json(found)
 
 
 def _body(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:

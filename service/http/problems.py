@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
@@ -15,6 +14,7 @@ from ledger.errors import ControlFlow
 from ledger.journal.port import JournalError, Unavailable
 from ledger.wire.fact_codec import BadFact
 from projections.answers.members import UnknownMember
+from projections.answers.to_json import to_json
 from projections.audit.proof import BadProof, Refuted
 from projections.audit.proof.prove import NoEntry, NotCovered
 from projections.audit.proof.store import Full, NoCheckpoint
@@ -68,6 +68,16 @@ _BY_STATUS = {
     413: "too-large",
     415: "wrong-media-type",
 }
+_BY_ERROR: dict[type[Exception], str] = {
+    NothingToExplain: "unknown-entry",
+    NoEntry: "unknown-entry",
+    NoCheckpoint: "unknown-checkpoint",
+    NotCovered: "unknown-checkpoint",
+    BadProof: "bad-checkpoint",
+    Refuted: "not-as-signed",
+    Full: "no-room",
+    BadPosition: "unknown-position",
+}
 RETRY_SECONDS = "1"
 
 
@@ -89,39 +99,23 @@ class Problem(ControlFlow):
     def body(self) -> bytes:
         """The document."""
         kind = TYPES[self.name]
-        return msgspec.json.encode(
+        return to_json(
             {"type": BASE + self.name, "title": kind.title, "status": kind.status, "detail": self.detail, **self.more}
         )
 
 
-def of_bad_fact(bad: BadFact) -> Problem:
-    """What is no fact, with the code of its reason."""
-    return Problem("bad-fact", bad.detail, reason=bad.reason)
-
-
 def problem_of(error: Exception) -> Problem:
     """Whatever was raised as a problem; what nobody foresaw is a bug, and its details stay here."""
+    for kind, name in _BY_ERROR.items():
+        if isinstance(error, kind):
+            return Problem(name, str(error))
     match error:
         case Problem():
             return error
         case BadFact():
-            return of_bad_fact(error)
+            return Problem("bad-fact", error.detail, reason=error.reason)
         case UnknownMember():
             return Problem("unknown-member", "the ledger has no entry of this member")
-        case NothingToExplain():
-            return Problem("unknown-entry", str(error))
-        case NoEntry():
-            return Problem("unknown-entry", str(error))
-        case NoCheckpoint() | NotCovered():
-            return Problem("unknown-checkpoint", str(error))
-        case BadProof():
-            return Problem("bad-checkpoint", str(error))
-        case Refuted():
-            return Problem("not-as-signed", str(error))
-        case Full():
-            return Problem("no-room", str(error))
-        case BadPosition():
-            return Problem("unknown-position", str(error))
         case Busy():
             return Problem("busy", f"{error}; ask again: a fact counts once")
         case TimeoutError():

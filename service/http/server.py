@@ -1,4 +1,4 @@
-"""Serving the application with uvicorn, inside this process, which holds the ledger's lock."""
+"""Serving the application with uvicorn: from a socket that listens, or connections that are dispatched to it."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ledger.errors import CannotRunNow
-from service.http.doorman import Hall
+from service.http.dispatcher import Receiver
 from service.http.limits import RUNNING, Edge
 from service.http.problems import MEDIA_TYPE, Problem
 
@@ -44,7 +44,7 @@ def serve(app: Litestar, listening: socket.socket, on_start: Callable[[], None])
 
 
 def serve_inside(app: Litestar, inside: socket.socket, on_start: Callable[[], None], beat: Callable[[], bool]) -> None:
-    """Serve what comes in by a door, as `serve` does, or until `beat`, asked every second, says no."""
+    """Serve the connections that come in, as `serve` does, or until `beat`, asked every second, returns False."""
     _run(_Inside(_config(app), on_start, inside, beat), [])
 
 
@@ -107,13 +107,13 @@ class _Inside(_Server):
         return await super().on_tick(counter) or (counter % TICKS == 0 and not self._beat())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._hall = Hall(self._inside, lambda: Protocol(self.config, self.server_state, self.lifespan.state))
+        self._receiver = Receiver(self._inside, lambda: Protocol(self.config, self.server_state, self.lifespan.state))
         await super().startup(sockets)
         if self.started:
-            self._hall.open()
+            self._receiver.open()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._hall.close()
+        self._receiver.close()
         await super().shutdown(sockets)
 
 

@@ -1,32 +1,32 @@
 """What a running server shares with its handlers."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestar import Request
 
-from ledger.journal.ledger import KAFKA, Ledger
+from consumers.kafka.settings import KafkaSettings
+from ledger.journal.ledger import Ledger
+from ledger.journal.partition import Tally
 from ledger.journal.port import Head
-from projections.answers.sidecar import AUDITS, TREES, VIEWS
+from projections.answers.sidecar import AUDITS, VIEWS
 from projections.views.files import Folder
-from service.http.appender import Writer
-from service.http.deciders import Deciders, Part, Sharing
-from service.http.elsewhere import DecidedElsewhere
-from service.http.folder_sharing import SharedFolder
-from service.http.operator_log import Operators
+from service.http import metrics
+from service.http.appender import Decides, FactAppender
+from service.http.operator_log import OperatorLog
+from service.http.owners import Owners
+from service.http.pending import PendingFacts
 from service.http.readers import Readers
-from service.http.streams import InboxStream, Stream, TopicStream
-from service.http.supervisor import Follower
-from service.http.throughput import Rates
+from service.http.streams import DecidedByConsumers, InboxStream, Stream, TopicStream
+from service.http.throughput import Throughput
 
-if TYPE_CHECKING:
-    from consumers.kafka.settings import KafkaSettings
-
+LOOK_SECONDS = 0.5  # between two looks at what other processes decided, while somebody waits for it,
+CONSUMERS_SECONDS = 0.005  # and where consumers of Kafka decide it
 READERS = 2  # threads that answer about one member; more contend for the interpreter and answer no faster
 
 
@@ -36,23 +36,23 @@ class Served:
 
     ledger: Ledger
     stream: Stream
-    writer: Writer
-    deciders: Deciders
+    appender: FactAppender
+    owners: Decides
     readers: Readers  # of one member: short
-    histories: Readers  # of one member, by all of her entries: long where there are many
+    histories: Readers  # of one member, by all of the member's entries: long where there are many
     books: Readers  # of all members: long, one at a time
     checkers: ThreadPoolExecutor  # of facts in bulk
     operators: frozenset[str]  # sources whose operator facts count
-    actions: Operators
+    operator_log: OperatorLog
     wait: float
     views: Folder
     audits: Path  # what audits left
-    rates: Rates
+    throughput: Throughput
 
     @property
     def has_trouble(self) -> bool:
-        """Whether facts cannot be taken or decided now."""
-        return bool(self.deciders.trouble) or self.writer.cannot_append
+        """Return True if facts cannot be taken or decided now."""
+        return bool(self.owners.state.last_error) or self.appender.cannot_append
 
 
 @contextmanager
@@ -60,55 +60,58 @@ def serving(
     ledger: Ledger,
     folder: Path,
     wait: float,
-    part: Part,
-    kafka: "KafkaSettings | None" = None,
-    *,
-    follows: bool = True,
+    owners: Decides | None = None,
+    kafka: KafkaSettings | None = None,
 ) -> Iterator[Served]:
     """Serve a ledger from the event loop that runs; what was taken into its inbox is decided at the end.
 
-    Its lock must be held, of several workers by who began them, unless `kafka` says how the topic is reached that feeds
-    it. What lies beside the ledger is kept in `folder`; `part` says which of several workers this one is, and `follows`
-    whether the first of them has a process beside it that keeps views up to date.
+    `owners` are those of another process; where there are none this process decides, and its ledger's lock must be
+    held, unless `kafka` says how the topic is reached that feeds it. What lies beside the ledger is kept in `folder`.
     """
-    # msgspec lays out a type when it first meets it, and two threads that meet it at once crash the process: the rule
-    # book's types are met here, before there are threads.
+    # msgspec lays out a type when it first meets it, and two threads that meet it at once crash the process: the
+    # programme's types are met here, before there are threads.
     _ = ledger.book
-    sharing = _sharing(ledger, part)
-    deciders = Deciders(ledger, asyncio.get_running_loop(), sharing)
+    decides: Decides = DecidedByConsumers(ledger) if kafka else owners or owners_of(ledger)
+    is_alone = owners is None and not ledger.is_shared
+
+    def readers_of(threads: int, **bounds: int) -> Readers:
+        return Readers(ledger.reopen, lambda: decides.state.programmes, threads, **bounds)
+
+    readers = readers_of(READERS)
+    pending = PendingFacts(
+        ledger,
+        readers.read,
+        CONSUMERS_SECONDS if kafka else 0.0 if is_alone else LOOK_SECONDS,
+        lambda late: decides.expect(appender.notify, late, {}),
+    )
     stream = TopicStream(ledger, kafka) if kafka else InboxStream(ledger)
-    writer = Writer(ledger, deciders, stream)
-    readers = Readers(ledger.reopen, lambda: deciders.generation, READERS)
-    rates = Rates(lambda: readers.read(lambda ledger: _totals(ledger, stream)))
-    views, audits = folder / VIEWS, folder / AUDITS
+    appender = FactAppender(ledger, decides, pending, stream)
+    throughput = Throughput(lambda: readers.read(lambda ledger: _totals(ledger, stream)))
     served = Served(
         ledger,
         stream,
-        writer,
-        deciders,
+        appender,
+        decides,
         readers,
-        Readers(ledger.reopen, lambda: deciders.generation, 1, waiting=64, together=1),
-        Readers(ledger.reopen, lambda: deciders.generation, 1, waiting=8, together=1),
+        readers_of(1, waiting=64, together=1),
+        readers_of(1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
-        Operators(folder),
+        OperatorLog(folder),
         wait,
-        Folder(views),
-        audits,
-        rates,
+        Folder(folder / VIEWS),
+        folder / AUDITS,
+        throughput,
     )
-    follower = Follower(ledger.place, views, audits / TREES) if follows and part.worker == 0 else None
-    writer.start()
-    looking = asyncio.get_running_loop().create_task(rates.run())
-    if follower is not None:
-        follower.start()
+    appender.start()
+    decides.start(appender.notify)
+    looking = asyncio.get_running_loop().create_task(throughput.run())
     try:
         yield served
     finally:
         looking.cancel()
-        if follower is not None:
-            follower.stop()
-        writer.stop()
+        appender.stop()
+        decides.stop()
         served.checkers.shutdown(cancel_futures=True)
         served.readers.close()
         served.histories.close()
@@ -116,24 +119,23 @@ def serving(
         stream.close()
 
 
+def owners_of(
+    ledger: Ledger, count: Callable[[Tally], None] = metrics.count, on_change: Callable[[], None] = lambda: None
+) -> Owners:
+    """The owners of a ledger's partitions in this process: see `Owners`."""
+    if not ledger.is_shared:
+        return Owners(ledger, None, count, on_change)
+    from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
+    from service.http.assignment import DatabaseAssignment
+
+    assert isinstance(ledger, DatabaseLedger)
+    return Owners(ledger, DatabaseAssignment(ledger), count, on_change)
+
+
 def served_by(request: Request[Any, Any, Any]) -> Served:
     """What a request's server shares."""
     served: Served = request.app.state.served
     return served
-
-
-def _sharing(ledger: Ledger, part: Part) -> Sharing | None:
-    if ledger.settings.stream == KAFKA:
-        return DecidedElsewhere(ledger)
-    if part.ties is not None:
-        return SharedFolder(ledger, part)
-    if not ledger.is_shared:
-        return None
-    from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
-    from service.http.sharing import SharedDatabase
-
-    assert isinstance(ledger, DatabaseLedger)
-    return SharedDatabase(ledger, part)
 
 
 def standing(ledger: Ledger, stream: Stream) -> list[tuple[Head, int]]:

@@ -1,26 +1,31 @@
-"""The stream of a served ledger: its inbox, or the topic of Kafka that feeds it and is decided elsewhere."""
+"""The stream of a served ledger: its inbox, or the topic of Kafka that feeds it and that consumers decide."""
 
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
 from consumers.files.feeder import Feeder, RawLine, Router
+from consumers.kafka.appending import TopicAppender
+from consumers.kafka.client_base import Reader
+from consumers.kafka.clients import open_reader
+from consumers.kafka.port import StreamError
+from consumers.kafka.settings import KafkaSettings
 from consumers.local.open import open_inbox
 from consumers.local.port import Line
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
+from ledger.wire.facts import PROGRAMME_SUBJECT
+from service.http.owners import OwnersState
 from service.http.pending import Busy, Place
-
-if TYPE_CHECKING:
-    from consumers.kafka.port import Reader
-    from consumers.kafka.settings import KafkaSettings
 
 FRESH_SECONDS = 1.0  # that what a broker said of the ends holds
 BROKER_SECONDS = 2.0  # that a broker is waited for, where its ends are all that is asked
+PROGRAMME_SECONDS = 1.0  # between two looks at whether a programme was published
 AGAIN_SECONDS = 5.0  # until one that did not answer is asked again
 
 
@@ -111,7 +116,7 @@ class InboxStream:
 class TopicStream:
     """The topic that feeds a ledger, for life."""
 
-    def __init__(self, ledger: Ledger, settings: "KafkaSettings") -> None:
+    def __init__(self, ledger: Ledger, settings: KafkaSettings) -> None:
         self._ledger = ledger
         self._settings = settings
         self._lock = threading.Lock()
@@ -122,8 +127,6 @@ class TopicStream:
 
     def feeding(self) -> Feeding:
         """What sends to the topic."""
-        from consumers.kafka.appending import TopicAppender
-
         born = self._ledger.settings
         new, old = (Router(born.partitions, born.operators, backlog=backlog) for backlog in (False, True))
         return Feeding(TopicAppender(self._settings, born.topic), new, old)
@@ -155,9 +158,6 @@ class TopicStream:
             self._reader = None
 
     def _ask(self) -> None:
-        from consumers.kafka.clients import open_reader
-        from consumers.kafka.port import StreamError
-
         topic = self._ledger.settings.topic
         hasty = msgspec.structs.replace(self._settings, timeout_seconds=BROKER_SECONDS)
         try:
@@ -169,3 +169,31 @@ class TopicStream:
         else:
             self._ends = [found[partition] for partition in self._ledger.partitions]
             self._trouble, self._ask_at = "", time.monotonic() + FRESH_SECONDS
+
+
+class DecidedByConsumers:
+    """Decides nothing: consumers of Kafka do, and their decisions are looked up. Watches for published programmes."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.state = OwnersState(is_caught_up=True)
+        self._journal = ledger.journal(ledger.partition_of(PROGRAMME_SUBJECT))
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="points-watch", daemon=True)
+
+    def start(self, pending: object) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def expect(self, listener: object, offsets: object, decoded: object) -> None:
+        """Consumers follow the topic by themselves."""
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(PROGRAMME_SECONDS):
+            with suppress(JournalError):  # what cannot be read now is told to who reads it
+                self.state = self.state._replace(programmes=len(self._journal.published()))

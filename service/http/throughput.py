@@ -24,7 +24,7 @@ class Rate(NamedTuple):
     decisions: float
 
 
-class Rates:
+class Throughput:
     """Looks now and then at what was taken and decided by any process, and works out how fast. In the event loop."""
 
     def __init__(self, read: Callable[[], Awaitable[tuple[int, int]]]) -> None:

@@ -1,50 +1,51 @@
-"""Several processes that serve one ledger: they are handed connections, and started again when they die."""
+"""A server of several processes: front ends check, append and wait; this process decides, and starts them again.
 
-import multiprocessing
-import os
+Front ends are alike. The one that answers a request need not know which partition it concerns: what it appends is
+decided by the owners here, and the decision comes back by its channel.
+"""
+
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from consumers.kafka.settings import KafkaSettings
 from ledger.errors import CannotRunNow
 from ledger.journal.folder import Lock
+from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
+from ledger.journal.partition import Tally
+from ledger.journal.processes import end_worker, start_worker
 from service.console.sessions import Sessions
 from service.errors import report, say
-from service.http import metrics
 from service.http.app import make_app
-from service.http.deciders import Part
-from service.http.doorman import Door, Doorman
+from service.http.channels import BEAT, STARTED, FrontEndChannel, OwnersChannel
+from service.http.dispatcher import Dispatcher, connection_pair, pass_on
+from service.http.owners import Owners
+from service.http.pending import Message
 from service.http.server import GRACE_SECONDS, serve_inside
-from service.http.ties import tied
+from service.http.state import owners_of
 from service.keys import Keys
 from service.stopping import stopping
 
-if TYPE_CHECKING:
-    from consumers.kafka.settings import KafkaSettings
-
-LOOK_SECONDS = 1.0  # between two looks at the workers, and until one that died is started again
-HUNG_SECONDS = 30.0  # after which a worker that was not heard of is killed, and
+LOOK_SECONDS = 1.0  # between two looks at the front ends, and until one that died is started again
+AGAIN_SECONDS = 0.05  # between two looks while none of them runs
+HUNG_SECONDS = 30.0  # after which a front end that was not heard of is killed, and
 START_SECONDS = 120.0  # one that does not come to serve
-END_SECONDS = GRACE_SECONDS + 10.0  # for a worker to end by itself
-_STARTED, _BEAT = "started", "beat"
+END_SECONDS = GRACE_SECONDS + 10.0  # for a front end to end by itself
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the workers of a server have in common. `shared` is a folder that lasts as long as the server.
+    """What the front ends of a server have in common. `shared` is a folder that lasts as long as the server.
 
-    `lock` is there where they are the one writer of a folder: it is theirs too, and held until the last of them ends.
+    `lock` is there where the server is the one writer of a folder: it is theirs too, and held until the last has ended.
     """
 
     place: str
@@ -52,142 +53,154 @@ class Job:
     shared: Path
     wait: float
     version: str
-    kafka: "KafkaSettings | None"
-    follows: bool
+    kafka: KafkaSettings | None
+    workers: int
     lock: Lock | None = None
 
 
-@contextmanager
-def shared_folder() -> Iterator[Path]:
-    """A folder for what the workers of a server share while it runs: sessions, and the metrics they count."""
-    with TemporaryDirectory(prefix="points-serve-") as made:
-        folder = Path(made)
-        (folder / "metrics").mkdir()
-        os.environ[metrics.SHARED] = str(folder / "metrics")
-        yield folder
-
-
-def supervise(job: Job, workers: int, listening: socket.socket, on_start: Callable[[list[int]], None]) -> None:
-    """Serve with so many processes until SIGINT or SIGTERM; `on_start` hears their ids once all of them serve.
+def supervise(job: Job, ledger: Ledger, listening: socket.socket, on_start: Callable[[list[int]], None]) -> None:
+    """Serve with front ends until SIGINT or SIGTERM; `on_start` is called with their ids once all of them serve.
 
     Raises `CannotRunNow` where one cannot start at first; later it is tried again.
     """
-    with stopping(again_ends=False) as is_stopped, _parts(job, workers) as parts:
-        running = [_Worker(job, part) for part in parts]
-        doorman = Doorman(listening, running)
-        has_started = False
+    _ = ledger.book  # its types are laid out before there are threads
+    with stopping(again_ends=False) as is_stopped:
+        server = _Server(job, ledger)
+        dispatcher = Dispatcher(listening, server.front_ends)
         try:
+            server.start()
+            while not is_stopped() and not server.is_serving:
+                server.receive()
+                if not all(front_end.is_alive() for front_end in server.front_ends):
+                    raise CannotRunNow("a worker could not start; what it said stands above")
+            if not is_stopped():
+                dispatcher.start()
+                on_start([front_end.pid for front_end in server.front_ends])
             while not is_stopped():
-                wait([worker.pipe for worker in running], LOOK_SECONDS)
-                for worker in running:
-                    worker.hear()
-                if not has_started and all(worker.is_serving for worker in running):
-                    has_started = True
-                    doorman.start()
-                    on_start([worker.pid for worker in running])
-                for worker in running:
-                    if not worker.is_alive and not is_stopped():
-                        if not has_started:
-                            raise CannotRunNow("a worker could not start; what it said stands above")
-                        worker.revive()
+                server.receive()
+                for front_end in server.front_ends:
+                    if not front_end.is_alive():
+                        front_end.revive()
         finally:
-            doorman.stop()
-            for worker in running:
-                worker.stop()
-            for worker in running:
-                worker.end()
+            dispatcher.stop()
+            server.stop()
 
 
-@contextmanager
-def _parts(job: Job, workers: int) -> Iterator[list[Part]]:
-    """Who the workers are, and what ties those of a folder together."""
-    if job.lock is None:
-        yield [Part(number, workers) for number in range(workers)]
-        return
-    with tied(workers, job.shared) as ties:
-        yield [Part(number, workers, its) for number, its in enumerate(ties)]
+class _Server:
+    """The owners in this process, and the front ends that append for them."""
+
+    def __init__(self, job: Job, ledger: Ledger) -> None:
+        self.front_ends: list[_FrontEnd] = []
+        self._owners = None if job.kafka else owners_of(ledger, self._count, self._send_state)
+        self.front_ends.extend(_FrontEnd(job, self._owners) for _ in range(job.workers))
+
+    @property
+    def is_serving(self) -> bool:
+        return all(front_end.channel.is_serving for front_end in self.front_ends)
+
+    def start(self) -> None:
+        """Begin to decide."""
+        if self._owners:
+            self._owners.start(self._send_all)
+
+    def receive(self) -> None:
+        """Take what front ends send, waiting a moment for it."""
+        pipes = [front_end.channel.pipe for front_end in self.front_ends if front_end.channel.is_connected]
+        if not pipes:
+            time.sleep(AGAIN_SECONDS)
+        for front_end in self.front_ends if wait(pipes, LOOK_SECONDS) else ():
+            front_end.channel.receive()
+        self._send_state()
+
+    def stop(self) -> None:
+        """Have the front ends answer what they are asked now, and end; then decide what they took."""
+        for front_end in self.front_ends:
+            front_end.terminate()
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline and any(front_end.is_alive() for front_end in self.front_ends):
+            self.receive()
+        for front_end in self.front_ends:
+            front_end.end()
+        if self._owners:
+            self._owners.stop()
+
+    def _count(self, tally: Tally) -> None:
+        """Have a front end count a batch: metrics are added up over the front ends."""
+        serving = (front_end for front_end in self.front_ends if front_end.channel.is_serving)
+        next(serving, self.front_ends[0]).channel.send(tally)
+
+    def _send_all(self, message: Message) -> None:
+        for front_end in self.front_ends:
+            front_end.channel.send(message)
+
+    def _send_state(self) -> None:
+        for front_end in self.front_ends:
+            front_end.channel.send_state()
 
 
-class _Worker:
-    """A process that serves, the pipe on which it is heard of, and the door by which it is handed connections."""
+class _FrontEnd:
+    """A process that serves, the channel to it, and the way by which it is passed connections."""
 
-    pipe: Connection
-    is_serving: bool
-
-    def __init__(self, job: Job, part: Part) -> None:
-        self._about = (job, part)
+    def __init__(self, job: Job, owners: Owners | None) -> None:
+        self._job = job
+        self._owners = owners
         self._start()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe(duplex=False)
-        self.is_serving = False
-        self._door = Door()
-        self._heard_at = time.monotonic()
-        self._process: BaseProcess = context.Process(target=_work, args=(*self._about, self._door.inside, theirs))
-        self._process.start()
-        theirs.close()
-        self._door.inside.close()
+        self._outside, inside = connection_pair()
+        self._process, pipe = start_worker(_work, self._job, inside, daemon=False)
+        inside.close()
+        self._revive_at = 0.0
+        self.channel = FrontEndChannel(pipe, self._owners)
+        self.channel.send_state()
 
     @property
     def pid(self) -> int:
         assert self._process.pid is not None
         return self._process.pid
 
-    @property
     def is_alive(self) -> bool:
-        """Whether it runs; one that hangs is killed."""
-        if time.monotonic() > self._heard_at + (HUNG_SECONDS if self.is_serving else START_SECONDS):
+        """Return True if it runs; one that hangs is killed."""
+        if time.monotonic() > self.channel.heard_at + (HUNG_SECONDS if self.channel.is_serving else START_SECONDS):
             self._process.kill()
             self._process.join()
         return self._process.is_alive()
 
     def take(self, connection: socket.socket) -> bool:
         """Serve a connection; False where it does not serve now, or has too many to take in."""
-        return self.is_serving and self._door.pass_in(connection)
-
-    def hear(self) -> None:
-        """Take what it said."""
-        with suppress(EOFError, OSError):  # one that died shows by that
-            while self.pipe.poll():
-                self.is_serving |= self.pipe.recv() == _STARTED
-                self._heard_at = time.monotonic()
+        return self.channel.is_serving and pass_on(self._outside, connection)
 
     def revive(self) -> None:
-        """Start it again after it ended, and say how that was."""
-        code = self._process.exitcode or 0
-        say(f"worker {self.pid} ended ({f'signal {-code}' if code < 0 else f'exit {code}'}) and is started again")
-        self.end()
-        time.sleep(LOOK_SECONDS)
-        self._start()
+        """Start it again a moment after it ended, and say how that was."""
+        if not self._revive_at:
+            self._revive_at = time.monotonic() + LOOK_SECONDS
+            code = self._process.exitcode or 0
+            say(f"worker {self.pid} ended ({f'signal {-code}' if code < 0 else f'exit {code}'}) and is started again")
+        elif time.monotonic() >= self._revive_at:
+            self.end()
+            self._start()
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
         """Tell it to answer what it is asked now, and end."""
         if self._process.is_alive():
             self._process.terminate()
 
     def end(self) -> None:
-        """Wait for its end."""
-        self.is_serving = False
-        self._process.join(END_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        """End it, if it has not ended by itself."""
+        end_worker(self._process, 0)
         mark_process_dead(self.pid)  # type: ignore[no-untyped-call]  # what it had running counts no more
-        self.pipe.close()
-        self._door.outside.close()
+        self.channel.close()
+        self._outside.close()
 
 
-def _work(job: Job, part: Part, inside: socket.socket, pipe: Connection) -> None:
-    """A worker: serve until told to end, or until nobody listens."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it, and tells us
+def _work(pipe: Connection, job: Job, inside: socket.socket) -> None:
+    """A front end: serve until told to end, or until the server's first process has ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which tells it to end
+    channel = OwnersChannel(pipe)
 
-    def say_beat() -> bool:
-        try:
-            pipe.send(_BEAT)
-        except OSError:
-            return False
-        return True
+    def beat() -> bool:
+        channel.send(BEAT)
+        return channel.is_connected
 
     try:
         with (
@@ -195,9 +208,7 @@ def _work(job: Job, part: Part, inside: socket.socket, pipe: Connection) -> None
             closing(Keys(job.folder)) as keys,
             closing(Sessions(job.shared / "sessions.db")) as sessions,
         ):
-            app = make_app(
-                ledger, job.folder, keys, sessions, job.wait, job.version, part, job.kafka, follows=job.follows
-            )
-            serve_inside(app, inside, lambda: pipe.send(_STARTED), say_beat)
+            app = make_app(ledger, job.folder, keys, sessions, job.wait, job.version, job.kafka, channel, job.workers)
+            serve_inside(app, inside, lambda: channel.send(STARTED), beat)
     except Exception as error:
         raise SystemExit(report(error)) from None

@@ -18,12 +18,12 @@ _WHERE = (
 
 
 def print_stats(console: Console, stats: Books, names: Names) -> None:
-    """Print what `projections.answers.stats` says."""
+    """Print the document of `points stats`."""
     console.print(render_stats(stats, names))
 
 
 def render_stats(stats: Books, names: Names) -> RenderableType:
-    """The books as one block."""
+    """Return the books as one block."""
     outcomes = stats.entries
     head = Text.assemble(
         (f"{stats.members:,}", "bold"),

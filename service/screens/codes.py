@@ -16,7 +16,7 @@ _WHERE = {
 
 
 def print_codes(console: Console, codes: Codes) -> None:
-    """Print what `projections.codes` says."""
+    """Print the document of `points codes`."""
     width = max(len(reason.code) for reason in codes.reasons)
     for where, title in _WHERE.items():
         rows = [(Text(r.code, style="cyan"), Text(r.text)) for r in codes.reasons if r.where == where]

@@ -12,6 +12,6 @@ class OutputConsole(Console):
     """Standard output for people."""
 
     def on_broken_pipe(self) -> NoReturn:
-        """A reader that has enough is no bad news, which the library's exit code 1 would say."""
+        """End with exit code 0, where the library would end with 1, bad news."""
         quiet_standard_output()
         raise typer.Exit(0)

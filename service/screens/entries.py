@@ -1,4 +1,4 @@
-"""A member's entries on a screen: a line an entry, and what it did in a few words."""
+"""A member's entries on a screen: one line per entry, with what it changed."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _OUTCOME_STYLES = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 
 
 def print_entries(console: Console, entries: list[Entry], names: Names) -> None:
-    """Print what `projections.entries` says."""
+    """Print the document of `points entries`."""
     table = grid("#", "occurred", "fact", "outcome")
     table.columns[0].justify = "right"
     table.columns[1].no_wrap = table.columns[2].no_wrap = True
@@ -50,7 +50,7 @@ def _outcome(entry: Entry) -> Text:
 
 
 def _changes(changes: list[dict[str, Any]], names: Names) -> Text:
-    """Points and score items summed by what they did; the rest by name."""
+    """Return points and score items summed by change, kind and rule, then the other changes by name."""
     sums: dict[tuple[str, str, str], int] = {}
     others: dict[str, int] = {}
     for change in changes:

@@ -18,17 +18,17 @@ WIDE = 100  # columns from which a table has room for the codes of rules too
 
 
 def print_member(console: Console, member: Member, names: Names) -> None:
-    """Print what `projections.answers.show` says, the lots of one kind together."""
+    """Print the document of `points show`; lots that were earned and expire together share a row."""
     console.print(render_member(member, names, console.width))
 
 
 def print_every_lot(console: Console, member: Member, names: Names) -> None:
-    """Print what `projections.answers.show` says, lot by lot."""
+    """Print the document of `points show` with a row for each lot."""
     console.print(render_member(member, names, console.width, every_lot=True))
 
 
 def render_member(member: Member, names: Names, width: int, *, every_lot: bool = False) -> RenderableType:
-    """A member as one block of a width."""
+    """Return a member as one block of a width in columns."""
     blocks: list[RenderableType] = [_head(member)]
     for kind, purse in member.points.items():
         blocks += [Text(), _purse(kind, purse, names)]
@@ -98,7 +98,7 @@ def _lots(lots: list[Lot], names: Names, every: bool, wide: bool) -> RenderableT
 
 
 def _together(lots: list[Lot]) -> list[list[Lot]]:
-    """Lots that an entry opened by one rule and that go together, as one row."""
+    """Return lots in rows: those that an entry opened by one rule and that expire together share one."""
     rows: dict[tuple[Any, ...], list[Lot]] = {}
     for lot in lots:
         rows.setdefault((lot.entry, lot.rule, lot.expires_at, lot.pending_until), []).append(lot)

@@ -5,23 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 
 class _Rate(ProgressColumn):
-    """So many a second, over the whole run."""
+    """The rate per second over the whole run."""
 
     def render(self, task: Task) -> Text:
-        """The count and the rate."""
+        """Return the count and the rate."""
         seconds = task.elapsed or 0.0
         rate = f"{task.completed / seconds:,.0f}/s" if seconds > 0.2 else ""
         return Text(f"{task.completed:,.0f}  {rate}", style="cyan")
@@ -29,7 +21,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def bar(label: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """Yields what hears how much is done, and perhaps of how much."""
+    """Show a bar; yield a function to call with how much is done, and of how much where that is known."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _Rate(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=total)

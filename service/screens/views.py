@@ -19,7 +19,7 @@ RECORDS = 10
 
 
 def print_catalogue(console: Console, views: list[dict[str, Any]]) -> None:
-    """Each view with its queries."""
+    """Print each view with its queries."""
     for view in views:
         version = (f"  version {view['version']}", "dim")
         console.print(Text.assemble((plain(view["view"]), "bold"), version, f"  {plain(view['about'])}"))
@@ -28,7 +28,7 @@ def print_catalogue(console: Console, views: list[dict[str, Any]]) -> None:
 
 
 def print_status(console: Console, builds: list[ViewBuild]) -> None:
-    """Each build of each view."""
+    """Print each build of each view."""
     rows = grid("view", "version", "", right=("entries", "behind"))
     rows.columns[1].justify = "right"
     rows.add_column("file")
@@ -42,7 +42,7 @@ def print_status(console: Console, builds: list[ViewBuild]) -> None:
 
 
 def print_table(console: Console, table: Table, about: dict[str, Any], most: int) -> None:
-    """The first rows of a table, and how much more there is; a row of many columns is laid out on lines of its own."""
+    """Print the first rows of a table and how many more there are; a wide row is laid out as a record."""
     final = ("   final" if about["final"] else "   may still change") if "final" in about else ""
     console.print(Text(f"{about['reading']}   as of {short_time(about['as_of'])}{final}", style="bold"))
     if len(table.columns) > WIDE:

@@ -8,12 +8,12 @@ import pytest
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.facts import FACT_TYPES
 from projections.audit.results import AUDITS
-from service.console.language import chosen_language
+from service.console.language import chosen_language, translations
 from service.console.pages import MENU
-from service.console.translations import WORDS
 from service.http.problems import TYPES
 from tests.support.served import ROOT
 
+ZH, EN = translations("zh"), translations("en")
 CONSOLE = ROOT / "service" / "console"
 # Names that a page puts together, by what they begin with.
 MADE = (
@@ -36,28 +36,30 @@ def figures(text: str) -> set[str | None]:
 
 
 def test_each_word_has_both_languages_with_the_same_figures() -> None:
-    for name, (chinese, english) in WORDS.items():
+    assert list(ZH) == list(EN)
+    for name, chinese in ZH.items():
+        english = EN[name]
         assert chinese.strip() and english.strip(), name
         assert figures(chinese) == figures(english), name
 
 
 def test_each_word_that_a_page_asks_for_is_there_and_each_that_is_there_is_asked_for() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in sorted(CONSOLE.rglob("*.html")))
-    text += "".join(p.read_text(encoding="utf-8") for p in sorted(CONSOLE.glob("*.py")) if p.name != "words.py")
+    text += "".join(p.read_text(encoding="utf-8") for p in sorted(CONSOLE.glob("*.py")))
     asked = set(re.findall(r'\bt\("([\w.-]+)"[,)]', text))
-    assert asked <= set(WORDS)
+    assert asked <= set(ZH)
     named = set(re.findall(r'"([\w.-]+)"', text))
-    unused = {name for name in WORDS if name not in asked | named and not name.startswith(MADE)}
+    unused = {name for name in ZH if name not in asked | named and not name.startswith(MADE)}
     assert not unused
 
 
 def test_each_type_of_fact_outcome_and_page_has_its_words() -> None:
     types = {fact.__struct_config__.tag for fact in FACT_TYPES}
-    assert {name.removeprefix("fact.") + ".v1" for name in WORDS if name.startswith("fact.")} == types
-    assert {f"outcome.{name}" for name in OUTCOMES} <= set(WORDS)
-    assert {f"audit.{name}" for name in AUDITS} == {name for name in WORDS if name.startswith("audit.")}
-    assert {f"menu.{name}" for name, _, _ in MENU} == {name for name in WORDS if name.startswith("menu.")}
-    assert {name.removeprefix("problem.") for name in WORDS if name.startswith("problem.")} <= set(TYPES)
+    assert {name.removeprefix("fact.") + ".v1" for name in ZH if name.startswith("fact.")} == types
+    assert {f"outcome.{name}" for name in OUTCOMES} <= set(ZH)
+    assert {f"audit.{name}" for name in AUDITS} == {name for name in ZH if name.startswith("audit.")}
+    assert {f"menu.{name}" for name, _, _ in MENU} == {name for name in ZH if name.startswith("menu.")}
+    assert {name.removeprefix("problem.") for name in ZH if name.startswith("problem.")} <= set(TYPES)
 
 
 @pytest.mark.parametrize(

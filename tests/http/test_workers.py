@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from multiprocessing import Pipe
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, TypeVar
@@ -29,12 +30,14 @@ from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.rulebook.schema import shipped
 from points_client import Client, Refused
-from service.http import folder_sharing
-from service.http.deciders import Part
-from service.http.doorman import Door, Doorman
+from service.http import owners as owning
+from service.http import state
+from service.http.channels import FrontEndChannel, OwnersChannel
+from service.http.dispatcher import Dispatcher, connection_pair, pass_on
 from service.http.handlers.facts import decided
-from service.http.state import serving
-from service.http.ties import Appending, Ties, tied
+from service.http.owners import Owners
+from service.http.pending import Abandoned, Message
+from service.http.state import owners_of, serving
 from service.keys import Keys
 from tests.support.contents import journals
 from tests.support.databases import _is_alive
@@ -360,7 +363,6 @@ def versions_at(http: httpx.Client) -> list[Any]:
 
 
 def test_the_lock_is_the_workers_too_until_the_last_of_them_has_ended(tmp_path: Path) -> None:
-    """Over one partition, so that one of them decides nothing."""
     folder, empty = tmp_path / "served", tmp_path / "empty.ndjson"
     open_or_create(folder, settings=Settings(1)).close()
     empty.touch()
@@ -398,20 +400,22 @@ def a_later_book() -> Fact:
     return fact("programme.published", "programme", "later", {"toml": toml}, source="/operators")
 
 
-class Worker:
-    """A worker in a thread of this process."""
+class FrontEnd:
+    """A front end in a thread of this process, with the channel to its owners."""
 
-    def __init__(self, folder: Path, part: Part) -> None:
+    def __init__(self, folder: Path, owners: Owners) -> None:
+        ours, theirs = Pipe()
+        self.channel = FrontEndChannel(ours, owners)
+        self.its_channel = OwnersChannel(theirs)
         self._ledger = open_ledger(folder)
         self._folder = folder
-        self._part = part
         self._there = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
         assert self._there.wait(60)
 
     async def _serve(self) -> None:
-        with serving(self._ledger, self._folder, 0, self._part, follows=False) as self.served:
+        with serving(self._ledger, self._folder, 0, self.its_channel) as self.served:
             self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
             self._there.set()
             await self._ending.wait()
@@ -420,13 +424,13 @@ class Worker:
     def give(self, one: Fact) -> str:
         """Take a fact, and wait for its outcome."""
         _, told = self._ask(decided(self.served, encode(one), 60))
-        return told["outcome"] if told else "nobody knows"
+        return told.outcome if told else "nobody knows"
 
     def take(self, facts: list[Fact]) -> None:
         """Take facts, and wait for nothing."""
 
         async def submit() -> None:
-            self.served.writer.submit([encode(one) for one in facts], tell=False)
+            self.served.appender.submit([encode(one) for one in facts], waits=False)
 
         self._ask(submit())
 
@@ -438,37 +442,52 @@ class Worker:
         return asyncio.run_coroutine_threadsafe(question, self._loop).result(90)
 
     def end(self) -> None:
-        """Begin to end."""
-        self._loop.call_soon_threadsafe(self._ending.set)
-
-    def join(self) -> None:
-        """Wait for the end."""
-        self._thread.join()
+        """End, and wait for it."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._ending.set)
+            self._thread.join()
 
 
 @contextmanager
-def two_workers(folder: Path, partitions: int) -> Iterator[tuple[Worker, Worker]]:
-    open_or_create(folder, settings=Settings(partitions)).close()
-    with tied(2, folder.parent) as ties:
-        one, other = (Worker(folder, Part(number, 2, its)) for number, its in enumerate(ties))
-        try:
-            yield one, other
-        finally:
+def two_front_ends(folder: Path) -> Iterator[tuple[FrontEnd, FrontEnd]]:
+    """Two front ends, and owners that hear them."""
+    ledger = open_or_create(folder, settings=Settings(PARTITIONS))
+    _ = ledger.book
+    open_inbox(ledger, feeding=True).close()
+    found: list[FrontEnd] = []
+    owners = owners_of(ledger, on_change=lambda: [one.channel.send_state() for one in found])
+    ended = threading.Event()
+
+    def receive() -> None:
+        while not ended.wait(0.002):
+            for one in found:
+                one.channel.receive()
+
+    receiver = threading.Thread(target=receive)
+    owners.start(lambda message: [one.channel.send(message) for one in found])
+    found.extend(FrontEnd(folder, owners) for _ in range(2))
+    receiver.start()
+    try:
+        for one in found:
+            one.channel.send_state()
+        yield found[0], found[1]
+    finally:
+        for one in found:
             one.end()
-            other.end()
-            one.join()
-            other.join()
+        ended.set()
+        receiver.join()
+        owners.stop()
+        for one in found:
+            one.channel.close()
+        ledger.close()
     is_whole(folder).close()
 
 
-@pytest.mark.parametrize("partitions", [PARTITIONS, 1], ids=["both decide", "one decides"])
-def test_what_is_lost_of_the_news_is_found_by_looking(
-    partitions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Ties, "tell", lambda *_: None)
-    monkeypatch.setattr(folder_sharing, "INBOX_SECONDS", 0.05)
-    monkeypatch.setattr(folder_sharing.SharedFolder, "look_seconds", 0.02)
-    with two_workers(tmp_path / "served", partitions) as (one, other):
+def test_what_is_lost_on_the_way_is_found_by_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OwnersChannel, "expect", lambda *_: None)
+    monkeypatch.setattr(owning, "INBOX_SECONDS", 0.05)
+    monkeypatch.setattr(state, "LOOK_SECONDS", 0.02)
+    with two_front_ends(tmp_path / "served") as (one, other):
         assert one.versions() == other.versions() == 1
         for n in range(16):
             assert other.give(grant(f"m-{n}", f"g-{n}", 5)) == "accepted"
@@ -476,8 +495,8 @@ def test_what_is_lost_of_the_news_is_found_by_looking(
         until(lambda: one.versions() == other.versions() == 2)
 
 
-def test_who_ends_decides_what_the_others_still_take(tmp_path: Path) -> None:
-    with two_workers(tmp_path / "served", PARTITIONS) as (one, other):
+def test_one_front_end_ends_and_what_the_other_takes_is_decided(tmp_path: Path) -> None:
+    with two_front_ends(tmp_path / "served") as (one, other):
         other.end()
         for n in range(16):
             assert one.give(grant(f"m-{n}", f"g-{n}", 5)) == "accepted"
@@ -487,21 +506,29 @@ def test_who_ends_decides_what_the_others_still_take(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_who_tells_never_waits_and_who_hears_takes_what_there_is(tmp_path: Path) -> None:
-    with tied(2, tmp_path) as (one, other):
-        assert other.hear(0.0) == []
-        for n in range(10_000):  # more than there is room for
-            one.tell(1, f"decided {n}")
-        heard = other.hear(60)
-        assert heard == [f"decided {n}" for n in range(len(heard))] and 10 < len(heard) < 10_000
-        assert other.hear(0.0) == [] == one.hear(0.0)
+def test_who_decides_never_waits_for_a_front_end() -> None:
+    ours, theirs = Pipe()
+    channel = FrontEndChannel(ours, None)
+    sent: list[Message] = [Abandoned([n]) for n in range(10_000)]  # more than there is room for
+    for message in sent:
+        channel.send(message)
+    assert [theirs.recv() for _ in sent] == sent
+    theirs.close()
+    for message in sent:
+        channel.send(message)
+    channel.receive()
+    assert not channel.is_connected
+    channel.close()
 
 
-def test_who_appends_no_more_knows_whether_others_do(tmp_path: Path) -> None:
-    with tied(2, tmp_path) as ties:
-        one, other = map(Appending, ties)
-        assert not one.end(0.05)
-        assert other.end(60)
+def test_a_front_end_takes_no_more_once_the_process_that_decides_has_ended() -> None:
+    ours, theirs = Pipe()
+    channel = OwnersChannel(theirs)
+    channel.start(lambda _: None)
+    ours.close()
+    until(lambda: not channel.is_connected)
+    assert channel.state.last_error
+    channel.send("beat")  # is lost
 
 
 # -- connections -----------------------------------------------------------------------------------------------------
@@ -523,8 +550,8 @@ class Waiter:
 def test_connections_are_handed_out_in_turns_and_wait_while_nobody_takes_them() -> None:
     one, away, other = Waiter(), Waiter(takes=False), Waiter()
     with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as clients:
-        doorman = Doorman(listening, [one, away, other])
-        doorman.start()
+        dispatcher = Dispatcher(listening, [one, away, other])
+        dispatcher.start()
 
         def come(names: bytes) -> None:
             for name in names:
@@ -538,16 +565,16 @@ def test_connections_are_handed_out_in_turns_and_wait_while_nobody_takes_them() 
         come(b"gh")
         away.takes = True
         until(lambda: len(away.took) == 2)
-        doorman.stop()
+        dispatcher.stop()
     assert away.took == [b"g", b"h"]
 
 
-def test_a_door_turns_away_while_nobody_is_inside_or_too_many_wait() -> None:
-    door = Door()
+def test_a_connection_is_passed_on_only_while_somebody_takes_it_and_few_wait() -> None:
+    outside, inside = connection_pair()
     with socket.create_server(("127.0.0.1", 0)) as one:
-        assert door.pass_in(one)
-        while door.pass_in(one):
+        assert pass_on(outside, one)
+        while pass_on(outside, one):
             pass
-        door.inside.close()
-        assert not door.pass_in(one)
-    door.outside.close()
+        inside.close()
+        assert not pass_on(outside, one)
+    outside.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from consumers.kafka import confluent, kafka_python
+from consumers.kafka.client_base import security_options
 from consumers.kafka.settings import BadSettings, KafkaSettings, Secret, load
 
 PASSWORD = "hunter2-and-more"
@@ -129,7 +130,7 @@ def test_both_clients_are_given_the_same(tmp_path: Path) -> None:
         password = "{PASSWORD}"
     """
     security = load(written(tmp_path, text), {}).security
-    assert kafka_python._security(security) == {
+    assert security_options(security, kafka_python.SECURITY_NAMES) == {
         "security_protocol": "SASL_SSL",
         "ssl_cafile": str(tmp_path / "ca"),
         "ssl_certfile": str(tmp_path / "certificate"),
@@ -140,7 +141,7 @@ def test_both_clients_are_given_the_same(tmp_path: Path) -> None:
         "sasl_plain_username": "u",
         "sasl_plain_password": PASSWORD,
     }
-    assert confluent._security(security) == {
+    assert confluent.security(security) == {
         "security.protocol": "SASL_SSL",
         "ssl.ca.location": str(tmp_path / "ca"),
         "ssl.certificate.location": str(tmp_path / "certificate"),

@@ -12,10 +12,12 @@ import pytest
 from confluent_kafka import Producer
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
-from consumers.kafka import confluent, kafka_python
+from consumers.kafka import client_base
 from consumers.kafka.buffers import RECORDED
-from consumers.kafka.clients import open_admin, open_reader, open_writer
-from consumers.kafka.port import BrokerAway, Denied, Reader, Start, StreamBroken, StreamError, Topic, Writer
+from consumers.kafka.client_base import Reader, Writer
+from consumers.kafka.clients import open_reader, open_writer
+from consumers.kafka.kafka_python import Admin
+from consumers.kafka.port import BrokerAway, Denied, Start, StreamBroken, StreamError, Topic
 from consumers.kafka.settings import Client, KafkaSettings, Secret, Security
 from consumers.runtime.intake import Intake
 from consumers.stream import AHEAD, BACKLOG, Record
@@ -26,6 +28,7 @@ from tests.support.histories import encode
 
 CLIENTS: tuple[Client, ...] = ("kafka-python", "confluent-kafka")
 PATIENCE = 30.0  # seconds for what takes milliseconds: reached only by what never happens
+HASTE = 2.0  # seconds for what never happens, and whose reason comes in milliseconds
 STAMPED = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(4 << 20)}
 
 
@@ -44,7 +47,7 @@ class Kafka:
 
     def topic(self, partitions: int = 1, **configs: str) -> str:
         """A new topic; names of settings with ``_`` for their dots."""
-        admin = open_admin(self.settings)
+        admin = Admin(self.settings)
         name = new_topic_name()
         changed = {key.replace("_", "."): value for key, value in configs.items()}
         assert admin.create(Topic(name, partitions, 1, {**STAMPED, **changed}))
@@ -80,7 +83,7 @@ def until(reader: Reader, is_done: Callable[[], bool]) -> None:
     """Poll until something is so."""
     deadline = time.monotonic() + PATIENCE
     while not is_done():
-        assert time.monotonic() < deadline, reader.trouble or "nothing came of it"
+        assert time.monotonic() < deadline, reader.last_error or "nothing came of it"
         reader.poll(0.1)
 
 
@@ -419,8 +422,7 @@ def test_what_a_callback_of_the_group_raises_is_raised_by_poll(kafka: Kafka) -> 
 def test_a_writer_tells_each_offset_in_order_and_holds_a_bounded_number_in_flight(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for client in (kafka_python, confluent):
-        monkeypatch.setattr(client, "MOST_IN_FLIGHT", 300)
+    monkeypatch.setattr(client_base, "MOST_IN_FLIGHT", 300)
     topic = kafka.topic(2)
     writer = kafka.writer()
     told: dict[int, list[int]] = {0: [], 1: []}
@@ -455,7 +457,7 @@ def test_a_partition_that_is_not_there_is_refused(kafka: Kafka) -> None:
 
 
 def test_an_admin_sees_what_it_made(kafka: Kafka) -> None:
-    admin = open_admin(kafka.settings)
+    admin = Admin(kafka.settings)
     name = new_topic_name()
     wanted = Topic(name, 3, 1, {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"})
     assert admin.topic(name) is None
@@ -479,10 +481,18 @@ def test_no_broker_is_said_with_its_address(client: Any) -> None:
         send_and_flush(open_writer(nowhere), "any", 0, patience=1.0)
 
 
-def secured(broker: Broker, client: Client, **changes: Any) -> KafkaSettings:
-    """Settings for the broker's listener with TLS and SASL."""
+@pytest.fixture(scope="module")
+def secure_broker(broker: Broker) -> Broker:
+    """A broker whose listener with TLS and SASL has answered once: its first handshake takes seconds."""
     if broker.secure is None:
         pytest.skip("of this broker no listener with TLS and SASL is known; one that is started from its jars has one")
+    Admin(secured(broker, "kafka-python", timeout_seconds=PATIENCE)).close()
+    return broker
+
+
+def secured(broker: Broker, client: Client, *, timeout_seconds: float, **changes: Any) -> KafkaSettings:
+    """Settings for the broker's listener with TLS and SASL."""
+    assert broker.secure is not None
     options = {
         "protocol": "SASL_SSL",
         "ca_file": str(broker.secure.ca_file),
@@ -491,15 +501,18 @@ def secured(broker: Broker, client: Client, **changes: Any) -> KafkaSettings:
         **changes,
     }
     return KafkaSettings(
-        bootstrap_servers=broker.secure.address, client=client, timeout_seconds=2.0, security=Security(**options)
+        bootstrap_servers=broker.secure.address,
+        client=client,
+        timeout_seconds=timeout_seconds,
+        security=Security(**options),
     )
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
 @pytest.mark.parametrize("client", CLIENTS)
-def test_tls_and_sasl_reach_the_client(broker: Broker, client: Client, mechanism: str) -> None:
+def test_tls_and_sasl_reach_the_client(secure_broker: Broker, client: Client, mechanism: str) -> None:
     with ExitStack() as stack:
-        kafka = Kafka(secured(broker, client, mechanism=mechanism), stack)
+        kafka = Kafka(secured(secure_broker, client, timeout_seconds=PATIENCE, mechanism=mechanism), stack)
         topic = kafka.topic()
         kafka.write(topic, [b"a", b"b"])
         reader = kafka.reader(topic)
@@ -509,15 +522,15 @@ def test_tls_and_sasl_reach_the_client(broker: Broker, client: Client, mechanism
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_wrong_password_and_an_unknown_certificate_are_denied_and_no_secret_is_told(
-    broker: Broker, client: Client, caplog: pytest.LogCaptureFixture
+    secure_broker: Broker, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     wrong = "not-the-password-of-anybody"
     with pytest.raises(Denied, match=r"(?i)certificate"):
-        open_reader(secured(broker, client, ca_file=None), "any")
+        open_reader(secured(secure_broker, client, timeout_seconds=HASTE, ca_file=None), "any")
     # kafka-python may meet the hang-up before the answer.
     with pytest.raises((Denied, BrokerAway), match=r"(?i)authentication|refuses the credentials") as error:
-        open_reader(secured(broker, client, password=Secret(wrong)), "any")
+        open_reader(secured(secure_broker, client, timeout_seconds=HASTE, password=Secret(wrong)), "any")
     assert wrong not in str(error.value) and wrong not in caplog.text
 
 
@@ -538,7 +551,7 @@ def test_clients_outlive_a_broker_that_is_killed(broker: Broker) -> None:
             if number:  # the pure one has to know the topic before it takes a record
                 writer.send(topic, 0, b"k", b"meanwhile")
         for reader in readers:
-            until(reader, lambda reader=reader: reader.trouble != "")  # type: ignore[misc]
+            until(reader, lambda reader=reader: reader.last_error != "")  # type: ignore[misc]
             with pytest.raises(BrokerAway):
                 reader.end(0)
         broker.start()
@@ -548,4 +561,4 @@ def test_clients_outlive_a_broker_that_is_killed(broker: Broker) -> None:
         for reader in readers:
             found = read_to_the_end(reader, after=0)
             assert [record.value for record in found] == [b"meanwhile"] * 2
-            assert reader.trouble == ""
+            assert reader.last_error == ""

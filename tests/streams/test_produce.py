@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Producer
 
 from consumers.kafka.buffers import RECORDED
-from consumers.kafka.clients import open_admin
+from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import Topic
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.topics import FACT_BYTES, _differs, wanted_topics
@@ -92,7 +92,7 @@ def test_topics_are_made_as_they_have_to_be_and_once(
 def test_each_setting_of_a_topic_that_would_lose_money_is_named_with_what_comes_of_it(
     topics: Topics, points: Points
 ) -> None:
-    admin = open_admin(KafkaSettings(bootstrap_servers=topics.broker.address))
+    admin = Admin(KafkaSettings(bootstrap_servers=topics.broker.address))
     wrong = {
         "cleanup.policy": "compact",
         "retention.ms": "3600000",

@@ -15,9 +15,8 @@ def act(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
     key = row.own_key(data)
     if key:
         draft.take_id(key)
-    day = (
-        parse_instant(data.day, 0) // DAY if isinstance(data, SignIn) and data.day else None
-    )  # that it is said to be for
+    stated = data.day if isinstance(data, SignIn) else ""
+    day = parse_instant(stated, 0) // DAY if stated else None
     apply_rules(draft, draft.version.rules_on(row.on), data, page=key.partition("/")[2], day=day)
     if row.moves_tiers:
         move_tiers(draft, draft.version.month(draft.clock), draft.clock)

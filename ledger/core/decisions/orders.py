@@ -62,7 +62,7 @@ def complete(draft: Draft, order: Order) -> None:
     page.lines = []
     for line in order.lines:
         awards = apply_rules(draft, rules, order, page=order.order, line=line)
-        page.lines.append(PageLine(line.line, line.quantity, line.paid_fen, line.category, awards=awards))
+        page.lines.append(PageLine(line.line, line.quantity, line.paid_fen, line.category, 0, 0, False, awards))
     apply_rules(draft, version.rules_on("order.completed"), order, page=order.order)
     tendered = sum([line.points for line in order.lines])
     if tendered != page.redeemed:

@@ -11,7 +11,8 @@ from ledger.wire.answers import BulkLine, DeadLettered, Fate
 from ledger.wire.entry_json import position_text
 from ledger.wire.fact_codec import BadFact, too_long
 from ledger.wire.facts import MAX_BYTES, Fact
-from service.http.pending import Work
+from projections.answers.to_json import to_json
+from service.http.pending import Pending
 from service.http.problems import Problem
 from service.http.state import Served
 
@@ -21,7 +22,6 @@ BULK_LINES = 100_000  # of its lines, at most: what is told of them is held unti
 PIECE_LINES = 1_000  # taken together, or
 PIECE_BYTES = 1 << 20
 PIECES_AHEAD = 4  # taken while earlier ones are written
-_encode = msgspec.json.Encoder().encode
 Admit = Callable[[bytes], Fact]
 Record = Callable[[Sequence[Fact]], None]  # of facts that are about to be taken, before they are
 
@@ -71,10 +71,10 @@ class Lines:
 
 
 class _Piece(NamedTuple):
-    """Lines that were taken together: what was told of each at once, or None for those in `work`, in their order."""
+    """Lines that were taken together: what was told of each at once, or None for those in `pending`, in their order."""
 
     lines: list[tuple[int, BulkLine | None]]
-    work: Work | None
+    pending: Pending | None
 
 
 async def take_bulk(body: AsyncIterator[bytes], served: Served, admit: Admit, record: Record, *, wait: bool) -> bytes:
@@ -116,19 +116,20 @@ def _count(count: int, held: list[Line]) -> int:
 async def _take(held: list[Line], served: Served, admit: Admit, record: Record, *, wait: bool) -> _Piece:
     """Check lines, and give those that are facts to the writer, once it has room."""
     checked = await asyncio.get_running_loop().run_in_executor(served.checkers, _check, held, admit, record)
-    values = [line.value for line, fault in checked if fault is None and line.value is not None]
-    work = None
+    values = [line.value for line, fact in checked if not isinstance(fact, BulkLine) and line.value is not None]
+    facts = [fact for _, fact in checked if not isinstance(fact, BulkLine)]
+    pending = None
     if values:
-        await served.writer.room_for(len(values), sum(map(len, values)))
-        work = served.writer.submit(values, tell=wait, is_bulk=True)
-    return _Piece([(line.number, fault) for line, fault in checked], work)
+        await served.appender.room_for(len(values), sum(map(len, values)))
+        pending = served.appender.submit(values, facts, waits=wait, is_bulk=True)
+    return _Piece([(line.number, fact if isinstance(fact, BulkLine) else None) for line, fact in checked], pending)
 
 
-def _check(held: list[Line], admit: Admit, record: Record) -> list[tuple[Line, BulkLine | None]]:
-    """Lines with why they are not taken; None where they are, which is on record then."""
+def _check(held: list[Line], admit: Admit, record: Record) -> list[tuple[Line, Fact | BulkLine]]:
+    """Lines with their facts, which are on record then, or why they are not taken."""
     found = [(line, _admitted(line, admit)) for line in held]
     record([fact for _, fact in found if not isinstance(fact, BulkLine)])
-    return [(line, fact if isinstance(fact, BulkLine) else None) for line, fact in found]
+    return found
 
 
 def _admitted(line: Line, admit: Admit) -> Fact | BulkLine:
@@ -145,16 +146,16 @@ def _admitted(line: Line, admit: Admit) -> Fact | BulkLine:
 
 async def _tell(piece: _Piece) -> list[bytes]:
     """What became of the lines of a piece, once that is known."""
-    if piece.work is None:
-        return [_encode(fault) + b"\n" for _, fault in piece.lines]
-    places = iter(await piece.work.places)
-    told: list[Fate] | None = await piece.work.told if piece.work.told is not None else None
+    if piece.pending is None:
+        return [to_json(fault) + b"\n" for _, fault in piece.lines]
+    places = iter(await piece.pending.places)
+    told: list[Fate] | None = await piece.pending.outcomes if piece.pending.outcomes is not None else None
     outcomes = iter(told or ())
     found = []
     for number, fault in piece.lines:
         if fault is None:
             fault = _taken(number, position_text(*next(places)), next(outcomes, None))
-        found.append(_encode(fault) + b"\n")
+        found.append(to_json(fault) + b"\n")
     return found
 
 

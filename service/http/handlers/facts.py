@@ -135,20 +135,20 @@ def record(facts: Sequence[Fact], caller: Caller, served: Served) -> None:
     """Keep who is about to give facts that are an operator's action."""
     given = [fact for fact in facts if type(fact) in OPERATOR_FACTS]
     if given:
-        served.actions.record_given(caller.name, given)
+        served.operator_log.record_given(caller.name, given)
 
 
 async def decided(
     served: Served, raw: bytes, wait: float, fact: Fact | None = None, *, is_backlog: bool = False
 ) -> tuple[str, Fate | None]:
     """Take a fact (with `fact`, decoded); return its position, and its fate where that is known within `wait` s."""
-    work = served.writer.submit([raw], [fact] if fact else [], tell=wait > 0, is_backlog=is_backlog)
-    places = await work.places
+    pending = served.appender.submit([raw], [fact] if fact else [], waits=wait > 0, is_backlog=is_backlog)
+    places = await pending.places
     position = position_text(*places[0])
-    if work.told is None:
+    if pending.outcomes is None:
         return position, None
-    done, _ = await asyncio.wait([work.told], timeout=wait)
-    told = work.told.result() if done else None
+    done, _ = await asyncio.wait([pending.outcomes], timeout=wait)
+    told = pending.outcomes.result() if done else None
     return position, told[0] if told else None
 
 

@@ -30,7 +30,7 @@ async def ready(request: AnyRequest) -> Response[Health]:
     served = served_by(request)
     if served.has_trouble:
         raise Problem("busy", "facts cannot be taken or decided now; the server's log says why")
-    if not served.deciders.is_caught_up:
+    if not served.owners.state.is_caught_up:
         raise Problem("busy", "facts from before the start are still being decided")
     return plain_answer(Health("ready"))
 
@@ -43,7 +43,7 @@ async def get_metrics(request: AnyRequest) -> Response[bytes]:
         found = await served.readers.read(lambda ledger: _standing(ledger, served))
     except (Busy, JournalError):
         found = {}
-    is_ready = served.deciders.is_caught_up and not served.has_trouble
+    is_ready = served.owners.state.is_caught_up and not served.has_trouble
     return Response(metrics.text(metrics.Standing(is_ready, found)), media_type=METRICS_TYPE)
 
 

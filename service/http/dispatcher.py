@@ -1,4 +1,4 @@
-"""The connections of a server of several workers: its first process accepts them and hands them out in turns.
+"""Connections of a server of several workers: one socket accepts them, and they are dispatched in turns.
 
 Workers that accept at one socket come to unequal shares: who is awake takes all that arrive together, and keeps them.
 """
@@ -23,14 +23,14 @@ class Taker(Protocol):
         ...
 
 
-class Doorman:
-    """A thread that hands out what a socket accepts. A connection that nobody can take waits, and the others behind."""
+class Dispatcher:
+    """A thread that dispatches what a socket accepts. While nobody takes a connection, it and those behind wait."""
 
     def __init__(self, listening: socket.socket, takers: Iterable[Taker]) -> None:
         self._listening = listening
         self._takers = deque(takers)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="points-doorman", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="points-dispatch", daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -38,7 +38,7 @@ class Doorman:
         self._thread.start()
 
     def stop(self) -> None:
-        """Hand out no more."""
+        """Dispatch no more."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -53,35 +53,35 @@ class Doorman:
                 self._stopped.wait(AGAIN_SECONDS)
                 continue
             with connection:
-                self._hand_out(connection)
+                while not (self._stopped.is_set() or self._is_taken(connection)):
+                    self._stopped.wait(AGAIN_SECONDS)
 
-    def _hand_out(self, connection: socket.socket) -> None:
-        while not self._stopped.is_set():
-            for _ in range(len(self._takers)):
-                self._takers.rotate(-1)
-                if self._takers[-1].take(connection):
-                    return
-            self._stopped.wait(AGAIN_SECONDS)
-
-
-class Door:
-    """The way of connections from the doorman to a worker: `outside` is his end, and `inside` the worker's."""
-
-    def __init__(self) -> None:
-        self.outside, self.inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.outside.setblocking(False)
-
-    def pass_in(self, connection: socket.socket) -> bool:
-        """Hand a connection in; False where nobody is inside, or too many wait there."""
-        try:
-            socket.send_fds(self.outside, [b"1"], [connection.fileno()])
-        except OSError:
-            return False
-        return True
+    def _is_taken(self, connection: socket.socket) -> bool:
+        for _ in range(len(self._takers)):
+            self._takers.rotate(-1)
+            if self._takers[-1].take(connection):
+                return True
+        return False
 
 
-class Hall:
-    """A worker's end of its door: what comes in is served in the event loop that runs."""
+def connection_pair() -> tuple[socket.socket, socket.socket]:
+    """Return the dispatcher's and the worker's end of the way of connections to a worker."""
+    outside, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    outside.setblocking(False)
+    return outside, inside
+
+
+def pass_on(outside: socket.socket, connection: socket.socket) -> bool:
+    """Pass a connection to a worker; False where nobody is there, or too many connections wait."""
+    try:
+        socket.send_fds(outside, [b"1"], [connection.fileno()])
+    except OSError:
+        return False
+    return True
+
+
+class Receiver:
+    """A worker's end: connections that come in are served in the event loop that runs."""
 
     def __init__(self, inside: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
         self._inside = inside
@@ -99,13 +99,13 @@ class Hall:
         self._loop.remove_reader(self._inside)
 
     def _take(self) -> None:
-        with suppress(OSError):  # nothing is there after all, or the doorman is gone
+        with suppress(OSError):  # nothing is there after all, or the dispatcher is gone
             _, found, _, _ = socket.recv_fds(self._inside, 1, 1)
             for descriptor in found:
-                task = self._loop.create_task(self._welcome(socket.socket(fileno=descriptor)))
+                task = self._loop.create_task(self._accept(socket.socket(fileno=descriptor)))
                 self._coming.add(task)
                 task.add_done_callback(self._coming.discard)
 
-    async def _welcome(self, connection: socket.socket) -> None:
+    async def _accept(self, connection: socket.socket) -> None:
         with suppress(OSError):  # the client is gone
             await self._loop.connect_accepted_socket(self._protocol, connection)

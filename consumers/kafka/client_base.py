@@ -1,0 +1,389 @@
+"""What both Kafka clients do alike; the file of a client adds what its library demands.
+
+Offsets have gaps (control records, aborted transactions): `after` an offset is the next record with a larger one.
+Nothing here is for several threads; every callback is made while the caller waits in one of its own calls.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import msgspec
+
+from consumers.kafka.buffers import Buffer
+from consumers.kafka.port import BrokerAway, Denied, Headers, OnAssigned, OnDelivered, OnTaken, Start, StreamError
+from consumers.kafka.settings import KafkaSettings, Secret, Security
+from consumers.stream import Record
+
+RECORDS_AT_ONCE = 4_000  # taken from the library in one call
+FETCH_WAIT_MS = 50  # that a broker with nothing new waits; meanwhile it is not asked for another partition
+REQUEST_BYTES = 16 << 20  # of the longest record, and of what a producer sends at once
+MOST_IN_FLIGHT = 20_000  # records, and
+MOST_IN_FLIGHT_BYTES = 32 << 20
+CLOSE_SECONDS = 2.0
+
+# By Kafka's own names, which both libraries have.
+READING: Mapping[str, Any] = {
+    "allow.auto.create.topics": False,
+    "enable.auto.commit": False,  # positions live in the journal, in one transaction with the entries
+    "isolation.level": "read_committed",  # what was aborted never happened
+    "check.crcs": True,
+    "fetch.max.bytes": 16 << 20,  # of one answer of a broker, about
+    "max.partition.fetch.bytes": 4 << 20,  # of one partition of it; one larger record comes all the same
+}
+WRITING: Mapping[str, Any] = {
+    "acks": "all",  # no record is acknowledged that one broker's loss could take back
+    "enable.idempotence": True,  # a record that is sent again is appended once
+    "linger.ms": 5,
+}
+
+# Kafka's own codes of errors, which both libraries pass on.
+OUT_OF_RANGE = 1
+DENIED = frozenset(
+    {
+        3,  # unknown topic or partition
+        10,  # message too large
+        17,  # invalid topic
+        26,  # invalid session timeout
+        29,  # topic authorization failed
+        30,  # group authorization failed
+        31,  # cluster authorization failed
+        33,  # unsupported SASL mechanism
+        37,  # invalid partitions
+        38,  # invalid replication factor
+        40,  # invalid config
+        44,  # policy violation
+        58,  # SASL authentication failed
+    }
+)
+
+Bytes = bytes | None
+Pending = tuple[OnDelivered | None, int]  # of a record in flight: whom to call, and its bytes
+
+
+def connection_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Return how brokers are reached, by Kafka's own names."""
+    return {
+        "bootstrap.servers": settings.bootstrap_servers.replace(" ", ""),  # one library takes a space for a name
+        "client.id": "points",
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 2_000,
+    }
+
+
+def group_options(settings: KafkaSettings, group: str) -> dict[str, Any]:
+    """Return how a member of a consumer group shows that it lives, by Kafka's own names."""
+    timeout = int(settings.session_timeout_seconds * 1000)
+    return {"group.id": group, "session.timeout.ms": timeout, "heartbeat.interval.ms": max(1, timeout // 4)}
+
+
+def security_options(security: Security, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of TLS and SASL that apply, each by a library's own name for it; secrets are revealed."""
+    found = msgspec.structs.asdict(security)
+    if not security.protocol.startswith("SASL"):
+        del found["mechanism"]
+    if not security.protocol.endswith("SSL"):
+        del found["check_hostname"]
+    return {
+        name: found[field].reveal() if isinstance(found[field], Secret) else found[field]
+        for field, name in names.items()
+        if found.get(field) is not None
+    }
+
+
+def no_topic(topic: str) -> Denied:
+    """Return the error for a topic that is not there."""
+    return Denied(f'there is no topic "{topic}"; `points topics create` makes it')
+
+
+class LastError:
+    """What a library reported outside of its answers, while it tries again by itself."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.denial = ""  # why the cluster refuses this client, where it does
+
+    def clear(self) -> None:
+        """A broker answered."""
+        self.text = self.denial = ""
+
+    def in_brackets(self) -> str:
+        """Return the text as the end of a sentence; empty where there is none."""
+        return f" ({self.text})" if self.text else ""
+
+
+class Client(ABC):
+    """Settings, and the errors of a library as those of `consumers.kafka.port`."""
+
+    raised: ClassVar[tuple[type[Exception], ...]]  # by the library
+
+    def __init__(self, settings: KafkaSettings, reported: LastError) -> None:
+        self._settings = settings
+        self._reported = reported
+
+    @abstractmethod
+    def _translated(self, error: Any) -> StreamError:
+        """Return an error of the library as one of ours."""
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except self.raised as error:
+            raise self._translated(error) from error
+
+    def _away(self, error: object, hint: str = "") -> StreamError:
+        """Return the error for no answer: `Denied` where the cluster refused this client meanwhile."""
+        if self._reported.denial:
+            return Denied(self._reported.denial)
+        servers = self._settings.bootstrap_servers
+        return BrokerAway(f"no broker of {servers} answers: {error}{self._reported.in_brackets()}{hint}")
+
+
+class Reader(Client):
+    """Reads partitions of one topic into bounded buffers; commits no offsets, sees no aborted transaction.
+
+    What is asked of a partition that is not read here (not assigned, not named, dropped) raises `KeyError`.
+    Opening raises `BrokerAway` and `Denied`.
+    """
+
+    _consumer: Any
+
+    def __init__(self, settings: KafkaSettings, reported: LastError, topic: str, partitions: int) -> None:
+        super().__init__(settings, reported)
+        self.partitions = partitions
+        self._topic = topic
+        self._buffers: dict[int, Buffer] = {}
+        self._full: set[int] = set()
+        self._failure: Exception | None = None  # of a callback of the group, until `poll` raises it
+        self._is_closed = False
+
+    @property
+    def last_error(self) -> str:
+        """Why nothing comes: what the library last said of brokers that do not answer; empty while all is well."""
+        return self._reported.text
+
+    def assign(self, starts: Mapping[int, Start]) -> None:
+        """Read exactly these partitions, from where their owner stands."""
+        self._buffers.clear()
+        self._full.clear()
+        with self._translating():
+            self._assign(starts)
+        self._open(starts)
+
+    def join(self, group: str, on_assigned: OnAssigned, on_revoked: OnTaken, on_lost: OnTaken) -> None:
+        """Let a consumer group share out the partitions; `poll` calls back, and raises what a callback raised.
+
+        `on_assigned` is told the partitions that are new here and answers where to read each; a partition it does not
+        name is not read. `on_revoked` comes before another member is given them, `on_lost` when it may be too late.
+        No callback may ask a broker through this reader.
+        """
+        self._on_assigned, self._on_revoked, self._on_lost = on_assigned, on_revoked, on_lost
+        self._consumer.close()
+        self._subscribe(group)
+
+    def _taken(self, places: Iterable[Any], on_taken: OnTaken) -> None:
+        """Tell of partitions that are another member's."""
+        for place in places:
+            self._close(place.partition)
+        self._call(on_taken, places)
+
+    def _call(self, function: Callable[[Sequence[int]], Any], places: Iterable[Any]) -> Any:
+        """Call back with the partitions of the library's places, if any; what that raises waits for `poll`."""
+        partitions = sorted(place.partition for place in places)
+        if self._is_closed or not partitions:
+            return None
+        try:
+            return function(partitions)
+        except Exception as error:
+            self._failure = error
+            return None
+
+    def seek(self, partition: int, start: Start) -> None:
+        """Read an assigned partition from there instead; what was buffered of it is let go."""
+        with self._translating():
+            self._seek(partition, start)
+        self._open({partition: start})
+
+    def drop(self, partition: int) -> None:
+        """Read no more of a partition, until `seek` or until it is assigned again."""
+        if partition in self._buffers:
+            self._close(partition)
+            self._pause(partition)
+
+    def poll(self, timeout: float) -> None:
+        """Fetch what has come, waiting at most `timeout` seconds for it, and call back for the group.
+
+        A partition whose buffer is full is not fetched until it is read. A broker that is away is tried again with
+        growing pauses (see `last_error`). Raises `Denied`, `StreamBroken`.
+        """
+        for partition in [p for p in self._full if self._buffers[p].has_room]:
+            self._full.remove(partition)
+            self._resume(partition)
+        self._fetch(timeout)
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        for partition, buffer in self._buffers.items():
+            if buffer.is_full and partition not in self._full:
+                self._full.add(partition)
+                self._pause(partition)
+
+    def waiting(self, partition: int) -> int:
+        """Return how many records of a partition are buffered behind what was read."""
+        return len(self._buffers[partition])
+
+    def read(self, partition: int, after: int, limit: int, most_bytes: int = 1 << 62) -> Sequence[Record]:
+        """Return up to `limit` buffered records behind `after`, no more once they hold `most_bytes`; asks no broker.
+
+        They stay buffered until a later `after` passes them: the same again gives the same records.
+        """
+        return self._buffers[partition].read(after, limit, most_bytes)
+
+    def passed(self, partition: int) -> int:
+        """Return the offset up to which everything was fetched, the gaps at its end included.
+
+        Where nothing is `waiting` and this has reached `end`, all that stood there has been read.
+        """
+        return max(self._buffers[partition].last, self._fetched(partition))
+
+    def end(self, partition: int) -> int:
+        """Return the offset of the last committed record (perhaps a control record), -1 without one; asks the broker.
+
+        Raises `BrokerAway`, `Denied`.
+        """
+        return self.ends([partition])[partition]
+
+    @abstractmethod
+    def ends(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Return `end` of several partitions at once."""
+
+    def lag(self, partition: int) -> int:
+        """Return about how many records stand behind those read, buffered ones included; asks no broker."""
+        return max(0, self._known_end(partition) - 1 - self.passed(partition)) + self.waiting(partition)
+
+    def close(self) -> None:
+        """Leave the group at once (its partitions are given out again; no callback comes) and close."""
+        self._is_closed = True
+        self._consumer.close()
+
+    def _open(self, starts: Mapping[int, Start]) -> None:
+        """Begin empty buffers; those of all partitions together keep to the setting."""
+        most = (self._settings.buffer_mebibytes << 20) // max(1, len(self._consumer.assignment()))
+        for partition, start in starts.items():
+            self._close(partition)
+            self._buffers[partition] = Buffer(start, most, self._settings.takes_backlog)
+
+    def _close(self, partition: int) -> None:
+        self._buffers.pop(partition, None)
+        self._full.discard(partition)
+
+    @abstractmethod
+    def _subscribe(self, group: str) -> None:
+        """Join a group, and have the library call `_call` and `_taken` for its partitions."""
+
+    @abstractmethod
+    def _assign(self, starts: Mapping[int, Start]) -> None: ...
+
+    @abstractmethod
+    def _seek(self, partition: int, start: Start) -> None:
+        """Read from there, and go on where it was paused."""
+
+    @abstractmethod
+    def _pause(self, partition: int) -> None: ...
+
+    @abstractmethod
+    def _resume(self, partition: int) -> None: ...
+
+    @abstractmethod
+    def _fetch(self, timeout: float) -> None:
+        """Add what has come to the buffers, waiting at most `timeout` seconds for it."""
+
+    @abstractmethod
+    def _fetched(self, partition: int) -> int:
+        """Return the offset up to which the library fetched, -1 where it does not know."""
+
+    @abstractmethod
+    def _known_end(self, partition: int) -> int:
+        """Return the offset behind the last record, as a broker said when it was last asked."""
+
+
+class Writer(Client):
+    """Appends records, in order and once each (idempotent, all replicas in sync acknowledge).
+
+    The first record that cannot be delivered makes this and every later call raise `StreamError`; records sent
+    behind it may or may not stand in the topic. Begin again with a new writer from what was acknowledged.
+    """
+
+    def __init__(self, settings: KafkaSettings, reported: LastError) -> None:
+        super().__init__(settings, reported)
+        self.in_flight = 0  # records that are sent and not acknowledged
+        self.bytes_in_flight = 0
+        self._failure: StreamError | None = None
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        key: Bytes,
+        value: Bytes,
+        headers: Headers = (),
+        on_delivered: OnDelivered | None = None,
+    ) -> None:
+        """Append a record to a partition; `on_delivered` is called with its offset once it is acknowledged.
+
+        Waits while as much is in flight as may be. Raises `Denied`, `BrokerAway`.
+        """
+        self.poll()
+        if self.in_flight >= MOST_IN_FLIGHT or self.bytes_in_flight >= MOST_IN_FLIGHT_BYTES:
+            deadline = time.monotonic() + self._settings.timeout_seconds
+            while self.in_flight >= MOST_IN_FLIGHT or self.bytes_in_flight >= MOST_IN_FLIGHT_BYTES:
+                self._wait(deadline)
+        size = len(value or b"")
+        with self._translating():
+            self._append(topic, partition, key, value, list(headers), (on_delivered, size))
+        self.in_flight += 1
+        self.bytes_in_flight += size
+
+    def poll(self, timeout: float = 0.0) -> None:
+        """Call back for what was acknowledged, waiting at most `timeout` seconds for the first."""
+        self._serve(timeout if self.in_flight else 0.0)
+        if self._failure is not None:
+            raise self._failure
+
+    def flush(self, timeout: float) -> None:
+        """Wait until all is acknowledged. Raises `BrokerAway` where that takes longer than `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while self.in_flight:
+            self._wait(deadline)
+
+    def _wait(self, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            said = self._reported.in_brackets()
+            raise BrokerAway(f"{self.in_flight:,} records are not acknowledged in time{said}")
+        self.poll(left)
+
+    def _acknowledged(self, pending: Pending, offset: int) -> None:
+        on_delivered, size = pending
+        self.in_flight -= 1
+        self.bytes_in_flight -= size
+        if on_delivered is not None and self._failure is None:
+            on_delivered(offset)
+
+    def _failed(self, error: Any) -> None:
+        self._failure = self._failure or self._translated(error)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close; what is in flight may or may not be delivered."""
+
+    @abstractmethod
+    def _append(self, topic: str, partition: int, key: Bytes, value: Bytes, headers: Headers, pending: Pending) -> None:
+        """Give a record to the library; `_serve` passes `pending` to `_acknowledged`, or calls `_failed`."""
+
+    @abstractmethod
+    def _serve(self, timeout: float) -> None:
+        """Make the calls that are due, waiting at most `timeout` seconds for the first."""

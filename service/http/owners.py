@@ -1,0 +1,268 @@
+"""Deciding what a served ledger's inbox holds: each partition in a thread, each decision handed to who waits for it.
+
+Where several servers share a ledger in PostgreSQL, an assignment says which partitions are this one's to decide.
+"""
+
+import sqlite3
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from consumers.local.open import open_inbox
+from consumers.local.port import Inbox
+from consumers.runtime.outcomes import DecidedRecord
+from consumers.runtime.owner import PartitionOwner, Step
+from consumers.runtime.retry import Backoff
+from ledger.journal.ledger import Ledger
+from ledger.journal.partition import Tally
+from ledger.journal.port import Fenced, JournalError
+from ledger.wire.facts import Fact
+from service.http import metrics
+from service.http.pending import Abandoned, DecidedElsewhere, Notify, Offsets, Resolved
+
+if TYPE_CHECKING:
+    from service.http.assignment import DatabaseAssignment
+
+DECIDED_AT_ONCE = 500  # a request behind a bulk upload waits for no more than that
+MOST_DECODED = 4_000  # facts of a partition that are kept decoded until it decides them
+AGAIN_SECONDS = 1.0  # until a partition that could not be decided is acquired again
+INBOX_SECONDS = 5.0  # between two looks at what the inbox holds, should it not have been said
+SHARED_THREADS = 3  # of a server whose partitions are each a connection away
+_EXPECTED = (JournalError, Fenced, sqlite3.Error, OSError)
+
+Decoded = Mapping[int, tuple[bytes, Fact]]  # facts and their bytes by offset
+
+
+class OwnersState(NamedTuple):
+    """What a server knows of the owners. `programmes` moves when a programme may have been published.
+
+    `last_error` says why facts are not decided now; `is_caught_up`, whether all that was there at the start is decided.
+    """
+
+    programmes: int = 0
+    last_error: str = ""
+    is_caught_up: bool = False
+
+
+class Owners:
+    """Decides a ledger's partitions in threads. The ledger's lock must be held, or an `assignment` given.
+
+    `count` is called with what became of each batch, `on_change` when `state` may have changed; by any thread.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        assignment: "DatabaseAssignment | None" = None,
+        count: Callable[[Tally], None] = metrics.count,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ledger = ledger
+        self._assignment = assignment
+        self._count = count
+        self._on_change = on_change
+        self._notify: Notify = lambda _: None
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._partitions = [_Partition(ledger, number) for number in ledger.partitions]
+        threads = SHARED_THREADS if assignment else len(self._partitions)
+        self._threads = [_OwnerThread(ledger) for _ in range(min(threads, len(self._partitions)))]
+        self._looking = threading.Thread(target=self._look_now_and_then, name="points-look", daemon=True)
+
+    def start(self, notify: Notify) -> None:
+        """Begin: what the inbox holds from before is decided first. `notify` hears what other processes decide."""
+        self._notify = notify
+        self._looking.start()
+        if self._assignment:
+            self._assignment.start(self.look, self._decided_elsewhere)
+
+    def stop(self) -> None:
+        """Decide what somebody waits for, or all that is there where no other process goes on with it, and end."""
+        self._stopping.set()
+        self.look(self._ledger.partitions)
+        for thread in self._threads:
+            thread.close()
+        if self._assignment:
+            self._assignment.stop()
+
+    def expect(self, notify: Notify, offsets: Offsets, decoded: Mapping[int, Decoded]) -> None:
+        """Decide what was appended to partitions; what becomes of it at these offsets is told to `notify`.
+
+        `decoded` are some of the facts, by partition.
+        """
+        for number, wanted in offsets.items():
+            partition = self._partitions[number]
+            with self._lock:
+                partition.wanted.update(dict.fromkeys(wanted, notify))
+            if number in decoded and len(partition.owner.decoded) < MOST_DECODED:
+                partition.owner.decoded.update(decoded[number])
+        self.look(offsets)
+
+    def look(self, partitions: Iterable[int]) -> None:
+        """Look at partitions: more may stand in the inbox, or they may be ours, or not ours any more."""
+        for number in partitions:
+            partition = self._partitions[number]
+            with self._lock, suppress(RuntimeError):  # at the end
+                if not partition.is_queued:
+                    partition.is_queued = True
+                    self._threads[number % len(self._threads)].submit(self._turn, partition)
+
+    @property
+    def state(self) -> OwnersState:
+        """As it is now."""
+        elsewhere = self._assignment
+        programmes = sum(partition.programmes for partition in self._partitions)
+        error = next(filter(None, (partition.owner.last_error for partition in self._partitions)), "")
+        is_caught_up = all(partition.is_caught_up for partition in self._partitions if self._is_ours(partition))
+        if elsewhere:
+            is_caught_up &= elsewhere.is_settled
+            return OwnersState(programmes + elsewhere.programmes, elsewhere.last_error or error, is_caught_up)
+        return OwnersState(programmes, error, is_caught_up)
+
+    def _is_ours(self, partition: "_Partition") -> bool:
+        return self._assignment is None or self._assignment.owns(partition.number)
+
+    def _look_now_and_then(self) -> None:
+        """Look at all partitions now and then, and at those that could not be decided sooner."""
+        look_at = 0.0
+        while not self._stopping.is_set():
+            failed = [partition.number for partition in self._partitions if partition.owner.last_error]
+            is_due = time.monotonic() >= look_at
+            self.look(self._ledger.partitions if is_due else failed)
+            look_at = time.monotonic() + INBOX_SECONDS if is_due else look_at
+            self._stopping.wait(min(AGAIN_SECONDS, INBOX_SECONDS))
+
+    def _decided_elsewhere(self, partitions: Iterable[int]) -> None:
+        self._on_change()  # perhaps a programme was published
+        self._notify(DecidedElsewhere(list(partitions)))
+
+    # -- in a partition's thread -------------------------------------------------------------------------------------
+
+    def _turn(self, thread: "_OwnerThread", partition: "_Partition") -> None:
+        """Decide a batch of a partition, and come again while there may be more."""
+        partition.is_queued = False
+        before = partition.owner.last_error, partition.is_caught_up
+        try:
+            has_more = self._decide(thread, partition)
+            while has_more and self._stopping.is_set():
+                has_more = self._decide(thread, partition)
+        except Exception as error:  # whatever it is: facts are kept, and the partition is acquired again
+            has_more = False
+            if not partition.owner.last_error:  # it was raised beside the owner, as of an inbox that cannot be opened
+                partition.owner.back_off(error)
+            self._failed(partition, error)
+            thread.close_inbox()
+        if before != (partition.owner.last_error, partition.is_caught_up):
+            self._on_change()
+        if has_more:
+            self.look([partition.number])
+
+    def _decide(self, thread: "_OwnerThread", partition: "_Partition") -> bool:
+        """Decide a batch, where the partition is ours; return True if there may be more to decide."""
+        owner = partition.owner
+        if not self._is_ours(partition):
+            owner.release()
+            owner.last_error = ""
+            self._have_looked_up(partition, None)
+            return False
+        if self._stopping.is_set() and self._assignment and not partition.wanted:
+            return False  # others go on with it, and may never come to an end
+        step = owner.turn(thread.inbox(), 1 / len(self._partitions))
+        if owner.writer is None:
+            return False  # it backs off
+        versions = len(owner.writer.book.versions)
+        has_book = versions != partition.versions
+        if has_book:
+            partition.versions = versions
+            partition.programmes += 1
+            self._on_change()
+        if step is not None:
+            self._count(step.tally)
+            self._hand_along(partition, step)
+        if self._assignment and (step is not None or has_book):
+            self._assignment.announce(partition.number, has_book=has_book)
+        self._have_looked_up(partition, owner.writer.offset)
+        partition.is_caught_up |= step is None
+        return step is not None
+
+    def _hand_along(self, partition: "_Partition", step: Step) -> None:
+        """Hand a batch's decisions to those who wait for them."""
+        decided: dict[Notify, list[DecidedRecord]] = {}
+        with self._lock:
+            for record in step.decided:
+                decided.setdefault(partition.wanted.pop(record.offset), []).append(record)
+        for notify, records in decided.items():
+            notify(Resolved(partition.number, records))
+
+    def _have_looked_up(self, partition: "_Partition", position: int | None) -> None:
+        """Have what is waited for looked up that was decided by now, or (None) is decided elsewhere."""
+        with self._lock:
+            passed = [offset for offset in partition.wanted if position is None or offset <= position]
+            waiting = {partition.wanted.pop(offset) for offset in passed}
+        for notify in waiting:
+            notify(DecidedElsewhere([partition.number]))
+
+    def _failed(self, partition: "_Partition", error: Exception) -> None:
+        if isinstance(error, Fenced) and self._assignment:
+            self._assignment.give_up(partition.number)
+            partition.owner.last_error = ""
+            print(f"points: partition {partition.number} is left to another process: {error}", file=sys.stderr)
+            self._have_looked_up(partition, None)
+            return
+        if not isinstance(error, _EXPECTED):
+            traceback.print_exc()
+        print(f"points: partition {partition.number} cannot be decided: {partition.owner.last_error}", file=sys.stderr)
+        with self._lock:
+            waiting = set(partition.wanted.values())
+            partition.wanted.clear()
+        for notify in waiting:
+            notify(Abandoned([partition.number]))
+
+
+class _Partition:
+    """A partition; `wanted` says by offset who waits."""
+
+    def __init__(self, ledger: Ledger, number: int) -> None:
+        ledger.journal(number)  # opened here: an owner's thread and this one share it
+        self.number = number
+        self.owner = PartitionOwner(
+            ledger, number, batch=DECIDED_AT_ONCE, backoff=Backoff(AGAIN_SECONDS, AGAIN_SECONDS)
+        )
+        self.owner.wanted = self.wanted = dict[int, Notify]()
+        self.is_queued = self.is_caught_up = False
+        self.versions = self.programmes = 0  # versions of the programme when last looked at, and how often they moved
+
+
+class _OwnerThread:
+    """A thread with an inbox of its own."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._inbox: Inbox | None = None
+        self._executor = ThreadPoolExecutor(1, "points-owner")
+
+    def submit(self, turn: "Callable[[_OwnerThread, _Partition], None]", partition: _Partition) -> None:
+        """Call in the thread. Raises `RuntimeError` once it was closed."""
+        self._executor.submit(turn, self, partition)
+
+    def inbox(self) -> Inbox:
+        """The thread's inbox."""
+        if self._inbox is None:
+            self._inbox = open_inbox(self._ledger)
+        return self._inbox
+
+    def close_inbox(self) -> None:
+        """Open it anew when it is needed."""
+        if self._inbox is not None:
+            self._inbox.close()
+            self._inbox = None
+
+    def close(self) -> None:
+        """Do what was submitted, and end."""
+        self._executor.submit(self.close_inbox)
+        self._executor.shutdown()
