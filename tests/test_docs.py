@@ -15,6 +15,7 @@ from ledger.rulebook import schema
 from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.compiled import Version
 from ledger.rulebook.schema import Programme
+from ledger.wire import answers
 from ledger.wire.facts import FACT_TYPES
 from projections.answers.beancount import ACCOUNTS as BEANCOUNT_ACCOUNTS
 from projections.answers.postings import POSTINGS
@@ -259,3 +260,8 @@ def test_a_path_through_the_files_runs_downhill_and_visits_nothing_twice(heading
     depths = [next(depth for depth, layer in enumerate(LAYERS) if file.startswith(layer)) for file in path]
     assert len(path) == len(set(path)) > 10
     assert depths == sorted(depths)
+
+
+def test_every_field_of_an_answer_is_explained_and_no_other() -> None:
+    structs = [kind for kind in vars(answers).values() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
+    assert first_column(page("answers.md")) == sorted({name for kind in structs for name in fields(kind)})
