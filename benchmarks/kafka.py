@@ -22,7 +22,7 @@ from consumers.kafka.kafka_python import Admin
 from consumers.kafka.settings import KafkaSettings, load
 from consumers.kafka.topics import wanted_topics
 from consumers.kafka.workers import consume
-from consumers.runtime.events import Decided, Event, Owned
+from consumers.runtime.events import Acquired, Decided, Event
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.open import open_or_create
@@ -101,10 +101,10 @@ def _latency(work: Work, path: Path, client: str, batch: int) -> list[float]:
     owned, done = threading.Semaphore(0), threading.Event()
 
     def observe(event: Event) -> None:
-        if isinstance(event, Owned):
+        if isinstance(event, Acquired):
             owned.release()
         elif isinstance(event, Decided):
-            decided.setdefault(event.partition, []).append((event.position, event.at))
+            decided.setdefault(event.partition, []).append((event.offset, event.at))
 
     with work.ledger() as folder:
         ledger = open_or_create(folder, None, Settings(partitions=PARTITIONS, stream="kafka", topic=topic))

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from consumers.runtime.events import Decided, Dropped, Event, Lag, Owned, Recovered, Trouble
+from consumers.runtime.events import Acquired, Decided, Event, Failed, Lag, Recovered, Released
 
 EVERY_SECONDS = 10.0
 
@@ -41,12 +41,12 @@ class ConsumerLog:
                 self._facts += records
             case Lag(by_partition):
                 self._lag.update(by_partition)
-            case Owned(partition, epoch, position):
+            case Acquired(partition, epoch, position):
                 self.info("owned", partition=partition, epoch=epoch, position=position)
-            case Dropped(partition, why):
+            case Released(partition, why):
                 self._lag.pop(partition, None)
                 self._logger.warning("dropped", partition=partition, why=why)
-            case Trouble(stage, why):
+            case Failed(stage, why):
                 self._last_error = why
                 self._logger.error("trouble", stage=stage, error=why)
             case Recovered(stage):

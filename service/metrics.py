@@ -4,7 +4,7 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 
-from consumers.runtime.events import STAGES, Decided, Dropped, Event, Lag, Owned, Published, Recovered, Trouble
+from consumers.runtime.events import STAGES, Acquired, Decided, Event, Failed, Lag, Published, Recovered, Released
 from ledger.errors import BadInput
 
 RECORDS = (1, 4, 16, 64, 256, 1_024, 4_000)
@@ -56,15 +56,15 @@ class Metrics:
             case Lag(by_partition):
                 for partition, lag in by_partition.items():
                     self._lag.labels(partition).set(lag)
-            case Owned(partition, epoch, position):
+            case Acquired(partition, epoch, position):
                 self._epoch.labels(partition).set(epoch)
                 self._position.labels(partition).set(position)
-            case Dropped(partition):
+            case Released(partition):
                 for gauge in (self._epoch, self._position, self._lag, self._committed):
                     gauge.remove(partition)
             case Published(partition, flow, upto):
                 self._published.labels(flow, partition).set(upto)
-            case Trouble(stage, why):
+            case Failed(stage, why):
                 self._troubles.labels(stage).inc()
                 self._in_trouble.labels(stage).set(1)
                 self._error.info({"stage": stage, "error": why[:LONGEST_ERROR]})
@@ -85,5 +85,5 @@ class Metrics:
         self._bytes.observe(batch.bytes)
         for stage in STAGES:
             self._stages.labels(stage).observe(getattr(batch, stage))
-        self._position.labels(batch.partition).set(batch.position)
+        self._position.labels(batch.partition).set(batch.offset)
         self._committed.labels(batch.partition).set(batch.at)

@@ -119,8 +119,6 @@ def test_the_core_is_there_and_its_list_of_imports_is_no_longer_than_it_must_be(
 
 # An extra that may be absent, or a library so large that only the code that needs it is to wait for it.
 LATE = {"confluent_kafka", "kafka", "psycopg", "psycopg_pool", "pyarrow"}
-# Imports in functions that are still to go, by file: a number here may only fall.
-STILL_HIDDEN = {"service/http/streams.py": 3}
 PRODUCT = ("ledger", "consumers", "projections", "service", "client")
 
 
@@ -173,7 +171,7 @@ def test_no_import_hides_in_a_function() -> None:
         ]
         for path in modules().values()
     }
-    assert {path: names for path, names in found.items() if len(names) > STILL_HIDDEN.get(path, 0)} == {}
+    assert {path: names for path, names in found.items() if names} == {}
 
 
 def test_no_circle_of_imports_between_files() -> None:

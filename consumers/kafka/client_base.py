@@ -66,7 +66,7 @@ Pending = tuple[OnDelivered | None, int]  # of a record in flight: whom to call,
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
     """Return how brokers are reached, by Kafka's own names."""
     return {
-        "bootstrap.servers": settings.bootstrap_servers,
+        "bootstrap.servers": settings.bootstrap_servers.replace(" ", ""),  # one library takes a space for a name
         "client.id": "points",
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 2_000,
@@ -320,7 +320,7 @@ class Writer(Client):
     def __init__(self, settings: KafkaSettings, reported: LastError) -> None:
         super().__init__(settings, reported)
         self.in_flight = 0  # records that are sent and not acknowledged
-        self._bytes = 0  # of them
+        self.bytes_in_flight = 0
         self._failure: StreamError | None = None
 
     def send(
@@ -337,15 +337,15 @@ class Writer(Client):
         Waits while as much is in flight as may be. Raises `Denied`, `BrokerAway`.
         """
         self.poll()
-        if self.in_flight >= MOST_IN_FLIGHT or self._bytes >= MOST_IN_FLIGHT_BYTES:
+        if self.in_flight >= MOST_IN_FLIGHT or self.bytes_in_flight >= MOST_IN_FLIGHT_BYTES:
             deadline = time.monotonic() + self._settings.timeout_seconds
-            while self.in_flight >= MOST_IN_FLIGHT or self._bytes >= MOST_IN_FLIGHT_BYTES:
+            while self.in_flight >= MOST_IN_FLIGHT or self.bytes_in_flight >= MOST_IN_FLIGHT_BYTES:
                 self._wait(deadline)
         size = len(value or b"")
         with self._translating():
             self._append(topic, partition, key, value, list(headers), (on_delivered, size))
         self.in_flight += 1
-        self._bytes += size
+        self.bytes_in_flight += size
 
     def poll(self, timeout: float = 0.0) -> None:
         """Call back for what was acknowledged, waiting at most `timeout` seconds for the first."""
@@ -369,7 +369,7 @@ class Writer(Client):
     def _acknowledged(self, pending: Pending, offset: int) -> None:
         on_delivered, size = pending
         self.in_flight -= 1
-        self._bytes -= size
+        self.bytes_in_flight -= size
         if on_delivered is not None and self._failure is None:
             on_delivered(offset)
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import (
@@ -18,7 +19,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from consumers.kafka import client_base as base
-from consumers.kafka.port import GONE, Denied, Headers, Start, StreamBroken, StreamError
+from consumers.kafka.port import GONE, Denied, Headers, OnTaken, Start, StreamBroken, StreamError
 from consumers.kafka.settings import KafkaSettings, Security
 
 SECURITY_NAMES = {
@@ -85,10 +86,6 @@ class _Client(base.Client):
         if error.code() in _DENIED:
             self._reported.denial = self._reported.text
 
-    def _answered(self) -> None:
-        if self._reported.text:
-            self._reported.clear()
-
     def _translated(self, error: KafkaException | KafkaError) -> StreamError:
         found: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
         code, text = found.code(), _sentence(found)
@@ -131,14 +128,11 @@ class Reader(_Client, base.Reader):
                 consumer.pause(idle)
             self._open(starts)
 
-        def revoked(consumer: Consumer, places: list[TopicPartition]) -> None:
-            self._taken(places, self._on_revoked)
+        def taken(on_taken: OnTaken, consumer: Consumer, places: list[TopicPartition]) -> None:
+            self._taken(places, on_taken)
             consumer.incremental_unassign(places)
 
-        def lost(consumer: Consumer, places: list[TopicPartition]) -> None:
-            self._taken(places, self._on_lost)
-            consumer.incremental_unassign(places)
-
+        revoked, lost = partial(taken, self._on_revoked), partial(taken, self._on_lost)
         with self._translating():
             self._consumer.subscribe([self._topic], on_assign=given, on_revoke=revoked, on_lost=lost)
 
@@ -180,13 +174,14 @@ class Reader(_Client, base.Reader):
             message.value(),
             message.headers() or (),  # type: ignore[arg-type]  # a list of pairs, as it is read
         )
-        self._answered()
+        if self._reported.text:
+            self._reported.clear()
 
     def _take_error(self, partition: int | None, offset: int | None, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
             if partition in self._buffers:
                 self._at_end[partition] = (offset or 0) - 1
-            self._answered()
+            self._reported.clear()
         elif error.fatal() or error.code() in _BROKEN or error.code() in _DENIED - _PASSING:
             raise self._translated(error)
         else:
@@ -244,9 +239,10 @@ class Writer(_Client, base.Writer):
         def settled(error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 self._failed(error)
-            else:
-                self._answered()
-                self._acknowledged(pending, message.offset() or 0)
+                return
+            if self._reported.text:
+                self._reported.clear()
+            self._acknowledged(pending, message.offset() or 0)
 
         self._producer.produce(topic, value, key, partition, settled, headers=headers)  # type: ignore[arg-type]
 

@@ -14,7 +14,7 @@ from time import perf_counter
 from consumers.kafka.client_base import Reader, Writer
 from consumers.kafka.port import BrokerAway, Start, StreamBroken
 from consumers.kafka.publisher import Flow, Publisher, dead_letters, outcomes
-from consumers.runtime.events import Decided, Dropped, Lag, Observe, Owned, Recovered, Trouble
+from consumers.runtime.events import Acquired, Decided, Failed, Lag, Observe, Recovered, Released
 from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.intake import BATCH
 from consumers.runtime.owner import PartitionOwner, Step
@@ -26,7 +26,7 @@ POLL_SECONDS = 0.2  # waiting for records, when there is nothing to do
 PUBLISHING_SECONDS = 0.02  # the same, while something is to be published
 LAG_SECONDS = 1.0  # between two reports of the lag
 COLLECT_SECONDS = 60.0  # between two runs of the collector, which is kept out of batches
-SETTLE_SECONDS = 10.0  # for what is to be published before the end
+FLUSH_SECONDS = 10.0  # for what is to be published before the end
 HAND_OVER_SECONDS = 2.0  # for the same, before a partition goes to another process
 
 
@@ -69,13 +69,13 @@ class Consumer:
         self._publisher = Publisher(open_writer, observe)
         self._owners: dict[int, PartitionOwner] = {}  # of the partitions assigned to this process, acquired or not yet
         self._ends: dict[int, int] | None = None  # of all partitions at the start, where the end is to be found
-        self._trouble = ""
+        self._last_error = ""
         self._lag_at = self._collect_at = 0.0
 
     def run(self, is_stopped: Callable[[], bool]) -> None:
         """Work until stopped or, where so planned, until all that stood in the topic at the start is decided.
 
-        Raises `CannotDecide`, `StreamError`, `JournalError`; trouble that may pass is told and waited for.
+        Raises `CannotDecide`, `StreamError`, `JournalError`; failures that may pass are observed and waited for.
         """
         self._begin()
         gc.collect()
@@ -92,7 +92,7 @@ class Consumer:
                 if self._has_ended():
                     break
                 timeout = 0.0 if worked else POLL_SECONDS if self._publisher.is_done else PUBLISHING_SECONDS
-            self._publisher.settle(SETTLE_SECONDS)
+            self._publisher.flush(FLUSH_SECONDS)
         finally:
             gc.unfreeze()
             gc.enable()
@@ -119,7 +119,7 @@ class Consumer:
         return {}  # each is read once it is acquired
 
     def _revoked(self, partitions: Sequence[int]) -> None:
-        self._publisher.settle(HAND_OVER_SECONDS)
+        self._publisher.flush(HAND_OVER_SECONDS)
         self._give_up(partitions, "given to another process")
 
     def _lost(self, partitions: Sequence[int]) -> None:
@@ -134,7 +134,7 @@ class Consumer:
 
     def _dropped(self, owner: PartitionOwner, why: str) -> None:
         self._publisher.drop(owner.partition)
-        self._observe(Dropped(owner.partition, why))
+        self._observe(Released(owner.partition, why))
 
     def _acquired(self) -> list[PartitionOwner]:
         return [owner for owner in self._owners.values() if owner.writer is not None]
@@ -178,7 +178,7 @@ class Consumer:
         writer = owner.acquire(self._reader, 1 / len(self._owners))
         self._publisher.add(partition, journal, self._flows(partition))
         self._reader.seek(partition, Start(writer.offset, journal.head().recorded))
-        self._observe(Owned(partition, writer.token, writer.offset))
+        self._observe(Acquired(partition, writer.token, writer.offset))
 
     def _flows(self, partition: int) -> list[Flow]:
         flows: list[Flow] = []
@@ -196,8 +196,8 @@ class Consumer:
         self._reader.poll(timeout)
         if self._reader.last_error:
             self._report("kafka", self._reader.last_error)
-        elif self._trouble:
-            self._trouble = ""
+        elif self._last_error:
+            self._last_error = ""
             self._observe(Recovered("kafka"))
         return perf_counter() - began if not timeout else 0.0
 
@@ -256,12 +256,12 @@ class Consumer:
             ) from error
         self._reader.drop(owner.partition)
         self._publisher.drop(owner.partition)
-        self._observe(Trouble("deciding", f"partition {owner.partition}: {error}"))
+        self._observe(Failed("deciding", f"partition {owner.partition}: {error}"))
 
     def _report(self, what: str, why: str) -> None:
-        if why != self._trouble:
-            self._trouble = why
-            self._observe(Trouble(what, why))
+        if why != self._last_error:
+            self._last_error = why
+            self._observe(Failed(what, why))
 
     # -- the end, and what is done now and then ----------------------------------------------------------------------
 
@@ -298,7 +298,7 @@ class Consumer:
             self._lag_at = now + LAG_SECONDS
             acquired = [owner.partition for owner in self._acquired()]
             self._observe(Lag({partition: self._reader.lag(partition) for partition in acquired}))
-            if self._trouble and acquired:
+            if self._last_error and acquired:
                 self._probe()
         if now >= self._collect_at:
             self._collect_at = now + COLLECT_SECONDS

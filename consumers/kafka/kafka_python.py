@@ -219,7 +219,8 @@ class Writer(_Client, base.Writer):
 
     def _settle(self, settled: tuple[base.Pending, int] | Exception) -> None:
         self._settled.append(settled)
-        self._has_settled.set()
+        if not self._has_settled.is_set():
+            self._has_settled.set()
 
     def _serve(self, timeout: float) -> None:
         if timeout and not self._settled:

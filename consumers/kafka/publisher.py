@@ -1,4 +1,4 @@
-"""What flows out: every entry of a partition, and every parked record, to a topic, in the journal's order.
+"""Publishes every entry and every dead letter of a partition to a topic, in the journal's order.
 
 The journal is the buffer: what is to be sent is read from it behind what was acknowledged, and how far that is stands
 in its tracking table, moved only behind acknowledged records. After a crash some come again; none is left out.
@@ -14,7 +14,7 @@ import msgspec
 from consumers.dead_letters import Letter, describe_letter
 from consumers.kafka.client_base import Writer
 from consumers.kafka.port import StreamError
-from consumers.runtime.events import Observe, Published, Recovered, Trouble
+from consumers.runtime.events import Failed, Observe, Published, Recovered
 from consumers.runtime.retry import STORE_TROUBLE, Backoff
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
@@ -80,47 +80,38 @@ class _Publication:
         self.flow = flow
         self._journal = journal
         self.acknowledged = self._remembered = self._sent = remembered
-        self._pending: deque[tuple[int, int]] = deque()  # (number, bytes) in flight
-        self.bytes_in_flight = 0
+        self._pending: deque[int] = deque()  # the numbers in flight
         self.may_have_more = True  # in the journal, behind what was sent
 
-    def anew(self) -> "_Publication":
-        """What it is for another writer; what was not acknowledged to this one is sent again."""
+    def reopened(self) -> "_Publication":
+        """Return the same for another writer: what was not acknowledged to this one is sent again."""
         return _Publication(self._journal, self.partition, self.flow, self._remembered)
 
     @property
     def is_done(self) -> bool:
-        """Whether all that was in the journal is acknowledged."""
+        """Return True if all that was in the journal is acknowledged."""
         return not self.may_have_more and not self._pending
-
-    @property
-    def in_flight(self) -> int:
-        """How many records are sent and not acknowledged."""
-        return len(self._pending)
 
     def send(self, writer: Writer, room: int, bytes_room: int) -> None:
         """Send what stands next, as far as there is room."""
         count = 0
         for outgoing in self.flow.after(self._sent, room):
             failpoint("before-publish")
-            size = len(outgoing.value)
-            self._pending.append((outgoing.number, size))
-            self.bytes_in_flight += size
+            self._pending.append(outgoing.number)
             writer.send(self.flow.topic, self.partition, outgoing.key, outgoing.value, on_delivered=self._delivered)
             self._sent = outgoing.number
             count += 1
-            bytes_room -= size
+            bytes_room -= len(outgoing.value)
             if bytes_room <= 0:
                 return
         self.may_have_more = count == room
 
     def _delivered(self, _offset: int) -> None:
         """The oldest in flight is acknowledged: a writer delivers the records of a partition in order."""
-        self.acknowledged, size = self._pending.popleft()
-        self.bytes_in_flight -= size
+        self.acknowledged = self._pending.popleft()
 
     def remember(self) -> int:
-        """Move the tracking position behind what was acknowledged; returns by how much."""
+        """Move the tracking position behind what was acknowledged; return by how much."""
         moved = self.acknowledged - self._remembered
         if moved:
             failpoint("after-publish")
@@ -131,9 +122,9 @@ class _Publication:
 
 
 class Publisher:
-    """Sends what the partitions of a process made to their topics; bounded in flight, and never in the way for long.
+    """Sends what the partitions of a process made to their topics; what is in flight is bounded.
 
-    Trouble with Kafka or the store is told, and tried again with growing pauses; deciding goes on meanwhile.
+    A failure of Kafka or the store is observed, and tried again with growing pauses; deciding goes on meanwhile.
     """
 
     def __init__(self, open_writer: Callable[[], Writer], observe: Observe) -> None:
@@ -155,17 +146,17 @@ class Publisher:
         self._publications.pop(partition, None)
 
     def has_more(self, partition: int) -> None:
-        """A batch of a partition was decided."""
+        """Look for more in a partition's journal: a batch was decided."""
         for publication in self._publications.get(partition, ()):
             publication.may_have_more = True
 
     @property
     def is_done(self) -> bool:
-        """Whether all that was decided is acknowledged."""
+        """Return True if all that was decided is acknowledged."""
         return all(publication.is_done for publication in self._all())
 
     def pump(self, timeout: float = 0.0) -> None:
-        """Send what may be sent, waiting `timeout` at most, and now and then remember what was acknowledged."""
+        """Send what may be sent, waiting up to `timeout` seconds, and once a second remember what was acknowledged."""
         if not self._all():
             return
         if not self._backoff.is_over():
@@ -179,20 +170,21 @@ class Publisher:
             if monotonic() >= self._remember_at:
                 self._remember()
         except (StreamError, *STORE_TROUBLE) as error:
-            self._trouble(error)
+            self._observe(Failed("publishing", str(error)))
+            self._backoff.failed()
+            self._abandon_writer()
             return
         if self._backoff.succeeded():
             self._observe(Recovered("publishing"))
 
     def _send(self, writer: Writer) -> None:
-        everything = self._all()
-        room = MOST_IN_FLIGHT - sum(publication.in_flight for publication in everything)
-        bytes_room = MOST_BYTES_IN_FLIGHT - sum(publication.bytes_in_flight for publication in everything)
-        waiting = [publication for publication in everything if publication.may_have_more]
-        for publication in waiting:
-            share = min(room, bytes_room) // len(waiting)
-            if share > 0:
-                publication.send(writer, room // len(waiting), bytes_room // len(waiting))
+        waiting = [publication for publication in self._all() if publication.may_have_more]
+        shares = max(1, len(waiting))
+        room = (MOST_IN_FLIGHT - writer.in_flight) // shares
+        bytes_room = (MOST_BYTES_IN_FLIGHT - writer.bytes_in_flight) // shares
+        if room > 0 and bytes_room > 0:
+            for publication in waiting:
+                publication.send(writer, room, bytes_room)
 
     def _remember(self) -> None:
         for publication in self._all():
@@ -201,21 +193,16 @@ class Publisher:
                 self._observe(Published(publication.partition, publication.flow.name, publication.acknowledged))
         self._remember_at = monotonic() + REMEMBER_SECONDS
 
-    def _trouble(self, error: Exception) -> None:
-        self._observe(Trouble("publishing", str(error)))
-        self._backoff.failed()
-        self._abandon_writer()
-
     def _abandon_writer(self) -> None:
-        """What a writer that failed did not acknowledge is sent again by the next one."""
+        """Close a writer that failed; what it did not acknowledge is sent again by the next one."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         for publications in self._publications.values():
-            publications[:] = [publication.anew() for publication in publications]
+            publications[:] = [publication.reopened() for publication in publications]
 
-    def settle(self, seconds: float) -> None:
-        """Publish all that was decided, for so many seconds at most, and remember what was acknowledged."""
+    def flush(self, seconds: float) -> None:
+        """Publish all that was decided, for up to `seconds`, and remember what was acknowledged."""
         until = monotonic() + seconds
         while not self.is_done and monotonic() < until:
             self.pump(timeout=0.05)

@@ -1,4 +1,4 @@
-"""What a consuming process tells of its work; metrics, log, progress and summary are made of it."""
+"""What happens in a consuming process, as values; metrics, log, progress and summary are made of them."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,26 +8,26 @@ from ledger.journal.partition import Tally
 STAGES = ("fetch", "decode", "decide", "store")  # of a batch
 
 
-class Owned(NamedTuple):
-    """A partition is this process's now, in an epoch, and goes on behind a position."""
+class Acquired(NamedTuple):
+    """This process owns a partition now, under a fencing token, and goes on behind an offset."""
 
     partition: int
-    epoch: int
-    position: int
+    token: int
+    offset: int
 
 
-class Dropped(NamedTuple):
-    """A partition is this process's no more, and why."""
+class Released(NamedTuple):
+    """This process owns a partition no more, and why."""
 
     partition: int
     why: str
 
 
 class Decided(NamedTuple):
-    """A batch was decided and committed; seconds by stage."""
+    """A batch was decided and committed up to an offset; seconds by stage."""
 
     partition: int
-    position: int
+    offset: int
     at: float  # seconds since 1970
     records: int
     bytes: int
@@ -39,7 +39,7 @@ class Decided(NamedTuple):
 
 
 class Published(NamedTuple):
-    """Of a flow (outcomes, dead-letters) of a partition, all up to a number is acknowledged and remembered so."""
+    """All of a flow (outcomes, dead-letters) of a partition is acknowledged, and remembered so, up to a number."""
 
     partition: int
     flow: str
@@ -52,18 +52,18 @@ class Lag(NamedTuple):
     by_partition: dict[int, int]
 
 
-class Trouble(NamedTuple):
-    """Something does not go now and is tried again: what (``kafka``, ``deciding``, ``publishing``), and why."""
+class Failed(NamedTuple):
+    """A stage (``kafka``, ``deciding``, ``publishing``) failed and is tried again, and why."""
 
-    what: str
+    stage: str
     why: str
 
 
 class Recovered(NamedTuple):
-    """What was in trouble goes again."""
+    """A stage that had failed works again."""
 
-    what: str
+    stage: str
 
 
-Event = Owned | Dropped | Decided | Published | Lag | Trouble | Recovered
+Event = Acquired | Released | Decided | Published | Lag | Failed | Recovered
 Observe = Callable[[Event], None]

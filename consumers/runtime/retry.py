@@ -5,7 +5,7 @@ from time import monotonic, sleep
 from typing import TypeVar
 
 from consumers.kafka.port import BrokerAway
-from consumers.runtime.events import Observe, Recovered, Trouble
+from consumers.runtime.events import Failed, Observe, Recovered
 from ledger.journal.port import Damaged, Unavailable
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def once_a_broker_answers(attempt: Callable[[], T], observe: Observe, is_stopped
         try:
             found = attempt()
         except BrokerAway as error:
-            observe(Trouble("kafka", str(error)))
+            observe(Failed("kafka", str(error)))
             backoff.failed()
             continue
         if backoff.succeeded():

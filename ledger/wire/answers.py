@@ -83,7 +83,7 @@ class PublishedDecision(Decision, frozen=True, omit_defaults=True, kw_only=True,
 
 
 class DeadLettered(Struct, frozen=True, omit_defaults=True):
-    """What became of a fact that is none: why it was parked, and whether it was driven again or dropped since."""
+    """What became of a fact that is none: why it is a dead letter, and whether it was redriven or dropped since."""
 
     position: str
     outcome: Literal["parked"]
@@ -420,7 +420,7 @@ class Programmes(Struct, frozen=True):
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True):
-    """A parked fact: why, and the bytes that were kept of it, as base64."""
+    """An invalid fact: why, and the bytes that are stored of it, as base64."""
 
     position: str
     reason: str
@@ -434,14 +434,14 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
 
 
 class DeadLetters(Struct, frozen=True):
-    """Parked facts by position; `next` is the cursor of the page behind them, null at the end."""
+    """Dead letters by position; `next` is the cursor of the page behind them, null at the end."""
 
     letters: list[DeadLetter]
     next: str | None
 
 
 class Retried(Struct, frozen=True):
-    """A parked fact that was driven again, and what became of it where that is known."""
+    """A dead letter that was redriven, and what became of it where that is known."""
 
     position: str
     retried_as: str

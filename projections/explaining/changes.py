@@ -17,7 +17,7 @@ from projections.explaining.context import Context, put, term_of
 from projections.explaining.facts import cause_text, redemption_text
 from projections.explaining.history import copy_account
 from projections.explaining.lots import expiry_text, lot_brief, lot_name
-from projections.explaining.movements import IN_LOTS, MOVEMENTS
+from projections.explaining.movements import IN_LOTS, MOVEMENTS, TAGS
 
 View = dict[str, Any]
 
@@ -26,6 +26,7 @@ def explain_changes(context: Context) -> list[View]:
     """A dict a change, in the entry's order: the change's own fields and what explains them."""
     moment, words, version = context.moment, context.words, context.moment.version
     context.scratch = copy_account(moment.before)
+    context.withheld = (skip for skip in moment.skips if "would" in skip.figures)  # one for each `Withheld`
     views = []
     for place, change in enumerate(moment.step.entry.changes):
         view = change_to_dict(change, version.offset)
@@ -41,13 +42,9 @@ def explain_changes(context: Context) -> list[View]:
     return views
 
 
-def _code(change: entries.Change) -> str:
-    return str(change.__struct_config__.tag)
-
-
 def _plain(context: Context, change: entries.Change, **values: Any) -> View:
     """A change that is all said by its own phrases: ``amount.<change>``, where it has one, and ``change.<change>``."""
-    say, code, programme = context.words.say, _code(change), context.moment.version.programme
+    say, code, programme = context.words.say, TAGS[type(change)], context.moment.version.programme
     return put(say(f"amount.{code}", change), say(f"change.{code}", change, programme, **values))
 
 
@@ -56,7 +53,7 @@ def _plain(context: Context, change: entries.Change, **values: Any) -> View:
 
 def _in_lots(context: Context, change: Any) -> View:
     """Points out of a lot, back into it, or set aside in it: `what` is the same for all lots that moved together."""
-    history, words, fact, code = context.history, context.words, context.moment.step.fact, _code(change)
+    history, words, fact, code = context.history, context.words, context.moment.step.fact, TAGS[type(change)]
     debt = context.scratch.purse(change.kind).debt
     values: View = {"use": "", "cause": cause_text(fact, words), "debt": debt, "after": debt - change.points}
     if hasattr(change, "redemption"):

@@ -6,7 +6,7 @@ from ledger.rulebook.compiled import Version
 from ledger.wire.entries import LOT_BITS, Change, Earned, lot_text
 from projections.explaining.facts import cause_text, origin_text, redemption_text
 from projections.explaining.history import History, NothingToExplain, Step
-from projections.explaining.movements import MOVEMENTS
+from projections.explaining.movements import MOVEMENTS, TAGS
 from projections.explaining.words import Words
 
 MOST_EVENTS = 6  # of a lot's life that its sentence has
@@ -92,7 +92,7 @@ def _since(view: dict[str, Any], words: Words) -> str:
 
 def _event(history: History, step: Step | None, change: Change, words: Words) -> dict[str, Any]:
     """One step of a lot's life; `points` are those that left it (negative: that came back)."""
-    what, moves, points = change.__struct_config__.tag, MOVEMENTS[type(change)], getattr(change, "points", 0)
+    what, moves, points = TAGS[type(change)], MOVEMENTS[type(change)], getattr(change, "points", 0)
     view: dict[str, Any] = {"what": what, "points": moves.out_of_lot * points, "entry": None}
     if step is not None:
         view |= {"entry": step.entry.number, "occurred": words.time(step.entry.occurred)}

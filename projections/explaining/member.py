@@ -9,7 +9,7 @@ from ledger.wire.facts import fact_type
 from projections.explaining.context import Context, purse_sums
 from projections.explaining.facts import fact_text, origin_text
 from projections.explaining.history import History, Moment, Step
-from projections.explaining.movements import COUNTED, effect_of, effect_text
+from projections.explaining.movements import COUNTED, TAGS, effect_of, effect_text
 from projections.explaining.nothing import explain_nothing
 from projections.explaining.reasons import reason_text
 from projections.explaining.words import Words
@@ -57,7 +57,7 @@ def _since(changes: list[entries.Change], words: Words) -> list[str]:
             key = change.kind, change.due_at
             expired[key] = expired.get(key, 0) + change.points
         elif type(change) in _OF_TIME:
-            texts.append(words.say(f"since.{change.__struct_config__.tag}", change))
+            texts.append(words.say(f"since.{TAGS[type(change)]}", change))
     gone = [words.say("since.expired", amount=words.points(n, kind), due_at=at) for (kind, at), n in expired.items()]
     return gone + texts
 

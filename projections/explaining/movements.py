@@ -34,7 +34,7 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
     entries.Confirmed: Movement(1, 1),
 }
 
-_TAGS = {found: str(found.__struct_config__.tag) for found in entries.CHANGE_TYPES}
+TAGS: Final = {found: str(found.__struct_config__.tag) for found in entries.CHANGE_TYPES}  # what phrases call them
 IN_LOTS: Final = tuple(found for found in MOVEMENTS if "lot" in found.__struct_fields__ and found is not entries.Earned)
 # What is counted or said, and moves nothing that the member has.
 COUNTED: Final = frozenset(
@@ -68,7 +68,7 @@ def effect_text(changes: Iterable[entries.Change], words: Words) -> str:
     sums: dict[tuple[str, str], int] = {}
     texts: list[str] = []
     for change in changes:
-        tag, moves = _TAGS[type(change)], MOVEMENTS.get(type(change))
+        tag, moves = TAGS[type(change)], MOVEMENTS.get(type(change))
         if moves is not None:
             unit, points = _moved(change)
             key = unit, words.say("sum.pending" if _is_pending(change) else f"sum.{tag}")

@@ -245,8 +245,8 @@ def _no_rule_asked(context: Context) -> tuple[str, str]:
                 form = ".lines" if len(values["lines"]) == len(lines) else ""
         case ReviewRemoved():
             code, form = "nothing-to-take-back", ".review"
-        case _ if moment.version.rules_on(on):
-            return "", ""  # the entry does not derive, so that nothing is known of its rules
+        case _ if not moment.derives:
+            return "", ""  # nothing is known of what its rules were asked
     return code, words.say(f"nothing.{code}{form}", fact.data, on=on, name=words.version.programme.name, **values)
 
 

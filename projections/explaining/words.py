@@ -76,9 +76,8 @@ _SHOWN: dict[str, Callable[[Any], str]] = {
 def phrases(language: str) -> dict[str, str]:
     """Every phrase of a language by its code, such as ``reason.duplicate``; `language` names its file."""
     found: dict[str, str] = {}
-    for group, phrase in tomllib.loads(
-        resources.files(__package__).joinpath(f"{language}.toml").read_text("utf-8")
-    ).items():
+    file = resources.files(__package__) / f"{language}.toml"
+    for group, phrase in tomllib.loads(file.read_text("utf-8")).items():
         of_group = {"": phrase} if isinstance(phrase, str) else phrase
         found |= {f"{group}.{code}".rstrip("."): text for code, text in of_group.items()}
     return found

@@ -12,6 +12,7 @@ and not what time did to every member there ever was.
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
@@ -60,23 +61,21 @@ class RowDeltas:
 
     def add(self, table: str, key: Key, *amounts: int) -> None:
         """Add amounts, in the order of the table's, to the row of a key."""
-        _add(self.of[table], key, amounts)
-
-
-def _add(rows: dict[Keys, Amounts], key: Keys, amounts: Iterable[int]) -> None:
-    row = rows.get(key)
-    if row is None:
-        rows[key] = list(amounts)
-    else:
-        for place, amount in enumerate(amounts):
-            row[place] += amount
+        rows = self.of[table]
+        row = rows.get(key)
+        if row is None:
+            rows[key] = list(amounts)
+        else:
+            for place, amount in enumerate(amounts):
+                row[place] += amount
 
 
 def summed(rows: Iterable[tuple[Keys, Amounts]]) -> dict[Keys, Amounts]:
     """Return the amounts of rows, added up under each key."""
     found: dict[Keys, Amounts] = {}
     for key, amounts in rows:
-        _add(found, key, amounts)
+        row = found.get(key)
+        found[key] = list(amounts) if row is None else [a + b for a, b in zip(row, amounts, strict=True)]
     return found
 
 
@@ -98,10 +97,8 @@ def rows_by_key(rows: dict[Key, Amounts]) -> Iterator[tuple[Key, Amounts]]:
 
 
 def merged(rows: dict[Key, Amounts], more: dict[Key, Amounts]) -> dict[Key, Amounts]:
-    """Return the sum of both in the order of their keys, without rows that came to nothing; `rows` is used up."""
-    for key, amounts in more.items():
-        _add(rows, key, amounts)
-    return dict(rows_by_key(rows))
+    """Return the sum of both in the order of their keys, without rows that came to nothing."""
+    return dict(rows_by_key(summed(chain(rows.items(), more.items()))))
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from ledger.wire.times import to_text
 from projections.answers.export import output_file
 from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
 from projections.what_if.backtest import backtest as compare
-from projections.what_if.reports import keep
+from projections.what_if.reports import store
 from service.commands.options import AsOfOption, FolderOption, JobsOption
 from service.lazily import load
 from service.shell import Answer, Shell, command, entries_in, instant, jobs_for, read_text
@@ -57,7 +57,7 @@ def backtest(
             found = compare(opened, text, str(draft), until, since=start, jobs=jobs_for(jobs, total), progress=tick)
         kept_in = folder_in(opened, AUDITS, folder)
         if keeps and kept_in is not None:
-            keep(kept_in / BACKTESTS, found, to_text(time.time_ns() // 1000, book.offset))
+            store(kept_in / BACKTESTS, found, to_text(time.time_ns() // 1000, book.offset))
         if html is not None:
             with output_file(html) as file:
                 file.write(load("service.reports:backtest_html")(found, book).encode())

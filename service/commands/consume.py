@@ -15,7 +15,7 @@ from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.workers import consume as consume_alone
 from consumers.kafka.workers import consume_in_workers
-from consumers.runtime.events import STAGES, Decided, Event, Lag, Observe, Trouble
+from consumers.runtime.events import STAGES, Decided, Event, Failed, Lag, Observe
 from consumers.runtime.ingest import Summary
 from consumers.runtime.retry import once_a_broker_answers
 from ledger.errors import WrongUse
@@ -41,8 +41,7 @@ def consume(
         bool, typer.Option("--publish/--no-publish", help="Send outcomes and dead letters to their topics.")
     ] = True,
     metrics: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics there, such as 127.0.0.1:9464."),
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics there, such as 127.0.0.1:9464.")
     ] = None,
     batch: Annotated[
         int, typer.Option(min=1, max=100_000, help="Most records of one transaction.", show_default=True)
@@ -59,7 +58,6 @@ def consume(
 
         points consume --until-end --jobs 2 --json
     """
-
     settings = load_settings(config)
     address = None if metrics is None else _address(metrics)
     summary = Summary()
@@ -72,7 +70,11 @@ def consume(
         if opened is None:
             return None
         before = [opened.journal(p).head().offset for p in opened.partitions]
-        _consume(opened, settings, _plans(opened, settings, jobs, until_end, publish, batch), observe, is_stopped)
+        plans = _plans(opened, settings, jobs, until_end, publish, batch)
+        if len(plans) == 1:
+            consume_alone(opened, settings, plans[0], observe, is_stopped)
+        else:
+            consume_in_workers(opened.place, settings, plans, observe, is_stopped)
         summary.seconds = time.monotonic() - started
         document = summary_to_dict(summary)
         document["stages"] = {name: round(seconds, 3) for name, seconds in stages.items()}
@@ -80,21 +82,10 @@ def consume(
     return Answer(document, "summary:print_summary")
 
 
-def _consume(
-    ledger: Ledger, settings: KafkaSettings, plans: list[Plan], observe: Observe, is_stopped: Callable[[], bool]
-) -> None:
-
-    if len(plans) == 1:
-        consume_alone(ledger, settings, plans[0], observe, is_stopped)
-    else:
-        consume_in_workers(ledger.place, settings, plans, observe, is_stopped)
-
-
 def _plans(
     ledger: Ledger, settings: KafkaSettings, jobs: int, until_end: bool, publish: bool, batch: int
 ) -> list[Plan]:
     """Return the plan of each process: its part of an embedded ledger, or what the group assigns of a shared one."""
-
     partitions = list(ledger.partitions)
     jobs = min(jobs, len(partitions))
     return [
@@ -111,21 +102,18 @@ def _plans(
     ]
 
 
-# -- the ledger ------------------------------------------------------------------------------------------------------
-
-
 @contextmanager
 def _opened(
     shell: Shell, settings: KafkaSettings, book: Path | None, observe: Observe, is_stopped: Callable[[], bool]
 ) -> Iterator[Ledger | None]:
     """Yield the ledger, fed by that topic, with its lock held; None where it was stopped before a broker answered."""
-
     is_there = shell.has_ledger
     toml = text_of_book(book, is_there=is_there)
     if is_there:
         with shell.reading() as found:
             check_stream(found, settings.topics.facts)
-    partitions = _partitions(settings, observe, is_stopped)
+    topic = settings.topics.facts
+    partitions = once_a_broker_answers(lambda: partitions_of(settings, topic), observe, is_stopped)
     if partitions is None:
         yield None
         return
@@ -136,21 +124,11 @@ def _opened(
         yield opened
 
 
-def _partitions(settings: KafkaSettings, observe: Observe, is_stopped: Callable[[], bool]) -> int | None:
-    """Wait for a broker; return how many partitions the topic of facts has. Raises `Denied` where it is missing."""
-
-    return once_a_broker_answers(lambda: partitions_of(settings, settings.topics.facts), observe, is_stopped)
-
-
-# -- who watches -----------------------------------------------------------------------------------------------------
-
-
 @contextmanager
 def _observing(
     shell: Shell, summary: Summary, stages: dict[str, float], metrics: tuple[str, int] | None
 ) -> Iterator[Observe]:
     """Yield the observer of events: it adds to the summary and the stages, and feeds metrics, a bar or a log."""
-
     watchers: list[Callable[[Event], None]] = []
 
     def count(event: Event) -> None:
@@ -177,8 +155,8 @@ def _observing(
             def show(event: Event) -> None:
                 if isinstance(event, Lag):
                     lags.update(event.by_partition)
-                elif isinstance(event, Trouble):
-                    say(f"{event.what}: {event.why}; trying again")
+                elif isinstance(event, Failed):
+                    say(f"{event.stage}: {event.why}; trying again")
                 tick(summary.facts, summary.facts + sum(lags.values()))
 
             watchers.append(show)

@@ -6,6 +6,7 @@ import typer
 from msgspec.structs import asdict
 
 from ledger.errors import WrongUse
+from ledger.journal.ledger import INBOX
 from projections.answers.show import show_member
 from projections.answers.stats import stats
 from service.commands.ingest import facts_ahead
@@ -39,6 +40,7 @@ def demo(
         raise WrongUse("--serve goes on until it is stopped, and --json prints one document: give one of them")
     beside = shell.data_folder(folder)
     with shell.writing(create=True) as opened:
+        opened.bind_stream(INBOX)
         with shell.progress("unpacking the year", FACTS) as tick:
             path = write_year(beside, tick)
         with shell.progress("deciding", facts_ahead(opened, [str(path)])) as tick:
@@ -51,12 +53,7 @@ def demo(
             for find in interesting_members(opened, as_of)
         ]
         book = opened.book
-    document = {
-        **summary_to_dict(year.summary),
-        "order_lines": year.lines,
-        "stats": books,
-        "members": found,
-    }
+    document = {**summary_to_dict(year.summary), "order_lines": year.lines, "stats": books, "members": found}
     answer = Answer(document, lambda: print_demo(shell.console, document, Names(book), _called(shell)))
     if not serve:
         return answer

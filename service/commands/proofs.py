@@ -16,7 +16,7 @@ from projections.audit.proof import prove as proofs
 from projections.audit.proof.checkpoint import Signed, make, read, write
 from projections.audit.proof.keys import new_key as make_key
 from projections.audit.proof.keys import signing_key, verification_key
-from projections.audit.proof.store import Full, Shelf, name_of
+from projections.audit.proof.store import CheckpointStore, Full, name_of
 from projections.audit.verify import verify as recompute
 from service.commands.options import FolderOption, OutOption
 from service.commands.results import keep_result, print_found
@@ -104,7 +104,7 @@ def _leave(ledger: Ledger, named: Path | None, signed: Signed, began: float) -> 
     folder = folder_in(ledger, AUDITS, named)
     if folder is not None:
         try:
-            Shelf(folder / CHECKPOINTS).put(signed)
+            CheckpointStore(folder / CHECKPOINTS).put(signed)
         except Full as full:
             say(str(full))
         except OSError:
@@ -118,7 +118,7 @@ def prove(
     shell: Shell,
     member: Annotated[str | None, typer.Argument(metavar="MEMBER", help="Whose entry.", show_default=False)] = None,
     number: Annotated[
-        int | None, typer.Argument(metavar="NUMBER", min=1, help="Which of her entries.", show_default=False)
+        int | None, typer.Argument(metavar="NUMBER", min=1, help="Which entry of the member.", show_default=False)
     ] = None,
     against: Annotated[
         Path | None,

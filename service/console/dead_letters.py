@@ -29,7 +29,7 @@ async def get_letters(
     every: Annotated[bool, QueryParameter(name="all", description="Those that are done, too.")] = False,
     after: Position = "",
 ) -> Response[bytes]:
-    """Parked facts, a page at a time."""
+    """Dead letters, a page at a time."""
     behind = cursor(after)
 
     found = await served_by(request).readers.read(
@@ -43,13 +43,13 @@ async def get_letters(
 
 @get("/dead-letter", **_OPERATE)
 async def get_letter(request: AnyRequest, position: Position) -> Response[bytes]:
-    """One parked fact, with what can be done about it."""
+    """One dead letter, with what can be done about it."""
     return await _letter_page(request, position)
 
 
 @post("/dead-letter/retry", request_max_body_size=MENDED_BYTES, status_code=200, **_OPERATE)
 async def retry_letter(request: AnyRequest) -> Response[bytes]:
-    """Drive a parked fact again, as it is or mended in the form; what is wrong with it is said beside it."""
+    """Redrive a dead letter, as it is or mended in the form; what is wrong with it is said beside it."""
     form = await form_of(request)
     position, mended = form.get("position", ""), form.get("fact")
     try:
@@ -64,7 +64,7 @@ async def retry_letter(request: AnyRequest) -> Response[bytes]:
 
 @post("/dead-letter/drop", request_max_body_size=FORM_BYTES, status_code=200, **_OPERATE)
 async def drop_letter(request: AnyRequest) -> Response[bytes]:
-    """Remove the bytes of a parked fact for good, once that is confirmed."""
+    """Remove the bytes of a dead letter for good, once that is confirmed."""
     form = await form_of(request)
     position = form.get("position", "")
     if form.get("confirmed") != "yes":

@@ -24,7 +24,7 @@ from projections.explaining.movements import effect_of
 from service.console.pages import Labels, page
 from service.console.requests import AnyRequest, caller_of, needs
 from service.http.access import check_readable
-from service.http.handlers.checkpoints import shelf_of
+from service.http.handlers.checkpoints import checkpoint_store
 from service.http.problems import Problem
 from service.http.state import Served, served_by
 
@@ -94,7 +94,7 @@ async def get_why(
 def _is_provable(ledger: Ledger, served: Served, member: str, number: int) -> bool:
     """Whether a checkpoint that is kept covers an entry."""
     try:
-        shelf_of(served).covering(*place_of(ledger, member, number))
+        checkpoint_store(served).covering(*place_of(ledger, member, number))
     except NoCheckpoint:
         return False
     return True

@@ -8,7 +8,7 @@ from litestar.params import QueryParameter
 
 from projections.answers.programmes import differences
 from projections.answers.sidecar import BACKTESTS
-from projections.what_if.reports import Kept, kept, report
+from projections.what_if.reports import StoredReport, report, stored
 from service.console.pages import Labels, page
 from service.console.requests import AnyRequest, needs
 from service.http.handlers.books import version_named, versions_of
@@ -55,8 +55,8 @@ async def get_backtest(
     return page(request, "backtest.html", report=found, names=await _labels(request))
 
 
-async def _backtests(request: AnyRequest) -> list[Kept]:
-    return await served_by(request).readers.read(lambda _: kept(_folder(request)))
+async def _backtests(request: AnyRequest) -> list[StoredReport]:
+    return await served_by(request).readers.read(lambda _: stored(_folder(request)))
 
 
 async def _labels(request: AnyRequest) -> Labels:

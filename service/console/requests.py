@@ -12,7 +12,7 @@ from litestar.types import Guard
 from ledger.errors import ControlFlow
 from service.console.language import Language, chosen_language
 from service.console.sessions import Sessions
-from service.http.access import EVERYTHING, Caller, Connection, Door
+from service.http.access import EVERYTHING, Authenticator, Caller, Connection
 from service.http.problems import Problem
 
 SESSION_COOKIE = "points-session"
@@ -100,26 +100,26 @@ def safe_back(address: str) -> str:
     return address if is_ours and "\\" not in address and address.isprintable() else HOME
 
 
-def door_of(connection: Connection) -> Door:
-    """The door of the server's API."""
-    door: Door = connection.app.state.door
-    return door
+def authenticator_of(connection: Connection) -> Authenticator:
+    """Return the authenticator that the server's API has."""
+    authenticator: Authenticator = connection.app.state.authenticator
+    return authenticator
 
 
 def _visitor(connection: Connection) -> Visitor:
-    door, sessions = door_of(connection), connection.app.state.sessions
+    authenticator, sessions = authenticator_of(connection), connection.app.state.sessions
     cookies = _cookies(connection)
     language = chosen_language(cookies.get(LANGUAGE_COOKIE), connection.headers.get("accept-language", ""))
     token, caller = cookies.get(SESSION_COOKIE, ""), None
-    if door.is_open_to(connection):
+    if authenticator.is_open_to(connection):
         token, caller = "", EVERYTHING
     else:
         id = sessions.key_of(token)
-        key = door.live_key(id) if id else None
+        key = authenticator.keys.live(id) if id else None
         if key is None:
             token = ""
         else:
-            caller = door.admitted(key)
+            caller = authenticator.admitted(key)
     return Visitor(caller, language, token, sessions.form_token(token))
 
 

@@ -15,7 +15,7 @@ from service.console.requests import (
     LANGUAGE_COOKIE,
     SESSION_COOKIE,
     AnyRequest,
-    door_of,
+    authenticator_of,
     form_of,
     safe_back,
     visitor_of,
@@ -39,11 +39,11 @@ async def get_sign_in(request: AnyRequest, back: Back = HOME) -> Response[Any]:
 async def sign_in(request: AnyRequest) -> Response[Any]:
     """Begin a session with a key that opens some page."""
     form = await form_of(request)
-    back, door = safe_back(form.get("back", HOME)), door_of(request)
-    key = door.key_of(form.get("key", "").strip())
+    back, authenticator = safe_back(form.get("back", HOME)), authenticator_of(request)
+    key = authenticator.keys.find(form.get("key", "").strip())
     if key is None:
         return page(request, "sign-in.html", status=403, back=back, wrong="no-such-key")
-    visitor = replace(visitor_of(request), caller=door.admitted(key))
+    visitor = replace(visitor_of(request), caller=authenticator.admitted(key))
     if not any(visitor.may(scope) for _, _, scope in MENU):
         return page(request, "sign-in.html", status=403, back=back, wrong="opens-nothing")
     sessions: Sessions = request.app.state.sessions

@@ -68,14 +68,14 @@ class Bucket:
         return (1 - self._tokens) / self._rate
 
 
-class Door:
-    """Finds out who asks, at one of several workers, each of which admits its share of a key's rate.
+class Authenticator:
+    """Finds out who asks. Each of `workers` admits its share of a key's rate.
 
     Used in the event loop only.
     """
 
     def __init__(self, keys: Keys, workers: int = 1) -> None:
-        self._keys = keys
+        self.keys = keys
         self._workers = workers
         self._buckets: dict[str, Bucket] = {}
 
@@ -85,7 +85,7 @@ class Door:
         if header is None and self.is_open_to(connection):
             return EVERYTHING
         scheme, _, text = (header or "").partition(" ")
-        key = self._keys.find(text.strip()) if scheme.lower() == "bearer" else None
+        key = self.keys.find(text.strip()) if scheme.lower() == "bearer" else None
         if key is None:
             what = "the key is not valid, has expired or was revoked" if header else "no key was given"
             raise Problem(
@@ -97,18 +97,10 @@ class Door:
 
     def is_open_to(self, connection: Connection) -> bool:
         """Whether no key is needed, since none was ever made. Raises `Problem` to those of another site."""
-        if self._keys.exist():
+        if self.keys.exist():
             return False
         _check_local(connection)
         return True
-
-    def key_of(self, text: str) -> Key | None:
-        """The live key of a text."""
-        return self._keys.find(text)
-
-    def live_key(self, id: str) -> Key | None:
-        """The key of an id while it is a live one."""
-        return self._keys.live(id)
 
     def admitted(self, key: Key) -> Caller:
         """Who asks with a live key. Raises `Problem` where it is used too often."""
@@ -152,7 +144,7 @@ def caller_of(connection: Connection) -> Caller:
     """Who asks, found once a request."""
     caller: Caller | None = connection.scope.get("points.caller")  # type: ignore[assignment]
     if caller is None:
-        caller = connection.app.state.door.caller_of(connection)
+        caller = connection.app.state.authenticator.caller_of(connection)
         connection.scope["points.caller"] = caller  # type: ignore[typeddict-unknown-key]
     return caller
 

@@ -3,25 +3,22 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
+from consumers.kafka.settings import KafkaSettings
 from ledger.journal.ledger import Ledger
 from service.console.routes import CONSOLE, answer_nowhere
 from service.console.sessions import Sessions
 from service.http import openapi
-from service.http.access import Door
+from service.http.access import Authenticator
 from service.http.appender import Decides
 from service.http.handlers import adjustments, audits, books, checkpoints, dead_letters, facts, health, members, quotes
 from service.http.problems import answer_problem
 from service.http.state import serving
 from service.keys import Keys
-
-if TYPE_CHECKING:
-    from consumers.kafka.settings import KafkaSettings
 
 HANDLERS = (
     *facts.HANDLERS,
@@ -43,7 +40,7 @@ def make_app(
     sessions: Sessions,
     wait: float,
     version: str,
-    kafka: "KafkaSettings | None" = None,
+    kafka: KafkaSettings | None = None,
     owners: Decides | None = None,
     workers: int = 1,
 ) -> Litestar:
@@ -61,7 +58,7 @@ def make_app(
     return Litestar(
         (*HANDLERS, CONSOLE),
         lifespan=[lifespan],
-        state=State({"door": Door(keys, workers), "sessions": sessions}),
+        state=State({"authenticator": Authenticator(keys, workers), "sessions": sessions}),
         exception_handlers={
             NotFoundException: answer_nowhere,
             MethodNotAllowedException: answer_nowhere,

@@ -26,7 +26,7 @@ FILE = "operators.ndjson"
 Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint", "give"]
 
 
-class Given(Struct, frozen=True):
+class GivenFact(Struct, frozen=True):
     """An operators' fact as it was given, by which its entry is found."""
 
     type: str
@@ -34,7 +34,7 @@ class Given(Struct, frozen=True):
     source: str
 
 
-class Line(Struct, omit_defaults=True):
+class LogLine(Struct, omit_defaults=True):
     """An action: `by` is the name of the key.
 
     `about` is a position, the name of an adjustment or checkpoint, or the id of a fact that was given.
@@ -46,10 +46,10 @@ class Line(Struct, omit_defaults=True):
     about: str
     proposed: AdjustmentRequest | None = None
     mended: bool = False
-    given: Given | None = None
+    given: GivenFact | None = None
 
 
-class Operators:
+class OperatorLog:
     """The file of a ledger's operators."""
 
     def __init__(self, folder: Path) -> None:
@@ -67,14 +67,14 @@ class Operators:
     def record(self, by: str, action: Action, about: str, *, mended: bool = False) -> None:
         """Keep that somebody is about to do something."""
         with self._held():
-            self._append(Line(_now(), by, action, about, mended=mended))
+            self._append(LogLine(_now(), by, action, about, mended=mended))
 
     def record_given(self, by: str, facts: Sequence[Fact]) -> None:
         """Keep that somebody is about to give operators' facts."""
         with self._held():
             self._append(
                 *(
-                    Line(_now(), by, "give", fact.id, given=Given(fact_type(fact), fact.subject, fact.source))
+                    LogLine(_now(), by, "give", fact.id, given=GivenFact(fact_type(fact), fact.subject, fact.source))
                     for fact in facts
                 )
             )
@@ -82,7 +82,7 @@ class Operators:
     def propose(self, by: str, request: AdjustmentRequest) -> Adjustment:
         """Keep an adjustment that waits for approval."""
         with self._held():
-            line = Line(_now(), by, "propose", f"a-{secrets.token_hex(8)}", request)
+            line = LogLine(_now(), by, "propose", f"a-{secrets.token_hex(8)}", request)
             self._append(line)
             return self._adjustments[line.about]
 
@@ -97,7 +97,7 @@ class Operators:
                 return found
             if action == "approve" and by == found.by:
                 raise Problem("approval-needed", f"{by} proposed it; another key must approve it")
-            self._append(Line(_now(), by, action, name))
+            self._append(LogLine(_now(), by, action, name))
             return self._adjustments[name]
 
     def adjustment(self, name: str) -> Adjustment:
@@ -139,12 +139,12 @@ class Operators:
             if whole < len(added):
                 os.ftruncate(self._file, self._known + whole)  # a line cut off by a crash: its action was not done
             for line in added[:whole].splitlines():
-                self._fold(msgspec.json.decode(line, type=Line))
+                self._fold(msgspec.json.decode(line, type=LogLine))
         except (OSError, msgspec.DecodeError) as error:
             raise JournalError(f"{self.path}: {error}") from error
         self._known += whole
 
-    def _append(self, *lines: Line) -> None:
+    def _append(self, *lines: LogLine) -> None:
         data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
         try:
             if os.write(self._file, data) != len(data):
@@ -157,7 +157,7 @@ class Operators:
         for line in lines:
             self._fold(line)
 
-    def _fold(self, line: Line) -> None:
+    def _fold(self, line: LogLine) -> None:
         if line.proposed is not None:
             asked = line.proposed
             self._adjustments[line.about] = Adjustment(

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestar import Request
 
+from consumers.kafka.settings import KafkaSettings
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import Tally
 from ledger.journal.port import Head
@@ -17,15 +18,12 @@ from projections.answers.sidecar import AUDITS, VIEWS
 from projections.views.files import Folder
 from service.http import metrics
 from service.http.appender import Decides, FactAppender
-from service.http.operator_log import Operators
+from service.http.operator_log import OperatorLog
 from service.http.owners import Owners
 from service.http.pending import PendingFacts
 from service.http.readers import Readers
 from service.http.streams import DecidedByConsumers, InboxStream, Stream, TopicStream
 from service.http.throughput import Throughput
-
-if TYPE_CHECKING:
-    from consumers.kafka.settings import KafkaSettings
 
 LOOK_SECONDS = 0.5  # between two looks at what other processes decided, while somebody waits for it,
 CONSUMERS_SECONDS = 0.005  # and where consumers of Kafka decide it
@@ -45,7 +43,7 @@ class Served:
     books: Readers  # of all members: long, one at a time
     checkers: ThreadPoolExecutor  # of facts in bulk
     operators: frozenset[str]  # sources whose operator facts count
-    actions: Operators
+    operator_log: OperatorLog
     wait: float
     views: Folder
     audits: Path  # what audits left
@@ -63,7 +61,7 @@ def serving(
     folder: Path,
     wait: float,
     owners: Decides | None = None,
-    kafka: "KafkaSettings | None" = None,
+    kafka: KafkaSettings | None = None,
 ) -> Iterator[Served]:
     """Serve a ledger from the event loop that runs; what was taken into its inbox is decided at the end.
 
@@ -99,7 +97,7 @@ def serving(
         readers_of(1, waiting=8, together=1),
         ThreadPoolExecutor(1, thread_name_prefix="points-check"),
         frozenset(ledger.settings.operators),
-        Operators(folder),
+        OperatorLog(folder),
         wait,
         Folder(folder / VIEWS),
         folder / AUDITS,

@@ -376,9 +376,9 @@ def test_only_the_newest_backtests_are_kept(tmp_path: Path, monkeypatch: pytest.
         ledger.close()
     for year in range(2020, 2026):
         (tmp_path / f"d-{year}0101T000000.json").write_text("{}")
-    name = reports.keep(tmp_path, found, "2026-01-01T00:00:00+08:00")
+    name = reports.store(tmp_path, found, "2026-01-01T00:00:00+08:00")
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["d-20240101T000000", "d-20250101T000000", name]
-    assert [one.name for one in reports.kept(tmp_path)] == [name], "one that cannot be read is left out"
+    assert [one.name for one in reports.stored(tmp_path)] == [name], "one that cannot be read is left out"
     assert reports.report(tmp_path, "../d") is None
 
 

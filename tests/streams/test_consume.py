@@ -16,6 +16,7 @@ from ledger.journal.open import open_ledger
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.times import DAY
+from service.commands import topic
 from tests.support.brokers import Broker
 from tests.support.histories import LONG_AGO, encode
 from tests.support.kafka_shop import (
@@ -29,6 +30,7 @@ from tests.support.kafka_shop import (
     is_whole,
     outcomes_are_whole,
     points,
+    points_in_a_process,
     start,
     until,
 )
@@ -85,7 +87,8 @@ def test_it_makes_the_ledger_and_decides_as_ingest_does(topics: Topics, facts: l
 
 def test_several_processes_make_the_same_ledger_as_one(topics: Topics, fed: Path, tmp_path: Path) -> None:
     mine = topics.with_own_outlets()
-    run = points(tmp_path / "ledger", "consume", "--until-end", "--jobs", "2", environment=mine.environment)
+    options = ("consume", "--until-end", "--jobs", "2")
+    run = points_in_a_process(tmp_path / "ledger", *options, environment=mine.environment)
     assert run.returncode == 0, run.stderr
     assert contents(tmp_path / "ledger") == contents(fed)
     outcomes_are_whole(mine, tmp_path / "ledger")
@@ -128,11 +131,11 @@ def test_the_example_keeps_its_own_copy_of_the_balances(topics: Topics, fed: Pat
 
 def test_a_ledger_has_one_stream_for_life(topics: Topics, fed: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
-    assert points(own, "ingest", "examples/facts.ndjson").returncode == 0
+    assert points(own, "ingest", "--jobs", "1", str(ROOT / "examples" / "facts.ndjson")).returncode == 0
     refused = points(own, "consume", "--until-end", environment=topics.environment)
     assert refused.returncode == 2
     assert "takes its facts from its own inbox, for life" in refused.stderr
-    for command in (["ingest", "examples/facts.ndjson"], ["demo"]):
+    for command in (["ingest", str(ROOT / "examples" / "facts.ndjson")], ["demo"]):
         refused = points(fed, *command)
         assert refused.returncode == 2, refused.stderr
         assert f"takes its facts from the Kafka topic {topics.facts}, for life" in refused.stderr
@@ -307,7 +310,9 @@ def test_a_published_book_stands_in_every_partition_and_counts_once(
     is_whole(tmp_path / "ledger")
 
 
-def test_a_book_is_published_through_the_topic(broker: Broker, facts: list, tmp_path: Path) -> None:
+def test_a_book_is_published_through_the_topic(
+    broker: Broker, facts: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     topics = Topics(broker).make()
     topics.send(facts[:50])
     ledger = tmp_path / "ledger"
@@ -331,6 +336,7 @@ def test_a_book_is_published_through_the_topic(broker: Broker, facts: list, tmp_
     opened = open_ledger(ledger)
     assert first["version"] in opened.book.by_name  # decided while the command waited
     opened.close()
+    monkeypatch.setattr(topic, "DECISION_SECONDS", 0.1)
     second = publish("2032-01-01")  # nobody decides now: it says where it stands
     assert second["published"] and second["position"] != first["position"]
     assert consume(topics, ledger)["facts"] == PARTITIONS

@@ -38,7 +38,7 @@ from tests.support.kafka_shop import (
     environment_of,
     is_whole,
     outcomes_are_whole,
-    points,
+    points_in_a_process,
     start,
     until,
 )
@@ -97,7 +97,7 @@ def test_killed_at_a_step_it_ends_as_an_undisturbed_run(
 ) -> None:
     mine = topics.with_own_outlets()
     environment = {**mine.environment, "POINTS_FAILPOINT": f"{name}:{count}"}
-    run = points(tmp_path / "ledger", "consume", "--until-end", *BATCH, environment=environment)
+    run = points_in_a_process(tmp_path / "ledger", "consume", "--until-end", *BATCH, environment=environment)
     assert run.returncode == -signal.SIGKILL, run.stderr
     ends_as_undisturbed(mine, tmp_path / "ledger", undisturbed, name)
 
@@ -109,7 +109,7 @@ def test_killed_at_a_step_of_a_database_it_ends_as_an_undisturbed_run(
     mine = topics.with_own_outlets()
     migrate(postgres, partitions=PARTITIONS, topic=mine.facts)
     environment = {**in_own_group(mine), "POINTS_FAILPOINT": f"{name}:{FAILPOINTS[name]}"}
-    run = points(postgres, "consume", "--until-end", *BATCH, environment=environment)
+    run = points_in_a_process(postgres, "consume", "--until-end", *BATCH, environment=environment)
     assert run.returncode == -signal.SIGKILL, run.stderr
     with patch.dict(os.environ, in_own_group(mine)):
         ends_as_undisturbed(mine, postgres, undisturbed, name)

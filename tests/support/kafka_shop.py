@@ -7,10 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -114,10 +114,27 @@ class Topics:
         return found
 
 
-def points(
+class Ran(NamedTuple):
+    """A run of `points` in this process that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def points(place: Place, *arguments: str, environment: Mapping[str, str] | None = None) -> Ran:
+    """Run `points` in this process until it ends by itself."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    err = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), patch.dict(os.environ, environment or {}):
+        code = run(["--ledger", str(place), *arguments])
+    return Ran(code, out.buffer.getvalue().decode(), err.getvalue())
+
+
+def points_in_a_process(
     place: Place, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """A run of `points` that ends by itself."""
+    """Run `points` in a process of its own, which may be killed, until it ends."""
     return subprocess.run(
         command(place, *arguments),
         cwd=ROOT,
@@ -154,11 +171,9 @@ def environment_of(more: Mapping[str, str]) -> dict[str, str]:
 
 def consume(topics: Topics, place: Place, *options: str) -> dict[str, Any]:
     """`points consume --until-end` in this process; returns its JSON."""
-    printed = io.TextIOWrapper(io.BytesIO())
-    with redirect_stdout(printed), patch.dict(os.environ, topics.environment):
-        assert run(["--ledger", str(place), "consume", "--until-end", "--json", *options]) == 0
-    printed.seek(0)
-    found: dict[str, Any] = json.load(printed)
+    ran = points(place, "consume", "--until-end", "--json", *options, environment=topics.environment)
+    assert ran.returncode == 0, ran.stderr
+    found: dict[str, Any] = json.loads(ran.stdout)
     return found
 
 

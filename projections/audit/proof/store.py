@@ -29,7 +29,7 @@ class NoCheckpoint(NotFound):
     """No checkpoint of that name, or none that covers an entry."""
 
 
-class Kept(NamedTuple):
+class StoredCheckpoint(NamedTuple):
     """A checkpoint and its name."""
 
     name: str
@@ -41,7 +41,7 @@ class Kept(NamedTuple):
         return sum(mark.entries for mark in self.signed.checkpoint.partitions)
 
 
-class Shelf:
+class CheckpointStore:
     """The checkpoints in a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -60,14 +60,14 @@ class Shelf:
         """Whether a checkpoint is kept."""
         return self._path(name).exists()
 
-    def get(self, name: str) -> Kept:
+    def get(self, name: str) -> StoredCheckpoint:
         """A checkpoint by its name. Raises `NoCheckpoint`, and `BadProof` where its file was changed."""
         path = self._path(name)
         if not _NAME.fullmatch(name) or not path.is_file():
             raise NoCheckpoint("no checkpoint of that name is kept")
         return _kept(path)
 
-    def all(self) -> list[Kept]:
+    def all(self) -> list[StoredCheckpoint]:
         """Every checkpoint whose file can be read, the one with the most entries first."""
         found = []
         for path in self._files():
@@ -77,7 +77,7 @@ class Shelf:
                 continue  # whoever names it is told what is wrong
         return sorted(found, key=lambda kept: (kept.entries, kept.signed.checkpoint.at), reverse=True)
 
-    def covering(self, partition: int, place: int) -> Kept:
+    def covering(self, partition: int, place: int) -> StoredCheckpoint:
         """The newest checkpoint that covers an entry. Raises `NoCheckpoint`."""
         for kept in self.all():
             marks = kept.signed.checkpoint.partitions
@@ -112,12 +112,12 @@ def check(ledger: Ledger, signed: Signed, nodes: Path | None, progress: Progress
         agreed(ledger, [(mark, signed)], progress, nodes)
 
 
-def _kept(path: Path) -> Kept:
+def _kept(path: Path) -> StoredCheckpoint:
     try:
         stamp = path.stat().st_mtime_ns
     except OSError as error:
         raise BadProof(f"{path.name}: {error.strerror}") from None
-    return Kept(path.name.removesuffix(SUFFIX), _read(path, stamp))
+    return StoredCheckpoint(path.name.removesuffix(SUFFIX), _read(path, stamp))
 
 
 @lru_cache(MOST)

@@ -27,7 +27,7 @@ Name = Annotated[str, PathParameter(description="The adjustment's id.", max_leng
 @OPERATORS.get("/v1/adjustments", "getAdjustments", "Adjustments")
 async def get_adjustments(request: AnyRequest) -> Response[Adjustments]:
     """Adjustments that were proposed here, the newest first, with who proposed and who decided."""
-    return answer(request, Adjustments(await asyncio.to_thread(served_by(request).actions.adjustments)))
+    return answer(request, Adjustments(await asyncio.to_thread(served_by(request).operator_log.adjustments)))
 
 
 @OPERATORS.post(
@@ -44,14 +44,14 @@ async def propose(request: AnyRequest, data: AdjustmentRequest) -> Response[Adju
     """Propose to give or take points. Nothing moves until another key approves it."""
     served, caller = served_by(request), caller_of(request)
     _fact(served, Adjustment("a", data.member, data.kind, data.points, data.reason, caller.name, EXAMPLE_TIME))
-    found = await asyncio.to_thread(served.actions.propose, caller.name, data)
+    found = await asyncio.to_thread(served.operator_log.propose, caller.name, data)
     return plain_answer(found, 201, {"Location": f"/v1/adjustments/{found.adjustment}"})
 
 
 @OPERATORS.get("/v1/adjustments/{name:str}", "getAdjustment", "An adjustment", *_ERRORS)
 async def get_adjustment(request: AnyRequest, name: Name) -> Response[Adjustment]:
     """An adjustment, and how far it is."""
-    return answer(request, await asyncio.to_thread(served_by(request).actions.adjustment, name))
+    return answer(request, await asyncio.to_thread(served_by(request).operator_log.adjustment, name))
 
 
 @OPERATORS.post(
@@ -60,7 +60,7 @@ async def get_adjustment(request: AnyRequest, name: Name) -> Response[Adjustment
 async def approve(request: AnyRequest, name: Name) -> Response[Adjustment]:
     """Approve what another key proposed: its fact is taken, with both names. Again by the same key sends it again."""
     served, caller = served_by(request), caller_of(request)
-    approved = await asyncio.to_thread(served.actions.decide, caller.name, name, "approve")
+    approved = await asyncio.to_thread(served.operator_log.decide, caller.name, name, "approve")
     position, fate = await decided(served, _fact(served, approved), served.wait)
     return plain_answer(replace(approved, position=position, outcome=fate.outcome if fate else ""))
 
@@ -71,7 +71,7 @@ async def approve(request: AnyRequest, name: Name) -> Response[Adjustment]:
 async def reject(request: AnyRequest, name: Name) -> Response[Adjustment]:
     """Reject an adjustment, or withdraw one's own."""
     served, caller = served_by(request), caller_of(request)
-    return plain_answer(await asyncio.to_thread(served.actions.decide, caller.name, name, "reject"))
+    return plain_answer(await asyncio.to_thread(served.operator_log.decide, caller.name, name, "reject"))
 
 
 def _fact(served: Served, adjustment: Adjustment) -> bytes:

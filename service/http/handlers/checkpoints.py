@@ -14,7 +14,7 @@ from projections.answers.sidecar import CHECKPOINTS, TREES
 from projections.audit.proof import prove
 from projections.audit.proof.checkpoint import Progress, Signed, parsed, write
 from projections.audit.proof.keys import Envelope
-from projections.audit.proof.store import Kept, Shelf, check, name_of
+from projections.audit.proof.store import CheckpointStore, StoredCheckpoint, check, name_of
 from service.http.access import caller_of, needs, needs_member
 from service.http.answers import JSON, answer, check_media_type, plain_answer
 from service.http.handlers.members import Number, Token
@@ -42,25 +42,25 @@ _ERRORS = ("unknown-checkpoint", "bad-checkpoint")
     status=201,
 )
 async def post_checkpoint(request: AnyRequest) -> Response[Checkpoint]:
-    """Keep a checkpoint that `points checkpoint` signed, to prove by: 201, also where it was kept before.
+    """Keep a checkpoint that `points checkpoint` signed, to prove by: 201, also where it was stored before.
 
     It has to be of this ledger, and what it signed is compared with what the ledger holds.
     """
     check_media_type(request, JSON)
     raw = await request.body()
     served, caller = served_by(request), caller_of(request)
-    shelf, trees = shelf_of(served), served.audits / TREES
+    store, trees = checkpoint_store(served), served.audits / TREES
     signed = await proving(served, lambda ledger, tick: _checked(ledger, raw, trees, tick))
-    found = Kept(name_of(signed), signed)
-    if not shelf.has(found.name):
-        await asyncio.to_thread(served.actions.record, caller.name, "checkpoint", found.name)
-        await asyncio.to_thread(shelf.put, signed)
+    found = StoredCheckpoint(name_of(signed), signed)
+    if not store.has(found.name):
+        await asyncio.to_thread(served.operator_log.record, caller.name, "checkpoint", found.name)
+        await asyncio.to_thread(store.put, signed)
     return plain_answer(describe_checkpoint(found), 201)
 
 
 @_PROOF.get("/v1/checkpoints", "getCheckpoints", "Checkpoints", *_ERRORS)
 async def get_checkpoints(request: AnyRequest) -> Response[Checkpoints]:
-    """The checkpoints that are kept, the one over most entries first."""
+    """The checkpoints that are stored, the one over most entries first."""
     return answer(request, Checkpoints(await checkpoints_of(served_by(request))))
 
 
@@ -110,58 +110,58 @@ async def get_proof(
 
 
 async def checkpoints_of(served: Served) -> list[Checkpoint]:
-    """Return the checkpoints that are kept, the one over most entries first. Raises `Busy`."""
-    shelf = shelf_of(served)
-    return await served.readers.read(lambda _: [describe_checkpoint(kept) for kept in shelf.all()])
+    """Return the checkpoints that are stored, the one over most entries first. Raises `Busy`."""
+    store = checkpoint_store(served)
+    return await served.readers.read(lambda _: [describe_checkpoint(stored) for stored in store.all()])
 
 
 async def checkpoint_file(served: Served, name: str) -> bytes:
     """A checkpoint's file. Raises what `problem_of` knows."""
-    shelf = shelf_of(served)
-    return await served.readers.read(lambda _: write(shelf.get(name).signed))
+    store = checkpoint_store(served)
+    return await served.readers.read(lambda _: write(store.get(name).signed))
 
 
 async def proof_file(served: Served, member: str, number: int, name: str) -> bytes:
     """The proof of an entry by a checkpoint, or else the newest that covers it. Raises what `problem_of` knows."""
-    shelf, trees = shelf_of(served), served.audits / TREES
+    store, trees = checkpoint_store(served), served.audits / TREES
 
     def prove_it(ledger: Ledger, tick: Progress) -> bytes:
         if name:
-            kept = shelf.get(name)
+            stored = store.get(name)
         else:
             partition, place = prove.place_of(ledger, member, number)
-            kept = shelf.covering(partition, place)
-        return prove.write(prove.inclusion(ledger, member, number, kept.signed, tick, trees))
+            stored = store.covering(partition, place)
+        return prove.write(prove.inclusion(ledger, member, number, stored.signed, tick, trees))
 
     return await proving(served, prove_it)
 
 
 async def consistency_file(served: Served, earlier: str, later: str) -> bytes:
     """The proof that a checkpoint extends an earlier one. Raises what `problem_of` knows."""
-    shelf, trees = shelf_of(served), served.audits / TREES
+    store, trees = checkpoint_store(served), served.audits / TREES
 
     def prove_it(ledger: Ledger, tick: Progress) -> bytes:
-        first, second = shelf.get(earlier).signed, shelf.get(later).signed
+        first, second = store.get(earlier).signed, store.get(later).signed
         return prove.write(prove.consistency(ledger, first, second, tick, trees))
 
     return await proving(served, prove_it)
 
 
 async def proving(served: Served, work: Callable[[Ledger, Progress], T]) -> T:
-    """Something that may read a partition: one at a time. Raises `Busy`, and `TimeoutError`; what was read is kept."""
+    """Run something that may read a whole partition, one at a time. Raises `Busy` and `TimeoutError`."""
     return await served.books.read_within(PROOF_SECONDS, work)
 
 
-def shelf_of(served: Served) -> Shelf:
+def checkpoint_store(served: Served) -> CheckpointStore:
     """The checkpoints that a server keeps."""
-    return Shelf(served.audits / CHECKPOINTS)
+    return CheckpointStore(served.audits / CHECKPOINTS)
 
 
-def describe_checkpoint(kept: Kept) -> Checkpoint:
-    """Return what is told of a checkpoint that is kept."""
-    found = kept.signed.checkpoint
+def describe_checkpoint(stored: StoredCheckpoint) -> Checkpoint:
+    """Return what is told of a checkpoint that is stored."""
+    found = stored.signed.checkpoint
     marks = [CheckpointMark(mark.partition, mark.entries, mark.link, mark.tree) for mark in found.partitions]
-    return Checkpoint(kept.name, found.at, kept.signed.key_id, kept.entries, marks)
+    return Checkpoint(stored.name, found.at, stored.signed.key_id, stored.entries, marks)
 
 
 def file_answer(content: bytes, name: str) -> Response[Any]:

@@ -1,4 +1,4 @@
-"""Parked facts: looked at, driven again (mended or as they are), dropped; who did it is kept."""
+"""Dead letters: looked at, redriven (mended or as they are), dropped; who did it is recorded."""
 
 import asyncio
 from typing import Annotated
@@ -53,14 +53,14 @@ async def get_letters(
 
 @OPERATORS.get("/v1/dead-letters/{position:str}", "getDeadLetter", "A dead letter", "unknown-position")
 async def get_letter(request: AnyRequest, position: PositionParameter) -> Response[DeadLetter]:
-    """One parked fact, with the bytes that were kept of it."""
+    """One dead letter, with the bytes that are stored of it."""
     return answer(request, await served_by(request).readers.read(lambda ledger: _described(ledger, position)))
 
 
 @OPERATORS.post(
     "/v1/dead-letters/{position:str}/retry",
     "retryDeadLetter",
-    "Drive a dead letter again",
+    "Redrive a dead letter",
     *_ERRORS,
     "wrong-media-type",
     "too-large",
@@ -68,17 +68,17 @@ async def get_letter(request: AnyRequest, position: PositionParameter) -> Respon
     most_bytes=MAX_BYTES,
 )
 async def retry_letter(request: AnyRequest, position: PositionParameter) -> Response[Retried]:
-    """Append a parked fact anew and decide it there: the mended fact of the body, or where that is empty, as it is.
+    """Append a dead letter anew and decide it there: the mended fact of the body, or where that is empty, as it is.
 
-    A mended fact is given like any other, so the key needs facts:write for its source too. What was parked stays as a
-    trace.
+    A mended fact is given like any other, so the key needs facts:write for its source too. A trace
+    of the dead letter stays.
     """
     mended = await request.body() or None
     return plain_answer(await retried(served_by(request), caller_of(request), position, mended))
 
 
 async def retried(served: Served, caller: Caller, position: str, mended: bytes | None) -> Retried:
-    """Drive a parked fact again for a caller, with `mended` bytes or as it is; return what became of it.
+    """Redrive a dead letter for a caller, with `mended` bytes or as it is; return what became of it.
 
     Raises `BadFact`, `BadPosition` and `Problem`.
     """
@@ -86,7 +86,7 @@ async def retried(served: Served, caller: Caller, position: str, mended: bytes |
     if mended is not None:
         await asyncio.to_thread(record, [admit(mended, caller, served)], caller, served)
     is_mended = mended is not None
-    await asyncio.to_thread(served.actions.record, caller.name, "retry", letter.position, mended=is_mended)
+    await asyncio.to_thread(served.operator_log.record, caller.name, "retry", letter.position, mended=is_mended)
     value = letter.raw if mended is None else mended
     retried_as, fate = await decided(served, value, served.wait, is_backlog=was_backlog)
     await served.readers.read(lambda ledger: ledger.journal(letter.partition).mark_retried([letter.offset]))
@@ -95,16 +95,16 @@ async def retried(served: Served, caller: Caller, position: str, mended: bytes |
 
 @OPERATORS.delete("/v1/dead-letters/{position:str}", "dropDeadLetter", "Drop a dead letter's bytes", *_ERRORS)
 async def drop_letter(request: AnyRequest, position: PositionParameter) -> Response[DeadLetter]:
-    """Remove the bytes of a parked fact for good; position, reason, length and hash stay as a trace."""
+    """Remove the bytes of a dead letter for good; position, reason, length and hash stay as a trace."""
     return plain_answer(await dropped(served_by(request), caller_of(request), position))
 
 
 async def dropped(served: Served, caller: Caller, position: str) -> DeadLetter:
-    """Remove the bytes of a parked fact for a caller; return what is left. Raises `BadPosition` and `Problem`."""
+    """Remove the bytes of a dead letter for a caller; return what is left. Raises `BadPosition` and `Problem`."""
     letter = await served.readers.read(lambda ledger: letter_at(ledger, position))
     if letter.state == DROPPED:
         raise Problem("already-done", f"the bytes of {letter.position} were dropped before")
-    await asyncio.to_thread(served.actions.record, caller.name, "drop", letter.position)
+    await asyncio.to_thread(served.operator_log.record, caller.name, "drop", letter.position)
     return await served.readers.read(lambda ledger: _drop(ledger, letter))
 
 
@@ -119,7 +119,7 @@ def cursor(after: str) -> tuple[int, int]:
 
 
 def _to_retry(ledger: Ledger, served: Served, position: str, mended: bytes | None) -> tuple[Letter, bool]:
-    """A parked fact that may be driven again, and whether it came as one of a backlog."""
+    """Return a dead letter that may be redriven, and whether it came as one of a backlog."""
     letter = letter_at(ledger, position)
     try:
         check_retry(letter, mended)
