@@ -115,7 +115,7 @@ async def get_fact(request: AnyRequest, position: PositionParameter) -> Response
     if not (caller.may_read(member) or caller.may_write(source)):
         raise _nothing_at(position)  # what one may not see is not there
     if isinstance(fate, DeadLettered):
-        raise Problem("bad-fact", f"it was parked: {fate.detail}", reason=fate.reason, position=position)
+        raise Problem("bad-fact", f"it was dead-lettered: {fate.detail}", reason=fate.reason, position=position)
     return plain_answer(fate)
 
 
