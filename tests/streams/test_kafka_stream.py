@@ -28,7 +28,7 @@ from tests.support.histories import encode
 
 CLIENTS: tuple[Client, ...] = ("kafka-python", "confluent-kafka")
 PATIENCE = 30.0  # seconds for what takes milliseconds: reached only by what never happens
-HASTE = 2.0  # seconds for what never happens, and whose reason comes in milliseconds
+HASTE = 3.0  # seconds for what never happens, and whose reason comes in milliseconds
 STAMPED = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(4 << 20)}
 
 
