@@ -319,7 +319,7 @@ class PartitionWriter:
             work.outcomes[index] = decision.outcome
 
     def _repetition(self, work: _Work, decided: int, sequence: int, item: FactRecord) -> Repetition:
-        """Return what a receipt points at: an entry of this batch or an earlier one, by its number within its member."""
+        """Return what a receipt points at: an entry of this batch or before, by its number within its member."""
         if sequence >= work.first:
             facts, at = work.facts, sequence - work.first
             number = sum(1 for f in facts[: at + 1] if f.fact.subject == item.fact.subject)
