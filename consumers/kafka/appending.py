@@ -8,7 +8,7 @@ from consumers.kafka.clients import open_writer
 from consumers.kafka.port import StreamError
 from consumers.kafka.produce import headers_of
 from consumers.kafka.settings import KafkaSettings
-from consumers.local.port import CannotAppend, Line
+from consumers.local.port import CannotAppend, InboxLine
 
 
 class TopicAppender:
@@ -22,7 +22,7 @@ class TopicAppender:
         self._topic = topic
         self._writer: Writer | None = None
 
-    def append(self, lines: Sequence[Line]) -> list[tuple[int, int]]:
+    def append(self, lines: Sequence[InboxLine]) -> list[tuple[int, int]]:
         """Append lines, wait for them, and return the (partition, offset) of each.
 
         Raises `CannotAppend` unless all are acknowledged; some may stand in the topic all the same, and are duplicates

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from consumers.dead_letters import Letter, check_retry
-from consumers.files.feeder import RawLine, Router
+from consumers.files.loader import NdjsonLine, Router
 from consumers.kafka.appending import TopicAppender
-from consumers.local.port import Line
+from consumers.local.port import InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import Retried
 from ledger.wire.entry_json import position_text
@@ -24,8 +24,8 @@ def retry(
     router = Router(ledger.settings.partitions, None, backlog=backlog)
     told = []
     for letter in chosen:
-        batch: list[Line] = []
-        router.route(RawLine(letter.raw if mended is None else mended), batch)
+        batch: list[InboxLine] = []
+        router.route(NdjsonLine(letter.raw if mended is None else mended), batch)
         place = appender.append(batch)[0]
         ledger.journal(letter.partition).mark_retried([letter.offset])
         told.append(Retried(letter.position, position_text(*place)))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from consumers.files.feeder import BadFile, is_stream, open_facts, source_of
+from consumers.files.loader import BadFile, is_stream, open_facts, source_of
 from consumers.local.open import has_inbox, open_inbox
 from consumers.runtime.ingest import Summary
 from consumers.runtime.ingest import ingest as take_in
@@ -47,7 +47,7 @@ def ingest(
 ) -> Answer:
     """Take in files of facts and decide them; makes the ledger where there is none.
 
-    What is no fact is parked and stops nothing. Interrupted, the same command
+    Invalid facts are dead-lettered and stop nothing. Interrupted, the same command
     goes on where it stopped; a file that is in already is skipped, and the
     same facts in another file are ignored as duplicates.
 
