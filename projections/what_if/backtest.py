@@ -264,7 +264,7 @@ def _end(sums: _Sums, member: str, actual: tuple[Account, Book], draft: tuple[Ac
 
 
 def _worth(account: Account, kind: str) -> int:
-    """What a member has or has spent, less what she owes."""
+    """Return what a member has or has spent, less what the member owes."""
     purse = account.purse(kind)
     return purse.spendable() + purse.pending() + purse.held() + purse.redeemed - purse.debt
 
