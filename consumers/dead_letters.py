@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from consumers.files.feeder import Feeder, RawLine
+from consumers.files.loader import FileLoader, NdjsonLine
 from consumers.local.open import open_inbox
-from consumers.local.port import Line
+from consumers.local.port import InboxLine
 from consumers.runtime.ingest import decide_all
 from consumers.runtime.outcomes import outcome_at
 from ledger.errors import NotFound
@@ -113,10 +113,10 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
         driven: list[tuple[Letter, list[tuple[int, int]]]] = []
         for letter in chosen:
             record = inbox.record(letter.partition, letter.offset)
-            feeder = Feeder(inbox, ledger.settings.operators, backlog=bool(record and record.backlog))
+            feeder = FileLoader(inbox, ledger.settings.operators, backlog=bool(record and record.backlog))
             value = letter.raw if mended is None else mended
-            batch: list[Line] = []
-            feeder.route(RawLine(value), batch)
+            batch: list[InboxLine] = []
+            feeder.route(NdjsonLine(value), batch)
             driven.append((letter, inbox.append(batch)))
         decide_all(ledger, inbox)
     finally:

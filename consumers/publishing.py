@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from consumers.files.feeder import Feeder, RawLine, Router
+from consumers.files.loader import FileLoader, NdjsonLine, Router
 from consumers.local.open import open_inbox
-from consumers.local.port import Line
+from consumers.local.port import InboxLine
 from consumers.runtime.ingest import decide_all
 from consumers.runtime.outcomes import outcome_at
 from ledger.journal.ledger import Ledger
@@ -19,7 +19,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import MAX_BYTES, PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
 
-Append = Callable[[Sequence[Line]], list[tuple[int, int]]]
+Append = Callable[[Sequence[InboxLine]], list[tuple[int, int]]]
 LOOKED_EVERY = 0.05  # seconds, until a decision is there
 
 
@@ -38,8 +38,8 @@ def publish(ledger: Ledger, toml: str, by: str, now: int | None = None) -> Fate:
     value = _fact(ledger, toml, by, now)
     inbox = open_inbox(ledger, feeding=True)
     try:
-        batch: list[Line] = []
-        Feeder(inbox, ledger.settings.operators, backlog=False).route(RawLine(value), batch)
+        batch: list[InboxLine] = []
+        FileLoader(inbox, ledger.settings.operators, backlog=False).route(NdjsonLine(value), batch)
         home = _home(ledger, inbox.append(batch))
         decide_all(ledger, inbox)
     finally:
@@ -54,9 +54,9 @@ def send(ledger: Ledger, append: Append, toml: str, by: str, wait: float) -> tup
 
     Nothing is said of a decision that does not come within `wait` seconds. Raises as `publish` does.
     """
-    batch: list[Line] = []
+    batch: list[InboxLine] = []
     router = Router(ledger.settings.partitions, ledger.settings.operators, backlog=False)
-    router.route(RawLine(_fact(ledger, toml, by, None)), batch)
+    router.route(NdjsonLine(_fact(ledger, toml, by, None)), batch)
     home = _home(ledger, append(batch))
     deadline = time.monotonic() + wait
     while (told := outcome_at(ledger, *home)) is None and time.monotonic() < deadline:

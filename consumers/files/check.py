@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from consumers.files.feeder import Reader, open_facts
+from consumers.files.loader import Reader, open_facts
 from consumers.runtime.intake import check_admissible
 from ledger.wire.fact_codec import BadFact, decode, too_long
 

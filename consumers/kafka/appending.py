@@ -1,4 +1,4 @@
-"""Facts that arrive one by one (over HTTP, from an operator's command) into the ledger's topic, as into an inbox."""
+"""Appends facts that arrive one by one (over HTTP, from a command) to the ledger's topic, as an inbox does."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,13 +8,13 @@ from consumers.kafka.clients import open_writer
 from consumers.kafka.port import StreamError
 from consumers.kafka.produce import headers_of
 from consumers.kafka.settings import KafkaSettings
-from consumers.local.port import CannotAppend, Line
+from consumers.local.port import CannotAppend, InboxLine
 
 
 class TopicAppender:
-    """Appends lines to a topic; what is told a place is acknowledged by all replicas in sync.
+    """Appends lines to a topic; a line whose offset is returned is acknowledged by all replicas in sync.
 
-    For one thread. A writer that failed is replaced by the next call, since nothing more goes through it.
+    For one thread. The next call replaces a writer that failed.
     """
 
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
@@ -22,18 +22,18 @@ class TopicAppender:
         self._topic = topic
         self._writer: Writer | None = None
 
-    def append(self, lines: Sequence[Line]) -> list[tuple[int, int]]:
-        """Append lines and wait; returns the (partition, offset) of each.
+    def append(self, lines: Sequence[InboxLine]) -> list[tuple[int, int]]:
+        """Append lines, wait for them, and return the (partition, offset) of each.
 
-        Raises `CannotAppend` where not all are acknowledged: some may stand in the topic all the same, and sent again
-        they are duplicates.
+        Raises `CannotAppend` unless all are acknowledged; some may stand in the topic all the same, and are duplicates
+        when they are sent again.
         """
         offsets = [-1] * len(lines)
         try:
             writer = self._writer = self._writer or open_writer(self._settings)
             for at, line in enumerate(lines):
-                key, told = line.key.encode(), partial(offsets.__setitem__, at)
-                writer.send(self._topic, line.partition, key, line.value, headers_of(line), told)
+                key, on_delivered = line.key.encode(), partial(offsets.__setitem__, at)
+                writer.send(self._topic, line.partition, key, line.value, headers_of(line), on_delivered)
             writer.flush(self._settings.timeout_seconds)
         except StreamError as error:
             self.close()

@@ -1,4 +1,4 @@
-"""Records between a Kafka client and the intake: a bounded buffer a partition, and what a record's headers declare."""
+"""Records between a Kafka client and the intake: one bounded buffer per partition, and what headers declare."""
 
 import re
 from collections import deque
@@ -12,7 +12,7 @@ from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, UNTRUST
 from ledger.wire.facts import MAX_BYTES
 
 RECORDED = "points-recorded"  # the header by which an importer declares `recorded`: microseconds in ASCII digits
-WHOLE = "points-whole"  # the header of a record that is only the beginning of a line: its length and its SHA-256
+WHOLE = "points-whole"  # see `whole_header`
 MILLISECOND = 1_000
 OVERHEAD = 400  # bytes of a buffered record beside its value, about
 _WHOLE = re.compile(rb"([1-9][0-9]{0,15}) ([0-9a-f]{64})")
@@ -37,18 +37,18 @@ class Buffer:
 
     @property
     def is_full(self) -> bool:
-        """Whether to fetch no more."""
+        """Return True if no more is to be fetched."""
         return self._weight >= self._most
 
     @property
     def has_room(self) -> bool:
-        """Whether to fetch again, after it was full."""
+        """Return True if fetching may go on after the buffer was full."""
         return self._weight <= self._most // 2
 
     def add(
         self, offset: int, timestamp: int, is_stamped: bool, key: bytes | None, value: bytes | None, headers: Headers
     ) -> None:
-        """Take a fetched record; `timestamp` in milliseconds, `is_stamped` where it is the broker's."""
+        """Add a fetched record; `timestamp` is in milliseconds, and the broker's own if `is_stamped`."""
         if offset <= self.last:
             return  # a client may begin with the batch that an offset stands in
         backlog, fault, text, whole_length, digest = 0, "", "", 0, b""
@@ -77,7 +77,7 @@ class Buffer:
         self._records.append(Record(offset, recorded, backlog, text, value, whole_length, digest, fault))
 
     def _declared(self, headers: Iterable[tuple[str, bytes | None]], stamped: int) -> tuple[int, int, str]:
-        """What is recorded, the backlog flags and the fault, by a header and the broker's own stamp."""
+        """Return what is recorded, the backlog flags and the fault, by a header and the broker's own stamp."""
         said = next((value for name, value in headers if name == RECORDED), None)
         if said is None:
             return stamped, 0, ""
@@ -89,7 +89,7 @@ class Buffer:
         return declared, BACKLOG, ""
 
     def read(self, after: int, limit: int, most_bytes: int) -> Sequence[Record]:
-        """Up to `limit` records behind `after`, no more once they hold `most_bytes`; those up to it are let go."""
+        """Return up to `limit` records behind `after`, fewer once they hold `most_bytes`; those up to it are let go."""
         if after < self._after:
             raise LookupError(f"what stands behind offset {after} was let go, up to {self._after}: seek first")
         self._after = after
@@ -105,12 +105,12 @@ class Buffer:
 
 
 def whole_header(length: int, digest: bytes) -> tuple[str, bytes]:
-    """The header that says of what a record is the beginning."""
+    """Return the header of a record that is only the beginning of a line: the line's length and SHA-256."""
     return WHOLE, b"%d %s" % (length, digest.hex().encode())
 
 
 def _whole(headers: Iterable[tuple[str, bytes | None]]) -> tuple[int, bytes]:
-    """What `whole_header` said; whoever writes it gets the record parked, as one that is too long."""
+    """Return length and hash from a `whole_header`; with one, a record is dead-lettered as too long."""
     said = next((value for name, value in headers if name == WHOLE), None)
     found = _WHOLE.fullmatch(said) if said is not None else None
     return (int(found[1]), bytes.fromhex(found[2].decode())) if found else (0, b"")

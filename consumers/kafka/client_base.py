@@ -66,7 +66,7 @@ Pending = tuple[OnDelivered | None, int]  # of a record in flight: whom to call,
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
     """Return how brokers are reached, by Kafka's own names."""
     return {
-        "bootstrap.servers": settings.bootstrap_servers,
+        "bootstrap.servers": settings.bootstrap_servers.replace(" ", ""),  # one library takes a space for a name
         "client.id": "points",
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 2_000,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import (
@@ -18,7 +19,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from consumers.kafka import client_base as base
-from consumers.kafka.port import GONE, Denied, Headers, Start, StreamBroken, StreamError
+from consumers.kafka.port import GONE, Denied, Headers, OnTaken, Start, StreamBroken, StreamError
 from consumers.kafka.settings import KafkaSettings, Security
 
 SECURITY_NAMES = {
@@ -127,14 +128,11 @@ class Reader(_Client, base.Reader):
                 consumer.pause(idle)
             self._open(starts)
 
-        def revoked(consumer: Consumer, places: list[TopicPartition]) -> None:
-            self._taken(places, self._on_revoked)
+        def taken(on_taken: OnTaken, consumer: Consumer, places: list[TopicPartition]) -> None:
+            self._taken(places, on_taken)
             consumer.incremental_unassign(places)
 
-        def lost(consumer: Consumer, places: list[TopicPartition]) -> None:
-            self._taken(places, self._on_lost)
-            consumer.incremental_unassign(places)
-
+        revoked, lost = partial(taken, self._on_revoked), partial(taken, self._on_lost)
         with self._translating():
             self._consumer.subscribe([self._topic], on_assign=given, on_revoke=revoked, on_lost=lost)
 

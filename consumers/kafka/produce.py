@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from consumers.files.feeder import BadFile, RawLine, Reader, Router, open_facts
+from consumers.files.loader import BadFile, NdjsonLine, Reader, Router, open_facts
 from consumers.kafka.buffers import RECORDED, whole_header
 from consumers.kafka.client_base import Writer
 from consumers.kafka.port import Headers
-from consumers.local.port import Line
+from consumers.local.port import InboxLine
 from consumers.stream import BACKLOG
 
 Progress = Callable[[int, int], None]  # lines read so far, records acknowledged so far
@@ -24,7 +24,7 @@ class Sent:
     seconds: float = 0.0
 
 
-def headers_of(line: Line) -> Headers:
+def headers_of(line: InboxLine) -> Headers:
     """Return what the record of a line says beside its key and value."""
     headers: list[tuple[str, bytes]] = []
     if line.backlog == BACKLOG:  # one that is still to come is no backlog, and parks itself
@@ -52,7 +52,7 @@ def produce(
     """
     started = time.monotonic()
     router = Router(partitions, None, backlog=backlog)
-    batch: list[Line] = []
+    batch: list[InboxLine] = []
 
     def acknowledged(_offset: int) -> None:
         sent.records += 1
@@ -79,7 +79,7 @@ def produce(
         sent.seconds = time.monotonic() - started
 
 
-def _blocks(files: Sequence[str]) -> Iterator[Sequence[RawLine]]:
+def _blocks(files: Sequence[str]) -> Iterator[Sequence[NdjsonLine]]:
     """Yield the lines of files, some at a time. Raises `BadFile` at what is damaged."""
     for name in files:
         with open_facts(name) as file:

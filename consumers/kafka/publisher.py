@@ -1,4 +1,4 @@
-"""What flows out: every entry of a partition, and every parked record, to a topic, in the journal's order.
+"""Publishes every entry and every dead letter of a partition to a topic, in the journal's order.
 
 The journal is the buffer: what is to be sent is read from it behind what was acknowledged, and how far that is stands
 in its tracking table, moved only behind acknowledged records. After a crash some come again; none is left out.
@@ -146,7 +146,7 @@ class Publisher:
         self._publications.pop(partition, None)
 
     def has_more(self, partition: int) -> None:
-        """A batch of a partition was decided."""
+        """Look for more in a partition's journal: a batch was decided."""
         for publication in self._publications.get(partition, ()):
             publication.may_have_more = True
 
@@ -156,7 +156,7 @@ class Publisher:
         return all(publication.is_done for publication in self._all())
 
     def pump(self, timeout: float = 0.0) -> None:
-        """Send what may be sent, waiting `timeout` at most, and now and then remember what was acknowledged."""
+        """Send what may be sent, waiting up to `timeout` seconds, and once a second remember what was acknowledged."""
         if not self._all():
             return
         if not self._backoff.is_over():
@@ -202,7 +202,7 @@ class Publisher:
             publications[:] = [publication.reopened() for publication in publications]
 
     def flush(self, seconds: float) -> None:
-        """Publish all that was decided, for so many seconds at most, and remember what was acknowledged."""
+        """Publish all that was decided, for up to `seconds`, and remember what was acknowledged."""
         until = monotonic() + seconds
         while not self.is_done and monotonic() < until:
             self.pump(timeout=0.05)

@@ -1,4 +1,4 @@
-"""A partition's records read again from the first, for whoever compares."""
+"""A partition's records from the first one, for comparisons."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ POLL_SECONDS = 0.2
 
 
 def records_up_to(reader: Reader, partition: int, offset: int) -> Iterator[Record]:
-    """The records of a partition up to an offset, in order and bounded memory. Raises `StreamError`."""
+    """Yield the records of a partition up to an offset, in order and bounded memory. Raises `StreamError`."""
     reader.assign({partition: Start()})
     after = -1
     while after < offset and not (reader.waiting(partition) == 0 and reader.passed(partition) >= offset):

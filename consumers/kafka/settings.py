@@ -1,4 +1,4 @@
-"""The settings of Kafka: a table of a TOML file, each key also by environment (``POINTS_KAFKA_TOPICS_FACTS``).
+"""The settings of Kafka: a table of a TOML file, each key also by environment variable (``POINTS_KAFKA_TOPICS_FACTS``).
 
 Secrets are never shown: not by `repr`, not by an error.
 """
@@ -33,7 +33,7 @@ class _Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Secret:
-    """A text that is not shown."""
+    """A text that no message and no `repr` shows."""
 
     __slots__ = ("_text",)
 
@@ -41,7 +41,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself, for the client alone."""
+        """Return the text itself, for the client alone."""
         return self._text
 
     def __eq__(self, other: object) -> bool:
@@ -63,7 +63,7 @@ class Topics(_Table, frozen=True):
 
 
 class Security(_Table, frozen=True):
-    """TLS and SASL, as both clients have them; files are PEM, a secret may stand in a file of its own."""
+    """TLS and SASL; files are PEM, and a secret may stand in a file of its own."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     ca_file: _Text | None = None  # where left out: the system's
@@ -97,9 +97,9 @@ class _File(_Table, frozen=True):
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> KafkaSettings:
-    """The settings of a file (or of the one that POINTS_CONFIG names), each overridden by its environment variable.
+    """Return the settings of a file (or of the one that POINTS_CONFIG names), overridden by environment variables.
 
-    An empty variable is none. Raises `BadSettings`.
+    An empty variable counts as none. Raises `BadSettings`.
     """
     if path is None and environment.get(CONFIG):
         path = Path(environment[CONFIG])
@@ -147,7 +147,7 @@ def _sentence(error: msgspec.ValidationError) -> str:
 
 
 def _type_at(sentence: str) -> Any:
-    """The type of the setting that a sentence begins with."""
+    """Return the type of the setting that a sentence begins with."""
     place = tuple(sentence.partition(":")[0].split("."))
     return next((wanted for _, (at, wanted) in _variables(KafkaSettings, PREFIX, ("kafka",)) if at == place), None)
 
@@ -157,7 +157,7 @@ def _choices(wanted: Any) -> str:
 
 
 def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """Put what the environment says in the place of what the file says."""
+    """Override the file's values by the environment's."""
     known = dict(_variables(KafkaSettings, PREFIX, ("kafka",)))
     for name, text in sorted(environment.items()):
         if not name.startswith(f"{PREFIX}_") or not text:
@@ -178,7 +178,7 @@ def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
 
 
 def _variables(table: type[Struct], prefix: str, place: tuple[str, ...]) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Each environment variable with the place in the file that it stands for, and its type."""
+    """Yield each environment variable with the place in the file that it overrides, and its type."""
     for field in msgspec.structs.fields(table):
         name, at = f"{prefix}_{field.name.upper()}", (*place, field.name)
         if isinstance(field.type, type) and issubclass(field.type, Struct):
@@ -188,7 +188,7 @@ def _variables(table: type[Struct], prefix: str, place: tuple[str, ...]) -> Iter
 
 
 def _with_secrets(security: Security, where: str) -> Security:
-    """The secrets that stand in files, read."""
+    """Return the settings with the secrets that stand in files."""
     read: dict[str, Secret | None] = {}
     for name in ("password", "key_password"):
         file = getattr(security, f"{name}_file")
@@ -204,14 +204,13 @@ def _with_secrets(security: Security, where: str) -> Security:
 
 
 def _problems(security: Security) -> Iterator[str]:
-    """What does not go together: a setting that would be ignored is a mistake."""
+    """Yield what does not go together: a setting that would be ignored is a mistake."""
     protocol = security.protocol
-    if protocol.startswith("SASL"):
-        for name in ("username", "password"):
-            if getattr(security, name) is None:
-                yield f"{name}: is missing, and protocol {protocol} needs it"
-    for name in ("username", "password") if not protocol.startswith("SASL") else ():
-        if getattr(security, name) is not None:
+    for name in ("username", "password"):
+        is_set = getattr(security, name) is not None
+        if protocol.startswith("SASL") and not is_set:
+            yield f"{name}: is missing, and protocol {protocol} needs it"
+        if not protocol.startswith("SASL") and is_set:
             yield f"{name}: is set, and protocol {protocol} has no use for it: SASL_SSL has"
     for name in ("ca_file", "certificate_file", "key_file", "key_password"):
         value = getattr(security, name)

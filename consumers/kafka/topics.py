@@ -1,4 +1,4 @@
-"""The three topics as they have to be: made so, and what differs of those that are there."""
+"""The three topics as they have to be: makes them, and finds what differs of those that are there."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import Topic
 from consumers.kafka.settings import Topics
 
-PARTITIONS = 64  # of a cluster, chosen once: a member stays in hers for ever
+PARTITIONS = 64  # of a cluster, chosen once: a member stays in one for ever
 REPLICATION = 3  # where there are so many brokers
 FACT_BYTES = 2 << 20  # a fact of 1 MiB with its key, headers and batch
 OUTCOME_BYTES = 8 << 20  # an entry can be longer than its fact
@@ -30,7 +30,7 @@ _COMMON = {
 _FACTS = {
     "message.timestamp.type": (
         "LogAppendTime",
-        "the broker's stamp is when a fact was recorded; facts with a producer's are parked",
+        "the broker's stamp is when a fact was recorded; facts with a producer's are dead-lettered",
     ),
     "retention.ms": ("-1", "facts are kept for ever; what is deleted before it is decided is lost"),
     "retention.bytes": ("-1", "facts are kept for ever; what is deleted before it is decided is lost"),

@@ -4,7 +4,6 @@ An appender locks the ends of the partitions that it adds to, in ascending order
 moves the ends on in the same transaction: positions are dense, in the order of commits, and recorded never runs back.
 """
 
-import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from consumers.local.port import CannotAppend, Fed, Feed, Line, places_of
+from consumers.local.port import CannotAppend, FedRecord, Inbox, InboxLine, SourceCursor, places_of
 from consumers.runtime.notify import APPENDED, encode_notification
 from consumers.stream import Record
 from ledger.journal.database import DatabaseLedger, bounded_records
@@ -36,7 +35,7 @@ class _Numbered(NamedTuple):
     """A line of an append, and its number, which orders the records of a feed."""
 
     number: int
-    line: Line
+    line: InboxLine
 
 
 class _End(NamedTuple):
@@ -46,7 +45,7 @@ class _End(NamedTuple):
     recorded: int
 
 
-class PostgresInbox:
+class PostgresInbox(Inbox):
     """The inbox of a ledger in PostgreSQL. Partitions of one server are appended to in one transaction.
 
     Where they stand on several, a crash between two of them leaves a batch in some. A feed moves on last, so that the
@@ -56,27 +55,23 @@ class PostgresInbox:
     def __init__(self, ledger: DatabaseLedger) -> None:
         self._ledger = ledger
         self._topology = ledger.topology
-        self._feeds: dict[int, Feed] = {}  # as far as this process knows
+        self._feeds: dict[int, SourceCursor] = {}  # as far as this process knows
 
     @property
     def partitions(self) -> int:
-        """How many partitions there are."""
         return self._ledger.settings.partitions
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def end(self, partition: int) -> int:
-        """The offset of a partition's last record, -1 where it is empty."""
         ((position,),) = self._rows(partition, "SELECT position FROM {schema}.inbox_end")
         return int(position)
 
     def last_recorded(self, partition: int) -> int:
-        """The latest recorded of a partition, 0 where it is empty."""
         ((recorded,),) = self._rows(partition, "SELECT recorded FROM {schema}.inbox_end")
         return int(recorded)
 
     def read(self, partition: int, after: int, limit: int, most_bytes: int = 1 << 62) -> Sequence[Record]:
-        """Up to `limit` records of a partition behind an offset, and no more once they hold `most_bytes`."""
         rows = self._rows(
             partition,
             "SELECT position, recorded, backlog, key, value, whole_length, whole_sha256"
@@ -90,38 +85,30 @@ class PostgresInbox:
             for offset, recorded, backlog, key, value, whole_length, whole_sha256 in rows
         ]
 
-    def record(self, partition: int, offset: int) -> Record | None:
-        """The record at an offset."""
-        found = self.read(partition, offset - 1, 1)
-        return found[0] if found and found[0].offset == offset else None
-
     # -- feeds -------------------------------------------------------------------------------------------------------
 
-    def feeds_of(self, source: str) -> list[Feed]:
-        """What was fed from a source of that name, the latest first."""
+    def feeds_of(self, source: str) -> list[SourceCursor]:
         rows = self._topology.main.rows(
             self._topology.schema,
             f"SELECT number, size, lines, digest, tail FROM {self._topology.schema}.feeds WHERE source = %s"
             " ORDER BY number DESC",
             (source,),
         )
-        feeds = [Feed._make(row) for row in rows]
+        feeds = [SourceCursor._make(row) for row in rows]
         self._feeds.update((feed.number, feed) for feed in feeds)
         return feeds
 
-    def new_feed(self, source: str) -> Feed:
-        """Begin to feed from a source."""
+    def new_feed(self, source: str) -> SourceCursor:
         ((number,),) = self._topology.main.rows(
             self._topology.schema,
             f"INSERT INTO {self._topology.schema}.feeds (source, size, lines, digest) VALUES (%s, 0, 0, '')"
             " RETURNING number",
             (source,),
         )
-        feed = self._feeds[number] = Feed(number, 0, 0, b"")
+        feed = self._feeds[number] = SourceCursor(number, 0, 0, b"")
         return feed
 
     def spans_of(self, feed: int) -> list[tuple[int, int, int]]:
-        """The (partition, first, last) between whose offsets the records of a feed stand, with those of others."""
         return [
             (partition, first, last)
             for partition in self._ledger.partitions
@@ -130,11 +117,7 @@ class PostgresInbox:
             )
         ]
 
-    def records_of(self, feed: int) -> Iterator[Fed]:
-        """Where the records of a feed stand, in the order they came, streamed."""
-        return heapq.merge(*(self._fed(feed, partition, first, last) for partition, first, last in self.spans_of(feed)))
-
-    def _fed(self, feed: int, partition: int, first: int, last: int) -> Iterator[Fed]:
+    def _fed(self, feed: int, partition: int, first: int, last: int) -> Iterator[FedRecord]:
         after = first - 1
         while after < last:
             rows = self._rows(
@@ -149,10 +132,9 @@ class PostgresInbox:
             if not rows:
                 return
             for line, after, key in rows:
-                yield Fed(line, partition, after, key.decode())
+                yield FedRecord(line, partition, after, key.decode())
 
     def count_after(self, partition: int, after: int, feed: int) -> int:
-        """How many records of a feed stand behind an offset."""
         ((count,),) = self._rows(
             partition, "SELECT count(*) FROM {schema}.inbox WHERE position > %s AND feed = %s", after, feed
         )
@@ -160,7 +142,7 @@ class PostgresInbox:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    def append(self, lines: Sequence[Line], feed: Feed | None = None) -> list[tuple[int, int]]:
+    def append(self, lines: Sequence[InboxLine], feed: SourceCursor | None = None) -> list[tuple[int, int]]:
         """Append lines, and move a feed on with them; returns the (partition, offset) of each line.
 
         Raises `CannotAppend` where the server does not take them now, or another process feeds the same.
@@ -176,7 +158,7 @@ class PostgresInbox:
                 self._ledger.notify(encode_notification(APPENDED, (line.partition for line in lines)))
         return places
 
-    def _append(self, lines: Sequence[Line], feed: Feed | None) -> list[tuple[int, int]]:
+    def _append(self, lines: Sequence[InboxLine], feed: SourceCursor | None) -> list[tuple[int, int]]:
         before = self._feeds[feed.number].lines if feed else 0
         batches: dict[int, list[_Numbered]] = defaultdict(list)
         for number, line in enumerate(lines, before * _MOST_LINES):
@@ -196,14 +178,14 @@ class PostgresInbox:
             self._feeds[feed.number] = feed
         return places_of(lines, offsets)
 
-    def _servers_of(self, partitions: Iterable[int], feed: Feed | None) -> list[Server]:
+    def _servers_of(self, partitions: Iterable[int], feed: SourceCursor | None) -> list[Server]:
         """The servers of an append, the main one first: the transactions end in the opposite order."""
         servers = {id(server): server for server in map(self._topology.server_of, sorted(partitions))}
         if feed is not None:
             servers[id(self._topology.main)] = self._topology.main
         return sorted(servers.values(), key=lambda server: (server is not self._topology.main, server.name))
 
-    def _move(self, c: psycopg.Cursor[Any], feed: Feed) -> None:
+    def _move(self, c: psycopg.Cursor[Any], feed: SourceCursor) -> None:
         """Move a feed on; until the transaction ends, whoever feeds the same waits, and then is turned away."""
         c.execute(
             f"UPDATE {self._topology.schema}.feeds SET size = %s, lines = %s, digest = %s, tail = %s"

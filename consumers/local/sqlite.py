@@ -4,7 +4,6 @@ One SQLite file holds every partition and how far each file was fed, so that a f
 transaction: after a crash the same command goes on exactly where the inbox stands.
 """
 
-import heapq
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +13,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from consumers.local.port import CannotAppend, Fed, Feed, Line, places_of
+from consumers.local.port import CannotAppend, FedRecord, Inbox, InboxLine, SourceCursor, places_of
 from consumers.stream import Record
 from ledger.journal.blocks import Block, blocks_after, encode_block
 from ledger.journal.opening import BUSY_SECONDS
@@ -27,7 +26,7 @@ BLOCK_RECORDS = 256
 BLOCK_BYTES = 128 << 10
 
 
-_Numbered = tuple[int, Line]  # with a number that orders all that were ever appended
+_Numbered = tuple[int, InboxLine]  # with a number that orders all that were ever appended
 
 
 class _End(NamedTuple):
@@ -38,7 +37,7 @@ class _End(NamedTuple):
     number: int = 0
 
 
-class SQLiteInbox:
+class SQLiteInbox(Inbox):
     """The inbox of a ledger in a folder. Any number of processes append and read.
 
     With `create` the file is made where there is none, and an older one is brought to this version's format.
@@ -106,13 +105,12 @@ class SQLiteInbox:
             f" FROM records_{partition} ORDER BY position"
         )
         for feed, records in groupby(rows, lambda row: int(row[0])):
-            for first, some in _cut((row[1], (row[2], Line(partition, *row[3:]))) for row in records):
+            for first, some in _cut((row[1], (row[2], InboxLine(partition, *row[3:]))) for row in records):
                 self._insert(partition, first, some, 0, feed)
         self._db.execute(f"DROP TABLE records_{partition}")
 
     @property
     def partitions(self) -> int:
-        """How many partitions there are."""
         return self._partitions
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -124,15 +122,12 @@ class SQLiteInbox:
         return _End(*row) if row else _End()
 
     def last_recorded(self, partition: int) -> int:
-        """The latest recorded of a partition, 0 where it is empty."""
         return self._end(partition).recorded
 
     def end(self, partition: int) -> int:
-        """The offset of a partition's last record, -1 where it is empty."""
         return self._end(partition).position
 
     def read(self, partition: int, after: int, limit: int, most_bytes: int = 1 << 62) -> Sequence[Record]:
-        """Up to `limit` records of a partition behind an offset, and no more once they hold `most_bytes`."""
         found: list[Record] = []
         held = 0
         for record in self._records_after(partition, after) if limit else ():
@@ -141,11 +136,6 @@ class SQLiteInbox:
             if held >= most_bytes or len(found) == limit:
                 break
         return found
-
-    def record(self, partition: int, offset: int) -> Record | None:
-        """The record at an offset."""
-        found = self.read(partition, offset - 1, 1)
-        return found[0] if found and found[0].offset == offset else None
 
     def _records_after(self, partition: int, after: int) -> Iterator[Record]:
         for first, block in blocks_after(self._db, partition, after):
@@ -156,37 +146,29 @@ class SQLiteInbox:
 
     # -- feeds -------------------------------------------------------------------------------------------------------
 
-    def feeds_of(self, source: str) -> list[Feed]:
-        """What was fed from a source of that name, the latest first."""
+    def feeds_of(self, source: str) -> list[SourceCursor]:
         rows = self._db.execute(
             "SELECT number, size, lines, digest, tail FROM feeds WHERE source = ? ORDER BY number DESC", (source,)
         )
-        return [Feed(*row) for row in rows]
+        return [SourceCursor(*row) for row in rows]
 
-    def new_feed(self, source: str) -> Feed:
-        """Begin to feed from a source."""
+    def new_feed(self, source: str) -> SourceCursor:
         number = self._db.execute(
             "INSERT INTO feeds (source, size, lines, digest) VALUES (?, 0, 0, ?) RETURNING number",
             (source, b""),
         ).fetchone()[0]
-        return Feed(number, 0, 0, b"")
+        return SourceCursor(number, 0, 0, b"")
 
     def spans_of(self, feed: int) -> list[tuple[int, int, int]]:
-        """The (partition, first, last) between whose offsets the records of a feed stand, with those of others."""
         rows = self._db.execute("SELECT partition, first, last FROM spans WHERE feed = ?", (feed,))
         return [(row[0], row[1], row[2]) for row in rows]
 
-    def records_of(self, feed: int) -> Iterator[Fed]:
-        """Where the records of a feed stand, in the order they came, streamed."""
-        return heapq.merge(*(self._fed(feed, *span) for span in self.spans_of(feed)))
-
-    def _fed(self, feed: int, partition: int, first: int, last: int) -> Iterator[Fed]:
+    def _fed(self, feed: int, partition: int, first: int, last: int) -> Iterator[FedRecord]:
         for at, block in blocks_after(self._db, partition, first - 1, last, feed):
             for place, (line, key) in enumerate(zip(block.lines, block.keys, strict=True)):
-                yield Fed(line, partition, at + place, key)
+                yield FedRecord(line, partition, at + place, key)
 
     def count_after(self, partition: int, after: int, feed: int) -> int:
-        """How many records of a feed stand behind an offset."""
         row = self._db.execute(
             f"SELECT coalesce(sum(last - max(first - 1, ?)), 0) FROM partition_{partition} WHERE last > ? AND feed = ?",
             (after, after, feed),
@@ -195,7 +177,7 @@ class SQLiteInbox:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    def append(self, lines: Sequence[Line], feed: Feed | None = None) -> list[tuple[int, int]]:
+    def append(self, lines: Sequence[InboxLine], feed: SourceCursor | None = None) -> list[tuple[int, int]]:
         """Append lines and move a feed on, in one transaction; returns the (partition, offset) of each line.
 
         Raises `CannotAppend` where the file cannot be written (a full disk); nothing is appended then.
@@ -225,7 +207,7 @@ class SQLiteInbox:
             self._seen = seen
         return self._ends
 
-    def _append(self, lines: Sequence[Line], ends: list[_End], feed: int) -> dict[int, int]:
+    def _append(self, lines: Sequence[InboxLine], ends: list[_End], feed: int) -> dict[int, int]:
         """Append behind `ends`, which move on; returns each partition's first offset."""
         numbered: dict[int, list[_Numbered]] = defaultdict(list)
         for number_and_line in enumerate(lines, 1 + max(end.number for end in ends)):
@@ -279,7 +261,7 @@ class SQLiteInbox:
         A record without bytes and hash stands at that position.
         """
         if self.end(partition) < 0:
-            self._insert(partition, position, [(0, Line(partition, recorded, 0, "", b""))], 0, 0)
+            self._insert(partition, position, [(0, InboxLine(partition, recorded, 0, "", b""))], 0, 0)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
-from consumers.files.feeder import BadFile, Feeder, is_stream, source_of
+from consumers.files.loader import BadFile, FileLoader, is_stream, source_of
 from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
 from consumers.runtime.shared import ClaimedPartition
@@ -59,7 +59,7 @@ def ingest(
     inbox = open_inbox(ledger, feeding=True)
     waiting = _Waiting(ledger, inbox, files)
     deciders = _Workers(ledger, jobs) if jobs > 1 else _InProcess(ledger)
-    feeder = Feeder(inbox, ledger.settings.operators, backlog=backlog)
+    feeder = FileLoader(inbox, ledger.settings.operators, backlog=backlog)
     damaged: BadFile | None = None
     try:
         try:

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from ledger.core.account import Account
 from ledger.core.decide import run_to
@@ -28,6 +27,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
 from projections.audit.derive import Restarted, Unreadable, derive
 from projections.views.builtin.books import FIGURES, figures_of
+from projections.what_if.reports import Answer, ChangedAnswer, Draft, Month, Move, Moves, Pair, Report, Rule, Tiers
 
 LARGEST = 10  # members listed on either side
 TICK_EVERY = 2_000  # entries
@@ -57,8 +57,8 @@ def backtest(
     since: int | None = None,
     jobs: int = 1,
     progress: Progress = lambda _: None,
-) -> dict[str, Any]:
-    """The whole comparison as JSON; see docs/backtest.md for each field. Raises `BadProgramme`, `JournalError`."""
+) -> Report:
+    """Return the whole comparison; docs/backtest.md has each field. Raises `BadProgramme`, `JournalError`."""
     started = time.monotonic()
     draft = draft_book(ledger, toml, where, since)
     sums = _Sums()
@@ -70,21 +70,21 @@ def backtest(
             sums.add(part)
     version = draft.versions[-1]
     offset = ledger.book.offset
-    return {
-        "draft": {"file": where, "version": version.name, "from": version.programme.from_.isoformat()},
-        "decides_from": None if since is None else to_text(since, offset),
-        "as_of": to_text(as_of, offset),
-        "entries": sums.entries,
-        "members": sums.members,
-        "unreadable": sums.unreadable,
-        "points": _points(sums),
-        "months": _months(sums, ledger.book),
-        "rules": _rules(sums),
-        "outcomes": _outcomes(sums),
-        "moves": {kind: moves.to_dict(sums.members) for kind, moves in sorted(sums.moves.items())},
-        "tiers": _tiers(sums, ledger.book, draft, as_of),
-        "seconds": round(time.monotonic() - started, 3),
-    }
+    return Report(
+        Draft(where, version.name, version.programme.from_.isoformat()),
+        None if since is None else to_text(since, offset),
+        to_text(as_of, offset),
+        sums.entries,
+        sums.members,
+        sums.unreadable,
+        _points(sums),
+        _months(sums, ledger.book),
+        _rules(sums),
+        _outcomes(sums),
+        {kind: moves.described(sums.members) for kind, moves in sorted(sums.moves.items())},
+        _tiers(sums, ledger.book, draft, as_of),
+        round(time.monotonic() - started, 3),
+    )
 
 
 # -- one partition ---------------------------------------------------------------------------------------------------
@@ -150,24 +150,18 @@ class _Moves:
         self.largest_gains = _largest(self.largest_gains, other.largest_gains)
         self.largest_losses = _largest(self.largest_losses, other.largest_losses)
 
-    def to_dict(self, members: int) -> dict[str, Any]:
-        """For JSON, the largest first; `members` is how many there are in all."""
+    def described(self, members: int) -> Moves:
+        """Return the moves, the largest first; `members` is how many there are in all."""
 
-        def listed(found: list[_Move]) -> list[dict[str, Any]]:
+        def listed(found: list[_Move]) -> list[Move]:
             return [
-                {"member": member, "actual": actual, "draft": draft, "difference": draft - actual}
+                Move(actual, draft, draft - actual, member=member)
                 for _, member, actual, draft in sorted(found, key=lambda move: (-move[0], move[1]))
             ]
 
-        return {
-            "gain": self.sums["gain"],
-            "lose": self.sums["lose"],
-            "same": members - self.sums["gain"] - self.sums["lose"],
-            "gained": self.sums["gained"],
-            "lost": self.sums["lost"],
-            "largest_gains": listed(self.largest_gains),
-            "largest_losses": listed(self.largest_losses),
-        }
+        gain, lose = self.sums["gain"], self.sums["lose"]
+        largest = listed(self.largest_gains), listed(self.largest_losses)
+        return Moves(gain, lose, members - gain - lose, self.sums["gained"], self.sums["lost"], *largest)
 
 
 def _largest(some: list[_Move], more: list[_Move]) -> list[_Move]:
@@ -283,13 +277,13 @@ def _month(book: Book, instant: int) -> int:
 # -- the report ------------------------------------------------------------------------------------------------------
 
 
-def _pair(actual: int, draft: int) -> dict[str, int]:
-    return {"actual": actual, "draft": draft, "difference": draft - actual}
+def _pair(actual: int, draft: int) -> Pair:
+    return Pair(actual, draft, draft - actual)
 
 
-def _points(sums: _Sums) -> dict[str, Any]:
+def _points(sums: _Sums) -> dict[str, dict[str, Pair]]:
     kinds = sorted({kind for side in (sums.actual, sums.draft) for kind, _ in side.figures})
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, Pair]] = {}
     for kind in kinds:
         actual, draft = ({name: side.figures[kind, name] for name in FIGURES} for side in (sums.actual, sums.draft))
         for figures in (actual, draft):
@@ -298,54 +292,45 @@ def _points(sums: _Sums) -> dict[str, Any]:
     return found
 
 
-def _months(sums: _Sums, book: Book) -> list[dict[str, Any]]:
-    """Flows by month, and what the difference in points issued is worth."""
+def _months(sums: _Sums, book: Book) -> list[Month]:
+    """Return flows by month, and what the difference in points issued is worth."""
     kinds = book.versions[-1].programme.kinds
     found = []
     for kind, month in sorted({(kind, month) for side in (sums.actual, sums.draft) for kind, month, _ in side.flows}):
-        flows = {
-            flow: _pair(sums.actual.flows[kind, month, flow], sums.draft.flows[kind, month, flow])
-            for flow in IN_AND_OUT
-        }
-        fen = kinds[kind].fen if kind in kinds else 0
-        cost = flows["issued"]["difference"] * fen
-        found.append({"kind": kind, "month": month_text(month), **flows, "cost_fen": cost})
+        issued, redeemed, expired, clawed_back = (
+            _pair(sums.actual.flows[kind, month, flow], sums.draft.flows[kind, month, flow])
+            for flow in ("issued", "redeemed", "expired", "clawed_back")
+        )
+        cost = issued.difference * (kinds[kind].fen if kind in kinds else 0)
+        found.append(Month(kind, month_text(month), issued, redeemed, expired, clawed_back, cost))
     return found
 
 
-def _rules(sums: _Sums) -> list[dict[str, Any]]:
-    named = sums.actual.rules.keys() | sums.draft.rules.keys()
-    return [
-        {"kind": kind, "rule": rule, **_pair(sums.actual.rules[kind, rule], sums.draft.rules[kind, rule])}
-        for kind, rule in sorted(named)
-    ]
+def _rules(sums: _Sums) -> list[Rule]:
+    found = []
+    for kind, rule in sorted(sums.actual.rules.keys() | sums.draft.rules.keys()):
+        actual, draft = sums.actual.rules[kind, rule], sums.draft.rules[kind, rule]
+        found.append(Rule(actual, draft, draft - actual, kind=kind, rule=rule))
+    return found
 
 
-def _outcomes(sums: _Sums) -> list[dict[str, Any]]:
+def _outcomes(sums: _Sums) -> list[ChangedAnswer]:
     return [
-        {
-            "actual": {"outcome": OUTCOMES[was[0]], "reason": was[1]},
-            "draft": {"outcome": OUTCOMES[would[0]], "reason": would[1]},
-            "facts": facts,
-        }
+        ChangedAnswer(Answer(OUTCOMES[was[0]], was[1]), Answer(OUTCOMES[would[0]], would[1]), facts)
         for (was, would), facts in sums.answers.most_common()
     ]
 
 
-def _tiers(sums: _Sums, book: Book, draft: Book, as_of: int) -> dict[str, Any]:
-    """By score: the tiers from the lowest, and how many members of each (rows) would be in each (columns)."""
-    found: dict[str, Any] = {}
+def _tiers(sums: _Sums, book: Book, draft: Book, as_of: int) -> dict[str, Tiers]:
+    """Return by score the tiers from the lowest, and how many members of each (rows) would be in each (columns)."""
+    found: dict[str, Tiers] = {}
     new = draft.nearest(as_of).programme.scores
     for score, rules in book.nearest(as_of).programme.scores.items():
         least = {"": -(1 << 62), **{tier.name: tier.at_least for tier in (*rules.tiers, *new[score].tiers)}}
         names = sorted(least, key=lambda name: least[name])
         matrix = [[sums.tiers[score, was, would] for would in names] for was in names]
-        moves = [(row, column, count) for row, line in enumerate(matrix) for column, count in enumerate(line)]
-        found[score] = {
-            "tiers": names,
-            "matrix": matrix,
-            "up": sum(count for row, column, count in moves if column > row),
-            "down": sum(count for row, column, count in moves if column < row),
-            "same": sum(count for row, column, count in moves if column == row),
-        }
+        moves = [(column - row, count) for row, line in enumerate(matrix) for column, count in enumerate(line)]
+        up = sum(count for steps, count in moves if steps > 0)
+        down = sum(count for steps, count in moves if steps < 0)
+        found[score] = Tiers(names, matrix, up, down, sum(count for steps, count in moves if not steps))
     return found

@@ -4,12 +4,14 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from projections.answers.export import output_file
+from projections.answers.to_json import to_json
 
 MOST = 50
 MOST_BYTES = 4 << 20  # of a file
@@ -58,7 +60,7 @@ class Answer(Struct, frozen=True):
     reason: str
 
 
-class Change(Struct, frozen=True):
+class ChangedAnswer(Struct, frozen=True):
     """Facts that get another answer."""
 
     actual: Answer
@@ -94,7 +96,7 @@ class Tiers(Struct, frozen=True):
     same: int
 
 
-class Report(Struct, frozen=True):
+class Report(Struct, frozen=True, omit_defaults=True):
     """What `projections.backtest.backtest` found, and when (RFC 3339)."""
 
     draft: Draft
@@ -106,7 +108,7 @@ class Report(Struct, frozen=True):
     points: dict[str, dict[str, Pair]]
     months: list[Month]
     rules: list[Rule]
-    outcomes: list[Change]
+    outcomes: list[ChangedAnswer]
     moves: dict[str, Moves]
     tiers: dict[str, Tiers]
     seconds: float
@@ -125,15 +127,16 @@ class StoredReport(NamedTuple):
     report: Report
 
 
-def store(folder: Path, found: dict[str, Any], at: str) -> str | None:
-    """Keep what a backtest found, and only the newest; its name, or None where nothing can be written."""
-    stem = re.sub(r"[^A-Za-z0-9._-]", "_", Path(found["draft"]["file"]).stem).lstrip(".-")[:60] or "draft"
+def store(folder: Path, found: Report, at: str) -> str | None:
+    """Store what a backtest found, and only the newest; return its name, or None where nothing can be written."""
+    file = Path(found.draft.file)
+    stem = re.sub(r"[^A-Za-z0-9._-]", "_", file.stem).lstrip(".-")[:60] or "draft"
     name = f"{stem}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    named = replace(found.draft, file=file.name)  # where it lay says nothing to others
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with output_file(folder / f"{name}.json") as file:
-            named = {**found["draft"], "file": Path(found["draft"]["file"]).name}  # where it lay says nothing to others
-            file.write(msgspec.json.encode({**found, "draft": named, "at": at}) + b"\n")
+        with output_file(folder / f"{name}.json") as out:
+            out.write(to_json(replace(found, draft=named, at=at)) + b"\n")
         for old in _files(folder)[MOST:]:
             old.unlink(missing_ok=True)
     except OSError:

@@ -41,8 +41,7 @@ def consume(
         bool, typer.Option("--publish/--no-publish", help="Send outcomes and dead letters to their topics.")
     ] = True,
     metrics: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics there, such as 127.0.0.1:9464."),
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics there, such as 127.0.0.1:9464.")
     ] = None,
     batch: Annotated[
         int, typer.Option(min=1, max=100_000, help="Most records of one transaction.", show_default=True)

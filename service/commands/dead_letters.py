@@ -22,8 +22,7 @@ app = typer.Typer(
 )
 
 PositionsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="POSITION", help="Where they stand: partition:offset, such as 0:17."),
+    list[str] | None, typer.Argument(metavar="POSITION", help="Where they stand: partition:offset, such as 0:17.")
 ]
 
 

@@ -53,12 +53,7 @@ def demo(
             for find in interesting_members(opened, as_of)
         ]
         book = opened.book
-    document = {
-        **summary_to_dict(year.summary),
-        "order_lines": year.lines,
-        "stats": books,
-        "members": found,
-    }
+    document = {**summary_to_dict(year.summary), "order_lines": year.lines, "stats": books, "members": found}
     answer = Answer(document, lambda: print_demo(shell.console, document, Names(book), _called(shell)))
     if not serve:
         return answer

@@ -35,10 +35,7 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="A file, written whole or not at all. (default: standard output)",
+            "-o", "--output", metavar="FILE", help="A file, written whole or not at all. (default: standard output)"
         ),
     ] = None,
 ) -> Answer | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from consumers.files.feeder import BadFile, is_stream, open_facts, source_of
+from consumers.files.loader import BadFile, is_stream, open_facts, source_of
 from consumers.local.open import has_inbox, open_inbox
 from consumers.runtime.ingest import Summary
 from consumers.runtime.ingest import ingest as take_in
@@ -30,8 +30,7 @@ def ingest(
     backlog: Annotated[
         bool,
         typer.Option(
-            "--backlog",
-            help="Old facts: each counts as recorded when it occurred, and requests have no age limit.",
+            "--backlog", help="Old facts: each counts as recorded when it occurred, and requests have no age limit."
         ),
     ] = False,
     outcomes: Annotated[
@@ -41,11 +40,7 @@ def ingest(
     jobs: Annotated[
         int | None,
         typer.Option(
-            "--jobs",
-            "-j",
-            min=1,
-            max=256,
-            help="Processes that decide. (default: the processors, 1 for little)",
+            "--jobs", "-j", min=1, max=256, help="Processes that decide. (default: the processors, 1 for little)"
         ),
     ] = None,
     book: BookOption = None,

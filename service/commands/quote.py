@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from consumers.files.feeder import standard_input
+from consumers.files.loader import standard_input
 from ledger.errors import BadInput
 from ledger.wire.fact_codec import BadFact
 from projections.what_if.quote import quote as dry_run

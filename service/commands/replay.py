@@ -22,8 +22,7 @@ from service.shell import Answer, Shell, command, jobs_for
 def replay(
     shell: Shell,
     from_topic: Annotated[
-        bool,
-        typer.Option("--from-topic", help="Take the facts from the stream itself, not from the journal's copy."),
+        bool, typer.Option("--from-topic", help="Take the facts from the stream itself, not from the journal's copy.")
     ] = False,
     from_archive: Annotated[
         Path | None,

@@ -46,10 +46,7 @@ def serve(
     workers: Annotated[
         int,
         typer.Option(
-            min=1,
-            max=64,
-            metavar="N",
-            help="Processes that answer requests; the first process decides, beside them.",
+            min=1, max=64, metavar="N", help="Processes that answer requests; the first process decides, beside them."
         ),
     ] = 1,
     no_views: Annotated[

@@ -20,8 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="What a ledger is kept in: make it,
 def migrate(
     shell: Shell,
     partitions: Annotated[
-        int | None,
-        typer.Option(min=1, max=1024, help="How many, fixed for life. (default: 64)", show_default=False),
+        int | None, typer.Option(min=1, max=1024, help="How many, fixed for life. (default: 64)", show_default=False)
     ] = None,
     book: Annotated[
         Path | None, typer.Option(metavar="TOML", help="The rule book it is born with. (default: the shipped jd)")

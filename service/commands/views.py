@@ -76,11 +76,7 @@ def list_views(shell: Shell, more: MoreOption = None) -> Answer:
 
 @app.command()
 @command
-def status(
-    shell: Shell,
-    more: MoreOption = None,
-    folder: FolderOption = None,
-) -> Answer:
+def status(shell: Shell, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Where each view stands: its builds, which one is live, how many entries it is behind.
 
     points views status
@@ -143,11 +139,7 @@ def _print_folded(done: Iterable[tuple[str, int]]) -> None:
 @app.command()
 @command
 def rebuild(
-    shell: Shell,
-    name: ViewArgument,
-    jobs: JobsOption = None,
-    more: MoreOption = None,
-    folder: FolderOption = None,
+    shell: Shell, name: ViewArgument, jobs: JobsOption = None, more: MoreOption = None, folder: FolderOption = None
 ) -> Answer:
     """Build a view again beside the live one, from entry 1; compare it, then switch.
 
@@ -181,12 +173,7 @@ def rebuild(
 
 @app.command()
 @command
-def compare(
-    shell: Shell,
-    name: ViewArgument,
-    more: MoreOption = None,
-    folder: FolderOption = None,
-) -> Answer:
+def compare(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Compare a rebuilt view with the live one, row by row at the same position. Exit 1 if any row differs.
 
     points views compare liability
@@ -209,12 +196,7 @@ def _print_compared(found: dict[str, Any]) -> None:
 
 @app.command()
 @command
-def switch(
-    shell: Shell,
-    name: ViewArgument,
-    more: MoreOption = None,
-    folder: FolderOption = None,
-) -> Answer:
+def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Let readers have the rebuilt view from now on, in one step. The old build stays until the next rebuild.
 
     points views switch liability

@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from consumers.files.feeder import RawLine
-from consumers.local.port import Line
+from consumers.files.loader import NdjsonLine
+from consumers.local.port import InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact
 from service.http import metrics
 from service.http.owners import Decoded, OwnersState
 from service.http.pending import Busy, Message, Notify, Offsets, Pending, PendingFacts, Place
-from service.http.streams import Feeding, Routes, Stream
+from service.http.streams import Feeding, Route, Stream
 
 WAITING_FACTS = 20_000  # to be appended, and
 WAITING_BYTES = 64 << 20  # of them, at most: more are turned away
@@ -136,14 +136,14 @@ class FactAppender:
         return taken
 
     def _append(self, taken: list[Pending]) -> None:
-        lines: list[Line] = []
+        lines: list[InboxLine] = []
         counting: list[list[int]] = []  # of each pending's facts, the line that counts
         began = time.perf_counter()
         try:
             feeding = self._feeding = self._feeding or self._stream.feeding()
             for pending in taken:
-                routes = feeding.old if pending.is_backlog else feeding.new
-                counting.append([self._route(routes, value, lines) for value in pending.values])
+                route = feeding.old if pending.is_backlog else feeding.new
+                counting.append([self._route(route, value, lines) for value in pending.values])
             places = feeding.appender.append(lines)
         except JournalError as error:
             self.cannot_append = True
@@ -173,10 +173,10 @@ class FactAppender:
         with suppress(RuntimeError):  # the loop has ended: nobody waits
             self._post(self._pending.receive, message)
 
-    def _route(self, routes: Routes, value: bytes, lines: list[Line]) -> int:
+    def _route(self, route: Route, value: bytes, lines: list[InboxLine]) -> int:
         """Put a fact under its partition; a published programme, which goes to all, counts in its home."""
         first = len(lines)
-        routes.route(RawLine(value), lines)
+        route(NdjsonLine(value), lines)
         return next((at for at in range(first, len(lines)) if lines[at].partition == self._home), first)
 
     def _post(self, call: Callable[..., None], *arguments: object) -> None:

@@ -5,63 +5,40 @@ Workers that accept at one socket come to unequal shares: who is awake takes all
 
 import asyncio
 import socket
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Protocol
 
-LOOK_SECONDS = 0.5  # between two looks at whether it is to end
-AGAIN_SECONDS = 0.05  # until it is tried again where nobody takes a connection, or none can be accepted
-
-
-class Taker(Protocol):
-    """Who serves connections."""
-
-    def take(self, connection: socket.socket) -> bool:
-        """Take a connection over; False where that cannot be now."""
-        ...
+Take = Callable[[socket.socket], bool]  # a worker takes a connection over; False where it cannot do so now
 
 
 class Dispatcher:
-    """A thread that dispatches what a socket accepts. While nobody takes a connection, it and those behind wait."""
+    """Dispatches what a socket accepts. A connection that nobody can take waits, and those behind it."""
 
-    def __init__(self, listening: socket.socket, takers: Iterable[Taker]) -> None:
+    def __init__(self, listening: socket.socket, takers: Iterable[Take]) -> None:
         self._listening = listening
+        self._listening.setblocking(False)
         self._takers = deque(takers)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="points-dispatch", daemon=True)
+        self._held: socket.socket | None = None
 
-    def start(self) -> None:
-        """Begin."""
-        self._listening.settimeout(LOOK_SECONDS)
-        self._thread.start()
+    def fileno(self) -> int:
+        """The descriptor that is readable when a connection has come."""
+        return self._listening.fileno()
 
-    def stop(self) -> None:
-        """Dispatch no more."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+    def dispatch(self) -> bool:
+        """Dispatch all that has come; False where a connection waits for somebody to take it."""
+        with suppress(OSError):  # none has come, its client is gone, or too many files are open
+            while True:
+                self._held = self._held or self._listening.accept()[0]
+                if not any(self._next_takes(self._held) for _ in range(len(self._takers))):
+                    return False
+                self._held.close()
+                self._held = None
+        return True
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                connection, _ = self._listening.accept()
-            except TimeoutError:
-                continue
-            except OSError:  # the client is gone, or there are too many open files
-                self._stopped.wait(AGAIN_SECONDS)
-                continue
-            with connection:
-                while not (self._stopped.is_set() or self._is_taken(connection)):
-                    self._stopped.wait(AGAIN_SECONDS)
-
-    def _is_taken(self, connection: socket.socket) -> bool:
-        for _ in range(len(self._takers)):
-            self._takers.rotate(-1)
-            if self._takers[-1].take(connection):
-                return True
-        return False
+    def _next_takes(self, connection: socket.socket) -> bool:
+        self._takers.rotate(-1)
+        return self._takers[-1](connection)
 
 
 def connection_pair() -> tuple[socket.socket, socket.socket]:

@@ -25,7 +25,7 @@ HEADERS = {
 }
 
 
-class Edge:
+class Limits:
     """The application as the server sees it."""
 
     def __init__(self, app: ASGIApp, running: int = RUNNING, idle: float = IDLE_SECONDS) -> None:

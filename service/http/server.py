@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ledger.errors import CannotRunNow
 from service.http.dispatcher import Receiver
-from service.http.limits import RUNNING, Edge
+from service.http.limits import RUNNING, Limits
 from service.http.problems import MEDIA_TYPE, Problem
 
 HEADER_SECONDS = 15.0  # from a connection, or the first byte of its next request, to the end of the headers
@@ -57,7 +57,7 @@ def _run(server: "_Server", listening: list[socket.socket]) -> None:
 
 def _config(app: Litestar) -> uvicorn.Config:
     return uvicorn.Config(
-        Edge(app),
+        Limits(app),
         loop="uvloop",
         http=Protocol,
         ws="none",

@@ -2,21 +2,22 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
-from consumers.files.feeder import Feeder, RawLine, Router
+from consumers.files.loader import FileLoader, NdjsonLine, Router
 from consumers.kafka.appending import TopicAppender
 from consumers.kafka.client_base import Reader
 from consumers.kafka.clients import open_reader
 from consumers.kafka.port import StreamError
 from consumers.kafka.settings import KafkaSettings
 from consumers.local.open import open_inbox
-from consumers.local.port import Line
+from consumers.local.port import InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -29,10 +30,10 @@ PROGRAMME_SECONDS = 1.0  # between two looks at whether a programme was publishe
 AGAIN_SECONDS = 5.0  # until one that did not answer is asked again
 
 
-class Appender(Protocol):
-    """What makes lines durable. For one thread."""
+class LineAppender(Protocol):
+    """Makes lines durable. For one thread."""
 
-    def append(self, lines: Sequence[Line]) -> list[Place]:
+    def append(self, lines: Sequence[InboxLine]) -> list[Place]:
         """Append lines; returns where each stands. Raises `CannotAppend`."""
         ...
 
@@ -41,46 +42,44 @@ class Appender(Protocol):
         ...
 
 
-class Routes(Protocol):
-    """What puts a line under its partition, and a published book under all."""
-
-    def route(self, line: RawLine, batch: list[Line]) -> None: ...
+Route = Callable[
+    [NdjsonLine, list[InboxLine]], None
+]  # puts a line under its partition, a published programme under all
 
 
 @dataclass(frozen=True, slots=True)
 class Feeding:
     """An appender, and what routes facts to it: new ones, and those of a backlog. For one thread."""
 
-    appender: Appender
-    new: Routes
-    old: Routes
+    appender: LineAppender
+    new: Route
+    old: Route
 
 
-class Stream(Protocol):
+class Stream(ABC):
     """Where facts that requests give are appended, and what of it is asked beside that; by any thread."""
 
+    @abstractmethod
     def feeding(self) -> Feeding:
         """What appends, for the thread that asks. Raises `JournalError`."""
-        ...
 
+    @abstractmethod
     def ends(self, ledger: Ledger) -> list[int]:
         """The offset of each partition's last record, -1 where it is empty. Raises `Busy`, `JournalError`."""
-        ...
 
+    @abstractmethod
     def end(self, ledger: Ledger, partition: int) -> int:
         """The same of one partition, as it is now."""
-        ...
 
+    @abstractmethod
     def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
-        """Whether a parked record came as one of a backlog."""
-        ...
+        """Return True if a parked record is recorded anew as one of a backlog."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most hold nothing
         """Let go of connections."""
-        ...
 
 
-class InboxStream:
+class InboxStream(Stream):
     """The inbox of a ledger, whose lock or claims this process holds. Made where there is none."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -88,32 +87,25 @@ class InboxStream:
         open_inbox(ledger, feeding=True).close()
 
     def feeding(self) -> Feeding:
-        """What appends to the inbox."""
         inbox, operators = open_inbox(self._ledger), self._ledger.settings.operators
-        new, old = (Feeder(inbox, operators, backlog=backlog) for backlog in (False, True))
+        new, old = (FileLoader(inbox, operators, backlog=backlog).route for backlog in (False, True))
         return Feeding(inbox, new, old)
 
     def ends(self, ledger: Ledger) -> list[int]:
-        """Where the inbox ends."""
         with closing(open_inbox(ledger)) as inbox:
             return [inbox.end(partition) for partition in ledger.partitions]
 
     def end(self, ledger: Ledger, partition: int) -> int:
-        """Where a partition of it ends."""
         with closing(open_inbox(ledger)) as inbox:
             return inbox.end(partition)
 
     def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
-        """Whether the record was declared to be old."""
         with closing(open_inbox(ledger)) as inbox:
             record = inbox.record(partition, offset)
         return bool(record and record.backlog)
 
-    def close(self) -> None:
-        """Nothing is held."""
 
-
-class TopicStream:
+class TopicStream(Stream):
     """The topic that feeds a ledger, for life."""
 
     def __init__(self, ledger: Ledger, settings: KafkaSettings) -> None:
@@ -126,13 +118,11 @@ class TopicStream:
         self._ask_at = 0.0
 
     def feeding(self) -> Feeding:
-        """What sends to the topic."""
         born = self._ledger.settings
-        new, old = (Router(born.partitions, born.operators, backlog=backlog) for backlog in (False, True))
+        new, old = (Router(born.partitions, born.operators, backlog=backlog).route for backlog in (False, True))
         return Feeding(TopicAppender(self._settings, born.topic), new, old)
 
     def ends(self, ledger: Ledger) -> list[int]:
-        """Where the topic ends, as a broker said a moment ago."""
         with self._lock:
             if time.monotonic() >= self._ask_at:
                 self._ask()
@@ -141,18 +131,15 @@ class TopicStream:
             return self._ends
 
     def end(self, ledger: Ledger, partition: int) -> int:
-        """Where a partition of it ends, as a broker says now."""
         with self._lock:
             if not self._trouble:
                 self._ask_at = 0.0
         return self.ends(ledger)[partition]
 
     def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
-        """False: what is driven again is recorded now, whatever its first record declared."""
-        return False
+        return False  # what is driven again is recorded now, whatever its first record declared
 
     def close(self) -> None:
-        """Close the connection."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.multiprocess import mark_process_dead
 
@@ -35,7 +36,7 @@ from service.keys import Keys
 from service.stopping import stopping
 
 LOOK_SECONDS = 1.0  # between two looks at the front ends, and until one that died is started again
-AGAIN_SECONDS = 0.05  # between two looks while none of them runs
+AGAIN_SECONDS = 0.05  # until it is tried again where nobody takes a connection
 HUNG_SECONDS = 30.0  # after which a front end that was not heard of is killed, and
 START_SECONDS = 120.0  # one that does not come to serve
 END_SECONDS = GRACE_SECONDS + 10.0  # for a front end to end by itself
@@ -66,7 +67,6 @@ def supervise(job: Job, ledger: Ledger, listening: socket.socket, on_start: Call
     _ = ledger.book  # its types are laid out before there are threads
     with stopping(again_ends=False) as is_stopped:
         server = _Server(job, ledger)
-        dispatcher = Dispatcher(listening, server.front_ends)
         try:
             server.start()
             while not is_stopped() and not server.is_serving:
@@ -74,15 +74,14 @@ def supervise(job: Job, ledger: Ledger, listening: socket.socket, on_start: Call
                 if not all(front_end.is_alive() for front_end in server.front_ends):
                     raise CannotRunNow("a worker could not start; what it said stands above")
             if not is_stopped():
-                dispatcher.start()
                 on_start([front_end.pid for front_end in server.front_ends])
+            dispatcher = Dispatcher(listening, [front_end.take for front_end in server.front_ends])
             while not is_stopped():
-                server.receive()
+                server.receive(dispatcher)
                 for front_end in server.front_ends:
                     if not front_end.is_alive():
                         front_end.revive()
         finally:
-            dispatcher.stop()
             server.stop()
 
 
@@ -103,13 +102,18 @@ class _Server:
         if self._owners:
             self._owners.start(self._send_all)
 
-    def receive(self) -> None:
-        """Take what front ends send, waiting a moment for it."""
-        pipes = [front_end.channel.pipe for front_end in self.front_ends if front_end.channel.is_connected]
-        if not pipes:
-            time.sleep(AGAIN_SECONDS)
-        for front_end in self.front_ends if wait(pipes, LOOK_SECONDS) else ():
-            front_end.channel.receive()
+    def receive(self, dispatcher: Dispatcher | None = None) -> None:
+        """Take what front ends send, and dispatch connections; wait a moment for either."""
+        channels = [front_end.channel for front_end in self.front_ends if front_end.channel.is_connected]
+        waited: list[Any] = [channel.pipe for channel in channels]
+        seconds = LOOK_SECONDS
+        if dispatcher and dispatcher.dispatch():
+            waited.append(dispatcher)
+        elif dispatcher:
+            seconds = AGAIN_SECONDS
+        wait(waited, seconds)
+        for channel in channels:
+            channel.receive()
         self._send_state()
 
     def stop(self) -> None:

@@ -2,11 +2,12 @@
 
 from functools import cache
 from importlib import resources
-from typing import Any
 
 from jinja2 import Environment
+from msgspec import to_builtins
 
 from ledger.rulebook.compiled import Book
+from projections.what_if.reports import Report
 from service.screens.names import Names
 from service.templates import templates_in
 
@@ -16,7 +17,7 @@ def _environment() -> Environment:
     return templates_in("service", "reports")
 
 
-def backtest_html(found: dict[str, Any], book: Book) -> str:
+def backtest_html(found: Report, book: Book) -> str:
     """Return the report of a backtest's document as one HTML page."""
     vendor = resources.files("service").joinpath("assets", "vendor", "uplot")
     return (
@@ -24,6 +25,7 @@ def backtest_html(found: dict[str, Any], book: Book) -> str:
         .get_template("backtest.html")
         .render(
             found=found,
+            months=to_builtins(found.months),
             names=Names(book),
             uplot_css=vendor.joinpath("uPlot.min.css").read_text(encoding="utf-8"),
             uplot_js=vendor.joinpath("uPlot.iife.min.js").read_text(encoding="utf-8"),

@@ -1,10 +1,9 @@
 """A backtest on a screen: the books beside each other, then who and what moves."""
 
-from typing import Any
-
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from projections.what_if.reports import ChangedAnswer, Moves, Pair, Report, Rule, Tiers
 from service.errors import plain
 from service.screens.grid import grid
 from service.screens.names import Names, number, short_time, yuan
@@ -21,89 +20,87 @@ RULES = 12  # listed on a screen
 OUTCOMES = 10
 
 
-def print_backtest(console: Console, found: dict[str, Any], names: Names) -> None:
+def print_backtest(console: Console, found: Report, names: Names) -> None:
     """Print the document of a backtest."""
-    decides = f"from {short_time(found['decides_from'])} on" if found["decides_from"] else "from the first fact on"
+    decides = f"from {short_time(found.decides_from)} on" if found.decides_from else "from the first fact on"
     console.print(
         Text.assemble(
-            (plain(found["draft"]["file"]), "bold"),
+            (plain(found.draft.file), "bold"),
             f" decides {decides}: ",
-            (f"{found['entries']:,}", "bold"),
+            (f"{found.entries:,}", "bold"),
             " entries of ",
-            (f"{found['members']:,}", "bold"),
+            (f"{found.members:,}", "bold"),
             " members decided again",
-            (f"   as of {short_time(found['as_of'])}, {found['seconds']:,.1f} s", "dim"),
+            (f"   as of {short_time(found.as_of)}, {found.seconds:,.1f} s", "dim"),
         )
     )
-    if found["unreadable"]:
-        console.print(Text(f"{found['unreadable']:,} entries cannot be read: run `points verify`", style="red"))
-    for kind, figures in found["points"].items():
+    if found.unreadable:
+        console.print(Text(f"{found.unreadable:,} entries cannot be read: run `points verify`", style="red"))
+    for kind, figures in found.points.items():
         console.print()
         console.print(_points(kind, figures, names))
-        console.print(_rules([rule for rule in found["rules"] if rule["kind"] == kind], names))
-        if kind in found["moves"]:
-            _print_moves(console, found["moves"][kind])
-    for score, tiers in found["tiers"].items():
+        console.print(_rules([rule for rule in found.rules if rule.kind == kind], names))
+        if kind in found.moves:
+            _print_moves(console, found.moves[kind])
+    for score, tiers in found.tiers.items():
         console.print()
         console.print(_tiers(score, tiers, names))
-    if found["outcomes"]:
+    if found.outcomes:
         console.print()
-        console.print(_outcomes(found["outcomes"]))
+        console.print(_outcomes(found.outcomes))
 
 
 def _difference(value: int) -> Text:
     return Text(f"{value:+,}" if value else "·", style="green" if value > 0 else "red" if value < 0 else "dim")
 
 
-def _points(kind: str, figures: dict[str, Any], names: Names) -> RenderableType:
+def _points(kind: str, figures: dict[str, Pair], names: Names) -> RenderableType:
     fen = names.fen(kind)
     table = grid(str(names.kind(kind)), right=("as it is", "under the draft", "difference", "worth"))
     for name, text in _FIGURES:
         pair = figures[name]
-        difference = pair["difference"]
+        difference = pair.difference
         worth = Text(yuan(difference * fen) if difference else "", style="dim")
-        table.add_row(text, number(pair["actual"]), number(pair["draft"]), _difference(difference), worth)
+        table.add_row(text, number(pair.actual), number(pair.draft), _difference(difference), worth)
     return table
 
 
-def _rules(rules: list[dict[str, Any]], names: Names) -> RenderableType:
-    moved = sorted((rule for rule in rules if rule["difference"]), key=lambda rule: -abs(rule["difference"]))
+def _rules(rules: list[Rule], names: Names) -> RenderableType:
+    moved = sorted((rule for rule in rules if rule.difference), key=lambda rule: -abs(rule.difference))
     if not moved:
         return Text("no rule gives another sum", style="dim")
     table = grid("issued by rule", right=("as it is", "under the draft", "difference"))
     for rule in moved[:RULES]:
-        table.add_row(
-            names.rule(rule["rule"]), number(rule["actual"]), number(rule["draft"]), _difference(rule["difference"])
-        )
+        table.add_row(names.rule(rule.rule), number(rule.actual), number(rule.draft), _difference(rule.difference))
     return table
 
 
-def _print_moves(console: Console, moves: dict[str, Any]) -> None:
+def _print_moves(console: Console, moves: Moves) -> None:
     console.print(
         Text.assemble(
-            (f"{moves['gain']:,} members gain", "green" if moves["gain"] else "dim"),
-            f" {moves['gained']:,} points, ",
-            (f"{moves['lose']:,} lose", "red" if moves["lose"] else "dim"),
-            f" {moves['lost']:,}, {moves['same']:,} see no difference",
+            (f"{moves.gain:,} members gain", "green" if moves.gain else "dim"),
+            f" {moves.gained:,} points, ",
+            (f"{moves.lose:,} lose", "red" if moves.lose else "dim"),
+            f" {moves.lost:,}, {moves.same:,} see no difference",
         )
     )
     table = grid("the largest", right=("has or has spent", "under the draft", "difference"))
-    for member in [*moves["largest_gains"], *moves["largest_losses"]]:
+    for member in [*moves.largest_gains, *moves.largest_losses]:
         table.add_row(
-            plain(member["member"]),
-            number(member["actual"]),
-            number(member["draft"]),
-            _difference(member["difference"]),
+            plain(member.member),
+            number(member.actual),
+            number(member.draft),
+            _difference(member.difference),
         )
     if table.row_count:
         console.print(table)
 
 
-def _tiers(score: str, found: dict[str, Any], names: Names) -> RenderableType:
-    tiers = [tier or "none" for tier in found["tiers"]]
-    title = f"{names.score(score)}: {found['up']:,} members rise, {found['down']:,} fall; rows: the tier that is"
+def _tiers(score: str, found: Tiers, names: Names) -> RenderableType:
+    tiers = [tier or "none" for tier in found.tiers]
+    title = f"{names.score(score)}: {found.up:,} members rise, {found.down:,} fall; rows: the tier that is"
     table = grid(title, right=tuple(tiers))
-    for row, (tier, counts) in enumerate(zip(tiers, found["matrix"], strict=True)):
+    for row, (tier, counts) in enumerate(zip(tiers, found.matrix, strict=True)):
         cells = [
             Text(f"{n:,}" if n else "·", style="dim" if not n else "" if row == column else "bold")
             for column, n in enumerate(counts)
@@ -112,14 +109,13 @@ def _tiers(score: str, found: dict[str, Any], names: Names) -> RenderableType:
     return table
 
 
-def _outcomes(found: list[dict[str, Any]]) -> RenderableType:
+def _outcomes(found: list[ChangedAnswer]) -> RenderableType:
     table = grid("facts with another answer", right=("facts",))
     for change in found[:OUTCOMES]:
         was, would = (
-            f"{side['outcome']}{': ' + side['reason'] if side['reason'] else ''}"
-            for side in (change["actual"], change["draft"])
+            f"{side.outcome}{': ' + side.reason if side.reason else ''}" for side in (change.actual, change.draft)
         )
-        table.add_row(f"{was}  →  {would}", number(change["facts"]))
+        table.add_row(f"{was}  →  {would}", number(change.facts))
     if len(found) > OUTCOMES:
         table.add_row(f"… {len(found) - OUTCOMES:,} more; --json has them all", "")
     return table

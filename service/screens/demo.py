@@ -53,7 +53,4 @@ def print_demo(console: Console, document: dict[str, Any], names: Names, called:
         ("export balances -o balances.parquet", "all members as a table"),
         ("demo --serve", f"the console: all this in a browser, at http://127.0.0.1:{PORT}/console"),
     ):
-        console.print(
-            Text.assemble("  ", (f"{called} {command}", "cyan"), ("   # " + what, "dim")),
-            soft_wrap=True,
-        )
+        console.print(Text.assemble("  ", (f"{called} {command}", "cyan"), ("   # " + what, "dim")), soft_wrap=True)

@@ -21,7 +21,7 @@ from ledger.journal.open import open_ledger, open_or_create
 from projections.audit.replay import replay
 from projections.audit.verify import verify
 from service.http import limits
-from service.http.limits import Edge
+from service.http.limits import Limits
 from tests.support.accounts import alike
 from tests.support.histories import LONG_AGO, encode
 from tests.support.ledgers import histories_of, scratch, write_facts
@@ -213,9 +213,9 @@ def test_a_slow_client_is_given_up_and_disturbs_nobody() -> None:
     async def ask() -> None:
         scope = {"type": "http", "path": "/v1/facts", "method": "POST"}
         with pytest.raises(limits.Problem) as raised:
-            await Edge(app, idle=0.01)(scope, never, send)  # type: ignore[arg-type]
+            await Limits(app, idle=0.01)(scope, never, send)  # type: ignore[arg-type]
         assert raised.value.name == "too-slow"
-        full = Edge(app, running=0)
+        full = Limits(app, running=0)
         await full(scope, never, send)  # type: ignore[arg-type]
 
     asyncio.run(ask())

@@ -120,14 +120,14 @@ def test_two_workers_decide_as_one_process_does_leaf_by_leaf(home: Home, tmp_pat
 
 def as_by_one_process(ledger: Ledger, folder: Path) -> Ledger:
     """The records of a ledger's inbox, decided by one process in a folder: same partitions, same recorded."""
-    from consumers.local.port import Line
+    from consumers.local.port import InboxLine
     from consumers.runtime.ingest import decide_all
 
     made = open_or_create(folder, settings=Settings(PARTITIONS))
     theirs, ours = open_inbox(ledger), open_inbox(made, feeding=True)
     for partition in ledger.partitions:
         records = map(msgspec.structs.astuple, theirs.read(partition, -1, 100_000))
-        ours.append([Line(partition, *record[1:7]) for record in records])
+        ours.append([InboxLine(partition, *record[1:7]) for record in records])
     with made.writing():
         decide_all(made, ours)
     return made
@@ -315,12 +315,12 @@ def test_a_parked_fact_is_mended_at_any_worker(shared: tuple[Server, dict[str, s
     server, keys = shared
     late = fact("campaign.granted", "l-1", "late", {"grant": "late", "campaign": "c", "points": 5}, ago=-400)
     ledger = open_ledger(place_of(server))
-    from consumers.files.feeder import Feeder, RawLine
-    from consumers.local.port import Line
+    from consumers.files.loader import FileLoader, NdjsonLine
+    from consumers.local.port import InboxLine
 
     inbox = open_inbox(ledger)
-    batch: list[Line] = []
-    Feeder(inbox, (), backlog=False).route(RawLine(encode(late)), batch)
+    batch: list[InboxLine] = []
+    FileLoader(inbox, (), backlog=False).route(NdjsonLine(encode(late)), batch)
     ((partition, offset),) = inbox.append(batch)
     ledger.close()
     with server.client(keys["bob"]) as http:
@@ -550,22 +550,22 @@ class Waiter:
 def test_connections_are_handed_out_in_turns_and_wait_while_nobody_takes_them() -> None:
     one, away, other = Waiter(), Waiter(takes=False), Waiter()
     with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as clients:
-        dispatcher = Dispatcher(listening, [one, away, other])
-        dispatcher.start()
+        dispatcher = Dispatcher(listening, [one.take, away.take, other.take])
 
         def come(names: bytes) -> None:
             for name in names:
                 client = clients.enter_context(socket.create_connection(listening.getsockname()))
                 client.sendall(bytes([name]))
 
+        assert dispatcher.dispatch()
         come(b"abcdef")
-        until(lambda: len(one.took) + len(other.took) == 6)
+        until(lambda: dispatcher.dispatch() and len(one.took) + len(other.took) == 6)
         assert (one.took, other.took) == ([b"a", b"c", b"e"], [b"b", b"d", b"f"])
         one.takes = other.takes = False
         come(b"gh")
+        until(lambda: not dispatcher.dispatch())
         away.takes = True
-        until(lambda: len(away.took) == 2)
-        dispatcher.stop()
+        until(lambda: dispatcher.dispatch() and len(away.took) == 2)
     assert away.took == [b"g", b"h"]
 
 

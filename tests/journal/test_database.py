@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from consumers.dead_letters import describe_letter, drop, letter_at, letters
 from ledger.journal.database import LEDGER_STEPS, migrate
@@ -153,7 +154,7 @@ def test_views_and_backtests_of_both_are_the_same(two: tuple[Ledger, Ledger], tm
             with snapshot(ledger, kept, view, now) as taken:
                 answers += [list(reading.rows(taken, Options()).rows) for reading in view.queries]
         for jobs in (1, 2):
-            answers.append({**backtest(ledger, doubled, "draft", now, jobs=jobs), "seconds": 0})
+            answers.append(replace(backtest(ledger, doubled, "draft", now, jobs=jobs), seconds=0))
         seen.append(answers)
     assert seen[0] == seen[1]
     assert seen[0][-1]["points"]["beans"]["issued"]["difference"] > 0

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from consumers.local.open import open_inbox
-from consumers.local.port import CannotAppend, Feed
+from consumers.local.port import CannotAppend, SourceCursor
 from consumers.publishing import is_published, publish
 from consumers.runtime import shared
 from consumers.runtime.ingest import CannotDecide, decide_all, ingest
@@ -80,7 +80,7 @@ def test_an_inbox_with_a_row_a_record_is_brought_to_blocks(tmp_path: Path, capsy
         for position, _, recorded, backlog, _, key, value, length, whole in rows
     ]
     assert [tuple(fed) for fed in inbox.records_of(1)] == [(row[1], 0, row[0], row[5]) for row in rows if row[4]]
-    assert inbox.count_after(0, 300, 1) == 401 and inbox.feeds_of("f") == [Feed(1, 10, 3, b"\xaa")]
+    assert inbox.count_after(0, 300, 1) == 401 and inbox.feeds_of("f") == [SourceCursor(1, 10, 3, b"\xaa")]
     assert inbox.append([line(0, 1)]) == [(0, 703)] and inbox.last_recorded(0) == 752
     inbox.close()
     ledger.close()
@@ -181,12 +181,12 @@ def test_two_that_feed_one_file_are_told_apart(place: str) -> None:
     one, other = (open_inbox(open_ledger(place), feeding=True) for _ in range(2))
     feed = one.new_feed("f")
     assert other.feeds_of("f") == [feed]
-    one.append([line(0, 1)], Feed(feed.number, 10, 1, b"a"))
+    one.append([line(0, 1)], SourceCursor(feed.number, 10, 1, b"a"))
     with pytest.raises(CannotAppend, match="another process feeds the same file"):
-        other.append([line(0, 1)], Feed(feed.number, 10, 1, b"a"))
+        other.append([line(0, 1)], SourceCursor(feed.number, 10, 1, b"a"))
     assert one.end(0) == 0
     other.feeds_of("f")
-    other.append([line(0, 2)], Feed(feed.number, 20, 2, b"b"))
+    other.append([line(0, 2)], SourceCursor(feed.number, 20, 2, b"b"))
 
 
 FACTS: list[Any] = histories_of(Random(31), members=8, length=60, start=LONG_AGO)
@@ -240,9 +240,9 @@ def leave_or_die(self, *about):
     return leave(self, *about)
 
 psycopg.Transaction.__exit__ = leave_or_die
-import consumers.files.feeder
-consumers.files.feeder.CHUNK_LINES = 50
-consumers.files.feeder.BLOCK = 4_000
+import consumers.files.loader
+consumers.files.loader.CHUNK_LINES = 50
+consumers.files.loader.BLOCK = 4_000
 ingest(open_ledger(sys.argv[1]), [sys.argv[2]], backlog=True)
 """
 

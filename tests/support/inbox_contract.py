@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from consumers.local.open import has_inbox, open_inbox
-from consumers.local.port import Feed, Inbox, Line
+from consumers.local.port import Inbox, InboxLine, SourceCursor
 from consumers.stream import BACKLOG, Record
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
@@ -15,8 +15,8 @@ from ledger.journal.open import open_or_create
 PARTITIONS = 4
 
 
-def line(partition: int, recorded: int, value: bytes = b"v", key: str = "m-1", backlog: int = 0) -> Line:
-    return Line(partition, recorded, backlog, key, value)
+def line(partition: int, recorded: int, value: bytes = b"v", key: str = "m-1", backlog: int = 0) -> InboxLine:
+    return InboxLine(partition, recorded, backlog, key, value)
 
 
 class InboxContract:
@@ -53,8 +53,8 @@ class InboxContract:
         assert [record.offset for record in inbox.read(2, -1, 10)] == [0, 1, 2]
 
     def test_a_record_is_as_it_was_given(self, inbox: Inbox) -> None:
-        long = Line(1, 7, BACKLOG, "", b"\x00beginning\xff", 70_000, sha256(b"whole").digest())
-        inbox.append([Line(1, 5, 0, "m\x00Ω", b""), long])
+        long = InboxLine(1, 7, BACKLOG, "", b"\x00beginning\xff", 70_000, sha256(b"whole").digest())
+        inbox.append([InboxLine(1, 5, 0, "m\x00Ω", b""), long])
         assert list(inbox.read(1, -1, 10)) == [
             Record(0, 5, 0, "m\x00Ω", b""),
             Record(1, 7, BACKLOG, "", b"\x00beginning\xff", 70_000, sha256(b"whole").digest()),
@@ -79,29 +79,31 @@ class InboxContract:
 
     def test_what_was_appended_is_there_when_it_is_opened_again(self, inbox: Inbox, ledger: Ledger) -> None:
         feed = inbox.new_feed("f")
-        inbox.append([line(3, 5)], Feed(feed.number, 10, 1, b"digest"))
+        inbox.append([line(3, 5)], SourceCursor(feed.number, 10, 1, b"digest"))
         again = open_inbox(ledger)
         assert again.end(3) == 0 and again.last_recorded(3) == 5
-        assert again.feeds_of("f") == [Feed(feed.number, 10, 1, b"digest")]
+        assert again.feeds_of("f") == [SourceCursor(feed.number, 10, 1, b"digest")]
         assert again.append([line(3, 1)]) == [(3, 1)]
         assert again.read(3, 0, 1)[0].recorded == 5
         again.close()
 
     def test_a_feed_goes_on_where_it_stood_and_the_latest_of_a_name_comes_first(self, inbox: Inbox) -> None:
         first = inbox.new_feed("f")
-        assert first == Feed(first.number, 0, 0, b"")
-        inbox.append([line(0, 1)], Feed(first.number, 5, 1, b"a"))
-        inbox.append([], Feed(first.number, 9, 1, b"b"))
+        assert first == SourceCursor(first.number, 0, 0, b"")
+        inbox.append([line(0, 1)], SourceCursor(first.number, 5, 1, b"a"))
+        inbox.append([], SourceCursor(first.number, 9, 1, b"b"))
         second = inbox.new_feed("f")
         inbox.new_feed("g")
-        assert inbox.feeds_of("f") == [second, Feed(first.number, 9, 1, b"b")]
+        assert inbox.feeds_of("f") == [second, SourceCursor(first.number, 9, 1, b"b")]
 
     def test_the_records_of_a_feed_are_found_among_others_in_the_order_they_came(self, inbox: Inbox) -> None:
         feed = inbox.new_feed("f")
         inbox.append([line(1, 1)])
-        inbox.append([line(1, 2, key="a"), line(0, 3, key="b"), line(1, 4, key="c")], Feed(feed.number, 1, 3, b""))
+        inbox.append(
+            [line(1, 2, key="a"), line(0, 3, key="b"), line(1, 4, key="c")], SourceCursor(feed.number, 1, 3, b"")
+        )
         inbox.append([line(0, 5), line(1, 6)])
-        inbox.append([line(0, 7, key="d"), line(3, 8, key="e")], Feed(feed.number, 2, 5, b""))
+        inbox.append([line(0, 7, key="d"), line(3, 8, key="e")], SourceCursor(feed.number, 2, 5, b""))
         assert sorted(inbox.spans_of(feed.number)) == [(0, 0, 2), (1, 1, 2), (3, 0, 0)]
         found = list(inbox.records_of(feed.number))
         assert [(fed.partition, fed.offset, fed.key) for fed in found] == [

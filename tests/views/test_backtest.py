@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from ledger.journal.ledger import Ledger
@@ -70,10 +71,16 @@ def rich() -> Iterator[Ledger]:
         opened.close()
 
 
+def backtested(*given: Any, **options: Any) -> dict[str, Any]:
+    """A backtest as its JSON."""
+    found: dict[str, Any] = msgspec.to_builtins(backtest(*given, **options))
+    return found
+
+
 @pytest.mark.parametrize("days", [0, 20, 90, 400, 4_000])
 def test_under_the_ledgers_own_book_nothing_differs_and_the_figures_are_those_of_stats(rich: Ledger, days: int) -> None:
     as_of = instant(START.isoformat()) + days * DAY
-    found = backtest(rich, JD, "jd.toml", as_of)
+    found = backtested(rich, JD, "jd.toml", as_of)
     assert found["outcomes"] == []
     books = stats(rich, as_of)
     for kind, figures in found["points"].items():
@@ -91,7 +98,7 @@ def test_under_the_ledgers_own_book_nothing_differs_and_the_figures_are_those_of
 
 
 def test_a_draft_that_doubles_purchase_beans_shows_each_figure(ledger: Ledger) -> None:
-    found = backtest(ledger, draft(ORDINARY, DOUBLED), "new.toml", AT)
+    found = backtested(ledger, draft(ORDINARY, DOUBLED), "new.toml", AT)
     beans = found["points"]["beans"]
     assert beans["issued"] == {"actual": 139, "draft": 278, "difference": 139}
     assert beans["redeemed"] == {"actual": 105, "draft": 136, "difference": 31}, "R2 would have been paid"
@@ -114,34 +121,34 @@ def test_a_draft_that_doubles_purchase_beans_shows_each_figure(ledger: Ledger) -
 
 
 def test_a_draft_decides_from_the_instant_it_is_given(ledger: Ledger) -> None:
-    found = backtest(ledger, draft(ORDINARY, DOUBLED), "new.toml", AT, since=instant("2025-11-01"))
+    found = backtested(ledger, draft(ORDINARY, DOUBLED), "new.toml", AT, since=instant("2025-11-01"))
     assert found["points"]["beans"]["issued"] == {"actual": 139, "draft": 148, "difference": 9}
     assert found["decides_from"] == "2025-11-01T00:00:00+08:00"
-    later = backtest(ledger, draft(ORDINARY, DOUBLED), "new.toml", AT, since=AT)
+    later = backtested(ledger, draft(ORDINARY, DOUBLED), "new.toml", AT, since=AT)
     assert later["points"]["beans"]["issued"]["difference"] == 0
 
 
 def test_members_change_tiers_as_the_matrix_says(ledger: Ledger) -> None:
-    found = backtest(ledger, draft("at_least = 201", "at_least = 1_001"), "new.toml", AT)["tiers"]["jd-value"]
+    found = backtested(ledger, draft("at_least = 201", "at_least = 1_001"), "new.toml", AT)["tiers"]["jd-value"]
     low, next_tier = found["tiers"].index(""), found["tiers"].index("201")
     assert found["matrix"][next_tier][low] == 1, "m-2 has 310, m-1 1,109"
     assert (found["up"], found["down"], found["same"]) == (0, 1, 2)
 
 
 def test_several_processes_find_what_one_finds(rich: Ledger) -> None:
-    one, two = (backtest(rich, draft(ORDINARY, DOUBLED), "new.toml", AT, jobs=jobs) for jobs in (1, 2))
+    one, two = (backtested(rich, draft(ORDINARY, DOUBLED), "new.toml", AT, jobs=jobs) for jobs in (1, 2))
     assert {**one, "seconds": 0} == {**two, "seconds": 0}
     assert one["points"]["beans"]["issued"]["difference"] > 0
 
 
 def test_a_draft_that_accounts_cannot_live_under_is_a_bad_book(ledger: Ledger) -> None:
     with pytest.raises(BadProgramme, match=r"new\.toml: utc_offset"):
-        backtest(ledger, draft('utc_offset = "+08:00"', 'utc_offset = "+09:00"'), "new.toml", AT)
+        backtested(ledger, draft('utc_offset = "+08:00"', 'utc_offset = "+09:00"'), "new.toml", AT)
 
 
 def test_nothing_is_written_to_the_ledger(ledger: Ledger) -> None:
     heads = [ledger.journal(p).head() for p in ledger.partitions]
-    backtest(ledger, draft(ORDINARY, DOUBLED), "new.toml", AT)
+    backtested(ledger, draft(ORDINARY, DOUBLED), "new.toml", AT)
     assert [ledger.journal(p).head() for p in ledger.partitions] == heads
     assert [version.name for version in ledger.book.versions] == [Book([JD]).versions[0].name]
 
@@ -153,7 +160,7 @@ def test_points_that_an_account_cannot_hold_are_without_effect_under_the_draft_t
     ]
     with scratch() as place:
         opened = ingested(place, [*grants, completed(600, "m-1", "2025-10-11", 100_000)])
-        found = backtest(opened, JD, "jd.toml", AT)
+        found = backtested(opened, JD, "jd.toml", AT)
         books = stats(opened, AT)
         opened.close()
     assert books.reasons["ignored"] == {"out-of-range": 2}

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from consumers.local.port import Feed, Inbox, Line
+from consumers.local.port import Inbox, InboxLine, SourceCursor
 from consumers.runtime.intake import KEPT_WHOLE, MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG
 from ledger.errors import BadInput
@@ -44,7 +44,7 @@ _envelope = msgspec.json.Decoder(_Envelope)
 _timed_envelope = msgspec.json.Decoder(_TimedEnvelope)
 
 
-class RawLine(msgspec.Struct, frozen=True, gc=False):
+class NdjsonLine(msgspec.Struct, frozen=True, gc=False):
     """A line without its end, and its number in its file, from 1.
 
     Of one that is too long, `value` is the beginning, and its whole length and SHA-256 stand beside it.
@@ -133,7 +133,7 @@ class Reader:
             size -= len(block)
         return True
 
-    def block(self) -> list[RawLine] | None:
+    def block(self) -> list[NdjsonLine] | None:
         """The next lines, blank ones left out; None at the end. Raises `BadFile`."""
         data = self._rest + self._read(BLOCK)
         if not data:
@@ -162,14 +162,14 @@ class Reader:
             lines = [line.rstrip(b"\r") for line in lines]
         return [_raw_line(line, number) for number, line in enumerate(lines, first) if line and not line.isspace()]
 
-    def _cut_off(self, data: bytes) -> list[RawLine]:
+    def _cut_off(self, data: bytes) -> list[NdjsonLine]:
         """A last line that has no end yet."""
         self.tail = sha256(data).digest()
         if self.tail == self._known_tail or data.isspace():
             return []
         return [_raw_line(data.rstrip(b"\r"), self._lines + 1)]
 
-    def _long_line(self, data: bytes) -> RawLine:
+    def _long_line(self, data: bytes) -> NdjsonLine:
         """A line longer than a fact may be, read to its end without keeping it."""
         kept, length, digest = data[:KEPT_WHOLE], 0, sha256()
         while data:
@@ -183,7 +183,7 @@ class Reader:
                 break
             data = self._rest = self._read(BLOCK)
         self._lines += 1
-        return RawLine(kept, length, digest.digest(), self._lines)
+        return NdjsonLine(kept, length, digest.digest(), self._lines)
 
     def _count(self, data: bytes) -> None:
         self.size += len(data)
@@ -214,10 +214,10 @@ def source_of(name: str) -> str:
     return name if name == "-" else str(Path(name).resolve())
 
 
-def _raw_line(line: bytes, number: int) -> RawLine:
+def _raw_line(line: bytes, number: int) -> NdjsonLine:
     if len(line) <= MAX_BYTES:
-        return RawLine(line, 0, b"", number)
-    return RawLine(line[:KEPT_WHOLE], len(line), sha256(line).digest(), number)
+        return NdjsonLine(line, 0, b"", number)
+    return NdjsonLine(line[:KEPT_WHOLE], len(line), sha256(line).digest(), number)
 
 
 class Router:
@@ -245,7 +245,7 @@ class Router:
         self._past = 0  # an instant that has come
         self._partitioner = Partitioner(partitions)
 
-    def route(self, line: RawLine, batch: list[Line]) -> None:
+    def route(self, line: NdjsonLine, batch: list[InboxLine]) -> None:
         """Put a line under its member's partition; one whose subject cannot be read goes to the first."""
         declared = BACKLOG if self._backlog else 0
         subject, recorded = ("", 0) if line.whole_length else self._subject_and_recorded(line.value)
@@ -254,10 +254,12 @@ class Router:
         if recorded > self._latest:
             self._latest = recorded
         if subject == PROGRAMME_SUBJECT and self._is_published(line.value):
-            batch.extend(Line(p, self._latest, declared, subject, line.value) for p in range(self._partitions))
+            batch.extend(InboxLine(p, self._latest, declared, subject, line.value) for p in range(self._partitions))
             return
         partition = self._partitioner(subject) if subject else 0
-        batch.append(Line(partition, recorded, declared, subject, line.value, line.whole_length, line.whole_sha256))
+        batch.append(
+            InboxLine(partition, recorded, declared, subject, line.value, line.whole_length, line.whole_sha256)
+        )
 
     def _subject_and_recorded(self, value: bytes) -> tuple[str, int | None]:
         """The key of a line, and what it declares as recorded.
@@ -302,7 +304,7 @@ class Router:
         return isinstance(fact, ProgrammePublished) and (self._operators is None or fact.source in self._operators)
 
 
-class Feeder:
+class FileLoader:
     """Appends the lines of files to the inbox, each under its member's partition (see `Router`)."""
 
     def __init__(
@@ -312,7 +314,7 @@ class Feeder:
         latest = max(inbox.last_recorded(p) for p in range(inbox.partitions))
         self._router = Router(inbox.partitions, operators, backlog=backlog, latest=latest, now=now)
 
-    def feed(self, name: str) -> Iterator[tuple[int, Feed, bool]]:
+    def feed(self, name: str) -> Iterator[tuple[int, SourceCursor, bool]]:
         """Feed a file; yields (lines, feed, skipped) after each chunk: appended ones, or those of an earlier run."""
         source = source_of(name)
         for known in self._inbox.feeds_of(source)[:1] if not is_stream(name) else ():
@@ -326,8 +328,8 @@ class Feeder:
         with open_facts(name) as file:  # a new file, or one that is not what was fed under its name
             yield from self._append(Reader(file, name, _GO_ON), self._inbox.new_feed(source))
 
-    def _append(self, reader: Reader, feed: Feed) -> Iterator[tuple[int, Feed, bool]]:
-        batch: list[Line] = []
+    def _append(self, reader: Reader, feed: SourceCursor) -> Iterator[tuple[int, SourceCursor, bool]]:
+        batch: list[InboxLine] = []
         held = count = 0
         total = feed.lines
         bad: BadFile | None = None
@@ -343,7 +345,7 @@ class Feeder:
             count += len(block or ())
             if block is None or count >= CHUNK_LINES or held >= CHUNK_BYTES:
                 total += count
-                feed = Feed(feed.number, reader.size, total, reader.digest.digest(), reader.tail)
+                feed = SourceCursor(feed.number, reader.size, total, reader.digest.digest(), reader.tail)
                 self._inbox.append(batch, feed)
                 if count:
                     yield count, feed, False
@@ -353,6 +355,6 @@ class Feeder:
                 if block is None:
                     return
 
-    def route(self, line: RawLine, batch: list[Line]) -> None:
+    def route(self, line: NdjsonLine, batch: list[InboxLine]) -> None:
         """Put a line under its partition."""
         self._router.route(line, batch)
