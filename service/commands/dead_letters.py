@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -14,7 +15,6 @@ from ledger.journal.ledger import KAFKA, Ledger
 from ledger.wire.answers import Retried
 from service.commands.options import ConfigOption
 from service.errors import plain, say
-from service.lazily import load
 from service.shell import Answer, Shell, command, standard_output
 
 app = typer.Typer(
@@ -140,7 +140,7 @@ def _drive_again(
     ledger: Ledger, chosen: list[Letter], mended: bytes | None, config: Path | None, backlog: bool
 ) -> list[Retried]:
     if ledger.settings.stream == KAFKA:
-        told: list[Retried] = load("service.commands.topic:retry")(ledger, chosen, mended, config, backlog)
+        told: list[Retried] = resolve_name("service.commands.topic:retry")(ledger, chosen, mended, config, backlog)
         return told
     if backlog:
         raise WrongUse("--backlog is for a ledger that Kafka feeds; the inbox knows which of its facts are old")

@@ -1,6 +1,7 @@
 """The rule book: programme list, check, diff, publish, and the codes of rules and reasons."""
 
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -16,7 +17,6 @@ from projections.answers.codes import codes as codes_of
 from projections.answers.programmes import differences, versions, warnings
 from service.commands.options import ConfigOption
 from service.errors import plain, say
-from service.lazily import load
 from service.shell import Answer, Shell, command, entries_in, read_text
 
 MOST_BY = 128  # characters of a publisher's name
@@ -133,7 +133,7 @@ def _publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> tuple[s
     if ledger.settings.stream != KAFKA:
         fate = publish_here(ledger, toml, by)
         return fate.position, fate
-    sent: tuple[str, Fate | None] = load("service.commands.topic:publish")(ledger, toml, by, config)
+    sent: tuple[str, Fate | None] = resolve_name("service.commands.topic:publish")(ledger, toml, by, config)
     return sent
 
 
