@@ -220,14 +220,21 @@ def known_instant(text: str | None, book: Book) -> int | None:
     return None if text is None else instant(text, "--known-at", book)
 
 
-def read_text(path: Path) -> str:
-    """Return a text file given by the user. Raises `BadInput`."""
+@contextmanager
+def readable(path: Path | str) -> Iterator[None]:
+    """Raise `BadInput` where a file given by the user cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        yield
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}; give a readable file") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: byte {error.start} is not UTF-8; give a text file") from None
+
+
+def read_text(path: Path) -> str:
+    """Return a text file given by the user. Raises `BadInput`."""
+    with readable(path):
+        return path.read_text(encoding="utf-8")
 
 
 def text_of_book(book: Path | None, *, is_there: bool) -> str | None:

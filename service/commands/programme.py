@@ -109,7 +109,13 @@ def publish(
     with shell.operating() as opened:
         version, warned = _checked(opened, file)
         is_new = version.name not in opened.new_book().by_name and not is_published(opened, version.name)
-        position, fate = _publish(opened, version.toml, by, config) if is_new else (None, None)
+        position: str | None = None
+        fate: Fate | None = None
+        if is_new and opened.settings.stream == KAFKA:
+            position, fate = resolve_name("service.commands.topic:publish")(opened, version.toml, by, config)
+        elif is_new:
+            fate = publish_here(opened, version.toml, by)
+            position = fate.position
     for warning in warned:
         say(f"{file}: warning: {warning}")
     if fate is not None and fate.outcome != "accepted" and fate.reason != "duplicate":
@@ -126,15 +132,6 @@ def publish(
     what = "published" if fate is not None else "sent, and not decided yet: published"
     line = plain(f"version {version.name} from {document['from']}, {what} by {by} at {document['position']}")
     return Answer(document, lambda: print(line) if is_new else None)
-
-
-def _publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> tuple[str, Fate | None]:
-    """Publish a book through the ledger's own stream; return its position, and what became of it where decided."""
-    if ledger.settings.stream != KAFKA:
-        fate = publish_here(ledger, toml, by)
-        return fate.position, fate
-    sent: tuple[str, Fate | None] = resolve_name("service.commands.topic:publish")(ledger, toml, by, config)
-    return sent
 
 
 def _checked(ledger: Ledger, file: Path) -> tuple[Version, list[str]]:

@@ -12,16 +12,11 @@ from service.screens.names import Names
 from service.templates import templates_in
 
 
-@cache
-def _environment() -> Environment:
-    return templates_in("service", "reports")
-
-
 def backtest_html(found: Report, book: Book) -> str:
     """Return the report of a backtest's document as one HTML page."""
     vendor = resources.files("service").joinpath("assets", "vendor", "uplot")
     return (
-        _environment()
+        templates_in("service", "reports")
         .get_template("backtest.html")
         .render(
             found=found,
