@@ -46,7 +46,7 @@ class Key(NamedTuple):
     revoked: int | None
 
     def is_live(self, instant: int) -> bool:
-        """Whether it opens anything at an instant."""
+        """Return True if it opens anything at an instant."""
         return self.revoked is None and (self.expires is None or instant < self.expires)
 
 
@@ -70,7 +70,7 @@ class Keys:
             raise JournalError(f"{self.path}: {error}") from error
 
     def exist(self) -> bool:
-        """Whether any key was ever made: revoking the last one opens nothing."""
+        """Return True if any key was ever made: revoking the last one opens nothing."""
         return self._db.execute("SELECT 1 FROM keys LIMIT 1").fetchone() is not None
 
     def new(
@@ -95,7 +95,7 @@ class Keys:
         return key, f"{PREFIX}_{key.id}_{secret}"
 
     def all(self) -> list[Key]:
-        """Every key ever made, by age."""
+        """Return every key ever made, by age."""
         return [_key(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY created, id")]
 
     def revoke(self, name: str) -> Key:
@@ -109,7 +109,7 @@ class Keys:
         return _key(row)
 
     def find(self, text: str) -> Key | None:
-        """The key of a text where it is a live one; the secret is compared in constant time."""
+        """Return the key of a text where it is a live one; the secret is compared in constant time."""
         prefix, _, rest = text.partition("_")
         name, _, secret = rest.partition("_")
         if prefix != PREFIX or not secret or not text.isascii():
@@ -127,7 +127,7 @@ class Keys:
         return key
 
     def live(self, id: str) -> Key | None:
-        """The key of an id where it is a live one: for who showed its text before."""
+        """Return the key of an id where it is a live one: for who showed its text before."""
         row = self._db.execute(f"SELECT {_COLUMNS} FROM keys WHERE id = ?", (id,)).fetchone()
         key = _key(row) if row else None
         return key if key is not None and key.is_live(_now()) else None

@@ -15,6 +15,7 @@ from ledger.rulebook import schema
 from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.compiled import Version
 from ledger.rulebook.schema import Programme
+from ledger.wire import answers
 from ledger.wire.facts import FACT_TYPES
 from projections.answers.beancount import ACCOUNTS as BEANCOUNT_ACCOUNTS
 from projections.answers.postings import POSTINGS
@@ -234,8 +235,33 @@ def test_a_word_that_pages_use_is_in_the_glossary(word: str) -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_page_uses_a_word_that_was_retired(path: Path) -> None:
-    if path.name in ("CHANGELOG.md", "commands.md", "architecture.md") or path.parent.name == "decisions":
-        return  # history speaks as it spoke; the commands' own texts are held where they are written
+    if path.name in ("CHANGELOG.md",) or path.parent.name == "decisions":
+        return  # history speaks as it spoke
     text = re.sub(r"`[^`]*`|```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     found = {word: new for word, new in RETIRED.items() if re.search(rf"\b{word}\b", text, re.IGNORECASE)}
     assert not found, f"{path.name} uses retired words; say instead: {found}"
+
+
+# The layers from the outside inwards: imports and the architecture's paths run in this order and never back.
+LAYERS = (
+    "service/",
+    "consumers/",
+    "projections/",
+    "ledger/journal/",
+    "ledger/core/",
+    "ledger/rulebook/",
+    "ledger/wire/",
+)
+
+
+@pytest.mark.parametrize("heading", ["A fact", "A redemption over HTTP", "An explanation", "A rebuild of a view"])
+def test_a_path_through_the_files_runs_downhill_and_visits_nothing_twice(heading: str) -> None:
+    path = re.findall(r"^\d+\. `([^`]+)`", section(page("architecture.md"), f"### {heading}"), flags=re.MULTILINE)
+    depths = [next(depth for depth, layer in enumerate(LAYERS) if file.startswith(layer)) for file in path]
+    assert len(path) == len(set(path)) > 10
+    assert depths == sorted(depths)
+
+
+def test_every_field_of_an_answer_is_explained_and_no_other() -> None:
+    structs = [kind for kind in vars(answers).values() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
+    assert first_column(page("answers.md")) == sorted({name for kind in structs for name in fields(kind)})

@@ -65,7 +65,7 @@ class Call(Generic[T]):
 
 
 def post(fact: Fact, *, wait: int | None = None) -> Call[Decision | Taken]:
-    """Give a fact; its decision where that is known within `wait` seconds, else that it is taken.
+    """Give a fact; return its decision where that is known within `wait` seconds, else that it is taken.
 
     Raises `BadFact`, `Conflict`, `NotAllowed`, `Unavailable`.
     """
@@ -85,7 +85,9 @@ def redeem(
     at: datetime | None = None,
     wait: int | None = None,
 ) -> Call[Decision | Taken]:
-    """Redeem points. `redemption` names it for ever; to ask again later give the same `at`, an aware time.
+    """Redeem points; return the decision, or that the request is taken.
+
+    `redemption` names it for ever; to ask again later give the same `at`, an aware time.
 
     Raises `Refused` with reason and figures, and what `post` raises.
     """
@@ -109,7 +111,7 @@ def redeem(
 
 
 def post_piece(facts: Sequence[Fact], before: int, *, outcomes: bool) -> Call[list[BulkLine]]:
-    """Give facts in one request; what became of each, `line` counting from `before` + 1."""
+    """Give facts in one request; return what became of each, `line` counting from `before` + 1."""
 
     def read(response: httpx.Response) -> list[BulkLine]:
         lines = (msgspec.json.decode(line, type=BulkLine) for line in response.content.splitlines())
@@ -121,7 +123,7 @@ def post_piece(facts: Sequence[Fact], before: int, *, outcomes: bool) -> Call[li
 
 
 def decision(position: str) -> Call[Decision | Taken]:
-    """What became of the fact at a position. Raises `NotFound`."""
+    """Return what became of the fact at a position. Raises `NotFound`."""
     return Call("GET", f"/v1/facts/{position}", _decision)
 
 
@@ -129,32 +131,32 @@ def decision(position: str) -> Call[Decision | Taken]:
 
 
 def member(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Member]:
-    """A member at an instant. Raises `NotFound`."""
+    """Return a member at an instant. Raises `NotFound`."""
     return _get(Member, _of(member), as_of=as_of, known_at=known_at)
 
 
 def balances(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Balances]:
-    """A member's balances. Raises `NotFound`."""
+    """Return a member's balances. Raises `NotFound`."""
     return _get(Balances, _of(member, "balances"), as_of=as_of, known_at=known_at)
 
 
 def lots(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Lots]:
-    """A member's open lots. Raises `NotFound`."""
+    """Return a member's open lots. Raises `NotFound`."""
     return _get(Lots, _of(member, "lots"), as_of=as_of, known_at=known_at)
 
 
 def scores(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Scores]:
-    """A member's scores. Raises `NotFound`."""
+    """Return a member's scores. Raises `NotFound`."""
     return _get(Scores, _of(member, "scores"), as_of=as_of, known_at=known_at)
 
 
 def memberships(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Memberships]:
-    """A member's memberships. Raises `NotFound`."""
+    """Return a member's memberships. Raises `NotFound`."""
     return _get(Memberships, _of(member, "memberships"), as_of=as_of, known_at=known_at)
 
 
 def quote(member: str, cart: Mapping[str, Any], *, at: str | None = None) -> Call[Quote]:
-    """What a cart (the data of an `order.completed.v1`) would earn, and the most that may be redeemed on it.
+    """Return what a cart (the data of an `order.completed.v1`) would earn, and the most that may be redeemed on it.
 
     Raises `BadFact` where it is none.
     """
@@ -168,23 +170,23 @@ def page(member: str, after: int, limit: int) -> Call[Entries]:
 
 
 def entry(member: str, number: int) -> Call[Entry]:
-    """One entry of a member. Raises `NotFound`."""
+    """Return one entry of a member. Raises `NotFound`."""
     return _get(Entry, _of(member, "entries", str(number)))
 
 
 def explain(member: str, number: int | None = None, *, as_of: str | None = None) -> Call[dict[str, Any]]:
-    """Why: a member's story, or one entry of it. Raises `NotFound`."""
+    """Return why: a member's story, or one entry of it. Raises `NotFound`."""
     path = _of(member, "explain") if number is None else _of(member, "entries", str(number), "explain")
     return _get(dict[str, Any], path, as_of=as_of)
 
 
 def explain_lot(member: str, lot: str, *, as_of: str | None = None) -> Call[dict[str, Any]]:
-    """A lot's whole life, and the entry that opened it. `lot` is its name: "3.1". Raises `NotFound`."""
+    """Return a lot's whole life, and the entry that opened it. `lot` is its name: "3.1". Raises `NotFound`."""
     return _get(dict[str, Any], _of(member, "lots", lot, "explain"), as_of=as_of)
 
 
 def proof(member: str, number: int, *, checkpoint: str | None = None) -> Call[bytes]:
-    """The proof that an entry is in a checkpoint, the newest that covers it where none is named; a file to hand on.
+    """Return the proof that an entry is in a checkpoint, by default the newest that covers it; a file to hand on.
 
     Raises `NotFound` where there is no such entry, or no checkpoint that covers it.
     """
@@ -196,22 +198,22 @@ def proof(member: str, number: int, *, checkpoint: str | None = None) -> Call[by
 
 
 def checkpoints() -> Call[Checkpoints]:
-    """The checkpoints that are kept, the one over most entries first."""
+    """Return the checkpoints that are kept, the one over most entries first."""
     return _get(Checkpoints, "/v1/checkpoints")
 
 
 def programmes() -> Call[Programmes]:
-    """Every version of the rule book."""
+    """Return every version of the rule book."""
     return _get(Programmes, "/v1/programmes")
 
 
 def programme(version: str) -> Call[str]:
-    """A version of the rule book, as TOML. Raises `NotFound`."""
+    """Return a version of the rule book, as TOML. Raises `NotFound`."""
     return Call("GET", f"/v1/programmes/{quoted(version, safe='')}", lambda response: response.text)
 
 
 def books(*, as_of: str | None = None) -> Call[Books]:
-    """The books of all members."""
+    """Return the books of all members."""
     return _get(Books, "/v1/stats", as_of=as_of)
 
 
@@ -221,7 +223,7 @@ def liability(*, as_of: str | None = None) -> Call[Liability]:
 
 
 def positions() -> Call[Positions]:
-    """Where each partition stands."""
+    """Return where each partition stands."""
     return _get(Positions, "/v1/positions")
 
 

@@ -144,7 +144,7 @@ class Client(_Methods):
             self._sleep(attempts.pause)
 
     def post_many(self, facts: Iterable[Fact], *, outcomes: bool = False) -> Iterator[BulkLine]:
-        """Give many facts, a thousand a request; what became of each, `line` counting from 1 over all of them.
+        """Give many facts, a thousand per request; yield what became of each, `line` counting from 1 over all of them.
 
         With `outcomes` the decisions are waited for. Raises `NotAllowed`, `Unavailable`.
         """
@@ -152,7 +152,7 @@ class Client(_Methods):
             yield from self.ask(calls.post_piece(piece, before, outcomes=outcomes))
 
     def entries(self, member: str, *, after: int = 0) -> Iterator[Entry]:
-        """A member's entries behind a number, in order, read a page at a time. Raises `NotFound`."""
+        """Yield a member's entries behind a number, in order, read a page at a time. Raises `NotFound`."""
         cursor: int | None = after
         while cursor is not None:
             page = self.ask(calls.page(member, cursor, PAGE))
@@ -200,7 +200,7 @@ class AsyncClient(_Methods):
             await self._sleep(attempts.pause)
 
     async def post_many(self, facts: Iterable[Fact], *, outcomes: bool = False) -> AsyncIterator[BulkLine]:
-        """Give many facts, a thousand a request; what became of each, `line` counting from 1 over all of them.
+        """Give many facts, a thousand per request; yield what became of each, `line` counting from 1 over all of them.
 
         With `outcomes` the decisions are waited for. Raises `NotAllowed`, `Unavailable`.
         """
@@ -209,7 +209,7 @@ class AsyncClient(_Methods):
                 yield line
 
     async def entries(self, member: str, *, after: int = 0) -> AsyncIterator[Entry]:
-        """A member's entries behind a number, in order, read a page at a time. Raises `NotFound`."""
+        """Yield a member's entries behind a number, in order, read a page at a time. Raises `NotFound`."""
         cursor: int | None = after
         while cursor is not None:
             page = await self.ask(calls.page(member, cursor, PAGE))

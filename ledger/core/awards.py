@@ -21,8 +21,7 @@ def apply_rules(
     draft: Draft,
     rules: tuple[Rule, ...],
     data: Any,
-    *,
-    page: str = "",
+    page: str,
     line: OrderLine | PageLine | None = None,
     day: int | None = None,
     since: int = 0,
@@ -33,11 +32,14 @@ def apply_rules(
     instant at which the line was completed.
     """
     account, occurred, trace = draft.account, draft.occurred, draft.trace
-    name, fen, category = ("", 0, "") if line is None else (line.line, line.paid_fen, line.category)
+    name, fen, category = "", 0, ""
+    if line is not None:
+        name, fen, category = line.line, line.paid_fen, line.category
     awards: list[Award] = []
-    replaced = by = ""
+    replaced: str | None = None
+    by = ""
     for rule in rules:
-        if replaced and rule.name == replaced:
+        if replaced is not None and rule.name == replaced:
             if trace is not None:
                 trace.skipped(rule, "replaced", {"line": name, "by": by})
             continue
@@ -56,17 +58,36 @@ def apply_rules(
                 if trace is not None:
                     trace.skipped(rule, "no-membership", {"line": name})
                 continue
-        if rule.has_guards and not _passes_guards(draft, rule, line, since):
-            continue
+        if rule.has_guards:
+            award = rule.award
+            if award.first is not None and line is not None and not _is_first(draft, rule, line):
+                continue
+            if rule.within and occurred - since > rule.within:
+                _withhold(draft, rule, "too-long-after-completion", name, 0, since=since)
+                continue
+            if award.unless_returned and isinstance(line, PageLine) and line.returned >= line.quantity:
+                _withhold(draft, rule, "line-returned", name, 0)
+                continue
+            if award.days_in_month is not None and not _is_nth_day(draft, rule, award.days_in_month):
+                continue
         points = uncapped = amount_of(rule.amount, fen, category)
         if rule.line_cap and points > rule.line_cap:
             points = rule.line_cap
         if term is not None:
             if not _has_room(draft, rule, term, points, name):
                 continue
-            replaced, by = rule.award.instead_of or "", rule.name
+            replaced, by = rule.award.instead_of, rule.name
         if rule.is_counted:
-            points = _count(draft, rule, points, name, data, day)
+            if rule.award.once:
+                if rule.key in account.once:
+                    _withhold(draft, rule, "once", "", points)
+                else:
+                    draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
+                continue
+            if rule.day_cap or rule.day_mark:
+                points = _count_day(draft, rule, points, data, day)
+            if rule.month_cap or rule.year_cap:
+                points = _count_bucket(draft, rule, points, name)
         if not points:
             if trace is not None and not uncapped:
                 trace.skipped(rule, "too-little", {"line": name})
@@ -74,17 +95,18 @@ def apply_rules(
         if rule.key:
             month = draft.month
             draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, name, fen, uncapped))
-            award = Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month)
+            if rule.is_kept:
+                awards.append(Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month))
         else:
-            award = _earn(draft, rule, points, uncapped, page, name, fen, term)
-        if rule.is_kept:
-            awards.append(award)
+            lot = _earn(draft, rule, points, uncapped, page, name, fen, term)
+            if rule.is_kept:
+                awards.append(Award(rule.name, points, points, rule.kind, lot.lot, lot.expires_at))
     return awards
 
 
 def _earn(
     draft: Draft, rule: Rule, points: int, uncapped: int, page: str, line: str, base: int, term: Term | None
-) -> Award:
+) -> Earned:
     """Write down what a rule gives as a lot; `term` is the card that it counts against."""
     kind, earned_at = rule.kind, draft.occurred
     expires_at = draft.version.expires_at(kind, earned_at)
@@ -100,7 +122,7 @@ def _earn(
         kind, lot, points, rule.name, earned_at, expires_at, pending, page, line, base, uncapped, card, is_returnable
     )
     earn(draft, change)
-    return Award(rule.name, points, points, kind, lot, expires_at)
+    return change
 
 
 def _withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figures: int | str) -> None:
@@ -111,21 +133,6 @@ def _withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figu
 
 
 # -- guards: whether a rule applies ------------------------------------------------------------------------------------
-
-
-def _passes_guards(draft: Draft, rule: Rule, line: OrderLine | PageLine | None, since: int) -> bool:
-    """Return True if nothing but a rule's conditions, dates and membership could keep it from applying."""
-    award = rule.award
-    if award.first is not None and line is not None and not _is_first(draft, rule, line):
-        return False
-    name = line.line if line is not None else ""
-    if rule.within and draft.occurred - since > rule.within:
-        _withhold(draft, rule, "too-long-after-completion", name, 0, since=since)
-        return False
-    if award.unless_returned and isinstance(line, PageLine) and line.returned >= line.quantity:
-        _withhold(draft, rule, "line-returned", name, 0)
-        return False
-    return award.days_in_month is None or _is_nth_day(draft, rule, award.days_in_month)
 
 
 def _is_first(draft: Draft, rule: Rule, line: OrderLine | PageLine) -> bool:
@@ -168,21 +175,6 @@ def _has_room(draft: Draft, rule: Rule, term: Term, points: int, line: str) -> b
         return True
     _withhold(draft, rule, "card-cap-full", line, points, card=term.card, cap=cap, given=term.capped)
     return False
-
-
-def _count(draft: Draft, rule: Rule, points: int, line: str, data: Any, day: int | None) -> int:
-    """What is left of an award that is given once, or up to caps of a day, a month and a year; it is counted."""
-    if rule.award.once:
-        if rule.key in draft.account.once:
-            _withhold(draft, rule, "once", "", points)
-        else:
-            draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, draft.occurred))
-        return 0
-    if rule.day_cap or rule.day_mark:
-        points = _count_day(draft, rule, points, data, day)
-    if rule.month_cap or rule.year_cap:
-        points = _count_bucket(draft, rule, points, line)
-    return points
 
 
 def _count_bucket(draft: Draft, rule: Rule, points: int, line: str) -> int:

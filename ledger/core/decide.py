@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ledger.core.account import Account
+from ledger.core.account import NEVER, Account
 from ledger.core.decisions import activities, memberships, operators, orders, redemptions, reviews
 from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
@@ -22,7 +22,7 @@ from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
 from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
 from ledger.wire.facts import Fact
-from ledger.wire.times import SECOND
+from ledger.wire.times import DAY, SECOND, month_of_day
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -106,7 +106,9 @@ def decide(
     """
     clock = occurred if occurred > account.clock else account.clock
     version = book.at(occurred)
-    draft = Draft(account, pages, book, version or book.versions[0], account.number + 1, occurred, clock, trace=trace)
+    rules = version or book.versions[0]
+    month = month_of_day((occurred + rules.offset) // DAY)
+    draft = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace)
     if clock >= account.next_due_at or clock >= account.next_month_at:
         fall_due(draft, clock)
     account.clock = clock
@@ -117,7 +119,8 @@ def decide(
     if repeats is not None:
         reason = "duplicate" if repeats.is_same else "conflict"
         return Decision(IGNORED, reason, {"first": repeats.first}, draft.changes, clock, name)
-    row = BY_CLASS[type(fact)]
+    kind = type(fact)
+    row = BY_CLASS[kind]
     try:
         if version is None:
             draft.decline("no-programme")
@@ -125,12 +128,13 @@ def decide(
             draft.decline("too-late")
         if row.is_request:
             _check_request(draft, row.own_key(fact.data), recorded, backlog, limits)
-        _DECIDER_OF[row.fact](draft, fact.data)
+        _DECIDER_OF[kind](draft, fact.data)
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
         outcome = REFUSED if row.is_request and decline.reason != "already" else IGNORED
         return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name)
-    refresh_settled(draft)
+    if draft.oldest_month != NEVER:
+        refresh_settled(draft)
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name)
 
 

@@ -55,17 +55,14 @@ class Draft(Struct, gc=False):
     number: int
     occurred: int
     clock: int
+    month: int = 0  # of `occurred`, in the book's zone; 0 where only time passes
+    trace: Trace | None = None
     changes: list[Change] = field(default_factory=list)
     figures: dict[str, int | str] = field(default_factory=dict)
     reason: str = ""
     lots: int = 0  # opened so far
     refund_fen: int = 0  # of the fact, still free to meet a shortfall in cash
     oldest_month: int = NEVER  # of the score items moved
-    trace: Trace | None = None
-    month: int = 0  # of `occurred`, in the book's zone
-
-    def __post_init__(self) -> None:
-        self.month = self.version.month(self.occurred)
 
     def emit(self, change: Change) -> None:
         """Write a change down and apply it."""
@@ -102,6 +99,7 @@ class Draft(Struct, gc=False):
 
     def score(self, change: Scored) -> None:
         """Emit a score item and remember the oldest month moved."""
-        self.emit(change)
+        self.changes.append(change)
+        APPLY[Scored](self.account, change)
         if change.month < self.oldest_month:
             self.oldest_month = change.month

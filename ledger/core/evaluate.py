@@ -27,16 +27,15 @@ def meets(clauses: tuple[Clause, ...], line: Any, data: Any) -> bool:
 def amount_of(amount: Amount, fen: int, category: str) -> int:
     """Return the points that an amount of fen of a category makes, before every cap."""
     points, per_fen, floor_fen, rates, steps = amount
+    if per_fen and not steps:
+        if rates and category in rates:
+            return fen * rates[category] // 10_000
+        return fen // floor_fen * floor_fen * points // per_fen
     if steps:
         for least, given in steps:
             if fen >= least:
                 return given
-        return 0
-    if not per_fen:
-        return points
-    if rates and category in rates:
-        return fen * rates[category] // 10_000
-    return fen // floor_fen * floor_fen * points // per_fen
+    return points
 
 
 def ordinary_points(rule: Rule, line: Any, data: Any) -> int:

@@ -1,6 +1,5 @@
 """Tiers follow the scores, never the spendable balance: at once where something moved them, or as a month begins."""
 
-from ledger.core.account import NEVER
 from ledger.core.draft import Draft
 from ledger.core.scores import tier_of, value_of
 from ledger.wire.entries import Resettled, Scored, TierMoved
@@ -17,8 +16,6 @@ def move_tiers(draft: Draft, month: int, at: int) -> None:
 
 def refresh_settled(draft: Draft) -> None:
     """Say which settled months the decision's score items moved, and the tier where it follows at once."""
-    if draft.oldest_month == NEVER:
-        return
     now = draft.version.month(draft.clock)
     if draft.oldest_month < now:
         for name, score in draft.version.programme.scores.items():

@@ -13,12 +13,12 @@ from msgspec import Struct
 from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, Repetition, decide, entry_of
 from ledger.core.draft import OutOfRange
-from ledger.core.evolve import evolve_entry
 from ledger.core.page_keys import pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages
 from ledger.errors import ControlFlow
 from ledger.journal.failpoints import failpoint
 from ledger.journal.port import Damaged, EntryRow, PageRow, Parked, ReceiptRow, Snapshot
+from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import BadProgramme
@@ -26,18 +26,12 @@ from ledger.wire.entries import ACCEPTED, IGNORED, REFUSED
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
 from ledger.wire.facts import Fact, ProgrammePublished
 
-SNAPSHOT_EVERY = 64  # entries of one member
-SNAPSHOT_ON_EVICTION = 8  # entries that a reload would have to fold
-# What a process keeps in memory, over all its shards.
-AWAKE_BYTES = 48 << 20  # of accounts ready to decide on, by a rough reckoning:
-ACCOUNT_BYTES, LOT_BYTES = 5_000, 320
-ASLEEP_BYTES = 32 << 20  # of accounts put away encoded, which wake without the store
 PAGES = 8_000
 UNCOUNTED = -1  # an outcome that stands in another partition, too
 
 
 class FactRecord(Struct, frozen=True, gc=False):
-    """A decoded fact where it stands in the stream: instants in microseconds, `received` the SHA-256 of its bytes."""
+    """A decoded fact where it stands in the stream; instants are microseconds since 1970 UTC."""
 
     offset: int
     recorded: int
@@ -69,15 +63,6 @@ class Tally:
         self.refused += other.refused
         self.ignored += other.ignored
         self.parked += other.parked
-
-
-@dataclass(slots=True)
-class _Kept:
-    """An account in memory, and the entry number that its snapshot in the store stands at."""
-
-    account: Account
-    saved: int
-    weight: int = 0
 
 
 @dataclass(slots=True)
@@ -154,13 +139,8 @@ class PartitionWriter:
         for published in journal.published():
             book.add(published.toml)
         self.offset = journal.head().offset
-        self._most_awake = int(AWAKE_BYTES * share)
-        self._most_asleep = int(ASLEEP_BYTES * share)
+        self._accounts = AccountCache(share)
         self._most_pages = max(1, int(PAGES * share))
-        self._accounts: dict[str, _Kept] = {}
-        self._awake_bytes = 0
-        self._asleep: dict[str, tuple[int, int, bytes]] = {}  # (number, saved, bytes) by member
-        self._asleep_bytes = 0
         self._pages: dict[tuple[str, str], Page] = {}
         # Called after each commit with its facts, their entries' bytes, and the chain's link at each entry.
         self.on_entries: Callable[[Sequence[FactRecord], Sequence[bytes], Sequence[bytes]], None] | None = None
@@ -215,9 +195,6 @@ class PartitionWriter:
             failpoint("after-commit")
         except BaseException:
             self._accounts.clear()
-            self._awake_bytes = 0
-            self._asleep.clear()
-            self._asleep_bytes = 0
             self._pages.clear()
             raise
         self.offset = offset
@@ -230,7 +207,7 @@ class PartitionWriter:
         """A hint for stores that are far away; one that is not looks at none of it."""
         members = dict.fromkeys(item.fact.subject for item in facts)
         batch.prefetch(
-            (member for member in members if member not in self._accounts and member not in self._asleep),
+            (member for member in members if member not in self._accounts),
             (
                 (key, item.fact.subject)
                 for item in facts
@@ -254,15 +231,13 @@ class PartitionWriter:
         snapshots: list[Snapshot] = []
         began = perf_counter()
         for member, indexes in by_member.items():
-            kept = self._load(batch, member)
+            cached = self._accounts.take(batch, member)
             try:
                 pages = _MemberPages(batch, member, self._pages, work.written)
-                self._decide_member(work, kept.account, pages, indexes)
+                self._decide_member(work, cached.account, pages, indexes)
             except OutOfRange:
-                kept = self._decide_with_care(work, member, indexes)
-            if kept.account.number - kept.saved >= SNAPSHOT_EVERY:
-                snapshots.append(self._snapshot(member, kept))
-            self._put_back(member, kept, snapshots)
+                cached = self._decide_with_care(work, member, indexes)
+            snapshots += self._accounts.put(member, cached)
         self.deciding += perf_counter() - began
         tally.count(work.outcomes)
         rows = []
@@ -283,32 +258,44 @@ class PartitionWriter:
     def _decide_member(self, work: _Work, account: Account, pages: Pages, indexes: Sequence[int]) -> None:
         """Decide facts of one member. Raises `OutOfRange`: the account and pages are half changed then."""
         for i in indexes:
-            item = work.facts[i]
+            item, repeats = work.facts[i], work.repeated.get(work.first + i)
             try:
-                self._enter(
-                    work, i, account, self._decide(work, account, pages, item, work.repeated.get(work.first + i))
-                )
+                if repeats is None and type(item.fact) is ProgrammePublished:
+                    decision = self._publish(work, account, item.fact, item.occurred)
+                else:
+                    decision = decide(
+                        account,
+                        pages,
+                        item.fact,
+                        item.occurred,
+                        self.book,
+                        recorded=item.recorded,
+                        backlog=item.backlog,
+                        limits=self.limits,
+                        repeats=None if repeats is None else self._repetition(work, account.number, repeats, item),
+                    )
+                self._enter(work, i, account, decision)
             except _BUGS as error:
                 raise Undecidable(item.offset, error) from error
 
-    def _decide_with_care(self, work: _Work, member: str, indexes: Sequence[int]) -> _Kept:
+    def _decide_with_care(self, work: _Work, member: str, indexes: Sequence[int]) -> CachedAccount:
         """Decide a member's facts anew, as before the batch: one that passes a bound changes nothing but the clock."""
         for pages in (self._pages, work.written):
             for name in [name for name in pages if name[1] == member]:
                 del pages[name]
-        kept = self._fold(work.batch, member)
+        cached = folded(work.batch, member)
         member_pages = _MemberPages(work.batch, member, self._pages, work.written)
         for i in indexes:
-            before = encode_account(kept.account)
+            before = encode_account(cached.account)
             tried = TrialPages(member_pages)
             try:
-                self._decide_member(work, kept.account, tried, [i])
+                self._decide_member(work, cached.account, tried, [i])
             except OutOfRange:
-                kept.account = decode_account(before)
-                self._enter(work, i, kept.account, beyond_range(kept.account, work.facts[i].occurred))
+                cached.account = decode_account(before)
+                self._enter(work, i, cached.account, beyond_range(cached.account, work.facts[i].occurred))
             else:
                 tried.keep()
-        return kept
+        return cached
 
     def _enter(self, work: _Work, index: int, account: Account, decision: Decision) -> None:
         """Make the entry of a decision."""
@@ -331,24 +318,6 @@ class PartitionWriter:
         if self._counts_programme or type(item.fact) is not ProgrammePublished:
             work.outcomes[index] = decision.outcome
 
-    def _decide(self, work: _Work, account: Account, pages: Pages, item: FactRecord, repeats: int | None) -> Decision:
-        repetition = None
-        if repeats is not None:
-            repetition = self._repetition(work, account.number, repeats, item)
-        elif type(item.fact) is ProgrammePublished:
-            return self._publish(work.batch, account, item, work.first)
-        return decide(
-            account,
-            pages,
-            item.fact,
-            item.occurred,
-            self.book,
-            recorded=item.recorded,
-            backlog=item.backlog,
-            limits=self.limits,
-            repeats=repetition,
-        )
-
     def _repetition(self, work: _Work, decided: int, sequence: int, item: FactRecord) -> Repetition:
         """What the receipt points at: an entry of this batch or of an earlier one. A figure names its member number."""
         if sequence >= work.first:
@@ -362,63 +331,11 @@ class PartitionWriter:
         entry = decode_entry(state)
         return Repetition(entry.number, entry.fact == item.canonical)
 
-    def _publish(self, batch: Batch, account: Account, item: FactRecord, sequence: int) -> Decision:
-        assert isinstance(item.fact, ProgrammePublished)
-        toml = item.fact.data.toml
-        decision = publication(account, self.book, toml, item.occurred)
-        if decision.outcome == ACCEPTED:
-            batch.put_programme(sequence, str(decision.figures["version"]), toml)
+    def _publish(self, work: _Work, account: Account, fact: ProgrammePublished, occurred: int) -> Decision:
+        decision = publication(account, self.book, fact.data.toml, occurred)
+        if decision.outcome == ACCEPTED:  # it is alone in its batch
+            work.batch.put_programme(work.first, str(decision.figures["version"]), fact.data.toml)
         return decision
-
-    def _load(self, batch: Batch, member: str) -> _Kept:
-        kept = self._accounts.pop(member, None)
-        if kept is None:
-            return self._wake(member) or self._fold(batch, member)
-        self._awake_bytes -= kept.weight
-        return kept
-
-    def _fold(self, batch: Batch, member: str) -> _Kept:
-        """An account from the store: its snapshot with the later entries folded on top."""
-        snapshot = batch.snapshot(member)
-        account = decode_account(snapshot.state) if snapshot else Account()
-        saved = account.number
-        for row in batch.entries_of(member, saved):
-            evolve_entry(account, decode_entry(row.state))
-        return _Kept(account, saved)
-
-    def _wake(self, member: str) -> _Kept | None:
-        asleep = self._asleep.pop(member, None)
-        if asleep is None:
-            return None
-        self._asleep_bytes -= len(asleep[2])
-        return _Kept(decode_account(asleep[2]), asleep[1])
-
-    def _snapshot(self, member: str, kept: _Kept) -> Snapshot:
-        kept.saved = kept.account.number
-        return Snapshot(member, kept.saved, encode_account(kept.account))
-
-    def _put_back(self, member: str, kept: _Kept, snapshots: list[Snapshot]) -> None:
-        """Keep an account awake; those used longest ago fall asleep, and the longest asleep are let go.
-
-        One that is let go gets a snapshot where that pays, otherwise its entries are folded when it is needed again.
-        """
-        lots = sum(len(purse.lots) for purse in kept.account.purses.values())
-        kept.weight = ACCOUNT_BYTES + LOT_BYTES * lots
-        self._accounts[member] = kept  # at the end: the order is that of last use
-        self._awake_bytes += kept.weight
-        while self._awake_bytes > self._most_awake:
-            oldest = next(iter(self._accounts))
-            sleeper = self._accounts.pop(oldest)
-            self._awake_bytes -= sleeper.weight
-            state = encode_account(sleeper.account)
-            self._asleep[oldest] = (sleeper.account.number, sleeper.saved, state)
-            self._asleep_bytes += len(state)
-        while self._asleep_bytes > self._most_asleep:
-            oldest = next(iter(self._asleep))
-            number, saved, state = self._asleep.pop(oldest)
-            self._asleep_bytes -= len(state)
-            if number - saved >= SNAPSHOT_ON_EVICTION:
-                snapshots.append(Snapshot(oldest, number, state))
 
     def _keep_pages(self, batch: Batch, written: dict[tuple[str, str], Page]) -> None:
         if not written:

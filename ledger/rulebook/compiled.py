@@ -35,7 +35,7 @@ class Clause(NamedTuple):
 class Amount(NamedTuple):
     """What a rule gives for an amount of fen: by `steps`, or by a category's rate, or `points` (per `per_fen`)."""
 
-    points: int
+    points: int  # 0 where there are steps
     per_fen: int  # 0: the points are given as they stand
     floor_fen: int
     rates: dict[str, int]  # category -> points for 10,000 fen
@@ -126,13 +126,6 @@ class Period(NamedTuple):
     days: int | None
     years: int
 
-    def end(self, earned_at: int, offset: int) -> int:
-        """When points earned at an instant expire (exclusive)."""
-        if self.days is not None:
-            return min(earned_at + self.days * DAY, MAX_INSTANT)
-        year = month_of_day((earned_at + offset) // DAY) // 12 + self.years + 1
-        return month_start(min(year, 2999) * 12, offset)
-
 
 def compile_expiry(kind: Kind, offset: int) -> tuple[Period, ...]:
     """How points of a kind expire, the latest period first."""
@@ -174,12 +167,20 @@ class Version:
         """The rules that stand on a whole fact of a type (without its version)."""
         return self.fact_rules.get(on, ())
 
-    def expires_at(self, kind: str, earned_at: int) -> int:
-        """When points of a kind earned at an instant expire (exclusive), by the last period that has begun by then."""
+    def period_at(self, kind: str, earned_at: int) -> Period:
+        """Return how points of a kind expire that are earned at an instant: by the last period then begun."""
         for period in self.expiries[kind]:
-            if period.since <= earned_at:
+            if period[0] <= earned_at:
                 break  # and where none has, the first period holds
-        return period.end(earned_at, self.offset)
+        return period
+
+    def expires_at(self, kind: str, earned_at: int) -> int:
+        """When points of a kind earned at an instant expire (exclusive)."""
+        _, days, years = self.period_at(kind, earned_at)
+        if days is not None:
+            return min(earned_at + days * DAY, MAX_INSTANT)
+        year = month_of_day((earned_at + self.offset) // DAY) // 12 + years + 1
+        return month_start(min(year, 2999) * 12, self.offset)
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""

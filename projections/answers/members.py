@@ -24,7 +24,7 @@ def require_member(ledger: Ledger, member: str) -> None:
 
 
 def account_of(ledger: Ledger, member: str, as_of: int, known_at: int | None = None) -> Account:
-    """A member's account at an instant. Raises `UnknownMember`."""
+    """Return a member's account at an instant. Raises `UnknownMember`."""
     account = None if member == PROGRAMME_SUBJECT else ledger.account(member, as_of, known_at)
     if account is None:
         raise UnknownMember(ledger, member)

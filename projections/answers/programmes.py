@@ -96,7 +96,7 @@ def _decided(ledger: Ledger, progress: Progress) -> Counter[str]:
 
 
 def _published(ledger: Ledger) -> Iterator[tuple[str, Publication]]:
-    """How each published version came in, as its entry in the partition says where it counts."""
+    """Yield how each published version came in, as its entry in the partition says where it counts."""
     journal = ledger.journal(ledger.partition_of(PROGRAMME_SUBJECT))
     for published in journal.published():
         for row in journal.scan(published.sequence - 1, published.sequence):
@@ -112,7 +112,7 @@ def _published(ledger: Ledger) -> Iterator[tuple[str, Publication]]:
 
 
 def warnings(version: Version, book: Book | None = None) -> list[str]:
-    """What the dates of a book leave open or say twice, by itself and among the versions of a ledger's book."""
+    """Return what the dates of a book leave open or say twice, by itself and among the versions of a ledger's book."""
     programme = version.programme
     found = [*_kind_warnings(programme), *_award_warnings(programme)]
     return found if book is None else [*found, *_version_warnings(version, book)]
@@ -149,7 +149,7 @@ def _award_warnings(programme: Programme) -> Iterator[str]:
 
 
 def _what_it_is(award: Award) -> list[Any]:
-    """What makes two rules the same rule at different times."""
+    """Return what makes two rules the same rule at different times."""
     return [award.on, award.each, award.kind, award.score, award.part, award.member, award.when, award.first]
 
 
@@ -190,7 +190,7 @@ class Difference(NamedTuple):
 
 
 def differences(old: Programme, new: Programme) -> list[Difference]:
-    """How a book differs from an older one, table by table; comments and layout are no difference."""
+    """Return how a book differs from an older one, table by table; comments and layout are no difference."""
     before, after = (msgspec.json.decode(msgspec.json.encode(book)) for book in (old, new))
     found = list(_keys("the book", _scalars(before), _scalars(after)))
     for table in ("kinds", "scores", "memberships"):
@@ -240,7 +240,7 @@ def _keys(where: str, before: Table, after: Table) -> Iterator[Difference]:
 
 
 def _whole(table: Table) -> str:
-    """A table that is new or gone, in a few words."""
+    """Return a table that is new or gone, in a few words."""
     said = [table["name"]] if "name" in table else []
     if table.get("text"):
         return ": ".join([*said, table["text"]])
@@ -252,7 +252,7 @@ def _whole(table: Table) -> str:
 
 
 def _words(key: str, value: Any) -> str:
-    """A value in words."""
+    """Return a value in words."""
     if value is None or value in ([], {}, ""):
         return "none"
     if isinstance(value, bool):

@@ -14,7 +14,8 @@ _encode = msgspec.json.Encoder().encode
 
 def to_json(document: Any) -> bytes:
     """Return a document as compact JSON: structs, dicts, lists and scalars, in any mix; integers of any size."""
-    if isinstance(document, msgspec.Struct):
+    first = document[0] if isinstance(document, list) and document else document
+    if isinstance(first, msgspec.Struct):
         return _encode(document)
     try:
         return orjson.dumps(document, default=_fragment)

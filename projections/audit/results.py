@@ -24,7 +24,7 @@ def keep(folder: Path | None, result: AuditRecord) -> None:
 
 
 def results(folder: Path) -> list[AuditRecord]:
-    """The last result of each audit that there is and that can be read."""
+    """Return the last result of each audit that there is and that can be read."""
     found = []
     for audit in AUDITS:
         with suppress(OSError, msgspec.MsgspecError), _file(folder, audit).open("rb") as file:

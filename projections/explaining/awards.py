@@ -74,13 +74,10 @@ def explain_scored_once(context: Context, change: ScoredOnce) -> View:
 def explain_withheld(context: Context, change: Withheld) -> View:
     """A rule that applied and gave nothing, or less."""
     moment = context.moment
-    how = change.why
+    how, skip = change.why, next(context.withheld, None)
     caps: list[View] = []
-    for skip in moment.skips:
-        found = skip.rule.name, skip.code, skip.line, skip.figures.get("would")
-        if found == (change.rule, change.why, change.line, change.would):
-            _, how, caps = skip_text(context, skip)
-            break
+    if skip is not None and (skip.rule.name, skip.code, skip.figures["would"]) == (change.rule, how, change.would):
+        _, how, caps = skip_text(context, skip)
     return put("", how, inputs=inputs_of(moment, line_of(moment, change.line)), multipliers=[], caps=caps)
 
 

@@ -26,6 +26,7 @@ def explain_changes(context: Context) -> list[View]:
     """A dict a change, in the entry's order: the change's own fields and what explains them."""
     moment, words, version = context.moment, context.words, context.moment.version
     context.scratch = copy_account(moment.before)
+    context.withheld = (skip for skip in moment.skips if "would" in skip.figures)  # one for each `Withheld`
     views = []
     for place, change in enumerate(moment.step.entry.changes):
         view = change_to_dict(change, version.offset)

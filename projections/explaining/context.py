@@ -1,5 +1,6 @@
 """What a sentence about one entry may need, and how a change is put: an amount, how it came, the two together."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,18 +9,22 @@ import msgspec
 from ledger.core.account import Account, Purse, Term
 from ledger.core.pages import OrderPage, PageLine
 from ledger.wire.facts import OrderCompleted, OrderLine, ReviewPosted
-from projections.explaining.history import History, Moment
+from projections.explaining.history import History, Moment, Skip
 from projections.explaining.words import Words, sentence
 
 
 @dataclass(slots=True)
 class Context:
-    """One entry with all that stands around it. `scratch` is the account as the changes so far have left it."""
+    """One entry with all that stands around it.
+
+    `scratch` is the account as the changes so far have left it, `withheld` what the engine said of those to come.
+    """
 
     history: History
     moment: Moment
     words: Words
     scratch: Account = field(default_factory=Account)
+    withheld: Iterator[Skip] = field(default_factory=lambda: iter(()))
 
 
 def put(amount: str, how: str, **more: Any) -> dict[str, Any]:

@@ -40,12 +40,10 @@ def expiry_text(version: Version, earned: Earned, words: Words) -> str:
     kind, earned_at = earned.kind, earned.earned_at
     if kind not in version.expiries or version.expires_at(kind, earned_at) != earned.expires_at:
         return words.say("expiry.given")
-    for period in version.expiries[kind]:
-        if period.end(earned_at, version.offset) == earned.expires_at:
-            if period.days is not None:
-                return words.say("expiry.days", period)
-            return words.say(f"expiry.year-{period.years}" if period.years < 2 else "expiry.year", period)
-    return words.say("expiry")
+    period = version.period_at(kind, earned_at)
+    if period.days is not None:
+        return words.say("expiry.days", period)
+    return words.say(f"expiry.year-{period.years}" if period.years < 2 else "expiry.year", period)
 
 
 def explain_lot_story(history: History, key: int, words: Words) -> dict[str, Any]:

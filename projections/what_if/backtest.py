@@ -37,7 +37,7 @@ Progress = Callable[[int], None]
 
 
 def draft_book(ledger: Ledger, toml: str, where: str, since: int | None = None) -> Book:
-    """The ledger's book with a draft that decides from an instant on, or (None) whatever the ledger ever saw.
+    """Return the ledger's book with a draft that decides from an instant on, or (None) whatever the ledger ever saw.
 
     Raises `BadProgramme`, also where the ledger's accounts have something that the draft lacks.
     """
@@ -165,7 +165,7 @@ class _Moves:
 
 
 def _largest(some: list[_Move], more: list[_Move]) -> list[_Move]:
-    """The largest moves of both."""
+    """Return the largest moves of both."""
     return heapq.nlargest(LARGEST, [*some, *more]) if more else some
 
 
@@ -220,7 +220,7 @@ def backtest_partition(
 
 
 def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow], draft: Book, as_of: int) -> _Sums:
-    """One member decided again; facts whose clock lies behind `as_of` are left out on both sides."""
+    """Return one member decided again; facts whose clock lies behind `as_of` are left out on both sides."""
     book = ledger.book
     sums, is_account, would_be = _Sums(), Account(), Account()
     for found in derive(ledger.journal(partition), member, rows, lambda _: draft, ledger.limits, as_of):
@@ -258,7 +258,7 @@ def _end(sums: _Sums, member: str, actual: tuple[Account, Book], draft: tuple[Ac
 
 
 def _worth(account: Account, kind: str) -> int:
-    """What a member has or has spent, less what she owes."""
+    """Return what a member has or has spent, less what is owed."""
     purse = account.purse(kind)
     return purse.spendable() + purse.pending() + purse.held() + purse.redeemed - purse.debt
 

@@ -34,7 +34,7 @@ class _Overlay:
         self._written: dict[str, Page] = {}
 
     def get(self, key: str) -> Page | None:
-        """A page by its key."""
+        """Return a page by its key."""
         if key in self._written:
             return self._written[key]
         return None if key in self._hidden else self._journal.page(self._member, key)
@@ -60,11 +60,11 @@ class Quoter:
 
     @property
     def version(self) -> Version:
-        """The rules that hold at the instant."""
+        """Return the rules that hold at the instant."""
         return self.book.nearest(self.at)
 
     def tries(self, kind: str, data: Any) -> Decision:
-        """What would be decided about a fact of this type with this data. Raises `BadFact`."""
+        """Return what would be decided about a fact of this type with this data. Raises `BadFact`."""
         fact, occurred = self._fact(kind, data)
         account = decode_account(self._state)
         hidden = frozenset((f"order/{NO_NAME}", f"redemption/{NO_NAME}"))
@@ -72,7 +72,7 @@ class Quoter:
         return decide(account, pages, fact, occurred, self.book, recorded=occurred, limits=Limits())
 
     def page(self, order: str) -> OrderPage | None:
-        """The page of an order, where the ledger knows it."""
+        """Return the page of an order, where the ledger knows it."""
         page = self._journal.page(self.member, f"order/{order}") if order != NO_NAME else None
         return page if isinstance(page, OrderPage) else None
 
@@ -137,7 +137,7 @@ def _earnings(changes: list[Change], offset: int) -> answers.Earnings:
 
 
 def _most(quoter: Quoter, use: str, kind: str, order: str, settlement: int) -> answers.MostRedeemable:
-    """The most points a redemption for this order may ask for, and why no more: the refusal of the next step."""
+    """Return the most points a redemption for this order may ask for, and why no more: the refusal of the next step."""
     programme = quoter.version.programme
     bounds, fen = programme.uses[use], programme.kinds[kind].fen
     page = quoter.page(order)

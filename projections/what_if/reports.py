@@ -1,4 +1,4 @@
-"""Backtests that are kept beside the ledger, for people to compare: a file each, the newest fifty."""
+"""Reports of backtests, stored beside the ledger for people to compare: one file each, the newest fifty."""
 
 import re
 from contextlib import suppress
@@ -116,7 +116,7 @@ class Report(Struct, frozen=True, omit_defaults=True):
 
     @property
     def cost_fen(self) -> int:
-        """What the draft costs more, all months together."""
+        """Return what the draft costs more, all months together."""
         return sum(month.cost_fen for month in self.months)
 
 
@@ -145,7 +145,7 @@ def store(folder: Path, found: Report, at: str) -> str | None:
 
 
 def stored(folder: Path) -> list[StoredReport]:
-    """Every report that can be read, the newest first."""
+    """Return every report that can be read, the newest first."""
     found = []
     for path in _files(folder):
         with suppress(OSError, msgspec.MsgspecError):
@@ -154,7 +154,7 @@ def stored(folder: Path) -> list[StoredReport]:
 
 
 def report(folder: Path, name: str) -> Report | None:
-    """A report by its name; None where there is none that can be read."""
+    """Return a report by its name; None where there is none that can be read."""
     if not _NAME.fullmatch(name):
         return None
     try:
@@ -164,7 +164,7 @@ def report(folder: Path, name: str) -> Report | None:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The newest first."""
+    """Return the files of the reports, the newest first."""
     found = [path for path in folder.glob("*.json") if _NAME.fullmatch(path.stem)]
     return sorted(found, key=lambda path: (path.stem[-15:], path.stem), reverse=True)
 

@@ -10,7 +10,7 @@ PANELS = {
         "consume": "Take facts from Kafka and decide them, until it is stopped; makes the ledger where there is none.",
         "produce": "Send files of facts to Kafka, each to its member's partition, in order and acknowledged"
         " by all replicas in sync.",
-        "check": "Decode and check files of facts without taking anything in; exit 3 where a line is no fact.",
+        "check": "Decode and check files of facts without taking anything in; exit 3 if a line is no valid fact.",
         "schema": "Print the JSON Schema of the facts, a definition a type.",
         "traffic": "Make up the traffic of a large shop: orders, returns, reviews, redemptions, cards, in"
         " order of time.",
@@ -24,7 +24,7 @@ PANELS = {
     "All members, and proofs": {
         "export": "All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry or"
         " posting.",
-        "stats": "The books: what was issued and where it is, entries by outcome, parked facts. Exit 1 if"
+        "stats": "The books: what was issued and where it is, entries by outcome, dead letters. Exit 1 if"
         " they don't balance.",
         "replay": "Derive every decision again from the facts and compare, leaf by leaf. Exit 1 if any differs.",
         "verify": "Recompute the chain of every partition from its stored bytes. Exit 1 if anything was changed.",

@@ -20,7 +20,7 @@ DirArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The archive's 
 @app.command("export")
 @command
 def export_archive(shell: Shell, folder: DirArgument) -> Answer:
-    """Write every entry and parked fact as Parquet (zstd) by partition and month, with a manifest of hashes.
+    """Write every entry and dead letter as Parquet (zstd) by partition and month, with a manifest of hashes.
 
     points archive export 2025-12.archive
 

@@ -33,7 +33,7 @@ def list_letters(
     every: Annotated[bool, typer.Option("--all", help="Those that were retried or dropped too.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
 ) -> Answer:
-    """What is parked: position, reason, and the beginning of the bytes.
+    """Dead letters: position, reason, and the beginning of the bytes.
 
     points dead-letters list
     """
@@ -49,7 +49,7 @@ def show(
     position: Annotated[str, typer.Argument(metavar="POSITION", help="partition:offset, such as 0:17.")],
     raw: Annotated[bool, typer.Option("--raw", help="Print the kept bytes and nothing else, to mend them.")] = False,
 ) -> Answer | None:
-    """One parked fact whole.
+    """Show one dead letter whole.
 
     points dead-letters show 0:17 --raw > mend.json
     """
@@ -77,7 +77,7 @@ def retry(
         bool, typer.Option("--backlog", help="Into Kafka as old facts: see points produce --backlog.")
     ] = False,
 ) -> Answer:
-    """Drive parked facts again: they are appended anew and decided, and what was parked stays as a trace.
+    """Redrive dead letters: they are appended anew and decided; the old ones stay as a trace.
 
     Those of a ledger that Kafka feeds are sent to the topic, and whoever
     consumes it decides them there.
@@ -105,7 +105,7 @@ def retry(
         say(f"{len(in_part):,} more wait that were kept in part, {in_part[0].position} first; mend each by --with FILE")
     lines = [_line(one) for one in told]
     if not told and not in_part:
-        lines = ["nothing is parked"]
+        lines = ["there are no dead letters"]
     return Answer(told, lambda: print(*lines, sep="\n", end="\n" if lines else ""))
 
 
@@ -116,7 +116,7 @@ def drop(
     positions: PositionsArgument = None,
     every: Annotated[bool, typer.Option("--all", help="Every one that waits.")] = False,
 ) -> Answer:
-    """Remove the bytes of parked facts for good; position, reason, length and hash stay as a trace.
+    """Remove the bytes of dead letters for good; position, reason, length and hash stay as a trace.
 
     points dead-letters drop 0:17
     """
@@ -126,7 +126,7 @@ def drop(
         told = [describe_letter(letter_at(opened, letter.position), opened.book.offset) for letter in chosen]
         is_fed_by_kafka = opened.settings.stream == KAFKA
     more = "\nfrom the ledger; the topics keep theirs as long as Kafka does" if is_fed_by_kafka else ""
-    return Answer(told, lambda: print(f"the bytes of {len(told):,} parked facts are gone{more}"))
+    return Answer(told, lambda: print(f"the bytes of {len(told):,} dead letters are gone{more}"))
 
 
 def _line(told: Retried) -> str:

@@ -13,7 +13,7 @@ from service.shell import Answer, Shell, command
 
 @command
 def check(shell: Shell, files: FilesArgument) -> Answer:
-    """Decode and check files of facts without taking anything in; exit 3 where a line is no fact.
+    """Decode and check files of facts without taking anything in; exit 3 if a line is no valid fact.
 
     points check facts.ndjson
     """

@@ -47,7 +47,7 @@ def ingest(
 ) -> Answer:
     """Take in files of facts and decide them; makes the ledger where there is none.
 
-    What is no fact is parked and stops nothing. Interrupted, the same command
+    Invalid facts are dead-lettered and stop nothing. Interrupted, the same command
     goes on where it stopped; a file that is in already is skipped, and the
     same facts in another file are ignored as duplicates.
 

@@ -33,7 +33,7 @@ def produce(
 ) -> Answer:
     """Send files of facts to Kafka, each to its member's partition, in order and acknowledged by all replicas in sync.
 
-    What is no fact is sent as it is, and parked by the consumer. Interrupted,
+    Invalid facts are sent as they are, and the consumer dead-letters them. Interrupted,
     the same command sends all of it again: the ledger ignores what it has.
 
         points produce facts.ndjson --config points.toml
@@ -78,4 +78,4 @@ def produce(
 def _print(sent: Sent, topic: str) -> None:
     print(f"{sent.facts:,} facts in {sent.records:,} records to {topic}, {sent.seconds:,.1f} s")
     if sent.unreadable:
-        print(f"  of {sent.unreadable:,} no member can be read: they are sent as they are, and will be parked")
+        print(f"  of {sent.unreadable:,} no member can be read: they are sent as they are, and will be dead-lettered")

@@ -8,7 +8,7 @@ from service.shell import Answer, Shell, command, entries_in, instant, known_ins
 
 @command
 def stats(shell: Shell, as_of: AsOfOption = None, known_at: KnownAtOption = None) -> Answer:
-    """The books: what was issued and where it is, entries by outcome, parked facts. Exit 1 if they don't balance.
+    """The books: what was issued and where it is, entries by outcome, dead letters. Exit 1 if they don't balance.
 
     points stats --as-of 2025-12-31T23:59:59
 

@@ -6,7 +6,7 @@ from consumers.runtime.ingest import Summary
 from ledger.journal.ledger import Ledger
 from service.errors import say
 
-NAMED_ON_SCREEN = 5  # parked facts
+NAMED_ON_SCREEN = 5  # dead letters
 NAMED_IN_JSON = 1_000
 
 
@@ -25,14 +25,14 @@ def summary_to_dict(summary: Summary) -> dict[str, Any]:
 
 
 def name_parked(ledger: Ledger, before: list[int], count: int) -> dict[str, Any]:
-    """Say which facts were parked behind these positions, the first of them; return them for the JSON of a run."""
+    """Name the first dead letters behind these positions; return them for the JSON of a run."""
     parked = [
         {"position": f"{p}:{parked.offset}", "reason": parked.reason, "detail": parked.detail}
         for p in ledger.partitions
         for parked in ledger.journal(p).parked(before[p], limit=NAMED_IN_JSON)
     ][:NAMED_IN_JSON]
     for fact in parked[:NAMED_ON_SCREEN]:
-        say(f"parked {fact['position']}: {fact['reason']}: {fact['detail']}")
+        say(f"dead letter {fact['position']}: {fact['reason']}: {fact['detail']}")
     if count > NAMED_ON_SCREEN:
-        say(f"… {count:,} parked in all; `points dead-letters list` shows them")
+        say(f"… {count:,} dead letters in all; `points dead-letters list` shows them")
     return {"parked_facts": parked} if parked else {}

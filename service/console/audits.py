@@ -62,7 +62,7 @@ async def get_proof(
 
 
 def age_of(at: str) -> tuple[str, int]:
-    """How long ago an instant was: days, hours or minutes, and how many."""
+    """Return how long ago an instant was: days, hours or minutes, and how many."""
     seconds = max(0, int((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()))
     for unit, length in (("days", 86_400), ("hours", 3_600)):
         if seconds >= length:

@@ -12,7 +12,7 @@ HTML_LANGUAGE: dict[Language, str] = {"zh": "zh-CN", "en": "en"}
 
 
 def chosen_language(remembered: str | None, accepted: str) -> Language:
-    """The language that was chosen, else the first of Accept-Language that there is, else English."""
+    """Return the language that was chosen, else the first of Accept-Language that there is, else English."""
     if remembered in LANGUAGES:
         return remembered
     for name in sorted(map(_weighed, accepted.split(",")), key=lambda one: -one[1]):
@@ -23,7 +23,7 @@ def chosen_language(remembered: str | None, accepted: str) -> Language:
 
 
 def _weighed(one: str) -> tuple[str, float]:
-    """A language of Accept-Language and its weight, 0 where that cannot be read."""
+    """Return a language of Accept-Language and its weight, 0 where that cannot be read."""
     name, _, weight = one.strip().lower().partition(";")
     try:
         return name.strip(), float(weight.strip().removeprefix("q=") or 1)

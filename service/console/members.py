@@ -1,4 +1,4 @@
-"""A member on one page, as of any day: what she has, what ranks her, her cards, her statement, and why."""
+"""A member on one page, as of any day: points, scores, cards, the statement, and why."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ async def get_why(
 
 
 def _is_provable(ledger: Ledger, served: Served, member: str, number: int) -> bool:
-    """Whether a checkpoint that is kept covers an entry."""
+    """Return True if a checkpoint that is kept covers an entry."""
     try:
         checkpoint_store(served).covering(*place_of(ledger, member, number))
     except NoCheckpoint:
@@ -101,7 +101,7 @@ def _is_provable(ledger: Ledger, served: Served, member: str, number: int) -> bo
 
 
 def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, Any]:
-    """All that the page shows of a member."""
+    """Return all that the page shows of a member."""
     now = time.time_ns() // 1000
     offset = ledger.book.offset
     instant = _end_of_day(as_of, offset) if as_of else now
@@ -130,7 +130,7 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, An
 
 
 def _account(ledger: Ledger, member: str, instant: int) -> Account:
-    """The account at an instant; an empty one before her first entry."""
+    """Return the account at an instant; an empty one before the first entry."""
     try:
         return account_of(ledger, member, instant)
     except UnknownMember:
@@ -171,7 +171,7 @@ def _score_months(ledger: Ledger, account: Account, instant: int) -> dict[str, d
 
 
 def _statement(ledger: Ledger, member: str, last: int, before: int) -> dict[str, Any]:
-    """A page of the statement, the newest first."""
+    """Return a page of the statement, the newest first."""
     top = min(before - 1, last) if before else last
     bottom = max(top - ENTRIES, 0)
     rows = ledger.journal(ledger.partition_of(member)).entries_of(member, bottom, max(top - bottom, 0))
@@ -199,7 +199,7 @@ def _line(state: bytes, offset: int) -> Line:
 
 
 def _readable(why: Mapping[str, Any]) -> dict[str, Any]:
-    """An explanation with the changes that a person would ask about, as many as a page takes."""
+    """Return an explanation with the changes that a person would ask about, as many as a page takes."""
     # What a return takes back is told by its claw-back, with the formula; the change would only say it again.
     told = {(one["rule"], one["line"]) for one in why["clawbacks"]}
     changes = [

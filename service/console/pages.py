@@ -38,7 +38,7 @@ MENU = (
 
 @cache
 def environment() -> Environment:
-    """The templates. Whatever is put into one is escaped."""
+    """Return the templates. Whatever is put into one is escaped."""
     made = templates_in("service.console", "templates")
     made.filters["time"] = short_time
     made.filters["instant"] = to_text
@@ -50,7 +50,7 @@ def environment() -> Environment:
 
 
 def is_instant(text: str) -> bool:
-    """Whether a text is an instant of RFC 3339."""
+    """Return True if a text is an instant of RFC 3339."""
     try:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
@@ -76,18 +76,18 @@ class Labels:
 def page(
     request: AnyRequest, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
 ) -> Response[bytes]:
-    """A page, or a part of one, in the visitor's language; `address` is its own where it answers a form."""
+    """Return a page, or a part of one, in the visitor's language; `address` is its own where it answers a form."""
     visitor = visitor_of(request)
     text = render(visitor, template, **{"address": _address(request), **values})
     return Response(text.encode(), status_code=status, media_type=HTML, headers={**HEADERS, **(headers or {})})
 
 
 def render(visitor: Visitor, template: str, /, **values: Any) -> str:
-    """The text of a template."""
+    """Return the text of a template."""
     t, words = words_in(visitor.language), translations(visitor.language)
 
     def said(prefix: str, code: str) -> str:
-        """The words for a code, or the code where there are none."""
+        """Return the words for a code, or the code where there are none."""
         name = f"{prefix}.{code}"
         return t(name) if name in words else code
 
@@ -107,7 +107,7 @@ def render(visitor: Visitor, template: str, /, **values: Any) -> str:
 
 
 def asset(name: str) -> bytes | None:
-    """A file of the console or of its vendored libraries."""
+    """Return a file of the console or of its vendored libraries."""
     return _assets().get(name)
 
 

@@ -40,7 +40,7 @@ class Visitor:
     form_token: str
 
     def may(self, scope: str) -> bool:
-        """Whether a scope is held; for `members:read` one member is enough to see the page."""
+        """Return True if a scope is held; for `members:read` one member is enough to see the page."""
         if self.caller is None:
             return False
         if scope == "members:read" and any(held.startswith("member:read:") for held in self.caller.scopes):
@@ -49,7 +49,7 @@ class Visitor:
 
 
 def visitor_of(connection: Connection) -> Visitor:
-    """Who looks, found once a request. Raises `Problem`."""
+    """Return who looks, found once a request. Raises `Problem`."""
     found: Visitor | None = connection.scope.get("points.visitor")  # type: ignore[assignment]
     if found is None:
         found = _visitor(connection)
@@ -58,7 +58,7 @@ def visitor_of(connection: Connection) -> Visitor:
 
 
 def caller_of(connection: Connection) -> Caller:
-    """Who is signed in. Raises `SignIn` and `Problem`."""
+    """Return who is signed in. Raises `SignIn` and `Problem`."""
     caller = visitor_of(connection).caller
     if caller is None:
         raise SignIn(_address(connection))
@@ -77,7 +77,7 @@ def needs(scope: str) -> Guard:
 
 
 async def form_of(request: AnyRequest) -> dict[str, str]:
-    """The fields of a form that our own page sent. Raises `Problem`."""
+    """Return the fields of a form that our own page sent. Raises `Problem`."""
     try:
         fields = parse_qs(
             (await request.body()).decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"
@@ -94,7 +94,7 @@ async def form_of(request: AnyRequest) -> dict[str, str]:
 
 
 def safe_back(address: str) -> str:
-    """An address of the console to go back to; its home for any other."""
+    """Return an address of the console to go back to; its home for any other."""
     parts = urlsplit(address)
     is_ours = not parts.scheme and not parts.netloc and (parts.path == HOME or parts.path.startswith(HOME + "/"))
     return address if is_ours and "\\" not in address and address.isprintable() else HOME

@@ -54,7 +54,7 @@ def answer_nowhere(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 
 def _visitor(request: AnyRequest) -> Visitor:
-    """Who looks; nobody where that itself went wrong."""
+    """Return who looks; nobody where that itself went wrong."""
     try:
         return visitor_of(request)
     except Problem:

@@ -46,7 +46,7 @@ class Sessions:
         return token
 
     def key_of(self, token: str) -> str | None:
-        """The id of the key of a session that holds; it goes on from now."""
+        """Return the id of the key of a session that holds; it goes on from now."""
         now = time.monotonic()
         found = self._db.execute("SELECT key, began, used FROM sessions WHERE token = ?", (_hash(token),)).fetchone()
         if found is None:
@@ -64,11 +64,11 @@ class Sessions:
         self._db.execute("DELETE FROM sessions WHERE token = ?", (_hash(token),))
 
     def form_token(self, token: str) -> str:
-        """What every form of a session carries, or of nobody where `token` is empty: no other site can read it."""
+        """Return what every form of a session carries, or of nobody where `token` is empty."""
         return hmac.new(self._secret, token.encode(), sha256).hexdigest()
 
     def is_form_token(self, given: str, token: str) -> bool:
-        """Whether a form of this session sent it."""
+        """Return True if a form of this session sent it."""
         return hmac.compare_digest(given.encode(), self.form_token(token).encode())
 
     def close(self) -> None:

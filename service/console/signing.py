@@ -72,7 +72,7 @@ async def choose_language(request: AnyRequest) -> Response[Any]:
 
 
 def _cookie(request: AnyRequest, name: str, value: str, seconds: int) -> Cookie:
-    """A cookie for the console alone, that no script reads and no other site sends."""
+    """Return a cookie for the console alone, that no script reads and no other site sends."""
     is_secure = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
     return Cookie(key=name, value=value, path=HOME, max_age=seconds, httponly=True, samesite="strict", secure=is_secure)
 

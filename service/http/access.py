@@ -26,21 +26,21 @@ class Caller:
     scopes: tuple[str, ...]
 
     def has(self, scope: str) -> bool:
-        """Whether a scope is held, whole."""
+        """Return True if a scope is held, whole."""
         return scope in self.scopes
 
     def may_write(self, source: str) -> bool:
-        """Whether facts of a source may be given."""
+        """Return True if facts of a source may be given."""
         return self.has(WRITE) or any(
             scope.startswith(WRITE_OF) and source.startswith(scope.removeprefix(WRITE_OF)) for scope in self.scopes
         )
 
     def may_write_any(self) -> bool:
-        """Whether facts of some source may be given."""
+        """Return True if facts of some source may be given."""
         return any(scope.startswith(WRITE) for scope in self.scopes)
 
     def may_read(self, member: str) -> bool:
-        """Whether a member may be read."""
+        """Return True if a member may be read."""
         return self.has("members:read") or self.has(f"member:read:{member}")
 
 
@@ -80,7 +80,7 @@ class Authenticator:
         self._buckets: dict[str, Bucket] = {}
 
     def caller_of(self, connection: Connection) -> Caller:
-        """Who asks. Raises `Problem` where a key is missing, wrong, or used too often."""
+        """Return who asks. Raises `Problem` where a key is missing, wrong, or used too often."""
         header = connection.headers.get("authorization")
         if header is None and self.is_open_to(connection):
             return EVERYTHING
@@ -96,14 +96,14 @@ class Authenticator:
         return self.admitted(key)
 
     def is_open_to(self, connection: Connection) -> bool:
-        """Whether no key is needed, since none was ever made. Raises `Problem` to those of another site."""
+        """Return True if no key is needed, since none was ever made. Raises `Problem` to those of another site."""
         if self.keys.exist():
             return False
         _check_local(connection)
         return True
 
     def admitted(self, key: Key) -> Caller:
-        """Who asks with a live key. Raises `Problem` where it is used too often."""
+        """Return who asks with a live key. Raises `Problem` where it is used too often."""
         self._take(key)
         return Caller(key.name, key.scopes)
 
@@ -141,7 +141,7 @@ def _is_host(text: str) -> bool:
 
 
 def caller_of(connection: Connection) -> Caller:
-    """Who asks, found once a request."""
+    """Return who asks, found once a request."""
     caller: Caller | None = connection.scope.get("points.caller")  # type: ignore[assignment]
     if caller is None:
         caller = connection.app.state.authenticator.caller_of(connection)

@@ -56,7 +56,7 @@ def check_media_type(request: Request[Any, Any, Any], *taken: str) -> None:
 
 
 def instant(text: str | None, name: str, book: Book) -> int:
-    """The instant of a parameter, the present where it is not given. Raises `Problem`."""
+    """Return the instant of a parameter, the present where it is not given. Raises `Problem`."""
     if text is None:
         return time.time_ns() // 1000
     try:
@@ -70,5 +70,5 @@ def instant(text: str | None, name: str, book: Book) -> int:
 
 
 def known_instant(text: str | None, book: Book) -> int | None:
-    """The instant of `known_at`, or None. Raises `Problem`."""
+    """Return the instant of `known_at`, or None. Raises `Problem`."""
     return None if text is None else instant(text, "known_at", book)

@@ -48,7 +48,7 @@ _ORDER = {
 
 
 def config(version: str) -> OpenAPIConfig:
-    """The document, served at /schema/openapi.json."""
+    """Return the document, served at /schema/openapi.json."""
     scheme = SecurityScheme(
         type="http", scheme="bearer", description="A key that `points keys new` made; none where there are no keys yet."
     )

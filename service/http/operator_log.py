@@ -65,12 +65,12 @@ class OperatorLog:
             pass  # what is there can be read
 
     def record(self, by: str, action: Action, about: str, *, mended: bool = False) -> None:
-        """Keep that somebody is about to do something."""
+        """Record that somebody is about to do something."""
         with self._held():
             self._append(LogLine(_now(), by, action, about, mended=mended))
 
     def record_given(self, by: str, facts: Sequence[Fact]) -> None:
-        """Keep that somebody is about to give operators' facts."""
+        """Record that somebody is about to give operators' facts."""
         with self._held():
             self._append(
                 *(
@@ -80,7 +80,7 @@ class OperatorLog:
             )
 
     def propose(self, by: str, request: AdjustmentRequest) -> Adjustment:
-        """Keep an adjustment that waits for approval."""
+        """Record an adjustment that waits for approval."""
         with self._held():
             line = LogLine(_now(), by, "propose", f"a-{secrets.token_hex(8)}", request)
             self._append(line)
@@ -101,12 +101,12 @@ class OperatorLog:
             return self._adjustments[name]
 
     def adjustment(self, name: str) -> Adjustment:
-        """An adjustment. Raises `Problem`."""
+        """Return an adjustment. Raises `Problem`."""
         with self._held():
             return self._adjustment(name)
 
     def adjustments(self) -> list[Adjustment]:
-        """All of them, the newest first."""
+        """Return every adjustment, the newest first."""
         with self._held():
             return list(reversed(self._adjustments.values()))
 

@@ -97,7 +97,7 @@ class Problem(ControlFlow):
             self.headers.setdefault("Retry-After", RETRY_SECONDS)
 
     def body(self) -> bytes:
-        """The document."""
+        """Return the document."""
         kind = TYPES[self.name]
         return to_json(
             {"type": BASE + self.name, "title": kind.title, "status": kind.status, "detail": self.detail, **self.more}

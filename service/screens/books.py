@@ -36,7 +36,7 @@ def render_stats(stats: Books, names: Names) -> RenderableType:
         ", ",
         (f"{outcomes['ignored']:,} ignored", "yellow" if outcomes["ignored"] else "dim"),
         "   ",
-        (f"{stats.parked:,} parked", "yellow" if stats.parked else "dim"),
+        (f"{stats.parked:,} dead letters", "yellow" if stats.parked else "dim"),
         (f"   as of {short_time(stats.as_of)}", "dim"),
     )
     blocks: list[RenderableType] = [head]

@@ -17,7 +17,7 @@ PREVIEW = 60  # characters of the bytes
 def print_letters(console: Console, letters: list[DeadLetter]) -> None:
     """Print dead letters, a row each, with the beginning of their bytes."""
     if not letters:
-        print("nothing is parked")
+        print("there are no dead letters")
         return
     table = grid("position", "reason", "what is wrong", "bytes")
     table.columns[0].no_wrap = True

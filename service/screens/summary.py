@@ -16,6 +16,6 @@ def print_summary(console: Console, found: dict[str, Any]) -> None:
     console.print(f"[bold]{found['facts']:,}[/] facts in {seconds:,.1f} s{rate}")
     console.print(
         f"  [green]{found['accepted']:,} accepted[/]  [red]{found['refused']:,} refused[/]"
-        f"  [yellow]{found['ignored']:,} ignored[/]  {found['parked']:,} parked"
+        f"  [yellow]{found['ignored']:,} ignored[/]  {found['parked']:,} dead letters"
         + (f"  {found['skipped']:,} skipped (in already)" if found["skipped"] else "")
     )

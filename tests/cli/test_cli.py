@@ -109,7 +109,7 @@ def test_a_file_is_taken_in_and_the_summary_counts_every_line(shop: Path) -> Non
         "parked": 1,
         "parked_facts": [{"position": "0:3", "reason": "not-json"}],
     }
-    assert "parked 0:3: not-json" in ran.err
+    assert "dead letter 0:3: not-json" in ran.err
 
 
 def test_standard_input_that_is_closed_is_bad_input(shop: Path) -> None:

@@ -181,4 +181,4 @@ def test_what_was_kept_in_part_is_named_where_all_are_driven_again(
     assert points("ingest", file)["parked"] == 2
     assert run(["--ledger", str(points.folder), "dead-letters", "retry", "--all"]) == 0
     told = capsys.readouterr()
-    assert "1 more wait that were kept in part" in told.err and "nothing is parked" not in told.out
+    assert "1 more wait that were kept in part" in told.err and "no dead letters" not in told.out

@@ -334,6 +334,32 @@ def test_a_full_month_says_so(told: Tells) -> None:
     assert why(entry(ledger, 6), "activity.share") == "The 10 a month (2025-11) were given before, so 2 did not come."
 
 
+def test_of_two_caps_that_are_full_each_is_told_with_its_own_figures(tmp_path: Path) -> None:
+    caps = 'cap = [{ per = "day", points = 3 }, { per = "month", points = 2 }]'
+    book = shipped("jd").replace('cap = [{ per = "month", points = 10 }]', caps)
+    open_or_create(tmp_path / "ledger", book).close()
+    small, shop = SmallLedger(tmp_path / "ledger"), Shop(book)
+    shop.shares()
+    shop.shares()
+    small.hears(entry.fact for entry in shop.entries)
+    small.decides()
+    view = entry(small.ledger, 2)
+    assert [change["text"] for change in view["changes"] if change["change"] == "withheld"] == [
+        "Only 1 of 3 a day (2025-11-11) was left, so 1 did not come.",
+        "The 2 a month (2025-11) were given before, so 1 did not come.",
+    ]
+    assert why(view, "activity.share") == "The 2 a month (2025-11) were given before, so 1 did not come."
+    small.close()
+
+
+def test_a_rule_says_what_took_its_place_also_where_that_came_to_nothing(told: Tells) -> None:
+    shop = Shop()
+    shop.buys("plus.annual", card="K1")
+    shop.completes("O1", [("phone", 1, 99)])
+    text = why(entry(told(shop), 2), "purchase.beans")
+    assert text == "PLUS购物返豆 (purchase.plus) stands in for it, and came to nothing."
+
+
 def test_reviews_say_that_they_are_short_or_late_or_of_a_returned_line(told: Tells) -> None:
     shop = Shop()
     shop.completes("O1", [("food", 1, 60 * YUAN), ("food", 1, 60 * YUAN), ("food", 1, 9 * YUAN)], at="2025-03-01")

@@ -17,7 +17,7 @@ def act(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
         draft.take_id(key)
     stated = data.day if isinstance(data, SignIn) else ""
     day = parse_instant(stated, 0) // DAY if stated else None
-    apply_rules(draft, draft.version.rules_on(row.on), data, page=key.partition("/")[2], day=day)
+    apply_rules(draft, draft.version.rules_on(row.on), data, key.partition("/")[2], day=day)
     if row.moves_tiers:
         move_tiers(draft, draft.version.month(draft.clock), draft.clock)
 

@@ -61,9 +61,9 @@ def complete(draft: Draft, order: Order) -> None:
     rules = version.line_rules if asks_all else version.line_rules_without_card
     page.lines = []
     for line in order.lines:
-        awards = apply_rules(draft, rules, order, page=order.order, line=line)
+        awards = apply_rules(draft, rules, order, order.order, line)
         page.lines.append(PageLine(line.line, line.quantity, line.paid_fen, line.category, 0, 0, False, awards))
-    apply_rules(draft, version.rules_on("order.completed"), order, page=order.order)
+    apply_rules(draft, version.rules_on("order.completed"), order, order.order)
     tendered = sum([line.points for line in order.lines])
     if tendered != page.redeemed:
         draft.note("points-differ", tendered=tendered, redeemed=page.redeemed)

@@ -75,7 +75,7 @@ async def reject(request: AnyRequest, name: Name) -> Response[Adjustment]:
 
 
 def _fact(served: Served, adjustment: Adjustment) -> bytes:
-    """The fact of an adjustment, the same whenever it is made. Raises `BadFact` and `Problem` where there is none."""
+    """Return the fact of an adjustment, always the same bytes. Raises `BadFact` and `Problem` where there is none."""
     source = min(served.operators, default="")
     if not source:
         raise Problem("wrong-scope", "the ledger has no `operators` source, so nobody may adjust")

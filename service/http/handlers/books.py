@@ -117,7 +117,7 @@ def _kept(
     most_due: int | None,
     tick: Tick = lambda _: None,
 ) -> stats.BookSums | None:
-    """The view's sums; None where it cannot answer, or would have to count more members anew than `most_due`."""
+    """Return the view's sums; None where it cannot answer, or would have to count more members anew than `most_due`."""
     try:
         with snapshot(ledger, served.views, _BOOKS, as_of) as taken:
             if most_due is not None and taken.has_due(most_due):

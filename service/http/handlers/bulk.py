@@ -43,7 +43,7 @@ class Lines:
         self._number = 0
 
     def feed(self, data: bytes) -> list[Line]:
-        """The lines that end in what came."""
+        """Return the lines that end in what came."""
         *ended, rest = data.split(b"\n")
         found = []
         for part in ended:
@@ -53,7 +53,7 @@ class Lines:
         return found
 
     def end(self) -> list[Line]:
-        """The line held by now, which ends here; none where it is blank."""
+        """Return the line held by now, which ends here; none where it is blank."""
         self._number += 1
         value, dropped = bytes(self._rest).removesuffix(b"\r"), self._dropped
         self._rest.clear()
@@ -133,7 +133,7 @@ def _check(held: list[Line], admit: Admit, record: Record) -> list[tuple[Line, F
 
 
 def _admitted(line: Line, admit: Admit) -> Fact | BulkLine:
-    """The fact of a line, or why it is not taken."""
+    """Return the fact of a line, or why it is not taken."""
     try:
         if line.value is None:
             raise too_long(line.length)
@@ -145,7 +145,7 @@ def _admitted(line: Line, admit: Admit) -> Fact | BulkLine:
 
 
 async def _tell(piece: _Piece) -> list[bytes]:
-    """What became of the lines of a piece, once that is known."""
+    """Return what became of the lines of a piece, once that is known."""
     if piece.pending is None:
         return [to_json(fault) + b"\n" for _, fault in piece.lines]
     places = iter(await piece.pending.places)

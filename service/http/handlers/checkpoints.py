@@ -116,13 +116,13 @@ async def checkpoints_of(served: Served) -> list[Checkpoint]:
 
 
 async def checkpoint_file(served: Served, name: str) -> bytes:
-    """A checkpoint's file. Raises what `problem_of` knows."""
+    """Return a checkpoint's file. Raises what `problem_of` knows."""
     store = checkpoint_store(served)
     return await served.readers.read(lambda _: write(store.get(name).signed))
 
 
 async def proof_file(served: Served, member: str, number: int, name: str) -> bytes:
-    """The proof of an entry by a checkpoint, or else the newest that covers it. Raises what `problem_of` knows."""
+    """Return the proof of an entry by a checkpoint, or by the newest that covers it. Raises what `problem_of` knows."""
     store, trees = checkpoint_store(served), served.audits / TREES
 
     def prove_it(ledger: Ledger, tick: Progress) -> bytes:
@@ -137,7 +137,7 @@ async def proof_file(served: Served, member: str, number: int, name: str) -> byt
 
 
 async def consistency_file(served: Served, earlier: str, later: str) -> bytes:
-    """The proof that a checkpoint extends an earlier one. Raises what `problem_of` knows."""
+    """Return the proof that a checkpoint extends an earlier one. Raises what `problem_of` knows."""
     store, trees = checkpoint_store(served), served.audits / TREES
 
     def prove_it(ledger: Ledger, tick: Progress) -> bytes:
@@ -153,7 +153,7 @@ async def proving(served: Served, work: Callable[[Ledger, Progress], T]) -> T:
 
 
 def checkpoint_store(served: Served) -> CheckpointStore:
-    """The checkpoints that a server keeps."""
+    """Return the checkpoints that a server keeps."""
     return CheckpointStore(served.audits / CHECKPOINTS)
 
 
@@ -165,7 +165,7 @@ def describe_checkpoint(stored: StoredCheckpoint) -> Checkpoint:
 
 
 def file_answer(content: bytes, name: str) -> Response[Any]:
-    """A file to be saved under a name."""
+    """Return a file to be saved under a name."""
     return Response(
         content, status_code=200, media_type=JSON, headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )

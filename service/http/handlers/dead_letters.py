@@ -109,7 +109,7 @@ async def dropped(served: Served, caller: Caller, position: str) -> DeadLetter:
 
 
 def cursor(after: str) -> tuple[int, int]:
-    """The place behind which a page begins. Raises `Problem`."""
+    """Return the place behind which a page begins. Raises `Problem`."""
     partition, _, offset = after.partition(":")
     if not after:
         return 0, -1

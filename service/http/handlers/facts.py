@@ -115,12 +115,12 @@ async def get_fact(request: AnyRequest, position: PositionParameter) -> Response
     if not (caller.may_read(member) or caller.may_write(source)):
         raise _nothing_at(position)  # what one may not see is not there
     if isinstance(fate, DeadLettered):
-        raise Problem("bad-fact", f"it was parked: {fate.detail}", reason=fate.reason, position=position)
+        raise Problem("bad-fact", f"it was dead-lettered: {fate.detail}", reason=fate.reason, position=position)
     return plain_answer(fate)
 
 
 def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
-    """The fact of a body, where its giver may give it. Raises `BadFact` and `Problem`."""
+    """Return the fact of a body, where its giver may give it. Raises `BadFact` and `Problem`."""
     fact, occurred = decode(raw)
     check_source(caller, fact.source)
     if isinstance(fact, PointsAdjusted):
@@ -191,7 +191,7 @@ def _taken(position: str) -> Response[Any]:
 
 
 async def _fact_of(request: AnyRequest) -> tuple[Fact, bytes]:
-    """The fact that a body holds, and its bytes. Raises `Problem`."""
+    """Return the fact that a body holds, and its bytes. Raises `Problem`."""
     check_media_type(request, *TYPES_OF_A_FACT)
     raw, caller, served = await request.body(), caller_of(request), served_by(request)
     fact = admit(raw, caller, served)
@@ -201,7 +201,7 @@ async def _fact_of(request: AnyRequest) -> tuple[Fact, bytes]:
 
 
 def _wait_of(request: AnyRequest, prefer: str | None) -> float:
-    """The seconds of `Prefer: wait=SECONDS`, or of the server's setting; what cannot be read is no preference."""
+    """Return the seconds of `Prefer: wait=SECONDS`, by default the server's; what cannot be read is no preference."""
     for preference in (prefer or "").split(","):
         name, _, value = preference.strip().partition("=")
         if name.lower() == "wait" and value.isascii() and value.isdigit():
