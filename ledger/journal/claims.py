@@ -1,4 +1,4 @@
-"""Which process decides a partition of a ledger in PostgreSQL, and what the processes tell each other of it.
+"""Which process decides a partition of a ledger in PostgreSQL, and how the processes notify each other.
 
 A claim is an advisory lock of a session: it ends with its process, and somebody else may take it at once.
 """
@@ -14,7 +14,7 @@ _KEEPALIVE = """SELECT NULL AS partition, set_config('tcp_keepalives_idle', '10'
 
 
 def channel_of(schema: str) -> str:
-    """The channel on which the processes of a ledger tell each other their news."""
+    """Return the channel on which the processes of a ledger notify each other."""
     return f"{schema}_news"
 
 
@@ -47,7 +47,7 @@ class PostgresClaims(Claims):
         return self._held & set(partitions)
 
     def taken(self) -> set[int]:
-        """The partitions that any process has claimed. Raises `Unavailable`."""
+        """Return the partitions that any process has claimed. Raises `Unavailable`."""
         return self._partitions(
             "SELECT objid::integer AS partition FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2"
             " AND classid = hashtext(%s)::oid"

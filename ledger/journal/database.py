@@ -129,7 +129,7 @@ class DatabaseLedger(Ledger):
 
 
 def bounded_records(schema: str) -> str:
-    """A question for records behind a position (a parameter), so many (another); `held` are the bytes before each."""
+    """Return a question for records behind an offset, up to a limit (both parameters); `held`: bytes before each."""
     return (
         "SELECT *, sum(length(value)) OVER (ORDER BY position) - length(value) AS held FROM"
         f" (SELECT * FROM {schema}.inbox WHERE position > %s ORDER BY position LIMIT %s) AS waiting"

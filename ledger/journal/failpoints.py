@@ -12,7 +12,7 @@ _left = int(_count or 1)
 
 
 def failpoint(name: str) -> None:
-    """End here, where that is asked for."""
+    """Send the signal that is asked for at this point, if any."""
     global _left
     if name == _name:
         _left -= 1

@@ -102,7 +102,7 @@ class FolderLedger(Ledger):
         return cls.at(folder)
 
     def migrate(self) -> Migrated:
-        """Bring every journal to this version's format, with the lock held."""
+        """Bring every journal to this version's format, with the lock held; returns how many steps that took."""
         steps = 0
         with self.writing():
             for partition in self.partitions:
@@ -127,7 +127,7 @@ class FolderLedger(Ledger):
         return self.folder / INBOX
 
     def reopen(self) -> "FolderLedger":
-        """The ledger opened once more, for another thread of this process."""
+        """Return the ledger opened once more, for another thread of this process."""
         return FolderLedger.at(self.folder)
 
     def claims(self) -> Claims:
@@ -135,7 +135,7 @@ class FolderLedger(Ledger):
         return Claims()
 
     def records(self, partition: int, after: int, upto: int) -> list[StreamRecord]:
-        """Some records of the inbox behind `after` up to `upto`. Raises `JournalError`."""
+        """Return some records of the inbox behind `after` up to `upto`. Raises `JournalError`."""
         found: list[StreamRecord] = []
         try:
             with reading_of(self.inbox) as inbox:
@@ -160,7 +160,7 @@ class FolderLedger(Ledger):
                 self.lock = None
 
     def new_book(self) -> Book:
-        """The rule book the ledger was born with, for an owner to add what its partition published."""
+        """Return the rule book the ledger was born with; an owner adds what its partition published."""
         return Book([self.genesis_book], str(self.folder / BOOK))
 
     def _open_journal(self, partition: int) -> SQLiteJournal:

@@ -62,7 +62,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def new_id() -> str:
-    """The id of a ledger that is born now: 128 random bits, in hex."""
+    """Return the id of a new ledger: 128 random bits, in hex."""
     return token_hex(16)
 
 
@@ -84,16 +84,16 @@ class Ledger(ABC):
     @property
     @abstractmethod
     def place(self) -> str:
-        """What opens it again, for another process of ours; it may hold a password, and is not to be shown."""
+        """The folder or address by which another process opens it. It may hold a password: never show it."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """Where it is, for people."""
+        """The folder or address without a password, for people."""
 
     @abstractmethod
     def reopen(self) -> "Ledger":
-        """The ledger opened once more, for another thread of this process; closed by itself, before this one."""
+        """Return the ledger opened once more, for another thread of this process; close it before this one."""
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[None]:
@@ -101,7 +101,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def claims(self) -> Claims:
-        """Which partitions this process decides, to be closed by itself: a folder's writer has all."""
+        """Return which partitions this process decides. Close it; a folder's writer has all partitions."""
 
     def check_stream(self, stream: Stream, topic: str = "") -> None:
         """Raise `OtherStream` where the facts come from another stream."""
@@ -138,11 +138,11 @@ class Ledger(ABC):
         """Open a partition's journal. Raises `JournalError`."""
 
     def partition_of(self, member: str) -> int:
-        """The partition of a member."""
+        """Return the partition of a member."""
         return self._partitioner(member)
 
     def writer(self, partition: int, share: float = 1.0) -> PartitionWriter:
-        """Become the owner of a partition (see `writing`), with a share of this process's memory for accounts."""
+        """Return the new owner of a partition (see `writing`), with a share (0 to 1) of the memory for accounts."""
         home = self.partition_of(PROGRAMME_SUBJECT) == partition
         return PartitionWriter(
             self.journal(partition), partition, self.new_book(), self.limits, counts_programme=home, share=share
@@ -171,7 +171,7 @@ class Ledger(ABC):
         return range(self.settings.partitions)
 
     def new_book(self) -> Book:
-        """The rule book the ledger was born with, for an owner to add what its partition published."""
+        """Return the rule book the ledger was born with; an owner adds what its partition published."""
         return Book([self.genesis_book], f"the book of {self.name}")
 
     @property
@@ -185,7 +185,7 @@ class Ledger(ABC):
         return self._book
 
     def book_known_at(self, known_at: int | None) -> Book:
-        """The rule book with the versions that were recorded by an instant; the whole where none is given."""
+        """Return the rule book with the versions that were recorded by an instant; the whole where none is given."""
         if known_at is None:
             return self.book
         book = self.new_book()
@@ -202,7 +202,7 @@ class Ledger(ABC):
         self._book = None
 
     def journal(self, partition: int) -> Journal:
-        """A partition's journal, opened once."""
+        """Return a partition's journal, opened once."""
         journal = self._journals.get(partition)
         if journal is None:
             journal = self._journals[partition] = self._open_journal(partition)
@@ -230,5 +230,5 @@ class Ledger(ABC):
 
 
 def is_address(place: str | Path) -> bool:
-    """Whether a place is a database's address, and no folder."""
+    """Return True if a place is a database's address, and no folder."""
     return str(place).startswith(_ADDRESSES)

@@ -21,7 +21,7 @@ class Migrated(NamedTuple):
 
 
 def pending(steps: Steps, found: int, where: str, *, may_migrate: bool = False) -> Sequence[tuple[str, ...]]:
-    """The steps that are still to be done from the format found. Raises `JournalError` where it is a newer one.
+    """Return the steps still to be taken from the format found. Raises `JournalError` where it is a newer one.
 
     It raises it where there are any, too, unless they may be done now.
     """

@@ -26,7 +26,7 @@ class Opening(NamedTuple):
 
 
 def opening(path: Path, *, create: bool = False) -> Opening:
-    """How a file is to be opened now: to write where there are the rights, else to read."""
+    """Return how a file is to be opened now: to write where there are the rights, else to read."""
     path = path.resolve()
     address = path.as_uri()
     if create:
@@ -50,7 +50,7 @@ def check_it_lies(path: Path, opened: Opening) -> None:
 
 @contextmanager
 def reading_of(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to a file that is there, which reads alone. Raises `sqlite3.Error`, `Unavailable`."""
+    """Return a connection that only reads a file that is there. Raises `sqlite3.Error`, `Unavailable`."""
     opened = opening(path)
     address = opened.address.replace("?mode=rw", "?mode=ro")
     with closing(sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_SECONDS)) as connection:

@@ -186,7 +186,7 @@ class PartitionWriter:
             failpoint("before-fence")
             with self.journal.transaction(len(facts), self.token) as batch:
                 failpoint("after-fence")
-                self._say_what_is_needed(batch, facts)
+                self._prefetch(batch, facts)
                 states, links = self._write(batch, facts, tally)
                 failpoint("after-entries")
                 batch.park(parked)
@@ -203,8 +203,8 @@ class PartitionWriter:
             self.on_entries(facts, states, links)
         return tally
 
-    def _say_what_is_needed(self, batch: Batch, facts: Sequence[FactRecord]) -> None:
-        """A hint for stores that are far away; one that is not looks at none of it."""
+    def _prefetch(self, batch: Batch, facts: Sequence[FactRecord]) -> None:
+        """Name what the batch will read, for stores that fetch it ahead."""
         members = dict.fromkeys(item.fact.subject for item in facts)
         batch.prefetch(
             (member for member in members if member not in self._accounts),
@@ -319,7 +319,7 @@ class PartitionWriter:
             work.outcomes[index] = decision.outcome
 
     def _repetition(self, work: _Work, decided: int, sequence: int, item: FactRecord) -> Repetition:
-        """What the receipt points at: an entry of this batch or of an earlier one. A figure names its member number."""
+        """Return what a receipt points at: an entry of this batch or before, by its number within its member."""
         if sequence >= work.first:
             facts, at = work.facts, sequence - work.first
             number = sum(1 for f in facts[: at + 1] if f.fact.subject == item.fact.subject)
@@ -348,12 +348,12 @@ class PartitionWriter:
 
 
 def beyond_range(account: Account, occurred: int) -> Decision:
-    """The decision about a fact whose points an account's integers cannot hold: it changes nothing but the clock."""
+    """Return the decision about a fact whose points pass an account's bounds: it changes nothing but the clock."""
     return Decision(IGNORED, "out-of-range", {}, [], max(account.clock, occurred), "")
 
 
 def publication(account: Account, book: Book, toml: str, occurred: int) -> Decision:
-    """The decision about a published rule book, which joins the book where it can be used."""
+    """Return the decision about a published rule book, which joins the book where it can be used."""
     account.clock = max(account.clock, occurred)
     known = len(book.versions)
     try:

@@ -46,7 +46,7 @@ _SETTINGS = f"""SELECT
 
 
 def name_of(address: str) -> str:
-    """A server and its database as people may read it: without a password."""
+    """Return a server and its database without a password, for people."""
     parts = _parts(address)
     user = f"{parts['user']}@" if "user" in parts else ""
     port = f":{parts['port']}" if "port" in parts else ""
@@ -54,7 +54,7 @@ def name_of(address: str) -> str:
 
 
 def has_password(address: str) -> bool:
-    """Whether an address holds a password."""
+    """Return True if an address holds a password."""
     return "password" in _parts(address)
 
 
@@ -127,7 +127,7 @@ class Server:
 
     @contextmanager
     def transaction(self, where: str = "") -> Iterator[psycopg.Cursor[Any]]:
-        """A cursor of plain tuples in a transaction that commits at its end; `where` names a schema for errors."""
+        """Return a cursor of plain tuples in a transaction that commits; `where` names a schema for errors."""
         with (
             self.errors(where),
             self.pool.connection() as connection,
@@ -137,7 +137,7 @@ class Server:
             yield cursor
 
     def rows(self, where: str, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        """The answer to one question, in plain tuples."""
+        """Return the answer to one question, in plain tuples."""
         with (
             self.errors(where),
             self.pool.connection() as connection,

@@ -1,7 +1,7 @@
 """A partition's journal in SQL, as a recorder of the `eventsourcing` library: what SQLite and PostgreSQL do alike.
 
 An entry is a stored event: originator = member, version = its number, notification id = its sequence in the journal.
-Everything a batch changes is one transaction that begins with the fence: the row of the shard is updated where the
+Everything a batch changes is one transaction that begins with the fence: the partition's one row is updated where the
 fencing token (column `epoch`) is still the owner's, which locks, numbers and fences at once.
 
 Statements mark parameters by `?` and name tables with their schema, which in a file of SQLite is `main`.
@@ -295,7 +295,7 @@ class Batch(_Reader):
         """Return the number by which receipts name a source."""
         number = self._journal.sources.get(name) or self.named.get(name)
         if number is None:
-            self._execute(  # nobody else numbers: the shard's row is locked
+            self._execute(  # nobody else numbers: the partition's row is locked
                 f"INSERT INTO {self.schema}.sources SELECT coalesce(max(number), 0) + 1, ? FROM {self.schema}.sources"
                 " WHERE true ON CONFLICT (name) DO NOTHING",
                 (name,),

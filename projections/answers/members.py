@@ -1,8 +1,13 @@
-"""Finding a member: an account at an instant, or an error that says that nobody knows the member."""
+"""Finding a member: the account at an instant, the entries, or an error that says that nobody knows the member."""
+
+from collections.abc import Iterator
 
 from ledger.core.account import Account
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
+from ledger.wire.answers import Entry
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.entry_json import describe_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
 
@@ -29,3 +34,11 @@ def account_of(ledger: Ledger, member: str, as_of: int, known_at: int | None = N
     if account is None:
         raise UnknownMember(ledger, member)
     return account
+
+
+def entries_of(ledger: Ledger, member: str, after: int = 0, limit: int | None = None) -> Iterator[Entry]:
+    """Return the entries of a member behind a number, in order, at most `limit`. Raises `UnknownMember`."""
+    require_member(ledger, member)
+    rows = ledger.journal(ledger.partition_of(member)).entries_of(member, after, limit)
+    offset = ledger.book.offset
+    return (describe_entry(decode_entry(row.state), row.link, offset) for row in rows)

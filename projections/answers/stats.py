@@ -64,7 +64,7 @@ def stats(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_
 
 
 def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> BookSums:
-    """All members summed from their entries. `progress` hears of entries."""
+    """Return all members summed from their entries. `progress` gets how many entries were read."""
     book, positions = ledger.book_known_at(known_at), heads_of(ledger)
     home = ledger.partition_of(PROGRAMME_SUBJECT)  # a published book stands in every partition and counts once
     rows, done = RowDeltas(_VIEW.tables), 0
@@ -90,7 +90,7 @@ def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known
 
 
 def kept(taken: ViewSnapshot, progress: Tick = lambda _: None) -> BookSums:
-    """All members as the view `books` has them. `progress` hears of members for whom something fell due since."""
+    """Return all members as the view `books` has them. `progress` gets how many something fell due for since."""
     assert taken.standing is not None
     rows = RowDeltas(_VIEW.tables)
     rows.of.update(taken.counted(progress))

@@ -2,27 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from ledger.journal.ledger import INBOX, Ledger
-from ledger.journal.port import JournalError
+from ledger.journal.port import JournalError, StreamRecord
 from ledger.journal.sql import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import BadFact, canonical, decode
 
 PARKED_AT_ONCE = 100  # of 64 KiB at most
-
-
-class Streamed(NamedTuple):
-    """A record as its stream has it; `whole` is the SHA-256 of what was sent, where `value` is only its beginning."""
-
-    offset: int
-    recorded: int
-    value: bytes
-    whole: bytes
 
 
 def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]], None]) -> None:
@@ -36,7 +27,7 @@ def compare_records(
     ledger: Ledger,
     partition: int,
     upto: int,
-    records: Iterable[Streamed],
+    records: Iterable[StreamRecord],
     add: Callable[[dict[str, Any]], None],
 ) -> None:
     """Compare a stream's records up to a position with the journal's entries and parked records."""
@@ -84,17 +75,17 @@ def _entries(
             add({**named, "field": "bytes", "stored": row.state[:64].hex(), "derived": f"unreadable: {error}"})
 
 
-def _records(ledger: Ledger, partition: int, upto: int) -> Iterator[Streamed]:
+def _records(ledger: Ledger, partition: int, upto: int) -> Iterator[StreamRecord]:
     after = -1
     while after < upto and (rows := ledger.records(partition, after, upto)):
-        for record in map(Streamed._make, rows):
-            if not record.value and not record.whole:
+        for record in rows:
+            if not record.value and not record.sha256:
                 raise JournalError(
                     f"the stream of this restored ledger begins behind position {partition}:{record.offset};"
                     " what stood there came from an archive: replay without --from-topic"
                 )
             yield record
-        after = rows[-1][0]
+        after = rows[-1].offset
 
 
 def _compare(entry: Entry, recorded: int, value: bytes) -> Iterator[dict[str, Any]]:

@@ -2,16 +2,19 @@
 
 from typing import Any
 
-from ledger.wire.facts import BenefitClaimed, Fact, OrderCompleted, OrderPaid, OrderReturned, fact_type
+from ledger.wire.facts import FACT_TYPES, BenefitClaimed, Fact, OrderCompleted, OrderPaid, OrderReturned
 from projections.explaining.history import History, LotStory
 from projections.explaining.words import Words
 
 MOST_LINES = 3  # of a return that are told one by one
 
 
+_NAMES = {found: str(found.__struct_config__.tag).rsplit(".", 1)[0] for found in FACT_TYPES}
+
+
 def name_of(fact: Fact) -> str:
     """The type of a fact without its version, such as ``order.completed``."""
-    return fact_type(fact).rsplit(".", 1)[0]
+    return _NAMES[type(fact)]
 
 
 def business_id(fact: Fact) -> tuple[str, str]:

@@ -177,6 +177,7 @@ class History:
         published = [(row.sequence, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
         self._published = [(place, entry.version) for place, entry in published if entry.outcome == ACCEPTED]
         self._books: dict[int, Book] = {}
+        self._words: dict[Version, Words] = {}
         self._walked: Account | None = None  # as the last entry left it, once all were walked to
 
     def _index(self, step: Step) -> None:
@@ -208,7 +209,10 @@ class History:
 
     def words_of(self, entry: Entry) -> Words:
         """The words of the version pinned to an entry."""
-        return Words(self.version_of(entry))
+        version = self.version_of(entry)
+        if version not in self._words:
+            self._words[version] = Words(version)
+        return self._words[version]
 
     def moment(self, number: int) -> Moment:
         """What the decision of an entry stood on. Raises `NothingToExplain`."""

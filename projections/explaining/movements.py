@@ -34,6 +34,7 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
     entries.Confirmed: Movement(1, 1),
 }
 
+_OF_SCORES = (entries.Scored, entries.ScoredOnce)
 TAGS: Final = {found: str(found.__struct_config__.tag) for found in entries.CHANGE_TYPES}  # what phrases call them
 IN_LOTS: Final = tuple(found for found in MOVEMENTS if "lot" in found.__struct_fields__ and found is not entries.Earned)
 # What is counted or said, and moves nothing that the member has.
@@ -55,8 +56,7 @@ def effect_of(changes: Iterable[entries.Change]) -> dict[str, int]:
 
 def _moved(change: Any) -> tuple[str, int]:
     """What a change moved, a kind of points or a score, and its points."""
-    is_score = isinstance(change, entries.Scored | entries.ScoredOnce)
-    return change.score if is_score else change.kind, change.points
+    return change.score if type(change) in _OF_SCORES else change.kind, change.points
 
 
 def _is_pending(change: entries.Change) -> bool:
@@ -68,6 +68,8 @@ def effect_text(changes: Iterable[entries.Change], words: Words) -> str:
     sums: dict[tuple[str, str], int] = {}
     texts: list[str] = []
     for change in changes:
+        if type(change) in COUNTED:
+            continue
         tag, moves = TAGS[type(change)], MOVEMENTS.get(type(change))
         if moves is not None:
             unit, points = _moved(change)

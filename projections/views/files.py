@@ -1,7 +1,7 @@
-"""The folder of the views: a file a build, and a link `NAME.db` to the one that is live.
+"""The folder of the views: one file per build, and a link `NAME.db` to the one that is live.
 
-A view is rebuilt into a file of its own and switched by moving the link, in one step: who reads the old file goes on
-reading it, who opens the view next reads the new one.
+A view is rebuilt into a file of its own and switched by moving the link, in one step. Whoever reads the old file goes
+on reading it; whoever opens the view next reads the new one.
 """
 
 import fcntl

@@ -1,7 +1,7 @@
-"""Building views from entry 1: member after member, in processes by partition, into a file each by one writer.
+"""Building views from entry 1: member after member, by processes that share the partitions, into files by one writer.
 
-A member's state is in memory for her own entries only, rows are written in the order of their keys, and after a crash
-a partition goes on behind the last member that is in. What a process sends to the writer is a batch of rows.
+A member's state is in memory only for the member's own entries, and rows are written in the order of their keys. After
+a crash a partition goes on behind the last member that is in. A process sends batches of rows to the writer.
 """
 
 import gc

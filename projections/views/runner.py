@@ -1,7 +1,7 @@
 """The runner: builds views that were never built, then follows the journals with them in batches.
 
 Entries are folded as they stand in the journals; views at the same position share one pass, and decode an entry once. A
-batch is one transaction a file, position included.
+batch is one transaction per file, position included.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,10 +25,6 @@ Progress = Callable[[int, int], None]
 Heads = dict[int, int]
 
 
-def _unheard(done: int, total: int) -> None:
-    """Nobody listens."""
-
-
 class OfAnotherLedger(JournalError):
     """A build of other entries than the ledger has."""
 
@@ -50,12 +46,17 @@ def entries_behind(heads: Heads, positions: Heads) -> int:
 
 
 def run(
-    ledger: Ledger, folder: Folder, views: Sequence[View], progress: Progress = _unheard, *, jobs: int = 1
+    ledger: Ledger,
+    folder: Folder,
+    views: Sequence[View],
+    progress: Progress = lambda _done, _total: None,
+    *,
+    jobs: int = 1,
 ) -> dict[str, int]:
     """Bring views to where the journals stand; one that was never built is built first. Entries folded, by view.
 
-    `progress` hears of entries folded, over all views, and of how many there are. Raises `Stale` where a live view has
-    another version; the others are up to date then.
+    `progress` gets how many entries are folded, over all views, and how many there are. Raises `Stale` where a live
+    view has another version; the others are up to date then.
     """
     folder.make()
     heads = heads_of(ledger)
@@ -93,7 +94,7 @@ def _live_version(folder: Folder, view: View) -> int | None:
 
 
 class _Tally:
-    """Entries folded by view, and who hears of all of them together."""
+    """Entries folded by view, and the `progress` that gets their sum."""
 
     def __init__(self, total: int, progress: Progress) -> None:
         self.done: dict[str, int] = {}
@@ -116,7 +117,9 @@ def _ahead(folder: Folder, views: Sequence[View], heads: Heads) -> int:
     return ahead
 
 
-def rebuild(ledger: Ledger, folder: Folder, view: View, progress: Progress = _unheard, *, jobs: int = 1) -> File:
+def rebuild(
+    ledger: Ledger, folder: Folder, view: View, progress: Progress = lambda _done, _total: None, *, jobs: int = 1
+) -> File:
     """Build a view beside the live one, or go on with a build that was interrupted; it stands where the live one does.
 
     Returns the build, which waits for `switch`.

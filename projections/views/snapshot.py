@@ -105,12 +105,12 @@ class ViewSnapshot:
             yield Known(subject, {name: merged(found, later.of[name]) for name, found in rows.items()})
 
     def counted(self, tick: Tick = lambda _: None) -> dict[str, dict[Key, Amounts]]:
-        """Every table of a view that counts. `tick` hears of members for whom something fell due since."""
+        """Return every table of a view that counts. `tick` gets how many members something fell due for since."""
         assert self._batch is not None
         return counted(self._batch, self.view, self.book, self.as_of, tick)
 
     def has_due(self, more_than: int) -> bool:
-        """Whether more members than so many are to be counted anew for the instant."""
+        """Return True if more than `more_than` members are to be counted anew for the instant."""
         assert self._batch is not None
         return self._batch.has_due(self.as_of, more_than)
 
@@ -141,7 +141,7 @@ class ViewSnapshot:
         return max(self.as_of, min(end - 1, present()))
 
     def _folded(self, member: str, upto: int | None) -> Known:
-        """A member by her own entries up to the instant (and a place of the journal), then run to it."""
+        """Return a member run to the instant, folded from the entries up to it (and up to a place of the journal)."""
         view = self.view
         decode = decoder_for([view])
         step, rows = FoldStep(self.book, new_member(view, member)), RowDeltas(view.tables)
@@ -178,7 +178,7 @@ def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int | None) -> I
 
 
 def of_member(ledger: Ledger, view: View, member: str, as_of: int) -> ViewSnapshot:
-    """One member, folded from her own entries: she reads what was decided a moment ago. Raises `UnknownMember`."""
+    """Return one member folded from the member's own entries, the last decision included. Raises `UnknownMember`."""
     require_member(ledger, member)
     return ViewSnapshot(view, ledger, as_of, None, _member=member)
 

@@ -30,7 +30,7 @@ _MOST = (1 << 63) - 1  # of an integer that SQLite holds as such; a sum beyond i
 _encode_state = msgspec.msgpack.Encoder().encode
 POSITION = "partition-"  # and its number: the tracking name of a position
 
-# member, partition, number, clock, recorded, due, state, and where the view counts what she counts for
+# member, partition, number, clock, recorded, due, state, and where the view counts what the member counts for
 MemberRow = tuple[Any, ...]
 TableRows = dict[str, list[tuple[Any, ...]]]  # by table: its key's columns, then its amounts
 
@@ -159,7 +159,7 @@ class Batch:
         return [int(amount) for amount in stored]
 
     def members(self, condition: str = "", *values: int) -> Iterator[tuple[int, MemberState]]:
-        """Members in order, each with her partition; `condition` is SQL on the columns clock, recorded and due."""
+        """Return members in order with their partitions; `condition` is SQL on the columns clock, recorded and due."""
         where = f"WHERE {condition}" if condition else ""
         yield from self._members(f"SELECT {self._columns} FROM members {where} ORDER BY member", *values)
 
@@ -171,7 +171,7 @@ class Batch:
             yield partition, MemberState(member, number, clock, recorded, decode(state), *counted)
 
     def has_due(self, instant: int, more_than: int = 0) -> bool:
-        """Whether time changes what members of a view that counts count for by an instant, of more than so many."""
+        """Return True if something falls due by an instant for more than `more_than` members of a view that counts."""
         found = self.cursor.execute("SELECT 1 FROM members WHERE due <= ? LIMIT 1 OFFSET ?", (instant, more_than))
         return found.fetchone() is not None
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from projections.answers.entries import entries_of
+from projections.answers.members import entries_of
 from projections.answers.show import show_member
 from service.commands.options import AsOfOption, KnownAtOption, MemberArgument
 from service.shell import Answer, Shell, command, instant, known_instant

@@ -14,10 +14,11 @@ from consumers.kafka.records import records_up_to
 from consumers.kafka.settings import load as load_settings
 from consumers.publishing import send
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import StreamRecord
 from ledger.wire.answers import Fate, Retried
 from ledger.wire.entry_json import position_text
 from projections.audit.replay import MAX_DIFFERENCES
-from projections.audit.topic import Streamed, compare_records
+from projections.audit.topic import compare_records
 from service.shell import Shell, Tick
 
 DECISION_SECONDS = 5.0  # that a consumer is waited for
@@ -62,10 +63,10 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
         if count <= MAX_DIFFERENCES:
             differences.append(difference)
 
-    def streamed(partition: int, upto: int, tick: Tick) -> Iterator[Streamed]:
+    def streamed(partition: int, upto: int, tick: Tick) -> Iterator[StreamRecord]:
         nonlocal read
         for record in records_up_to(reader, partition, upto):
-            yield Streamed(record.offset, record.recorded, record.value, record.whole_sha256)
+            yield StreamRecord(record.offset, record.recorded, record.value, record.whole_sha256)
             read += 1
             if not read % 1_000:
                 tick(read)

@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 
 from consumers.dead_letters import BadPosition
 from ledger.errors import ControlFlow
-from ledger.journal.port import JournalError, Unavailable
+from ledger.journal.port import JournalError
 from ledger.wire.fact_codec import BadFact
 from projections.answers.members import UnknownMember
 from projections.answers.to_json import to_json
@@ -123,7 +123,7 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException() if error.status_code in _BY_STATUS:
             return Problem(_BY_STATUS[error.status_code], _detail_of(error), error.headers)
     _report(error)
-    if isinstance(error, Unavailable):
+    if isinstance(error, JournalError) and error.can_retry:
         return Problem("busy", "the ledger's store cannot be used now; the server's log says why")
     if isinstance(error, JournalError | sqlite3.Error):
         return Problem("internal", "the ledger's store cannot be used; the server's log says why")

@@ -24,9 +24,8 @@ from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.times import DAY
 from projections.answers.codes import codes
-from projections.answers.entries import entries_of
 from projections.answers.export import write_table
-from projections.answers.members import UnknownMember
+from projections.answers.members import UnknownMember, entries_of
 from projections.answers.show import show_member
 from projections.answers.stats import stats
 from projections.answers.tables import TABLES

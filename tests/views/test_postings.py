@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from beancount import loader
 from beancount.core.data import Transaction
+from msgspec import to_builtins
 
 from ledger.core.postings import ACCOUNTS, DEBT, HELD, PENDING, SPENDABLE, growth
 from ledger.journal.ledger import Ledger
@@ -68,7 +69,7 @@ def figures_of(rows: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
 
 
 def books_of(ledger: Ledger, as_of: int, known_at: int | None = None) -> dict[tuple[str, str], int]:
-    said = stats(ledger, as_of, known_at=known_at)["points"]
+    said = to_builtins(stats(ledger, as_of, known_at=known_at).points)
     return {
         (kind, name): value for kind, row in said.items() for name, value in row.items() if value and name != "balanced"
     }

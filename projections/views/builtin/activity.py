@@ -58,7 +58,7 @@ class Activity(View):
     )
 
     def entry(self, step: FoldStep, rows: RowDeltas) -> None:
-        """Count a fact, and the member where her clock reaches a new day or month."""
+        """Count a fact, and the member whose clock reaches a new day or month."""
         entry, offset = step.entry, step.book.offset
         assert entry is not None
         day = day_text(day_of(entry.occurred, offset))

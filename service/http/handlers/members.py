@@ -8,7 +8,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import Balances, Entries, Entry, Lots, Member, Memberships, Scores
-from projections.answers.entries import entries_of
+from projections.answers.members import entries_of
 from projections.answers.show import balances_of, show_member
 from projections.explaining.explain import explain_entry, explain_lot, explain_member
 from projections.explaining.history import NothingToExplain
