@@ -1,4 +1,4 @@
-"""What both Kafka clients do alike; the file of a client adds what its library demands.
+"""Readers and writers as both Kafka clients have them; the file of a client adds what its library demands.
 
 Offsets have gaps (control records, aborted transactions): `after` an offset is the next record with a larger one.
 Nothing here is for several threads; every callback is made while the caller waits in one of its own calls.
@@ -66,7 +66,7 @@ Pending = tuple[OnDelivered | None, int]  # of a record in flight: whom to call,
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
     """Return how brokers are reached, by Kafka's own names."""
     return {
-        "bootstrap.servers": settings.bootstrap_servers.replace(" ", ""),  # one library takes a space for a name
+        "bootstrap.servers": settings.bootstrap_servers,
         "client.id": "points",
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 2_000,
@@ -106,7 +106,7 @@ class LastError:
         self.denial = ""  # why the cluster refuses this client, where it does
 
     def clear(self) -> None:
-        """A broker answered."""
+        """Forget the error, since a broker answered."""
         self.text = self.denial = ""
 
     def in_brackets(self) -> str:
@@ -162,7 +162,7 @@ class Reader(Client):
 
     @property
     def last_error(self) -> str:
-        """Why nothing comes: what the library last said of brokers that do not answer; empty while all is well."""
+        """What the library last reported of brokers that do not answer; empty while all is well."""
         return self._reported.text
 
     def assign(self, starts: Mapping[int, Start]) -> None:
@@ -176,8 +176,8 @@ class Reader(Client):
     def join(self, group: str, on_assigned: OnAssigned, on_revoked: OnTaken, on_lost: OnTaken) -> None:
         """Let a consumer group share out the partitions; `poll` calls back, and raises what a callback raised.
 
-        `on_assigned` is told the partitions that are new here and answers where to read each; a partition it does not
-        name is not read. `on_revoked` comes before another member is given them, `on_lost` when it may be too late.
+        `on_assigned` takes the partitions that are new here and returns where to read each; a partition that it leaves
+        out is not read. `on_revoked` comes before another member gets them, `on_lost` when that may have happened.
         No callback may ask a broker through this reader.
         """
         self._on_assigned, self._on_revoked, self._on_lost = on_assigned, on_revoked, on_lost
@@ -185,7 +185,7 @@ class Reader(Client):
         self._subscribe(group)
 
     def _taken(self, places: Iterable[Any], on_taken: OnTaken) -> None:
-        """Tell of partitions that are another member's."""
+        """Let go of partitions that go to another member, and call back."""
         for place in places:
             self._close(place.partition)
         self._call(on_taken, places)

@@ -81,7 +81,7 @@ class _Client(base.Client):
         return options
 
     def _report(self, error: KafkaError) -> None:
-        """Take what the library says outside of its answers."""
+        """Keep what the library reports outside of its answers."""
         self._reported.text = _sentence(error)
         if error.code() in _DENIED:
             self._reported.denial = self._reported.text
@@ -268,7 +268,7 @@ def partitions_of(settings: KafkaSettings, topic: str) -> int:
         # All topics, as asking for one by its name could make it.
         found = admin.list_topics(timeout=settings.timeout_seconds).topics.get(topic)
     except KafkaException as error:
-        admin.poll(0)  # brings what the library has to say about it
+        admin.poll(0)  # makes the library report why
         raise client._translated(error) from error
     if found is None or not found.partitions:
         raise base.no_topic(topic)

@@ -18,7 +18,7 @@ from consumers.runtime.events import Acquired, Decided, Failed, Lag, Observe, Re
 from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.intake import BATCH
 from consumers.runtime.owner import PartitionOwner, Step
-from consumers.runtime.retry import STORE_TROUBLE, Backoff
+from consumers.runtime.retry import STORE_FAILURES, Backoff
 from ledger.journal.ledger import KAFKA, OPEN, Ledger, OtherStream
 from ledger.journal.port import Fenced
 
@@ -160,7 +160,7 @@ class Consumer:
         for owner in missing:
             try:
                 self._acquire(owner, ends[owner.partition])
-            except STORE_TROUBLE as error:
+            except STORE_FAILURES as error:
                 owner.release()
                 owner.back_off(error)
                 self._store_failed(owner, error)
@@ -209,7 +209,7 @@ class Consumer:
                 step = owner.turn(self._reader)
             except Fenced as error:
                 self._fenced(owner, error)
-            except STORE_TROUBLE as error:
+            except STORE_FAILURES as error:
                 self._store_failed(owner, error)
                 self._dropped(owner, f"the store: {error}")
             else:

@@ -46,8 +46,10 @@ class _Log(logging.Handler):
     """Keeps the last warning of the library, which tells its log what it does not tell its caller."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.msg not in _SAYS_LESS:
-            _reported.text = record.getMessage()
+        text = record.getMessage()
+        says_less = record.msg in _SAYS_LESS or ("Request timed out" in text and _reported.text)
+        if not says_less:
+            _reported.text = text
         for argument in record.args if isinstance(record.args, tuple) else ():
             if isinstance(argument, _UNAUTHENTICATED) or "[SSL" in str(argument):
                 _reported.denial = str(argument)

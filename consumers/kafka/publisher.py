@@ -15,7 +15,7 @@ from consumers.dead_letters import Letter, describe_letter
 from consumers.kafka.client_base import Writer
 from consumers.kafka.port import StreamError
 from consumers.runtime.events import Failed, Observe, Published, Recovered
-from consumers.runtime.retry import STORE_TROUBLE, Backoff
+from consumers.runtime.retry import STORE_FAILURES, Backoff
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
@@ -169,7 +169,7 @@ class Publisher:
             self._writer.poll(timeout)
             if monotonic() >= self._remember_at:
                 self._remember()
-        except (StreamError, *STORE_TROUBLE) as error:
+        except (StreamError, *STORE_FAILURES) as error:
             self._observe(Failed("publishing", str(error)))
             self._backoff.failed()
             self._abandon_writer()

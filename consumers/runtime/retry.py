@@ -14,7 +14,7 @@ FIRST_SECONDS, LONGEST_SECONDS = 0.1, 10.0
 LISTEN_SECONDS = 0.05  # between two looks at whether to stop
 
 # The store cannot be used now (a full disk, a database that is away), or nobody knows whether it committed.
-STORE_TROUBLE = (Damaged, Unavailable, OSError)
+STORE_FAILURES = (Damaged, Unavailable, OSError)
 
 
 class Backoff:

@@ -114,7 +114,7 @@ class TopicStream(Stream):
         self._lock = threading.Lock()
         self._reader: Reader | None = None
         self._ends: list[int] = []
-        self._trouble = ""
+        self._last_error = ""
         self._ask_at = 0.0
 
     def feeding(self) -> Feeding:
@@ -126,13 +126,13 @@ class TopicStream(Stream):
         with self._lock:
             if time.monotonic() >= self._ask_at:
                 self._ask()
-            if self._trouble:
-                raise Busy(self._trouble)
+            if self._last_error:
+                raise Busy(self._last_error)
             return self._ends
 
     def end(self, ledger: Ledger, partition: int) -> int:
         with self._lock:
-            if not self._trouble:
+            if not self._last_error:
                 self._ask_at = 0.0
         return self.ends(ledger)[partition]
 
@@ -152,10 +152,10 @@ class TopicStream(Stream):
             found = reader.ends(self._ledger.partitions)
         except StreamError as error:
             self.close()
-            self._trouble, self._ask_at = f"the topic {topic}: {error}", time.monotonic() + AGAIN_SECONDS
+            self._last_error, self._ask_at = f"the topic {topic}: {error}", time.monotonic() + AGAIN_SECONDS
         else:
             self._ends = [found[partition] for partition in self._ledger.partitions]
-            self._trouble, self._ask_at = "", time.monotonic() + FRESH_SECONDS
+            self._last_error, self._ask_at = "", time.monotonic() + FRESH_SECONDS
 
 
 class DecidedByConsumers:

@@ -156,7 +156,7 @@ def test_views_and_backtests_of_both_are_the_same(two: tuple[Ledger, Ledger], tm
             answers.append(replace(backtest(ledger, doubled, "draft", now, jobs=jobs), seconds=0))
         seen.append(answers)
     assert seen[0] == seen[1]
-    assert seen[0][-1]["points"]["beans"]["issued"]["difference"] > 0
+    assert seen[0][-1].points["beans"]["issued"].difference > 0
 
 
 def test_a_changed_byte_is_named_by_verify_and_replay(place: str) -> None:

@@ -28,7 +28,7 @@ from tests.support.histories import encode
 
 CLIENTS: tuple[Client, ...] = ("kafka-python", "confluent-kafka")
 PATIENCE = 30.0  # seconds for what takes milliseconds: reached only by what never happens
-HASTE = 2.0  # seconds for what never happens, and whose reason comes in milliseconds
+HASTE = 3.0  # seconds for what never happens, and whose reason comes in milliseconds
 STAMPED = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(4 << 20)}
 
 
@@ -207,11 +207,11 @@ def test_buffers_are_bounded_and_a_full_one_holds_up_no_other(kafka: Kafka) -> N
     reader = kafka.reader(topic, buffer_mebibytes=16)
     reader.assign({0: Start(), 1: Start()})
     share = (16 << 20) // 2
-    for _ in range(20):
-        reader.poll(0.1)
+    until(reader, lambda: reader.waiting(0) > 0 and reader.waiting(1) == 10)
+    for _ in range(10):  # more would come, if it were not for the bound
+        reader.poll(0.05)
     # What one call of the client gives may come on top.
     assert 0 < reader.waiting(0) * size < share + (16 << 20) < count * size
-    assert reader.waiting(1) == 10
     found = read_to_the_end(reader)
     assert [record.value[:6] for record in found] == [b"%06d" % i for i in range(count)]
     assert len(reader.read(1, -1, 100)) == 10
@@ -427,11 +427,11 @@ def test_a_writer_tells_each_offset_in_order_and_holds_a_bounded_number_in_fligh
     writer = kafka.writer()
     told: dict[int, list[int]] = {0: [], 1: []}
     most = 0
-    for i in range(30_000):
+    for i in range(6_000):
         writer.send(topic, i % 2, b"k", b"%d" % i, (), told[i % 2].append)
         most = max(most, writer.in_flight)
     writer.flush(PATIENCE)
-    assert told == {0: list(range(15_000)), 1: list(range(15_000))}
+    assert told == {0: list(range(3_000)), 1: list(range(3_000))}
     assert writer.in_flight == 0 and most == 300
 
 
@@ -474,11 +474,11 @@ def test_an_admin_sees_what_it_made(kafka: Kafka) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_no_broker_is_said_with_its_address(client: Any) -> None:
-    nowhere = KafkaSettings(bootstrap_servers="localhost:1", client=client, timeout_seconds=1.0)
+    nowhere = KafkaSettings(bootstrap_servers="localhost:1", client=client, timeout_seconds=0.5)
     with pytest.raises(BrokerAway, match="localhost:1"):
         open_reader(nowhere, "any")
     with pytest.raises(BrokerAway):
-        send_and_flush(open_writer(nowhere), "any", 0, patience=1.0)
+        send_and_flush(open_writer(nowhere), "any", 0, patience=0.5)
 
 
 @pytest.fixture(scope="module")

@@ -170,7 +170,8 @@ class BrokerFromJars:
         self._java = ["java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         self._java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
         user = f"SCRAM-SHA-512=[name={self.secure.username},password={self.secure.password}]"
-        options = ["-t", _cluster_id(), "-c", str(self._config), "--add-scram", user]
+        # With "=", as an id may begin with a dash.
+        options = [f"--cluster-id={_cluster_id()}", "-c", str(self._config), "--add-scram", user]
         formatted = subprocess.run(
             [*self._java, "kafka.tools.StorageTool", "format", *options],
             capture_output=True,
