@@ -94,6 +94,7 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
     """One partition's journal. Raises `JournalError` where its schema has not this version's format."""
 
     entry_id = "notification_id"
+    scan_rows = 1_000  # each time a round trip
 
     def __init__(self, server: Server, schema: str) -> None:
         super().__init__(_Datastore(server, schema), tracking_table_name="tracking")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from eventsourcing.persistence import StoredEvent, Tracking
 
 _ALL = 1 << 62
-_SCAN_ROWS = 1_000  # read at a time
+
 _MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_name)
     DO UPDATE SET notification_id = excluded.notification_id WHERE t.notification_id < excluded.notification_id"""
 
@@ -79,6 +79,7 @@ class Journal(_Reader):
     Any of it raises `Damaged` and `Unavailable`. A dialect says how it asks and changes, and what an error means.
     """
 
+    scan_rows: ClassVar[int]  # read at a time
     datastore: Any  # the library's, as is the next
     _insert_tracking: Any
     sources: dict[str, int]  # numbers of sources that are committed, and so hold for ever
@@ -176,7 +177,7 @@ class Journal(_Reader):
         """Return entries in journal order, streamed; those that are there when the first is read."""
         last = self.head().entries if upto is None else upto
         condition = f"{self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id} LIMIT ?"
-        while len(rows := self._entry_rows(condition, (after, last, _SCAN_ROWS))) == _SCAN_ROWS:
+        while len(rows := self._entry_rows(condition, (after, last, self.scan_rows))) == self.scan_rows:
             yield from rows
             after = rows[-1].sequence
         yield from rows
@@ -188,7 +189,7 @@ class Journal(_Reader):
             f"(originator_id, originator_version) > (?, ?) AND {self.entry_id} <= ?"
             " ORDER BY originator_id, originator_version LIMIT ?"
         )
-        while len(rows := self._entry_rows(condition, (after, number, last, _SCAN_ROWS))) == _SCAN_ROWS:
+        while len(rows := self._entry_rows(condition, (after, number, last, self.scan_rows))) == self.scan_rows:
             yield from rows
             after, number = rows[-1].member, rows[-1].number
         yield from rows
@@ -201,10 +202,10 @@ class Journal(_Reader):
                 f"SELECT source, coalesce(name, ''), id, member, place FROM {self.schema}.receipts"
                 f" LEFT JOIN {self.schema}.sources ON number = source"
                 " WHERE (source, id, member) > (?, ?, ?) AND place <= ? ORDER BY source, id, member LIMIT ?",
-                (*after, upto, _SCAN_ROWS),
+                (*after, upto, self.scan_rows),
             )
             yield from (Receipt(*row[1:]) for row in rows)
-            if len(rows) < _SCAN_ROWS:
+            if len(rows) < self.scan_rows:
                 return
             after = rows[-1][0], rows[-1][2], rows[-1][3]
 

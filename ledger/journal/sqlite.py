@@ -68,6 +68,7 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
 
     schema = "main"
     entry_id = "rowid"
+    scan_rows = 300
 
     def __init__(self, path: str | Path, *, create: bool = False) -> None:
         super().__init__(FileDatastore(Path(path), _PRAGMAS, create=create))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
+from itertools import islice
 
 import msgspec
 from msgspec import Struct
@@ -40,22 +41,18 @@ class Unreadable(Struct, frozen=True, gc=False):
     problem: str
 
 
-class Restarted:
-    """A fact turned out to be beyond range: the member is derived anew, with care; what was told of her is void."""
-
-
-RESTARTED = Restarted()
-
-
 def derive(
     journal: Journal, member: str, rows: Iterable[EntryRow], book_at: BookAt, limits: Limits, upto: int = NEVER
-) -> Iterator[Derived | Unreadable | Restarted]:
-    """A member's facts decided again, in order, until her clock passes `upto`; `rows` are all her entries."""
+) -> Iterator[Derived | Unreadable]:
+    """Yield a member's facts decided again, in order, until the clock passes `upto`; `rows` are all the entries."""
+    done = 0
     try:
-        yield from _derive(rows, book_at, limits, upto)
-    except OutOfRange:
-        yield RESTARTED
-        yield from _derive(journal.entries_of(member), book_at, limits, upto, with_care=True)
+        for found in _derive(rows, book_at, limits, upto):
+            done += 1
+            yield found
+    except OutOfRange:  # the account is spoiled; the entries before this one come out with care as they did without
+        careful = _derive(journal.entries_of(member), book_at, limits, upto, with_care=True)
+        yield from islice(careful, done, None)
 
 
 def _derive(

@@ -7,7 +7,6 @@ where the sums do.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import msgspec
 
@@ -16,6 +15,7 @@ from ledger.journal.port import EntryRow
 from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_head
 from ledger.wire.fact_codec import decode_canonical
+from projections.audit.differences import Differences, where_of
 
 
 class ReceiptSum:
@@ -28,10 +28,6 @@ class ReceiptSum:
 
     def __init__(self, upto: int) -> None:
         self.upto = upto
-        self.clear()
-
-    def clear(self) -> None:
-        """Begin anew."""
         self.count = self.sum = 0
 
     def add(self, source: str, id: str, member: str, place: int) -> None:
@@ -39,11 +35,6 @@ class ReceiptSum:
         if place <= self.upto:
             self.count += 1
             self.sum += hash((source, id, member, place))
-
-    def include(self, other: "ReceiptSum") -> None:
-        """Count those of another."""
-        self.count += other.count
-        self.sum += other.sum
 
     def is_of(self, journal: Journal) -> bool:
         """Whether a journal keeps these receipts and no others."""
@@ -54,8 +45,8 @@ class ReceiptSum:
         return (count, total) == (self.count, self.sum)
 
 
-def receipts_that_differ(journal: Journal, partition: int, upto: int) -> Iterator[dict[str, Any]]:
-    """Receipts of entries up to a place that are missing, changed or of no entry, in bounded memory."""
+def compare_receipts(journal: Journal, upto: int, differ: Differences) -> None:
+    """Find receipts of entries up to a place that are missing, changed or of no entry, in bounded memory."""
     with closing(sqlite3.connect("")) as file:  # a temporary file of its own, which goes with it
         file.execute("CREATE TABLE kept (source, id, member, place, PRIMARY KEY (source, id, member)) WITHOUT ROWID")
         file.executemany("INSERT INTO kept VALUES (?, ?, ?, ?)", journal.receipts(upto))
@@ -68,9 +59,10 @@ def receipts_that_differ(journal: Journal, partition: int, upto: int) -> Iterato
             ).fetchall()
             if kept != [(row.sequence,)]:
                 stored = f"place {kept[0][0]}" if kept else "none"
-                yield _difference(partition, row.member, row.number, row.sequence, stored, " ".join(name))
+                differ.add(**where_of(row), field="receipt", stored=stored, derived=" ".join(name))
         for source, id, member, place in file.execute("SELECT * FROM kept"):
-            yield _difference(partition, member, 0, place, f"{source} {id}", "no such fact")
+            where = {"member": member, "number": 0, "place": place}
+            differ.add(**where, field="receipt", stored=f"{source} {id}", derived="no such fact")
 
 
 def _firsts(journal: Journal, upto: int) -> Iterator[tuple[EntryRow, tuple[str, str] | None]]:
@@ -89,8 +81,3 @@ def _firsts(journal: Journal, upto: int) -> Iterator[tuple[EntryRow, tuple[str, 
             if name not in seen:
                 seen.add(name)
                 yield row, name
-
-
-def _difference(partition: int, member: str, number: int, place: int, stored: str, derived: str) -> dict[str, Any]:
-    about = {"partition": partition, "member": member, "number": number, "place": place}
-    return {**about, "field": "receipt", "stored": stored, "derived": derived}

@@ -6,7 +6,6 @@ member and field.
 """
 
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,19 +17,18 @@ from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
-from ledger.journal.sql import Journal
-from ledger.rulebook.compiled import Book
 from ledger.wire.entries import ENGINE, Entry
 from ledger.wire.entry_codec import EntryHead, decode_entry, encode_entry
+from ledger.wire.entry_json import position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from projections.audit.derive import Derived, Restarted, Unreadable, derive
-from projections.audit.receipts import ReceiptSum, receipts_that_differ
+from projections.audit.derive import Derived, Unreadable, derive
+from projections.audit.differences import MAX_DIFFERENCES, Difference, Differences, where_of
+from projections.audit.receipts import ReceiptSum, compare_receipts
 from projections.audit.topic import compare_topic
+from projections.book_history import BookHistory
 
-MAX_DIFFERENCES = 1_000  # that are listed; all are counted
 REPORT_EVERY = 5_000
 
-Difference = dict[str, Any]
 Progress = Callable[[int], None]
 
 
@@ -75,22 +73,15 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
     """Replay one partition: counts of entries as they are done, then (differences, accounts, how many differed)."""
     journal = ledger.journal(partition)
     head = journal.head()
-    differ = _Differences()
+    compared = _Partition(ledger, partition, head.entries)
+    differ = compared.differ
     if from_topic:
-        compare_topic(ledger, partition, differ.add)
-    books = _Books(ledger, journal)
-    receipts = ReceiptSum(head.entries)
+        compare_topic(ledger, differ)
     members = done = read = 0
-    foreign: dict[tuple[str, str], Difference] = {}
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # where a published book counts
     try:
         for member, rows in members_of(journal.scan_by_member()):
-            hers = ReceiptSum(head.entries)
-            entries, found, strange = _compare_member(ledger, partition, member, rows, books, hers)
-            differ.extend(found)
-            receipts.include(hers)
-            for what, first in strange.items():
-                foreign.setdefault(what, {**first, "entries": 0})["entries"] += first["entries"]
+            entries = compared.compare(member, rows)
             read += entries
             if member != PROGRAMME_SUBJECT:
                 members += 1
@@ -101,114 +92,85 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
                 yield done
                 done = 0
         if read < head.entries:  # more may have been written since
-            differ.add({"partition": partition, "field": "entries", "stored": read, "derived": head.entries})
-        if not receipts.is_of(journal):
-            for difference in receipts_that_differ(journal, partition, head.entries):
-                differ.add(difference)
+            differ.add(field="entries", stored=read, derived=head.entries)
+        if not compared.receipts.is_of(journal):
+            compare_receipts(journal, head.entries, differ)
     except (Damaged, Unavailable) as error:
-        differ.add({"partition": partition, "field": "file", "stored": f"cannot be read any further: {error}"})
-    for difference in foreign.values():
-        differ.add(difference)
+        differ.add(field="file", stored=f"cannot be read any further: {error}")
+    for (field, stored), (row, entries) in compared.foreign.items():
+        differ.add(**where_of(row), field=field, stored=stored, derived=_OURS[field], entries=entries)
     yield done
     yield differ.listed, members, differ.count
 
 
-class _Differences:
-    """Differences as they are found: all counted, the first ones kept."""
+class _Partition:
+    """One partition's entries as they are compared; by `foreign` the first entry that something else decided."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.listed: list[Difference] = []
+    def __init__(self, ledger: Ledger, partition: int, upto: int) -> None:
+        self._journal = ledger.journal(partition)
+        self._limits = ledger.limits
+        self._books = BookHistory(ledger, partition)
+        self.differ = Differences(partition)
+        self.receipts = ReceiptSum(upto)
+        self.foreign: dict[tuple[str, str], tuple[EntryRow, int]] = {}  # by field and value, with how many there are
 
-    def add(self, difference: Difference) -> None:
-        self.count += 1
-        if len(self.listed) < MAX_DIFFERENCES:
-            self.listed.append(difference)
+    def compare(self, member: str, rows: Iterator[EntryRow]) -> int:
+        """Compare a member's entries and snapshot with what the facts say; return how many entries there are."""
+        differ, snapshot = self.differ, self._journal.snapshot(member)
+        entries, expected, is_foreign = 0, 1, False
+        for found in derive(self._journal, member, rows, self._books.before, self._limits):
+            entries += 1
+            row = found.row
+            if row.number != expected:
+                stored, derived = f"entry {row.number}", f"entry {expected}"
+                differ.add(**where_of(row), field="number", stored=stored, derived=derived)
+            expected = row.number + 1
+            if isinstance(found, Unreadable):
+                differ.add_unreadable(row, found.problem)
+                continue
+            if found.is_first:
+                self.receipts.add(found.fact.source, found.fact.id, member, row.sequence)
+            if strange := self._strange(found.head):
+                first, count = self.foreign.get(strange, (row, 0))
+                self.foreign[strange] = first, count + 1
+                is_foreign = True
+            if is_foreign:
+                continue  # what stands behind it was decided on an account that cannot be derived
+            entry = self._entry(found, member)
+            if encode_entry(entry) != row.state:
+                where = {**where_of(row), "position": position_text(entry.partition, entry.offset)}
+                for difference in _fields_that_differ(row.state, entry):
+                    differ.add(**where, **difference)
+            if (
+                snapshot is not None
+                and snapshot.number == row.number
+                and not _is_account(snapshot.state, found.account)
+            ):
+                differ.add(**where_of(row), field="account", stored="snapshot", derived="another account")
+        return entries
 
-    def extend(self, other: "_Differences") -> None:
-        """Count and keep what another found."""
-        self.count += other.count
-        self.listed.extend(other.listed[: MAX_DIFFERENCES - len(self.listed)])
-
-
-class _Books:
-    """The rule book as it stood at each place of a journal."""
-
-    def __init__(self, ledger: Ledger, journal: Journal) -> None:
-        published = journal.published()
-        self._places = [book.sequence for book in published]
-        self._books = [ledger.new_book()]  # before the first, behind the first, and so on
-        for number in range(len(published)):
-            book = ledger.new_book()
-            for earlier in published[: number + 1]:
-                book.add(earlier.toml)
-            self._books.append(book)
-
-    def before(self, place: int) -> Book:
-        """The book that decided the entry at a place."""
-        return self._books[bisect_left(self._places, place)]
-
-    def foreign(self, head: EntryHead) -> tuple[str, str] | None:
-        """The field and value by which an entry was decided by something that is not here."""
+    def _strange(self, head: EntryHead) -> tuple[str, str] | None:
+        """Return the field and value by which an entry was decided by something that is not here."""
         if head.engine != ENGINE:
             return "engine", str(head.engine)
-        if head.version and head.version not in self._books[-1].by_name:
+        if head.version and head.version not in self._books.versions:
             return "version", head.version
         return None
 
-
-def _compare_member(
-    ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow], books: _Books, receipts: ReceiptSum
-) -> tuple[int, _Differences, dict[tuple[str, str], Difference]]:
-    """How many entries a member has, where they or the snapshot differ from what her facts say, and what is foreign.
-
-    Her receipts, as they should be, are counted in `receipts`.
-    """
-    journal = ledger.journal(partition)
-    snapshot = journal.snapshot(member)
-    differ = _Differences()
-    foreign: dict[tuple[str, str], Difference] = {}
-    entries = 0
-    expected = 1
-    for found in derive(journal, member, rows, books.before, ledger.limits):
-        if isinstance(found, Restarted):
-            differ, foreign, entries, expected = _Differences(), {}, 0, 1
-            receipts.clear()
-            continue
-        entries += 1
-        row = found.row
-        if row.number != expected:
-            stored, derived = f"entry {row.number}", f"entry {expected}"
-            differ.add({**_place(partition, row), "field": "number", "stored": stored, "derived": derived})
-        expected = row.number + 1
-        if isinstance(found, Unreadable):
-            unreadable = f"unreadable: {found.problem}"
-            differ.add(
-                {**_place(partition, row), "field": "bytes", "stored": row.state[:64].hex(), "derived": unreadable}
-            )
-            continue
-        if found.is_first:
-            receipts.add(found.fact.source, found.fact.id, member, row.sequence)
-        strange = books.foreign(found.head)
-        if strange:
-            field, stored = strange
-            first = {**_place(partition, row), "field": field, "stored": stored, "derived": _OURS[field], "entries": 0}
-            foreign.setdefault(strange, first)["entries"] += 1
-        if foreign:
-            continue  # what stands behind it was decided on an account that cannot be derived
-        entry = _entry(found, member, partition)
-        if encode_entry(entry) != row.state:
-            for difference in _fields_that_differ(row.state, entry):
-                differ.add({**_place(partition, row), "position": f"{partition}:{entry.offset}", **difference})
-        if snapshot is not None and snapshot.number == row.number and not _is_account(snapshot.state, found.account):
-            differ.add(
-                {**_place(partition, row), "field": "account", "stored": "snapshot", "derived": "another account"}
-            )
-    return entries, differ, foreign
-
-
-def _place(partition: int, row: EntryRow) -> Difference:
-    return {"partition": partition, "member": row.member, "number": row.number, "place": row.sequence}
+    def _entry(self, derived: Derived, member: str) -> Entry:
+        head = derived.head
+        return entry_of(
+            derived.decision,
+            member=member,
+            number=derived.row.number,
+            partition=self.differ.partition,
+            offset=head.offset,
+            occurred=derived.occurred,
+            recorded=head.recorded,
+            backlog=head.backlog,
+            fact=head.fact,
+            received=head.received,
+        )
 
 
 def _is_account(snapshot: bytes, account: Account) -> bool:
@@ -219,22 +181,6 @@ def _is_account(snapshot: bytes, account: Account) -> bool:
     # When to look next: early in either is as good.
     kept.next_due_at, kept.next_month_at = account.next_due_at, account.next_month_at
     return kept == account
-
-
-def _entry(derived: Derived, member: str, partition: int) -> Entry:
-    head = derived.head
-    return entry_of(
-        derived.decision,
-        member=member,
-        number=derived.row.number,
-        partition=partition,
-        offset=head.offset,
-        occurred=derived.occurred,
-        recorded=head.recorded,
-        backlog=head.backlog,
-        fact=head.fact,
-        received=head.received,
-    )
 
 
 def _fields_that_differ(state: bytes, derived: Entry) -> Iterator[Difference]:

@@ -1,6 +1,6 @@
 """The stream's own records against the journal's copies of the facts: each is an entry or parked, byte for byte."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -11,45 +11,41 @@ from ledger.journal.port import JournalError, StreamRecord
 from ledger.journal.sql import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
+from ledger.wire.entry_json import position_text
 from ledger.wire.fact_codec import BadFact, canonical, decode
+from projections.audit.differences import Differences
 
 PARKED_AT_ONCE = 100  # of 64 KiB at most
 
 
-def compare_topic(ledger: Ledger, partition: int, add: Callable[[dict[str, Any]], None]) -> None:
+def compare_topic(ledger: Ledger, differ: Differences) -> None:
     """Compare the inbox's records up to the journal's position with its entries and parked records."""
     ledger.check_stream(INBOX)
-    position = ledger.journal(partition).head().offset
-    compare_records(ledger, partition, position, _records(ledger, partition, position), add)
+    position = ledger.journal(differ.partition).head().offset
+    compare_records(ledger, position, _records(ledger, differ.partition, position), differ)
 
 
-def compare_records(
-    ledger: Ledger,
-    partition: int,
-    upto: int,
-    records: Iterable[StreamRecord],
-    add: Callable[[dict[str, Any]], None],
-) -> None:
-    """Compare a stream's records up to a position with the journal's entries and parked records."""
+def compare_records(ledger: Ledger, upto: int, records: Iterable[StreamRecord], differ: Differences) -> None:
+    """Compare a partition's records in the stream up to a position with the journal's entries and parked records."""
+    partition = differ.partition
     journal = ledger.journal(partition)
-    entries = _entries(journal, upto, where={"partition": partition}, add=add)
-    parked = _parked(journal, upto)
+    entries, parked = _entries(journal, upto, differ), _parked(journal, upto)
     entry, letter = next(entries, None), next(parked, None)
     for offset, recorded, value, whole in records:
-        where = {"partition": partition, "position": f"{partition}:{offset}"}
+        position = position_text(partition, offset)
         while letter is not None and letter[0] < offset:
             letter = next(parked, None)
         if entry is not None and entry.offset == offset:
             for difference in _compare(entry, recorded, value):
-                add({**where, "member": entry.member, **difference})
+                differ.add(position=position, member=entry.member, **difference)
             entry = next(entries, None)
         elif letter is None or letter[0] != offset:
-            add({**where, "field": "entry", "stored": "none", "derived": "a record of the stream"})
+            differ.add(position=position, field="entry", stored="none", derived="a record of the stream")
         elif letter[1] != (whole or sha256(value).digest()):
-            add({**where, "field": "parked", "stored": letter[1].hex(), "derived": "other bytes"})
+            differ.add(position=position, field="parked", stored=letter[1].hex(), derived="other bytes")
     if entry is not None:
-        position = f"{partition}:{entry.offset}"
-        add({"partition": partition, "position": position, "field": "entry", "stored": "an entry", "derived": "none"})
+        position = position_text(partition, entry.offset)
+        differ.add(position=position, field="entry", stored="an entry", derived="none")
 
 
 def _parked(journal: Journal, upto: int) -> Iterator[tuple[int, bytes]]:
@@ -60,19 +56,17 @@ def _parked(journal: Journal, upto: int) -> Iterator[tuple[int, bytes]]:
         after = found[-1].offset
 
 
-def _entries(
-    journal: Journal, upto: int, where: dict[str, Any], add: Callable[[dict[str, Any]], None]
-) -> Iterator[Entry]:
+def _entries(journal: Journal, upto: int, differ: Differences) -> Iterator[Entry]:
     """The entries up to a position, in order; one that cannot be read is reported, and then missed by its record."""
     for row in journal.scan():
         try:
             entry = decode_entry(row.state)
-            if entry.offset > upto:
-                return
-            yield entry
         except (msgspec.MsgspecError, ValueError) as error:
-            named = {**where, "member": row.member, "number": row.number, "place": row.sequence}
-            add({**named, "field": "bytes", "stored": row.state[:64].hex(), "derived": f"unreadable: {error}"})
+            differ.add_unreadable(row, error)
+            continue
+        if entry.offset > upto:
+            return
+        yield entry
 
 
 def _records(ledger: Ledger, partition: int, upto: int) -> Iterator[StreamRecord]:

@@ -24,6 +24,7 @@ from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested
 from ledger.wire.times import SECOND, to_text
 from projections.answers.members import UnknownMember
+from projections.book_history import BookHistory
 from projections.explaining.words import Words, count
 
 _DECIDED = attrgetter(*Decision.__struct_fields__)
@@ -156,7 +157,8 @@ class History:
             raise UnknownMember(ledger, member)
         journal = ledger.journal(ledger.partition_of(member))
         self.member = member
-        self.whole_book = ledger.book
+        self._books = BookHistory(ledger, ledger.partition_of(member))
+        self.whole_book = self._books.whole
         self.offset = self.whole_book.offset
         self._limits = ledger.limits
         self.steps: list[Step] = []
@@ -174,9 +176,6 @@ class History:
             self._index(step)
         self._is_now = as_of is None
         self.as_of = max(int(time.time()) * SECOND, self.steps[-1].entry.clock) if as_of is None else as_of
-        published = [(row.sequence, decode_entry(row.state)) for row in journal.entries_of(PROGRAMME_SUBJECT)]
-        self._published = [(place, entry.version) for place, entry in published if entry.outcome == ACCEPTED]
-        self._books: dict[int, Book] = {}
         self._words: dict[Version, Words] = {}
         self._walked: Account | None = None  # as the last entry left it, once all were walked to
 
@@ -228,7 +227,7 @@ class History:
         """Each entry with the account after it (good until the next), and its moment where that is wanted."""
         account, pages = Account(), PagesInMemory()
         for done, step in enumerate(self.steps[:upto]):
-            entry, book, moment = step.entry, self._book_at(step.place), None
+            entry, book, moment = step.entry, self._books.before(step.place), None
             if wanted(entry):
                 moment = Moment(step, book, self.version_of(entry), self._limits, copy_account(account), pages)
             derives = self._derive(step, account, pages, book, moment)
@@ -265,18 +264,6 @@ class History:
             return False  # an earlier entry is not what was decided; `points replay` names it
         account.number = entry.number
         return _DECIDED(decision) == _DECIDED(entry)
-
-    def _book_at(self, place: int) -> Book:
-        """The book as this partition knew it at a place of its journal: what was published later is not in it."""
-        later = [name for published, name in self._published if published >= place]
-        if not later:
-            return self.whole_book
-        book = self._books.get(len(later))
-        if book is None:
-            book = self._books[len(later)] = Book([])
-            book.versions = [v for v in self.whole_book.versions if v.name not in later]
-            book.by_name = {v.name: v for v in book.versions}
-        return book
 
 
 def copy_account(account: Account) -> Account:

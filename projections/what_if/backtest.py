@@ -25,7 +25,7 @@ from ledger.wire.entries import OUTCOMES, Change, Earned, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
-from projections.audit.derive import Restarted, Unreadable, derive
+from projections.audit.derive import Unreadable, derive
 from projections.views.builtin.books import FIGURES, figures_of
 from projections.what_if.reports import Answer, ChangedAnswer, Draft, Month, Move, Moves, Pair, Report, Rule, Tiers
 
@@ -224,9 +224,6 @@ def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow
     book = ledger.book
     sums, is_account, would_be = _Sums(), Account(), Account()
     for found in derive(ledger.journal(partition), member, rows, lambda _: draft, ledger.limits, as_of):
-        if isinstance(found, Restarted):
-            sums, is_account, would_be = _Sums(), Account(), Account()
-            continue
         sums.entries += 1
         if isinstance(found, Unreadable):
             sums.unreadable += 1

@@ -9,7 +9,7 @@ import typer
 
 from ledger.errors import WrongUse
 from ledger.journal.ledger import KAFKA
-from projections.audit.replay import MAX_DIFFERENCES
+from projections.audit.differences import MAX_DIFFERENCES
 from projections.audit.replay import replay as derive_again
 from projections.views.runner import heads_of
 from service.commands.options import ConfigOption, FolderOption, JobsOption

@@ -18,7 +18,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import StreamRecord
 from ledger.wire.answers import Fate, Retried
 from ledger.wire.entry_json import position_text
-from projections.audit.replay import MAX_DIFFERENCES
+from projections.audit.differences import MAX_DIFFERENCES, Differences
 from projections.audit.topic import compare_records
 from service.shell import Shell, Tick
 
@@ -47,12 +47,6 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
     differences: list[dict[str, Any]] = []
     count = read = 0
 
-    def add(difference: dict[str, Any]) -> None:
-        nonlocal count
-        count += 1
-        if count <= MAX_DIFFERENCES:
-            differences.append(difference)
-
     def streamed(reader: Reader, partition: int, upto: int, tick: Tick) -> Iterator[StreamRecord]:
         nonlocal read
         for record in records_up_to(reader, partition, upto):
@@ -66,5 +60,8 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
     ):
         for partition in ledger.partitions:
             upto = ledger.journal(partition).head().offset
-            compare_records(ledger, partition, upto, streamed(reader, partition, upto, tick), add)
+            differ = Differences(partition)
+            compare_records(ledger, upto, streamed(reader, partition, upto, tick), differ)
+            differences += differ.listed[: MAX_DIFFERENCES - len(differences)]
+            count += differ.count
     return differences, count

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ledger.journal.partition import Tally
 from service.http import metrics
+from service.http.owner_processes import OwnerProcesses
 from service.http.owners import Decoded, Owners, OwnersState
 from service.http.pending import Message, Notify, Offsets
 
@@ -31,7 +32,7 @@ class FrontEndChannel:
     What is sent to a front end that has ended is lost with it.
     """
 
-    def __init__(self, pipe: Connection, owners: Owners | None) -> None:
+    def __init__(self, pipe: Connection, owners: Owners | OwnerProcesses | None) -> None:
         self.pipe = pipe
         self.is_connected, self.is_serving = True, False
         self.heard_at = time.monotonic()

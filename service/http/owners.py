@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -52,7 +52,8 @@ class OwnersState(NamedTuple):
 class Owners:
     """Decides a ledger's partitions in threads. The ledger's lock must be held, or an `assignment` given.
 
-    `count` is called with what became of each batch, `on_change` when `state` may have changed; by any thread.
+    `partitions` are those it decides, all unless given. `count` is called with what became of each batch, `on_change`
+    when `state` may have changed; by any thread.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class Owners:
         assignment: "DatabaseAssignment | None" = None,
         count: Callable[[Tally], None] = metrics.count,
         on_change: Callable[[], None] = lambda: None,
+        partitions: Sequence[int] | None = None,
     ) -> None:
+        self._numbers = ledger.partitions if partitions is None else partitions
         self._ledger = ledger
         self._assignment = assignment
         self._count = count
@@ -69,7 +72,7 @@ class Owners:
         self._notify: Notify = lambda _: None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._partitions = [_Partition(ledger, number) for number in ledger.partitions]
+        self._partitions = {number: _Partition(ledger, number) for number in self._numbers}
         threads = SHARED_THREADS if assignment else len(self._partitions)
         self._threads = [_OwnerThread(ledger) for _ in range(min(threads, len(self._partitions)))]
         self._looking = threading.Thread(target=self._look_now_and_then, name="points-look", daemon=True)
@@ -84,7 +87,7 @@ class Owners:
     def stop(self) -> None:
         """Decide what somebody waits for, or all that is there where no other process goes on with it, and end."""
         self._stopping.set()
-        self.look(self._ledger.partitions)
+        self.look(self._numbers)
         for thread in self._threads:
             thread.close()
         if self._assignment:
@@ -110,15 +113,16 @@ class Owners:
             with self._lock, suppress(RuntimeError):  # at the end
                 if not partition.is_queued:
                     partition.is_queued = True
-                    self._threads[number % len(self._threads)].submit(self._turn, partition)
+                    self._threads[self._numbers.index(number) % len(self._threads)].submit(self._turn, partition)
 
     @property
     def state(self) -> OwnersState:
         """As it is now."""
         elsewhere = self._assignment
-        programmes = sum(partition.programmes for partition in self._partitions)
-        error = next(filter(None, (partition.owner.last_error for partition in self._partitions)), "")
-        is_caught_up = all(partition.is_caught_up for partition in self._partitions if self._is_ours(partition))
+        partitions = self._partitions.values()
+        programmes = sum(partition.programmes for partition in partitions)
+        error = next(filter(None, (partition.owner.last_error for partition in partitions)), "")
+        is_caught_up = all(partition.is_caught_up for partition in partitions if self._is_ours(partition))
         if elsewhere:
             is_caught_up &= elsewhere.is_settled
             return OwnersState(programmes + elsewhere.programmes, elsewhere.last_error or error, is_caught_up)
@@ -131,9 +135,9 @@ class Owners:
         """Look at all partitions now and then, and at those that could not be decided sooner."""
         look_at = 0.0
         while not self._stopping.is_set():
-            failed = [partition.number for partition in self._partitions if partition.owner.last_error]
+            failed = [partition.number for partition in self._partitions.values() if partition.owner.last_error]
             is_due = time.monotonic() >= look_at
-            self.look(self._ledger.partitions if is_due else failed)
+            self.look(self._numbers if is_due else failed)
             look_at = time.monotonic() + INBOX_SECONDS if is_due else look_at
             self._stopping.wait(min(AGAIN_SECONDS, INBOX_SECONDS))
 

@@ -28,6 +28,7 @@ from service.errors import report, say
 from service.http.app import make_app
 from service.http.channels import BEAT, STARTED, FrontEndChannel, OwnersChannel
 from service.http.dispatcher import Dispatcher, connection_pair, pass_on
+from service.http.owner_processes import OwnerProcesses
 from service.http.owners import Owners
 from service.http.pending import Message
 from service.http.server import GRACE_SECONDS, serve_inside
@@ -90,7 +91,13 @@ class _Server:
 
     def __init__(self, job: Job, ledger: Ledger) -> None:
         self.front_ends: list[_FrontEnd] = []
-        self._owners = None if job.kafka else owners_of(ledger, self._count, self._send_state)
+        self._owners: Owners | OwnerProcesses | None = None
+        if job.lock is not None:
+            count = min(job.workers, len(ledger.partitions))
+            shares = [ledger.partitions[n::count] for n in range(count)]
+            self._owners = OwnerProcesses(job.place, shares, job.lock, self._count, self._send_state)
+        elif not job.kafka:
+            self._owners = owners_of(ledger, self._count, self._send_state)
         self.front_ends.extend(_FrontEnd(job, self._owners) for _ in range(job.workers))
 
     @property
@@ -111,7 +118,11 @@ class _Server:
             waited.append(dispatcher)
         elif dispatcher:
             seconds = AGAIN_SECONDS
+        if isinstance(self._owners, OwnerProcesses):
+            waited.extend(self._owners.pipes)
         wait(waited, seconds)
+        if isinstance(self._owners, OwnerProcesses):
+            self._owners.receive()
         for channel in channels:
             channel.receive()
         self._send_state()
@@ -145,7 +156,7 @@ class _Server:
 class _FrontEnd:
     """A process that serves, the channel to it, and the way by which it is passed connections."""
 
-    def __init__(self, job: Job, owners: Owners | None) -> None:
+    def __init__(self, job: Job, owners: Owners | OwnerProcesses | None) -> None:
         self._job = job
         self._owners = owners
         self._start()

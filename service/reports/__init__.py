@@ -1,9 +1,7 @@
 """Reports in one HTML file each, which open without a network: every asset is inside."""
 
-from functools import cache
 from importlib import resources
 
-from jinja2 import Environment
 from msgspec import to_builtins
 
 from ledger.rulebook.compiled import Book

@@ -713,7 +713,7 @@ def test_what_is_written_while_it_is_read_as_it_lies_is_never_told(
     unwritable: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    monkeypatch.setattr("ledger.journal.sql._SCAN_ROWS", 1)  # each row is read by itself
+    monkeypatch.setattr("ledger.journal.sqlite.SQLiteJournal.scan_rows", 1)  # each row is read by itself
     journal = SQLiteJournal(unwritable / "partition-0.db")
     rows = journal.scan()
     with closing(sqlite3.connect(unwritable / "partition-0.db")) as writer:

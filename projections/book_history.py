@@ -1,0 +1,32 @@
+"""The rule book as one partition knew it at each place of its journal: what was published later is not in it."""
+
+from bisect import bisect_left
+
+from ledger.journal.ledger import Ledger
+from ledger.rulebook.compiled import Book
+from ledger.rulebook.schema import version_of
+
+
+class BookHistory:
+    """The books of a partition, which share their versions with the ledger's own; `versions` names all it knows."""
+
+    def __init__(self, ledger: Ledger, partition: int) -> None:
+        published = ledger.journal(partition).published()
+        self._places = [book.sequence for book in published]
+        self._names = [version_of(ledger.genesis_book), *(book.version for book in published)]
+        self.versions = frozenset(self._names)
+        if not self.versions <= ledger.book.by_name.keys():
+            ledger.forget_book()
+        self.whole = ledger.book
+        self._made: dict[int, Book] = {}
+
+    def before(self, place: int) -> Book:
+        """Return the book that decided the entry at a place."""
+        published = bisect_left(self._places, place)
+        book = self._made.get(published)
+        if book is None:
+            names = self._names[: published + 1]
+            book = self._made[published] = Book([])
+            book.versions = [version for version in self.whole.versions if version.name in names]
+            book.by_name = {version.name: version for version in book.versions}
+        return book
