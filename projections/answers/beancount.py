@@ -49,21 +49,21 @@ class Commodities:
         return self.of[kind]
 
 
-def lines_of(table: Table) -> Iterator[tuple[int, str]]:
-    """Return the file in pieces, each with how many rows of the table of postings it says."""
+def pieces_of(table: Table) -> Iterator[str]:
+    """Return the file of a table of postings in pieces."""
     commodities = Commodities()
-    yield 0, "".join(f"{OPENED} open {account}\n" for account in ACCOUNTS.values())
-    yield 0, f'{OPENED} commodity {MONEY}\n  name: "the hundredth of a yuan"\n'
+    yield "".join(f"{OPENED} open {account}\n" for account in ACCOUNTS.values())
+    yield f'{OPENED} commodity {MONEY}\n  name: "the hundredth of a yuan"\n'
     for (member, entry, at, version), group in groupby(table.rows, key=lambda row: (row[0], row[1], row[2], row[10])):
         rows = list(group)
         for kind in dict.fromkeys(row[3] for row in rows):
             if kind not in commodities.of:
-                yield 0, f'{OPENED} commodity {commodities.name(kind)}\n  name: "{kind}"\n'
+                yield f'{OPENED} commodity {commodities.name(kind)}\n  name: "{kind}"\n'
         told = f"entry {entry}" if entry is not None else "fell due"
         head = [f"{day_text(day_of(at, table.offset))} * {_quoted(member)} {_quoted(told)}"]
         head += [f'  at: "{to_text(at, table.offset)}"']
         head += [f"  entry: {entry}", f"  version: {_quoted(version)}"] if entry is not None else []
-        yield len(rows), "\n".join([*head, *(line for row in rows for line in _legs(row, commodities)), ""])
+        yield "\n".join([*head, *(line for row in rows for line in _legs(row, commodities)), ""])
 
 
 def _legs(row: Row, commodities: Commodities) -> Iterator[str]:

@@ -135,7 +135,7 @@ def books_of(ledger: Ledger, sums: BookSums) -> answers.Books:
     )
 
 
-def liability_of(ledger: Ledger, sums: BookSums) -> answers.Liability:
+def outstanding_by_month(ledger: Ledger, sums: BookSums) -> answers.Liability:
     """Return what the points may still cost: those outstanding, by the local month in which they would expire.
 
     What is held stands in no lot, so outstanding = the months together + held.

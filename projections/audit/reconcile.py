@@ -12,6 +12,9 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow
+import pyarrow.parquet
+
 from ledger.core.account import Account, Purse
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
@@ -226,9 +229,6 @@ def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    import pyarrow  # heavy, and needed here only
-    import pyarrow.parquet
-
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:

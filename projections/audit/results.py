@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 
 from ledger.wire.answers import Audit, AuditRecord
-from projections.answers.export import output_file
+from projections.answers.output import output_file
 
 AUDITS: tuple[Audit, ...] = get_args(Audit)
 MOST_BYTES = 1 << 20  # of a file

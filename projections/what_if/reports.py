@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from projections.answers.export import output_file
+from projections.answers.output import output_file
 from projections.answers.to_json import to_json
 
 MOST = 50

@@ -14,7 +14,7 @@ from ledger.errors import Unusable
 from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
 from ledger.journal.opening import reading_of
-from projections.answers.export import output_folder, sync
+from projections.answers.output import output_folder, sync
 from service.archive.files import File, Manifest, Progress, file_at, read_manifest, write_manifest
 
 FORMAT = "points-ledger.backup.v1"

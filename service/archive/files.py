@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ledger.errors import Unusable
-from projections.answers.export import output_file
+from projections.answers.output import output_file
 
 MOST_BYTES = 64 << 20  # of a manifest
 

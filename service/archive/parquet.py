@@ -24,7 +24,7 @@ from ledger.wire.entries import ENGINE, OUTCOMES, Entry
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.times import month_of, month_text
-from projections.answers.export import output_file, output_folder
+from projections.answers.output import output_file, output_folder
 from projections.audit.proof import Refuted
 from service.archive.files import Count, File, Hash, Manifest, Name, Progress, file_at, read_manifest, write_manifest
 

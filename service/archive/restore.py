@@ -23,7 +23,7 @@ from ledger.journal.port import Parked
 from ledger.wire.entries import Entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from projections.answers.export import sync, unfinished
+from projections.answers.output import sync, unfinished
 from projections.audit.proof import Refuted
 from service.archive.files import Progress
 from service.archive.parquet import Archive, Archived, ArchivedPartition, BadArchive

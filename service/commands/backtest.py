@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ledger.wire.times import to_text
-from projections.answers.export import output_file
+from projections.answers.output import output_file
 from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
 from projections.what_if.backtest import backtest as compare
 from projections.what_if.reports import store

@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 from ledger.errors import WrongUse
-from projections.answers.export import BEANCOUNT, FORMATS, output_file, write_table
+from projections.answers.export import BEANCOUNT, FORMATS, write_table
+from projections.answers.output import output_file
 from projections.answers.postings import postings
 from projections.answers.tables import TABLES as OF_MEMBERS
+from projections.answers.tables import Table
 from service.commands.options import AsOfOption, KnownAtOption
 from service.errors import say
+from service.lazily import load
 from service.shell import Answer, Shell, command, instant, known_instant, standard_output
 
 TABLES = {**OF_MEMBERS, "postings": postings}
@@ -56,13 +59,20 @@ def export(
         book = opened.book
         until = FAR if table == "entries" and as_of is None else instant(as_of, "--as-of", book)
         made = TABLES[table](opened, until, known_instant(known_at, book))
-        with standard_output(), shell.progress(f"exporting {table}") as tick, output_file(out) as file:
-            rows = write_table(made, form, file, tick)
+        rows = write_out(shell, made, form, out, f"exporting {table}")
     if out is None:
         return None
     return Answer(
         {"table": table, "rows": rows, "format": form, "file": str(out)}, lambda: say(f"{rows:,} rows in {out}")
     )
+
+
+def write_out(shell: Shell, table: Table, form: str, out: Path | None, label: str) -> int:
+    """Write a table in a format to a file or standard output, with its progress; return how many rows it has."""
+    with standard_output(), shell.progress(label) as tick, output_file(out) as file:
+        if form == "parquet":
+            return int(load("projections.answers.parquet:write_parquet")(table, file, tick))
+        return write_table(table, form, file, tick)
 
 
 def format_of(form: str | None, out: Path | None, as_json: bool, on_screen: str, files: Sequence[str] = FORMATS) -> str:

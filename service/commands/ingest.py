@@ -14,7 +14,7 @@ from consumers.runtime.ingest import ingest as take_in
 from consumers.runtime.outcomes import outcomes_of
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import Ledger
-from projections.answers.export import output_file
+from projections.answers.output import output_file
 from projections.answers.to_json import to_json
 from service.commands.options import BookOption, FilesArgument
 from service.commands.summaries import name_parked, summary_to_dict

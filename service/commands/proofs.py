@@ -10,7 +10,7 @@ import typer
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import Ledger
 from ledger.wire.times import to_text
-from projections.answers.export import output_file
+from projections.answers.output import output_file
 from projections.answers.sidecar import AUDITS, CHECKPOINTS, TREES, folder_in
 from projections.audit.proof import prove as proofs
 from projections.audit.proof.checkpoint import Signed, make, read, write

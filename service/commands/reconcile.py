@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from ledger.errors import WrongUse
-from projections.answers.export import output_file
+from projections.answers.output import output_file
 from projections.answers.to_json import to_json
 from projections.audit.reconcile import BALANCES, Balances, Reconciliation
 from projections.audit.reconcile import reconcile as compare

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ledger.errors import WrongUse
-from projections.answers.export import output_file
+from projections.answers.output import output_file
 from service.commands.options import OutOption
 from service.demo.traffic import START
 from service.demo.traffic import traffic as made_up

@@ -12,7 +12,7 @@ import typer
 from ledger.errors import WrongUse
 from ledger.journal.ledger import Ledger
 from ledger.wire.times import month_start, to_text
-from projections.answers.export import FORMATS, output_file, write_table
+from projections.answers.export import FORMATS, write_table
 from projections.answers.sidecar import VIEWS, folder_in
 from projections.answers.tables import Table
 from projections.answers.to_json import to_json
@@ -28,7 +28,7 @@ from projections.views.snapshot import Standing, of_member, snapshot
 from projections.views.status import catalogue
 from projections.views.status import status as builds
 from projections.views.view import Options, Query, View
-from service.commands.export import format_of
+from service.commands.export import format_of, write_out
 from service.commands.options import AsOfOption, FolderOption, JobsOption
 from service.errors import BAD_NEWS, plain, say
 from service.lazily import load
@@ -367,8 +367,7 @@ def _write(
         with standard_output():
             load("service.screens.views:print_table")(shell.console, table, about, LISTED)
     else:
-        with standard_output(), shell.progress(f"writing {name}") as tick, output_file(out) as file:
-            rows = write_table(table, form, file, tick)
+        rows = write_out(shell, table, form, out, f"writing {name}")
         if out is not None:
             written = {**about, "rows": rows, "format": form, "file": str(out)}
             shell.give(Answer(written, lambda: say(f"{rows:,} rows in {out}")))

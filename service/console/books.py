@@ -57,7 +57,7 @@ async def get_books(request: AnyRequest) -> Response[bytes]:
 async def get_liability(request: AnyRequest) -> Response[bytes]:
     """The page of the liability."""
     served = served_by(request)
-    found = await kept(served, None, stats.liability_of)
+    found = await kept(served, None, stats.outstanding_by_month)
     entries = sum(one.entries for one in await positions(served))
     sums_now = entries <= SUMMED_AT_ONCE
     return page(request, "liability.html", sums_now=sums_now, liability=found, names=await _labels(served))
@@ -66,7 +66,7 @@ async def get_liability(request: AnyRequest) -> Response[bytes]:
 @get("/liability/months", **_READ)
 async def get_months(request: AnyRequest) -> Response[bytes]:
     """Points outstanding by the month in which they expire: a part of the page of the liability, or one of its own."""
-    found = await summed(served_by(request), None, stats.liability_of)
+    found = await summed(served_by(request), None, stats.outstanding_by_month)
     return await _sums(request, "months-part.html", "menu.liability", liability=found)
 
 

@@ -17,7 +17,7 @@ import pytest
 from ledger.journal.open import open_ledger
 from ledger.wire.times import parse_instant
 from points_client import Client, answers
-from projections.answers.stats import liability_of, stats, summed
+from projections.answers.stats import outstanding_by_month, stats, summed
 from projections.audit.proof.checkpoint import PAYLOAD_TYPE, Mark, make, parsed
 from projections.audit.proof.keys import new_key, sign, signing_key
 from projections.audit.proof.nodes import file_of
@@ -127,7 +127,7 @@ def test_the_books_follow_what_is_decided_and_are_those_summed_from_the_entries(
     ledger = open_ledger(office.server.folder)
     assert books == msgspec.to_builtins(stats(ledger, parse_instant(books["as_of"], 0)))
     as_of = parse_instant(liability.as_of, 0)
-    assert msgspec.to_builtins(liability) == msgspec.to_builtins(liability_of(ledger, summed(ledger, as_of)))
+    assert msgspec.to_builtins(liability) == msgspec.to_builtins(outstanding_by_month(ledger, summed(ledger, as_of)))
     for asked in ("2020-01-01", "2999-01-01"):  # before the view, and when all has expired
         found = http.get("/v1/stats", params={"as_of": asked}).json()
         assert found == msgspec.to_builtins(stats(ledger, parse_instant(found["as_of"], 0))), asked

@@ -22,7 +22,7 @@ from msgspec import structs
 from ledger.journal.open import open_ledger
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
-from projections.answers.export import unfinished
+from projections.answers.output import unfinished
 from service.archive.parquet import Archive
 from service.archive.restore import import_archive
 from tests.cli.test_cli import Ran, points

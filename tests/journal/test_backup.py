@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from ledger.journal.open import open_ledger, open_or_create
-from projections.answers.export import unfinished
+from projections.answers.output import unfinished
 from service.archive import backup
 from service.archive.backup import back_up
 from tests.cli.test_cli import Ran, points

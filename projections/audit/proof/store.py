@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ledger.errors import CannotRunNow, NotFound
 from ledger.journal.ledger import Ledger
-from projections.answers.export import output_file
+from projections.answers.output import output_file
 from projections.audit.proof import BadProof, Refuted
 from projections.audit.proof.checkpoint import Progress, Signed, check_ledger, read, write
 from projections.audit.proof.prove import agreed

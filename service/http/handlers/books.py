@@ -44,7 +44,7 @@ async def get_books(request: AnyRequest, as_of: AsOf = None) -> Response[Books]:
 @_ALL_MEMBERS.get("/v1/liability", "getLiability", "Liability")
 async def get_liability(request: AnyRequest, as_of: AsOf = None) -> Response[Liability]:
     """Points outstanding, by the month in which they would expire."""
-    return answer(request, await summed(served_by(request), as_of, stats.liability_of))
+    return answer(request, await summed(served_by(request), as_of, stats.outstanding_by_month))
 
 
 @_ALL_MEMBERS.get("/v1/programmes", "getProgrammes", "Rule book versions")

@@ -1,0 +1,68 @@
+"""What is written is there whole or not at all: a file, or a folder of files."""
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import ENOENT
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def output_file(path: Path | None) -> Iterator[BinaryIO]:
+    """Standard output, or a file that takes its name only when all of it is written."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    target = path.resolve()
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(target.stat().st_mode) and not target.is_dir():
+            with target.open("wb") as device:  # a pipe or a device keeps its name
+                yield device
+            return
+    if not target.parent.is_dir():
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(target.parent))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def unfinished(folder: Path) -> Path:
+    """The folder beside another, in which that one is made until it is whole."""
+    return folder.with_name(f".{folder.name}.points-part")
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[Path]:
+    """A new folder that takes its name when all in it is written; what an interrupted run left is removed."""
+    making = unfinished(folder)
+    if making.exists():
+        shutil.rmtree(making)
+    making.mkdir(parents=True)
+    try:
+        yield making
+        sync(making)
+        making.rename(folder)
+        sync(folder.absolute().parent)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+
+
+def sync(path: Path) -> None:
+    """What was written to a file or folder survives a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
