@@ -26,6 +26,10 @@ def verify(
     partitions = []
     broken: list[dict[str, Any]] = []
     done = 0
+
+    def onward(entries: int) -> None:
+        progress(done + entries)
+
     for signed in checkpoints:
         try:
             check_ledger(ledger, signed)
@@ -34,9 +38,7 @@ def verify(
     for partition in ledger.partitions:
         found: list[dict[str, Any]] = []
         signatures = _Signatures(partition, checkpoints)
-        entries, link = _verify_partition(
-            ledger, partition, found, signatures, lambda entries, done=done: progress(done + entries)
-        )
+        entries, link = _verify_partition(ledger, partition, found, signatures, onward)
         done += entries
         partitions.append({"partition": partition, "entries": entries, "link": link.hex()})
         broken.extend(found)
