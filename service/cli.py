@@ -2,6 +2,7 @@
 
 import sys
 from io import TextIOWrapper
+from pkgutil import resolve_name
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -11,7 +12,6 @@ from service.commands import PANELS, reference_of
 from service.commands.options import DEFAULT_LEDGER, JsonOption
 from service.errors import STOPPED, quiet_standard_output, report
 from service.installed import installed_version
-from service.lazily import load
 
 
 class LazyGroup(TyperGroup):
@@ -33,7 +33,7 @@ class LazyGroup(TyperGroup):
 
 def command_of(name: str) -> TyperCommand | TyperGroup:
     """Return the command or the group of a name, imported."""
-    found = load(reference_of(name))
+    found = resolve_name(reference_of(name))
     if isinstance(found, typer.Typer):
         group = typer.main.get_group(found)
         group.name = name

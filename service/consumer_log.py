@@ -8,13 +8,13 @@ import structlog
 
 from consumers.runtime.events import Acquired, Decided, Event, Failed, Lag, Recovered, Released
 
-EVERY_SECONDS = 10.0
+EVERY_SECONDS = 10.0  # between two lines of progress
 
 
 class ConsumerLog:
-    """The log of a consumer; `every` is the seconds between two lines of progress."""
+    """The log of a consumer."""
 
-    def __init__(self, every: float = EVERY_SECONDS) -> None:
+    def __init__(self) -> None:
         self._logger = structlog.wrap_logger(
             structlog.PrintLogger(sys.stderr),
             processors=[
@@ -24,7 +24,6 @@ class ConsumerLog:
             ],
             wrapper_class=structlog.BoundLogger,
         )
-        self._every = every
         self._facts = self._facts_then = 0
         self._then = time.monotonic()
         self._lag: dict[int, int] = {}
@@ -52,7 +51,7 @@ class ConsumerLog:
             case Recovered(stage):
                 self.info("recovered", stage=stage)
         now = time.monotonic()
-        if now - self._then >= self._every:
+        if now - self._then >= EVERY_SECONDS:
             self._progress(now)
 
     def _progress(self, now: float) -> None:

@@ -5,7 +5,7 @@ import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from consumers.runtime.retry import Backoff
 from ledger.journal.ledger import Ledger
@@ -17,7 +17,6 @@ from projections.views.builtin.books import Books
 from projections.views.files import Folder
 from projections.views.registry import all_views
 from projections.views.runner import Heads, Stale, heads_of, run
-from projections.views.view import View
 from service.errors import report, say
 
 EVERY_SECONDS = 0.5
@@ -26,14 +25,6 @@ LOOK_SECONDS = 0.2  # between two looks at whether to stop
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds until it is started again
 NICE = 10  # a request that waits comes first
 ALWAYS = (Books.name,)  # what the server reads; other views are followed once they were built
-
-
-class Following(NamedTuple):
-    """A ledger, and the folders of its views and trees."""
-
-    ledger: Ledger
-    views: Folder
-    trees: Path
 
 
 class Follower:
@@ -71,7 +62,7 @@ class Follower:
 def _work(pipe: Connection, place: str, views: Path, trees: Path) -> None:
     threading.Thread(target=_end_with_the_server, args=(pipe,), daemon=True).start()
     os.nice(NICE)
-    follow(Following(open_ledger(place), Folder(views), trees))
+    follow(open_ledger(place), Folder(views), trees)
 
 
 def _end_with_the_server(pipe: Connection) -> None:
@@ -81,40 +72,32 @@ def _end_with_the_server(pipe: Connection) -> None:
         os._exit(0)  # what is half done is a transaction, and is done again
 
 
-def follow(following: Following) -> None:
-    """Go on for ever."""
+def follow(ledger: Ledger, folder: Folder, trees: Path) -> None:
+    """Bring views and trees to where a ledger stands, for ever."""
     claims: dict[str, BinaryIO] = {}
     stale = ""
     heads: Heads = {}
     looked = 0.0
     while True:
-        now = heads_of(following.ledger)
+        now = heads_of(ledger)
         if now != heads or time.monotonic() - looked > SETTLED_SECONDS:
             heads, looked = now, time.monotonic()
             try:
-                _views(following, claims)
+                _views(ledger, folder, claims)
             except Stale as error:
                 if str(error) != stale:
                     stale = str(error)
                     say(stale)
-            _trees(following, heads)
+            for partition, entries in heads.items():
+                blocks_of(ledger, partition, entries, trees)
         time.sleep(EVERY_SECONDS)
 
 
-def _views(following: Following, claims: dict[str, BinaryIO]) -> None:
+def _views(ledger: Ledger, folder: Folder, claims: dict[str, BinaryIO]) -> None:
     """Bring the views up to date that nobody else follows."""
-    following.views.make()
-    mine = [view for view in all_views().values() if _is_wanted(following.views, view)]
-    for view in mine:
-        if view.name not in claims and (claim := following.views.claim(view.name)) is not None:
+    folder.make()
+    wanted = [view for view in all_views().values() if view.name in ALWAYS or folder.live(view.name) is not None]
+    for view in wanted:
+        if view.name not in claims and (claim := folder.claim(view.name)) is not None:
             claims[view.name] = claim
-    run(following.ledger, following.views, [view for view in mine if view.name in claims])
-
-
-def _is_wanted(folder: Folder, view: View) -> bool:
-    return view.name in ALWAYS or folder.live(view.name) is not None
-
-
-def _trees(following: Following, heads: Heads) -> None:
-    for partition, entries in heads.items():
-        blocks_of(following.ledger, partition, entries, following.trees)
+    run(ledger, folder, [view for view in wanted if view.name in claims])

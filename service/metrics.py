@@ -74,12 +74,8 @@ class Metrics:
 
     def _decided(self, batch: Decided) -> None:
         tally = batch.tally
-        for outcome, count in (
-            ("accepted", tally.accepted),
-            ("refused", tally.refused),
-            ("ignored", tally.ignored),
-        ):
-            self._facts.labels(outcome).inc(count)
+        for outcome in ("accepted", "refused", "ignored"):
+            self._facts.labels(outcome).inc(getattr(tally, outcome))
         self._parked.inc(tally.parked)
         self._records.observe(batch.records)
         self._bytes.observe(batch.bytes)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,7 +21,6 @@ from ledger.wire.times import parse_instant
 from projections.answers.to_json import to_json
 from service.commands.options import DEFAULT_LEDGER, JsonOption, LedgerOption
 from service.errors import quiet_standard_output, say
-from service.lazily import load
 
 WIDTH_OF_A_FILE = 120  # of tables that go to a file or a pipe
 FEW_ENTRIES = 20_000  # that one process works through sooner than several start
@@ -94,7 +94,7 @@ class Shell:
     @property
     def has_ledger(self) -> bool:
         """Return True if there is a ledger in the folder, or if it is in a database."""
-        return bool(load("ledger.journal.open:is_ledger")(self.place))
+        return bool(resolve_name("ledger.journal.open:is_ledger")(self.place))
 
     @property
     def folder(self) -> Path:
@@ -124,7 +124,7 @@ class Shell:
     @contextmanager
     def reading(self) -> Iterator[Ledger]:
         """Yield the ledger, opened for reading. Raises `JournalError`."""
-        ledger: Ledger = load("ledger.journal.open:open_ledger")(self.place)
+        ledger: Ledger = resolve_name("ledger.journal.open:open_ledger")(self.place)
         yield ledger
         ledger.close()  # not after an error: rows may still be half read, and the process ends anyway
 
@@ -134,9 +134,9 @@ class Shell:
     ) -> Iterator[Ledger]:
         """Yield the ledger with its lock held, made where `create` says so. Raises `LedgerLocked`, `JournalError`."""
         if create:
-            ledger: Ledger = load("ledger.journal.open:open_or_create")(self.place, book, settings)
+            ledger: Ledger = resolve_name("ledger.journal.open:open_or_create")(self.place, book, settings)
         else:
-            ledger = load("ledger.journal.open:open_ledger")(self.place)
+            ledger = resolve_name("ledger.journal.open:open_ledger")(self.place)
         try:
             with ledger.writing():
                 yield ledger
@@ -153,7 +153,8 @@ class Shell:
     def console(self) -> Any:
         """Return the Rich console for people, as wide as the terminal or COLUMNS."""
         asked = shutil.get_terminal_size((WIDTH_OF_A_FILE, 0)).columns
-        return load("service.screens.console:OutputConsole")(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
+        console = resolve_name("service.screens.console:OutputConsole")
+        return console(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
 
     def give(self, answer: Answer) -> int:
         """Print an answer, or its JSON document; return the exit code."""
@@ -162,8 +163,8 @@ class Shell:
         else:
             with standard_output():
                 if isinstance(answer.screen, str):
-                    names = () if answer.book is None else (load("service.screens.names:Names")(answer.book),)
-                    load(f"service.screens.{answer.screen}")(self.console, answer.document, *names)
+                    names = () if answer.book is None else (resolve_name("service.screens.names:Names")(answer.book),)
+                    resolve_name(f"service.screens.{answer.screen}")(self.console, answer.document, *names)
                 else:
                     answer.screen()
         if answer.remark:
@@ -184,7 +185,7 @@ class Shell:
         if not sys.stderr.isatty():
             yield _nothing
             return
-        with load("service.screens.progress:bar")(label, total) as tick:
+        with resolve_name("service.screens.progress:bar")(label, total) as tick:
             yield tick
 
 
@@ -219,14 +220,21 @@ def known_instant(text: str | None, book: Book) -> int | None:
     return None if text is None else instant(text, "--known-at", book)
 
 
-def read_text(path: Path) -> str:
-    """Return a text file given by the user. Raises `BadInput`."""
+@contextmanager
+def readable(path: Path | str) -> Iterator[None]:
+    """Raise `BadInput` where a file given by the user cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        yield
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}; give a readable file") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: byte {error.start} is not UTF-8; give a text file") from None
+
+
+def read_text(path: Path) -> str:
+    """Return a text file given by the user. Raises `BadInput`."""
+    with readable(path):
+        return path.read_text(encoding="utf-8")
 
 
 def text_of_book(book: Path | None, *, is_there: bool) -> str | None:

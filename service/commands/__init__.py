@@ -78,5 +78,5 @@ _ELSEWHERE = {
 
 
 def reference_of(name: str) -> str:
-    """Return where a command or a group is found, for `service.lazily.load`."""
+    """Return where a command or a group is found, for `pkgutil.resolve_name`."""
     return f"service.commands.{_ELSEWHERE.get(name, f'{name}:{name}')}"

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -12,7 +13,6 @@ from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
 from projections.what_if.backtest import backtest as compare
 from projections.what_if.reports import store
 from service.commands.options import AsOfOption, FolderOption, JobsOption
-from service.lazily import load
 from service.shell import Answer, Shell, command, entries_in, instant, jobs_for, read_text
 
 
@@ -60,6 +60,6 @@ def backtest(
             store(kept_in / BACKTESTS, found, to_text(time.time_ns() // 1000, book.offset))
         if html is not None:
             with output_file(html) as file:
-                file.write(load("service.reports:backtest_html")(found, book).encode())
+                file.write(resolve_name("service.reports:backtest_html")(found, book).encode())
     remark = "" if html is None else f"report in {html}"
     return Answer(found, "backtest:print_backtest", book, remark=remark)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -24,7 +25,6 @@ from service.commands.options import BookOption, ConfigOption
 from service.commands.summaries import name_parked, summary_to_dict
 from service.consumer_log import ConsumerLog
 from service.errors import say
-from service.lazily import load
 from service.shell import Answer, Shell, command, text_of_book
 from service.stopping import stopping
 
@@ -140,7 +140,7 @@ def _observing(
 
     watchers.append(count)
     if metrics is not None:
-        served = load("service.metrics:Metrics")()
+        served = resolve_name("service.metrics:Metrics")()
         served.serve(*metrics)
         watchers.append(served.observe)
 

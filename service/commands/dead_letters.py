@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -9,13 +10,12 @@ import typer
 from consumers.dead_letters import Letter, describe_letter, letter_at, letters
 from consumers.dead_letters import drop as drop_bytes
 from consumers.dead_letters import retry as retry_here
-from ledger.errors import BadInput, WrongUse
+from ledger.errors import WrongUse
 from ledger.journal.ledger import KAFKA, Ledger
 from ledger.wire.answers import Retried
 from service.commands.options import ConfigOption
 from service.errors import plain, say
-from service.lazily import load
-from service.shell import Answer, Shell, command, standard_output
+from service.shell import Answer, Shell, command, readable, standard_output
 
 app = typer.Typer(
     no_args_is_help=True, help="Facts that could not be taken: look at them, mend them, drive them again."
@@ -88,19 +88,21 @@ def retry(
     """
     if mended is not None and (every or len(positions or ()) != 1):
         raise WrongUse("--with mends one fact: give its POSITION")
-    value = None
-    if mended is not None:
-        try:
-            value = mended.read_bytes().strip()
-        except OSError as error:
-            raise BadInput(f"{mended}: {error.strerror}; give a readable file with one fact") from None
+    with readable(mended or ""):
+        value = None if mended is None else mended.read_bytes().strip()
     in_part: list[Letter] = []
     with shell.operating() as opened:
         chosen = _chosen(opened, positions, every)
         if every:
             in_part = [letter for letter in chosen if not letter.is_whole]
             chosen = [letter for letter in chosen if letter.is_whole]
-        told = _drive_again(opened, chosen, value, config, backlog)
+        told: list[Retried]
+        if opened.settings.stream == KAFKA:
+            told = resolve_name("service.commands.topic:retry")(opened, chosen, value, config, backlog)
+        elif backlog:
+            raise WrongUse("--backlog is for a ledger that Kafka feeds; the inbox knows which of its facts are old")
+        else:
+            told = retry_here(opened, chosen, value)
     if in_part:
         say(f"{len(in_part):,} more wait that were kept in part, {in_part[0].position} first; mend each by --with FILE")
     lines = [_line(one) for one in told]
@@ -134,17 +136,6 @@ def _line(told: Retried) -> str:
     why = f" {told.reason}{detail}" if told.reason else ""
     outcome = told.outcome or "sent; the consumer decides it there"
     return plain(f"{told.position} → {told.retried_as}: {outcome}{why}")
-
-
-def _drive_again(
-    ledger: Ledger, chosen: list[Letter], mended: bytes | None, config: Path | None, backlog: bool
-) -> list[Retried]:
-    if ledger.settings.stream == KAFKA:
-        told: list[Retried] = load("service.commands.topic:retry")(ledger, chosen, mended, config, backlog)
-        return told
-    if backlog:
-        raise WrongUse("--backlog is for a ledger that Kafka feeds; the inbox knows which of its facts are old")
-    return retry_here(ledger, chosen, mended)
 
 
 def _chosen(ledger: Ledger, positions: list[str] | None, every: bool) -> list[Letter]:

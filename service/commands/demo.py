@@ -1,5 +1,6 @@
 """The demo: a real shop's year, decided here."""
 
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -14,7 +15,6 @@ from service.commands.options import DEFAULT_LEDGER, FolderOption, JobsOption
 from service.commands.summaries import summary_to_dict
 from service.demo.story import FACTS, FoundMember, decide_year, end_of, interesting_members, write_year
 from service.installed import program_name
-from service.lazily import load
 from service.screens.demo import PORT, print_demo
 from service.screens.names import Names
 from service.shell import Answer, Shell, command, entries_in, processors
@@ -58,7 +58,7 @@ def demo(
     if not serve:
         return answer
     shell.give(answer)
-    load("service.commands.serve:run_server")(shell, "127.0.0.1", port, wait=2.0, folder=beside)
+    resolve_name("service.commands.serve:run_server")(shell, "127.0.0.1", port, wait=2.0, folder=beside)
     return None
 
 

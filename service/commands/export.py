@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -14,7 +15,6 @@ from projections.answers.tables import TABLES as OF_MEMBERS
 from projections.answers.tables import Table
 from service.commands.options import AsOfOption, KnownAtOption
 from service.errors import say
-from service.lazily import load
 from service.shell import Answer, Shell, command, instant, known_instant, standard_output
 
 TABLES = {**OF_MEMBERS, "postings": postings}
@@ -71,7 +71,7 @@ def write_out(shell: Shell, table: Table, form: str, out: Path | None, label: st
     """Write a table in a format to a file or standard output, with its progress; return how many rows it has."""
     with standard_output(), shell.progress(label) as tick, output_file(out) as file:
         if form == "parquet":
-            return int(load("projections.answers.parquet:write_parquet")(table, file, tick))
+            return int(resolve_name("projections.answers.parquet:write_parquet")(table, file, tick))
         return write_table(table, form, file, tick)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -102,12 +103,10 @@ def facts_ahead(ledger: Ledger, files: Sequence[str]) -> int | None:
         facts += size * lines / max(1, beginning.rfind(b"\n") + 1) if lines else 1
         known.append((str(Path(name).resolve()), size))
     if has_inbox(ledger):
-        inbox = open_inbox(ledger)
-        for source, size in known:
-            feeds = inbox.feeds_of(source)
-            if feeds and feeds[0].size <= size:
-                facts -= feeds[0].lines
-        inbox.close()
+        with closing(open_inbox(ledger)) as inbox:
+            for source, size in known:
+                for feed in inbox.feeds_of(source)[:1]:
+                    facts -= feed.lines if feed.size <= size else 0
     return max(0, round(facts))
 
 
@@ -139,15 +138,10 @@ def _jobs_for(files: Sequence[str]) -> int:
 def _write_outcomes(ledger: Ledger, files: Sequence[str], path: Path, tick: Tick) -> None:
     """Write what became of each fact of the files, of whichever run decided it."""
     count = 0
-    inbox = open_inbox(ledger)
-    try:
-        with output_file(path) as out:
-            for name in files:
-                for feed in inbox.feeds_of(source_of(name))[:1]:
-                    for told in outcomes_of(ledger, inbox, feed.number):
-                        out.write(to_json(told) + b"\n")
-                        count += 1
-                        if not count % 1_000:
-                            tick(count)
-    finally:
-        inbox.close()
+    with closing(open_inbox(ledger)) as inbox, output_file(path) as out:
+        for name in files:
+            for feed in inbox.feeds_of(source_of(name))[:1]:
+                for told in outcomes_of(ledger, inbox, feed.number):
+                    out.write(to_json(told) + b"\n")
+                    count += 1
+                    tick(count)

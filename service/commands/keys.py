@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,10 +78,8 @@ def revoke(
 @contextmanager
 def _keys(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Book]]:
     """Yield the ledger's keys and its book."""
-    with shell.reading() as opened:
-        keys = Keys(shell.data_folder(folder))
+    with shell.reading() as opened, closing(Keys(shell.data_folder(folder))) as keys:
         yield keys, opened.book
-        keys.close()
 
 
 def _to_dict(key: Key, offset: int) -> dict[str, Any]:

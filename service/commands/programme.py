@@ -1,6 +1,7 @@
 """The rule book: programme list, check, diff, publish, and the codes of rules and reasons."""
 
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -16,7 +17,6 @@ from projections.answers.codes import codes as codes_of
 from projections.answers.programmes import differences, versions, warnings
 from service.commands.options import ConfigOption
 from service.errors import plain, say
-from service.lazily import load
 from service.shell import Answer, Shell, command, entries_in, read_text
 
 MOST_BY = 128  # characters of a publisher's name
@@ -109,7 +109,13 @@ def publish(
     with shell.operating() as opened:
         version, warned = _checked(opened, file)
         is_new = version.name not in opened.new_book().by_name and not is_published(opened, version.name)
-        position, fate = _publish(opened, version.toml, by, config) if is_new else (None, None)
+        position: str | None = None
+        fate: Fate | None = None
+        if is_new and opened.settings.stream == KAFKA:
+            position, fate = resolve_name("service.commands.topic:publish")(opened, version.toml, by, config)
+        elif is_new:
+            fate = publish_here(opened, version.toml, by)
+            position = fate.position
     for warning in warned:
         say(f"{file}: warning: {warning}")
     if fate is not None and fate.outcome != "accepted" and fate.reason != "duplicate":
@@ -126,15 +132,6 @@ def publish(
     what = "published" if fate is not None else "sent, and not decided yet: published"
     line = plain(f"version {version.name} from {document['from']}, {what} by {by} at {document['position']}")
     return Answer(document, lambda: print(line) if is_new else None)
-
-
-def _publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> tuple[str, Fate | None]:
-    """Publish a book through the ledger's own stream; return its position, and what became of it where decided."""
-    if ledger.settings.stream != KAFKA:
-        fate = publish_here(ledger, toml, by)
-        return fate.position, fate
-    sent: tuple[str, Fate | None] = load("service.commands.topic:publish")(ledger, toml, by, config)
-    return sent
 
 
 def _checked(ledger: Ledger, file: Path) -> tuple[Version, list[str]]:

@@ -10,7 +10,7 @@ from ledger.errors import BadInput
 from ledger.wire.fact_codec import BadFact
 from projections.what_if.quote import quote as dry_run
 from service.commands.options import MemberArgument
-from service.shell import Answer, Shell, command, instant
+from service.shell import Answer, Shell, command, instant, readable
 
 MOST_BYTES = 1 << 20
 
@@ -46,11 +46,8 @@ def quote(
 
 
 def _read(cart: str) -> bytes:
-    try:
-        with standard_input() if cart == "-" else Path(cart).open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise BadInput(f"{cart}: {error.strerror}; give a readable file") from None
+    with readable(cart), standard_input() if cart == "-" else Path(cart).open("rb") as file:
+        raw = file.read(MOST_BYTES + 1)
     if len(raw) > MOST_BYTES:
         raise BadInput(f"{cart}: more than {MOST_BYTES:,} bytes; a cart has at most as many as a fact")
     return raw

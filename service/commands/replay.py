@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,6 @@ from projections.views.runner import heads_of
 from service.commands.options import ConfigOption, FolderOption, JobsOption
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS
-from service.lazily import load
 from service.shell import Answer, Shell, command, jobs_for
 
 
@@ -47,7 +47,7 @@ def replay(
     elif from_topic:
         raise WrongUse("--from-topic and --from-archive: give one of them")
     else:
-        found = load("service.commands.archive:replay")(shell, from_archive)
+        found = resolve_name("service.commands.archive:replay")(shell, from_archive)
     return Answer(found, lambda: _print(found), exit_code=BAD_NEWS if found["differences"] else 0)
 
 
@@ -61,7 +61,7 @@ def _replay_ledger(
         is_kafka = from_topic and opened.settings.stream == KAFKA
         differences, count = [], 0
         if is_kafka:
-            differences, count = load("service.commands.topic:compare_with_topic")(shell, opened, config)
+            differences, count = resolve_name("service.commands.topic:compare_with_topic")(shell, opened, config)
         with shell.progress("replaying", total) as tick:
             found = derive_again(
                 opened, jobs=jobs_for(jobs, total), from_topic=from_topic and not is_kafka, progress=tick

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from socket import socket
 from typing import Annotated
@@ -87,17 +88,14 @@ def run_server(
     kafka = _kafka(shell, config)
     with shell.reading() if kafka else _fed_here(shell) as opened:
         keys = Keys(folder)
-        if not keys.exist() and not is_local(host):
+        has_keys = keys.exist()
+        if not has_keys and not is_local(host):
             raise WrongUse(
                 f"--host {host}: without keys anybody who reaches it could do anything: make one first"
                 " (`points keys new NAME --scope …`), or listen on 127.0.0.1"
             )
-        has_keys = keys.exist()
         listening = listen(host, port)
-
-        def tell(processes: list[int]) -> None:
-            _tell(shell, listening, processes, has_keys=has_keys)
-
+        tell = partial(_tell, shell, listening, has_keys)
         version = installed_version()
         with Follower(shell.place, folder) if follows else nullcontext():
             if workers == 1:
@@ -132,7 +130,7 @@ def _fed_here(shell: Shell) -> Iterator[Ledger]:
         yield opened
 
 
-def _tell(shell: Shell, listening: socket, processes: list[int], *, has_keys: bool) -> None:
+def _tell(shell: Shell, listening: socket, has_keys: bool, processes: list[int]) -> None:
     """Say where the server listens and who may use it."""
     name, number = listening.getsockname()[:2]
     url = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"

@@ -1,6 +1,7 @@
 """The store: make what a ledger in a database needs, and bring either store to this version's format."""
 
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -9,7 +10,6 @@ from consumers.local.open import migrate_inbox
 from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import is_address
-from service.lazily import load
 from service.shell import Answer, Shell, command, read_text
 
 app = typer.Typer(no_args_is_help=True, help="What a ledger is kept in: make it, bring it to a newer format.")
@@ -51,7 +51,7 @@ def migrate(
     """
     if is_address(shell.place):
         text = None if book is None else read_text(book)
-        migrate_database = load("ledger.journal.database:migrate")
+        migrate_database = resolve_name("ledger.journal.database:migrate")
         done = migrate_database(shell.place, partitions=partitions, book=text, topic=topic, servers=_spans(servers))
     else:
         if partitions is not None or book is not None or topic is not None or servers:

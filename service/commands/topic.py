@@ -1,12 +1,13 @@
 """What some commands need of Kafka, imported where a ledger is fed by it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from consumers.dead_letters import Letter
 from consumers.kafka.appending import TopicAppender
+from consumers.kafka.client_base import Reader
 from consumers.kafka.clients import open_reader
 from consumers.kafka.consume import check_stream
 from consumers.kafka.dead_letters import retry as retry_there
@@ -24,27 +25,17 @@ from service.shell import Shell, Tick
 DECISION_SECONDS = 5.0  # that a consumer is waited for
 
 
-@contextmanager
-def _appending(ledger: Ledger, config: Path | None) -> Iterator[TopicAppender]:
-    """Yield an appender to the topic that feeds a ledger."""
-    appender = TopicAppender(load_settings(config), ledger.settings.topic)
-    try:
-        yield appender
-    finally:
-        appender.close()
-
-
 def retry(
     ledger: Ledger, chosen: list[Letter], mended: bytes | None, config: Path | None, backlog: bool
 ) -> list[Retried]:
     """Send dead letters to the topic again; return where each was and stands now."""
-    with _appending(ledger, config) as appender:
+    with closing(TopicAppender(load_settings(config), ledger.settings.topic)) as appender:
         return retry_there(ledger, chosen, mended, appender, backlog=backlog)
 
 
 def publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> tuple[str, Fate | None]:
     """Publish a rule book through the topic; return its position, and what became of it where that is decided."""
-    with _appending(ledger, config) as appender:
+    with closing(TopicAppender(load_settings(config), ledger.settings.topic)) as appender:
         place, fate = send(ledger, appender.append, toml, by, DECISION_SECONDS)
     return position_text(*place), fate
 
@@ -53,26 +44,24 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
     """Return where the journal's copies of the facts differ from the topic's own records: the first, and how many."""
     settings = load_settings(config)
     check_stream(ledger, settings.topics.facts)
-    reader = open_reader(settings, settings.topics.facts)
     differences: list[dict[str, Any]] = []
     count = read = 0
 
-    def streamed(partition: int, upto: int, tick: Tick) -> Iterator[StreamRecord]:
+    def streamed(reader: Reader, partition: int, upto: int, tick: Tick) -> Iterator[StreamRecord]:
         nonlocal read
         for record in records_up_to(reader, partition, upto):
             yield StreamRecord(record.offset, record.recorded, record.value, record.whole_sha256)
             read += 1
-            if not read % 1_000:
-                tick(read)
+            tick(read)
 
-    try:
-        with shell.progress("comparing with the topic") as tick:
-            for partition in ledger.partitions:
-                upto = ledger.journal(partition).head().offset
-                differ = Differences(partition)
-                compare_records(ledger, upto, streamed(partition, upto, tick), differ)
-                differences += differ.listed[: MAX_DIFFERENCES - len(differences)]
-                count += differ.count
-    finally:
-        reader.close()
+    with (
+        closing(open_reader(settings, settings.topics.facts)) as reader,
+        shell.progress("comparing with the topic") as tick,
+    ):
+        for partition in ledger.partitions:
+            upto = ledger.journal(partition).head().offset
+            differ = Differences(partition)
+            compare_records(ledger, upto, streamed(reader, partition, upto, tick), differ)
+            differences += differ.listed[: MAX_DIFFERENCES - len(differences)]
+            count += differ.count
     return differences, count

@@ -1,5 +1,6 @@
 """Kafka's topics: create, check."""
 
+from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -31,12 +32,9 @@ def create(
     points topics create --config points.toml --partitions 64
     """
     settings = load_settings(config)
-    admin = Admin(settings)
-    try:
+    with closing(Admin(settings)) as admin:
         made = create_topics(admin, settings.topics, partitions, replication)
         found = list(differences(admin, settings.topics, partitions))
-    finally:
-        admin.close()
     lines = [f"{name}: {f'made, {partitions} partitions' if is_new else 'is there already'}" for name, is_new in made]
     return _answer([{"topic": name, "created": is_new} for name, is_new in made], found, lines)
 
@@ -56,11 +54,8 @@ def check(
     """
     settings = load_settings(config)
     names = settings.topics
-    admin = Admin(settings)
-    try:
+    with closing(Admin(settings)) as admin:
         found = list(differences(admin, names, partitions))
-    finally:
-        admin.close()
     all_topics = (names.facts, names.outcomes, names.dead_letters)
     good = [] if found else [f"{', '.join(all_topics)}: as they have to be"]
     return _answer([{"topic": name} for name in all_topics], found, good)

@@ -35,8 +35,7 @@ def traffic(
     with standard_output(), output_file(out) as file, shell.progress("making up", facts) as tick:
         for count, fact in enumerate(made_up(facts, members, seed, START, days, skew), 1):
             size += file.write(fact + b"\n")
-            if not count % 5_000:
-                tick(count)
+            tick(count)
     if out is None:
         return None
     seconds = round(time.monotonic() - started, 3)

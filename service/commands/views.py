@@ -4,7 +4,9 @@ import re
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
@@ -24,14 +26,13 @@ from projections.views.files import Folder
 from projections.views.registry import all_views, find_query
 from projections.views.runner import rebuild as build_again
 from projections.views.runner import run as catch_up
-from projections.views.snapshot import Standing, of_member, snapshot
+from projections.views.snapshot import ViewSnapshot, of_member, snapshot
 from projections.views.status import catalogue
 from projections.views.status import status as builds
 from projections.views.view import Options, Query, View
 from service.commands.export import format_of, write_out
 from service.commands.options import AsOfOption, FolderOption, JobsOption
 from service.errors import BAD_NEWS, plain, say
-from service.lazily import load
 from service.shell import Answer, Shell, command, entries_in, instant, processors, standard_output
 
 LISTED = 40  # rows of a table on a screen
@@ -241,18 +242,20 @@ def show(
 
     points views show balances --as-of 2025-12-01 -o balances.parquet
     """
-    options = Options(month=_checked_month(month), days=days, score=score)
+    options = Options(month=month, days=days, score=score)
     form = format_of(form, out, shell.json, "table")
     view, query = _query(all_views(more or ()), name)
+    if month is not None:
+        _month_number(month)
     _check_options(query, options, member)
-    with shell.reading() as opened:
-        at = None if as_of is None else instant(as_of, "--as-of", opened.book)
+    with shell.reading() as opened, ExitStack() as stack:
+        at = instant(as_of, "--as-of", opened.book)
         if member is not None:
-            taken = of_member(opened, view, member, instant(None, "", opened.book) if at is None else at)
-            _write(shell, query.name, view, taken.as_of, None, query.rows(taken, options), form, out)
-            return
-        with snapshot(opened, _folder(opened, folder), view, at) as taken:
-            _write(shell, query.name, view, taken.as_of, taken.standing, query.rows(taken, options), form, out)
+            taken = of_member(opened, view, member, at)
+        else:
+            built = snapshot(opened, _folder(opened, folder), view, None if as_of is None else at)
+            taken = stack.enter_context(built)
+        _write(shell, query.name, taken, query.rows(taken, options), form, out)
 
 
 @app.command()
@@ -278,11 +281,9 @@ def close(
         at = min(end, instant(None, "", opened.book))
         open_partitions = [p for p in opened.partitions if opened.journal(p).head().recorded < end]
         with snapshot(opened, _folder(opened, folder), Liability(), at) as taken:
-            standing = taken.standing
-            assert standing is not None
-            is_final = not open_partitions and not standing.behind
+            is_final = not open_partitions and taken.standing is not None and not taken.standing.behind
             more = {"month": month, "until": to_text(end, opened.book.offset), "final": is_final}
-            _write(shell, "close", taken.view, at, standing, of_month(taken, number), form, out, more)
+            _write(shell, "close", taken, of_month(taken, number), form, out, more)
     if is_final:
         return
     if open_partitions:
@@ -299,9 +300,8 @@ def _folder(ledger: Ledger, named: Path | None) -> Folder:
 
 
 def _view(views: dict[str, View], name: str) -> View:
-    view = views.get(name)
-    if view is not None:
-        return view
+    if name in views:
+        return views[name]
     found = find_query(views, name)
     if found is not None:
         say(f"{name} is read from the view {found[0].name}")
@@ -325,12 +325,6 @@ def _check_options(query: Query, options: Options, member: str | None) -> None:
         raise WrongUse(f"--member: {query.name} is about all members together")
 
 
-def _checked_month(text: str | None) -> str | None:
-    if text is not None:
-        _month_number(text)
-    return text
-
-
 def _month_number(text: str) -> int:
     if not re.fullmatch(r"(19[7-9]\d|2\d\d\d)-(0[1-9]|1[0-2])", text):
         raise WrongUse(f'"{text}" is no month of the years 1970 to 2999; give it as 2025-11')
@@ -340,23 +334,20 @@ def _month_number(text: str) -> int:
 def _write(
     shell: Shell,
     name: str,
-    view: View,
-    at: int,
-    standing: Standing | None,
+    taken: ViewSnapshot,
     table: Table,
     form: str,
     out: Path | None,
     more: dict[str, Any] | None = None,
 ) -> None:
     """Write what a query says, and on standard error how far the view is behind."""
-    about: dict[str, Any] = {"view": view.name, "reading": name, "as_of": to_text(at, table.offset)}
-    if standing is not None:
+    view = taken.view.name
+    about: dict[str, Any] = {"view": view, "reading": name, "as_of": to_text(taken.as_of, table.offset)}
+    if (standing := taken.standing) is not None:
         positions = {str(partition): place for partition, place in sorted(standing.positions.items())}
         about |= {"version": standing.version, "position": positions, "behind": standing.behind}
         if standing.behind:
-            say(
-                f"{view.name} is {standing.behind:,} entries behind the ledger: `points views run` brings it up to date"
-            )
+            say(f"{view} is {standing.behind:,} entries behind the ledger: `points views run` brings it up to date")
     about |= more or {}
     if form == "json":
         with standard_output():
@@ -365,7 +356,7 @@ def _write(
             sys.stdout.buffer.write(b"}\n")
     elif form == "table":
         with standard_output():
-            load("service.screens.views:print_table")(shell.console, table, about, LISTED)
+            resolve_name("service.screens.views:print_table")(shell.console, table, about, LISTED)
     else:
         rows = write_out(shell, table, form, out, f"writing {name}")
         if out is not None:

@@ -1,9 +1,7 @@
 """Reports in one HTML file each, which open without a network: every asset is inside."""
 
-from functools import cache
 from importlib import resources
 
-from jinja2 import Environment
 from msgspec import to_builtins
 
 from ledger.rulebook.compiled import Book
@@ -12,16 +10,11 @@ from service.screens.names import Names
 from service.templates import templates_in
 
 
-@cache
-def _environment() -> Environment:
-    return templates_in("service", "reports")
-
-
 def backtest_html(found: Report, book: Book) -> str:
     """Return the report of a backtest's document as one HTML page."""
     vendor = resources.files("service").joinpath("assets", "vendor", "uplot")
     return (
-        _environment()
+        templates_in("service", "reports")
         .get_template("backtest.html")
         .render(
             found=found,

@@ -50,8 +50,11 @@ def print_backtest(console: Console, found: Report, names: Names) -> None:
         console.print(_outcomes(found.outcomes))
 
 
-def _difference(value: int) -> Text:
-    return Text(f"{value:+,}" if value else "·", style="green" if value > 0 else "red" if value < 0 else "dim")
+def _compared(pair: Pair) -> tuple[Text, Text, Text]:
+    """Return the cells of a figure: as it is, under the draft, and the difference."""
+    change = pair.difference
+    style = "green" if change > 0 else "red" if change < 0 else "dim"
+    return number(pair.actual), number(pair.draft), Text(f"{change:+,}" if change else "·", style=style)
 
 
 def _points(kind: str, figures: dict[str, Pair], names: Names) -> RenderableType:
@@ -59,9 +62,8 @@ def _points(kind: str, figures: dict[str, Pair], names: Names) -> RenderableType
     table = grid(str(names.kind(kind)), right=("as it is", "under the draft", "difference", "worth"))
     for name, text in _FIGURES:
         pair = figures[name]
-        difference = pair.difference
-        worth = Text(yuan(difference * fen) if difference else "", style="dim")
-        table.add_row(text, number(pair.actual), number(pair.draft), _difference(difference), worth)
+        worth = Text(yuan(pair.difference * fen) if pair.difference else "", style="dim")
+        table.add_row(text, *_compared(pair), worth)
     return table
 
 
@@ -71,7 +73,7 @@ def _rules(rules: list[Rule], names: Names) -> RenderableType:
         return Text("no rule gives another sum", style="dim")
     table = grid("issued by rule", right=("as it is", "under the draft", "difference"))
     for rule in moved[:RULES]:
-        table.add_row(names.rule(rule.rule), number(rule.actual), number(rule.draft), _difference(rule.difference))
+        table.add_row(names.rule(rule.rule), *_compared(rule))
     return table
 
 
@@ -86,12 +88,7 @@ def _print_moves(console: Console, moves: Moves) -> None:
     )
     table = grid("the largest", right=("has or has spent", "under the draft", "difference"))
     for member in [*moves.largest_gains, *moves.largest_losses]:
-        table.add_row(
-            plain(member.member),
-            number(member.actual),
-            number(member.draft),
-            _difference(member.difference),
-        )
+        table.add_row(plain(member.member), *_compared(member))
     if table.row_count:
         console.print(table)
 

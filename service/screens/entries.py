@@ -1,5 +1,6 @@
 """A member's entries on a screen: one line per entry, with what it changed."""
 
+from collections import Counter
 from typing import Any
 
 from rich.console import Console
@@ -10,18 +11,8 @@ from service.errors import plain
 from service.screens.grid import grid
 from service.screens.names import Names, short_time
 
-_SIGNS = {
-    "earned": "+",
-    "confirmed": "+",
-    "restored": "+",
-    "released": "+",
-    "spent": "-",
-    "expired": "-",
-    "clawed-back": "-",
-    "repaid": "-",
-    "held": "-",
-    "captured": "-",
-}
+_GIVES = {"earned", "confirmed", "restored", "released"}
+_TAKES = {"spent", "expired", "clawed-back", "repaid", "held", "captured"}
 _OUTCOME_STYLES = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 
 
@@ -51,36 +42,28 @@ def _outcome(entry: Entry) -> Text:
 
 def _changes(changes: list[dict[str, Any]], names: Names) -> Text:
     """Return points and score items summed by change, kind and rule, then the other changes by name."""
-    sums: dict[tuple[str, str, str], int] = {}
-    others: dict[str, int] = {}
+    sums = Counter[tuple[str, str, str]]()
+    others = Counter[str]()
     for change in changes:
         name, points = change["change"], change.get("points", 0)
         if name == "scored":
-            key = (name, change["score"], change["rule"])
-            sums[key] = sums.get(key, 0) + points
+            sums[name, change["score"], change["rule"]] += points
         elif name == "scored-once":
             sums[name, change["score"], change["rule"]] = points
         elif "kind" in change:
-            key = (name, change["kind"], change.get("rule", ""))
-            sums[key] = sums.get(key, 0) + points
+            sums[name, change["kind"], change.get("rule", "")] += points
         elif name not in ("counted", "marked", "forgot"):
-            others[name] = others.get(name, 0) + 1
-    text = Text()
+            others[name] += 1
+    texts = []
     for (name, of, rule), points in sums.items():
-        text.append(", " if text else "")
-        text.append_text(_sum(name, of, points))
-        if rule and name in ("earned", "scored", "scored-once"):
-            text.append(" ")
-            text.append_text(names.rule(rule))
-    for name, count in others.items():
-        text.append(", " if text else "")
-        text.append(f"{name} ×{count}" if count > 1 else name, style="dim")
-    return text
+        by = (" ", names.rule(rule)) if rule and name in ("earned", "scored", "scored-once") else ()
+        texts.append(Text.assemble(_sum(name, of, points), *by))
+    texts += [Text(f"{name} ×{count}" if count > 1 else name, style="dim") for name, count in others.items()]
+    return Text(", ").join(texts)
 
 
 def _sum(name: str, of: str, points: int) -> Text:
     if name in ("scored", "scored-once"):
         return Text(f"{points:+,} {plain(of)}", style="magenta")
-    sign = _SIGNS.get(name, "")
-    style = "green" if sign == "+" else "red" if sign else "yellow"
+    sign, style = ("+", "green") if name in _GIVES else ("-", "red") if name in _TAKES else ("", "yellow")
     return Text.assemble((f"{sign}{points:,} {plain(of)}", style), f" {name}")

@@ -109,13 +109,7 @@ def _score(name: str, score: Score, names: Names) -> RenderableType:
     head = Text.assemble(names.score(name), "   ", (f"{score.value:,}", "bold green"))
     head.append(f"   tier {plain(score.tier)}" if score.tier else "   below every tier", style="magenta")
     head.append(f"   {score.month}", style="dim")
-    parts = Text()
-    for index, (part, points) in enumerate(score.parts.items()):
-        parts.append("  ·  " if index else "", style="dim")
-        parts.append_text(names.part(name, part))
-        parts.append(" ")
-        parts.append_text(number(points))
-    return Group(head, Padding(parts, (0, 0, 0, 2)))
+    return Group(head, _figures("", [(names.part(name, part), points) for part, points in score.parts.items()]))
 
 
 def _membership(name: str, term: Membership, names: Names) -> RenderableType:
@@ -129,11 +123,10 @@ def _membership(name: str, term: Membership, names: Names) -> RenderableType:
     )
     if not term.quotas:
         return head
-    left = Text()
-    left.append("left: ", style="dim")
-    for index, (benefit, points) in enumerate(term.quotas.items()):
-        left.append("  ·  " if index else "", style="dim")
-        left.append_text(names.benefit(benefit))
-        left.append(" ")
-        left.append_text(number(points))
-    return Group(head, Padding(left, (0, 0, 0, 2)))
+    return Group(head, _figures("left: ", [(names.benefit(benefit), left) for benefit, left in term.quotas.items()]))
+
+
+def _figures(title: str, figures: list[tuple[Text, int]]) -> RenderableType:
+    """Return labels with their figures on one line, a little to the right."""
+    texts = [Text.assemble(label, " ", number(value)) for label, value in figures]
+    return Padding(Text.assemble((title, "dim"), Text("  ·  ", style="dim").join(texts)), (0, 0, 0, 2))

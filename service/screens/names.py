@@ -13,23 +13,26 @@ class Names:
     """Labels such as ``京豆 beans`` from a rule book; the newest version that has a code names it."""
 
     def __init__(self, book: Book) -> None:
-        self._versions = list(reversed(book.versions))
+        programmes = [version.programme for version in book.versions]
+        scores = [pair for programme in programmes for pair in programme.scores.items()]
+        self._kinds = {code: kind for programme in programmes for code, kind in programme.kinds.items()}
+        self._scores = {code: score.name for code, score in scores}
+        self._parts = {(code, part): name for code, score in scores for part, name in score.parts.items()}
+        self._memberships = {code: m.name for programme in programmes for code, m in programme.memberships.items()}
+        self._benefits = {code: b.name for version in book.versions for code, (_, b) in version.benefits.items()}
         self._rules = rule_names(book)
 
     def kind(self, kind: str) -> Text:
         """Return the label of a kind of points."""
-        found = (v.programme.kinds[kind].name for v in self._versions if kind in v.programme.kinds)
-        return label(next(found, ""), kind)
+        return label(self._kinds[kind].name if kind in self._kinds else "", kind)
 
     def score(self, score: str) -> Text:
         """Return the label of a score."""
-        found = (v.programme.scores[score].name for v in self._versions if score in v.programme.scores)
-        return label(next(found, ""), score)
+        return label(self._scores.get(score, ""), score)
 
     def part(self, score: str, part: str) -> Text:
         """Return the label of a part of a score."""
-        scores = (v.programme.scores[score] for v in self._versions if score in v.programme.scores)
-        return label(next((s.parts[part] for s in scores if part in s.parts), ""), part)
+        return label(self._parts.get((score, part), ""), part)
 
     def rule(self, rule: str) -> Text:
         """Return the label of a rule."""
@@ -41,19 +44,15 @@ class Names:
 
     def membership(self, membership: str) -> Text:
         """Return the label of a membership."""
-        found = (
-            v.programme.memberships[membership].name for v in self._versions if membership in v.programme.memberships
-        )
-        return label(next(found, ""), membership)
+        return label(self._memberships.get(membership, ""), membership)
 
     def benefit(self, benefit: str) -> Text:
         """Return the label of a benefit of a membership."""
-        found = (v.benefits[benefit][1].name for v in self._versions if benefit in v.benefits)
-        return label(next(found, ""), benefit)
+        return label(self._benefits.get(benefit, ""), benefit)
 
     def fen(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where no version has the kind."""
-        return next((v.programme.kinds[kind].fen for v in self._versions if kind in v.programme.kinds), 0)
+        return self._kinds[kind].fen if kind in self._kinds else 0
 
 
 def label(name: str, code: str) -> Text:

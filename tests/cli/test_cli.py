@@ -571,10 +571,10 @@ def test_a_ledger_that_is_being_written_is_exit_4_and_its_holder_is_named(shop: 
 def test_the_demo_tells_of_the_year_and_a_second_run_doubles_nothing(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from service.demo import online_retail
+    from service.demo import online_retail, story
 
     beginning = list(online_retail.facts(1_500))
-    monkeypatch.setattr(online_retail, "facts", lambda: iter(beginning))
+    monkeypatch.setattr(story, "facts", lambda: iter(beginning))
     first = points("demo", "--jobs", 1, "--json").json
     assert first["facts"] == first["entries"] == 1_500 and first["stats"]["balanced"] is True
     assert first["order_lines"] > 1_500 and 1 <= len(first["members"]) <= 3

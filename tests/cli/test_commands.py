@@ -5,12 +5,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
 from service.cli import command_of
 from service.commands import PANELS, reference_of
-from service.lazily import load
 
 ROOT = Path(__file__).parents[2]
 TEXTS = {name: text for texts in PANELS.values() for name, text in texts.items()}
@@ -31,7 +31,7 @@ def test_every_reference_to_code_that_is_imported_late_names_code_that_is_there(
         references |= {f"service.screens.{name}" for name in re.findall(r'"(\w+:print_\w+)"', text)}
     assert len(references) > len(TEXTS) + 15
     for reference in references:
-        assert callable(load(reference)), reference
+        assert callable(resolve_name(reference)), reference
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["--bogus"], "completion"], ids=str)
