@@ -49,12 +49,8 @@ def check_programme(shell: Shell, file: FileArgument) -> Answer:
 
         points programme check jd.toml
     """
-    if shell.has_ledger:
-        with shell.reading() as opened:
-            version, warned = _checked(opened, file)
-    else:
-        version = Version(read_text(file), str(file))
-        warned = warnings(version)
+    with shell.reading() if shell.has_ledger else nullcontext() as opened:
+        version, warned = _checked(opened, file)
     programme = version.programme
     found = {
         "file": str(file),
@@ -137,8 +133,11 @@ def publish(
     return Answer(document, lambda: print(line) if is_new else None)
 
 
-def _checked(ledger: Ledger, file: Path) -> tuple[Version, list[str]]:
+def _checked(ledger: Ledger | None, file: Path) -> tuple[Version, list[str]]:
     """Return a book that can be a ledger's next version, and the warnings about its dates. Raises `BadProgramme`."""
+    if ledger is None:
+        version = Version(read_text(file), str(file))
+        return version, warnings(version)
     version = Book([known.toml for known in ledger.book.versions]).add(read_text(file), str(file))
     return version, warnings(version, ledger.book)
 
