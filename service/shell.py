@@ -183,14 +183,10 @@ class Shell:
     def progress(self, label: str, total: int | None = None) -> Iterator[Tick]:
         """Show a bar on a terminal's standard error; yield a function to call with `(done, total=None)`."""
         if not sys.stderr.isatty():
-            yield _nothing
+            yield lambda *_: None
             return
         with resolve_name("service.screens.progress:bar")(label, total) as tick:
             yield tick
-
-
-def _nothing(done: int, total: int | None = None) -> None:
-    """Ignore progress, which no terminal shows."""
 
 
 @contextmanager

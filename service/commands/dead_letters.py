@@ -90,12 +90,10 @@ def retry(
         raise WrongUse("--with mends one fact: give its POSITION")
     with readable(mended or ""):
         value = None if mended is None else mended.read_bytes().strip()
-    in_part: list[Letter] = []
     with shell.operating() as opened:
-        chosen = _chosen(opened, positions, every)
-        if every:
-            in_part = [letter for letter in chosen if not letter.is_whole]
-            chosen = [letter for letter in chosen if letter.is_whole]
+        asked = _chosen(opened, positions, every)
+        in_part = [letter for letter in asked if every and not letter.is_whole]
+        chosen = [letter for letter in asked if not every or letter.is_whole]
         told: list[Retried]
         if opened.settings.stream == KAFKA:
             told = resolve_name("service.commands.topic:retry")(opened, chosen, value, config, backlog)

@@ -1,7 +1,7 @@
 """The books against a list from outside: reconcile."""
 
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,15 +53,14 @@ def reconcile(
     began = time.monotonic()
     with shell.reading() as opened, shell.progress("comparing") as tick:
         heads = heads_of(opened)
-        listed = Balances(file, opened)
-        moment = instant(as_of, "--as-of", opened.book)
-        with output_file(out) if out is not None else nullcontext() as lines:
+        lines_file = output_file(out) if out is not None else nullcontext()
+        with closing(Balances(file, opened)) as listed, lines_file as lines:
+            moment = instant(as_of, "--as-of", opened.book)
             for difference in compare(opened, listed, moment, balance, found, tick):
                 if lines is not None:
                     lines.write(to_json(difference) + b"\n")
                 if len(first) < LISTED_IN_JSON:
                     first.append(difference)
-        listed.close()
         count = found.differ + found.only_in_list + found.only_in_ledger
         keep_result(opened, folder, "reconcile", began, heads, count, file.name)
     document = {**msgspec.to_builtins(found), "difference_count": count, "differences": first}
