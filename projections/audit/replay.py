@@ -33,7 +33,7 @@ Progress = Callable[[int], None]
 
 
 def replay(
-    ledger: Ledger, *, jobs: int = 1, from_topic: bool = False, progress: Progress | None = None
+    ledger: Ledger, *, jobs: int = 1, from_topic: bool = False, progress: Progress = lambda _: None
 ) -> dict[str, Any]:
     """Replay a ledger's journals: `entries`, `accounts`, `differences` (at most 1,000 listed) and `seconds`.
 
@@ -45,8 +45,7 @@ def replay(
     for part in partition_map(ledger, jobs, replay_partition, from_topic):
         if isinstance(part, int):
             entries += part
-            if progress:
-                progress(entries)
+            progress(entries)
             continue
         found, members, total = part
         accounts += members

@@ -1,6 +1,6 @@
 """Recompute the chain from the stored bytes: a byte changed, an entry dropped, two swapped, all show and are named."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -9,7 +9,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import Damaged, Unavailable
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
 from projections.audit.proof import Refuted
-from projections.audit.proof.checkpoint import Signed, check_ledger
+from projections.audit.proof.checkpoint import Progress, Signed, check_ledger
 from projections.audit.proof.tree import Frontier
 
 MAX_BROKEN = 1_000  # that are listed a partition
@@ -17,7 +17,7 @@ REPORT_EVERY = 5_000
 
 
 def verify(
-    ledger: Ledger, *, checkpoints: Sequence[Signed] = (), progress: Callable[[int], None] | None = None
+    ledger: Ledger, *, checkpoints: Sequence[Signed] = (), progress: Progress = lambda _: None
 ) -> dict[str, Any]:
     """Recompute every partition's chain: `partitions` with their entries and last link, and what is `broken`.
 
@@ -26,6 +26,10 @@ def verify(
     partitions = []
     broken: list[dict[str, Any]] = []
     done = 0
+
+    def onward(entries: int) -> None:
+        progress(done + entries)
+
     for signed in checkpoints:
         try:
             check_ledger(ledger, signed)
@@ -34,12 +38,11 @@ def verify(
     for partition in ledger.partitions:
         found: list[dict[str, Any]] = []
         signatures = _Signatures(partition, checkpoints)
-        entries, link = _verify_partition(ledger, partition, found, signatures, _onward(progress, done))
+        entries, link = _verify_partition(ledger, partition, found, signatures, onward)
         done += entries
         partitions.append({"partition": partition, "entries": entries, "link": link.hex()})
         broken.extend(found)
-    if progress:
-        progress(done)
+    progress(done)
     return {"partitions": partitions, "broken": broken}
 
 
@@ -48,7 +51,7 @@ def _verify_partition(
     partition: int,
     broken: list[dict[str, Any]],
     signatures: "_Signatures",
-    progress: Callable[[int], None],
+    progress: Progress,
 ) -> tuple[int, bytes]:
     journal = ledger.journal(partition)
     head = journal.head()
@@ -118,13 +121,3 @@ class _Signatures:
         for mark, at in self._waiting:
             if mark.entries:
                 yield mark.entries, f"the checkpoint of {at} signed {mark.entries} entries, which are not all there"
-
-
-def _onward(progress: Callable[[int], None] | None, done: int) -> Callable[[int], None]:
-    """Progress of a partition as progress of the whole."""
-
-    def report(entries: int) -> None:
-        if progress:
-            progress(done + entries)
-
-    return report

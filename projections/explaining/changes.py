@@ -34,7 +34,7 @@ def explain_changes(context: Context) -> list[View]:
         view |= {"version": version.name, "version_from": version.programme.from_.isoformat(), "rule_name": ""}
         rule = view.get("rule") or view.get("origin")
         if rule:
-            view |= {"rule": rule, "rule_name": words.rule_name(rule), "rule_text": words.rule_text(rule)}
+            view |= words.about_rule(rule)
         explain: Callable[..., View] = EXPLAINERS.get(type(change), _plain)
         view |= explain(context, change)
         evolve(context.scratch, change)

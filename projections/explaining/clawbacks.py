@@ -51,9 +51,7 @@ def _claim(context: Context, left: Claim, formula: str) -> View:
     unit = award.kind or award.score
     view: View = {
         "line": left.line,
-        "rule": award.rule,
-        "rule_name": words.rule_name(award.rule),
-        "rule_text": words.rule_text(award.rule),
+        **words.about_rule(award.rule),
         "kind": unit,
         "given": award.given,
         "held_before": left.held,

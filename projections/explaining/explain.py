@@ -1,7 +1,7 @@
 """Where each point came from and went, which rule of which version decided, and why nothing came, in plain words.
 
 An explanation is data (`dict`, good for JSON) in which every figure stands beside the sentence that uses it;
-`render_explanation` lays it out for people. What is explained is the entry as it was decided and kept.
+`render.render_explanation` lays it out for people. What is explained is the entry as it was decided and kept.
 """
 
 from typing import Any
@@ -11,31 +11,16 @@ import msgspec
 from ledger.journal.ledger import Ledger
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.facts import fact_type
-from projections.answers.members import UnknownMember
 from projections.explaining.changes import explain_changes
 from projections.explaining.clawbacks import explain_clawbacks
 from projections.explaining.context import Context, purse_sums
 from projections.explaining.facts import fact_text
 from projections.explaining.history import History, NothingToExplain
 from projections.explaining.lots import explain_lot_story, lot_of
-from projections.explaining.member import explain_story
+from projections.explaining.member import LINES, explain_member
 from projections.explaining.movements import effect_of, effect_text
 from projections.explaining.nothing import explain_nothing
 from projections.explaining.reasons import reason_details
-from projections.explaining.render import render_explanation
-
-__all__ = [
-    "NothingToExplain",
-    "UnknownMember",
-    "explain",
-    "explain_entry",
-    "explain_lot",
-    "explain_member",
-    "render_explanation",
-]
-
-
-LINES = 1_000  # of a story's statement: each may have to look at the whole account
 
 
 def explain(
@@ -52,16 +37,6 @@ def explain(
     if what:
         return explain_entry(ledger, member, int(what), as_of=as_of)
     return explain_member(ledger, member, as_of=as_of, lines=lines)
-
-
-def explain_member(
-    ledger: Ledger, member: str, *, as_of: int | None = None, lines: int | None = LINES
-) -> dict[str, Any]:
-    """A member's story by the entries whose clock is by `as_of`; by all of them where it is None.
-
-    Its statement has the last `lines` entries, or all of them (None). Raises `UnknownMember`.
-    """
-    return explain_story(History(ledger, member, as_of), lines)
 
 
 def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from ledger.core.account import current_term
 from ledger.core.scores import parts_of, tier_of, value_of
+from ledger.journal.ledger import Ledger
 from ledger.wire import entries
 from ledger.wire.facts import fact_type
 from projections.explaining.context import Context, purse_sums
@@ -16,12 +17,19 @@ from projections.explaining.words import Words
 
 View = dict[str, Any]
 
+LINES = 1_000  # of a story's statement: each may have to look at the whole account
+
 _OF_TIME = frozenset((entries.Expired, entries.Released, entries.TermEnded, entries.TierMoved))
 _SILENT = _OF_TIME | COUNTED  # of which alone a line may have to say why nothing came
 
 
-def explain_story(history: History, lines: int | None) -> View:
-    """The story as data; its statement has the last `lines` entries (None: all), `earlier` counts those before."""
+def explain_member(ledger: Ledger, member: str, *, as_of: int | None = None, lines: int | None = LINES) -> View:
+    """A member's story by the entries whose clock is by `as_of`; by all of them where it is None.
+
+    Its statement has the last `lines` entries, or all of them (None); `earlier` counts those before. Raises
+    `UnknownMember`.
+    """
+    history = History(ledger, member, as_of)
     statement: list[View] = []
     earlier = 0 if lines is None else max(0, len(history.steps) - lines)
     for step, account, moment in history.walk(lambda entry: entry.number > earlier and _gave_nothing(entry)):

@@ -71,8 +71,11 @@ def _view(context: Context, skip: Skip) -> View:
 def _put(context: Context, rule: str, code: str, text: str, line: OrderLine | PageLine | None) -> View:
     words, version = context.words, context.moment.version
     known = version.rules.get(rule)
-    view: View = {"rule": rule, "rule_name": words.rule_name(rule), "rule_text": words.rule_text(rule)}
-    view |= {"version": version.name, "version_from": version.programme.from_.isoformat()}
+    view: View = {
+        **words.about_rule(rule),
+        "version": version.name,
+        "version_from": version.programme.from_.isoformat(),
+    }
     if known is not None:
         view["gives"] = known.kind or known.award.score
     if line is not None:

@@ -178,9 +178,10 @@ class Words:
         """The book's name of an award rule or a penalty."""
         return self._of_rule(rule)[0]
 
-    def rule_text(self, rule: str) -> str:
-        """What a rule says, in the book's words."""
-        return self._of_rule(rule)[1]
+    def about_rule(self, rule: str) -> dict[str, str]:
+        """What a view has of a rule: its code, and the book's name and words of it."""
+        name, text = self._of_rule(rule)
+        return {"rule": rule, "rule_name": name, "rule_text": text}
 
     def _of_rule(self, rule: str) -> tuple[str, str]:
         known = self.version.rules.get(rule)

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from ledger.errors import WrongUse
-from projections.explaining.explain import LINES, render_explanation
 from projections.explaining.explain import explain as why
+from projections.explaining.member import LINES
+from projections.explaining.render import render_explanation
 from service.commands.options import AsOfOption, MemberArgument
 from service.shell import Answer, Shell, command, instant
 

@@ -22,18 +22,13 @@ from ledger.wire.entry_codec import decode_entry, encode_entry
 from ledger.wire.facts import FACT_TYPES
 from ledger.wire.reasons import ENTRY, NOTE, REASONS, WITHHELD
 from ledger.wire.times import DAY
-from projections.answers.members import account_of
+from projections.answers.members import UnknownMember, account_of
 from projections.answers.show import show_member
 from projections.explaining.changes import EXPLAINERS
-from projections.explaining.explain import (
-    NothingToExplain,
-    UnknownMember,
-    explain,
-    explain_entry,
-    explain_lot,
-    explain_member,
-    render_explanation,
-)
+from projections.explaining.explain import explain, explain_entry, explain_lot
+from projections.explaining.history import NothingToExplain
+from projections.explaining.member import explain_member
+from projections.explaining.render import render_explanation
 from projections.explaining.words import phrases
 from tests.support.histories import history
 from tests.support.ledgers import SmallLedger

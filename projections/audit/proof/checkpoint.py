@@ -68,7 +68,11 @@ class Signed(Struct, frozen=True):
 
 
 def make(
-    ledger: Ledger, key: Ed25519PrivateKey, at: str, after: Signed | None = None, progress: Progress | None = None
+    ledger: Ledger,
+    key: Ed25519PrivateKey,
+    at: str,
+    after: Signed | None = None,
+    progress: Progress = lambda _: None,
 ) -> Signed:
     """Recompute every chain and tree and sign what they come to; `after` an earlier checkpoint only what is new.
 
@@ -83,8 +87,12 @@ def make(
         earlier = {mark.partition: mark for mark in after.checkpoint.partitions}
     marks: list[Mark] = []
     done = 0
+
+    def onward(entries: int) -> None:
+        progress(done + entries)
+
     for partition in ledger.partitions:
-        marks.append(_mark(ledger, partition, earlier.get(partition), _onward(progress, done)))
+        marks.append(_mark(ledger, partition, earlier.get(partition), onward))
         done += marks[-1].entries
     public = key.public_key().public_bytes_raw().hex()
     checkpoint = Checkpoint(ledger.identity, ledger.genesis, at, public, marks)
@@ -112,10 +120,6 @@ def _mark(ledger: Ledger, partition: int, earlier: Mark | None, progress: Progre
         since = f", or not what was signed up to place {earlier.entries:,}" if earlier else ""
         raise Refuted(f"partition {partition} is broken near place {place:,}{since}: run `points verify`")
     return Mark(partition, tree.size, link.hex(), tree.head().hex(), [peak.hex() for peak in tree.peaks])
-
-
-def _onward(progress: Progress | None, done: int) -> Progress:
-    return lambda entries: progress(done + entries) if progress else None
 
 
 def write(signed: Signed) -> bytes:

@@ -1,6 +1,6 @@
 """Merkle trees of RFC 9162 over leaves that are read once, in order: memory is a hash a level, whatever the size."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 
 EMPTY = sha256().digest()  # the head of a tree without leaves
@@ -43,36 +43,31 @@ class Frontier:
 
 def inclusion_path(index: int, size: int) -> list[range]:
     """The leaves under each node of the path from leaf `index` (from 0) to the head, lowest first (2.1.3.1)."""
-    path: list[range] = []
-    first, end = 0, size
-    while end - first > 1:
-        middle = first + _largest_power_below(end - first)
-        if index < middle:
-            path.append(range(middle, end))
-            end = middle
-        else:
-            path.append(range(first, middle))
-            first = middle
-    return path[::-1]
+    return [other for _, other in _halves(index, size)][::-1]
 
 
 def consistency_path(earlier: int, later: int) -> list[range]:
     """The leaves under each node that leads from a tree of `earlier` leaves to one of `later` (2.1.4.1)."""
-    if not 0 < earlier < later:
-        return []
     path: list[range] = []
-    first, end = 0, later
-    while earlier < end:
-        middle = first + _largest_power_below(end - first)
-        if earlier <= middle:
-            path.append(range(middle, end))
-            end = middle
-        else:
-            path.append(range(first, middle))
-            first = middle
-    if first:  # the whole earlier tree is no node of its own: its last subtree has to be given
-        path.append(range(first, end))
+    if 0 < earlier < later:
+        for part, other in _halves(earlier - 1, later):
+            path.append(other)
+            if part.stop == earlier:
+                if part.start:  # the whole earlier tree is no node of its own: its last subtree has to be given
+                    path.append(part)
+                break
     return path[::-1]
+
+
+def _halves(index: int, size: int) -> Iterator[tuple[range, range]]:
+    """From the head down to a leaf: the subtree that holds it, and the one beside that."""
+    first, end = 0, size
+    while end - first > 1:
+        middle = first + (1 << (end - first - 1).bit_length() - 1)  # the largest power of two below the size
+        left, right = range(first, middle), range(middle, end)
+        part, other = (left, right) if index < middle else (right, left)
+        yield part, other
+        first, end = part.start, part.stop
 
 
 class Blocks:
@@ -107,8 +102,3 @@ class Blocks:
         for leaf in self._leaves(number * self._block, (number + 1) * self._block):
             tree.add(leaf)
         return tree.head() == self._heads[number]
-
-
-def _largest_power_below(size: int) -> int:
-    """The largest power of two smaller than `size`, which is at least 2."""
-    return 1 << (size - 1).bit_length() - 1

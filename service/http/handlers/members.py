@@ -10,8 +10,9 @@ from ledger.journal.ledger import Ledger
 from ledger.wire.answers import Balances, Entries, Entry, Lots, Member, Memberships, Scores
 from projections.answers.members import entries_of
 from projections.answers.show import balances_of, show_member
-from projections.explaining.explain import explain_entry, explain_lot, explain_member
+from projections.explaining.explain import explain_entry, explain_lot
 from projections.explaining.history import NothingToExplain
+from projections.explaining.member import explain_member
 from service.http.access import needs_member
 from service.http.answers import answer, instant, known_instant
 from service.http.operations import AnyRequest, Subject
