@@ -95,13 +95,10 @@ def run(arguments: list[str] | None = None) -> int:
         if code == STOPPED:
             raise KeyboardInterrupt
         sys.stdout.flush()
-    except BrokenPipeError:
-        quiet_standard_output()
-        return 0
-    except SystemExit as end:
-        if not isinstance(end.__context__, BrokenPipeError):
+    except (BrokenPipeError, SystemExit) as end:
+        if not any(isinstance(error, BrokenPipeError) for error in (end, end.__context__)):
             raise
-        quiet_standard_output()  # the end that the libraries make, with the code of bad news
+        quiet_standard_output()  # the libraries' own end has the code of bad news
         return 0
     except typer.Abort:
         return report(KeyboardInterrupt())
