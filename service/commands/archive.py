@@ -60,7 +60,7 @@ def replay(shell: Shell, folder: Path) -> dict[str, Any]:
 
 
 def _checked(shell: Shell, folder: Path) -> tuple[Archive, int]:
-    """Return an archive whose files are as its manifest says, and how many entries it has. Raises `BadArchive`."""
+    """Return an archive whose files are as its manifest says, and how many entries it has. Raises `BadCopy`."""
     with shell.progress("checking the files") as tick:
         archive = Archive(folder, tick)
     return archive, sum(part.entries for part in archive.manifest.partitions)
