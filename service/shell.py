@@ -153,8 +153,7 @@ class Shell:
     def console(self) -> Any:
         """Return the Rich console for people, as wide as the terminal or COLUMNS."""
         asked = shutil.get_terminal_size((WIDTH_OF_A_FILE, 0)).columns
-        console = resolve_name("service.screens.console:OutputConsole")
-        return console(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
+        return resolve_name("rich.console:Console")(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
 
     def give(self, answer: Answer) -> int:
         """Print an answer, or its JSON document; return the exit code."""

@@ -25,8 +25,8 @@ from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.answers.output import sync, unfinished
 from projections.audit.proof import Refuted
-from service.archive.files import Progress
-from service.archive.parquet import Archive, Archived, ArchivedPartition, BadArchive
+from service.archive.files import BadCopy, Progress, check_no_ledger
+from service.archive.parquet import Archive, Archived, ArchivedPartition
 
 RECORDS = 1_000  # decided in one transaction; parked ones are up to 64 KiB each
 
@@ -34,10 +34,9 @@ RECORDS = 1_000  # decided in one transaction; parked ones are up to 64 KiB each
 def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _: None) -> None:
     """Make a ledger from an archive in a folder that is not there yet.
 
-    Raises `BadArchive` where it is, and `Refuted` where a decision does not follow from its fact: nothing is made then.
+    Raises `BadCopy` where it is, and `Refuted` where a decision does not follow from its fact: nothing is made then.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise BadArchive(f"{folder} is there already; name a ledger that is to be made: --ledger DIR")
+    check_no_ledger(folder)
     making = unfinished(folder)
     ledger = _begin(archive, making)
     try:
@@ -52,7 +51,7 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
             ledger.close()
             making.rename(folder)
             sync(folder.absolute().parent)
-    except (Refuted, BadArchive):
+    except (Refuted, BadCopy):
         shutil.rmtree(making, ignore_errors=True)
         raise
 
@@ -108,7 +107,7 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
     ledger = FolderLedger.at_or_created(making, archive.book, born)
     if (ledger.identity, ledger.genesis) != (manifest.ledger, manifest.genesis):
         shutil.rmtree(making)
-        raise BadArchive(f"{archive.folder}: its settings and book are not those of its ledger; take another copy")
+        raise BadCopy(f"{archive.folder}: its settings and book are not those of its ledger; take another copy")
     return ledger
 
 
@@ -148,5 +147,5 @@ def _received(archive: Archive, entry: Entry) -> FactRecord:
     try:
         fact, occurred = decode_canonical(entry.fact)
     except (MsgspecError, ValueError) as error:
-        raise BadArchive(f"{archive.folder}: entry {entry.number} of {entry.member} holds no fact: {error}") from None
+        raise BadCopy(f"{archive.folder}: entry {entry.number} of {entry.member} holds no fact: {error}") from None
     return FactRecord(entry.offset, entry.recorded, entry.backlog, fact, occurred, entry.fact, entry.received)

@@ -128,7 +128,6 @@ def _observing(
     shell: Shell, summary: Summary, stages: dict[str, float], metrics: tuple[str, int] | None
 ) -> Iterator[Observe]:
     """Yield the observer of events: it adds to the summary and the stages, and feeds metrics, a bar or a log."""
-    watchers: list[Callable[[Event], None]] = []
 
     def count(event: Event) -> None:
         if isinstance(event, Decided):
@@ -137,7 +136,7 @@ def _observing(
             for name in STAGES:
                 stages[name] += getattr(event, name)
 
-    watchers.append(count)
+    watchers: list[Observe] = [count]
     if metrics is not None:
         served = resolve_name("service.metrics:Metrics")()
         served.serve(*metrics)

@@ -17,9 +17,7 @@ from service.commands.options import ConfigOption
 from service.errors import plain, say
 from service.shell import Answer, Shell, command, readable, standard_output
 
-app = typer.Typer(
-    no_args_is_help=True, help="Facts that could not be taken: look at them, mend them, drive them again."
-)
+app = typer.Typer(no_args_is_help=True)
 
 PositionsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="POSITION", help="Where they stand: partition:offset, such as 0:17.")

@@ -23,7 +23,7 @@ from service.shell import Answer, Shell, command, entries_in, read_text
 
 MOST_BY = 128  # characters of a publisher's name
 
-app = typer.Typer(no_args_is_help=True, help="Rule books: what points are given for, as data.")
+app = typer.Typer(no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A rule book in TOML.")]
 

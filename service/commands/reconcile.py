@@ -1,7 +1,7 @@
 """The books against a list from outside: reconcile."""
 
 import time
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ import typer
 from ledger.errors import WrongUse
 from projections.answers.output import output_file
 from projections.answers.to_json import to_json
-from projections.audit.reconcile import BALANCES, Balances, Reconciliation
+from projections.audit.reconcile import BALANCES, Reconciliation, balances_in
 from projections.audit.reconcile import reconcile as compare
 from projections.views.runner import heads_of
 from service.commands.options import AsOfOption, FolderOption
@@ -53,8 +53,8 @@ def reconcile(
     began = time.monotonic()
     with shell.reading() as opened, shell.progress("comparing") as tick:
         heads = heads_of(opened)
-        lines_file = output_file(out) if out is not None else nullcontext()
-        with closing(Balances(file, opened)) as listed, lines_file as lines:
+        writing = output_file(out) if out is not None else nullcontext()
+        with balances_in(file, opened) as listed, writing as lines:
             moment = instant(as_of, "--as-of", opened.book)
             for difference in compare(opened, listed, moment, balance, found, tick):
                 if lines is not None:

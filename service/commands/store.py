@@ -12,7 +12,7 @@ from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import is_address
 from service.shell import Answer, Shell, command, read_text
 
-app = typer.Typer(no_args_is_help=True, help="What a ledger is kept in: make it, bring it to a newer format.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
