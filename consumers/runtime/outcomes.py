@@ -15,8 +15,6 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_decision, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
-PARKED_AT_ONCE = 100  # rows read ahead, of 64 KiB at most
-
 
 class DecidedRecord(NamedTuple):
     """What stands at an offset of a partition: an entry (its bytes, or decoded) with its link, or a parked fact."""
@@ -60,7 +58,8 @@ def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[Fate]:
 
 def decided_between(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
     """Entries and parked facts of a partition at the offsets `first` to `last`, in order."""
-    return heapq.merge(_entries(journal, first, last), _parked(journal, first, last), key=lambda found: found.offset)
+    parked = (DecidedRecord(found.offset, found, b"") for found in journal.scan_parked(first - 1, last))
+    return heapq.merge(_entries(journal, first, last), parked, key=lambda found: found.offset)
 
 
 def _entries(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
@@ -70,17 +69,6 @@ def _entries(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]
         if entry.offset > last:
             return
         yield DecidedRecord(entry.offset, entry, row.link)
-
-
-def _parked(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
-    after = first - 1
-    while True:
-        found = journal.parked(after, PARKED_AT_ONCE, upto=last, retried=True)
-        for parked in found:
-            yield DecidedRecord(parked.offset, parked, b"")
-        if len(found) < PARKED_AT_ONCE:
-            return
-        after = found[-1].offset
 
 
 def fate_of(partition: int, found: DecidedRecord, zone: int) -> Fate:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from eventsourcing.persistence import StoredEvent, Tracking
 
 _ALL = 1 << 62
+_SCAN_PARKED = 100  # of up to 64 KiB each
 
 _MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_name)
     DO UPDATE SET notification_id = excluded.notification_id WHERE t.notification_id < excluded.notification_id"""
@@ -244,6 +245,13 @@ class Journal(_Reader):
             (after, _ALL if upto is None else upto, int(retried), _ALL if limit is None else limit),
         )
         return [Parked._make((*row[:7], bool(row[7]))) for row in rows]
+
+    def scan_parked(self, after: int, upto: int) -> Iterator[Parked]:
+        """Return all parked records behind `after` up to an offset, those that are done too, streamed."""
+        while len(found := self.parked(after, _SCAN_PARKED, upto=upto, retried=True)) == _SCAN_PARKED:
+            yield from found
+            after = found[-1].offset
+        yield from found
 
     def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
         """Return how many records are parked up to an offset; those that are done count when `retried` asks."""

@@ -1,5 +1,6 @@
 """One member at an instant: points in lots, scores by part, memberships with what is left of their quotas."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import UNSET
@@ -81,6 +82,14 @@ def state_of(term: Term, instant: int) -> Literal["trial", "active", "ended"]:
     return "trial" if term.trial else "active"
 
 
+def quotas_of(membership: Membership, term: Term, version: Version, as_of: int) -> Iterator[tuple[str, int, int]]:
+    """Yield each benefit that a running term limits, how often it may be used, and how often it was."""
+    for label, benefit in membership.benefits.items() if state_of(term, as_of) != "ended" else ():
+        quota = (benefit.quota or {}).get(term.product)
+        if quota is not None:
+            yield label, quota, times_used(term, label, benefit, version.month(as_of))
+
+
 def _purse(purse: Purse, offset: int) -> answers.Purse:
     lots = [_lot(key, lot, offset) for key, lot in open_lots(purse)]
     return answers.Purse(purse.spendable(), purse.pending(), purse.held(), purse.debt, lots)
@@ -100,13 +109,6 @@ def _lot(key: int, lot: Lot, offset: int) -> answers.Lot:
 
 
 def _membership(membership: Membership, term: Term, version: Version, as_of: int) -> answers.Membership:
-    state = state_of(term, as_of)
-    quotas: dict[str, int] = {}
-    if state != "ended":
-        for label, benefit in membership.benefits.items():
-            quota = (benefit.quota or {}).get(term.product)
-            if quota is not None:
-                used = times_used(term, label, benefit, version.month(as_of))
-                quotas[label] = max(quota - used, 0)
+    left = {label: max(quota - used, 0) for label, quota, used in quotas_of(membership, term, version, as_of)}
     start, until = to_text(term.start, version.offset), to_text(term.until, version.offset)
-    return answers.Membership(state, term.product, start, until, quotas)
+    return answers.Membership(state_of(term, as_of), term.product, start, until, left)

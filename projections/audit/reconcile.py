@@ -6,6 +6,7 @@ The list may be in any order: it is sorted in a temporary file, and then both ar
 import csv
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -65,35 +66,27 @@ class Reconciliation:
     total: dict[str, int] = field(default_factory=dict)
 
 
-class Balances:
-    """A list from outside, sorted by member and kind on disk. Raises `BadList`; close it when it is read."""
-
-    def __init__(self, path: Path, ledger: Ledger) -> None:
-        self._db = sqlite3.connect("")  # a temporary file of its own, which goes with it
-        self._db.execute(
+@contextmanager
+def balances_in(path: Path, ledger: Ledger) -> Iterator[Iterator[Row]]:
+    """Yield a list from outside, sorted by member and kind on disk. Raises `BadList`."""
+    kinds = list(dict.fromkeys(kind for version in ledger.book.versions for kind in version.programme.kinds))
+    with closing(sqlite3.connect("")) as file:  # a temporary file of its own, which goes with it
+        file.execute(
             "CREATE TABLE rows (member TEXT, kind TEXT, balance INTEGER, as_of INTEGER, PRIMARY KEY (member, kind))"
             " WITHOUT ROWID"
         )
-        kinds = list(dict.fromkeys(kind for version in ledger.book.versions for kind in version.programme.kinds))
-        rows = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-        for number, values in rows:
+        for number, values in _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path):
             row = _row(path, number, values, kinds, ledger.book.offset)
             try:
-                self._db.execute("INSERT INTO rows VALUES (?, ?, ?, ?)", row)
+                file.execute("INSERT INTO rows VALUES (?, ?, ?, ?)", row)
             except sqlite3.IntegrityError:
                 raise BadList(f'{path}:{number}: {row.kind} of "{row.member}" stand in the list twice') from None
-
-    def __iter__(self) -> Iterator[Row]:
-        return map(Row._make, self._db.execute("SELECT member, kind, balance, as_of FROM rows ORDER BY member, kind"))
-
-    def close(self) -> None:
-        """Let go of the temporary file."""
-        self._db.close()
+        yield map(Row._make, file.execute("SELECT member, kind, balance, as_of FROM rows ORDER BY member, kind"))
 
 
 def reconcile(
     ledger: Ledger,
-    listed: Balances,
+    listed: Iterator[Row],
     as_of: int,
     balance: str,
     found: Reconciliation,
@@ -229,16 +222,13 @@ def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             _check_columns(path, names)
             wanted = [name for name in ("member", "kind", "balance", "as_of") if name in names]
-            for batch in file.iter_batches(ROWS, columns=wanted):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield number, values
+            batches = file.iter_batches(ROWS, columns=wanted)
+            yield from enumerate((values for batch in batches for values in batch.to_pylist()), 1)
     except (OSError, pyarrow.ArrowException) as error:
         raise BadList(f"{path}: {_said(error)}; give a CSV or Parquet file with member, kind and balance") from None
 

@@ -15,8 +15,6 @@ from ledger.wire.entry_json import position_text
 from ledger.wire.fact_codec import BadFact, canonical, decode
 from projections.audit.differences import Differences
 
-PARKED_AT_ONCE = 100  # of 64 KiB at most
-
 
 def compare_topic(ledger: Ledger, differ: Differences) -> None:
     """Compare the inbox's records up to the journal's position with its entries and parked records."""
@@ -29,31 +27,23 @@ def compare_records(ledger: Ledger, upto: int, records: Iterable[StreamRecord], 
     """Compare a partition's records in the stream up to a position with the journal's entries and parked records."""
     partition = differ.partition
     journal = ledger.journal(partition)
-    entries, parked = _entries(journal, upto, differ), _parked(journal, upto)
+    entries, parked = _entries(journal, upto, differ), journal.scan_parked(-1, upto)
     entry, letter = next(entries, None), next(parked, None)
     for offset, recorded, value, whole in records:
         position = position_text(partition, offset)
-        while letter is not None and letter[0] < offset:
+        while letter is not None and letter.offset < offset:
             letter = next(parked, None)
         if entry is not None and entry.offset == offset:
             for difference in _compare(entry, recorded, value):
                 differ.add(position=position, member=entry.member, **difference)
             entry = next(entries, None)
-        elif letter is None or letter[0] != offset:
+        elif letter is None or letter.offset != offset:
             differ.add(position=position, field="entry", stored="none", derived="a record of the stream")
-        elif letter[1] != (whole or sha256(value).digest()):
-            differ.add(position=position, field="parked", stored=letter[1].hex(), derived="other bytes")
+        elif letter.sha256 != (whole or sha256(value).digest()):
+            differ.add(position=position, field="parked", stored=letter.sha256.hex(), derived="other bytes")
     if entry is not None:
         position = position_text(partition, entry.offset)
         differ.add(position=position, field="entry", stored="an entry", derived="none")
-
-
-def _parked(journal: Journal, upto: int) -> Iterator[tuple[int, bytes]]:
-    """Offset and hash of each parked record up to a position, in order."""
-    after = -1
-    while found := journal.parked(after, PARKED_AT_ONCE, upto=upto, retried=True):
-        yield from ((letter.offset, letter.sha256) for letter in found)
-        after = found[-1].offset
 
 
 def _entries(journal: Journal, upto: int, differ: Differences) -> Iterator[Entry]:

@@ -9,7 +9,7 @@ import msgspec
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from projections.side_by_side import side_by_side
-from projections.views.files import File, Folder, opened
+from projections.views.files import File, Folder, is_whole, opened
 from projections.views.runner import follow, heads_of
 from projections.views.store import Batch, Build, plain_rows
 from projections.views.timed import present, refresh_due
@@ -30,11 +30,8 @@ def beside(folder: Folder, view: View) -> File:
         raise NothingBeside(
             f"the view {view.name} has no build beside the live one: `points views rebuild {view.name}`"
         )
-    with opened(file.path, view) as build, build.reading() as batch:
-        if not batch.is_whole():
-            raise NothingBeside(
-                f"{file.path} is not built whole yet: `points views rebuild {view.name}` goes on with it"
-            )
+    if not is_whole(file, view):
+        raise NothingBeside(f"{file.path} is not built whole yet: `points views rebuild {view.name}` goes on with it")
     return file
 
 

@@ -30,9 +30,15 @@ class NotBuilt(CannotRunNow, JournalError):
 class File(NamedTuple):
     """A build by its file's name; `again` counts the builds of a version, from 1."""
 
+    view: str
     version: int
     again: int
     path: Path
+
+
+def _file(path: Path) -> File | None:
+    name = _NAME.match(path.name)
+    return File(name["view"], int(name["version"]), int(name["again"] or 1), path) if name else None
 
 
 class Folder:
@@ -43,12 +49,8 @@ class Folder:
 
     def files(self, view: str) -> list[File]:
         """The builds of a view, the oldest first."""
-        found = []
-        for path in self.path.glob(f"{view}-v*.db"):
-            name = _NAME.match(path.name)
-            if name is not None and name["view"] == view:
-                found.append(File(int(name["version"]), int(name["again"] or 1), path))
-        return sorted(found)
+        found = (_file(path) for path in self.path.glob(f"{view}-v*.db"))
+        return sorted(file for file in found if file is not None and file.view == view)
 
     def claim(self, view: str) -> BinaryIO | None:
         """The right to follow a view, for as long as the file is open; None where another process has it."""
@@ -60,27 +62,16 @@ class Folder:
             return None
         return file
 
-    def live(self, view: str) -> Path | None:
-        """The file that readers get; None where the view was never built whole."""
+    def live(self, view: str) -> File | None:
+        """The build that readers get; None where the view was never built whole."""
         link = self.path / f"{view}.db"
-        if not link.is_symlink():
-            return None
-        target = self.path / os.readlink(link)
-        return target if target.is_file() else None
+        target = self.path / os.readlink(link) if link.is_symlink() else None
+        return _file(target) if target is not None and target.is_file() else None
 
     def beside(self, view: str) -> File | None:
-        """The newest build that is not live: a rebuild that goes on or waits for the switch, or the one before it."""
-        live = self.live(view)
-        newer = [file for file in self.files(view) if file.path != live]
-        if not newer:
-            return None
-        file = max(newer)
-        return file if live is None or self._order(live) < file[:2] else None
-
-    @staticmethod
-    def _order(path: Path) -> tuple[int, int]:
-        name = _NAME.match(path.name)
-        return (int(name["version"]), int(name["again"] or 1)) if name else (0, 0)
+        """The newest build, unless it is live: a rebuild that goes on or waits for the switch."""
+        newest, live = max(self.files(view), default=None), self.live(view)
+        return newest if newest is not None and (live is None or live < newest) else None
 
     def next_path(self, view: View) -> Path:
         """The name of a further build of a view's version."""
@@ -106,10 +97,8 @@ class Folder:
     def drop_old(self, view: str) -> None:
         """Remove the builds that came before the live one; a reader that still has one open may go on."""
         live = self.live(view)
-        if live is None:
-            return
         for file in self.files(view):
-            if file[:2] < self._order(live):
+            if live is not None and file < live:
                 self.remove(file.path)
 
     @staticmethod
@@ -122,10 +111,10 @@ class Folder:
     @contextmanager
     def open_live(self, view: View) -> Iterator[Build]:
         """The build that readers get. Raises `NotBuilt`."""
-        path = self.live(view.name)
-        if path is None:
+        live = self.live(view.name)
+        if live is None:
             raise NotBuilt(f"the view {view.name} was not built yet: `points views run` builds and follows every view")
-        with opened(path, view) as build:
+        with opened(live.path, view) as build:
             yield build
 
 
@@ -141,13 +130,16 @@ def opened(path: Path, view: View, *, create: bool = False) -> Iterator[Build]:
         build.close()
 
 
-def version_of(path: Path) -> int:
-    """The version of a build of whatever view."""
-    with named(path), reading_of(path) as file:
-        return int(file.execute("SELECT version FROM build").fetchone()[0])
+def is_whole(file: File, view: View) -> bool:
+    """Return True if a build was built to where it was to be."""
+    with opened(file.path, view) as build, build.reading() as batch:
+        return batch.is_whole()
 
 
-def positions_of(path: Path) -> dict[int, int]:
-    """Where a build of whatever view and version stands, by partition."""
-    with named(path), reading_of(path) as file:
+def positions_of(folder: Folder, view: View) -> dict[int, int]:
+    """Where the live build of a view stands, of whatever version, by partition."""
+    live = folder.live(view.name)
+    if live is None:
+        return {}
+    with named(live.path), reading_of(live.path) as file:
         return positions_in(file.cursor())

@@ -39,21 +39,15 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
-class Folded(NamedTuple):
-    """What some members come to in one view: themselves, and rows of its tables."""
-
-    members: list[MemberRow]
-    rows: TableRows
-
-
 class MemberBatch(NamedTuple):
-    """What some members behind one (`after`) come to, view by view; how many entries they have, the last of them.
+    """What some members behind one (`after`) come to: by view the members and rows of its tables.
 
-    `latest` is an instant by which each of them was counted, for views that count.
+    `read` is how many entries they have, `last` the last of them, and `latest` an instant by which each of them was
+    counted, for views that count.
     """
 
     after: str
-    views: list[Folded]
+    views: list[tuple[list[MemberRow], TableRows]]
     read: int
     last: str
     is_last: bool
@@ -69,20 +63,16 @@ def build_whole(ledger: Ledger, builds: Sequence[Build], upto: dict[int, int], j
         with into.writing() as batch:
             batch.begin_building(upto)
     with without_collector():
-        while groups := _alike(builds):  # again where another runner began one too, and did not end it
-            for waiting, group in groups:
+        while True:  # again where another runner began one too, and did not end it
+            groups: dict[tuple[tuple[int, _Place], ...], list[Build]] = {}
+            for into in builds:
+                with into.reading() as batch:
+                    groups.setdefault(tuple(sorted(batch.building().items())), []).append(into)
+            groups.pop((), None)  # those that are whole
+            if not groups:
+                return
+            for waiting, group in groups.items():
                 _build(ledger, group, dict(waiting), jobs, count)
-
-
-def _alike(builds: Sequence[Build]) -> list[tuple[tuple[tuple[int, _Place], ...], list[Build]]]:
-    """Builds that are not whole yet, by where they stand in each partition."""
-    groups: dict[tuple[tuple[int, _Place], ...], list[Build]] = {}
-    for into in builds:
-        with into.reading() as batch:
-            waiting = tuple(sorted(batch.building().items()))
-        if waiting:
-            groups.setdefault(waiting, []).append(into)
-    return list(groups.items())
 
 
 def _build(ledger: Ledger, group: list[Build], waiting: _Waiting, jobs: int, count: Count) -> None:
@@ -91,11 +81,11 @@ def _build(ledger: Ledger, group: list[Build], waiting: _Waiting, jobs: int, cou
         jobs = 1
     parts = partition_map(ledger, jobs, fold_partition, views, waiting, BATCH, partitions=list(waiting))
     for partition, part in parts:
-        for into, folded in zip(group, part.views, strict=True):
+        for into, (members, rows) in zip(group, part.views, strict=True):
             with into.writing() as batch:
                 upto, after = batch.building().get(partition, (0, None))
                 if after == part.after:  # otherwise another runner has come first
-                    batch.write(folded.members, folded.rows)
+                    batch.write(members, rows)
                     if into.view.counts:
                         batch.counted_at(part.latest)
                     batch.built_to(partition, part.last)
@@ -105,23 +95,15 @@ def _build(ledger: Ledger, group: list[Build], waiting: _Waiting, jobs: int, cou
 
 
 def fold_partition(
-    ledger: Ledger, partition: int, views: Sequence[View], waiting: _Waiting, batch: int
+    ledger: Ledger, partition: int, views: Sequence[View], waiting: _Waiting, most: int
 ) -> Iterator[tuple[int, MemberBatch]]:
-    """Fold what waits of a partition in batches, each with the partition's number."""
+    """Fold what waits of a partition in batches of whole members with `most` entries, each with its number."""
     upto, after = waiting[partition]
-    for part in fold_members(ledger, views, partition, upto, after, batch):
-        yield partition, part
-
-
-def fold_members(
-    ledger: Ledger, views: Sequence[View], partition: int, upto: int, after: str, most: int
-) -> Iterator[MemberBatch]:
-    """Fold a partition's members behind one, each up to a place of the journal, in batches of whole members."""
     is_last = False
     while not is_last:
         part = _fold_batch(ledger, views, partition, upto, after, most)
         after, is_last = part.last, part.is_last
-        yield part
+        yield partition, part
 
 
 def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int, after: str, most: int) -> MemberBatch:
@@ -148,8 +130,8 @@ def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int
         if read >= most:
             is_last = False
             break
-    views_folded = [Folded(members, table_rows(view, rows)) for view, rows, members in parts]
-    return MemberBatch(after, views_folded, read, last, is_last, latest)
+    folded = [(members, table_rows(view, rows)) for view, rows, members in parts]
+    return MemberBatch(after, folded, read, last, is_last, latest)
 
 
 def link_at(ledger: Ledger, partition: int, place: int) -> bytes:

@@ -6,7 +6,6 @@ batch is one transaction per file, position included.
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
@@ -14,7 +13,7 @@ from ledger.journal.port import JournalError
 from ledger.wire.entries import Entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.views.decoding import decoded, decoder_for
-from projections.views.files import File, Folder, opened, positions_of, version_of
+from projections.views.files import File, Folder, is_whole, opened, positions_of
 from projections.views.rebuild import BATCH, build_whole, link_at, without_collector
 from projections.views.store import Build, table_rows
 from projections.views.timed import count, present, refresh_due
@@ -61,19 +60,19 @@ def run(
     folder.make()
     heads = heads_of(ledger)
     ledger.forget_book()  # entries up to these heads name no version that is published later
-    tally = _Tally(_ahead(folder, views, heads), progress)
+    ahead = sum(entries_behind(heads, positions_of(folder, view)) for view in views)
+    tally = _Tally(ahead, progress)
     with ExitStack() as stack:
         missing = {}
         for view in views:
             if folder.live(view.name) is None:
                 waiting = folder.beside(view.name)
-                is_ours = waiting is not None and waiting.version == view.version
-                path = waiting.path if waiting is not None and is_ours else folder.next_path(view)
+                path = waiting.path if waiting and waiting.version == view.version else folder.next_path(view)
                 missing[path] = stack.enter_context(opened(path, view, create=True))
         build_whole(ledger, list(missing.values()), heads, jobs, tally.add)
         for path, built in missing.items():
             folder.switch(built.view.name, path)
-    stale = {view: found for view in views if (found := _live_version(folder, view)) != view.version}
+    stale = {view: live.version for view in views if (live := folder.live(view.name)) and live.version != view.version}
     with ExitStack() as stack:
         builds = [stack.enter_context(folder.open_live(view)) for view in views if view not in stale]
         with without_collector():
@@ -86,11 +85,6 @@ def run(
         named = ", ".join(f"{view.name} (live: version {found}, here: {view.version})" for view, found in stale.items())
         raise Stale(f"{named}: `points views rebuild` builds the new version beside the live one")
     return {view.name: tally.done.get(view.name, 0) for view in views}
-
-
-def _live_version(folder: Folder, view: View) -> int | None:
-    live = folder.live(view.name)
-    return version_of(live) if live is not None else None
 
 
 class _Tally:
@@ -107,16 +101,6 @@ class _Tally:
         self._progress(sum(self.done.values()), self._total)
 
 
-def _ahead(folder: Folder, views: Sequence[View], heads: Heads) -> int:
-    """How many entries are to be folded, over all views."""
-    ahead = 0
-    for view in views:
-        live = folder.live(view.name)
-        positions = positions_of(live) if live is not None else {}
-        ahead += entries_behind(heads, positions)
-    return ahead
-
-
 def rebuild(
     ledger: Ledger, folder: Folder, view: View, progress: Progress = lambda _done, _total: None, *, jobs: int = 1
 ) -> File:
@@ -125,37 +109,21 @@ def rebuild(
     Returns the build, which waits for `switch`.
     """
     folder.make()
-    path = _unfinished(folder, view)
-    if path is None:
+    waiting = folder.beside(view.name)
+    if waiting is not None and waiting.version == view.version and not is_whole(waiting, view):
+        path = waiting.path
+    else:
         folder.drop_old(view.name)
-        waiting = folder.beside(view.name)
         if waiting is not None:
             folder.remove(waiting.path)  # a build that was never switched to gives way to a fresh one
         path = folder.next_path(view)
-    heads = _positions_of_live(ledger, folder, view)
+    positions = positions_of(folder, view) if folder.live(view.name) else heads_of(ledger)
+    heads = {partition: positions.get(partition, 0) for partition in ledger.partitions}
     ledger.forget_book()
     tally = _Tally(sum(heads.values()), progress)
     with opened(path, view, create=True) as into:
         build_whole(ledger, [into], heads, jobs, tally.add)
     return next(file for file in folder.files(view.name) if file.path == path)
-
-
-def _unfinished(folder: Folder, view: View) -> Path | None:
-    """The build of this version that was begun beside the live one and is not whole yet."""
-    waiting = folder.beside(view.name)
-    if waiting is None or waiting.version != view.version:
-        return None
-    with opened(waiting.path, view, create=True) as build, build.reading() as batch:
-        return waiting.path if not batch.is_whole() else None
-
-
-def _positions_of_live(ledger: Ledger, folder: Folder, view: View) -> Heads:
-    """Where the live build stands, or else the journals."""
-    live = folder.live(view.name)
-    if live is None:
-        return heads_of(ledger)
-    positions = positions_of(live)
-    return {partition: positions.get(partition, 0) for partition in ledger.partitions}
 
 
 def follow(

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
-from ledger.rulebook.compiled import Book
-from ledger.rulebook.schema import Programme
 from ledger.wire.times import DAY, day_of
 from projections.answers.members import require_member
-from projections.answers.tables import Column, Row, Table
 from projections.views.decoding import decoded, decoder_for
 from projections.views.files import Folder
 from projections.views.runner import check_origin, entries_behind, heads_of
@@ -28,9 +25,9 @@ from projections.views.view import (
     Known,
     MemberState,
     RowDeltas,
+    Snapshot,
     Tick,
     View,
-    day_at,
     fold_entry,
     merged,
     new_member,
@@ -52,35 +49,18 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class ViewSnapshot:
+class ViewSnapshot(Snapshot):
     """A view at an instant, from one consistent state of its build; `standing` is None where entries were folded.
 
     One of a view that counts is at an instant from which on it is exact.
     """
 
-    view: View
-    ledger: Ledger
-    as_of: int
     standing: Standing | None
     _batch: Batch | None = None
     _member: str | None = None
 
-    @property
-    def book(self) -> Book:
-        """The ledger's rule book."""
-        return self.ledger.book
-
-    @property
-    def programme(self) -> Programme:
-        """The version of the book that holds at the instant."""
-        return self.book.nearest(self.as_of).programme
-
-    def table(self, columns: tuple[Column, ...], rows: Iterator[Row]) -> Table:
-        """A table of the ledger's zone."""
-        return Table(columns, rows, self.book.offset)
-
     def members(self) -> Iterator[Known]:
-        """Every member with an entry by then, in order; only tables whose key begins with the member have rows."""
+        """As `Snapshot.members` says. Raises `JournalError` where the view keeps no state by member."""
         if self._member is not None:
             known = self._folded(self._member, None)
             if known.subject.number:
@@ -115,11 +95,7 @@ class ViewSnapshot:
         return self._batch.has_due(self.as_of, more_than)
 
     def sums(self, table: str, until: Callable[[MemberState], int] | None = None) -> dict[Key, Amounts]:
-        """A whole table with what time takes by the end of the instant's day, as far as that is past, in order of keys.
-
-        `until` says another instant by member, none later. What ends with an instant stands in it, as it does where a
-        later entry says so. Tables that are read whole have to be small: they are by day and kind, never by member.
-        """
+        """As `Snapshot.sums` says."""
         batch = self._batch
         assert batch is not None
         sums = next(t for t in self.view.tables if t.name == table)
@@ -128,11 +104,6 @@ class ViewSnapshot:
         for _, subject in batch.members("due <= ?", last) if self.view.state is not None else ():
             pass_time(self.view, FoldStep(self.book, subject), until(subject) if until else last, later)
         return merged(rows, later.of[table])
-
-    @property
-    def today(self) -> str:
-        """The day of the instant in the ledger's zone."""
-        return day_at(self.as_of, self.book.offset)
 
     def _last(self) -> int:
         """The last instant of the day that is over by now; the instant itself where that lies ahead."""

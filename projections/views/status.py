@@ -35,7 +35,7 @@ def status(ledger: Ledger, folder: Folder, views: Iterable[View]) -> list[ViewBu
     for view in views:
         live = folder.live(view.name)
         found = [
-            _build(ViewBuild(view.name, file.version, file.path == live, "cannot be read"), file.path, view, heads)
+            _build(ViewBuild(view.name, file.version, file == live, "cannot be read"), file.path, view, heads)
             for file in folder.files(view.name)
         ]
         builds.extend(found or [ViewBuild(view.name, view.version, False, "never built")])

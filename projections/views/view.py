@@ -9,18 +9,20 @@ keeps that with each member, and the tables hold the sum over all members. A rea
 and not what time did to every member there ever was.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from ledger.core.account import NEVER, Account, decode_account, encode_account, next_due
+from ledger.core.account import NEVER, Account, copy_account, next_due
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
+from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book
 from ledger.rulebook.schema import Programme
 from ledger.wire.entries import Change, Entry, Expired, HistoryPruned, Released, Repaid, TermEnded, TierMoved
@@ -148,36 +150,48 @@ class Options:
     score: str | None = None
 
 
-class Snapshot(Protocol):
-    """What a query reads: a view at an instant (`projections.views.snapshot` makes one)."""
+@dataclass(frozen=True)
+class Snapshot(ABC):
+    """What a query reads: a view at an instant, in microseconds since 1970 UTC (`projections.views.snapshot`)."""
 
-    @property
-    def as_of(self) -> int:
-        """The instant, in microseconds since 1970 UTC."""
+    view: "View"
+    ledger: Ledger
+    as_of: int
 
     @property
     def book(self) -> Book:
         """The ledger's rule book."""
+        return self.ledger.book
 
     @property
     def programme(self) -> Programme:
         """The version of the book that holds at the instant."""
+        return self.book.nearest(self.as_of).programme
 
     @property
     def today(self) -> str:
         """The day of the instant in the ledger's zone."""
+        return day_at(self.as_of, self.book.offset)
 
     def table(self, columns: tuple[Column, ...], rows: Iterator[Row]) -> Table:
         """A table of the ledger's zone."""
+        return Table(columns, rows, self.book.offset)
 
+    @abstractmethod
     def members(self) -> Iterator[Known]:
-        """Every member with an entry by then, in order, run to the instant."""
+        """Every member with an entry by then, in order; only tables whose key begins with the member have rows."""
 
+    @abstractmethod
     def sums(self, table: str, until: Callable[[MemberState], int] | None = None) -> dict[Key, Amounts]:
-        """A whole table at the end of the instant's day, in the order of its keys."""
+        """A whole table with what time takes by the end of the instant's day, as far as that is past, in order of keys.
 
+        `until` says another instant by member, none later. What ends with an instant stands in it, as it does where a
+        later entry says so. Tables that are read whole have to be small: they are by day and kind, never by member.
+        """
+
+    @abstractmethod
     def counted(self, tick: Tick = ...) -> dict[str, dict[Key, Amounts]]:
-        """Every table of a view that counts."""
+        """Return every table of a view that counts. `tick` gets how many members something fell due for since."""
 
 
 @dataclass(frozen=True)
@@ -285,18 +299,13 @@ def pass_time(view: View, step: FoldStep, until: int, rows: RowDeltas) -> None:
     if account is None or account.next_due_at > until or until <= subject.clock:
         return
     step.entry = None
-    for change in run_to(copy_of(account), step.book, until, PagesInMemory()):
+    for change in run_to(copy_account(account), step.book, until, PagesInMemory()):
         _dates(step, change)
         if type(change) in view.changes:
             view.change(step, change, rows)
             view.evolve(subject.state, change)
     account.clock = until
     account.next_due_at = next_due(account)
-
-
-def copy_of(account: Account) -> Account:
-    """Return an account of its own, alike."""
-    return decode_account(encode_account(account))
 
 
 def new_member(view: View, member: str) -> MemberState:

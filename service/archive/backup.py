@@ -10,20 +10,25 @@ from contextlib import closing
 from pathlib import Path
 
 from consumers.local.sqlite import SQLiteInbox
-from ledger.errors import Unusable
 from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
 from ledger.journal.opening import reading_of
 from projections.answers.output import output_folder, sync
-from service.archive.files import File, Manifest, Progress, file_at, read_manifest, write_manifest
+from service.archive.files import (
+    BadCopy,
+    File,
+    Manifest,
+    Progress,
+    check_new,
+    check_no_ledger,
+    file_at,
+    read_manifest,
+    write_manifest,
+)
 
 FORMAT = "points-ledger.backup.v1"
 MANIFEST = "backup.json"
 PAGES = 2_048  # of SQLite, between two reports of progress
-
-
-class BadBackup(Unusable):
-    """A backup that cannot be made or used: which file, and the way out."""
 
 
 class Backup(Manifest, frozen=True, forbid_unknown_fields=True):
@@ -36,15 +41,14 @@ class Backup(Manifest, frozen=True, forbid_unknown_fields=True):
 def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -> Backup:
     """Copy a ledger, which may be written meanwhile, into a folder that is not there yet.
 
-    Raises `BadBackup` where it is, or where the ledger keeps its journals elsewhere.
+    Raises `BadCopy` where it is, or where the ledger keeps its journals elsewhere.
     """
     names = [f"partition-{partition}.db" for partition in ledger.partitions]
     if not isinstance(ledger, FolderLedger):
-        raise BadBackup(
+        raise BadCopy(
             f"{ledger.name} is in a database: back it up with PostgreSQL's own tools (pg_basebackup, pg_dump)"
         )
-    if folder.exists():
-        raise BadBackup(f"{folder} is there already; name a folder that is to be made")
+    check_new(folder)
     with output_folder(folder) as making:
         done = 0
         for name in names:
@@ -65,17 +69,16 @@ def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -
 def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> Backup:
     """Make a ledger from a backup in a folder that is not there yet.
 
-    Raises `BadBackup` where it is, or where a file of the backup is not as it was written: nothing is made then.
+    Raises `BadCopy` where it is, or where a file of the backup is not as it was written: nothing is made then.
     """
-    backup = read_manifest(folder / MANIFEST, Backup, FORMAT, "points backup", BadBackup)
-    if target.exists() and any(target.iterdir()):
-        raise BadBackup(f"{target} is there already; name a ledger that is to be made: --ledger DIR")
+    backup = read_manifest(folder / MANIFEST, Backup, FORMAT, "points backup")
+    check_no_ledger(target)
     with output_folder(target) as making:
         done = 0
         for file in backup.files:
             _copy_file(folder / file.file, making / file.file)
             if file_at(making, file.file) != file:
-                raise BadBackup(f"{folder / file.file}: was changed or cut short after the backup; take another copy")
+                raise BadCopy(f"{folder / file.file}: was changed or cut short after the backup; take another copy")
             done += file.bytes
             progress(done)
         _check_whole(backup, making, folder / MANIFEST)
@@ -83,16 +86,15 @@ def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> 
 
 
 def _check_whole(backup: Backup, making: Path, manifest: Path) -> None:
-    """Raise `BadBackup` unless each file of the ledger is listed, once: a journal that is missing would begin anew."""
+    """Raise `BadCopy` unless each file of the ledger is listed, once: a journal that is missing would begin anew."""
     names = sorted(file.file for file in backup.files if file.file != INBOX)
     is_whole = {SETTINGS, BOOK} <= set(names)
     if is_whole:
-        ledger = FolderLedger.at(making)
-        wanted = [SETTINGS, BOOK, *(f"partition-{partition}.db" for partition in ledger.partitions)]
-        is_whole = ledger.identity == backup.ledger and names == sorted(wanted)
-        ledger.close()
+        with closing(FolderLedger.at(making)) as ledger:
+            wanted = [SETTINGS, BOOK, *(f"partition-{partition}.db" for partition in ledger.partitions)]
+            is_whole = ledger.identity == backup.ledger and names == sorted(wanted)
     if not is_whole:
-        raise BadBackup(f"{manifest}: does not list each file of its ledger once; take another copy of the backup")
+        raise BadCopy(f"{manifest}: does not list each file of its ledger once; take another copy of the backup")
 
 
 def _is_made(inbox: Path) -> bool:
@@ -117,16 +119,14 @@ def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:
 
 
 def _entries(folder: Path) -> int:
-    """Return how many entries the ledger in a folder has. Raises `BadBackup` where a journal is ahead of its inbox."""
-    ledger = FolderLedger.at(folder)
-    heads = {partition: ledger.journal(partition).head() for partition in ledger.partitions}
-    ledger.close()
+    """Return how many entries the ledger in a folder has. Raises `BadCopy` where a journal is ahead of its inbox."""
+    with closing(FolderLedger.at(folder)) as ledger:
+        heads = {partition: ledger.journal(partition).head() for partition in ledger.partitions}
     if (folder / INBOX).is_file():
-        inbox = SQLiteInbox(ledger.inbox, ledger.settings.partitions)
-        ahead = [partition for partition, head in heads.items() if head.offset > inbox.end(partition)]
-        inbox.close()
+        with closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions)) as inbox:
+            ahead = [partition for partition, head in heads.items() if head.offset > inbox.end(partition)]
         if ahead:
-            raise BadBackup(f"{folder}: partition {ahead[0]} is ahead of the inbox; take another backup")
+            raise BadCopy(f"{folder}: partition {ahead[0]} is ahead of the inbox; take another backup")
     return sum(head.entries for head in heads.values())
 
 
@@ -134,5 +134,5 @@ def _copy_file(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
     except FileNotFoundError:
-        raise BadBackup(f"{source}: is missing; take another copy of the backup") from None
+        raise BadCopy(f"{source}: is missing; take another copy of the backup") from None
     sync(target)

@@ -23,6 +23,10 @@ _NAMES = (
 Name = Annotated[str, Meta(pattern=f"^({_NAMES})$")]  # below the folder, and nowhere else
 
 
+class BadCopy(Unusable):
+    """An archive or backup that is not whole, or cannot be made or used: which file, and the way out."""
+
+
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     """What every manifest says first."""
 
@@ -54,15 +58,27 @@ def write_manifest(path: Path, manifest: Struct) -> None:
         out.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
 
 
-def read_manifest(path: Path, kind: type[M], wanted: str, made_by: str, bad: type[Unusable]) -> M:
-    """Return the manifest of a format. Raises `bad` where it is missing, damaged or of another format."""
+def check_new(folder: Path) -> None:
+    """Raise `BadCopy` where a folder to be made is there already."""
+    if folder.exists():
+        raise BadCopy(f"{folder} is there already; name a folder that is to be made")
+
+
+def check_no_ledger(folder: Path) -> None:
+    """Raise `BadCopy` where something is in a folder in which a ledger is to be made."""
+    if folder.exists() and any(folder.iterdir()):
+        raise BadCopy(f"{folder} is there already; name a ledger that is to be made: --ledger DIR")
+
+
+def read_manifest(path: Path, kind: type[M], wanted: str, made_by: str) -> M:
+    """Return the manifest of a format. Raises `BadCopy` where it is missing, damaged or of another format."""
     try:
         with path.open("rb") as file:
             manifest = msgspec.json.decode(file.read(MOST_BYTES), type=kind)
     except OSError as error:
-        raise bad(f"{path}: {error.strerror}; give a folder that `{made_by}` made") from None
+        raise BadCopy(f"{path}: {error.strerror}; give a folder that `{made_by}` made") from None
     except msgspec.MsgspecError as error:
-        raise bad(f"{path}: damaged, or no manifest ({error}); take another copy of it") from None
+        raise BadCopy(f"{path}: damaged, or no manifest ({error}); take another copy of it") from None
     if manifest.format != wanted:
-        raise bad(f'{path}: format "{manifest.format[:100]}"; this version of points reads {wanted}')
+        raise BadCopy(f'{path}: format "{manifest.format[:100]}"; this version of points reads {wanted}')
     return manifest

@@ -16,7 +16,6 @@ import pyarrow
 import pyarrow.parquet
 from msgspec import Meta, Struct
 
-from ledger.errors import Unusable
 from ledger.journal.folder import BOOK
 from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.port import EntryRow, Head, Parked
@@ -26,7 +25,19 @@ from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.times import month_of, month_text
 from projections.answers.output import output_file, output_folder
 from projections.audit.proof import Refuted
-from service.archive.files import Count, File, Hash, Manifest, Name, Progress, file_at, read_manifest, write_manifest
+from service.archive.files import (
+    BadCopy,
+    Count,
+    File,
+    Hash,
+    Manifest,
+    Name,
+    Progress,
+    check_new,
+    file_at,
+    read_manifest,
+    write_manifest,
+)
 
 FORMAT = "points-ledger.archive.v1"
 MANIFEST = "manifest.json"
@@ -35,10 +46,6 @@ PARKED_AT_ONCE = 256  # of up to 64 KiB each
 ROWS_READ = 256  # of a file at a time
 
 _Partition = Annotated[int, Meta(ge=0, le=1023)]
-
-
-class BadArchive(Unusable):
-    """An archive that is not whole, or cannot be made or used: which file, and the way out."""
 
 
 class Month(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,10 +87,9 @@ class ArchiveManifest(Manifest, frozen=True, forbid_unknown_fields=True):
 def export_archive(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -> ArchiveManifest:
     """Write an archive of all that a ledger holds now into a folder that is not there yet.
 
-    Raises `BadArchive` where it is, and `Refuted` where a chain is broken: that is not archived.
+    Raises `BadCopy` where it is, and `Refuted` where a chain is broken: that is not archived.
     """
-    if folder.exists():
-        raise BadArchive(f"{folder} is there already; name a folder that is to be made")
+    check_new(folder)
     with output_folder(folder) as making:
         manifest = _write_archive(ledger, making, progress)
         write_manifest(making / MANIFEST, manifest)
@@ -137,13 +143,11 @@ def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> I
 
 def _write_parked(ledger: Ledger, partition: int, position: int, making: Path) -> int:
     """Write a partition's parked records up to a position; return how many there are."""
-    journal = ledger.journal(partition)
-    after, count = -1, 0
+    records, count = ledger.journal(partition).scan_parked(-1, position), 0
     with _writer(making / _parked_file(partition), _PARKED_COLUMNS) as write:
-        while records := journal.parked(after, PARKED_AT_ONCE, upto=position, retried=True):
-            write([(partition, *record) for record in records])
-            after = records[-1].offset
-            count += len(records)
+        while batch := list(islice(records, PARKED_AT_ONCE)):
+            write([(partition, *record) for record in batch])
+            count += len(batch)
     return count
 
 
@@ -250,7 +254,7 @@ class Archive:
     """An archive that is whole: every file is there and as it was written, and the months join."""
 
     def __init__(self, folder: Path, progress: Progress = lambda _: None) -> None:
-        """Check an archive; `progress` is called with bytes done. Raises `BadArchive` that names the file."""
+        """Check an archive; `progress` is called with bytes done. Raises `BadCopy` that names the file."""
         self.folder = folder
         self.manifest = self._read_manifest()
         self._check_files(progress)
@@ -258,9 +262,9 @@ class Archive:
 
     def _read_manifest(self) -> ArchiveManifest:
         path = self.folder / MANIFEST
-        manifest = read_manifest(path, ArchiveManifest, FORMAT, "points archive export", BadArchive)
+        manifest = read_manifest(path, ArchiveManifest, FORMAT, "points archive export")
         if manifest.engine > ENGINE:
-            raise BadArchive(f"{path}: decided by engine {manifest.engine}; this version of points has {ENGINE} only")
+            raise BadCopy(f"{path}: decided by engine {manifest.engine}; this version of points has {ENGINE} only")
         return manifest
 
     def _check_files(self, progress: Progress) -> None:
@@ -270,10 +274,10 @@ class Archive:
             try:
                 found = file_at(self.folder, file.file)
             except OSError as error:
-                raise BadArchive(f"{path}: {error.strerror}; take another copy of the archive") from None
+                raise BadCopy(f"{path}: {error.strerror}; take another copy of the archive") from None
             if found != file:
                 what = f"has {found.bytes:,} bytes of {file.bytes:,}" if found.bytes != file.bytes else "was changed"
-                raise BadArchive(f"{path}: {what} after the export; take another copy of it")
+                raise BadCopy(f"{path}: {what} after the export; take another copy of it")
             done += file.bytes
             progress(done)
 
@@ -283,15 +287,15 @@ class Archive:
         numbers = [part.partition for part in manifest.partitions]
         wanted = {BOOK, *map(_parked_file, numbers), *(month.file for month in manifest.months)}
         if numbers != list(range(manifest.born.partitions)) or {file.file for file in manifest.files} != wanted:
-            raise BadArchive(f"{path}: does not list each partition and file once; take another copy of the archive")
+            raise BadCopy(f"{path}: does not list each partition and file once; take another copy of the archive")
         for part in manifest.partitions:
             place, link = 0, GENESIS_LINK.hex()
             for month in self.months(part.partition):
                 if (month.first, month.link_before) != (place + 1, link) or month.last < month.first:
-                    raise BadArchive(f"{path}: {month.file} does not join the month before it")
+                    raise BadCopy(f"{path}: {month.file} does not join the month before it")
                 place, link = month.last, month.link
             if (place, link) != (part.entries, part.link):
-                raise BadArchive(
+                raise BadCopy(
                     f"{path}: the months of partition {part.partition} end at place {place:,} of {part.entries:,}"
                 )
 
@@ -301,23 +305,19 @@ class Archive:
         try:
             return (self.folder / BOOK).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            raise BadArchive(
-                f"{self.folder / BOOK}: byte {error.start} is not UTF-8; take another copy of it"
-            ) from None
+            raise BadCopy(f"{self.folder / BOOK}: byte {error.start} is not UTF-8; take another copy of it") from None
 
     def months(self, partition: int) -> list[Month]:
         """Return the files of a partition's entries, in order."""
         return [month for month in self.manifest.months if month.partition == partition]
 
     def records(self, partition: int) -> Iterator["Archived"]:
-        """Yield the entries and parked records of a partition, by position. Raises `BadArchive`."""
+        """Yield the entries and parked records of a partition, by position. Raises `BadCopy`."""
         position = -1
         parked = (Archived(record) for record in self.parked(partition))
         for record in merge(self._entries(partition), parked, key=lambda record: record.item.offset):
             if record.item.offset <= position:
-                raise BadArchive(
-                    f"{self.folder}: position {partition}:{record.item.offset} stands twice, or out of order"
-                )
+                raise BadCopy(f"{self.folder}: position {partition}:{record.item.offset} stands twice, or out of order")
             position = record.item.offset
             yield record
 
@@ -327,7 +327,7 @@ class Archive:
                 try:
                     yield Archived(decode_entry(row["entry"]), row["link"])
                 except (msgspec.MsgspecError, ValueError) as error:
-                    raise BadArchive(f"{self.folder / month.file}: holds what is no entry: {error}") from None
+                    raise BadCopy(f"{self.folder / month.file}: holds what is no entry: {error}") from None
 
     def parked(self, partition: int) -> Iterator[Parked]:
         """Return the parked records of a partition, by position."""
@@ -335,17 +335,17 @@ class Archive:
         return (Parked(raw=row.pop("kept"), **row) for row in self._read(_parked_file(partition), kinds))
 
     def _read(self, name: str, kinds: dict[str, str]) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a table, of the columns that `kinds` names. Raises `BadArchive`."""
+        """Yield the rows of a table, of the columns that `kinds` names. Raises `BadCopy`."""
         try:
             with pyarrow.parquet.ParquetFile(self.folder / name) as file:
                 for column, kind in kinds.items():
                     place = file.schema_arrow.get_field_index(column)
                     if place < 0 or file.schema_arrow.types[place] != pyarrow.type_for_alias(kind):
-                        raise BadArchive(f"{self.folder / name}: has no column {column} of type {kind}")
+                        raise BadCopy(f"{self.folder / name}: has no column {column} of type {kind}")
                 for batch in file.iter_batches(ROWS_READ, columns=list(kinds)):
                     for column, values in zip(batch.schema.names, batch.columns, strict=True):
                         if values.null_count:
-                            raise BadArchive(f"{self.folder / name}: a row has no {column}")
+                            raise BadCopy(f"{self.folder / name}: a row has no {column}")
                     yield from batch.to_pylist()
         except (pyarrow.ArrowException, OSError) as error:
-            raise BadArchive(f"{self.folder / name}: {error}; take another copy of it") from None
+            raise BadCopy(f"{self.folder / name}: {error}; take another copy of it") from None

@@ -6,6 +6,7 @@ It is built under another name and takes its own when all of it is there; interr
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +26,9 @@ from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.answers.output import sync, unfinished
 from projections.audit.proof import Refuted
-from service.archive.files import Progress
-from service.archive.parquet import Archive, Archived, ArchivedPartition, BadArchive
+from projections.audit.replay import replayed
+from service.archive.files import BadCopy, Progress, check_no_ledger
+from service.archive.parquet import Archive, Archived, ArchivedPartition
 
 RECORDS = 1_000  # decided in one transaction; parked ones are up to 64 KiB each
 
@@ -34,10 +36,9 @@ RECORDS = 1_000  # decided in one transaction; parked ones are up to 64 KiB each
 def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _: None) -> None:
     """Make a ledger from an archive in a folder that is not there yet.
 
-    Raises `BadArchive` where it is, and `Refuted` where a decision does not follow from its fact: nothing is made then.
+    Raises `BadCopy` where it is, and `Refuted` where a decision does not follow from its fact: nothing is made then.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise BadArchive(f"{folder} is there already; name a ledger that is to be made: --ledger DIR")
+    check_no_ledger(folder)
     making = unfinished(folder)
     ledger = _begin(archive, making)
     try:
@@ -52,7 +53,7 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
             ledger.close()
             making.rename(folder)
             sync(folder.absolute().parent)
-    except (Refuted, BadArchive):
+    except (Refuted, BadCopy):
         shutil.rmtree(making, ignore_errors=True)
         raise
 
@@ -71,30 +72,21 @@ def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dic
         except Refuted as error:
             differences.append({"field": "entry", "stored": str(error), "derived": "another entry"})
         else:
-            ledger = FolderLedger.at(Path(place) / "ledger")
-            as_of = max(ledger.journal(partition).head().recorded for partition in ledger.partitions)
-            accounts = sum(1 for _ in ledger.accounts(as_of + MAX_AHEAD))
-            home = ledger.partition_of(
-                PROGRAMME_SUBJECT
-            )  # a published book stands in every partition and counts in one
-            entries -= sum(ledger.journal(p).last_number(PROGRAMME_SUBJECT) for p in ledger.partitions if p != home)
-            ledger.close()
-    return {
-        "entries": entries,
-        "accounts": accounts,
-        "differences": differences,
-        "difference_count": len(differences),
-        "seconds": round(time.monotonic() - started, 3),
-    }
+            with closing(FolderLedger.at(Path(place) / "ledger")) as ledger:
+                as_of = max(ledger.journal(partition).head().recorded for partition in ledger.partitions)
+                accounts = sum(1 for _ in ledger.accounts(as_of + MAX_AHEAD))
+                others = set(ledger.partitions) - {ledger.partition_of(PROGRAMME_SUBJECT)}
+                # A published book stands in every partition and counts in one.
+                entries -= sum(ledger.journal(partition).last_number(PROGRAMME_SUBJECT) for partition in others)
+    return replayed(started, entries, accounts, differences, len(differences))
 
 
 def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:
     """Make an inbox whose positions go on behind those of the archive."""
-    inbox = SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)
-    for part in archive.manifest.partitions:
-        if part.position >= 0:
-            inbox.begin_behind(part.partition, part.position, part.recorded)
-    inbox.close()
+    with closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)) as inbox:
+        for part in archive.manifest.partitions:
+            if part.position >= 0:
+                inbox.begin_behind(part.partition, part.position, part.recorded)
 
 
 def _begin(archive: Archive, making: Path) -> FolderLedger:
@@ -108,7 +100,7 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
     ledger = FolderLedger.at_or_created(making, archive.book, born)
     if (ledger.identity, ledger.genesis) != (manifest.ledger, manifest.genesis):
         shutil.rmtree(making)
-        raise BadArchive(f"{archive.folder}: its settings and book are not those of its ledger; take another copy")
+        raise BadCopy(f"{archive.folder}: its settings and book are not those of its ledger; take another copy")
     return ledger
 
 
@@ -148,5 +140,5 @@ def _received(archive: Archive, entry: Entry) -> FactRecord:
     try:
         fact, occurred = decode_canonical(entry.fact)
     except (MsgspecError, ValueError) as error:
-        raise BadArchive(f"{archive.folder}: entry {entry.number} of {entry.member} holds no fact: {error}") from None
+        raise BadCopy(f"{archive.folder}: entry {entry.number} of {entry.member} holds no fact: {error}") from None
     return FactRecord(entry.offset, entry.recorded, entry.backlog, fact, occurred, entry.fact, entry.received)

@@ -12,7 +12,7 @@ from service.archive.restore import replay_archive
 from service.errors import say
 from service.shell import Answer, Shell, command, entries_in
 
-app = typer.Typer(no_args_is_help=True, help="The journal as Parquet files for keeping and querying, and back.")
+app = typer.Typer(no_args_is_help=True)
 
 DirArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The archive's folder.")]
 
@@ -60,7 +60,7 @@ def replay(shell: Shell, folder: Path) -> dict[str, Any]:
 
 
 def _checked(shell: Shell, folder: Path) -> tuple[Archive, int]:
-    """Return an archive whose files are as its manifest says, and how many entries it has. Raises `BadArchive`."""
+    """Return an archive whose files are as its manifest says, and how many entries it has. Raises `BadCopy`."""
     with shell.progress("checking the files") as tick:
         archive = Archive(folder, tick)
     return archive, sum(part.entries for part in archive.manifest.partitions)

@@ -11,7 +11,7 @@ import typer
 from ledger.errors import WrongUse
 from projections.answers.output import output_file
 from projections.answers.to_json import to_json
-from projections.audit.reconcile import BALANCES, Balances, Reconciliation
+from projections.audit.reconcile import BALANCES, Reconciliation, balances_in
 from projections.audit.reconcile import reconcile as compare
 from projections.views.runner import heads_of
 from service.commands.options import AsOfOption, FolderOption
@@ -53,15 +53,14 @@ def reconcile(
     began = time.monotonic()
     with shell.reading() as opened, shell.progress("comparing") as tick:
         heads = heads_of(opened)
-        listed = Balances(file, opened)
-        moment = instant(as_of, "--as-of", opened.book)
-        with output_file(out) if out is not None else nullcontext() as lines:
+        writing = output_file(out) if out is not None else nullcontext()
+        with balances_in(file, opened) as listed, writing as lines:
+            moment = instant(as_of, "--as-of", opened.book)
             for difference in compare(opened, listed, moment, balance, found, tick):
                 if lines is not None:
                     lines.write(to_json(difference) + b"\n")
                 if len(first) < LISTED_IN_JSON:
                     first.append(difference)
-        listed.close()
         count = found.differ + found.only_in_list + found.only_in_ledger
         keep_result(opened, folder, "reconcile", began, heads, count, file.name)
     document = {**msgspec.to_builtins(found), "difference_count": count, "differences": first}

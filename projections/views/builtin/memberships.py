@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from ledger.core.account import Account, current_term
-from ledger.core.benefits import times_used
 from ledger.core.evaluate import ordinary_points
 from ledger.core.evolve import evolve
 from ledger.rulebook.compiled import Rule
@@ -20,7 +19,7 @@ from ledger.wire.entries import (
 )
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import OrderCompleted
-from projections.answers.show import state_of
+from projections.answers.show import quotas_of
 from projections.answers.tables import Row, Table, columns, memberships
 from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View, of_accounts
 
@@ -40,13 +39,10 @@ def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
     version = taken.book.nearest(taken.as_of)
     for name, membership in version.programme.memberships.items():
         term = current_term(account, name, taken.as_of)
-        if term is None or state_of(term, taken.as_of) == "ended":
+        if term is None:
             continue
-        for label, benefit in membership.benefits.items():
-            quota = (benefit.quota or {}).get(term.product)
-            if quota is not None:
-                used = times_used(term, label, benefit, version.month(taken.as_of))
-                yield known.subject.member, name, term.product, label, quota, used, max(quota - used, 0)
+        for label, quota, used in quotas_of(membership, term, version, taken.as_of):
+            yield known.subject.member, name, term.product, label, quota, used, max(quota - used, 0)
 
 
 def savings(taken: Snapshot, _: Options) -> Table:
