@@ -1,6 +1,7 @@
 """The Kafka client by confluent-kafka: librdkafka, several times faster; the extra `fast` installs it."""
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -38,18 +39,22 @@ _UNKNOWN = frozenset({KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC})
 _PASSING = _UNKNOWN | {KafkaError.UNKNOWN_TOPIC_OR_PART}  # also of a broker that has just come back
 _BROKEN = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION, base.OUT_OF_RANGE})
 _DENIED = base.DENIED | _UNKNOWN | {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._INVALID_ARG}
-_AWAY = _UNKNOWN | {
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._MAX_POLL_EXCEEDED,
-    KafkaError._MSG_TIMED_OUT,
-    KafkaError._RESOLVE,
-    KafkaError._TIMED_OUT,
-    KafkaError._TIMED_OUT_QUEUE,
-    KafkaError._TRANSPORT,
-    KafkaError.FENCED_LEADER_EPOCH,  # what the library knew of the leader is older than the broker's restart
-    KafkaError.REQUEST_TIMED_OUT,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-}
+_STALE = frozenset({KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH})  # of a leader that has changed
+_AWAY = (
+    _UNKNOWN
+    | _STALE
+    | {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._MAX_POLL_EXCEEDED,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._TRANSPORT,
+        KafkaError.REQUEST_TIMED_OUT,
+    }
+)
+AGAIN_SECONDS = 0.1  # until a broker is asked once more where a partition ends
 
 _log = logging.getLogger("kafka.confluent")  # or it would write to standard error by itself
 _log.addHandler(logging.NullHandler())
@@ -138,13 +143,20 @@ class Reader(_Client, base.Reader):
 
     def ends(self, partitions: Sequence[int]) -> dict[int, int]:
         wanted = [TopicPartition(self._topic, partition, OFFSET_END) for partition in partitions]
-        with self._translating():
-            found = self._consumer.offsets_for_times(wanted, self._settings.timeout_seconds)
-        for place in found:
-            if place.error is not None:
-                raise self._translated(place.error)
-        self._reported.clear()
-        return {place.partition: place.offset - 1 for place in found}
+        deadline = time.monotonic() + self._settings.timeout_seconds
+        while True:
+            error: KafkaError | None
+            try:
+                found = self._consumer.offsets_for_times(wanted, self._settings.timeout_seconds)
+                error = next((place.error for place in found if place.error is not None), None)
+            except KafkaException as raised:
+                error = raised.args[0]
+            if error is None:
+                self._reported.clear()
+                return {place.partition: place.offset - 1 for place in found}
+            if error.code() not in _STALE or time.monotonic() >= deadline:
+                raise self._translated(error)
+            time.sleep(AGAIN_SECONDS)  # the library is learning who leads the partition now
 
     def _fetch(self, timeout: float) -> None:
         with self._translating():

@@ -214,7 +214,7 @@ def test_it_goes_on_until_it_is_told_to_stop_and_leaves_nothing_behind(
     said, log = run.communicate(timeout=60)
     assert run.returncode == 0, log
     assert json.loads(said)["facts"] == 400
-    lines = [json.loads(line) for line in log.splitlines() if not line.startswith(("points: parked", "points: …"))]
+    lines = [json.loads(line) for line in log.splitlines() if not line.startswith(("points: dead letter", "points: …"))]
     assert [line["event"] for line in lines] == ["started", *["owned"] * PARTITIONS, "stopped"]
     outcomes_are_whole(topics, tmp_path / "ledger")
     is_whole(tmp_path / "ledger")
