@@ -17,7 +17,6 @@ from ledger.wire import answers
 from ledger.wire.entries import Change, Earned, Scored, Withheld
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
-from ledger.wire.facts import Fact
 from ledger.wire.times import to_text
 
 MOST_FEN = 1 << 53
@@ -56,7 +55,6 @@ class Quoter:
         self.account = account or Account()
         self._journal = ledger.journal(ledger.partition_of(member))
         self._state = encode_account(self.account)
-        self._time = to_text(at, 0)
 
     @property
     def version(self) -> Version:
@@ -65,7 +63,9 @@ class Quoter:
 
     def tries(self, kind: str, data: Any) -> Decision:
         """Return what would be decided about a fact of this type with this data. Raises `BadFact`."""
-        fact, occurred = self._fact(kind, data)
+        head = {"specversion": "1.0", "id": NO_NAME, "source": NO_NAME, "type": f"{kind}.v1"}
+        text = msgspec.json.encode({**head, "subject": self.member, "time": to_text(self.at, 0), "data": data})
+        fact, occurred = decode(text)
         account = decode_account(self._state)
         hidden = frozenset((f"order/{NO_NAME}", f"redemption/{NO_NAME}"))
         pages = _Overlay(self._journal, self.member, hidden)
@@ -75,10 +75,6 @@ class Quoter:
         """Return the page of an order, where the ledger knows it."""
         page = self._journal.page(self.member, f"order/{order}") if order != NO_NAME else None
         return page if isinstance(page, OrderPage) else None
-
-    def _fact(self, kind: str, data: Any) -> tuple[Fact, int]:
-        head = {"specversion": "1.0", "id": NO_NAME, "source": NO_NAME, "type": f"{kind}.v1"}
-        return decode(msgspec.json.encode({**head, "subject": self.member, "time": self._time, "data": data}))
 
 
 def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> answers.Quote:
