@@ -2,7 +2,7 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from service.screens.names import yuan
+from projections.explaining.words import yuan
 
 
 def templates_in(package: str, folder: str) -> Environment:

@@ -150,3 +150,8 @@ def move_lapse(account: Account, until: int) -> None:
         for lot in purse.lots.values():
             if lot.pending_until:
                 lot.pending_until = until
+
+
+def copy_account(account: Account) -> Account:
+    """Return an account of its own, alike, to evolve."""
+    return decode_account(encode_account(account))

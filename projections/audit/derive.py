@@ -79,11 +79,11 @@ def _derive(
             decision = publication(account, Book([v.toml for v in book.versions]), fact.data.toml, occurred)
         else:
             before = encode_account(account) if with_care else b""
-            tried = TrialPages(pages) if with_care else None
+            tried = TrialPages(pages) if with_care else pages
             try:
                 decision = decide(
                     account,
-                    tried or pages,
+                    tried,
                     fact,
                     occurred,
                     book,
@@ -93,12 +93,12 @@ def _derive(
                     repeats=repeats,
                 )
             except OutOfRange:
-                if tried is None:
+                if not with_care:
                     raise
                 account = decode_account(before)
                 decision = beyond_range(account, occurred)
             else:
-                if tried is not None:
+                if isinstance(tried, TrialPages):
                     tried.keep()
         account.number = row.number
         yield Derived(row, head, fact, occurred, decision, account, number == row.number)

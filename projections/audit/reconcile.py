@@ -222,16 +222,13 @@ def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             _check_columns(path, names)
             wanted = [name for name in ("member", "kind", "balance", "as_of") if name in names]
-            for batch in file.iter_batches(ROWS, columns=wanted):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield number, values
+            batches = file.iter_batches(ROWS, columns=wanted)
+            yield from enumerate((values for batch in batches for values in batch.to_pylist()), 1)
     except (OSError, pyarrow.ArrowException) as error:
         raise BadList(f"{path}: {_said(error)}; give a CSV or Parquet file with member, kind and balance") from None
 

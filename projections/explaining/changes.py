@@ -6,6 +6,7 @@ The account is taken along change by change, so that a figure ("42 of 60 this mo
 from collections.abc import Callable
 from typing import Any, Final
 
+from ledger.core.account import copy_account
 from ledger.core.benefits import quota_key
 from ledger.core.evolve import evolve
 from ledger.core.scores import value_of
@@ -15,7 +16,6 @@ from ledger.wire.times import month_of, month_text
 from projections.explaining.awards import explain_earned, explain_scored, explain_scored_once, explain_withheld
 from projections.explaining.context import Context, put, term_of
 from projections.explaining.facts import cause_text, redemption_text
-from projections.explaining.history import copy_account
 from projections.explaining.lots import expiry_text, lot_brief, lot_name
 from projections.explaining.movements import IN_LOTS, MOVEMENTS, TAGS
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 
-from ledger.core.account import Account, decode_account, encode_account
+from ledger.core.account import Account, copy_account
 from ledger.core.decide import Decision, Limits, Repetition, decide, run_to
 from ledger.core.draft import Draft, OutOfRange
 from ledger.core.evolve import evolve_entry
@@ -215,18 +215,13 @@ class History:
 
     def moment(self, number: int) -> Moment:
         """What the decision of an entry stood on. Raises `NothingToExplain`."""
-        self.step(number)
-        for step, _, moment in self.walk(lambda entry: entry.number == number, number):
-            if step.entry.number == number and moment is not None:
-                return moment
-        raise NothingToExplain(f'"{self.member}" has no entry {number}')
+        wanted = self.step(number).entry
+        return next(moment for *_, moment in self.walk(lambda entry: entry is wanted) if moment is not None)
 
-    def walk(
-        self, wanted: Callable[[Entry], bool], upto: int | None = None
-    ) -> Iterator[tuple[Step, Account, Moment | None]]:
+    def walk(self, wanted: Callable[[Entry], bool]) -> Iterator[tuple[Step, Account, Moment | None]]:
         """Each entry with the account after it (good until the next), and its moment where that is wanted."""
         account, pages = Account(), PagesInMemory()
-        for done, step in enumerate(self.steps[:upto]):
+        for done, step in enumerate(self.steps):
             entry, book, moment = step.entry, self._books.before(step.place), None
             if wanted(entry):
                 moment = Moment(step, book, self.version_of(entry), self._limits, copy_account(account), pages)
@@ -238,8 +233,7 @@ class History:
             if moment is not None:
                 moment.derives = derives
             yield step, account, moment
-        if upto is None:
-            self._walked = account
+        self._walked = account
 
     @cached_property
     def present(self) -> Present:
@@ -264,11 +258,6 @@ class History:
             return False  # an earlier entry is not what was decided; `points replay` names it
         account.number = entry.number
         return _DECIDED(decision) == _DECIDED(entry)
-
-
-def copy_account(account: Account) -> Account:
-    """An account of one's own, to evolve."""
-    return decode_account(encode_account(account))
 
 
 def _decide_again(

@@ -8,13 +8,13 @@ import time
 
 import msgspec
 
-from ledger.core.account import next_due
+from ledger.core.account import copy_account, next_due
 from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book
 from projections.views.store import Build, table_rows
-from projections.views.view import Key, MemberState, RowDeltas, View, copy_of
+from projections.views.view import Key, MemberState, RowDeltas, View
 
 AT_ONCE = 1_000  # members of a transaction
 _Row = tuple[str, Key, list[int]]  # of a table
@@ -35,7 +35,7 @@ def count(view: View, book: Book, subject: MemberState, instant: int, rows: RowD
     account = view.account(subject.state)
     assert account is not None
     if account.next_due_at <= instant:
-        account = copy_of(account)
+        account = copy_account(account)
         run_to(account, book, instant, PagesInMemory())
     found = RowDeltas(view.tables)
     view.count(account, max(instant, account.clock), book, found)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from ledger.core.account import NEVER, Account, decode_account, encode_account, next_due
+from ledger.core.account import NEVER, Account, copy_account, next_due
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
@@ -299,18 +299,13 @@ def pass_time(view: View, step: FoldStep, until: int, rows: RowDeltas) -> None:
     if account is None or account.next_due_at > until or until <= subject.clock:
         return
     step.entry = None
-    for change in run_to(copy_of(account), step.book, until, PagesInMemory()):
+    for change in run_to(copy_account(account), step.book, until, PagesInMemory()):
         _dates(step, change)
         if type(change) in view.changes:
             view.change(step, change, rows)
             view.evolve(subject.state, change)
     account.clock = until
     account.next_due_at = next_due(account)
-
-
-def copy_of(account: Account) -> Account:
-    """Return an account of its own, alike."""
-    return decode_account(encode_account(account))
 
 
 def new_member(view: View, member: str) -> MemberState:

@@ -4,8 +4,9 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from ledger.wire.answers import Books, BooksOfKind
+from projections.explaining.words import yuan
 from service.screens.grid import grid
-from service.screens.names import Names, number, short_time, yuan
+from service.screens.names import Names, number, short_time
 
 _WHERE = (
     ("spendable", "spendable"),

@@ -8,9 +8,10 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ledger.wire.answers import Lot, Member, Membership, Purse, Score
+from projections.explaining.words import yuan
 from service.errors import plain
 from service.screens.grid import grid
-from service.screens.names import Names, number, short_time, yuan
+from service.screens.names import Names, number, short_time
 
 LOTS_SHOWN = 6  # rows
 MONTHS_SHOWN = 4

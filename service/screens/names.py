@@ -70,11 +70,6 @@ def short_time(text: str) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
-def yuan(fen: int) -> str:
-    """Return fen as yuan, such as ¥12.50."""
-    return f"{'-' if fen < 0 else ''}¥{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
-
-
 def number(value: int) -> Text:
     """Return a number with separators; a zero is dim."""
     return Text(f"{value:,}", style="" if value else "dim")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ledger.core import postings
+from ledger.core.account import copy_account
 from ledger.core.postings import IN_AND_OUT, growth, postings_of
 from ledger.wire.entries import Change
 from ledger.wire.times import month_of, month_start, month_text
@@ -25,7 +26,6 @@ from projections.views.view import (
     RowDeltas,
     Snapshot,
     SumTable,
-    copy_of,
     day_at,
     month_at,
     pass_time,
@@ -172,7 +172,7 @@ class Liability(PointsView):
         now = month_of(instant, offset)
         if now > month_of(_known(subject), offset) and subject.state.next_due_at <= month_start(now, offset):
             projected = RowDeltas(self.tables)
-            then = replace(subject, state=copy_of(subject.state))
+            then = replace(subject, state=copy_account(subject.state))
             pass_time(self, FoldStep(step.book, then), month_start(now, offset), projected)
             booked = month_text(now)
             for (kind, month, day, expires), amounts in projected.of[MOVEMENTS.name].items():
