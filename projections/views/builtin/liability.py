@@ -25,7 +25,7 @@ from projections.views.view import (
     RowDeltas,
     Snapshot,
     SumTable,
-    copy_of,
+    copy_account,
     day_at,
     month_at,
     pass_time,
@@ -172,7 +172,7 @@ class Liability(PointsView):
         now = month_of(instant, offset)
         if now > month_of(_known(subject), offset) and subject.state.next_due_at <= month_start(now, offset):
             projected = RowDeltas(self.tables)
-            then = replace(subject, state=copy_of(subject.state))
+            then = replace(subject, state=copy_account(subject.state))
             pass_time(self, FoldStep(step.book, then), month_start(now, offset), projected)
             booked = month_text(now)
             for (kind, month, day, expires), amounts in projected.of[MOVEMENTS.name].items():
