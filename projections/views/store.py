@@ -121,19 +121,15 @@ class Batch:
 
     def write(self, members: Sequence[MemberRow], rows: TableRows) -> None:
         """Keep members, and add rows to their tables."""
-        self.write_members(members)
+        if members:
+            marks = ", ".join("?" * len(members[0]))
+            self.cursor.executemany(f"INSERT OR REPLACE INTO members VALUES ({marks})", members)
         for table in self._build.view.tables:
             add, drop = self._build.statements[table.name]
             width = len(table.key)
             self.cursor.executemany(add, [_as_stored(row, width) for row in rows[table.name]])
             lower = [row[:width] for row in rows[table.name] if min(row[width:]) < 0]  # these may have come to nothing
             self.cursor.executemany(drop, lower)
-
-    def write_members(self, members: Sequence[MemberRow]) -> None:
-        """Keep members."""
-        if members:
-            marks = ", ".join("?" * len(members[0]))
-            self.cursor.executemany(f"INSERT OR REPLACE INTO members VALUES ({marks})", members)
 
     def sums(self, table: SumTable) -> Iterator[tuple[Key, list[int]]]:
         """A table's rows in the order of their keys, without those that came to nothing. Raises `JournalError`."""

@@ -13,7 +13,7 @@ from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book
-from projections.views.store import Build, table_rows
+from projections.views.store import Build, member_row, table_rows
 from projections.views.view import Key, MemberState, RowDeltas, View
 
 AT_ONCE = 1_000  # members of a transaction
@@ -54,11 +54,9 @@ def refresh_due(ledger: Ledger, build: Build, instant: int) -> None:
                 return
         with build.writing() as batch:
             rows = RowDeltas(build.view.tables)
-            parts: dict[int, dict[str, MemberState]] = {}
+            members = []
             for partition, subject in batch.due_members(instant, AT_ONCE):
                 count(build.view, ledger.book, subject, instant, rows)
-                parts.setdefault(partition, {})[subject.member] = subject
-            for partition, members in parts.items():
-                batch.write_members(batch.member_rows(partition, members))
-            batch.write((), table_rows(build.view, rows))
+                members.append(member_row(build.view, partition, subject))
+            batch.write(members, table_rows(build.view, rows))
             batch.counted_at(instant)

@@ -21,22 +21,22 @@ from ledger.wire.times import to_text
 
 MOST_FEN = 1 << 53
 NO_NAME = "quote"  # of the cart's order where it has none yet, and of what is only tried
+UNKNOWN = frozenset((f"order/{NO_NAME}", f"redemption/{NO_NAME}"))
 
 
 class _Overlay:
-    """A member's pages as the journal has them, and over them what a dry run writes; some names are unknown to it."""
+    """A member's pages as the journal has them, without those of `NO_NAME`, and over them what a dry run writes."""
 
-    def __init__(self, journal: Journal, member: str, hidden: frozenset[str]) -> None:
+    def __init__(self, journal: Journal, member: str) -> None:
         self._journal = journal
         self._member = member
-        self._hidden = hidden
         self._written: dict[str, Page] = {}
 
     def get(self, key: str) -> Page | None:
         """Return a page by its key."""
         if key in self._written:
             return self._written[key]
-        return None if key in self._hidden else self._journal.page(self._member, key)
+        return None if key in UNKNOWN else self._journal.page(self._member, key)
 
     def put(self, key: str, page: Page) -> None:
         """Keep a page for this run."""
@@ -67,8 +67,7 @@ class Quoter:
         text = msgspec.json.encode({**head, "subject": self.member, "time": to_text(self.at, 0), "data": data})
         fact, occurred = decode(text)
         account = decode_account(self._state)
-        hidden = frozenset((f"order/{NO_NAME}", f"redemption/{NO_NAME}"))
-        pages = _Overlay(self._journal, self.member, hidden)
+        pages = _Overlay(self._journal, self.member)
         return decide(account, pages, fact, occurred, self.book, recorded=occurred, limits=Limits())
 
     def page(self, order: str) -> OrderPage | None:

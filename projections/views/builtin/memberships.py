@@ -31,7 +31,7 @@ BENEFITS = SumTable("benefits", columns("member membership card benefit"), ("tim
 
 def quotas(taken: Snapshot, _: Options) -> Table:
     """What is left of each benefit that the running card limits."""
-    return taken.table(QUOTAS, (row for known in taken.members() for row in _quotas(taken, known)))
+    return taken.by_member(QUOTAS, lambda known: _quotas(taken, known))
 
 
 def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
@@ -59,7 +59,7 @@ def savings(taken: Snapshot, _: Options) -> Table:
             worth = taken.programme.fen_of(str(key[3]))
             yield *key, lines, points, ordinary, extra, extra * worth, used.get(str(key[2]), 0)
 
-    return taken.table(shown, (row for known in taken.members() for row in rows(known)))
+    return taken.by_member(shown, rows)
 
 
 class Memberships(View):
