@@ -36,7 +36,7 @@ def command_of(name: str) -> TyperCommand | TyperGroup:
     found = resolve_name(reference_of(name))
     if isinstance(found, typer.Typer):
         group = typer.main.get_group(found)
-        group.name = name
+        group.name, group.help = name, next(texts[name] for texts in PANELS.values() if name in texts)
         return group
     single = typer.Typer(add_completion=False)
     single.command(name)(found)
@@ -95,13 +95,10 @@ def run(arguments: list[str] | None = None) -> int:
         if code == STOPPED:
             raise KeyboardInterrupt
         sys.stdout.flush()
-    except BrokenPipeError:
-        quiet_standard_output()
-        return 0
-    except SystemExit as end:
-        if not isinstance(end.__context__, BrokenPipeError):
+    except (BrokenPipeError, SystemExit) as end:
+        if not any(isinstance(error, BrokenPipeError) for error in (end, end.__context__)):
             raise
-        quiet_standard_output()  # the command line library's own end, with the code of bad news
+        quiet_standard_output()  # the libraries' own end has the code of bad news
         return 0
     except typer.Abort:
         return report(KeyboardInterrupt())

@@ -1,10 +1,6 @@
-"""How this program is installed: its version, and what it is called from here."""
+"""The version of this program."""
 
-import os
-import shutil
-import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 
 def installed_version() -> str:
@@ -13,12 +9,3 @@ def installed_version() -> str:
         return version("points-ledger")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "0.1.0+checkout"
-
-
-def program_name() -> str:
-    """Return how this program is called: ``points`` where the shell finds it, else its path."""
-    called = Path(sys.argv[0])
-    found = shutil.which("points")
-    if called.name != "points" or (found and Path(found).resolve() == called.resolve()):
-        return "points"
-    return os.path.relpath(called) if called.is_absolute() else str(called)

@@ -1,6 +1,7 @@
 """A consumer's events as Prometheus metrics."""
 
 import time
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 
@@ -17,29 +18,26 @@ class Metrics:
     """The metrics of a consumer and all its processes."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        self._facts = Counter("points_facts", "Records decided, by outcome.", ["outcome"], registry=registry)
-        self._parked = Counter("points_parked", "Records that are no facts.", registry=registry)
-        self._lag = Gauge("points_lag_records", "Records behind those decided.", ["partition"], registry=registry)
-        self._records = Histogram("points_batch_records", "Records of a batch.", buckets=RECORDS, registry=registry)
-        self._bytes = Histogram("points_batch_bytes", "Bytes of a batch.", buckets=BYTES, registry=registry)
-        self._stages = Histogram(
-            "points_batch_seconds", "Seconds of a batch, by stage.", ["stage"], buckets=SECONDS, registry=registry
+        self.registry = CollectorRegistry()
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self._facts = counter("points_facts", "Records decided, by outcome.", ["outcome"])
+        self._parked = counter("points_parked", "Records that are no facts.")
+        self._lag = gauge("points_lag_records", "Records behind those decided.", ["partition"])
+        self._records = histogram("points_batch_records", "Records of a batch.", buckets=RECORDS)
+        self._bytes = histogram("points_batch_bytes", "Bytes of a batch.", buckets=BYTES)
+        self._stages = histogram("points_batch_seconds", "Seconds of a batch, by stage.", ["stage"], buckets=SECONDS)
+        self._position = gauge("points_position", "Offset of the last record decided.", ["partition"])
+        self._committed = gauge(
+            "points_last_commit_timestamp_seconds", "When a batch was last committed.", ["partition"]
         )
-        self._position = Gauge(
-            "points_position", "Offset of the last record decided.", ["partition"], registry=registry
-        )
-        self._committed = Gauge(
-            "points_last_commit_timestamp_seconds", "When a batch was last committed.", ["partition"], registry=registry
-        )
-        self._epoch = Gauge("points_epoch", "Epoch in which a partition is owned.", ["partition"], registry=registry)
-        self._published = Gauge(
-            "points_published", "Number of the last record published.", ["flow", "partition"], registry=registry
-        )
-        self._troubles = Counter("points_troubles", "Errors that were met, by stage.", ["stage"], registry=registry)
-        self._in_trouble = Gauge("points_in_trouble", "Whether a stage is stopped now.", ["stage"], registry=registry)
-        self._error = Info("points_last_error", "The last error met.", registry=registry)
-        self._error_at = Gauge("points_last_error_timestamp_seconds", "When the last error was met.", registry=registry)
+        self._epoch = gauge("points_epoch", "Epoch in which a partition is owned.", ["partition"])
+        self._published = gauge("points_published", "Number of the last record published.", ["flow", "partition"])
+        self._troubles = counter("points_troubles", "Errors that were met, by stage.", ["stage"])
+        self._in_trouble = gauge("points_in_trouble", "Whether a stage is stopped now.", ["stage"])
+        self._error = Info("points_last_error", "The last error met.", registry=self.registry)
+        self._error_at = gauge("points_last_error_timestamp_seconds", "When the last error was met.")
 
     def serve(self, host: str, port: int) -> None:
         """Answer scrapes in another thread. Raises `BadInput` where the address is taken."""

@@ -153,8 +153,7 @@ class Shell:
     def console(self) -> Any:
         """Return the Rich console for people, as wide as the terminal or COLUMNS."""
         asked = shutil.get_terminal_size((WIDTH_OF_A_FILE, 0)).columns
-        console = resolve_name("service.screens.console:OutputConsole")
-        return console(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
+        return resolve_name("rich.console:Console")(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
 
     def give(self, answer: Answer) -> int:
         """Print an answer, or its JSON document; return the exit code."""
@@ -183,14 +182,10 @@ class Shell:
     def progress(self, label: str, total: int | None = None) -> Iterator[Tick]:
         """Show a bar on a terminal's standard error; yield a function to call with `(done, total=None)`."""
         if not sys.stderr.isatty():
-            yield _nothing
+            yield lambda *_: None
             return
         with resolve_name("service.screens.progress:bar")(label, total) as tick:
             yield tick
-
-
-def _nothing(done: int, total: int | None = None) -> None:
-    """Ignore progress, which no terminal shows."""
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The commands of `points`: which there are, and where each is found when it is called.
 
-The texts are the first paragraphs of the commands' own help: `points --help` imports no command.
+The texts are the help of groups, and the first paragraphs of the commands' own: `points --help` imports no command.
 """
 
 PANELS = {

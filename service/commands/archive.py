@@ -12,7 +12,7 @@ from service.archive.restore import replay_archive
 from service.errors import say
 from service.shell import Answer, Shell, command, entries_in
 
-app = typer.Typer(no_args_is_help=True, help="The journal as Parquet files for keeping and querying, and back.")
+app = typer.Typer(no_args_is_help=True)
 
 DirArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The archive's folder.")]
 

@@ -22,7 +22,7 @@ from consumers.runtime.retry import once_a_broker_answers
 from ledger.errors import WrongUse
 from ledger.journal.ledger import KAFKA, Ledger, Settings, new_id
 from service.commands.options import BookOption, ConfigOption
-from service.commands.summaries import name_parked, summary_to_dict
+from service.commands.summaries import name_parked, print_summary, summary_to_dict
 from service.consumer_log import ConsumerLog
 from service.errors import say
 from service.shell import Answer, Shell, command, text_of_book
@@ -79,7 +79,7 @@ def consume(
         document = summary_to_dict(summary)
         document["stages"] = {name: round(seconds, 3) for name, seconds in stages.items()}
         document |= name_parked(opened, before, summary.tally.parked)
-    return Answer(document, "summary:print_summary")
+    return Answer(document, lambda: print_summary(shell.console, document))
 
 
 def _plans(
@@ -107,20 +107,19 @@ def _opened(
     shell: Shell, settings: KafkaSettings, book: Path | None, observe: Observe, is_stopped: Callable[[], bool]
 ) -> Iterator[Ledger | None]:
     """Yield the ledger, fed by that topic, with its lock held; None where it was stopped before a broker answered."""
-    is_there = shell.has_ledger
+    is_there, topic = shell.has_ledger, settings.topics.facts
     toml = text_of_book(book, is_there=is_there)
     if is_there:
         with shell.reading() as found:
-            check_stream(found, settings.topics.facts)
-    topic = settings.topics.facts
+            check_stream(found, topic)
     partitions = once_a_broker_answers(lambda: partitions_of(settings, topic), observe, is_stopped)
     if partitions is None:
         yield None
         return
-    born = Settings(partitions, id=new_id(), stream=KAFKA, topic=settings.topics.facts)
+    born = Settings(partitions, id=new_id(), stream=KAFKA, topic=topic)
     with shell.writing(toml, create=True, settings=born) as opened:
-        check_stream(opened, settings.topics.facts, partitions)
-        opened.bind_stream(KAFKA, settings.topics.facts)
+        check_stream(opened, topic, partitions)
+        opened.bind_stream(KAFKA, topic)
         yield opened
 
 
@@ -129,7 +128,6 @@ def _observing(
     shell: Shell, summary: Summary, stages: dict[str, float], metrics: tuple[str, int] | None
 ) -> Iterator[Observe]:
     """Yield the observer of events: it adds to the summary and the stages, and feeds metrics, a bar or a log."""
-    watchers: list[Callable[[Event], None]] = []
 
     def count(event: Event) -> None:
         if isinstance(event, Decided):
@@ -138,7 +136,7 @@ def _observing(
             for name in STAGES:
                 stages[name] += getattr(event, name)
 
-    watchers.append(count)
+    watchers: list[Observe] = [count]
     if metrics is not None:
         served = resolve_name("service.metrics:Metrics")()
         served.serve(*metrics)

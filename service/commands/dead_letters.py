@@ -17,9 +17,7 @@ from service.commands.options import ConfigOption
 from service.errors import plain, say
 from service.shell import Answer, Shell, command, readable, standard_output
 
-app = typer.Typer(
-    no_args_is_help=True, help="Facts that could not be taken: look at them, mend them, drive them again."
-)
+app = typer.Typer(no_args_is_help=True)
 
 PositionsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="POSITION", help="Where they stand: partition:offset, such as 0:17.")
@@ -90,12 +88,10 @@ def retry(
         raise WrongUse("--with mends one fact: give its POSITION")
     with readable(mended or ""):
         value = None if mended is None else mended.read_bytes().strip()
-    in_part: list[Letter] = []
     with shell.operating() as opened:
-        chosen = _chosen(opened, positions, every)
-        if every:
-            in_part = [letter for letter in chosen if not letter.is_whole]
-            chosen = [letter for letter in chosen if letter.is_whole]
+        asked = _chosen(opened, positions, every)
+        in_part = [letter for letter in asked if every and not letter.is_whole]
+        chosen = [letter for letter in asked if not every or letter.is_whole]
         told: list[Retried]
         if opened.settings.stream == KAFKA:
             told = resolve_name("service.commands.topic:retry")(opened, chosen, value, config, backlog)

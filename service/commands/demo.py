@@ -1,5 +1,9 @@
 """The demo: a real shop's year, decided here."""
 
+import os
+import shutil
+import sys
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated
 
@@ -14,7 +18,6 @@ from service.commands.ingest import facts_ahead
 from service.commands.options import DEFAULT_LEDGER, FolderOption, JobsOption
 from service.commands.summaries import summary_to_dict
 from service.demo.story import FACTS, FoundMember, decide_year, end_of, interesting_members, write_year
-from service.installed import program_name
 from service.screens.demo import PORT, print_demo
 from service.screens.names import Names
 from service.shell import Answer, Shell, command, entries_in, processors
@@ -63,4 +66,9 @@ def demo(
 
 
 def _called(shell: Shell) -> str:
-    return program_name() + ("" if shell.place == DEFAULT_LEDGER else f" --ledger {shell.place}")
+    """Return how this program is called for its ledger: ``points`` where the shell finds it, else its path."""
+    called, found = Path(sys.argv[0]), shutil.which("points")
+    name = os.path.relpath(called) if called.is_absolute() else str(called)
+    if called.name != "points" or (found and Path(found).resolve() == called.resolve()):
+        name = "points"
+    return name + ("" if shell.place == DEFAULT_LEDGER else f" --ledger {shell.place}")

@@ -18,7 +18,7 @@ from ledger.journal.ledger import Ledger
 from projections.answers.output import output_file
 from projections.answers.to_json import to_json
 from service.commands.options import BookOption, FilesArgument
-from service.commands.summaries import name_parked, summary_to_dict
+from service.commands.summaries import name_parked, print_summary, summary_to_dict
 from service.shell import Answer, Shell, Tick, command, processors, text_of_book
 
 SMALL = 4 << 20  # bytes of input for which worker processes are not worth their start
@@ -64,7 +64,7 @@ def ingest(
     if outcomes is not None:
         _check_outcomes(outcomes, files)
     toml = text_of_book(book, is_there=shell.has_ledger)
-    summary: Summary | None = None
+    summary = Summary()
     damaged: BadFile | None = None
     with shell.writing(toml, create=True) as opened:
         before = [opened.journal(p).head().offset for p in opened.partitions]
@@ -82,11 +82,10 @@ def ingest(
         if outcomes is not None:
             with shell.progress("writing outcomes") as tick:
                 _write_outcomes(opened, files, outcomes, tick)
-        if summary is None:
-            assert damaged is not None
+        if damaged is not None:
             raise damaged
         document = summary_to_dict(summary) | name_parked(opened, before, summary.tally.parked)
-    return Answer(document, "summary:print_summary")
+    return Answer(document, lambda: print_summary(shell.console, document))
 
 
 def facts_ahead(ledger: Ledger, files: Sequence[str]) -> int | None:

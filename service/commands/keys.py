@@ -15,7 +15,7 @@ from service.errors import plain
 from service.keys import Key, Keys
 from service.shell import Answer, Shell, command, instant
 
-app = typer.Typer(no_args_is_help=True, help="API keys: who may do what over HTTP.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Facts out of files into Kafka."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -44,10 +45,9 @@ def produce(
     settings = load_settings(config)
     topic = settings.topics.facts
     partitions = partitions_of(settings, topic)
-    writer = open_writer(settings)
     sent = Sent()
     try:
-        with shell.progress("sending") as tick:
+        with closing(open_writer(settings)) as writer, shell.progress("sending") as tick:
             send(
                 writer,
                 topic,
@@ -62,8 +62,6 @@ def produce(
     except StreamError:
         say(f"{sent.records:,} records are acknowledged; the same command sends them again, which changes nothing")
         raise
-    finally:
-        writer.close()
     document = {
         "topic": topic,
         "partitions": partitions,

@@ -1,8 +1,9 @@
 """The rule book: programme list, check, diff, publish, and the codes of rules and reasons."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,14 +15,15 @@ from ledger.rulebook.compiled import Book, Version
 from ledger.rulebook.schema import BadProgramme, shipped
 from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
-from projections.answers.programmes import differences, versions, warnings
+from projections.answers.programmes import VersionInUse, differences, versions, warnings
+from projections.explaining.words import count
 from service.commands.options import ConfigOption
 from service.errors import plain, say
 from service.shell import Answer, Shell, command, entries_in, read_text
 
 MOST_BY = 128  # characters of a publisher's name
 
-app = typer.Typer(no_args_is_help=True, help="Rule books: what points are given for, as data.")
+app = typer.Typer(no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A rule book in TOML.")]
 
@@ -35,7 +37,7 @@ def list_versions(shell: Shell) -> Answer:
     """
     with shell.reading() as opened, shell.progress("counting", entries_in(opened)) as tick:
         found = versions(opened, tick)
-    return Answer(found, "programmes:print_versions")
+    return Answer(found, lambda: _print_versions(found))
 
 
 @app.command("check")
@@ -47,12 +49,8 @@ def check_programme(shell: Shell, file: FileArgument) -> Answer:
 
         points programme check jd.toml
     """
-    if shell.has_ledger:
-        with shell.reading() as opened:
-            version, warned = _checked(opened, file)
-    else:
-        version = Version(read_text(file), str(file))
-        warned = warnings(version)
+    with shell.reading() if shell.has_ledger else nullcontext() as opened:
+        version, warned = _checked(opened, file)
     programme = version.programme
     found = {
         "file": str(file),
@@ -66,7 +64,7 @@ def check_programme(shell: Shell, file: FileArgument) -> Answer:
         "rules": [award.rule for award in programme.award],
         "warnings": warned,
     }
-    return Answer(found, "programmes:print_checked")
+    return Answer(found, lambda: _print_checked(found))
 
 
 @app.command()
@@ -86,7 +84,8 @@ def diff(
     found = differences(before.programme, after.programme)
     told = [{"from": v.programme.from_.isoformat(), "version": v.name} for v in (before, after)]
     changed = [{**one._asdict(), "text": one.text} for one in found]
-    return Answer({"old": told[0], "new": told[1], "differences": changed}, "programmes:print_differences")
+    document = {"old": told[0], "new": told[1], "differences": changed}
+    return Answer(document, lambda: _print_differences(document))
 
 
 @app.command()
@@ -134,8 +133,11 @@ def publish(
     return Answer(document, lambda: print(line) if is_new else None)
 
 
-def _checked(ledger: Ledger, file: Path) -> tuple[Version, list[str]]:
+def _checked(ledger: Ledger | None, file: Path) -> tuple[Version, list[str]]:
     """Return a book that can be a ledger's next version, and the warnings about its dates. Raises `BadProgramme`."""
+    if ledger is None:
+        version = Version(read_text(file), str(file))
+        return version, warnings(version)
     version = Book([known.toml for known in ledger.book.versions]).add(read_text(file), str(file))
     return version, warnings(version, ledger.book)
 
@@ -163,7 +165,35 @@ def codes(shell: Shell) -> Answer:
 
     points codes
     """
-    if not shell.has_ledger:
-        return Answer(codes_of(Book([shipped("jd")])), "codes:print_codes")
-    with shell.reading() as opened:
-        return Answer(codes_of(opened.book), "codes:print_codes")
+    with shell.reading() if shell.has_ledger else nullcontext() as opened:
+        return Answer(codes_of(opened.book if opened else Book([shipped("jd")])), "codes:print_codes")
+
+
+def _print_versions(versions: list[VersionInUse]) -> None:
+    """Print each version: from when it decides, how it came in, how many entries it decided."""
+    for one in versions:
+        how = one.published
+        came = f"published {how.recorded} by {how.by or how.source}" if how else "from birth"
+        until = f"until {one.until}" if one.until else "on"
+        decided = count(one.entries, "entry", "entries")
+        print(plain(f"{one.version}  from {one.from_} {until}: {decided}; {came}"))
+
+
+def _print_checked(found: dict[str, Any]) -> None:
+    """Print what a rule book that was checked is, and its warnings."""
+    print(
+        f"{found['file']}: good: {found['name']} {found['programme']}, version {found['version']} from {found['from']},"
+        f" {len(found['rules'])} rules"
+    )
+    for warning in found["warnings"]:
+        print(plain(f"{found['file']}: warning: {warning}"))
+
+
+def _print_differences(found: dict[str, Any]) -> None:
+    """Print what differs between two rule books, a line each."""
+    differences = found["differences"]
+    for one in differences:
+        print(plain(one["text"]))
+    is_same = found["old"]["version"] == found["new"]["version"]
+    same = "the same" if is_same else "the same rules, in other words or another layout"
+    print(count(len(differences), "difference") if differences else same)

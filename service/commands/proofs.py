@@ -23,7 +23,7 @@ from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS, plain, say
 from service.shell import Answer, Shell, command, entries_in, standard_output
 
-app = typer.Typer(no_args_is_help=True, help="The key that signs checkpoints.")
+app = typer.Typer(no_args_is_help=True)
 
 KeyOption = Annotated[
     Path | None,
@@ -91,10 +91,11 @@ def checkpoint(
         file.write(write(signed))
     if out is None:
         return None
-    entries = sum(mark.entries for mark in signed.checkpoint.partitions)
-    at, key_id = signed.checkpoint.at, signed.key_id[:16]
+    at, key_id, partitions = signed.checkpoint.at, signed.key_id[:16], signed.checkpoint.partitions
+    entries = sum(mark.entries for mark in partitions)
+    marks = [{"partition": m.partition, "entries": m.entries, "link": m.link, "tree": m.tree} for m in partitions]
     return Answer(
-        {**checkpoint_to_dict(signed), "file": str(out)},
+        {"ledger": signed.checkpoint.ledger, "at": at, "key": signed.key_id, "partitions": marks, "file": str(out)},
         lambda: say(f"{entries:,} entries signed at {at} by key {key_id}… in {out}"),
     )
 
@@ -210,13 +211,6 @@ def _print_verified(found: dict[str, Any]) -> None:
     for one in found.get("checkpoints", ()):
         print(plain(f"compared with the checkpoint of {one['at']}, signed by key {one['key']}"))
     print_found("broken place", found["broken"], None)
-
-
-def checkpoint_to_dict(signed: Signed) -> dict[str, Any]:
-    """Return the JSON of a checkpoint: what it signs, without the peaks of the trees."""
-    found = signed.checkpoint
-    marks = [{"partition": m.partition, "entries": m.entries, "link": m.link, "tree": m.tree} for m in found.partitions]
-    return {"ledger": found.ledger, "at": found.at, "key": signed.key_id, "partitions": marks}
 
 
 def _made_now(shell: Shell, ledger: Ledger, key: Path | None, after: Signed | None) -> Signed:

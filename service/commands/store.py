@@ -12,7 +12,7 @@ from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import is_address
 from service.shell import Answer, Shell, command, read_text
 
-app = typer.Typer(no_args_is_help=True, help="What a ledger is kept in: make it, bring it to a newer format.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
@@ -53,12 +53,12 @@ def migrate(
         text = None if book is None else read_text(book)
         migrate_database = resolve_name("ledger.journal.database:migrate")
         done = migrate_database(shell.place, partitions=partitions, book=text, topic=topic, servers=_spans(servers))
+    elif partitions is not None or book is not None or topic is not None or servers:
+        raise WrongUse(
+            "--partitions, --book, --topic and --server are for a ledger in a database (postgresql://…);"
+            " `points ingest` makes one in a folder"
+        )
     else:
-        if partitions is not None or book is not None or topic is not None or servers:
-            raise WrongUse(
-                "--partitions, --book, --topic and --server are for a ledger in a database (postgresql://…);"
-                " `points ingest` makes one in a folder"
-            )
         folder = FolderLedger.at(Path(shell.place))
         done = folder.migrate()
         done = done._replace(steps=done.steps + migrate_inbox(folder))

@@ -36,3 +36,19 @@ def name_parked(ledger: Ledger, before: list[int], count: int) -> dict[str, Any]
     if count > NAMED_ON_SCREEN:
         say(f"… {count:,} dead letters in all; `points dead-letters list` shows them")
     return {"parked_facts": parked} if parked else {}
+
+
+def print_summary(console: Any, found: dict[str, Any]) -> None:
+    """Print how many facts came in, how fast, and what became of them."""
+    new = found["entries"] + found["parked"]
+    if not new and found["skipped"]:
+        console.print(f"all {found['skipped']:,} facts are in already")
+        return
+    seconds = found["seconds"]
+    rate = f"  ({new / seconds:,.0f} facts/s)" if seconds > 0 else ""
+    console.print(f"[bold]{found['facts']:,}[/] facts in {seconds:,.1f} s{rate}")
+    console.print(
+        f"  [green]{found['accepted']:,} accepted[/]  [red]{found['refused']:,} refused[/]"
+        f"  [yellow]{found['ignored']:,} ignored[/]  {found['parked']:,} dead letters"
+        + (f"  {found['skipped']:,} skipped (in already)" if found["skipped"] else "")
+    )

@@ -12,7 +12,7 @@ from service.commands.options import ConfigOption
 from service.errors import BAD_NEWS
 from service.shell import Answer, Shell, command
 
-app = typer.Typer(no_args_is_help=True, help="Kafka's topics: made as they have to be, and checked.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

@@ -39,9 +39,7 @@ LISTED = 40  # rows of a table on a screen
 NAMED = 10  # differences on a screen
 FOLLOW_SECONDS = 1.0
 
-app = typer.Typer(
-    no_args_is_help=True, help="Views that are kept in files of their own, disposable and rebuilt at will."
-)
+app = typer.Typer(no_args_is_help=True)
 
 MoreOption = Annotated[
     list[str] | None,

@@ -54,9 +54,8 @@ def print_table(console: Console, table: Table, about: dict[str, Any], most: int
     forms = [column.form for column in table.columns]
     for row in islice(table.rows, most):
         rows.add_row(*(_cell(value, form, table.offset) for value, form in zip(row, forms, strict=True)))
-    rest = sum(1 for _ in table.rows)
     console.print(rows)
-    _print_rest(console, rest)
+    _print_rest(console, table)
 
 
 def _print_records(console: Console, table: Table) -> None:
@@ -66,11 +65,11 @@ def _print_records(console: Console, table: Table) -> None:
         for column, value in zip(table.columns, row, strict=True):
             record.add_row(column.name, _cell(value, column.form, table.offset))
         console.print(record)
-    _print_rest(console, sum(1 for _ in table.rows))
+    _print_rest(console, table)
 
 
-def _print_rest(console: Console, rest: int) -> None:
-    if rest:
+def _print_rest(console: Console, table: Table) -> None:
+    if rest := sum(1 for _ in table.rows):
         console.print(Text(f"… and {rest:,} more rows: --format csv", style="dim"))
 
 

@@ -27,7 +27,7 @@ def test_every_reference_to_code_that_is_imported_late_names_code_that_is_there(
     references = {reference_of(name) for name in TEXTS}
     for path in (*(ROOT / "service").rglob("*.py"),):
         text = path.read_text(encoding="utf-8")
-        references |= set(re.findall(r'load\("([\w.]+:\w+)"\)', text))
+        references |= set(re.findall(r'resolve_name\("([\w.]+:\w+)"\)', text))
         references |= {f"service.screens.{name}" for name in re.findall(r'"(\w+:print_\w+)"', text)}
     assert len(references) > len(TEXTS) + 15
     for reference in references:
