@@ -51,6 +51,11 @@ def replay(
         accounts += members
         count += total
         differences.extend(found[: MAX_DIFFERENCES - len(differences)])
+    return replayed(started, entries, accounts, differences, count)
+
+
+def replayed(started: float, entries: int, accounts: int, differences: list[Difference], count: int) -> dict[str, Any]:
+    """Return what a replay that started at a `time.monotonic` came to; `count` is how many differences there are."""
     return {
         "entries": entries,
         "accounts": accounts,

@@ -90,10 +90,9 @@ def _check_whole(backup: Backup, making: Path, manifest: Path) -> None:
     names = sorted(file.file for file in backup.files if file.file != INBOX)
     is_whole = {SETTINGS, BOOK} <= set(names)
     if is_whole:
-        ledger = FolderLedger.at(making)
-        wanted = [SETTINGS, BOOK, *(f"partition-{partition}.db" for partition in ledger.partitions)]
-        is_whole = ledger.identity == backup.ledger and names == sorted(wanted)
-        ledger.close()
+        with closing(FolderLedger.at(making)) as ledger:
+            wanted = [SETTINGS, BOOK, *(f"partition-{partition}.db" for partition in ledger.partitions)]
+            is_whole = ledger.identity == backup.ledger and names == sorted(wanted)
     if not is_whole:
         raise BadCopy(f"{manifest}: does not list each file of its ledger once; take another copy of the backup")
 
@@ -121,13 +120,11 @@ def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:
 
 def _entries(folder: Path) -> int:
     """Return how many entries the ledger in a folder has. Raises `BadCopy` where a journal is ahead of its inbox."""
-    ledger = FolderLedger.at(folder)
-    heads = {partition: ledger.journal(partition).head() for partition in ledger.partitions}
-    ledger.close()
+    with closing(FolderLedger.at(folder)) as ledger:
+        heads = {partition: ledger.journal(partition).head() for partition in ledger.partitions}
     if (folder / INBOX).is_file():
-        inbox = SQLiteInbox(ledger.inbox, ledger.settings.partitions)
-        ahead = [partition for partition, head in heads.items() if head.offset > inbox.end(partition)]
-        inbox.close()
+        with closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions)) as inbox:
+            ahead = [partition for partition, head in heads.items() if head.offset > inbox.end(partition)]
         if ahead:
             raise BadCopy(f"{folder}: partition {ahead[0]} is ahead of the inbox; take another backup")
     return sum(head.entries for head in heads.values())

@@ -6,6 +6,7 @@ It is built under another name and takes its own when all of it is there; interr
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +26,7 @@ from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.answers.output import sync, unfinished
 from projections.audit.proof import Refuted
+from projections.audit.replay import replayed
 from service.archive.files import BadCopy, Progress, check_no_ledger
 from service.archive.parquet import Archive, Archived, ArchivedPartition
 
@@ -70,30 +72,21 @@ def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dic
         except Refuted as error:
             differences.append({"field": "entry", "stored": str(error), "derived": "another entry"})
         else:
-            ledger = FolderLedger.at(Path(place) / "ledger")
-            as_of = max(ledger.journal(partition).head().recorded for partition in ledger.partitions)
-            accounts = sum(1 for _ in ledger.accounts(as_of + MAX_AHEAD))
-            home = ledger.partition_of(
-                PROGRAMME_SUBJECT
-            )  # a published book stands in every partition and counts in one
-            entries -= sum(ledger.journal(p).last_number(PROGRAMME_SUBJECT) for p in ledger.partitions if p != home)
-            ledger.close()
-    return {
-        "entries": entries,
-        "accounts": accounts,
-        "differences": differences,
-        "difference_count": len(differences),
-        "seconds": round(time.monotonic() - started, 3),
-    }
+            with closing(FolderLedger.at(Path(place) / "ledger")) as ledger:
+                as_of = max(ledger.journal(partition).head().recorded for partition in ledger.partitions)
+                accounts = sum(1 for _ in ledger.accounts(as_of + MAX_AHEAD))
+                others = set(ledger.partitions) - {ledger.partition_of(PROGRAMME_SUBJECT)}
+                # A published book stands in every partition and counts in one.
+                entries -= sum(ledger.journal(partition).last_number(PROGRAMME_SUBJECT) for partition in others)
+    return replayed(started, entries, accounts, differences, len(differences))
 
 
 def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:
     """Make an inbox whose positions go on behind those of the archive."""
-    inbox = SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)
-    for part in archive.manifest.partitions:
-        if part.position >= 0:
-            inbox.begin_behind(part.partition, part.position, part.recorded)
-    inbox.close()
+    with closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)) as inbox:
+        for part in archive.manifest.partitions:
+            if part.position >= 0:
+                inbox.begin_behind(part.partition, part.position, part.recorded)
 
 
 def _begin(archive: Archive, making: Path) -> FolderLedger:

@@ -32,17 +32,16 @@ def blocks_of(
     `progress` hears of the entries that are read for that; what it raises keeps what was read.
     """
     path = None if folder is None else file_of(folder, partition)
-    heads = _read(path) if path is not None else []
+    heads = _read(path)
     known = len(heads)
     try:
         for head in _more(ledger, partition, known, upto // BLOCK, progress):
             heads.append(head)
-            if path is not None and len(heads) - known >= KEPT_AFTER:
+            if len(heads) - known >= KEPT_AFTER:
                 _keep(path, known, heads)
                 known = len(heads)
     finally:
-        if path is not None and len(heads) > known:
-            _keep(path, known, heads)
+        _keep(path, known, heads)
     return Blocks(heads[: upto // BLOCK], BLOCK, lambda first, end: leaves_of(ledger, partition, first, end))
 
 
@@ -69,16 +68,18 @@ def _more(ledger: Ledger, partition: int, known: int, wanted: int, progress: Pro
                 progress(number)
 
 
-def _read(path: Path) -> list[bytes]:
+def _read(path: Path | None) -> list[bytes]:
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if path is not None else b""
     except OSError:
         return []
     return [content[at : at + HASH_BYTES] for at in range(0, len(content) - HASH_BYTES + 1, HASH_BYTES)]
 
 
-def _keep(path: Path, known: int, heads: list[bytes]) -> None:
+def _keep(path: Path | None, known: int, heads: list[bytes]) -> None:
     """Write the heads behind those known; a folder that cannot be written only costs reading them again."""
+    if path is None or len(heads) == known:
+        return
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
