@@ -202,6 +202,10 @@ class Programme(_Table, frozen=True):
     penalties: Annotated[dict[_Label, Penalty], Meta(max_length=100)] = field(default_factory=dict)
     late_days: Annotated[int, Meta(ge=1, le=4000)] = 400
 
+    def fen_of(self, kind: str) -> int:
+        """Return what a point of a kind is worth in fen; 0 where this version lacks the kind."""
+        return self.kinds[kind].fen if kind in self.kinds else 0
+
 
 def version_of(toml: str) -> str:
     """The name of a version: the first 16 hex digits of the SHA-256 of its text."""

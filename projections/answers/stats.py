@@ -178,8 +178,5 @@ def _most_first(counted: Mapping[str, int]) -> dict[str, int]:
 
 
 def _by_membership(counted: Mapping[Key, Amounts]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for membership, _ in sorted(counted):
-        states = {state: counted.get((membership, state), [0])[0] for state in ("active", "trial", "ended")}
-        found[membership] = states
-    return found
+    states = ("active", "trial", "ended")
+    return {name: {state: counted.get((name, state), [0])[0] for state in states} for name, _ in sorted(counted)}

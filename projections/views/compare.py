@@ -49,8 +49,7 @@ def compare(
         other = stack.enter_context(opened(file.path, view))
         if live.version == other.version == view.version:
             ledger.forget_book()
-            for partition, head in heads_of(ledger).items():
-                follow(ledger, [live, other], partition, head)
+            follow(ledger, [live, other], heads_of(ledger))
         if view.counts:
             now = present()
             for build in (live, other):
@@ -116,7 +115,6 @@ def switch(ledger: Ledger, folder: Folder, view: View) -> File:
         )
     ledger.forget_book()
     with opened(file.path, view) as build:
-        for partition, head in heads_of(ledger).items():
-            follow(ledger, [build], partition, head)
+        follow(ledger, [build], heads_of(ledger))
     folder.switch(view.name, file.path)
     return file

@@ -47,10 +47,9 @@ def all_views(named: Sequence[str] = ()) -> dict[str, View]:
         _check(where, view)
         if view.name in found:
             raise BadView(f"{where}: there is a view {view.name} already; give this one another name")
-        taken = {query.name: other.name for other in found.values() for query in other.queries}
         for query in view.queries:
-            if query.name in taken:
-                raise BadView(f"{where}: the view {taken[query.name]} has a query {query.name} already")
+            if (taken := find_query(found, query.name)) is not None:
+                raise BadView(f"{where}: the view {taken[0].name} has a query {query.name} already")
         found[view.name] = view
     return found
 

@@ -14,7 +14,7 @@ from ledger.wire.entries import Entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.views.decoding import decoded, decoder_for
 from projections.views.files import File, Folder, is_whole, opened, positions_of
-from projections.views.rebuild import BATCH, build_whole, link_at, without_collector
+from projections.views.rebuild import BATCH, Count, build_whole, link_at, without_collector
 from projections.views.store import Build, table_rows
 from projections.views.timed import count, present, refresh_due
 from projections.views.view import FoldStep, RowDeltas, View, fold_entry
@@ -76,8 +76,7 @@ def run(
     with ExitStack() as stack:
         builds = [stack.enter_context(folder.open_live(view)) for view in views if view not in stale]
         with without_collector():
-            for partition, head in heads.items():
-                follow(ledger, builds, partition, head, tally.add)
+            follow(ledger, builds, heads, tally.add)
         for build in builds:
             if build.view.counts:
                 refresh_due(ledger, build, present())
@@ -126,14 +125,13 @@ def rebuild(
     return next(file for file in folder.files(view.name) if file.path == path)
 
 
-def follow(
-    ledger: Ledger,
-    builds: Sequence[Build],
-    partition: int,
-    head: int,
-    count: Callable[[str, int], None] = lambda _name, _entries: None,
-) -> None:
-    """Bring builds to a place of a partition's journal; those at the same position share one pass."""
+def follow(ledger: Ledger, builds: Sequence[Build], heads: Heads, count: Count = lambda _name, _entries: None) -> None:
+    """Bring builds to a place of each partition's journal; those at the same position share one pass."""
+    for partition, head in heads.items():
+        _follow(ledger, builds, partition, head, count)
+
+
+def _follow(ledger: Ledger, builds: Sequence[Build], partition: int, head: int, count: Count) -> None:
     for build in builds:
         check_origin(ledger, build, partition)
     while True:

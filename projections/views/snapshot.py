@@ -17,7 +17,7 @@ from projections.views.decoding import decoded, decoder_for
 from projections.views.files import Folder
 from projections.views.runner import check_origin, entries_behind, heads_of
 from projections.views.store import Batch
-from projections.views.timed import counted, present
+from projections.views.timed import count, present
 from projections.views.view import (
     Amounts,
     FoldStep,
@@ -33,6 +33,8 @@ from projections.views.view import (
     new_member,
     pass_time,
 )
+
+TICK_EVERY = 1_000  # members
 
 
 class Past(JournalError):
@@ -86,8 +88,13 @@ class ViewSnapshot(Snapshot):
 
     def counted(self, tick: Tick = lambda _: None) -> dict[str, dict[Key, Amounts]]:
         """Return every table of a view that counts. `tick` gets how many members something fell due for since."""
-        assert self._batch is not None
-        return counted(self._batch, self.view, self.book, self.as_of, tick)
+        batch, rows = self._batch, RowDeltas(self.view.tables)
+        assert batch is not None
+        for done, (_, subject) in enumerate(batch.due_members(self.as_of), 1):
+            count(self.view, self.book, subject, self.as_of, rows)
+            if not done % TICK_EVERY:
+                tick(done)
+        return {table.name: merged(dict(batch.sums(table)), rows.of[table.name]) for table in self.view.tables}
 
     def has_due(self, more_than: int) -> bool:
         """Return True if more than `more_than` members are to be counted anew for the instant."""
@@ -101,7 +108,7 @@ class ViewSnapshot(Snapshot):
         sums = next(t for t in self.view.tables if t.name == table)
         rows = dict(batch.sums(sums))
         later, last = RowDeltas(self.view.tables), self._last() + 1
-        for _, subject in batch.members("due <= ?", last) if self.view.state is not None else ():
+        for _, subject in batch.members("WHERE due <= ?", last) if self.view.state is not None else ():
             pass_time(self.view, FoldStep(self.book, subject), until(subject) if until else last, later)
         return merged(rows, later.of[table])
 

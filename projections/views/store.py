@@ -72,7 +72,7 @@ class Batch:
 
     def building(self) -> dict[int, tuple[int, str]]:
         """By partition that is still being built, up to which place and the last member that is in."""
-        rows = self.cursor.execute("SELECT partition, upto, after FROM building").fetchall()
+        rows = self.cursor.execute("SELECT partition, upto, after FROM building")
         return {partition: (upto, after) for partition, upto, after in rows}
 
     def is_whole(self) -> bool:
@@ -99,16 +99,13 @@ class Batch:
 
     def load(self, members: Sequence[str]) -> dict[str, MemberState]:
         """Members as they are kept, new ones where they are not."""
-        view, decode = self._build.view, self._build.decode_state
-        found = {member: new_member(view, member) for member in members}
-        if view.state is None:
+        found = {member: new_member(self._build.view, member) for member in members}
+        if self._build.view.state is None:
             return found
         for first in range(0, len(members), _LOOKUPS):
             part = members[first : first + _LOOKUPS]
             marks = ",".join("?" * len(part))
-            rows = self.cursor.execute(f"SELECT {self._columns} FROM members WHERE member IN ({marks})", part)
-            for _, member, number, clock, recorded, state, *counted in rows:
-                found[member] = MemberState(member, number, clock, recorded, decode(state), *counted)
+            found |= {of.member: of for _, of in self.members(f"WHERE member IN ({marks})", *part)}
         return found
 
     @property
@@ -124,19 +121,15 @@ class Batch:
 
     def write(self, members: Sequence[MemberRow], rows: TableRows) -> None:
         """Keep members, and add rows to their tables."""
-        self.write_members(members)
+        if members:
+            marks = ", ".join("?" * len(members[0]))
+            self.cursor.executemany(f"INSERT OR REPLACE INTO members VALUES ({marks})", members)
         for table in self._build.view.tables:
             add, drop = self._build.statements[table.name]
             width = len(table.key)
             self.cursor.executemany(add, [_as_stored(row, width) for row in rows[table.name]])
             lower = [row[:width] for row in rows[table.name] if min(row[width:]) < 0]  # these may have come to nothing
             self.cursor.executemany(drop, lower)
-
-    def write_members(self, members: Sequence[MemberRow]) -> None:
-        """Keep members."""
-        if members:
-            marks = ", ".join("?" * len(members[0]))
-            self.cursor.executemany(f"INSERT OR REPLACE INTO members VALUES ({marks})", members)
 
     def sums(self, table: SumTable) -> Iterator[tuple[Key, list[int]]]:
         """A table's rows in the order of their keys, without those that came to nothing. Raises `JournalError`."""
@@ -158,13 +151,9 @@ class Batch:
             )
         return [int(amount) for amount in stored]
 
-    def members(self, condition: str = "", *values: int) -> Iterator[tuple[int, MemberState]]:
-        """Return members in order with their partitions; `condition` is SQL on the columns clock, recorded and due."""
-        where = f"WHERE {condition}" if condition else ""
-        yield from self._members(f"SELECT {self._columns} FROM members {where} ORDER BY member", *values)
-
-    def _members(self, query: str, *values: int) -> Iterator[tuple[int, MemberState]]:
-        decode = self._build.decode_state
+    def members(self, rest: str = "ORDER BY member", *values: int | str) -> Iterator[tuple[int, MemberState]]:
+        """Return members with their partitions, in order; `rest` is SQL behind FROM members, with its values."""
+        decode, query = self._build.decode_state, f"SELECT {self._columns} FROM members {rest}"
         for partition, member, number, clock, recorded, state, *counted in self.cursor.connection.execute(
             query, values
         ):
@@ -177,7 +166,7 @@ class Batch:
 
     def due_members(self, instant: int, limit: int = -1) -> Iterator[tuple[int, MemberState]]:
         """Members of a view that counts who count for something else by an instant, with their partitions."""
-        return self._members(f"SELECT {self._columns} FROM members WHERE due <= ? LIMIT ?", instant, limit)
+        return self.members("WHERE due <= ? LIMIT ?", instant, limit)
 
     def counted_at(self, instant: int) -> None:
         """Remember the latest instant at which a member was counted."""

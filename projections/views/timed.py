@@ -13,8 +13,8 @@ from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Book
-from projections.views.store import Batch, Build, table_rows
-from projections.views.view import Amounts, Key, MemberState, RowDeltas, Tick, View, merged
+from projections.views.store import Build, member_row, table_rows
+from projections.views.view import Key, MemberState, RowDeltas, View
 
 AT_ONCE = 1_000  # members of a transaction
 _Row = tuple[str, Key, list[int]]  # of a table
@@ -54,23 +54,9 @@ def refresh_due(ledger: Ledger, build: Build, instant: int) -> None:
                 return
         with build.writing() as batch:
             rows = RowDeltas(build.view.tables)
-            parts: dict[int, dict[str, MemberState]] = {}
+            members = []
             for partition, subject in batch.due_members(instant, AT_ONCE):
                 count(build.view, ledger.book, subject, instant, rows)
-                parts.setdefault(partition, {})[subject.member] = subject
-            for partition, members in parts.items():
-                batch.write_members(batch.member_rows(partition, members))
-            batch.write((), table_rows(build.view, rows))
+                members.append(member_row(build.view, partition, subject))
+            batch.write(members, table_rows(build.view, rows))
             batch.counted_at(instant)
-
-
-def counted(
-    batch: Batch, view: View, book: Book, instant: int, tick: Tick = lambda _: None
-) -> dict[str, dict[Key, Amounts]]:
-    """Return a view's tables at an instant from `Batch.latest` on. `tick` gets how many members were counted anew."""
-    rows = RowDeltas(view.tables)
-    for done, (_, subject) in enumerate(batch.due_members(instant), 1):
-        count(view, book, subject, instant, rows)
-        if not done % AT_ONCE:
-            tick(done)
-    return {table.name: merged(dict(batch.sums(table)), rows.of[table.name]) for table in view.tables}

@@ -177,6 +177,10 @@ class Snapshot(ABC):
         """A table of the ledger's zone."""
         return Table(columns, rows, self.book.offset)
 
+    def by_member(self, columns: tuple[Column, ...], rows: Callable[[Known], Iterable[Row]]) -> Table:
+        """A table of what each member has, in order of the members."""
+        return self.table(columns, (row for known in self.members() for row in rows(known)))
+
     @abstractmethod
     def members(self) -> Iterator[Known]:
         """Every member with an entry by then, in order; only tables whose key begins with the member have rows."""
@@ -210,9 +214,10 @@ def of_accounts(table: AccountTable) -> Callable[[Snapshot, Options], Table]:
 
     def made(taken: Snapshot, _: Options) -> Table:
         version = taken.book.nearest(taken.as_of)
-        of = ((subject.member, subject.state) for subject, _ in taken.members())
-        rows = (row for member, account in of for row in table.rows(version, taken.as_of, member, account))
-        return taken.table(table.columns(version), rows)
+        return taken.by_member(
+            table.columns(version),
+            lambda known: table.rows(version, taken.as_of, known.subject.member, known.subject.state),
+        )
 
     return made
 

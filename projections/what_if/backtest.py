@@ -64,8 +64,8 @@ def backtest(
     sums = _Sums()
     for part in partition_map(ledger, jobs, backtest_partition, toml, where, as_of, since):
         if isinstance(part, int):
-            sums.entries += part
-            progress(sums.entries)
+            sums.counts["entries"] += part
+            progress(sums.counts["entries"])
         else:
             sums.add(part)
     version = draft.versions[-1]
@@ -74,14 +74,14 @@ def backtest(
         Draft(where, version.name, version.programme.from_.isoformat()),
         None if since is None else to_text(since, offset),
         to_text(as_of, offset),
-        sums.entries,
-        sums.members,
-        sums.unreadable,
+        sums.counts["entries"],
+        sums.counts["members"],
+        sums.counts["unreadable"],
         _points(sums),
         _months(sums, ledger.book),
         _rules(sums),
         _outcomes(sums),
-        {kind: moves.described(sums.members) for kind, moves in sorted(sums.moves.items())},
+        {kind: _moves(sums, kind) for kind in sorted({kind for _, kind, _ in sums.figures})},
         _tiers(sums, ledger.book, draft, as_of),
         round(time.monotonic() - started, 3),
     )
@@ -90,15 +90,25 @@ def backtest(
 # -- one partition ---------------------------------------------------------------------------------------------------
 
 
+_Answer = tuple[int, str]  # outcome and reason
+_Move = tuple[int, str, int, int]  # how much, the member, actual, draft
+ACTUAL, DRAFT = range(2)  # a side: what is, and what would be
+
+
 @dataclass(slots=True)
-class _Side:
-    """What one rule book brought: final figures by kind, flows by kind and month, points issued by kind and rule."""
+class _Sums:
+    """All that was compared so far; a key of figures, flows and rules begins with the side."""
 
-    figures: Counter[tuple[str, str]] = field(default_factory=Counter)
-    flows: Counter[tuple[str, int, str]] = field(default_factory=Counter)
-    rules: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)  # of entries, members, unreadable
+    figures: Counter[tuple[int, str, str]] = field(default_factory=Counter)  # final ones, by kind and name
+    flows: Counter[tuple[int, str, int, str]] = field(default_factory=Counter)  # by kind, month and figure
+    rules: Counter[tuple[int, str, str]] = field(default_factory=Counter)  # points issued, by kind and rule
+    answers: Counter[tuple[_Answer, _Answer]] = field(default_factory=Counter)  # that differ
+    tiers: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # score, tier that is, tier that would be
+    moves: Counter[tuple[str, str]] = field(default_factory=Counter)  # by kind: members who gain or lose, and points
+    largest: dict[tuple[str, bool], list[_Move]] = field(default_factory=dict)  # by kind, and whether it is a gain
 
-    def see(self, changes: Iterable[Change], book: Book, occurred: int, clock: int) -> None:
+    def see(self, side: int, changes: Iterable[Change], book: Book, occurred: int, clock: int) -> None:
         """Count the changes of one entry; `occurred` is its fact's."""
         for change in changes:
             if type(change) not in MOVES:
@@ -106,96 +116,25 @@ class _Side:
             at = change.due_at if isinstance(change, Expired) else occurred if isinstance(change, Earned) else clock
             for posting in postings_of(change, None):
                 for flow, sign in FLOW[posting.source, posting.destination]:
-                    self.flows[posting.kind, _month(book, at), flow] += sign * posting.points
+                    self.flows[side, posting.kind, _month(book, at), flow] += sign * posting.points
             if isinstance(change, Earned):
-                self.rules[change.kind, change.rule] += change.points
+                self.rules[side, change.kind, change.rule] += change.points
 
-    def end(self, account: Account) -> None:
-        """Count a member's account as it stands at the instant asked for."""
-        for kind, purse in account.purses.items():
-            for name, figure in zip(FIGURES, figures_of(purse), strict=True):
-                self.figures[kind, name] += figure
-
-    def add(self, other: "_Side") -> None:
-        """Count what another counted."""
-        self.figures.update(other.figures)
-        self.flows.update(other.flows)
-        self.rules.update(other.rules)
-
-
-_Move = tuple[int, str, int, int]  # how much, the member, actual, draft
-
-
-@dataclass(slots=True)
-class _Moves:
-    """How members of a kind fare: gains and losses of what each has or has spent, less debt."""
-
-    sums: Counter[str] = field(default_factory=Counter)
-    largest_gains: list[_Move] = field(default_factory=list)
-    largest_losses: list[_Move] = field(default_factory=list)
-
-    def see(self, member: str, actual: int, draft: int) -> None:
-        """Count a member."""
+    def see_move(self, kind: str, member: str, actual: int, draft: int) -> None:
+        """Count how a member fares: what the member has or has spent, less debt."""
         difference = draft - actual
-        if difference > 0:
-            self.sums.update(gain=1, gained=difference)
-            self.largest_gains.append((difference, member, actual, draft))
-        elif difference:
-            self.sums.update(lose=1, lost=-difference)
-            self.largest_losses.append((-difference, member, actual, draft))
-
-    def add(self, other: "_Moves") -> None:
-        """Count what another counted."""
-        self.sums.update(other.sums)
-        self.largest_gains = _largest(self.largest_gains, other.largest_gains)
-        self.largest_losses = _largest(self.largest_losses, other.largest_losses)
-
-    def described(self, members: int) -> Moves:
-        """Return the moves, the largest first; `members` is how many there are in all."""
-
-        def listed(found: list[_Move]) -> list[Move]:
-            return [
-                Move(actual, draft, draft - actual, member=member)
-                for _, member, actual, draft in sorted(found, key=lambda move: (-move[0], move[1]))
-            ]
-
-        gain, lose = self.sums["gain"], self.sums["lose"]
-        largest = listed(self.largest_gains), listed(self.largest_losses)
-        return Moves(gain, lose, members - gain - lose, self.sums["gained"], self.sums["lost"], *largest)
-
-
-def _largest(some: list[_Move], more: list[_Move]) -> list[_Move]:
-    """Return the largest moves of both."""
-    return heapq.nlargest(LARGEST, [*some, *more]) if more else some
-
-
-_Answer = tuple[int, str]  # outcome and reason
-
-
-@dataclass(slots=True)
-class _Sums:
-    """All that was compared so far."""
-
-    actual: _Side = field(default_factory=_Side)
-    draft: _Side = field(default_factory=_Side)
-    answers: Counter[tuple[_Answer, _Answer]] = field(default_factory=Counter)  # that differ
-    moves: dict[str, _Moves] = field(default_factory=dict)
-    tiers: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # score, tier that is, tier that would be
-    entries: int = 0
-    members: int = 0
-    unreadable: int = 0
+        if difference:
+            is_gain = difference > 0
+            self.moves[kind, "gain" if is_gain else "lose"] += 1
+            self.moves[kind, "gained" if is_gain else "lost"] += abs(difference)
+            self.largest[kind, is_gain] = [(abs(difference), member, actual, draft)]
 
     def add(self, other: "_Sums") -> None:
-        """Count what another compared."""
-        self.actual.add(other.actual)
-        self.draft.add(other.draft)
-        self.answers.update(other.answers)
-        self.tiers.update(other.tiers)
-        for kind, moves in other.moves.items():
-            self.moves.setdefault(kind, _Moves()).add(moves)
-        self.entries += other.entries
-        self.members += other.members
-        self.unreadable += other.unreadable
+        """Count what another counted."""
+        for name in ("counts", "figures", "flows", "rules", "answers", "tiers", "moves"):
+            getattr(self, name).update(getattr(other, name))
+        for which, moves in other.largest.items():
+            self.largest[which] = heapq.nlargest(LARGEST, [*self.largest.get(which, ()), *moves])
 
 
 def backtest_partition(
@@ -209,8 +148,7 @@ def backtest_partition(
         if member == PROGRAMME_SUBJECT:
             continue
         one = _member(ledger, partition, member, rows, draft, as_of)
-        done += one.entries
-        one.entries = 0
+        done += one.counts.pop("entries", 0)
         sums.add(one)
         if done >= TICK_EVERY:
             yield done
@@ -224,15 +162,15 @@ def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow
     book = ledger.book
     sums, is_account, would_be = _Sums(), Account(), Account()
     for found in derive(ledger.journal(partition), member, rows, lambda _: draft, ledger.limits, as_of):
-        sums.entries += 1
+        sums.counts["entries"] += 1
         if isinstance(found, Unreadable):
-            sums.unreadable += 1
+            sums.counts["unreadable"] += 1
             continue
         entry, decision = decode_entry(found.row.state), found.decision
         evolve_entry(is_account, entry)
         would_be = found.account
-        sums.actual.see(entry.changes, book, found.occurred, entry.clock)
-        sums.draft.see(decision.changes, book, found.occurred, decision.clock)
+        sums.see(ACTUAL, entry.changes, book, found.occurred, entry.clock)
+        sums.see(DRAFT, decision.changes, book, found.occurred, decision.clock)
         was, would = (entry.outcome, entry.reason), (decision.outcome, decision.reason)
         if was != would:
             sums.answers[was, would] += 1
@@ -243,13 +181,14 @@ def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow
 
 def _end(sums: _Sums, member: str, actual: tuple[Account, Book], draft: tuple[Account, Book], as_of: int) -> None:
     """Both accounts of a member at the instant asked for."""
-    sums.members = 1
-    for side, (account, book) in ((sums.actual, actual), (sums.draft, draft)):
-        side.see(run_to(account, book, as_of, PagesInMemory()), book, as_of, as_of)
-        side.end(account)
+    sums.counts["members"] = 1
+    for side, (account, book) in enumerate((actual, draft)):
+        sums.see(side, run_to(account, book, as_of, PagesInMemory()), book, as_of, as_of)
+        for kind, purse in account.purses.items():
+            for name, figure in zip(FIGURES, figures_of(purse), strict=True):
+                sums.figures[side, kind, name] = figure
     for kind in actual[0].purses.keys() | draft[0].purses.keys():
-        moves = sums.moves[kind] = _Moves()
-        moves.see(member, _worth(actual[0], kind), _worth(draft[0], kind))
+        sums.see_move(kind, member, _worth(actual[0], kind), _worth(draft[0], kind))
     for score in actual[1].nearest(as_of).programme.scores:
         sums.tiers[score, _tier(actual, score, as_of), _tier(draft, score, as_of)] += 1
 
@@ -279,10 +218,9 @@ def _pair(actual: int, draft: int) -> Pair:
 
 
 def _points(sums: _Sums) -> dict[str, dict[str, Pair]]:
-    kinds = sorted({kind for side in (sums.actual, sums.draft) for kind, _ in side.figures})
     found: dict[str, dict[str, Pair]] = {}
-    for kind in kinds:
-        actual, draft = ({name: side.figures[kind, name] for name in FIGURES} for side in (sums.actual, sums.draft))
+    for kind in sorted({kind for _, kind, _ in sums.figures}):
+        actual, draft = ({name: sums.figures[side, kind, name] for name in FIGURES} for side in (ACTUAL, DRAFT))
         for figures in (actual, draft):
             figures["outstanding"] = figures["spendable"] + figures["pending"] + figures["held"]
         found[kind] = {name: _pair(actual[name], draft[name]) for name in actual}
@@ -291,24 +229,35 @@ def _points(sums: _Sums) -> dict[str, dict[str, Pair]]:
 
 def _months(sums: _Sums, book: Book) -> list[Month]:
     """Return flows by month, and what the difference in points issued is worth."""
-    kinds = book.versions[-1].programme.kinds
+    programme = book.versions[-1].programme
     found = []
-    for kind, month in sorted({(kind, month) for side in (sums.actual, sums.draft) for kind, month, _ in side.flows}):
+    for kind, month in sorted({(kind, month) for _, kind, month, _ in sums.flows}):
         issued, redeemed, expired, clawed_back = (
-            _pair(sums.actual.flows[kind, month, flow], sums.draft.flows[kind, month, flow])
-            for flow in ("issued", "redeemed", "expired", "clawed_back")
+            _pair(*(sums.flows[side, kind, month, flow] for side in (ACTUAL, DRAFT))) for flow in IN_AND_OUT
         )
-        cost = issued.difference * (kinds[kind].fen if kind in kinds else 0)
+        cost = issued.difference * programme.fen_of(kind)
         found.append(Month(kind, month_text(month), issued, redeemed, expired, clawed_back, cost))
     return found
 
 
 def _rules(sums: _Sums) -> list[Rule]:
     found = []
-    for kind, rule in sorted(sums.actual.rules.keys() | sums.draft.rules.keys()):
-        actual, draft = sums.actual.rules[kind, rule], sums.draft.rules[kind, rule]
+    for kind, rule in sorted({(kind, rule) for _, kind, rule in sums.rules}):
+        actual, draft = sums.rules[ACTUAL, kind, rule], sums.rules[DRAFT, kind, rule]
         found.append(Rule(actual, draft, draft - actual, kind=kind, rule=rule))
     return found
+
+
+def _moves(sums: _Sums, kind: str) -> Moves:
+    gain, lose, gained, lost = (sums.moves[kind, what] for what in ("gain", "lose", "gained", "lost"))
+    gains, losses = (
+        [
+            Move(actual, draft, draft - actual, member=member)
+            for _, member, actual, draft in sorted(sums.largest.get((kind, is_gain), ()), key=lambda m: (-m[0], m[1]))
+        ]
+        for is_gain in (True, False)
+    )
+    return Moves(gain, lose, sums.counts["members"] - gain - lose, gained, lost, gains, losses)
 
 
 def _outcomes(sums: _Sums) -> list[ChangedAnswer]:

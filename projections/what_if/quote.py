@@ -17,27 +17,26 @@ from ledger.wire import answers
 from ledger.wire.entries import Change, Earned, Scored, Withheld
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
-from ledger.wire.facts import Fact
 from ledger.wire.times import to_text
 
 MOST_FEN = 1 << 53
 NO_NAME = "quote"  # of the cart's order where it has none yet, and of what is only tried
+UNKNOWN = frozenset((f"order/{NO_NAME}", f"redemption/{NO_NAME}"))
 
 
 class _Overlay:
-    """A member's pages as the journal has them, and over them what a dry run writes; some names are unknown to it."""
+    """A member's pages as the journal has them, without those of `NO_NAME`, and over them what a dry run writes."""
 
-    def __init__(self, journal: Journal, member: str, hidden: frozenset[str]) -> None:
+    def __init__(self, journal: Journal, member: str) -> None:
         self._journal = journal
         self._member = member
-        self._hidden = hidden
         self._written: dict[str, Page] = {}
 
     def get(self, key: str) -> Page | None:
         """Return a page by its key."""
         if key in self._written:
             return self._written[key]
-        return None if key in self._hidden else self._journal.page(self._member, key)
+        return None if key in UNKNOWN else self._journal.page(self._member, key)
 
     def put(self, key: str, page: Page) -> None:
         """Keep a page for this run."""
@@ -56,7 +55,6 @@ class Quoter:
         self.account = account or Account()
         self._journal = ledger.journal(ledger.partition_of(member))
         self._state = encode_account(self.account)
-        self._time = to_text(at, 0)
 
     @property
     def version(self) -> Version:
@@ -65,20 +63,17 @@ class Quoter:
 
     def tries(self, kind: str, data: Any) -> Decision:
         """Return what would be decided about a fact of this type with this data. Raises `BadFact`."""
-        fact, occurred = self._fact(kind, data)
+        head = {"specversion": "1.0", "id": NO_NAME, "source": NO_NAME, "type": f"{kind}.v1"}
+        text = msgspec.json.encode({**head, "subject": self.member, "time": to_text(self.at, 0), "data": data})
+        fact, occurred = decode(text)
         account = decode_account(self._state)
-        hidden = frozenset((f"order/{NO_NAME}", f"redemption/{NO_NAME}"))
-        pages = _Overlay(self._journal, self.member, hidden)
+        pages = _Overlay(self._journal, self.member)
         return decide(account, pages, fact, occurred, self.book, recorded=occurred, limits=Limits())
 
     def page(self, order: str) -> OrderPage | None:
         """Return the page of an order, where the ledger knows it."""
         page = self._journal.page(self.member, f"order/{order}") if order != NO_NAME else None
         return page if isinstance(page, OrderPage) else None
-
-    def _fact(self, kind: str, data: Any) -> tuple[Fact, int]:
-        head = {"specversion": "1.0", "id": NO_NAME, "source": NO_NAME, "type": f"{kind}.v1"}
-        return decode(msgspec.json.encode({**head, "subject": self.member, "time": self._time, "data": data}))
 
 
 def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> answers.Quote:

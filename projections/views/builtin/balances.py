@@ -7,7 +7,7 @@ from ledger.wire.entries import lot_text
 from ledger.wire.times import DAY
 from projections.answers.tables import Row, Table, balances, columns, lots
 from projections.views.builtin.points import PointsView
-from projections.views.view import Options, Query, Snapshot, of_accounts
+from projections.views.view import MemberState, Options, Query, Snapshot, of_accounts
 
 SOON = 30  # days, where nothing else is said
 EXPIRING = columns("member kind lot rule points:integer pending:flag expires_at:instant days_left:integer")
@@ -16,19 +16,17 @@ EXPIRING = columns("member kind lot rule points:integer pending:flag expires_at:
 def expiring(taken: Snapshot, options: Options) -> Table:
     """Points that are there now and go by themselves within some days: a frozen lot when it lapses."""
     until = taken.as_of + (options.days or SOON) * DAY
-    rows = (
-        row for subject, _ in taken.members() for row in _expiring(subject.member, subject.state, taken.as_of, until)
-    )
-    return taken.table(EXPIRING, rows)
+    return taken.by_member(EXPIRING, lambda known: _expiring(known.subject, taken.as_of, until))
 
 
-def _expiring(member: str, account: Account, now: int, until: int) -> Iterator[Row]:
+def _expiring(subject: MemberState, now: int, until: int) -> Iterator[Row]:
+    account: Account = subject.state
     for kind, purse in sorted(account.purses.items()):
         ends = ((lot.pending_until or lot.expires_at, key, lot) for key, lot in purse.lots.items() if lot.left)
         for end, key, lot in sorted(ends, key=lambda item: item[:2]):
             if end <= until:
                 left = (end - now) // DAY
-                yield member, kind, lot_text(key), lot.rule, lot.left, bool(lot.pending_until), end, left
+                yield subject.member, kind, lot_text(key), lot.rule, lot.left, bool(lot.pending_until), end, left
 
 
 class Balances(PointsView):

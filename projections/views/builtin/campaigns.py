@@ -37,11 +37,10 @@ def campaigns(taken: Snapshot, _: Options) -> Table:
 
 
 def _campaigns(taken: Snapshot) -> Iterator[Row]:
-    kinds = taken.programme.kinds
     days = taken.sums(SPEND.name).items()
     found = summed((key[:2], amounts) for key, amounts in days if str(key[2]) <= taken.today)
     for (campaign, kind), total in found.items():
-        fen = kinds[kind].fen if kind in kinds else 0
+        fen = taken.programme.fen_of(kind)
         left = total[GRANTED] - total[REDEEMED] - total[EXPIRED] - total[CLAWED_BACK]
         yield campaign, kind, *total, left, total[GRANTED] * fen, total[REDEEMED] * fen
 

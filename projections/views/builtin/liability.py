@@ -62,15 +62,15 @@ def liability(taken: Snapshot, _: Options) -> Table:
 
 def _liability(taken: Snapshot) -> Iterator[Row]:
     month = month_at(taken.as_of, taken.book.offset)
-    kinds = taken.programme.kinds
+    programme = taken.programme
     found = _by_expiry(taken)
-    for kind in dict.fromkeys([*kinds, *found]):
+    for kind in dict.fromkeys([*programme.kinds, *found]):
         cohorts = found.get(kind, {})
         totals = _total(cohorts.values())
         outstanding = outstanding_of(totals)
         rate = breakage(cohorts, month)
         expected = None if rate is None else max(outstanding, 0) * rate[0] // rate[1]
-        fen = kinds[kind].fen if kind in kinds else 0
+        fen = programme.fen_of(kind)
         per_10000 = None if rate is None else rate[0] * 10_000 // rate[1]
         worth = None if expected is None else expected * fen
         beside = totals[OWED], totals[WRITTEN_OFF], totals[CASH]
@@ -89,11 +89,11 @@ def breakage(cohorts: dict[str, Amounts], month: str) -> tuple[int, int] | None:
 
 def outstanding(taken: Snapshot, _: Options) -> Table:
     """By kind and the month in which the points expire: what was issued, what became of it, what is left."""
-    kinds = taken.programme.kinds
+    programme = taken.programme
 
     def rows() -> Iterator[Row]:
         for kind, cohorts in _by_expiry(taken).items():
-            fen = kinds[kind].fen if kind in kinds else 0
+            fen = programme.fen_of(kind)
             for expires in sorted(cohorts):
                 if expires != NOWHERE:
                     left = outstanding_of(cohorts[expires])
@@ -122,7 +122,7 @@ def close(taken: Snapshot, month: int) -> Table:
 
 
 def _close(taken: Snapshot, month: str, end: int) -> Iterator[Row]:
-    kinds = taken.book.nearest(end - 1).programme.kinds
+    programme = taken.book.nearest(end - 1).programme
 
     def until(subject: MemberState) -> int:
         return min(taken.as_of, end) if _known(subject) < end else 0
@@ -133,8 +133,8 @@ def _close(taken: Snapshot, month: str, end: int) -> Iterator[Row]:
     moved = summed((kind, amounts) for kind, _, amounts in of_month)
     late = summed((kind, amounts) for kind, day, amounts in of_month if day[:7] < month)
     nothing = [0] * len(MOVEMENTS.amounts)
-    for kind in dict.fromkeys([*kinds, *sorted({*opening, *moved})]):
-        fen = kinds[kind].fen if kind in kinds else 0
+    for kind in dict.fromkeys([*programme.kinds, *sorted({*opening, *moved})]):
+        fen = programme.fen_of(kind)
         balance = outstanding_of(opening.get(kind, nothing))
         yield month, kind, "opening", balance, balance * fen, None
         for line, sign, place in LINES:

@@ -31,7 +31,7 @@ BENEFITS = SumTable("benefits", columns("member membership card benefit"), ("tim
 
 def quotas(taken: Snapshot, _: Options) -> Table:
     """What is left of each benefit that the running card limits."""
-    return taken.table(QUOTAS, (row for known in taken.members() for row in _quotas(taken, known)))
+    return taken.by_member(QUOTAS, lambda known: _quotas(taken, known))
 
 
 def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
@@ -49,7 +49,6 @@ def savings(taken: Snapshot, _: Options) -> Table:
     """What each card gave at its own rate, what the ordinary rule would have given, and benefits used."""
     sums = "lines:integer points:integer ordinary_points:integer extra_points:integer extra_fen:integer"
     shown = (*SAVINGS.key, *columns(f"{sums} benefits_used:integer"))
-    kinds = taken.programme.kinds
 
     def rows(known: Known) -> Iterator[Row]:
         used: dict[str, int] = {}
@@ -57,10 +56,10 @@ def savings(taken: Snapshot, _: Options) -> Table:
             used[str(card)] = used.get(str(card), 0) + times
         for key, (points, ordinary, lines) in known.rows[SAVINGS.name].items():
             extra = points - ordinary
-            worth = kinds[str(key[3])].fen if str(key[3]) in kinds else 0
+            worth = taken.programme.fen_of(str(key[3]))
             yield *key, lines, points, ordinary, extra, extra * worth, used.get(str(key[2]), 0)
 
-    return taken.table(shown, (row for known in taken.members() for row in rows(known)))
+    return taken.by_member(shown, rows)
 
 
 class Memberships(View):

@@ -23,7 +23,7 @@ def scores(taken: Snapshot, options: Options) -> Table:
         found = tables.scores.rows(version, taken.as_of, subject.member, subject.state)
         return [row for row in found if options.score in (None, row[1])]
 
-    return taken.table(tables.scores.columns(version), (row for known in taken.members() for row in rows(known)))
+    return taken.by_member(tables.scores.columns(version), rows)
 
 
 def _forgets(version: Version, instant: int) -> bool:

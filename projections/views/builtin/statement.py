@@ -24,7 +24,7 @@ def statement(taken: Snapshot, options: Options) -> Table:
     amounts = ("opening", *MONTHS.amounts[:OWED], "closing", "debt")
     shown = (*MONTHS.key, *(Column(name, "integer") for name in amounts))
     last = month_at(taken.as_of, taken.book.offset)
-    return taken.table(shown, (row for known in taken.members() for row in _months(known, last, options.month)))
+    return taken.by_member(shown, lambda known: _months(known, last, options.month))
 
 
 def _months(known: Known, last: str, wanted: str | None) -> Iterator[Row]:
