@@ -137,6 +137,23 @@ def as_by_one_process(ledger: Ledger, folder: Path) -> Ledger:
 
 
 def test_a_worker_killed_while_redemptions_run_loses_and_doubles_nothing(home: Home) -> None:
+    redeem_while_one_is_killed(home, lambda server: server.processes[0])
+
+
+@pytest.mark.parametrize("home", ["folder"], indirect=True)
+def test_an_owner_process_killed_while_redemptions_run_loses_and_doubles_nothing(home: Home) -> None:
+    redeem_while_one_is_killed(home, lambda server: owner_processes(server)[0])
+
+
+def owner_processes(server: Server) -> list[int]:
+    """The processes that decide: those that the server's first process began, but for its front ends."""
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+    begun = [int(pid) for pid, parent, args in rows if int(parent) == server.process.pid and "spawn_main" in args]
+    return [pid for pid in begun if pid not in server.processes]
+
+
+def redeem_while_one_is_killed(home: Home, victim: Callable[[Server], int]) -> None:
     won: dict[str, int] = {}
     lost: set[str] = set()
     decided = threading.Semaphore(0)
@@ -161,7 +178,7 @@ def test_a_worker_killed_while_redemptions_run_loses_and_doubles_nothing(home: H
             thread.start()
         for _ in range(60):
             decided.acquire()
-        os.kill(server.processes[0], signal.SIGKILL)
+        os.kill(victim(server), signal.SIGKILL)
         for thread in threads:
             thread.join()
         assert "is started again" in server.log.read_text()
