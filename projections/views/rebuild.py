@@ -113,20 +113,20 @@ def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int
     now = latest = present()
     for member, entries in members_of(ledger.journal(partition).scan_by_member(after)):
         last = member
-        steps = [(view, FoldStep(book, new_member(view, member)), rows) for view, rows, _ in parts]
+        steps = [(view, FoldStep(book, new_member(view, member)), rows, into) for view, rows, into in parts]
         for row in entries:
             read += 1
             if row.sequence <= upto and member != PROGRAMME_SUBJECT:
                 entry = decoded(decode, row)
-                for view, step, rows in steps:
+                for view, step, rows, _ in steps:
                     step.entry = entry
                     fold_entry(view, step, rows)
-        for (view, step, step_rows), (_, _, members) in zip(steps, parts, strict=True):
+        for view, step, rows, into in steps:
             if step.subject.number and view.counts:
-                count(view, book, step.subject, now, step_rows)
+                count(view, book, step.subject, now, rows)
                 latest = max(latest, step.subject.clock)
             if step.subject.number and view.state is not None:
-                members.append(member_row(view, partition, step.subject))
+                into.append(member_row(view, partition, step.subject))
         if read >= most:
             is_last = False
             break

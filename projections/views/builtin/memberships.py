@@ -80,8 +80,9 @@ class Memberships(View):
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum what counts against a card beside what its line would have earned without it."""
         if isinstance(change, Earned) and change.card:
-            membership = _membership_of(step, change)
-            ordinary = _ordinary_points(step, change)
+            rule = _rule(step, change.rule)
+            membership = (rule.award.member or "") if rule is not None else ""
+            ordinary = _ordinary_points(step, change, rule)
             rows.add(SAVINGS.name, (step.member, membership, change.card, change.kind), change.points, ordinary, 1)
         elif isinstance(change, BenefitUsed):
             rows.add(BENEFITS.name, (step.member, change.membership, change.card, change.benefit), 1)
@@ -92,19 +93,13 @@ class Memberships(View):
             evolve(state, change)
 
 
-def _membership_of(step: FoldStep, change: Earned) -> str:
-    rule = _rule(step, change.rule)
-    return (rule.award.member or "") if rule is not None else ""
-
-
 def _rule(step: FoldStep, name: str | None) -> Rule | None:
     assert step.entry is not None
     return step.book.by_name[step.entry.version].rules.get(name or "")
 
 
-def _ordinary_points(step: FoldStep, change: Earned) -> int:
+def _ordinary_points(step: FoldStep, change: Earned, rule: Rule | None) -> int:
     """What the rule that the card's rule replaces would have given for the same line, by the book that decided."""
-    rule = _rule(step, change.rule)
     ordinary = _rule(step, rule.award.instead_of) if rule is not None else None
     assert step.entry is not None
     if ordinary is None or not ordinary.since <= step.entry.occurred < ordinary.until:
