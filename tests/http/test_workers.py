@@ -147,7 +147,7 @@ def test_an_owner_process_killed_while_redemptions_run_loses_and_doubles_nothing
 
 def owner_processes(server: Server) -> list[int]:
     """The processes that decide: those that the server's first process began, but for its front ends."""
-    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.check_output(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], text=True)
     rows = [line.split(maxsplit=2) for line in listed.splitlines()]
     begun = [int(pid) for pid, parent, args in rows if int(parent) == server.process.pid and "spawn_main" in args]
     return [pid for pid in begun if pid not in server.processes]
