@@ -1,4 +1,4 @@
-"""Parked facts: looked at, mended, driven again through the inbox, or dropped; a trace always stays.
+"""Dead letters: looked at, mended, redriven through the inbox, or dropped; a trace always stays.
 
 Driving again appends the bytes at a new position and decides them there; only then is the old one marked. A
 crash in between leaves it waiting, and what was decided twice is a duplicate.
@@ -28,11 +28,11 @@ WAITING, RETRIED, DROPPED = "waiting", "retried", "dropped"
 
 
 class BadPosition(NotFound):
-    """A position that names no parked fact, or one with which this cannot be done: why, and the way out."""
+    """A position that names no dead letter, or one with which this cannot be done: why, and the way out."""
 
 
 class Letter(NamedTuple):
-    """A parked fact: `raw` are its bytes, or of long ones the first; `length`, `sha256` are of the whole."""
+    """A dead letter: `raw` are its bytes, or of long ones the first; `length`, `sha256` are of the whole."""
 
     partition: int
     offset: int
@@ -42,7 +42,7 @@ class Letter(NamedTuple):
     length: int
     sha256: bytes
     raw: bytes
-    is_done: bool  # driven again, or dropped
+    is_done: bool  # redriven, or dropped
 
     @property
     def state(self) -> str:
@@ -74,7 +74,7 @@ def letters(
 
 
 def letter_at(ledger: Ledger, position: str) -> Letter:
-    """The parked fact at a position. Raises `BadPosition`."""
+    """The dead letter at a position. Raises `BadPosition`."""
     partition, _, offset = position.partition(":")
     if not (partition.isascii() and partition.isdecimal() and offset.isascii() and offset.isdecimal()):
         raise BadPosition(f'"{position}" is no position such as 0:17; `points dead-letters list` shows them')
@@ -85,7 +85,7 @@ def letter_at(ledger: Ledger, position: str) -> Letter:
 
 
 def describe_letter(letter: Letter, offset: int) -> answers.DeadLetter:
-    """Return a parked fact as it is told; `offset` is the book's."""
+    """Return a dead letter as it is told; `offset` is the book's."""
     return answers.DeadLetter(
         letter.position,
         letter.reason,
@@ -100,7 +100,7 @@ def describe_letter(letter: Letter, offset: int) -> answers.DeadLetter:
 
 
 def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None) -> list[answers.Retried]:
-    """Drive parked facts again (one with `mended` bytes) and say what became of each.
+    """Redrive dead letters (one with `mended` bytes) and say what became of each.
 
     Hold the ledger's lock around it. Raises `BadPosition` before anything is done, `CannotDecide`, `JournalError`.
     """
@@ -130,7 +130,7 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
 
 
 def describe_retried(position: str, retried_as: str, fate: answers.Fate | None) -> answers.Retried:
-    """Return what is told of a parked fact that was driven again, and of what became of it where that is known."""
+    """Return what is told of a dead letter that was redriven, and of what became of it where that is known."""
     if fate is None:
         return answers.Retried(position, retried_as)
     detail = fate.detail if isinstance(fate, answers.DeadLettered) else UNSET
@@ -138,9 +138,9 @@ def describe_retried(position: str, retried_as: str, fate: answers.Fate | None) 
 
 
 def check_retry(letter: Letter, mended: bytes | None) -> None:
-    """Raise `BadPosition` where a parked fact cannot be driven again (with `mended` bytes)."""
+    """Raise `BadPosition` where a dead letter cannot be redriven (with `mended` bytes)."""
     if letter.state != WAITING:
-        what = "was driven again before" if letter.state == RETRIED else "was dropped"
+        what = "was redriven before" if letter.state == RETRIED else "was dropped"
         raise BadPosition(f"{letter.position} {what}; `points dead-letters list` shows what waits")
     if mended is None and not letter.is_whole:
         raise BadPosition(
@@ -152,7 +152,7 @@ def check_retry(letter: Letter, mended: bytes | None) -> None:
 
 
 def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Remove the bytes of parked facts for good, from the inbox and the journal; hold the lock of one with an inbox.
+    """Remove the bytes of dead letters for good, from the inbox and the journal; hold the lock of one with an inbox.
 
     Position, reason, length and hash stay, and what Kafka keeps of them. Raises `BadPosition` where one was dropped
     before.

@@ -8,7 +8,7 @@ from msgspec import Struct
 BACKLOG = 1  # recorded as an importer declared it
 AHEAD = 2  # the importer saw that it occurred more than five minutes after the present instant
 
-# What makes a record no fact whatever it says; the reasons under which it is parked.
+# What makes a record no fact whatever it says; the reasons under which it is dead-lettered.
 EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG = "empty", "no-key", "not-stamped", "untrusted-backlog"
 
 

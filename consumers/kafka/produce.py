@@ -27,7 +27,7 @@ class Sent:
 def headers_of(line: InboxLine) -> Headers:
     """Return what the record of a line says beside its key and value."""
     headers: list[tuple[str, bytes]] = []
-    if line.backlog == BACKLOG:  # one that is still to come is no backlog, and parks itself
+    if line.backlog == BACKLOG:  # one that is still to come is no backlog, and is dead-lettered
         headers.append((RECORDED, b"%d" % line.recorded))
     if line.whole_length:
         headers.append(whole_header(line.whole_length, line.whole_sha256))

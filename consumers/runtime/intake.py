@@ -19,7 +19,7 @@ from ledger.wire.times import SECOND, to_instant
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
 BATCH = 8_000  # records, and
 BATCH_BYTES = 8 << 20  # of them, in one transaction at most
-KEPT_WHOLE = 64 * 1024  # bytes of a parked record that are kept
+KEPT_WHOLE = 64 * 1024  # bytes of a dead letter that are kept
 UNDECIDABLE = "undecidable"
 
 _FAULTS = {

@@ -1,4 +1,4 @@
-"""What became of each record: an entry of the journal or a parked fact, looked up by position or told feed by feed."""
+"""What became of each record: an entry of the journal or a dead letter, looked up by position or told feed by feed."""
 
 import heapq
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 
 
 class DecidedRecord(NamedTuple):
-    """What stands at an offset of a partition: an entry (its bytes, or decoded) with its link, or a parked fact."""
+    """What stands at an offset of a partition: an entry (its bytes, or decoded) with its link, or a dead letter."""
 
     offset: int
     what: Entry | Parked | bytes
@@ -57,13 +57,13 @@ def outcomes_of(ledger: Ledger, inbox: Inbox, feed: int) -> Iterator[Fate]:
 
 
 def decided_between(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
-    """Entries and parked facts of a partition at the offsets `first` to `last`, in order."""
+    """Entries and dead letters of a partition at the offsets `first` to `last`, in order."""
     parked = (DecidedRecord(found.offset, found, b"") for found in journal.scan_parked(first - 1, last))
     return heapq.merge(_entries(journal, first, last), parked, key=lambda found: found.offset)
 
 
 def _entries(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
-    parked = journal.count_parked(first - 1, retried=True)  # every record before `first` made an entry or was parked
+    parked = journal.count_parked(first - 1, retried=True)  # every record before `first` made an entry or a dead letter
     for row in journal.scan(first - parked, last + 1 - parked):
         entry = decode_entry(row.state)
         if entry.offset > last:

@@ -108,7 +108,7 @@ _BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, Recursion
 class Undecidable(ControlFlow):
     """Deciding the fact at an offset failed, which is a bug. Nothing of its batch was written but what `tally` counts.
 
-    Whoever has its record parks it, and commits the rest again: one fact is not to stop a partition.
+    Whoever has its record dead-letters it, and commits the rest again: one fact is not to stop a partition.
     """
 
     def __init__(self, offset: int, error: Exception) -> None:
@@ -148,7 +148,7 @@ class PartitionWriter:
         self.deciding = 0.0  # and of them those in which facts were decided
 
     def commit(self, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int) -> Tally:
-        """Decide facts in stream order and write them with the parked ones and the stream's offset, in one transaction.
+        """Decide facts in stream order; write them, dead letters and the stream's offset in one transaction.
 
         Raises `Fenced` where another owner has taken over, and `Undecidable`. Nothing is written where anything is
         raised, unless it says so.

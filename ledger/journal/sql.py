@@ -141,13 +141,13 @@ class Journal(_Reader):
         self._change(_MOVE.format(self.schema), [(flow, number)])
 
     def mark_retried(self, offsets: Sequence[int]) -> None:
-        """Remember that parked records were driven again; they stay as a trace."""
+        """Remember that dead letters were redriven; they stay as a trace."""
         self._change(
             f"UPDATE {self.schema}.parked SET retried = 1 WHERE position = ?", [(offset,) for offset in offsets]
         )
 
     def drop_parked(self, offset: int, detail: str) -> None:
-        """Remove a parked record's bytes; `detail` says so in place of what was wrong.
+        """Remove a dead letter's bytes; `detail` says so in place of what was wrong.
 
         In PostgreSQL the file keeps them until VACUUM takes the old row away.
         """
@@ -238,7 +238,7 @@ class Journal(_Reader):
     def parked(
         self, after: int = -1, limit: int | None = None, *, upto: int | None = None, retried: bool = False
     ) -> list[Parked]:
-        """Return parked records by offset, behind `after` up to `upto`; those that are done when `retried` asks."""
+        """Return dead letters by offset, behind `after` up to `upto`; those that are done when `retried` asks."""
         rows = self._rows(
             f"SELECT position, recorded, reason, detail, length, sha256, kept, retried > 0 FROM {self.schema}.parked"
             " WHERE position > ? AND position <= ? AND retried <= ? ORDER BY position LIMIT ?",
@@ -247,14 +247,14 @@ class Journal(_Reader):
         return [Parked._make((*row[:7], bool(row[7]))) for row in rows]
 
     def scan_parked(self, after: int, upto: int) -> Iterator[Parked]:
-        """Return all parked records behind `after` up to an offset, those that are done too, streamed."""
+        """Return all dead letters behind `after` up to an offset, those that are done too, streamed."""
         while len(found := self.parked(after, _SCAN_PARKED, upto=upto, retried=True)) == _SCAN_PARKED:
             yield from found
             after = found[-1].offset
         yield from found
 
     def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
-        """Return how many records are parked up to an offset; those that are done count when `retried` asks."""
+        """Return how many dead letters there are up to an offset; those that are done count when `retried` asks."""
         ((count,),) = self._rows(
             f"SELECT count(*) FROM {self.schema}.parked WHERE position <= ? AND retried <= ?",
             (_ALL if upto is None else upto, int(retried)),
@@ -262,7 +262,7 @@ class Journal(_Reader):
         return int(count)
 
     def parked_reasons(self, recorded_by: int) -> dict[str, int]:
-        """Return how many records that wait were parked for each reason, of those recorded by an instant."""
+        """Return how many dead letters wait for each reason, of those recorded by an instant."""
         rows = self._rows(
             f"SELECT reason, count(*) FROM {self.schema}.parked WHERE retried = 0 AND recorded <= ? GROUP BY reason",
             (recorded_by,),

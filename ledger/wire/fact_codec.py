@@ -17,7 +17,7 @@ MAX_DEPTH = 16  # of its JSON
 
 
 class BadFact(BadInput):
-    """A record that is no fact: `reason` is the code under which it is parked, `detail` says what is wrong."""
+    """A record that is no fact: `reason` is the code under which it is dead-lettered, `detail` says what is wrong."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

@@ -45,7 +45,7 @@ _VIEW = Books()
 class BookSums(NamedTuple):
     """The tables of the view `books` at an instant; `positions` are the entries they hold, by partition.
 
-    `behind` is how many entries there were more, and `known_at` by when what is parked was recorded.
+    `behind` is how many entries there were more, and `known_at` by when dead letters were recorded.
     """
 
     as_of: int

@@ -1,4 +1,4 @@
-"""The stream's own records against the journal's copies of the facts: each is an entry or parked, byte for byte."""
+"""The stream's own records against the journal's copies of the facts, byte for byte: an entry or a dead letter each."""
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
@@ -17,14 +17,14 @@ from projections.audit.differences import Differences
 
 
 def compare_topic(ledger: Ledger, differ: Differences) -> None:
-    """Compare the inbox's records up to the journal's position with its entries and parked records."""
+    """Compare the inbox's records up to the journal's position with its entries and dead letters."""
     ledger.check_stream(INBOX)
     position = ledger.journal(differ.partition).head().offset
     compare_records(ledger, position, _records(ledger, differ.partition, position), differ)
 
 
 def compare_records(ledger: Ledger, upto: int, records: Iterable[StreamRecord], differ: Differences) -> None:
-    """Compare a partition's records in the stream up to a position with the journal's entries and parked records."""
+    """Compare a partition's records in the stream up to a position with the journal's entries and dead letters."""
     partition = differ.partition
     journal = ledger.journal(partition)
     entries, parked = _entries(journal, upto, differ), journal.scan_parked(-1, upto)

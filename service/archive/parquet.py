@@ -60,7 +60,7 @@ class Month(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ArchivedPartition(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a partition stood: entries and last link, the stream's position (-1: none) and last recorded, parked."""
+    """Where a partition stood: entries, last link, the stream's position (-1: none), last recorded, dead letters."""
 
     partition: _Partition
     entries: Count
@@ -142,7 +142,7 @@ def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> I
 
 
 def _write_parked(ledger: Ledger, partition: int, position: int, making: Path) -> int:
-    """Write a partition's parked records up to a position; return how many there are."""
+    """Write a partition's dead letters up to a position; return how many there are."""
     records, count = ledger.journal(partition).scan_parked(-1, position), 0
     with _writer(making / _parked_file(partition), _PARKED_COLUMNS) as write:
         while batch := list(islice(records, PARKED_AT_ONCE)):
@@ -244,7 +244,7 @@ def _writer(path: Path, columns: dict[str, str]) -> Iterator[Callable[[list[tupl
 
 
 class Archived(NamedTuple):
-    """What an archive holds of a position: an entry and the chain's link behind it, or a parked record."""
+    """What an archive holds of a position: an entry and the chain's link behind it, or a dead letter."""
 
     item: Entry | Parked
     link: bytes = b""
@@ -312,7 +312,7 @@ class Archive:
         return [month for month in self.manifest.months if month.partition == partition]
 
     def records(self, partition: int) -> Iterator["Archived"]:
-        """Yield the entries and parked records of a partition, by position. Raises `BadCopy`."""
+        """Yield the entries and dead letters of a partition, by position. Raises `BadCopy`."""
         position = -1
         parked = (Archived(record) for record in self.parked(partition))
         for record in merge(self._entries(partition), parked, key=lambda record: record.item.offset):
@@ -330,7 +330,7 @@ class Archive:
                     raise BadCopy(f"{self.folder / month.file}: holds what is no entry: {error}") from None
 
     def parked(self, partition: int) -> Iterator[Parked]:
-        """Return the parked records of a partition, by position."""
+        """Return the dead letters of a partition, by position."""
         kinds = {name: kind for name, kind in _PARKED_COLUMNS.items() if name != "partition"}
         return (Parked(raw=row.pop("kept"), **row) for row in self._read(_parked_file(partition), kinds))
 

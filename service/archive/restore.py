@@ -30,7 +30,7 @@ from projections.audit.replay import replayed
 from service.archive.files import BadCopy, Progress, check_no_ledger
 from service.archive.parquet import Archive, Archived, ArchivedPartition
 
-RECORDS = 1_000  # decided in one transaction; parked ones are up to 64 KiB each
+RECORDS = 1_000  # decided in one transaction; dead letters are up to 64 KiB each
 
 
 def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _: None) -> None:
@@ -113,7 +113,7 @@ def _restore(archive: Archive, ledger: FolderLedger, part: ArchivedPartition) ->
         if batch:
             _decide(archive, shard, batch)
             yield shard.journal.head().entries
-    if part.position > shard.offset:  # the stream's last records were neither facts nor parked
+    if part.position > shard.offset:  # the stream's last records were neither facts nor dead letters
         shard.commit([], [], part.position, part.recorded)
     shard.journal.mark_retried([parked.offset for parked in archive.parked(part.partition) if parked.is_done])
     head = shard.journal.head()

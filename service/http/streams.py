@@ -73,7 +73,7 @@ class Stream(ABC):
 
     @abstractmethod
     def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
-        """Return True if a parked record is recorded anew as one of a backlog."""
+        """Return True if a dead letter is recorded anew as one of a backlog."""
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
         """Let go of connections."""
@@ -137,7 +137,7 @@ class TopicStream(Stream):
         return self.ends(ledger)[partition]
 
     def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
-        return False  # what is driven again is recorded now, whatever its first record declared
+        return False  # what is redriven is recorded now, whatever its first record declared
 
     def close(self) -> None:
         if self._reader is not None:

@@ -271,7 +271,7 @@ def test_a_dead_letter_is_mended_and_driven_again(broker: Broker, facts: list, t
     assert (record.value, record.key) == (mended.read_bytes(), good[0]["subject"].encode())
     assert json.loads(points(ledger, "dead-letters", "list", "--json").stdout) == []
     again = points(ledger, *options, environment=environment)
-    assert again.returncode == 3 and "was driven again before" in again.stderr
+    assert again.returncode == 3 and "was redriven before" in again.stderr
     assert (told_of := consume(topics, ledger))["facts"] == told_of["entries"] == 1
     is_whole(ledger)
 
