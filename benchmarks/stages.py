@@ -31,7 +31,7 @@ from ledger.core.pages import Page, PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
 from ledger.journal.port import EntryRow, PageRow, ReceiptRow
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
 from ledger.wire.entries import ENGINE, Entry
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
@@ -123,7 +123,7 @@ def _write(
 ) -> None:
     journal = ledger.journal(partition)
     token = journal.acquire()
-    book = Book([shipped("jd")])
+    book = Programme([shipped("jd")])
     accounts: dict[str, Account] = {}
     pages: dict[str, _Pages] = {}
     for records in batches:

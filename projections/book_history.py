@@ -3,7 +3,7 @@
 from bisect import bisect_left
 
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import version_of
 
 
@@ -18,15 +18,15 @@ class BookHistory:
         if not self.versions <= ledger.book.by_name.keys():
             ledger.forget_book()
         self.whole = ledger.book
-        self._made: dict[int, Book] = {}
+        self._made: dict[int, Programme] = {}
 
-    def before(self, place: int) -> Book:
+    def before(self, place: int) -> Programme:
         """Return the book that decided the entry at a place."""
         published = bisect_left(self._places, place)
         book = self._made.get(published)
         if book is None:
             names = self._names[: published + 1]
-            book = self._made[published] = Book([])
+            book = self._made[published] = Programme([])
             book.versions = [version for version in self.whole.versions if version.name in names]
             book.by_name = {version.name: version for version in book.versions}
         return book

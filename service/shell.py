@@ -16,7 +16,7 @@ import typer
 
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.times import parse_instant
 from projections.answers.to_json import to_json
 from service.commands.options import DEFAULT_LEDGER, JsonOption, LedgerOption
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
 
     document: Any
     screen: str | Callable[[], None]
-    book: Book | None = None
+    book: Programme | None = None
     exit_code: int = 0
     remark: str = ""
 
@@ -199,7 +199,7 @@ def standard_output() -> Iterator[None]:
         raise typer.Exit(0) from None
 
 
-def instant(text: str | None, option: str, book: Book) -> int:
+def instant(text: str | None, option: str, book: Programme) -> int:
     """Return the instant of an option in microseconds, the present where it is not given. Raises `WrongUse`."""
     if text is None:
         return time.time_ns() // 1000
@@ -210,7 +210,7 @@ def instant(text: str | None, option: str, book: Book) -> int:
         raise WrongUse(f'{option} "{text}": {error}; {wanted}') from None
 
 
-def known_instant(text: str | None, book: Book) -> int | None:
+def known_instant(text: str | None, book: Programme) -> int | None:
     """Return the instant of --known-at, None where it is not given. Raises `WrongUse`."""
     return None if text is None else instant(text, "--known-at", book)
 

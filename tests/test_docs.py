@@ -13,8 +13,8 @@ from ledger.journal.folder import BOOK, INBOX, LOCK, SETTINGS, FolderSettings
 from ledger.journal.postgres import JOURNAL_STEPS
 from ledger.rulebook import schema
 from ledger.rulebook.checks import parse_programme
-from ledger.rulebook.compiled import Version
-from ledger.rulebook.schema import Programme
+from ledger.rulebook.compiled import ProgrammeVersion
+from ledger.rulebook.schema import ProgrammeTables
 from ledger.wire import answers
 from ledger.wire.facts import FACT_TYPES
 from projections.answers.beancount import ACCOUNTS as BEANCOUNT_ACCOUNTS
@@ -30,7 +30,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
 # Where the rule book's page lists the keys of each table of the schema.
 SECTIONS = {
-    "Programme": "## The top of the file",
+    "ProgrammeTables": "## The top of the file",
     "Kind": "## `[kinds.NAME]`",
     "Expiry": "### `expiry`",
     "Score": "## `[scores.NAME]`",
@@ -102,13 +102,13 @@ def test_every_key_of_a_rule_book_is_on_its_page_and_no_other(name: str) -> None
 
 def test_the_examples_of_the_rule_books_page_are_a_book_that_works() -> None:
     book = "\n".join(re.findall(r"^```toml\n(.*?)^```", page("rule-book.md"), flags=re.MULTILINE | re.DOTALL))
-    Version(book, "docs/rule-book.md")
+    ProgrammeVersion(book, "docs/rule-book.md")
     used = keys_used(tomllib.loads(book), parse_programme(book))
     missing = {name: sorted(fields(struct) - used[name]) for name, struct in tables().items()}
     assert not {name: keys for name, keys in missing.items() if keys}, "these keys have no example"
 
 
-def keys_used(document: dict[str, Any], book: Programme) -> dict[str, set[str]]:
+def keys_used(document: dict[str, Any], book: ProgrammeTables) -> dict[str, set[str]]:
     """By table of the schema, the keys that a book uses."""
     used: dict[str, set[str]] = {name: set() for name in tables()}
 

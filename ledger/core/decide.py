@@ -17,7 +17,7 @@ from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
 from ledger.core.tiers import refresh_settled
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
 from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
@@ -90,7 +90,7 @@ def decide(
     pages: Pages,
     fact: Fact,
     occurred: int,
-    book: Book,
+    book: Programme,
     *,
     recorded: int,
     backlog: bool = False,
@@ -138,7 +138,7 @@ def decide(
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name)
 
 
-def run_to(account: Account, book: Book, instant: int, pages: Pages) -> list[Change]:
+def run_to(account: Account, book: Programme, instant: int, pages: Pages) -> list[Change]:
     """Run an account's clock to an instant without a fact: what falls due by then happens to it, and is returned."""
     if instant < account.clock:
         return []  # at the clock itself: a late fact may just have let something fall due before it

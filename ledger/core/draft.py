@@ -12,7 +12,7 @@ from ledger.core.account import NEVER, Account
 from ledger.core.evolve import APPLY
 from ledger.core.pages import SEEN, Award, Pages
 from ledger.errors import ControlFlow
-from ledger.rulebook.compiled import Book, Rule, Version
+from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
 from ledger.wire.entries import LOT_BITS, Change, Scored, lot_key
 
 MAX_LOTS = 1 << LOT_BITS
@@ -50,8 +50,8 @@ class Draft(Struct, gc=False):
 
     account: Account
     pages: Pages
-    book: Book
-    version: Version
+    book: Programme
+    version: ProgrammeVersion
     number: int
     occurred: int
     clock: int

@@ -6,13 +6,13 @@ fetched ahead is read when it is asked for.
 
 from collections.abc import Iterator
 
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.fact_catalogue import BY_CLASS
 from ledger.wire.facts import Fact
 from ledger.wire.times import day_of
 
 
-def pages_ahead(fact: Fact, occurred: int, book: Book) -> Iterator[str]:
+def pages_ahead(fact: Fact, occurred: int, book: Programme) -> Iterator[str]:
     """The keys of the pages that a fact names, and of those that count what its day was given."""
     row = BY_CLASS[type(fact)]
     for field, kind in row.names.items():

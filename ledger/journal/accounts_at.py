@@ -10,12 +10,12 @@ from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.journal.port import EntryRow, Snapshot
 from ledger.journal.sql import Journal
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
 
-def account_at(journal: Journal, book: Book, member: str, as_of: int, known_at: int | None) -> Account | None:
+def account_at(journal: Journal, book: Programme, member: str, as_of: int, known_at: int | None) -> Account | None:
     """Return a member's account by the entries whose clock is <= `as_of` and that were recorded by `known_at`.
 
     It is run to `as_of`; None where the member has no entry at all.
@@ -29,7 +29,7 @@ def account_at(journal: Journal, book: Book, member: str, as_of: int, known_at: 
     return _folded(account, rows, book, as_of, known_at)
 
 
-def accounts_at(journal: Journal, book: Book, as_of: int, known_at: int | None) -> Iterator[tuple[str, Account]]:
+def accounts_at(journal: Journal, book: Programme, as_of: int, known_at: int | None) -> Iterator[tuple[str, Account]]:
     """Return every member of a partition with an entry by then and the account at an instant, by member, streamed."""
     for member, rows in members_of(journal.scan_by_member()):
         if member != PROGRAMME_SUBJECT:
@@ -50,7 +50,7 @@ def _started(snapshot: Snapshot | None, as_of: int) -> Account:
     return account if account.clock <= as_of else Account()
 
 
-def _folded(account: Account, rows: Iterable[EntryRow], book: Book, as_of: int, known_at: int | None) -> Account:
+def _folded(account: Account, rows: Iterable[EntryRow], book: Programme, as_of: int, known_at: int | None) -> Account:
     for row in rows:
         if row.number <= account.number:
             continue

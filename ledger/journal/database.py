@@ -16,7 +16,7 @@ from ledger.journal.port import JournalError, StreamRecord
 from ledger.journal.postgres import PostgresJournal, migrate_journal
 from ledger.journal.postgres_server import format_of, migrate_schema
 from ledger.journal.topology import Topology
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
 
 PARTITIONS = 64  # chosen at birth and fixed for life
@@ -154,7 +154,7 @@ def migrate(
         known = _read(topology, may_migrate=True)
         if known is None:
             text = shipped("jd") if book is None else book
-            Book([text])  # checked before anything is written
+            Programme([text])  # checked before anything is written
             settings = DatabaseSettings(
                 partitions or PARTITIONS,
                 id=new_id(),

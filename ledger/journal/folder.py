@@ -22,7 +22,7 @@ from ledger.journal.migrations import Migrated
 from ledger.journal.opening import reading_of
 from ledger.journal.port import Claims, JournalError, StreamRecord
 from ledger.journal.sqlite import SQLiteJournal
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
 
 PARTITIONS = 4  # of an embedded ledger, chosen at birth and fixed for life
@@ -85,7 +85,7 @@ class FolderLedger(Ledger):
         if (folder / SETTINGS).is_file():
             return cls.at(folder)
         text = shipped("jd") if book is None else book
-        Book([text])  # checked before anything is written
+        Programme([text])  # checked before anything is written
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()) and not (folder / LOCK).exists():
@@ -159,9 +159,9 @@ class FolderLedger(Ledger):
             finally:
                 self.lock = None
 
-    def new_book(self) -> Book:
+    def new_book(self) -> Programme:
         """Return the rule book the ledger was born with; an owner adds what its partition published."""
-        return Book([self.genesis_book], str(self.folder / BOOK))
+        return Programme([self.genesis_book], str(self.folder / BOOK))
 
     def _open_journal(self, partition: int) -> SQLiteJournal:
         return SQLiteJournal(self._journal_file(partition))

@@ -21,7 +21,7 @@ from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Claims, StreamRecord
 from ledger.journal.sql import Journal
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import SECOND
@@ -77,7 +77,7 @@ class Ledger(ABC):
     def __init__(self, settings: Settings, book: str) -> None:
         self.settings = settings
         self.genesis_book = book  # the TOML that the ledger was born with
-        self._book: Book | None = None
+        self._book: Programme | None = None
         self._journals: dict[int, Journal] = {}
         self._partitioner = Partitioner(settings.partitions)
 
@@ -170,12 +170,12 @@ class Ledger(ABC):
         """The numbers of the partitions."""
         return range(self.settings.partitions)
 
-    def new_book(self) -> Book:
+    def new_book(self) -> Programme:
         """Return the rule book the ledger was born with; an owner adds what its partition published."""
-        return Book([self.genesis_book], f"the book of {self.name}")
+        return Programme([self.genesis_book], f"the book of {self.name}")
 
     @property
-    def book(self) -> Book:
+    def book(self) -> Programme:
         """The whole rule book, with every published version, for readers."""
         if self._book is None:
             self._book = self.new_book()
@@ -184,7 +184,7 @@ class Ledger(ABC):
                     self._book.add(published.toml)
         return self._book
 
-    def book_known_at(self, known_at: int | None) -> Book:
+    def book_known_at(self, known_at: int | None) -> Programme:
         """Return the rule book with the versions that were recorded by an instant; the whole where none is given."""
         if known_at is None:
             return self.book

@@ -20,7 +20,7 @@ from ledger.journal.failpoints import failpoint
 from ledger.journal.port import Damaged, EntryRow, PageRow, Parked, ReceiptRow, Snapshot
 from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import ACCEPTED, IGNORED, REFUSED
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
@@ -124,7 +124,7 @@ class PartitionWriter:
         self,
         journal: Journal,
         partition: int,
-        book: Book,
+        book: Programme,
         limits: Limits,
         *,
         counts_programme: bool = True,
@@ -352,7 +352,7 @@ def beyond_range(account: Account, occurred: int) -> Decision:
     return Decision(IGNORED, "out-of-range", {}, [], max(account.clock, occurred), "")
 
 
-def publication(account: Account, book: Book, toml: str, occurred: int) -> Decision:
+def publication(account: Account, book: Programme, toml: str, occurred: int) -> Decision:
     """Return the decision about a published rule book, which joins the book where it can be used."""
     account.clock = max(account.clock, occurred)
     known = len(book.versions)

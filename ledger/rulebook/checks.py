@@ -7,20 +7,20 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from ledger.rulebook.schema import Award, BadProgramme, Programme
+from ledger.rulebook.schema import Award, BadProgramme, ProgrammeTables
 from ledger.wire.fact_catalogue import BY_NAME
 
 _NUMBERS = frozenset({"paid_fen", "quantity", "points", "characters", "images"})
 _NAMES = ", ".join(name for name, row in BY_NAME.items() if row.fields is not None)
 
 
-def parse_programme(toml: str, where: str = "rule book") -> Programme:
+def parse_programme(toml: str, where: str = "rule book") -> ProgrammeTables:
     """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key."""
     try:
         document = tomllib.loads(toml)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
-    programme: Programme = _convert(document, Programme, where)
+    programme: ProgrammeTables = _convert(document, ProgrammeTables, where)
     problem = next(_problems(programme), None)
     if problem:
         raise BadProgramme(f"{where}: {problem}")
@@ -46,7 +46,7 @@ def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
         raise BadProgramme(f"{where}: {path[1:] or 'top level'}{rule}: {text}") from None
 
 
-def misfits(first: Programme, later: Programme) -> Iterator[str]:
+def misfits(first: ProgrammeTables, later: ProgrammeTables) -> Iterator[str]:
     """Why a later version cannot be one of the book that began with `first`: accounts would lose what they have."""
     if later.utc_offset != first.utc_offset:
         yield f"utc_offset: is {later.utc_offset}; this ledger counts at {first.utc_offset}"
@@ -63,7 +63,7 @@ def misfits(first: Programme, later: Programme) -> Iterator[str]:
 # -- what the schema cannot say, a sentence each -----------------------------------------------------------------------
 
 
-def _problems(programme: Programme) -> Iterator[str]:
+def _problems(programme: ProgrammeTables) -> Iterator[str]:
     yield from _membership_problems(programme)
     for name, kind in programme.kinds.items():
         for index, period in enumerate(kind.expiry):
@@ -99,7 +99,7 @@ def _in_order(values: Iterable[Any]) -> bool:
     return found == sorted(found)
 
 
-def _membership_problems(programme: Programme) -> Iterator[str]:
+def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
     products: set[str] = set()
     for name, membership in programme.memberships.items():
         for product in membership.products:
@@ -112,7 +112,7 @@ def _membership_problems(programme: Programme) -> Iterator[str]:
                     yield f'memberships.{name}.benefits.{label}.quota: no product "{product}" in this membership'
 
 
-def _award_problems(at: str, award: Award, programme: Programme) -> Iterator[str]:
+def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterator[str]:
     row, of_lines = BY_NAME.get(award.on), award.each == "line"
     if row is None or row.fields is None:
         yield f'{at}.on: no rule can stand on "{award.on}"; there are {_NAMES}'

@@ -133,7 +133,7 @@ def compile_expiry(kind: Kind, offset: int) -> tuple[Period, ...]:
     return tuple(Period(instant_of(p.from_, offset), p.days, p.end_of_year_after or 0) for p in periods)
 
 
-class Version:
+class ProgrammeVersion:
     """One dated version of a rule book, compiled."""
 
     def __init__(self, toml: str, where: str = "rule book") -> None:
@@ -187,21 +187,21 @@ class Version:
         return month_of_day((instant + self.offset) // DAY)
 
 
-class Book:
+class Programme:
     """A ledger's rule book: the newest version whose `from` is at or before an instant decides what occurred then."""
 
     def __init__(self, tomls: list[str], where: str = "rule book") -> None:
-        self.versions: list[Version] = []
-        self.by_name: dict[str, Version] = {}
+        self.versions: list[ProgrammeVersion] = []
+        self.by_name: dict[str, ProgrammeVersion] = {}
         for toml in tomls:
             self.add(toml, where)
 
-    def add(self, toml: str, where: str = "rule book") -> Version:
+    def add(self, toml: str, where: str = "rule book") -> ProgrammeVersion:
         """Take a version in (again: nothing happens). Raises `BadProgramme`, also where accounts would lose a kind."""
         known = self.by_name.get(version_of(toml))
         if known is not None:
             return known
-        version = Version(toml, where)
+        version = ProgrammeVersion(toml, where)
         if self.versions:
             problem = next(misfits(self.versions[0].programme, version.programme), None)
             if problem:
@@ -211,14 +211,14 @@ class Book:
         self.by_name[version.name] = version
         return version
 
-    def at(self, instant: int) -> Version | None:
+    def at(self, instant: int) -> ProgrammeVersion | None:
         """The version that decides what occurred at an instant; None before the first."""
         for version in reversed(self.versions):
             if version.since <= instant:
                 return version
         return None
 
-    def nearest(self, instant: int) -> Version:
+    def nearest(self, instant: int) -> ProgrammeVersion:
         """The version at an instant, or the first where none held yet."""
         return self.at(instant) or self.versions[0]
 

@@ -187,7 +187,7 @@ class Penalty(_Table, frozen=True):
     exempt: Exemption | None = None
 
 
-class Programme(_Table, frozen=True):
+class ProgrammeTables(_Table, frozen=True):
     """One version of a rule book, as its TOML says it."""
 
     programme: _Label
@@ -220,7 +220,7 @@ def shipped(name: str) -> str:
         raise BadProgramme(f'no rule book "{name}" is shipped; give a file of your own') from None
 
 
-def offset_of(programme: Programme) -> int:
+def offset_of(programme: ProgrammeTables) -> int:
     """The book's offset from UTC in microseconds."""
     sign = -1 if programme.utc_offset[0] == "-" else 1
     return sign * (int(programme.utc_offset[1:3]) * 3600 + int(programme.utc_offset[4:6]) * 60) * SECOND

@@ -400,7 +400,7 @@ class Proof(Struct, frozen=True):
     format: Literal["points-ledger.inclusion.v1", "points-ledger.consistency.v1"]
 
 
-class ProgrammeVersion(Struct, frozen=True):
+class VersionDescription(Struct, frozen=True):
     """A version of the rule book, and from when it decides."""
 
     version: str
@@ -416,7 +416,7 @@ class ProgrammeVersion(Struct, frozen=True):
 class Programmes(Struct, frozen=True):
     """Every version of the rule book, by the day from which it decides."""
 
-    versions: list[ProgrammeVersion]
+    versions: list[VersionDescription]
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True):

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.reasons import REASONS
 
 # Lots and score items that no [[award]] of a book gives.
@@ -38,17 +38,17 @@ class Codes(Struct, frozen=True):
     rules: list[RuleCode]
 
 
-def codes(book: Book) -> Codes:
+def codes(book: Programme) -> Codes:
     """Return every reason code, and every rule of a book with the newest version that has it."""
     return Codes(_reasons(book), _rules(book))
 
 
-def rule_names(book: Book) -> dict[str, str]:
+def rule_names(book: Programme) -> dict[str, str]:
     """Return what people call each rule, by its code, in every version of a book."""
     return {rule.rule: rule.name for rule in _rules(book)}
 
 
-def _reasons(book: Book) -> list[ReasonCode]:
+def _reasons(book: Programme) -> list[ReasonCode]:
     kinds = dict.fromkeys(kind for version in book.versions for kind in version.programme.kinds)
     return [
         ReasonCode(code.replace("<kind>", kind), reason.where, reason.text)
@@ -57,7 +57,7 @@ def _reasons(book: Book) -> list[ReasonCode]:
     ]
 
 
-def _rules(book: Book) -> list[RuleCode]:
+def _rules(book: Programme) -> list[RuleCode]:
     rules: dict[str, RuleCode] = {}
     for version in book.versions:
         for award in version.programme.award:

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct, field
 
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Book, Version
-from ledger.rulebook.schema import Award, Programme
-from ledger.wire.answers import ProgrammeVersion
+from ledger.rulebook.compiled import Programme, ProgrammeVersion
+from ledger.rulebook.schema import Award, ProgrammeTables
+from ledger.wire.answers import VersionDescription
 from ledger.wire.entry_codec import decode_entry, decode_head
 from ledger.wire.entry_json import fact_head, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -65,10 +65,10 @@ def versions(ledger: Ledger, progress: Progress = lambda _: None) -> list[Versio
     ]
 
 
-def describe_version(version: Version) -> ProgrammeVersion:
+def describe_version(version: ProgrammeVersion) -> VersionDescription:
     """Return what a version of the rule book has."""
     programme = version.programme
-    return ProgrammeVersion(
+    return VersionDescription(
         version.name,
         programme.programme,
         programme.name,
@@ -111,14 +111,14 @@ def _published(ledger: Ledger) -> Iterator[tuple[str, Publication]]:
 # -- gaps and overlaps -------------------------------------------------------------------------------------------------
 
 
-def warnings(version: Version, book: Book | None = None) -> list[str]:
+def warnings(version: ProgrammeVersion, book: Programme | None = None) -> list[str]:
     """Return what the dates of a book leave open or say twice, by itself and among the versions of a ledger's book."""
     programme = version.programme
     found = [*_kind_warnings(programme), *_award_warnings(programme)]
     return found if book is None else [*found, *_version_warnings(version, book)]
 
 
-def _kind_warnings(programme: Programme) -> Iterator[str]:
+def _kind_warnings(programme: ProgrammeTables) -> Iterator[str]:
     for name, kind in programme.kinds.items():
         first = kind.expiry[0].from_
         if first > programme.from_:
@@ -131,7 +131,7 @@ def _kind_warnings(programme: Programme) -> Iterator[str]:
                 yield f"kinds.{name}.expiry: overlap: two periods begin on {after.from_}; the one listed later holds"
 
 
-def _award_warnings(programme: Programme) -> Iterator[str]:
+def _award_warnings(programme: ProgrammeTables) -> Iterator[str]:
     alike: dict[bytes, list[Award]] = {}
     for award in programme.award:
         if award.from_ and award.until and award.until <= award.from_:
@@ -153,7 +153,7 @@ def _what_it_is(award: Award) -> list[Any]:
     return [award.on, award.each, award.kind, award.score, award.part, award.member, award.when, award.first]
 
 
-def _version_warnings(version: Version, book: Book) -> Iterator[str]:
+def _version_warnings(version: ProgrammeVersion, book: Programme) -> Iterator[str]:
     if version.name in book.by_name:
         yield f"version {version.name} is in the ledger already: publishing it again changes nothing"
         return
@@ -189,7 +189,7 @@ class Difference(NamedTuple):
         return f"{at}: {self.was} → {self.now}" if self.now else f"{at}: gone (was {self.was})"
 
 
-def differences(old: Programme, new: Programme) -> list[Difference]:
+def differences(old: ProgrammeTables, new: ProgrammeTables) -> list[Difference]:
     """Return how a book differs from an older one, table by table; comments and layout are no difference."""
     before, after = (msgspec.json.decode(msgspec.json.encode(book)) for book in (old, new))
     found = list(_keys("the book", _scalars(before), _scalars(after)))

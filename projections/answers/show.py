@@ -9,7 +9,7 @@ from ledger.core.account import Account, Lot, Purse, Term, current_term
 from ledger.core.benefits import times_used
 from ledger.core.scores import parts_of, tier_of, value_of
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Book, Version
+from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.schema import Membership, Score
 from ledger.wire import answers
 from ledger.wire.entries import LOT_BITS
@@ -23,7 +23,7 @@ def show_member(ledger: Ledger, member: str, as_of: int, known_at: int | None = 
     return describe_account(member, account, ledger.book_known_at(known_at), as_of)
 
 
-def describe_account(member: str, account: Account, book: Book, as_of: int) -> answers.Member:
+def describe_account(member: str, account: Account, book: Programme, as_of: int) -> answers.Member:
     """Return an account that was run to `as_of` as its member is told, under the version of the book that holds."""
     version = book.nearest(as_of)
     programme, offset = version.programme, version.offset
@@ -82,7 +82,9 @@ def state_of(term: Term, instant: int) -> Literal["trial", "active", "ended"]:
     return "trial" if term.trial else "active"
 
 
-def quotas_of(membership: Membership, term: Term, version: Version, as_of: int) -> Iterator[tuple[str, int, int]]:
+def quotas_of(
+    membership: Membership, term: Term, version: ProgrammeVersion, as_of: int
+) -> Iterator[tuple[str, int, int]]:
     """Yield each benefit that a running term limits, how often it may be used, and how often it was."""
     for label, benefit in membership.benefits.items() if state_of(term, as_of) != "ended" else ():
         quota = (benefit.quota or {}).get(term.product)
@@ -108,7 +110,7 @@ def _lot(key: int, lot: Lot, offset: int) -> answers.Lot:
     )
 
 
-def _membership(membership: Membership, term: Term, version: Version, as_of: int) -> answers.Membership:
+def _membership(membership: Membership, term: Term, version: ProgrammeVersion, as_of: int) -> answers.Membership:
     left = {label: max(quota - used, 0) for label, quota, used in quotas_of(membership, term, version, as_of)}
     start, until = to_text(term.start, version.offset), to_text(term.until, version.offset)
     return answers.Membership(state_of(term, as_of), term.product, start, until, left)

@@ -15,7 +15,7 @@ from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire import answers
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
@@ -152,7 +152,7 @@ def outstanding_by_month(ledger: Ledger, sums: BookSums) -> answers.Liability:
     return answers.Liability(**_head(ledger.book, sums), points=found)
 
 
-def _head(book: Book, sums: BookSums) -> dict[str, Any]:
+def _head(book: Programme, sums: BookSums) -> dict[str, Any]:
     """Return the fields with which `Books` and `Liability` begin."""
     return {
         "as_of": to_text(sums.as_of, book.offset),
@@ -166,7 +166,7 @@ def _one(rows: Mapping[Key, Amounts], name: str) -> int:
     return rows[name,][0] if (name,) in rows else 0
 
 
-def _by_kind(book: Book, sums: BookSums) -> dict[str, dict[str, int]]:
+def _by_kind(book: Programme, sums: BookSums) -> dict[str, dict[str, int]]:
     found = {kind: dict.fromkeys(FIGURES, 0) for kind in book.nearest(sums.as_of).programme.kinds}
     for (kind,), figures in sorted(sums.tables[POINTS_TABLE.name].items()):
         found[kind] = dict(zip(FIGURES, figures, strict=True))

@@ -9,7 +9,7 @@ from ledger.core.account import Account, current_term
 from ledger.core.scores import parts_of, tier_of, value_of
 from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Version
+from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.entries import LOT_BITS, OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
@@ -59,8 +59,10 @@ ENTRIES = columns(
 class AccountTable:
     """A table of what accounts have at an instant, under the version of the book that holds then."""
 
-    columns: Callable[[Version], tuple[Column, ...]]
-    rows: Callable[[Version, int, str, Account], Iterator[Row]]  # of a version, an instant, a member and the account
+    columns: Callable[[ProgrammeVersion], tuple[Column, ...]]
+    rows: Callable[
+        [ProgrammeVersion, int, str, Account], Iterator[Row]
+    ]  # of a version, an instant, a member and the account
 
     def __call__(self, ledger: Ledger, as_of: int, known_at: int | None) -> Table:
         """Return the table over every member with an entry, folded from the entries."""
@@ -70,14 +72,14 @@ class AccountTable:
         return Table(self.columns(version), rows, version.offset)
 
 
-def _balances(version: Version, as_of: int, member: str, account: Account) -> Iterator[Row]:
+def _balances(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
     """Each kind of the book, and others that the member has points of."""
     for kind in dict.fromkeys([*version.programme.kinds, *account.purses]):
         purse = account.purse(kind)
         yield member, kind, purse.spendable(), purse.pending(), purse.held(), purse.debt
 
 
-def _lots(version: Version, as_of: int, member: str, account: Account) -> Iterator[Row]:
+def _lots(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
     """Lots with something left, the soonest to expire first."""
     for kind, purse in sorted(account.purses.items()):
         for key, lot in open_lots(purse):
@@ -85,7 +87,7 @@ def _lots(version: Version, as_of: int, member: str, account: Account) -> Iterat
             yield member, kind, entry, lot.rule, lot.earned, lot.left, lot.earned_at, lot.expires_at, pending
 
 
-def _scores(version: Version, as_of: int, member: str, account: Account) -> Iterator[Row]:
+def _scores(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
     """Each score of the book, with a column a part."""
     month, parts = version.month(as_of), _parts(version)
     for name, score in version.programme.scores.items():
@@ -94,7 +96,7 @@ def _scores(version: Version, as_of: int, member: str, account: Account) -> Iter
         yield member, name, value, tier_of(score, value), month_text(month), *(found.get(part) for part in parts)
 
 
-def _memberships(version: Version, as_of: int, member: str, account: Account) -> Iterator[Row]:
+def _memberships(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
     """The current or else the last term of each membership that the member ever had."""
     for name in account.terms:
         term = current_term(account, name, as_of)
@@ -102,7 +104,7 @@ def _memberships(version: Version, as_of: int, member: str, account: Account) ->
             yield member, name, state_of(term, as_of), term.product, term.start, term.until
 
 
-def _parts(version: Version) -> list[str]:
+def _parts(version: ProgrammeVersion) -> list[str]:
     return list(dict.fromkeys(part for score in version.programme.scores.values() for part in score.parts))
 
 

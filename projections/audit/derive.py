@@ -14,12 +14,12 @@ from ledger.core.pages import PagesInMemory, TrialPages
 from ledger.journal.partition import beyond_range, publication
 from ledger.journal.port import EntryRow
 from ledger.journal.sql import Journal
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.entry_codec import EntryHead, decode_head
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import Fact, ProgrammePublished
 
-BookAt = Callable[[int], Book]  # of a place in the journal
+BookAt = Callable[[int], Programme]  # of a place in the journal
 
 
 class Derived(Struct, frozen=True, gc=False):
@@ -76,7 +76,7 @@ def _derive(
         repeats = None if number == row.number else Repetition(number, first == digest)
         book = book_at(row.sequence)
         if repeats is None and isinstance(fact, ProgrammePublished):
-            decision = publication(account, Book([v.toml for v in book.versions]), fact.data.toml, occurred)
+            decision = publication(account, Programme([v.toml for v in book.versions]), fact.data.toml, occurred)
         else:
             before = encode_account(account) if with_care else b""
             tried = TrialPages(pages) if with_care else pages

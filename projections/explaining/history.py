@@ -17,7 +17,7 @@ from ledger.core.evolve import evolve_entry
 from ledger.core.pages import Award, Page, Pages, PagesInMemory, TrialPages, copy_page
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Book, Rule, Version
+from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
 from ledger.wire.entries import ACCEPTED, ENGINE, Change, Earned, Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
@@ -83,8 +83,8 @@ class Moment:
     """
 
     step: Step
-    book: Book
-    version: Version
+    book: Programme
+    version: ProgrammeVersion
     limits: Limits
     before: Account
     after: PagesInMemory
@@ -176,7 +176,7 @@ class History:
             self._index(step)
         self._is_now = as_of is None
         self.as_of = max(int(time.time()) * SECOND, self.steps[-1].entry.clock) if as_of is None else as_of
-        self._words: dict[Version, Words] = {}
+        self._words: dict[ProgrammeVersion, Words] = {}
         self._walked: Account | None = None  # as the last entry left it, once all were walked to
 
     def _index(self, step: Step) -> None:
@@ -202,7 +202,7 @@ class History:
         """The entries before a number, the latest first."""
         return reversed(self.steps[: number - 1])
 
-    def version_of(self, entry: Entry) -> Version:
+    def version_of(self, entry: Entry) -> ProgrammeVersion:
         """The version pinned to an entry, or the nearest where none was in force."""
         return self.whole_book.by_name.get(entry.version) or self.whole_book.nearest(entry.occurred)
 
@@ -244,7 +244,7 @@ class History:
                 evolve_entry(account, step.entry)
         return Present(account, run_to(account, self.whole_book, self.as_of, PagesInMemory()))
 
-    def _derive(self, step: Step, account: Account, pages: Pages, book: Book, moment: Moment | None) -> bool:
+    def _derive(self, step: Step, account: Account, pages: Pages, book: Programme, moment: Moment | None) -> bool:
         """Decide a fact again; False where something else comes out than was decided."""
         entry = step.entry
         if entry.reason == OUT_OF_RANGE:
@@ -261,7 +261,7 @@ class History:
 
 
 def _decide_again(
-    entry: Entry, fact: Fact, account: Account, pages: Pages, book: Book, limits: Limits, trace: Moment | None
+    entry: Entry, fact: Fact, account: Account, pages: Pages, book: Programme, limits: Limits, trace: Moment | None
 ) -> Decision:
     """Decide a fact in an entry's place. Raises OutOfRange."""
     repeats = None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ledger.rulebook.compiled import Version
+from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.entries import LOT_BITS, Change, Earned, lot_text
 from projections.explaining.facts import cause_text, origin_text, redemption_text
 from projections.explaining.history import History, NothingToExplain, Step
@@ -35,7 +35,7 @@ def lot_brief(history: History, key: int, words: Words) -> dict[str, Any]:
     return view
 
 
-def expiry_text(version: Version, earned: Earned, words: Words) -> str:
+def expiry_text(version: ProgrammeVersion, earned: Earned, words: Words) -> str:
     """Which expiry of the book gave a lot its end; says so where it was none of them."""
     kind, earned_at = earned.kind, earned.earned_at
     if kind not in version.expiries or version.expires_at(kind, earned_at) != earned.expires_at:

@@ -9,7 +9,7 @@ from string import Formatter
 from typing import Any
 
 from ledger.core.evaluate import amount_of
-from ledger.rulebook.compiled import Rule, Version
+from ledger.rulebook.compiled import ProgrammeVersion, Rule
 from ledger.wire.times import month_text, to_instant, to_text
 
 
@@ -93,7 +93,7 @@ def _parsed(template: str) -> tuple[tuple[str, str, str, str], ...]:
 class Words:
     """The words of one version of a book in one language."""
 
-    def __init__(self, version: Version, language: str = "english") -> None:
+    def __init__(self, version: ProgrammeVersion, language: str = "english") -> None:
         self.version = version
         self._phrases = phrases(language)
 

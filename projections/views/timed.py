@@ -12,7 +12,7 @@ from ledger.core.account import copy_account, next_due
 from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from projections.views.store import Build, member_row, table_rows
 from projections.views.view import Key, MemberState, RowDeltas, View
 
@@ -28,7 +28,7 @@ def present() -> int:
     return time.time_ns() // 1000
 
 
-def count(view: View, book: Book, subject: MemberState, instant: int, rows: RowDeltas) -> None:
+def count(view: View, book: Programme, subject: MemberState, instant: int, rows: RowDeltas) -> None:
     """Replace what a member counted for before by what the member counts for at an instant."""
     for table, key, amounts in _decode(subject.counted) if subject.counted else ():
         rows.add(table, key, *(-amount for amount in amounts))

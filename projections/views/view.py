@@ -23,8 +23,8 @@ from ledger.core.decide import run_to
 from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Book
-from ledger.rulebook.schema import Programme
+from ledger.rulebook.compiled import Programme
+from ledger.rulebook.schema import ProgrammeTables
 from ledger.wire.entries import Change, Entry, Expired, HistoryPruned, Released, Repaid, TermEnded, TierMoved
 from ledger.wire.times import day_of, day_text, month_of, month_text
 from projections.answers.tables import AccountTable, Column, Row, Table
@@ -130,7 +130,7 @@ class Known(NamedTuple):
 class FoldStep:
     """What a fold is given: one entry of a member, or time itself (`entry` None), and the member before it."""
 
-    book: Book
+    book: Programme
     subject: MemberState
     entry: Entry | None = None
     at: int = 0  # of the change: the last instant before what fell due, or else the member's clock
@@ -159,12 +159,12 @@ class Snapshot(ABC):
     as_of: int
 
     @property
-    def book(self) -> Book:
+    def book(self) -> Programme:
         """The ledger's rule book."""
         return self.ledger.book
 
     @property
-    def programme(self) -> Programme:
+    def programme(self) -> ProgrammeTables:
         """The version of the book that holds at the instant."""
         return self.book.nearest(self.as_of).programme
 
@@ -256,7 +256,7 @@ class View:
         """Return the account by which things fall due: the state where it is one. None where time changes nothing."""
         return state if isinstance(state, Account) else None
 
-    def count(self, account: Account, instant: int, book: Book, rows: RowDeltas) -> None:
+    def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
         """Add what a member counts for at an instant that the account was run to."""
 
 

@@ -20,7 +20,7 @@ from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.entries import OUTCOMES, Change, Earned, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -36,12 +36,12 @@ FLOW = growth({figure: figure for figure in IN_AND_OUT})
 Progress = Callable[[int], None]
 
 
-def draft_book(ledger: Ledger, toml: str, where: str, since: int | None = None) -> Book:
+def draft_book(ledger: Ledger, toml: str, where: str, since: int | None = None) -> Programme:
     """Return the ledger's book with a draft that decides from an instant on, or (None) whatever the ledger ever saw.
 
     Raises `BadProgramme`, also where the ledger's accounts have something that the draft lacks.
     """
-    book = Book([version.toml for version in ledger.book.versions])
+    book = Programme([version.toml for version in ledger.book.versions])
     draft = book.add(toml, where)
     draft.since = 0 if since is None else since
     book.versions = [*(v for v in book.versions if v is not draft and v.since < draft.since), draft]
@@ -108,7 +108,7 @@ class _Sums:
     moves: Counter[tuple[str, str]] = field(default_factory=Counter)  # by kind: members who gain or lose, and points
     largest: dict[tuple[str, bool], list[_Move]] = field(default_factory=dict)  # by kind, and whether it is a gain
 
-    def see(self, side: int, changes: Iterable[Change], book: Book, occurred: int, clock: int) -> None:
+    def see(self, side: int, changes: Iterable[Change], book: Programme, occurred: int, clock: int) -> None:
         """Count the changes of one entry; `occurred` is its fact's."""
         for change in changes:
             if type(change) not in MOVES:
@@ -157,7 +157,9 @@ def backtest_partition(
     yield sums
 
 
-def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow], draft: Book, as_of: int) -> _Sums:
+def _member(
+    ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow], draft: Programme, as_of: int
+) -> _Sums:
     """Return one member decided again; facts whose clock lies behind `as_of` are left out on both sides."""
     book = ledger.book
     sums, is_account, would_be = _Sums(), Account(), Account()
@@ -179,7 +181,9 @@ def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow
     return sums
 
 
-def _end(sums: _Sums, member: str, actual: tuple[Account, Book], draft: tuple[Account, Book], as_of: int) -> None:
+def _end(
+    sums: _Sums, member: str, actual: tuple[Account, Programme], draft: tuple[Account, Programme], as_of: int
+) -> None:
     """Both accounts of a member at the instant asked for."""
     sums.counts["members"] = 1
     for side, (account, book) in enumerate((actual, draft)):
@@ -199,14 +203,14 @@ def _worth(account: Account, kind: str) -> int:
     return purse.spendable() + purse.pending() + purse.held() + purse.redeemed - purse.debt
 
 
-def _tier(side: tuple[Account, Book], score: str, as_of: int) -> str:
+def _tier(side: tuple[Account, Programme], score: str, as_of: int) -> str:
     account, book = side
     version = book.nearest(as_of)
     rules = version.programme.scores[score]
     return tier_of(rules, value_of(account, score, rules, version.month(as_of)))
 
 
-def _month(book: Book, instant: int) -> int:
+def _month(book: Programme, instant: int) -> int:
     return book.versions[0].month(instant)
 
 
@@ -227,7 +231,7 @@ def _points(sums: _Sums) -> dict[str, dict[str, Pair]]:
     return found
 
 
-def _months(sums: _Sums, book: Book) -> list[Month]:
+def _months(sums: _Sums, book: Programme) -> list[Month]:
     """Return flows by month, and what the difference in points issued is worth."""
     programme = book.versions[-1].programme
     found = []
@@ -267,7 +271,7 @@ def _outcomes(sums: _Sums) -> list[ChangedAnswer]:
     ]
 
 
-def _tiers(sums: _Sums, book: Book, draft: Book, as_of: int) -> dict[str, Tiers]:
+def _tiers(sums: _Sums, book: Programme, draft: Programme, as_of: int) -> dict[str, Tiers]:
     """Return by score the tiers from the lowest, and how many members of each (rows) would be in each (columns)."""
     found: dict[str, Tiers] = {}
     new = draft.nearest(as_of).programme.scores

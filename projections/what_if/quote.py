@@ -12,7 +12,7 @@ from ledger.core.decide import Decision, Limits, decide
 from ledger.core.pages import OrderPage, Page
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
-from ledger.rulebook.compiled import Version
+from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire import answers
 from ledger.wire.entries import Change, Earned, Scored, Withheld
 from ledger.wire.entry_json import change_to_dict
@@ -57,7 +57,7 @@ class Quoter:
         self._state = encode_account(self.account)
 
     @property
-    def version(self) -> Version:
+    def version(self) -> ProgrammeVersion:
         """Return the rules that hold at the instant."""
         return self.book.nearest(self.at)
 

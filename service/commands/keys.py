@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.times import to_text
 from service.commands.options import FolderOption
 from service.errors import plain
@@ -76,7 +76,7 @@ def revoke(
 
 
 @contextmanager
-def _keys(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Book]]:
+def _keys(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Programme]]:
     """Yield the ledger's keys and its book."""
     with shell.reading() as opened, closing(Keys(shell.data_folder(folder))) as keys:
         yield keys, opened.book

@@ -11,7 +11,7 @@ from consumers.publishing import is_published
 from consumers.publishing import publish as publish_here
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger
-from ledger.rulebook.compiled import Book, Version
+from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme, shipped
 from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
@@ -133,26 +133,26 @@ def publish(
     return Answer(document, lambda: print(line) if is_new else None)
 
 
-def _checked(ledger: Ledger | None, file: Path) -> tuple[Version, list[str]]:
+def _checked(ledger: Ledger | None, file: Path) -> tuple[ProgrammeVersion, list[str]]:
     """Return a book that can be a ledger's next version, and the warnings about its dates. Raises `BadProgramme`."""
     if ledger is None:
-        version = Version(read_text(file), str(file))
+        version = ProgrammeVersion(read_text(file), str(file))
         return version, warnings(version)
-    version = Book([known.toml for known in ledger.book.versions]).add(read_text(file), str(file))
+    version = Programme([known.toml for known in ledger.book.versions]).add(read_text(file), str(file))
     return version, warnings(version, ledger.book)
 
 
-def _named_book(shell: Shell, name: str) -> Version:
+def _named_book(shell: Shell, name: str) -> ProgrammeVersion:
     """Return a rule book by its file, by the beginning of its version in the ledger, or a shipped one."""
     if Path(name).is_file():
-        return Version(read_text(Path(name)), name)
+        return ProgrammeVersion(read_text(Path(name)), name)
     if shell.has_ledger:
         with shell.reading() as opened:
             found = [version for version in opened.book.versions if len(name) >= 4 and version.name.startswith(name)]
         if len(found) == 1:
             return found[0]
     try:
-        return Version(shipped(name), name)
+        return ProgrammeVersion(shipped(name), name)
     except BadProgramme:
         raise BadInput(
             f'"{name}": no such file, and no version of the ledger begins so; `points programme list` shows them'
@@ -166,7 +166,7 @@ def codes(shell: Shell) -> Answer:
     points codes
     """
     with shell.reading() if shell.has_ledger else nullcontext() as opened:
-        return Answer(codes_of(opened.book if opened else Book([shipped("jd")])), "codes:print_codes")
+        return Answer(codes_of(opened.book if opened else Programme([shipped("jd")])), "codes:print_codes")
 
 
 def _print_versions(versions: list[VersionInUse]) -> None:

@@ -10,7 +10,7 @@ from jinja2 import Environment
 from litestar import Response
 from rich.text import Text
 
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.times import to_text
 from service.console.language import HTML_LANGUAGE, LANGUAGES, translations, words_in
 from service.console.requests import AnyRequest, Visitor, visitor_of
@@ -60,7 +60,7 @@ def is_instant(text: str) -> bool:
 class Labels:
     """What the book calls things, with the code beside it where that is another word: parts for a template."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Programme) -> None:
         self._names = Names(book)
 
     def __getattr__(self, what: str) -> Any:

@@ -9,7 +9,7 @@ from litestar import Request, Response
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.times import parse_instant
 from projections.answers.to_json import to_json
 from service.http.problems import Problem
@@ -55,7 +55,7 @@ def check_media_type(request: Request[Any, Any, Any], *taken: str) -> None:
         raise Problem("wrong-media-type", "a compressed body is not taken; send it plain")
 
 
-def instant(text: str | None, name: str, book: Book) -> int:
+def instant(text: str | None, name: str, book: Programme) -> int:
     """Return the instant of a parameter, the present where it is not given. Raises `Problem`."""
     if text is None:
         return time.time_ns() // 1000
@@ -69,6 +69,6 @@ def instant(text: str | None, name: str, book: Book) -> int:
         ) from None
 
 
-def known_instant(text: str | None, book: Book) -> int | None:
+def known_instant(text: str | None, book: Programme) -> int | None:
     """Return the instant of `known_at`, or None. Raises `Problem`."""
     return None if text is None else instant(text, "known_at", book)

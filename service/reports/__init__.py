@@ -4,13 +4,13 @@ from importlib import resources
 
 from msgspec import to_builtins
 
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from projections.what_if.reports import Report
 from service.screens.names import Names
 from service.templates import templates_in
 
 
-def backtest_html(found: Report, book: Book) -> str:
+def backtest_html(found: Report, book: Programme) -> str:
     """Return the report of a backtest's document as one HTML page."""
     vendor = resources.files("service").joinpath("assets", "vendor", "uplot")
     return (

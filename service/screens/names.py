@@ -4,7 +4,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from projections.answers.codes import rule_names
 from service.errors import plain
 
@@ -12,7 +12,7 @@ from service.errors import plain
 class Names:
     """Labels such as ``京豆 beans`` from a rule book; the newest version that has a code names it."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Programme) -> None:
         programmes = [version.programme for version in book.versions]
         scores = [pair for programme in programmes for pair in programme.scores.items()]
         self._kinds = {code: kind for programme in programmes for code, kind in programme.kinds.items()}

@@ -9,13 +9,13 @@ import pytest
 
 from ledger.core.evaluate import amount_of, meets
 from ledger.rulebook.checks import parse_programme
-from ledger.rulebook.compiled import Rule, Version
+from ledger.rulebook.compiled import ProgrammeVersion, Rule
 from ledger.rulebook.schema import shipped
 from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, OPERATOR_FACTS, REQUESTS, FactType
 from ledger.wire.facts import FACT_TYPES, Fact, OrderLine, Review
 
 ROOT = Path(__file__).parents[2] / "ledger"
-VERSION = Version(shipped("jd"))
+VERSION = ProgrammeVersion(shipped("jd"))
 
 
 def test_each_type_of_fact_has_one_row() -> None:

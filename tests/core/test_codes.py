@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
 from ledger.wire.reasons import REASONS
 from projections.answers.codes import codes
@@ -58,7 +58,7 @@ def test_the_registry_has_no_reason_that_nothing_gives() -> None:
 
 
 def test_codes_lists_a_reason_for_each_kind_and_every_rule_of_the_book() -> None:
-    found = codes(Book([shipped("jd")]))
+    found = codes(Programme([shipped("jd")]))
     assert "beans-short" in {reason.code for reason in found.reasons}
     assert {"purchase.beans", "penalty.rejection", "campaign"} <= {rule.rule for rule in found.rules}
     assert all(item.text for item in [*found.reasons, *found.rules])

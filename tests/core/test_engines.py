@@ -6,7 +6,7 @@ import pytest
 
 from ledger.core.decide import Limits, entry_of
 from ledger.journal.port import EntryRow
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.entries import ENGINE, Entry
 from ledger.wire.entry_codec import decode_entry, encode_entry
 from projections.audit.derive import Derived, derive
@@ -30,7 +30,7 @@ def test_there_is_a_history_of_each_engine() -> None:
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.name)
 def test_an_old_history_still_derives(path: Path) -> None:
     toml, members = read(path)
-    book = Book([toml])
+    book = Programme([toml])
     derived = 0
     for member, rows in members.items():
         for found in derive(_Rows(rows), member, rows, lambda _: book, Limits()):  # type: ignore[arg-type]

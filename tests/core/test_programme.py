@@ -6,7 +6,7 @@ from importlib import resources
 import pytest
 
 from ledger.rulebook.checks import parse_programme
-from ledger.rulebook.compiled import Book, Version
+from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme, shipped, version_of
 from tests.support.shop import BOOK, OPERATORS, PHONE, Shop, instant, shop_with
 
@@ -172,7 +172,7 @@ give = { points = 8 }
 
 
 def test_the_newest_version_whose_date_has_come_decides() -> None:
-    book = Book([JD, jd_with(since="2026-06-01"), jd_with(("= 10_000", "= 20_000"), since="2026-01-01")])
+    book = Programme([JD, jd_with(since="2026-06-01"), jd_with(("= 10_000", "= 20_000"), since="2026-01-01")])
     assert book.at(instant("2017-09-13 23:59:59")) is None
     assert book.at(instant("2017-09-14")) is book.versions[0]
     assert book.at(instant("2025-12-31 23:59:59")) is book.versions[0]
@@ -182,12 +182,12 @@ def test_the_newest_version_whose_date_has_come_decides() -> None:
 
 def test_of_two_versions_of_one_date_the_one_published_last_decides() -> None:
     first, second = jd_with(since="2026-01-01"), jd_with(("= 10_000", "= 20_000"), since="2026-01-01")
-    assert Book([JD, first, second]).at(instant("2026-01-01")).name == version_of(second)  # type: ignore[union-attr]
-    assert Book([JD, second, first]).at(instant("2026-01-01")).name == version_of(first)  # type: ignore[union-attr]
+    assert Programme([JD, first, second]).at(instant("2026-01-01")).name == version_of(second)  # type: ignore[union-attr]
+    assert Programme([JD, second, first]).at(instant("2026-01-01")).name == version_of(first)  # type: ignore[union-attr]
 
 
 def test_a_version_is_named_by_its_content_and_taken_once() -> None:
-    book = Book([JD])
+    book = Programme([JD])
     assert book.add(JD) is book.versions[0] and len(book.versions) == 1
     assert version_of(JD) != version_of(JD + "\n")
     assert re.fullmatch("[0-9a-f]{16}", version_of(JD))
@@ -204,7 +204,7 @@ def test_each_entry_names_the_version_that_decided_it() -> None:
 
 
 def test_a_later_version_keeps_what_accounts_hold() -> None:
-    book = Book([JD])
+    book = Programme([JD])
     with pytest.raises(BadProgramme, match=r"kinds: lacks beans"):
         book.add(jd_with().replace("beans", "petals"))
     with pytest.raises(BadProgramme, match=r"utc_offset: is \+00:00; this ledger counts at \+08:00"):
@@ -308,7 +308,7 @@ def test_every_shipped_book_is_good() -> None:
     books = [path.name for path in (resources.files("ledger") / "programmes").iterdir() if path.name.endswith(".toml")]
     assert "jd.toml" in books
     for name in books:
-        assert Version(shipped(name.removesuffix(".toml"))).rules
+        assert ProgrammeVersion(shipped(name.removesuffix(".toml"))).rules
 
 
 def test_the_shipped_book_says_what_the_contract_says() -> None:

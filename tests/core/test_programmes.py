@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger.rulebook.compiled import Book, Version
+from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.schema import shipped
 from projections.answers.programmes import differences, warnings
 from tests.cli.test_cli import order, points, shop, write
@@ -14,7 +14,7 @@ from tests.cli.test_cli import order, points, shop, write
 __all__ = ["shop"]  # the fixture
 
 JD = shipped("jd")
-GENESIS = Version(JD).name
+GENESIS = ProgrammeVersion(JD).name
 
 
 def changed(*changes: tuple[str, str], toml: str = JD) -> str:
@@ -35,7 +35,7 @@ def saved(path: Path, toml: str) -> Path:
 
 
 def told(old: str, new: str) -> list[str]:
-    return [one.text for one in differences(Version(old).programme, Version(new).programme)]
+    return [one.text for one in differences(ProgrammeVersion(old).programme, ProgrammeVersion(new).programme)]
 
 
 # -- differences -------------------------------------------------------------------------------------------------------
@@ -163,24 +163,24 @@ def seasonal(*dates: tuple[str, str]) -> str:
     ],
 )
 def test_gaps_and_overlaps_in_the_dates_of_a_book_are_said(toml: str, said: list[str]) -> None:
-    assert warnings(Version(toml)) == said
+    assert warnings(ProgrammeVersion(toml)) == said
 
 
 def test_gaps_and_overlaps_among_versions_are_said() -> None:
     second = from_("2026-01-01")
-    book = Book([JD, second])
-    latest = Version(second).name
-    assert warnings(Version(from_("2026-06-01")), book) == []
-    assert warnings(Version(second), book) == [
+    book = Programme([JD, second])
+    latest = ProgrammeVersion(second).name
+    assert warnings(ProgrammeVersion(from_("2026-06-01")), book) == []
+    assert warnings(ProgrammeVersion(second), book) == [
         f"version {latest} is in the ledger already: publishing it again changes nothing"
     ]
-    assert warnings(Version(from_("2026-01-01", JD + "#")), book) == [
+    assert warnings(ProgrammeVersion(from_("2026-01-01", JD + "#")), book) == [
         f"overlap: version {latest} begins on 2026-01-01 too; this one would decide in its place"
     ]
-    assert warnings(Version(from_("2025-06-01")), book) == [
+    assert warnings(ProgrammeVersion(from_("2025-06-01")), book) == [
         f"decides until 2026-01-01 only, where version {latest} takes over"
     ]
-    (early,) = warnings(Version(from_("2017-10-01")), Book([from_("2018-01-01")]))
+    (early,) = warnings(ProgrammeVersion(from_("2017-10-01")), Programme([from_("2018-01-01")]))
     assert early.startswith("begins on 2017-10-01, before the ledger's first version")
 
 

@@ -16,7 +16,7 @@ import msgspec
 from ledger.core.account import Account, Purse, decode_account, encode_account
 from ledger.core.decide import Limits, Repetition, decide, run_to
 from ledger.core.pages import PagesInMemory
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
 from ledger.wire.entries import ENGINE, OUTCOMES, Earned, Entry
 from ledger.wire.fact_codec import canonical, decode
@@ -44,16 +44,16 @@ def instant(text: str) -> int:
 
 
 @cache
-def jd_book() -> Book:
+def jd_book() -> Programme:
     """The shipped book, compiled once; nobody adds a version to it."""
-    return Book([shipped("jd")])
+    return Programme([shipped("jd")])
 
 
 class Shop:
     """One member's story. `beans` is what she can spend now; `on(day)` is the same shop at a later instant."""
 
     def __init__(self, *books: str, now: str = "2025-11-11 10:00", request_max_age_days: int = 1) -> None:
-        self.book = Book(list(books)) if books else jd_book()
+        self.book = Programme(list(books)) if books else jd_book()
         self.limits = Limits(request_max_age_days * DAY)
         self.account = Account()
         self.pages = PagesInMemory()

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import BadProgramme, shipped
 from ledger.wire.times import DAY
 from projections.answers.stats import stats
@@ -150,7 +150,7 @@ def test_nothing_is_written_to_the_ledger(ledger: Ledger) -> None:
     heads = [ledger.journal(p).head() for p in ledger.partitions]
     backtested(ledger, draft(ORDINARY, DOUBLED), "new.toml", AT)
     assert [ledger.journal(p).head() for p in ledger.partitions] == heads
-    assert [version.name for version in ledger.book.versions] == [Book([JD]).versions[0].name]
+    assert [version.name for version in ledger.book.versions] == [Programme([JD]).versions[0].name]
 
 
 def test_points_that_an_account_cannot_hold_are_without_effect_under_the_draft_too() -> None:

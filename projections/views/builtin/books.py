@@ -9,7 +9,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from ledger.core.account import Account, Purse, current_term
-from ledger.rulebook.compiled import Book
+from ledger.rulebook.compiled import Programme
 from ledger.wire.entries import (
     OUTCOMES,
     Frozen,
@@ -85,7 +85,7 @@ class Books(View):
         assert step.entry is not None
         rows.add(OUTCOMES_TABLE.name, (OUTCOMES[step.entry.outcome], step.entry.reason), 1)
 
-    def count(self, account: Account, instant: int, book: Book, rows: RowDeltas) -> None:
+    def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
         """Add a member's points, lots, cards and herself."""
         rows.add(PEOPLE.name, (MEMBERS,), 1)
         if account.frozen:

@@ -3,7 +3,7 @@
 from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
-from ledger.rulebook.compiled import Version
+from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.entries import HistoryPruned, Rated, Scored, ScoredOnce
 from ledger.wire.times import month_start
 from projections.answers import tables
@@ -26,7 +26,7 @@ def scores(taken: Snapshot, options: Options) -> Table:
     return taken.by_member(tables.scores.columns(version), rows)
 
 
-def _forgets(version: Version, instant: int) -> bool:
+def _forgets(version: ProgrammeVersion, instant: int) -> bool:
     """Whether a book drops months that a score still counts, so that time alone changes it."""
     month = version.month(instant)
     kept = version.month(max(0, month_start(month, version.offset) - version.late))

@@ -12,7 +12,7 @@ from litestar.params import PathParameter
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
-from ledger.rulebook.compiled import Version
+from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.answers import Books, Liability, Partition, Positions, Programmes
 from ledger.wire.times import to_text
 from projections.answers import stats
@@ -70,12 +70,12 @@ async def get_positions(request: AnyRequest) -> Response[Positions]:
     return answer(request, Positions(await positions(served_by(request))))
 
 
-async def versions_of(served: Served) -> list[Version]:
+async def versions_of(served: Served) -> list[ProgrammeVersion]:
     """Return every version of the rule book, by the day from which it decides. Raises `Busy`."""
     return await served.readers.read(lambda ledger: list(ledger.book.versions))
 
 
-def version_named(versions: list[Version], name: str) -> Version:
+def version_named(versions: list[ProgrammeVersion], name: str) -> ProgrammeVersion:
     """Return the version of a name. Raises `Problem` where there is none."""
     for version in versions:
         if version.name == name:
