@@ -34,6 +34,7 @@ class Decision(Struct, frozen=True, gc=False):
     changes: list[Change]
     clock: int
     version: str
+    engine: int = ENGINE
 
 
 def entry_of(
@@ -60,7 +61,7 @@ def entry_of(
         decision.clock,
         backlog,
         decision.version,
-        ENGINE,
+        decision.engine,
         decision.outcome,
         decision.reason,
         decision.figures,
@@ -97,18 +98,19 @@ def decide(
     limits: Limits = Limits(),
     repeats: Repetition | None = None,
     trace: Trace | None = None,
+    engine: int = ENGINE,
 ) -> Decision:
     """Decide one fact for one member; the account is evolved by the changes, the pages by what they must keep.
 
     `repeats` says that a fact of the same (subject, source, id) came before; `trace` is told of each rule that gave
-    nothing. Raises `draft.OutOfRange` where a bound of the account's integers would be passed: the account is then half
-    changed, and to be dropped.
+    nothing; `engine` is the one that is to decide: an entry's own where it is derived again. Raises `draft.OutOfRange`
+    where a bound of the account's integers would be passed: the account is then half changed, and to be dropped.
     """
     clock = occurred if occurred > account.clock else account.clock
     version = book.at(occurred)
     rules = version or book.versions[0]
     month = month_of_day((occurred + rules.offset) // DAY)
-    draft = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace)
+    draft = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine)
     if clock >= account.next_due_at or clock >= account.next_month_at:
         fall_due(draft, clock)
     account.clock = clock
@@ -118,7 +120,7 @@ def decide(
     name = version.name if version else ""
     if repeats is not None:
         reason = "duplicate" if repeats.is_same else "conflict"
-        return Decision(IGNORED, reason, {"first": repeats.first}, draft.changes, clock, name)
+        return Decision(IGNORED, reason, {"first": repeats.first}, draft.changes, clock, name, engine)
     kind = type(fact)
     row = BY_CLASS[kind]
     try:
@@ -132,10 +134,10 @@ def decide(
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
         outcome = REFUSED if row.is_request and decline.reason != "already" else IGNORED
-        return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name)
+        return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name, engine)
     if draft.oldest_month != NEVER:
         refresh_settled(draft)
-    return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name)
+    return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name, engine)
 
 
 def run_to(account: Account, book: Programme, instant: int, pages: Pages) -> list[Change]:

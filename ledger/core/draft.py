@@ -13,7 +13,7 @@ from ledger.core.evolve import APPLY
 from ledger.core.pages import SEEN, Award, Pages
 from ledger.errors import ControlFlow
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
-from ledger.wire.entries import LOT_BITS, Change, Scored, lot_key
+from ledger.wire.entries import ENGINE, LOT_BITS, Change, Scored, lot_key
 
 MAX_LOTS = 1 << LOT_BITS
 MAX_TOTAL = 1 << 62  # of points ever issued of one kind to one member: what a store's integers hold
@@ -57,6 +57,7 @@ class Draft(Struct, gc=False):
     clock: int
     month: int = 0  # of `occurred`, in the book's zone; 0 where only time passes
     trace: Trace | None = None
+    engine: int = ENGINE
     changes: list[Change] = field(default_factory=list)
     figures: dict[str, int | str] = field(default_factory=dict)
     reason: str = ""

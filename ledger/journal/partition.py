@@ -22,7 +22,7 @@ from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import BadProgramme
-from ledger.wire.entries import ACCEPTED, IGNORED, REFUSED
+from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
 from ledger.wire.facts import Fact, ProgrammePublished
 
@@ -40,6 +40,7 @@ class FactRecord(Struct, frozen=True, gc=False):
     occurred: int
     canonical: bytes
     sha256: bytes  # of the bytes as they came
+    engine: int = ENGINE  # that decides it: another where an archive is restored
 
 
 @dataclass(slots=True)
@@ -261,7 +262,7 @@ class PartitionWriter:
             item, repeats = work.facts[i], work.repeated.get(work.first + i)
             try:
                 if repeats is None and type(item.fact) is ProgrammePublished:
-                    decision = self._publish(work, account, item.fact, item.occurred)
+                    decision = self._publish(work, account, item.fact, item)
                 else:
                     decision = decide(
                         account,
@@ -273,6 +274,7 @@ class PartitionWriter:
                         backlog=item.backlog,
                         limits=self.limits,
                         repeats=None if repeats is None else self._repetition(work, account.number, repeats, item),
+                        engine=item.engine,
                     )
                 self._enter(work, i, account, decision)
             except _BUGS as error:
@@ -284,7 +286,7 @@ class PartitionWriter:
             for name in [name for name in pages if name[1] == member]:
                 del pages[name]
         cached = folded(work.batch, member)
-        member_pages = _MemberPages(work.batch, member, self._pages, work.written)
+        member_pages, facts = _MemberPages(work.batch, member, self._pages, work.written), work.facts
         for i in indexes:
             before = encode_account(cached.account)
             tried = TrialPages(member_pages)
@@ -292,7 +294,7 @@ class PartitionWriter:
                 self._decide_member(work, cached.account, tried, [i])
             except OutOfRange:
                 cached.account = decode_account(before)
-                self._enter(work, i, cached.account, beyond_range(cached.account, work.facts[i].occurred))
+                self._enter(work, i, cached.account, beyond_range(cached.account, facts[i].occurred, facts[i].engine))
             else:
                 tried.keep()
         return cached
@@ -331,8 +333,8 @@ class PartitionWriter:
         entry = decode_entry(state)
         return Repetition(entry.number, entry.fact == item.canonical)
 
-    def _publish(self, work: _Work, account: Account, fact: ProgrammePublished, occurred: int) -> Decision:
-        decision = publication(account, self.book, fact.data.toml, occurred)
+    def _publish(self, work: _Work, account: Account, fact: ProgrammePublished, item: FactRecord) -> Decision:
+        decision = publication(account, self.book, fact.data.toml, item.occurred, item.engine)
         if decision.outcome == ACCEPTED:  # it is alone in its batch
             work.batch.put_programme(work.first, str(decision.figures["version"]), fact.data.toml)
         return decision
@@ -347,19 +349,20 @@ class PartitionWriter:
                 del self._pages[name]
 
 
-def beyond_range(account: Account, occurred: int) -> Decision:
+def beyond_range(account: Account, occurred: int, engine: int = ENGINE) -> Decision:
     """Return the decision about a fact whose points pass an account's bounds: it changes nothing but the clock."""
-    return Decision(IGNORED, "out-of-range", {}, [], max(account.clock, occurred), "")
+    return Decision(IGNORED, "out-of-range", {}, [], max(account.clock, occurred), "", engine)
 
 
-def publication(account: Account, book: Programme, toml: str, occurred: int) -> Decision:
+def publication(account: Account, book: Programme, toml: str, occurred: int, engine: int = ENGINE) -> Decision:
     """Return the decision about a published rule book, which joins the book where it can be used."""
     account.clock = max(account.clock, occurred)
     known = len(book.versions)
     try:
         version = book.add(toml, "programme.published")
     except BadProgramme as error:
-        return Decision(IGNORED, "bad-programme", {"problem": str(error)[:1000]}, [], account.clock, "")
+        return Decision(IGNORED, "bad-programme", {"problem": str(error)[:1000]}, [], account.clock, "", engine)
     figures: dict[str, int | str] = {"version": version.name, "from": version.programme.from_.isoformat()}
     outcome = ACCEPTED if len(book.versions) > known else IGNORED
-    return Decision(outcome, "" if outcome == ACCEPTED else "already", figures, [], account.clock, version.name)
+    reason = "" if outcome == ACCEPTED else "already"
+    return Decision(outcome, reason, figures, [], account.clock, version.name, engine)

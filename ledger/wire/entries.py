@@ -9,7 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
-ENGINE: Final = 1  # raised by a fix that changes decisions; older numbers keep their branch
+ENGINE: Final = 2  # decides what is new; raised by a change of decisions, and older numbers keep their branch
+ENGINES: Final = range(1, ENGINE + 1)  # whose entries this version derives
 
 ACCEPTED: Final = 0
 REFUSED: Final = 1

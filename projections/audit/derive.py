@@ -76,7 +76,9 @@ def _derive(
         repeats = None if number == row.number else Repetition(number, first == digest)
         book = book_at(row.sequence)
         if repeats is None and isinstance(fact, ProgrammePublished):
-            decision = publication(account, Programme([v.toml for v in book.versions]), fact.data.toml, occurred)
+            decision = publication(
+                account, Programme([v.toml for v in book.versions]), fact.data.toml, occurred, head.engine
+            )
         else:
             before = encode_account(account) if with_care else b""
             tried = TrialPages(pages) if with_care else pages
@@ -91,12 +93,13 @@ def _derive(
                     backlog=head.backlog,
                     limits=limits,
                     repeats=repeats,
+                    engine=head.engine,
                 )
             except OutOfRange:
                 if not with_care:
                     raise
                 account = decode_account(before)
-                decision = beyond_range(account, occurred)
+                decision = beyond_range(account, occurred, head.engine)
             else:
                 if isinstance(tried, TrialPages):
                     tried.keep()

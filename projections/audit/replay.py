@@ -17,7 +17,7 @@ from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
-from ledger.wire.entries import ENGINE, Entry
+from ledger.wire.entries import ENGINES, Entry
 from ledger.wire.entry_codec import EntryHead, decode_entry, encode_entry
 from ledger.wire.entry_json import position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -69,7 +69,7 @@ _Part = int | tuple[list[Difference], int, int]
 # What cannot be derived here: the first entry is named with how many there are, instead of a difference for each.
 _OURS = {
     "version": "not in this ledger's rule book; was book.toml edited?",
-    "engine": f"this version of points decides by engine {ENGINE}",
+    "engine": f"this version of points decides by engines 1 to {ENGINES[-1]}",
 }
 
 
@@ -155,7 +155,7 @@ class _Partition:
 
     def _strange(self, head: EntryHead) -> tuple[str, str] | None:
         """Return the field and value by which an entry was decided by something that is not here."""
-        if head.engine != ENGINE:
+        if head.engine not in ENGINES:
             return "engine", str(head.engine)
         if head.version and head.version not in self._books.versions:
             return "version", head.version

@@ -18,7 +18,7 @@ from ledger.core.pages import Award, Page, Pages, PagesInMemory, TrialPages, cop
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
-from ledger.wire.entries import ACCEPTED, ENGINE, Change, Earned, Entry
+from ledger.wire.entries import ACCEPTED, ENGINES, Change, Earned, Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested
@@ -250,7 +250,7 @@ class History:
         if entry.reason == OUT_OF_RANGE:
             evolve_entry(account, entry)
             return True
-        if entry.engine != ENGINE:
+        if entry.engine not in ENGINES:
             return False
         try:
             decision = _decide_again(entry, step.fact, account, moment or pages, book, self._limits, moment)
@@ -278,4 +278,5 @@ def _decide_again(
         limits=limits,
         repeats=repeats,
         trace=trace,
+        engine=entry.engine,
     )

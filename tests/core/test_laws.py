@@ -37,6 +37,7 @@ from ledger.journal.port import Fenced
 from ledger.rulebook.schema import shipped
 from ledger.wire.entries import (
     ACCEPTED,
+    ENGINE,
     OUTCOMES,
     Captured,
     Change,
@@ -538,7 +539,7 @@ def test_a_rule_book_published_later_never_changes_an_entry_already_made(seed: i
 @given(SEEDS)
 def test_every_decision_names_the_version_and_engine_that_made_it(seed: int) -> None:
     for shop in story(seed, 60):
-        assert shop.last.engine == 1
+        assert shop.last.engine == ENGINE
         assert shop.last.version in ("", shop.book.versions[0].name)
         assert shop.last.version or shop.last.reason == "no-programme"
 
