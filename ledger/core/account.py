@@ -36,6 +36,7 @@ class Purse(Struct, array_like=True, gc=False):
     clawed_back: int = 0
     written_off: int = 0
     cash_shortfall_fen: int = 0
+    forfeited: int = 0
 
     def spendable(self) -> int:
         """Points that a redemption may take now."""
@@ -96,6 +97,7 @@ class Account(Struct, array_like=True, gc=False):
     trials: dict[str, int] = field(default_factory=dict)  # membership -> trials ever started
     tiers: dict[str, str] = field(default_factory=dict)
     pruned_before: int = 0  # months before this one are dropped
+    closed: bool = False
 
     def purse(self, kind: str) -> Purse:
         """The purse of a kind, empty where there is none yet (and then not part of the account)."""

@@ -36,12 +36,11 @@ def apply_rules(
     if line is not None:
         name, fen, category = line.line, line.paid_fen, line.category
     awards: list[Award] = []
-    replaced: str | None = None
-    by = ""
+    replaced: dict[str, str] = {}  # rule -> the one that stands in for it
     for rule in rules:
-        if replaced is not None and rule.name == replaced:
+        if replaced and rule.name in replaced:
             if trace is not None:
-                trace.skipped(rule, "replaced", {"line": name, "by": by})
+                trace.skipped(rule, "replaced", {"line": name, "by": replaced[rule.name]})
             continue
         if rule.is_dated and not rule.since <= occurred < rule.until:
             if trace is not None:
@@ -63,10 +62,10 @@ def apply_rules(
             if award.first is not None and line is not None and not _is_first(draft, rule, line):
                 continue
             if rule.within and occurred - since > rule.within:
-                _withhold(draft, rule, "too-long-after-completion", name, 0, since=since)
+                withhold(draft, rule, "too-long-after-completion", name, 0, since=since)
                 continue
             if award.unless_returned and isinstance(line, PageLine) and line.returned >= line.quantity:
-                _withhold(draft, rule, "line-returned", name, 0)
+                withhold(draft, rule, "line-returned", name, 0)
                 continue
             if award.days_in_month is not None and not _is_nth_day(draft, rule, award.days_in_month):
                 continue
@@ -76,36 +75,39 @@ def apply_rules(
         if term is not None:
             if not _has_room(draft, rule, term, points, name):
                 continue
-            replaced, by = rule.award.instead_of, rule.name
+            if draft.engine < 2:  # the last card's rule alone stood in for another, and also where its cap was full
+                replaced = {rule.award.instead_of: rule.name} if rule.award.instead_of else {}
         if rule.is_counted:
             if rule.award.once:
                 if rule.key in account.once:
-                    _withhold(draft, rule, "once", "", points)
+                    withhold(draft, rule, "once", "", points)
                 else:
                     draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
                 continue
             if rule.day_cap or rule.day_mark:
                 points = _count_day(draft, rule, points, data, day)
             if rule.month_cap or rule.year_cap:
-                points = _count_bucket(draft, rule, points, name)
+                points = _count_bucket(draft, rule, points, name, draft.month)
         if not points:
             if trace is not None and not uncapped:
                 trace.skipped(rule, "too-little", {"line": name})
             continue
+        if rule.award.instead_of is not None and draft.engine >= 2:
+            replaced[rule.award.instead_of] = rule.name
         if rule.key:
             month = draft.month
             draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, name, fen, uncapped))
             if rule.is_kept:
                 awards.append(Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month))
         else:
-            lot = _earn(draft, rule, points, uncapped, page, name, fen, term)
+            lot = earn_award(draft, rule, points, uncapped, page, name, fen, term)
             if rule.is_kept:
                 card = lot.card
                 awards.append(Award(rule.name, points, points, rule.kind, lot.lot, lot.expires_at, card=card))
     return awards
 
 
-def _earn(
+def earn_award(
     draft: Draft, rule: Rule, points: int, uncapped: int, page: str, line: str, base: int, term: Term | None
 ) -> Earned:
     """Write down what a rule gives as a lot; `term` is the card that it counts against."""
@@ -126,7 +128,7 @@ def _earn(
     return change
 
 
-def _withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figures: int | str) -> None:
+def withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figures: int | str) -> None:
     """Say in the entry that a rule which applies gives nothing, or `would` points less."""
     draft.emit(Withheld(rule.name, code, line, would))
     if draft.trace is not None:
@@ -174,13 +176,19 @@ def _has_room(draft: Draft, rule: Rule, term: Term, points: int, line: str) -> b
     cap = found[1].cap if found is not None else None
     if cap is None or term.capped + points <= cap:
         return True
-    _withhold(draft, rule, "card-cap-full", line, points, card=term.card, cap=cap, given=term.capped)
+    withhold(draft, rule, "card-cap-full", line, points, card=term.card, cap=cap, given=term.capped)
     return False
 
 
-def _count_bucket(draft: Draft, rule: Rule, points: int, line: str) -> int:
+def room_of(draft: Draft, rule: Rule, term: Term | None, points: int, line: str, month: int) -> int:
+    """What a card's cap and those of a month and its year leave of an award, and count it: for a line amended later."""
+    if term is not None and not _has_room(draft, rule, term, points, line):
+        return 0
+    return _count_bucket(draft, rule, points, line, month) if rule.month_cap or rule.year_cap else points
+
+
+def _count_bucket(draft: Draft, rule: Rule, points: int, line: str, month: int) -> int:
     """What the caps of the month and the year leave of an award, and count it."""
-    month = draft.month
     caps = [(cap, bucket) for cap, bucket in ((rule.month_cap, month), (rule.year_cap, month // 12)) if cap]
     room, full, bucket_full = points, 0, 0
     for cap, bucket in caps:
@@ -189,7 +197,7 @@ def _count_bucket(draft: Draft, rule: Rule, points: int, line: str) -> int:
         if left < room:
             room, full, bucket_full = left, cap, bucket
     if room < points:
-        _withhold(draft, rule, "cap-full", line, points - room, cap=full, given=full - room, bucket=bucket_full)
+        withhold(draft, rule, "cap-full", line, points - room, cap=full, given=full - room, bucket=bucket_full)
     if room:
         for _, bucket in caps:
             draft.emit(CounterAdded(rule.name, bucket, room))
@@ -206,11 +214,11 @@ def _count_day(draft: Draft, rule: Rule, points: int, data: Any, day: int | None
         page = DayPage()
     mark = getattr(data, rule.day_mark) if rule.day_mark else ""
     if mark and mark in page.marks:
-        _withhold(draft, rule, "already-today", "", points, day=day, mark=mark)
+        withhold(draft, rule, "already-today", "", points, day=day, mark=mark)
         return 0
     room = min(points, rule.day_cap - page.given) if rule.day_cap else points
     if room < points:
-        _withhold(draft, rule, "cap-full", "", points - room, cap=rule.day_cap, given=page.given, day=day)
+        withhold(draft, rule, "cap-full", "", points - room, cap=rule.day_cap, given=page.given, day=day)
     if room:
         page.given += room
         if mark:

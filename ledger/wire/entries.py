@@ -170,6 +170,14 @@ class Released(_Change, tag="released", frozen=True):
     due_at: int = 0
 
 
+class Forfeited(_Change, tag="forfeited", frozen=True):
+    """Points of a lot (pending ones too) were lost, as the account is closed."""
+
+    kind: str
+    lot: int
+    points: int
+
+
 # -- score -----------------------------------------------------------------------------------------------------------
 
 
@@ -311,6 +319,16 @@ class BenefitUsed(_Change, tag="benefit-used", frozen=True):
     bucket: int
 
 
+class BenefitGivenBack(_Change, tag="benefit-given-back", frozen=True):
+    """A claim of a benefit was given back in the `bucket` where it was counted."""
+
+    membership: str
+    card: str
+    benefit: str
+    bucket: int
+    claim: str
+
+
 # -- the account itself ----------------------------------------------------------------------------------------------
 
 
@@ -326,12 +344,27 @@ class Unfrozen(_Change, tag="unfrozen", frozen=True):
     reason: str
 
 
-LotChange = Earned | Confirmed | Spent | Restored | Expired | ClawedBack | Repaid | Held | Captured | Released
+class Closed(_Change, tag="closed", frozen=True):
+    """The account was closed: requests are refused, and of facts only returns count."""
+
+    reason: str
+
+
+class Reopened(_Change, tag="reopened", frozen=True):
+    """The closed account goes on, with no points."""
+
+    reason: str
+
+
+LotChange = (
+    Earned | Confirmed | Spent | Restored | Expired | ClawedBack | Repaid | Held | Captured | Released | Forfeited
+)
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff
 ScoreChange = Scored | ScoredOnce | Rated | CreditSet | Resettled | TierMoved
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld
-TermChange = TermOpened | TermMoved | TermEnded | TrialConverted | BenefitUsed
-Change = LotChange | ClaimChange | ScoreChange | CountChange | TermChange | Frozen | Unfrozen
+TermChange = TermOpened | TermMoved | TermEnded | TrialConverted | BenefitUsed | BenefitGivenBack
+OwnChange = Frozen | Unfrozen | Closed | Reopened
+Change = LotChange | ClaimChange | ScoreChange | CountChange | TermChange | OwnChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ledger.wire.facts import FACT_TYPES, BenefitClaimed, Fact, OrderCompleted, OrderPaid, OrderReturned
+from ledger.wire.facts import FACT_TYPES, BenefitClaimed, Fact, OrderAmended, OrderCompleted, OrderPaid, OrderReturned
 from projections.explaining.history import History, LotStory
 from projections.explaining.words import Words
 
@@ -27,7 +27,7 @@ def fact_text(fact: Fact, words: Words) -> str:
     """The sentence."""
     more: dict[str, Any] = {}
     match fact:
-        case OrderPaid() | OrderCompleted():
+        case OrderPaid() | OrderCompleted() | OrderAmended():
             lines = fact.data.lines
             paid, points = sum(line.paid_fen for line in lines), sum(line.points for line in lines)
             more["basket"] = words.say("basket", fact.data, lines=len(lines), paid=paid, points=points)

@@ -313,9 +313,9 @@ def test_deep_nesting_does_not_exhaust_the_stack() -> None:
     assert sys.getrecursionlimit() < len(deep)
 
 
-def test_there_are_33_types_and_3_of_them_are_requests() -> None:
+def test_there_are_37_types_and_3_of_them_are_requests() -> None:
     tags = [str(cls.__struct_config__.tag) for cls in FACT_TYPES]
-    assert len(tags) == len(set(tags)) == 33 and all(tag.endswith(".v1") for tag in tags)
+    assert len(tags) == len(set(tags)) == 37 and all(tag.endswith(".v1") for tag in tags)
     assert set(REQUESTS) == {RedemptionRequested, HoldRequested, BenefitClaimed}
     schema = json.dumps(json_schemas())
     assert all(f'"{tag}"' in schema for tag in tags)
@@ -379,7 +379,7 @@ def test_operator_facts_count_only_from_operators(type_: str, ledger: SmallLedge
     tally = ledger.decides()
     assert [parked.reason for parked in parked_of(ledger)] == ["not-authorised"] * 3
     assert tally.accepted + tally.ignored <= 1 and tally.parked == 3
-    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 5
+    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 7
 
 
 def test_the_subject_programme_belongs_to_published_books_alone(ledger: SmallLedger) -> None:
