@@ -114,7 +114,8 @@ def test_the_checks_come_in_the_order_of_the_contract() -> None:
     """Each request mends the fault that the one before was refused for."""
     shop = wallets(
         "[uses.all]\nname = 'a'\nkinds = ['paid']\norder = true\nmultiple = 10\nat_least = 50\nat_most = 100\n"
-        "settlement_at_least_fen = 1_000\nshare = '1/2'\nbalance_at_least = 200\ncap = [{ per = 'ever', points = 80 }]\n"
+        "settlement_at_least_fen = 1_000\nshare = '1/2'\nbalance_at_least = 200\n"
+        "cap = [{ per = 'ever', points = 80 }]\n"
     )
     asked = [
         ("nothing", "paid", 5, {}, "unknown-use"),

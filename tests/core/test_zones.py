@@ -23,9 +23,7 @@ expiry = [{ from = 2020-01-01, end_of_month_after = 0 }]
 BERLIN = ProgrammeVersion(with_transitions(BOOK)).offset
 
 
-@pytest.mark.parametrize(
-    "name", ["Europe/Berlin", "Africa/Monrovia", "America/St_Johns", "Asia/Shanghai", "Pacific/Apia"]
-)
+@pytest.mark.parametrize("name", ["Europe/Berlin", "Africa/Monrovia", "America/St_Johns", "Asia/Shanghai"])
 def test_the_transitions_say_what_the_zone_says(name: str) -> None:
     zone = ProgrammeVersion(with_transitions(BOOK.replace("Europe/Berlin", name))).offset
     own, at = ZoneInfo(name), datetime(1970, 1, 1, tzinfo=UTC)
