@@ -3,6 +3,7 @@
 from ledger.core.draft import Draft
 from ledger.core.lots import release_hold, restore, spend, take
 from ledger.core.pages import OPEN, HoldPage, OrderPage, RedemptionPage
+from ledger.core.who import require
 from ledger.wire.entries import Captured, Held
 from ledger.wire.facts import Capture, Hold, Redemption, Release, Reversal
 from ledger.wire.times import to_instant
@@ -17,6 +18,7 @@ def redeem(draft: Draft, data: Redemption) -> None:
     draft.check_kind(data.kind)
     if data.kind not in use.kinds:
         draft.decline("kind-not-taken", kind=data.kind, use=data.use)
+    require(draft, draft.version.who_may_use[data.use])
     points, spendable = data.points, draft.account.purse(data.kind).spendable()
     if use.exactly is not None and points != use.exactly:
         draft.decline("not-exact", asked=points, exactly=use.exactly)
