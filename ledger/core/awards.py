@@ -104,7 +104,8 @@ def apply_rules(
         else:
             lot = _earn(draft, rule, points, uncapped, page, name, fen, term)
             if rule.is_kept:
-                awards.append(Award(rule.name, points, points, rule.kind, lot.lot, lot.expires_at))
+                card = lot.card
+                awards.append(Award(rule.name, points, points, rule.kind, lot.lot, lot.expires_at, card=card))
     return awards
 
 

@@ -11,6 +11,7 @@ from ledger.core.pages import (
     PAID,
     REJECTED,
     SEEN,
+    Completion,
     EarlyReturn,
     OrderPage,
     PageLine,
@@ -60,6 +61,7 @@ def complete(draft: Draft, order: Order) -> None:
     asks_all = draft.account.terms or draft.trace is not None
     rules = version.line_rules if asks_all else version.line_rules_without_card
     page.lines = []
+    page.completions = [_completion(draft)]
     for line in order.lines:
         awards = apply_rules(draft, rules, order, order.order, line)
         page.lines.append(PageLine(line.line, line.quantity, line.paid_fen, line.category, 0, 0, False, awards))
@@ -74,6 +76,16 @@ def complete(draft: Draft, order: Order) -> None:
             draft.note("unknown-line", lines=",".join(unknown)[:512])
     page.early = []
     draft.pages.put(f"order/{order.order}", page)
+
+
+def _completion(draft: Draft) -> Completion:
+    """What holds for the lines that complete with this fact, as an amendment of them will ask."""
+    completion = Completion(draft.occurred, draft.version.name)
+    for membership in draft.account.terms:
+        term = term_at(draft.account, membership, draft.occurred)
+        if term is not None:
+            completion.cards[membership] = term.card
+    return completion
 
 
 def cancel(draft: Draft, end: OrderEnd) -> None:
@@ -169,9 +181,9 @@ def _return_line(draft: Draft, page: OrderPage, name: str, pieces: int, refund_f
         if line.returned >= line.quantity:
             keep = 0
         elif paid:
-            keep = award.given * (paid - min(line.refunded_fen, paid)) // paid
+            keep = award.counted * (paid - min(line.refunded_fen, paid)) // paid
         else:
-            keep = award.given
+            keep = award.counted
         claw_back(draft, award, keep, name)
     return True
 
