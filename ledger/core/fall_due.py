@@ -2,7 +2,7 @@
 
 from ledger.core.account import NEVER, next_due
 from ledger.core.draft import Draft
-from ledger.core.lots import expire, release_hold
+from ledger.core.lots import end_idle, expire, release_hold
 from ledger.core.tiers import move_tiers
 from ledger.wire.entries import HistoryPruned, TermEnded
 from ledger.wire.times import month_start
@@ -21,6 +21,9 @@ def fall_due(draft: Draft, until: int) -> None:
             due = [key for key, lot in purse.lots.items() if lot.left and (lot.pending_until or lot.expires_at) <= at]
             for key in sorted(due):
                 expire(draft, kind, key, purse.lots[key], at)
+        for kind, purse in account.purses.items():
+            if purse.idle_until and purse.idle_until <= at:
+                end_idle(draft, kind, purse, at)
         for membership, terms in account.terms.items():
             for term in list(terms):
                 if not term.ended and term.until <= at:
