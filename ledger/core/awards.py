@@ -58,6 +58,10 @@ def apply_rules(
                 if trace is not None:
                     trace.skipped(rule, "no-membership", {"line": name})
                 continue
+        if rule.who is not None and rule.name in draft.unentitled:
+            points = amount_of(rule.amount, fen, category)
+            _withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
+            continue
         if rule.has_guards:
             award = rule.award
             if award.first is not None and line is not None and not _is_first(draft, rule, line):

@@ -14,6 +14,7 @@ from ledger.rulebook.schema import (
     Expiry,
     Kind,
     Product,
+    Who,
     instant_of,
     version_of,
     zone_of,
@@ -31,6 +32,22 @@ class Clause(NamedTuple):
     of_line: bool
     op: str  # at_least, at_most, in, not_in, has
     value: Any  # an integer, a frozen set of texts and truths, or the text that a list is to have
+
+
+class MemberClause(NamedTuple):
+    """One condition on the member: what stands under `name` in `table` is in `op` to `value`."""
+
+    table: str  # score, tier, card, attribute
+    name: str
+    op: str  # at_least, at_most, in, not_in, active
+    value: Any  # an integer, a frozen set of texts, or a truth
+
+
+class Entitlement(NamedTuple):
+    """Whom something is for: every clause holds, and of `any_of`, where there are some, one."""
+
+    clauses: tuple[MemberClause, ...]
+    any_of: tuple["Entitlement", ...]
 
 
 class Amount(NamedTuple):
@@ -55,6 +72,7 @@ class Rule(Struct, frozen=True, eq=False):
     clauses: tuple[Clause, ...]
     amount: Amount
     member: str | None
+    who: Entitlement | None
     is_dated: bool
     since: int
     until: int
@@ -94,6 +112,7 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
             tuple(sorted(((step.at_least_fen, step.points) for step in give.steps), reverse=True)),
         ),
         member=award.member,
+        who=compile_who(award.who),
         is_dated=award.from_ is not None or award.until is not None,
         since=instant_of(award.from_, zone) if award.from_ else 0,
         until=instant_of(award.until, zone) if award.until else NO_END,
@@ -110,6 +129,10 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
 
 
 def _clauses_of(name: str, of_line: bool, condition: Condition) -> list[Clause]:
+    return [Clause(name, of_line, op, value) for op, value in _bounds_of(condition)]
+
+
+def _bounds_of(condition: Condition) -> list[tuple[str, Any]]:
     bounds = {
         "at_least": condition.at_least,
         "at_most": condition.at_most,
@@ -117,7 +140,26 @@ def _clauses_of(name: str, of_line: bool, condition: Condition) -> list[Clause]:
         "not_in": None if condition.not_in is None else frozenset(condition.not_in),
         "has": condition.has,
     }
-    return [Clause(name, of_line, op, value) for op, value in bounds.items() if value is not None]
+    return [(op, value) for op, value in bounds.items() if value is not None]
+
+
+def compile_who(who: Who | None) -> Entitlement | None:
+    """Return conditions on the member as data; None where they hold for every member."""
+    if who is None:
+        return None
+    clauses: list[MemberClause] = []
+    for table, conditions in (("score", who.score), ("tier", who.tier), ("attribute", who.attribute)):
+        for name, condition in conditions.items():
+            clauses += [MemberClause(table, name, op, value) for op, value in _bounds_of(condition)]
+    for name, card in who.card.items():
+        is_held = card.active is not False
+        clauses.append(MemberClause("card", name, "active", is_held))
+        if card.in_ is not None:
+            clauses.append(MemberClause("card", name, "in", frozenset(card.in_)))
+        if card.not_in is not None:
+            clauses.append(MemberClause("card", name, "not_in", frozenset(card.not_in)))
+    any_of = tuple(one for one in map(compile_who, who.any_) if one is not None)
+    return Entitlement(tuple(clauses), any_of) if clauses or any_of else None
 
 
 class Period(NamedTuple):
@@ -156,6 +198,10 @@ class ProgrammeVersion:
         for rule in rules:
             if rule.award.each == "fact":
                 self.fact_rules[rule.award.on] = (*self.fact_rules.get(rule.award.on, ()), rule)
+        self.asks_who: dict[str, tuple[Rule, ...]] = {}  # by type of fact, the award rules that not every member has
+        for rule in rules:
+            if rule.who is not None:
+                self.asks_who[rule.award.on] = (*self.asks_who.get(rule.award.on, ()), rule)
         self.products: dict[str, tuple[str, Product]] = {}
         self.benefits: dict[str, tuple[str, Benefit]] = {}
         for name, membership in self.programme.memberships.items():
@@ -166,6 +212,7 @@ class ProgrammeVersion:
         self.shares: dict[str, Fraction | None] = {
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
         }
+        self.who_may_use = {name: compile_who(use.who) for name, use in self.programme.uses.items()}
         self.expiries = {name: compile_expiry(kind, self.offset) for name, kind in self.programme.kinds.items()}
         self.idle = {
             name: periods[0].number * DAY for name, periods in self.expiries.items() if periods[0].how == "idle_days"

@@ -223,6 +223,14 @@ class CreditSet(_Change, tag="credit-set", frozen=True):
     credit: int
 
 
+class AttributeTold(_Change, tag="attribute-told", frozen=True):
+    """What is known of a member from an instant on: a text or number; an empty text: it is no longer known."""
+
+    attribute: str
+    value: str | int
+    since_at: int
+
+
 class Resettled(_Change, tag="resettled", frozen=True):
     """A late fact or a return moved the settled scores of the months `first` to `last`."""
 
@@ -352,7 +360,7 @@ class Unfrozen(_Change, tag="unfrozen", frozen=True):
 LotChange = Earned | Confirmed | Spent | Restored | Expired | ClawedBack | Repaid | Held | Captured | Released
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff
 IdleChange = IdleMoved | IdleEnded
-ScoreChange = Scored | ScoredOnce | Rated | CreditSet | Resettled | TierMoved
+ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Resettled | TierMoved
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld
 TermChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | BenefitUsed
 Change = LotChange | ClaimChange | IdleChange | ScoreChange | CountChange | TermChange | Frozen | Unfrozen
