@@ -43,6 +43,8 @@ SECTIONS = {
     "Give": "### `give`",
     "Step": "### `steps`",
     "Cap": "### `cap`",
+    "Times": "### `times`",
+    "Pending": "### `pending`",
     "Use": "## `[uses.NAME]`",
     "Penalty": "## `[penalties.NAME]`",
     "Exemption": "### `exempt`",

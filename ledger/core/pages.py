@@ -29,6 +29,7 @@ class Award(Struct, array_like=True, gc=False):
     score: str = ""
     part: str = ""
     month: int = 0
+    times: str = ""  # what its amount was multiplied by ("3/2"), empty: by nothing
 
 
 class PageLine(Struct, array_like=True, gc=False):
@@ -42,6 +43,13 @@ class PageLine(Struct, array_like=True, gc=False):
     refunded_fen: int = 0
     reviewed: bool = False
     awards: list[Award] = field(default_factory=list)
+    sku: str = ""
+    points: int = 0  # tendered on it
+
+    @property
+    def unit_fen(self) -> int:
+        """What one piece was paid, in whole fen (rounded down)."""
+        return self.paid_fen // self.quantity
 
 
 class EarlyReturn(Struct, array_like=True, gc=False):
@@ -118,6 +126,7 @@ class LotPage(Struct, array_like=True, gc=False, tag="lot"):
 
     expired: int = 0
     met: int = 0
+    claimed: bool = False  # points that waited for a claim
 
 
 class DayPage(Struct, array_like=True, gc=False, tag="day"):

@@ -11,13 +11,14 @@ from ledger.core.pages import (
     PAID,
     REJECTED,
     SEEN,
+    Award,
     EarlyReturn,
     OrderPage,
     PageLine,
     RedemptionPage,
 )
 from ledger.wire.entries import CounterAdded
-from ledger.wire.facts import Order, OrderEnd, Return
+from ledger.wire.facts import Order, OrderEnd, OrderLine, Return
 
 _ENDED = {COMPLETED: "order-completed", CANCELLED: "order-cancelled", REJECTED: "order-rejected"}
 
@@ -44,8 +45,14 @@ def pay(draft: Draft, order: Order) -> None:
     elif page.status == PAID:
         draft.decline("already")
     page.status = PAID
-    page.lines = [PageLine(line.line, line.quantity, line.paid_fen, line.category) for line in order.lines]
+    page.lines = [_kept(line, []) for line in order.lines]
     draft.pages.put(f"order/{order.order}", page)
+
+
+def _kept(line: OrderLine, awards: list[Award]) -> PageLine:
+    """A line as its order's page keeps it."""
+    paid, category = line.paid_fen, line.category
+    return PageLine(line.line, line.quantity, paid, category, 0, 0, False, awards, line.sku, line.points)
 
 
 def complete(draft: Draft, order: Order) -> None:
@@ -62,7 +69,7 @@ def complete(draft: Draft, order: Order) -> None:
     page.lines = []
     for line in order.lines:
         awards = apply_rules(draft, rules, order, order.order, line)
-        page.lines.append(PageLine(line.line, line.quantity, line.paid_fen, line.category, 0, 0, False, awards))
+        page.lines.append(_kept(line, awards))
     apply_rules(draft, version.rules_on("order.completed"), order, order.order)
     tendered = sum([line.points for line in order.lines])
     if tendered != page.redeemed:
