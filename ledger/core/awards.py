@@ -11,7 +11,7 @@ from ledger.core.account import Term, term_at
 from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
 from ledger.core.evaluate import amount_of, meets, multiplier_of
 from ledger.core.lots import earn
-from ledger.core.pages import Award, DayPage, PageLine
+from ledger.core.pages import Award, DayPage, OrderPage, PageLine
 from ledger.rulebook.compiled import Bucket, Rule
 from ledger.wire.entries import CounterAdded, Earned, FirstSeen, Multiplied, Scored, ScoredOnce, Withheld
 from ledger.wire.facts import OrderLine
@@ -31,11 +31,14 @@ def apply_rules(
     since: int = 0,
     fen: int = 0,
     count: int = 1,
+    order: OrderPage | None = None,
+    multiplied: dict[str, str] | None = None,
 ) -> list[Award]:
     """Give what some rules give for a fact of this data, or for one `line` of it; return what its page keeps of that.
 
     `page` names what it is given for, `day` (since 1970) what it counts on if not on that of the fact; `since` is the
-    instant at which the line was completed; `fen` and `count` are the amounts of a fact without a line.
+    instant at which the line was completed; `fen` and `count` are the amounts of a fact without a line. The page of an
+    `order` counts its caps; `multiplied` is told by rule the multiplier that holds for the line, where it is not 1.
     """
     account, occurred, trace = draft.account, draft.occurred, draft.trace
     name, category = "", ""
@@ -43,11 +46,11 @@ def apply_rules(
         name, fen, category, count = line.line, line.paid_fen, line.category, line.quantity
     awards: list[Award] = []
     replaced: str | None = None
-    by = ""
+    instead = ""
     for rule in rules:
         if replaced is not None and rule.name == replaced:
             if trace is not None:
-                trace.skipped(rule, "replaced", {"line": name, "by": by})
+                trace.skipped(rule, "replaced", {"line": name, "by": instead})
             continue
         if rule.is_dated and not rule.since <= occurred < rule.until:
             if trace is not None:
@@ -66,7 +69,13 @@ def apply_rules(
                 continue
         if rule.has_guards and not _is_let(draft, rule, line, name, since):
             continue
-        times = multiplier_of(rule, line, data, occurred) if rule.times else None
+        times, by = None, ""
+        if rule.times:
+            times = multiplier_of(rule, line, data, occurred)
+            if times is not None:
+                by = times.text
+                if multiplied is not None:
+                    multiplied[rule.name] = by
         points = uncapped = amount_of(rule.amount, fen, category, count, times)
         if rule.line_cap and points > rule.line_cap:
             points = rule.line_cap
@@ -77,24 +86,22 @@ def apply_rules(
                 draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
                 continue
         if rule.order_bucket is not None:
-            points = _room(draft, rule, (rule.order_bucket,), points, _Counted(data, page, line, term, day))
+            points = _room(draft, rule, (rule.order_bucket,), points, Counted(data, line, term, order, day))
         if term is not None:
             points = _room_of_card(draft, rule, term, points, name)
             if points < 0:
                 continue
-            replaced, by = rule.award.instead_of, rule.name
+            replaced, instead = rule.award.instead_of, rule.name
         if rule.is_counted:
-            points = _take_room(draft, rule, points, _Counted(data, page, line, term, day))
+            points = _take_room(draft, rule, points, Counted(data, line, term, order, day))
         if not points:
             if trace is not None and not uncapped:
                 trace.skipped(rule, "too-little", {"line": name})
             continue
         if points > MAX_TOTAL and draft.engine >= 2:
             raise OutOfRange("more points than a store's integers hold")
-        said = ""
-        if times is not None:
-            said = str(times.by) if times.of == 1 else f"{times.by}/{times.of}"
-            draft.emit(Multiplied(rule.name, name, said))
+        if by:
+            draft.emit(Multiplied(rule.name, name, by))
         if rule.key:
             if rule.award.once:
                 draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
@@ -102,19 +109,18 @@ def apply_rules(
             month = draft.month
             draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, name, fen, uncapped))
             if rule.is_kept:
-                awards.append(Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month, said))
+                awards.append(Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month))
         else:
             if rule.award.once:
                 draft.emit(FirstSeen(rule.name, 0, _ONCE))
-            lot = _earn(draft, rule, points, uncapped, page, name, fen, term)
+            lot = earn_award(draft, rule, points, uncapped, page, name, fen, term)
             if rule.is_kept:
-                kept = Award(rule.name, points, points, rule.kind, lot.lot, lot.expires_at)
-                kept.times = said
-                awards.append(kept)
+                card = lot.card
+                awards.append(Award(rule.name, points, points, rule.kind, lot.lot, lot.expires_at, card=card))
     return awards
 
 
-def _earn(
+def earn_award(
     draft: Draft, rule: Rule, points: int, uncapped: int, page: str, line: str, base: int, term: Term | None
 ) -> Earned:
     """Write down what a rule gives as a lot; `term` is the card that it counts against."""
@@ -137,7 +143,7 @@ def _earn(
     return change
 
 
-def _withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figures: int | str) -> None:
+def withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figures: int | str) -> None:
     """Say in the entry that a rule which applies gives nothing, or `would` points less."""
     draft.emit(Withheld(rule.name, code, line, would))
     if draft.trace is not None:
@@ -151,10 +157,10 @@ def _is_let(draft: Draft, rule: Rule, line: Line | None, name: str, since: int) 
     """Return True if a rule is in time, its line was not returned whole, and it is a first that the rule wants."""
     award = rule.award
     if rule.within and draft.occurred - since > rule.within:
-        _withhold(draft, rule, "too-long-after-completion", name, 0, since=since)
+        withhold(draft, rule, "too-long-after-completion", name, 0, since=since)
         return False
     if award.unless_returned and isinstance(line, PageLine) and line.returned >= line.quantity:
-        _withhold(draft, rule, "line-returned", name, 0)
+        withhold(draft, rule, "line-returned", name, 0)
         return False
     if award.first is not None and line is not None and not _is_first(draft, rule, line):
         return False
@@ -166,7 +172,7 @@ def _was_given(draft: Draft, rule: Rule, points: int) -> bool:
     account = draft.account
     given = rule.key in account.once if rule.key else _ONCE in account.marks.get(rule.name, ())
     if given:
-        _withhold(draft, rule, "once", "", points)
+        withhold(draft, rule, "once", "", points)
     return given
 
 
@@ -202,14 +208,27 @@ def _is_nth_day(draft: Draft, rule: Rule, wanted: int) -> bool:
 # -- caps: what is left of an amount -----------------------------------------------------------------------------------
 
 
-class _Counted(NamedTuple):
-    """What buckets are told apart by: the fact's data, its page, its line, the card, and the day that it is for."""
+class Counted(NamedTuple):
+    """What buckets are told apart by: the fact's data, its line, the card, its order's page, and the day it is for.
+
+    `day` is since 1970, and `month` as `times.month_of` has it; None and 0 are those of the fact.
+    """
 
     data: Any
-    page: str
-    line: Line | None
-    term: Term | None
-    day: int | None
+    line: Line | None = None
+    term: Term | None = None
+    order: OrderPage | None = None
+    day: int | None = None
+    month: int = 0
+
+
+def room_of(draft: Draft, rule: Rule, points: int, what: Counted) -> int:
+    """What a card's cap and the caps of periods leave of an award, which is counted in these: for an amended line."""
+    if what.term is not None:
+        points = max(_room_of_card(draft, rule, what.term, points, what.line.line if what.line is not None else ""), 0)
+    points = _room(draft, rule, rule.buckets, points, what)
+    _count(draft, rule, rule.buckets, points, what)
+    return points
 
 
 def _room_of_card(draft: Draft, rule: Rule, term: Term, points: int, line: str) -> int:
@@ -219,20 +238,20 @@ def _room_of_card(draft: Draft, rule: Rule, term: Term, points: int, line: str) 
     if cap is None or term.capped + points <= cap:
         return points
     left = max(cap - term.capped, 0) if found is not None and found[1].fill else 0
-    _withhold(draft, rule, "card-cap-full", line, points - left, card=term.card, cap=cap, given=term.capped)
+    withhold(draft, rule, "card-cap-full", line, points - left, card=term.card, cap=cap, given=term.capped)
     return left or -1
 
 
-def _take_room(draft: Draft, rule: Rule, points: int, what: _Counted) -> int:
+def _take_room(draft: Draft, rule: Rule, points: int, what: Counted) -> int:
     """What the caps of a rule leave of an award; it is counted in all of them."""
     mark = str(getattr(what.data, rule.day_mark)) if rule.day_mark else ""
     key = ""
     if mark:
-        day = what.day if what.day is not None else day_of(draft.occurred, draft.version.offset)
+        day = _day(draft, what)
         key = f"day/{rule.name}/{day}"
         page = draft.pages.get(key)
         if isinstance(page, DayPage) and mark in page.marks:
-            _withhold(draft, rule, "already-today", "", points, day=day, mark=mark)
+            withhold(draft, rule, "already-today", "", points, day=day, mark=mark)
             return 0
     buckets = rule.buckets
     if draft.engine < 2:  # the day before the month and the year, and counted even where these then let less through
@@ -259,7 +278,7 @@ def _mark(draft: Draft, rule: Rule, key: str, mark: str, points: int) -> None:
         draft.pages.put(key, page)
 
 
-def _room(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, what: _Counted) -> int:
+def _room(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, what: Counted) -> int:
     """What the fullest of some buckets leaves of an award."""
     room, full = points, None
     for bucket in buckets:
@@ -274,12 +293,14 @@ def _room(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, wh
             "per": full.per,
             "of": _of(draft, full, what),
         }
-        _withhold(draft, rule, "cap-full", what.line.line if what.line is not None else "", points - room, **figures)
+        withhold(draft, rule, "cap-full", what.line.line if what.line is not None else "", points - room, **figures)
     return room
 
 
-def _given(draft: Draft, rule: Rule, bucket: Bucket, what: _Counted) -> int:
+def _given(draft: Draft, rule: Rule, bucket: Bucket, what: Counted) -> int:
     """What a rule has given in a bucket."""
+    if bucket.per == "order":
+        return what.order.given.get(rule.name, 0) if what.order is not None else 0
     key = _bucket_key(draft, rule, bucket, what)
     if isinstance(key, str):
         page = draft.pages.get(key)
@@ -288,9 +309,13 @@ def _given(draft: Draft, rule: Rule, bucket: Bucket, what: _Counted) -> int:
     return 0 if counts is None else counts.get(rule.name, 0)
 
 
-def _count(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, what: _Counted) -> None:
+def _count(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, what: Counted) -> None:
     """Count what a rule gives in all its buckets."""
     for bucket in buckets if points else ():
+        if bucket.per == "order":
+            if what.order is not None:
+                what.order.given[rule.name] = what.order.given.get(rule.name, 0) + points
+            continue
         key = _bucket_key(draft, rule, bucket, what)
         if isinstance(key, str):
             page = draft.pages.get(key)
@@ -302,42 +327,38 @@ def _count(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, w
             draft.emit(CounterAdded(rule.name, key, points))
 
 
-def _bucket_key(draft: Draft, rule: Rule, bucket: Bucket, what: _Counted) -> int | str:
+def _bucket_key(draft: Draft, rule: Rule, bucket: Bucket, what: Counted) -> int | str:
     """Where a bucket is counted: the account's counter of a month, a year or for ever, or the page of that key."""
-    per = bucket.per
-    if not bucket.each:
-        if per == "month":
-            return draft.month
-        if per == "year":
-            return draft.month // 12
-        if per == "ever":
-            return 0
-    if per == "order":
-        return f"cap/{rule.name}/order/{what.page}"
+    per, month = bucket.per, what.month or draft.month
     if per == "term":
         return f"cap/{rule.name}/term/{what.term.card if what.term is not None else ''}"
-    day = what.day if what.day is not None else day_of(draft.occurred, draft.version.offset)
-    if not bucket.each:
-        return f"day/{rule.name}/{day}"
-    when = day if per == "day" else draft.month
-    return f"cap/{rule.name}/{bucket.each}.{per}.{when}/{_value(bucket, what)}"
+    if bucket.each:
+        return (
+            f"cap/{rule.name}/{bucket.each}.{per}.{_day(draft, what) if per == 'day' else month}/{_value(bucket, what)}"
+        )
+    if per == "day":
+        return f"day/{rule.name}/{_day(draft, what)}"
+    return month if per == "month" else month // 12 if per == "year" else 0
 
 
-def _of(draft: Draft, bucket: Bucket, what: _Counted) -> str:
-    """Which bucket it is, for people: the day, month or year, the order or card, and the value that it is of."""
+def _day(draft: Draft, what: Counted) -> int:
+    return what.day if what.day is not None else day_of(draft.occurred, draft.version.offset)
+
+
+def _of(draft: Draft, bucket: Bucket, what: Counted) -> str:
+    """Which bucket it is, for people: the day, month or year, the card, and the value that it is of."""
+    month = what.month or draft.month
     match bucket.per:
-        case "order":
-            of = what.page
         case "term":
             of = what.term.card if what.term is not None else ""
         case "day":
-            of = day_text(what.day if what.day is not None else day_of(draft.occurred, draft.version.offset))
+            of = day_text(_day(draft, what))
         case "month":
-            of = month_text(draft.month)
+            of = month_text(month)
         case _:
-            of = str(draft.month // 12) if bucket.per == "year" else ""
+            of = str(month // 12) if bucket.per == "year" else ""
     return f"{of}, {bucket.each} {_value(bucket, what)}" if bucket.each else of
 
 
-def _value(bucket: Bucket, what: _Counted) -> str:
+def _value(bucket: Bucket, what: Counted) -> str:
     return str(getattr(what.line if bucket.of_line else what.data, bucket.each))

@@ -17,6 +17,14 @@ CANCELLED: Final = 3
 REJECTED: Final = 4
 
 
+class GrownLot(Struct, array_like=True, gc=False):
+    """A later lot of an award, which an amendment of its order opened; `held` is what returns have left of it."""
+
+    lot: int
+    held: int
+    expires_at: int
+
+
 class Award(Struct, array_like=True, gc=False):
     """What a rule gave for a line or a review: points of a kind in a lot, or a score item of a month."""
 
@@ -29,7 +37,15 @@ class Award(Struct, array_like=True, gc=False):
     score: str = ""
     part: str = ""
     month: int = 0
-    times: str = ""  # what its amount was multiplied by ("3/2"), empty: by nothing
+    less: int = 0  # taken by adjustments that were aimed at it: returns reckon with `counted`
+    grown: tuple[GrownLot, ...] = ()  # the newest last; the first lot holds what is left of `held`
+    card: str = ""  # that it counts against
+    ordinary: int = 0  # what the rule that it stands in for would have given
+
+    @property
+    def counted(self) -> int:
+        """The A of the contract's formula: what was given, less what adjustments took of it."""
+        return self.given - self.less
 
 
 class PageLine(Struct, array_like=True, gc=False):
@@ -43,6 +59,9 @@ class PageLine(Struct, array_like=True, gc=False):
     refunded_fen: int = 0
     reviewed: bool = False
     awards: list[Award] = field(default_factory=list)
+    completion: int = 0  # its place among the order's completions
+    is_gone: bool = False  # an amendment left it out: it counts as returned whole, and does not come back
+    times: dict[str, str] = field(default_factory=dict)  # rule -> its multiplier, where it is not 1
     sku: str = ""
     points: int = 0  # tendered on it
 
@@ -52,12 +71,24 @@ class PageLine(Struct, array_like=True, gc=False):
         return self.paid_fen // self.quantity
 
 
+class Completion(Struct, array_like=True, gc=False):
+    """Lines of an order completed together: when, by which version, and the card of each membership that held."""
+
+    at: int
+    version: str
+    cards: dict[str, str] = field(default_factory=dict)
+
+
 class EarlyReturn(Struct, array_like=True, gc=False):
-    """A return that came before its order completed: (line, pieces, refund in fen) each."""
+    """A return that came before its lines completed: (line, pieces, refund in fen) each.
+
+    `points` are those that it asked for and that were not burned yet.
+    """
 
     return_: str
     refund_fen: int
     lines: list[tuple[str, int, int]]
+    points: int = 0
 
 
 class OrderPage(Struct, array_like=True, gc=False, tag="order"):
@@ -69,6 +100,11 @@ class OrderPage(Struct, array_like=True, gc=False, tag="order"):
     lines: list[PageLine] = field(default_factory=list)
     redemptions: list[str] = field(default_factory=list)
     early: list[EarlyReturn] = field(default_factory=list)
+    more: bool = False  # more lines of it are to complete
+    completions: list[Completion] = field(default_factory=list)  # none of an order that engine 1 completed
+    given: dict[str, int] = field(default_factory=dict)  # rule -> points that its cap of the order counted
+    tendered: int = 0  # points that its lines said so far
+    claims: list[str] = field(default_factory=list)  # of benefits that come back with it
 
     def line(self, name: str) -> PageLine | None:
         """The line of that name."""
@@ -76,6 +112,10 @@ class OrderPage(Struct, array_like=True, gc=False, tag="order"):
             if line.line == name:
                 return line
         return None
+
+    def completed_at(self, line: PageLine) -> int:
+        """The instant at which a line of it completed."""
+        return self.completions[line.completion].at if self.completions else self.ended_at
 
 
 class ReviewPage(Struct, array_like=True, gc=False, tag="review"):

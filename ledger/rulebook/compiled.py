@@ -55,6 +55,7 @@ class Multiplier(NamedTuple):
     clauses: tuple[Clause, ...]
     since: int
     until: int
+    text: str  # "3/2"
 
 
 class Bucket(NamedTuple):
@@ -169,7 +170,7 @@ def _multiplier(times: Times, of_line: frozenset[str], offset: int) -> Multiplie
     by = Fraction(times.by)
     since = instant_of(times.from_, offset) if times.from_ else 0
     until = instant_of(times.until, offset) if times.until else NO_END
-    return Multiplier(by.numerator, by.denominator, compile_clauses(times.when, of_line), since, until)
+    return Multiplier(by.numerator, by.denominator, compile_clauses(times.when, of_line), since, until, str(by))
 
 
 def _wait(pending: Pending) -> Wait:

@@ -11,7 +11,7 @@ from ledger.core.pages import (
     PAID,
     REJECTED,
     SEEN,
-    Award,
+    Completion,
     EarlyReturn,
     OrderPage,
     PageLine,
@@ -45,14 +45,14 @@ def pay(draft: Draft, order: Order) -> None:
     elif page.status == PAID:
         draft.decline("already")
     page.status = PAID
-    page.lines = [_kept(line, []) for line in order.lines]
+    page.lines = [page_line(line) for line in order.lines]
     draft.pages.put(f"order/{order.order}", page)
 
 
-def _kept(line: OrderLine, awards: list[Award]) -> PageLine:
-    """A line as its order's page keeps it."""
-    paid, category = line.paid_fen, line.category
-    return PageLine(line.line, line.quantity, paid, category, 0, 0, False, awards, line.sku, line.points)
+def page_line(line: OrderLine) -> PageLine:
+    """Return a line as its order's page keeps it, with nothing given for it yet."""
+    name, paid, sku, points = line.line, line.paid_fen, line.sku, line.points
+    return PageLine(name, line.quantity, paid, line.category, sku=sku, points=points)
 
 
 def complete(draft: Draft, order: Order) -> None:
@@ -67,10 +67,12 @@ def complete(draft: Draft, order: Order) -> None:
     asks_all = draft.account.terms or draft.trace is not None
     rules = version.line_rules if asks_all else version.line_rules_without_card
     page.lines = []
+    page.completions = [_completion(draft)]
     for line in order.lines:
-        awards = apply_rules(draft, rules, order, order.order, line)
-        page.lines.append(_kept(line, awards))
-    apply_rules(draft, version.rules_on("order.completed"), order, order.order)
+        kept = page_line(line)
+        kept.awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=kept.times)
+        page.lines.append(kept)
+    apply_rules(draft, version.rules_on("order.completed"), order, order.order, order=page)
     tendered = sum([line.points for line in order.lines])
     if tendered != page.redeemed:
         draft.note("points-differ", tendered=tendered, redeemed=page.redeemed)
@@ -81,6 +83,16 @@ def complete(draft: Draft, order: Order) -> None:
             draft.note("unknown-line", lines=",".join(unknown)[:512])
     page.early = []
     draft.pages.put(f"order/{order.order}", page)
+
+
+def _completion(draft: Draft) -> Completion:
+    """What holds for the lines that complete with this fact, as an amendment of them will ask."""
+    completion = Completion(draft.occurred, draft.version.name)
+    for membership in draft.account.terms:
+        term = term_at(draft.account, membership, draft.occurred)
+        if term is not None:
+            completion.cards[membership] = term.card
+    return completion
 
 
 def cancel(draft: Draft, end: OrderEnd) -> None:
@@ -176,9 +188,9 @@ def _return_line(draft: Draft, page: OrderPage, name: str, pieces: int, refund_f
         if line.returned >= line.quantity:
             keep = 0
         elif paid:
-            keep = award.given * (paid - min(line.refunded_fen, paid)) // paid
+            keep = award.counted * (paid - min(line.refunded_fen, paid)) // paid
         else:
-            keep = award.given
+            keep = award.counted
         claw_back(draft, award, keep, name)
     return True
 

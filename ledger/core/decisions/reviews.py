@@ -23,7 +23,7 @@ def post_review(draft: Draft, data: Review) -> None:
     line.reviewed = True
     draft.pages.put(f"order/{data.order}", order)
     rules = draft.version.rules_on("review.posted")
-    awards = apply_rules(draft, rules, data, data.review, line, since=order.ended_at)
+    awards = apply_rules(draft, rules, data, data.review, line, since=order.completed_at(line))
     draft.pages.put(key, ReviewPage(data.order, data.line, False, awards))
 
 
