@@ -43,6 +43,12 @@ class Purse(Struct, array_like=True, gc=False):
     clawed_back: int = 0
     written_off: int = 0
     cash_shortfall_fen: int = 0
+    idle_until: int = 0  # of a kind that ends when idle: its lots end then, unless it is used before; 0: no such end
+    idle_ended: int = 0  # lots with keys below this ended with the purse, and what comes back to them is gone
+
+    def end_of(self, lot: Lot) -> int:
+        """When a lot that is not pending expires: by itself, or earlier with its idle purse."""
+        return min(lot.expires_at, self.idle_until or lot.expires_at)
 
     def spendable(self) -> int:
         """Points that a redemption may take now."""
@@ -141,6 +147,7 @@ def next_due(account: Account) -> int:
     """The instant at which something of an account next falls due, `NEVER` where nothing will."""
     due = [lot.due_at() for purse in account.purses.values() for lot in purse.lots.values() if lot.left]
     due += [hold.until for hold in account.holds.values()]
+    due += [purse.idle_until for purse in account.purses.values() if purse.idle_until]
     due += [term.until for terms in account.terms.values() for term in terms if not term.ended]
     return min(due, default=NEVER)
 

@@ -333,9 +333,8 @@ def _bucket_key(draft: Draft, rule: Rule, bucket: Bucket, what: Counted) -> int 
     if per == "term":
         return f"cap/{rule.name}/term/{what.term.card if what.term is not None else ''}"
     if bucket.each:
-        return (
-            f"cap/{rule.name}/{bucket.each}.{per}.{_day(draft, what) if per == 'day' else month}/{_value(bucket, what)}"
-        )
+        when = _day(draft, what) if per == "day" else month
+        return f"cap/{rule.name}/{bucket.each}.{per}.{when}/{_value(bucket, what)}"
     if per == "day":
         return f"day/{rule.name}/{_day(draft, what)}"
     return month if per == "month" else month // 12 if per == "year" else 0
@@ -346,9 +345,11 @@ def _day(draft: Draft, what: Counted) -> int:
 
 
 def _of(draft: Draft, bucket: Bucket, what: Counted) -> str:
-    """Which bucket it is, for people: the day, month or year, the card, and the value that it is of."""
+    """Which bucket it is, for people: the order, card, day, month or year, and the value that it is of."""
     month = what.month or draft.month
     match bucket.per:
+        case "order":
+            of = str(getattr(what.data, "order", ""))
         case "term":
             of = what.term.card if what.term is not None else ""
         case "day":

@@ -22,7 +22,7 @@ from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
 from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
 from ledger.wire.facts import Fact
-from ledger.wire.times import DAY, SECOND, month_of_day
+from ledger.wire.times import SECOND
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -109,7 +109,7 @@ def decide(
     clock = occurred if occurred > account.clock else account.clock
     version = book.at(occurred)
     rules = version or book.versions[0]
-    month = month_of_day((occurred + rules.offset) // DAY)
+    month = rules.month(occurred)
     draft = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine)
     if clock >= account.next_due_at or clock >= account.next_month_at:
         fall_due(draft, clock)

@@ -6,7 +6,7 @@ from typing import Any
 from ledger.core.account import Account, Lot, OpenHold, Purse, Term, find_term, move_lapse
 from ledger.core.benefits import quota_key
 from ledger.wire import entries
-from ledger.wire.entries import CHANGE_TYPES, Change, Entry
+from ledger.wire.entries import CHANGE_TYPES, Change, Entry, lot_key
 
 
 def evolve_entry(account: Account, entry: Entry) -> None:
@@ -177,6 +177,17 @@ def _end_part(account: Account, hold: str, lot: int, points: int) -> None:
             del account.holds[hold]
 
 
+def _idle_moved(account: Account, change: entries.IdleMoved) -> None:
+    account.purses.setdefault(change.kind, Purse()).idle_until = change.until_at
+    account.next_due_at = min(account.next_due_at, change.until_at)
+
+
+def _idle_ended(account: Account, change: entries.IdleEnded) -> None:
+    purse = account.purses[change.kind]
+    purse.idle_until = 0
+    purse.idle_ended = lot_key(account.number + 1, 0)
+
+
 def _scored_once(account: Account, change: entries.ScoredOnce) -> None:
     account.once[f"{change.score}/{change.part}/{change.rule}"] = change.points
 
@@ -271,6 +282,8 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.Held: _held,
     entries.Captured: _captured,
     entries.Released: _released,
+    entries.IdleMoved: _idle_moved,
+    entries.IdleEnded: _idle_ended,
     entries.ScoredOnce: _scored_once,
     entries.Rated: _attribute_set,
     entries.CreditSet: _attribute_set,

@@ -2,7 +2,7 @@
 
 from ledger.core.account import NEVER, next_due
 from ledger.core.draft import Draft
-from ledger.core.lots import end_waiting, expire, release_hold
+from ledger.core.lots import end_idle, end_waiting, expire, release_hold
 from ledger.core.tiers import move_tiers
 from ledger.wire.entries import HistoryPruned, TermEnded
 from ledger.wire.times import month_start
@@ -24,6 +24,9 @@ def fall_due(draft: Draft, until: int) -> None:
                     end_waiting(draft, kind, key, at)
                 else:
                     expire(draft, kind, key, purse.lots[key], at)
+        for kind, purse in account.purses.items():
+            if purse.idle_until and purse.idle_until <= at:
+                end_idle(draft, kind, purse, at)
         for membership, terms in account.terms.items():
             for term in list(terms):
                 if not term.ended and term.until <= at:

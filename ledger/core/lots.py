@@ -12,6 +12,8 @@ from ledger.wire.entries import (
     DebtIncurred,
     Earned,
     Expired,
+    IdleEnded,
+    IdleMoved,
     PaidInCash,
     Released,
     Repaid,
@@ -21,6 +23,7 @@ from ledger.wire.entries import (
     Waiting,
     WrittenOff,
 )
+from ledger.wire.times import MAX_INSTANT
 
 
 def earn(draft: Draft, earned: Earned, waits: int = 0) -> int:
@@ -33,6 +36,9 @@ def earn(draft: Draft, earned: Earned, waits: int = 0) -> int:
     issued = purse.issued if purse is not None else 0
     if issued + earned.points > MAX_TOTAL and (purse is not None or draft.engine >= 2):
         raise OutOfRange("more points than a store's integers hold")
+    if draft.version.idle:
+        keep_alive(draft, kind)
+        purse = draft.account.purses.get(kind)
     draft.emit(earned)
     if waits:
         draft.emit(Waiting(kind, key, waits))
@@ -40,7 +46,7 @@ def earn(draft: Draft, earned: Earned, waits: int = 0) -> int:
     elif earned.pending_until:
         if earned.pending_until <= draft.clock:
             expire(draft, kind, key, draft.account.purses[kind].lots[key], earned.pending_until)
-    elif earned.expires_at <= draft.clock or (purse is not None and purse.debt):
+    elif earned.expires_at <= draft.clock or (purse is not None and (purse.debt or purse.idle_until)):
         repay_or_expire(draft, kind, key, draft.clock)
     return key
 
@@ -75,6 +81,8 @@ def take(draft: Draft, kind: str, points: int) -> list[tuple[int, int]]:
 def spend(draft: Draft, kind: str, points: int, redemption: str) -> list[Part]:
     """Burn spendable points (there are enough) and return the parts for the redemption's page."""
     parts = []
+    if draft.version.idle:
+        keep_alive(draft, kind)
     for key, part in take(draft, kind, points):
         lot = draft.account.purses[kind].lots[key]
         parts.append(Part(key, part, lot.rule, lot.earned, lot.earned_at, lot.expires_at, lot.returnable))
@@ -91,9 +99,12 @@ def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int) ->
             continue
         part.restored += back
         rest -= back
+        kind = page.kind or part.kind
+        if draft.version.idle and part.lot >= draft.account.purse(kind).idle_ended:
+            keep_alive(draft, kind)
         draft.emit(
             Restored(
-                page.kind,
+                kind,
                 part.lot,
                 back,
                 redemption,
@@ -104,7 +115,7 @@ def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int) ->
                 part.returnable,
             )
         )
-        repay_or_expire(draft, page.kind, part.lot, draft.clock)
+        repay_or_expire(draft, kind, part.lot, draft.clock)
     draft.pages.put(f"redemption/{redemption}", page)
     return points - rest
 
@@ -175,10 +186,26 @@ def repay_or_expire(draft: Draft, kind: str, key: int, now: int) -> None:
     """Points have just become spendable in a lot: they expire at once if they are due, or repay debt first."""
     purse = draft.account.purses[kind]
     lot = purse.lots[key]
-    if lot.expires_at <= now:
+    if purse.end_of(lot) <= now or key < purse.idle_ended:
         expire(draft, kind, key, lot, now)
     elif purse.debt > 0 and lot.left:
         draft.emit(Repaid(kind, key, min(purse.debt, lot.left)))
+
+
+def keep_alive(draft: Draft, kind: str) -> None:
+    """Move the end of a kind that ends when idle: it was earned or spent now. Nothing happens to other kinds."""
+    idle = draft.version.idle.get(kind)
+    if idle is not None:
+        until = min(draft.occurred + idle, MAX_INSTANT)
+        if until > draft.account.purse(kind).idle_until:
+            draft.emit(IdleMoved(kind, until))
+
+
+def end_idle(draft: Draft, kind: str, purse: Purse, at: int) -> None:
+    """End all that is left of a kind that was idle for too long, pending points too."""
+    for key in sorted(key for key, lot in purse.lots.items() if lot.left):
+        expire(draft, kind, key, purse.lots[key], at)
+    draft.emit(IdleEnded(kind, at))
 
 
 def owe(draft: Draft, kind: str, points: int, origin: str, line: str = "") -> None:

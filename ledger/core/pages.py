@@ -105,6 +105,7 @@ class OrderPage(Struct, array_like=True, gc=False, tag="order"):
     given: dict[str, int] = field(default_factory=dict)  # rule -> points that its cap of the order counted
     tendered: int = 0  # points that its lines said so far
     claims: list[str] = field(default_factory=list)  # of benefits that come back with it
+    redeemed_fen: int = 0  # what `redeemed` is worth; 0 on a page that engine 1 left
 
     def line(self, name: str) -> PageLine | None:
         """The line of that name."""
@@ -138,10 +139,11 @@ class Part(Struct, array_like=True, gc=False):
     expires_at: int
     returnable: bool
     restored: int = 0
+    kind: str = ""  # where the redemption took several kinds
 
 
 class RedemptionPage(Struct, array_like=True, gc=False, tag="redemption"):
-    """A redemption: what it took, by lot."""
+    """A redemption: what it took, by lot; `kind` is empty where each part has its own."""
 
     kind: str
     order: str
@@ -170,7 +172,7 @@ class LotPage(Struct, array_like=True, gc=False, tag="lot"):
 
 
 class DayPage(Struct, array_like=True, gc=False, tag="day"):
-    """What a rule gave on a day, and for what (the shops visited)."""
+    """What a rule gave on a day, and for what (the shops visited); what a use granted on a day, or for an order."""
 
     given: int = 0
     marks: list[str] = field(default_factory=list)

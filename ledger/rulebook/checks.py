@@ -8,8 +8,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from ledger.rulebook.schema import Award, BadProgramme, Condition, ProgrammeTables
+from ledger.rulebook.schema import Award, BadProgramme, Condition, Expiry, ProgrammeTables, instant_of, zone_of
 from ledger.wire.fact_catalogue import BY_NAME
+from ledger.wire.times import to_datetime
 
 _NUMBERS = frozenset({"paid_fen", "unit_fen", "quantity", "points", "characters", "images"})
 _NAMES = ", ".join(name for name, row in BY_NAME.items() if row.fields is not None)
@@ -76,8 +77,13 @@ def moment_problems(at: str, *moments: str | None) -> Iterator[str]:
 
 def misfits(first: ProgrammeTables, later: ProgrammeTables) -> Iterator[str]:
     """Why a later version cannot be one of the book that began with `first`: accounts would lose what they have."""
-    if later.utc_offset != first.utc_offset:
+    if later.time_zone != first.time_zone:
+        counts = first.time_zone or first.utc_offset
+        yield f"time_zone: is {later.time_zone or later.utc_offset}; this ledger counts at {counts}"
+    elif later.utc_offset != first.utc_offset:
         yield f"utc_offset: is {later.utc_offset}; this ledger counts at {first.utc_offset}"
+    elif first.time_zone and _past(first, later.from_) != _past(later, later.from_):
+        yield f"transitions: differ from this ledger's {first.time_zone} before {later.from_}, when the version begins"
     tables = [(name, getattr(first, name), getattr(later, name)) for name in ("kinds", "scores", "memberships")]
     for name, score in first.scores.items():
         if name in later.scores:
@@ -88,15 +94,25 @@ def misfits(first: ProgrammeTables, later: ProgrammeTables) -> Iterator[str]:
             yield f"{name}: lacks {', '.join(missing)}, which this ledger's accounts have"
 
 
+def _past(programme: ProgrammeTables, until: date) -> list[tuple[datetime, str]]:
+    """The transitions of a book's zone before a date of its own local time."""
+    zone = programme.time_zone or ""
+    end = to_datetime(instant_of(until, zone_of(programme)))
+    return [(one.at, one.offset) for one in programme.transitions[zone] if one.at < end]
+
+
 # -- what the schema cannot say, a sentence each -----------------------------------------------------------------------
 
 
 def _problems(programme: ProgrammeTables) -> Iterator[str]:
     yield from _membership_problems(programme)
+    yield from _zone_problems(programme)
     for name, kind in programme.kinds.items():
         for index, period in enumerate(kind.expiry):
-            if (period.days is None) == (period.end_of_year_after is None):
-                yield f"kinds.{name}.expiry[{index}]: give either days or end_of_year_after"
+            if sum(value is not None and value is not False for value in _ends_of(period)) != 1:
+                yield f"kinds.{name}.expiry[{index}]: give either {', '.join(_ENDS[:-1])} or {_ENDS[-1]}"
+        if len(kind.expiry) > 1 and any(period.idle_days is not None for period in kind.expiry):
+            yield f"kinds.{name}.expiry: idle_days is the only period of its kind"
         if not _in_order(period.from_ for period in kind.expiry):
             yield f"kinds.{name}.expiry: the periods are not in order of `from`"
     for name, score in programme.scores.items():
@@ -115,11 +131,39 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
                 yield f"uses.{name}.kinds: there is no [kinds.{label}]"
         if use.share and not use.order:
             yield f"uses.{name}.share: needs order = true"
+        if not use.order and any(cap.per == "order" for cap in use.cap):
+            yield f'uses.{name}.cap: per = "order" needs order = true'
+        if len({cap.per for cap in use.cap}) < len(use.cap):
+            yield f"uses.{name}.cap: the same `per` stands twice"
+        if len(set(use.kinds)) < len(use.kinds) or not use.kinds:
+            yield f"uses.{name}.kinds: name each kind once, and at least one"
+        if use.at_least and use.at_most and use.at_least > use.at_most:
+            yield f"uses.{name}.at_least: is above at_most"
     for name, penalty in programme.penalties.items():
         if penalty.kind not in programme.kinds:
             yield f"penalties.{name}.kind: there is no [kinds.{penalty.kind}]"
         if penalty.exempt and penalty.exempt.membership not in programme.memberships:
             yield f"penalties.{name}.exempt: there is no [memberships.{penalty.exempt.membership}]"
+
+
+_ENDS = tuple(name for name in Expiry.__struct_fields__ if name != "from_")
+
+
+def _ends_of(period: Expiry) -> list[Any]:
+    return [getattr(period, name) for name in _ENDS]
+
+
+def _zone_problems(programme: ProgrammeTables) -> Iterator[str]:
+    zone = programme.time_zone
+    if (zone is None) == (programme.utc_offset is None):
+        yield "top level: give either utc_offset or time_zone"
+    found = programme.transitions.get(zone or "", ())
+    if set(programme.transitions) - {zone}:
+        yield "transitions: are those of the book's time_zone only"
+    if zone is not None and not found:
+        yield f"transitions: none of {zone}; `points programme publish` and `--book` write them in"
+    if [one.at for one in found] != sorted({one.at for one in found}):
+        yield f"transitions.{zone}: not in order of `at`"
 
 
 def _in_order(values: Iterable[Any]) -> bool:

@@ -13,16 +13,17 @@ from ledger.rulebook.schema import (
     Benefit,
     Cap,
     Condition,
+    Expiry,
     Kind,
     Pending,
     Product,
     Times,
     instant_of,
-    offset_of,
     version_of,
+    zone_of,
 )
 from ledger.wire.fact_catalogue import BY_NAME, LINE_FIELDS
-from ledger.wire.times import DAY, MAX_INSTANT, month_of_day, month_start
+from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_start, months_later
 
 NO_END: Final = 1 << 62  # an instant after every other
 
@@ -110,8 +111,8 @@ class Rule(Struct, frozen=True, eq=False):
     wait: Wait | None = None
 
 
-def compile_rule(award: Award, offset: int) -> Rule:
-    """An award of a book whose days begin at `offset` microseconds from UTC, as data."""
+def compile_rule(award: Award, zone: Zone) -> Rule:
+    """An award of a book whose days are a zone's, as data."""
     caps = {cap.per: cap.points for cap in award.cap if cap.each is None}
     fields = BY_NAME[award.on].rule_fields(of_lines=award.each == "line")
     of_line = fields & LINE_FIELDS
@@ -135,8 +136,8 @@ def compile_rule(award: Award, offset: int) -> Rule:
         ),
         member=award.member,
         is_dated=award.from_ is not None or award.until is not None,
-        since=instant_of(award.from_, offset) if award.from_ else 0,
-        until=instant_of(award.until, offset) if award.until else NO_END,
+        since=instant_of(award.from_, zone) if award.from_ else 0,
+        until=instant_of(award.until, zone) if award.until else NO_END,
         within=award.within_days * DAY if award.within_days else 0,
         has_guards=bool(award.within_days or award.unless_returned or award.first or award.days_in_month),
         is_counted=award.once or award.each_day is not None or bool(buckets),
@@ -146,7 +147,7 @@ def compile_rule(award: Award, offset: int) -> Rule:
         year_cap=caps.get("year", 0),
         day_mark=award.each_day,
         is_kept=award.returns or award.each == "fact",
-        times=tuple(_multiplier(times, of_line, offset) for times in award.times),
+        times=tuple(_multiplier(times, of_line, zone) for times in award.times),
         buckets=buckets,
         order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
         wait=_wait(award.pending) if award.pending else None,
@@ -166,10 +167,10 @@ def compile_buckets(caps: Iterable[Cap], of_line: frozenset[str] = frozenset()) 
     return tuple(sorted(buckets, key=lambda bucket: PERIODS.index(bucket.per)))
 
 
-def _multiplier(times: Times, of_line: frozenset[str], offset: int) -> Multiplier:
+def _multiplier(times: Times, of_line: frozenset[str], zone: Zone) -> Multiplier:
     by = Fraction(times.by)
-    since = instant_of(times.from_, offset) if times.from_ else 0
-    until = instant_of(times.until, offset) if times.until else NO_END
+    since = instant_of(times.from_, zone) if times.from_ else 0
+    until = instant_of(times.until, zone) if times.until else NO_END
     return Multiplier(by.numerator, by.denominator, compile_clauses(times.when, of_line), since, until, str(by))
 
 
@@ -191,17 +192,21 @@ def _clauses_of(name: str, of_line: bool, condition: Condition) -> list[Clause]:
 
 
 class Period(NamedTuple):
-    """How points earned from `since` on expire: `days` later, or else at the end of the year that is `years` later."""
+    """How points earned from `since` on expire: by `how`, the key of the book that says it, with its `number`."""
 
     since: int
-    days: int | None
-    years: int
+    how: str  # days, end_of_year_after, months, end_of_month_after, never or idle_days
+    number: int
 
 
-def compile_expiry(kind: Kind, offset: int) -> tuple[Period, ...]:
+def compile_expiry(kind: Kind, zone: Zone) -> tuple[Period, ...]:
     """How points of a kind expire, the latest period first."""
-    periods = reversed(kind.expiry)
-    return tuple(Period(instant_of(p.from_, offset), p.days, p.end_of_year_after or 0) for p in periods)
+    found = []
+    for period in reversed(kind.expiry):
+        ends = {name: getattr(period, name) for name in Expiry.__struct_fields__ if name != "from_"}
+        (end,) = [(name, int(value)) for name, value in ends.items() if value is not None and value is not False]
+        found.append(Period(instant_of(period.from_, zone), *end))
+    return tuple(found)
 
 
 class ProgrammeVersion:
@@ -211,7 +216,7 @@ class ProgrammeVersion:
         self.toml = toml
         self.name = version_of(toml)
         self.programme = parse_programme(toml, where)
-        self.offset = offset_of(self.programme)
+        self.offset = zone_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY
         rules = [compile_rule(award, self.offset) for award in self.programme.award]
@@ -233,6 +238,9 @@ class ProgrammeVersion:
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
         }
         self.expiries = {name: compile_expiry(kind, self.offset) for name, kind in self.programme.kinds.items()}
+        self.idle = {
+            name: periods[0].number * DAY for name, periods in self.expiries.items() if periods[0].how == "idle_days"
+        }
 
     def rules_on(self, on: str) -> tuple[Rule, ...]:
         """The rules that stand on a whole fact of a type (without its version)."""
@@ -246,22 +254,28 @@ class ProgrammeVersion:
         return period
 
     def expires_at(self, kind: str, earned_at: int) -> int:
-        """When points of a kind earned at an instant expire (exclusive)."""
-        _, days, years = self.period_at(kind, earned_at)
-        if days is not None:
-            return min(earned_at + days * DAY, MAX_INSTANT)
-        year = month_of_day((earned_at + self.offset) // DAY) // 12 + years + 1
-        return month_start(min(year, 2999) * 12, self.offset)
+        """When points of a kind earned at an instant expire (exclusive); `MAX_INSTANT`: they do not by themselves."""
+        _, how, count = self.period_at(kind, earned_at)
+        if how == "days":
+            return min(earned_at + count * DAY, MAX_INSTANT)
+        if how == "end_of_year_after":
+            return month_start(min(self.month(earned_at) // 12 + count + 1, 2999) * 12, self.offset)
+        if how == "months":
+            return months_later(earned_at, count, self.offset)
+        if how == "end_of_month_after":
+            return month_start(self.month(earned_at) + count + 1, self.offset)
+        return MAX_INSTANT  # never, or by the purse's own instant
 
     def pending_until(self, wait: Wait, earned_at: int) -> int:
         """Until when points that are earned at an instant are pending."""
         if not wait.day:
             return min(earned_at + wait.days * DAY, MAX_INSTANT)
-        return min(month_start(self.month(earned_at) + 1, self.offset) + (wait.day - 1) * DAY, MAX_INSTANT)
+        local = month_start(self.month(earned_at) + 1, 0) + (wait.day - 1) * DAY
+        return min(instant_at(local, self.offset), MAX_INSTANT)
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""
-        return month_of_day((instant + self.offset) // DAY)
+        return month_of(instant, self.offset)
 
 
 class Programme:
@@ -300,6 +314,6 @@ class Programme:
         return self.at(instant) or self.versions[0]
 
     @property
-    def offset(self) -> int:
-        """The book's offset from UTC in microseconds."""
+    def offset(self) -> Zone:
+        """The book's zone: its fixed offset from UTC in microseconds, or a zone whose offset changes."""
         return self.versions[0].offset

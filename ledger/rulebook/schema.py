@@ -11,15 +11,18 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from ledger.errors import Unusable
-from ledger.wire.times import SECOND, to_instant
+from ledger.wire.times import SECOND, TimeZone, Zone, instant_at, to_instant
 
 _Points = Annotated[int, Meta(ge=1, le=1 << 40)]
 _Small = Annotated[int, Meta(ge=1, le=1 << 20)]
 _Days = Annotated[int, Meta(ge=1, le=40_000)]
+_Months = Annotated[int, Meta(ge=1, le=1200)]
+_Offset = Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-5]):[0-5][0-9](:[0-5][0-9])?$")]
 _Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 _Text = Annotated[str, Meta(max_length=400)]
 # When something begins or ends: a date, which is its midnight in the book's zone, or an instant; in TOML no text.
 Moment = Annotated[str, Meta(min_length=10, max_length=40)]
+_ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
 
 
 class BadProgramme(Unusable):
@@ -31,11 +34,15 @@ class _Table(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Expiry(_Table, frozen=True):
-    """How points earned from a date on expire: some days after, or at the end of a year after the year of earning."""
+    """How points earned from a date on expire: exactly one key besides `from` says it."""
 
     from_: date = field(name="from")
     days: _Days | None = None
     end_of_year_after: Annotated[int, Meta(ge=0, le=100)] | None = None
+    months: _Months | None = None
+    end_of_month_after: Annotated[int, Meta(ge=0, le=1200)] | None = None
+    never: bool = False
+    idle_days: _Days | None = None  # after the last earning or spending of the kind, for all its lots at once
 
 
 class Kind(_Table, frozen=True):
@@ -178,8 +185,18 @@ class Award(_Table, frozen=True):
     returns: bool = True  # a return takes it back (of awards to lines)
 
 
+class UseCap(_Table, frozen=True):
+    """The most points that a use grants in a bucket: what was granted counts, whether it came back or not."""
+
+    per: Literal["order", "day", "month", "year", "ever"]
+    points: _Points
+
+
 class Use(_Table, frozen=True):
-    """What a redemption may be for, and its bounds. `share` is the most of `settlement_fen` that points may pay."""
+    """What a redemption may be for, and its bounds. `share` is the most of `settlement_fen` that points may pay.
+
+    A redemption of no kind burns `kinds` in their order.
+    """
 
     name: _Text
     kinds: tuple[_Label, ...]
@@ -189,6 +206,9 @@ class Use(_Table, frozen=True):
     balance_at_least: int = 0
     settlement_at_least_fen: int = 0
     exactly: _Points | None = None
+    at_least: _Points | None = None
+    at_most: _Points | None = None
+    cap: tuple[UseCap, ...] = ()
 
 
 class Exemption(_Table, frozen=True):
@@ -211,13 +231,22 @@ class Penalty(_Table, frozen=True):
     exempt: Exemption | None = None
 
 
+class Transition(_Table, frozen=True):
+    """An instant from which on a time zone is `offset` ahead of UTC."""
+
+    at: Annotated[datetime, Meta(tz=True)]
+    offset: _Offset
+
+
+Transitions = Annotated[tuple[Transition, ...], Meta(min_length=1, max_length=2000)]
+
+
 class ProgrammeTables(_Table, frozen=True):
     """One version of a rule book, as its TOML says it."""
 
     programme: _Label
     name: _Text
     from_: date = field(name="from")
-    utc_offset: Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$")]
     kinds: Annotated[dict[_Label, Kind], Meta(max_length=100)]
     scores: Annotated[dict[_Label, Score], Meta(max_length=100)] = field(default_factory=dict)
     memberships: Annotated[dict[_Label, Membership], Meta(max_length=100)] = field(default_factory=dict)
@@ -225,6 +254,9 @@ class ProgrammeTables(_Table, frozen=True):
     uses: Annotated[dict[_Label, Use], Meta(max_length=1000)] = field(default_factory=dict)
     penalties: Annotated[dict[_Label, Penalty], Meta(max_length=100)] = field(default_factory=dict)
     late_days: Annotated[int, Meta(ge=1, le=4000)] = 400
+    utc_offset: Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$")] | None = None
+    time_zone: _ZoneName | None = None
+    transitions: Annotated[dict[_ZoneName, Transitions], Meta(max_length=1)] = field(default_factory=dict)
 
     def fen_of(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where this version lacks the kind."""
@@ -244,15 +276,24 @@ def shipped(name: str) -> str:
         raise BadProgramme(f'no rule book "{name}" is shipped; give a file of your own') from None
 
 
-def offset_of(programme: ProgrammeTables) -> int:
-    """The book's offset from UTC in microseconds."""
-    sign = -1 if programme.utc_offset[0] == "-" else 1
-    return sign * (int(programme.utc_offset[1:3]) * 3600 + int(programme.utc_offset[4:6]) * 60) * SECOND
+def offset_of(text: str) -> int:
+    """An offset from UTC such as ``+08:00``, in microseconds."""
+    hours, minutes, *seconds = [int(part) for part in text[1:].split(":")]
+    return (-1 if text[0] == "-" else 1) * (hours * 3600 + minutes * 60 + sum(seconds)) * SECOND
 
 
-def instant_of(day: date | str, offset: int) -> int:
-    """The instant at which a date begins at an offset, or which is said itself."""
+def zone_of(programme: ProgrammeTables) -> Zone:
+    """Where the book's months and days begin: its fixed offset from UTC in microseconds, or its time zone."""
+    if programme.time_zone is None:
+        return offset_of(programme.utc_offset or "+00:00")
+    found = programme.transitions[programme.time_zone]
+    starts, offsets = zip(*((to_instant(one.at), offset_of(one.offset)) for one in found), strict=True)
+    return TimeZone(programme.time_zone, starts, offsets)
+
+
+def instant_of(day: date | str, zone: Zone) -> int:
+    """The instant at which a date begins in a zone, or which is said itself."""
     text = str(day)
     if len(text) > len("2017-07-10"):
         return to_instant(datetime.fromisoformat(text))
-    return to_instant(datetime.fromisoformat(text + "T00:00:00+00:00")) - offset
+    return instant_at(to_instant(datetime.fromisoformat(text + "T00:00:00+00:00")), zone)

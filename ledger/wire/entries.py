@@ -186,6 +186,20 @@ class Released(_Change, tag="released", frozen=True):
     due_at: int = 0
 
 
+class IdleMoved(_Change, tag="idle-moved", frozen=True):
+    """A kind whose points end when it is idle was used: what there is of it ends at `until_at`, if not used again."""
+
+    kind: str
+    until_at: int
+
+
+class IdleEnded(_Change, tag="idle-ended", frozen=True):
+    """A kind was not used for as long as its points last: all lots ended, and what comes back to them is gone."""
+
+    kind: str
+    at: int
+
+
 # -- score -----------------------------------------------------------------------------------------------------------
 
 
@@ -344,10 +358,11 @@ class Unfrozen(_Change, tag="unfrozen", frozen=True):
 
 LotChange = Earned | Waiting | Confirmed | Spent | Restored | Expired | ClawedBack | Repaid | Held | Captured | Released
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff
+IdleChange = IdleMoved | IdleEnded
 ScoreChange = Scored | ScoredOnce | Rated | CreditSet | Resettled | TierMoved
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
 TermChange = TermOpened | TermMoved | TermEnded | TrialConverted | BenefitUsed
-Change = LotChange | ClaimChange | ScoreChange | CountChange | TermChange | Frozen | Unfrozen
+Change = LotChange | ClaimChange | IdleChange | ScoreChange | CountChange | TermChange | Frozen | Unfrozen
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 

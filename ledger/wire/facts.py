@@ -180,8 +180,12 @@ class Stars(_Data):
 
 
 class Redemption(_OfKind, kw_only=True):
-    """Points that are asked for, and for what; `settlement_fen` is what the order was to be paid before points."""
+    """Points that are asked for, and for what; `settlement_fen` is what the order was to be paid before points.
 
+    An empty `kind` takes the kinds of the use in their order.
+    """
+
+    kind: Name = BEANS
     redemption: Id
     points: Some
     use: Id

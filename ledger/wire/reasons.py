@@ -22,12 +22,14 @@ PARKED: Final = "parked"  # no fact: waits among the dead letters
 REASONS: Final[dict[str, Reason]] = {
     # refused requests, and facts that contradict what is known
     "<kind>-short": Reason(ENTRY, "More points were asked for than are spendable."),
+    "above-most": Reason(ENTRY, "This use takes no more points at once."),
     "above-share": Reason(ENTRY, "Points may pay only a share of the settlement, over all redemptions of the order."),
     "account-frozen": Reason(ENTRY, "The account is frozen: it goes on earning, and its requests are refused."),
     "already": Reason(ENTRY, "The same thing came before under another fact id (an order, redemption, card, claim …)."),
     "already-reviewed": Reason(ENTRY, "The line has its review; a second one gives nothing."),
     "bad-programme": Reason(ENTRY, "The published rule book cannot be used; the figures say what is wrong with it."),
     "balance-too-small": Reason(ENTRY, "This use needs a larger spendable balance before it takes any points."),
+    "below-least": Reason(ENTRY, "This use takes no fewer points at once."),
     "card-ended": Reason(ENTRY, "The card's term is over (or was never laid): there is nothing left to refund."),
     "conflict": Reason(ENTRY, "A fact of the same source and id came before with other content; the first one stands."),
     "duplicate": Reason(ENTRY, "The very same fact came before; `first` names the member's entry that decided it."),
@@ -50,6 +52,7 @@ REASONS: Final[dict[str, Reason]] = {
     "order-missing": Reason(ENTRY, "This use is for an order, and none is named."),
     "order-rejected": Reason(ENTRY, "The order was refused at the door before; what came later contradicts that."),
     "out-of-range": Reason(ENTRY, "The account's integers cannot hold the points that this would make."),
+    "points-short": Reason(ENTRY, "More points were asked for than are spendable of all the kinds that the use takes."),
     "quota-used": Reason(ENTRY, "The benefit's quota of this card is used up."),
     "redemption-of-an-order": Reason(
         ENTRY, "Points tendered on an order come back by its return or its end, not by hand."
@@ -80,7 +83,10 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     # a rule that applied, and gave less or nothing
     "already-today": Reason(WITHHELD, "The rule gives once a day for each of these, and it did."),
-    "cap-full": Reason(WITHHELD, "The rule's cap of the day, month or year leaves less, or nothing."),
+    "cap-full": Reason(
+        WITHHELD,
+        "The rule's cap leaves less, or nothing; a redemption that a cap of its use has no room for is refused.",
+    ),
     "card-cap-full": Reason(WITHHELD, "The card's cap has no room for this line; the ordinary rule holds."),
     "line-returned": Reason(WITHHELD, "The whole line has been returned."),
     "once": Reason(WITHHELD, "The rule gives once, and it did."),

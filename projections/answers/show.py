@@ -13,7 +13,7 @@ from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.schema import Membership, Score
 from ledger.wire import answers
 from ledger.wire.entries import LOT_BITS
-from ledger.wire.times import month_text, to_text
+from ledger.wire.times import MAX_INSTANT, Zone, month_text, to_text
 from projections.answers.members import account_of
 
 
@@ -54,10 +54,11 @@ def balances_of(shown: answers.Member) -> answers.Balances:
     return answers.Balances(shown.member, shown.as_of, points)
 
 
-def open_lots(purse: Purse) -> list[tuple[int, Lot]]:
-    """Lots with something left, the soonest to go first."""
-    lots = [(key, lot) for key, lot in purse.lots.items() if lot.left]
-    return sorted(lots, key=lambda item: (item[1].expires_at, item[0]))
+def open_lots(purse: Purse) -> list[tuple[int, Lot, int | None]]:
+    """Lots with something left and their ends (None: they have none), the soonest to go first."""
+    lots = [(key, lot, purse.end_of(lot)) for key, lot in purse.lots.items() if lot.left]
+    lots.sort(key=lambda found: (found[2], found[0]))
+    return [(key, lot, end if end < MAX_INSTANT else None) for key, lot, end in lots]
 
 
 def describe_score(account: Account, name: str, score: Score, month: int) -> answers.Score:
@@ -92,19 +93,19 @@ def quotas_of(
             yield label, quota, times_used(term, label, benefit, version.month(as_of))
 
 
-def _purse(purse: Purse, offset: int) -> answers.Purse:
-    lots = [_lot(key, lot, offset) for key, lot in open_lots(purse)]
+def _purse(purse: Purse, offset: Zone) -> answers.Purse:
+    lots = [_lot(*found, offset) for found in open_lots(purse)]
     return answers.Purse(purse.spendable(), purse.pending(), purse.held(), purse.debt, lots)
 
 
-def _lot(key: int, lot: Lot, offset: int) -> answers.Lot:
+def _lot(key: int, lot: Lot, end: int | None, offset: Zone) -> answers.Lot:
     return answers.Lot(
         key >> LOT_BITS,
         lot.rule,
         lot.earned,
         lot.left,
         to_text(lot.earned_at, offset),
-        to_text(lot.expires_at, offset),
+        None if end is None else to_text(end, offset),
         bool(lot.pending_until),
         to_text(lot.pending_until, offset) if lot.pending_until else UNSET,
     )

@@ -108,7 +108,7 @@ def _briefly(nothing: list[View], words: Words) -> list[str]:
 def _purse(history: History, kind: str, words: Words) -> View:
     purse = history.present.account.purses[kind]
     views = []
-    for key, lot in sorted(purse.lots.items(), key=lambda item: (item[1].expires_at, item[0])):
+    for key, lot in sorted(purse.lots.items(), key=lambda item: (purse.end_of(item[1]), item[0])):
         story = history.lots.get(key)
         views.append(
             {
@@ -122,7 +122,7 @@ def _purse(history: History, kind: str, words: Words) -> View:
                 "held": lot.held,
                 "pending": bool(lot.pending_until),
                 "earned_at": words.time(lot.earned_at),
-                "expires_at": words.time(lot.pending_until or lot.expires_at),
+                "expires_at": words.end(lot.pending_until or purse.end_of(lot)),
             }
         )
     return {"name": words.name(kind), **purse_sums(purse), "lots": views}

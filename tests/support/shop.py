@@ -199,6 +199,10 @@ class Shop:
         fact.setdefault("data", {}).update(changed)
         return self.hears(fact)
 
+    def tells(self, type_: str, at: str = "", **data: Any) -> str:
+        """Any other fact, by its type without the version."""
+        return self._tell(type_, at, data)
+
     # -- what she has ------------------------------------------------------------------------------------------------
 
     @property

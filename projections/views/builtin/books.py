@@ -92,8 +92,8 @@ class Books(View):
             rows.add(PEOPLE.name, (FROZEN,), 1)
         for kind, purse in account.purses.items():
             rows.add(POINTS_TABLE.name, (kind,), *figures_of(purse))
-            for _, lot in open_lots(purse):
-                month = month_at(lot.expires_at - 1, book.offset)  # gone at `expires_at`: where it ends
+            for _, lot, _ in open_lots(purse):
+                month = month_at(purse.end_of(lot) - 1, book.offset)  # gone at its end: where it ends
                 rows.add(EXPIRING.name, (kind, month), lot.left)
         for membership in account.terms:
             term = current_term(account, membership, instant)
