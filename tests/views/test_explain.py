@@ -251,7 +251,7 @@ def test_every_lot_can_be_asked_for_by_its_name(lived: Ledger) -> None:
 
 def test_every_reason_of_an_entry_has_a_sentence() -> None:
     said = {code.removeprefix("reason.") for code in phrases("english") if code.startswith("reason.")}
-    codes = {code for code, reason in REASONS.items() if reason.where in (ENTRY, NOTE)}
+    codes = {code for code, reason in REASONS.items() if {ENTRY, NOTE} & {reason.where, *reason.also}}
     assert {code.removeprefix("<kind>-") for code in codes} == said
 
 
@@ -261,7 +261,7 @@ def test_every_fact_every_change_and_every_reason_why_nothing_came_has_a_phrase_
     ).keys()
     plain = {str(cls.__struct_config__.tag) for cls in CHANGE_TYPES if cls not in EXPLAINERS}
     assert {f"change.{name}" for name in plain} <= phrases("english").keys()
-    withheld = {code for code, reason in REASONS.items() if reason.where == WITHHELD}
+    withheld = {code for code, reason in REASONS.items() if WITHHELD in (reason.where, *reason.also)}
     assert {f"nothing.{code}" for code in withheld} <= phrases("english").keys()
 
 
