@@ -109,6 +109,8 @@ class Account(Struct, array_like=True, gc=False):
     trials: dict[str, int] = field(default_factory=dict)  # membership -> trials ever started
     tiers: dict[str, str] = field(default_factory=dict)
     pruned_before: int = 0  # months before this one are dropped
+    attributes: dict[str, tuple[str | int, int]] = field(default_factory=dict)  # name -> value (empty: removed), since
+    tier_moves: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # score -> from, tier; the first: before
 
     def purse(self, kind: str) -> Purse:
         """The purse of a kind, empty where there is none yet (and then not part of the account)."""

@@ -67,15 +67,19 @@ def apply_rules(
                 if trace is not None:
                     trace.skipped(rule, "no-membership", {"line": name})
                 continue
-        if rule.has_guards and not _is_let(draft, rule, line, name, since):
-            continue
         times, by = None, ""
         if rule.times:
-            times = multiplier_of(rule, line, data, occurred)
+            times = multiplier_of(rule, line, data, occurred, draft.unentitled)
             if times is not None:
                 by = times.text
                 if multiplied is not None:
                     multiplied[rule.name] = by
+        if rule.who is not None and rule.name in draft.unentitled:
+            points = amount_of(rule.amount, fen, category, count, times)
+            withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
+            continue
+        if rule.has_guards and not _is_let(draft, rule, line, name, since):
+            continue
         points = uncapped = amount_of(rule.amount, fen, category, count, times)
         if rule.line_cap and points > rule.line_cap:
             points = rule.line_cap

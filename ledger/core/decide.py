@@ -17,6 +17,7 @@ from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
 from ledger.core.tiers import refresh_settled
+from ledger.core.who import judge_rules
 from ledger.rulebook.compiled import Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
@@ -130,6 +131,8 @@ def decide(
             draft.decline("too-late")
         if row.is_request:
             _check_request(draft, row.own_key(fact.data), recorded, backlog, limits)
+        if version.asks_who:
+            judge_rules(draft, row.on, fact.data)
         _DECIDER_OF[kind](draft, fact.data)
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
@@ -179,6 +182,7 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.ReviewPosted: reviews.post_review,
     facts.ReviewRemoved: reviews.remove_review,
     facts.CampaignGranted: operators.grant,
+    facts.MemberDescribed: activities.describe,
     facts.RedemptionRequested: redemptions.redeem,
     facts.RedemptionReversed: redemptions.reverse,
     facts.HoldRequested: redemptions.hold,

@@ -1,5 +1,6 @@
 """What a compiled rule says of one line or fact: whether its conditions are met, and what it gives."""
 
+from collections.abc import Container
 from typing import Any
 
 from ledger.rulebook.compiled import Amount, Clause, Multiplier, Rule
@@ -44,9 +45,13 @@ def amount_of(amount: Amount, fen: int, category: str, count: int = 1, times: Mu
     return points * by // of
 
 
-def multiplier_of(rule: Rule, line: Any, data: Any, occurred: int) -> Multiplier | None:
-    """Return the first multiplier of a rule that holds; None where none does."""
+def multiplier_of(
+    rule: Rule, line: Any, data: Any, occurred: int, unentitled: Container[str] = ()
+) -> Multiplier | None:
+    """Return the first multiplier of a rule that holds; None where none does. Some are not this member's."""
     for times in rule.times:
+        if times.name in unentitled:
+            continue
         if times.since <= occurred < times.until and meets(times.clauses, line, data):
             return times
     return None

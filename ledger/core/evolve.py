@@ -7,6 +7,9 @@ from ledger.core.account import Account, Lot, OpenHold, Purse, Term, find_term, 
 from ledger.core.benefits import quota_key
 from ledger.wire import entries
 from ledger.wire.entries import CHANGE_TYPES, Change, Entry, lot_key
+from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
+
+MAX_TIER_MOVES = 256  # of a score, kept for facts that come late
 
 
 def evolve_entry(account: Account, entry: Entry) -> None:
@@ -199,6 +202,18 @@ def _attribute_set(account: Account, change: entries.Rated | entries.CreditSet) 
 
 def _tier_moved(account: Account, change: entries.TierMoved) -> None:
     account.tiers[change.score] = change.after
+    moves = account.tier_moves.get(change.score)
+    if moves is None:
+        moves = account.tier_moves[change.score] = [(0, change.before)]
+    elif len(moves) > MAX_TIER_MOVES:
+        del moves[0]
+    moves.append((change.at, change.after))
+
+
+def _attribute_told(account: Account, change: entries.AttributeTold) -> None:
+    account.attributes[change.attribute] = (change.value, change.since_at)
+    if change.attribute in BUILT_IN_ATTRIBUTES:
+        setattr(account, change.attribute, change.value)
 
 
 def _history_pruned(account: Account, change: entries.HistoryPruned) -> None:
@@ -207,6 +222,9 @@ def _history_pruned(account: Account, change: entries.HistoryPruned) -> None:
     for terms in account.terms.values():  # the last term that has begun stays: it is shown if later ones are taken out
         last = max((i for i, term in enumerate(terms) if term.start <= change.at), default=0)
         terms[:last] = [term for term in terms[:last] if term.until >= change.at]
+    for moves in account.tier_moves.values():  # what held at the cut stays as the first
+        while len(moves) > 1 and moves[1][0] <= change.at:
+            del moves[0]
     year = month // 12
     for buckets in (*account.sums.values(), account.counts, account.days):
         for bucket in [b for b in buckets if 0 < b < year or 10_000 <= b < month]:
@@ -287,6 +305,7 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.ScoredOnce: _scored_once,
     entries.Rated: _attribute_set,
     entries.CreditSet: _attribute_set,
+    entries.AttributeTold: _attribute_told,
     entries.Resettled: _for_the_reader,
     entries.TierMoved: _tier_moved,
     entries.HistoryPruned: _history_pruned,

@@ -4,12 +4,23 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from ledger.rulebook.schema import Award, BadProgramme, Condition, Expiry, ProgrammeTables, instant_of, zone_of
-from ledger.wire.fact_catalogue import BY_NAME
+from ledger.rulebook.attributes import is_value
+from ledger.rulebook.schema import (
+    Attribute,
+    Award,
+    BadProgramme,
+    Condition,
+    Expiry,
+    ProgrammeTables,
+    Who,
+    instant_of,
+    zone_of,
+)
+from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES, BY_NAME
 from ledger.wire.times import to_datetime
 
 _NUMBERS = frozenset({"paid_fen", "unit_fen", "quantity", "points", "characters", "images"})
@@ -115,6 +126,11 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
             yield f"kinds.{name}.expiry: idle_days is the only period of its kind"
         if not _in_order(period.from_ for period in kind.expiry):
             yield f"kinds.{name}.expiry: the periods are not in order of `from`"
+    for name, attribute in programme.attributes.items():
+        if name in _BUILT_IN:
+            yield f"attributes.{name}: is built in; leave it out"
+        if attribute.values is not None and attribute.type != "text":
+            yield f'attributes.{name}.values: are for type = "text"'
     for name, score in programme.scores.items():
         if not _in_order(tier.at_least for tier in score.tiers):
             yield f"scores.{name}.tiers: not in order of at_least"
@@ -129,6 +145,8 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
         for label in use.kinds:
             if label not in programme.kinds:
                 yield f"uses.{name}.kinds: there is no [kinds.{label}]"
+        if use.who is not None:
+            yield from who_problems(f"uses.{name}.who", use.who, programme)
         if use.share and not use.order:
             yield f"uses.{name}.share: needs order = true"
         if not use.order and any(cap.per == "order" for cap in use.cap):
@@ -226,7 +244,11 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
     yield from _condition_problems(f"{at}.when", award.when, fields)
     for place, times in enumerate(award.times):
         yield from moment_problems(f"{at}.times[{place}]", times.from_, times.until)
+        if times.who is not None:
+            yield from who_problems(f"{at}.times[{place}].who", times.who, programme, may_ask_scores=False)
         yield from _condition_problems(f"{at}.times[{place}].when", times.when, fields)
+    if award.who is not None:
+        yield from who_problems(f"{at}.who", award.who, programme, may_ask_scores=False)
     for place, cap in enumerate(award.cap):
         if cap.each is None:
             continue
@@ -241,6 +263,85 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
         cards = programme.memberships[award.member].products.values() if award.member in programme.memberships else ()
         if any(card.trial for card in cards):
             yield f"{at}.pending: memberships.{award.member} has a trial, whose points wait for a card"
+
+
+_BUILT_IN: Final = dict.fromkeys(BUILT_IN_ATTRIBUTES, Attribute("", "number"))  # facts of their own tell them
+MAX_DEPTH = 8  # of `any` within `any`
+
+
+def who_problems(
+    at: str, who: Who, programme: ProgrammeTables, *, may_ask_scores: bool = True, depth: int = 1
+) -> Iterator[str]:
+    """Yield what is wrong with conditions on the member that stand `at` a place of the book.
+
+    A score's value is asked where requests and prices are judged; awards may be late, and ask a tier.
+    """
+    if depth > MAX_DEPTH:
+        yield f"{at}: any stands more than {MAX_DEPTH} deep"
+        return
+    for name, condition in who.score.items():
+        if name not in programme.scores:
+            yield f"{at}.score.{name}: there is no [scores.{name}]"
+        elif not may_ask_scores:
+            yield f"{at}.score.{name}: an award may come late, when the sums of then are gone; ask who.tier"
+        yield from _bound_problems(f"{at}.score.{name}", condition, is_number=True)
+    for name, condition in who.tier.items():
+        yield from _tier_problems(f"{at}.tier.{name}", name, condition, programme)
+    for name, card in who.card.items():
+        membership = programme.memberships.get(name)
+        if membership is None:
+            yield f"{at}.card.{name}: there is no [memberships.{name}]"
+            continue
+        if card.active is None and card.in_ is None and card.not_in is None:
+            yield f"{at}.card.{name}: says nothing; give active, in or not_in"
+        if card.active is False and (card.in_ is not None or card.not_in is not None):
+            yield f"{at}.card.{name}: active = false is for who has no card; in and not_in ask for one"
+        for product in (*(card.in_ or ()), *(card.not_in or ())):
+            if product not in membership.products:
+                yield f'{at}.card.{name}: no product "{product}" in this membership'
+    for name, condition in who.attribute.items():
+        attribute = programme.attributes.get(name) or _BUILT_IN.get(name)
+        if attribute is None:
+            known = ", ".join(sorted({*programme.attributes, *_BUILT_IN}))
+            yield f"{at}.attribute.{name}: there is no [attributes.{name}]; there are {known}"
+            continue
+        yield from _bound_problems(f"{at}.attribute.{name}", condition, is_number=attribute.type == "number")
+        for value in (*(condition.in_ or ()), *(condition.not_in or ())):
+            if not isinstance(value, str):
+                yield f"{at}.attribute.{name}: {str(value).lower()} is no text"
+            elif attribute.values is not None and value not in attribute.values:
+                yield f'{at}.attribute.{name}: "{value}" is none of its values: {", ".join(attribute.values)}'
+            elif attribute.type == "month-day" and not is_value(attribute, value):
+                yield f'{at}.attribute.{name}: "{value}" is no month and day like 08-08'
+    for index, one in enumerate(who.any_):
+        yield from who_problems(f"{at}.any[{index}]", one, programme, may_ask_scores=may_ask_scores, depth=depth + 1)
+    if not (who.score or who.tier or who.card or who.attribute or who.any_):
+        yield f"{at}: says nothing; give score, tier, card, attribute or any"
+
+
+def _tier_problems(at: str, name: str, condition: Condition, programme: ProgrammeTables) -> Iterator[str]:
+    score = programme.scores.get(name)
+    if score is None:
+        yield f"{at}: there is no [scores.{name}]"
+        return
+    yield from _bound_problems(at, condition, is_number=False)
+    names = [tier.name for tier in score.tiers]
+    for tier in (*(condition.in_ or ()), *(condition.not_in or ())):
+        if tier not in names and tier != "":
+            yield f'{at}: scores.{name}.tiers has no "{tier}"; there are {", ".join(names) or "none"}'
+
+
+def _bound_problems(at: str, condition: Condition, *, is_number: bool) -> Iterator[str]:
+    bounds = condition.at_least is not None or condition.at_most is not None
+    lists = condition.in_ is not None or condition.not_in is not None
+    if condition.has is not None:
+        yield f"{at}: has is for tags"
+    elif is_number and lists:
+        yield f"{at}: is a number: at_least and at_most are for it"
+    elif not is_number and bounds:
+        yield f"{at}: is no number: in and not_in are for it"
+    elif not (bounds or lists):
+        yield f"{at}: says nothing; give {'at_least or at_most' if is_number else 'in or not_in'}"
 
 
 def _condition_problems(at: str, when: Mapping[str, Condition], fields: frozenset[str]) -> Iterator[str]:

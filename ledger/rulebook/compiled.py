@@ -18,6 +18,7 @@ from ledger.rulebook.schema import (
     Pending,
     Product,
     Times,
+    Who,
     instant_of,
     version_of,
     zone_of,
@@ -35,6 +36,22 @@ class Clause(NamedTuple):
     of_line: bool
     op: str  # at_least, at_most, in, not_in, has
     value: Any  # an integer, a frozen set of texts and truths, or the text that a list is to have
+
+
+class MemberClause(NamedTuple):
+    """One condition on the member: what stands under `name` in `table` is in `op` to `value`."""
+
+    table: str  # score, tier, card, attribute
+    name: str
+    op: str  # at_least, at_most, in, not_in, active
+    value: Any  # an integer, a frozen set of texts, or a truth
+
+
+class Entitlement(NamedTuple):
+    """Whom something is for: every clause holds, and of `any_of`, where there are some, one."""
+
+    clauses: tuple[MemberClause, ...]
+    any_of: tuple["Entitlement", ...]
 
 
 class Amount(NamedTuple):
@@ -57,6 +74,8 @@ class Multiplier(NamedTuple):
     since: int
     until: int
     text: str  # "3/2"
+    name: str  # rule/times/place
+    who: Entitlement | None
 
 
 class Bucket(NamedTuple):
@@ -93,6 +112,7 @@ class Rule(Struct, frozen=True, eq=False):
     clauses: tuple[Clause, ...]
     amount: Amount
     member: str | None
+    who: Entitlement | None
     is_dated: bool
     since: int
     until: int
@@ -135,6 +155,7 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
             give.per_count or 0,
         ),
         member=award.member,
+        who=compile_who(award.who),
         is_dated=award.from_ is not None or award.until is not None,
         since=instant_of(award.from_, zone) if award.from_ else 0,
         until=instant_of(award.until, zone) if award.until else NO_END,
@@ -147,7 +168,7 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
         year_cap=caps.get("year", 0),
         day_mark=award.each_day,
         is_kept=award.returns or award.each == "fact",
-        times=tuple(_multiplier(times, of_line, zone) for times in award.times),
+        times=tuple(_multiplier(f"{award.rule}/times/{i}", t, of_line, zone) for i, t in enumerate(award.times)),
         buckets=buckets,
         order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
         wait=_wait(award.pending) if award.pending else None,
@@ -167,11 +188,12 @@ def compile_buckets(caps: Iterable[Cap], of_line: frozenset[str] = frozenset()) 
     return tuple(sorted(buckets, key=lambda bucket: PERIODS.index(bucket.per)))
 
 
-def _multiplier(times: Times, of_line: frozenset[str], zone: Zone) -> Multiplier:
+def _multiplier(name: str, times: Times, of_line: frozenset[str], zone: Zone) -> Multiplier:
     by = Fraction(times.by)
     since = instant_of(times.from_, zone) if times.from_ else 0
     until = instant_of(times.until, zone) if times.until else NO_END
-    return Multiplier(by.numerator, by.denominator, compile_clauses(times.when, of_line), since, until, str(by))
+    clauses = compile_clauses(times.when, of_line)
+    return Multiplier(by.numerator, by.denominator, clauses, since, until, str(by), name, compile_who(times.who))
 
 
 def _wait(pending: Pending) -> Wait:
@@ -181,6 +203,10 @@ def _wait(pending: Pending) -> Wait:
 
 
 def _clauses_of(name: str, of_line: bool, condition: Condition) -> list[Clause]:
+    return [Clause(name, of_line, op, value) for op, value in _bounds_of(condition)]
+
+
+def _bounds_of(condition: Condition) -> list[tuple[str, Any]]:
     bounds = {
         "at_least": condition.at_least,
         "at_most": condition.at_most,
@@ -188,7 +214,26 @@ def _clauses_of(name: str, of_line: bool, condition: Condition) -> list[Clause]:
         "not_in": None if condition.not_in is None else frozenset(condition.not_in),
         "has": condition.has,
     }
-    return [Clause(name, of_line, op, value) for op, value in bounds.items() if value is not None]
+    return [(op, value) for op, value in bounds.items() if value is not None]
+
+
+def compile_who(who: Who | None) -> Entitlement | None:
+    """Return conditions on the member as data; None where they hold for every member."""
+    if who is None:
+        return None
+    clauses: list[MemberClause] = []
+    for table, conditions in (("score", who.score), ("tier", who.tier), ("attribute", who.attribute)):
+        for name, condition in conditions.items():
+            clauses += [MemberClause(table, name, op, value) for op, value in _bounds_of(condition)]
+    for name, card in who.card.items():
+        is_held = card.active is not False
+        clauses.append(MemberClause("card", name, "active", is_held))
+        if card.in_ is not None:
+            clauses.append(MemberClause("card", name, "in", frozenset(card.in_)))
+        if card.not_in is not None:
+            clauses.append(MemberClause("card", name, "not_in", frozenset(card.not_in)))
+    any_of = tuple(one for one in map(compile_who, who.any_) if one is not None)
+    return Entitlement(tuple(clauses), any_of) if clauses or any_of else None
 
 
 class Period(NamedTuple):
@@ -227,6 +272,13 @@ class ProgrammeVersion:
         for rule in rules:
             if rule.award.each == "fact":
                 self.fact_rules[rule.award.on] = (*self.fact_rules.get(rule.award.on, ()), rule)
+        # By type of fact, the award rules and multipliers that not every member has.
+        self.asks_who: dict[str, tuple[Rule | Multiplier, ...]] = {}
+        for rule in rules:
+            judged: list[Rule | Multiplier] = [rule, *rule.times]
+            asking = tuple(one for one in judged if one.who is not None)
+            if asking:
+                self.asks_who[rule.award.on] = (*self.asks_who.get(rule.award.on, ()), *asking)
         self.products: dict[str, tuple[str, Product]] = {}
         self.benefits: dict[str, tuple[str, Benefit]] = {}
         for name, membership in self.programme.memberships.items():
@@ -237,6 +289,7 @@ class ProgrammeVersion:
         self.shares: dict[str, Fraction | None] = {
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
         }
+        self.who_may_use = {name: compile_who(use.who) for name, use in self.programme.uses.items()}
         self.expiries = {name: compile_expiry(kind, self.offset) for name, kind in self.programme.kinds.items()}
         self.idle = {
             name: periods[0].number * DAY for name, periods in self.expiries.items() if periods[0].how == "idle_days"

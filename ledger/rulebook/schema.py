@@ -113,6 +113,32 @@ class Condition(_Table, frozen=True):
     has: str | None = None  # for tags
 
 
+class CardCondition(_Table, frozen=True):
+    """What the card of a membership must be at an instant: held (or not), and of which product."""
+
+    active: bool | None = None
+    in_: tuple[_Label, ...] | None = field(name="in", default=None)
+    not_in: tuple[_Label, ...] | None = None
+
+
+class Who(_Table, frozen=True):
+    """Conditions on the member: all tables and all names in them must hold, of `any` one."""
+
+    score: dict[_Label, Condition] = field(default_factory=dict)
+    tier: dict[_Label, Condition] = field(default_factory=dict)
+    card: dict[_Label, CardCondition] = field(default_factory=dict)
+    attribute: dict[_Label, Condition] = field(default_factory=dict)
+    any_: Annotated[tuple["Who", ...], Meta(max_length=100)] = field(name="any", default=())
+
+
+class Attribute(_Table, frozen=True):
+    """What may be told of a member: texts (of `values` alone, where they are given), numbers, or a month and day."""
+
+    name: _Text
+    type: Literal["text", "number", "month-day"] = "text"
+    values: Annotated[tuple[_Text, ...], Meta(min_length=1, max_length=1000)] | None = None
+
+
 class Step(_Table, frozen=True):
     """Points from an amount on."""
 
@@ -142,6 +168,7 @@ class Times(_Table, frozen=True):
     """A multiplier of what a rule gives, while its dates and conditions hold."""
 
     by: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}(/[1-9][0-9]{0,5})?$")]
+    who: Who | None = None
     when: dict[str, Condition] = field(default_factory=dict)
     from_: Moment | None = field(name="from", default=None)
     until: Moment | None = None
@@ -170,6 +197,7 @@ class Award(_Table, frozen=True):
     score: _Label | None = None
     part: _Label | None = None
     member: _Label | None = None
+    who: Who | None = None
     instead_of: _Label | None = None
     when: dict[str, Condition] = field(default_factory=dict)
     rates: dict[str, Annotated[int, Meta(ge=0, le=10_000)]] = field(default_factory=dict)
@@ -206,6 +234,7 @@ class Use(_Table, frozen=True):
     balance_at_least: int = 0
     settlement_at_least_fen: int = 0
     exactly: _Points | None = None
+    who: Who | None = None
     at_least: _Points | None = None
     at_most: _Points | None = None
     cap: tuple[UseCap, ...] = ()
@@ -248,6 +277,7 @@ class ProgrammeTables(_Table, frozen=True):
     name: _Text
     from_: date = field(name="from")
     kinds: Annotated[dict[_Label, Kind], Meta(max_length=100)]
+    attributes: Annotated[dict[_Label, Attribute], Meta(max_length=100)] = field(default_factory=dict)
     scores: Annotated[dict[_Label, Score], Meta(max_length=100)] = field(default_factory=dict)
     memberships: Annotated[dict[_Label, Membership], Meta(max_length=100)] = field(default_factory=dict)
     award: Annotated[tuple[Award, ...], Meta(max_length=1000)] = ()

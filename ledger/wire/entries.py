@@ -239,6 +239,14 @@ class CreditSet(_Change, tag="credit-set", frozen=True):
     credit: int
 
 
+class AttributeTold(_Change, tag="attribute-told", frozen=True):
+    """What is known of a member from an instant on: a text or number; an empty text: it is no longer known."""
+
+    attribute: str
+    value: str | int
+    since_at: int
+
+
 class Resettled(_Change, tag="resettled", frozen=True):
     """A late fact or a return moved the settled scores of the months `first` to `last`."""
 
@@ -359,7 +367,7 @@ class Unfrozen(_Change, tag="unfrozen", frozen=True):
 LotChange = Earned | Waiting | Confirmed | Spent | Restored | Expired | ClawedBack | Repaid | Held | Captured | Released
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff
 IdleChange = IdleMoved | IdleEnded
-ScoreChange = Scored | ScoredOnce | Rated | CreditSet | Resettled | TierMoved
+ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Resettled | TierMoved
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
 TermChange = TermOpened | TermMoved | TermEnded | TrialConverted | BenefitUsed
 Change = LotChange | ClaimChange | IdleChange | ScoreChange | CountChange | TermChange | Frozen | Unfrozen

@@ -71,6 +71,7 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.ProfileCompleted, fields=_NO_FIELDS),
     FactType(facts.CreditScored, sets=CreditSet),
     FactType(facts.ReputationRated, sets=Rated, moves_tiers=True),
+    FactType(facts.MemberDescribed),
     FactType(facts.RedemptionRequested, {"redemption": "redemption"} | _ORDER, is_request=True),
     FactType(facts.RedemptionReversed, {"redemption": "redemption"}),
     FactType(facts.HoldRequested, {"hold": "hold"}, times=("until",), is_request=True),
@@ -87,6 +88,7 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.LotOpened, {"lot": "opening"}, times=("earned_at", "expires_at"), is_operators=True),
     FactType(facts.ProgrammePublished, is_operators=True),
 )
+BUILT_IN_ATTRIBUTES: Final = frozenset(row.sets.__struct_fields__[0] for row in CATALOGUE if row.sets is not None)
 BY_CLASS: Final[Mapping[type[Fact], FactType]] = {row.fact: row for row in CATALOGUE}
 BY_NAME: Final[Mapping[str, FactType]] = {row.on: row for row in CATALOGUE}
 REQUESTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_request)  # the only facts that can be refused

@@ -44,6 +44,7 @@ REASONS: Final[dict[str, Reason]] = {
     "not-a-multiple": Reason(ENTRY, "This use takes points in whole multiples only."),
     "not-a-trial": Reason(ENTRY, "The product is a paid card and cannot be started as a trial."),
     "not-approved": Reason(ENTRY, "An adjustment needs the approval of someone other than who made it."),
+    "not-entitled": Reason(ENTRY, "It is not for this member: the figure `who` names the condition that fails."),
     "not-exact": Reason(ENTRY, "This use takes exactly one amount of points."),
     "not-for-sale": Reason(ENTRY, "The product is a trial and cannot be bought or coded."),
     "not-frozen": Reason(ENTRY, "The account was not frozen."),
@@ -79,6 +80,7 @@ REASONS: Final[dict[str, Reason]] = {
     "points-differ": Reason(
         NOTE, "The lines' `points` do not add up to the order's redemptions; the redemptions count."
     ),
+    "unknown-attribute": Reason(NOTE, "The book declares no such attribute, or one of another type; it is not kept."),
     "unknown-line": Reason(
         NOTE, "The order has no line of that name (an entry all of whose lines are such is ignored)."
     ),

@@ -154,8 +154,18 @@ def _benefit_used(context: Context, change: entries.BenefitUsed) -> View:
 
 
 def _rated(context: Context, change: entries.Rated) -> View:
-    limits = [s.one_star_limit for s in context.moment.version.programme.scores.values() if s.one_star_limit]
-    return _plain(context, change, limit=limits[0] if limits and change.stars == 1 else 0)
+    return _plain(context, change, limit=_limit(context, "stars", change.stars))
+
+
+def _attribute_told(context: Context, change: entries.AttributeTold) -> View:
+    limit = _limit(context, change.attribute, change.value)
+    return _plain(context, change, told=change.value != "", limit=limit)
+
+
+def _limit(context: Context, attribute: str, value: str | int) -> int:
+    """The most that a score is while an attribute has this value, 0 where nothing limits it."""
+    limits = [limit for score in context.moment.version.programme.scores.values() for limit in score.limits]
+    return next((most for name, held, most in limits if (name, held) == (attribute, value)), 0)
 
 
 def _waiting(context: Context, change: entries.Waiting) -> View:
@@ -178,4 +188,5 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.BenefitUsed: _benefit_used,
     entries.Rated: _rated,
     entries.Waiting: _waiting,
+    entries.AttributeTold: _attribute_told,
 }

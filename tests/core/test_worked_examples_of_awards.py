@@ -24,6 +24,7 @@ expiry = [{ from = 2017-01-01, end_of_year_after = 1 }]
 name = "成长"
 window_months = 12
 parts = { purchase = "消费" }
+tiers = [{ at_least = 200, name = "gold" }]
 
 [memberships.plus]
 name = "会员"
@@ -104,6 +105,19 @@ def test_pieces_are_counted_and_come_back_by_money_and_then_whole() -> None:
     assert shop.beans == 22, "26 times 52,500 out of 60,000"
     shop.returns("O1", [("1", 7, 0)])
     assert shop.beans == 0
+
+
+def test_a_multiplier_may_be_for_some_members_alone_as_they_stood_before_the_order() -> None:
+    growth = line_award(
+        "give = { points = 1, per_fen = 100 }", rule="growth", what='score = "growth"\npart = "purchase"'
+    )
+    times = 'times = [{ by = "3/2", who = { tier = { growth = { in = ["gold"] } } } }]'
+    shop = shop_of(growth, line_award(f"give = {{ points = 1, per_fen = 100 }}\n{times}"), now="2025-10-31 10:00")
+    shop.completes("O1", [("food", 1, 10_000), ("food", 1, 10_000)])
+    assert shop.awarded == [100, 100]
+    shop.completes("O2", [("food", 1, 9_999)], at="2025-11-01")
+    assert shop.awarded == [100, 100, 149], "⌊9,999 · 3 / 200⌋ = ⌊149.985⌋; rounded twice it would be 148"
+    assert withheld(shop) == [], "a multiplier that is not hers leaves no mark"
 
 
 # -- caps ------------------------------------------------------------------------------------------------------------

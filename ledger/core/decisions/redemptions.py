@@ -3,6 +3,7 @@
 from ledger.core.draft import Draft
 from ledger.core.lots import keep_alive, release_hold, restore, spend, take
 from ledger.core.pages import OPEN, DayPage, HoldPage, OrderPage, Part, RedemptionPage
+from ledger.core.who import require
 from ledger.rulebook.schema import Use
 from ledger.wire.entries import Captured, CounterAdded, Held
 from ledger.wire.facts import Capture, Hold, Redemption, Release, Reversal
@@ -19,6 +20,7 @@ def redeem(draft: Draft, data: Redemption) -> None:
         draft.check_kind(data.kind)
         if data.kind not in use.kinds:
             draft.decline("kind-not-taken", kind=data.kind, use=data.use)
+    require(draft, draft.version.who_may_use[data.use])
     points, kinds = data.points, (data.kind,) if data.kind else use.kinds
     if use.exactly is not None and points != use.exactly:
         draft.decline("not-exact", asked=points, exactly=use.exactly)
