@@ -117,9 +117,16 @@ def _restored(account: Account, change: entries.Restored) -> None:
     account.next_due_at = min(account.next_due_at, lot.expires_at)
 
 
+def _waiting(account: Account, change: entries.Waiting) -> None:
+    lot = account.purses[change.kind].lots[change.lot]
+    lot.waits = change.waits
+    account.next_due_at = min(account.next_due_at, lot.due_at())
+
+
 def _confirmed(account: Account, change: entries.Confirmed) -> None:
     lot = account.purses[change.kind].lots[change.lot]
     lot.pending_until = 0
+    lot.waits = 0
     account.next_due_at = min(account.next_due_at, lot.expires_at)
 
 
@@ -284,7 +291,7 @@ def _unfrozen(account: Account, change: entries.Unfrozen) -> None:
     account.frozen = False
 
 
-def _for_the_reader(account: Account, change: entries.Withheld | entries.Resettled) -> None:
+def _for_the_reader(account: Account, change: entries.Withheld | entries.Multiplied | entries.Resettled) -> None:
     """It says why nothing came, or what follows; the account stands as it was."""
 
 
@@ -299,6 +306,8 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.FirstSeen: _first_seen,
     entries.CounterAdded: _counter_added,
     entries.Withheld: _for_the_reader,
+    entries.Waiting: _waiting,
+    entries.Multiplied: _for_the_reader,
     entries.Confirmed: _confirmed,
     entries.Restored: _restored,
     entries.DebtIncurred: _debt_incurred,

@@ -7,10 +7,11 @@ from typing import Final, NamedTuple
 
 
 class Reason(NamedTuple):
-    """Where a code applies, and what it means."""
+    """Where a code applies, and what it means; `also` are the other places where it is said."""
 
     where: str
     text: str
+    also: tuple[str, ...] = ()
 
 
 ENTRY: Final = "entry"  # refused or ignored because of it
@@ -88,6 +89,7 @@ REASONS: Final[dict[str, Reason]] = {
     "cap-full": Reason(
         WITHHELD,
         "The rule's cap leaves less, or nothing; a redemption that a cap of its use has no room for is refused.",
+        (ENTRY,),
     ),
     "card-cap-full": Reason(WITHHELD, "The card's cap has no room for this line; the ordinary rule holds."),
     "line-returned": Reason(WITHHELD, "The whole line has been returned."),

@@ -10,6 +10,7 @@ from ledger.core.account import copy_account
 from ledger.core.benefits import quota_key
 from ledger.core.evolve import evolve
 from ledger.core.scores import value_of
+from ledger.rulebook.compiled import CLAIM
 from ledger.wire import entries
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.times import month_of, month_text
@@ -168,6 +169,10 @@ def _limit(context: Context, attribute: str, value: str | int) -> int:
     return next((most for name, held, most in limits if (name, held) == (attribute, value)), 0)
 
 
+def _waiting(context: Context, change: entries.Waiting) -> View:
+    return _plain(context, change, claims=change.waits == CLAIM) | {"lots": []}
+
+
 # How a class is explained, where it takes more than its own phrases.
 EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.Earned: explain_earned,
@@ -184,5 +189,6 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.TrialConverted: _term,
     entries.BenefitUsed: _benefit_used,
     entries.Rated: _rated,
+    entries.Waiting: _waiting,
     entries.AttributeTold: _attribute_told,
 }

@@ -64,13 +64,20 @@ class Shop:
     # -- what happens ------------------------------------------------------------------------------------------------
 
     def completes(
-        self, order: str, lines: Sequence[tuple], at: str = "", pay: str = "", tags: Sequence[str] = ()
+        self,
+        order: str,
+        lines: Sequence[tuple | dict],
+        at: str = "",
+        pay: str = "",
+        tags: Sequence[str] = (),
+        **more: Any,
     ) -> str:
-        data = {"order": order, "lines": _lines(lines), "pay": pay, "tags": list(tags)}
+        """A line may be a tuple or its fields by name; `more` are other fields of the order, such as its `shop`."""
+        data = {"order": order, "lines": _lines(lines), "pay": pay, "tags": list(tags)} | more
         return self._tell("order.completed", at, data)
 
-    def pays(self, order: str, lines: Sequence[tuple], at: str = "") -> str:
-        return self._tell("order.paid", at, {"order": order, "lines": _lines(lines)})
+    def pays(self, order: str, lines: Sequence[tuple | dict], at: str = "", **more: Any) -> str:
+        return self._tell("order.paid", at, {"order": order, "lines": _lines(lines)} | more)
 
     def cancels(self, order: str, at: str = "") -> str:
         return self._tell("order.cancelled", at, {"order": order})
@@ -211,6 +218,10 @@ class Shop:
         return self.purse.debt
 
     @property
+    def pending(self) -> int:
+        return self.purse.pending()
+
+    @property
     def lots(self) -> list[int]:
         """What is left in each lot, the soonest to go first."""
         return [lot["left"] for lot in self.shown["points"]["beans"]["lots"]]
@@ -324,9 +335,12 @@ def shop_with(beans: int, **more: str) -> Shop:
     return shop
 
 
-def _lines(lines: Sequence[tuple]) -> list[dict[str, Any]]:
+def _lines(lines: Sequence[tuple | dict]) -> list[dict[str, Any]]:
     names = ("category", "quantity", "paid_fen", "points")
-    return [{"line": str(number), "sku": "s"} | _named(names, line) for number, line in enumerate(lines, 1)]
+    return [
+        {"line": str(number), "sku": "s"} | (line if isinstance(line, dict) else _named(names, line))
+        for number, line in enumerate(lines, 1)
+    ]
 
 
 def _named(names: Sequence[str], values: tuple) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def _release_pending(draft: Draft, membership: str) -> None:
             draft.emit(TrialConverted(membership, term.card))
     for kind, purse in draft.account.purses.items():
         for key, lot in sorted(purse.lots.items()):
-            if lot.pending_until and lot.left:
+            if lot.pending_until and lot.left and not lot.waits:
                 draft.emit(Confirmed(kind, key, lot.left))
                 repay_or_expire(draft, kind, key, draft.clock)
 
