@@ -22,7 +22,7 @@ from ledger.journal.ledger import INBOX, Ledger
 from ledger.wire import answers
 from ledger.wire.entry_json import position_text
 from ledger.wire.facts import MAX_BYTES
-from ledger.wire.times import to_text
+from ledger.wire.times import Zone, to_text
 
 WAITING, RETRIED, DROPPED = "waiting", "retried", "dropped"
 
@@ -84,7 +84,7 @@ def letter_at(ledger: Ledger, position: str) -> Letter:
     raise BadPosition(f"nothing is parked at {position}; `points dead-letters list` shows what is")
 
 
-def describe_letter(letter: Letter, offset: int) -> answers.DeadLetter:
+def describe_letter(letter: Letter, offset: Zone) -> answers.DeadLetter:
     """Return a dead letter as it is told; `offset` is the book's."""
     return answers.DeadLetter(
         letter.position,

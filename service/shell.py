@@ -21,6 +21,7 @@ from ledger.wire.times import parse_instant
 from projections.answers.to_json import to_json
 from service.commands.options import DEFAULT_LEDGER, JsonOption, LedgerOption
 from service.errors import quiet_standard_output, say
+from service.time_zones import with_transitions
 
 WIDTH_OF_A_FILE = 120  # of tables that go to a file or a pipe
 FEW_ENTRIES = 20_000  # that one process works through sooner than several start
@@ -232,13 +233,18 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
 
 
+def read_book(path: Path) -> str:
+    """Return a rule book given by the user, with the transitions of its time zone. Raises `BadInput`."""
+    return with_transitions(read_text(path), str(path))
+
+
 def text_of_book(book: Path | None, *, is_there: bool) -> str | None:
     """Return the text of --book, None where it is not given. Raises `WrongUse` where the ledger is there already."""
     if book is None:
         return None
     if is_there:
         raise WrongUse("--book: this ledger has its book already; a new version comes as programme.published.v1")
-    return read_text(book)
+    return read_book(book)
 
 
 def entries_in(ledger: Ledger) -> int:

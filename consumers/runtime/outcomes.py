@@ -14,6 +14,7 @@ from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_decision, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.times import Zone
 
 
 class DecidedRecord(NamedTuple):
@@ -71,7 +72,7 @@ def _entries(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]
         yield DecidedRecord(entry.offset, entry, row.link)
 
 
-def fate_of(partition: int, found: DecidedRecord, zone: int) -> Fate:
+def fate_of(partition: int, found: DecidedRecord, zone: Zone) -> Fate:
     """Return what became of a decided record; `zone` is the book's offset from UTC in microseconds."""
     if isinstance(found.what, Parked):
         parked = found.what

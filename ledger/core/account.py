@@ -23,6 +23,13 @@ class Lot(Struct, array_like=True, gc=False):
     rule: str
     pending_until: int
     returnable: bool
+    waits: int = 0  # what a pending lot waits for: 0 a card, `OPENS` its time, `CLAIM` a claim
+
+    def due_at(self) -> int:
+        """The instant at which something becomes of it by itself."""
+        if not self.pending_until:
+            return self.expires_at
+        return min(self.pending_until, self.expires_at) if self.waits else self.pending_until
 
 
 class Purse(Struct, array_like=True, gc=False):
@@ -36,7 +43,13 @@ class Purse(Struct, array_like=True, gc=False):
     clawed_back: int = 0
     written_off: int = 0
     cash_shortfall_fen: int = 0
+    idle_until: int = 0  # of a kind that ends when idle: its lots end then, unless it is used before; 0: no such end
+    idle_ended: int = 0  # lots with keys below this ended with the purse, and what comes back to them is gone
     forfeited: int = 0
+
+    def end_of(self, lot: Lot) -> int:
+        """When a lot that is not pending expires: by itself, or earlier with its idle purse."""
+        return min(lot.expires_at, self.idle_until or lot.expires_at)
 
     def spendable(self) -> int:
         """Points that a redemption may take now."""
@@ -74,6 +87,8 @@ class Term(Struct, array_like=True, gc=False):
     converted: bool = False
     capped: int = 0
     used: dict[str, int] = field(default_factory=dict)
+    months: int = 0  # of a term by the calendar, 0: of days
+    anchor: int = 0  # the instant whose local day and time such a term ends on
 
 
 class Account(Struct, array_like=True, gc=False):
@@ -97,6 +112,8 @@ class Account(Struct, array_like=True, gc=False):
     trials: dict[str, int] = field(default_factory=dict)  # membership -> trials ever started
     tiers: dict[str, str] = field(default_factory=dict)
     pruned_before: int = 0  # months before this one are dropped
+    attributes: dict[str, tuple[str | int, int]] = field(default_factory=dict)  # name -> value (empty: removed), since
+    tier_moves: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # score -> from, tier; the first: before
     closed: bool = False
 
     def purse(self, kind: str) -> Purse:
@@ -134,13 +151,9 @@ def current_term(account: Account, membership: str, instant: int) -> Term | None
 
 def next_due(account: Account) -> int:
     """The instant at which something of an account next falls due, `NEVER` where nothing will."""
-    due = [
-        lot.pending_until or lot.expires_at
-        for purse in account.purses.values()
-        for lot in purse.lots.values()
-        if lot.left
-    ]
+    due = [lot.due_at() for purse in account.purses.values() for lot in purse.lots.values() if lot.left]
     due += [hold.until for hold in account.holds.values()]
+    due += [purse.idle_until for purse in account.purses.values() if purse.idle_until]
     due += [term.until for terms in account.terms.values() for term in terms if not term.ended]
     return min(due, default=NEVER)
 
@@ -150,7 +163,7 @@ def move_lapse(account: Account, until: int) -> None:
     account.next_due_at = min(account.next_due_at, until)
     for purse in account.purses.values():
         for lot in purse.lots.values():
-            if lot.pending_until:
+            if lot.pending_until and not lot.waits:
                 lot.pending_until = until
 
 

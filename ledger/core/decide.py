@@ -17,12 +17,13 @@ from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
 from ledger.core.tiers import refresh_settled
+from ledger.core.who import judge_rules
 from ledger.rulebook.compiled import Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
 from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
 from ledger.wire.facts import Fact
-from ledger.wire.times import DAY, SECOND, month_of_day
+from ledger.wire.times import SECOND
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -109,7 +110,7 @@ def decide(
     clock = occurred if occurred > account.clock else account.clock
     version = book.at(occurred)
     rules = version or book.versions[0]
-    month = month_of_day((occurred + rules.offset) // DAY)
+    month = rules.month(occurred)
     draft = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine)
     if clock >= account.next_due_at or clock >= account.next_month_at:
         fall_due(draft, clock)
@@ -132,6 +133,8 @@ def decide(
             _check_request(draft, row.own_key(fact.data), recorded, backlog, limits)
         elif account.closed and kind not in _COUNT_WHEN_CLOSED:
             draft.decline("account-closed")
+        if version.asks_who:
+            judge_rules(draft, row.on, fact.data)
         _DECIDER_OF[kind](draft, fact.data)
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
@@ -186,6 +189,7 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.ReviewPosted: reviews.post_review,
     facts.ReviewRemoved: reviews.remove_review,
     facts.CampaignGranted: operators.grant,
+    facts.MemberDescribed: activities.describe,
     facts.RedemptionRequested: redemptions.redeem,
     facts.RedemptionReversed: redemptions.reverse,
     facts.HoldRequested: redemptions.hold,

@@ -64,6 +64,7 @@ class Draft(Struct, gc=False):
     lots: int = 0  # opened so far
     refund_fen: int = 0  # of the fact, still free to meet a shortfall in cash
     oldest_month: int = NEVER  # of the score items moved
+    unentitled: dict[str, str] = field(default_factory=dict)  # rule -> the condition on the member that fails
 
     def emit(self, change: Change) -> None:
         """Write a change down and apply it."""

@@ -6,7 +6,10 @@ from typing import Any
 from ledger.core.account import Account, Lot, OpenHold, Purse, Term, find_term, move_lapse
 from ledger.core.benefits import quota_key
 from ledger.wire import entries
-from ledger.wire.entries import CHANGE_TYPES, Change, Entry
+from ledger.wire.entries import CHANGE_TYPES, Change, Entry, lot_key
+from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
+
+MAX_TIER_MOVES = 256  # of a score, kept for facts that come late
 
 
 def evolve_entry(account: Account, entry: Entry) -> None:
@@ -120,9 +123,16 @@ def _restored(account: Account, change: entries.Restored) -> None:
     account.next_due_at = min(account.next_due_at, lot.expires_at)
 
 
+def _waiting(account: Account, change: entries.Waiting) -> None:
+    lot = account.purses[change.kind].lots[change.lot]
+    lot.waits = change.waits
+    account.next_due_at = min(account.next_due_at, lot.due_at())
+
+
 def _confirmed(account: Account, change: entries.Confirmed) -> None:
     lot = account.purses[change.kind].lots[change.lot]
     lot.pending_until = 0
+    lot.waits = 0
     account.next_due_at = min(account.next_due_at, lot.expires_at)
 
 
@@ -176,6 +186,17 @@ def _end_part(account: Account, hold: str, lot: int, points: int) -> None:
             del account.holds[hold]
 
 
+def _idle_moved(account: Account, change: entries.IdleMoved) -> None:
+    account.purses.setdefault(change.kind, Purse()).idle_until = change.until_at
+    account.next_due_at = min(account.next_due_at, change.until_at)
+
+
+def _idle_ended(account: Account, change: entries.IdleEnded) -> None:
+    purse = account.purses[change.kind]
+    purse.idle_until = 0
+    purse.idle_ended = lot_key(account.number + 1, 0)
+
+
 def _scored_once(account: Account, change: entries.ScoredOnce) -> None:
     account.once[f"{change.score}/{change.part}/{change.rule}"] = change.points
 
@@ -187,6 +208,18 @@ def _attribute_set(account: Account, change: entries.Rated | entries.CreditSet) 
 
 def _tier_moved(account: Account, change: entries.TierMoved) -> None:
     account.tiers[change.score] = change.after
+    moves = account.tier_moves.get(change.score)
+    if moves is None:
+        moves = account.tier_moves[change.score] = [(0, change.before)]
+    elif len(moves) > MAX_TIER_MOVES:
+        del moves[0]
+    moves.append((change.at, change.after))
+
+
+def _attribute_told(account: Account, change: entries.AttributeTold) -> None:
+    account.attributes[change.attribute] = (change.value, change.since_at)
+    if change.attribute in BUILT_IN_ATTRIBUTES:
+        setattr(account, change.attribute, change.value)
 
 
 def _history_pruned(account: Account, change: entries.HistoryPruned) -> None:
@@ -195,6 +228,9 @@ def _history_pruned(account: Account, change: entries.HistoryPruned) -> None:
     for terms in account.terms.values():  # the last term that has begun stays: it is shown if later ones are taken out
         last = max((i for i, term in enumerate(terms) if term.start <= change.at), default=0)
         terms[:last] = [term for term in terms[:last] if term.until >= change.at]
+    for moves in account.tier_moves.values():  # what held at the cut stays as the first
+        while len(moves) > 1 and moves[1][0] <= change.at:
+            del moves[0]
     year = month // 12
     for buckets in (*account.sums.values(), account.counts, account.days):
         for bucket in [b for b in buckets if 0 < b < year or 10_000 <= b < month]:
@@ -205,7 +241,11 @@ def _term_opened(account: Account, change: entries.TermOpened) -> None:
     start, until = change.from_at, change.until_at
     bought_at = change.bought_at or start
     term = Term(change.card, change.product, start, until, change.trial, bought_at, until - start)
-    account.terms.setdefault(change.membership, []).append(term)
+    terms = account.terms.setdefault(change.membership, [])
+    place = len(terms)
+    while place and terms[place - 1].start > start:
+        place -= 1  # an upgrade begins now, before those that have not begun
+    terms.insert(place, term)
     account.next_due_at = min(account.next_due_at, term.until)
     if change.trial:
         account.trials[change.membership] = account.trials.get(change.membership, 0) + 1
@@ -215,12 +255,24 @@ def _term_moved(account: Account, change: entries.TermMoved) -> None:
     term = find_term(account, change.membership, change.card)
     term.start, term.until = change.from_at, change.until_at
     account.next_due_at = min(account.next_due_at, term.until)
-    if change.why != "moved-up":
+    if change.why not in ("moved-up", "laid-behind"):
         term.cut_at = term.until
+    else:
+        if change.why == "laid-behind":
+            term.ended = False
+        if term.months:
+            term.anchor = term.start
+            if not term.cut_at:
+                term.span = term.until - term.start
     if change.why == "taken-out":
         account.terms[change.membership].remove(term)
     if change.pending_until:
         move_lapse(account, change.pending_until)
+
+
+def _term_anchored(account: Account, change: entries.TermAnchored) -> None:
+    term = find_term(account, change.membership, change.card)
+    term.months, term.anchor = change.months, change.anchor_at
 
 
 def _term_ended(account: Account, change: entries.TermEnded) -> None:
@@ -261,7 +313,7 @@ def _reopened(account: Account, change: entries.Reopened) -> None:
     account.closed = False
 
 
-def _for_the_reader(account: Account, change: entries.Withheld | entries.Resettled) -> None:
+def _for_the_reader(account: Account, change: entries.Withheld | entries.Multiplied | entries.Resettled) -> None:
     """It says why nothing came, or what follows; the account stands as it was."""
 
 
@@ -277,6 +329,8 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.FirstSeen: _first_seen,
     entries.CounterAdded: _counter_added,
     entries.Withheld: _for_the_reader,
+    entries.Waiting: _waiting,
+    entries.Multiplied: _for_the_reader,
     entries.Confirmed: _confirmed,
     entries.Restored: _restored,
     entries.DebtIncurred: _debt_incurred,
@@ -285,13 +339,17 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.Held: _held,
     entries.Captured: _captured,
     entries.Released: _released,
+    entries.IdleMoved: _idle_moved,
+    entries.IdleEnded: _idle_ended,
     entries.ScoredOnce: _scored_once,
     entries.Rated: _attribute_set,
     entries.CreditSet: _attribute_set,
+    entries.AttributeTold: _attribute_told,
     entries.Resettled: _for_the_reader,
     entries.TierMoved: _tier_moved,
     entries.HistoryPruned: _history_pruned,
     entries.TermOpened: _term_opened,
+    entries.TermAnchored: _term_anchored,
     entries.TermMoved: _term_moved,
     entries.TermEnded: _term_ended,
     entries.TrialConverted: _trial_converted,

@@ -2,7 +2,7 @@
 
 from ledger.core.account import NEVER, next_due
 from ledger.core.draft import Draft
-from ledger.core.lots import expire, release_hold
+from ledger.core.lots import end_idle, end_waiting, expire, release_hold
 from ledger.core.tiers import move_tiers
 from ledger.wire.entries import HistoryPruned, TermEnded
 from ledger.wire.times import month_start
@@ -18,9 +18,15 @@ def fall_due(draft: Draft, until: int) -> None:
             break
         _end_holds(draft, at)
         for kind, purse in account.purses.items():
-            due = [key for key, lot in purse.lots.items() if lot.left and (lot.pending_until or lot.expires_at) <= at]
+            due = [key for key, lot in purse.lots.items() if lot.left and lot.due_at() <= at]
             for key in sorted(due):
-                expire(draft, kind, key, purse.lots[key], at)
+                if purse.lots[key].waits:
+                    end_waiting(draft, kind, key, at)
+                else:
+                    expire(draft, kind, key, purse.lots[key], at)
+        for kind, purse in account.purses.items():
+            if purse.idle_until and purse.idle_until <= at:
+                end_idle(draft, kind, purse, at)
         for membership, terms in account.terms.items():
             for term in list(terms):
                 if not term.ended and term.until <= at:

@@ -5,35 +5,63 @@ from collections.abc import Iterator
 from ledger.core.account import Lot, OpenHold, Purse
 from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
 from ledger.core.pages import Award, LotPage, Part, RedemptionPage
+from ledger.rulebook.compiled import OPENS
 from ledger.wire.entries import (
     ClawedBack,
+    Confirmed,
     DebtIncurred,
     Earned,
     Expired,
     Forfeited,
+    IdleEnded,
+    IdleMoved,
     PaidInCash,
     Released,
     Repaid,
     Restored,
     Scored,
     Spent,
+    Waiting,
     WrittenOff,
 )
+from ledger.wire.times import MAX_INSTANT
 
 
-def earn(draft: Draft, earned: Earned) -> int:
-    """Open a lot and let it meet what waits for it: its lapse, its expiry, or debt. Returns its key."""
+def earn(draft: Draft, earned: Earned, waits: int = 0) -> int:
+    """Open a lot and let it meet what waits for it: its lapse, its expiry, or debt. Returns its key.
+
+    `waits` says for what it is pending, if not for a card.
+    """
     kind, key = earned.kind, earned.lot
     purse = draft.account.purses.get(kind)
-    if purse is not None and purse.issued + earned.points > MAX_TOTAL:
+    issued = purse.issued if purse is not None else 0
+    if issued + earned.points > MAX_TOTAL and (purse is not None or draft.engine >= 2):
         raise OutOfRange("more points than a store's integers hold")
+    if draft.version.idle:
+        keep_alive(draft, kind)
+        purse = draft.account.purses.get(kind)
     draft.emit(earned)
-    if earned.pending_until:
+    if waits:
+        draft.emit(Waiting(kind, key, waits))
+        end_waiting(draft, kind, key, draft.clock)
+    elif earned.pending_until:
         if earned.pending_until <= draft.clock:
             expire(draft, kind, key, draft.account.purses[kind].lots[key], earned.pending_until)
-    elif earned.expires_at <= draft.clock or (purse is not None and purse.debt):
+    elif earned.expires_at <= draft.clock or (purse is not None and (purse.debt or purse.idle_until)):
         repay_or_expire(draft, kind, key, draft.clock)
     return key
+
+
+def end_waiting(draft: Draft, kind: str, key: int, now: int) -> None:
+    """Let a lot that waits for its time or a claim become spendable, lapse or expire, as far as that is due."""
+    lot = draft.account.purses[kind].lots[key]
+    if lot.due_at() > now:
+        return
+    if lot.waits == OPENS and lot.pending_until < lot.expires_at:
+        draft.emit(Confirmed(kind, key, lot.left))
+        repay_or_expire(draft, kind, key, now)
+    else:
+        expire(draft, kind, key, lot, lot.due_at())
 
 
 def take(draft: Draft, kind: str, points: int) -> list[tuple[int, int]]:
@@ -54,6 +82,8 @@ def take(draft: Draft, kind: str, points: int) -> list[tuple[int, int]]:
 def spend(draft: Draft, kind: str, points: int, redemption: str) -> list[Part]:
     """Burn spendable points (there are enough) and return the parts for the redemption's page."""
     parts = []
+    if draft.version.idle:
+        keep_alive(draft, kind)
     for key, part in take(draft, kind, points):
         lot = draft.account.purses[kind].lots[key]
         parts.append(part_of(lot, key, part))
@@ -78,9 +108,12 @@ def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int, ke
             continue
         part.restored += back
         rest -= back
+        kind = page.kind or part.kind
+        if draft.version.idle and part.lot >= draft.account.purse(kind).idle_ended:
+            keep_alive(draft, kind)
         draft.emit(
             Restored(
-                page.kind,
+                kind,
                 part.lot,
                 back,
                 redemption,
@@ -91,7 +124,7 @@ def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int, ke
                 part.returnable,
             )
         )
-        repay_or_expire(draft, page.kind, part.lot, draft.clock)
+        repay_or_expire(draft, kind, part.lot, draft.clock)
     draft.pages.put(key or f"redemption/{redemption}", page)
     return points - rest
 
@@ -191,13 +224,29 @@ def repay_or_expire(draft: Draft, kind: str, key: int, now: int) -> None:
     """
     purse = draft.account.purses[kind]
     lot = purse.lots[key]
-    if lot.expires_at <= now:
+    if purse.end_of(lot) <= now or key < purse.idle_ended:
         expire(draft, kind, key, lot, now)
     elif draft.account.closed:
         if lot.left:
             forfeit(draft, kind, key, lot)
     elif purse.debt > 0 and lot.left:
         draft.emit(Repaid(kind, key, min(purse.debt, lot.left)))
+
+
+def keep_alive(draft: Draft, kind: str) -> None:
+    """Move the end of a kind that ends when idle: it was earned or spent now. Nothing happens to other kinds."""
+    idle = draft.version.idle.get(kind)
+    if idle is not None:
+        until = min(draft.occurred + idle, MAX_INSTANT)
+        if until > draft.account.purse(kind).idle_until:
+            draft.emit(IdleMoved(kind, until))
+
+
+def end_idle(draft: Draft, kind: str, purse: Purse, at: int) -> None:
+    """End all that is left of a kind that was idle for too long, pending points too."""
+    for key in sorted(key for key, lot in purse.lots.items() if lot.left):
+        expire(draft, kind, key, purse.lots[key], at)
+    draft.emit(IdleEnded(kind, at))
 
 
 def owe(draft: Draft, kind: str, points: int, origin: str, line: str = "") -> None:

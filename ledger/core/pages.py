@@ -65,6 +65,13 @@ class PageLine(Struct, array_like=True, gc=False):
     completion: int = 0  # its place among the order's completions
     is_gone: bool = False  # an amendment left it out: it counts as returned whole, and does not come back
     times: dict[str, str] = field(default_factory=dict)  # rule -> its multiplier, where it is not 1
+    sku: str = ""
+    points: int = 0  # tendered on it
+
+    @property
+    def unit_fen(self) -> int:
+        """What one piece was paid, in whole fen (rounded down)."""
+        return self.paid_fen // self.quantity
 
 
 class Completion(Struct, array_like=True, gc=False):
@@ -101,6 +108,7 @@ class OrderPage(Struct, array_like=True, gc=False, tag="order"):
     given: dict[str, int] = field(default_factory=dict)  # rule -> points that its cap of the order counted
     tendered: int = 0  # points that its lines said so far
     claims: list[str] = field(default_factory=list)  # of benefits that come back with it
+    redeemed_fen: int = 0  # what `redeemed` is worth; 0 on a page that engine 1 left
 
     def line(self, name: str) -> PageLine | None:
         """The line of that name."""
@@ -134,10 +142,11 @@ class Part(Struct, array_like=True, gc=False):
     expires_at: int
     returnable: bool
     restored: int = 0
+    kind: str = ""  # where the redemption took several kinds
 
 
 class RedemptionPage(Struct, array_like=True, gc=False, tag="redemption"):
-    """A redemption: what it took, by lot."""
+    """A redemption: what it took, by lot; `kind` is empty where each part has its own."""
 
     kind: str
     order: str
@@ -155,6 +164,7 @@ class CardPage(Struct, array_like=True, gc=False, tag="card"):
 
     membership: str
     refunded: bool = False
+    paid_fen: int = -1  # its price, 0 for a card that was not bought; of engine 1 it is not known
 
 
 class LotPage(Struct, array_like=True, gc=False, tag="lot"):
@@ -165,12 +175,13 @@ class LotPage(Struct, array_like=True, gc=False, tag="lot"):
 
     expired: int = 0
     met: int = 0
+    claimed: bool = False  # points that waited for a claim
     forfeited: int = 0
     taken: int = 0
 
 
 class DayPage(Struct, array_like=True, gc=False, tag="day"):
-    """What a rule gave on a day, and for what (the shops visited)."""
+    """What a rule gave on a day, and for what (the shops visited); what a use granted on a day, or for an order."""
 
     given: int = 0
     marks: list[str] = field(default_factory=list)

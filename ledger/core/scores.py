@@ -1,6 +1,7 @@
 """Scores are functions of an account and an instant, never stored: sums of some months, and what does not age."""
 
 from ledger.core.account import Account
+from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.schema import Score
 
 
@@ -32,6 +33,11 @@ def value_of(account: Account, name: str, score: Score, month: int) -> int:
         if getattr(account, attribute) == held:
             value = min(value, most)
     return value
+
+
+def value_at(account: Account, version: ProgrammeVersion, name: str, instant: int) -> int:
+    """Return a score at an instant, from the sums known now; never below 0."""
+    return max(0, value_of(account, name, version.programme.scores[name], version.month(instant)))
 
 
 def tier_of(score: Score, value: int) -> str:

@@ -1,7 +1,9 @@
 """Tiers follow the scores, never the spendable balance: at once where something moved them, or as a month begins."""
 
+from ledger.core.account import Account
 from ledger.core.draft import Draft
 from ledger.core.scores import tier_of, value_of
+from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.entries import Resettled, Scored, TierMoved
 
 
@@ -12,6 +14,21 @@ def move_tiers(draft: Draft, month: int, at: int) -> None:
         tier = tier_of(score, value_of(account, name, score, month))
         if tier != account.tiers.get(name, ""):
             draft.emit(TierMoved(name, account.tiers.get(name, ""), tier, at))
+
+
+def tier_at(account: Account, version: ProgrammeVersion, name: str, instant: int) -> str:
+    """Return the tier in force at an instant as the ledger knew it, empty below the first.
+
+    A tier that moved because of late facts does not reach back: a move holds from its own instant on.
+    """
+    moves = account.tier_moves.get(name)
+    if moves is None:
+        held = account.tiers.get(name)
+        return tier_of(version.programme.scores[name], 0) if held is None else held
+    for at, tier in reversed(moves):
+        if at <= instant:
+            return tier
+    return moves[0][1]
 
 
 def refresh_settled(draft: Draft) -> None:

@@ -2,22 +2,35 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
-from typing import Any, get_args, get_origin, get_type_hints
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from ledger.rulebook.schema import Award, BadProgramme, ProgrammeTables
-from ledger.wire.fact_catalogue import BY_NAME
+from ledger.rulebook.attributes import is_value
+from ledger.rulebook.schema import (
+    Attribute,
+    Award,
+    BadProgramme,
+    Condition,
+    Expiry,
+    ProgrammeTables,
+    Who,
+    instant_of,
+    zone_of,
+)
+from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES, BY_NAME
+from ledger.wire.times import to_datetime
 
-_NUMBERS = frozenset({"paid_fen", "quantity", "points", "characters", "images"})
+_NUMBERS = frozenset({"paid_fen", "unit_fen", "quantity", "points", "characters", "images"})
 _NAMES = ", ".join(name for name, row in BY_NAME.items() if row.fields is not None)
 
 
 def parse_programme(toml: str, where: str = "rule book") -> ProgrammeTables:
     """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key."""
     try:
-        document = tomllib.loads(toml)
+        document = _with_moments(tomllib.loads(toml))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
     programme: ProgrammeTables = _convert(document, ProgrammeTables, where)
@@ -42,14 +55,46 @@ def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
         path = at + path.removeprefix("`key` in ").strip("`").removeprefix("$")
         found = re.match(r"\.award\[(\d+)\]", path)
         award = document["award"][int(found[1])] if found else None
+        if path.endswith((".from", ".until")):
+            text += "; a date like 2017-07-10 is wanted, or in rules a time like 2017-07-10T18:00:00+08:00"
         rule = f' (rule "{award["rule"]}")' if isinstance(award, dict) and award.get("rule") else ""
         raise BadProgramme(f"{where}: {path[1:] or 'top level'}{rule}: {text}") from None
 
 
+def _with_moments(value: Any) -> Any:
+    """A TOML document with its dates and times as texts, of which the schema has one type for both."""
+    if isinstance(value, dict):
+        return {key: _with_moments(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_moments(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def moment_problems(at: str, *moments: str | None) -> Iterator[str]:
+    """What is wrong with a `from` and `until`: each a date, or a time with its offset."""
+    for key, moment in zip(("from", "until"), moments, strict=True):
+        if moment is None:
+            continue
+        try:
+            read = datetime.fromisoformat(moment)
+        except ValueError:
+            yield f"{at}.{key}: {moment} is no date like 2017-07-10 and no time like 2017-07-10T18:00:00+08:00"
+            continue
+        if "T" in moment and read.tzinfo is None:
+            yield f"{at}.{key}: {moment} has no offset; a time is written like 2017-07-10T18:00:00+08:00"
+        elif not 1970 <= read.year <= 2999:
+            yield f"{at}.{key}: {moment} is out of range; years 1970 to 2999 are taken"
+
+
 def misfits(first: ProgrammeTables, later: ProgrammeTables) -> Iterator[str]:
     """Why a later version cannot be one of the book that began with `first`: accounts would lose what they have."""
-    if later.utc_offset != first.utc_offset:
+    if later.time_zone != first.time_zone:
+        counts = first.time_zone or first.utc_offset
+        yield f"time_zone: is {later.time_zone or later.utc_offset}; this ledger counts at {counts}"
+    elif later.utc_offset != first.utc_offset:
         yield f"utc_offset: is {later.utc_offset}; this ledger counts at {first.utc_offset}"
+    elif first.time_zone and _past(first, later.from_) != _past(later, later.from_):
+        yield f"transitions: differ from this ledger's {first.time_zone} before {later.from_}, when the version begins"
     tables = [(name, getattr(first, name), getattr(later, name)) for name in ("kinds", "scores", "memberships")]
     for name, score in first.scores.items():
         if name in later.scores:
@@ -60,17 +105,32 @@ def misfits(first: ProgrammeTables, later: ProgrammeTables) -> Iterator[str]:
             yield f"{name}: lacks {', '.join(missing)}, which this ledger's accounts have"
 
 
+def _past(programme: ProgrammeTables, until: date) -> list[tuple[datetime, str]]:
+    """The transitions of a book's zone before a date of its own local time."""
+    zone = programme.time_zone or ""
+    end = to_datetime(instant_of(until, zone_of(programme)))
+    return [(one.at, one.offset) for one in programme.transitions[zone] if one.at < end]
+
+
 # -- what the schema cannot say, a sentence each -----------------------------------------------------------------------
 
 
 def _problems(programme: ProgrammeTables) -> Iterator[str]:
     yield from _membership_problems(programme)
+    yield from _zone_problems(programme)
     for name, kind in programme.kinds.items():
         for index, period in enumerate(kind.expiry):
-            if (period.days is None) == (period.end_of_year_after is None):
-                yield f"kinds.{name}.expiry[{index}]: give either days or end_of_year_after"
+            if sum(value is not None and value is not False for value in _ends_of(period)) != 1:
+                yield f"kinds.{name}.expiry[{index}]: give either {', '.join(_ENDS[:-1])} or {_ENDS[-1]}"
+        if len(kind.expiry) > 1 and any(period.idle_days is not None for period in kind.expiry):
+            yield f"kinds.{name}.expiry: idle_days is the only period of its kind"
         if not _in_order(period.from_ for period in kind.expiry):
             yield f"kinds.{name}.expiry: the periods are not in order of `from`"
+    for name, attribute in programme.attributes.items():
+        if name in _BUILT_IN:
+            yield f"attributes.{name}: is built in; leave it out"
+        if attribute.values is not None and attribute.type != "text":
+            yield f'attributes.{name}.values: are for type = "text"'
     for name, score in programme.scores.items():
         if not _in_order(tier.at_least for tier in score.tiers):
             yield f"scores.{name}.tiers: not in order of at_least"
@@ -85,13 +145,43 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
         for label in use.kinds:
             if label not in programme.kinds:
                 yield f"uses.{name}.kinds: there is no [kinds.{label}]"
+        if use.who is not None:
+            yield from who_problems(f"uses.{name}.who", use.who, programme)
         if use.share and not use.order:
             yield f"uses.{name}.share: needs order = true"
+        if not use.order and any(cap.per == "order" for cap in use.cap):
+            yield f'uses.{name}.cap: per = "order" needs order = true'
+        if len({cap.per for cap in use.cap}) < len(use.cap):
+            yield f"uses.{name}.cap: the same `per` stands twice"
+        if len(set(use.kinds)) < len(use.kinds) or not use.kinds:
+            yield f"uses.{name}.kinds: name each kind once, and at least one"
+        if use.at_least and use.at_most and use.at_least > use.at_most:
+            yield f"uses.{name}.at_least: is above at_most"
     for name, penalty in programme.penalties.items():
         if penalty.kind not in programme.kinds:
             yield f"penalties.{name}.kind: there is no [kinds.{penalty.kind}]"
         if penalty.exempt and penalty.exempt.membership not in programme.memberships:
             yield f"penalties.{name}.exempt: there is no [memberships.{penalty.exempt.membership}]"
+
+
+_ENDS = tuple(name for name in Expiry.__struct_fields__ if name != "from_")
+
+
+def _ends_of(period: Expiry) -> list[Any]:
+    return [getattr(period, name) for name in _ENDS]
+
+
+def _zone_problems(programme: ProgrammeTables) -> Iterator[str]:
+    zone = programme.time_zone
+    if (zone is None) == (programme.utc_offset is None):
+        yield "top level: give either utc_offset or time_zone"
+    found = programme.transitions.get(zone or "", ())
+    if set(programme.transitions) - {zone}:
+        yield "transitions: are those of the book's time_zone only"
+    if zone is not None and not found:
+        yield f"transitions: none of {zone}; `points programme publish` and `--book` write them in"
+    if [one.at for one in found] != sorted({one.at for one in found}):
+        yield f"transitions.{zone}: not in order of `at`"
 
 
 def _in_order(values: Iterable[Any]) -> bool:
@@ -106,6 +196,15 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
             if product in products:
                 yield f'memberships.{name}.products: "{product}" stands in two memberships'
             products.add(product)
+        for label, card in membership.products.items():
+            at = f"memberships.{name}.products.{label}"
+            if sum(length is not None for length in (card.days, card.months, card.years)) != 1:
+                yield f"{at}: give either days, months or years"
+            if card.trial and (card.grace_days or card.upgrades):
+                yield f"{at}: a trial has no grace_days and no upgrades"
+            for upgraded in card.upgrades:
+                if upgraded not in membership.products:
+                    yield f'{at}.upgrades: no product "{upgraded}" in this membership'
         for label, benefit in membership.benefits.items():
             for product in benefit.quota or ():
                 if product not in membership.products:
@@ -132,7 +231,9 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
         (of_lines and row.lines != "each", ".each: only order.completed has lines"),
         (not of_lines and (award.member or award.instead_of), ': member and instead_of need each = "line"'),
         (of_lines and award.once, ".once: is not for lines; first is"),
-        (of_lines and "day" in caps, '.cap: per = "day" is not for each = "line"'),
+        (not of_lines and "order" in caps, '.cap: per = "order" is for each = "line"'),
+        (award.member is None and "term" in caps, '.cap: per = "term" is of the card of `member`'),
+        (bool(award.pending and award.kind is None), ".pending: is for points"),
         (not of_lines and "line" in caps, '.cap: per = "line" is for each = "line"'),
         (award.within_days and row.lines != "one", f".within_days: {about_a_line}"),
         (award.unless_returned and row.lines != "one", f".unless_returned: {about_a_line}"),
@@ -140,27 +241,132 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
         (award.first and not of_lines, '.first: needs each = "line"'),
         (award.once and award.score is None, ".once: is for scores"),
         (bool(award.give.steps) == (award.give.points is not None), ".give: give either points or steps"),
+        (
+            award.give.per_count is not None and bool(award.give.per_fen or award.give.steps or award.rates),
+            ".give.per_count: counts pieces; per_fen, steps and rates are not for it",
+        ),
     ):
         if is_wrong:
             yield at + said
     fields = row.rule_fields(of_lines=of_lines)
-    for name in award.when:
+    yield from moment_problems(at, award.from_, award.until)
+    yield from _condition_problems(f"{at}.when", award.when, fields)
+    for place, times in enumerate(award.times):
+        yield from moment_problems(f"{at}.times[{place}]", times.from_, times.until)
+        if times.who is not None:
+            yield from who_problems(f"{at}.times[{place}].who", times.who, programme, may_ask_scores=False)
+        yield from _condition_problems(f"{at}.times[{place}].when", times.when, fields)
+    if award.who is not None:
+        yield from who_problems(f"{at}.who", award.who, programme, may_ask_scores=False)
+    for place, cap in enumerate(award.cap):
+        if cap.each is None:
+            continue
+        if cap.per not in ("day", "month"):
+            yield f'{at}.cap[{place}].each: needs per = "day" or "month"'
+        if cap.each not in fields:
+            yield f'{at}.cap[{place}].each: no field "{cap.each}"; there are {", ".join(sorted(fields)) or "none"}'
+    if award.pending is not None:
+        terms = (award.pending.claim_days, award.pending.days, award.pending.day_of_next_month)
+        if sum(value is not None for value in terms) != 1:
+            yield f"{at}.pending: give one of claim_days, days, day_of_next_month"
+        cards = programme.memberships[award.member].products.values() if award.member in programme.memberships else ()
+        if any(card.trial for card in cards):
+            yield f"{at}.pending: memberships.{award.member} has a trial, whose points wait for a card"
+
+
+_BUILT_IN: Final = dict.fromkeys(BUILT_IN_ATTRIBUTES, Attribute("", "number"))  # facts of their own tell them
+MAX_DEPTH = 8  # of `any` within `any`
+
+
+def who_problems(
+    at: str, who: Who, programme: ProgrammeTables, *, may_ask_scores: bool = True, depth: int = 1
+) -> Iterator[str]:
+    """Yield what is wrong with conditions on the member that stand `at` a place of the book.
+
+    A score's value is asked where requests and prices are judged; awards may be late, and ask a tier.
+    """
+    if depth > MAX_DEPTH:
+        yield f"{at}: any stands more than {MAX_DEPTH} deep"
+        return
+    for name, condition in who.score.items():
+        if name not in programme.scores:
+            yield f"{at}.score.{name}: there is no [scores.{name}]"
+        elif not may_ask_scores:
+            yield f"{at}.score.{name}: an award may come late, when the sums of then are gone; ask who.tier"
+        yield from _bound_problems(f"{at}.score.{name}", condition, is_number=True)
+    for name, condition in who.tier.items():
+        yield from _tier_problems(f"{at}.tier.{name}", name, condition, programme)
+    for name, card in who.card.items():
+        membership = programme.memberships.get(name)
+        if membership is None:
+            yield f"{at}.card.{name}: there is no [memberships.{name}]"
+            continue
+        if card.active is None and card.in_ is None and card.not_in is None:
+            yield f"{at}.card.{name}: says nothing; give active, in or not_in"
+        if card.active is False and (card.in_ is not None or card.not_in is not None):
+            yield f"{at}.card.{name}: active = false is for who has no card; in and not_in ask for one"
+        for product in (*(card.in_ or ()), *(card.not_in or ())):
+            if product not in membership.products:
+                yield f'{at}.card.{name}: no product "{product}" in this membership'
+    for name, condition in who.attribute.items():
+        attribute = programme.attributes.get(name) or _BUILT_IN.get(name)
+        if attribute is None:
+            known = ", ".join(sorted({*programme.attributes, *_BUILT_IN}))
+            yield f"{at}.attribute.{name}: there is no [attributes.{name}]; there are {known}"
+            continue
+        yield from _bound_problems(f"{at}.attribute.{name}", condition, is_number=attribute.type == "number")
+        for value in (*(condition.in_ or ()), *(condition.not_in or ())):
+            if not isinstance(value, str):
+                yield f"{at}.attribute.{name}: {str(value).lower()} is no text"
+            elif attribute.values is not None and value not in attribute.values:
+                yield f'{at}.attribute.{name}: "{value}" is none of its values: {", ".join(attribute.values)}'
+            elif attribute.type == "month-day" and not is_value(attribute, value):
+                yield f'{at}.attribute.{name}: "{value}" is no month and day like 08-08'
+    for index, one in enumerate(who.any_):
+        yield from who_problems(f"{at}.any[{index}]", one, programme, may_ask_scores=may_ask_scores, depth=depth + 1)
+    if not (who.score or who.tier or who.card or who.attribute or who.any_):
+        yield f"{at}: says nothing; give score, tier, card, attribute or any"
+
+
+def _tier_problems(at: str, name: str, condition: Condition, programme: ProgrammeTables) -> Iterator[str]:
+    score = programme.scores.get(name)
+    if score is None:
+        yield f"{at}: there is no [scores.{name}]"
+        return
+    yield from _bound_problems(at, condition, is_number=False)
+    names = [tier.name for tier in score.tiers]
+    for tier in (*(condition.in_ or ()), *(condition.not_in or ())):
+        if tier not in names and tier != "":
+            yield f'{at}: scores.{name}.tiers has no "{tier}"; there are {", ".join(names) or "none"}'
+
+
+def _bound_problems(at: str, condition: Condition, *, is_number: bool) -> Iterator[str]:
+    bounds = condition.at_least is not None or condition.at_most is not None
+    lists = condition.in_ is not None or condition.not_in is not None
+    if condition.has is not None:
+        yield f"{at}: has is for tags"
+    elif is_number and lists:
+        yield f"{at}: is a number: at_least and at_most are for it"
+    elif not is_number and bounds:
+        yield f"{at}: is no number: in and not_in are for it"
+    elif not (bounds or lists):
+        yield f"{at}: says nothing; give {'at_least or at_most' if is_number else 'in or not_in'}"
+
+
+def _condition_problems(at: str, when: Mapping[str, Condition], fields: frozenset[str]) -> Iterator[str]:
+    """Fields that the fact has not, and conditions that a field of that type cannot meet."""
+    for name, condition in when.items():
         if name not in fields:
-            yield f'{at}.when: no field "{name}"; there are {", ".join(sorted(fields)) or "none"}'
-    yield from _condition_problems(at, award)
-
-
-def _condition_problems(at: str, award: Award) -> Iterator[str]:
-    """Conditions that a field of that type cannot meet."""
-    for name, condition in award.when.items():
+            yield f'{at}: no field "{name}"; there are {", ".join(sorted(fields)) or "none"}'
+            continue
         bounds = condition.at_least is not None or condition.at_most is not None
         lists = condition.in_ is not None or condition.not_in is not None
         has = condition.has is not None
         if name in _NUMBERS and (lists or has):
-            yield f"{at}.when.{name}: is a number: at_least and at_most are for it"
+            yield f"{at}.{name}: is a number: at_least and at_most are for it"
         elif name == "tags" and (bounds or lists):
-            yield f"{at}.when.tags: is a list: has is for it"
+            yield f"{at}.tags: is a list: has is for it"
         elif name not in _NUMBERS and name != "tags" and (bounds or has):
-            yield f"{at}.when.{name}: is no number and no list: in and not_in are for it"
+            yield f"{at}.{name}: is no number and no list: in and not_in are for it"
         elif not (bounds or lists or has):
-            yield f"{at}.when.{name}: says nothing; give at_least, at_most, in, not_in or has"
+            yield f"{at}.{name}: says nothing; give at_least, at_most, in, not_in or has"

@@ -1,5 +1,6 @@
 """A programme compiled: each rule once, to plain data that the core evaluates. No rule is interpreted per fact."""
 
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
@@ -10,15 +11,20 @@ from ledger.rulebook.schema import (
     Award,
     BadProgramme,
     Benefit,
+    Cap,
     Condition,
+    Expiry,
     Kind,
+    Pending,
     Product,
+    Times,
+    Who,
     instant_of,
-    offset_of,
     version_of,
+    zone_of,
 )
 from ledger.wire.fact_catalogue import BY_NAME, LINE_FIELDS
-from ledger.wire.times import DAY, MAX_INSTANT, month_of_day, month_start
+from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_start, months_later
 
 NO_END: Final = 1 << 62  # an instant after every other
 
@@ -32,14 +38,66 @@ class Clause(NamedTuple):
     value: Any  # an integer, a frozen set of texts and truths, or the text that a list is to have
 
 
+class MemberClause(NamedTuple):
+    """One condition on the member: what stands under `name` in `table` is in `op` to `value`."""
+
+    table: str  # score, tier, card, attribute
+    name: str
+    op: str  # at_least, at_most, in, not_in, active
+    value: Any  # an integer, a frozen set of texts, or a truth
+
+
+class Entitlement(NamedTuple):
+    """Whom something is for: every clause holds, and of `any_of`, where there are some, one."""
+
+    clauses: tuple[MemberClause, ...]
+    any_of: tuple["Entitlement", ...]
+
+
 class Amount(NamedTuple):
-    """What a rule gives for an amount of fen: by `steps`, or by a category's rate, or `points` (per `per_fen`)."""
+    """What a rule gives: by `steps` of an amount of fen, by a category's rate, or `points` (per `per_fen` or count)."""
 
     points: int  # 0 where there are steps
     per_fen: int  # 0: the points are given as they stand
     floor_fen: int
     rates: dict[str, int]  # category -> points for 10,000 fen
     steps: tuple[tuple[int, int], ...]  # (least fen, points), the highest first
+    per_count: int = 0  # 0: pieces do not count
+
+
+class Multiplier(NamedTuple):
+    """What an amount is multiplied by, `by` / `of`, while its dates and clauses hold."""
+
+    by: int
+    of: int
+    clauses: tuple[Clause, ...]
+    since: int
+    until: int
+    text: str  # "3/2"
+    name: str  # rule/times/place
+    who: Entitlement | None
+
+
+class Bucket(NamedTuple):
+    """The most points that are given in an order, day, month, year, card's term, or ever; `each`: for a value of it."""
+
+    per: str
+    points: int
+    each: str  # a field, empty: one bucket for all
+    of_line: bool  # that field is of the line
+
+
+PERIODS: Final = ("order", "day", "month", "year", "ever", "term")  # the order in which buckets are asked
+OPENS: Final = 1  # what a pending lot waits for: its time,
+CLAIM: Final = 2  # or a claim; 0 is a card
+
+
+class Wait(NamedTuple):
+    """How long what a rule gives is pending: `days`, or until a `day` of the next month; `waits` says what follows."""
+
+    waits: int
+    days: int
+    day: int
 
 
 class Rule(Struct, frozen=True, eq=False):
@@ -54,6 +112,7 @@ class Rule(Struct, frozen=True, eq=False):
     clauses: tuple[Clause, ...]
     amount: Amount
     member: str | None
+    who: Entitlement | None
     is_dated: bool
     since: int
     until: int
@@ -66,13 +125,19 @@ class Rule(Struct, frozen=True, eq=False):
     year_cap: int
     day_mark: str | None  # the field of a fact's data whose every value counts once a day
     is_kept: bool  # on the page of what it was given for, so that it can be taken back
+    times: tuple[Multiplier, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
+    order_bucket: Bucket | None = None  # of these, which is asked before the card's cap
+    wait: Wait | None = None
 
 
-def compile_rule(award: Award, offset: int) -> Rule:
-    """An award of a book whose days begin at `offset` microseconds from UTC, as data."""
-    caps = {cap.per: cap.points for cap in award.cap}
+def compile_rule(award: Award, zone: Zone) -> Rule:
+    """An award of a book whose days are a zone's, as data."""
+    caps = {cap.per: cap.points for cap in award.cap if cap.each is None}
     fields = BY_NAME[award.on].rule_fields(of_lines=award.each == "line")
+    of_line = fields & LINE_FIELDS
     give = award.give
+    buckets = compile_buckets(award.cap, of_line)
     return Rule(
         award=award,
         name=award.rule,
@@ -80,35 +145,68 @@ def compile_rule(award: Award, offset: int) -> Rule:
         score=award.score or "",
         part=award.part or "",
         key=f"{award.score}/{award.part}/{award.rule}" if award.score else "",
-        clauses=tuple(
-            clause
-            for name, condition in award.when.items()
-            for clause in _clauses_of(name, name in fields & LINE_FIELDS, condition)
-        ),
+        clauses=compile_clauses(award.when, of_line),
         amount=Amount(
             give.points or 0,
             give.per_fen or 0,
             give.floor_fen,
             award.rates,
             tuple(sorted(((step.at_least_fen, step.points) for step in give.steps), reverse=True)),
+            give.per_count or 0,
         ),
         member=award.member,
+        who=compile_who(award.who),
         is_dated=award.from_ is not None or award.until is not None,
-        since=instant_of(award.from_, offset) if award.from_ else 0,
-        until=instant_of(award.until, offset) if award.until else NO_END,
+        since=instant_of(award.from_, zone) if award.from_ else 0,
+        until=instant_of(award.until, zone) if award.until else NO_END,
         within=award.within_days * DAY if award.within_days else 0,
         has_guards=bool(award.within_days or award.unless_returned or award.first or award.days_in_month),
-        is_counted=award.once or award.each_day is not None or not caps.keys() <= {"line"},
+        is_counted=award.once or award.each_day is not None or bool(buckets),
         line_cap=caps.get("line", 0),
         day_cap=caps.get("day", 0),
         month_cap=caps.get("month", 0),
         year_cap=caps.get("year", 0),
         day_mark=award.each_day,
         is_kept=award.returns or award.each == "fact",
+        times=tuple(_multiplier(f"{award.rule}/times/{i}", t, of_line, zone) for i, t in enumerate(award.times)),
+        buckets=buckets,
+        order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
+        wait=_wait(award.pending) if award.pending else None,
     )
 
 
+def compile_clauses(when: Mapping[str, Condition], of_line: frozenset[str]) -> tuple[Clause, ...]:
+    """Conditions by field as clauses; `of_line` are the fields that the line has."""
+    return tuple(clause for name, condition in when.items() for clause in _clauses_of(name, name in of_line, condition))
+
+
+def compile_buckets(caps: Iterable[Cap], of_line: frozenset[str] = frozenset()) -> tuple[Bucket, ...]:
+    """Caps of a period, those that need no page first; a line's own cap is none of them."""
+    buckets = [
+        Bucket(cap.per, cap.points, cap.each or "", (cap.each or "") in of_line) for cap in caps if cap.per != "line"
+    ]
+    return tuple(sorted(buckets, key=lambda bucket: PERIODS.index(bucket.per)))
+
+
+def _multiplier(name: str, times: Times, of_line: frozenset[str], zone: Zone) -> Multiplier:
+    by = Fraction(times.by)
+    since = instant_of(times.from_, zone) if times.from_ else 0
+    until = instant_of(times.until, zone) if times.until else NO_END
+    clauses = compile_clauses(times.when, of_line)
+    return Multiplier(by.numerator, by.denominator, clauses, since, until, str(by), name, compile_who(times.who))
+
+
+def _wait(pending: Pending) -> Wait:
+    if pending.claim_days is not None:
+        return Wait(CLAIM, pending.claim_days, 0)
+    return Wait(OPENS, pending.days or 0, pending.day_of_next_month or 0)
+
+
 def _clauses_of(name: str, of_line: bool, condition: Condition) -> list[Clause]:
+    return [Clause(name, of_line, op, value) for op, value in _bounds_of(condition)]
+
+
+def _bounds_of(condition: Condition) -> list[tuple[str, Any]]:
     bounds = {
         "at_least": condition.at_least,
         "at_most": condition.at_most,
@@ -116,21 +214,44 @@ def _clauses_of(name: str, of_line: bool, condition: Condition) -> list[Clause]:
         "not_in": None if condition.not_in is None else frozenset(condition.not_in),
         "has": condition.has,
     }
-    return [Clause(name, of_line, op, value) for op, value in bounds.items() if value is not None]
+    return [(op, value) for op, value in bounds.items() if value is not None]
+
+
+def compile_who(who: Who | None) -> Entitlement | None:
+    """Return conditions on the member as data; None where they hold for every member."""
+    if who is None:
+        return None
+    clauses: list[MemberClause] = []
+    for table, conditions in (("score", who.score), ("tier", who.tier), ("attribute", who.attribute)):
+        for name, condition in conditions.items():
+            clauses += [MemberClause(table, name, op, value) for op, value in _bounds_of(condition)]
+    for name, card in who.card.items():
+        is_held = card.active is not False
+        clauses.append(MemberClause("card", name, "active", is_held))
+        if card.in_ is not None:
+            clauses.append(MemberClause("card", name, "in", frozenset(card.in_)))
+        if card.not_in is not None:
+            clauses.append(MemberClause("card", name, "not_in", frozenset(card.not_in)))
+    any_of = tuple(one for one in map(compile_who, who.any_) if one is not None)
+    return Entitlement(tuple(clauses), any_of) if clauses or any_of else None
 
 
 class Period(NamedTuple):
-    """How points earned from `since` on expire: `days` later, or else at the end of the year that is `years` later."""
+    """How points earned from `since` on expire: by `how`, the key of the book that says it, with its `number`."""
 
     since: int
-    days: int | None
-    years: int
+    how: str  # days, end_of_year_after, months, end_of_month_after, never or idle_days
+    number: int
 
 
-def compile_expiry(kind: Kind, offset: int) -> tuple[Period, ...]:
+def compile_expiry(kind: Kind, zone: Zone) -> tuple[Period, ...]:
     """How points of a kind expire, the latest period first."""
-    periods = reversed(kind.expiry)
-    return tuple(Period(instant_of(p.from_, offset), p.days, p.end_of_year_after or 0) for p in periods)
+    found = []
+    for period in reversed(kind.expiry):
+        ends = {name: getattr(period, name) for name in Expiry.__struct_fields__ if name != "from_"}
+        (end,) = [(name, int(value)) for name, value in ends.items() if value is not None and value is not False]
+        found.append(Period(instant_of(period.from_, zone), *end))
+    return tuple(found)
 
 
 class ProgrammeVersion:
@@ -140,7 +261,7 @@ class ProgrammeVersion:
         self.toml = toml
         self.name = version_of(toml)
         self.programme = parse_programme(toml, where)
-        self.offset = offset_of(self.programme)
+        self.offset = zone_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY
         rules = [compile_rule(award, self.offset) for award in self.programme.award]
@@ -151,6 +272,13 @@ class ProgrammeVersion:
         for rule in rules:
             if rule.award.each == "fact":
                 self.fact_rules[rule.award.on] = (*self.fact_rules.get(rule.award.on, ()), rule)
+        # By type of fact, the award rules and multipliers that not every member has.
+        self.asks_who: dict[str, tuple[Rule | Multiplier, ...]] = {}
+        for rule in rules:
+            judged: list[Rule | Multiplier] = [rule, *rule.times]
+            asking = tuple(one for one in judged if one.who is not None)
+            if asking:
+                self.asks_who[rule.award.on] = (*self.asks_who.get(rule.award.on, ()), *asking)
         self.products: dict[str, tuple[str, Product]] = {}
         self.benefits: dict[str, tuple[str, Benefit]] = {}
         for name, membership in self.programme.memberships.items():
@@ -161,7 +289,11 @@ class ProgrammeVersion:
         self.shares: dict[str, Fraction | None] = {
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
         }
+        self.who_may_use = {name: compile_who(use.who) for name, use in self.programme.uses.items()}
         self.expiries = {name: compile_expiry(kind, self.offset) for name, kind in self.programme.kinds.items()}
+        self.idle = {
+            name: periods[0].number * DAY for name, periods in self.expiries.items() if periods[0].how == "idle_days"
+        }
 
     def rules_on(self, on: str) -> tuple[Rule, ...]:
         """The rules that stand on a whole fact of a type (without its version)."""
@@ -175,16 +307,28 @@ class ProgrammeVersion:
         return period
 
     def expires_at(self, kind: str, earned_at: int) -> int:
-        """When points of a kind earned at an instant expire (exclusive)."""
-        _, days, years = self.period_at(kind, earned_at)
-        if days is not None:
-            return min(earned_at + days * DAY, MAX_INSTANT)
-        year = month_of_day((earned_at + self.offset) // DAY) // 12 + years + 1
-        return month_start(min(year, 2999) * 12, self.offset)
+        """When points of a kind earned at an instant expire (exclusive); `MAX_INSTANT`: they do not by themselves."""
+        _, how, count = self.period_at(kind, earned_at)
+        if how == "days":
+            return min(earned_at + count * DAY, MAX_INSTANT)
+        if how == "end_of_year_after":
+            return month_start(min(self.month(earned_at) // 12 + count + 1, 2999) * 12, self.offset)
+        if how == "months":
+            return months_later(earned_at, count, self.offset)
+        if how == "end_of_month_after":
+            return month_start(self.month(earned_at) + count + 1, self.offset)
+        return MAX_INSTANT  # never, or by the purse's own instant
+
+    def pending_until(self, wait: Wait, earned_at: int) -> int:
+        """Until when points that are earned at an instant are pending."""
+        if not wait.day:
+            return min(earned_at + wait.days * DAY, MAX_INSTANT)
+        local = month_start(self.month(earned_at) + 1, 0) + (wait.day - 1) * DAY
+        return min(instant_at(local, self.offset), MAX_INSTANT)
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""
-        return month_of_day((instant + self.offset) // DAY)
+        return month_of(instant, self.offset)
 
 
 class Programme:
@@ -223,6 +367,6 @@ class Programme:
         return self.at(instant) or self.versions[0]
 
     @property
-    def offset(self) -> int:
-        """The book's offset from UTC in microseconds."""
+    def offset(self) -> Zone:
+        """The book's zone: its fixed offset from UTC in microseconds, or a zone whose offset changes."""
         return self.versions[0].offset

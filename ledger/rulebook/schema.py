@@ -11,13 +11,18 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from ledger.errors import Unusable
-from ledger.wire.times import SECOND, to_instant
+from ledger.wire.times import SECOND, TimeZone, Zone, instant_at, to_instant
 
 _Points = Annotated[int, Meta(ge=1, le=1 << 40)]
 _Small = Annotated[int, Meta(ge=1, le=1 << 20)]
 _Days = Annotated[int, Meta(ge=1, le=40_000)]
+_Months = Annotated[int, Meta(ge=1, le=1200)]
+_Offset = Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-5]):[0-5][0-9](:[0-5][0-9])?$")]
 _Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 _Text = Annotated[str, Meta(max_length=400)]
+# When something begins or ends: a date, which is its midnight in the book's zone, or an instant; in TOML no text.
+Moment = Annotated[str, Meta(min_length=10, max_length=40)]
+_ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
 
 
 class BadProgramme(Unusable):
@@ -29,11 +34,15 @@ class _Table(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Expiry(_Table, frozen=True):
-    """How points earned from a date on expire: some days after, or at the end of a year after the year of earning."""
+    """How points earned from a date on expire: exactly one key besides `from` says it."""
 
     from_: date = field(name="from")
     days: _Days | None = None
     end_of_year_after: Annotated[int, Meta(ge=0, le=100)] | None = None
+    months: _Months | None = None
+    end_of_month_after: Annotated[int, Meta(ge=0, le=1200)] | None = None
+    never: bool = False
+    idle_days: _Days | None = None  # after the last earning or spending of the kind, for all its lots at once
 
 
 class Kind(_Table, frozen=True):
@@ -69,11 +78,21 @@ class Score(_Table, frozen=True):
 
 
 class Product(_Table, frozen=True):
-    """A card of a membership."""
+    """A card of a membership: a term of days, or of months or years by the calendar."""
 
-    days: _Days
+    days: _Days | None = None
     cap: _Points | None = None  # points a term at the membership's rate
     trial: bool = False
+    fill: bool = False  # the line that meets the cap takes what is left of it
+    months: _Months | None = None
+    years: Annotated[int, Meta(ge=1, le=100)] | None = None
+    upgrades: tuple[_Label, ...] = ()  # products whose running term ends where this one is bought
+    grace_days: Annotated[int, Meta(ge=0, le=4000)] = 0
+
+    @property
+    def calendar_months(self) -> int:
+        """The months of a term by the calendar; 0 for a term of days."""
+        return (self.months or 0) + 12 * (self.years or 0)
 
 
 class Benefit(_Table, frozen=True):
@@ -104,6 +123,32 @@ class Condition(_Table, frozen=True):
     has: str | None = None  # for tags
 
 
+class CardCondition(_Table, frozen=True):
+    """What the card of a membership must be at an instant: held (or not), and of which product."""
+
+    active: bool | None = None
+    in_: tuple[_Label, ...] | None = field(name="in", default=None)
+    not_in: tuple[_Label, ...] | None = None
+
+
+class Who(_Table, frozen=True):
+    """Conditions on the member: all tables and all names in them must hold, of `any` one."""
+
+    score: dict[_Label, Condition] = field(default_factory=dict)
+    tier: dict[_Label, Condition] = field(default_factory=dict)
+    card: dict[_Label, CardCondition] = field(default_factory=dict)
+    attribute: dict[_Label, Condition] = field(default_factory=dict)
+    any_: Annotated[tuple["Who", ...], Meta(max_length=100)] = field(name="any", default=())
+
+
+class Attribute(_Table, frozen=True):
+    """What may be told of a member: texts (of `values` alone, where they are given), numbers, or a month and day."""
+
+    name: _Text
+    type: Literal["text", "number", "month-day"] = "text"
+    values: Annotated[tuple[_Text, ...], Meta(min_length=1, max_length=1000)] | None = None
+
+
 class Step(_Table, frozen=True):
     """Points from an amount on."""
 
@@ -112,19 +157,39 @@ class Step(_Table, frozen=True):
 
 
 class Give(_Table, frozen=True):
-    """`points`, or `points` per `per_fen` of an amount floored to `floor_fen`, or steps by amount."""
+    """`points`, or `points` per `per_count`, or per `per_fen` of an amount floored to `floor_fen`, or steps."""
 
     points: _Points | None = None
     per_fen: _Points | None = None
+    per_count: _Points | None = None
     floor_fen: _Points = 1
     steps: tuple[Step, ...] = ()
 
 
 class Cap(_Table, frozen=True):
-    """The most points that a rule gives in a bucket."""
+    """The most points that a rule gives in a bucket; `each` makes a bucket for each value of a field."""
 
-    per: Literal["line", "day", "month", "year"]
+    per: Literal["line", "order", "day", "month", "year", "ever", "term"]
     points: _Points
+    each: Literal["category", "shop", "sku"] | None = None
+
+
+class Times(_Table, frozen=True):
+    """A multiplier of what a rule gives, while its dates and conditions hold."""
+
+    by: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}(/[1-9][0-9]{0,5})?$")]
+    who: Who | None = None
+    when: dict[str, Condition] = field(default_factory=dict)
+    from_: Moment | None = field(name="from", default=None)
+    until: Moment | None = None
+
+
+class Pending(_Table, frozen=True):
+    """How long what a rule gives is frozen: until it is claimed, or until it becomes spendable by itself."""
+
+    claim_days: _Days | None = None
+    days: _Days | None = None
+    day_of_next_month: Annotated[int, Meta(ge=1, le=28)] | None = None
 
 
 class Award(_Table, frozen=True):
@@ -135,16 +200,19 @@ class Award(_Table, frozen=True):
     on: _Label  # a type of fact, as `fact_catalogue` has it
     give: Give
     text: _Text = ""
-    from_: date | None = field(name="from", default=None)
-    until: date | None = None
+    from_: Moment | None = field(name="from", default=None)
+    until: Moment | None = None
     each: Literal["line", "fact"] = "fact"
     kind: _Label | None = None
     score: _Label | None = None
     part: _Label | None = None
     member: _Label | None = None
+    who: Who | None = None
     instead_of: _Label | None = None
     when: dict[str, Condition] = field(default_factory=dict)
     rates: dict[str, Annotated[int, Meta(ge=0, le=10_000)]] = field(default_factory=dict)
+    times: Annotated[tuple[Times, ...], Meta(max_length=100)] = ()
+    pending: Pending | None = None
     cap: tuple[Cap, ...] = ()
     first: Literal["category"] | None = None
     days_in_month: Annotated[int, Meta(ge=1, le=31)] | None = None
@@ -155,8 +223,18 @@ class Award(_Table, frozen=True):
     returns: bool = True  # a return takes it back (of awards to lines)
 
 
+class UseCap(_Table, frozen=True):
+    """The most points that a use grants in a bucket: what was granted counts, whether it came back or not."""
+
+    per: Literal["order", "day", "month", "year", "ever"]
+    points: _Points
+
+
 class Use(_Table, frozen=True):
-    """What a redemption may be for, and its bounds. `share` is the most of `settlement_fen` that points may pay."""
+    """What a redemption may be for, and its bounds. `share` is the most of `settlement_fen` that points may pay.
+
+    A redemption of no kind burns `kinds` in their order.
+    """
 
     name: _Text
     kinds: tuple[_Label, ...]
@@ -166,6 +244,10 @@ class Use(_Table, frozen=True):
     balance_at_least: int = 0
     settlement_at_least_fen: int = 0
     exactly: _Points | None = None
+    who: Who | None = None
+    at_least: _Points | None = None
+    at_most: _Points | None = None
+    cap: tuple[UseCap, ...] = ()
 
 
 class Exemption(_Table, frozen=True):
@@ -188,20 +270,33 @@ class Penalty(_Table, frozen=True):
     exempt: Exemption | None = None
 
 
+class Transition(_Table, frozen=True):
+    """An instant from which on a time zone is `offset` ahead of UTC."""
+
+    at: Annotated[datetime, Meta(tz=True)]
+    offset: _Offset
+
+
+Transitions = Annotated[tuple[Transition, ...], Meta(min_length=1, max_length=2000)]
+
+
 class ProgrammeTables(_Table, frozen=True):
     """One version of a rule book, as its TOML says it."""
 
     programme: _Label
     name: _Text
     from_: date = field(name="from")
-    utc_offset: Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$")]
     kinds: Annotated[dict[_Label, Kind], Meta(max_length=100)]
+    attributes: Annotated[dict[_Label, Attribute], Meta(max_length=100)] = field(default_factory=dict)
     scores: Annotated[dict[_Label, Score], Meta(max_length=100)] = field(default_factory=dict)
     memberships: Annotated[dict[_Label, Membership], Meta(max_length=100)] = field(default_factory=dict)
     award: Annotated[tuple[Award, ...], Meta(max_length=1000)] = ()
     uses: Annotated[dict[_Label, Use], Meta(max_length=1000)] = field(default_factory=dict)
     penalties: Annotated[dict[_Label, Penalty], Meta(max_length=100)] = field(default_factory=dict)
     late_days: Annotated[int, Meta(ge=1, le=4000)] = 400
+    utc_offset: Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$")] | None = None
+    time_zone: _ZoneName | None = None
+    transitions: Annotated[dict[_ZoneName, Transitions], Meta(max_length=1)] = field(default_factory=dict)
 
     def fen_of(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where this version lacks the kind."""
@@ -221,12 +316,24 @@ def shipped(name: str) -> str:
         raise BadProgramme(f'no rule book "{name}" is shipped; give a file of your own') from None
 
 
-def offset_of(programme: ProgrammeTables) -> int:
-    """The book's offset from UTC in microseconds."""
-    sign = -1 if programme.utc_offset[0] == "-" else 1
-    return sign * (int(programme.utc_offset[1:3]) * 3600 + int(programme.utc_offset[4:6]) * 60) * SECOND
+def offset_of(text: str) -> int:
+    """An offset from UTC such as ``+08:00``, in microseconds."""
+    hours, minutes, *seconds = [int(part) for part in text[1:].split(":")]
+    return (-1 if text[0] == "-" else 1) * (hours * 3600 + minutes * 60 + sum(seconds)) * SECOND
 
 
-def instant_of(day: date, offset: int) -> int:
-    """The instant at which a date begins at an offset."""
-    return to_instant(datetime.fromisoformat(day.isoformat() + "T00:00:00+00:00")) - offset
+def zone_of(programme: ProgrammeTables) -> Zone:
+    """Where the book's months and days begin: its fixed offset from UTC in microseconds, or its time zone."""
+    if programme.time_zone is None:
+        return offset_of(programme.utc_offset or "+00:00")
+    found = programme.transitions[programme.time_zone]
+    starts, offsets = zip(*((to_instant(one.at), offset_of(one.offset)) for one in found), strict=True)
+    return TimeZone(programme.time_zone, starts, offsets)
+
+
+def instant_of(day: date | str, zone: Zone) -> int:
+    """The instant at which a date begins in a zone, or which is said itself."""
+    text = str(day)
+    if len(text) > len("2017-07-10"):
+        return to_instant(datetime.fromisoformat(text))
+    return instant_at(to_instant(datetime.fromisoformat(text + "T00:00:00+00:00")), zone)

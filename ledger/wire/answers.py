@@ -107,14 +107,14 @@ class BulkLine(Struct, frozen=True):
 
 
 class Lot(Struct, frozen=True, omit_defaults=True):
-    """Points earned together: `left` of them are there until `expires_at`."""
+    """Points earned together: `left` of them are there until `expires_at` (None: for ever)."""
 
     entry: int
     rule: str
     earned: int
     left: int
     earned_at: str
-    expires_at: str
+    expires_at: str | None
     pending: bool = False
     pending_until: str | UnsetType = UNSET
 
@@ -146,7 +146,7 @@ class Score(Struct, frozen=True):
 class Membership(Struct, frozen=True):
     """The current or else the last term of a membership, and what is left of its quotas."""
 
-    state: Literal["trial", "active", "ended"]
+    state: Literal["trial", "active", "grace", "ended"]
     product: str
     from_: str = field(name="from")
     until: str

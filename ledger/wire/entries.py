@@ -55,6 +55,22 @@ class Earned(_Change, tag="earned", frozen=True):
     returnable: bool = False  # a return or removal may claim it back
 
 
+class Waiting(_Change, tag="waiting", frozen=True):
+    """A lot that has just come in is pending for another reason than a trial: `waits` 1 its time, 2 a claim."""
+
+    kind: str
+    lot: int
+    waits: int
+
+
+class Multiplied(_Change, tag="multiplied", frozen=True):
+    """What a rule gives next was multiplied by `by`, such as "3/2", and rounded once; for the reader only."""
+
+    rule: str
+    line: str
+    by: str
+
+
 class Confirmed(_Change, tag="confirmed", frozen=True):
     """A pending lot became spendable."""
 
@@ -178,6 +194,20 @@ class Forfeited(_Change, tag="forfeited", frozen=True):
     points: int
 
 
+class IdleMoved(_Change, tag="idle-moved", frozen=True):
+    """A kind whose points end when it is idle was used: what there is of it ends at `until_at`, if not used again."""
+
+    kind: str
+    until_at: int
+
+
+class IdleEnded(_Change, tag="idle-ended", frozen=True):
+    """A kind was not used for as long as its points last: all lots ended, and what comes back to them is gone."""
+
+    kind: str
+    at: int
+
+
 # -- score -----------------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +245,14 @@ class CreditSet(_Change, tag="credit-set", frozen=True):
     """The credit score of the member changed."""
 
     credit: int
+
+
+class AttributeTold(_Change, tag="attribute-told", frozen=True):
+    """What is known of a member from an instant on: a text or number; an empty text: it is no longer known."""
+
+    attribute: str
+    value: str | int
+    since_at: int
 
 
 class Resettled(_Change, tag="resettled", frozen=True):
@@ -295,6 +333,15 @@ class TermMoved(_Change, tag="term-moved", frozen=True):
     pending_until: int = 0
 
 
+class TermAnchored(_Change, tag="term-anchored", frozen=True):
+    """A term just laid is one of `months` by the calendar; its end has the local day and time of `anchor_at`."""
+
+    membership: str
+    card: str
+    months: int
+    anchor_at: int
+
+
 class TermEnded(_Change, tag="term-ended", frozen=True):
     """A term came to its end."""
 
@@ -356,15 +403,15 @@ class Reopened(_Change, tag="reopened", frozen=True):
     reason: str
 
 
-LotChange = (
-    Earned | Confirmed | Spent | Restored | Expired | ClawedBack | Repaid | Held | Captured | Released | Forfeited
-)
+TakenChange = Spent | Expired | ClawedBack | Repaid | Captured | Forfeited
+LotChange = Earned | Waiting | Confirmed | TakenChange | Restored | Held | Released
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff
-ScoreChange = Scored | ScoredOnce | Rated | CreditSet | Resettled | TierMoved
-CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld
-TermChange = TermOpened | TermMoved | TermEnded | TrialConverted | BenefitUsed | BenefitGivenBack
+IdleChange = IdleMoved | IdleEnded
+ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Resettled | TierMoved
+CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
+TermChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | BenefitUsed | BenefitGivenBack
 OwnChange = Frozen | Unfrozen | Closed | Reopened
-Change = LotChange | ClaimChange | ScoreChange | CountChange | TermChange | OwnChange
+Change = LotChange | ClaimChange | IdleChange | ScoreChange | CountChange | TermChange | OwnChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 

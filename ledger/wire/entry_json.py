@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from ledger.wire import answers
 from ledger.wire.entries import OUTCOMES, Change, Entry, lot_text
-from ledger.wire.times import month_text, to_text
+from ledger.wire.times import Zone, end_text, month_text, to_text
 
 
 class FactHead(Struct, gc=False):
@@ -32,19 +32,19 @@ def position_text(partition: int, offset: int) -> str:
     return f"{partition}:{offset}"
 
 
-def describe_entry(entry: Entry, link: bytes, offset: int) -> answers.Entry:
+def describe_entry(entry: Entry, link: bytes, offset: Zone) -> answers.Entry:
     """Return an entry as it is told; `offset` is the book's, `link` the chain's at this entry."""
     position = position_text(entry.partition, entry.offset)
     return answers.Entry(entry.number, position, _outcome(entry), entry.reason, **_decided(entry, link, offset))
 
 
-def describe_decision(entry: Entry, link: bytes, offset: int, *, is_repeated: bool = False) -> answers.Decision:
+def describe_decision(entry: Entry, link: bytes, offset: Zone, *, is_repeated: bool = False) -> answers.Decision:
     """Return an entry with its member, as who gave the fact is told."""
     return answers.Decision(*_head_of(entry), is_repeated, **_decided(entry, link, offset))
 
 
 def describe_published(
-    place: int, entry: Entry, link: bytes, offset: int, *, is_copy: bool
+    place: int, entry: Entry, link: bytes, offset: Zone, *, is_copy: bool
 ) -> answers.PublishedDecision:
     """Return an entry at a place of the journal, as the outcomes topic is told."""
     return answers.PublishedDecision(*_head_of(entry), place=place, copy=is_copy, **_decided(entry, link, offset))
@@ -59,7 +59,7 @@ def _outcome(entry: Entry) -> answers.Outcome:
     return OUTCOMES[entry.outcome]
 
 
-def _decided(entry: Entry, link: bytes, offset: int) -> dict[str, Any]:
+def _decided(entry: Entry, link: bytes, offset: Zone) -> dict[str, Any]:
     """Return what every description of an entry has; `data` stays the JSON that was kept, for the encoder alone."""
     head = fact_head(entry)
     occurred = to_text(entry.occurred, offset)
@@ -80,17 +80,19 @@ def _decided(entry: Entry, link: bytes, offset: int) -> dict[str, Any]:
     }
 
 
-_INSTANTS = {"bought_at", "earned_at", "expires_at", "pending_until", "due_at", "until_at", "from_at", "at"}
+_INSTANTS = {"anchor_at", "bought_at", "earned_at", "pending_until", "due_at", "until_at", "from_at", "at"}
 _MONTHS = {"month", "first_month", "last_month"}
 
 
-def change_to_dict(change: Change, offset: int) -> dict[str, Any]:
+def change_to_dict(change: Change, offset: Zone) -> dict[str, Any]:
     """A change for people and JSON: its name under ``change``, times in the book's zone, empty fields left out."""
     view: dict[str, Any] = {"change": change.__struct_config__.tag}
     for name in change.__struct_fields__:
         value = getattr(change, name)
         if name == "lot":
             view[name] = lot_text(value)
+        elif name == "expires_at":
+            view[name] = end_text(value, offset)
         elif name in _INSTANTS:
             if value:
                 view[name] = to_text(value, offset)

@@ -50,7 +50,8 @@ _OF_ORDERS: Final = frozenset({"shop", "self_operated", "channel", "pay", "tags"
 _OF_REVIEWS: Final = frozenset({"characters", "images"})
 _ORDER: Final = {"order": "order"}
 
-LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line"}  # of a line, that a rule may name
+# Of a line, that a rule may name: its fields, and what one piece of it was paid.
+LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line"} | {"unit_fen"}
 
 CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.OrderPaid, _ORDER),
@@ -72,6 +73,7 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.ProfileCompleted, fields=_NO_FIELDS),
     FactType(facts.CreditScored, sets=CreditSet),
     FactType(facts.ReputationRated, sets=Rated, moves_tiers=True),
+    FactType(facts.MemberDescribed),
     FactType(facts.RedemptionRequested, {"redemption": "redemption"} | _ORDER, is_request=True),
     FactType(facts.RedemptionReversed, {"redemption": "redemption"}, {"redemption": "captured"}),
     FactType(facts.HoldRequested, {"hold": "hold"}, times=("until",), is_request=True),
@@ -91,6 +93,7 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.LotOpened, {"lot": "opening"}, times=("earned_at", "expires_at"), is_operators=True),
     FactType(facts.ProgrammePublished, is_operators=True),
 )
+BUILT_IN_ATTRIBUTES: Final = frozenset(row.sets.__struct_fields__[0] for row in CATALOGUE if row.sets is not None)
 BY_CLASS: Final[Mapping[type[Fact], FactType]] = {row.fact: row for row in CATALOGUE}
 BY_NAME: Final[Mapping[str, FactType]] = {row.on: row for row in CATALOGUE}
 REQUESTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_request)  # the only facts that can be refused

@@ -5,7 +5,7 @@ Unknown fields are dropped. What cannot be decoded raises `BadFact` with a bare 
 """
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 MAX_BYTES = 1 << 20  # of one fact as received
 MAX_LINES = 1_000  # of one order or return
 MAX_ID = 128  # characters
+MAX_ATTRIBUTES = 64  # of one fact
 MAX_INT = 1 << 53
 # Defaults that are text. The encoder leaves a default out where it is the same object, which a text just read never is:
 # each class with such a field puts the default's own object in its place, so that said or left out is the same fact.
@@ -48,6 +49,11 @@ class OrderLine(_Data):
     sku: Name = ""
     category: Name = ""
     points: Count = 0
+
+    @property
+    def unit_fen(self) -> int:
+        """What one piece was paid, in whole fen (rounded down)."""
+        return self.paid_fen // self.quantity
 
 
 class Order(_Data):
@@ -190,9 +196,28 @@ class Stars(_Data):
     stars: Annotated[int, Meta(ge=1, le=5)]
 
 
-class Redemption(_OfKind, kw_only=True):
-    """Points that are asked for, and for what; `settlement_fen` is what the order was to be paid before points."""
+class Description(_Data):
+    """Attributes that a member now has, by their names in the rule book; an empty text removes one.
 
+    What can be no attribute (a list, a fraction, a long text) is kept as null: the fact counts, with a note.
+    """
+
+    attributes: Annotated[dict[Name, Any], Meta(max_length=MAX_ATTRIBUTES)]
+
+    def __post_init__(self) -> None:
+        for name, value in self.attributes.items():
+            is_text = isinstance(value, str) and len(value) <= MAX_ID
+            if not (is_text or (type(value) is int and -MAX_INT <= value <= MAX_INT)):
+                self.attributes[name] = None
+
+
+class Redemption(_OfKind, kw_only=True):
+    """Points that are asked for, and for what; `settlement_fen` is what the order was to be paid before points.
+
+    An empty `kind` takes the kinds of the use in their order.
+    """
+
+    kind: Name = BEANS
     redemption: Id
     points: Some
     use: Id
@@ -405,6 +430,10 @@ class ReputationRated(_Fact, tag="reputation.rated.v1"):
     data: Stars
 
 
+class MemberDescribed(_Fact, tag="member.described.v1"):
+    data: Description
+
+
 class RedemptionRequested(_Fact, tag="redemption.requested.v1"):
     data: Redemption
 
@@ -480,7 +509,9 @@ class ProgrammePublished(_Fact, tag="programme.published.v1"):
 OrderFact = OrderPaid | OrderCompleted | OrderAmended | OrderCancelled | OrderReturned | OrderRejected
 ReviewFact = ReviewPosted | ReviewRemoved
 ActivityFact = QuestionAnswered | ItemShared | MemberSignedIn | ShopVisited | CampaignGranted
-ProfileFact = IdentityVerified | WechatBound | QqBound | ProfileCompleted | CreditScored | ReputationRated
+ProfileFact = (
+    IdentityVerified | WechatBound | QqBound | ProfileCompleted | CreditScored | ReputationRated | MemberDescribed
+)
 SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened

@@ -7,10 +7,11 @@ from typing import Final, NamedTuple
 
 
 class Reason(NamedTuple):
-    """Where a code applies, and what it means."""
+    """Where a code applies, and what it means; `also` are the other places where it is said."""
 
     where: str
     text: str
+    also: tuple[str, ...] = ()
 
 
 ENTRY: Final = "entry"  # refused or ignored because of it
@@ -22,6 +23,7 @@ PARKED: Final = "parked"  # no fact: waits among the dead letters
 REASONS: Final[dict[str, Reason]] = {
     # refused requests, and facts that contradict what is known
     "<kind>-short": Reason(ENTRY, "More points were asked for than are spendable."),
+    "above-most": Reason(ENTRY, "This use takes no more points at once."),
     "above-share": Reason(ENTRY, "Points may pay only a share of the settlement, over all redemptions of the order."),
     "account-closed": Reason(ENTRY, "The account is closed: requests are refused, and of facts only returns count."),
     "account-frozen": Reason(ENTRY, "The account is frozen: it goes on earning, and its requests are refused."),
@@ -29,6 +31,7 @@ REASONS: Final[dict[str, Reason]] = {
     "already-reviewed": Reason(ENTRY, "The line has its review; a second one gives nothing."),
     "bad-programme": Reason(ENTRY, "The published rule book cannot be used; the figures say what is wrong with it."),
     "balance-too-small": Reason(ENTRY, "This use needs a larger spendable balance before it takes any points."),
+    "below-least": Reason(ENTRY, "This use takes no fewer points at once."),
     "card-ended": Reason(ENTRY, "The card's term is over (or was never laid): there is nothing left to refund."),
     "conflict": Reason(ENTRY, "A fact of the same source and id came before with other content; the first one stands."),
     "duplicate": Reason(ENTRY, "The very same fact came before; `first` names the member's entry that decided it."),
@@ -43,6 +46,7 @@ REASONS: Final[dict[str, Reason]] = {
     "not-a-trial": Reason(ENTRY, "The product is a paid card and cannot be started as a trial."),
     "not-approved": Reason(ENTRY, "An adjustment needs the approval of someone other than who made it."),
     "not-closed": Reason(ENTRY, "The account was not closed."),
+    "not-entitled": Reason(ENTRY, "It is not for this member: the figure `who` names the condition that fails."),
     "not-exact": Reason(ENTRY, "This use takes exactly one amount of points."),
     "not-for-sale": Reason(ENTRY, "The product is a trial and cannot be bought or coded."),
     "not-frozen": Reason(ENTRY, "The account was not frozen."),
@@ -52,6 +56,7 @@ REASONS: Final[dict[str, Reason]] = {
     "order-missing": Reason(ENTRY, "This use is for an order, and none is named."),
     "order-rejected": Reason(ENTRY, "The order was refused at the door before; what came later contradicts that."),
     "out-of-range": Reason(ENTRY, "The account's integers cannot hold the points that this would make."),
+    "points-short": Reason(ENTRY, "More points were asked for than are spendable of all the kinds that the use takes."),
     "quota-used": Reason(ENTRY, "The benefit's quota of this card is used up."),
     "redemption-of-an-order": Reason(
         ENTRY, "Points tendered on an order come back by its return or its end, not by hand."
@@ -78,7 +83,9 @@ REASONS: Final[dict[str, Reason]] = {
     "before-completion": Reason(NOTE, "The return came before its order completed; it is applied at completion."),
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
     "line-completed": Reason(NOTE, "Lines that had completed before are left out; they complete once."),
-    "line-returned": Reason(NOTE, "The whole line came back: rules give nothing for it, and no amendment brings it back."),
+    "line-returned": Reason(
+        NOTE, "The whole line came back: rules give nothing for it, no amendment brings it back."
+    ),
     "order-ended": Reason(
         NOTE, "A redemption is for an order that had ended (refused where it was cancelled or refused at the door)."
     ),
@@ -88,19 +95,26 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "rest-cancelled": Reason(NOTE, "The order completes in parts, and what was still to come of it was cancelled."),
     "rest-restored": Reason(NOTE, "The whole order came back, and so did the rest of the points spent on it."),
+    "unknown-attribute": Reason(NOTE, "The book declares no such attribute, or one of another type; it is not kept."),
     "unknown-line": Reason(
         NOTE, "The order has no line of that name (an entry all of whose lines are such is ignored)."
     ),
     # a rule that applied, and gave less or nothing
     "already-today": Reason(WITHHELD, "The rule gives once a day for each of these, and it did."),
-    "cap-full": Reason(WITHHELD, "The rule's cap of the day, month or year leaves less, or nothing."),
+    "cap-full": Reason(
+        WITHHELD,
+        "The rule's cap leaves less, or nothing; a redemption that a cap of its use has no room for is refused.",
+        (ENTRY,),
+    ),
     "card-cap-full": Reason(WITHHELD, "The card's cap has no room for this line; the ordinary rule holds."),
     "once": Reason(WITHHELD, "The rule gives once, and it did."),
     "too-long-after-completion": Reason(WITHHELD, "It came later after completion than the rule allows."),
     # why a term was moved
     "bought": Reason(TERM, "The trial ends where a card was bought."),
+    "laid-behind": Reason(TERM, "A running card was upgraded, and this one, not begun yet, is laid behind it."),
     "moved-up": Reason(TERM, "An earlier card was refunded, and this one moves up."),
     "refunded": Reason(TERM, "The card was refunded, and ends there."),
+    "upgraded": Reason(TERM, "The card ends where a better one was bought."),
     "taken-out": Reason(TERM, "The card was refunded before its term began, and nothing of it is left."),
     # no fact
     "bad-fact": Reason(PARKED, "A field is missing, of the wrong type or out of bounds; the detail names it."),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from ledger.wire.times import to_text
+from ledger.wire.times import Zone, to_text
 from projections.answers import beancount
 from projections.answers.tables import Form, Row, Table
 from projections.answers.to_json import to_json
@@ -56,7 +56,7 @@ def _csv(table: Table, out: BinaryIO) -> None:
         text.detach()
 
 
-def _csv_cell(value: Any, form: Form, offset: int) -> Any:
+def _csv_cell(value: Any, form: Form, offset: Zone) -> Any:
     if value is None:
         return ""
     if form == "instant":
@@ -74,8 +74,10 @@ def _objects(table: Table) -> Iterator[bytes]:
     for row in table.rows:
         values = list(row)
         for index in instants:
-            values[index] = to_text(values[index], table.offset)
-        yield to_json({name: value for name, value in zip(names, values, strict=True) if value is not None})
+            if values[index] is not None:
+                values[index] = to_text(values[index], table.offset)
+        told = [value is not None or index in instants for index, value in enumerate(values)]
+        yield to_json({name: value for name, value, is_told in zip(names, values, told, strict=True) if is_told})
 
 
 def _ndjson(table: Table, out: BinaryIO) -> None:

@@ -7,6 +7,7 @@ import pyarrow
 import pyarrow.parquet
 
 from ledger.journal.port import JournalError
+from ledger.wire.times import Zone
 from projections.answers.export import CountedRows, Tick
 from projections.answers.tables import Form, Table
 from projections.answers.to_json import to_json
@@ -45,7 +46,9 @@ def _json_text(value: Any) -> str:
     return to_json(value).decode()
 
 
-def _zone(offset: int) -> str:
-    """An offset as Arrow names it: ``+08:00``."""
+def _zone(offset: Zone) -> str:
+    """A zone as Arrow names it: ``+08:00``, or a name of the IANA database."""
+    if not isinstance(offset, int):
+        return offset.name
     sign, minutes = "-" if offset < 0 else "+", abs(offset) // 60_000_000
     return f"{sign}{minutes // 60:02d}:{minutes % 60:02d}"

@@ -6,14 +6,14 @@ from typing import Literal
 from msgspec import UNSET
 
 from ledger.core.account import Account, Lot, Purse, Term, current_term
-from ledger.core.benefits import times_used
+from ledger.core.benefits import is_in_grace, times_used
 from ledger.core.scores import parts_of, tier_of, value_of
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.schema import Membership, Score
 from ledger.wire import answers
 from ledger.wire.entries import LOT_BITS
-from ledger.wire.times import month_text, to_text
+from ledger.wire.times import MAX_INSTANT, Zone, month_text, to_text
 from projections.answers.members import account_of
 
 
@@ -54,10 +54,11 @@ def balances_of(shown: answers.Member) -> answers.Balances:
     return answers.Balances(shown.member, shown.as_of, points)
 
 
-def open_lots(purse: Purse) -> list[tuple[int, Lot]]:
-    """Lots with something left, the soonest to go first."""
-    lots = [(key, lot) for key, lot in purse.lots.items() if lot.left]
-    return sorted(lots, key=lambda item: (item[1].expires_at, item[0]))
+def open_lots(purse: Purse) -> list[tuple[int, Lot, int | None]]:
+    """Lots with something left and their ends (None: they have none), the soonest to go first."""
+    lots = [(key, lot, purse.end_of(lot)) for key, lot in purse.lots.items() if lot.left]
+    lots.sort(key=lambda found: (found[2], found[0]))
+    return [(key, lot, end if end < MAX_INSTANT else None) for key, lot, end in lots]
 
 
 def describe_score(account: Account, name: str, score: Score, month: int) -> answers.Score:
@@ -75,10 +76,10 @@ def score_months(account: Account, name: str, score: Score, month: int) -> dict[
     }
 
 
-def state_of(term: Term, instant: int) -> Literal["trial", "active", "ended"]:
-    """Return a term's state at an instant."""
+def state_of(term: Term, version: ProgrammeVersion, instant: int) -> Literal["trial", "active", "grace", "ended"]:
+    """Return the state of a current term at an instant."""
     if not term.start <= instant < term.until:
-        return "ended"
+        return "grace" if is_in_grace(version, term, instant) else "ended"
     return "trial" if term.trial else "active"
 
 
@@ -86,25 +87,25 @@ def quotas_of(
     membership: Membership, term: Term, version: ProgrammeVersion, as_of: int
 ) -> Iterator[tuple[str, int, int]]:
     """Yield each benefit that a running term limits, how often it may be used, and how often it was."""
-    for label, benefit in membership.benefits.items() if state_of(term, as_of) != "ended" else ():
+    for label, benefit in membership.benefits.items() if state_of(term, version, as_of) != "ended" else ():
         quota = (benefit.quota or {}).get(term.product)
         if quota is not None:
             yield label, quota, times_used(term, label, benefit, version.month(as_of))
 
 
-def _purse(purse: Purse, offset: int) -> answers.Purse:
-    lots = [_lot(key, lot, offset) for key, lot in open_lots(purse)]
+def _purse(purse: Purse, offset: Zone) -> answers.Purse:
+    lots = [_lot(*found, offset) for found in open_lots(purse)]
     return answers.Purse(purse.spendable(), purse.pending(), purse.held(), purse.debt, lots)
 
 
-def _lot(key: int, lot: Lot, offset: int) -> answers.Lot:
+def _lot(key: int, lot: Lot, end: int | None, offset: Zone) -> answers.Lot:
     return answers.Lot(
         key >> LOT_BITS,
         lot.rule,
         lot.earned,
         lot.left,
         to_text(lot.earned_at, offset),
-        to_text(lot.expires_at, offset),
+        None if end is None else to_text(end, offset),
         bool(lot.pending_until),
         to_text(lot.pending_until, offset) if lot.pending_until else UNSET,
     )
@@ -113,4 +114,4 @@ def _lot(key: int, lot: Lot, offset: int) -> answers.Lot:
 def _membership(membership: Membership, term: Term, version: ProgrammeVersion, as_of: int) -> answers.Membership:
     left = {label: max(quota - used, 0) for label, quota, used in quotas_of(membership, term, version, as_of)}
     start, until = to_text(term.start, version.offset), to_text(term.until, version.offset)
-    return answers.Membership(state_of(term, as_of), term.product, start, until, left)
+    return answers.Membership(state_of(term, version, as_of), term.product, start, until, left)

@@ -14,7 +14,7 @@ from ledger.wire.entries import LOT_BITS, OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from ledger.wire.times import month_text
+from ledger.wire.times import Zone, month_text
 from projections.answers.show import open_lots, state_of
 
 Form = Literal["text", "integer", "instant", "flag", "json"]
@@ -34,7 +34,7 @@ class Table:
 
     columns: tuple[Column, ...]
     rows: Iterator[Row]
-    offset: int
+    offset: Zone
 
 
 def columns(names: str) -> tuple[Column, ...]:
@@ -82,9 +82,9 @@ def _balances(version: ProgrammeVersion, as_of: int, member: str, account: Accou
 def _lots(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
     """Lots with something left, the soonest to expire first."""
     for kind, purse in sorted(account.purses.items()):
-        for key, lot in open_lots(purse):
+        for key, lot, end in open_lots(purse):
             entry, pending = key >> LOT_BITS, bool(lot.pending_until)
-            yield member, kind, entry, lot.rule, lot.earned, lot.left, lot.earned_at, lot.expires_at, pending
+            yield member, kind, entry, lot.rule, lot.earned, lot.left, lot.earned_at, end, pending
 
 
 def _scores(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
@@ -101,7 +101,7 @@ def _memberships(version: ProgrammeVersion, as_of: int, member: str, account: Ac
     for name in account.terms:
         term = current_term(account, name, as_of)
         if term is not None:
-            yield member, name, state_of(term, as_of), term.product, term.start, term.until
+            yield member, name, state_of(term, version, as_of), term.product, term.start, term.until
 
 
 def _parts(version: ProgrammeVersion) -> list[str]:

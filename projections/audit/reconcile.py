@@ -25,7 +25,7 @@ from ledger.journal.ledger import Ledger
 from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
-from ledger.wire.times import parse_instant, to_text
+from ledger.wire.times import Zone, parse_instant, to_text
 from projections.side_by_side import side_by_side
 
 BALANCES: dict[str, Callable[[Purse], int]] = {
@@ -243,7 +243,7 @@ def _check_columns(path: Path, names: Any) -> None:
         raise BadList(f"{path}: has no column {' and none '.join(lacking)}; member, kind, balance and as_of are read")
 
 
-def _row(path: Path, number: int, values: dict[str, Any], kinds: list[str], offset: int) -> Row:
+def _row(path: Path, number: int, values: dict[str, Any], kinds: list[str], offset: Zone) -> Row:
     where = f"{path}:{number}"
     member, balance, as_of = values.get("member"), values.get("balance"), values.get("as_of")
     kind = values.get("kind") or (kinds[0] if len(kinds) == 1 else "")

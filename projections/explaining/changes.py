@@ -10,6 +10,7 @@ from ledger.core.account import copy_account
 from ledger.core.benefits import quota_key
 from ledger.core.evolve import evolve
 from ledger.core.scores import value_of
+from ledger.rulebook.compiled import CLAIM
 from ledger.wire import entries
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.times import month_of, month_text
@@ -129,9 +130,10 @@ def _term(context: Context, change: Any, **values: Any) -> View:
 
 
 def _term_opened(context: Context, change: entries.TermOpened) -> View:
-    product = context.moment.version.products.get(change.product)
+    found = context.moment.version.products.get(change.product)
+    days, months = (found[1].days, found[1].calendar_months) if found else (0, 0)
     waits = change.from_at > context.moment.step.entry.occurred
-    return _term(context, change, days=product[1].days if product else 0, waits=waits) | {"rule": change.product}
+    return _term(context, change, days=days, months=months, waits=waits) | {"rule": change.product}
 
 
 def _term_moved(context: Context, change: entries.TermMoved) -> View:
@@ -153,8 +155,22 @@ def _benefit_used(context: Context, change: entries.BenefitUsed) -> View:
 
 
 def _rated(context: Context, change: entries.Rated) -> View:
-    limits = [s.one_star_limit for s in context.moment.version.programme.scores.values() if s.one_star_limit]
-    return _plain(context, change, limit=limits[0] if limits and change.stars == 1 else 0)
+    return _plain(context, change, limit=_limit(context, "stars", change.stars))
+
+
+def _attribute_told(context: Context, change: entries.AttributeTold) -> View:
+    limit = _limit(context, change.attribute, change.value)
+    return _plain(context, change, told=change.value != "", limit=limit)
+
+
+def _limit(context: Context, attribute: str, value: str | int) -> int:
+    """The most that a score is while an attribute has this value, 0 where nothing limits it."""
+    limits = [limit for score in context.moment.version.programme.scores.values() for limit in score.limits]
+    return next((most for name, held, most in limits if (name, held) == (attribute, value)), 0)
+
+
+def _waiting(context: Context, change: entries.Waiting) -> View:
+    return _plain(context, change, claims=change.waits == CLAIM) | {"lots": []}
 
 
 # How a class is explained, where it takes more than its own phrases.
@@ -167,9 +183,12 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.TierMoved: _tier_moved,
     entries.Resettled: _resettled,
     entries.TermOpened: _term_opened,
+    entries.TermAnchored: _term,
     entries.TermMoved: _term_moved,
     entries.TermEnded: _term,
     entries.TrialConverted: _term,
     entries.BenefitUsed: _benefit_used,
     entries.Rated: _rated,
+    entries.Waiting: _waiting,
+    entries.AttributeTold: _attribute_told,
 }

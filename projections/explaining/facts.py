@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from ledger.wire.facts import FACT_TYPES, BenefitClaimed, Fact, OrderAmended, OrderCompleted, OrderPaid, OrderReturned
+from ledger.wire.facts import (
+    FACT_TYPES,
+    BenefitClaimed,
+    Fact,
+    MemberDescribed,
+    OrderAmended,
+    OrderCompleted,
+    OrderPaid,
+    OrderReturned,
+)
 from projections.explaining.history import History, LotStory
 from projections.explaining.words import Words
 
@@ -37,6 +46,8 @@ def fact_text(fact: Fact, words: Words) -> str:
             if rest:
                 texts.append(words.say("return-rest", lines=len(rest), fen=sum(line.refund_fen for line in rest)))
             more["back"] = "; ".join(texts)
+        case MemberDescribed():
+            more["told"] = ", ".join(f"{name} {value}".rstrip() for name, value in fact.data.attributes.items())
         case BenefitClaimed():
             known = words.version.benefits.get(fact.data.benefit)
             more["name"] = known[1].name if known else ""

@@ -41,9 +41,11 @@ def expiry_text(version: ProgrammeVersion, earned: Earned, words: Words) -> str:
     if kind not in version.expiries or version.expires_at(kind, earned_at) != earned.expires_at:
         return words.say("expiry.given")
     period = version.period_at(kind, earned_at)
-    if period.days is not None:
-        return words.say("expiry.days", period)
-    return words.say(f"expiry.year-{period.years}" if period.years < 2 else "expiry.year", period)
+    number = period.number
+    if period.how in ("end_of_year_after", "end_of_month_after"):
+        unit = "year" if period.how == "end_of_year_after" else "month"
+        return words.say(f"expiry.{unit}-{number}" if number < 2 else f"expiry.{unit}", period)
+    return words.say(f"expiry.{period.how}", period)
 
 
 def explain_lot_story(history: History, key: int, words: Words) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def explain_lot_story(history: History, key: int, words: Words) -> dict[str, Any
         "held": lot.held if lot else 0,
         "pending": bool(lot and lot.pending_until),
         "earned_at": words.time(earned.earned_at),
-        "expires_at": words.time(earned.expires_at),
+        "expires_at": words.end(earned.expires_at),
         "expiry": expiry_text(history.version_of(origin.entry), earned, words),
         "went": went,
     }

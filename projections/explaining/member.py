@@ -7,6 +7,7 @@ from ledger.core.scores import parts_of, tier_of, value_of
 from ledger.journal.ledger import Ledger
 from ledger.wire import entries
 from ledger.wire.facts import fact_type
+from projections.answers.show import state_of
 from projections.explaining.context import Context, purse_sums
 from projections.explaining.facts import fact_text, origin_text
 from projections.explaining.history import History, Moment, Step
@@ -108,7 +109,7 @@ def _briefly(nothing: list[View], words: Words) -> list[str]:
 def _purse(history: History, kind: str, words: Words) -> View:
     purse = history.present.account.purses[kind]
     views = []
-    for key, lot in sorted(purse.lots.items(), key=lambda item: (item[1].expires_at, item[0])):
+    for key, lot in sorted(purse.lots.items(), key=lambda item: (purse.end_of(item[1]), item[0])):
         story = history.lots.get(key)
         views.append(
             {
@@ -122,7 +123,7 @@ def _purse(history: History, kind: str, words: Words) -> View:
                 "held": lot.held,
                 "pending": bool(lot.pending_until),
                 "earned_at": words.time(lot.earned_at),
-                "expires_at": words.time(lot.pending_until or lot.expires_at),
+                "expires_at": words.end(lot.pending_until or purse.end_of(lot)),
             }
         )
     return {"name": words.name(kind), **purse_sums(purse), "lots": views}
@@ -145,7 +146,7 @@ def _memberships(history: History, words: Words) -> View:
         if term is not None:
             views[name] = {
                 "name": words.name(name),
-                "state": "ended" if term.until <= history.as_of else "trial" if term.trial else "active",
+                "state": state_of(term, words.version, history.as_of),
                 "product": term.product,
                 "card": term.card,
                 "until": words.time(term.until),

@@ -177,7 +177,7 @@ def needed_text(moment: Moment, words: Words) -> str:
     sources: list[object] = [fact.data, entry]
     values: dict[str, Any] = {"could": "", "earliest": entry.clock - version.late, "all_kinds": list(programme.kinds)}
     if isinstance(fact, RedemptionRequested | HoldRequested):
-        spendable = moment.at.purse(fact.data.kind).spendable()
+        spendable = int(entry.figures.get("spendable", moment.at.purse(fact.data.kind).spendable()))
         use = programme.uses.get(fact.data.use) if isinstance(fact, RedemptionRequested) else None
         most, least = spendable, fact.data.points
         if isinstance(fact, RedemptionRequested) and use is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ledger.core.evaluate import amount_of
 from ledger.rulebook.compiled import ProgrammeVersion, Rule
-from ledger.wire.times import month_text, to_instant, to_text
+from ledger.wire.times import MAX_INSTANT, month_text, to_instant, to_text
 
 
 def yuan(fen: int) -> str:
@@ -136,6 +136,8 @@ class Words:
     def _shown(self, value: Any, how: str, noun: str) -> str:
         if how == "time":
             return self.time(to_instant(value) if isinstance(value, datetime) else value)
+        if how == "end":
+            return self.end(value)
         if how in _SHOWN:
             return _SHOWN[how](value)
         if how in ("rule", "use", "membership", "beside", "bucket"):
@@ -147,6 +149,10 @@ class Words:
     def time(self, instant: int) -> str:
         """An instant in the book's zone."""
         return to_text(instant, self.version.offset)
+
+    def end(self, instant: int) -> str:
+        """The end of points: an instant in the book's zone, or that they do not expire."""
+        return self.time(instant) if instant < MAX_INSTANT else self.say("expiry.never")
 
     def points(self, number: int, kind: str) -> str:
         """Points of a kind, or of a score: 1,200 beans."""

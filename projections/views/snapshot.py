@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
-from ledger.wire.times import DAY, day_of
+from ledger.wire.times import DAY, day_of, instant_at
 from projections.answers.members import require_member
 from projections.views.decoding import decoded, decoder_for
 from projections.views.files import Folder
@@ -115,7 +115,7 @@ class ViewSnapshot(Snapshot):
     def _last(self) -> int:
         """The last instant of the day that is over by now; the instant itself where that lies ahead."""
         offset = self.book.offset
-        end = (day_of(self.as_of, offset) + 1) * DAY - offset
+        end = instant_at((day_of(self.as_of, offset) + 1) * DAY, offset)
         return max(self.as_of, min(end - 1, present()))
 
     def _folded(self, member: str, upto: int | None) -> Known:

@@ -25,7 +25,7 @@ from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import ProgrammeTables
-from ledger.wire.entries import Change, Entry, Expired, HistoryPruned, Released, Repaid, TermEnded, TierMoved
+from ledger.wire.entries import Change, Entry, Expired, HistoryPruned, IdleEnded, Released, Repaid, TermEnded, TierMoved
 from ledger.wire.times import day_of, day_text, month_of, month_text
 from projections.answers.tables import AccountTable, Column, Row, Table
 
@@ -36,7 +36,7 @@ Tick = Callable[[int], None]
 
 
 # What time does to an account, at the head of an entry; behind any other change stands the decision.
-BY_TIME = frozenset({Expired, Released, Repaid, TermEnded, TierMoved, HistoryPruned})
+BY_TIME = frozenset({Expired, IdleEnded, Released, Repaid, TermEnded, TierMoved, HistoryPruned})
 
 
 class SumTable(NamedTuple):
@@ -294,6 +294,8 @@ def _dates(step: FoldStep, change: Change) -> bool:
         return False
     if isinstance(change, Expired | Released):
         step.at = max(change.due_at - 1, step.subject.clock)
+    elif isinstance(change, IdleEnded):
+        step.at = max(change.at - 1, step.subject.clock)
     return True
 
 

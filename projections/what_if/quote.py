@@ -18,7 +18,7 @@ from ledger.wire.entries import Change, Earned, Scored, Withheld
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
-from ledger.wire.times import to_text
+from ledger.wire.times import Zone, to_text
 
 MOST_FEN = 1 << 53
 NO_NAME = "quote"  # of the cart's order where it has none yet, and of what is only tried
@@ -121,7 +121,7 @@ def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> answers.Quote:
     )
 
 
-def _earnings(changes: list[Change], offset: int) -> answers.Earnings:
+def _earnings(changes: list[Change], offset: Zone) -> answers.Earnings:
     """Sums by kind and score, and each award and each rule that gave nothing, by line ("" for the whole order)."""
     points: dict[str, int] = {}
     scores: dict[str, int] = {}

@@ -22,7 +22,7 @@ from ledger.journal.port import EntryRow, Head, Parked
 from ledger.wire.entries import ENGINE, OUTCOMES, Entry
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
-from ledger.wire.times import month_of, month_text
+from ledger.wire.times import Zone, month_of, month_text
 from projections.answers.output import output_file, output_folder
 from projections.audit.proof import Refuted
 from service.archive.files import (
@@ -192,7 +192,7 @@ _PARKED_COLUMNS = {
 }
 
 
-def _entry_row(row: EntryRow, entry: Entry, offset: int) -> tuple[Any, ...]:
+def _entry_row(row: EntryRow, entry: Entry, offset: Zone) -> tuple[Any, ...]:
     head = fact_head(entry)
     return (
         entry.partition,

@@ -13,7 +13,7 @@ from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
 from projections.what_if.backtest import backtest as compare
 from projections.what_if.reports import store
 from service.commands.options import AsOfOption, FolderOption, JobsOption
-from service.shell import Answer, Shell, command, entries_in, instant, jobs_for, read_text
+from service.shell import Answer, Shell, command, entries_in, instant, jobs_for, read_book
 
 
 @command
@@ -48,7 +48,7 @@ def backtest(
 
     points backtest new.toml --from 2025-06-01 --html report.html
     """
-    text = read_text(draft)
+    text = read_book(draft)
     with shell.reading() as opened:
         book, total = opened.book, entries_in(opened)
         start = None if since is None else instant(since, "--from", book)

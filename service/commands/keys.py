@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ledger.rulebook.compiled import Programme
-from ledger.wire.times import to_text
+from ledger.wire.times import Zone, to_text
 from service.commands.options import FolderOption
 from service.errors import plain
 from service.keys import Key, Keys
@@ -82,7 +82,7 @@ def _keys(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Programme]]
         yield keys, opened.book
 
 
-def _to_dict(key: Key, offset: int) -> dict[str, Any]:
+def _to_dict(key: Key, offset: Zone) -> dict[str, Any]:
     instants = {name: getattr(key, name) for name in ("created", "expires", "last_used", "revoked")}
     live = key.is_live(time.time_ns() // 1000)
     return {

@@ -19,7 +19,7 @@ from projections.answers.programmes import VersionInUse, differences, versions, 
 from projections.explaining.words import count
 from service.commands.options import ConfigOption
 from service.errors import plain, say
-from service.shell import Answer, Shell, command, entries_in, read_text
+from service.shell import Answer, Shell, command, entries_in, read_book
 
 MOST_BY = 128  # characters of a publisher's name
 
@@ -136,16 +136,16 @@ def publish(
 def _checked(ledger: Ledger | None, file: Path) -> tuple[ProgrammeVersion, list[str]]:
     """Return a book that can be a ledger's next version, and the warnings about its dates. Raises `BadProgramme`."""
     if ledger is None:
-        version = ProgrammeVersion(read_text(file), str(file))
+        version = ProgrammeVersion(read_book(file), str(file))
         return version, warnings(version)
-    version = Programme([known.toml for known in ledger.book.versions]).add(read_text(file), str(file))
+    version = Programme([known.toml for known in ledger.book.versions]).add(read_book(file), str(file))
     return version, warnings(version, ledger.book)
 
 
 def _named_book(shell: Shell, name: str) -> ProgrammeVersion:
     """Return a rule book by its file, by the beginning of its version in the ledger, or a shipped one."""
     if Path(name).is_file():
-        return ProgrammeVersion(read_text(Path(name)), name)
+        return ProgrammeVersion(read_book(Path(name)), name)
     if shell.has_ledger:
         with shell.reading() as opened:
             found = [version for version in opened.book.versions if len(name) >= 4 and version.name.startswith(name)]

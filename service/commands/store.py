@@ -10,7 +10,7 @@ from consumers.local.open import migrate_inbox
 from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import is_address
-from service.shell import Answer, Shell, command, read_text
+from service.shell import Answer, Shell, command, read_book
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -50,7 +50,7 @@ def migrate(
         points --ledger ./points-ledger store migrate
     """
     if is_address(shell.place):
-        text = None if book is None else read_text(book)
+        text = None if book is None else read_book(book)
         migrate_database = resolve_name("ledger.journal.database:migrate")
         done = migrate_database(shell.place, partitions=partitions, book=text, topic=topic, servers=_spans(servers))
     elif partitions is not None or book is not None or topic is not None or servers:

@@ -9,6 +9,7 @@ from consumers.dead_letters import letter_at, letters
 from ledger.wire.answers import Retried
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import MAX_BYTES
+from ledger.wire.times import Zone
 from service.console.pages import page
 from service.console.requests import AnyRequest, caller_of, form_of, needs
 from service.console.signing import FORM_BYTES
@@ -97,8 +98,8 @@ async def _letter_page(
     )
 
 
-def zone_of(request: AnyRequest) -> int:
-    """Return the offset from UTC, in microseconds, at which times are shown: the rule book's."""
+def zone_of(request: AnyRequest) -> Zone:
+    """Return the zone in which times are shown: the rule book's."""
     return served_by(request).ledger.book.offset
 
 

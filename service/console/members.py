@@ -14,7 +14,7 @@ from ledger.wire.answers import Lot
 from ledger.wire.entries import OUTCOMES, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
-from ledger.wire.times import DAY, day_of, day_text, parse_instant, to_text
+from ledger.wire.times import DAY, MAX_INSTANT, Zone, day_of, day_text, parse_instant, to_text
 from projections.answers.members import UnknownMember, account_of
 from projections.answers.show import describe_account, score_months
 from projections.audit.proof.prove import place_of
@@ -137,15 +137,16 @@ def _account(ledger: Ledger, member: str, instant: int) -> Account:
         return Account()
 
 
-def _end_of_day(text: str, offset: int) -> int:
+def _end_of_day(text: str, offset: Zone) -> int:
     try:
         return parse_instant(date.fromisoformat(text).isoformat(), offset) + DAY - 1
     except (ValueError, OverflowError):
         raise Problem("bad-request", "the day is none of the years 1970 to 2999; give one such as 2025-12-01") from None
 
 
-def _last_expiry(account: Account, offset: int) -> int:
-    ends = [lot.expires_at for purse in account.purses.values() for lot in purse.lots.values() if lot.left]
+def _last_expiry(account: Account, offset: Zone) -> int:
+    lots = [(purse, lot) for purse in account.purses.values() for lot in purse.lots.values() if lot.left]
+    ends = [end for end in (purse.end_of(lot) for purse, lot in lots) if end < MAX_INSTANT]
     return day_of(max(ends, default=0), offset)
 
 
@@ -154,7 +155,7 @@ def _lots(lots: Sequence[Lot]) -> dict[str, Any]:
     days: dict[str, int] = {}
     rows: dict[Any, list[Lot]] = {}
     for lot in lots:
-        if not lot.pending:
+        if not lot.pending and lot.expires_at is not None:
             days[lot.expires_at] = days.get(lot.expires_at, 0) + lot.left
         rows.setdefault((lot.entry, lot.rule, lot.expires_at, lot.pending_until), []).append(lot)
     listed = list(rows.values())[:MOST_LOTS]
@@ -179,7 +180,7 @@ def _statement(ledger: Ledger, member: str, last: int, before: int) -> dict[str,
     return {"lines": lines[::-1], "older": bottom + 1 if bottom else None, "newer": top < last, "last": last}
 
 
-def _line(state: bytes, offset: int) -> Line:
+def _line(state: bytes, offset: Zone) -> Line:
     entry = decode_entry(state)
     head = fact_head(entry)
     expired: dict[str, int] = {}

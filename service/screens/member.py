@@ -76,7 +76,7 @@ def _lots(lots: list[Lot], names: Names, every: bool, wide: bool) -> RenderableT
     shown = rows if every or len(rows) <= LOTS_SHOWN + 1 else rows[:LOTS_SHOWN]
     for row in shown:
         lot = row[0]
-        gone = Text(short_time(lot.expires_at)[:10])
+        gone = Text(short_time(lot.expires_at)[:10] if lot.expires_at else "never")
         if lot.pending_until:
             gone = Text.assemble(("pending until ", "yellow"), short_time(lot.pending_until)[:10])
         table.add_row(
@@ -92,8 +92,8 @@ def _lots(lots: list[Lot], names: Names, every: bool, wide: bool) -> RenderableT
         return table
     rest = Counter[str]()
     for lot in (lot for row in rows[len(shown) :] for lot in row):
-        rest[short_time(lot.expires_at)[:7]] += lot.left
-    months = [f"{left:,} gone in {month}" for month, left in sorted(rest.items())]
+        rest[short_time(lot.expires_at)[:7] if lot.expires_at else "never"] += lot.left
+    months = [f"{left:,} gone {'' if month == 'never' else 'in '}{month}" for month, left in sorted(rest.items())]
     more = ", ".join(months[:MONTHS_SHOWN]) + (" and later" if len(months) > MONTHS_SHOWN else "")
     return Group(table, Text(f"… and later lots: {more} (--lots shows each)", style="dim"))
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ledger.wire.answers import ViewBuild
-from ledger.wire.times import to_text
+from ledger.wire.times import Zone, to_text
 from projections.answers.tables import Table
 from service.errors import plain
 from service.screens.grid import grid
@@ -73,7 +73,7 @@ def _print_rest(console: Console, table: Table) -> None:
         console.print(Text(f"… and {rest:,} more rows: --format csv", style="dim"))
 
 
-def _cell(value: Any, form: str, offset: int) -> Text:
+def _cell(value: Any, form: str, offset: Zone) -> Text:
     if value is None:
         return Text("")
     if form == "instant":

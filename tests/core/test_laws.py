@@ -60,7 +60,7 @@ SEEDS = st.integers(0, 1 << 48)
 LONG_AFTER = 5_000 * DAY
 HARD = """
     Earned Spent Restored Expired ClawedBack DebtIncurred Repaid PaidInCash Held Captured Released Scored ScoredOnce
-    Rated Resettled TierMoved CounterAdded FirstSeen HistoryPruned Withheld TermOpened TermMoved TermEnded
+    AttributeTold Resettled TierMoved CounterAdded FirstSeen HistoryPruned Withheld TermOpened TermMoved TermEnded
     TrialConverted Confirmed BenefitUsed Frozen Unfrozen
 """
 ALMOST_NOTHING = 1e-9  # of an owner's memory: every account and page comes from the store each time

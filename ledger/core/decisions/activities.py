@@ -5,8 +5,10 @@ import msgspec
 from ledger.core.awards import apply_rules
 from ledger.core.draft import Draft
 from ledger.core.tiers import move_tiers
+from ledger.rulebook.attributes import is_value
+from ledger.wire.entries import AttributeTold
 from ledger.wire.fact_catalogue import FactType
-from ledger.wire.facts import SignIn
+from ledger.wire.facts import Description, SignIn
 from ledger.wire.times import DAY, parse_instant
 
 
@@ -22,9 +24,39 @@ def act(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
         move_tiers(draft, draft.version.month(draft.clock), draft.clock)
 
 
+def describe(draft: Draft, data: Description) -> None:
+    """Decide attributes of a member: those that the book declares are kept, the others are said in a note."""
+    declared = draft.version.programme.attributes
+    odd = []
+    for name, attribute in declared.items():
+        if name not in data.attributes:
+            continue
+        value = data.attributes[name]
+        if is_value(attribute, value):
+            tell(draft, name, value)
+        else:
+            odd.append(name)
+    odd += [name for name in data.attributes if name not in declared]
+    if odd:
+        draft.note("unknown-attribute", attributes=",".join(odd)[:512])
+
+
+def tell(draft: Draft, name: str, value: str | int) -> bool:
+    """Keep what is told of a member, unless what is held occurred later; False where that is so."""
+    held = draft.account.attributes.get(name)
+    if held is not None and held[1] > draft.occurred:
+        return False
+    draft.emit(AttributeTold(name, value, draft.occurred))
+    return True
+
+
 def set_attribute(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
-    """Decide something that is known of a member: its one figure is kept until the next of its type."""
+    """Decide something that is known of a member: its one figure is kept until a later one of its type."""
     assert row.sets is not None
-    draft.emit(row.sets(*msgspec.structs.astuple(data)))
+    figures = msgspec.structs.astuple(data)
+    if draft.engine == 1:
+        draft.emit(row.sets(*figures))
+    elif not tell(draft, row.sets.__struct_fields__[0], *figures):
+        return
     if row.moves_tiers:
         move_tiers(draft, draft.version.month(draft.clock), draft.clock)

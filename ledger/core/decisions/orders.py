@@ -44,6 +44,7 @@ def _end_once(draft: Draft, page: OrderPage | None, status: int) -> None:
 def _reopen(draft: Draft, page: OrderPage) -> None:
     """Let a cancelled order go on; what its cancellation gave back counts no more. Source: orders.md 4."""
     page.redeemed = 0
+    page.redeemed_fen = 0
     page.redemptions = []
     page.ended_at = 0
     draft.note("after-cancellation")
@@ -61,8 +62,14 @@ def pay(draft: Draft, order: Order) -> None:
         if page.status == PAID:
             draft.decline("already")
     page.status = PAID
-    page.lines = [PageLine(line.line, line.quantity, line.paid_fen, line.category) for line in order.lines]
+    page.lines = [page_line(line) for line in order.lines]
     draft.pages.put(f"order/{order.order}", page)
+
+
+def page_line(line: OrderLine) -> PageLine:
+    """Return a line as its order's page keeps it, with nothing given for it yet."""
+    name, paid, sku, points = line.line, line.paid_fen, line.sku, line.points
+    return PageLine(name, line.quantity, paid, line.category, sku=sku, points=points)
 
 
 def complete(draft: Draft, order: CompletedOrder) -> None:
@@ -90,7 +97,7 @@ def complete(draft: Draft, order: CompletedOrder) -> None:
     for line in lines:
         award_line(draft, page, order, line, place)
     if is_first:
-        apply_rules(draft, draft.version.rules_on("order.completed"), order, order.order)
+        apply_rules(draft, draft.version.rules_on("order.completed"), order, order.order, order=page)
     if not page.more and page.tendered != page.redeemed:
         draft.note("points-differ", tendered=page.tendered, redeemed=page.redeemed)
     apply_early(draft, page)
@@ -102,8 +109,10 @@ def award_line(draft: Draft, page: OrderPage, order: CompletedOrder, line: Order
     version = draft.version
     asks_all = draft.account.terms or draft.trace is not None
     rules = version.line_rules if asks_all else version.line_rules_without_card
-    awards = apply_rules(draft, rules, order, order.order, line)
-    page.lines.append(PageLine(line.line, line.quantity, line.paid_fen, line.category, 0, 0, False, awards, place))
+    kept = page_line(line)
+    kept.completion = place
+    kept.awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=kept.times)
+    page.lines.append(kept)
     page.tendered += line.points
 
 

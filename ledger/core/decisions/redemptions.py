@@ -1,53 +1,132 @@
 """Points that are asked for: redemptions and holds, decided against what is spendable at the account's clock."""
 
 from ledger.core.draft import Draft
-from ledger.core.lots import part_of, release_hold, restore, spend, take
-from ledger.core.pages import NOT_PAYABLE, OPEN, HoldPage, OrderPage, RedemptionPage
-from ledger.wire.entries import Captured, Held
+from ledger.core.lots import keep_alive, part_of, release_hold, restore, spend, take
+from ledger.core.pages import NOT_PAYABLE, OPEN, DayPage, HoldPage, OrderPage, Part, RedemptionPage
+from ledger.core.who import require
+from ledger.rulebook.schema import Use
+from ledger.wire.entries import Captured, CounterAdded, Held
 from ledger.wire.facts import Capture, Hold, Redemption, Release, Reversal
-from ledger.wire.times import to_instant
+from ledger.wire.times import day_of, to_instant
 
 
 def redeem(draft: Draft, data: Redemption) -> None:
-    """Decide points that are asked for."""
+    """Decide points that are asked for, of one kind, or (no kind is said) of the use's kinds in their order."""
     programme = draft.version.programme
     use = programme.uses.get(data.use)
     if use is None:
         draft.decline("unknown-use", use=data.use)
-    draft.check_kind(data.kind)
-    if data.kind not in use.kinds:
-        draft.decline("kind-not-taken", kind=data.kind, use=data.use)
-    points, spendable = data.points, draft.account.purse(data.kind).spendable()
+    if data.kind:
+        draft.check_kind(data.kind)
+        if data.kind not in use.kinds:
+            draft.decline("kind-not-taken", kind=data.kind, use=data.use)
+    require(draft, draft.version.who_may_use[data.use])
+    points, kinds = data.points, (data.kind,) if data.kind else use.kinds
     if use.exactly is not None and points != use.exactly:
         draft.decline("not-exact", asked=points, exactly=use.exactly)
     if points % use.multiple:
         draft.decline("not-a-multiple", asked=points, multiple=use.multiple)
+    if use.at_least is not None and points < use.at_least:
+        draft.decline("below-least", asked=points, at_least=use.at_least)
+    if use.at_most is not None and points > use.at_most:
+        draft.decline("above-most", asked=points, at_most=use.at_most)
     if use.order and not data.order:
         draft.decline("order-missing", use=data.use)
     order = draft.pages.get(f"order/{data.order}") if data.order else None
     page = order if isinstance(order, OrderPage) else OrderPage()
     if draft.engine >= 2 and page.status in NOT_PAYABLE:
         draft.decline("order-ended", order=data.order, status=NOT_PAYABLE[page.status])
-    share = draft.version.shares[data.use]
     if use.settlement_at_least_fen > data.settlement_fen:
         draft.decline("settlement-too-small", settlement_fen=data.settlement_fen, at_least=use.settlement_at_least_fen)
-    if share is not None:
-        worth = (page.redeemed + points) * programme.kinds[data.kind].fen
-        if worth > share * data.settlement_fen:
-            most = int(share * data.settlement_fen)
-            draft.decline("above-share", asked=points, redeemed=page.redeemed, most_fen=most)
+    shares = shares_of(draft, kinds, points)
+    fen = sum(part * programme.kinds[kind].fen for kind, part in shares)
+    _check_share(draft, data, page, kinds[0], fen)
+    if use.cap:
+        _check_caps(draft, data, use)
+    spendable = sum(draft.account.purse(kind).spendable() for kind in kinds)
     if spendable < use.balance_at_least:
         draft.decline("balance-too-small", spendable=spendable, at_least=use.balance_at_least)
     if points > spendable:
+        if not data.kind:
+            draft.decline("points-short", asked=points, spendable=spendable)
         draft.decline(f"{data.kind}-short", asked=points, spendable=spendable)
-    parts = spend(draft, data.kind, points, data.redemption)
+    parts: list[Part] = []
+    for kind, part in shares:
+        taken = spend(draft, kind, part, data.redemption)
+        if not data.kind:
+            for one in taken:
+                one.kind = kind
+        parts += taken
+    if use.cap:
+        _count_caps(draft, data, use)
     draft.pages.put(f"redemption/{data.redemption}", RedemptionPage(data.kind, data.order, parts))
     if data.order:
+        if draft.engine >= 2:
+            page.redeemed_fen = redeemed_fen(draft, page, kinds[0]) + fen
         page.redeemed += points
         page.redemptions.append(data.redemption)
         draft.pages.put(f"order/{data.order}", page)
         if page.status > OPEN + 1:
             draft.note("order-ended")
+
+
+def shares_of(draft: Draft, kinds: tuple[str, ...], points: int) -> list[tuple[str, int]]:
+    """Which kinds a burn of `points` takes, each as far as it goes; the last one takes what no kind has."""
+    shares = []
+    for kind in kinds:
+        part = points if kind == kinds[-1] else min(points, draft.account.purse(kind).spendable())
+        if part:
+            shares.append((kind, part))
+        points -= part
+    return shares
+
+
+def redeemed_fen(draft: Draft, page: OrderPage, kind: str) -> int:
+    """What an order's redemptions are worth so far; of a page of engine 1 as if all of them were of `kind`."""
+    if draft.engine < 2 or not page.redeemed_fen:
+        return page.redeemed * draft.version.programme.kinds[kind].fen
+    return page.redeemed_fen if page.redeemed else 0
+
+
+def _check_share(draft: Draft, data: Redemption, page: OrderPage, kind: str, fen: int) -> None:
+    """Decline what is worth more than the use's share of the settlement, over all redemptions of the order."""
+    share = draft.version.shares[data.use]
+    if share is not None and redeemed_fen(draft, page, kind) + fen > share * data.settlement_fen:
+        most = int(share * data.settlement_fen)
+        draft.decline("above-share", asked=data.points, redeemed=page.redeemed, most_fen=most)
+
+
+def _bucket(draft: Draft, data: Redemption, per: str) -> tuple[str, int]:
+    """Where a cap of a use is counted: the key of a page, or the bucket of a counter."""
+    if per == "order":
+        return f"cap/use/{data.use}/{data.order}", 0
+    if per == "day":
+        return f"day/use/{data.use}/{day_of(draft.occurred, draft.version.offset)}", 0
+    return "", {"month": draft.month, "year": draft.month // 12, "ever": 0}[per]
+
+
+def _check_caps(draft: Draft, data: Redemption, use: Use) -> None:
+    """Decline what a cap of the use has no room for."""
+    for cap in use.cap:
+        key, bucket = _bucket(draft, data, cap.per)
+        page = draft.pages.get(key) if key else None
+        counted = draft.account.counts.get(bucket, {}).get(f"use/{data.use}", 0)
+        given = (page.given if isinstance(page, DayPage) else 0) if key else counted
+        if given + data.points > cap.points:
+            draft.decline("cap-full", asked=data.points, per=cap.per, cap=cap.points, given=given)
+
+
+def _count_caps(draft: Draft, data: Redemption, use: Use) -> None:
+    """Count what was granted under each cap of the use."""
+    for cap in use.cap:
+        key, bucket = _bucket(draft, data, cap.per)
+        if not key:
+            draft.emit(CounterAdded(f"use/{data.use}", bucket, data.points))
+            continue
+        page = draft.pages.get(key)
+        page = page if isinstance(page, DayPage) else DayPage()
+        page.given += data.points
+        draft.pages.put(key, page)
 
 
 def reverse(draft: Draft, data: Reversal) -> None:
@@ -105,6 +184,8 @@ def end_hold(draft: Draft, data: Capture | Release) -> None:
         draft.note("points-capped", asked=rest, captured=held)
     kind = hold.kind
     parts = []
+    if rest and draft.version.idle:
+        keep_alive(draft, kind)
     for key, points in list(hold.parts.items()):
         captured = min(rest, points)
         if captured:

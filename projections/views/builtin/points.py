@@ -7,10 +7,10 @@ from msgspec import Struct
 from ledger.core.account import Account, move_lapse
 from ledger.core.evolve import evolve
 from ledger.core.postings import MOVES
-from ledger.wire.entries import Change, TermMoved
+from ledger.wire.entries import Change, IdleEnded, IdleMoved, TermMoved
 from projections.views.view import View
 
-POINTS = MOVES | {TermMoved}  # of a term: until when a trial's points are frozen
+POINTS = MOVES | {IdleMoved, IdleEnded, TermMoved}  # of a term: until when a trial's points are frozen
 
 
 class PointsView(View):

@@ -4,7 +4,7 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
 from ledger.rulebook.compiled import ProgrammeVersion
-from ledger.wire.entries import HistoryPruned, Rated, Scored, ScoredOnce
+from ledger.wire.entries import AttributeTold, HistoryPruned, Rated, Scored, ScoredOnce
 from ledger.wire.times import month_start
 from projections.answers import tables
 from projections.answers.tables import Row, Table
@@ -38,6 +38,6 @@ class Scores(View):
 
     name = "scores"
     about = "each member's scores (京享值 …) with their parts and tier"
-    changes = frozenset({Scored, ScoredOnce, Rated, HistoryPruned})
+    changes = frozenset({Scored, ScoredOnce, Rated, AttributeTold, HistoryPruned})
     state = Account
     queries = (Query("scores", "value, tier and parts by member; --score names one", scores, frozenset({"score"})),)
