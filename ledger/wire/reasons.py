@@ -83,9 +83,7 @@ REASONS: Final[dict[str, Reason]] = {
     "before-completion": Reason(NOTE, "The return came before its order completed; it is applied at completion."),
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
     "line-completed": Reason(NOTE, "Lines that had completed before are left out; they complete once."),
-    "line-returned": Reason(
-        NOTE, "The whole line came back: rules give nothing for it, no amendment brings it back."
-    ),
+    "line-returned": Reason(NOTE, "The whole line came back: rules give nothing for it, no amendment brings it back."),
     "order-ended": Reason(
         NOTE, "A redemption is for an order that had ended (refused where it was cancelled or refused at the door)."
     ),
