@@ -20,6 +20,7 @@ from ledger.rulebook.schema import (
     instant_of,
     zone_of,
 )
+from ledger.wire.entries import ENGINE
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES, BY_NAME
 from ledger.wire.times import to_datetime
 
@@ -27,14 +28,19 @@ _NUMBERS = frozenset({"paid_fen", "unit_fen", "quantity", "points", "characters"
 _NAMES = ", ".join(name for name, row in BY_NAME.items() if row.fields is not None)
 
 
-def parse_programme(toml: str, where: str = "rule book") -> ProgrammeTables:
-    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key."""
+def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
+    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key.
+
+    `engine` is the one whose checks it met when it was published: one that is stored is not refused by later checks.
+    """
     try:
         document = _with_moments(tomllib.loads(toml))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
     programme: ProgrammeTables = _convert(document, ProgrammeTables, where)
     problem = next(_problems(programme), None)
+    if problem is None and engine >= 2:
+        problem = next(_problems_since_engine_2(programme), None)
     if problem:
         raise BadProgramme(f"{where}: {problem}")
     return programme
@@ -162,6 +168,26 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
             yield f"penalties.{name}.kind: there is no [kinds.{penalty.kind}]"
         if penalty.exempt and penalty.exempt.membership not in programme.memberships:
             yield f"penalties.{name}.exempt: there is no [memberships.{penalty.exempt.membership}]"
+
+
+def _problems_since_engine_2(programme: ProgrammeTables) -> Iterator[str]:
+    """What an older book may say: engine 1 took it, and decides by it as it did."""
+    places = {award.rule: place for place, award in enumerate(programme.award)}
+    for index, award in enumerate(programme.award):
+        if award.instead_of is not None and places[award.instead_of] <= index:
+            yield (
+                f'award[{index}] (rule "{award.rule}").instead_of: "{award.instead_of}" stands before it; '
+                "a rule stands before the one that it leaves out"
+            )
+    tables: dict[str, str] = {}
+    for name, membership in programme.memberships.items():
+        for label in membership.benefits:
+            if label in tables:
+                yield (
+                    f"memberships.{name}.benefits.{label}: stands in {tables[label]}, too; "
+                    "a claim names a benefit only, so its name stands in one table"
+                )
+            tables[label] = f"memberships.{name}.benefits"
 
 
 _ENDS = tuple(name for name in Expiry.__struct_fields__ if name != "from_")
