@@ -63,6 +63,7 @@ REASONS: Final[dict[str, Reason]] = {
     "stale": Reason(ENTRY, "The request is older than the ledger takes (`request_max_age_seconds`)."),
     "too-late": Reason(ENTRY, "It occurred longer before the member's clock than the book's `late_days`."),
     "trial-used": Reason(ENTRY, "A member has one trial, and none beside a card."),
+    "unknown-activity": Reason(ENTRY, "This member has no such activity."),
     "unknown-benefit": Reason(ENTRY, "The rule book has no such benefit."),
     "unknown-card": Reason(ENTRY, "This member has no such card."),
     "unknown-hold": Reason(ENTRY, "This member has no such hold."),
