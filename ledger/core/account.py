@@ -86,6 +86,8 @@ class Term(Struct, array_like=True, gc=False):
     converted: bool = False
     capped: int = 0
     used: dict[str, int] = field(default_factory=dict)
+    months: int = 0  # of a term by the calendar, 0: of days
+    anchor: int = 0  # the instant whose local day and time such a term ends on
 
 
 class Account(Struct, array_like=True, gc=False):

@@ -250,7 +250,11 @@ def _term_opened(account: Account, change: entries.TermOpened) -> None:
     start, until = change.from_at, change.until_at
     bought_at = change.bought_at or start
     term = Term(change.card, change.product, start, until, change.trial, bought_at, until - start)
-    account.terms.setdefault(change.membership, []).append(term)
+    terms = account.terms.setdefault(change.membership, [])
+    place = len(terms)
+    while place and terms[place - 1].start > start:
+        place -= 1  # an upgrade begins now, before those that have not begun
+    terms.insert(place, term)
     account.next_due_at = min(account.next_due_at, term.until)
     if change.trial:
         account.trials[change.membership] = account.trials.get(change.membership, 0) + 1
@@ -260,12 +264,24 @@ def _term_moved(account: Account, change: entries.TermMoved) -> None:
     term = find_term(account, change.membership, change.card)
     term.start, term.until = change.from_at, change.until_at
     account.next_due_at = min(account.next_due_at, term.until)
-    if change.why != "moved-up":
+    if change.why not in ("moved-up", "laid-behind"):
         term.cut_at = term.until
+    else:
+        if change.why == "laid-behind":
+            term.ended = False
+        if term.months:
+            term.anchor = term.start
+            if not term.cut_at:
+                term.span = term.until - term.start
     if change.why == "taken-out":
         account.terms[change.membership].remove(term)
     if change.pending_until:
         move_lapse(account, change.pending_until)
+
+
+def _term_anchored(account: Account, change: entries.TermAnchored) -> None:
+    term = find_term(account, change.membership, change.card)
+    term.months, term.anchor = change.months, change.anchor_at
 
 
 def _term_ended(account: Account, change: entries.TermEnded) -> None:
@@ -327,6 +343,7 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.TierMoved: _tier_moved,
     entries.HistoryPruned: _history_pruned,
     entries.TermOpened: _term_opened,
+    entries.TermAnchored: _term_anchored,
     entries.TermMoved: _term_moved,
     entries.TermEnded: _term_ended,
     entries.TrialConverted: _trial_converted,

@@ -162,6 +162,7 @@ class CardPage(Struct, array_like=True, gc=False, tag="card"):
 
     membership: str
     refunded: bool = False
+    paid_fen: int = -1  # its price, 0 for a card that was not bought; of engine 1 it is not known
 
 
 class LotPage(Struct, array_like=True, gc=False, tag="lot"):

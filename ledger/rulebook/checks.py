@@ -193,6 +193,15 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
             if product in products:
                 yield f'memberships.{name}.products: "{product}" stands in two memberships'
             products.add(product)
+        for label, card in membership.products.items():
+            at = f"memberships.{name}.products.{label}"
+            if sum(length is not None for length in (card.days, card.months, card.years)) != 1:
+                yield f"{at}: give either days, months or years"
+            if card.trial and (card.grace_days or card.upgrades):
+                yield f"{at}: a trial has no grace_days and no upgrades"
+            for upgraded in card.upgrades:
+                if upgraded not in membership.products:
+                    yield f'{at}.upgrades: no product "{upgraded}" in this membership'
         for label, benefit in membership.benefits.items():
             for product in benefit.quota or ():
                 if product not in membership.products:

@@ -78,12 +78,21 @@ class Score(_Table, frozen=True):
 
 
 class Product(_Table, frozen=True):
-    """A card of a membership."""
+    """A card of a membership: a term of days, or of months or years by the calendar."""
 
-    days: _Days
+    days: _Days | None = None
     cap: _Points | None = None  # points a term at the membership's rate
     trial: bool = False
     fill: bool = False  # the line that meets the cap takes what is left of it
+    months: _Months | None = None
+    years: Annotated[int, Meta(ge=1, le=100)] | None = None
+    upgrades: tuple[_Label, ...] = ()  # products whose running term ends where this one is bought
+    grace_days: Annotated[int, Meta(ge=0, le=4000)] = 0
+
+    @property
+    def calendar_months(self) -> int:
+        """The months of a term by the calendar; 0 for a term of days."""
+        return (self.months or 0) + 12 * (self.years or 0)
 
 
 class Benefit(_Table, frozen=True):

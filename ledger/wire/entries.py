@@ -347,6 +347,15 @@ class TermMoved(_Change, tag="term-moved", frozen=True):
     pending_until: int = 0
 
 
+class TermAnchored(_Change, tag="term-anchored", frozen=True):
+    """A term just laid is one of `months` by the calendar; its end has the local day and time of `anchor_at`."""
+
+    membership: str
+    card: str
+    months: int
+    anchor_at: int
+
+
 class TermEnded(_Change, tag="term-ended", frozen=True):
     """A term came to its end."""
 
@@ -391,7 +400,7 @@ ClaimChange = DebtIncurred | PaidInCash | WrittenOff | GivenBack | Forgiven
 IdleChange = IdleMoved | IdleEnded
 ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Resettled | TierMoved
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
-TermChange = TermOpened | TermMoved | TermEnded | TrialConverted | BenefitUsed
+TermChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | BenefitUsed
 Change = LotChange | ClaimChange | IdleChange | ScoreChange | CountChange | TermChange | Frozen | Unfrozen
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 

@@ -98,8 +98,10 @@ REASONS: Final[dict[str, Reason]] = {
     "too-long-after-completion": Reason(WITHHELD, "It came later after completion than the rule allows."),
     # why a term was moved
     "bought": Reason(TERM, "The trial ends where a card was bought."),
+    "laid-behind": Reason(TERM, "A running card was upgraded, and this one, not begun yet, is laid behind it."),
     "moved-up": Reason(TERM, "An earlier card was refunded, and this one moves up."),
     "refunded": Reason(TERM, "The card was refunded, and ends there."),
+    "upgraded": Reason(TERM, "The card ends where a better one was bought."),
     "taken-out": Reason(TERM, "The card was refunded before its term began, and nothing of it is left."),
     # no fact
     "bad-fact": Reason(PARKED, "A field is missing, of the wrong type or out of bounds; the detail names it."),

@@ -130,9 +130,10 @@ def _term(context: Context, change: Any, **values: Any) -> View:
 
 
 def _term_opened(context: Context, change: entries.TermOpened) -> View:
-    product = context.moment.version.products.get(change.product)
+    found = context.moment.version.products.get(change.product)
+    days, months = (found[1].days, found[1].calendar_months) if found else (0, 0)
     waits = change.from_at > context.moment.step.entry.occurred
-    return _term(context, change, days=product[1].days if product else 0, waits=waits) | {"rule": change.product}
+    return _term(context, change, days=days, months=months, waits=waits) | {"rule": change.product}
 
 
 def _term_moved(context: Context, change: entries.TermMoved) -> View:
@@ -182,6 +183,7 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.TierMoved: _tier_moved,
     entries.Resettled: _resettled,
     entries.TermOpened: _term_opened,
+    entries.TermAnchored: _term,
     entries.TermMoved: _term_moved,
     entries.TermEnded: _term,
     entries.TrialConverted: _term,

@@ -162,8 +162,8 @@ class Shop:
     def releases(self, hold: str, at: str = "") -> str:
         return self._tell("hold.released", at, {"hold": hold})
 
-    def buys(self, product: str, at: str = "", card: str = "") -> str:
-        data = {"card": self._name(card, "C"), "product": product, "paid_fen": 9_900}
+    def buys(self, product: str, at: str = "", card: str = "", paid_fen: int = 9_900) -> str:
+        data = {"card": self._name(card, "C"), "product": product, "paid_fen": paid_fen}
         return self._tell("card.purchased", at, data)
 
     def redeems_code(self, product: str, at: str = "", card: str = "") -> str:
@@ -172,8 +172,8 @@ class Shop:
     def tries_plus(self, at: str = "", card: str = "") -> str:
         return self._tell("card.trial-started", at, {"card": self._name(card, "C"), "product": "plus.trial"})
 
-    def refunds_card(self, card: str, at: str = "") -> str:
-        return self._tell("card.refunded", at, {"card": card, "refund_fen": 9_900})
+    def refunds_card(self, card: str, at: str = "", refund_fen: int = 9_900) -> str:
+        return self._tell("card.refunded", at, {"card": card, "refund_fen": refund_fen})
 
     def claims(self, benefit: str = "shipping", at: str = "", claim: str = "") -> str:
         return self._tell("benefit.claimed", at, {"claim": self._name(claim, "B"), "benefit": benefit})
