@@ -20,6 +20,7 @@ class FactType(Struct, frozen=True, eq=False):
 
     fact: type[Fact]
     names: Mapping[str, str] = field(default_factory=dict)  # field of its data -> the page it names; its own id first
+    also: Mapping[str, str] = field(default_factory=dict)  # field -> another page that it may name
     times: tuple[str, ...] = ()  # fields of its data that are times, and are kept in UTC like the fact's own
     fields: frozenset[str] | None = None  # of its data, that a rule may name; None: no rule may stand on it
     lines: Literal["", "each", "one"] = ""  # it has lines, for each of which a rule may give; it is about one line
@@ -57,6 +58,7 @@ LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line"} | {"unit_
 CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.OrderPaid, _ORDER, fields=_OF_ORDERS, lines="each", asks=True),
     FactType(facts.OrderCompleted, _ORDER, fields=_OF_ORDERS, lines="each", asks=True),
+    FactType(facts.OrderAmended, _ORDER),
     FactType(facts.OrderCancelled, _ORDER, fields=_REASON),
     FactType(facts.OrderReturned, {"return_": "return"} | _ORDER, fields=_NO_FIELDS),
     FactType(facts.OrderRejected, _ORDER, fields=_REASON),
@@ -87,7 +89,7 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
         fields=frozenset({"kind", "points", "use", "settlement_fen"}),
         is_request=True,
     ),
-    FactType(facts.RedemptionReversed, {"redemption": "redemption"}, fields=_NO_FIELDS),
+    FactType(facts.RedemptionReversed, {"redemption": "redemption"}, {"redemption": "captured"}, fields=_NO_FIELDS),
     FactType(
         facts.HoldRequested,
         {"hold": "hold"},
@@ -102,9 +104,12 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.CardTrialStarted, {"card": "card"}, fields=frozenset({"product", "code"})),
     FactType(facts.CardRefunded, {"card": "card"}, fields=frozenset({"refund_fen"})),
     FactType(facts.BenefitClaimed, {"claim": "claim"}, fields=frozenset({"benefit"}), is_request=True),
+    FactType(facts.BenefitReturned, {"claim": "claim"}, fields=_NO_FIELDS),
     FactType(facts.PointsAdjusted, {"adjustment": "adjustment"}, is_operators=True),
     FactType(facts.AccountFrozen, is_operators=True),
     FactType(facts.AccountUnfrozen, is_operators=True),
+    FactType(facts.AccountClosed, is_operators=True),
+    FactType(facts.AccountReopened, is_operators=True),
     FactType(facts.LotOpened, {"lot": "opening"}, times=("earned_at", "expires_at"), is_operators=True),
     FactType(facts.ProgrammePublished, is_operators=True),
 )
