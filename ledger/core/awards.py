@@ -86,6 +86,7 @@ def apply_rules(
                 if rule.key in account.once:
                     _withhold(draft, rule, "once", "", points)
                 else:
+                    draft.remember(rule.score)
                     draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
                 continue
             if rule.day_cap or rule.day_mark:
@@ -97,7 +98,7 @@ def apply_rules(
                 trace.skipped(rule, "too-little", {"line": name})
             continue
         if rule.key:
-            month = draft.month
+            month = draft.version.bucket(rule.score, occurred) if rule.score in draft.version.live else draft.month
             draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, name, fen, uncapped))
             if rule.is_kept:
                 awards.append(Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month))
