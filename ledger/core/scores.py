@@ -2,7 +2,7 @@
 
 from ledger.core.account import Account
 from ledger.rulebook.compiled import ProgrammeVersion
-from ledger.rulebook.rankings import Ranking, period_at, window_of
+from ledger.rulebook.rankings import MONTHS, Ranking, period_at, window_of
 from ledger.rulebook.schema import Score
 
 
@@ -58,6 +58,12 @@ def value_in(account: Account, ranking: Ranking, period: int) -> int:
         if getattr(account, attribute) == held:
             value = min(value, most)
     return max(0, value)
+
+
+def score_month(version: ProgrammeVersion, name: str, instant: int) -> int:
+    """Return the month whose value a score has at an instant, or for a score that moves otherwise the month it is."""
+    ranking = version.rankings[name]
+    return period_at(ranking, instant, version.offset) if ranking.window == MONTHS else version.month(instant)
 
 
 def value_since(account: Account, ranking: Ranking, first: int) -> int:
