@@ -47,6 +47,8 @@ SECTIONS = {
     "Give": "### `give`",
     "Step": "### `steps`",
     "Cap": "### `cap`",
+    "Times": "### `times`",
+    "Pending": "### `pending`",
     "Use": "## `[uses.NAME]`",
     "UseCap": "### `uses.cap`",
     "Transition": "### `transitions`",

@@ -26,6 +26,13 @@ class Lot(Struct, array_like=True, gc=False):
     rule: str
     pending_until: int
     returnable: bool
+    waits: int = 0  # what a pending lot waits for: 0 a card, `OPENS` its time, `CLAIM` a claim
+
+    def due_at(self) -> int:
+        """The instant at which something becomes of it by itself."""
+        if not self.pending_until:
+            return self.expires_at
+        return min(self.pending_until, self.expires_at) if self.waits else self.pending_until
 
 
 class Purse(Struct, array_like=True, gc=False):
@@ -82,6 +89,8 @@ class Term(Struct, array_like=True, gc=False):
     converted: bool = False
     capped: int = 0
     used: dict[str, int] = field(default_factory=dict)
+    months: int = 0  # of a term by the calendar, 0: of days
+    anchor: int = 0  # the instant whose local day and time such a term ends on
 
 
 class TierHold(Struct, array_like=True, gc=False):
@@ -174,12 +183,7 @@ def is_dropped(bucket: int, month: int) -> bool:
 
 def next_due(account: Account) -> int:
     """The instant at which something of an account next falls due, `NEVER` where nothing will."""
-    due = [
-        lot.pending_until or lot.expires_at
-        for purse in account.purses.values()
-        for lot in purse.lots.values()
-        if lot.left
-    ]
+    due = [lot.due_at() for purse in account.purses.values() for lot in purse.lots.values() if lot.left]
     due += [hold.until for hold in account.holds.values()]
     due += [purse.idle_until for purse in account.purses.values() if purse.idle_until]
     due += [term.until for terms in account.terms.values() for term in terms if not term.ended]
@@ -193,7 +197,7 @@ def move_lapse(account: Account, until: int) -> None:
     account.next_due_at = min(account.next_due_at, until)
     for purse in account.purses.values():
         for lot in purse.lots.values():
-            if lot.pending_until:
+            if lot.pending_until and not lot.waits:
                 lot.pending_until = until
 
 

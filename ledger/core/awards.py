@@ -1,20 +1,24 @@
 """What rules give: the one pipeline through which every award goes, for a line and for a whole fact alike.
 
-Applies (dates, conditions, membership, firsts) → amount → caps of the line and the card → caps of the day, month and
-year → given. Each guard that says no tells the draft's `trace`, where one listens, the rule, a code and figures.
+A rule: its dates → left out by another → conditions → membership → within, unless returned → firsts → amount, which is
+multiplied and rounded once → caps of line and order → the card's cap → caps of day, month, year, term, ever → given.
+Each guard that says no tells the draft's `trace`, where one listens, the rule, a code and figures.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ledger.core.account import Term, term_at
-from ledger.core.draft import Draft
-from ledger.core.evaluate import amount_of, meets
+from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
+from ledger.core.evaluate import amount_of, meets, multiplier_of
 from ledger.core.lots import earn
-from ledger.core.pages import Award, DayPage, PageLine
-from ledger.rulebook.compiled import Rule
-from ledger.wire.entries import CounterAdded, Earned, FirstSeen, Scored, ScoredOnce, Withheld
+from ledger.core.pages import Award, DayPage, OrderPage, PageLine
+from ledger.rulebook.compiled import Bucket, Rule
+from ledger.wire.entries import CounterAdded, Earned, FirstSeen, Multiplied, Scored, ScoredOnce, Withheld
 from ledger.wire.facts import OrderLine
-from ledger.wire.times import DAY, day_of, day_text
+from ledger.wire.times import DAY, day_of, day_text, month_text
+
+Line = OrderLine | PageLine
+_ONCE = "once"  # the mark of a rule for points that gives once
 
 
 def apply_rules(
@@ -22,26 +26,31 @@ def apply_rules(
     rules: tuple[Rule, ...],
     data: Any,
     page: str,
-    line: OrderLine | PageLine | None = None,
+    line: Line | None = None,
     day: int | None = None,
     since: int = 0,
+    fen: int = 0,
+    count: int = 1,
+    order: OrderPage | None = None,
+    multiplied: dict[str, str] | None = None,
 ) -> list[Award]:
     """Give what some rules give for a fact of this data, or for one `line` of it; return what its page keeps of that.
 
     `page` names what it is given for, `day` (since 1970) what it counts on if not on that of the fact; `since` is the
-    instant at which the line was completed.
+    instant at which the line was completed; `fen` and `count` are the amounts of a fact without a line. The page of an
+    `order` counts its caps; `multiplied` is told by rule the multiplier that holds for the line, where it is not 1.
     """
     account, occurred, trace = draft.account, draft.occurred, draft.trace
-    name, fen, category = "", 0, ""
+    name, category = "", ""
     if line is not None:
-        name, fen, category = line.line, line.paid_fen, line.category
+        name, fen, category, count = line.line, line.paid_fen, line.category, line.quantity
     awards: list[Award] = []
     replaced: str | None = None
-    by = ""
+    instead = ""
     for rule in rules:
         if replaced is not None and rule.name == replaced:
             if trace is not None:
-                trace.skipped(rule, "replaced", {"line": name, "by": by})
+                trace.skipped(rule, "replaced", {"line": name, "by": instead})
             continue
         if rule.is_dated and not rule.since <= occurred < rule.until:
             if trace is not None:
@@ -58,80 +67,88 @@ def apply_rules(
                 if trace is not None:
                     trace.skipped(rule, "no-membership", {"line": name})
                 continue
+        times, by = None, ""
+        if rule.times:
+            times = multiplier_of(rule, line, data, occurred, draft.unentitled)
+            if times is not None:
+                by = times.text
+                if multiplied is not None:
+                    multiplied[rule.name] = by
         if rule.who is not None and rule.name in draft.unentitled:
-            points = amount_of(rule.amount, fen, category)
-            _withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
+            points = amount_of(rule.amount, fen, category, count, times)
+            withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
             continue
-        if rule.has_guards:
-            award = rule.award
-            if award.first is not None and line is not None and not _is_first(draft, rule, line):
-                continue
-            if rule.within and occurred - since > rule.within:
-                _withhold(draft, rule, "too-long-after-completion", name, 0, since=since)
-                continue
-            if award.unless_returned and isinstance(line, PageLine) and line.returned >= line.quantity:
-                _withhold(draft, rule, "line-returned", name, 0)
-                continue
-            if award.days_in_month is not None and not _is_nth_day(draft, rule, award.days_in_month):
-                continue
-        points = uncapped = amount_of(rule.amount, fen, category)
+        if rule.has_guards and not _is_let(draft, rule, line, name, since):
+            continue
+        points = uncapped = amount_of(rule.amount, fen, category, count, times)
         if rule.line_cap and points > rule.line_cap:
             points = rule.line_cap
+        if rule.is_counted and rule.award.once:
+            if _was_given(draft, rule, points):
+                continue
+            if rule.key and draft.engine < 2:
+                draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
+                continue
+        if rule.order_bucket is not None:
+            points = _room(draft, rule, (rule.order_bucket,), points, Counted(data, line, term, order, day))
         if term is not None:
-            if not _has_room(draft, rule, term, points, name):
+            points = _room_of_card(draft, rule, term, points, name)
+            if points < 0:
                 continue
-            replaced, by = rule.award.instead_of, rule.name
+            replaced, instead = rule.award.instead_of, rule.name
         if rule.is_counted:
-            if rule.award.once:
-                if rule.key in account.once:
-                    _withhold(draft, rule, "once", "", points)
-                else:
-                    draft.remember(rule.score)
-                    draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
-                continue
-            if rule.day_cap or rule.day_mark:
-                points = _count_day(draft, rule, points, data, day)
-            if rule.month_cap or rule.year_cap:
-                points = _count_bucket(draft, rule, points, name)
+            points = _take_room(draft, rule, points, Counted(data, line, term, order, day))
         if not points:
             if trace is not None and not uncapped:
                 trace.skipped(rule, "too-little", {"line": name})
             continue
+        if points > MAX_TOTAL and draft.engine >= 2:
+            raise OutOfRange("more points than a store's integers hold")
+        if by:
+            draft.emit(Multiplied(rule.name, name, by))
         if rule.key:
+            if rule.award.once:
+                draft.remember(rule.score)
+                draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
+                continue
             month = draft.version.bucket(rule.score, occurred) if rule.score in draft.version.live else draft.month
             draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, name, fen, uncapped))
             if rule.is_kept:
                 awards.append(Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month))
         else:
-            lot = _earn(draft, rule, points, uncapped, page, name, fen, term)
+            if rule.award.once:
+                draft.emit(FirstSeen(rule.name, 0, _ONCE))
+            lot = earn_award(draft, rule, points, uncapped, page, name, fen, term)
             if rule.is_kept:
                 card = lot.card
                 awards.append(Award(rule.name, points, points, rule.kind, lot.lot, lot.expires_at, card=card))
     return awards
 
 
-def _earn(
+def earn_award(
     draft: Draft, rule: Rule, points: int, uncapped: int, page: str, line: str, base: int, term: Term | None
 ) -> Earned:
     """Write down what a rule gives as a lot; `term` is the card that it counts against."""
     kind, earned_at = rule.kind, draft.occurred
     expires_at = draft.version.expires_at(kind, earned_at)
-    pending, card = 0, ""
+    pending, card, waits = 0, "", 0
     if term is not None:
         card = term.card
         if term.trial and not term.converted:
             membership = draft.version.programme.memberships[rule.member or ""]
             pending = term.until + membership.release_days * DAY
+    if rule.wait is not None:
+        pending, waits = draft.version.pending_until(rule.wait, earned_at), rule.wait.waits
     lot = draft.next_lot()
-    is_returnable = line != ""
+    is_returnable = line != "" or waits != 0
     change = Earned(
         kind, lot, points, rule.name, earned_at, expires_at, pending, page, line, base, uncapped, card, is_returnable
     )
-    earn(draft, change)
+    earn(draft, change, waits)
     return change
 
 
-def _withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figures: int | str) -> None:
+def withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figures: int | str) -> None:
     """Say in the entry that a rule which applies gives nothing, or `would` points less."""
     draft.emit(Withheld(rule.name, code, line, would))
     if draft.trace is not None:
@@ -141,7 +158,30 @@ def _withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figu
 # -- guards: whether a rule applies ------------------------------------------------------------------------------------
 
 
-def _is_first(draft: Draft, rule: Rule, line: OrderLine | PageLine) -> bool:
+def _is_let(draft: Draft, rule: Rule, line: Line | None, name: str, since: int) -> bool:
+    """Return True if a rule is in time, its line was not returned whole, and it is a first that the rule wants."""
+    award = rule.award
+    if rule.within and draft.occurred - since > rule.within:
+        withhold(draft, rule, "too-long-after-completion", name, 0, since=since)
+        return False
+    if award.unless_returned and isinstance(line, PageLine) and line.returned >= line.quantity:
+        withhold(draft, rule, "line-returned", name, 0)
+        return False
+    if award.first is not None and line is not None and not _is_first(draft, rule, line):
+        return False
+    return award.days_in_month is None or _is_nth_day(draft, rule, award.days_in_month)
+
+
+def _was_given(draft: Draft, rule: Rule, points: int) -> bool:
+    """Return True if a rule that gives once has given."""
+    account = draft.account
+    given = rule.key in account.once if rule.key else _ONCE in account.marks.get(rule.name, ())
+    if given:
+        withhold(draft, rule, "once", "", points)
+    return given
+
+
+def _is_first(draft: Draft, rule: Rule, line: Line) -> bool:
     """Return True if a line's category is met for the first time (in stream order); an empty one never counts."""
     category = line.category
     if category and category not in draft.account.marks.get(rule.name, ()):
@@ -173,52 +213,158 @@ def _is_nth_day(draft: Draft, rule: Rule, wanted: int) -> bool:
 # -- caps: what is left of an amount -----------------------------------------------------------------------------------
 
 
-def _has_room(draft: Draft, rule: Rule, term: Term, points: int, line: str) -> bool:
-    """Return True if a card's cap has room for an award."""
+class Counted(NamedTuple):
+    """What buckets are told apart by: the fact's data, its line, the card, its order's page, and the day it is for.
+
+    `day` is since 1970, and `month` as `times.month_of` has it; None and 0 are those of the fact.
+    """
+
+    data: Any
+    line: Line | None = None
+    term: Term | None = None
+    order: OrderPage | None = None
+    day: int | None = None
+    month: int = 0
+
+
+def room_of(draft: Draft, rule: Rule, points: int, what: Counted) -> int:
+    """What a card's cap and the caps of periods leave of an award, which is counted in these: for an amended line."""
+    if what.term is not None:
+        points = max(_room_of_card(draft, rule, what.term, points, what.line.line if what.line is not None else ""), 0)
+    points = _room(draft, rule, rule.buckets, points, what)
+    _count(draft, rule, rule.buckets, points, what)
+    return points
+
+
+def _room_of_card(draft: Draft, rule: Rule, term: Term, points: int, line: str) -> int:
+    """What a card's cap leaves of an award: all, or the rest of one that is filled, or -1: the rule gives nothing."""
     found = draft.version.products.get(term.product)
     cap = found[1].cap if found is not None else None
     if cap is None or term.capped + points <= cap:
-        return True
-    _withhold(draft, rule, "card-cap-full", line, points, card=term.card, cap=cap, given=term.capped)
-    return False
+        return points
+    left = max(cap - term.capped, 0) if found is not None and found[1].fill else 0
+    withhold(draft, rule, "card-cap-full", line, points - left, card=term.card, cap=cap, given=term.capped)
+    return left or -1
 
 
-def _count_bucket(draft: Draft, rule: Rule, points: int, line: str) -> int:
-    """What the caps of the month and the year leave of an award, and count it."""
-    month = draft.month
-    caps = [(cap, bucket) for cap, bucket in ((rule.month_cap, month), (rule.year_cap, month // 12)) if cap]
-    room, full, bucket_full = points, 0, 0
-    for cap, bucket in caps:
-        counts = draft.account.counts.get(bucket)
-        left = cap if counts is None else cap - counts.get(rule.name, 0)
-        if left < room:
-            room, full, bucket_full = left, cap, bucket
-    if room < points:
-        _withhold(draft, rule, "cap-full", line, points - room, cap=full, given=full - room, bucket=bucket_full)
-    if room:
-        for _, bucket in caps:
-            draft.emit(CounterAdded(rule.name, bucket, room))
-    return room
+def _take_room(draft: Draft, rule: Rule, points: int, what: Counted) -> int:
+    """What the caps of a rule leave of an award; it is counted in all of them."""
+    mark = str(getattr(what.data, rule.day_mark)) if rule.day_mark else ""
+    key = ""
+    if mark:
+        day = _day(draft, what)
+        key = f"day/{rule.name}/{day}"
+        page = draft.pages.get(key)
+        if isinstance(page, DayPage) and mark in page.marks:
+            withhold(draft, rule, "already-today", "", points, day=day, mark=mark)
+            return 0
+    buckets = rule.buckets
+    if draft.engine < 2:  # the day before the month and the year, and counted even where these then let less through
+        of_day, buckets = (buckets[:1], buckets[1:]) if rule.day_cap else ((), buckets)
+        points = _room(draft, rule, of_day, points, what)
+        _count(draft, rule, of_day, points, what)
+        _mark(draft, rule, key, mark, points)
+    points = _room(draft, rule, buckets, points, what)
+    _count(draft, rule, buckets, points, what)
+    if draft.engine >= 2:
+        _mark(draft, rule, key, mark, points)
+    return points
 
 
-def _count_day(draft: Draft, rule: Rule, points: int, data: Any, day: int | None) -> int:
-    """What a day's cap leaves of an award (once a day for each mark), counted on the page of that day."""
-    if day is None:
-        day = day_of(draft.occurred, draft.version.offset)
-    key = f"day/{rule.name}/{day}"
-    page = draft.pages.get(key)
-    if not isinstance(page, DayPage):
-        page = DayPage()
-    mark = getattr(data, rule.day_mark) if rule.day_mark else ""
-    if mark and mark in page.marks:
-        _withhold(draft, rule, "already-today", "", points, day=day, mark=mark)
-        return 0
-    room = min(points, rule.day_cap - page.given) if rule.day_cap else points
-    if room < points:
-        _withhold(draft, rule, "cap-full", "", points - room, cap=rule.day_cap, given=page.given, day=day)
-    if room:
-        page.given += room
-        if mark:
-            page.marks.append(mark)
+def _mark(draft: Draft, rule: Rule, key: str, mark: str, points: int) -> None:
+    """Keep on the page of a day that a rule gave for something."""
+    if mark and points:
+        page = draft.pages.get(key)
+        if not isinstance(page, DayPage):
+            page = DayPage()
+        if not rule.day_cap:
+            page.given += points
+        page.marks.append(mark)
         draft.pages.put(key, page)
+
+
+def _room(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, what: Counted) -> int:
+    """What the fullest of some buckets leaves of an award."""
+    room, full = points, None
+    for bucket in buckets:
+        left = max(bucket.points - _given(draft, rule, bucket, what), 0)
+        if left < room:
+            room, full = left, bucket
+    if full is not None:
+        given = full.points - room
+        figures: dict[str, int | str] = {
+            "cap": full.points,
+            "given": given,
+            "per": full.per,
+            "of": _of(draft, full, what),
+        }
+        withhold(draft, rule, "cap-full", what.line.line if what.line is not None else "", points - room, **figures)
     return room
+
+
+def _given(draft: Draft, rule: Rule, bucket: Bucket, what: Counted) -> int:
+    """What a rule has given in a bucket."""
+    if bucket.per == "order":
+        return what.order.given.get(rule.name, 0) if what.order is not None else 0
+    key = _bucket_key(draft, rule, bucket, what)
+    if isinstance(key, str):
+        page = draft.pages.get(key)
+        return page.given if isinstance(page, DayPage) else 0
+    counts = draft.account.counts.get(key)
+    return 0 if counts is None else counts.get(rule.name, 0)
+
+
+def _count(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, what: Counted) -> None:
+    """Count what a rule gives in all its buckets."""
+    for bucket in buckets if points else ():
+        if bucket.per == "order":
+            if what.order is not None:
+                what.order.given[rule.name] = what.order.given.get(rule.name, 0) + points
+            continue
+        key = _bucket_key(draft, rule, bucket, what)
+        if isinstance(key, str):
+            page = draft.pages.get(key)
+            if not isinstance(page, DayPage):
+                page = DayPage()
+            page.given += points
+            draft.pages.put(key, page)
+        else:
+            draft.emit(CounterAdded(rule.name, key, points))
+
+
+def _bucket_key(draft: Draft, rule: Rule, bucket: Bucket, what: Counted) -> int | str:
+    """Where a bucket is counted: the account's counter of a month, a year or for ever, or the page of that key."""
+    per, month = bucket.per, what.month or draft.month
+    if per == "term":
+        return f"cap/{rule.name}/term/{what.term.card if what.term is not None else ''}"
+    if bucket.each:
+        when = _day(draft, what) if per == "day" else month
+        return f"cap/{rule.name}/{bucket.each}.{per}.{when}/{_value(bucket, what)}"
+    if per == "day":
+        return f"day/{rule.name}/{_day(draft, what)}"
+    return month if per == "month" else month // 12 if per == "year" else 0
+
+
+def _day(draft: Draft, what: Counted) -> int:
+    return what.day if what.day is not None else day_of(draft.occurred, draft.version.offset)
+
+
+def _of(draft: Draft, bucket: Bucket, what: Counted) -> str:
+    """Which bucket it is, for people: the order, card, day, month or year, and the value that it is of."""
+    month = what.month or draft.month
+    match bucket.per:
+        case "order":
+            of = str(getattr(what.data, "order", ""))
+        case "term":
+            of = what.term.card if what.term is not None else ""
+        case "day":
+            of = day_text(_day(draft, what))
+        case "month":
+            of = month_text(month)
+        case _:
+            of = str(month // 12) if bucket.per == "year" else ""
+    return f"{of}, {bucket.each} {_value(bucket, what)}" if bucket.each else of
+
+
+def _value(bucket: Bucket, what: Counted) -> str:
+    return str(getattr(what.line if bucket.of_line else what.data, bucket.each))

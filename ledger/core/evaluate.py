@@ -1,8 +1,9 @@
 """What a compiled rule says of one line or fact: whether its conditions are met, and what it gives."""
 
+from collections.abc import Container
 from typing import Any
 
-from ledger.rulebook.compiled import Amount, Clause, Rule
+from ledger.rulebook.compiled import Amount, Clause, Multiplier, Rule
 
 
 def meets(clauses: tuple[Clause, ...], line: Any, data: Any) -> bool:
@@ -24,23 +25,41 @@ def meets(clauses: tuple[Clause, ...], line: Any, data: Any) -> bool:
     return True
 
 
-def amount_of(amount: Amount, fen: int, category: str) -> int:
-    """Return the points that an amount of fen of a category makes, before every cap."""
-    points, per_fen, floor_fen, rates, steps = amount
+def amount_of(amount: Amount, fen: int, category: str, count: int = 1, times: Multiplier | None = None) -> int:
+    """Return the points that an amount of fen of a category, or a count of pieces, makes before every cap.
+
+    It is rounded down once, the multiplier `times` included.
+    """
+    points, per_fen, floor_fen, rates, steps, per_count = amount
+    by, of = (times.by, times.of) if times is not None else (1, 1)
     if per_fen and not steps:
         if rates and category in rates:
-            return fen * rates[category] // 10_000
-        return fen // floor_fen * floor_fen * points // per_fen
+            return fen * rates[category] * by // (10_000 * of)
+        return fen // floor_fen * floor_fen * points * by // (per_fen * of)
+    if per_count:
+        return count * points * by // (per_count * of)
     if steps:
         for least, given in steps:
             if fen >= least:
-                return given
-    return points
+                return given * by // of
+    return points * by // of
+
+
+def multiplier_of(
+    rule: Rule, line: Any, data: Any, occurred: int, unentitled: Container[str] = ()
+) -> Multiplier | None:
+    """Return the first multiplier of a rule that holds; None where none does. Some are not this member's."""
+    for times in rule.times:
+        if times.name in unentitled:
+            continue
+        if times.since <= occurred < times.until and meets(times.clauses, line, data):
+            return times
+    return None
 
 
 def ordinary_points(rule: Rule, line: Any, data: Any) -> int:
     """Return what a rule would give for a line that no other rule and no cap but the line's own stood over."""
     if not meets(rule.clauses, line, data):
         return 0
-    points = amount_of(rule.amount, line.paid_fen, line.category)
+    points = amount_of(rule.amount, line.paid_fen, line.category, line.quantity)
     return min(points, rule.line_cap) if rule.line_cap else points

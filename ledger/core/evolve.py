@@ -132,9 +132,16 @@ def _restored(account: Account, change: entries.Restored) -> None:
     account.next_due_at = min(account.next_due_at, lot.expires_at)
 
 
+def _waiting(account: Account, change: entries.Waiting) -> None:
+    lot = account.purses[change.kind].lots[change.lot]
+    lot.waits = change.waits
+    account.next_due_at = min(account.next_due_at, lot.due_at())
+
+
 def _confirmed(account: Account, change: entries.Confirmed) -> None:
     lot = account.purses[change.kind].lots[change.lot]
     lot.pending_until = 0
+    lot.waits = 0
     account.next_due_at = min(account.next_due_at, lot.expires_at)
 
 
@@ -266,7 +273,11 @@ def _term_opened(account: Account, change: entries.TermOpened) -> None:
     start, until = change.from_at, change.until_at
     bought_at = change.bought_at or start
     term = Term(change.card, change.product, start, until, change.trial, bought_at, until - start)
-    account.terms.setdefault(change.membership, []).append(term)
+    terms = account.terms.setdefault(change.membership, [])
+    place = len(terms)
+    while place and terms[place - 1].start > start:
+        place -= 1  # an upgrade begins now, before those that have not begun
+    terms.insert(place, term)
     account.next_due_at = min(account.next_due_at, term.until)
     if change.trial:
         account.trials[change.membership] = account.trials.get(change.membership, 0) + 1
@@ -276,12 +287,24 @@ def _term_moved(account: Account, change: entries.TermMoved) -> None:
     term = find_term(account, change.membership, change.card)
     term.start, term.until = change.from_at, change.until_at
     account.next_due_at = min(account.next_due_at, term.until)
-    if change.why != "moved-up":
+    if change.why not in ("moved-up", "laid-behind"):
         term.cut_at = term.until
+    else:
+        if change.why == "laid-behind":
+            term.ended = False
+        if term.months:
+            term.anchor = term.start
+            if not term.cut_at:
+                term.span = term.until - term.start
     if change.why == "taken-out":
         account.terms[change.membership].remove(term)
     if change.pending_until:
         move_lapse(account, change.pending_until)
+
+
+def _term_anchored(account: Account, change: entries.TermAnchored) -> None:
+    term = find_term(account, change.membership, change.card)
+    term.months, term.anchor = change.months, change.anchor_at
 
 
 def _term_ended(account: Account, change: entries.TermEnded) -> None:
@@ -306,7 +329,7 @@ def _unfrozen(account: Account, change: entries.Unfrozen) -> None:
     account.frozen = False
 
 
-def _for_the_reader(account: Account, change: entries.Withheld | entries.Resettled) -> None:
+def _for_the_reader(account: Account, change: entries.Withheld | entries.Multiplied | entries.Resettled) -> None:
     """It says why nothing came, or what follows; the account stands as it was."""
 
 
@@ -321,6 +344,8 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.FirstSeen: _first_seen,
     entries.CounterAdded: _counter_added,
     entries.Withheld: _for_the_reader,
+    entries.Waiting: _waiting,
+    entries.Multiplied: _for_the_reader,
     entries.Confirmed: _confirmed,
     entries.Restored: _restored,
     entries.DebtIncurred: _debt_incurred,
@@ -343,6 +368,7 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.TierGrantEnded: _tier_grant_ended,
     entries.HistoryPruned: _history_pruned,
     entries.TermOpened: _term_opened,
+    entries.TermAnchored: _term_anchored,
     entries.TermMoved: _term_moved,
     entries.TermEnded: _term_ended,
     entries.TrialConverted: _trial_converted,

@@ -2,9 +2,9 @@
 
 from ledger.core.account import NEVER, is_dropped, next_due
 from ledger.core.draft import Draft
-from ledger.core.lots import end_idle, expire, release_hold
+from ledger.core.lots import end_idle, end_waiting, expire, release_hold
 from ledger.core.tiers import end_tier_grants, end_tier_holds, move_tiers, pass_period, place_anew
-from ledger.rulebook.compiled import ProgrammeVersion
+from ledger.rulebook.compiled import OPENS, ProgrammeVersion
 from ledger.rulebook.rankings import DAYS, moves_of, oldest_needed, settle_instant
 from ledger.wire.entries import HistoryPruned, TermEnded
 from ledger.wire.times import DAY, day_of, instant_at, month_start
@@ -107,13 +107,21 @@ def _fall_due_then_pass_months(draft: Draft, until: int) -> None:
 
 
 def _end_what_is_due(draft: Draft, at: int) -> None:
-    """End what is due at an instant: holds of points, lots, idle purses, terms."""
+    """End what is due at an instant: holds of points, what waits for it, lots, idle purses, terms."""
     account = draft.account
     _end_holds(draft, at)
     for kind, purse in account.purses.items():
-        due = [key for key, lot in purse.lots.items() if lot.left and (lot.pending_until or lot.expires_at) <= at]
+        opened = [key for key, lot in purse.lots.items() if lot.waits == OPENS and lot.left and lot.due_at() <= at]
+        for key in sorted(opened):
+            if purse.lots[key].pending_until < purse.lots[key].expires_at:
+                end_waiting(draft, kind, key, at)
+    for kind, purse in account.purses.items():
+        due = [key for key, lot in purse.lots.items() if lot.left and lot.due_at() <= at]
         for key in sorted(due):
-            expire(draft, kind, key, purse.lots[key], at)
+            if purse.lots[key].waits:
+                end_waiting(draft, kind, key, at)
+            else:
+                expire(draft, kind, key, purse.lots[key], at)
     for kind, purse in account.purses.items():
         if purse.idle_until and purse.idle_until <= at:
             end_idle(draft, kind, purse, at)

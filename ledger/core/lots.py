@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from ledger.core.account import Lot, OpenHold, Purse
 from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
 from ledger.core.pages import Award, LotPage, Part, RedemptionPage
+from ledger.rulebook.compiled import OPENS
 from ledger.wire.entries import (
     ClawedBack,
+    Confirmed,
     DebtIncurred,
     Earned,
     Expired,
@@ -18,27 +20,47 @@ from ledger.wire.entries import (
     Restored,
     Scored,
     Spent,
+    Waiting,
     WrittenOff,
 )
 from ledger.wire.times import MAX_INSTANT
 
 
-def earn(draft: Draft, earned: Earned) -> int:
-    """Open a lot and let it meet what waits for it: its lapse, its expiry, or debt. Returns its key."""
+def earn(draft: Draft, earned: Earned, waits: int = 0) -> int:
+    """Open a lot and let it meet what waits for it: its lapse, its expiry, or debt. Returns its key.
+
+    `waits` says for what it is pending, if not for a card.
+    """
     kind, key = earned.kind, earned.lot
     purse = draft.account.purses.get(kind)
-    if purse is not None and purse.issued + earned.points > MAX_TOTAL:
+    issued = purse.issued if purse is not None else 0
+    if issued + earned.points > MAX_TOTAL and (purse is not None or draft.engine >= 2):
         raise OutOfRange("more points than a store's integers hold")
     if draft.version.idle:
         keep_alive(draft, kind)
         purse = draft.account.purses.get(kind)
     draft.emit(earned)
-    if earned.pending_until:
+    if waits:
+        draft.emit(Waiting(kind, key, waits))
+        end_waiting(draft, kind, key, draft.clock)
+    elif earned.pending_until:
         if earned.pending_until <= draft.clock:
             expire(draft, kind, key, draft.account.purses[kind].lots[key], earned.pending_until)
     elif earned.expires_at <= draft.clock or (purse is not None and (purse.debt or purse.idle_until)):
         repay_or_expire(draft, kind, key, draft.clock)
     return key
+
+
+def end_waiting(draft: Draft, kind: str, key: int, now: int) -> None:
+    """Let a lot that waits for its time or a claim become spendable, lapse or expire, as far as that is due."""
+    lot = draft.account.purses[kind].lots[key]
+    if lot.due_at() > now:
+        return
+    if lot.waits == OPENS and lot.pending_until < lot.expires_at:
+        draft.emit(Confirmed(kind, key, lot.left))
+        repay_or_expire(draft, kind, key, now)
+    else:
+        expire(draft, kind, key, lot, lot.due_at())
 
 
 def take(draft: Draft, kind: str, points: int) -> list[tuple[int, int]]:

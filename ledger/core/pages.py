@@ -62,6 +62,13 @@ class PageLine(Struct, array_like=True, gc=False):
     completion: int = 0  # its place among the order's completions
     is_gone: bool = False  # an amendment left it out: it counts as returned whole, and does not come back
     times: dict[str, str] = field(default_factory=dict)  # rule -> its multiplier, where it is not 1
+    sku: str = ""
+    points: int = 0  # tendered on it
+
+    @property
+    def unit_fen(self) -> int:
+        """What one piece was paid, in whole fen (rounded down)."""
+        return self.paid_fen // self.quantity
 
 
 class Completion(Struct, array_like=True, gc=False):
@@ -154,6 +161,7 @@ class CardPage(Struct, array_like=True, gc=False, tag="card"):
 
     membership: str
     refunded: bool = False
+    paid_fen: int = -1  # its price, 0 for a card that was not bought; of engine 1 it is not known
 
 
 class LotPage(Struct, array_like=True, gc=False, tag="lot"):
@@ -161,6 +169,7 @@ class LotPage(Struct, array_like=True, gc=False, tag="lot"):
 
     expired: int = 0
     met: int = 0
+    claimed: bool = False  # points that waited for a claim
 
 
 class DayPage(Struct, array_like=True, gc=False, tag="day"):

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
@@ -24,14 +24,14 @@ from ledger.rulebook.schema import (
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES, BY_NAME
 from ledger.wire.times import to_datetime
 
-_NUMBERS = frozenset({"paid_fen", "quantity", "points", "characters", "images"})
+_NUMBERS = frozenset({"paid_fen", "unit_fen", "quantity", "points", "characters", "images"})
 _NAMES = ", ".join(name for name, row in BY_NAME.items() if row.fields is not None)
 
 
 def parse_programme(toml: str, where: str = "rule book") -> ProgrammeTables:
     """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key."""
     try:
-        document = tomllib.loads(toml)
+        document = _with_moments(tomllib.loads(toml))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
     programme: ProgrammeTables = _convert(document, ProgrammeTables, where)
@@ -56,8 +56,35 @@ def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
         path = at + path.removeprefix("`key` in ").strip("`").removeprefix("$")
         found = re.match(r"\.award\[(\d+)\]", path)
         award = document["award"][int(found[1])] if found else None
+        if path.endswith((".from", ".until")):
+            text += "; a date like 2017-07-10 is wanted, or in rules a time like 2017-07-10T18:00:00+08:00"
         rule = f' (rule "{award["rule"]}")' if isinstance(award, dict) and award.get("rule") else ""
         raise BadProgramme(f"{where}: {path[1:] or 'top level'}{rule}: {text}") from None
+
+
+def _with_moments(value: Any) -> Any:
+    """A TOML document with its dates and times as texts, of which the schema has one type for both."""
+    if isinstance(value, dict):
+        return {key: _with_moments(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_moments(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def moment_problems(at: str, *moments: str | None) -> Iterator[str]:
+    """What is wrong with a `from` and `until`: each a date, or a time with its offset."""
+    for key, moment in zip(("from", "until"), moments, strict=True):
+        if moment is None:
+            continue
+        try:
+            read = datetime.fromisoformat(moment)
+        except ValueError:
+            yield f"{at}.{key}: {moment} is no date like 2017-07-10 and no time like 2017-07-10T18:00:00+08:00"
+            continue
+        if "T" in moment and read.tzinfo is None:
+            yield f"{at}.{key}: {moment} has no offset; a time is written like 2017-07-10T18:00:00+08:00"
+        elif not 1970 <= read.year <= 2999:
+            yield f"{at}.{key}: {moment} is out of range; years 1970 to 2999 are taken"
 
 
 def misfits(first: ProgrammeTables, later: ProgrammeTables) -> Iterator[str]:
@@ -219,6 +246,15 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
             if product in products:
                 yield f'memberships.{name}.products: "{product}" stands in two memberships'
             products.add(product)
+        for label, card in membership.products.items():
+            at = f"memberships.{name}.products.{label}"
+            if sum(length is not None for length in (card.days, card.months, card.years)) != 1:
+                yield f"{at}: give either days, months or years"
+            if card.trial and (card.grace_days or card.upgrades):
+                yield f"{at}: a trial has no grace_days and no upgrades"
+            for upgraded in card.upgrades:
+                if upgraded not in membership.products:
+                    yield f'{at}.upgrades: no product "{upgraded}" in this membership'
         for label, benefit in membership.benefits.items():
             for product in benefit.quota or ():
                 if product not in membership.products:
@@ -245,7 +281,9 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
         (of_lines and row.lines != "each", ".each: only order.completed has lines"),
         (not of_lines and (award.member or award.instead_of), ': member and instead_of need each = "line"'),
         (of_lines and award.once, ".once: is not for lines; first is"),
-        (of_lines and "day" in caps, '.cap: per = "day" is not for each = "line"'),
+        (not of_lines and "order" in caps, '.cap: per = "order" is for each = "line"'),
+        (award.member is None and "term" in caps, '.cap: per = "term" is of the card of `member`'),
+        (bool(award.pending and award.kind is None), ".pending: is for points"),
         (not of_lines and "line" in caps, '.cap: per = "line" is for each = "line"'),
         (award.within_days and row.lines != "one", f".within_days: {about_a_line}"),
         (award.unless_returned and row.lines != "one", f".unless_returned: {about_a_line}"),
@@ -253,16 +291,37 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
         (award.first and not of_lines, '.first: needs each = "line"'),
         (award.once and award.score is None, ".once: is for scores"),
         (bool(award.give.steps) == (award.give.points is not None), ".give: give either points or steps"),
+        (
+            award.give.per_count is not None and bool(award.give.per_fen or award.give.steps or award.rates),
+            ".give.per_count: counts pieces; per_fen, steps and rates are not for it",
+        ),
     ):
         if is_wrong:
             yield at + said
     fields = row.rule_fields(of_lines=of_lines)
-    for name in award.when:
-        if name not in fields:
-            yield f'{at}.when: no field "{name}"; there are {", ".join(sorted(fields)) or "none"}'
-    yield from _condition_problems(at, award)
+    yield from moment_problems(at, award.from_, award.until)
+    yield from _condition_problems(f"{at}.when", award.when, fields)
+    for place, times in enumerate(award.times):
+        yield from moment_problems(f"{at}.times[{place}]", times.from_, times.until)
+        if times.who is not None:
+            yield from who_problems(f"{at}.times[{place}].who", times.who, programme, may_ask_scores=False)
+        yield from _condition_problems(f"{at}.times[{place}].when", times.when, fields)
     if award.who is not None:
         yield from who_problems(f"{at}.who", award.who, programme, may_ask_scores=False)
+    for place, cap in enumerate(award.cap):
+        if cap.each is None:
+            continue
+        if cap.per not in ("day", "month"):
+            yield f'{at}.cap[{place}].each: needs per = "day" or "month"'
+        if cap.each not in fields:
+            yield f'{at}.cap[{place}].each: no field "{cap.each}"; there are {", ".join(sorted(fields)) or "none"}'
+    if award.pending is not None:
+        terms = (award.pending.claim_days, award.pending.days, award.pending.day_of_next_month)
+        if sum(value is not None for value in terms) != 1:
+            yield f"{at}.pending: give one of claim_days, days, day_of_next_month"
+        cards = programme.memberships[award.member].products.values() if award.member in programme.memberships else ()
+        if any(card.trial for card in cards):
+            yield f"{at}.pending: memberships.{award.member} has a trial, whose points wait for a card"
 
 
 _BUILT_IN: Final = dict.fromkeys(BUILT_IN_ATTRIBUTES, Attribute("", "number"))  # facts of their own tell them
@@ -344,17 +403,20 @@ def _bound_problems(at: str, condition: Condition, *, is_number: bool) -> Iterat
         yield f"{at}: says nothing; give {'at_least or at_most' if is_number else 'in or not_in'}"
 
 
-def _condition_problems(at: str, award: Award) -> Iterator[str]:
-    """Conditions that a field of that type cannot meet."""
-    for name, condition in award.when.items():
+def _condition_problems(at: str, when: Mapping[str, Condition], fields: frozenset[str]) -> Iterator[str]:
+    """Fields that the fact has not, and conditions that a field of that type cannot meet."""
+    for name, condition in when.items():
+        if name not in fields:
+            yield f'{at}: no field "{name}"; there are {", ".join(sorted(fields)) or "none"}'
+            continue
         bounds = condition.at_least is not None or condition.at_most is not None
         lists = condition.in_ is not None or condition.not_in is not None
         has = condition.has is not None
         if name in _NUMBERS and (lists or has):
-            yield f"{at}.when.{name}: is a number: at_least and at_most are for it"
+            yield f"{at}.{name}: is a number: at_least and at_most are for it"
         elif name == "tags" and (bounds or lists):
-            yield f"{at}.when.tags: is a list: has is for it"
+            yield f"{at}.tags: is a list: has is for it"
         elif name not in _NUMBERS and name != "tags" and (bounds or has):
-            yield f"{at}.when.{name}: is no number and no list: in and not_in are for it"
+            yield f"{at}.{name}: is no number and no list: in and not_in are for it"
         elif not (bounds or lists or has):
-            yield f"{at}.when.{name}: says nothing; give at_least, at_most, in, not_in or has"
+            yield f"{at}.{name}: says nothing; give at_least, at_most, in, not_in or has"

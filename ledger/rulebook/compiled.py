@@ -1,5 +1,6 @@
 """A programme compiled: each rule once, to plain data that the core evaluates. No rule is interpreted per fact."""
 
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
@@ -11,17 +12,20 @@ from ledger.rulebook.schema import (
     Award,
     BadProgramme,
     Benefit,
+    Cap,
     Condition,
     Expiry,
     Kind,
+    Pending,
     Product,
+    Times,
     Who,
     instant_of,
     version_of,
     zone_of,
 )
 from ledger.wire.fact_catalogue import BY_NAME, LINE_FIELDS
-from ledger.wire.times import DAY, MAX_INSTANT, Zone, month_of, month_start, months_later
+from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_start, months_later
 
 NO_END: Final = 1 << 62  # an instant after every other
 
@@ -52,13 +56,49 @@ class Entitlement(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """What a rule gives for an amount of fen: by `steps`, or by a category's rate, or `points` (per `per_fen`)."""
+    """What a rule gives: by `steps` of an amount of fen, by a category's rate, or `points` (per `per_fen` or count)."""
 
     points: int  # 0 where there are steps
     per_fen: int  # 0: the points are given as they stand
     floor_fen: int
     rates: dict[str, int]  # category -> points for 10,000 fen
     steps: tuple[tuple[int, int], ...]  # (least fen, points), the highest first
+    per_count: int = 0  # 0: pieces do not count
+
+
+class Multiplier(NamedTuple):
+    """What an amount is multiplied by, `by` / `of`, while its dates and clauses hold."""
+
+    by: int
+    of: int
+    clauses: tuple[Clause, ...]
+    since: int
+    until: int
+    text: str  # "3/2"
+    name: str  # rule/times/place
+    who: Entitlement | None
+
+
+class Bucket(NamedTuple):
+    """The most points that are given in an order, day, month, year, card's term, or ever; `each`: for a value of it."""
+
+    per: str
+    points: int
+    each: str  # a field, empty: one bucket for all
+    of_line: bool  # that field is of the line
+
+
+PERIODS: Final = ("order", "day", "month", "year", "ever", "term")  # the order in which buckets are asked
+OPENS: Final = 1  # what a pending lot waits for: its time,
+CLAIM: Final = 2  # or a claim; 0 is a card
+
+
+class Wait(NamedTuple):
+    """How long what a rule gives is pending: `days`, or until a `day` of the next month; `waits` says what follows."""
+
+    waits: int
+    days: int
+    day: int
 
 
 class Rule(Struct, frozen=True, eq=False):
@@ -86,13 +126,19 @@ class Rule(Struct, frozen=True, eq=False):
     year_cap: int
     day_mark: str | None  # the field of a fact's data whose every value counts once a day
     is_kept: bool  # on the page of what it was given for, so that it can be taken back
+    times: tuple[Multiplier, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
+    order_bucket: Bucket | None = None  # of these, which is asked before the card's cap
+    wait: Wait | None = None
 
 
 def compile_rule(award: Award, zone: Zone) -> Rule:
     """An award of a book whose days are a zone's, as data."""
-    caps = {cap.per: cap.points for cap in award.cap}
+    caps = {cap.per: cap.points for cap in award.cap if cap.each is None}
     fields = BY_NAME[award.on].rule_fields(of_lines=award.each == "line")
+    of_line = fields & LINE_FIELDS
     give = award.give
+    buckets = compile_buckets(award.cap, of_line)
     return Rule(
         award=award,
         name=award.rule,
@@ -100,17 +146,14 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
         score=award.score or "",
         part=award.part or "",
         key=f"{award.score}/{award.part}/{award.rule}" if award.score else "",
-        clauses=tuple(
-            clause
-            for name, condition in award.when.items()
-            for clause in _clauses_of(name, name in fields & LINE_FIELDS, condition)
-        ),
+        clauses=compile_clauses(award.when, of_line),
         amount=Amount(
             give.points or 0,
             give.per_fen or 0,
             give.floor_fen,
             award.rates,
             tuple(sorted(((step.at_least_fen, step.points) for step in give.steps), reverse=True)),
+            give.per_count or 0,
         ),
         member=award.member,
         who=compile_who(award.who),
@@ -119,14 +162,45 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
         until=instant_of(award.until, zone) if award.until else NO_END,
         within=award.within_days * DAY if award.within_days else 0,
         has_guards=bool(award.within_days or award.unless_returned or award.first or award.days_in_month),
-        is_counted=award.once or award.each_day is not None or not caps.keys() <= {"line"},
+        is_counted=award.once or award.each_day is not None or bool(buckets),
         line_cap=caps.get("line", 0),
         day_cap=caps.get("day", 0),
         month_cap=caps.get("month", 0),
         year_cap=caps.get("year", 0),
         day_mark=award.each_day,
         is_kept=award.returns or award.each == "fact",
+        times=tuple(_multiplier(f"{award.rule}/times/{i}", t, of_line, zone) for i, t in enumerate(award.times)),
+        buckets=buckets,
+        order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
+        wait=_wait(award.pending) if award.pending else None,
     )
+
+
+def compile_clauses(when: Mapping[str, Condition], of_line: frozenset[str]) -> tuple[Clause, ...]:
+    """Conditions by field as clauses; `of_line` are the fields that the line has."""
+    return tuple(clause for name, condition in when.items() for clause in _clauses_of(name, name in of_line, condition))
+
+
+def compile_buckets(caps: Iterable[Cap], of_line: frozenset[str] = frozenset()) -> tuple[Bucket, ...]:
+    """Caps of a period, those that need no page first; a line's own cap is none of them."""
+    buckets = [
+        Bucket(cap.per, cap.points, cap.each or "", (cap.each or "") in of_line) for cap in caps if cap.per != "line"
+    ]
+    return tuple(sorted(buckets, key=lambda bucket: PERIODS.index(bucket.per)))
+
+
+def _multiplier(name: str, times: Times, of_line: frozenset[str], zone: Zone) -> Multiplier:
+    by = Fraction(times.by)
+    since = instant_of(times.from_, zone) if times.from_ else 0
+    until = instant_of(times.until, zone) if times.until else NO_END
+    clauses = compile_clauses(times.when, of_line)
+    return Multiplier(by.numerator, by.denominator, clauses, since, until, str(by), name, compile_who(times.who))
+
+
+def _wait(pending: Pending) -> Wait:
+    if pending.claim_days is not None:
+        return Wait(CLAIM, pending.claim_days, 0)
+    return Wait(OPENS, pending.days or 0, pending.day_of_next_month or 0)
 
 
 def _clauses_of(name: str, of_line: bool, condition: Condition) -> list[Clause]:
@@ -199,10 +273,13 @@ class ProgrammeVersion:
         for rule in rules:
             if rule.award.each == "fact":
                 self.fact_rules[rule.award.on] = (*self.fact_rules.get(rule.award.on, ()), rule)
-        self.asks_who: dict[str, tuple[Rule, ...]] = {}  # by type of fact, the award rules that not every member has
+        # By type of fact, the award rules and multipliers that not every member has.
+        self.asks_who: dict[str, tuple[Rule | Multiplier, ...]] = {}
         for rule in rules:
-            if rule.who is not None:
-                self.asks_who[rule.award.on] = (*self.asks_who.get(rule.award.on, ()), rule)
+            judged: list[Rule | Multiplier] = [rule, *rule.times]
+            asking = tuple(one for one in judged if one.who is not None)
+            if asking:
+                self.asks_who[rule.award.on] = (*self.asks_who.get(rule.award.on, ()), *asking)
         self.products: dict[str, tuple[str, Product]] = {}
         self.benefits: dict[str, tuple[str, Benefit]] = {}
         for name, membership in self.programme.memberships.items():
@@ -247,6 +324,13 @@ class ProgrammeVersion:
         if how == "end_of_month_after":
             return month_start(self.month(earned_at) + count + 1, self.offset)
         return MAX_INSTANT  # never, or by the purse's own instant
+
+    def pending_until(self, wait: Wait, earned_at: int) -> int:
+        """Until when points that are earned at an instant are pending."""
+        if not wait.day:
+            return min(earned_at + wait.days * DAY, MAX_INSTANT)
+        local = month_start(self.month(earned_at) + 1, 0) + (wait.day - 1) * DAY
+        return min(instant_at(local, self.offset), MAX_INSTANT)
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""

@@ -20,6 +20,8 @@ _Months = Annotated[int, Meta(ge=1, le=1200)]
 _Offset = Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-5]):[0-5][0-9](:[0-5][0-9])?$")]
 _Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 _Text = Annotated[str, Meta(max_length=400)]
+# When something begins or ends: a date, which is its midnight in the book's zone, or an instant; in TOML no text.
+Moment = Annotated[str, Meta(min_length=10, max_length=40)]
 _ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
 
 
@@ -96,11 +98,21 @@ class Score(_Table, frozen=True):
 
 
 class Product(_Table, frozen=True):
-    """A card of a membership."""
+    """A card of a membership: a term of days, or of months or years by the calendar."""
 
-    days: _Days
+    days: _Days | None = None
     cap: _Points | None = None  # points a term at the membership's rate
     trial: bool = False
+    fill: bool = False  # the line that meets the cap takes what is left of it
+    months: _Months | None = None
+    years: Annotated[int, Meta(ge=1, le=100)] | None = None
+    upgrades: tuple[_Label, ...] = ()  # products whose running term ends where this one is bought
+    grace_days: Annotated[int, Meta(ge=0, le=4000)] = 0
+
+    @property
+    def calendar_months(self) -> int:
+        """The months of a term by the calendar; 0 for a term of days."""
+        return (self.months or 0) + 12 * (self.years or 0)
 
 
 class Benefit(_Table, frozen=True):
@@ -164,19 +176,39 @@ class Step(_Table, frozen=True):
 
 
 class Give(_Table, frozen=True):
-    """`points`, or `points` per `per_fen` of an amount floored to `floor_fen`, or steps by amount."""
+    """`points`, or `points` per `per_count`, or per `per_fen` of an amount floored to `floor_fen`, or steps."""
 
     points: _Points | None = None
     per_fen: _Points | None = None
+    per_count: _Points | None = None
     floor_fen: _Points = 1
     steps: tuple[Step, ...] = ()
 
 
 class Cap(_Table, frozen=True):
-    """The most points that a rule gives in a bucket."""
+    """The most points that a rule gives in a bucket; `each` makes a bucket for each value of a field."""
 
-    per: Literal["line", "day", "month", "year"]
+    per: Literal["line", "order", "day", "month", "year", "ever", "term"]
     points: _Points
+    each: Literal["category", "shop", "sku"] | None = None
+
+
+class Times(_Table, frozen=True):
+    """A multiplier of what a rule gives, while its dates and conditions hold."""
+
+    by: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}(/[1-9][0-9]{0,5})?$")]
+    who: Who | None = None
+    when: dict[str, Condition] = field(default_factory=dict)
+    from_: Moment | None = field(name="from", default=None)
+    until: Moment | None = None
+
+
+class Pending(_Table, frozen=True):
+    """How long what a rule gives is frozen: until it is claimed, or until it becomes spendable by itself."""
+
+    claim_days: _Days | None = None
+    days: _Days | None = None
+    day_of_next_month: Annotated[int, Meta(ge=1, le=28)] | None = None
 
 
 class Award(_Table, frozen=True):
@@ -187,8 +219,8 @@ class Award(_Table, frozen=True):
     on: _Label  # a type of fact, as `fact_catalogue` has it
     give: Give
     text: _Text = ""
-    from_: date | None = field(name="from", default=None)
-    until: date | None = None
+    from_: Moment | None = field(name="from", default=None)
+    until: Moment | None = None
     each: Literal["line", "fact"] = "fact"
     kind: _Label | None = None
     score: _Label | None = None
@@ -198,6 +230,8 @@ class Award(_Table, frozen=True):
     instead_of: _Label | None = None
     when: dict[str, Condition] = field(default_factory=dict)
     rates: dict[str, Annotated[int, Meta(ge=0, le=10_000)]] = field(default_factory=dict)
+    times: Annotated[tuple[Times, ...], Meta(max_length=100)] = ()
+    pending: Pending | None = None
     cap: tuple[Cap, ...] = ()
     first: Literal["category"] | None = None
     days_in_month: Annotated[int, Meta(ge=1, le=31)] | None = None
@@ -316,6 +350,9 @@ def zone_of(programme: ProgrammeTables) -> Zone:
     return TimeZone(programme.time_zone, starts, offsets)
 
 
-def instant_of(day: date, zone: Zone) -> int:
-    """The instant at which a date begins in a zone."""
-    return instant_at(to_instant(datetime.fromisoformat(day.isoformat() + "T00:00:00+00:00")), zone)
+def instant_of(day: date | str, zone: Zone) -> int:
+    """The instant at which a date begins in a zone, or which is said itself."""
+    text = str(day)
+    if len(text) > len("2017-07-10"):
+        return to_instant(datetime.fromisoformat(text))
+    return instant_at(to_instant(datetime.fromisoformat(text + "T00:00:00+00:00")), zone)

@@ -146,7 +146,7 @@ class Score(Struct, frozen=True):
 class Membership(Struct, frozen=True):
     """The current or else the last term of a membership, and what is left of its quotas."""
 
-    state: Literal["trial", "active", "ended"]
+    state: Literal["trial", "active", "grace", "ended"]
     product: str
     from_: str = field(name="from")
     until: str

@@ -60,6 +60,22 @@ class Earned(_Change, tag="earned", frozen=True):
     returnable: bool = False  # a return or removal may claim it back
 
 
+class Waiting(_Change, tag="waiting", frozen=True):
+    """A lot that has just come in is pending for another reason than a trial: `waits` 1 its time, 2 a claim."""
+
+    kind: str
+    lot: int
+    waits: int
+
+
+class Multiplied(_Change, tag="multiplied", frozen=True):
+    """What a rule gives next was multiplied by `by`, such as "3/2", and rounded once; for the reader only."""
+
+    rule: str
+    line: str
+    by: str
+
+
 class Confirmed(_Change, tag="confirmed", frozen=True):
     """A pending lot became spendable."""
 
@@ -357,6 +373,15 @@ class TermMoved(_Change, tag="term-moved", frozen=True):
     pending_until: int = 0
 
 
+class TermAnchored(_Change, tag="term-anchored", frozen=True):
+    """A term just laid is one of `months` by the calendar; its end has the local day and time of `anchor_at`."""
+
+    membership: str
+    card: str
+    months: int
+    anchor_at: int
+
+
 class TermEnded(_Change, tag="term-ended", frozen=True):
     """A term came to its end."""
 
@@ -396,13 +421,13 @@ class Unfrozen(_Change, tag="unfrozen", frozen=True):
     reason: str
 
 
-LotChange = Earned | Confirmed | Spent | Restored | Expired | ClawedBack | Repaid | Held | Captured | Released
+LotChange = Earned | Waiting | Confirmed | Spent | Restored | Expired | ClawedBack | Repaid | Held | Captured | Released
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff
 IdleChange = IdleMoved | IdleEnded
 ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Resettled | TierMoved
 TierChange = TierHeld | TierHoldEnded | TierGranted | TierGrantEnded
-CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld
-TermChange = TermOpened | TermMoved | TermEnded | TrialConverted | BenefitUsed
+CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
+TermChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | BenefitUsed
 Change = LotChange | ClaimChange | IdleChange | ScoreChange | TierChange | CountChange | TermChange | Frozen | Unfrozen
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 

@@ -80,7 +80,7 @@ def _decided(entry: Entry, link: bytes, offset: Zone) -> dict[str, Any]:
     }
 
 
-_INSTANTS = {"bought_at", "earned_at", "pending_until", "due_at", "until_at", "from_at", "at"}
+_INSTANTS = {"anchor_at", "bought_at", "earned_at", "pending_until", "due_at", "until_at", "from_at", "at"}
 _MONTHS = {"month", "first_month", "last_month", "first"}
 
 

@@ -49,7 +49,8 @@ _OF_ORDERS: Final = frozenset({"shop", "self_operated", "channel", "pay", "tags"
 _OF_REVIEWS: Final = frozenset({"characters", "images"})
 _ORDER: Final = {"order": "order"}
 
-LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line"}  # of a line, that a rule may name
+# Of a line, that a rule may name: its fields, and what one piece of it was paid.
+LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line"} | {"unit_fen"}
 
 CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.OrderPaid, _ORDER),

@@ -50,6 +50,11 @@ class OrderLine(_Data):
     category: Name = ""
     points: Count = 0
 
+    @property
+    def unit_fen(self) -> int:
+        """What one piece was paid, in whole fen (rounded down)."""
+        return self.paid_fen // self.quantity
+
 
 class Order(_Data):
     """An order as it was paid or completed, whole; `pay` names the way of paying."""

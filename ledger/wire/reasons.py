@@ -7,10 +7,11 @@ from typing import Final, NamedTuple
 
 
 class Reason(NamedTuple):
-    """Where a code applies, and what it means."""
+    """Where a code applies, and what it means; `also` are the other places where it is said."""
 
     where: str
     text: str
+    also: tuple[str, ...] = ()
 
 
 ENTRY: Final = "entry"  # refused or ignored because of it
@@ -88,6 +89,7 @@ REASONS: Final[dict[str, Reason]] = {
     "cap-full": Reason(
         WITHHELD,
         "The rule's cap leaves less, or nothing; a redemption that a cap of its use has no room for is refused.",
+        (ENTRY,),
     ),
     "card-cap-full": Reason(WITHHELD, "The card's cap has no room for this line; the ordinary rule holds."),
     "line-returned": Reason(WITHHELD, "The whole line has been returned."),
@@ -95,8 +97,10 @@ REASONS: Final[dict[str, Reason]] = {
     "too-long-after-completion": Reason(WITHHELD, "It came later after completion than the rule allows."),
     # why a term was moved
     "bought": Reason(TERM, "The trial ends where a card was bought."),
+    "laid-behind": Reason(TERM, "A running card was upgraded, and this one, not begun yet, is laid behind it."),
     "moved-up": Reason(TERM, "An earlier card was refunded, and this one moves up."),
     "refunded": Reason(TERM, "The card was refunded, and ends there."),
+    "upgraded": Reason(TERM, "The card ends where a better one was bought."),
     "taken-out": Reason(TERM, "The card was refunded before its term began, and nothing of it is left."),
     # no fact
     "bad-fact": Reason(PARKED, "A field is missing, of the wrong type or out of bounds; the detail names it."),

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct, field
 
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Programme, ProgrammeVersion
+from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
 from ledger.rulebook.schema import Award, ProgrammeTables
 from ledger.wire.answers import VersionDescription
 from ledger.wire.entry_codec import decode_entry, decode_head
@@ -114,7 +114,7 @@ def _published(ledger: Ledger) -> Iterator[tuple[str, Publication]]:
 def warnings(version: ProgrammeVersion, book: Programme | None = None) -> list[str]:
     """Return what the dates of a book leave open or say twice, by itself and among the versions of a ledger's book."""
     programme = version.programme
-    found = [*_kind_warnings(programme), *_award_warnings(programme)]
+    found = [*_kind_warnings(programme), *_award_warnings(version)]
     return found if book is None else [*found, *_version_warnings(version, book)]
 
 
@@ -131,21 +131,23 @@ def _kind_warnings(programme: ProgrammeTables) -> Iterator[str]:
                 yield f"kinds.{name}.expiry: overlap: two periods begin on {after.from_}; the one listed later holds"
 
 
-def _award_warnings(programme: ProgrammeTables) -> Iterator[str]:
-    alike: dict[bytes, list[Award]] = {}
-    for award in programme.award:
-        if award.from_ and award.until and award.until <= award.from_:
+def _award_warnings(version: ProgrammeVersion) -> Iterator[str]:
+    alike: dict[bytes, list[Rule]] = {}
+    for rule in version.rules.values():
+        award = rule.award
+        if rule.until <= rule.since:
             yield f'rule "{award.rule}": ends on {award.until}, before it begins on {award.from_}: it never holds'
         else:
-            alike.setdefault(msgspec.json.encode([award.name, *_what_it_is(award)]), []).append(award)
-    for awards in alike.values():
-        in_order = sorted(awards, key=lambda award: award.from_ or programme.from_)
+            alike.setdefault(msgspec.json.encode([award.name, *_what_it_is(award)]), []).append(rule)
+    for rules in alike.values():
+        in_order = sorted(rules, key=lambda rule: rule.since or version.since)
         for before, after in pairwise(in_order):
-            begins = after.from_ or programme.from_
-            if before.until is None or before.until > begins:
-                yield f'rules "{before.rule}" and "{after.rule}": overlap: both give from {begins} on'
-            elif before.until < begins:
-                yield f'rules "{before.rule}" and "{after.rule}": gap: neither gives from {before.until} to {begins}'
+            since, begins = after.since or version.since, after.award.from_ or version.programme.from_
+            if before.until > since:
+                yield f'rules "{before.name}" and "{after.name}": overlap: both give from {begins} on'
+            elif before.until < since:
+                ends = before.award.until
+                yield f'rules "{before.name}" and "{after.name}": gap: neither gives from {ends} to {begins}'
 
 
 def _what_it_is(award: Award) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import UNSET
 
 from ledger.core.account import Account, Lot, Purse, Term, current_term
-from ledger.core.benefits import times_used
+from ledger.core.benefits import is_in_grace, times_used
 from ledger.core.scores import parts_at, score_month, value_at
 from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
@@ -82,10 +82,10 @@ def score_months(account: Account, version: ProgrammeVersion, name: str, as_of: 
     return {bucket_text(b): {part: sums.get(b, {}).get(part, 0) for part in parts} for b in buckets}
 
 
-def state_of(term: Term, instant: int) -> Literal["trial", "active", "ended"]:
-    """Return a term's state at an instant."""
+def state_of(term: Term, version: ProgrammeVersion, instant: int) -> Literal["trial", "active", "grace", "ended"]:
+    """Return the state of a current term at an instant."""
     if not term.start <= instant < term.until:
-        return "ended"
+        return "grace" if is_in_grace(version, term, instant) else "ended"
     return "trial" if term.trial else "active"
 
 
@@ -93,7 +93,7 @@ def quotas_of(
     membership: Membership, term: Term, version: ProgrammeVersion, as_of: int
 ) -> Iterator[tuple[str, int, int]]:
     """Yield each benefit that a running term limits, how often it may be used, and how often it was."""
-    for label, benefit in membership.benefits.items() if state_of(term, as_of) != "ended" else ():
+    for label, benefit in membership.benefits.items() if state_of(term, version, as_of) != "ended" else ():
         quota = (benefit.quota or {}).get(term.product)
         if quota is not None:
             yield label, quota, times_used(term, label, benefit, version.month(as_of))
@@ -120,4 +120,4 @@ def _lot(key: int, lot: Lot, end: int | None, offset: Zone) -> answers.Lot:
 def _membership(membership: Membership, term: Term, version: ProgrammeVersion, as_of: int) -> answers.Membership:
     left = {label: max(quota - used, 0) for label, quota, used in quotas_of(membership, term, version, as_of)}
     start, until = to_text(term.start, version.offset), to_text(term.until, version.offset)
-    return answers.Membership(state_of(term, as_of), term.product, start, until, left)
+    return answers.Membership(state_of(term, version, as_of), term.product, start, until, left)

@@ -178,5 +178,5 @@ def _most_first(counted: Mapping[str, int]) -> dict[str, int]:
 
 
 def _by_membership(counted: Mapping[Key, Amounts]) -> dict[str, dict[str, int]]:
-    states = ("active", "trial", "ended")
+    states = ("active", "trial", "grace", "ended")
     return {name: {state: counted.get((name, state), [0])[0] for state in states} for name, _ in sorted(counted)}

@@ -104,7 +104,7 @@ def _memberships(version: ProgrammeVersion, as_of: int, member: str, account: Ac
     for name in account.terms:
         term = current_term(account, name, as_of)
         if term is not None:
-            yield member, name, state_of(term, as_of), term.product, term.start, term.until
+            yield member, name, state_of(term, version, as_of), term.product, term.start, term.until
 
 
 def _parts(version: ProgrammeVersion) -> list[str]:

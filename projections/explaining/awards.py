@@ -4,7 +4,7 @@ from typing import Any
 
 from ledger.core.evaluate import ordinary_points
 from ledger.core.pages import DayPage, PageLine
-from ledger.rulebook.compiled import Rule
+from ledger.rulebook.compiled import CLAIM, Rule
 from ledger.wire.entries import Earned, Scored, ScoredOnce, Withheld
 from ledger.wire.facts import OrderCompleted, OrderLine
 from ledger.wire.times import day_of, day_text
@@ -14,6 +14,7 @@ from projections.explaining.lots import expiry_text, explain_lot_story
 from projections.explaining.nothing import skip_text
 
 View = dict[str, Any]
+_COUNTED = ("month", "year", "ever")  # the periods whose caps the account counts
 
 
 def explain_earned(context: Context, change: Earned) -> View:
@@ -27,7 +28,8 @@ def explain_earned(context: Context, change: Earned) -> View:
     parts += [item["text"] for item in (*multipliers, *caps) if item.get("text")]
     parts.append(words.say("good-until", change, expiry=expiry_text(moment.version, change, words)))
     if change.pending_until:
-        parts.append(words.say("pending", change))
+        form = "" if rule is None or rule.wait is None else ".claim" if rule.wait.waits == CLAIM else ".time"
+        parts.append(words.say(f"pending{form}", change))
     return put(
         words.signed(change.points, change.kind),
         ". ".join(parts),
@@ -85,7 +87,7 @@ def _counting(context: Context, rule: Rule | None, change: Earned | Scored, line
     words = context.words
     if rule is None:
         return words.say(f"given.{change.rule}", context.moment.step.fact.data, rule=change.rule)
-    if line is None or (rule.award.give.per_fen is None and not rule.award.give.steps):
+    if line is None or rule.times or (rule.award.give.per_fen is None and not rule.award.give.steps):
         return words.say("given.each", points=change.uncapped)
     return words.calculation(rule, change.base, line.category)
 
@@ -124,16 +126,17 @@ def _caps(context: Context, rule: Rule, change: Earned | Scored) -> list[View]:
     if rule.day_cap:
         day, given = _day(context, rule)
         caps.append(_cap(context, "day", rule.day_cap, given, change, day_text(day)))
-    for per, most, bucket in (("month", rule.month_cap, month), ("year", rule.year_cap, month // 12)):
-        if most:  # counted before the award is written down
+    for cap in rule.buckets:
+        if cap.per in _COUNTED and not cap.each:  # counted before the award is written down
+            bucket = {"month": month, "year": month // 12}.get(cap.per, 0)
             given = context.scratch.counts.get(bucket, {}).get(rule.name, 0) - change.points
-            caps.append(_cap(context, per, most, given, change, words.bucket(bucket)))
+            caps.append(_cap(context, cap.per, cap.points, given, change, words.bucket(bucket)))
     if isinstance(change, Earned) and change.card:
         term = term_of(context.scratch, rule.award.member, change.card)
         product = version.products.get(term.product) if term else None
         if term is not None and product is not None and product[1].cap is not None:
-            cap = _cap(context, "term", product[1].cap, term.capped, change, term.card)
-            caps.append(cap | {"text": words.say("cap.card", cap)})
+            of_card = _cap(context, "term", product[1].cap, term.capped, change, term.card)
+            caps.append(of_card | {"text": words.say("cap.card", of_card)})
     return caps
 
 

@@ -10,6 +10,7 @@ from ledger.core.account import copy_account
 from ledger.core.benefits import quota_key
 from ledger.core.evolve import evolve
 from ledger.core.scores import value_at
+from ledger.rulebook.compiled import CLAIM
 from ledger.rulebook.rankings import MONTHS, period_at, window_of
 from ledger.wire import entries
 from ledger.wire.entry_json import change_to_dict
@@ -143,9 +144,10 @@ def _term(context: Context, change: Any, **values: Any) -> View:
 
 
 def _term_opened(context: Context, change: entries.TermOpened) -> View:
-    product = context.moment.version.products.get(change.product)
+    found = context.moment.version.products.get(change.product)
+    days, months = (found[1].days, found[1].calendar_months) if found else (0, 0)
     waits = change.from_at > context.moment.step.entry.occurred
-    return _term(context, change, days=product[1].days if product else 0, waits=waits) | {"rule": change.product}
+    return _term(context, change, days=days, months=months, waits=waits) | {"rule": change.product}
 
 
 def _term_moved(context: Context, change: entries.TermMoved) -> View:
@@ -181,6 +183,10 @@ def _limit(context: Context, attribute: str, value: str | int) -> int:
     return next((most for name, held, most in limits if (name, held) == (attribute, value)), 0)
 
 
+def _waiting(context: Context, change: entries.Waiting) -> View:
+    return _plain(context, change, claims=change.waits == CLAIM) | {"lots": []}
+
+
 # How a class is explained, where it takes more than its own phrases.
 EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.Earned: explain_earned,
@@ -195,10 +201,12 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.TierGrantEnded: _tier_changed,
     entries.Resettled: _resettled,
     entries.TermOpened: _term_opened,
+    entries.TermAnchored: _term,
     entries.TermMoved: _term_moved,
     entries.TermEnded: _term,
     entries.TrialConverted: _term,
     entries.BenefitUsed: _benefit_used,
     entries.Rated: _rated,
+    entries.Waiting: _waiting,
     entries.AttributeTold: _attribute_told,
 }

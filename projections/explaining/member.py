@@ -8,6 +8,7 @@ from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
 from ledger.wire import entries
 from ledger.wire.facts import fact_type
+from projections.answers.show import state_of
 from projections.explaining.context import Context, purse_sums
 from projections.explaining.facts import fact_text, origin_text
 from projections.explaining.history import History, Moment, Step
@@ -156,7 +157,7 @@ def _memberships(history: History, words: Words) -> View:
         if term is not None:
             views[name] = {
                 "name": words.name(name),
-                "state": "ended" if term.until <= history.as_of else "trial" if term.trial else "active",
+                "state": state_of(term, words.version, history.as_of),
                 "product": term.product,
                 "card": term.card,
                 "until": words.time(term.until),

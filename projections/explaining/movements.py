@@ -39,7 +39,15 @@ TAGS: Final = {found: str(found.__struct_config__.tag) for found in entries.CHAN
 IN_LOTS: Final = tuple(found for found in MOVEMENTS if "lot" in found.__struct_fields__ and found is not entries.Earned)
 # What is counted or said, and moves nothing that the member has.
 COUNTED: Final = frozenset(
-    (entries.CounterAdded, entries.FirstSeen, entries.Withheld, entries.HistoryPruned, entries.Resettled)
+    (
+        entries.CounterAdded,
+        entries.FirstSeen,
+        entries.Withheld,
+        entries.Multiplied,
+        entries.Waiting,
+        entries.HistoryPruned,
+        entries.Resettled,
+    )
 )
 
 

@@ -119,11 +119,7 @@ def skip_text(context: Context, skip: Skip) -> Why:
             values["product"] = card.product if card else ""
             caps = [_full(figures, "term", str(figures["card"]))]
         case "cap-full":
-            if "day" in figures:
-                per, of = "day", day_text(int(figures["day"]))
-            else:
-                of = words.bucket(int(figures["bucket"]))
-                per = "month" if "-" in of else "year"
+            per, of = str(figures["per"]), str(figures["of"]) or words.bucket(0)
             caps = [_full(figures, per, of)]
             room = int(figures["cap"]) - int(figures["given"])
             form = ".room" if room > 0 else ""

@@ -9,6 +9,7 @@ import time
 import msgspec
 
 from ledger.core.account import copy_account, next_due
+from ledger.core.benefits import next_end_of_grace
 from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
@@ -39,7 +40,8 @@ def count(view: View, book: Programme, subject: MemberState, instant: int, rows:
         run_to(account, book, instant, PagesInMemory())
     found = RowDeltas(view.tables)
     view.count(account, max(instant, account.clock), book, found)
-    subject.due = next_due(account)
+    clock = max(instant, account.clock)
+    subject.due = min(next_due(account), next_end_of_grace(account, book.nearest(clock), clock))
     counted = [(table, key, amounts) for table, of in found.of.items() for key, amounts in of.items() if any(amounts)]
     for table, key, amounts in counted:
         rows.add(table, key, *amounts)

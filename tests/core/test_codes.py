@@ -11,7 +11,7 @@ from projections.answers.codes import codes
 ROOT = Path(__file__).parents[2]
 SOURCES = [*sorted((ROOT / "ledger").rglob("*.py")), *sorted((ROOT / "consumers").rglob("*.py"))]
 # Which argument of a call is a reason.
-CALLS = {"decline": 0, "note": 0, "BadFact": 0, "Decision": 1, "Withheld": 1, "_withhold": 2, "TermMoved": 4}
+CALLS = {"decline": 0, "note": 0, "BadFact": 0, "Decision": 1, "Withheld": 1, "withhold": 2, "TermMoved": 4}
 
 
 def strings_in(node: ast.expr, module: ast.Module) -> set[str]:

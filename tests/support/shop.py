@@ -64,13 +64,20 @@ class Shop:
     # -- what happens ------------------------------------------------------------------------------------------------
 
     def completes(
-        self, order: str, lines: Sequence[tuple], at: str = "", pay: str = "", tags: Sequence[str] = ()
+        self,
+        order: str,
+        lines: Sequence[tuple | dict],
+        at: str = "",
+        pay: str = "",
+        tags: Sequence[str] = (),
+        **more: Any,
     ) -> str:
-        data = {"order": order, "lines": _lines(lines), "pay": pay, "tags": list(tags)}
+        """A line may be a tuple or its fields by name; `more` are other fields of the order, such as its `shop`."""
+        data = {"order": order, "lines": _lines(lines), "pay": pay, "tags": list(tags)} | more
         return self._tell("order.completed", at, data)
 
-    def pays(self, order: str, lines: Sequence[tuple], at: str = "") -> str:
-        return self._tell("order.paid", at, {"order": order, "lines": _lines(lines)})
+    def pays(self, order: str, lines: Sequence[tuple | dict], at: str = "", **more: Any) -> str:
+        return self._tell("order.paid", at, {"order": order, "lines": _lines(lines)} | more)
 
     def cancels(self, order: str, at: str = "") -> str:
         return self._tell("order.cancelled", at, {"order": order})
@@ -155,8 +162,8 @@ class Shop:
     def releases(self, hold: str, at: str = "") -> str:
         return self._tell("hold.released", at, {"hold": hold})
 
-    def buys(self, product: str, at: str = "", card: str = "") -> str:
-        data = {"card": self._name(card, "C"), "product": product, "paid_fen": 9_900}
+    def buys(self, product: str, at: str = "", card: str = "", paid_fen: int = 9_900) -> str:
+        data = {"card": self._name(card, "C"), "product": product, "paid_fen": paid_fen}
         return self._tell("card.purchased", at, data)
 
     def redeems_code(self, product: str, at: str = "", card: str = "") -> str:
@@ -165,8 +172,8 @@ class Shop:
     def tries_plus(self, at: str = "", card: str = "") -> str:
         return self._tell("card.trial-started", at, {"card": self._name(card, "C"), "product": "plus.trial"})
 
-    def refunds_card(self, card: str, at: str = "") -> str:
-        return self._tell("card.refunded", at, {"card": card, "refund_fen": 9_900})
+    def refunds_card(self, card: str, at: str = "", refund_fen: int = 9_900) -> str:
+        return self._tell("card.refunded", at, {"card": card, "refund_fen": refund_fen})
 
     def claims(self, benefit: str = "shipping", at: str = "", claim: str = "") -> str:
         return self._tell("benefit.claimed", at, {"claim": self._name(claim, "B"), "benefit": benefit})
@@ -209,6 +216,10 @@ class Shop:
     @property
     def debt(self) -> int:
         return self.purse.debt
+
+    @property
+    def pending(self) -> int:
+        return self.purse.pending()
 
     @property
     def lots(self) -> list[int]:
@@ -324,9 +335,12 @@ def shop_with(beans: int, **more: str) -> Shop:
     return shop
 
 
-def _lines(lines: Sequence[tuple]) -> list[dict[str, Any]]:
+def _lines(lines: Sequence[tuple | dict]) -> list[dict[str, Any]]:
     names = ("category", "quantity", "paid_fen", "points")
-    return [{"line": str(number), "sku": "s"} | _named(names, line) for number, line in enumerate(lines, 1)]
+    return [
+        {"line": str(number), "sku": "s"} | (line if isinstance(line, dict) else _named(names, line))
+        for number, line in enumerate(lines, 1)
+    ]
 
 
 def _named(names: Sequence[str], values: tuple) -> dict[str, Any]:

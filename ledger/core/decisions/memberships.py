@@ -1,13 +1,14 @@
 """Paid, coded and tried memberships: terms that follow one another, and the benefits they give by quota."""
 
 from ledger.core.account import Term, term_at
-from ledger.core.benefits import bucket_of, times_used
+from ledger.core.benefits import bucket_of, is_in_grace, term_in_grace, times_used
 from ledger.core.draft import Draft
 from ledger.core.lots import repay_or_expire
 from ledger.core.pages import SEEN, CardPage
-from ledger.wire.entries import BenefitUsed, Confirmed, TermEnded, TermMoved, TermOpened, TrialConverted
+from ledger.rulebook.schema import Product
+from ledger.wire.entries import BenefitUsed, Confirmed, TermAnchored, TermEnded, TermMoved, TermOpened, TrialConverted
 from ledger.wire.facts import Card, CardRefund, Claim, CodedCard
-from ledger.wire.times import DAY, MAX_INSTANT
+from ledger.wire.times import DAY, MAX_INSTANT, months_later
 
 
 def open_card(draft: Draft, data: Card | CodedCard, *, is_trial: bool = False) -> None:
@@ -23,18 +24,71 @@ def open_card(draft: Draft, data: Card | CodedCard, *, is_trial: bool = False) -
         draft.decline("not-a-trial" if is_trial else "not-for-sale", product=data.product)
     if is_trial and (draft.account.trials.get(membership) or any(term.until > draft.occurred for term in terms)):
         draft.decline("trial-used")
+    upgraded: Term | None = None
     if not is_trial:
         running = term_at(draft.account, membership, draft.occurred)
         if running is not None and running.trial:
             draft.emit(TermMoved(membership, running.card, running.start, draft.occurred, "bought"))
             _end_if_over(draft, membership, running)
             _move_up(draft, membership, terms.index(running) + 1)
-    start = max([draft.occurred, *(term.until for term in draft.account.terms.get(membership, ()))])
-    until = min(start + product.days * DAY, MAX_INSTANT)
-    draft.emit(TermOpened(membership, data.card, data.product, start, until, is_trial, draft.occurred))
-    draft.pages.put(f"card/{data.card}", CardPage(membership))
+        elif running is not None and running.product in product.upgrades:
+            upgraded = running
+            _end_upgraded(draft, membership, running)
+    if upgraded is None:
+        _lay_behind_the_last(draft, membership, data, product, is_trial=is_trial)
+    else:
+        _lay(draft, membership, data, product, draft.occurred, draft.occurred, is_trial=False)
+        _move_up(draft, membership, terms.index(upgraded) + 2, is_upgrade=True)
+    page = CardPage(membership)
+    if draft.engine >= 2:
+        page.paid_fen = data.paid_fen if isinstance(data, Card) else 0
+    draft.pages.put(f"card/{data.card}", page)
     if not is_trial:
         _release_pending(draft, membership)
+
+
+def _lay_behind_the_last(
+    draft: Draft, membership: str, data: Card | CodedCard, product: Product, *, is_trial: bool
+) -> None:
+    """Lay a card's term where the last one ends, also if that was within its grace, or else from now on."""
+    terms = draft.account.terms.get(membership, ())
+    start = max([draft.occurred, *(term.until for term in terms)])
+    last = terms[-1] if terms else None
+    if last is not None and not is_trial and is_in_grace(draft.version, last, draft.occurred):
+        start = last.until
+    is_chained = last is not None and last.months and last.until == start and not last.cut_at
+    _lay(draft, membership, data, product, start, last.anchor if is_chained and last else start, is_trial=is_trial)
+
+
+def _lay(
+    draft: Draft,
+    membership: str,
+    data: Card | CodedCard,
+    product: Product,
+    start: int,
+    anchor: int,
+    *,
+    is_trial: bool,
+) -> None:
+    """Open a term; one by the calendar ends on the local day and at the time of day of `anchor`."""
+    months = product.calendar_months
+    until = months_later(start, months, draft.version.offset, anchor) if months else start + (product.days or 0) * DAY
+    until = min(until, MAX_INSTANT)
+    draft.emit(TermOpened(membership, data.card, data.product, start, until, is_trial, draft.occurred))
+    if months:
+        draft.emit(TermAnchored(membership, data.card, months, anchor))
+
+
+def _end_upgraded(draft: Draft, membership: str, running: Term) -> None:
+    """End a running term where a better card is bought, and say what of it was not used."""
+    unused = running.until - draft.occurred
+    draft.figures["upgraded"] = running.card
+    draft.figures["unused_days"] = unused // DAY
+    page = draft.pages.get(f"card/{running.card}")
+    if isinstance(page, CardPage) and page.paid_fen >= 0:
+        draft.figures["unused_fen"] = page.paid_fen * unused // running.span
+    draft.emit(TermMoved(membership, running.card, running.start, draft.occurred, "upgraded"))
+    _end_if_over(draft, membership, running)
 
 
 def _end_if_over(draft: Draft, membership: str, term: Term) -> None:
@@ -42,17 +96,24 @@ def _end_if_over(draft: Draft, membership: str, term: Term) -> None:
         draft.emit(TermEnded(membership, term.card, term.until))
 
 
-def _move_up(draft: Draft, membership: str, first: int) -> None:
-    """Lay the terms from place `first` on again: each from its card's instant, or where the one before now ends."""
+def _move_up(draft: Draft, membership: str, first: int, *, is_upgrade: bool = False) -> None:
+    """Lay the terms from place `first` on again: each from its card's instant, or where the one before now ends.
+
+    A term by the calendar that is so laid anew ends by its own start.
+    """
     terms = draft.account.terms[membership]
+    why = "laid-behind" if is_upgrade else "moved-up"
     for place in range(first, len(terms)):
         term = terms[place]
         start = max(term.bought_at, terms[place - 1].until if place else 0)
-        until = start + term.span
+        if start == term.start:
+            continue
+        until = months_later(start, term.months, draft.version.offset) if term.months else start + term.span
         if term.cut_at:
             until = max(start, min(until, term.cut_at))
-        if start != term.start:
-            draft.emit(TermMoved(membership, term.card, start, until, "moved-up"))
+        draft.emit(TermMoved(membership, term.card, start, min(until, MAX_INSTANT), why))
+        if is_upgrade:
+            _end_if_over(draft, membership, term)
 
 
 def _release_pending(draft: Draft, membership: str) -> None:
@@ -62,7 +123,7 @@ def _release_pending(draft: Draft, membership: str) -> None:
             draft.emit(TrialConverted(membership, term.card))
     for kind, purse in draft.account.purses.items():
         for key, lot in sorted(purse.lots.items()):
-            if lot.pending_until and lot.left:
+            if lot.pending_until and lot.left and not lot.waits:
                 draft.emit(Confirmed(kind, key, lot.left))
                 repay_or_expire(draft, kind, key, draft.clock)
 
@@ -99,6 +160,8 @@ def claim(draft: Draft, data: Claim) -> None:
         draft.decline("unknown-benefit", benefit=data.benefit)
     membership, benefit = found
     term = term_at(draft.account, membership, draft.occurred)
+    if term is None:
+        term = term_in_grace(draft.account, membership, draft.version, draft.occurred)
     if term is None:
         draft.decline("no-membership", membership=membership)
     if benefit.quota is not None:

@@ -18,7 +18,7 @@ from ledger.core.pages import (
     RedemptionPage,
 )
 from ledger.wire.entries import CounterAdded
-from ledger.wire.facts import Order, OrderEnd, Return
+from ledger.wire.facts import Order, OrderEnd, OrderLine, Return
 
 _ENDED = {COMPLETED: "order-completed", CANCELLED: "order-cancelled", REJECTED: "order-rejected"}
 
@@ -45,8 +45,14 @@ def pay(draft: Draft, order: Order) -> None:
     elif page.status == PAID:
         draft.decline("already")
     page.status = PAID
-    page.lines = [PageLine(line.line, line.quantity, line.paid_fen, line.category) for line in order.lines]
+    page.lines = [page_line(line) for line in order.lines]
     draft.pages.put(f"order/{order.order}", page)
+
+
+def page_line(line: OrderLine) -> PageLine:
+    """Return a line as its order's page keeps it, with nothing given for it yet."""
+    name, paid, sku, points = line.line, line.paid_fen, line.sku, line.points
+    return PageLine(name, line.quantity, paid, line.category, sku=sku, points=points)
 
 
 def complete(draft: Draft, order: Order) -> None:
@@ -63,9 +69,10 @@ def complete(draft: Draft, order: Order) -> None:
     page.lines = []
     page.completions = [_completion(draft)]
     for line in order.lines:
-        awards = apply_rules(draft, rules, order, order.order, line)
-        page.lines.append(PageLine(line.line, line.quantity, line.paid_fen, line.category, 0, 0, False, awards))
-    apply_rules(draft, version.rules_on("order.completed"), order, order.order)
+        kept = page_line(line)
+        kept.awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=kept.times)
+        page.lines.append(kept)
+    apply_rules(draft, version.rules_on("order.completed"), order, order.order, order=page)
     tendered = sum([line.points for line in order.lines])
     if tendered != page.redeemed:
         draft.note("points-differ", tendered=tendered, redeemed=page.redeemed)

@@ -14,6 +14,7 @@ from ledger.wire.entries import (
     OUTCOMES,
     Frozen,
     HistoryPruned,
+    TermAnchored,
     TermEnded,
     TermMoved,
     TermOpened,
@@ -72,7 +73,7 @@ class Books(View):
     name = "books"
     about = "where the points of each kind are, what expires in which month, and how every fact was answered: now"
     tables = (POINTS_TABLE, EXPIRING, PEOPLE, CARDS, OUTCOMES_TABLE)
-    changes = POINTS | {HistoryPruned, Frozen, TermEnded, TermMoved, TermOpened, TrialConverted, Unfrozen}
+    changes = POINTS | {HistoryPruned, Frozen, TermAnchored, TermEnded, TermMoved, TermOpened, TrialConverted, Unfrozen}
     state: ClassVar[type[Struct] | None] = Account
     counts = True
     queries = (
@@ -98,4 +99,4 @@ class Books(View):
         for membership in account.terms:
             term = current_term(account, membership, instant)
             if term is not None:
-                rows.add(CARDS.name, (membership, state_of(term, instant)), 1)
+                rows.add(CARDS.name, (membership, state_of(term, book.nearest(instant), instant)), 1)

@@ -12,6 +12,7 @@ from ledger.wire.entries import (
     Change,
     Earned,
     HistoryPruned,
+    TermAnchored,
     TermEnded,
     TermMoved,
     TermOpened,
@@ -23,7 +24,7 @@ from projections.answers.show import quotas_of
 from projections.answers.tables import Row, Table, columns, memberships
 from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View, of_accounts
 
-TERMS = frozenset({TermOpened, TermMoved, TermEnded, TrialConverted, BenefitUsed, HistoryPruned})
+TERMS = frozenset({TermOpened, TermAnchored, TermMoved, TermEnded, TrialConverted, BenefitUsed, HistoryPruned})
 QUOTAS = columns("member membership product benefit quota:integer used:integer left:integer")
 SAVINGS = SumTable("savings", columns("member membership card kind"), ("points", "ordinary_points", "lines"))
 BENEFITS = SumTable("benefits", columns("member membership card benefit"), ("times",))

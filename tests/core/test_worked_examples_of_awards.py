@@ -1,0 +1,305 @@
+"""Worked examples of what any book may say of an award: multipliers, caps, hours, pending points.
+
+How to read them: test_worked_examples.py. The books are small and made up; what they say stands above each example.
+"""
+
+import pytest
+
+from ledger.rulebook.checks import parse_programme
+from ledger.rulebook.schema import BadProgramme
+from ledger.wire.entries import Multiplied, Withheld
+from tests.support.shop import Shop
+
+HEAD = """
+programme = "corner"
+name = "街角"
+from = 2017-01-01
+utc_offset = "+08:00"
+
+[kinds.beans]
+name = "豆"
+expiry = [{ from = 2017-01-01, end_of_year_after = 1 }]
+
+[scores.growth]
+name = "成长"
+window_months = 12
+parts = { purchase = "消费" }
+tiers = [{ at_least = 200, name = "gold" }]
+
+[memberships.plus]
+name = "会员"
+[memberships.plus.products]
+"plus.year" = { days = 365, cap = 100, fill = true }
+"""
+
+
+def award(keys: str, rule: str = "rule", on: str = "order.completed", what: str = 'kind = "beans"') -> str:
+    return f'[[award]]\nrule = "{rule}"\nname = "{rule}"\non = "{on}"\n{what}\n{keys}\n'
+
+
+def line_award(keys: str, **more: str) -> str:
+    return award(f'each = "line"\n{keys}', **more)
+
+
+def shop_of(*awards: str, now: str = "2025-11-11 10:00") -> Shop:
+    return Shop(HEAD + "".join(awards), now=now)
+
+
+def withheld(shop: Shop) -> list[tuple[str, int]]:
+    return [(change.why, change.would) for change in shop.entries[-1].changes if isinstance(change, Withheld)]
+
+
+# -- times -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_multiplier_is_rounded_once_with_what_it_multiplies() -> None:
+    shop = shop_of(line_award('give = { points = 10, per_fen = 100 }\ntimes = [{ by = "5/4" }]'))
+    shop.completes("O1", [("room", 1, 10_199)])
+    assert shop.awarded == [1_274], "1,019 times 5/4, each rounded, would be 1,273"
+    assert [change.by for change in shop.entries[-1].changes if isinstance(change, Multiplied)] == ["5/4"]
+
+
+def test_what_a_multiplied_line_gave_comes_back_by_the_one_formula() -> None:
+    shop = shop_of(line_award('give = { points = 10, per_fen = 100 }\ntimes = [{ by = "5/4" }]'))
+    shop.completes("O1", [("room", 1, 10_199)])
+    shop.returns("O1", [("1", 0, 5_100)])
+    assert shop.beans == 636, "1,274 times 5,099 out of 10,199"
+
+
+def test_the_first_multiplier_that_holds_is_taken_and_none_is_one() -> None:
+    times = """times = [
+        { by = "3", when = { category = { in = ["food"] } } },
+        { by = "2", when = { paid_fen = { at_least = 5_000 } } },
+    ]"""
+    shop = shop_of(line_award(f"give = {{ points = 1, per_fen = 1_000 }}\n{times}"))
+    shop.completes("O1", [("food", 1, 5_000), ("toy", 1, 5_000), ("toy", 1, 4_000)])
+    assert shop.awarded == [15, 10, 4]
+
+
+def test_a_multiplier_holds_from_its_first_instant_to_before_its_last() -> None:
+    times = 'times = [{ by = "2", from = 2025-11-11, until = 2025-11-12 }]'
+    shop = shop_of(line_award(f"give = {{ points = 1, per_fen = 100 }}\n{times}"))
+    for order, at in enumerate(("2025-11-10 23:59:59", "2025-11-11", "2025-11-11 23:59:59", "2025-11-12")):
+        shop.completes(f"O{order}", [("food", 1, 10_000)], at=at)
+    assert shop.awarded == [100, 200, 200, 100]
+
+
+def test_flat_points_steps_and_rates_are_multiplied_too() -> None:
+    flat = line_award('give = { points = 3 }\ntimes = [{ by = "3/2" }]', rule="flat")
+    steps = line_award(
+        'give = { steps = [{ at_least_fen = 100, points = 5 }] }\ntimes = [{ by = "3/2" }]', rule="steps"
+    )
+    rates = line_award(
+        'give = { points = 1, per_fen = 100 }\nrates = { food = 50 }\ntimes = [{ by = "3/2" }]', rule="rates"
+    )
+    shop = shop_of(flat, steps, rates)
+    shop.completes("O1", [("food", 1, 10_199)])
+    assert shop.awarded == [4, 7, 76], "⌊4.5⌋, ⌊7.5⌋ and ⌊10,199 · 50 · 3 / 20,000⌋"
+
+
+def test_pieces_are_counted_and_come_back_by_money_and_then_whole() -> None:
+    shop = shop_of(line_award("give = { points = 10, per_count = 3 }"))
+    shop.completes("O1", [("room", 8, 60_000)])
+    assert shop.awarded == [26]
+    shop.returns("O1", [("1", 1, 7_500)])
+    assert shop.beans == 22, "26 times 52,500 out of 60,000"
+    shop.returns("O1", [("1", 7, 0)])
+    assert shop.beans == 0
+
+
+def test_a_multiplier_may_be_for_some_members_alone_as_they_stood_before_the_order() -> None:
+    growth = line_award(
+        "give = { points = 1, per_fen = 100 }", rule="growth", what='score = "growth"\npart = "purchase"'
+    )
+    times = 'times = [{ by = "3/2", who = { tier = { growth = { in = ["gold"] } } } }]'
+    shop = shop_of(growth, line_award(f"give = {{ points = 1, per_fen = 100 }}\n{times}"), now="2025-10-31 10:00")
+    shop.completes("O1", [("food", 1, 10_000), ("food", 1, 10_000)])
+    assert shop.awarded == [100, 100]
+    shop.completes("O2", [("food", 1, 9_999)], at="2025-11-01")
+    assert shop.awarded == [100, 100, 149], "⌊9,999 · 3 / 200⌋ = ⌊149.985⌋; rounded twice it would be 148"
+    assert withheld(shop) == [], "a multiplier that is not hers leaves no mark"
+
+
+# -- caps ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_has_one_room_for_all_its_lines_in_their_order() -> None:
+    shop = shop_of(line_award('give = { points = 1, per_fen = 1_000 }\ncap = [{ per = "order", points = 100 }]'))
+    shop.completes("O1", [("food", 1, 50_000), ("food", 1, 40_000), ("food", 1, 30_000)])
+    assert shop.awarded == [50, 40, 10]
+    assert withheld(shop) == [("cap-full", 20)]
+    shop.completes("O2", [("food", 1, 50_000)])
+    assert shop.awarded == [50, 40, 10, 50]
+
+
+def test_no_room_of_an_order_comes_back_by_a_return() -> None:
+    shop = shop_of(line_award('give = { points = 1, per_fen = 1_000 }\ncap = [{ per = "order", points = 100 }]'))
+    shop.completes("O1", [("food", 1, 60_000), ("food", 1, 60_000)])
+    shop.returns("O1", [("1", 1, 60_000)])
+    assert shop.beans == 40
+
+
+def test_caps_of_order_day_category_and_shop_hold_together_and_count_what_was_given() -> None:
+    """The award of 淘气值: an order 100, a day 200, in a month 300 of a category and 200 at a shop."""
+    caps = """cap = [
+        { per = "order", points = 100 }, { per = "day", points = 200 },
+        { per = "month", points = 300, each = "category" }, { per = "month", points = 200, each = "shop" },
+    ]"""
+    shop = shop_of(line_award(f"give = {{ points = 1, per_fen = 1_000 }}\n{caps}"))
+    shop.completes("O1", [("food", 1, 50_000), ("food", 1, 40_000), ("food", 1, 30_000)], shop="s1")
+    shop.completes("O2", [("food", 1, 200_000)], shop="s1")
+    assert shop.awarded == [50, 40, 10, 100]
+    shop.completes("O3", [("food", 1, 10_000)], shop="s2")
+    assert shop.awarded == [50, 40, 10, 100], "the day is full"
+    shop.completes("O4", [("food", 1, 10_000)], shop="s1", at="2025-11-12 10:00")
+    assert shop.awarded == [50, 40, 10, 100], "the shop is full"
+    shop.completes("O5", [("food", 1, 200_000)], shop="s2")
+    assert shop.awarded == [50, 40, 10, 100, 100]
+    shop.completes("O6", [("toy", 1, 200_000)], shop="s3")
+    assert shop.awarded[-1] == 100, "the day has 100 left, another category its own 300"
+    shop.completes("O7", [("food", 1, 200_000)], shop="s1", at="2025-12-01 10:00")
+    assert shop.awarded[-1] == 100, "a new month"
+
+
+@pytest.mark.parametrize(("skus", "given"), [(("a", "a"), [40, 10]), (("a", "b"), [40, 40]), (("", ""), [40, 10])])
+def test_a_cap_has_a_room_for_each_sku(skus: tuple[str, str], given: list[int]) -> None:
+    shop = shop_of(
+        line_award('give = { points = 1, per_fen = 1_000 }\ncap = [{ per = "day", points = 50, each = "sku" }]')
+    )
+    shop.completes("O1", [{"paid_fen": 40_000, "sku": sku} for sku in skus])
+    assert shop.awarded == given
+
+
+def test_a_cap_for_ever_is_never_free_again() -> None:
+    shop = shop_of(line_award('give = { points = 1, per_fen = 1_000 }\ncap = [{ per = "ever", points = 50 }]'))
+    shop.completes("O1", [("food", 1, 40_000)], at="2019-11-11")
+    shop.completes("O2", [("food", 1, 40_000)], at="2025-11-11")
+    assert shop.awarded == [40, 10]
+
+
+def test_a_cap_of_a_term_is_of_the_card_and_a_new_card_has_its_own() -> None:
+    shop = shop_of(
+        line_award('member = "plus"\ngive = { points = 1, per_fen = 1_000 }\ncap = [{ per = "term", points = 50 }]')
+    )
+    shop.buys("plus.year", card="C1")
+    shop.completes("O1", [("food", 1, 40_000), ("food", 1, 40_000)])
+    assert shop.awarded == [40, 10]
+    shop.buys("plus.year", card="C2")
+    shop.completes("O2", [("food", 1, 40_000)], at="2026-11-12 10:00")
+    assert shop.awarded == [40, 10, 40]
+
+
+def test_a_card_that_is_filled_gives_what_is_left_and_the_line_that_meets_the_cap_earns_no_ordinary_points() -> None:
+    plus = line_award('member = "plus"\ninstead_of = "ordinary"\ngive = { points = 1, per_fen = 1_000 }', rule="plus")
+    ordinary = line_award("give = { points = 1, per_fen = 10_000 }", rule="ordinary")
+    shop = shop_of(plus, ordinary)
+    shop.buys("plus.year")
+    shop.completes("O1", [("food", 1, 60_000), ("food", 1, 60_000), ("food", 1, 60_000)])
+    assert shop.awarded == [60, 40, 6], "the third meets a cap that is full, and earns at the ordinary rate"
+    assert withheld(shop) == [("card-cap-full", 20), ("card-cap-full", 60)]
+
+
+# -- hours -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_rule_may_begin_and_end_at_an_hour_of_another_zone() -> None:
+    dates = "from = 2017-07-10T18:00:00-08:00\nuntil = 2017-07-12T00:00:00-08:00"
+    shop = shop_of(line_award(f"{dates}\ngive = {{ points = 1 }}"))
+    for order, at in enumerate(
+        ("2017-07-11T01:59:59Z", "2017-07-11T02:00:00Z", "2017-07-12T07:59:59Z", "2017-07-12T08:00:00Z")
+    ):
+        shop.completes(f"O{order}", [("food", 1, 100)], at=at)
+    assert shop.awarded == [1, 1]
+
+
+def test_what_one_piece_was_paid_is_a_field_of_the_line() -> None:
+    shop = shop_of(line_award("when = { unit_fen = { at_least = 1_000 } }\ngive = { points = 1 }"))
+    shop.completes("O1", [("food", 3, 2_999), ("food", 3, 3_000)])
+    assert shop.awarded == [1]
+
+
+# -- pending ---------------------------------------------------------------------------------------------------------
+
+
+def test_pending_points_become_spendable_by_themselves_and_their_expiry_runs_from_the_earning() -> None:
+    shop = shop_of(line_award("pending = { days = 7 }\ngive = { points = 1, per_fen = 100 }"))
+    shop.completes("O1", [("food", 1, 10_000)], at="2025-03-01 10:00")
+    lot = shop.shown["points"]["beans"]["lots"][0]
+    assert (shop.beans, shop.pending, lot["pending_until"]) == (0, 100, "2025-03-08T10:00:00+08:00")
+    assert shop.on("2025-03-08 09:59:59").beans == 0
+    after = shop.on("2025-03-08 10:00")
+    assert (after.beans, after.pending) == (100, 0)
+    assert after.shown["points"]["beans"]["lots"][0]["expires_at"] == "2027-01-01T00:00:00+08:00"
+
+
+def test_a_return_takes_from_what_is_still_pending() -> None:
+    shop = shop_of(line_award("pending = { days = 7 }\ngive = { points = 1, per_fen = 100 }"))
+    shop.completes("O1", [("food", 1, 10_000)], at="2025-03-01 10:00")
+    shop.returns("O1", [("1", 0, 4_000)], at="2025-03-05 10:00")
+    assert (shop.pending, shop.debt) == (60, 0)
+    assert shop.on("2025-03-08 10:00").beans == 60
+
+
+def test_points_of_this_month_may_come_on_the_tenth_of_the_next() -> None:
+    shop = shop_of(line_award("pending = { day_of_next_month = 10 }\ngive = { points = 5 }"))
+    shop.completes("O1", [("food", 1, 100)], at="2025-12-31 23:59:59")
+    assert shop.on("2026-01-09 23:59:59").beans == 0
+    assert shop.on("2026-01-10").beans == 5
+
+
+def test_what_waits_for_a_claim_lapses_and_counts_as_expired() -> None:
+    shop = shop_of(line_award("pending = { claim_days = 30 }\ngive = { points = 5 }"))
+    shop.completes("O1", [("food", 1, 100)], at="2025-03-01 10:00")
+    after = shop.on("2025-03-31 10:00")
+    assert (after.beans, after.pending, after.purse.expired) == (0, 0, 5)
+
+
+def test_what_became_spendable_repays_debt() -> None:
+    shop = shop_of(line_award("pending = { days = 7 }\ngive = { points = 5 }"))
+    shop.is_adjusted(-3, at="2025-03-01")
+    shop.completes("O1", [("food", 1, 100)], at="2025-03-01 10:00")
+    assert (shop.pending, shop.debt) == (5, 3)
+    after = shop.on("2025-03-08 10:00")
+    assert (after.beans, after.debt) == (2, 0)
+
+
+def test_a_late_fact_whose_wait_is_over_is_spendable_at_once() -> None:
+    shop = shop_of(line_award("pending = { days = 7 }\ngive = { points = 5 }"))
+    shop.is_granted(1, at="2025-04-01")
+    shop.completes("O1", [("food", 1, 100)], at="2025-03-01 10:00")
+    assert (shop.beans, shop.pending) == (6, 0)
+
+
+# -- bad books -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ('give = { points = 1 }\ntimes = [{ by = "0" }]', r'award\[0\]\.times\[0\]\.by \(rule "rule"\)'),
+        (
+            'give = { points = 1 }\ntimes = [{ by = "2", when = { pay = { at_least = 1 } } }]',
+            r"times\[0\]\.when\.pay: ",
+        ),
+        ('give = { points = 1 }\ntimes = [{ by = "2", when = { nose = {} } }]', r'times\[0\]\.when: no field "nose"'),
+        ("give = { points = 1 }\nfrom = 2017-07-10T18:00:00", r'award\[0\] \(rule "rule"\)\.from: .* has no offset'),
+        ("give = { points = 1 }\nuntil = 3", r'award\[0\]\.until \(rule "rule"\): .* a date like 2017-07-10'),
+        ("give = { points = 1, per_count = 1, per_fen = 1 }", r"\.give\.per_count: counts pieces"),
+        ('give = { points = 1 }\ncap = [{ per = "term", points = 1 }]', r'\.cap: per = "term" is of the card'),
+        ('give = { points = 1 }\ncap = [{ per = "year", points = 1, each = "sku" }]', r"\.cap\[0\]\.each: needs per"),
+        ("give = { points = 1 }\npending = {}", r"\.pending: give one of claim_days, days, day_of_next_month"),
+        ("give = { points = 1 }\npending = { day_of_next_month = 29 }", r"\.pending\.day_of_next_month"),
+    ],
+)
+def test_a_bad_book_is_refused_with_the_table_and_key(keys: str, said: str) -> None:
+    with pytest.raises(BadProgramme, match=said):
+        parse_programme(HEAD + line_award(keys))
+
+
+def test_caps_of_orders_are_for_lines_and_pending_is_for_points() -> None:
+    with pytest.raises(BadProgramme, match=r'\.cap: per = "order" is for each = "line"'):
+        parse_programme(HEAD + award('give = { points = 1 }\ncap = [{ per = "order", points = 1 }]'))
+    with pytest.raises(BadProgramme, match=r"\.pending: is for points"):
+        parse_programme(
+            HEAD + award("give = { points = 1 }\npending = { days = 1 }", what='score = "growth"\npart = "purchase"')
+        )
