@@ -25,6 +25,7 @@ REASONS: Final[dict[str, Reason]] = {
     "<kind>-short": Reason(ENTRY, "More points were asked for than are spendable."),
     "above-most": Reason(ENTRY, "This use takes no more points at once."),
     "above-share": Reason(ENTRY, "Points may pay only a share of the settlement, over all redemptions of the order."),
+    "account-closed": Reason(ENTRY, "The account is closed: requests are refused, and of facts only returns count."),
     "account-frozen": Reason(ENTRY, "The account is frozen: it goes on earning, and its requests are refused."),
     "already": Reason(ENTRY, "The same thing came before under another fact id (an order, redemption, card, claim …)."),
     "already-reviewed": Reason(ENTRY, "The line has its review; a second one gives nothing."),
@@ -44,6 +45,7 @@ REASONS: Final[dict[str, Reason]] = {
     "not-a-multiple": Reason(ENTRY, "This use takes points in whole multiples only."),
     "not-a-trial": Reason(ENTRY, "The product is a paid card and cannot be started as a trial."),
     "not-approved": Reason(ENTRY, "An adjustment needs the approval of someone other than who made it."),
+    "not-closed": Reason(ENTRY, "The account was not closed."),
     "not-entitled": Reason(ENTRY, "It is not for this member: the figure `who` names the condition that fails."),
     "not-exact": Reason(ENTRY, "This use takes exactly one amount of points."),
     "not-for-sale": Reason(ENTRY, "The product is a trial and cannot be bought or coded."),
@@ -62,9 +64,12 @@ REASONS: Final[dict[str, Reason]] = {
     "settlement-too-small": Reason(ENTRY, "This use needs a larger settlement."),
     "stale": Reason(ENTRY, "The request is older than the ledger takes (`request_max_age_seconds`)."),
     "too-late": Reason(ENTRY, "It occurred longer before the member's clock than the book's `late_days`."),
+    "too-many-returns": Reason(ENTRY, "More lines than an order may have came back before any of them completed."),
     "trial-used": Reason(ENTRY, "A member has one trial, and none beside a card."),
+    "unknown-award": Reason(ENTRY, "This member has no such award, or not of that kind of points."),
     "unknown-benefit": Reason(ENTRY, "The rule book has no such benefit."),
     "unknown-card": Reason(ENTRY, "This member has no such card."),
+    "unknown-claim": Reason(ENTRY, "This member has no such claim of a benefit that could come back."),
     "unknown-hold": Reason(ENTRY, "This member has no such hold."),
     "unknown-kind": Reason(ENTRY, "The rule book has no such kind of points."),
     "unknown-order": Reason(ENTRY, "This member's order was never seen."),
@@ -73,13 +78,21 @@ REASONS: Final[dict[str, Reason]] = {
     "unknown-review": Reason(ENTRY, "This member has no such review."),
     "unknown-use": Reason(ENTRY, "The rule book has no such use for points."),
     # said of accepted facts
+    "adjustment-capped": Reason(NOTE, "More was to be taken of an award than it still holds; what it holds is taken."),
+    "after-cancellation": Reason(NOTE, "The order was cancelled before and goes on; what came back then stays."),
     "before-completion": Reason(NOTE, "The return came before its order completed; it is applied at completion."),
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
-    "order-ended": Reason(NOTE, "The redemption is for an order that had ended."),
+    "line-completed": Reason(NOTE, "Lines that had completed before are left out; they complete once."),
+    "line-returned": Reason(NOTE, "The whole line came back: rules give nothing for it, no amendment brings it back."),
+    "order-ended": Reason(
+        NOTE, "A redemption is for an order that had ended (refused where it was cancelled or refused at the door)."
+    ),
     "points-capped": Reason(NOTE, "More was to be given back or captured than there was; all there was is taken."),
     "points-differ": Reason(
         NOTE, "The lines' `points` do not add up to the order's redemptions; the redemptions count."
     ),
+    "rest-cancelled": Reason(NOTE, "The order completes in parts, and what was still to come of it was cancelled."),
+    "rest-restored": Reason(NOTE, "The whole order came back, and so did the rest of the points spent on it."),
     "unknown-attribute": Reason(NOTE, "The book declares no such attribute, or one of another type; it is not kept."),
     "unknown-line": Reason(
         NOTE, "The order has no line of that name (an entry all of whose lines are such is ignored)."
@@ -92,7 +105,6 @@ REASONS: Final[dict[str, Reason]] = {
         (ENTRY,),
     ),
     "card-cap-full": Reason(WITHHELD, "The card's cap has no room for this line; the ordinary rule holds."),
-    "line-returned": Reason(WITHHELD, "The whole line has been returned."),
     "once": Reason(WITHHELD, "The rule gives once, and it did."),
     "too-long-after-completion": Reason(WITHHELD, "It came later after completion than the rule allows."),
     # why a term was moved
