@@ -3,6 +3,7 @@
 from ledger.core.account import NEVER, is_dropped, next_due
 from ledger.core.draft import Draft
 from ledger.core.lots import end_idle, end_waiting, expire, release_hold
+from ledger.core.reached import award_reached
 from ledger.core.tiers import end_tier_grants, end_tier_holds, move_tiers, pass_period, place_anew
 from ledger.rulebook.compiled import OPENS, ProgrammeVersion
 from ledger.rulebook.rankings import DAYS, moves_of, oldest_needed, settle_instant
@@ -25,6 +26,8 @@ def fall_due(draft: Draft, until: int) -> None:
         at = next_due(account) if account.next_due_at <= until else NEVER
         if passing and passing[-1] < at:
             pass_period(draft, passing.pop())
+            if draft.reached:
+                award_reached(draft)
             continue
         if at > until:
             break
@@ -33,6 +36,8 @@ def fall_due(draft: Draft, until: int) -> None:
         end_tier_holds(draft, at)
         if passing and passing[-1] == at:
             pass_period(draft, passing.pop())
+        if draft.reached:
+            award_reached(draft)
     account.next_due_at = next_due(account) if account.next_due_at <= until else account.next_due_at
     version = book.nearest(until)
     if until >= account.next_month_at:
