@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct
 
 from ledger.rulebook.checks import misfits, parse_programme
+from ledger.rulebook.rankings import DAYS, MONTHS, Ranking, bucket_at, compile_ranking
 from ledger.rulebook.schema import (
     Award,
     BadProgramme,
@@ -314,6 +315,11 @@ class ProgrammeVersion:
         self.shares: dict[str, Fraction | None] = {
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
         }
+        self.rankings = {name: compile_ranking(name, score) for name, score in self.programme.scores.items()}
+        # Scores whose items stand in other buckets than months, move the value at once, or are to be held.
+        self.live = {name: r for name, r in self.rankings.items() if r.window != MONTHS or r.at_once or r.holds}
+        # Scores that move on other days than the first of a month.
+        self.own_days = [r for r in self.rankings.values() if r.window == DAYS or r.settle_day > 1]
         self.who_may_use = {name: compile_who(use.who) for name, use in self.programme.uses.items()}
         self.expiries = {name: compile_expiry(kind, self.offset) for name, kind in self.programme.kinds.items()}
         self.idle = {
@@ -354,6 +360,11 @@ class ProgrammeVersion:
     def month(self, instant: int) -> int:
         """The local month of an instant."""
         return month_of(instant, self.offset)
+
+    def bucket(self, score: str, instant: int) -> int:
+        """The bucket of a score's item that occurred at an instant."""
+        ranking: Ranking = self.rankings[score]
+        return bucket_at(ranking, instant, self.offset)
 
 
 class Programme:

@@ -15,7 +15,7 @@ from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.postings import IN_AND_OUT, MOVES, growth, postings_of
-from ledger.core.scores import tier_of, value_of
+from ledger.core.standing import tier_now
 from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
@@ -206,8 +206,7 @@ def _worth(account: Account, kind: str) -> int:
 def _tier(side: tuple[Account, Programme], score: str, as_of: int) -> str:
     account, book = side
     version = book.nearest(as_of)
-    rules = version.programme.scores[score]
-    return tier_of(rules, value_of(account, score, rules, version.month(as_of)))
+    return tier_now(account, version, score, as_of)
 
 
 def _month(book: Programme, instant: int) -> int:
