@@ -5,12 +5,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from consumers.dead_letters import Letter
+from consumers.dead_letters import StoredDeadLetter, send_again
 from consumers.kafka.appending import TopicAppender
 from consumers.kafka.client_base import Reader
 from consumers.kafka.clients import open_reader
 from consumers.kafka.consume import check_stream
-from consumers.kafka.dead_letters import retry as retry_there
 from consumers.kafka.records import records_up_to
 from consumers.kafka.settings import load as load_settings
 from consumers.publishing import send
@@ -26,11 +25,11 @@ DECISION_SECONDS = 5.0  # that a consumer is waited for
 
 
 def retry(
-    ledger: Ledger, chosen: list[Letter], mended: bytes | None, config: Path | None, backlog: bool
+    ledger: Ledger, chosen: list[StoredDeadLetter], mended: bytes | None, config: Path | None, backlog: bool
 ) -> list[Retried]:
     """Send dead letters to the topic again; return where each was and stands now."""
     with closing(TopicAppender(load_settings(config), ledger.settings.topic)) as appender:
-        return retry_there(ledger, chosen, mended, appender, backlog=backlog)
+        return send_again(ledger, chosen, mended, appender.append, backlog=backlog)
 
 
 def publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> tuple[str, Fate | None]:
