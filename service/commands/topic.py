@@ -10,7 +10,6 @@ from consumers.kafka.appending import TopicAppender
 from consumers.kafka.client_base import Reader
 from consumers.kafka.clients import open_reader
 from consumers.kafka.consume import check_stream
-from consumers.kafka.records import records_up_to
 from consumers.kafka.settings import load as load_settings
 from consumers.publishing import send
 from ledger.journal.ledger import Ledger
@@ -48,7 +47,7 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
 
     def streamed(reader: Reader, partition: int, upto: int, tick: Tick) -> Iterator[StreamRecord]:
         nonlocal read
-        for record in records_up_to(reader, partition, upto):
+        for record in reader.records_up_to(partition, upto):
             yield StreamRecord(record.offset, record.recorded, record.value, record.whole_sha256)
             read += 1
             tick(read)
