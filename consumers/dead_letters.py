@@ -118,7 +118,7 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
             batch: list[InboxLine] = []
             feeder.route(NdjsonLine(value), batch)
             driven.append((letter, inbox.append(batch)))
-        decide_all(ledger, inbox)
+        decide_all(ledger)
     finally:
         inbox.close()
     told = []

@@ -41,7 +41,7 @@ def publish(ledger: Ledger, toml: str, by: str, now: int | None = None) -> Fate:
         batch: list[InboxLine] = []
         FileLoader(inbox, ledger.settings.operators, backlog=False).route(NdjsonLine(value), batch)
         home = _home(ledger, inbox.append(batch))
-        decide_all(ledger, inbox)
+        decide_all(ledger)
     finally:
         inbox.close()
     fate = outcome_at(ledger, *home)

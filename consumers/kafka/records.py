@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from consumers.kafka.client_base import Reader
 from consumers.kafka.port import Start
-from consumers.runtime.intake import BATCH, BATCH_BYTES
+from consumers.runtime.owner import BATCH, BATCH_BYTES
 from consumers.stream import Record
 
 POLL_SECONDS = 0.2

@@ -129,7 +129,7 @@ def as_by_one_process(ledger: Ledger, folder: Path) -> Ledger:
         records = map(msgspec.structs.astuple, theirs.read(partition, -1, 100_000))
         ours.append([InboxLine(partition, *record[1:7]) for record in records])
     with made.writing():
-        decide_all(made, ours)
+        decide_all(made)
     return made
 
 
