@@ -8,6 +8,7 @@ Statements mark parameters by `?` and name tables with their schema, which in a 
 """
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from eventsourcing.persistence import StoredEvent, Tracking
 
 _ALL = 1 << 62
+_SCAN_RECEIPTS = 2_000
 _SCAN_PARKED = 100  # of up to 64 KiB each
 
 _MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_name)
@@ -197,18 +199,18 @@ class Journal(_Reader):
 
     def receipts(self, upto: int) -> Iterator[Receipt]:
         """Return the receipts of entries up to a sequence, streamed."""
-        after = (0, "", "")
-        while True:
+        rows: list[Any] = [(0, "", "")]  # the key that the first page comes after
+        while rows:
             rows = self._rows(
-                f"SELECT source, coalesce(name, ''), id, member, place FROM {self.schema}.receipts"
-                f" LEFT JOIN {self.schema}.sources ON number = source"
-                " WHERE (source, id, member) > (?, ?, ?) AND place <= ? ORDER BY source, id, member LIMIT ?",
-                (*after, upto, self.scan_rows),
+                f"SELECT source, id, member, place FROM {self.schema}.receipts WHERE (source, id, member) > (?, ?, ?)"
+                " AND place <= ? ORDER BY source, id, member LIMIT ?",
+                (*rows[-1][:3], upto, _SCAN_RECEIPTS),
             )
-            yield from (Receipt(*row[1:]) for row in rows)
-            if len(rows) < self.scan_rows:
-                return
-            after = rows[-1][0], rows[-1][2], rows[-1][3]
+            span = (rows[0][0], rows[-1][0]) if rows else (0, 0)
+            names = defaultdict[int, str](
+                str, self._rows(f"SELECT number, name FROM {self.schema}.sources WHERE number BETWEEN ? AND ?", span)
+            )
+            yield from (Receipt(names[source], id, member, place) for source, id, member, place in rows)
 
     def latest(self, member: str) -> tuple[Snapshot | None, list[EntryRow]]:
         """Return a member's last snapshot and the entries behind it, all of one state."""
