@@ -63,7 +63,7 @@ class Letter(NamedTuple):
 def letters(
     ledger: Ledger, *, every: bool = False, limit: int | None = None, after: tuple[int, int] = (0, -1)
 ) -> list[Letter]:
-    """Parked facts by position, behind one: those that wait, or with those that were retried or dropped."""
+    """Return dead letters by position, behind one: those that wait, or with those that were retried or dropped."""
     found: list[Letter] = []
     for partition in ledger.partitions[after[0] :]:
         room = None if limit is None else limit - len(found)

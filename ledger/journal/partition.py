@@ -4,7 +4,7 @@ Within a batch facts are decided member by member (members never touch each othe
 processor's cache; entries are numbered and chained in the order of the stream all the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -17,7 +17,7 @@ from ledger.core.page_keys import pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages
 from ledger.errors import ControlFlow
 from ledger.journal.failpoints import failpoint
-from ledger.journal.port import Damaged, EntryRow, PageRow, Parked, ReceiptRow, Snapshot
+from ledger.journal.port import Damaged, DeadLetter, EntryRow, PageRow, ReceiptRow, Snapshot
 from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import Programme
@@ -147,39 +147,22 @@ class PartitionWriter:
         self.committing = 0.0  # seconds spent in `commit` so far,
         self.deciding = 0.0  # and of them those in which facts were decided
 
-    def commit(self, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int) -> Tally:
+    def commit(self, facts: Sequence[FactRecord], parked: Sequence[DeadLetter], offset: int, recorded: int) -> Tally:
         """Decide facts in stream order; write them, dead letters and the stream's offset in one transaction.
 
         Raises `Fenced` where another owner has taken over, and `Undecidable`. Nothing is written where anything is
         raised, unless it says so.
         """
-        for index, item in enumerate(facts):
-            if type(item.fact) is ProgrammePublished:
-                return self._commit_around(index, facts, parked, offset, recorded)
-        return self._commit(facts, parked, offset, recorded)
-
-    def _commit_around(
-        self, index: int, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int
-    ) -> Tally:
-        """A published book decides what stands behind it: commit what is before it, then it alone, then the rest."""
         tally = Tally()
-        published = facts[index]
-        before = [p for p in parked if p.offset < published.offset]
         try:
-            if index or before:
-                last = published.offset - 1
-                tally.add(self._commit(facts[:index], before, last, published.recorded))
-            if len(facts) == index + 1 and len(before) == len(parked):
-                tally.add(self._commit([published], [], offset, recorded))
-                return tally
-            tally.add(self._commit([published], [], published.offset, published.recorded))
-            tally.add(self.commit(facts[index + 1 :], parked[len(before) :], offset, recorded))
+            for part in _around_books(facts, parked, offset, recorded):
+                tally.add(self._commit(*part))
         except Undecidable as bad:
             bad.tally.add(tally)
             raise
         return tally
 
-    def _commit(self, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int) -> Tally:
+    def _commit(self, facts: Sequence[FactRecord], parked: Sequence[DeadLetter], offset: int, recorded: int) -> Tally:
         began = perf_counter()
         tally = Tally(parked=len(parked))
         try:
@@ -319,6 +302,25 @@ class PartitionWriter:
         if len(self._pages) > self._most_pages:
             for name in list(self._pages)[: len(self._pages) - self._most_pages // 2]:
                 del self._pages[name]
+
+
+_Part = tuple[Sequence[FactRecord], Sequence[DeadLetter], int, int]  # of a batch, as `commit` takes it
+
+
+def _around_books(
+    facts: Sequence[FactRecord], parked: Sequence[DeadLetter], offset: int, recorded: int
+) -> Iterator[_Part]:
+    """Yield a batch in parts: a published book, which decides what stands behind it, is a part by itself."""
+    done, last = 0, -1
+    for index, item in enumerate(facts):
+        if type(item.fact) is ProgrammePublished:
+            before = [letter for letter in parked if last < letter.offset < item.offset]
+            if before or done < index:
+                yield facts[done:index], before, item.offset - 1, item.recorded
+            yield [item], [], item.offset, item.recorded
+            done, last = index + 1, item.offset
+    if last < offset:
+        yield facts[done:], [letter for letter in parked if last < letter.offset], offset, recorded
 
 
 def decided(
