@@ -13,7 +13,7 @@ from time import perf_counter
 
 from consumers.kafka.client_base import Reader, Writer
 from consumers.kafka.port import BrokerAway, Start, StreamBroken
-from consumers.kafka.publisher import Flow, Publisher, dead_letters, outcomes
+from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
 from consumers.runtime.events import Acquired, Failed, Lag, Observe, Recovered, Released
 from consumers.runtime.ingest import CannotDecide, quiet_collector
 from consumers.runtime.owner import BATCH, PartitionOwner
@@ -169,17 +169,14 @@ class Consumer:
                 " one, or make a new ledger from this one"
             )
         writer = owner.acquire(1 / len(self._owners))
-        self._publisher.add(partition, journal, self._flows(partition))
-        self._reader.seek(partition, Start(writer.offset, journal.head().recorded))
-        self._observe(Acquired(partition, writer.token, writer.offset))
-
-    def _flows(self, partition: int) -> list[Flow]:
         flows: list[Flow] = []
         if self._plan.outcomes:
-            flows.append(outcomes(self._ledger, partition, self._plan.outcomes))
+            flows.append(Outcomes(self._ledger, partition, self._plan.outcomes))
         if self._plan.dead_letters:
-            flows.append(dead_letters(self._ledger, partition, self._plan.dead_letters))
-        return flows
+            flows.append(DeadLetters(self._ledger, partition, self._plan.dead_letters))
+        self._publisher.add(partition, flows)
+        self._reader.seek(partition, Start(writer.offset, journal.head().recorded))
+        self._observe(Acquired(partition, writer.token, writer.offset))
 
     # -- the work ----------------------------------------------------------------------------------------------------
 

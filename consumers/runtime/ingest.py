@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
-from consumers.files.loader import BadFile, FileLoader, is_stream, source_of
+from consumers.files.loader import BadFile, FileLoader, is_stream, router_into, source_of
 from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
 from consumers.runtime.shared import ClaimedPartition
@@ -64,7 +64,7 @@ def ingest(
     inbox = open_inbox(ledger, feeding=True)
     waiting = _Waiting(ledger, inbox, files)
     deciders = _workers(ledger, jobs) if jobs > 1 else _InProcess(ledger, ledger.partitions)
-    feeder = FileLoader(inbox, ledger.settings.operators, backlog=backlog)
+    feeder = FileLoader(inbox, router_into(inbox, ledger.settings.operators, backlog=backlog))
     damaged: BadFile | None = None
     try:
         with quiet_collector():
