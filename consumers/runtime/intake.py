@@ -10,7 +10,7 @@ from typing import NamedTuple
 from consumers.stream import AHEAD, Record
 from ledger.journal.partition import FactRecord
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import Parked
+from ledger.journal.port import DeadLetter
 from ledger.wire.fact_catalogue import OPERATOR_FACTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
@@ -80,9 +80,9 @@ def check_admissible(
         raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
 
 
-def dead_lettered(record: Record, bad: BadFact) -> Parked:
+def dead_lettered(record: Record, bad: BadFact) -> DeadLetter:
     """Return the dead letter of a record: of long bytes the beginning, with the whole length and hash."""
     value = record.value
     length = record.whole_length or len(value)
     digest = record.whole_sha256 or sha256(value).digest()
-    return Parked(record.offset, record.recorded, bad.reason, bad.detail[:1000], length, digest, value[:KEPT_WHOLE])
+    return DeadLetter(record.offset, record.recorded, bad.reason, bad.detail[:1000], length, digest, value[:KEPT_WHOLE])

@@ -15,7 +15,7 @@ from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import FactRecord, PartitionWriter, Tally, Undecidable
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import Parked
+from ledger.journal.port import DeadLetter
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import Fact
 
@@ -115,7 +115,7 @@ class PartitionOwner:
     def take(self, writer: PartitionWriter, records: Sequence[Record]) -> Tally:
         """Decide records that stand next in the partition; return how they came out."""
         facts: list[FactRecord] = []
-        parked: list[Parked] = []
+        parked: list[DeadLetter] = []
         check, decoded = self._intake.check, self.decoded
         for record in records:
             try:
@@ -146,7 +146,7 @@ class PartitionOwner:
                 if fact.offset in self.wanted:
                     self.decided.append(DecidedRecord(fact.offset, state, link))
 
-    def _want_parked(self, parked: Sequence[Parked], upto: int) -> None:
+    def _want_parked(self, parked: Sequence[DeadLetter], upto: int) -> None:
         """Keep the wanted ones of those that were committed by now."""
         if self.wanted:
             self.decided.extend(
