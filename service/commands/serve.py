@@ -25,7 +25,7 @@ from service.http import metrics
 from service.http.app import make_app
 from service.http.server import is_local, listen
 from service.http.server import serve as serve_here
-from service.http.workers import Job, supervise
+from service.http.workers import Job, shares_of, supervise
 from service.installed import installed_version
 from service.keys import Keys
 from service.shell import Shell, command
@@ -46,9 +46,7 @@ def serve(
     ] = 2.0,
     workers: Annotated[
         int,
-        typer.Option(
-            min=1, max=64, metavar="N", help="Processes that answer requests; the first process decides, beside them."
-        ),
+        typer.Option(min=1, max=64, metavar="N", help="Processes that answer requests, and as many that decide."),
     ] = 1,
     no_views: Annotated[
         bool,
@@ -105,8 +103,10 @@ def run_server(
             keys.close()
             lock = opened.lock if isinstance(opened, FolderLedger) else None
             with metrics.shared_folder() as shared:
-                job = Job(shell.place, folder, shared, wait, version, kafka, workers, lock)
-                supervise(job, opened, listening, tell)
+                shares = [] if kafka else shares_of(opened, shared, workers)
+                supervise(
+                    Job(shell.place, folder, shared, wait, version, kafka, workers, shares, lock), listening, tell
+                )
 
 
 def _kafka(shell: Shell, config: Path | None) -> KafkaSettings | None:
