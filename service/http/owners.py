@@ -262,3 +262,15 @@ class _OwnerThread:
         """Do what was submitted, and end."""
         self._executor.submit(self.close_inbox)
         self._executor.shutdown()
+
+
+def owners_of(ledger: Ledger, partitions: Sequence[int] | None = None) -> Owners:
+    """Return owners in this process of a ledger's partitions, all unless given."""
+    partitions = ledger.partitions if partitions is None else partitions
+    if not ledger.is_shared:
+        return Owners(ledger, partitions)
+    from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
+    from service.http.assignment import DatabaseAssignment
+
+    assert isinstance(ledger, DatabaseLedger)
+    return Owners(ledger, partitions, DatabaseAssignment(ledger, partitions))

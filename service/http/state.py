@@ -1,7 +1,7 @@
 """What a running server shares with its handlers."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from projections.answers.sidecar import AUDITS, VIEWS
 from projections.views.files import Folder
 from service.http.appender import Decides, FactAppender
 from service.http.operator_log import OperatorLog
-from service.http.owners import Owners
+from service.http.owners import owners_of
 from service.http.pending import PendingFacts
 from service.http.readers import Readers
 from service.http.streams import DecidedByConsumers, InboxStream, Stream, TopicStream
@@ -115,18 +115,6 @@ def serving(
         served.histories.close()
         served.books.close()
         stream.close()
-
-
-def owners_of(ledger: Ledger, partitions: Sequence[int] | None = None) -> Owners:
-    """Return owners in this process of a ledger's partitions, all unless given."""
-    partitions = ledger.partitions if partitions is None else partitions
-    if not ledger.is_shared:
-        return Owners(ledger, partitions)
-    from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
-    from service.http.assignment import DatabaseAssignment
-
-    assert isinstance(ledger, DatabaseLedger)
-    return Owners(ledger, partitions, DatabaseAssignment(ledger, partitions))
 
 
 def served_by(request: Request[Any, Any, Any]) -> Served:

@@ -24,11 +24,11 @@ from ledger.journal.open import open_ledger
 from service.console.sessions import Sessions
 from service.errors import report
 from service.http.app import make_app
-from service.http.channels import OwnersServer, RemoteOwners, Share
+from service.http.channels import RemoteOwners, Share
 from service.http.dispatcher import Dispatcher, connection_pair, pass_on
+from service.http.owner_process import own
 from service.http.server import GRACE_SECONDS, serve_inside
-from service.http.state import owners_of
-from service.http.supervised import BEAT, BEAT_SECONDS, STARTED, Supervised
+from service.http.supervised import BEAT, STARTED, Supervised
 from service.keys import Keys
 from service.stopping import stopping
 
@@ -94,7 +94,9 @@ class _Server:
     """The owners and the front ends."""
 
     def __init__(self, job: Job) -> None:
-        self._owners = [Supervised("the process that decides,", _own, job, share) for share in job.shares]
+        self._owners = [
+            Supervised("the process that decides,", own, job.place, share, job.lock) for share in job.shares
+        ]
         self.front_ends = [_FrontEnd("worker", _serve, job) for _ in range(job.workers)]
         self.processes: list[Supervised] = [*self._owners, *self.front_ends]
 
@@ -169,21 +171,3 @@ def _serve(pipe: Connection, job: Job, inside: socket.socket) -> None:
             serve_inside(app, inside, lambda: pipe.send(STARTED), beat)
     except Exception as error:
         raise SystemExit(report(error)) from None
-
-
-def _own(pipe: Connection, job: Job, share: Share) -> None:
-    """An owner: decide some partitions until told to end, or until the server's first process has ended."""
-    try:
-        ledger = open_ledger(job.place)
-        _ = ledger.book  # its types are laid out before there are threads
-        owners = owners_of(ledger, share.partitions)
-        server = OwnersServer(share.socket, owners)
-        owners.start(server.send_all, server.send_state)
-    except Exception as error:
-        raise SystemExit(report(error)) from None
-    pipe.send(STARTED)
-    while not pipe.poll(BEAT_SECONDS):
-        pipe.send(BEAT)
-        server.send_state()  # what changed without a batch
-    pipe.recv()
-    owners.stop()

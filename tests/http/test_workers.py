@@ -38,9 +38,9 @@ from service.http.channels import Channel, OwnersServer, RemoteOwners, Share
 from service.http.dispatcher import Dispatcher, connection_pair, pass_on
 from service.http.handlers.facts import decided
 from service.http.metrics import SHARED
-from service.http.owners import OwnersState
+from service.http.owners import OwnersState, owners_of
 from service.http.pending import Abandoned, Message
-from service.http.state import owners_of, serving
+from service.http.state import serving
 from service.keys import Keys
 from tests.support.contents import journals
 from tests.support.databases import _is_alive
