@@ -10,6 +10,7 @@ Statements mark parameters by `?` and name tables with their schema, which in a 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ledger.core.pages import Page, decode_page, encode_page
@@ -54,7 +55,7 @@ class _Reader(ABC):
             f" FROM {self.schema}.stored_events WHERE {condition}",
             parameters,
         )
-        return [EntryRow(*row) for row in rows]
+        return list(starmap(EntryRow, rows))
 
     def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
         """Return a member's entries after a number, in order, at most `limit`."""
