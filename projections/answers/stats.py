@@ -145,9 +145,9 @@ def outstanding_by_month(ledger: Ledger, sums: BookSums) -> answers.Liability:
         months.setdefault(kind, {})[month] = points
     found = {}
     for kind, figures in _by_kind(ledger.book, sums).items():
-        places = (figures[name] for name in ("spendable", "pending", "held"))
+        places = {name: figures[name] for name in ("spendable", "pending", "held")}
         outstanding = outstanding_of([figures[name] for name in IN_AND_OUT])
-        found[kind] = answers.LiabilityOfKind(outstanding, *places, months.get(kind, {}))
+        found[kind] = answers.LiabilityOfKind(outstanding, **places, by_month=months.get(kind, {}))
     return answers.Liability(**_head(ledger.book, sums), points=found)
 
 
