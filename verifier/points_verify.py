@@ -150,24 +150,29 @@ def node(left: bytes, right: bytes) -> bytes:
     return sha256(b"\1" + left + right).digest()
 
 
-def head_of_inclusion(index: int, size: int, leaf_hash: bytes, path: Sequence[bytes]) -> bytes:
-    """The tree head to which an inclusion path leads (2.1.3.2)."""
-    if index >= size:
-        raise Refused("the entry's place lies behind the end of the tree")
-    at, last, found = index, size - 1, leaf_hash
+def climb(at: int, last: int, start: bytes, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The heads to which a path leads from a node: over what lies left of it alone, and over the whole tree."""
+    old = new = start
     for step in path:
         if last == 0:
             raise Refused("the path is too long")
         if at & 1 or at == last:
-            found = node(step, found)
+            old, new = node(step, old), node(step, new)
             while not at & 1 and at:
                 at, last = at >> 1, last >> 1
         else:
-            found = node(found, step)
+            new = node(new, step)
         at, last = at >> 1, last >> 1
     if last:
         raise Refused("the path is too short")
-    return found
+    return old, new
+
+
+def head_of_inclusion(index: int, size: int, leaf_hash: bytes, path: Sequence[bytes]) -> bytes:
+    """The tree head to which an inclusion path leads (2.1.3.2)."""
+    if index >= size:
+        raise Refused("the entry's place lies behind the end of the tree")
+    return climb(index, size - 1, leaf_hash, path)[1]
 
 
 def check_consistency(earlier: int, later: int, first: bytes, second: bytes, path: Sequence[bytes]) -> None:
@@ -184,20 +189,7 @@ def check_consistency(earlier: int, later: int, first: bytes, second: bytes, pat
     at, last = earlier - 1, later - 1
     while at & 1:
         at, last = at >> 1, last >> 1
-    old = new = nodes[0]
-    for step in nodes[1:]:
-        if last == 0:
-            raise Refused("the path is too long")
-        if at & 1 or at == last:
-            old, new = node(step, old), node(step, new)
-            while not at & 1 and at:
-                at, last = at >> 1, last >> 1
-        else:
-            new = node(new, step)
-        at, last = at >> 1, last >> 1
-    if last:
-        raise Refused("the path is too short")
-    if (old, new) != (first, second):
+    if climb(at, last, nodes[0], nodes[1:]) != (first, second):
         raise Refused("the later tree does not begin with the earlier one: history was rewritten in between")
 
 

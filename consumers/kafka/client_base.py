@@ -23,6 +23,7 @@ REQUEST_BYTES = 16 << 20  # of the longest record, and of what a producer sends 
 MOST_IN_FLIGHT = 20_000  # records, and
 MOST_IN_FLIGHT_BYTES = 32 << 20
 CLOSE_SECONDS = 2.0
+POLL_SECONDS = 0.2
 
 # By Kafka's own names, which both libraries have.
 READING: Mapping[str, Any] = {
@@ -241,6 +242,21 @@ class Reader(Client):
         They stay buffered until a later `after` passes them: the same again gives the same records.
         """
         return self._buffers[partition].read(after, limit, most_bytes)
+
+    def records_up_to(self, partition: int, offset: int) -> Iterator[Record]:
+        """Read this partition alone: yield its records from the first up to an offset, in order and bounded memory.
+
+        Raises `StreamError`.
+        """
+        self.assign({partition: Start()})
+        after = -1
+        while after < offset and not (self.waiting(partition) == 0 and self.passed(partition) >= offset):
+            self.poll(POLL_SECONDS)
+            for record in self.read(partition, after, RECORDS_AT_ONCE, REQUEST_BYTES):
+                if record.offset > offset:
+                    return
+                yield record
+                after = record.offset
 
     def passed(self, partition: int) -> int:
         """Return the offset up to which everything was fetched, the gaps at its end included.

@@ -6,7 +6,7 @@ inbox must do is said in cases by `tests/support/inbox_contract.py`.
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -27,6 +27,9 @@ class InboxLine(Struct, frozen=True, gc=False):
     value: bytes
     whole_length: int = 0
     whole_sha256: bytes = b""
+
+
+Append = Callable[[Sequence[InboxLine]], list[tuple[int, int]]]  # returns the (partition, offset) of each line
 
 
 class SourceCursor(NamedTuple):

@@ -40,14 +40,14 @@ class ClaimedPartition:
                 return None
             if not self._claims.take([self.partition]):
                 return self._await(self._ledger.journal(self.partition).head().offset)
-            position = self._owner.acquire(self._inbox, self._share).offset
+            position = self._owner.acquire(self._share).offset
             if position > self.position:
                 return self._count(position)
-        step = self._owner.turn(self._inbox)
-        if step is None:
+        batch = self._owner.turn(self._inbox)
+        if batch is None:
             return None
-        self.position = step.position
-        return step.tally
+        self.position = batch.offset
+        return batch.tally
 
     def _count(self, position: int) -> Tally:
         """What others decided since the last look."""

@@ -12,16 +12,16 @@ from typing import Any
 import msgspec
 
 from ledger.core.account import Account, decode_account
-from ledger.core.decide import entry_of
 from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
+from ledger.journal.partition import entry_from
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
 from ledger.wire.entries import ENGINE, Entry
 from ledger.wire.entry_codec import EntryHead, decode_entry, encode_entry
 from ledger.wire.entry_json import position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from projections.audit.derive import Derived, Unreadable, derive
+from projections.audit.derive import Unreadable, derive
 from projections.audit.differences import MAX_DIFFERENCES, Difference, Differences, where_of
 from projections.audit.receipts import ReceiptSum, compare_receipts
 from projections.audit.topic import compare_topic
@@ -133,14 +133,14 @@ class _Partition:
                 differ.add_unreadable(row, found.problem)
                 continue
             if found.is_first:
-                self.receipts.add(found.fact.source, found.fact.id, member, row.sequence)
+                self.receipts.add(found.item.fact.source, found.item.fact.id, member, row.sequence)
             if strange := self._strange(found.head):
                 first, count = self.foreign.get(strange, (row, 0))
                 self.foreign[strange] = first, count + 1
                 is_foreign = True
             if is_foreign:
                 continue  # what stands behind it was decided on an account that cannot be derived
-            entry = self._entry(found, member)
+            entry = entry_from(found.decision, found.item, row.number, differ.partition)
             if encode_entry(entry) != row.state:
                 where = {**where_of(row), "position": position_text(entry.partition, entry.offset)}
                 for difference in _fields_that_differ(row.state, entry):
@@ -160,21 +160,6 @@ class _Partition:
         if head.version and head.version not in self._books.versions:
             return "version", head.version
         return None
-
-    def _entry(self, derived: Derived, member: str) -> Entry:
-        head = derived.head
-        return entry_of(
-            derived.decision,
-            member=member,
-            number=derived.row.number,
-            partition=self.differ.partition,
-            offset=head.offset,
-            occurred=derived.occurred,
-            recorded=head.recorded,
-            backlog=head.backlog,
-            fact=head.fact,
-            received=head.received,
-        )
 
 
 def _is_account(snapshot: bytes, account: Account) -> bool:

@@ -1,4 +1,7 @@
-"""Recompute the chain from the stored bytes: a byte changed, an entry dropped, two swapped, all show and are named."""
+"""Recompute the chain from the stored bytes: a byte changed, an entry dropped, two swapped, all show and are named.
+
+A rule book's version is the hash of its text, and entries name it: a text that was edited shows, too.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,7 +10,10 @@ import msgspec
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import Damaged, Unavailable
+from ledger.rulebook.schema import version_of
+from ledger.wire.entries import ACCEPTED, Entry
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
+from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.audit.proof import Refuted
 from projections.audit.proof.checkpoint import Progress, Signed, check_ledger
 from projections.audit.proof.tree import Frontier
@@ -62,6 +68,7 @@ def _verify_partition(
             broken.append({"partition": partition, "place": at, "member": member, "number": number, "problem": problem})
 
     try:
+        texts = _Texts(ledger, partition)
         for row in journal.scan(0, head.entries):
             entries += 1
             if entries % REPORT_EVERY == 0:
@@ -86,6 +93,8 @@ def _verify_partition(
             if entry.offset <= offset:
                 report(place, f"its position {entry.offset} does not come after {offset}", row.member, row.number)
             offset = entry.offset
+            for problem in texts.see(place, entry):
+                report(place, problem, row.member, row.number)
     except (Damaged, Unavailable) as error:
         report(place + 1, f"the file cannot be read any further: {error}")
         return entries, link
@@ -93,9 +102,33 @@ def _verify_partition(
         report(place + 1, f"the journal's head says {head.entries} entries, the last is {place}")
     if link != head.link:
         report(place, "the last link is not the one that the journal's head keeps")
-    for at, problem in signatures.unseen():
+    for at, problem in (*signatures.unseen(), *texts.unseen(head.entries)):
         report(at, problem)
     return entries, link
+
+
+class _Texts:
+    """The stored texts of the rule book's versions, compared with what a partition's entries say of them."""
+
+    def __init__(self, ledger: Ledger, partition: int) -> None:
+        self._published = {book.sequence: book for book in ledger.journal(partition).published()}
+        self._known = {"", version_of(ledger.genesis_book)}
+
+    def see(self, place: int, entry: Entry) -> Iterator[str]:
+        """The next entry; yields what is wrong with a text, once for each version."""
+        if entry.member == PROGRAMME_SUBJECT and entry.outcome == ACCEPTED:
+            book = self._published.pop(place, None)
+            if book is None or not book.version == version_of(str(book.toml)) == entry.version:
+                yield f"the stored text of version {entry.version}, published here, is missing or was changed"
+        elif entry.version not in self._known:
+            yield f"was decided by version {entry.version}, which is not in the rule book: was book.toml edited?"
+        self._known.add(entry.version)
+
+    def unseen(self, upto: int) -> Iterator[tuple[int, str]]:
+        """The texts that no entry up to a place has published."""
+        for place, book in self._published.items():
+            if place <= upto:
+                yield place, f"no entry has published the stored text of version {book.version}"
 
 
 class _Signatures:

@@ -172,8 +172,8 @@ def _member(
         entry, decision = decode_entry(found.row.state), found.decision
         evolve_entry(is_account, entry)
         would_be = found.account
-        sums.see(ACTUAL, entry.changes, book, found.occurred, entry.clock)
-        sums.see(DRAFT, decision.changes, book, found.occurred, decision.clock)
+        sums.see(ACTUAL, entry.changes, book, found.item.occurred, entry.clock)
+        sums.see(DRAFT, decision.changes, book, found.item.occurred, decision.clock)
         was, would = (entry.outcome, entry.reason), (decision.outcome, decision.reason)
         if was != would:
             sums.answers[was, would] += 1

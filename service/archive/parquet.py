@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from ledger.journal.folder import BOOK
 from ledger.journal.ledger import Ledger, Settings
-from ledger.journal.port import EntryRow, Head, Parked
+from ledger.journal.port import DeadLetter, EntryRow, Head
 from ledger.wire.entries import ENGINE, OUTCOMES, Entry
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
@@ -246,7 +246,7 @@ def _writer(path: Path, columns: dict[str, str]) -> Iterator[Callable[[list[tupl
 class Archived(NamedTuple):
     """What an archive holds of a position: an entry and the chain's link behind it, or a dead letter."""
 
-    item: Entry | Parked
+    item: Entry | DeadLetter
     link: bytes = b""
 
 
@@ -329,10 +329,10 @@ class Archive:
                 except (msgspec.MsgspecError, ValueError) as error:
                     raise BadCopy(f"{self.folder / month.file}: holds what is no entry: {error}") from None
 
-    def parked(self, partition: int) -> Iterator[Parked]:
+    def parked(self, partition: int) -> Iterator[DeadLetter]:
         """Return the dead letters of a partition, by position."""
         kinds = {name: kind for name, kind in _PARKED_COLUMNS.items() if name != "partition"}
-        return (Parked(raw=row.pop("kept"), **row) for row in self._read(_parked_file(partition), kinds))
+        return (DeadLetter(raw=row.pop("kept"), **row) for row in self._read(_parked_file(partition), kinds))
 
     def _read(self, name: str, kinds: dict[str, str]) -> Iterator[dict[str, Any]]:
         """Yield the rows of a table, of the columns that `kinds` names. Raises `BadCopy`."""

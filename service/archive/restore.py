@@ -20,7 +20,7 @@ from consumers.runtime.intake import MAX_AHEAD
 from ledger.journal.folder import SETTINGS, FolderLedger
 from ledger.journal.ledger import INBOX, OPEN
 from ledger.journal.partition import FactRecord, PartitionWriter
-from ledger.journal.port import Parked
+from ledger.journal.port import DeadLetter
 from ledger.wire.entries import Entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -123,7 +123,7 @@ def _restore(archive: Archive, ledger: FolderLedger, part: ArchivedPartition) ->
 
 def _decide(archive: Archive, shard: PartitionWriter, batch: list[Archived]) -> None:
     facts = [_received(archive, record.item) for record in batch if isinstance(record.item, Entry)]
-    parked = [record.item for record in batch if isinstance(record.item, Parked)]
+    parked = [record.item for record in batch if isinstance(record.item, DeadLetter)]
     last = batch[-1].item
     before = shard.journal.head().entries
     shard.commit(facts, parked, last.offset, last.recorded)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from socket import socket
@@ -40,8 +40,7 @@ def run_server(
 ) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotRunNow`."""
     kafka = _kafka(shell, config)
-    with shell.reading() if kafka else _fed_here(shell) as opened:
-        keys = Keys(folder)
+    with shell.reading() if kafka else _fed_here(shell) as opened, closing(Keys(folder)) as keys:
         has_keys = keys.exist()
         if not has_keys and not is_local(host):
             raise WrongUse(

@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Response, get
 from litestar.response import Redirect
 
-from consumers.dead_letters import letters
+from consumers.dead_letters import dead_letters_of
 from ledger.journal.ledger import Ledger
 from projections.answers import stats
 from service.console.pages import HEADERS, MENU, Labels, page
@@ -72,7 +72,7 @@ async def get_months(request: AnyRequest) -> Response[bytes]:
 
 def _waiting(ledger: Ledger) -> Counter[str]:
     """Dead letters that wait, by reason; no more are counted than a page shows."""
-    return Counter(letter.reason for letter in letters(ledger, limit=COUNTED + 1))
+    return Counter(letter.reason for letter in dead_letters_of(ledger, limit=COUNTED + 1))
 
 
 async def _labels(served: Served) -> Labels:

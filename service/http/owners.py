@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
 from consumers.runtime.outcomes import DecidedRecord
-from consumers.runtime.owner import PartitionOwner, Step
+from consumers.runtime.owner import PartitionOwner
 from consumers.runtime.retry import Backoff
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import Tally
@@ -187,19 +187,20 @@ class Owners:
             self._on_change()
         if step is not None:
             self._count(step.tally)
-            self._hand_along(partition, step)
+            self._hand_along(partition)
         if self._assignment and (step is not None or has_book):
             self._assignment.announce(partition.number, has_book=has_book)
         self._have_looked_up(partition, owner.writer.offset)
         partition.is_caught_up |= step is None
         return step is not None
 
-    def _hand_along(self, partition: "_Partition", step: Step) -> None:
+    def _hand_along(self, partition: "_Partition") -> None:
         """Hand a batch's decisions to those who wait for them."""
         decided: dict[Notify, list[DecidedRecord]] = {}
         with self._lock:
-            for record in step.decided:
+            for record in partition.owner.decided:
                 decided.setdefault(partition.wanted.pop(record.offset), []).append(record)
+        partition.owner.decided.clear()
         for notify, records in decided.items():
             notify(Resolved(partition.number, records))
 

@@ -129,7 +129,7 @@ def as_by_one_process(ledger: Ledger, folder: Path) -> Ledger:
         records = map(msgspec.structs.astuple, theirs.read(partition, -1, 100_000))
         ours.append([InboxLine(partition, *record[1:7]) for record in records])
     with made.writing():
-        decide_all(made, ours)
+        decide_all(made)
     return made
 
 
@@ -332,13 +332,10 @@ def test_a_parked_fact_is_mended_at_any_worker(shared: tuple[Server, dict[str, s
     server, keys = shared
     late = fact("campaign.granted", "l-1", "late", {"grant": "late", "campaign": "c", "points": 5}, ago=-400)
     ledger = open_ledger(place_of(server))
-    from consumers.files.loader import FileLoader, NdjsonLine
-    from consumers.local.port import InboxLine
+    from consumers.files.loader import router_into
 
     inbox = open_inbox(ledger)
-    batch: list[InboxLine] = []
-    FileLoader(inbox, (), backlog=False).route(NdjsonLine(encode(late)), batch)
-    ((partition, offset),) = inbox.append(batch)
+    ((partition, offset),) = inbox.append(router_into(inbox, (), backlog=False).routed(encode(late)))
     ledger.close()
     with server.client(keys["bob"]) as http:
         while not http.get("/v1/dead-letters").json()["letters"]:

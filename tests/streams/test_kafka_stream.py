@@ -19,10 +19,9 @@ from consumers.kafka.clients import open_reader, open_writer
 from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import BrokerAway, Denied, Start, StreamBroken, StreamError, Topic
 from consumers.kafka.settings import Client, KafkaSettings, Secret, Security
-from consumers.runtime.intake import Intake
+from consumers.runtime.owner import PartitionOwner
 from consumers.stream import AHEAD, BACKLOG, Record
 from ledger.journal.open import open_or_create
-from ledger.journal.partitioning import Partitioner
 from tests.support.brokers import Broker, new_topic_name
 from tests.support.histories import encode
 
@@ -245,9 +244,10 @@ def test_records_that_are_no_facts_are_parked_with_their_reason_and_stop_nothing
     assert (found[4].whole_length, found[4].whole_sha256) == (len(long), sha256(long).digest())
 
     with ledger.writing():
-        intake = Intake(reader, ledger.writer(0), ("/operators",), Partitioner(ledger.settings.partitions))
-        tally = intake.take(found)
-        assert (tally.accepted, tally.parked, intake.position) == (1, 5, 5)
+        owner = PartitionOwner(ledger, 0)
+        writer = owner.acquire()
+        tally = owner.take(writer, found)
+        assert (tally.accepted, tally.parked, writer.offset) == (1, 5, 5)
         parked = ledger.journal(0).parked(-1, 10)
     ledger.close()
     assert [p.reason for p in parked] == ["empty", "no-key", "no-key", "wrong-key", "too-long"]
