@@ -6,7 +6,7 @@ member and field.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -26,10 +26,7 @@ from projections.audit.differences import MAX_DIFFERENCES, Difference, Differenc
 from projections.audit.receipts import ReceiptSum, compare_receipts
 from projections.audit.topic import compare_topic
 from projections.book_history import BookHistory
-
-REPORT_EVERY = 5_000
-
-Progress = Callable[[int], None]
+from projections.ticking import EVERY, Progress
 
 
 def replay(
@@ -92,7 +89,7 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
             elif not is_home:
                 continue
             done += entries
-            if done >= REPORT_EVERY:
+            if done >= EVERY:
                 yield done
                 done = 0
         if read < head.entries:  # more may have been written since

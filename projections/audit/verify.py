@@ -16,10 +16,9 @@ from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_af
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.audit.differences import Difference, Differences
 from projections.audit.proof import Refuted
-from projections.audit.proof.checkpoint import Progress, Signed, check_ledger
+from projections.audit.proof.checkpoint import Signed, check_ledger
 from projections.audit.proof.tree import Frontier
-
-REPORT_EVERY = 5_000
+from projections.ticking import Progress, ticking
 
 
 def verify(
@@ -32,10 +31,6 @@ def verify(
     partitions = []
     broken: list[Difference] = []
     done = 0
-
-    def onward(entries: int) -> None:
-        progress(done + entries)
-
     for signed in checkpoints:
         try:
             check_ledger(ledger, signed)
@@ -43,7 +38,7 @@ def verify(
             broken.append({"partition": None, "place": 0, "member": "", "number": 0, "problem": str(refuted)})
     for partition in ledger.partitions:
         found = Differences(partition)
-        entries, link = _verify_partition(ledger, found, checkpoints, onward)
+        entries, link = _verify_partition(ledger, found, checkpoints, progress, done)
         done += entries
         partitions.append({"partition": partition, "entries": entries, "link": link.hex()})
         broken.extend(found.listed)
@@ -52,7 +47,7 @@ def verify(
 
 
 def _verify_partition(
-    ledger: Ledger, broken: Differences, checkpoints: Sequence[Signed], progress: Progress
+    ledger: Ledger, broken: Differences, checkpoints: Sequence[Signed], progress: Progress, done: int
 ) -> tuple[int, bytes]:
     """Return how many entries a partition has, and its last link; what is wrong goes to `broken`."""
     partition = broken.partition
@@ -67,10 +62,8 @@ def _verify_partition(
 
     try:
         texts = _Texts(ledger, partition)
-        for row in journal.scan(0, head.entries):
+        for row in ticking(journal.scan(0, head.entries), progress, done):
             entries += 1
-            if entries % REPORT_EVERY == 0:
-                progress(entries)
             if row.sequence != place + 1:
                 report(place + 1, f"entries {place + 1} to {row.sequence - 1} are missing")
             place = row.sequence

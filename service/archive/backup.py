@@ -14,11 +14,11 @@ from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
 from ledger.journal.opening import reading_of
 from projections.answers.output import output_folder, sync
+from projections.ticking import Progress
 from service.archive.files import (
     BadCopy,
     File,
     Manifest,
-    Progress,
     check_new,
     check_no_ledger,
     file_at,

@@ -1,6 +1,5 @@
 """What archives and backups share: a manifest that lists files with their lengths and hashes."""
 
-from collections.abc import Callable
 from hashlib import file_digest
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -13,7 +12,6 @@ from projections.answers.output import output_file
 
 MOST_BYTES = 64 << 20  # of a manifest
 
-Progress = Callable[[int], None]  # called with the bytes or entries done
 Count = Annotated[int, Meta(ge=0, le=1 << 62)]
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _NAMES = (

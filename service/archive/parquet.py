@@ -25,6 +25,7 @@ from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.times import month_of, month_text
 from projections.answers.output import output_file, output_folder
 from projections.audit.proof import Refuted
+from projections.ticking import Progress
 from service.archive.files import (
     BadCopy,
     Count,
@@ -32,7 +33,6 @@ from service.archive.files import (
     Hash,
     Manifest,
     Name,
-    Progress,
     check_new,
     file_at,
     read_manifest,
