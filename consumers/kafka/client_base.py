@@ -24,6 +24,7 @@ MOST_IN_FLIGHT = 20_000  # records, and
 MOST_IN_FLIGHT_BYTES = 32 << 20
 CLOSE_SECONDS = 2.0
 POLL_SECONDS = 0.2
+FIRST_SECONDS = 1.0  # that an answer is waited for before it is looked at whether the cluster refuses this client
 
 # By Kafka's own names, which both libraries have.
 READING: Mapping[str, Any] = {
@@ -135,10 +136,21 @@ class Client(ABC):
         except self.raised as error:
             raise self._translated(error) from error
 
+    def _refused(self) -> Denied:
+        """Return the error for a cluster that refuses this client."""
+        servers = self._settings.bootstrap_servers
+        return Denied(f"{servers} refuses {self._who}: {self._reported.denial}; mend kafka.security in the settings")
+
+    @property
+    def _who(self) -> str:
+        security = self._settings.security
+        is_known = security.protocol.startswith("SASL")
+        return f'user "{security.username}" by {security.mechanism}' if is_known else "this client"
+
     def _away(self, error: object, hint: str = "") -> StreamError:
         """Return the error for no answer: `Denied` where the cluster refused this client meanwhile."""
         if self._reported.denial:
-            return Denied(self._reported.denial)
+            return self._refused()
         servers = self._settings.bootstrap_servers
         return BrokerAway(f"no broker of {servers} answers: {error}{self._reported.in_brackets()}{hint}")
 

@@ -58,6 +58,7 @@ class FolderLedger(Ledger):
     """An embedded ledger. `lock` is there while `writing` holds it."""
 
     is_shared = False
+    folder: Path
 
     def __init__(self, folder: Path, settings: Settings, book: str) -> None:
         super().__init__(str(folder), str(folder), settings, book)

@@ -74,6 +74,7 @@ class Ledger(ABC):
     """
 
     is_shared: bool
+    folder: Path | None = None  # its own, where it is kept in one
 
     def __init__(self, place: str, name: str, settings: Settings, book: str) -> None:
         self.place = place
@@ -162,6 +163,10 @@ class Ledger(ABC):
     def partitions(self) -> range:
         """The numbers of the partitions."""
         return range(self.settings.partitions)
+
+    def heads(self) -> dict[int, int]:
+        """Return how many entries each partition has."""
+        return {partition: self.journal(partition).head().entries for partition in self.partitions}
 
     def new_book(self) -> Programme:
         """Return the rule book the ledger was born with; an owner adds what its partition published."""

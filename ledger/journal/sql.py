@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ledger.core.pages import Page, decode_page, encode_page
@@ -56,7 +57,7 @@ class _Reader(ABC):
             f" FROM {self.schema}.stored_events WHERE {condition}",
             parameters,
         )
-        return [EntryRow(*row) for row in rows]
+        return list(starmap(EntryRow, rows))
 
     def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
         """Return a member's entries after a number, in order, at most `limit`."""

@@ -27,6 +27,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
 from projections.audit.derive import Unreadable, derive
 from projections.views.builtin.books import FIGURES, figures_of
+from projections.views.builtin.liability import outstanding_of
 from projections.what_if.reports import Answer, ChangedAnswer, Draft, Month, Move, Moves, Pair, Report, Rule, Tiers
 
 LARGEST = 10  # members listed on either side
@@ -226,7 +227,7 @@ def _points(sums: _Sums) -> dict[str, dict[str, Pair]]:
     for kind in sorted({kind for _, kind, _ in sums.figures}):
         actual, draft = ({name: sums.figures[side, kind, name] for name in FIGURES} for side in (ACTUAL, DRAFT))
         for figures in (actual, draft):
-            figures["outstanding"] = figures["spendable"] + figures["pending"] + figures["held"]
+            figures["outstanding"] = outstanding_of([figures[name] for name in IN_AND_OUT])
         found[kind] = {name: _pair(actual[name], draft[name]) for name in actual}
     return found
 

@@ -15,7 +15,7 @@ from ledger.journal.ledger import KAFKA, Ledger
 from ledger.wire.answers import Retried
 from service.commands.options import ConfigOption
 from service.errors import plain, say
-from service.shell import Answer, Shell, command, readable, standard_output
+from service.shell import Answer, Shell, command_in, readable, standard_output
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -24,8 +24,7 @@ PositionsArgument = Annotated[
 ]
 
 
-@app.command("list")
-@command
+@command_in(app, "list")
 def list_letters(
     shell: Shell,
     every: Annotated[bool, typer.Option("--all", help="Those that were retried or dropped too.")] = False,
@@ -40,8 +39,7 @@ def list_letters(
     return Answer(found, "dead_letters:print_letters")
 
 
-@app.command()
-@command
+@command_in(app)
 def show(
     shell: Shell,
     position: Annotated[str, typer.Argument(metavar="POSITION", help="partition:offset, such as 0:17.")],
@@ -61,8 +59,7 @@ def show(
     return None
 
 
-@app.command()
-@command
+@command_in(app)
 def retry(
     shell: Shell,
     positions: PositionsArgument = None,
@@ -107,8 +104,7 @@ def retry(
     return Answer(told, lambda: print(*lines, sep="\n", end="\n" if lines else ""))
 
 
-@app.command()
-@command
+@command_in(app)
 def drop(
     shell: Shell,
     positions: PositionsArgument = None,

@@ -19,7 +19,7 @@ from projections.answers.programmes import VersionInUse, differences, versions, 
 from projections.explaining.words import count
 from service.commands.options import ConfigOption
 from service.errors import plain, say
-from service.shell import Answer, Shell, command, entries_in, read_text
+from service.shell import Answer, Shell, command, command_in, entries_in, read_text
 
 MOST_BY = 128  # characters of a publisher's name
 
@@ -28,8 +28,7 @@ app = typer.Typer(no_args_is_help=True)
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A rule book in TOML.")]
 
 
-@app.command("list")
-@command
+@command_in(app, "list")
 def list_versions(shell: Shell) -> Answer:
     """The versions of the ledger's rule book: from when each decides, how it came in, how many entries it decided.
 
@@ -40,8 +39,7 @@ def list_versions(shell: Shell) -> Answer:
     return Answer(found, lambda: _print_versions(found))
 
 
-@app.command("check")
-@command
+@command_in(app, "check")
 def check_programme(shell: Shell, file: FileArgument) -> Answer:
     """Check a rule book; exit 3 with the file, table and key where something is wrong. Warns of gaps and overlaps.
 
@@ -67,8 +65,7 @@ def check_programme(shell: Shell, file: FileArgument) -> Answer:
     return Answer(found, lambda: _print_checked(found))
 
 
-@app.command()
-@command
+@command_in(app)
 def diff(
     shell: Shell,
     old: Annotated[str, typer.Argument(metavar="A", help="A file, a version of the ledger, or the shipped jd.")],
@@ -88,8 +85,7 @@ def diff(
     return Answer(document, lambda: _print_differences(document))
 
 
-@app.command()
-@command
+@command_in(app)
 def publish(
     shell: Shell,
     file: FileArgument,

@@ -21,7 +21,7 @@ from projections.audit.verify import verify as recompute
 from service.commands.options import FolderOption, OutOption
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS, plain, say
-from service.shell import Answer, Shell, command, entries_in, standard_output
+from service.shell import Answer, Shell, command, command_in, entries_in, standard_output
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -43,8 +43,7 @@ def default_key() -> Path:
     return Path(settings) / "points-ledger" / "signing-key.pem"
 
 
-@app.command("new")
-@command
+@command_in(app, "new")
 def new_key(
     shell: Shell,
     out: Annotated[

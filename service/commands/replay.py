@@ -11,7 +11,6 @@ from ledger.errors import WrongUse
 from ledger.journal.ledger import KAFKA
 from projections.audit.differences import MAX_DIFFERENCES
 from projections.audit.replay import replay as derive_again
-from projections.views.runner import heads_of
 from service.commands.options import ConfigOption, FolderOption, JobsOption
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS
@@ -56,7 +55,7 @@ def _replay_ledger(
 ) -> dict[str, Any]:
     began = time.monotonic()
     with shell.reading() as opened:
-        heads = heads_of(opened)
+        heads = opened.heads()
         total = sum(heads.values())
         is_kafka = from_topic and opened.settings.stream == KAFKA
         differences, count = [], 0

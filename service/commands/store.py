@@ -10,13 +10,12 @@ from consumers.local.open import migrate_inbox
 from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import is_address
-from service.shell import Answer, Shell, command, read_text
+from service.shell import Answer, Shell, command_in, read_text
 
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command()
-@command
+@command_in(app)
 def migrate(
     shell: Shell,
     partitions: Annotated[

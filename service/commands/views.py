@@ -33,7 +33,7 @@ from projections.views.view import Options, Query, View
 from service.commands.export import format_of, write_out
 from service.commands.options import AsOfOption, FolderOption, JobsOption
 from service.errors import BAD_NEWS, plain, say
-from service.shell import Answer, Shell, command, entries_in, instant, processors, standard_output
+from service.shell import Answer, Shell, command_in, entries_in, instant, processors, standard_output
 
 LISTED = 40  # rows of a table on a screen
 NAMED = 10  # differences on a screen
@@ -63,8 +63,7 @@ FileOption = Annotated[
 ViewArgument = Annotated[str, typer.Argument(metavar="VIEW", help="A view; `points views list` names them.")]
 
 
-@app.command("list")
-@command
+@command_in(app, "list")
 def list_views(shell: Shell, more: MoreOption = None) -> Answer:
     """Which views there are, and what each can be asked.
 
@@ -73,8 +72,7 @@ def list_views(shell: Shell, more: MoreOption = None) -> Answer:
     return Answer(catalogue(all_views(more or ()).values()), "views:print_catalogue")
 
 
-@app.command()
-@command
+@command_in(app)
 def status(shell: Shell, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Where each view stands: its builds, which one is live, how many entries it is behind.
 
@@ -85,8 +83,7 @@ def status(shell: Shell, more: MoreOption = None, folder: FolderOption = None) -
     return Answer(found, "views:print_status")
 
 
-@app.command()
-@command
+@command_in(app)
 def run(
     shell: Shell,
     names: NamesArgument = None,
@@ -135,8 +132,7 @@ def _print_folded(done: Iterable[tuple[str, int]]) -> None:
         print(f"{name:<12} {entries:>12,} entries folded", flush=True)
 
 
-@app.command()
-@command
+@command_in(app)
 def rebuild(
     shell: Shell, name: ViewArgument, jobs: JobsOption = None, more: MoreOption = None, folder: FolderOption = None
 ) -> Answer:
@@ -170,8 +166,7 @@ def rebuild(
     )
 
 
-@app.command()
-@command
+@command_in(app)
 def compare(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Compare a rebuilt view with the live one, row by row at the same position. Exit 1 if any row differs.
 
@@ -193,8 +188,7 @@ def _print_compared(found: dict[str, Any]) -> None:
     print(f"{count:,} rows differ (live | rebuilt)" if count else "no row differs")
 
 
-@app.command()
-@command
+@command_in(app)
 def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Let readers have the rebuilt view from now on, in one step. The old build stays until the next rebuild.
 
@@ -209,8 +203,7 @@ def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: Fo
     )
 
 
-@app.command()
-@command
+@command_in(app)
 def show(
     shell: Shell,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to ask: a query of `points views list`.")],
@@ -256,8 +249,7 @@ def show(
         _write(shell, query.name, taken, query.rows(taken, options), form, out)
 
 
-@app.command()
-@command
+@command_in(app)
 def close(
     shell: Shell,
     month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="A month of the ledger's zone.")],
