@@ -1,8 +1,6 @@
 """Accounts at an instant: entries folded by member, from the last snapshot where that is early enough."""
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
-from operator import attrgetter
 
 from ledger.core.account import Account, decode_account
 from ledger.core.decide import run_to
@@ -17,17 +15,12 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 
 def accounts_at(journal: Journal, book: Programme, as_of: int, known_at: int | None) -> Iterator[tuple[str, Account]]:
     """Return every member of a partition with an entry by then and the account at an instant, by member, streamed."""
-    for member, rows in members_of(journal.scan_by_member()):
+    for member, rows in journal.by_member():
         if member != PROGRAMME_SUBJECT:
             start = account_of(journal.snapshot(member) if known_at is None else None, as_of)
             account = folded(start, rows, book, as_of, known_at)
             if account.number:
                 yield member, account
-
-
-def members_of(rows: Iterable[EntryRow]) -> Iterator[tuple[str, Iterator[EntryRow]]]:
-    """Return rows that come by member as groups; each is to be read before the next, or is skipped."""
-    return groupby(rows, attrgetter("member"))
 
 
 def account_of(snapshot: Snapshot | None, as_of: int) -> Account:

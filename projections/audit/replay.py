@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from ledger.core.account import Account, decode_account
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import entry_from
 from ledger.journal.partition_map import partition_map
@@ -81,7 +80,7 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
     members = done = read = 0
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # where a published book counts
     try:
-        for member, rows in members_of(journal.scan_by_member()):
+        for member, rows in journal.by_member():
             entries = compared.compare(member, rows)
             read += entries
             if member != PROGRAMME_SUBJECT:
