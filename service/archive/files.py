@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from ledger.errors import Unusable
 from projections.answers.output import output_file
+from projections.ticking import Progress
 
 MOST_BYTES = 64 << 20  # of a manifest
 
