@@ -61,7 +61,7 @@ class FolderLedger(Ledger):
     folder: Path
 
     def __init__(self, folder: Path, settings: Settings, book: str) -> None:
-        super().__init__(settings, book)
+        super().__init__(str(folder), str(folder), settings, book)
         self.folder = folder
         self.lock: Lock | None = None
 
@@ -111,16 +111,6 @@ class FolderLedger(Ledger):
                 steps += journal.migrated
                 journal.close()
         return Migrated(self.name, self.settings.partitions, steps)
-
-    @property
-    def place(self) -> str:
-        """The folder."""
-        return str(self.folder)
-
-    @property
-    def name(self) -> str:
-        """The folder."""
-        return str(self.folder)
 
     @property
     def inbox(self) -> Path:

@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import starmap
+from itertools import groupby, starmap
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ledger.core.pages import Page, decode_page, encode_page
@@ -194,6 +195,10 @@ class Journal(_Reader):
             yield from rows
             after, number = rows[-1].member, rows[-1].number
         yield from rows
+
+    def by_member(self, after: str = "") -> Iterator[tuple[str, Iterator[EntryRow]]]:
+        """Return each member behind one with the entries, streamed; a group is to be read before the next, or left."""
+        return groupby(self.scan_by_member(after), attrgetter("member"))
 
     def receipts(self, upto: int) -> Iterator[Receipt]:
         """Return the receipts of entries up to a sequence, streamed."""

@@ -14,7 +14,6 @@ from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.postings import IN_AND_OUT
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme
 from ledger.wire import answers
@@ -69,7 +68,7 @@ def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known
     home = ledger.partition_of(PROGRAMME_SUBJECT)  # a published book stands in every partition and counts once
     rows, done = RowDeltas(_VIEW.tables), 0
     for partition in ledger.partitions:
-        for member, entries in members_of(ledger.journal(partition).scan_by_member()):
+        for member, entries in ledger.journal(partition).by_member():
             if member == PROGRAMME_SUBJECT and partition != home:
                 continue
             account = Account()

@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple, cast
 
 from ledger.core.account import Account, current_term
 from ledger.core.scores import parts_of, tier_of, value_of
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.entries import LOT_BITS, OUTCOMES
@@ -125,7 +124,7 @@ def entries(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     offset = ledger.book.offset
 
     def of(partition: int) -> Iterator[Row]:
-        for member, rows in members_of(ledger.journal(partition).scan_by_member()):
+        for member, rows in ledger.journal(partition).by_member():
             if member == PROGRAMME_SUBJECT:
                 continue
             for row in rows:

@@ -6,13 +6,12 @@ member and field.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from ledger.core.account import Account, decode_account
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import entry_from
 from ledger.journal.partition_map import partition_map
@@ -26,10 +25,7 @@ from projections.audit.differences import MAX_DIFFERENCES, Difference, Differenc
 from projections.audit.receipts import ReceiptSum, compare_receipts
 from projections.audit.topic import compare_topic
 from projections.book_history import BookHistory
-
-REPORT_EVERY = 5_000
-
-Progress = Callable[[int], None]
+from projections.ticking import EVERY, Progress
 
 
 def replay(
@@ -84,7 +80,7 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
     members = done = read = 0
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # where a published book counts
     try:
-        for member, rows in members_of(journal.scan_by_member()):
+        for member, rows in journal.by_member():
             entries = compared.compare(member, rows)
             read += entries
             if member != PROGRAMME_SUBJECT:
@@ -92,7 +88,7 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
             elif not is_home:
                 continue
             done += entries
-            if done >= REPORT_EVERY:
+            if done >= EVERY:
                 yield done
                 done = 0
         if read < head.entries:  # more may have been written since

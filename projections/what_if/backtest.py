@@ -16,7 +16,6 @@ from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.postings import IN_AND_OUT, MOVES, growth, postings_of
 from ledger.core.scores import tier_of, value_of
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
@@ -145,7 +144,7 @@ def backtest_partition(
     draft = draft_book(ledger, toml, where, since)
     sums = _Sums()
     done = 0
-    for member, rows in members_of(ledger.journal(partition).scan_by_member()):
+    for member, rows in ledger.journal(partition).by_member():
         if member == PROGRAMME_SUBJECT:
             continue
         one = _member(ledger, partition, member, rows, draft, as_of)

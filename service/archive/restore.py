@@ -27,7 +27,8 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.answers.output import sync, unfinished
 from projections.audit.proof import Refuted
 from projections.audit.replay import replayed
-from service.archive.files import BadCopy, Progress, check_no_ledger
+from projections.ticking import Progress
+from service.archive.files import BadCopy, check_no_ledger
 from service.archive.parquet import Archive, Archived, ArchivedPartition
 
 RECORDS = 1_000  # decided in one transaction; dead letters are up to 64 KiB each

@@ -24,9 +24,7 @@ def serve(
     ] = 2.0,
     workers: Annotated[
         int,
-        typer.Option(
-            min=1, max=64, metavar="N", help="Processes that answer requests; the first process decides, beside them."
-        ),
+        typer.Option(min=1, max=64, metavar="N", help="Processes that answer requests, and as many that decide."),
     ] = 1,
     no_views: Annotated[
         bool,

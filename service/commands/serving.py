@@ -21,7 +21,7 @@ from service.http import metrics
 from service.http.app import make_app
 from service.http.server import is_local, listen
 from service.http.server import serve as serve_here
-from service.http.workers import Job, supervise
+from service.http.workers import Job, shares_of, supervise
 from service.installed import installed_version
 from service.keys import Keys
 from service.shell import Shell
@@ -58,8 +58,9 @@ def run_server(
             keys.close()
             lock = opened.lock if isinstance(opened, FolderLedger) else None
             with metrics.shared_folder() as shared:
-                job = Job(shell.place, folder, shared, wait, version, kafka, workers, lock)
-                supervise(job, opened, listening, tell)
+                shares = [] if kafka else shares_of(opened, shared, workers)
+                job = Job(shell.place, folder, shared, wait, version, kafka, workers, shares, lock)
+                supervise(job, listening, tell)
 
 
 def _kafka(shell: Shell, config: Path | None) -> KafkaSettings | None:

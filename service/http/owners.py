@@ -19,7 +19,6 @@ from consumers.runtime.outcomes import DecidedRecord
 from consumers.runtime.owner import PartitionOwner
 from consumers.runtime.retry import Backoff
 from ledger.journal.ledger import Ledger
-from ledger.journal.partition import Tally
 from ledger.journal.port import Fenced, JournalError
 from ledger.wire.facts import Fact
 from service.http import metrics
@@ -50,25 +49,15 @@ class OwnersState(NamedTuple):
 
 
 class Owners:
-    """Decides a ledger's partitions in threads. The ledger's lock must be held, or an `assignment` given.
-
-    `partitions` are those it decides, all unless given. `count` is called with what became of each batch, `on_change`
-    when `state` may have changed; by any thread.
-    """
+    """Decides partitions of a ledger in threads. The ledger's lock must be held, or an `assignment` given."""
 
     def __init__(
-        self,
-        ledger: Ledger,
-        assignment: "DatabaseAssignment | None" = None,
-        count: Callable[[Tally], None] = metrics.count,
-        on_change: Callable[[], None] = lambda: None,
-        partitions: Sequence[int] | None = None,
+        self, ledger: Ledger, partitions: Sequence[int], assignment: "DatabaseAssignment | None" = None
     ) -> None:
-        self._numbers = ledger.partitions if partitions is None else partitions
+        self._numbers = partitions
         self._ledger = ledger
         self._assignment = assignment
-        self._count = count
-        self._on_change = on_change
+        self._on_change: Callable[[], None] = lambda: None
         self._notify: Notify = lambda _: None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -77,9 +66,12 @@ class Owners:
         self._threads = [_OwnerThread(ledger) for _ in range(min(threads, len(self._partitions)))]
         self._looking = threading.Thread(target=self._look_now_and_then, name="points-look", daemon=True)
 
-    def start(self, notify: Notify) -> None:
-        """Begin: what the inbox holds from before is decided first. `notify` hears what other processes decide."""
-        self._notify = notify
+    def start(self, notify: Notify, on_change: Callable[[], None] = lambda: None) -> None:
+        """Begin: what the inbox holds from before is decided first.
+
+        `notify` hears what other processes decide; `on_change` is called when `state` may have changed, by any thread.
+        """
+        self._notify, self._on_change = notify, on_change
         self._looking.start()
         if self._assignment:
             self._assignment.start(self.look, self._decided_elsewhere)
@@ -186,7 +178,7 @@ class Owners:
             partition.programmes += 1
             self._on_change()
         if step is not None:
-            self._count(step.tally)
+            metrics.count(step.tally)
             self._hand_along(partition)
         if self._assignment and (step is not None or has_book):
             self._assignment.announce(partition.number, has_book=has_book)
@@ -271,3 +263,15 @@ class _OwnerThread:
         """Do what was submitted, and end."""
         self._executor.submit(self.close_inbox)
         self._executor.shutdown()
+
+
+def owners_of(ledger: Ledger, partitions: Sequence[int] | None = None) -> Owners:
+    """Return owners in this process of a ledger's partitions, all unless given."""
+    partitions = ledger.partitions if partitions is None else partitions
+    if not ledger.is_shared:
+        return Owners(ledger, partitions)
+    from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
+    from service.http.assignment import DatabaseAssignment
+
+    assert isinstance(ledger, DatabaseLedger)
+    return Owners(ledger, partitions, DatabaseAssignment(ledger, partitions))

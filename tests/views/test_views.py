@@ -18,7 +18,6 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import Damaged, JournalError
@@ -180,7 +179,7 @@ def books_of(ledger: Ledger, until: int, *, known: bool) -> dict[str, tuple[int,
     """Totals by kind of the entries before an instant (by clock, and where `known` by `recorded` too), run to it."""
     totals: dict[str, list[int]] = defaultdict(lambda: [0] * len(FIGURES))
     for partition in ledger.partitions:
-        for _, rows in members_of(ledger.journal(partition).scan_by_member()):
+        for _, rows in ledger.journal(partition).by_member():
             account = Account()
             for row in rows:
                 entry = decode_entry(row.state)

@@ -2,9 +2,10 @@
 
 import os
 from base64 import b64decode, b64encode
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -63,22 +64,17 @@ def public_path(path: Path) -> Path:
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
-    """The signing key in a file. Raises `BadProof`."""
-    try:
-        key = load_pem_private_key(_read(path), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise BadProof(f"{path}: no signing key ({error}); `points signing-key new` makes one") from None
+    """Return the signing key in a file. Raises `BadProof`."""
+    way_out = "`points signing-key new` makes one"
+    key = _loaded(path, partial(load_pem_private_key, password=None), f"no signing key ({{}}); {way_out}")
     if not isinstance(key, Ed25519PrivateKey):
-        raise BadProof(f"{path}: not an Ed25519 key; `points signing-key new` makes one")
+        raise BadProof(f"{path}: not an Ed25519 key; {way_out}")
     return key
 
 
 def verification_key(path: Path) -> Ed25519PublicKey:
-    """The public key in a file. Raises `BadProof`."""
-    try:
-        key = load_pem_public_key(_read(path))
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise BadProof(f"{path}: no public key ({error}); give the .pub.pem beside the signing key") from None
+    """Return the public key in a file. Raises `BadProof`."""
+    key = _loaded(path, load_pem_public_key, "no public key ({}); give the .pub.pem beside the signing key")
     if not isinstance(key, Ed25519PublicKey):
         raise BadProof(f"{path}: not an Ed25519 key")
     return key
@@ -137,9 +133,11 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         os.fsync(file.fileno())
 
 
-def _read(path: Path) -> Any:
+def _loaded(path: Path, load: Callable[[bytes], object], problem: str) -> object:
     try:
         with path.open("rb") as file:
-            return file.read(MOST_BYTES)
+            return load(file.read(MOST_BYTES))
     except OSError as error:
         raise BadProof(f"{path}: {error.strerror}; `points signing-key new` makes a signing key") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadProof(f"{path}: {problem.format(error)}") from None

@@ -5,18 +5,18 @@ that fails. A head is always the same at its place, so two processes may write o
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from ledger.journal.ledger import Ledger
 from ledger.wire.entry_codec import leaf_of
 from projections.audit.proof.tree import Blocks, Frontier
+from projections.ticking import Progress
 
 BLOCK = 1_024  # leaves
 HASH_BYTES = 32
 KEPT_AFTER = 64  # blocks that were read
-Progress = Callable[[int], None]
 
 
 def file_of(folder: Path, partition: int) -> Path:

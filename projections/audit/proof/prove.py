@@ -10,10 +10,11 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
 from projections.answers.members import require_member
 from projections.audit.proof import BadProof, Refuted
-from projections.audit.proof.checkpoint import Mark, Progress, Signed, check_ledger
+from projections.audit.proof.checkpoint import Mark, Signed, check_ledger
 from projections.audit.proof.keys import Envelope
 from projections.audit.proof.nodes import blocks_of, forget
 from projections.audit.proof.tree import Blocks, consistency_path, inclusion_path
+from projections.ticking import Progress
 
 
 class NoEntry(BadProof):

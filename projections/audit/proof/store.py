@@ -11,8 +11,9 @@ from ledger.errors import CannotRunNow, NotFound
 from ledger.journal.ledger import Ledger
 from projections.answers.output import output_file
 from projections.audit.proof import BadProof, Refuted
-from projections.audit.proof.checkpoint import Progress, Signed, check_ledger, read, write
+from projections.audit.proof.checkpoint import Signed, check_ledger, read, write
 from projections.audit.proof.prove import agreed
+from projections.ticking import Progress
 
 MOST = 1_000
 SUFFIX = ".checkpoint"
