@@ -76,19 +76,11 @@ def _fact(ledger: Ledger, toml: str, by: str, now: int | None) -> bytes:
         "time": to_text(time.time_ns() // 1000 if now is None else now, 0),
         "data": {"toml": toml, "by": by},
     }
-    value = _begun(ledger, version_of(toml)) or msgspec.json.encode(fact)
+    entries = (_entry_of(ledger, partition, version_of(toml)) for partition in ledger.partitions)
+    value = next((entry.fact for entry in entries if entry is not None), None) or msgspec.json.encode(fact)
     if len(value) > MAX_BYTES:
         raise BadProgramme(f"the rule book is {len(value):,} bytes as a fact, of which {MAX_BYTES:,} are taken at most")
     return value
-
-
-def _begun(ledger: Ledger, version: str) -> bytes | None:
-    """The fact that published a rule book to some partition; None where none did."""
-    for partition in ledger.partitions:
-        entry = _entry_of(ledger, partition, version)
-        if entry is not None:
-            return entry.fact
-    return None
 
 
 def _entry_of(ledger: Ledger, partition: int, version: str) -> Entry | None:

@@ -133,6 +133,11 @@ class Reader:
             size -= len(block)
         return True
 
+    def __iter__(self) -> Iterator[NdjsonLine]:
+        """Yield the lines. Raises `BadFile` after what stands before the damage."""
+        while (block := self.block()) is not None:
+            yield from block
+
     def block(self) -> list[NdjsonLine] | None:
         """The next lines, blank ones left out; None at the end. Raises `BadFile`."""
         data = self._rest + self._read(BLOCK)

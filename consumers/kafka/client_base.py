@@ -224,7 +224,7 @@ class Reader(Client):
         """Read no more of a partition, until `seek` or until it is assigned again."""
         if partition in self._buffers:
             self._close(partition)
-            self._pause(partition)
+            self._set_paused(partition, True)
 
     def poll(self, timeout: float) -> None:
         """Fetch what has come, waiting at most `timeout` seconds for it, and call back for the group.
@@ -234,7 +234,7 @@ class Reader(Client):
         """
         for partition in [p for p in self._full if self._buffers[p].has_room]:
             self._full.remove(partition)
-            self._resume(partition)
+            self._set_paused(partition, False)
         self._fetch(timeout)
         if self._failure is not None:
             failure, self._failure = self._failure, None
@@ -242,7 +242,7 @@ class Reader(Client):
         for partition, buffer in self._buffers.items():
             if buffer.is_full and partition not in self._full:
                 self._full.add(partition)
-                self._pause(partition)
+                self._set_paused(partition, True)
 
     def waiting(self, partition: int) -> int:
         """Return how many records of a partition are buffered behind what was read."""
@@ -320,10 +320,8 @@ class Reader(Client):
         """Read from there, and go on where it was paused."""
 
     @abstractmethod
-    def _pause(self, partition: int) -> None: ...
-
-    @abstractmethod
-    def _resume(self, partition: int) -> None: ...
+    def _set_paused(self, partition: int, is_paused: bool) -> None:
+        """Have the library fetch no more of a partition, or go on."""
 
     @abstractmethod
     def _fetch(self, timeout: float) -> None:

@@ -208,11 +208,8 @@ class Reader(_Client, base.Reader):
         self._consumer.incremental_assign([place])
         self._consumer.resume([place])  # one that was dropped, or full
 
-    def _pause(self, partition: int) -> None:
-        self._consumer.pause([self._place(partition)])
-
-    def _resume(self, partition: int) -> None:
-        self._consumer.resume([self._place(partition)])
+    def _set_paused(self, partition: int, is_paused: bool) -> None:
+        (self._consumer.pause if is_paused else self._consumer.resume)([self._place(partition)])
 
     def _fetched(self, partition: int) -> int:
         return self._at_end.get(partition, -1)

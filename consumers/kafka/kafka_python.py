@@ -213,11 +213,8 @@ class Reader(_Client, base.Reader, ConsumerRebalanceListener):  # type: ignore[m
             self._consumer.seek(place, start.after + 1)
         self._consumer.resume(place)
 
-    def _pause(self, partition: int) -> None:
-        self._consumer.pause(self._place(partition))
-
-    def _resume(self, partition: int) -> None:
-        self._consumer.resume(self._place(partition))
+    def _set_paused(self, partition: int, is_paused: bool) -> None:
+        (self._consumer.pause if is_paused else self._consumer.resume)(self._place(partition))
 
     def _fetched(self, partition: int) -> int:
         return (self._consumer.position(self._place(partition), timeout_ms=0) or 0) - 1

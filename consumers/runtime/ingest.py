@@ -62,7 +62,7 @@ def ingest(
     started = time.monotonic()
     summary = Summary()
     inbox = open_inbox(ledger, feeding=True)
-    waiting = _Waiting(ledger, inbox, files)
+    ours, others = _waiting(ledger, inbox, files)
     deciders = _workers(ledger, jobs) if jobs > 1 else _InProcess(ledger, ledger.partitions)
     feeder = FileLoader(inbox, router_into(inbox, ledger.settings.operators, backlog=backlog))
     damaged: BadFile | None = None
@@ -89,24 +89,23 @@ def ingest(
         inbox.close()
     if damaged is not None:
         raise damaged
-    summary.skipped -= waiting.ours
-    summary.facts += waiting.others
+    summary.skipped -= ours
+    summary.facts += others
     summary.seconds = time.monotonic() - started
     return summary
 
 
-class _Waiting:
-    """What an earlier run fed and did not come to decide: records of these files, and of others."""
-
-    def __init__(self, ledger: Ledger, inbox: Inbox, files: Sequence[str]) -> None:
-        self.ours = self.others = 0
-        positions = {p: ledger.journal(p).head().offset for p in ledger.partitions}
-        feeds = [inbox.feeds_of(source_of(name))[:1] for name in files if not is_stream(name)]
-        for p, position in positions.items():
-            waiting = inbox.end(p) - position
-            ours = sum(inbox.count_after(p, position, feed[0].number) for feed in feeds if feed) if waiting else 0
-            self.ours += ours
-            self.others += waiting - ours
+def _waiting(ledger: Ledger, inbox: Inbox, files: Sequence[str]) -> tuple[int, int]:
+    """Return how many records an earlier run fed and did not come to decide: of these files, and of others."""
+    ours = others = 0
+    feeds = [inbox.feeds_of(source_of(name))[:1] for name in files if not is_stream(name)]
+    for p in ledger.partitions:
+        position = ledger.journal(p).head().offset
+        if waiting := inbox.end(p) - position:
+            of_files = sum(inbox.count_after(p, position, feed[0].number) for feed in feeds if feed)
+            ours += of_files
+            others += waiting - of_files
+    return ours, others
 
 
 def decide_all(ledger: Ledger) -> None:

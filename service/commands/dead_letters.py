@@ -13,7 +13,7 @@ from consumers.dead_letters import retry as retry_here
 from ledger.errors import WrongUse
 from ledger.journal.ledger import KAFKA, Ledger
 from ledger.wire.answers import Retried
-from service.commands.options import ConfigOption
+from service.commands.options import ConfigOption, option
 from service.errors import plain, say
 from service.shell import Answer, Shell, command_in, readable, standard_output
 
@@ -64,9 +64,7 @@ def retry(
     shell: Shell,
     positions: PositionsArgument = None,
     every: Annotated[bool, typer.Option("--all", help="Every one that waits and was kept whole.")] = False,
-    mended: Annotated[
-        Path | None, typer.Option("--with", metavar="FILE", help="The mended fact, for one position.")
-    ] = None,
+    mended: Annotated[Path | None, option("--with", "FILE", "The mended fact, for one position.")] = None,
     config: ConfigOption = None,
     backlog: Annotated[
         bool, typer.Option("--backlog", help="Into Kafka as old facts: see points produce --backlog.")

@@ -10,7 +10,7 @@ import typer
 
 from ledger.rulebook.compiled import Programme
 from ledger.wire.times import to_text
-from service.commands.options import FolderOption
+from service.commands.options import FolderOption, option
 from service.errors import plain
 from service.keys import Key, Keys
 from service.shell import Answer, Shell, command_in, instant
@@ -24,10 +24,10 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who will use it; actions are recorded under it.")],
     scopes: Annotated[
         list[str],
-        typer.Option(
+        option(
             "--scope",
-            metavar="SCOPE",
-            help="facts:write, facts:write:SOURCE-PREFIX, members:read, member:read:MEMBER, books:read, operate.",
+            "SCOPE",
+            "facts:write, facts:write:SOURCE-PREFIX, members:read, member:read:MEMBER, books:read, operate.",
         ),
     ],
     expires: Annotated[

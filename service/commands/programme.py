@@ -6,6 +6,7 @@ from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
+from msgspec import to_builtins
 
 from consumers.publishing import is_published
 from consumers.publishing import publish as publish_here
@@ -15,7 +16,7 @@ from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme, shipped
 from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
-from projections.answers.programmes import VersionInUse, differences, versions, warnings
+from projections.answers.programmes import VersionInUse, describe_version, differences, versions, warnings
 from projections.explaining.words import count
 from service.commands.options import ConfigOption
 from service.errors import plain, say
@@ -49,19 +50,7 @@ def check_programme(shell: Shell, file: FileArgument) -> Answer:
     """
     with shell.reading() if shell.has_ledger else nullcontext() as opened:
         version, warned = _checked(opened, file)
-    programme = version.programme
-    found = {
-        "file": str(file),
-        "programme": programme.programme,
-        "name": programme.name,
-        "version": version.name,
-        "from": programme.from_.isoformat(),
-        "kinds": list(programme.kinds),
-        "scores": list(programme.scores),
-        "memberships": list(programme.memberships),
-        "rules": [award.rule for award in programme.award],
-        "warnings": warned,
-    }
+    found = {"file": str(file), **to_builtins(describe_version(version)), "warnings": warned}
     return Answer(found, lambda: _print_checked(found))
 
 

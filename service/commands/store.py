@@ -10,6 +10,7 @@ from consumers.local.open import migrate_inbox
 from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import is_address
+from service.commands.options import option
 from service.shell import Answer, Shell, command_in, read_text
 
 app = typer.Typer(no_args_is_help=True)
@@ -33,10 +34,8 @@ def migrate(
     ] = None,
     servers: Annotated[
         list[str] | None,
-        typer.Option(
-            "--server",
-            metavar="SPAN=URL",
-            help="Partitions that stand on another server: 32-63=postgresql://USER@HOST/DATABASE.",
+        option(
+            "--server", "SPAN=URL", "Partitions that stand on another server: 32-63=postgresql://USER@HOST/DATABASE."
         ),
     ] = None,
 ) -> Answer:

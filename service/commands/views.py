@@ -31,7 +31,7 @@ from projections.views.status import catalogue
 from projections.views.status import status as builds
 from projections.views.view import Options, Query, View
 from service.commands.export import format_of, write_out
-from service.commands.options import AsOfOption, FolderOption, JobsOption
+from service.commands.options import AsOfOption, FolderOption, JobsOption, OutOption, option
 from service.errors import BAD_NEWS, plain, say
 from service.shell import Answer, Shell, command_in, entries_in, instant, processors, standard_output
 
@@ -43,11 +43,11 @@ app = typer.Typer(no_args_is_help=True)
 
 MoreOption = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--views",
-        metavar="FILE|MODULE",
+        "FILE|MODULE",
+        "Views of your own beside the built-in ones: a Python file or a module with VIEWS.",
         envvar="POINTS_VIEWS",
-        help="Views of your own beside the built-in ones: a Python file or a module with VIEWS.",
     ),
 ]
 NamesArgument = Annotated[
@@ -55,10 +55,7 @@ NamesArgument = Annotated[
 ]
 FormatOption = Annotated[
     str | None,
-    typer.Option("--format", metavar="table|" + "|".join(FORMATS), help="(default: by FILE's ending, or else table)"),
-]
-FileOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file, written whole or not at all.")
+    option("--format", "table|" + "|".join(FORMATS), "(default: by FILE's ending, or else table)"),
 ]
 ViewArgument = Annotated[str, typer.Argument(metavar="VIEW", help="A view; `points views list` names them.")]
 
@@ -208,18 +205,14 @@ def show(
     shell: Shell,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to ask: a query of `points views list`.")],
     as_of: AsOfOption = None,
-    member: Annotated[
-        str | None, typer.Option("--member", metavar="MEMBER", help="One member, by the very last entry.")
-    ] = None,
-    month: Annotated[
-        str | None, typer.Option("--month", metavar="YYYY-MM", help="One month, of statement and activity.")
-    ] = None,
+    member: Annotated[str | None, option("--member", "MEMBER", "One member, by the very last entry.")] = None,
+    month: Annotated[str | None, option("--month", "YYYY-MM", "One month, of statement and activity.")] = None,
     days: Annotated[
         int | None, typer.Option("--days", min=1, max=40_000, help="How far to look ahead, of expiring. (default: 30)")
     ] = None,
-    score: Annotated[str | None, typer.Option("--score", metavar="SCORE", help="One score, of scores.")] = None,
+    score: Annotated[str | None, option("--score", "SCORE", "One score, of scores.")] = None,
     form: FormatOption = None,
-    out: FileOption = None,
+    out: OutOption = None,
     more: MoreOption = None,
     folder: FolderOption = None,
 ) -> None:
@@ -254,7 +247,7 @@ def close(
     shell: Shell,
     month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="A month of the ledger's zone.")],
     form: FormatOption = None,
-    out: FileOption = None,
+    out: OutOption = None,
     folder: FolderOption = None,
 ) -> None:
     """A month's close of the liability, to be booked: opening + movements = closing, by kind, in points and fen.
@@ -308,9 +301,9 @@ def _query(views: dict[str, View], name: str) -> tuple[View, Query]:
 
 
 def _check_options(query: Query, options: Options, member: str | None) -> None:
-    for option in ("month", "days", "score"):
-        if getattr(options, option) is not None and option not in query.options:
-            raise WrongUse(f"--{option} is not for {query.name}")
+    for name in ("month", "days", "score"):
+        if getattr(options, name) is not None and name not in query.options:
+            raise WrongUse(f"--{name} is not for {query.name}")
     if member is not None and not query.is_by_member:
         raise WrongUse(f"--member: {query.name} is about all members together")
 

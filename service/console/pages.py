@@ -14,8 +14,8 @@ from ledger.rulebook.compiled import Programme
 from ledger.wire.times import to_text
 from service.console.language import HTML_LANGUAGE, LANGUAGES, translations, words_in
 from service.console.requests import AnyRequest, Visitor, visitor_of
+from service.reports import templates_in
 from service.screens.names import Names, short_time
-from service.templates import templates_in
 
 HTML = "text/html"
 HEADERS = {
