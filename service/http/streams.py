@@ -42,9 +42,8 @@ class LineAppender(Protocol):
         ...
 
 
-Route = Callable[
-    [NdjsonLine, list[InboxLine]], None
-]  # puts a line under its partition, a published programme under all
+# Puts a line under its partition, a published programme under all.
+Route = Callable[[NdjsonLine, list[InboxLine]], None]
 
 
 @dataclass(frozen=True, slots=True)
