@@ -90,7 +90,7 @@ def reconcile(
     found: Reconciliation,
     progress: Progress = lambda _: None,
 ) -> Iterator[dict[str, Any]]:
-    """The differences by member, streamed, counted in `found`; `balance` is one of `BALANCES`.
+    """Return the differences by member, streamed, counted in `found`; `balance` is one of `BALANCES`.
 
     `as_of` holds where a row does not say otherwise. A member who is in one of both only differs where the balance is
     not 0.
@@ -157,7 +157,7 @@ def _explain(
 def _steps(
     ledger: Ledger, member: str, kind: str, as_of: int, measure: Callable[[Purse], int]
 ) -> tuple[list[dict[str, Any]], int]:
-    """What each entry did to the balance, and the balance at the instant."""
+    """Return what each entry did to the balance, and the balance at the instant."""
     account, before = Account(), 0
     steps = []
     for row in ledger.journal(ledger.partition_of(member)).entries_of(member):

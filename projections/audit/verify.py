@@ -106,7 +106,7 @@ class _Texts:
         self._known = {"", version_of(ledger.genesis_book)}
 
     def see(self, place: int, entry: Entry) -> Iterator[str]:
-        """The next entry; yields what is wrong with a text, once for each version."""
+        """Take the next entry; yield what is wrong with a text, once for each version."""
         if entry.member == PROGRAMME_SUBJECT and entry.outcome == ACCEPTED:
             book = self._published.pop(place, None)
             if book is None or not book.version == version_of(str(book.toml)) == entry.version:
@@ -116,7 +116,7 @@ class _Texts:
         self._known.add(entry.version)
 
     def unseen(self, upto: int) -> Iterator[tuple[int, str]]:
-        """The texts that no entry up to a place has published."""
+        """Yield the texts that no entry up to a place has published."""
         for place, book in self._published.items():
             if place <= upto:
                 yield place, f"no entry has published the stored text of version {book.version}"
@@ -131,7 +131,7 @@ class _Signatures:
         self._tree = Frontier()
 
     def see(self, leaf: bytes, link: bytes) -> Iterator[str]:
-        """The next entry; yields what is wrong where a checkpoint ends with it."""
+        """Take the next entry; yield what is wrong where a checkpoint ends with it."""
         if not self._waiting:
             return
         self._tree.add(leaf)
@@ -141,7 +141,7 @@ class _Signatures:
                 yield f"the entries up to this one are not those that the checkpoint of {at} signed"
 
     def unseen(self) -> Iterator[tuple[int, str]]:
-        """The checkpoints that go on where the entries have ended."""
+        """Yield the checkpoints that go on where the entries have ended."""
         for mark, at in self._waiting:
             if mark.entries:
                 yield mark.entries, f"the checkpoint of {at} signed {mark.entries} entries, which are not all there"

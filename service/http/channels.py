@@ -4,19 +4,22 @@ A front end sends what it appended, an owner what it decided and its state. All 
 by looking, into the inbox by owners and into the journals by front ends. So sending never waits.
 """
 
+import select
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from queue import Full, Queue
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from service.http.owners import Decoded, Owners, OwnersState
 from service.http.pending import Message, Notify, Offsets
 
 WAITING_MESSAGES = 20_000  # of a channel whose other end is slow; what comes then is lost
+AT_ONCE_BYTES = 32 << 10  # of a message; a socket that can be written to at all has room for as many
 AGAIN_SECONDS = 0.05  # until a front end tries again to reach an owner that is not there
 
 
@@ -28,33 +31,45 @@ class Share(NamedTuple):
 
 
 class Channel:
-    """One end of a connection, which sends from a thread of its own."""
+    """One end of a connection. What cannot be sent at once is sent from a thread of its own."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._queue: Queue[object] = Queue(WAITING_MESSAGES)
+        self._writable = select.poll()
+        self._writable.register(connection.fileno(), select.POLLOUT)
+        self._lock = threading.Lock()
+        self._waiting = 0  # messages that are not sent yet
+        self._queue: SimpleQueue[memoryview | None] = SimpleQueue()
         self._sending = threading.Thread(target=self._send_all, name="points-send", daemon=True)
         self._sending.start()
 
     def send(self, message: object) -> None:
         """Send a message without waiting. Called by any thread."""
-        with suppress(Full):
-            self._queue.put_nowait(message)
+        data = ForkingPickler.dumps(message)
+        with self._lock, suppress(OSError):  # the other end has gone
+            if not self._waiting and len(data) <= AT_ONCE_BYTES and self._writable.poll(0):
+                self._connection.send_bytes(data)
+            elif self._waiting < WAITING_MESSAGES:
+                self._waiting += 1
+                self._queue.put(data)
 
     def received(self) -> Iterator[Any]:
         """Yield what the other end sends, until it has gone; then the connection is closed."""
         with suppress(EOFError, OSError):
             while True:
                 yield self._connection.recv()
-        while self._sending.is_alive():  # it ends at its next message
-            self.send(None)
-            self._sending.join(AGAIN_SECONDS)
-        self._connection.close()
+        self._queue.put(None)
+        self._sending.join()  # it waits for nobody any more
+        with self._lock:
+            self._waiting = WAITING_MESSAGES  # what is sent from here on is lost
+            self._connection.close()
 
     def _send_all(self) -> None:
         with suppress(OSError):  # the other end has gone
-            while (message := self._queue.get()) is not None:
-                self._connection.send(message)
+            while (data := self._queue.get()) is not None:
+                self._connection.send_bytes(data)
+                with self._lock:
+                    self._waiting -= 1
 
 
 class OwnersServer:

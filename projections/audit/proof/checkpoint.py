@@ -33,7 +33,7 @@ class Mark(Struct, frozen=True, forbid_unknown_fields=True):
     peaks: list[_Hash]
 
     def frontier(self) -> Frontier:
-        """The tree, to go on from. Raises `BadProof` where its parts contradict each other."""
+        """Return the tree, to go on from. Raises `BadProof` where its parts contradict each other."""
         try:
             tree = Frontier(self.entries, [bytes.fromhex(peak) for peak in self.peaks])
         except ValueError as error:
@@ -114,12 +114,12 @@ def _mark(ledger: Ledger, partition: int, earlier: Mark | None, progress: Progre
 
 
 def write(signed: Signed) -> bytes:
-    """The file of a checkpoint: one line of JSON."""
+    """Return the file of a checkpoint: one line of JSON."""
     return msgspec.json.encode(signed.envelope) + b"\n"
 
 
 def read(path: Path, key: Ed25519PublicKey | None = None) -> Signed:
-    """A checkpoint from its file, its signature checked by `key` or else by the one it names. Raises `BadProof`."""
+    """Return the checkpoint in a file, its signature checked by `key`, else by the one it names. Raises `BadProof`."""
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES)
@@ -129,7 +129,7 @@ def read(path: Path, key: Ed25519PublicKey | None = None) -> Signed:
 
 
 def parsed(content: bytes, path: str, key: Ed25519PublicKey | None = None) -> Signed:
-    """A checkpoint from the bytes of a file, its signature checked. Raises `BadProof`."""
+    """Return a checkpoint from the bytes of a file, its signature checked. Raises `BadProof`."""
     try:
         envelope = msgspec.json.decode(content, type=Envelope)
         if envelope.payload_type != PAYLOAD_TYPE:

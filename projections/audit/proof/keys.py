@@ -59,7 +59,7 @@ def new_key(path: Path) -> tuple[Path, str]:
 
 
 def public_path(path: Path) -> Path:
-    """Where the public key of a signing key lies: ``signing-key.pem`` -> ``signing-key.pub.pem``."""
+    """Return the path of a signing key's public key: ``signing-key.pem`` -> ``signing-key.pub.pem``."""
     return path.with_name(f"{path.name.removesuffix('.pem')}.pub.pem")
 
 
@@ -81,24 +81,24 @@ def verification_key(path: Path) -> Ed25519PublicKey:
 
 
 def key_id(key: Ed25519PublicKey) -> str:
-    """How signatures name a key."""
+    """Return how signatures name a key: SHA-256 of its 32 bytes, in hex."""
     return sha256(key.public_bytes_raw()).hexdigest()
 
 
 def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> Envelope:
-    """A document signed."""
+    """Sign a document; return its envelope."""
     signature = key.sign(preimage(payload_type, payload))
     signed = Signature(key_id(key.public_key()), b64encode(signature).decode())
     return Envelope(b64encode(payload).decode(), payload_type, [signed])
 
 
 def payload_of(envelope: Envelope) -> bytes:
-    """What an envelope holds, not yet believed. Raises ValueError."""
+    """Return what an envelope holds, not yet believed. Raises ValueError."""
     return _bytes_of(envelope.payload)
 
 
 def is_signed(envelope: Envelope, key: Ed25519PublicKey) -> bool:
-    """Whether an envelope bears a good signature by a key."""
+    """Return True if an envelope bears a good signature by a key."""
     wanted = key_id(key)
     try:
         message = preimage(envelope.payload_type, payload_of(envelope))
@@ -112,13 +112,13 @@ def is_signed(envelope: Envelope, key: Ed25519PublicKey) -> bool:
 
 
 def preimage(payload_type: str, payload: bytes) -> bytes:
-    """What is signed: DSSE's pre-authentication encoding."""
+    """Return what is signed: DSSE's pre-authentication encoding."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def _bytes_of(text: str) -> bytes:
-    """Bytes from base64, which has one right form. Raises ValueError."""
+    """Return bytes from base64, which has one right form. Raises ValueError."""
     value = b64decode(text, validate=True)
     if b64encode(value).decode() != text:
         raise ValueError("base64 that is not canonical")
