@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, Repetition, decide, entry_of
-from ledger.core.draft import OutOfRange
+from ledger.core.draft import OutOfRange, Trace
 from ledger.core.page_keys import pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages
 from ledger.errors import ControlFlow
@@ -324,7 +324,13 @@ def _around_books(
 
 
 def decided(
-    account: Account, pages: Pages, item: FactRecord, book: Programme, limits: Limits, repeats: Repetition | None
+    account: Account,
+    pages: Pages,
+    item: FactRecord,
+    book: Programme,
+    limits: Limits,
+    repeats: Repetition | None,
+    trace: Trace | None = None,
 ) -> Decision:
     """Return the decision about a fact, which changes the account and its pages. Raises `OutOfRange`."""
     return decide(
@@ -337,6 +343,7 @@ def decided(
         backlog=item.backlog,
         limits=limits,
         repeats=repeats,
+        trace=trace,
     )
 
 

@@ -66,7 +66,7 @@ def list_views(shell: Shell, more: MoreOption = None) -> Answer:
 
     points views list
     """
-    return Answer(catalogue(all_views(more or ()).values()), "views:print_catalogue")
+    return Answer(catalogue(all_views(more).values()), "views:print_catalogue")
 
 
 @command_in(app)
@@ -76,7 +76,7 @@ def status(shell: Shell, more: MoreOption = None, folder: FolderOption = None) -
     points views status
     """
     with shell.reading() as opened:
-        found = builds(opened, _folder(opened, folder), all_views(more or ()).values())
+        found = builds(opened, _folder(opened, folder), all_views(more).values())
     return Answer(found, "views:print_status")
 
 
@@ -99,7 +99,7 @@ def run(
     """
     if follow and shell.json:
         raise WrongUse("--json prints one document and --follow never ends: give one of them")
-    known = all_views(more or ())
+    known = all_views(more)
     views = [_view(known, name) for name in names] if names else list(known.values())
     with shell.reading() as opened:
         place = _folder(opened, folder)
@@ -139,7 +139,7 @@ def rebuild(
 
     points views rebuild liability && points views compare liability && points views switch liability
     """
-    view = _view(all_views(more or ()), name)
+    view = _view(all_views(more), name)
     with shell.reading() as opened:
         place = _folder(opened, folder)
         started = time.monotonic()
@@ -169,7 +169,7 @@ def compare(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: F
 
     points views compare liability
     """
-    view = _view(all_views(more or ()), name)
+    view = _view(all_views(more), name)
     with shell.reading() as opened, shell.progress(f"comparing {view.name}") as tick:
         found = side_by_side(opened, _folder(opened, folder), view, tick)
     return Answer(found, lambda: _print_compared(found), exit_code=BAD_NEWS if found["difference_count"] else 0)
@@ -191,7 +191,7 @@ def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: Fo
 
     points views switch liability
     """
-    view = _view(all_views(more or ()), name)
+    view = _view(all_views(more), name)
     with shell.reading() as opened:
         file = let_have(opened, _folder(opened, folder), view)
     return Answer(
@@ -228,7 +228,7 @@ def show(
     """
     options = Options(month=month, days=days, score=score)
     form = format_of(form, out, shell.json, "table")
-    view, query = _query(all_views(more or ()), name)
+    view, query = _query(all_views(more), name)
     if month is not None:
         _month_number(month)
     _check_options(query, options, member)
