@@ -7,12 +7,12 @@ beside the month it belongs to. What time takes is booked in its own month by wh
 a later entry tell otherwise, that is taken back in the entry's month.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ledger.core import postings
 from ledger.core.account import copy_account
-from ledger.core.postings import IN_AND_OUT, growth, postings_of
+from ledger.core.postings import IN_AND_OUT, Posting, growth, postings_of
 from ledger.wire.entries import Change
 from ledger.wire.times import month_of, month_start, month_text
 from projections.answers.tables import Row, Table, columns
@@ -38,6 +38,7 @@ MOVEMENTS = SumTable(
     ("issued", "redeemed", "expired", "clawed_back", "owed", "written_off", "cash_shortfall_fen"),
 )
 ISSUED, REDEEMED, EXPIRED, CLAWED_BACK, OWED, WRITTEN_OFF, CASH = range(7)
+WIDTH = len(MOVEMENTS.amounts)
 FIGURES = (*IN_AND_OUT, postings.DEBT, postings.WRITTEN_OFF, postings.CASH_SHORTFALL)
 PLACES = growth({figure: place for place, figure in enumerate(FIGURES)})
 TOTALS = (
@@ -48,8 +49,12 @@ NOWHERE = ""  # under `expires`: of what is in no lot (debt, what was written of
 LINES = (("issued", 1, ISSUED), ("redeemed", -1, REDEEMED), ("expired", -1, EXPIRED), ("clawed_back", -1, CLAWED_BACK))
 
 
-def outstanding_of(amounts: Amounts) -> int:
-    """What members still have of what was issued: spendable, pending and held."""
+def outstanding_of(amounts: Sequence[int]) -> int:
+    """Return what members still have of what was issued, whether spendable, pending or held: the one liability.
+
+    `amounts` begin with those of `IN_AND_OUT`. The books and backtests ask it too, and find it by kind and, without
+    what is held, by the month in which open lots expire.
+    """
     return sum(sign * amounts[place] for _, sign, place in LINES)
 
 
@@ -132,7 +137,7 @@ def _close(taken: Snapshot, month: str, end: int) -> Iterator[Row]:
     of_month = [(kind, day, amounts) for (kind, booked, day, _), amounts in movements if booked == month]
     moved = summed((kind, amounts) for kind, _, amounts in of_month)
     late = summed((kind, amounts) for kind, day, amounts in of_month if day[:7] < month)
-    nothing = [0] * len(MOVEMENTS.amounts)
+    nothing = [0] * WIDTH
     for kind in dict.fromkeys([*programme.kinds, *sorted({*opening, *moved})]):
         fen = programme.fen_of(kind)
         balance = outstanding_of(opening.get(kind, nothing))
@@ -145,7 +150,7 @@ def _close(taken: Snapshot, month: str, end: int) -> Iterator[Row]:
 
 
 def _total(rows: Iterable[Amounts]) -> Amounts:
-    return summed(("", amounts) for amounts in rows).get("", [0] * len(MOVEMENTS.amounts))
+    return summed(("", amounts) for amounts in rows).get("", [0] * WIDTH)
 
 
 class Liability(PointsView):
@@ -166,9 +171,10 @@ class Liability(PointsView):
         """
         subject, entry = step.subject, step.entry
         assert entry is not None
-        instant, offset = max(entry.recorded, entry.clock), step.book.offset
-        if not subject.number or subject.state.next_due_at > instant:
+        due = subject.state.next_due_at
+        if not subject.number or (due > entry.recorded and due > entry.clock):
             return
+        instant, offset = max(entry.recorded, entry.clock), step.book.offset
         now = month_of(instant, offset)
         if now > month_of(_known(subject), offset) and subject.state.next_due_at <= month_start(now, offset):
             projected = RowDeltas(self.tables)
@@ -182,18 +188,20 @@ class Liability(PointsView):
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a change that moves points in or out."""
         for posting in postings_of(change, step.subject.state):
-            for place, sign in PLACES[posting.source, posting.destination]:
-                _add(step, rows, posting.kind, posting.expires_at, place, sign * (posting.fen or posting.points))
+            if places := PLACES[posting.source, posting.destination]:
+                key = self._key(step, posting)
+                for place, sign in places:
+                    rows.add_to("movements", key, place, sign * (posting.fen or posting.points), WIDTH)
+
+    def _key(self, step: FoldStep, posting: Posting) -> tuple[str, str, str, str]:
+        entry, offset, known = step.entry, step.book.offset, step.at
+        if entry is None:  # time books in its own month, but in none that was over when the last entry came
+            known = max(known, _known(step.subject))
+        elif (known := entry.recorded) < entry.clock:
+            known = entry.clock
+        expires = month_at(posting.expires_at - 1, offset) if posting.expires_at else NOWHERE
+        return posting.kind, month_at(known, offset), day_at(step.at, offset), expires
 
 
 def _known(subject: MemberState) -> int:
     return max(subject.recorded, subject.clock)
-
-
-def _add(step: FoldStep, rows: RowDeltas, kind: str, expires_at: int, place: int, amount: int) -> None:
-    entry, offset = step.entry, step.book.offset
-    # Time books in its own month, but never in one that is over by what was known when the last entry came.
-    known = max(entry.recorded, entry.clock) if entry is not None else max(step.at, _known(step.subject))
-    expires = month_at(expires_at - 1, offset) if expires_at else NOWHERE
-    key = kind, month_at(known, offset), day_at(step.at, offset), expires
-    rows.add_to(MOVEMENTS.name, key, place, amount, len(MOVEMENTS.amounts))
