@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ledger.core.account import NEVER, Account
 from ledger.core.awards import apply_rules
-from ledger.core.decisions import activities, amendments, memberships, operators, orders, redemptions, reviews
+from ledger.core.decisions import activities, amendments, grants, memberships, operators, orders, redemptions, reviews
 from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
@@ -229,6 +229,8 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.AccountUnfrozen: operators.unfreeze,
     facts.AccountClosed: operators.close,
     facts.AccountReopened: operators.reopen,
+    facts.TierGranted: grants.grant,
+    facts.TierWithdrawn: grants.withdraw,
     facts.LotOpened: operators.open_lot,
     facts.ProgrammePublished: operators.publish,
 }

@@ -343,6 +343,21 @@ class Adjustment(_OfKind, kw_only=True):
             raise ValueError("`points` is 0; an adjustment moves at least one point")
 
 
+class TierGrant(_Data):
+    """A tier of a score that is granted until an instant; of an invited tier, the permission for it."""
+
+    grant: Id
+    score: Id
+    tier: Name
+    until: Time
+
+
+class TierWithdrawal(_Data):
+    """The grant of a tier that ends: its id, or ``claim/`` and the claim that gave it."""
+
+    grant: Id
+
+
 class Reason(_Data):
     """A code that says why."""
 
@@ -525,6 +540,14 @@ class AccountReopened(_Fact, tag="account.reopened.v1"):
     data: Reason = msgspec.field(default_factory=Reason)
 
 
+class TierGranted(_Fact, tag="tier.granted.v1"):
+    data: TierGrant
+
+
+class TierWithdrawn(_Fact, tag="tier.withdrawn.v1"):
+    data: TierWithdrawal
+
+
 class LotOpened(_Fact, tag="lot.opened.v1"):
     data: OpeningLot
 
@@ -543,7 +566,7 @@ DoneFact = ActivityDone | ActivityUndone
 SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
-OperatorFact = PointsAdjusted | AccountFact | LotOpened | ProgrammePublished
+OperatorFact = PointsAdjusted | AccountFact | TierGranted | TierWithdrawn | LotOpened | ProgrammePublished
 Fact = OrderFact | ReviewFact | ActivityFact | ProfileFact | DoneFact | SpendingFact | MembershipFact | OperatorFact
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__
 PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no member
