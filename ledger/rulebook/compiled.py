@@ -13,6 +13,7 @@ from ledger.rulebook.schema import (
     Benefit,
     Cap,
     Condition,
+    Exchange,
     Expiry,
     Kind,
     Penalty,
@@ -176,6 +177,28 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
     )
 
 
+class Rate(NamedTuple):
+    """How many points an exchange takes for how many, from an instant on."""
+
+    since: int
+    take: int
+    give: int
+    who: Entitlement | None
+
+
+class ExchangeTerms(NamedTuple):
+    """Whom an exchange is for, and its rates in the book's order."""
+
+    who: Entitlement | None
+    rates: tuple[Rate, ...]
+
+
+def compile_exchange(exchange: Exchange, zone: Zone) -> ExchangeTerms:
+    """An exchange of a book as data."""
+    rates = tuple(Rate(instant_of(r.from_, zone), r.take, r.give, compile_who(r.who)) for r in exchange.rate)
+    return ExchangeTerms(compile_who(exchange.who), rates)
+
+
 class Fine(NamedTuple):
     """A penalty, ready to apply: points of a `kind`, or of a `score`'s part."""
 
@@ -311,6 +334,9 @@ class ProgrammeVersion:
                 self.benefits[label] = (name, benefit)
         self.shares: dict[str, Fraction | None] = {
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
+        }
+        self.exchanges = {
+            name: compile_exchange(exchange, self.offset) for name, exchange in self.programme.exchanges.items()
         }
         self.who_may_use = {name: compile_who(use.who) for name, use in self.programme.uses.items()}
         self.expiries = {name: compile_expiry(kind, self.offset) for name, kind in self.programme.kinds.items()}
