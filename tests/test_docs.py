@@ -35,6 +35,7 @@ SECTIONS = {
     "Expiry": "### `expiry`",
     "Score": "## `[scores.NAME]`",
     "Tier": "### `tiers`",
+    "TierHolding": "### `hold`",
     "Membership": "## `[memberships.NAME]`",
     "Product": "### `products`",
     "Benefit": "### `benefits`",

@@ -56,20 +56,40 @@ class Kind(_Table, frozen=True):
 
 
 class Tier(_Table, frozen=True):
-    """A tier of a score: its name, and the value that it begins at."""
+    """A tier of a score: its name, and the value that it begins at; `invited`: it takes an invitation besides."""
 
-    at_least: int
+    at_least: Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
     name: Annotated[str, Meta(min_length=1, max_length=64)]
+    invited: bool = False
+
+
+class TierHolding(_Table, frozen=True):
+    """How long a tier that was reached does not fall by ageing: days, or to the end of a year after that year."""
+
+    days: _Days | None = None
+    end_of_year_after: Annotated[int, Meta(ge=0, le=100)] | None = None
 
 
 class Score(_Table, frozen=True):
-    """A number that ranks members and is never spent: its parts, and the months it counts."""
+    """A number that ranks members and is never spent: its parts, what time it counts, and when its tiers move."""
 
     name: _Text
     parts: dict[_Label, _Text]
-    window_months: Annotated[int, Meta(ge=1, le=13)] = 12
-    tiers: tuple[Tier, ...] = ()
+    settle: Literal["monthly", "daily", "at-once"] = "monthly"
+    settle_day: Annotated[int, Meta(ge=1, le=28)] | None = None
+    months: Annotated[int, Meta(ge=1, le=120)] | None = field(name="window_months", default=None)
+    window_days: Annotated[int, Meta(ge=1, le=4000)] | None = None
+    window: Literal["life", "year"] | None = None
+    hold: TierHolding | None = None
+    deduct: dict[str, Annotated[int, Meta(ge=0, le=1 << 40)]] | None = None
+    down: Literal["replace", "step"] = "replace"
+    tiers: Annotated[tuple[Tier, ...], Meta(max_length=100)] = ()
     one_star_limit: int | None = None
+
+    @property
+    def window_months(self) -> int:
+        """The whole months that a window of months counts."""
+        return self.months or 12
 
     @property
     def limits(self) -> tuple[tuple[str, int, int], ...]:
