@@ -52,6 +52,8 @@ SECTIONS = {
     "Use": "## `[uses.NAME]`",
     "UseCap": "### `uses.cap`",
     "Transition": "### `transitions`",
+    "Exchange": "## `[exchanges.NAME]`",
+    "ExchangeRate": "### `rate`",
     "Penalty": "## `[penalties.NAME]`",
     "Exemption": "### `exempt`",
 }

@@ -164,8 +164,8 @@ def check_admissible(
 ) -> None:
     """Raise `BadFact` for a fact from the future, of an operator who is none, or under the programme's subject.
 
-    `grantors` are the sources that may grant tiers besides the operators. `is_ahead` says that the importer of a fact saw
-    it to be from the future.
+    `grantors` are the sources that may grant tiers besides the operators. `is_ahead` says that its importer
+    saw it to be from the future.
     """
     if is_ahead or occurred > recorded + MAX_AHEAD:
         raise BadFact(

@@ -13,7 +13,18 @@ from msgspec import Struct
 
 from ledger.core.account import NEVER, Account
 from ledger.core.awards import apply_rules
-from ledger.core.decisions import activities, amendments, grants, memberships, operators, orders, redemptions, reviews
+from ledger.core.decisions import (
+    activities,
+    amendments,
+    exchanges,
+    grants,
+    memberships,
+    operators,
+    orders,
+    pending,
+    redemptions,
+    reviews,
+)
 from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
@@ -218,6 +229,9 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.HoldRequested: redemptions.hold,
     facts.HoldCaptured: redemptions.end_hold,
     facts.HoldReleased: redemptions.end_hold,
+    facts.PointsClaimed: pending.claim_points,
+    facts.ExchangeRequested: exchanges.exchange,
+    facts.ExchangeReversed: exchanges.reverse_exchange,
     facts.CardPurchased: memberships.open_card,
     facts.CardCodeRedeemed: memberships.open_card,
     facts.CardTrialStarted: partial(memberships.open_card, is_trial=True),

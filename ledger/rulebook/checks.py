@@ -14,6 +14,7 @@ from ledger.rulebook.schema import (
     Award,
     BadProgramme,
     Condition,
+    Exchange,
     Expiry,
     Penalty,
     ProgrammeTables,
@@ -22,20 +23,26 @@ from ledger.rulebook.schema import (
     instant_of,
     zone_of,
 )
+from ledger.wire.entries import ENGINE
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES, OCCASIONS, OLDER_OCCASIONS, REACHED, Occasion
 from ledger.wire.times import to_datetime
 
 _NAMES = ", ".join(OCCASIONS)
 
 
-def parse_programme(toml: str, where: str = "rule book") -> ProgrammeTables:
-    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key."""
+def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
+    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key.
+
+    `engine` is the one whose checks it met when it was published: one that is stored is not refused by later checks.
+    """
     try:
         document = _with_moments(tomllib.loads(toml))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
     programme: ProgrammeTables = _convert(document, ProgrammeTables, where)
     problem = next(_problems(programme), None)
+    if problem is None and engine >= 2:
+        problem = next(_problems_since_engine_2(programme), None)
     if problem:
         raise BadProgramme(f"{where}: {problem}")
     return programme
@@ -172,8 +179,30 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
             yield f"uses.{name}.kinds: name each kind once, and at least one"
         if use.at_least and use.at_most and use.at_least > use.at_most:
             yield f"uses.{name}.at_least: is above at_most"
+    for name, exchange in programme.exchanges.items():
+        yield from _exchange_problems(f"exchanges.{name}", exchange, programme)
     for name, penalty in programme.penalties.items():
         yield from _penalty_problems(f"penalties.{name}", penalty, programme)
+
+
+def _problems_since_engine_2(programme: ProgrammeTables) -> Iterator[str]:
+    """What an older book may say: engine 1 took it, and decides by it as it did."""
+    places = {award.rule: place for place, award in enumerate(programme.award)}
+    for index, award in enumerate(programme.award):
+        if award.instead_of is not None and places[award.instead_of] <= index:
+            yield (
+                f'award[{index}] (rule "{award.rule}").instead_of: "{award.instead_of}" stands before it; '
+                "a rule stands before the one that it leaves out"
+            )
+    tables: dict[str, str] = {}
+    for name, membership in programme.memberships.items():
+        for label in membership.benefits:
+            if label in tables:
+                yield (
+                    f"memberships.{name}.benefits.{label}: stands in {tables[label]}, too; "
+                    "a claim names a benefit only, so its name stands in one table"
+                )
+            tables[label] = f"memberships.{name}.benefits"
 
 
 _ENDS = tuple(name for name in Expiry.__struct_fields__ if name != "from_")
@@ -279,6 +308,24 @@ def _occasion_problems(at: str, award: Award, row: Occasion) -> Iterator[str]:
     ):
         if is_wrong:
             yield f"{at}{said}"
+
+
+def _exchange_problems(at: str, exchange: Exchange, programme: ProgrammeTables) -> Iterator[str]:
+    for key, kind in (("takes", exchange.takes), ("gives", exchange.gives)):
+        if kind not in programme.kinds:
+            yield f"{at}.{key}: there is no [kinds.{kind}]"
+    if exchange.takes == exchange.gives:
+        yield f"{at}.gives: is the kind that it takes"
+    if any(cap.per == "order" for cap in exchange.cap):
+        yield f'{at}.cap: per = "order" is for uses'
+    if len({cap.per for cap in exchange.cap}) < len(exchange.cap):
+        yield f"{at}.cap: the same `per` stands twice"
+    if exchange.who is not None:
+        yield from who_problems(f"{at}.who", exchange.who, programme)
+    for place, rate in enumerate(exchange.rate):
+        yield from moment_problems(f"{at}.rate[{place}]", rate.from_, None)
+        if rate.who is not None:
+            yield from who_problems(f"{at}.rate[{place}].who", rate.who, programme)
 
 
 def _penalty_problems(at: str, penalty: Penalty, programme: ProgrammeTables) -> Iterator[str]:

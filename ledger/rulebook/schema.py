@@ -270,6 +270,26 @@ class Use(_Table, frozen=True):
     cap: tuple[UseCap, ...] = ()
 
 
+class ExchangeRate(_Table, frozen=True):
+    """How many points of the one kind make how many of the other, from a date on."""
+
+    from_: Moment = field(name="from")
+    take: _Points
+    give: _Points
+    who: Who | None = None
+
+
+class Exchange(_Table, frozen=True):
+    """Points of one kind for points of another: of its rates the first that has begun and is for the member."""
+
+    name: _Text
+    takes: _Label
+    gives: _Label
+    rate: Annotated[tuple[ExchangeRate, ...], Meta(min_length=1, max_length=100)]
+    cap: tuple[UseCap, ...] = ()
+    who: Who | None = None
+
+
 class Exemption(_Table, frozen=True):
     """The members whom a penalty spares, `in_month` times a month."""
 
@@ -316,6 +336,7 @@ class ProgrammeTables(_Table, frozen=True):
     award: Annotated[tuple[Award, ...], Meta(max_length=1000)] = ()
     uses: Annotated[dict[_Label, Use], Meta(max_length=1000)] = field(default_factory=dict)
     penalties: Annotated[dict[_Label, Penalty], Meta(max_length=100)] = field(default_factory=dict)
+    exchanges: Annotated[dict[_Label, Exchange], Meta(max_length=100)] = field(default_factory=dict)
     late_days: Annotated[int, Meta(ge=1, le=4000)] = 400
     utc_offset: Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$")] | None = None
     time_zone: _ZoneName | None = None

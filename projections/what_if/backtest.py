@@ -20,7 +20,7 @@ from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.compiled import STORED, Programme
 from ledger.wire.entries import OUTCOMES, Change, Earned, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -41,7 +41,7 @@ def draft_book(ledger: Ledger, toml: str, where: str, since: int | None = None) 
 
     Raises `BadProgramme`, also where the ledger's accounts have something that the draft lacks.
     """
-    book = Programme([version.toml for version in ledger.book.versions])
+    book = Programme([version.toml for version in ledger.book.versions], engine=STORED)
     draft = book.add(toml, where)
     draft.since = 0 if since is None else since
     book.versions = [*(v for v in book.versions if v is not draft and v.since < draft.since), draft]
