@@ -37,6 +37,8 @@ SECTIONS = {
     "Tier": "### `tiers`",
     "Membership": "## `[memberships.NAME]`",
     "Product": "### `products`",
+    "Price": "### `price`",
+    "CardRefund": "### `refund`",
     "Benefit": "### `benefits`",
     "Award": "## `[[award]]`",
     "Condition": "### `when`",

@@ -75,12 +75,16 @@ REASONS: Final[dict[str, Reason]] = {
     # said of accepted facts
     "before-completion": Reason(NOTE, "The return came before its order completed; it is applied at completion."),
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
+    "not-eligible": Reason(NOTE, "The card is not for this member; it was paid, so it opens all the same."),
     "order-ended": Reason(NOTE, "The redemption is for an order that had ended."),
     "points-capped": Reason(NOTE, "More was to be given back or captured than there was; all there was is taken."),
     "points-differ": Reason(
         NOTE, "The lines' `points` do not add up to the order's redemptions; the redemptions count."
     ),
     "unknown-attribute": Reason(NOTE, "The book declares no such attribute, or one of another type; it is not kept."),
+    "price-differs": Reason(NOTE, "The card was paid another price than the book has for this member."),
+    "refund-above-price": Reason(NOTE, "More money came back for the card than was paid for it."),
+    "refund-not-due": Reason(NOTE, "The book's rule gives no money back: `why` says whether it was used or is late."),
     "unknown-line": Reason(
         NOTE, "The order has no line of that name (an entry all of whose lines are such is ignored)."
     ),

@@ -3,6 +3,7 @@
 from ledger.core.account import Term, term_at
 from ledger.core.benefits import bucket_of, is_in_grace, term_in_grace, times_used
 from ledger.core.draft import Draft
+from ledger.core.fees import note_opening, note_refund
 from ledger.core.lots import repay_or_expire
 from ledger.core.pages import SEEN, CardPage
 from ledger.rulebook.schema import Product
@@ -24,6 +25,7 @@ def open_card(draft: Draft, data: Card | CodedCard, *, is_trial: bool = False) -
         draft.decline("not-a-trial" if is_trial else "not-for-sale", product=data.product)
     if is_trial and (draft.account.trials.get(membership) or any(term.until > draft.occurred for term in terms)):
         draft.decline("trial-used")
+    note_opening(draft, data.product, data.paid_fen if isinstance(data, Card) else None)
     upgraded: Term | None = None
     if not is_trial:
         running = term_at(draft.account, membership, draft.occurred)
@@ -141,6 +143,7 @@ def refund_card(draft: Draft, data: CardRefund) -> None:
     if place is None or terms[place].until <= draft.occurred:
         draft.decline("card-ended", card=card)
     term = terms[place]
+    note_refund(draft, term, page, data.refund_fen)
     end = max(term.start, draft.occurred)
     has_begun = term.start <= draft.occurred
     release = draft.version.programme.memberships[page.membership].release_days * DAY
