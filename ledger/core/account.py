@@ -45,6 +45,7 @@ class Purse(Struct, array_like=True, gc=False):
     cash_shortfall_fen: int = 0
     idle_until: int = 0  # of a kind that ends when idle: its lots end then, unless it is used before; 0: no such end
     idle_ended: int = 0  # lots with keys below this ended with the purse, and what comes back to them is gone
+    forfeited: int = 0
 
     def end_of(self, lot: Lot) -> int:
         """When a lot that is not pending expires: by itself, or earlier with its idle purse."""
@@ -113,6 +114,7 @@ class Account(Struct, array_like=True, gc=False):
     pruned_before: int = 0  # months before this one are dropped
     attributes: dict[str, tuple[str | int, int]] = field(default_factory=dict)  # name -> value (empty: removed), since
     tier_moves: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # score -> from, tier; the first: before
+    closed: bool = False
 
     def purse(self, kind: str) -> Purse:
         """The purse of a kind, empty where there is none yet (and then not part of the account)."""

@@ -45,12 +45,11 @@ def apply_rules(
     if line is not None:
         name, fen, category, count = line.line, line.paid_fen, line.category, line.quantity
     awards: list[Award] = []
-    replaced: str | None = None
-    instead = ""
+    replaced: dict[str, str] = {}  # rule -> the one that stands in for it
     for rule in rules:
-        if replaced is not None and rule.name == replaced:
+        if replaced and rule.name in replaced:
             if trace is not None:
-                trace.skipped(rule, "replaced", {"line": name, "by": instead})
+                trace.skipped(rule, "replaced", {"line": name, "by": replaced[rule.name]})
             continue
         if rule.is_dated and not rule.since <= occurred < rule.until:
             if trace is not None:
@@ -95,7 +94,8 @@ def apply_rules(
             points = _room_of_card(draft, rule, term, points, name)
             if points < 0:
                 continue
-            replaced, instead = rule.award.instead_of, rule.name
+            if draft.engine < 2:  # the last card's rule alone stood in for another, and also where its cap was full
+                replaced = {rule.award.instead_of: rule.name} if rule.award.instead_of else {}
         if rule.is_counted:
             points = _take_room(draft, rule, points, Counted(data, line, term, order, day))
         if not points:
@@ -104,6 +104,8 @@ def apply_rules(
             continue
         if points > MAX_TOTAL and draft.engine >= 2:
             raise OutOfRange("more points than a store's integers hold")
+        if rule.award.instead_of is not None and draft.engine >= 2:
+            replaced[rule.award.instead_of] = rule.name
         if by:
             draft.emit(Multiplied(rule.name, name, by))
         if rule.key:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from ledger.core.account import NEVER, Account
-from ledger.core.decisions import activities, memberships, operators, orders, redemptions, reviews
+from ledger.core.decisions import activities, amendments, memberships, operators, orders, redemptions, reviews
 from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
@@ -131,6 +131,8 @@ def decide(
             draft.decline("too-late")
         if row.is_request:
             _check_request(draft, row.own_key(fact.data), recorded, backlog, limits)
+        elif account.closed and kind not in _COUNT_WHEN_CLOSED:
+            draft.decline("account-closed")
         if version.asks_who:
             judge_rules(draft, row.on, fact.data)
         _DECIDER_OF[kind](draft, fact.data)
@@ -140,6 +142,8 @@ def decide(
         return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name, engine)
     if draft.oldest_month != NEVER:
         refresh_settled(draft)
+    if draft.lots:
+        pages.enter(draft.number, draft.changes)
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name, engine)
 
 
@@ -160,6 +164,8 @@ def _check_request(draft: Draft, key: str, recorded: int, backlog: bool, limits:
     age = recorded - draft.occurred
     if not backlog and age > limits.request_max_age:
         draft.decline("stale", age_seconds=age // SECOND, most_seconds=limits.request_max_age // SECOND)
+    if draft.account.closed:
+        draft.decline("account-closed")
     if draft.account.frozen:
         draft.decline("account-frozen")
 
@@ -176,6 +182,7 @@ def _decider_of(row: FactType) -> Callable[[Draft, Any], None]:
 _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.OrderPaid: orders.pay,
     facts.OrderCompleted: orders.complete,
+    facts.OrderAmended: amendments.amend,
     facts.OrderCancelled: orders.cancel,
     facts.OrderReturned: orders.take_back,
     facts.OrderRejected: orders.reject,
@@ -193,11 +200,15 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.CardTrialStarted: partial(memberships.open_card, is_trial=True),
     facts.CardRefunded: memberships.refund_card,
     facts.BenefitClaimed: memberships.claim,
+    facts.BenefitReturned: memberships.return_claim,
     facts.PointsAdjusted: operators.adjust,
     facts.AccountFrozen: operators.freeze,
     facts.AccountUnfrozen: operators.unfreeze,
+    facts.AccountClosed: operators.close,
+    facts.AccountReopened: operators.reopen,
     facts.LotOpened: operators.open_lot,
     facts.ProgrammePublished: operators.publish,
 }
+_COUNT_WHEN_CLOSED = frozenset({facts.OrderReturned, facts.AccountClosed, facts.AccountReopened})
 # By class: matching one class after the other costs more than many a decision.
 _DECIDER_OF = {row.fact: _decider_of(row) for row in CATALOGUE}

@@ -92,6 +92,12 @@ def _clawed_back(account: Account, change: entries.ClawedBack) -> None:
     _take(purse, change.lot, change.points)
 
 
+def _forfeited(account: Account, change: entries.Forfeited) -> None:
+    purse = account.purses[change.kind]
+    purse.forfeited += change.points
+    _take(purse, change.lot, change.points)
+
+
 def _repaid(account: Account, change: entries.Repaid) -> None:
     purse = account.purses[change.kind]
     purse.clawed_back += change.points
@@ -283,12 +289,28 @@ def _benefit_used(account: Account, change: entries.BenefitUsed) -> None:
     used[key] = used.get(key, 0) + 1
 
 
+def _benefit_given_back(account: Account, change: entries.BenefitGivenBack) -> None:
+    used = find_term(account, change.membership, change.card).used
+    key = quota_key(change.benefit, change.bucket)
+    used[key] -= 1
+    if not used[key]:
+        del used[key]
+
+
 def _frozen(account: Account, change: entries.Frozen) -> None:
     account.frozen = True
 
 
 def _unfrozen(account: Account, change: entries.Unfrozen) -> None:
     account.frozen = False
+
+
+def _closed(account: Account, change: entries.Closed) -> None:
+    account.closed = True
+
+
+def _reopened(account: Account, change: entries.Reopened) -> None:
+    account.closed = False
 
 
 def _for_the_reader(account: Account, change: entries.Withheld | entries.Multiplied | entries.Resettled) -> None:
@@ -303,6 +325,7 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.Spent: _spent,
     entries.ClawedBack: _clawed_back,
     entries.Repaid: _repaid,
+    entries.Forfeited: _forfeited,
     entries.FirstSeen: _first_seen,
     entries.CounterAdded: _counter_added,
     entries.Withheld: _for_the_reader,
@@ -331,7 +354,10 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.TermEnded: _term_ended,
     entries.TrialConverted: _trial_converted,
     entries.BenefitUsed: _benefit_used,
+    entries.BenefitGivenBack: _benefit_given_back,
     entries.Frozen: _frozen,
     entries.Unfrozen: _unfrozen,
+    entries.Closed: _closed,
+    entries.Reopened: _reopened,
 }
 assert APPLY.keys() == set(CHANGE_TYPES), "a change that no account can take"

@@ -12,6 +12,7 @@ from ledger.wire.entries import (
     DebtIncurred,
     Earned,
     Expired,
+    Forfeited,
     IdleEnded,
     IdleMoved,
     PaidInCash,
@@ -85,13 +86,21 @@ def spend(draft: Draft, kind: str, points: int, redemption: str) -> list[Part]:
         keep_alive(draft, kind)
     for key, part in take(draft, kind, points):
         lot = draft.account.purses[kind].lots[key]
-        parts.append(Part(key, part, lot.rule, lot.earned, lot.earned_at, lot.expires_at, lot.returnable))
+        parts.append(part_of(lot, key, part))
         draft.emit(Spent(kind, key, part, redemption))
     return parts
 
 
-def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int) -> int:
-    """Give up to `points` of a redemption back to their lots, the last taken first. Returns how many there were."""
+def part_of(lot: Lot, key: int, points: int) -> Part:
+    """What a redemption's page keeps of points that it takes from a lot."""
+    return Part(key, points, lot.rule, lot.earned, lot.earned_at, lot.expires_at, lot.returnable)
+
+
+def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int, key: str = "") -> int:
+    """Give up to `points` of a redemption back to their lots, the last taken first. Returns how many there were.
+
+    `key` is that of its page where it is not ``redemption/…``.
+    """
     rest = points
     for part in reversed(page.parts):
         back = min(rest, part.points - part.restored)
@@ -116,7 +125,7 @@ def restore(draft: Draft, redemption: str, page: RedemptionPage, points: int) ->
             )
         )
         repay_or_expire(draft, kind, part.lot, draft.clock)
-    draft.pages.put(f"redemption/{redemption}", page)
+    draft.pages.put(key or f"redemption/{redemption}", page)
     return points - rest
 
 
@@ -131,22 +140,36 @@ def claw_back(draft: Draft, award: Award, keep: int, line: str) -> None:
     if award.score:
         draft.score(Scored(award.score, award.part, award.rule, award.month, -claim, line=line))
         return
-    kind = award.kind
-    purse = draft.account.purses[kind]
-    lot = purse.lots.get(award.lot)
+    short = 0
+    for grown in reversed(award.grown):  # of an amended line: the newest lot first
+        part = min(claim, grown.held)
+        grown.held -= part
+        claim -= part
+        short += _take_own(draft, award, grown.lot, part, line)
+    short += _take_own(draft, award, award.lot, claim, line)
+    if short:
+        collect(draft, award.kind, short, award.rule, line)
+
+
+def _take_own(draft: Draft, award: Award, key: int, claim: int, line: str) -> int:
+    """Claim points of a lot of an award's own. Returns what is to come from others: it was spent."""
+    if not claim:
+        return 0
+    lot = draft.account.purses[award.kind].lots.get(key)
     own = min(claim, lot.left) if lot else 0
     if own:
-        draft.emit(ClawedBack(kind, award.lot, own, award.rule, line))
+        draft.emit(ClawedBack(award.kind, key, own, award.rule, line))
         claim -= own
     if claim:
-        page = draft.pages.get(f"lot/{award.lot}")
-        if isinstance(page, LotPage) and page.expired > page.met:
-            met = min(claim, page.expired - page.met)  # what expired is gone and is not asked for again
-            page.met += met
-            claim -= met
-            draft.pages.put(f"lot/{award.lot}", page)
-    if claim:
-        collect(draft, kind, claim, award.rule, line)
+        page = draft.pages.get(f"lot/{key}")
+        if isinstance(page, LotPage):
+            gone = page.expired + (0 if draft.account.closed else page.forfeited)
+            if gone > page.met:
+                met = min(claim, gone - page.met)  # what expired is gone and is not asked for again
+                page.met += met
+                claim -= met
+                draft.pages.put(f"lot/{key}", page)
+    return claim
 
 
 def collect(draft: Draft, kind: str, claim: int, origin: str, line: str = "") -> None:
@@ -157,7 +180,7 @@ def collect(draft: Draft, kind: str, claim: int, origin: str, line: str = "") ->
     if not claim:
         return
     currency = draft.version.programme.kinds[kind]
-    if currency.shortfall == "clamp":
+    if currency.shortfall == "clamp" or draft.account.closed:
         draft.emit(WrittenOff(kind, claim, origin, line))
         return
     if currency.shortfall == "cash":
@@ -182,12 +205,30 @@ def expire(draft: Draft, kind: str, key: int, lot: Lot, due: int) -> None:
     draft.emit(Expired(kind, key, points, due))
 
 
+def forfeit(draft: Draft, kind: str, key: int, lot: Lot) -> None:
+    """Take what is left of a lot of a closed account, and keep on its page how much that was, if a claim may ask."""
+    points = lot.left
+    if lot.returnable:
+        page = draft.pages.get(f"lot/{key}")
+        if not isinstance(page, LotPage):
+            page = LotPage()
+        page.forfeited += points
+        draft.pages.put(f"lot/{key}", page)
+    draft.emit(Forfeited(kind, key, points))
+
+
 def repay_or_expire(draft: Draft, kind: str, key: int, now: int) -> None:
-    """Points have just become spendable in a lot: they expire at once if they are due, or repay debt first."""
+    """Points have just become spendable in a lot: they expire at once if they are due, or repay debt first.
+
+    On a closed account what is not due is forfeited.
+    """
     purse = draft.account.purses[kind]
     lot = purse.lots[key]
     if purse.end_of(lot) <= now or key < purse.idle_ended:
         expire(draft, kind, key, lot, now)
+    elif draft.account.closed:
+        if lot.left:
+            forfeit(draft, kind, key, lot)
     elif purse.debt > 0 and lot.left:
         draft.emit(Repaid(kind, key, min(purse.debt, lot.left)))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ledger.rulebook.compiled import Programme
 from ledger.wire.fact_catalogue import BY_CLASS
-from ledger.wire.facts import Fact
+from ledger.wire.facts import Fact, PointsAdjusted
 from ledger.wire.times import day_of
 
 
@@ -19,6 +19,11 @@ def pages_ahead(fact: Fact, occurred: int, book: Programme) -> Iterator[str]:
         name = getattr(fact.data, field)
         if name:
             yield f"{kind}/{name}"
+    for field, kind in row.also.items():
+        yield f"{kind}/{getattr(fact.data, field)}"
+    aim = fact.data.of if isinstance(fact, PointsAdjusted) else None
+    if aim is not None and not aim.lot:
+        yield f"order/{aim.order}" if aim.order else f"grant/{aim.grant}"
     version = book.nearest(occurred)
     for rule in version.rules_on(row.on):
         if rule.day_cap or rule.award.each_day:

@@ -10,11 +10,14 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Struct, field
 
+from ledger.wire.entries import Change, Earned
+
 OPEN: Final = 0  # known only by a redemption for it
 PAID: Final = 1
 COMPLETED: Final = 2
 CANCELLED: Final = 3
 REJECTED: Final = 4
+NOT_PAYABLE: Final = {CANCELLED: "cancelled", REJECTED: "rejected"}  # what an order that takes no claim on it is
 
 
 class GrownLot(Struct, array_like=True, gc=False):
@@ -165,11 +168,16 @@ class CardPage(Struct, array_like=True, gc=False, tag="card"):
 
 
 class LotPage(Struct, array_like=True, gc=False, tag="lot"):
-    """What of a lot expired, and how much of that a return has met already (points)."""
+    """What of a lot is gone: expired or forfeited, how much of that a claim has met already, and what was adjusted.
+
+    `taken` counts for a lot whose award stands on no other page: points that adjustments aimed at it took.
+    """
 
     expired: int = 0
     met: int = 0
     claimed: bool = False  # points that waited for a claim
+    forfeited: int = 0
+    taken: int = 0
 
 
 class DayPage(Struct, array_like=True, gc=False, tag="day"):
@@ -179,11 +187,30 @@ class DayPage(Struct, array_like=True, gc=False, tag="day"):
     marks: list[str] = field(default_factory=list)
 
 
+class GrantPage(Struct, array_like=True, gc=False, tag="grant"):
+    """Points that a campaign granted: the lot they were put in."""
+
+    kind: str
+    lot: int
+
+
+class ClaimPage(Struct, array_like=True, gc=False, tag="claim"):
+    """A benefit that a card gave once, in the `bucket` that its quota counts by."""
+
+    membership: str
+    card: str
+    benefit: str
+    bucket: int
+    is_returned: bool = False
+
+
 class SeenPage(Struct, array_like=True, gc=False, tag="seen"):
     """A business id that is taken."""
 
 
-Page = OrderPage | ReviewPage | RedemptionPage | HoldPage | CardPage | LotPage | DayPage | SeenPage
+Page = (
+    OrderPage | ReviewPage | RedemptionPage | HoldPage | CardPage | LotPage | DayPage | GrantPage | ClaimPage | SeenPage
+)
 
 SEEN: Final = SeenPage()
 
@@ -193,19 +220,44 @@ decode_page: Callable[[bytes], Page] = msgspec.msgpack.Decoder(Page).decode
 
 
 class Pages(Protocol):
-    """One member's pages, as a decision sees them: `get` one by its key, `put` one that is new or changed."""
+    """One member's pages, as a decision sees them: `get` one by its key, `put` one that is new or changed.
+
+    `enter` tells of the changes of an entry that opened lots, and `opened` gives the lots of an earlier one: they stand
+    in the entries themselves, so that no page has to name them.
+    """
 
     def get(self, key: str) -> Page | None: ...
 
     def put(self, key: str, page: Page) -> None: ...
 
+    def enter(self, number: int, changes: list[Change]) -> None: ...
+
+    def opened(self, number: int) -> list[Earned]: ...
+
+
+def earned_in(changes: list[Change]) -> list[Earned]:
+    """The lots that an entry opened, by its changes."""
+    return [change for change in changes if isinstance(change, Earned)]
+
 
 class PagesInMemory(dict[str, Page]):
     """Pages in a dictionary: for a replay of one member, and for tests."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened: dict[int, list[Earned]] = {}
+
     def put(self, key: str, page: Page) -> None:
         """Keep a page."""
         self[key] = page
+
+    def enter(self, number: int, changes: list[Change]) -> None:
+        """Keep the lots that an entry opened."""
+        self._opened[number] = earned_in(changes)
+
+    def opened(self, number: int) -> list[Earned]:
+        """The lots that an entry opened, none for one that is not known."""
+        return self._opened.get(number, [])
 
 
 def copy_page(page: Page) -> Page:
@@ -220,6 +272,7 @@ class TrialPages:
         self._pages = pages
         self._own: dict[str, Page] = {}
         self._changed: set[str] = set()
+        self._entered: dict[int, list[Change]] = {}
 
     def get(self, key: str) -> Page | None:
         """A page, as a copy."""
@@ -235,7 +288,18 @@ class TrialPages:
         self._own[key] = page
         self._changed.add(key)
 
+    def enter(self, number: int, changes: list[Change]) -> None:
+        """Keep the changes of an entry for this trial."""
+        self._entered[number] = changes
+
+    def opened(self, number: int) -> list[Earned]:
+        """The lots that an entry opened, none for one that is not known."""
+        entered = self._entered.get(number)
+        return earned_in(entered) if entered is not None else self._pages.opened(number)
+
     def keep(self) -> None:
         """Let what was changed stand."""
+        for number, changes in self._entered.items():
+            self._pages.enter(number, changes)
         for key in self._changed:
             self._pages.put(key, self._own[key])

@@ -1,8 +1,9 @@
 """Postings: what a change of an account moves, from which named account to which.
 
 The one definition of the ledger's double entry. A member's points stand in `spendable`, `pending` and `held`; they come
-from `issued` and go to `redeemed`, `expired` or `clawed_back`. A claim that no spendable point could meet stands beside
-them: `claimed`, out of the member's `debt`, out of what was `written_off`, or out of a refund (`cash_shortfall`).
+from `issued` and go to `redeemed`, `expired`, `clawed_back` or `forfeited`. A claim that no spendable point could meet
+stands beside them: `claimed`, out of the member's `debt`, out of what was `written_off`, or out of a refund
+(`cash_shortfall`).
 
 A change names its lot and not whether that lot was pending, nor when it was to expire: `postings_of` takes both from
 the account as it stood before the change, which whoever folds entries has at hand.
@@ -22,6 +23,7 @@ from ledger.wire.entries import (
     DebtIncurred,
     Earned,
     Expired,
+    Forfeited,
     Held,
     PaidInCash,
     Released,
@@ -33,9 +35,10 @@ from ledger.wire.entries import (
 
 SPENDABLE, PENDING, HELD = "spendable", "pending", "held"
 ISSUED, REDEEMED, EXPIRED, CLAWED_BACK = "issued", "redeemed", "expired", "clawed_back"
+FORFEITED = "forfeited"
 CLAIMED, DEBT, WRITTEN_OFF, CASH_SHORTFALL = "claimed", "debt", "written_off", "cash_shortfall"
 IN_AND_OUT = (ISSUED, REDEEMED, EXPIRED, CLAWED_BACK)  # of what members have
-ACCOUNTS = (SPENDABLE, PENDING, HELD, *IN_AND_OUT, CLAIMED, DEBT, WRITTEN_OFF, CASH_SHORTFALL)
+ACCOUNTS = (SPENDABLE, PENDING, HELD, *IN_AND_OUT, FORFEITED, CLAIMED, DEBT, WRITTEN_OFF, CASH_SHORTFALL)
 SOURCES = frozenset({ISSUED, DEBT, WRITTEN_OFF, CASH_SHORTFALL})  # their figures grow by what leaves them
 
 T = TypeVar("T")
@@ -134,6 +137,7 @@ _POSTINGS: Mapping[type[Change], Callable[[Any, Account | None], Postings]] = {
     Captured: _from_lot(HELD, REDEEMED),
     Expired: _from_lot(SPENDABLE, EXPIRED),
     ClawedBack: _clawed_back,
+    Forfeited: _from_lot(SPENDABLE, FORFEITED),
     Repaid: _repaid,
     DebtIncurred: _claimed(DEBT),
     WrittenOff: _claimed(WRITTEN_OFF),

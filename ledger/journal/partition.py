@@ -14,7 +14,7 @@ from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, Repetition, decide, entry_of
 from ledger.core.draft import OutOfRange
 from ledger.core.page_keys import pages_ahead
-from ledger.core.pages import Page, Pages, TrialPages
+from ledger.core.pages import Page, Pages, TrialPages, earned_in
 from ledger.errors import ControlFlow
 from ledger.journal.failpoints import failpoint
 from ledger.journal.port import Damaged, EntryRow, PageRow, Parked, ReceiptRow, Snapshot
@@ -22,7 +22,7 @@ from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import BadProgramme
-from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED
+from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Earned
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
 from ledger.wire.facts import Fact, ProgrammePublished
 
@@ -74,6 +74,7 @@ class _MemberPages:
     member: str
     cache: dict[tuple[str, str], Page]
     written: dict[tuple[str, str], Page] = field(default_factory=dict)
+    entered: dict[int, list[Change]] = field(default_factory=dict)  # in this batch
 
     def get(self, key: str) -> Page | None:
         name = (key, self.member)
@@ -86,6 +87,15 @@ class _MemberPages:
 
     def put(self, key: str, page: Page) -> None:
         self.written[(key, self.member)] = page
+
+    def enter(self, number: int, changes: list[Change]) -> None:
+        self.entered[number] = changes
+
+    def opened(self, number: int) -> list[Earned]:
+        if number in self.entered:
+            return earned_in(self.entered[number])
+        rows = self.batch.entries_of(self.member, number - 1, 1)
+        return earned_in(decode_entry(rows[0].state).changes) if rows and rows[0].number == number else []
 
 
 @dataclass(slots=True)

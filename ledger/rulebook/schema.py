@@ -147,6 +147,7 @@ class Benefit(_Table, frozen=True):
     name: _Text
     quota: dict[_Label, Annotated[int, Meta(ge=0, le=1 << 30)]] | None = None
     per: Literal["term", "month", "year"] = "term"
+    returns_with_order: bool = False  # a claim for an order that is cancelled or rejected comes back
 
 
 class Membership(_Table, frozen=True):

@@ -186,6 +186,14 @@ class Released(_Change, tag="released", frozen=True):
     due_at: int = 0
 
 
+class Forfeited(_Change, tag="forfeited", frozen=True):
+    """Points of a lot (pending ones too) were lost, as the account is closed."""
+
+    kind: str
+    lot: int
+    points: int
+
+
 class IdleMoved(_Change, tag="idle-moved", frozen=True):
     """A kind whose points end when it is idle was used: what there is of it ends at `until_at`, if not used again."""
 
@@ -358,6 +366,16 @@ class BenefitUsed(_Change, tag="benefit-used", frozen=True):
     bucket: int
 
 
+class BenefitGivenBack(_Change, tag="benefit-given-back", frozen=True):
+    """A claim of a benefit was given back in the `bucket` where it was counted."""
+
+    membership: str
+    card: str
+    benefit: str
+    bucket: int
+    claim: str
+
+
 # -- the account itself ----------------------------------------------------------------------------------------------
 
 
@@ -373,13 +391,27 @@ class Unfrozen(_Change, tag="unfrozen", frozen=True):
     reason: str
 
 
-LotChange = Earned | Waiting | Confirmed | Spent | Restored | Expired | ClawedBack | Repaid | Held | Captured | Released
+class Closed(_Change, tag="closed", frozen=True):
+    """The account was closed: requests are refused, and of facts only returns count."""
+
+    reason: str
+
+
+class Reopened(_Change, tag="reopened", frozen=True):
+    """The closed account goes on, with no points."""
+
+    reason: str
+
+
+TakenChange = Spent | Expired | ClawedBack | Repaid | Captured | Forfeited
+LotChange = Earned | Waiting | Confirmed | TakenChange | Restored | Held | Released
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff
 IdleChange = IdleMoved | IdleEnded
 ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Resettled | TierMoved
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
-TermChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | BenefitUsed
-Change = LotChange | ClaimChange | IdleChange | ScoreChange | CountChange | TermChange | Frozen | Unfrozen
+TermChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | BenefitUsed | BenefitGivenBack
+OwnChange = Frozen | Unfrozen | Closed | Reopened
+Change = LotChange | ClaimChange | IdleChange | ScoreChange | CountChange | TermChange | OwnChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 

@@ -19,6 +19,7 @@ class FactType(Struct, frozen=True, eq=False):
 
     fact: type[Fact]
     names: Mapping[str, str] = field(default_factory=dict)  # field of its data -> the page it names; its own id first
+    also: Mapping[str, str] = field(default_factory=dict)  # field -> another page that it may name
     times: tuple[str, ...] = ()  # fields of its data that are times, and are kept in UTC like the fact's own
     fields: frozenset[str] | None = None  # of its data, that a rule may name; None: no rule may stand on it
     lines: Literal["", "each", "one"] = ""  # it has lines, for each of which a rule may give; it is about one line
@@ -55,6 +56,7 @@ LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line"} | {"unit_
 CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.OrderPaid, _ORDER),
     FactType(facts.OrderCompleted, _ORDER, fields=_OF_ORDERS, lines="each"),
+    FactType(facts.OrderAmended, _ORDER),
     FactType(facts.OrderCancelled, _ORDER),
     FactType(facts.OrderReturned, {"return_": "return"} | _ORDER),
     FactType(facts.OrderRejected, _ORDER),
@@ -73,7 +75,7 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.ReputationRated, sets=Rated, moves_tiers=True),
     FactType(facts.MemberDescribed),
     FactType(facts.RedemptionRequested, {"redemption": "redemption"} | _ORDER, is_request=True),
-    FactType(facts.RedemptionReversed, {"redemption": "redemption"}),
+    FactType(facts.RedemptionReversed, {"redemption": "redemption"}, {"redemption": "captured"}),
     FactType(facts.HoldRequested, {"hold": "hold"}, times=("until",), is_request=True),
     FactType(facts.HoldCaptured, {"hold": "hold"}),
     FactType(facts.HoldReleased, {"hold": "hold"}),
@@ -82,9 +84,12 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.CardTrialStarted, {"card": "card"}),
     FactType(facts.CardRefunded, {"card": "card"}),
     FactType(facts.BenefitClaimed, {"claim": "claim"}, is_request=True),
+    FactType(facts.BenefitReturned, {"claim": "claim"}),
     FactType(facts.PointsAdjusted, {"adjustment": "adjustment"}, is_operators=True),
     FactType(facts.AccountFrozen, is_operators=True),
     FactType(facts.AccountUnfrozen, is_operators=True),
+    FactType(facts.AccountClosed, is_operators=True),
+    FactType(facts.AccountReopened, is_operators=True),
     FactType(facts.LotOpened, {"lot": "opening"}, times=("earned_at", "expires_at"), is_operators=True),
     FactType(facts.ProgrammePublished, is_operators=True),
 )

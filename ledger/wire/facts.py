@@ -77,6 +77,18 @@ class Order(_Data):
             self.channel = APP
 
 
+class CompletedOrder(Order):
+    """Lines of an order that are completed; `more`: further lines of it follow under the same name."""
+
+    more: bool = False
+
+
+class AmendedOrder(CompletedOrder):
+    """All lines of an order as they are now; `refund_fen` is the money that goes back with the change."""
+
+    refund_fen: Count = 0
+
+
 class OrderEnd(_Data):
     """An order that was cancelled, or refused at the door."""
 
@@ -85,12 +97,16 @@ class OrderEnd(_Data):
 
 
 class ReturnLine(_Data):
-    """Pieces of a line that came back (0: money without the piece), and what a return says of points on them."""
+    """Pieces of a line that came back (0: money without the piece), and what a return says of points on them.
+
+    `exchange`: the pieces are replaced, so that neither they nor money count as back.
+    """
 
     line: Id
     quantity: Count
     refund_fen: Count
     points: Count = 0
+    exchange: bool = False
 
     def __post_init__(self) -> None:
         if self.quantity == 0 and self.refund_fen == 0:
@@ -269,14 +285,38 @@ class Claim(_Data):
     line: Name = ""
 
 
+class ClaimReturn(_Data):
+    """The claim of a benefit that is given back."""
+
+    claim: Id
+
+
+class Aim(_Data):
+    """The award that something is about: of an order's line, of a grant, or the one that opened a lot ("12.1")."""
+
+    order: Name = ""
+    line: Name = ""
+    grant: Name = ""
+    lot: Annotated[str, Meta(max_length=32, pattern=r"^([1-9][0-9]{0,18}\.[1-9][0-9]{0,4})?$")] = ""
+
+    def __post_init__(self) -> None:
+        said = tuple(name for name in self.__struct_fields__ if getattr(self, name))
+        if said not in (("order", "line"), ("grant",), ("lot",)):
+            raise ValueError("`of` names an award by `order` and `line`, by `grant`, or by `lot`: one of the three")
+
+
 class Adjustment(_OfKind, kw_only=True):
-    """Points put on or (negative) taken off by hand: by whom, approved by whom, and a code that says why."""
+    """Points put on or (negative) taken off by hand: by whom, approved by whom, and a code that says why.
+
+    `of` names the award that negative points are taken of.
+    """
 
     adjustment: Id
     points: Signed
     reason: Id
     by: Id
     approved_by: Name = ""
+    of: Aim | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -319,7 +359,11 @@ class OrderPaid(_Fact, tag="order.paid.v1"):
 
 
 class OrderCompleted(_Fact, tag="order.completed.v1"):
-    data: Order
+    data: CompletedOrder
+
+
+class OrderAmended(_Fact, tag="order.amended.v1"):
+    data: AmendedOrder
 
 
 class OrderCancelled(_Fact, tag="order.cancelled.v1"):
@@ -430,6 +474,10 @@ class BenefitClaimed(_Fact, tag="benefit.claimed.v1"):
     data: Claim
 
 
+class BenefitReturned(_Fact, tag="benefit.returned.v1"):
+    data: ClaimReturn
+
+
 class PointsAdjusted(_Fact, tag="points.adjusted.v1"):
     data: Adjustment
 
@@ -442,6 +490,14 @@ class AccountUnfrozen(_Fact, tag="account.unfrozen.v1"):
     data: Reason = msgspec.field(default_factory=Reason)
 
 
+class AccountClosed(_Fact, tag="account.closed.v1"):
+    data: Reason = msgspec.field(default_factory=Reason)
+
+
+class AccountReopened(_Fact, tag="account.reopened.v1"):
+    data: Reason = msgspec.field(default_factory=Reason)
+
+
 class LotOpened(_Fact, tag="lot.opened.v1"):
     data: OpeningLot
 
@@ -450,15 +506,16 @@ class ProgrammePublished(_Fact, tag="programme.published.v1"):
     data: Publication
 
 
-OrderFact = OrderPaid | OrderCompleted | OrderCancelled | OrderReturned | OrderRejected
+OrderFact = OrderPaid | OrderCompleted | OrderAmended | OrderCancelled | OrderReturned | OrderRejected
 ReviewFact = ReviewPosted | ReviewRemoved
 ActivityFact = QuestionAnswered | ItemShared | MemberSignedIn | ShopVisited | CampaignGranted
 ProfileFact = (
     IdentityVerified | WechatBound | QqBound | ProfileCompleted | CreditScored | ReputationRated | MemberDescribed
 )
 SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
-MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed
-OperatorFact = PointsAdjusted | AccountFrozen | AccountUnfrozen | LotOpened | ProgrammePublished
+MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
+AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
+OperatorFact = PointsAdjusted | AccountFact | LotOpened | ProgrammePublished
 Fact = OrderFact | ReviewFact | ActivityFact | ProfileFact | SpendingFact | MembershipFact | OperatorFact
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__
 PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no member

@@ -3,10 +3,10 @@
 from typing import Any
 
 from ledger.core.evaluate import ordinary_points
-from ledger.core.pages import DayPage, PageLine
+from ledger.core.pages import DayPage, OrderPage, PageLine
 from ledger.rulebook.compiled import CLAIM, Rule
 from ledger.wire.entries import Earned, Scored, ScoredOnce, Withheld
-from ledger.wire.facts import OrderCompleted, OrderLine
+from ledger.wire.facts import OrderAmended, OrderCompleted, OrderLine
 from ledger.wire.times import day_of, day_text
 from projections.explaining.context import Context, inputs_of, line_of, put, term_of
 from projections.explaining.facts import cause_text
@@ -87,6 +87,9 @@ def _counting(context: Context, rule: Rule | None, change: Earned | Scored, line
     words = context.words
     if rule is None:
         return words.say(f"given.{change.rule}", context.moment.step.fact.data, rule=change.rule)
+    fact, page = context.moment.step.fact, context.moment.pages.get(f"order/{change.page}")
+    if isinstance(fact, OrderAmended) and isinstance(page, OrderPage) and page.line(change.line) is not None:
+        return words.say("given.amended", made=words.points(change.points, rule.kind or rule.score))
     if line is None or rule.times or (rule.award.give.per_fen is None and not rule.award.give.steps):
         return words.say("given.each", points=change.uncapped)
     return words.calculation(rule, change.base, line.category)
@@ -109,7 +112,7 @@ def _multipliers(context: Context, rule: Rule, change: Earned, line: OrderLine |
     }
     text = words.say("given.member", item)
     ordinary, fact = moment.version.rules.get(award.instead_of or ""), moment.step.fact
-    if ordinary is not None and isinstance(line, OrderLine) and isinstance(fact, OrderCompleted):
+    if ordinary is not None and isinstance(line, OrderLine) and isinstance(fact, OrderCompleted | OrderAmended):
         points = ordinary_points(ordinary, line, fact.data)
         item |= {"instead_of": ordinary.name, "ordinary_points": points}
         text += "; " + words.say("given.instead", rule=words.rule(ordinary.name), points=points)

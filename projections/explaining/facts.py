@@ -7,6 +7,7 @@ from ledger.wire.facts import (
     BenefitClaimed,
     Fact,
     MemberDescribed,
+    OrderAmended,
     OrderCompleted,
     OrderPaid,
     OrderReturned,
@@ -35,7 +36,7 @@ def fact_text(fact: Fact, words: Words) -> str:
     """The sentence."""
     more: dict[str, Any] = {}
     match fact:
-        case OrderPaid() | OrderCompleted():
+        case OrderPaid() | OrderCompleted() | OrderAmended():
             lines = fact.data.lines
             paid, points = sum(line.paid_fen for line in lines), sum(line.points for line in lines)
             more["basket"] = words.say("basket", fact.data, lines=len(lines), paid=paid, points=points)

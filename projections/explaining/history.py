@@ -128,6 +128,14 @@ class Moment:
         """Keep a page."""
         self.after.put(key, page)
 
+    def enter(self, number: int, changes: list[Change]) -> None:
+        """Keep the lots that the entry opened."""
+        self.after.enter(number, changes)
+
+    def opened(self, number: int) -> list[Earned]:
+        """The lots that an entry opened."""
+        return self.after.opened(number)
+
     def would_accept(self, fact: Fact) -> bool:
         """Return True if the engine had accepted another fact in this one's place."""
         account, pages = copy_account(self.before), TrialPages(self.after)

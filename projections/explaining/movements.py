@@ -26,6 +26,7 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
     entries.Expired: Movement(0, -1, 1, 0, ("due_at",)),
     entries.ClawedBack: Movement(-1, -1, 1, 0, ("origin",)),
     entries.Repaid: Movement(-1, -1, 1),
+    entries.Forfeited: Movement(-1, -1, 1),
     entries.DebtIncurred: Movement(0, -1),
     entries.WrittenOff: Movement(0, 1),
     entries.Held: Movement(-1, -1, 0, 1, ("hold",)),

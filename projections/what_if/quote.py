@@ -12,12 +12,13 @@ from ledger.core.decide import Decision, Limits, decide
 from ledger.core.decisions.redemptions import redeemed_fen, shares_of
 from ledger.core.draft import Draft
 from ledger.core.fees import bars, price_of
-from ledger.core.pages import OrderPage, Page
+from ledger.core.pages import OrderPage, Page, earned_in
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire import answers
 from ledger.wire.entries import Change, Earned, Scored, Withheld
+from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
 from ledger.wire.times import Zone, to_text
@@ -44,6 +45,14 @@ class _Overlay:
     def put(self, key: str, page: Page) -> None:
         """Keep a page for this run."""
         self._written[key] = page
+
+    def enter(self, number: int, changes: list[Change]) -> None:
+        """Keep nothing: what is only tried makes no entry."""
+
+    def opened(self, number: int) -> list[Earned]:
+        """Return the lots that an entry of the member opened."""
+        rows = self._journal.entries_of(self._member, number - 1, 1)
+        return earned_in(decode_entry(rows[0].state).changes) if rows and rows[0].number == number else []
 
 
 class Quoter:

@@ -36,6 +36,8 @@ def test_requests_and_operator_facts_are_those_of_the_contract() -> None:
         "points.adjusted",
         "account.frozen",
         "account.unfrozen",
+        "account.closed",
+        "account.reopened",
         "lot.opened",
         "programme.published",
     }

@@ -32,6 +32,8 @@ OPERATOR_FACTS = (
     "points.adjusted.v1",
     "account.frozen.v1",
     "account.unfrozen.v1",
+    "account.closed.v1",
+    "account.reopened.v1",
     "lot.opened.v1",
     "programme.published.v1",
 )
@@ -58,7 +60,7 @@ TIERS = ((20_001, "20001"), (10_001, "10001"), (5_001, "5001"), (201, "201"))
 # The fields of each fact with their defaults: unknown fields are dropped, a field left out has its default.
 # Lists of lines are given by the fields of a line. Fields in TIMES are instants.
 LINE = {"line": "", "sku": "", "category": "", "quantity": 1, "paid_fen": 0, "points": 0}
-RETURN_LINE = {"line": "", "quantity": 0, "refund_fen": 0, "points": 0}
+RETURN_LINE = {"line": "", "quantity": 0, "refund_fen": 0, "points": 0, "exchange": False}
 ORDER = {
     "order": "",
     "lines": [LINE],
@@ -70,7 +72,7 @@ ORDER = {
 }
 FIELDS: dict[str, dict[str, Any]] = {
     "order.paid.v1": ORDER,
-    "order.completed.v1": ORDER,
+    "order.completed.v1": {**ORDER, "more": False},
     "order.cancelled.v1": {"order": "", "reason": ""},
     "order.returned.v1": {"order": "", "return": "", "lines": [RETURN_LINE]},
     "order.rejected.v1": {"order": ""},
@@ -104,6 +106,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "card.trial-started.v1": {"card": "", "product": "", "code": ""},
     "card.refunded.v1": {"card": "", "refund_fen": 0},
     "benefit.claimed.v1": {"claim": "", "benefit": "", "order": "", "line": ""},
+    "benefit.returned.v1": {"claim": ""},
     "points.adjusted.v1": {
         "adjustment": "",
         "kind": BEANS,
@@ -114,6 +117,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
     "account.frozen.v1": {"reason": ""},
     "account.unfrozen.v1": {"reason": ""},
+    "account.closed.v1": {"reason": ""},
+    "account.reopened.v1": {"reason": ""},
     "lot.opened.v1": {"lot": "", "kind": BEANS, "points": 0, "earned_at": None, "expires_at": None},
 }
 TIMES = ("expires", "until", "earned_at", "expires_at")
@@ -169,6 +174,8 @@ class Oracle:
             reason = self.objection(m, kind, data, when, recorded)
             if reason:
                 return "ignored" if reason == "already" else "refused", reason
+        elif m["closed"] and kind not in ("order.returned.v1", "account.closed.v1", "account.reopened.v1"):
+            return "ignored", "account-closed"
         return HANDLERS[kind](m, data, when)
 
     def objection(
@@ -190,6 +197,8 @@ class Oracle:
             return "already"
         if self.request_max_age is not None and recorded - when > timedelta(seconds=self.request_max_age):
             return "stale"
+        if m["closed"]:
+            return "account-closed"
         if m["frozen"]:
             return "account-frozen"
         return ""
@@ -227,6 +236,7 @@ class Oracle:
             "written_off": 0,
             "debt": 0,
             "cash_shortfall_fen": 0,
+            "forfeited": 0,
         }
         entries = {"accepted": 0, "refused": 0, "ignored": 0}
         for member in self.members:
@@ -314,6 +324,7 @@ def new_member(name: str) -> Member:
             "share": [],
         },
         "frozen": False,
+        "closed": False,
         "lots": [],  # in the order of entries, then lines
         "totals": {
             "issued": 0,
@@ -323,6 +334,7 @@ def new_member(name: str) -> Member:
             "written_off": 0,
             "debt": 0,
             "cash_shortfall_fen": 0,
+            "forfeited": 0,
         },
         "orders": {},  # order: page
         "redemptions": {},  # redemption: {"order", "burned"}
@@ -340,6 +352,7 @@ def new_member(name: str) -> Member:
         "terms": [],  # in the order they were laid
         "trial": None,  # the one term of the trial, also in "terms"
         "cards": {},  # card: its term
+        "claims": {},  # claim: {"term", "benefit", "returned"}
     }
 
 
@@ -402,6 +415,7 @@ def give(
         "expires_at": expires_at,
         "pending": False,
         "expired": 0,
+        "forfeited": 0,
     }
     m["lots"].append(lot)
     m["totals"]["issued"] += points
@@ -421,6 +435,10 @@ def make_spendable(m: Member, lot: dict[str, Any], points: int) -> None:
     if lot["expires_at"] <= m["clock"]:
         lot["expired"] += points
         m["totals"]["expired"] += points
+        return
+    if m["closed"]:
+        lot["forfeited"] += points
+        m["totals"]["forfeited"] += points
         return
     repaid = min(points, m["totals"]["debt"])
     m["totals"]["debt"] -= repaid
@@ -463,6 +481,13 @@ def claw_back(m: Member, lot: dict[str, Any], points: int, cash_limit: int) -> i
     gone = min(points, lot["expired"])
     lot["expired"] -= gone  # met once
     points -= gone
+    if m["closed"]:
+        m["totals"]["written_off"] += take_away(m, points)
+        return 0
+    # Reading: what was forfeited is gone like what expired, once the account goes on.
+    gone = min(points, lot["forfeited"])
+    lot["forfeited"] -= gone
+    points -= gone
     shortfall = take_away(m, points)
     cash = min(shortfall, cash_limit)
     m["totals"]["cash_shortfall_fen"] += cash
@@ -493,11 +518,13 @@ def page_of(m: Member, order: str) -> dict[str, Any]:
         m["orders"][order] = {
             "end": "",  # "completed", "cancelled" or "rejected"
             "paid_lines": None,  # the lines when it was paid
-            "completed_at": None,
             "lines": {},  # the lines when it was completed
             "waiting": [],  # returns before completion
             "granted": 0,  # points ever redeemed for it
             "burned": [],  # [lot, what of it is not yet restored], in the order taken
+            "more": False,  # further lines are to complete
+            "ended_at": None,
+            "claims": [],  # of shipping
         }
     page: dict[str, Any] = m["orders"][order]
     return page
@@ -511,7 +538,18 @@ def after_the_end(end: str, asked: str) -> Decision:
     return "ignored", "already" if end == asked else f"order-{end}"
 
 
+def goes_on(page: dict[str, Any]) -> None:
+    """A cancelled order is paid or completed after all: what came back with the cancellation stays."""
+    page["end"] = ""
+    page["paid_lines"] = None
+    page["granted"] = 0
+    page["burned"] = []
+
+
 def order_paid(m: Member, data: dict[str, Any], when: datetime) -> Decision:
+    page = page_of(m, data["order"]) if data["order"] in m["orders"] else None
+    if page is not None and page["end"] == "cancelled" and when >= page["ended_at"]:
+        goes_on(page)
     if end_of(m, data["order"]):
         return after_the_end(end_of(m, data["order"]), "paid")
     page = page_of(m, data["order"])
@@ -522,13 +560,21 @@ def order_paid(m: Member, data: dict[str, Any], when: datetime) -> Decision:
 
 
 def order_completed(m: Member, data: dict[str, Any], when: datetime) -> Decision:
-    if end_of(m, data["order"]):
+    if end_of(m, data["order"]) == "cancelled":
+        goes_on(page_of(m, data["order"]))
+    fresh = data["lines"]
+    if end_of(m, data["order"]) == "completed" and page_of(m, data["order"])["more"]:
+        fresh = [line for line in fresh if line["line"] not in page_of(m, data["order"])["lines"]]
+        if not fresh:
+            return "ignored", "already"
+    elif end_of(m, data["order"]):
         return after_the_end(end_of(m, data["order"]), "completed")
     page = page_of(m, data["order"])
+    is_first = page["end"] == ""
     page["end"] = "completed"
-    page["completed_at"] = when
+    page["more"] = data["more"]
     month = month_of(when)
-    for line in data["lines"]:
+    for line in fresh:
         lot = give_purchase_beans(m, line, when)
         score = line["paid_fen"] // 100
         add_score(m, "purchase", month, score)
@@ -547,7 +593,38 @@ def order_completed(m: Member, data: dict[str, Any], when: datetime) -> Decision
             "score_kept": score,
             "month": month,
             "review": "",
+            "completed_at": when,
         }
+    if is_first:
+        order_as_a_whole(m, data, when)
+    waiting, page["waiting"] = page["waiting"], []
+    came_back: dict[str, int] = {}
+    for lines, _, _ in waiting:
+        for line in lines:
+            came_back[line["line"]] = came_back.get(line["line"], 0) + line["quantity"]
+    if waiting and comes_back_whole(page, came_back):
+        restore(m, page["burned"], rest_of(page["burned"]))
+    for lines, cash_limit, asked in waiting:
+        before = rest_of(page["burned"])
+        restore(m, page["burned"], asked)
+        asked -= before - rest_of(page["burned"])
+        cash_left = take_lines_back(m, page, lines, cash_limit)
+        to_come = [line for line in lines if line["line"] not in page["lines"]]
+        if page["more"] and (to_come or asked):
+            page["waiting"].append((to_come, cash_left, asked))
+    return "accepted", ""
+
+
+def comes_back_whole(page: dict[str, Any], came_back: dict[str, int]) -> bool:
+    """Whether with these pieces every line is back, and none is still to come."""
+    return not page["more"] and all(
+        line["returned"] + came_back.get(name, 0) >= line["quantity"] for name, line in page["lines"].items()
+    )
+
+
+def order_as_a_whole(m: Member, data: dict[str, Any], when: datetime) -> None:
+    """What an order gives beside its lines, once."""
+    month = month_of(when)
     days = m["order_days"].setdefault(month, [])
     if day_of(when) not in days:
         days.append(day_of(when))
@@ -555,10 +632,6 @@ def order_completed(m: Member, data: dict[str, Any], when: datetime) -> Decision
             add_score(m, "purchase", month, 30)
     if data["pay"] == "jd-pay":
         add_activity(m, "jd-pay", when)
-    for lines, cash_limit in page["waiting"]:
-        take_lines_back(m, page, lines, cash_limit)
-    page["waiting"] = []
-    return "accepted", ""
 
 
 def give_purchase_beans(m: Member, line: dict[str, Any], when: datetime) -> dict[str, Any] | None:
@@ -579,23 +652,35 @@ def give_purchase_beans(m: Member, line: dict[str, Any], when: datetime) -> dict
 
 
 def order_cancelled(m: Member, data: dict[str, Any], when: datetime) -> Decision:
+    page = page_of(m, data["order"])
+    if page["more"]:
+        page["more"] = False
+        page["waiting"] = []
+        if comes_back_whole(page, {}):
+            restore(m, page["burned"], rest_of(page["burned"]))
+        return "accepted", ""
     if end_of(m, data["order"]):
         return after_the_end(end_of(m, data["order"]), "cancelled")
-    if data["order"] not in m["orders"]:
-        return "ignored", "unknown-order"
-    page = page_of(m, data["order"])
-    page["end"] = "cancelled"
-    restore(m, page["burned"], rest_of(page["burned"]))
+    end_before_completion(m, page, "cancelled", when)
     return "accepted", ""
+
+
+def end_before_completion(m: Member, page: dict[str, Any], end: str, when: datetime) -> None:
+    page["end"] = end
+    page["ended_at"] = when
+    page["waiting"] = []
+    restore(m, page["burned"], rest_of(page["burned"]))
+    for claim in page["claims"]:
+        give_claim_back(m, claim)
+    page["claims"] = []
 
 
 def order_rejected(m: Member, data: dict[str, Any], when: datetime) -> Decision:
     if end_of(m, data["order"]):
         return after_the_end(end_of(m, data["order"]), "rejected")
     page = page_of(m, data["order"])
-    page["end"] = "rejected"
     # Reading: what was burned comes back first, then the 500 are taken.
-    restore(m, page["burned"], rest_of(page["burned"]))
+    end_before_completion(m, page, "rejected", when)
 
     plus = term_at(m, when) is not None
     m["rejections"].append({"month": month_of(when), "year": year_of(when), "plus": plus})
@@ -610,13 +695,13 @@ def order_rejected(m: Member, data: dict[str, Any], when: datetime) -> Decision:
 def order_returned(m: Member, data: dict[str, Any], when: datetime) -> Decision:
     if data["return"] in m["seen"]["return"]:
         return "ignored", "already"
-    if data["order"] not in m["orders"]:
+    if not data["order"]:
         return "ignored", "unknown-order"
     page = page_of(m, data["order"])
     if page["end"] in ("cancelled", "rejected"):
         return "ignored", f"order-{page['end']}"
     if page["end"] == "completed":
-        lines = [line for line in data["lines"] if line["line"] in page["lines"]]
+        lines = [line for line in data["lines"] if line["line"] in page["lines"] or page["more"]]
     elif page["paid_lines"] is not None:
         lines = [line for line in data["lines"] if line["line"] in page["paid_lines"]]
     else:
@@ -625,16 +710,28 @@ def order_returned(m: Member, data: dict[str, Any], when: datetime) -> Decision:
         return "ignored", "unknown-line"
     m["seen"]["return"].append(data["return"])
     # Reading: the refund of the whole fact, lines it has wrong included.
-    cash_limit = sum(line["refund_fen"] for line in data["lines"])
-    restore(m, page["burned"], sum(line["points"] for line in lines))
+    cash_limit = sum(line["refund_fen"] for line in data["lines"] if not line["exchange"])
+    asked = sum(line["points"] for line in lines)
+    before = rest_of(page["burned"])
+    restore(m, page["burned"], asked)
+    asked -= before - rest_of(page["burned"])
+    is_for_later = page["end"] != "completed" or any(line["line"] not in page["lines"] for line in lines)
+    lines = [line for line in lines if not line["exchange"]]
     if page["end"] == "completed":
-        take_lines_back(m, page, lines, cash_limit)
-    else:
-        page["waiting"].append((lines, cash_limit))
+        came_back: dict[str, int] = {}
+        for line in lines:
+            came_back[line["line"]] = came_back.get(line["line"], 0) + line["quantity"]
+        if comes_back_whole(page, came_back):
+            restore(m, page["burned"], rest_of(page["burned"]))
+        cash_limit = take_lines_back(m, page, lines, cash_limit)
+        lines = [line for line in lines if line["line"] not in page["lines"]]
+    if is_for_later:
+        page["waiting"].append((lines, cash_limit, asked))
     return "accepted", ""
 
 
-def take_lines_back(m: Member, page: dict[str, Any], lines: list[dict[str, Any]], cash_limit: int) -> None:
+def take_lines_back(m: Member, page: dict[str, Any], lines: list[dict[str, Any]], cash_limit: int) -> int:
+    """Returns what is left of the refund to pay in cash."""
     for returned in lines:
         if returned["line"] not in page["lines"]:
             continue  # remembered from before completion, and then not completed
@@ -648,6 +745,7 @@ def take_lines_back(m: Member, page: dict[str, Any], lines: list[dict[str, Any]]
         if line["lot"]:
             cash_limit -= claw_back(m, line["lot"], line["beans_kept"] - beans, cash_limit)
             line["beans_kept"] = beans
+    return cash_limit
 
 
 def kept(line: dict[str, Any], earned: int) -> int:
@@ -689,7 +787,7 @@ def review_posted(m: Member, data: dict[str, Any], when: datetime) -> Decision:
         return "ignored", "reviewed"
     line["review"] = data["review"]
     score = add_activity(m, "photo" if data["images"] >= 1 else "review", when)
-    in_time = when - page["completed_at"] <= REVIEW_WITHIN
+    in_time = when - line["completed_at"] <= REVIEW_WITHIN
     beans = 0
     if data["characters"] >= 10 and in_time and not wholly_returned(line):
         if line["paid_fen"] >= 10_000:
@@ -814,6 +912,27 @@ def account_unfrozen(m: Member, data: dict[str, Any], when: datetime) -> Decisio
     return "accepted", ""
 
 
+def account_closed(m: Member, data: dict[str, Any], when: datetime) -> Decision:
+    if m["closed"]:
+        return "ignored", "already"
+    for hold in m["holds"].values():
+        if hold["open"]:
+            release(m, hold)
+    m["closed"] = True
+    for lot in m["lots"]:
+        lot["forfeited"] += lot["left"]
+        m["totals"]["forfeited"] += lot["left"]
+        lot["left"] = 0
+    return "accepted", ""
+
+
+def account_reopened(m: Member, data: dict[str, Any], when: datetime) -> Decision:
+    if not m["closed"]:
+        return "ignored", "not-closed"
+    m["closed"] = False
+    return "accepted", ""
+
+
 # ---- redemptions and holds ---------------------------------------------------------------------------------
 
 
@@ -821,15 +940,19 @@ def redemption_requested(m: Member, data: dict[str, Any], when: datetime) -> Dec
     points, settlement = data["points"], data["settlement_fen"]
     if data["kind"] != BEANS:
         return "refused", "unknown-kind"
+    if data["use"] == "draw" and points != 20:
+        return "refused", "not-a-draw"
+    if data["use"] == "offset" and points % 1_000 != 0:
+        return "refused", "not-a-multiple"
     if data["use"] in ("offset", "top-up") and not data["order"]:
         return "refused", "order-missing"
+    if end_of(m, data["order"]) in ("cancelled", "rejected"):
+        return "refused", "order-ended"
     # Reading: every redemption that names the order is in the sum, whatever its use.
     for_order = points
     if data["order"] in m["orders"]:
         for_order += m["orders"][data["order"]]["granted"]
     if data["use"] == "offset":
-        if points % 1_000 != 0:
-            return "refused", "not-a-multiple"
         if 2 * for_order > settlement:
             return "refused", "above-half"
         if spendable(m) < 500:
@@ -839,8 +962,6 @@ def redemption_requested(m: Member, data: dict[str, Any], when: datetime) -> Dec
             return "refused", "settlement-small"
         if 5 * for_order > settlement:
             return "refused", "above-fifth"
-    if data["use"] == "draw" and points != 20:
-        return "refused", "not-a-draw"
     if spendable(m) < points:
         return "refused", "beans-short"
 
@@ -856,6 +977,10 @@ def redemption_requested(m: Member, data: dict[str, Any], when: datetime) -> Dec
 
 def redemption_reversed(m: Member, data: dict[str, Any], when: datetime) -> Decision:
     redemption = m["redemptions"].get(data["redemption"])
+    hold = m["holds"].get(data["redemption"], {})
+    # Reading: a captured hold is found by its name where no redemption of that name has anything to give back.
+    if hold.get("captured") and (redemption is None or redemption["order"] or not rest_of(redemption["burned"])):
+        redemption = {"order": "", "burned": hold["captured"]}
     if redemption is None:
         return "ignored", "unknown-redemption"
     if redemption["order"]:
@@ -891,6 +1016,8 @@ def hold_captured(m: Member, data: dict[str, Any], when: datetime) -> Decision:
         piece[1] -= amount
         wanted -= amount
         m["totals"]["redeemed"] += amount
+        if amount:
+            hold.setdefault("captured", []).append([piece[0], amount])
     release(m, hold)
     return "accepted", ""
 
@@ -1021,7 +1148,25 @@ def lapse(m: Member) -> None:
             expire(m, lot)
 
 
+def give_claim_back(m: Member, claim: str) -> bool:
+    """Give a claim back to its card's quota; False where it came back before."""
+    found = m["claims"][claim]
+    if found["returned"]:
+        return False
+    found["returned"] = True
+    found["term"]["claims"][found["benefit"]] -= 1
+    return True
+
+
+def benefit_returned(m: Member, data: dict[str, Any], when: datetime) -> Decision:
+    if data["claim"] not in m["claims"]:
+        return "ignored", "unknown-claim"
+    return ("accepted", "") if give_claim_back(m, data["claim"]) else ("ignored", "already")
+
+
 def benefit_claimed(m: Member, data: dict[str, Any], when: datetime) -> Decision:
+    if data["benefit"] == "shipping" and end_of(m, data["order"]) in ("cancelled", "rejected"):
+        return "refused", "order-ended"
     term = term_at(m, when)  # Reading: the term of the claim's instant, not of the clock
     if term is None:
         return "refused", "no-membership"
@@ -1032,6 +1177,9 @@ def benefit_claimed(m: Member, data: dict[str, Any], when: datetime) -> Decision
         return "refused", "quota-used"
     term["claims"][data["benefit"]] = claimed + 1
     m["seen"]["claim"].append(data["claim"])
+    m["claims"][data["claim"]] = {"term": term, "benefit": data["benefit"], "returned": False}
+    if data["benefit"] == "shipping" and data["order"]:
+        page_of(m, data["order"])["claims"].append(data["claim"])
     return "accepted", ""
 
 
@@ -1121,8 +1269,11 @@ HANDLERS: dict[str, Callable[[Member, dict[str, Any], datetime], Decision]] = {
     "card.trial-started.v1": trial_started,
     "card.refunded.v1": card_refunded,
     "benefit.claimed.v1": benefit_claimed,
+    "benefit.returned.v1": benefit_returned,
     "points.adjusted.v1": points_adjusted,
     "account.frozen.v1": account_frozen,
     "account.unfrozen.v1": account_unfrozen,
+    "account.closed.v1": account_closed,
+    "account.reopened.v1": account_reopened,
     "lot.opened.v1": lot_opened,
 }

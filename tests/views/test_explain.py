@@ -346,12 +346,12 @@ def test_of_two_caps_the_one_with_the_smallest_room_is_told_with_its_own_figures
     small.close()
 
 
-def test_a_rule_says_what_took_its_place_also_where_that_came_to_nothing(told: Tells) -> None:
+def test_a_rule_is_asked_where_the_one_before_it_came_to_nothing(told: Tells) -> None:
     shop = Shop()
     shop.buys("plus.annual", card="K1")
     shop.completes("O1", [("phone", 1, 99)])
     text = why(entry(told(shop), 2), "purchase.beans")
-    assert text == "PLUS购物返豆 (purchase.plus) stands in for it, and came to nothing."
+    assert text == "Paid ¥0.99; the rule needs ¥50.00.", "a rule that came to nothing stands in for no other"
 
 
 def test_reviews_say_that_they_are_short_or_late_or_of_a_returned_line(told: Tells) -> None:

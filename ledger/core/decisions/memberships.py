@@ -2,13 +2,14 @@
 
 from ledger.core.account import Term, term_at
 from ledger.core.benefits import bucket_of, is_in_grace, term_in_grace, times_used
+from ledger.core.claims import give_back
 from ledger.core.draft import Draft
 from ledger.core.fees import note_opening, note_refund
 from ledger.core.lots import repay_or_expire
-from ledger.core.pages import SEEN, CardPage
+from ledger.core.pages import NOT_PAYABLE, CardPage, ClaimPage, OrderPage
 from ledger.rulebook.schema import Product
 from ledger.wire.entries import BenefitUsed, Confirmed, TermAnchored, TermEnded, TermMoved, TermOpened, TrialConverted
-from ledger.wire.facts import Card, CardRefund, Claim, CodedCard
+from ledger.wire.facts import Card, CardRefund, Claim, ClaimReturn, CodedCard
 from ledger.wire.times import DAY, MAX_INSTANT, months_later
 
 
@@ -162,6 +163,12 @@ def claim(draft: Draft, data: Claim) -> None:
     if found is None:
         draft.decline("unknown-benefit", benefit=data.benefit)
     membership, benefit = found
+    order = OrderPage()
+    if benefit.returns_with_order and data.order:
+        page = draft.pages.get(f"order/{data.order}")
+        order = page if isinstance(page, OrderPage) else order
+        if order.status in NOT_PAYABLE:
+            draft.decline("order-ended", order=data.order, status=NOT_PAYABLE[order.status])
     term = term_at(draft.account, membership, draft.occurred)
     if term is None:
         term = term_in_grace(draft.account, membership, draft.version, draft.occurred)
@@ -174,5 +181,19 @@ def claim(draft: Draft, data: Claim) -> None:
         used = times_used(term, data.benefit, benefit, draft.month)
         if used >= quota:
             draft.decline("quota-used", benefit=data.benefit, quota=quota, used=used)
-    draft.emit(BenefitUsed(membership, term.card, data.benefit, bucket_of(benefit, draft.month)))
-    draft.pages.put(f"claim/{data.claim}", SEEN)
+    bucket = bucket_of(benefit, draft.month)
+    draft.emit(BenefitUsed(membership, term.card, data.benefit, bucket))
+    draft.pages.put(f"claim/{data.claim}", ClaimPage(membership, term.card, data.benefit, bucket))
+    if benefit.returns_with_order and data.order:
+        order.claims.append(data.claim)
+        draft.pages.put(f"order/{data.order}", order)
+
+
+def return_claim(draft: Draft, data: ClaimReturn) -> None:
+    """Decide that a claim of a benefit is given back."""
+    page = draft.pages.get(f"claim/{data.claim}")
+    if not isinstance(page, ClaimPage):
+        draft.decline("unknown-claim", claim=data.claim)
+    if page.is_returned:
+        draft.decline("already")
+    give_back(draft, data.claim, page)

@@ -1,8 +1,10 @@
 """What operators and campaigns say: grants, adjustments, opening lots, freezing."""
 
+from ledger.core.aims import take_of
 from ledger.core.draft import Draft
-from ledger.core.lots import collect, earn
-from ledger.wire.entries import Earned, Frozen, Unfrozen
+from ledger.core.lots import collect, earn, forfeit, release_hold
+from ledger.core.pages import GrantPage
+from ledger.wire.entries import Closed, Earned, Frozen, Reopened, Unfrozen
 from ledger.wire.facts import Adjustment, Grant, OpeningLot, Publication, Reason
 from ledger.wire.times import to_instant
 
@@ -19,6 +21,27 @@ def unfreeze(draft: Draft, data: Reason) -> None:
     draft.emit(Unfrozen(data.reason))
 
 
+def close(draft: Draft, data: Reason) -> None:
+    """Decide that an account is closed: its holds are released, and all that can be spent or waits is forfeited."""
+    account = draft.account
+    if account.closed:
+        draft.decline("already")
+    for name, hold in list(account.holds.items()):
+        release_hold(draft, name, hold, draft.clock)
+    for kind, purse in account.purses.items():
+        for key, lot in sorted(purse.lots.items()):
+            if lot.left:
+                forfeit(draft, kind, key, lot)
+    draft.emit(Closed(data.reason))
+
+
+def reopen(draft: Draft, data: Reason) -> None:
+    """Decide that a closed account goes on."""
+    if not draft.account.closed:
+        draft.decline("not-closed")
+    draft.emit(Reopened(data.reason))
+
+
 def publish(draft: Draft, _data: Publication) -> None:
     """Decline a published rule book, which is no member's: the intake takes it before it comes here."""
     draft.decline("not-a-member")
@@ -27,17 +50,22 @@ def publish(draft: Draft, _data: Publication) -> None:
 def grant(draft: Draft, data: Grant) -> None:
     """Decide points that a campaign gives."""
     draft.check_kind(data.kind)
-    draft.take_id(f"grant/{data.grant}")
+    if draft.pages.get(f"grant/{data.grant}") is not None:
+        draft.decline("already")
     expires = draft.version.expires_at(data.kind, draft.occurred) if data.expires is None else to_instant(data.expires)
-    _earn(draft, data, "campaign", draft.occurred, expires, data.campaign)
+    lot = _earn(draft, data, "campaign", draft.occurred, expires, data.campaign)
+    draft.pages.put(f"grant/{data.grant}", GrantPage(data.kind, lot))
 
 
 def _earn(
     draft: Draft, data: Grant | Adjustment | OpeningLot, rule: str, earned_at: int, expires_at: int, page: str
-) -> None:
-    """Open a lot of points that stand in the fact itself."""
-    lot, points = draft.next_lot(), data.points
-    earn(draft, Earned(data.kind, lot, points, rule, earned_at, expires_at, page=page, uncapped=points))
+) -> int:
+    """Open a lot of points that stand in the fact itself; an adjustment may be aimed at it. Returns its key."""
+    lot, points, may_be_claimed = draft.next_lot(), data.points, draft.engine >= 2
+    earned = Earned(
+        data.kind, lot, points, rule, earned_at, expires_at, page=page, uncapped=points, returnable=may_be_claimed
+    )
+    return earn(draft, earned)
 
 
 def adjust(draft: Draft, data: Adjustment) -> None:
@@ -47,12 +75,16 @@ def adjust(draft: Draft, data: Adjustment) -> None:
         draft.decline("already")
     if not data.approved_by or data.approved_by == data.by:
         draft.decline("not-approved", by=data.by, approved_by=data.approved_by)
+    if data.of is not None and data.points < 0:
+        aimed = take_of(draft, data.of, data.kind, -data.points)
+        if aimed < -data.points:
+            draft.note("adjustment-capped", asked=-data.points, held=aimed)
     draft.take_id(f"adjustment/{data.adjustment}")
     draft.figures["reason"] = data.reason
     if data.points > 0:
         expires = draft.version.expires_at(data.kind, draft.occurred)
         _earn(draft, data, "adjustment", draft.occurred, expires, data.adjustment)
-    else:
+    elif data.of is None:
         collect(draft, data.kind, -data.points, "adjustment")
 
 

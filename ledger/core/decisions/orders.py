@@ -1,7 +1,10 @@
 """Orders from payment to return: what completes is awarded line by line, what comes back is reversed exactly."""
 
+from collections.abc import Iterable
+
 from ledger.core.account import term_at
 from ledger.core.awards import apply_rules
+from ledger.core.claims import give_back
 from ledger.core.draft import Draft
 from ledger.core.lots import claw_back, collect, restore
 from ledger.core.pages import (
@@ -11,6 +14,7 @@ from ledger.core.pages import (
     PAID,
     REJECTED,
     SEEN,
+    ClaimPage,
     Completion,
     EarlyReturn,
     OrderPage,
@@ -18,12 +22,13 @@ from ledger.core.pages import (
     RedemptionPage,
 )
 from ledger.wire.entries import CounterAdded
-from ledger.wire.facts import Order, OrderEnd, OrderLine, Return
+from ledger.wire.facts import MAX_LINES, CompletedOrder, Order, OrderEnd, OrderLine, Return
 
-_ENDED = {COMPLETED: "order-completed", CANCELLED: "order-cancelled", REJECTED: "order-rejected"}
+ENDED = {COMPLETED: "order-completed", CANCELLED: "order-cancelled", REJECTED: "order-rejected"}
 
 
-def _page_of(draft: Draft, order: str) -> OrderPage | None:
+def page_of(draft: Draft, order: str) -> OrderPage | None:
+    """Return the page of an order, None where it was never seen."""
     page = draft.pages.get(f"order/{order}") if order else None
     if page is not None and not isinstance(page, OrderPage):
         raise TypeError(f"order/{order} is the page of something else")
@@ -32,18 +37,30 @@ def _page_of(draft: Draft, order: str) -> OrderPage | None:
 
 def _end_once(draft: Draft, page: OrderPage | None, status: int) -> None:
     """Decline what comes again, or after the order has ended another way."""
-    if page is not None and page.status in _ENDED:
-        draft.decline("already" if page.status == status else _ENDED[page.status])
+    if page is not None and page.status in ENDED:
+        draft.decline("already" if page.status == status else ENDED[page.status])
+
+
+def _reopen(draft: Draft, page: OrderPage) -> None:
+    """Let a cancelled order go on; what its cancellation gave back counts no more. Source: orders.md 4."""
+    page.redeemed = 0
+    page.redeemed_fen = 0
+    page.redemptions = []
+    page.ended_at = 0
+    draft.note("after-cancellation")
 
 
 def pay(draft: Draft, order: Order) -> None:
     """Decide an order that was paid."""
-    page = _page_of(draft, order.order)
-    _end_once(draft, page, PAID)
+    page = page_of(draft, order.order)
     if page is None:
         page = OrderPage()
-    elif page.status == PAID:
-        draft.decline("already")
+    elif page.status == CANCELLED and draft.engine >= 2 and draft.occurred >= page.ended_at:
+        _reopen(draft, page)
+    else:
+        _end_once(draft, page, PAID)
+        if page.status == PAID:
+            draft.decline("already")
     page.status = PAID
     page.lines = [page_line(line) for line in order.lines]
     draft.pages.put(f"order/{order.order}", page)
@@ -55,60 +72,90 @@ def page_line(line: OrderLine) -> PageLine:
     return PageLine(name, line.quantity, paid, line.category, sku=sku, points=points)
 
 
-def complete(draft: Draft, order: Order) -> None:
-    """Decide an order that is completed: its lines are awarded, and returns that came before it are applied."""
-    page = _page_of(draft, order.order)
-    _end_once(draft, page, COMPLETED)
+def complete(draft: Draft, order: CompletedOrder) -> None:
+    """Decide lines of an order that are completed: they are awarded, and returns that came before are applied."""
+    page, lines = page_of(draft, order.order), order.lines
     if page is None:
         page = OrderPage()
-    page.status = COMPLETED
-    page.ended_at = draft.occurred
-    version = draft.version
-    asks_all = draft.account.terms or draft.trace is not None
-    rules = version.line_rules if asks_all else version.line_rules_without_card
-    page.lines = []
-    page.completions = [_completion(draft)]
-    for line in order.lines:
-        kept = page_line(line)
-        kept.awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=kept.times)
-        page.lines.append(kept)
-    apply_rules(draft, version.rules_on("order.completed"), order, order.order, order=page)
-    tendered = sum([line.points for line in order.lines])
-    if tendered != page.redeemed:
-        draft.note("points-differ", tendered=tendered, redeemed=page.redeemed)
-    for early in page.early:
-        draft.refund_fen = early.refund_fen
-        unknown = [name for name, pieces, fen in early.lines if not _return_line(draft, page, name, pieces, fen)]
-        if unknown:
-            draft.note("unknown-line", lines=",".join(unknown)[:512])
-    page.early = []
+    is_first = page.status != COMPLETED
+    if page.more and not is_first:
+        lines = [line for line in lines if page.line(line.line) is None]
+        if not lines:
+            draft.decline("already")
+        if len(lines) < len(order.lines):
+            draft.note("line-completed", lines=listed(x.line for x in order.lines if page.line(x.line)))
+    elif page.status == CANCELLED and draft.engine >= 2:
+        _reopen(draft, page)
+    else:
+        _end_once(draft, page, COMPLETED)
+    if is_first:
+        page.status = COMPLETED
+        page.ended_at = draft.occurred
+        page.lines = []
+    page.more = order.more
+    place = begin_completion(draft, page)
+    for line in lines:
+        award_line(draft, page, order, line, place)
+    if is_first:
+        apply_rules(draft, draft.version.rules_on("order.completed"), order, order.order, order=page)
+    if not page.more and page.tendered != page.redeemed:
+        draft.note("points-differ", tendered=page.tendered, redeemed=page.redeemed)
+    apply_early(draft, page)
     draft.pages.put(f"order/{order.order}", page)
 
 
-def _completion(draft: Draft) -> Completion:
-    """What holds for the lines that complete with this fact, as an amendment of them will ask."""
+def award_line(draft: Draft, page: OrderPage, order: CompletedOrder, line: OrderLine, place: int) -> None:
+    """Give what a line earns that completes with this fact, and put it on its order's page."""
+    version = draft.version
+    asks_all = draft.account.terms or draft.trace is not None
+    rules = version.line_rules if asks_all else version.line_rules_without_card
+    kept = page_line(line)
+    kept.completion = place
+    kept.awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=kept.times)
+    page.lines.append(kept)
+    page.tendered += line.points
+
+
+def begin_completion(draft: Draft, page: OrderPage) -> int:
+    """Keep what holds for the lines that complete with this fact, as an amendment will ask. Returns its place."""
     completion = Completion(draft.occurred, draft.version.name)
     for membership in draft.account.terms:
         term = term_at(draft.account, membership, draft.occurred)
         if term is not None:
             completion.cards[membership] = term.card
-    return completion
+    page.completions.append(completion)
+    return len(page.completions) - 1
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of lines as a figure of an entry has them."""
+    return ",".join(names)[:512]
 
 
 def cancel(draft: Draft, end: OrderEnd) -> None:
-    """Decide an order that was cancelled."""
+    """Decide an order that was cancelled, or what is left of one that completes in parts."""
     order = end.order
-    page = _page_of(draft, order)
+    page = page_of(draft, order)
+    if page is not None and page.status == COMPLETED and page.more:
+        draft.note("rest-cancelled")
+        page.more = False
+        page.early = []
+        restore_rest(draft, page)
+        draft.pages.put(f"order/{order}", page)
+        return
     _end_once(draft, page, CANCELLED)
     if page is None:
-        draft.decline("unknown-order", order=order)
+        if draft.engine < 2:
+            draft.decline("unknown-order", order=order)
+        draft.note("unknown-order", order=order)
+        page = OrderPage()
     _end_with_restoration(draft, order, page, CANCELLED)
 
 
 def reject(draft: Draft, end: OrderEnd) -> None:
     """Decide an order that was refused at the door, and what that costs."""
     order = end.order
-    page = _page_of(draft, order)
+    page = page_of(draft, order)
     _end_once(draft, page, REJECTED)
     _end_with_restoration(draft, order, page or OrderPage(), REJECTED)
     month = draft.month
@@ -138,61 +185,114 @@ def _end_with_restoration(draft: Draft, order: str, page: OrderPage, status: int
     page.ended_at = draft.occurred
     page.early = []
     _restore(draft, page, 1 << 62)
+    for name in page.claims:
+        claim = draft.pages.get(f"claim/{name}")
+        if isinstance(claim, ClaimPage) and not claim.is_returned:
+            give_back(draft, name, claim)
+    page.claims = []
     draft.pages.put(f"order/{order}", page)
 
 
 def take_back(draft: Draft, data: Return) -> None:
-    """Decide a return of some lines."""
-    page = _page_of(draft, data.order)
+    """Decide a return of some lines: what comes before its lines have completed is remembered for them."""
+    page = page_of(draft, data.order)
     if draft.pages.get(f"return/{data.return_}") is not None:
         draft.decline("already")
     if page is None:
-        draft.decline("unknown-order", order=data.order)
+        if draft.engine < 2 or not data.order:
+            draft.decline("unknown-order", order=data.order)
+        page = OrderPage()
+        draft.note("unknown-order", order=data.order)
     if page.status in (CANCELLED, REJECTED):
-        draft.decline(_ENDED[page.status])
-    known = data.lines if page.status == OPEN else [line for line in data.lines if page.line(line.line) is not None]
-    unknown = [line.line for line in data.lines if page.status != OPEN and page.line(line.line) is None]
-    if unknown:
-        figures = ",".join(unknown)[:512]
+        draft.decline(ENDED[page.status])
+    takes_any = page.status == OPEN or page.more
+    known = data.lines if takes_any else [line for line in data.lines if page.line(line.line) is not None]
+    if len(known) < len(data.lines):
+        unknown = listed(line.line for line in data.lines if page.line(line.line) is None)
         if not known:
-            draft.decline("unknown-line", lines=figures)
-        draft.note("unknown-line", lines=figures)
-    draft.refund_fen = sum(line.refund_fen for line in data.lines)
+            draft.decline("unknown-line", lines=unknown)
+        draft.note("unknown-line", lines=unknown)
+    is_completed = page.status == COMPLETED
+    now = [line for line in known if is_completed and page.line(line.line) is not None]
+    later = known if not now else [line for line in known if page.line(line.line) is None]
+    if later and draft.engine >= 2:
+        waiting = sum(max(1, len(early.lines)) for early in page.early) + len(later)
+        if waiting > MAX_LINES:
+            draft.decline("too-many-returns", order=data.order, lines=waiting, most=MAX_LINES)
+    draft.refund_fen = sum(line.refund_fen for line in data.lines if not line.exchange)
     asked = sum(line.points for line in known)
     restored = _restore(draft, page, asked)
     if restored < asked:
         draft.note("points-capped", asked=asked, restored=restored)
-    if page.status == COMPLETED:
-        for line in known:
-            _return_line(draft, page, line.line, line.quantity, line.refund_fen)
-    else:
-        lines = [(line.line, line.quantity, line.refund_fen) for line in known]
-        page.early.append(EarlyReturn(data.return_, draft.refund_fen, lines))
+    now = [line for line in now if not line.exchange]
+    if is_completed:
+        restore_rest(draft, page, [(line.line, line.quantity) for line in now])
+    for line in now:
+        _return_line(draft, page, line.line, line.quantity, line.refund_fen)
+    if later:
+        lines = [(line.line, line.quantity, line.refund_fen) for line in later if not line.exchange]
+        asked_again = asked - restored if draft.engine >= 2 else 0
+        page.early.append(EarlyReturn(data.return_, draft.refund_fen, lines, asked_again))
         draft.note("before-completion")
     draft.pages.put(f"order/{data.order}", page)
     draft.pages.put(f"return/{data.return_}", SEEN)
 
 
-def _return_line(draft: Draft, page: OrderPage, name: str, pieces: int, refund_fen: int) -> bool:
-    """Claw back what a line's awards hold above the formula's K. False where the order has no such line.
+def apply_early(draft: Draft, page: OrderPage) -> None:
+    """Apply the returns that came before their lines completed; those of lines still to come go on waiting."""
+    waiting: list[EarlyReturn] = []
+    if page.early:
+        restore_rest(draft, page, [(name, pieces) for early in page.early for name, pieces, _ in early.lines])
+    for early in page.early:
+        draft.refund_fen = early.refund_fen
+        early.points -= _restore(draft, page, early.points)
+        unknown = [line for line in early.lines if not _return_line(draft, page, *line)]
+        if page.more and (unknown or early.points):
+            waiting.append(EarlyReturn(early.return_, draft.refund_fen, unknown, early.points))
+        elif unknown:
+            draft.note("unknown-line", lines=listed(line[0] for line in unknown))
+        elif early.points:
+            draft.note("points-capped", asked=early.points, restored=0)
+    page.early = waiting
 
-    Source: the contract's formula: K = 0 once all pieces are back, otherwise floor(A * (P - min(F, P)) / P).
-    """
+
+def _return_line(draft: Draft, page: OrderPage, name: str, pieces: int, refund_fen: int) -> bool:
+    """Claw back what a line's awards hold above the formula's K. False where the order has no such line."""
     line = page.line(name)
     if line is None:
         return False
     line.returned = min(line.quantity, line.returned + pieces)
     line.refunded_fen = min(line.refunded_fen + refund_fen, 1 << 62)
-    paid = line.paid_fen
     for award in line.awards:
-        if line.returned >= line.quantity:
-            keep = 0
-        elif paid:
-            keep = award.counted * (paid - min(line.refunded_fen, paid)) // paid
-        else:
-            keep = award.counted
-        claw_back(draft, award, keep, name)
+        claw_back(draft, award, kept_of(line, award.counted), name)
     return True
+
+
+def kept_of(line: PageLine, given: int) -> int:
+    """Return what a line keeps of an award by what came back of it so far.
+
+    Source: the contract's formula: K = 0 once all pieces are back, otherwise floor(A * (P - min(F, P)) / P).
+    """
+    if line.returned >= line.quantity:
+        return 0
+    paid = line.paid_fen
+    return given * (paid - min(line.refunded_fen, paid)) // paid if paid else given
+
+
+def restore_rest(draft: Draft, page: OrderPage, back: Iterable[tuple[str, int]] = ()) -> None:
+    """Give back all that an order's redemptions keep, if with `back` (line, pieces) it came back whole.
+
+    Source: orders.md 7.
+    """
+    if draft.engine < 2 or page.more:
+        return
+    pieces: dict[str, int] = {}
+    for name, count in back:
+        pieces[name] = pieces.get(name, 0) + count
+    if all(line.returned + pieces.get(line.line, 0) >= line.quantity for line in page.lines):
+        rest = _restore(draft, page, 1 << 62)
+        if rest:
+            draft.note("rest-restored", rest=rest)
 
 
 def _restore(draft: Draft, page: OrderPage, points: int) -> int:

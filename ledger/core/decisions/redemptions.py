@@ -1,8 +1,8 @@
 """Points that are asked for: redemptions and holds, decided against what is spendable at the account's clock."""
 
 from ledger.core.draft import Draft
-from ledger.core.lots import keep_alive, release_hold, restore, spend, take
-from ledger.core.pages import OPEN, DayPage, HoldPage, OrderPage, Part, RedemptionPage
+from ledger.core.lots import keep_alive, part_of, release_hold, restore, spend, take
+from ledger.core.pages import NOT_PAYABLE, OPEN, DayPage, HoldPage, OrderPage, Part, RedemptionPage
 from ledger.core.who import require
 from ledger.rulebook.schema import Use
 from ledger.wire.entries import Captured, CounterAdded, Held
@@ -34,6 +34,8 @@ def redeem(draft: Draft, data: Redemption) -> None:
         draft.decline("order-missing", use=data.use)
     order = draft.pages.get(f"order/{data.order}") if data.order else None
     page = order if isinstance(order, OrderPage) else OrderPage()
+    if draft.engine >= 2 and page.status in NOT_PAYABLE:
+        draft.decline("order-ended", order=data.order, status=NOT_PAYABLE[page.status])
     if use.settlement_at_least_fen > data.settlement_fen:
         draft.decline("settlement-too-small", settlement_fen=data.settlement_fen, at_least=use.settlement_at_least_fen)
     shares = shares_of(draft, kinds, points)
@@ -129,18 +131,27 @@ def _count_caps(draft: Draft, data: Redemption, use: Use) -> None:
 
 def reverse(draft: Draft, data: Reversal) -> None:
     """Decide a redemption's reversal, of a part or of all that is left of it."""
-    page = draft.pages.get(f"redemption/{data.redemption}")
+    key = f"redemption/{data.redemption}"
+    page = draft.pages.get(key)
+    captured = draft.pages.get(f"captured/{data.redemption}")
+    if isinstance(captured, RedemptionPage) and not (isinstance(page, RedemptionPage) and _reversible(page)):
+        key, page = f"captured/{data.redemption}", captured
     if not isinstance(page, RedemptionPage):
         draft.decline("unknown-redemption", redemption=data.redemption)
     if page.order:
         draft.decline("redemption-of-an-order", order=page.order)
-    rest = sum(part.points - part.restored for part in page.parts)
+    rest = _reversible(page)
     if not rest:
         draft.decline("already")
     asked = rest if data.points is None else data.points
-    restored = restore(draft, data.redemption, page, min(asked, rest))
+    restored = restore(draft, data.redemption, page, min(asked, rest), key)
     if restored < asked:
         draft.note("points-capped", asked=asked, restored=restored)
+
+
+def _reversible(page: RedemptionPage) -> int:
+    """Return the points that a reversal can still give back of a redemption."""
+    return 0 if page.order else sum(part.points - part.restored for part in page.parts)
 
 
 def hold(draft: Draft, data: Hold) -> None:
@@ -172,13 +183,17 @@ def end_hold(draft: Draft, data: Capture | Release) -> None:
     if rest > held:
         draft.note("points-capped", asked=rest, captured=held)
     kind = hold.kind
+    parts = []
     if rest and draft.version.idle:
         keep_alive(draft, kind)
     for key, points in list(hold.parts.items()):
         captured = min(rest, points)
         if captured:
             rest -= captured
+            parts.append(part_of(draft.account.purses[kind].lots[key], key, captured))
             draft.emit(Captured(kind, key, captured, name))
+    if parts and draft.engine >= 2:  # a redemption of the hold's name, which a reversal gives back: orders.md 1
+        draft.pages.put(f"captured/{name}", RedemptionPage(kind, "", parts))
     release_hold(draft, name, hold, draft.clock)
     page.ended = ended
     draft.pages.put(f"hold/{name}", page)

@@ -1,0 +1,86 @@
+"""Which award an adjustment is aimed at, and what is taken of it. Source: orders.md 9."""
+
+from ledger.core.draft import Draft
+from ledger.core.lots import claw_back
+from ledger.core.pages import Award, GrantPage, LotPage, OrderPage, ReviewPage
+from ledger.wire.entries import LOT_BITS, Earned, lot_key
+from ledger.wire.facts import Aim
+
+
+def take_of(draft: Draft, aim: Aim, kind: str, points: int) -> int:
+    """Take up to `points` of a kind from the award that `aim` names. Returns how many it held.
+
+    Declines an award that is not known, or is not of that kind.
+    """
+    if aim.order:
+        order = draft.pages.get(f"order/{aim.order}")
+        line = order.line(aim.line) if isinstance(order, OrderPage) else None
+        awards = [award for award in line.awards if award.kind == kind] if line is not None else []
+        if order is None or not awards:
+            draft.decline("unknown-award", order=aim.order, line=aim.line)
+        taken = _take(draft, awards, points, aim.line)
+        draft.pages.put(f"order/{aim.order}", order)
+        return taken
+    if aim.grant:
+        grant = draft.pages.get(f"grant/{aim.grant}")
+        if not isinstance(grant, GrantPage) or grant.kind != kind:
+            draft.decline("unknown-award", grant=aim.grant)
+        return _take_of_lot(draft, grant.lot, kind, points)
+    number, place = aim.lot.split(".")
+    return _take_of_lot(draft, lot_key(int(number), int(place) - 1), kind, points)
+
+
+def _take_of_lot(draft: Draft, key: int, kind: str, points: int) -> int:
+    """Take of the award that opened a lot: it stands on an order's or a review's page, or on no page but the lot's."""
+    earned = next((change for change in draft.pages.opened(key >> LOT_BITS) if change.lot == key), None)
+    if earned is None or earned.kind != kind:
+        draft.decline("unknown-award", lot=f"{key >> LOT_BITS}.{(key & (1 << LOT_BITS) - 1) + 1}")
+    if earned.line:
+        order = draft.pages.get(f"order/{earned.page}")
+        line = order.line(earned.line) if isinstance(order, OrderPage) else None
+        review = draft.pages.get(f"review/{earned.page}")
+        for name, page, awards in (
+            ("order", order, line.awards if line is not None else []),
+            ("review", review, review.awards if isinstance(review, ReviewPage) else []),
+        ):
+            award = _award_of(awards, key)
+            if award is not None and page is not None:
+                taken = _take(draft, [award], points, earned.line)
+                draft.pages.put(f"{name}/{earned.page}", page)
+                return taken
+    return _take_of_standing(draft, earned, points)
+
+
+def _award_of(awards: list[Award], key: int) -> Award | None:
+    for award in awards:
+        if key == award.lot or any(key == grown.lot for grown in award.grown):
+            return award
+    return None
+
+
+def _take_of_standing(draft: Draft, earned: Earned, points: int) -> int:
+    """Take of an award that nothing else takes back: its lot's page counts what adjustments took."""
+    key = f"lot/{earned.lot}"
+    page = draft.pages.get(key)
+    before = page.taken if isinstance(page, LotPage) else 0
+    held = earned.points - before
+    award = Award(earned.rule, earned.points, held, earned.kind, earned.lot, earned.expires_at, less=before)
+    taken = _take(draft, [award], points, "")
+    page = draft.pages.get(key)
+    if not isinstance(page, LotPage):
+        page = LotPage()
+    page.taken = before + taken
+    draft.pages.put(key, page)
+    return taken
+
+
+def _take(draft: Draft, awards: list[Award], points: int, line: str) -> int:
+    """Take up to `points` of awards, one after the other, as a claw-back does; returns reckon with that much less."""
+    rest = points
+    for award in awards:
+        part = min(rest, award.held)
+        if part:
+            claw_back(draft, award, award.held - part, line)
+            award.less += part
+            rest -= part
+    return points - rest
