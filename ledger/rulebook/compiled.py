@@ -301,6 +301,8 @@ class ProgrammeVersion:
                 for one in product.price
             )
         self.who_may_open = {label: compile_who(product.who) for label, (_, product) in self.products.items()}
+        # Memberships with a card of which a whole refund takes back what it gave.
+        self.claws_back = frozenset(name for name, card in self.products.values() if card.on_refund == "claw-back")
         self.shares: dict[str, Fraction | None] = {
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
         }

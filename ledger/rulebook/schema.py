@@ -134,6 +134,7 @@ class Product(_Table, frozen=True):
     price: Annotated[tuple[Price, ...], Meta(max_length=100)] = ()
     who: Who | None = None  # who may open it
     refund: CardRefund | None = None
+    on_refund: Literal["keep", "claw-back"] = "keep"  # what becomes of what it gave where it is refunded whole
 
     @property
     def calendar_months(self) -> int:
