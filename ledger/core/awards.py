@@ -33,12 +33,14 @@ def apply_rules(
     count: int = 1,
     order: OrderPage | None = None,
     multiplied: dict[str, str] | None = None,
+    may_return: bool = False,
 ) -> list[Award]:
     """Give what some rules give for a fact of this data, or for one `line` of it; return what its page keeps of that.
 
     `page` names what it is given for, `day` (since 1970) what it counts on if not on that of the fact; `since` is the
     instant at which the line was completed; `fen` and `count` are the amounts of a fact without a line. The page of an
     `order` counts its caps; `multiplied` is told by rule the multiplier that holds for the line, where it is not 1.
+    What is given for a line, or if it `may_return`, can be taken back.
     """
     account, occurred, trace = draft.account, draft.occurred, draft.trace
     name, category = "", ""
@@ -119,7 +121,8 @@ def apply_rules(
         else:
             if rule.award.once:
                 draft.emit(FirstSeen(rule.name, 0, _ONCE))
-            lot = earn_award(draft, rule, points, uncapped, page, name, fen, term)
+            is_returnable = may_return or name != "" or rule.wait is not None
+            lot = earn_award(draft, rule, points, uncapped, page, name, fen, term, is_returnable)
             if rule.is_kept:
                 card = lot.card
                 awards.append(Award(rule.name, points, points, rule.kind, lot.lot, lot.expires_at, card=card))
@@ -127,7 +130,15 @@ def apply_rules(
 
 
 def earn_award(
-    draft: Draft, rule: Rule, points: int, uncapped: int, page: str, line: str, base: int, term: Term | None
+    draft: Draft,
+    rule: Rule,
+    points: int,
+    uncapped: int,
+    page: str,
+    line: str,
+    base: int,
+    term: Term | None,
+    is_returnable: bool = True,
 ) -> Earned:
     """Write down what a rule gives as a lot; `term` is the card that it counts against."""
     kind, earned_at = rule.kind, draft.occurred
@@ -141,7 +152,6 @@ def earn_award(
     if rule.wait is not None:
         pending, waits = draft.version.pending_until(rule.wait, earned_at), rule.wait.waits
     lot = draft.next_lot()
-    is_returnable = line != "" or waits != 0
     change = Earned(
         kind, lot, points, rule.name, earned_at, expires_at, pending, page, line, base, uncapped, card, is_returnable
     )

@@ -12,10 +12,13 @@ from typing import Any
 from msgspec import Struct
 
 from ledger.core.account import NEVER, Account
+from ledger.core.awards import apply_rules
 from ledger.core.decisions import activities, amendments, memberships, operators, orders, redemptions, reviews
 from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
+from ledger.core.penalties import apply_penalties
+from ledger.core.reached import award_reached
 from ledger.core.tiers import refresh_settled
 from ledger.core.who import judge_rules
 from ledger.rulebook.compiled import Programme
@@ -136,12 +139,16 @@ def decide(
         if version.asks_who:
             judge_rules(draft, row.on, fact.data)
         _DECIDER_OF[kind](draft, fact.data)
+        if row.on in version.rules_after or row.on in version.penalties:
+            _ask_rules(draft, row, fact.data)
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
         outcome = REFUSED if row.is_request and decline.reason != "already" else IGNORED
         return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name, engine)
     if draft.oldest_month != NEVER:
         refresh_settled(draft)
+    if draft.reached:
+        award_reached(draft)
     if draft.lots:
         pages.enter(draft.number, draft.changes)
     return Decision(ACCEPTED, draft.reason, draft.figures, draft.changes, clock, name, engine)
@@ -170,6 +177,17 @@ def _check_request(draft: Draft, key: str, recorded: int, backlog: bool, limits:
         draft.decline("account-frozen")
 
 
+def _ask_rules(draft: Draft, row: FactType, data: Any) -> None:
+    """Apply the awards and penalties on a type of fact whose own decision asks for none."""
+    page = row.own_key(data).partition("/")[2]
+    rules = draft.version.rules_after.get(row.on)
+    if rules is not None:
+        fen = getattr(data, row.fen) if row.fen else 0
+        apply_rules(draft, rules, data, page, fen=fen)
+    if row.fact is not facts.ActivityDone:  # whose penalties stand on its page
+        apply_penalties(draft, row.on, data, page)
+
+
 def _decider_of(row: FactType) -> Callable[[Draft, Any], None]:
     """Return the function that decides a type of fact: its own, or a general one with its row of the catalogue."""
     own = _DECIDERS.get(row.fact)
@@ -189,6 +207,8 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.ReviewPosted: reviews.post_review,
     facts.ReviewRemoved: reviews.remove_review,
     facts.CampaignGranted: operators.grant,
+    facts.ActivityDone: activities.do,
+    facts.ActivityUndone: activities.undo,
     facts.MemberDescribed: activities.describe,
     facts.RedemptionRequested: redemptions.redeem,
     facts.RedemptionReversed: redemptions.reverse,

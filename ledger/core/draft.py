@@ -64,6 +64,7 @@ class Draft(Struct, gc=False):
     lots: int = 0  # opened so far
     refund_fen: int = 0  # of the fact, still free to meet a shortfall in cash
     oldest_month: int = NEVER  # of the score items moved
+    reached: list[tuple[str, str, str, int]] = field(default_factory=list)  # score, own tier reached, the one below, at
     unentitled: dict[str, str] = field(default_factory=dict)  # rule -> the condition on the member that fails
 
     def emit(self, change: Change) -> None:

@@ -129,6 +129,21 @@ def _waiting(account: Account, change: entries.Waiting) -> None:
     account.next_due_at = min(account.next_due_at, lot.due_at())
 
 
+def _given_back(account: Account, change: entries.GivenBack) -> None:
+    purse = account.purses[change.kind]
+    purse.clawed_back -= change.points
+    lot = purse.lots.get(change.lot)
+    if lot is None:
+        lot = Lot(0, 0, change.earned, change.earned_at, change.expires_at, change.rule, 0, change.returnable)
+        purse.lots[change.lot] = lot
+    lot.left += change.points
+    account.next_due_at = min(account.next_due_at, lot.expires_at)
+
+
+def _forgiven(account: Account, change: entries.Forgiven) -> None:
+    account.purses[change.kind].debt -= change.points
+
+
 def _confirmed(account: Account, change: entries.Confirmed) -> None:
     lot = account.purses[change.kind].lots[change.lot]
     lot.pending_until = 0
@@ -340,6 +355,8 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.Withheld: _for_the_reader,
     entries.Waiting: _waiting,
     entries.Multiplied: _for_the_reader,
+    entries.GivenBack: _given_back,
+    entries.Forgiven: _forgiven,
     entries.Confirmed: _confirmed,
     entries.Refrozen: _refrozen,
     entries.Restored: _restored,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ledger.core.account import Lot, OpenHold, Purse
 from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
-from ledger.core.pages import Award, LotPage, Part, RedemptionPage
+from ledger.core.pages import Award, Fined, LotPage, Part, RedemptionPage
 from ledger.rulebook.compiled import OPENS
 from ledger.wire.entries import (
     ClawedBack,
@@ -13,6 +13,8 @@ from ledger.wire.entries import (
     Earned,
     Expired,
     Forfeited,
+    Forgiven,
+    GivenBack,
     IdleEnded,
     IdleMoved,
     PaidInCash,
@@ -89,6 +91,33 @@ def spend(draft: Draft, kind: str, points: int, redemption: str) -> list[Part]:
         parts.append(part_of(lot, key, part))
         draft.emit(Spent(kind, key, part, redemption))
     return parts
+
+
+def parts_of(draft: Draft, kind: str, points: int) -> list[Part]:
+    """Return what a burn of `points` is about to take of each lot, with all that is needed to give it back."""
+    lots = draft.account.purse(kind).lots
+    return [part_of(lots[key], key, part) for key, part in take(draft, kind, points)]
+
+
+def owe_back(draft: Draft, fined: Fined) -> None:
+    """Give points that a penalty took back to their lots; what had become debt is forgiven, or given back if repaid."""
+    kind = fined.kind
+    for part in reversed(fined.parts):
+        _give_back(draft, kind, fined.rule, part)
+    forgiven = min(fined.debt, draft.account.purse(kind).debt)
+    if forgiven:
+        draft.emit(Forgiven(kind, forgiven, fined.rule))
+    repaid = fined.debt - forgiven
+    if repaid:
+        lot, at = draft.next_lot(), draft.occurred
+        expires_at = draft.version.expires_at(kind, at)
+        _give_back(draft, kind, fined.rule, Part(lot, repaid, fined.rule, repaid, at, expires_at, False))
+
+
+def _give_back(draft: Draft, kind: str, origin: str, part: Part) -> None:
+    figures = (part.rule, part.earned, part.earned_at, part.expires_at, part.returnable)
+    draft.emit(GivenBack(kind, part.lot, part.points, origin, *figures))
+    repay_or_expire(draft, kind, part.lot, draft.clock)
 
 
 def part_of(lot: Lot, key: int, points: int) -> Part:

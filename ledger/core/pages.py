@@ -120,6 +120,7 @@ class OrderPage(Struct, array_like=True, gc=False, tag="order"):
     given: dict[str, int] = field(default_factory=dict)  # rule -> points that its cap of the order counted
     tendered: int = 0  # points that its lines said so far
     claims: list[str] = field(default_factory=list)  # of benefits that come back with it
+    paid: list[PageLine] = field(default_factory=list)  # lines as they were paid, with what the payment gave; "": all
     redeemed_fen: int = 0  # what `redeemed` is worth; 0 on a page that engine 1 left
 
     def line(self, name: str) -> PageLine | None:
@@ -231,20 +232,30 @@ class SeenPage(Struct, array_like=True, gc=False, tag="seen"):
     """A business id that is taken."""
 
 
-_OfCards = CardPage | CardOrdersPage
-Page = (
-    OrderPage
-    | ReviewPage
-    | RedemptionPage
-    | HoldPage
-    | CardPage
-    | CardOrdersPage
-    | LotPage
-    | DayPage
-    | GrantPage
-    | ClaimPage
-    | SeenPage
-)
+class Fined(Struct, array_like=True, gc=False):
+    """What a penalty took for a fact: points of a score's month, or of a kind out of lots, and what became debt."""
+
+    rule: str
+    points: int
+    kind: str = ""
+    parts: list[Part] = field(default_factory=list)
+    debt: int = 0
+    score: str = ""
+    part: str = ""
+    month: int = 0
+
+
+class ActivityPage(Struct, array_like=True, gc=False, tag="activity"):
+    """An activity that was done: what it was given, and what it cost."""
+
+    undone: bool = False
+    awards: list[Award] = field(default_factory=list)
+    fined: list[Fined] = field(default_factory=list)
+
+
+_OrderPages = OrderPage | ReviewPage | RedemptionPage | HoldPage
+_CardPages = CardPage | CardOrdersPage | ClaimPage
+Page = _OrderPages | _CardPages | LotPage | DayPage | GrantPage | SeenPage | ActivityPage
 
 SEEN: Final = SeenPage()
 

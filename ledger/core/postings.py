@@ -24,6 +24,8 @@ from ledger.wire.entries import (
     Earned,
     Expired,
     Forfeited,
+    Forgiven,
+    GivenBack,
     Held,
     PaidInCash,
     Refrozen,
@@ -100,6 +102,14 @@ def _restored(change: Restored, account: Account | None) -> Postings:
     return (Posting(change.kind, REDEEMED, to, change.points, change.lot, change.expires_at),)
 
 
+def _given_back(change: GivenBack, account: Account | None) -> Postings:
+    return (Posting(change.kind, CLAWED_BACK, SPENDABLE, change.points, change.lot, change.expires_at),)
+
+
+def _forgiven(change: Forgiven, account: Account | None) -> Postings:
+    return (Posting(change.kind, CLAIMED, DEBT, change.points),)
+
+
 def _from_lot(source: str, destination: str) -> Callable[[Any, Account | None], Postings]:
     """What leaves one account for another; a pending lot is in `pending` whatever the source."""
 
@@ -146,6 +156,8 @@ _POSTINGS: Mapping[type[Change], Callable[[Any, Account | None], Postings]] = {
     Confirmed: _from_lot(PENDING, SPENDABLE),
     Spent: _from_lot(SPENDABLE, REDEEMED),
     Restored: _restored,
+    GivenBack: _given_back,
+    Forgiven: _forgiven,
     Held: _from_lot(SPENDABLE, HELD),
     Released: _released,
     Captured: _captured,

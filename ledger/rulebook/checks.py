@@ -15,16 +15,16 @@ from ledger.rulebook.schema import (
     BadProgramme,
     Condition,
     Expiry,
+    Penalty,
     ProgrammeTables,
     Who,
     instant_of,
     zone_of,
 )
-from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES, BY_NAME
+from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES, OCCASIONS, OLDER_OCCASIONS, REACHED, Occasion
 from ledger.wire.times import to_datetime
 
-_NUMBERS = frozenset({"paid_fen", "unit_fen", "quantity", "points", "characters", "images"})
-_NAMES = ", ".join(name for name, row in BY_NAME.items() if row.fields is not None)
+_NAMES = ", ".join(OCCASIONS)
 
 
 def parse_programme(toml: str, where: str = "rule book") -> ProgrammeTables:
@@ -158,10 +158,7 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
         if use.at_least and use.at_most and use.at_least > use.at_most:
             yield f"uses.{name}.at_least: is above at_most"
     for name, penalty in programme.penalties.items():
-        if penalty.kind not in programme.kinds:
-            yield f"penalties.{name}.kind: there is no [kinds.{penalty.kind}]"
-        if penalty.exempt and penalty.exempt.membership not in programme.memberships:
-            yield f"penalties.{name}.exempt: there is no [memberships.{penalty.exempt.membership}]"
+        yield from _penalty_problems(f"penalties.{name}", penalty, programme)
 
 
 _ENDS = tuple(name for name in Expiry.__struct_fields__ if name != "from_")
@@ -216,9 +213,51 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
                     yield f'memberships.{name}.benefits.{label}.quota: no product "{product}" in this membership'
 
 
+def _occasion_problems(at: str, award: Award, row: Occasion) -> Iterator[str]:
+    """Amounts that there are none of, and what a tier that is reached cannot do."""
+    give, is_about_lines = award.give, award.each == "line" or row.lines == "one"
+    if give.per_count is not None and not is_about_lines and not row.count:
+        yield f"{at}.give.per_count: {award.on} counts nothing; it is for lines and activity.done"
+    if (
+        (give.per_fen is not None or give.steps)
+        and not is_about_lines
+        and not row.fen
+        and award.on not in OLDER_OCCASIONS
+    ):
+        yield f"{at}.give: {award.on} has no amount; per_fen and steps are for lines and facts with an amount"
+    if award.on != REACHED:
+        return
+    for is_wrong, said in (
+        (award.score is not None, ".score: a tier that is reached gives points, never a score"),
+        (award.days_in_month is not None, ".days_in_month: is for facts"),
+        (any(cap.per not in ("month", "year", "ever") for cap in award.cap), '.cap: per = "month", "year" or "ever"'),
+    ):
+        if is_wrong:
+            yield f"{at}{said}"
+
+
+def _penalty_problems(at: str, penalty: Penalty, programme: ProgrammeTables) -> Iterator[str]:
+    occasion = OCCASIONS.get(penalty.on)
+    if occasion is None or penalty.on == REACHED:
+        yield f'{at}.on: no penalty can stand on "{penalty.on}"; there are {_NAMES}'
+        return
+    score = programme.scores.get(penalty.score or "")
+    for is_wrong, said in (
+        ((penalty.kind is None) == (penalty.score is None), ": give either kind (points) or score and part"),
+        (penalty.kind not in (None, *programme.kinds), f".kind: there is no [kinds.{penalty.kind}]"),
+        (penalty.score is not None and score is None, f".score: there is no [scores.{penalty.score}]"),
+        (score and penalty.part not in score.parts, f'.part: scores.{penalty.score}.parts has no "{penalty.part}"'),
+    ):
+        if is_wrong:
+            yield at + said
+    if penalty.exempt and penalty.exempt.membership not in programme.memberships:
+        yield f"{at}.exempt: there is no [memberships.{penalty.exempt.membership}]"
+    yield from _condition_problems(f"{at}.when", penalty.when, occasion.fields, occasion.numbers)
+
+
 def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterator[str]:
-    row, of_lines = BY_NAME.get(award.on), award.each == "line"
-    if row is None or row.fields is None:
+    row, of_lines = OCCASIONS.get(award.on), award.each == "line"
+    if row is None:
         yield f'{at}.on: no rule can stand on "{award.on}"; there are {_NAMES}'
         return
     about_a_line = "is for review.posted, which is about a line completed before"
@@ -233,7 +272,7 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
             award.instead_of not in (None, *(other.rule for other in programme.award)),
             f'.instead_of: there is no rule "{award.instead_of}"',
         ),
-        (of_lines and row.lines != "each", ".each: only order.completed has lines"),
+        (of_lines and row.lines != "each", ".each: only order.paid and order.completed have lines"),
         (not of_lines and (award.member or award.instead_of), ': member and instead_of need each = "line"'),
         (of_lines and award.once, ".once: is not for lines; first is"),
         (not of_lines and "order" in caps, '.cap: per = "order" is for each = "line"'),
@@ -243,8 +282,8 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
         (award.within_days and row.lines != "one", f".within_days: {about_a_line}"),
         (award.unless_returned and row.lines != "one", f".unless_returned: {about_a_line}"),
         (award.each_day and award.on != "shop.visited", ".each_day: is for shop.visited"),
+        (award.once and award.first is not None, ".once: first says it already"),
         (award.first and not of_lines, '.first: needs each = "line"'),
-        (award.once and award.score is None, ".once: is for scores"),
         (bool(award.give.steps) == (award.give.points is not None), ".give: give either points or steps"),
         (
             award.give.per_count is not None and bool(award.give.per_fen or award.give.steps or award.rates),
@@ -253,14 +292,15 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
     ):
         if is_wrong:
             yield at + said
+    yield from _occasion_problems(at, award, row)
     fields = row.rule_fields(of_lines=of_lines)
     yield from moment_problems(at, award.from_, award.until)
-    yield from _condition_problems(f"{at}.when", award.when, fields)
+    yield from _condition_problems(f"{at}.when", award.when, fields, row.numbers)
     for place, times in enumerate(award.times):
         yield from moment_problems(f"{at}.times[{place}]", times.from_, times.until)
         if times.who is not None:
             yield from who_problems(f"{at}.times[{place}].who", times.who, programme, may_ask_scores=False)
-        yield from _condition_problems(f"{at}.times[{place}].when", times.when, fields)
+        yield from _condition_problems(f"{at}.times[{place}].when", times.when, fields, row.numbers)
     if award.who is not None:
         yield from who_problems(f"{at}.who", award.who, programme, may_ask_scores=False)
     for place, cap in enumerate(award.cap):
@@ -358,7 +398,9 @@ def _bound_problems(at: str, condition: Condition, *, is_number: bool) -> Iterat
         yield f"{at}: says nothing; give {'at_least or at_most' if is_number else 'in or not_in'}"
 
 
-def _condition_problems(at: str, when: Mapping[str, Condition], fields: frozenset[str]) -> Iterator[str]:
+def _condition_problems(
+    at: str, when: Mapping[str, Condition], fields: frozenset[str], numbers: frozenset[str]
+) -> Iterator[str]:
     """Fields that the fact has not, and conditions that a field of that type cannot meet."""
     for name, condition in when.items():
         if name not in fields:
@@ -367,11 +409,11 @@ def _condition_problems(at: str, when: Mapping[str, Condition], fields: frozense
         bounds = condition.at_least is not None or condition.at_most is not None
         lists = condition.in_ is not None or condition.not_in is not None
         has = condition.has is not None
-        if name in _NUMBERS and (lists or has):
+        if name in numbers and (lists or has):
             yield f"{at}.{name}: is a number: at_least and at_most are for it"
         elif name == "tags" and (bounds or lists):
             yield f"{at}.tags: is a list: has is for it"
-        elif name not in _NUMBERS and name != "tags" and (bounds or has):
+        elif name not in numbers and name != "tags" and (bounds or has):
             yield f"{at}.{name}: is no number and no list: in and not_in are for it"
         elif not (bounds or lists or has):
             yield f"{at}.{name}: says nothing; give at_least, at_most, in, not_in or has"

@@ -15,6 +15,7 @@ from ledger.rulebook.schema import (
     Condition,
     Expiry,
     Kind,
+    Penalty,
     Pending,
     Product,
     Times,
@@ -23,7 +24,7 @@ from ledger.rulebook.schema import (
     version_of,
     zone_of,
 )
-from ledger.wire.fact_catalogue import BY_NAME, LINE_FIELDS
+from ledger.wire.fact_catalogue import BY_CLASS, OCCASIONS, REACHED
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_start, months_later
 
 NO_END: Final = 1 << 62  # an instant after every other
@@ -142,8 +143,8 @@ class Rule(Struct, frozen=True, eq=False):
 def compile_rule(award: Award, zone: Zone) -> Rule:
     """An award of a book whose days are a zone's, as data."""
     caps = {cap.per: cap.points for cap in award.cap if cap.each is None}
-    fields = BY_NAME[award.on].rule_fields(of_lines=award.each == "line")
-    of_line = fields & LINE_FIELDS
+    occasion = OCCASIONS[award.on]
+    of_line = occasion.line_fields if award.each == "line" or occasion.lines == "one" else frozenset[str]()
     give = award.give
     buckets = compile_buckets(award.cap, of_line)
     return Rule(
@@ -181,6 +182,21 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
         order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
         wait=_wait(award.pending) if award.pending else None,
     )
+
+
+class Fine(NamedTuple):
+    """A penalty, ready to apply: points of a `kind`, or of a `score`'s part."""
+
+    name: str  # penalty.NAME
+    penalty: Penalty
+    clauses: tuple[Clause, ...]
+    is_counted: bool  # from a count of it in its month or its year on
+
+
+def compile_penalty(name: str, penalty: Penalty) -> Fine:
+    """A penalty of a book as data."""
+    is_counted = penalty.from_in_month is not None or penalty.from_in_year is not None or penalty.exempt is not None
+    return Fine(f"penalty.{name}", penalty, compile_clauses(penalty.when, frozenset()), is_counted)
 
 
 def compile_clauses(when: Mapping[str, Condition], of_line: frozenset[str]) -> tuple[Clause, ...]:
@@ -274,12 +290,19 @@ class ProgrammeVersion:
         self.late = self.programme.late_days * DAY
         rules = [compile_rule(award, self.offset) for award in self.programme.award]
         self.rules = {rule.name: rule for rule in rules}
-        self.line_rules = tuple(r for r in rules if r.award.each == "line")
+        self.line_rules = tuple(r for r in rules if r.award.each == "line" and r.award.on == "order.completed")
+        self.paid_line_rules = tuple(r for r in rules if r.award.each == "line" and r.award.on == "order.paid")
         self.line_rules_without_card = tuple(r for r in self.line_rules if r.member is None)
         self.fact_rules: dict[str, tuple[Rule, ...]] = {}
         for rule in rules:
             if rule.award.each == "fact":
                 self.fact_rules[rule.award.on] = (*self.fact_rules.get(rule.award.on, ()), rule)
+        asked = {row.on for row in BY_CLASS.values() if row.asks}
+        # By type of fact, the rules that are asked behind its own decision, and what it costs.
+        self.rules_after = {on: found for on, found in self.fact_rules.items() if on not in asked and on != REACHED}
+        self.penalties: dict[str, tuple[Fine, ...]] = {}
+        for name, penalty in self.programme.penalties.items():
+            self.penalties[penalty.on] = (*self.penalties.get(penalty.on, ()), compile_penalty(name, penalty))
         # By type of fact, the award rules and multipliers that not every member has.
         self.asks_who: dict[str, tuple[Rule | Multiplier, ...]] = {}
         for rule in rules:

@@ -277,16 +277,19 @@ class Exemption(_Table, frozen=True):
 
 
 class Penalty(_Table, frozen=True):
-    """Points taken for a fact, from a count of it in its month or its year on."""
+    """Points taken for a fact, each time or from a count of it in its month or its year on."""
 
     name: _Text
-    on: Literal["order.rejected"]
-    kind: _Label
+    on: _Label  # a type of fact, as `fact_catalogue` has it
     points: _Points
-    from_in_month: _Small
-    from_in_year: _Small
+    kind: _Label | None = None
+    from_in_month: _Small | None = None
+    from_in_year: _Small | None = None
     text: _Text = ""
     exempt: Exemption | None = None
+    when: dict[str, Condition] = field(default_factory=dict)
+    score: _Label | None = None
+    part: _Label | None = None
 
 
 class Transition(_Table, frozen=True):

@@ -130,6 +130,28 @@ class ClawedBack(_Change, tag="clawed-back", frozen=True):
     line: str = ""
 
 
+class GivenBack(_Change, tag="given-back", frozen=True):
+    """Points that a penalty had taken came back to their own lot, which is opened again where it was gone."""
+
+    kind: str
+    lot: int
+    points: int
+    origin: str
+    rule: str
+    earned: int
+    earned_at: int
+    expires_at: int
+    returnable: bool
+
+
+class Forgiven(_Change, tag="forgiven", frozen=True):
+    """Debt that a penalty had made is owed no more."""
+
+    kind: str
+    points: int
+    origin: str
+
+
 class DebtIncurred(_Change, tag="indebted", frozen=True):
     """A claim that no spendable point could meet became debt."""
 
@@ -421,7 +443,7 @@ class Reopened(_Change, tag="reopened", frozen=True):
 
 TakenChange = Spent | Expired | ClawedBack | Repaid | Captured | Forfeited
 LotChange = Earned | Refrozen | Waiting | Confirmed | TakenChange | Restored | Held | Released
-ClaimChange = DebtIncurred | PaidInCash | WrittenOff
+ClaimChange = DebtIncurred | PaidInCash | WrittenOff | GivenBack | Forgiven
 IdleChange = IdleMoved | IdleEnded
 ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Resettled | TierMoved
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied

@@ -7,6 +7,7 @@ alone say what it gives (it has `fields`) needs no function.
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Struct, field
 
 from ledger.wire import facts
@@ -23,6 +24,9 @@ class FactType(Struct, frozen=True, eq=False):
     times: tuple[str, ...] = ()  # fields of its data that are times, and are kept in UTC like the fact's own
     fields: frozenset[str] | None = None  # of its data, that a rule may name; None: no rule may stand on it
     lines: Literal["", "each", "one"] = ""  # it has lines, for each of which a rule may give; it is about one line
+    fen: str = ""  # of its data, what is counted `per_fen` where it has no line
+    count: str = ""  # and `per_count`
+    asks: bool = False  # its own decision asks the rules; those of other types are asked behind it
     sets: type[Rated | CreditSet] | None = None  # the change that keeps what it says of the member
     moves_tiers: bool = False  # at once, and not only when a month begins
     is_request: bool = False  # may be refused
@@ -32,11 +36,6 @@ class FactType(Struct, frozen=True, eq=False):
     def on(self) -> str:
         """Its CloudEvents type without the version, as a rule book names it: ``order.completed``."""
         return str(self.fact.__struct_config__.tag).removesuffix(".v1")
-
-    def rule_fields(self, *, of_lines: bool) -> frozenset[str]:
-        """The fields that a condition may name, of the fact and (`of_lines`: a rule for each) of its line."""
-        fields = self.fields or frozenset()
-        return fields | LINE_FIELDS if of_lines or self.lines == "one" else fields
 
     def own_key(self, data: Any) -> str:
         """The key of the page that the fact's own business id takes, empty where it has none."""
@@ -48,43 +47,64 @@ class FactType(Struct, frozen=True, eq=False):
 _NO_FIELDS: Final = frozenset[str]()
 _OF_ORDERS: Final = frozenset({"shop", "self_operated", "channel", "pay", "tags"})
 _OF_REVIEWS: Final = frozenset({"characters", "images"})
+_OF_ACTIVITIES: Final = frozenset({"activity", "count", "amount_fen", "shop", "sku", "channel", "tags"})
+_REASON: Final = frozenset({"reason"})
 _ORDER: Final = {"order": "order"}
+_DONE: Final = {"done": "activity"}
 
 # Of a line, that a rule may name: its fields, and what one piece of it was paid.
 LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line"} | {"unit_fen"}
 
 CATALOGUE: Final[tuple[FactType, ...]] = (
-    FactType(facts.OrderPaid, _ORDER),
-    FactType(facts.OrderCompleted, _ORDER, fields=_OF_ORDERS, lines="each"),
+    FactType(facts.OrderPaid, _ORDER, fields=_OF_ORDERS, lines="each", asks=True),
+    FactType(facts.OrderCompleted, _ORDER, fields=_OF_ORDERS, lines="each", asks=True),
     FactType(facts.OrderAmended, _ORDER),
-    FactType(facts.OrderCancelled, _ORDER),
-    FactType(facts.OrderReturned, {"return_": "return"} | _ORDER),
-    FactType(facts.OrderRejected, _ORDER),
-    FactType(facts.ReviewPosted, {"review": "review"} | _ORDER, fields=_OF_REVIEWS, lines="one"),
-    FactType(facts.ReviewRemoved, {"review": "review"}),
-    FactType(facts.QuestionAnswered, {"answer": "answer"}, fields=frozenset({"sku"})),
-    FactType(facts.ItemShared, {"share": "share"}, fields=frozenset({"sku", "via"})),
-    FactType(facts.MemberSignedIn, fields=_NO_FIELDS),
-    FactType(facts.ShopVisited, fields=frozenset({"shop"})),
-    FactType(facts.CampaignGranted, {"grant": "grant"}, times=("expires",)),
-    FactType(facts.IdentityVerified, fields=_NO_FIELDS, moves_tiers=True),
-    FactType(facts.WechatBound, fields=_NO_FIELDS, moves_tiers=True),
-    FactType(facts.QqBound, fields=_NO_FIELDS, moves_tiers=True),
-    FactType(facts.ProfileCompleted, fields=_NO_FIELDS),
-    FactType(facts.CreditScored, sets=CreditSet),
-    FactType(facts.ReputationRated, sets=Rated, moves_tiers=True),
-    FactType(facts.MemberDescribed),
-    FactType(facts.RedemptionRequested, {"redemption": "redemption"} | _ORDER, is_request=True),
-    FactType(facts.RedemptionReversed, {"redemption": "redemption"}, {"redemption": "captured"}),
-    FactType(facts.HoldRequested, {"hold": "hold"}, times=("until",), is_request=True),
-    FactType(facts.HoldCaptured, {"hold": "hold"}),
-    FactType(facts.HoldReleased, {"hold": "hold"}),
-    FactType(facts.CardPurchased, {"card": "card"}),
-    FactType(facts.CardCodeRedeemed, {"card": "card"}),
-    FactType(facts.CardTrialStarted, {"card": "card"}),
-    FactType(facts.CardRefunded, {"card": "card"}),
-    FactType(facts.BenefitClaimed, {"claim": "claim"}, is_request=True),
-    FactType(facts.BenefitReturned, {"claim": "claim"}),
+    FactType(facts.OrderCancelled, _ORDER, fields=_REASON),
+    FactType(facts.OrderReturned, {"return_": "return"} | _ORDER, fields=_NO_FIELDS),
+    FactType(facts.OrderRejected, _ORDER, fields=_REASON),
+    FactType(facts.ReviewPosted, {"review": "review"} | _ORDER, fields=_OF_REVIEWS, lines="one", asks=True),
+    FactType(facts.ReviewRemoved, {"review": "review"}, fields=_NO_FIELDS),
+    FactType(facts.QuestionAnswered, {"answer": "answer"}, fields=frozenset({"sku"}), asks=True),
+    FactType(facts.ItemShared, {"share": "share"}, fields=frozenset({"sku", "via"}), asks=True),
+    FactType(facts.MemberSignedIn, fields=_NO_FIELDS, asks=True),
+    FactType(facts.ShopVisited, fields=frozenset({"shop"}), asks=True),
+    FactType(
+        facts.CampaignGranted,
+        {"grant": "grant"},
+        times=("expires",),
+        fields=frozenset({"campaign", "kind", "points"}),
+    ),
+    FactType(facts.IdentityVerified, fields=_NO_FIELDS, asks=True, moves_tiers=True),
+    FactType(facts.WechatBound, fields=_NO_FIELDS, asks=True, moves_tiers=True),
+    FactType(facts.QqBound, fields=_NO_FIELDS, asks=True, moves_tiers=True),
+    FactType(facts.ProfileCompleted, fields=_NO_FIELDS, asks=True),
+    FactType(facts.CreditScored, fields=frozenset({"score"}), sets=CreditSet),
+    FactType(facts.ReputationRated, fields=frozenset({"stars"}), sets=Rated, moves_tiers=True),
+    FactType(facts.MemberDescribed, fields=_NO_FIELDS),
+    FactType(facts.ActivityDone, _DONE, fields=_OF_ACTIVITIES, fen="amount_fen", count="count", asks=True),
+    FactType(facts.ActivityUndone, _DONE, fields=_NO_FIELDS),
+    FactType(
+        facts.RedemptionRequested,
+        {"redemption": "redemption"} | _ORDER,
+        fields=frozenset({"kind", "points", "use", "settlement_fen"}),
+        is_request=True,
+    ),
+    FactType(facts.RedemptionReversed, {"redemption": "redemption"}, {"redemption": "captured"}, fields=_NO_FIELDS),
+    FactType(
+        facts.HoldRequested,
+        {"hold": "hold"},
+        times=("until",),
+        fields=frozenset({"kind", "points"}),
+        is_request=True,
+    ),
+    FactType(facts.HoldCaptured, {"hold": "hold"}, fields=_NO_FIELDS),
+    FactType(facts.HoldReleased, {"hold": "hold"}, fields=_NO_FIELDS),
+    FactType(facts.CardPurchased, {"card": "card"}, fields=frozenset({"product", "paid_fen"}), fen="paid_fen"),
+    FactType(facts.CardCodeRedeemed, {"card": "card"}, fields=frozenset({"product", "code"})),
+    FactType(facts.CardTrialStarted, {"card": "card"}, fields=frozenset({"product", "code"})),
+    FactType(facts.CardRefunded, {"card": "card"}, fields=frozenset({"refund_fen"})),
+    FactType(facts.BenefitClaimed, {"claim": "claim"}, fields=frozenset({"benefit"}), is_request=True),
+    FactType(facts.BenefitReturned, {"claim": "claim"}, fields=_NO_FIELDS),
     FactType(facts.PointsAdjusted, {"adjustment": "adjustment"}, is_operators=True),
     FactType(facts.AccountFrozen, is_operators=True),
     FactType(facts.AccountUnfrozen, is_operators=True),
@@ -99,3 +119,58 @@ BY_NAME: Final[Mapping[str, FactType]] = {row.on: row for row in CATALOGUE}
 REQUESTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_request)  # the only facts that can be refused
 OPERATOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_operators)
 assert tuple(BY_CLASS) == Fact.__args__, "the catalogue has each type of the union once, in its order"
+
+
+class Occasion(Struct, frozen=True, eq=False):
+    """What a rule may stand on: a type of fact, or a tier that was reached."""
+
+    on: str
+    fields: frozenset[str]  # that a condition may name
+    line_fields: frozenset[str]  # and those of its lines, or of the line that it is about
+    numbers: frozenset[str]  # of all these, those that have bounds
+    lines: Literal["", "each", "one"] = ""
+    fen: str = ""
+    count: str = ""
+
+    def rule_fields(self, *, of_lines: bool) -> frozenset[str]:
+        """The fields that a condition may name, of the fact and (`of_lines`: a rule for each) of its line."""
+        return self.fields | self.line_fields if of_lines or self.lines == "one" else self.fields
+
+
+REACHED: Final = "tier.reached"
+
+
+def _numbers_of(data: type[Struct]) -> frozenset[str]:
+    found = msgspec.inspect.type_info(data)
+    assert isinstance(found, msgspec.inspect.StructType)
+    return frozenset(one.name for one in found.fields if isinstance(one.type, msgspec.inspect.IntType))
+
+
+def _occasion_of(row: FactType) -> Occasion:
+    data = next(one.type for one in msgspec.structs.fields(row.fact) if one.name == "data")
+    fields = row.fields or frozenset()
+    lines = LINE_FIELDS if row.lines else frozenset[str]()
+    numbers = _numbers_of(data) & fields | ((_numbers_of(OrderLine) | {"unit_fen"}) & lines)
+    return Occasion(row.on, fields, lines, numbers, row.lines, row.fen, row.count)
+
+
+# By name, what a rule may stand on: facts about a member, and a tier that was reached.
+OCCASIONS: Final[Mapping[str, Occasion]] = {
+    **{row.on: _occasion_of(row) for row in CATALOGUE if row.fields is not None},
+    REACHED: Occasion(REACHED, frozenset({"score", "tier", "before"}), frozenset(), frozenset()),
+}
+# What rules could stand on before engine 2: books of then name amounts that these have not, which are 0.
+OLDER_OCCASIONS: Final = frozenset(
+    {
+        "order.completed",
+        "review.posted",
+        "question.answered",
+        "item.shared",
+        "member.signed-in",
+        "shop.visited",
+        "identity.verified",
+        "wechat.bound",
+        "qq.bound",
+        "profile.completed",
+    }
+)

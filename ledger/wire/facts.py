@@ -180,6 +180,25 @@ class Grant(_OfKind, kw_only=True):
     expires: Time | None = None
 
 
+class Activity(_Data):
+    """Something that another system knows of a member: how often it was done, or for what amount, and where."""
+
+    done: Id
+    activity: Id
+    count: Some = 1
+    amount_fen: Count = 0
+    shop: Name = ""
+    sku: Name = ""
+    channel: Name = ""
+    tags: Tags = []
+
+
+class Undone(_Data):
+    """An activity that did not stand."""
+
+    done: Id
+
+
 class Nothing(_Data):
     """No more than the type of fact says."""
 
@@ -434,6 +453,14 @@ class MemberDescribed(_Fact, tag="member.described.v1"):
     data: Description
 
 
+class ActivityDone(_Fact, tag="activity.done.v1"):
+    data: Activity
+
+
+class ActivityUndone(_Fact, tag="activity.undone.v1"):
+    data: Undone
+
+
 class RedemptionRequested(_Fact, tag="redemption.requested.v1"):
     data: Redemption
 
@@ -512,11 +539,12 @@ ActivityFact = QuestionAnswered | ItemShared | MemberSignedIn | ShopVisited | Ca
 ProfileFact = (
     IdentityVerified | WechatBound | QqBound | ProfileCompleted | CreditScored | ReputationRated | MemberDescribed
 )
+DoneFact = ActivityDone | ActivityUndone
 SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
 OperatorFact = PointsAdjusted | AccountFact | LotOpened | ProgrammePublished
-Fact = OrderFact | ReviewFact | ActivityFact | ProfileFact | SpendingFact | MembershipFact | OperatorFact
+Fact = OrderFact | ReviewFact | ActivityFact | ProfileFact | DoneFact | SpendingFact | MembershipFact | OperatorFact
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__
 PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no member
 

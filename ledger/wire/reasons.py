@@ -66,6 +66,7 @@ REASONS: Final[dict[str, Reason]] = {
     "too-late": Reason(ENTRY, "It occurred longer before the member's clock than the book's `late_days`."),
     "too-many-returns": Reason(ENTRY, "More lines than an order may have came back before any of them completed."),
     "trial-used": Reason(ENTRY, "A member has one trial, and none beside a card."),
+    "unknown-activity": Reason(ENTRY, "This member has no such activity."),
     "unknown-award": Reason(ENTRY, "This member has no such award, or not of that kind of points."),
     "unknown-benefit": Reason(ENTRY, "The rule book has no such benefit."),
     "unknown-card": Reason(ENTRY, "This member has no such card."),

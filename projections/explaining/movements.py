@@ -23,6 +23,8 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
     entries.ScoredOnce: Movement(1, 1),
     entries.Spent: Movement(-1, -1, 1, 0, ("redemption",)),
     entries.Restored: Movement(1, 1, -1, 0, ("redemption",)),
+    entries.GivenBack: Movement(1, 1, -1, 0, ("origin",)),
+    entries.Forgiven: Movement(0, 1),
     entries.Expired: Movement(0, -1, 1, 0, ("due_at",)),
     entries.ClawedBack: Movement(-1, -1, 1, 0, ("origin",)),
     entries.Repaid: Movement(-1, -1, 1),

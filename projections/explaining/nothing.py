@@ -252,9 +252,12 @@ def _no_rule_asked(context: Context) -> tuple[str, str]:
 def _no_penalty(context: Context) -> tuple[str, str]:
     words, entry = context.words, context.moment.step.entry
     for penalty in context.moment.version.programme.penalties.values():
+        if penalty.on != "order.rejected":
+            continue
+        bounds = (penalty.from_in_month, penalty.from_in_year)
         values = {
             "counted": words.say("counted", {"in_month": 0, "in_year": 0} | entry.figures),
-            "from_": words.say("penalty.from", penalty),
+            "from_": words.say("penalty.from", penalty, some=any(bounds), both=all(bounds)),
         }
         if entry.reason == "exempt" and penalty.exempt is not None:
             values |= {"name": words.membership(penalty.exempt.membership), "most": str(penalty.exempt.in_month)}

@@ -303,3 +303,212 @@ def test_caps_of_orders_are_for_lines_and_pending_is_for_points() -> None:
         parse_programme(
             HEAD + award("give = { points = 1 }\npending = { days = 1 }", what='score = "growth"\npart = "purchase"')
         )
+
+
+# -- any fact may award ----------------------------------------------------------------------------------------------
+
+
+def test_a_card_that_is_bought_may_give_points_once() -> None:
+    first = award(
+        'when = { product = { in = ["plus.year"] } }\nonce = true\ngive = { points = 500 }', on="card.purchased"
+    )
+    shop = shop_of(first)
+    shop.buys("plus.year")
+    shop.buys("plus.year")
+    assert shop.awarded == [500]
+    assert withheld(shop) == [("once", 500)]
+
+
+def test_what_a_card_cost_may_be_counted() -> None:
+    shop = shop_of(award("give = { points = 1, per_fen = 100 }", on="card.purchased"))
+    shop.buys("plus.year")
+    assert shop.awarded == [99]
+
+
+def test_a_fact_that_is_refused_or_ignored_awards_nothing() -> None:
+    shop = shop_of(
+        award("give = { points = 1 }", on="hold.requested"), award("give = { points = 2 }", "again", "card.refunded")
+    )
+    assert shop.holds("H1", 5, until="2025-12-01") == "refused: beans-short"
+    assert shop.refunds_card("C1") == "ignored: unknown-card"
+    assert shop.awarded == []
+
+
+def does(shop: Shop, activity: str, done: str, at: str = "", **more: object) -> str:
+    return shop._tell("activity.done", at, {"done": done, "activity": activity, **more})
+
+
+def undoes(shop: Shop, done: str, at: str = "") -> str:
+    return shop._tell("activity.undone", at, {"done": done})
+
+
+def test_what_another_system_knows_gives_by_its_amount_its_count_or_as_it_stands() -> None:
+    ride = 'when = { activity = { in = ["ride"] } }\ngive = { points = 1, per_fen = 1_000 }'
+    nights = 'when = { activity = { in = ["night"] } }\ngive = { points = 10, per_count = 1 }'
+    charity = 'when = { activity = { in = ["charity"] }, tags = { has = "tree" } }\ngive = { points = 2 }'
+    shop = shop_of(*(award(keys, rule, "activity.done") for rule, keys in (("a", ride), ("b", nights), ("c", charity))))
+    does(shop, "ride", "A1", amount_fen=26_700)
+    does(shop, "night", "A2", count=3)
+    does(shop, "charity", "A3", tags=["tree"])
+    does(shop, "charity", "A4")
+    assert shop.awarded == [26, 30, 2]
+    assert does(shop, "unheard-of", "A5") == "accepted", "one that no rule names gives nothing"
+    assert does(shop, "ride", "A1", amount_fen=1) == "ignored: already"
+
+
+def test_an_activity_that_did_not_stand_is_taken_back_whole_without_room_under_the_cap() -> None:
+    cap = 'cap = [{ per = "month", points = 10 }]'
+    points = award(f"give = {{ points = 6 }}\n{cap}", "points", "activity.done")
+    score = award("give = { points = 7 }", "score", "activity.done", 'score = "growth"\npart = "purchase"')
+    shop = shop_of(points, score)
+    does(shop, "ride", "A1", at="2025-10-11")
+    assert undoes(shop, "A1", at="2025-11-12") == "accepted"
+    assert (shop.beans, shop.debt) == (0, 0)
+    assert shop.on("2025-11-12").shown["scores"]["growth"]["value"] == 0, "out of October, which earned it"
+    assert undoes(shop, "A1") == "ignored: already"
+    assert undoes(shop, "A9") == "ignored: unknown-activity"
+    does(shop, "ride", "A2", at="2025-11-13")
+    undoes(shop, "A2")
+    does(shop, "ride", "A3", at="2025-11-13")
+    assert shop.beans == 4, "the month has 10, and 6 of them are gone"
+
+
+PENALTY = """
+[penalties.violation]
+name = "违规"
+on = "activity.done"
+when = { activity = { in = ["violation"] } }
+points = 50
+"""
+
+
+def test_a_penalty_of_an_activity_is_given_back_with_it_to_the_lots_it_came_from() -> None:
+    shop = Shop(HEAD + PENALTY + 'kind = "beans"\n')
+    shop.is_granted(30, expires="2026-01-01")
+    shop.is_granted(30, expires="2026-02-01")
+    does(shop, "violation", "A1")
+    assert shop.lots == [10]
+    undoes(shop, "A1")
+    assert shop.lots == [30, 30]
+    assert shop.purse.clawed_back == 0
+
+
+def test_a_penalty_that_became_debt_is_owed_no_more_and_what_was_repaid_comes_back() -> None:
+    shop = Shop(HEAD + PENALTY + 'kind = "beans"\n')
+    does(shop, "violation", "A1")
+    does(shop, "violation", "A2")
+    assert shop.debt == 100
+    undoes(shop, "A1")
+    assert (shop.debt, shop.beans) == (50, 0)
+    shop.is_granted(70)
+    assert (shop.debt, shop.beans) == (0, 20)
+    undoes(shop, "A2")
+    assert (shop.debt, shop.beans) == (0, 70)
+
+
+def test_a_penalty_on_a_score_is_an_item_of_its_month() -> None:
+    score = award("give = { points = 70 }", "score", "item.shared", 'score = "growth"\npart = "purchase"')
+    shop = Shop(HEAD + score + PENALTY + 'score = "growth"\npart = "purchase"\n')
+    shop.shares(at="2025-10-11")
+    does(shop, "violation", "A1", at="2025-10-12")
+    assert shop.on("2025-11-01").shown["scores"]["growth"]["value"] == 20
+    undoes(shop, "A1", at="2025-11-01")
+    assert shop.on("2025-11-01").shown["scores"]["growth"]["value"] == 70
+
+
+def test_a_penalty_may_stand_on_any_fact_each_time_or_from_a_count_on() -> None:
+    book = HEAD + '[penalties.back]\nname = "退卡"\non = "card.refunded"\nkind = "beans"\npoints = 5\n'
+    shop = Shop(book)
+    shop.is_granted(100)
+    shop.buys("plus.year", card="C1")
+    shop.refunds_card("C1")
+    assert shop.beans == 95
+    shop = Shop(book + "from_in_year = 2\n")
+    shop.is_granted(100)
+    for card in ("C1", "C2"):
+        shop.buys("plus.year", card=card)
+        shop.refunds_card(card)
+    assert shop.beans == 95
+
+
+# -- what a payment gives --------------------------------------------------------------------------------------------
+
+AT_PAYMENT = line_award("give = { points = 1, per_fen = 100 }", on="order.paid")
+
+
+def test_points_of_a_payment_come_then_and_not_again_at_completion() -> None:
+    shop = shop_of(AT_PAYMENT)
+    shop.pays("O1", [("food", 1, 10_000)])
+    assert shop.beans == 100
+    shop.completes("O1", [("food", 1, 10_000)])
+    shop.completes("O2", [("food", 1, 10_000)])
+    assert shop.beans == 100, "an order that was never paid gives nothing by such a rule"
+
+
+@pytest.mark.parametrize("end", ["cancels", "refuses_at_the_door"])
+def test_an_end_of_the_order_takes_back_what_the_payment_gave(end: str) -> None:
+    shop = shop_of(AT_PAYMENT, award("give = { points = 7 }", "whole", "order.paid"))
+    shop.pays("O1", [("food", 1, 10_000)])
+    assert shop.beans == 107
+    getattr(shop, end)("O1")
+    assert (shop.beans, shop.debt) == (0, 0)
+
+
+def test_a_return_goes_by_what_was_paid_also_where_the_completion_tells_another() -> None:
+    shop = shop_of(AT_PAYMENT)
+    shop.pays("O1", [("food", 2, 10_000)])
+    shop.completes("O1", [("food", 1, 4_000)])
+    shop.returns("O1", [("1", 1, 4_000)])
+    assert shop.beans == 60
+
+
+def test_a_return_before_completion_takes_back_what_the_payment_gave_once() -> None:
+    shop = shop_of(AT_PAYMENT, line_award("give = { points = 1, per_fen = 100 }", rule="done"))
+    shop.pays("O1", [("food", 2, 10_000)])
+    shop.returns("O1", [("1", 0, 4_000)])
+    assert shop.beans == 60
+    shop.completes("O1", [("food", 2, 10_000)])
+    assert shop.beans == 120
+    shop.returns("O1", [("1", 2, 0)])
+    assert shop.beans == 0
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        (award("give = { points = 1, per_fen = 1 }", on="card.refunded"), r"\.give: card\.refunded has no amount"),
+        (
+            award("give = { points = 1, per_count = 1 }", on="item.shared"),
+            r"\.give\.per_count: item\.shared counts nothing",
+        ),
+        (
+            award("give = { points = 1 }", on="programme.published"),
+            r'\.on: no rule can stand on "programme\.published"',
+        ),
+        (
+            award("give = { points = 1 }", on="tier.reached", what='score = "growth"\npart = "purchase"'),
+            r"\.score: a tier that is reached gives points, never a score",
+        ),
+        (
+            award('give = { points = 1 }\ncap = [{ per = "day", points = 1 }]', on="tier.reached"),
+            r'\.cap: per = "month", "year" or "ever"',
+        ),
+        (
+            award("give = { points = 1 }\nwhen = { score = { at_least = 1 } }", on="tier.reached"),
+            r"\.when\.score: is no number",
+        ),
+        (
+            award('give = { points = 1 }\nwhen = { score = { in = ["a"] } }', on="credit.scored"),
+            r"\.when\.score: is a number",
+        ),
+        (PENALTY, r"penalties\.violation: give either kind \(points\) or score and part"),
+        (
+            PENALTY + 'score = "growth"\npart = "nose"',
+            r'penalties\.violation\.part: scores\.growth\.parts has no "nose"',
+        ),
+        (PENALTY.replace("activity.done", "tier.reached"), r"penalties\.violation\.on: no penalty can stand on"),
+    ],
+)
+def test_what_a_fact_cannot_give_or_cost_is_refused(toml: str, said: str) -> None:
+    with pytest.raises(BadProgramme, match=said):
+        parse_programme(HEAD + toml)

@@ -4,12 +4,17 @@ import msgspec
 
 from ledger.core.awards import apply_rules
 from ledger.core.draft import Draft
+from ledger.core.lots import claw_back
+from ledger.core.pages import ActivityPage
+from ledger.core.penalties import apply_penalties, give_back_fines
 from ledger.core.tiers import move_tiers
 from ledger.rulebook.attributes import is_value
 from ledger.wire.entries import AttributeTold
 from ledger.wire.fact_catalogue import FactType
-from ledger.wire.facts import Description, SignIn
+from ledger.wire.facts import Activity, Description, SignIn, Undone
 from ledger.wire.times import DAY, parse_instant
+
+ACTIVITY = "activity.done"
 
 
 def act(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
@@ -22,6 +27,32 @@ def act(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
     apply_rules(draft, draft.version.rules_on(row.on), data, key.partition("/")[2], day=day)
     if row.moves_tiers:
         move_tiers(draft, draft.version.month(draft.clock), draft.clock)
+
+
+def do(draft: Draft, data: Activity) -> None:
+    """Decide an activity that another system knows of: its awards, and what it costs."""
+    key = f"activity/{data.done}"
+    if draft.pages.get(key) is not None:
+        draft.decline("already")
+    rules = draft.version.rules_on(ACTIVITY)
+    awards = apply_rules(draft, rules, data, data.done, fen=data.amount_fen, count=data.count, may_return=True)
+    fined = apply_penalties(draft, ACTIVITY, data, data.done)
+    draft.pages.put(key, ActivityPage(False, awards, fined))
+
+
+def undo(draft: Draft, data: Undone) -> None:
+    """Decide that an activity did not stand: what it gave is taken back, what it cost is given back."""
+    key = f"activity/{data.done}"
+    page = draft.pages.get(key)
+    if not isinstance(page, ActivityPage):
+        draft.decline("unknown-activity", done=data.done)
+    if page.undone:
+        draft.decline("already")
+    page.undone = True
+    for award in page.awards:
+        claw_back(draft, award, 0, "")
+    give_back_fines(draft, page.fined, data.done)
+    draft.pages.put(key, page)
 
 
 def describe(draft: Draft, data: Description) -> None:

@@ -6,8 +6,9 @@ from ledger.core.account import term_at
 from ledger.core.awards import apply_rules
 from ledger.core.card_orders import remember
 from ledger.core.claims import give_back
+from ledger.core.decisions.payments import award_payment, take_back_payment
 from ledger.core.draft import Draft
-from ledger.core.lots import claw_back, collect, restore
+from ledger.core.lots import claw_back, restore
 from ledger.core.pages import (
     CANCELLED,
     COMPLETED,
@@ -23,7 +24,6 @@ from ledger.core.pages import (
     RedemptionPage,
     kept_of,
 )
-from ledger.wire.entries import CounterAdded
 from ledger.wire.facts import MAX_LINES, CompletedOrder, Order, OrderEnd, OrderLine, Return
 
 ENDED = {COMPLETED: "order-completed", CANCELLED: "order-cancelled", REJECTED: "order-rejected"}
@@ -65,6 +65,7 @@ def pay(draft: Draft, order: Order) -> None:
             draft.decline("already")
     page.status = PAID
     page.lines = [page_line(line) for line in order.lines]
+    award_payment(draft, page, order)
     draft.pages.put(f"order/{order.order}", page)
 
 
@@ -144,6 +145,7 @@ def cancel(draft: Draft, end: OrderEnd) -> None:
         draft.note("rest-cancelled")
         page.more = False
         page.early = []
+        take_back_payment(draft, page, completed=True)
         restore_rest(draft, page)
         draft.pages.put(f"order/{order}", page)
         return
@@ -157,30 +159,11 @@ def cancel(draft: Draft, end: OrderEnd) -> None:
 
 
 def reject(draft: Draft, end: OrderEnd) -> None:
-    """Decide an order that was refused at the door, and what that costs."""
+    """Decide an order that was refused at the door; its penalties follow."""
     order = end.order
     page = page_of(draft, order)
     _end_once(draft, page, REJECTED)
     _end_with_restoration(draft, order, page or OrderPage(), REJECTED)
-    month = draft.month
-    for name, penalty in draft.version.programme.penalties.items():
-        rule = f"penalty.{name}"
-        counts = draft.account.counts
-        draft.emit(CounterAdded(rule, month, 1))
-        draft.emit(CounterAdded(rule, month // 12, 1))
-        in_month, in_year = counts[month][rule], counts[month // 12][rule]
-        exempt = penalty.exempt
-        is_exempt = False
-        if exempt is not None and term_at(draft.account, exempt.membership, draft.occurred) is not None:
-            draft.emit(CounterAdded(f"{rule}.exempt", month, 1))
-            is_exempt = counts[month][f"{rule}.exempt"] <= exempt.in_month
-        draft.figures.update(in_month=in_month, in_year=in_year)
-        if in_month < penalty.from_in_month and in_year < penalty.from_in_year:
-            continue
-        if is_exempt:
-            draft.note("exempt", points=penalty.points)
-        else:
-            collect(draft, penalty.kind, penalty.points, rule)
 
 
 def _end_with_restoration(draft: Draft, order: str, page: OrderPage, status: int) -> None:
@@ -188,6 +171,7 @@ def _end_with_restoration(draft: Draft, order: str, page: OrderPage, status: int
     page.status = status
     page.ended_at = draft.occurred
     page.early = []
+    take_back_payment(draft, page)
     _restore(draft, page, 1 << 62)
     for name in page.claims:
         claim = draft.pages.get(f"claim/{name}")
@@ -228,6 +212,10 @@ def take_back(draft: Draft, data: Return) -> None:
     restored = _restore(draft, page, asked)
     if restored < asked:
         draft.note("points-capped", asked=asked, restored=restored)
+    if page.paid:
+        for line in known:
+            if not line.exchange:
+                _return_payment(draft, page, line.line, line.quantity, line.refund_fen)
     now = [line for line in now if not line.exchange]
     if is_completed:
         restore_rest(draft, page, [(line.line, line.quantity) for line in now])
@@ -263,13 +251,24 @@ def apply_early(draft: Draft, page: OrderPage) -> None:
 def _return_line(draft: Draft, page: OrderPage, name: str, pieces: int, refund_fen: int) -> bool:
     """Claw back what a line's awards hold above the formula's K. False where the order has no such line."""
     line = page.line(name)
-    if line is None:
-        return False
+    if line is not None:
+        _take_of_line(draft, line, pieces, refund_fen)
+    return line is not None
+
+
+def _return_payment(draft: Draft, page: OrderPage, name: str, pieces: int, refund_fen: int) -> None:
+    """Claw back what the payment gave for a line above the formula's K, with P and pieces as they were paid."""
+    for line in page.paid:
+        if line.line == name:
+            _take_of_line(draft, line, pieces, refund_fen)
+
+
+def _take_of_line(draft: Draft, line: PageLine, pieces: int, refund_fen: int) -> None:
+    """Count what came back of a line, and claw back what its awards hold above the formula's K."""
     line.returned = min(line.quantity, line.returned + pieces)
     line.refunded_fen = min(line.refunded_fen + refund_fen, 1 << 62)
     for award in line.awards:
-        claw_back(draft, award, kept_of(line, award.counted), name)
-    return True
+        claw_back(draft, award, kept_of(line, award.counted), line.line)
 
 
 def restore_rest(draft: Draft, page: OrderPage, back: Iterable[tuple[str, int]] = ()) -> None:
