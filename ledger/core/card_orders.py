@@ -198,9 +198,9 @@ def _freeze_again(draft: Draft, card: str, page: CardPage, orders: dict[str, Ord
         left[key] = (lot.left + lot.held if lot is not None else 0) + (
             gone.expired + gone.forfeited - gone.met if isinstance(gone, LotPage) else 0
         )
-        if lot is not None and lot.left:
+        if lot is not None and (lot.left or lot.held):
             draft.emit(Refrozen(kind, key, lot.left, until))
-            if until <= draft.clock:
+            if until <= draft.clock and lot.left:
                 expire(draft, kind, key, lot, until)
     of_trial = draft.pages.get(f"card/{page.trial}")
     if isinstance(of_trial, CardPage):
