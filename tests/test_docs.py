@@ -35,6 +35,7 @@ SECTIONS = {
     "Expiry": "### `expiry`",
     "Score": "## `[scores.NAME]`",
     "Tier": "### `tiers`",
+    "TierHolding": "### `hold`",
     "Membership": "## `[memberships.NAME]`",
     "Product": "### `products`",
     "Price": "### `price`",
@@ -53,6 +54,8 @@ SECTIONS = {
     "Use": "## `[uses.NAME]`",
     "UseCap": "### `uses.cap`",
     "Transition": "### `transitions`",
+    "Exchange": "## `[exchanges.NAME]`",
+    "ExchangeRate": "### `rate`",
     "Penalty": "## `[penalties.NAME]`",
     "Exemption": "### `exempt`",
 }

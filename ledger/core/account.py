@@ -9,6 +9,9 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct, field
 
+from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH
+from ledger.wire.times import first_day
+
 NEVER = 1 << 62  # an instant after every other
 
 
@@ -91,6 +94,27 @@ class Term(Struct, array_like=True, gc=False):
     anchor: int = 0  # the instant whose local day and time such a term ends on
 
 
+class TierHold(Struct, array_like=True, gc=False):
+    """A tier that does not fall by ageing before `until`.
+
+    `value` is the score without ageing: what it came to when the hold began, and all that came and went since of the
+    buckets from `first` on. Below `needs` the hold ends.
+    """
+
+    until: int
+    value: int
+    first: int
+    needs: int
+
+
+class TierGrant(Struct, array_like=True, gc=False):
+    """A tier of a score that is granted until an instant."""
+
+    score: str
+    tier: str
+    until: int
+
+
 class Account(Struct, array_like=True, gc=False):
     """Everything about one member that the next decision may need."""
 
@@ -115,6 +139,9 @@ class Account(Struct, array_like=True, gc=False):
     attributes: dict[str, tuple[str | int, int]] = field(default_factory=dict)  # name -> value (empty: removed), since
     tier_moves: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # score -> from, tier; the first: before
     closed: bool = False
+    tier_holds: dict[str, dict[str, TierHold]] = field(default_factory=dict)  # score -> tier
+    grants: dict[str, TierGrant] = field(default_factory=dict)
+    placed_by: str = ""  # the version whose tiers the account was last placed in (it may be missing, never wrong)
 
     def purse(self, kind: str) -> Purse:
         """The purse of a kind, empty where there is none yet (and then not part of the account)."""
@@ -149,12 +176,21 @@ def current_term(account: Account, membership: str, instant: int) -> Term | None
     return term_at(account, membership, instant) or (begun[-1] if begun else terms[0] if terms else None)
 
 
+def is_dropped(bucket: int, month: int) -> bool:
+    """Return True if a bucket of sums or counters lies before a month (year * 12 + month - 1)."""
+    if bucket >= DAY_BUCKETS:
+        return bucket - DAY_BUCKETS < first_day(month)
+    return bucket < month if bucket >= FIRST_MONTH else 0 < bucket < month // 12
+
+
 def next_due(account: Account) -> int:
     """The instant at which something of an account next falls due, `NEVER` where nothing will."""
     due = [lot.due_at() for purse in account.purses.values() for lot in purse.lots.values() if lot.left]
     due += [hold.until for hold in account.holds.values()]
     due += [purse.idle_until for purse in account.purses.values() if purse.idle_until]
     due += [term.until for terms in account.terms.values() for term in terms if not term.ended]
+    due += [hold.until for holds in account.tier_holds.values() for hold in holds.values()]
+    due += [grant.until for grant in account.grants.values()]
     return min(due, default=NEVER)
 
 

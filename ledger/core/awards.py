@@ -112,9 +112,10 @@ def apply_rules(
             draft.emit(Multiplied(rule.name, name, by))
         if rule.key:
             if rule.award.once:
+                draft.remember(rule.score)
                 draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
                 continue
-            month = draft.month
+            month = draft.version.bucket(rule.score, occurred) if rule.score in draft.version.live else draft.month
             draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, name, fen, uncapped))
             if rule.is_kept:
                 awards.append(Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month))

@@ -13,13 +13,23 @@ from msgspec import Struct
 
 from ledger.core.account import NEVER, Account
 from ledger.core.awards import apply_rules
-from ledger.core.decisions import activities, amendments, memberships, operators, orders, redemptions, reviews
+from ledger.core.decisions import (
+    activities,
+    amendments,
+    exchanges,
+    memberships,
+    operators,
+    orders,
+    pending,
+    redemptions,
+    reviews,
+)
 from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
 from ledger.core.penalties import apply_penalties
 from ledger.core.reached import award_reached
-from ledger.core.tiers import refresh_settled
+from ledger.core.tiers import follow_scores, refresh_settled
 from ledger.core.who import judge_rules
 from ledger.rulebook.compiled import Programme
 from ledger.wire import facts
@@ -115,7 +125,7 @@ def decide(
     rules = version or book.versions[0]
     month = rules.month(occurred)
     draft = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine)
-    if clock >= account.next_due_at or clock >= account.next_month_at:
+    if clock >= account.next_due_at or clock >= account.next_month_at or rules.name != account.placed_by:
         fall_due(draft, clock)
     account.clock = clock
     due = len(draft.changes)
@@ -145,8 +155,11 @@ def decide(
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
         outcome = REFUSED if row.is_request and decline.reason != "already" else IGNORED
         return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name, engine)
-    if draft.oldest_month != NEVER:
-        refresh_settled(draft)
+    if draft.engine == 1:
+        if draft.oldest_month != NEVER:
+            refresh_settled(draft)
+    elif draft.stands:
+        follow_scores(draft)
     if draft.reached:
         award_reached(draft)
     if draft.lots:
@@ -215,6 +228,9 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.HoldRequested: redemptions.hold,
     facts.HoldCaptured: redemptions.end_hold,
     facts.HoldReleased: redemptions.end_hold,
+    facts.PointsClaimed: pending.claim_points,
+    facts.ExchangeRequested: exchanges.exchange,
+    facts.ExchangeReversed: exchanges.reverse_exchange,
     facts.CardPurchased: memberships.open_card,
     facts.CardCodeRedeemed: memberships.open_card,
     facts.CardTrialStarted: partial(memberships.open_card, is_trial=True),

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from ledger.core.account import NEVER, Account
 from ledger.core.evolve import APPLY
 from ledger.core.pages import SEEN, Award, Pages
+from ledger.core.standing import Stand, stand_of
 from ledger.errors import ControlFlow
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
 from ledger.wire.entries import ENGINE, LOT_BITS, Change, Scored, lot_key
@@ -63,7 +64,8 @@ class Draft(Struct, gc=False):
     reason: str = ""
     lots: int = 0  # opened so far
     refund_fen: int = 0  # of the fact, still free to meet a shortfall in cash
-    oldest_month: int = NEVER  # of the score items moved
+    oldest_month: int = NEVER  # of the score items moved (engine 1)
+    stands: dict[str, Stand] = field(default_factory=dict)  # score -> how it stood before an item moved its value
     reached: list[tuple[str, str, str, int]] = field(default_factory=list)  # score, own tier reached, the one below, at
     unentitled: dict[str, str] = field(default_factory=dict)  # rule -> the condition on the member that fails
 
@@ -101,8 +103,26 @@ class Draft(Struct, gc=False):
         return lot_key(self.number, place)
 
     def score(self, change: Scored) -> None:
-        """Emit a score item and remember the oldest month moved."""
+        """Emit a score item, and remember how its score stood where it moves more than the month that runs."""
+        if self.engine >= 2 and (
+            change.month != self.month or self.occurred != self.clock or change.score in self.version.live
+        ):
+            self.remember(change.score)
         self.changes.append(change)
         APPLY[Scored](self.account, change)
         if change.month < self.oldest_month:
             self.oldest_month = change.month
+
+    def remember(self, score: str) -> None:
+        """Keep how a score stands before something moves its value, once in a decision."""
+        if score not in self.stands:
+            version = self.book.nearest(self.clock)
+            ranking = version.rankings.get(score)
+            if ranking is not None:
+                self.stands[score] = stand_of(self.account, ranking, version, self.clock)
+
+    def remember_limited(self, attribute: str) -> None:
+        """Keep how the scores stand that an attribute of the member limits."""
+        for name, ranking in self.book.nearest(self.clock).rankings.items():
+            if any(limit[0] == attribute for limit in ranking.limits):
+                self.remember(name)

@@ -3,7 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ledger.core.account import Account, Lot, OpenHold, Purse, Term, find_term, move_lapse
+from ledger.core.account import (
+    Account,
+    Lot,
+    OpenHold,
+    Purse,
+    Term,
+    TierGrant,
+    TierHold,
+    find_term,
+    is_dropped,
+    move_lapse,
+)
 from ledger.core.benefits import quota_key
 from ledger.wire import entries
 from ledger.wire.entries import CHANGE_TYPES, Change, Entry, lot_key
@@ -26,7 +37,11 @@ def evolve(account: Account, change: Change) -> None:
 
 
 def _scored(account: Account, change: entries.Scored) -> None:
-    if change.month < account.pruned_before:
+    if account.tier_holds:
+        for hold in account.tier_holds.get(change.score, {}).values():
+            if change.month >= hold.first:
+                hold.value += change.points
+    if change.month < account.pruned_before and is_dropped(change.month, account.pruned_before):
         return  # that month is dropped; it counts in no score that can still be asked of this account
     months = account.sums.get(change.score)
     if months is None:
@@ -219,6 +234,8 @@ def _idle_ended(account: Account, change: entries.IdleEnded) -> None:
 
 def _scored_once(account: Account, change: entries.ScoredOnce) -> None:
     account.once[f"{change.score}/{change.part}/{change.rule}"] = change.points
+    for hold in account.tier_holds.get(change.score, {}).values():
+        hold.value += change.points
 
 
 def _attribute_set(account: Account, change: entries.Rated | entries.CreditSet) -> None:
@@ -236,6 +253,28 @@ def _tier_moved(account: Account, change: entries.TierMoved) -> None:
     moves.append((change.at, change.after))
 
 
+def _tier_held(account: Account, change: entries.TierHeld) -> None:
+    holds = account.tier_holds.setdefault(change.score, {})
+    holds[change.tier] = TierHold(change.until_at, change.value, change.first, change.needs)
+    account.next_due_at = min(account.next_due_at, change.until_at)
+
+
+def _tier_hold_ended(account: Account, change: entries.TierHoldEnded) -> None:
+    holds = account.tier_holds[change.score]
+    del holds[change.tier]
+    if not holds:
+        del account.tier_holds[change.score]
+
+
+def _tier_granted(account: Account, change: entries.TierGranted) -> None:
+    account.grants[change.grant] = TierGrant(change.score, change.tier, change.until_at)
+    account.next_due_at = min(account.next_due_at, change.until_at)
+
+
+def _tier_grant_ended(account: Account, change: entries.TierGrantEnded) -> None:
+    del account.grants[change.grant]
+
+
 def _attribute_told(account: Account, change: entries.AttributeTold) -> None:
     account.attributes[change.attribute] = (change.value, change.since_at)
     if change.attribute in BUILT_IN_ATTRIBUTES:
@@ -251,9 +290,8 @@ def _history_pruned(account: Account, change: entries.HistoryPruned) -> None:
     for moves in account.tier_moves.values():  # what held at the cut stays as the first
         while len(moves) > 1 and moves[1][0] <= change.at:
             del moves[0]
-    year = month // 12
     for buckets in (*account.sums.values(), account.counts, account.days):
-        for bucket in [b for b in buckets if 0 < b < year or 10_000 <= b < month]:
+        for bucket in [b for b in buckets if is_dropped(b, month)]:
             del buckets[bucket]
 
 
@@ -374,6 +412,10 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.AttributeTold: _attribute_told,
     entries.Resettled: _for_the_reader,
     entries.TierMoved: _tier_moved,
+    entries.TierHeld: _tier_held,
+    entries.TierHoldEnded: _tier_hold_ended,
+    entries.TierGranted: _tier_granted,
+    entries.TierGrantEnded: _tier_grant_ended,
     entries.HistoryPruned: _history_pruned,
     entries.TermOpened: _term_opened,
     entries.TermAnchored: _term_anchored,

@@ -1,42 +1,139 @@
 """What falls due by itself: holds, lots and terms that end, tiers and sums as months pass. Time goes first."""
 
-from ledger.core.account import NEVER, next_due
+from ledger.core.account import NEVER, is_dropped, next_due
 from ledger.core.draft import Draft
 from ledger.core.lots import end_idle, end_waiting, expire, release_hold
-from ledger.core.tiers import move_tiers
+from ledger.core.reached import award_reached
+from ledger.core.tiers import end_tier_grants, end_tier_holds, move_tiers, pass_period, place_anew
+from ledger.rulebook.compiled import OPENS, ProgrammeVersion
+from ledger.rulebook.rankings import DAYS, moves_of, oldest_needed, settle_instant
 from ledger.wire.entries import HistoryPruned, TermEnded
-from ledger.wire.times import month_start
+from ledger.wire.times import DAY, day_of, instant_at, month_start
 
 
 def fall_due(draft: Draft, until: int) -> None:
-    """Emit all that falls due up to and including an instant, then what the passing months mean for scores and sums."""
+    """Emit all that falls due up to and including an instant, and what the passing time means for scores and sums.
+
+    Engine 2 emits it strictly by its instant; engine 1 has the months after all else.
+    """
+    if draft.engine == 1:
+        _fall_due_then_pass_months(draft, until)
+        return
+    account, book = draft.account, draft.book
+    passing = _instants_that_matter(draft, until) if account.number and _may_pass(draft, until) else []
+    passing.reverse()
+    while True:
+        at = next_due(account) if account.next_due_at <= until else NEVER
+        if passing and passing[-1] < at:
+            pass_period(draft, passing.pop())
+            if draft.reached:
+                award_reached(draft)
+            continue
+        if at > until:
+            break
+        _end_what_is_due(draft, at)
+        end_tier_grants(draft, at)
+        end_tier_holds(draft, at)
+        if passing and passing[-1] == at:
+            pass_period(draft, passing.pop())
+        if draft.reached:
+            award_reached(draft)
+    account.next_due_at = next_due(account) if account.next_due_at <= until else account.next_due_at
+    version = book.nearest(until)
+    if until >= account.next_month_at:
+        if account.number:
+            _prune(draft, version.month(until))
+        account.next_month_at = _next_passing(draft, version, until)
+    if account.placed_by != version.name:
+        if account.number:
+            place_anew(draft, until)
+        account.placed_by = version.name
+
+
+def _may_pass(draft: Draft, until: int) -> bool:
+    return until >= draft.account.next_month_at or draft.book.nearest(until).name != draft.account.placed_by
+
+
+def _instants_that_matter(draft: Draft, until: int) -> list[int]:
+    """The instants after the clock at which time alone, or a version, moves a score that has items; in order."""
+    account, book, after = draft.account, draft.book, draft.account.clock
+    versions = [version for version in book.versions if after < version.since <= until]
+    found = {version.since for version in versions}
+    for version in (book.nearest(after), *versions):
+        for name, sums in account.sums.items():
+            ranking = version.rankings.get(name)
+            if ranking is not None:
+                moves = (at for bucket in sums for at in moves_of(ranking, bucket, version.offset))
+                found.update(at for at in moves if after < at <= until)
+    return sorted(found)
+
+
+def _next_passing(draft: Draft, version: ProgrammeVersion, until: int) -> int:
+    """The next instant at which a month, day or version may begin that moves a score."""
+    zone = version.offset
+    month = version.month(until)
+    found = [month_start(month + 1, zone)]
+    found += [later.since for later in draft.book.versions if later.since > until]
+    for ranking in version.own_days:
+        if ranking.window == DAYS:
+            found.append(instant_at((day_of(until, zone) + 1) * DAY, zone))
+        elif ranking.settle_day > 1:
+            found += [at for at in (settle_instant(ranking, m, zone) for m in (month, month + 1)) if at > until]
+    return min(found)
+
+
+def _prune(draft: Draft, now: int) -> None:
+    """Drop the sums and counters that no fact may come late for, and no score counts any more."""
+    account, version = draft.account, draft.version
+    zone = version.offset
+    kept = version.month(max(0, month_start(now, zone) - version.late))
+    for ranking in version.rankings.values():
+        kept = min(kept, oldest_needed(ranking, now))
+    if account.pruned_before < kept:
+        counted = (*account.sums.values(), account.counts, account.days)
+        if any(is_dropped(bucket, kept) for buckets in counted for bucket in buckets):
+            draft.emit(HistoryPruned(kept, month_start(kept, zone)))
+
+
+def _fall_due_then_pass_months(draft: Draft, until: int) -> None:
     account = draft.account
     while account.next_due_at <= until:
         at = next_due(account)
         if at > until:
             account.next_due_at = at
             break
-        _end_holds(draft, at)
-        for kind, purse in account.purses.items():
-            due = [key for key, lot in purse.lots.items() if lot.left and lot.due_at() <= at]
-            for key in sorted(due):
-                if purse.lots[key].waits:
-                    end_waiting(draft, kind, key, at)
-                else:
-                    expire(draft, kind, key, purse.lots[key], at)
-        for kind, purse in account.purses.items():
-            if purse.idle_until and purse.idle_until <= at:
-                end_idle(draft, kind, purse, at)
-        for membership, terms in account.terms.items():
-            for term in list(terms):
-                if not term.ended and term.until <= at:
-                    draft.emit(TermEnded(membership, term.card, at))
+        _end_what_is_due(draft, at)
         account.next_due_at = next_due(account)
     if until >= account.next_month_at:
         before, now = draft.version.month(account.clock), draft.version.month(until)
         if now > before and account.number:
             _pass_months(draft, before, now)
         account.next_month_at = month_start(now + 1, draft.version.offset)
+
+
+def _end_what_is_due(draft: Draft, at: int) -> None:
+    """End what is due at an instant: holds of points, what waits for it, lots, idle purses, terms."""
+    account = draft.account
+    _end_holds(draft, at)
+    for kind, purse in account.purses.items():
+        opened = [key for key, lot in purse.lots.items() if lot.waits == OPENS and lot.left and lot.due_at() <= at]
+        for key in sorted(opened):
+            if purse.lots[key].pending_until < purse.lots[key].expires_at:
+                end_waiting(draft, kind, key, at)
+    for kind, purse in account.purses.items():
+        due = [key for key, lot in purse.lots.items() if lot.left and lot.due_at() <= at]
+        for key in sorted(due):
+            if purse.lots[key].waits:
+                end_waiting(draft, kind, key, at)
+            else:
+                expire(draft, kind, key, purse.lots[key], at)
+    for kind, purse in account.purses.items():
+        if purse.idle_until and purse.idle_until <= at:
+            end_idle(draft, kind, purse, at)
+    for membership, terms in account.terms.items():
+        for term in list(terms):
+            if not term.ended and term.until <= at:
+                draft.emit(TermEnded(membership, term.card, at))
 
 
 def _end_holds(draft: Draft, at: int) -> None:

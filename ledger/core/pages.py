@@ -211,6 +211,15 @@ class DayPage(Struct, array_like=True, gc=False, tag="day"):
     marks: list[str] = field(default_factory=list)
 
 
+class ExchangePage(Struct, array_like=True, gc=False, tag="exchange"):
+    """An exchange: which one, the kind that it gave, and what it put into which lot."""
+
+    exchange: str
+    gives: str
+    lots: list[tuple[int, int]]  # key and points
+    is_reversed: bool = False
+
+
 class GrantPage(Struct, array_like=True, gc=False, tag="grant"):
     """Points that a campaign granted: the lot they were put in."""
 
@@ -254,8 +263,12 @@ class ActivityPage(Struct, array_like=True, gc=False, tag="activity"):
 
 
 _OrderPages = OrderPage | ReviewPage | RedemptionPage | HoldPage
+<<<<<<< HEAD
 _CardPages = CardPage | CardOrdersPage | ClaimPage
 Page = _OrderPages | _CardPages | LotPage | DayPage | GrantPage | SeenPage | ActivityPage
+=======
+Page = _OrderPages | CardPage | LotPage | DayPage | GrantPage | ClaimPage | SeenPage | ActivityPage | ExchangePage
+>>>>>>> engine2
 
 SEEN: Final = SeenPage()
 

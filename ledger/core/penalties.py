@@ -21,7 +21,7 @@ def apply_penalties(draft: Draft, on: str, data: Any, page: str, line: Any = Non
             continue
         penalty = fine.penalty
         if penalty.score is not None:
-            part, month = penalty.part or "", draft.month
+            part, month = penalty.part or "", draft.version.bucket(penalty.score, draft.occurred)
             draft.score(Scored(penalty.score, part, fine.name, month, -penalty.points, page))
             fined.append(Fined(fine.name, penalty.points, score=penalty.score, part=part, month=month))
         elif penalty.kind is not None:

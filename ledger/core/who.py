@@ -9,7 +9,7 @@ from typing import Any
 from ledger.core.account import Account, term_at
 from ledger.core.draft import Draft
 from ledger.core.scores import value_at
-from ledger.core.tiers import tier_at
+from ledger.core.standing import tier_at
 from ledger.rulebook.compiled import Entitlement, MemberClause, ProgrammeVersion
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
 

@@ -22,7 +22,7 @@ from ledger.journal.migrations import Migrated
 from ledger.journal.opening import reading_of
 from ledger.journal.port import Claims, JournalError, StreamRecord
 from ledger.journal.sqlite import SQLiteJournal
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.compiled import STORED, Programme
 from ledger.rulebook.schema import shipped
 
 PARTITIONS = 4  # of an embedded ledger, chosen at birth and fixed for life
@@ -161,7 +161,7 @@ class FolderLedger(Ledger):
 
     def new_book(self) -> Programme:
         """Return the rule book the ledger was born with; an owner adds what its partition published."""
-        return Programme([self.genesis_book], str(self.folder / BOOK))
+        return Programme([self.genesis_book], str(self.folder / BOOK), STORED)
 
     def _open_journal(self, partition: int) -> SQLiteJournal:
         return SQLiteJournal(self._journal_file(partition))

@@ -21,7 +21,7 @@ from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Claims, StreamRecord
 from ledger.journal.sql import Journal
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.compiled import STORED, Programme
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import SECOND
@@ -172,7 +172,7 @@ class Ledger(ABC):
 
     def new_book(self) -> Programme:
         """Return the rule book the ledger was born with; an owner adds what its partition published."""
-        return Programme([self.genesis_book], f"the book of {self.name}")
+        return Programme([self.genesis_book], f"the book of {self.name}", STORED)
 
     @property
     def book(self) -> Programme:
@@ -181,7 +181,7 @@ class Ledger(ABC):
             self._book = self.new_book()
             for partition in self.partitions:
                 for published in self.journal(partition).published():
-                    self._book.add(published.toml)
+                    self._book.add(published.toml, engine=STORED)
         return self._book
 
     def book_known_at(self, known_at: int | None) -> Programme:
@@ -194,7 +194,7 @@ class Ledger(ABC):
             for published in journal.published():
                 for row in journal.scan(published.sequence - 1, published.sequence):
                     if decode_entry(row.state).recorded <= known_at:
-                        book.add(published.toml)
+                        book.add(published.toml, engine=STORED)
         return book
 
     def forget_book(self) -> None:

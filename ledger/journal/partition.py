@@ -20,7 +20,7 @@ from ledger.journal.failpoints import failpoint
 from ledger.journal.port import Damaged, EntryRow, PageRow, Parked, ReceiptRow, Snapshot
 from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.compiled import STORED, Programme
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Earned
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
@@ -148,7 +148,7 @@ class PartitionWriter:
         self.limits = limits
         self.token = journal.acquire()  # first: from here on no earlier owner adds anything
         for published in journal.published():
-            book.add(published.toml)
+            book.add(published.toml, engine=STORED)
         self.offset = journal.head().offset
         self._accounts = AccountCache(share)
         self._most_pages = max(1, int(PAGES * share))
@@ -369,7 +369,7 @@ def publication(account: Account, book: Programme, toml: str, occurred: int, eng
     account.clock = max(account.clock, occurred)
     known = len(book.versions)
     try:
-        version = book.add(toml, "programme.published")
+        version = book.add(toml, "programme.published", engine)
     except BadProgramme as error:
         return Decision(IGNORED, "bad-programme", {"problem": str(error)[:1000]}, [], account.clock, "", engine)
     figures: dict[str, int | str] = {"version": version.name, "from": version.programme.from_.isoformat()}

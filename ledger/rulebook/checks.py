@@ -14,27 +14,35 @@ from ledger.rulebook.schema import (
     Award,
     BadProgramme,
     Condition,
+    Exchange,
     Expiry,
     Penalty,
     ProgrammeTables,
+    Score,
     Who,
     instant_of,
     zone_of,
 )
+from ledger.wire.entries import ENGINE
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES, OCCASIONS, OLDER_OCCASIONS, REACHED, Occasion
 from ledger.wire.times import to_datetime
 
 _NAMES = ", ".join(OCCASIONS)
 
 
-def parse_programme(toml: str, where: str = "rule book") -> ProgrammeTables:
-    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key."""
+def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
+    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key.
+
+    `engine` is the one whose checks it met when it was published: one that is stored is not refused by later checks.
+    """
     try:
         document = _with_moments(tomllib.loads(toml))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
     programme: ProgrammeTables = _convert(document, ProgrammeTables, where)
     problem = next(_problems(programme), None)
+    if problem is None and engine >= 2:
+        problem = next(_problems_since_engine_2(programme), None)
     if problem:
         raise BadProgramme(f"{where}: {problem}")
     return programme
@@ -95,6 +103,14 @@ def misfits(first: ProgrammeTables, later: ProgrammeTables) -> Iterator[str]:
         yield f"utc_offset: is {later.utc_offset}; this ledger counts at {first.utc_offset}"
     elif first.time_zone and _past(first, later.from_) != _past(later, later.from_):
         yield f"transitions: differ from this ledger's {first.time_zone} before {later.from_}, when the version begins"
+    for name, score in first.scores.items():
+        if name in later.scores:
+            for key, had, has in (
+                ("window", window_kind(score), window_kind(later.scores[name])),
+                ("settle", score.settle, later.scores[name].settle),
+            ):
+                if had != has:
+                    yield f"scores.{name}.{key}: is {has}; this ledger counts it {had}, and has kept no other sums"
     tables = [(name, getattr(first, name), getattr(later, name)) for name in ("kinds", "scores", "memberships")]
     for name, score in first.scores.items():
         if name in later.scores:
@@ -110,6 +126,11 @@ def _past(programme: ProgrammeTables, until: date) -> list[tuple[datetime, str]]
     zone = programme.time_zone or ""
     end = to_datetime(instant_of(until, zone_of(programme)))
     return [(one.at, one.offset) for one in programme.transitions[zone] if one.at < end]
+
+
+def window_kind(score: Score) -> str:
+    """What a score's window counts: months, days, the year, or a whole life."""
+    return score.window or ("days" if score.window_days is not None else "months")
 
 
 # -- what the schema cannot say, a sentence each -----------------------------------------------------------------------
@@ -134,6 +155,7 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
     for name, score in programme.scores.items():
         if not _in_order(tier.at_least for tier in score.tiers):
             yield f"scores.{name}.tiers: not in order of at_least"
+        yield from _score_problems(f"scores.{name}", score, programme.late_days)
     rules: set[str] = set()
     for index, award in enumerate(programme.award):
         at = f'award[{index}] (rule "{award.rule}")'
@@ -157,8 +179,30 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
             yield f"uses.{name}.kinds: name each kind once, and at least one"
         if use.at_least and use.at_most and use.at_least > use.at_most:
             yield f"uses.{name}.at_least: is above at_most"
+    for name, exchange in programme.exchanges.items():
+        yield from _exchange_problems(f"exchanges.{name}", exchange, programme)
     for name, penalty in programme.penalties.items():
         yield from _penalty_problems(f"penalties.{name}", penalty, programme)
+
+
+def _problems_since_engine_2(programme: ProgrammeTables) -> Iterator[str]:
+    """What an older book may say: engine 1 took it, and decides by it as it did."""
+    places = {award.rule: place for place, award in enumerate(programme.award)}
+    for index, award in enumerate(programme.award):
+        if award.instead_of is not None and places[award.instead_of] <= index:
+            yield (
+                f'award[{index}] (rule "{award.rule}").instead_of: "{award.instead_of}" stands before it; '
+                "a rule stands before the one that it leaves out"
+            )
+    tables: dict[str, str] = {}
+    for name, membership in programme.memberships.items():
+        for label in membership.benefits:
+            if label in tables:
+                yield (
+                    f"memberships.{name}.benefits.{label}: stands in {tables[label]}, too; "
+                    "a claim names a benefit only, so its name stands in one table"
+                )
+            tables[label] = f"memberships.{name}.benefits"
 
 
 _ENDS = tuple(name for name in Expiry.__struct_fields__ if name != "from_")
@@ -179,6 +223,41 @@ def _zone_problems(programme: ProgrammeTables) -> Iterator[str]:
         yield f"transitions: none of {zone}; `points programme publish` and `--book` write them in"
     if [one.at for one in found] != sorted({one.at for one in found}):
         yield f"transitions.{zone}: not in order of `at`"
+
+
+def _score_problems(at: str, score: Score, late_days: int) -> Iterator[str]:
+    """What the keys of a score say against one another."""
+    windows = [score.months is not None, score.window_days is not None, score.window is not None]
+    is_daily, is_at_once, hold = score.settle == "daily", score.settle == "at-once", score.hold
+    months = score.months or 0
+    tiers = {tier.name for tier in score.tiers}
+    unknown = sorted((score.deduct or {}).keys() - tiers)
+    for is_wrong, said in (
+        (sum(windows) > 1, ".window: give one of window_months, window_days and window"),
+        (is_daily and score.window_days is None, '.settle: "daily" needs window_days'),
+        (not is_daily and score.window_days is not None, '.window_days: needs settle = "daily"'),
+        (score.window is not None and not is_at_once, f'.window: "{score.window}" needs settle = "at-once"'),
+        (
+            score.settle_day is not None and score.settle != "monthly",
+            f'.settle_day: is for settle = "monthly", not "{score.settle}"',
+        ),
+        (
+            hold is not None and (hold.days is None) == (hold.end_of_year_after is None),
+            ".hold: give either days or end_of_year_after",
+        ),
+        (
+            score.deduct is not None and (hold is None or score.window != "life"),
+            '.deduct: needs hold and window = "life"',
+        ),
+        (score.deduct is not None and score.down == "step", '.down: "step" is not for a score with deduct'),
+        (unknown, f".deduct: no tier {', '.join(unknown)}; there are {', '.join(sorted(tiers)) or 'none'}"),
+        (
+            months > 13 and late_days < (months + 1) * 31,
+            f".window_months: {months} months need late_days of {(months + 1) * 31} or more; sums are kept so long",
+        ),
+    ):
+        if is_wrong:
+            yield at + said
 
 
 def _in_order(values: Iterable[Any]) -> bool:
@@ -234,6 +313,24 @@ def _occasion_problems(at: str, award: Award, row: Occasion) -> Iterator[str]:
     ):
         if is_wrong:
             yield f"{at}{said}"
+
+
+def _exchange_problems(at: str, exchange: Exchange, programme: ProgrammeTables) -> Iterator[str]:
+    for key, kind in (("takes", exchange.takes), ("gives", exchange.gives)):
+        if kind not in programme.kinds:
+            yield f"{at}.{key}: there is no [kinds.{kind}]"
+    if exchange.takes == exchange.gives:
+        yield f"{at}.gives: is the kind that it takes"
+    if any(cap.per == "order" for cap in exchange.cap):
+        yield f'{at}.cap: per = "order" is for uses'
+    if len({cap.per for cap in exchange.cap}) < len(exchange.cap):
+        yield f"{at}.cap: the same `per` stands twice"
+    if exchange.who is not None:
+        yield from who_problems(f"{at}.who", exchange.who, programme)
+    for place, rate in enumerate(exchange.rate):
+        yield from moment_problems(f"{at}.rate[{place}]", rate.from_, None)
+        if rate.who is not None:
+            yield from who_problems(f"{at}.rate[{place}].who", rate.who, programme)
 
 
 def _penalty_problems(at: str, penalty: Penalty, programme: ProgrammeTables) -> Iterator[str]:

@@ -7,12 +7,14 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct
 
 from ledger.rulebook.checks import misfits, parse_programme
+from ledger.rulebook.rankings import DAYS, MONTHS, Ranking, bucket_at, compile_ranking
 from ledger.rulebook.schema import (
     Award,
     BadProgramme,
     Benefit,
     Cap,
     Condition,
+    Exchange,
     Expiry,
     Kind,
     Penalty,
@@ -24,9 +26,11 @@ from ledger.rulebook.schema import (
     version_of,
     zone_of,
 )
+from ledger.wire.entries import ENGINE, ENGINES
 from ledger.wire.fact_catalogue import BY_CLASS, OCCASIONS, REACHED
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_start, months_later
 
+STORED: Final = ENGINES[0]  # what is stored met the checks of its day, of whatever engine
 NO_END: Final = 1 << 62  # an instant after every other
 
 
@@ -184,6 +188,28 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
     )
 
 
+class Rate(NamedTuple):
+    """How many points an exchange takes for how many, from an instant on."""
+
+    since: int
+    take: int
+    give: int
+    who: Entitlement | None
+
+
+class ExchangeTerms(NamedTuple):
+    """Whom an exchange is for, and its rates in the book's order."""
+
+    who: Entitlement | None
+    rates: tuple[Rate, ...]
+
+
+def compile_exchange(exchange: Exchange, zone: Zone) -> ExchangeTerms:
+    """An exchange of a book as data."""
+    rates = tuple(Rate(instant_of(r.from_, zone), r.take, r.give, compile_who(r.who)) for r in exchange.rate)
+    return ExchangeTerms(compile_who(exchange.who), rates)
+
+
 class Fine(NamedTuple):
     """A penalty, ready to apply: points of a `kind`, or of a `score`'s part."""
 
@@ -281,10 +307,10 @@ def compile_expiry(kind: Kind, zone: Zone) -> tuple[Period, ...]:
 class ProgrammeVersion:
     """One dated version of a rule book, compiled."""
 
-    def __init__(self, toml: str, where: str = "rule book") -> None:
+    def __init__(self, toml: str, where: str = "rule book", engine: int = ENGINE) -> None:
         self.toml = toml
         self.name = version_of(toml)
-        self.programme = parse_programme(toml, where)
+        self.programme = parse_programme(toml, where, engine)
         self.offset = zone_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY
@@ -329,6 +355,14 @@ class ProgrammeVersion:
         self.shares: dict[str, Fraction | None] = {
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
         }
+        self.exchanges = {
+            name: compile_exchange(exchange, self.offset) for name, exchange in self.programme.exchanges.items()
+        }
+        self.rankings = {name: compile_ranking(name, score) for name, score in self.programme.scores.items()}
+        # Scores whose items stand in other buckets than months, move the value at once, or are to be held.
+        self.live = {name: r for name, r in self.rankings.items() if r.window != MONTHS or r.at_once or r.holds}
+        # Scores that move on other days than the first of a month.
+        self.own_days = [r for r in self.rankings.values() if r.window == DAYS or r.settle_day > 1]
         self.who_may_use = {name: compile_who(use.who) for name, use in self.programme.uses.items()}
         self.expiries = {name: compile_expiry(kind, self.offset) for name, kind in self.programme.kinds.items()}
         self.idle = {
@@ -370,22 +404,30 @@ class ProgrammeVersion:
         """The local month of an instant."""
         return month_of(instant, self.offset)
 
+    def bucket(self, score: str, instant: int) -> int:
+        """The bucket of a score's item that occurred at an instant."""
+        ranking: Ranking = self.rankings[score]
+        return bucket_at(ranking, instant, self.offset)
+
 
 class Programme:
     """A ledger's rule book: the newest version whose `from` is at or before an instant decides what occurred then."""
 
-    def __init__(self, tomls: list[str], where: str = "rule book") -> None:
+    def __init__(self, tomls: list[str], where: str = "rule book", engine: int = ENGINE) -> None:
         self.versions: list[ProgrammeVersion] = []
         self.by_name: dict[str, ProgrammeVersion] = {}
         for toml in tomls:
-            self.add(toml, where)
+            self.add(toml, where, engine)
 
-    def add(self, toml: str, where: str = "rule book") -> ProgrammeVersion:
-        """Take a version in (again: nothing happens). Raises `BadProgramme`, also where accounts would lose a kind."""
+    def add(self, toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeVersion:
+        """Take a version in (again: nothing happens). Raises `BadProgramme`, also where accounts would lose a kind.
+
+        `engine` is the one whose checks it is to meet: `STORED` for one that a ledger has taken before.
+        """
         known = self.by_name.get(version_of(toml))
         if known is not None:
             return known
-        version = ProgrammeVersion(toml, where)
+        version = ProgrammeVersion(toml, where, engine)
         if self.versions:
             problem = next(misfits(self.versions[0].programme, version.programme), None)
             if problem:

@@ -56,20 +56,40 @@ class Kind(_Table, frozen=True):
 
 
 class Tier(_Table, frozen=True):
-    """A tier of a score: its name, and the value that it begins at."""
+    """A tier of a score: its name, and the value that it begins at; `invited`: it takes an invitation besides."""
 
-    at_least: int
+    at_least: Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
     name: Annotated[str, Meta(min_length=1, max_length=64)]
+    invited: bool = False
+
+
+class TierHolding(_Table, frozen=True):
+    """How long a tier that was reached does not fall by ageing: days, or to the end of a year after that year."""
+
+    days: _Days | None = None
+    end_of_year_after: Annotated[int, Meta(ge=0, le=100)] | None = None
 
 
 class Score(_Table, frozen=True):
-    """A number that ranks members and is never spent: its parts, and the months it counts."""
+    """A number that ranks members and is never spent: its parts, what time it counts, and when its tiers move."""
 
     name: _Text
     parts: dict[_Label, _Text]
-    window_months: Annotated[int, Meta(ge=1, le=13)] = 12
-    tiers: tuple[Tier, ...] = ()
+    settle: Literal["monthly", "daily", "at-once"] = "monthly"
+    settle_day: Annotated[int, Meta(ge=1, le=28)] | None = None
+    months: Annotated[int, Meta(ge=1, le=120)] | None = field(name="window_months", default=None)
+    window_days: Annotated[int, Meta(ge=1, le=4000)] | None = None
+    window: Literal["life", "year"] | None = None
+    hold: TierHolding | None = None
+    deduct: dict[str, Annotated[int, Meta(ge=0, le=1 << 40)]] | None = None
+    down: Literal["replace", "step"] = "replace"
+    tiers: Annotated[tuple[Tier, ...], Meta(max_length=100)] = ()
     one_star_limit: int | None = None
+
+    @property
+    def window_months(self) -> int:
+        """The whole months that a window of months counts."""
+        return self.months or 12
 
     @property
     def limits(self) -> tuple[tuple[str, int, int], ...]:
@@ -269,6 +289,26 @@ class Use(_Table, frozen=True):
     cap: tuple[UseCap, ...] = ()
 
 
+class ExchangeRate(_Table, frozen=True):
+    """How many points of the one kind make how many of the other, from a date on."""
+
+    from_: Moment = field(name="from")
+    take: _Points
+    give: _Points
+    who: Who | None = None
+
+
+class Exchange(_Table, frozen=True):
+    """Points of one kind for points of another: of its rates the first that has begun and is for the member."""
+
+    name: _Text
+    takes: _Label
+    gives: _Label
+    rate: Annotated[tuple[ExchangeRate, ...], Meta(min_length=1, max_length=100)]
+    cap: tuple[UseCap, ...] = ()
+    who: Who | None = None
+
+
 class Exemption(_Table, frozen=True):
     """The members whom a penalty spares, `in_month` times a month."""
 
@@ -315,6 +355,7 @@ class ProgrammeTables(_Table, frozen=True):
     award: Annotated[tuple[Award, ...], Meta(max_length=1000)] = ()
     uses: Annotated[dict[_Label, Use], Meta(max_length=1000)] = field(default_factory=dict)
     penalties: Annotated[dict[_Label, Penalty], Meta(max_length=100)] = field(default_factory=dict)
+    exchanges: Annotated[dict[_Label, Exchange], Meta(max_length=100)] = field(default_factory=dict)
     late_days: Annotated[int, Meta(ge=1, le=4000)] = 400
     utc_offset: Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$")] | None = None
     time_zone: _ZoneName | None = None

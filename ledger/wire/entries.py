@@ -19,6 +19,11 @@ OUTCOMES: Final = ("accepted", "refused", "ignored")
 
 LOT_BITS: Final = 16
 
+# Score items and counters stand in buckets: a month (year * 12 + month - 1), a year, and
+LIFE_BUCKET: Final = 0  # for ever
+DAY_BUCKETS: Final = 1 << 20  # plus days since 1970-01-01
+FIRST_MONTH: Final = 10_000  # a smaller bucket is a year
+
 
 def lot_key(number: int, place: int) -> int:
     """The name of the lot opened as the `place`-th (from 0) by a member's entry `number`."""
@@ -243,7 +248,7 @@ class IdleEnded(_Change, tag="idle-ended", frozen=True):
 
 
 class Scored(_Change, tag="scored", frozen=True):
-    """A score item moved in the month it belongs to; negative when it is taken back."""
+    """A score item moved in the bucket it belongs to; negative when it is taken back."""
 
     score: str
     part: str
@@ -292,6 +297,49 @@ class Resettled(_Change, tag="resettled", frozen=True):
     score: str
     first_month: int
     last_month: int
+
+
+class TierHeld(_Change, tag="tier-held", frozen=True):
+    """A tier was reached, or is held on, and does not fall by ageing before `until_at`.
+
+    `value` is what the score came to, of buckets from `first` on; what is taken back of them below `needs` ends it.
+    """
+
+    score: str
+    tier: str
+    at: int
+    until_at: int
+    value: int
+    first: int
+    needs: int
+
+
+class TierHoldEnded(_Change, tag="tier-hold-ended", frozen=True):
+    """A tier is held no longer: it is over, pierced by what was taken back, or another is held instead."""
+
+    score: str
+    tier: str
+    at: int
+    why: str
+
+
+class TierGranted(_Change, tag="tier-granted", frozen=True):
+    """A tier was granted until an instant: a floor, or of an invited tier the permission."""
+
+    grant: str
+    score: str
+    tier: str
+    until_at: int
+
+
+class TierGrantEnded(_Change, tag="tier-grant-ended", frozen=True):
+    """A granted tier ended: its time is `over`, or it was `withdrawn`."""
+
+    grant: str
+    score: str
+    tier: str
+    at: int
+    why: str
 
 
 class TierMoved(_Change, tag="tier-moved", frozen=True):
@@ -446,11 +494,12 @@ LotChange = Earned | Refrozen | Waiting | Confirmed | TakenChange | Restored | H
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff | GivenBack | Forgiven
 IdleChange = IdleMoved | IdleEnded
 ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Resettled | TierMoved
+TierChange = TierHeld | TierHoldEnded | TierGranted | TierGrantEnded
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
 CardChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | TrialReverted
 TermChange = CardChange | BenefitUsed | BenefitGivenBack
 OwnChange = Frozen | Unfrozen | Closed | Reopened
-Change = LotChange | ClaimChange | IdleChange | ScoreChange | CountChange | TermChange | OwnChange
+Change = LotChange | ClaimChange | IdleChange | ScoreChange | TierChange | CountChange | TermChange | OwnChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 

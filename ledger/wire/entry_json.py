@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Struct
 
 from ledger.wire import answers
-from ledger.wire.entries import OUTCOMES, Change, Entry, lot_text
-from ledger.wire.times import Zone, end_text, month_text, to_text
+from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH, LIFE_BUCKET, OUTCOMES, Change, Entry, lot_text
+from ledger.wire.times import Zone, day_text, end_text, month_text, to_text
 
 
 class FactHead(Struct, gc=False):
@@ -81,7 +81,14 @@ def _decided(entry: Entry, link: bytes, offset: Zone) -> dict[str, Any]:
 
 
 _INSTANTS = {"anchor_at", "bought_at", "earned_at", "pending_until", "due_at", "until_at", "from_at", "at"}
-_MONTHS = {"month", "first_month", "last_month"}
+_MONTHS = {"month", "first_month", "last_month", "first"}
+
+
+def bucket_text(bucket: int) -> str:
+    """A bucket of a score as people read it: a month, a day or a year; empty where nothing ages out of it."""
+    if bucket >= DAY_BUCKETS:
+        return day_text(bucket - DAY_BUCKETS)
+    return month_text(bucket) if bucket >= FIRST_MONTH else str(bucket or "")
 
 
 def change_to_dict(change: Change, offset: Zone) -> dict[str, Any]:
@@ -97,7 +104,8 @@ def change_to_dict(change: Change, offset: Zone) -> dict[str, Any]:
             if value:
                 view[name] = to_text(value, offset)
         elif name in _MONTHS:
-            view[name] = month_text(value)
+            if value != LIFE_BUCKET:
+                view[name] = bucket_text(value)
         elif value != "" and value is not False:
             view[name] = value
     return view

@@ -272,6 +272,40 @@ class Release(_Data):
     hold: Id
 
 
+class Aim(_Data):
+    """The award that something is about: of an order's line, of a grant, or the one that opened a lot ("12.1")."""
+
+    order: Name = ""
+    line: Name = ""
+    grant: Name = ""
+    lot: Annotated[str, Meta(max_length=32, pattern=r"^([1-9][0-9]{0,18}\.[1-9][0-9]{0,4})?$")] = ""
+
+    def __post_init__(self) -> None:
+        said = tuple(name for name in self.__struct_fields__ if getattr(self, name))
+        if said not in (("order", "line"), ("grant",), ("lot",)):
+            raise ValueError("`of` names an award by `order` and `line`, by `grant`, or by `lot`: one of the three")
+
+
+class PointsClaim(_Data):
+    """Points that wait to be claimed: those of an order's line, of a grant, or of a lot (``"12.1"``)."""
+
+    of: Aim
+
+
+class Exchange(_Data):
+    """Points that are asked to become points of another kind."""
+
+    request: Id
+    exchange: Id
+    points: Some
+
+
+class ExchangeReversal(_Data):
+    """The exchange that is to be undone."""
+
+    request: Id
+
+
 class Card(_Data):
     """A membership card that was bought."""
 
@@ -308,20 +342,6 @@ class ClaimReturn(_Data):
     """The claim of a benefit that is given back."""
 
     claim: Id
-
-
-class Aim(_Data):
-    """The award that something is about: of an order's line, of a grant, or the one that opened a lot ("12.1")."""
-
-    order: Name = ""
-    line: Name = ""
-    grant: Name = ""
-    lot: Annotated[str, Meta(max_length=32, pattern=r"^([1-9][0-9]{0,18}\.[1-9][0-9]{0,4})?$")] = ""
-
-    def __post_init__(self) -> None:
-        said = tuple(name for name in self.__struct_fields__ if getattr(self, name))
-        if said not in (("order", "line"), ("grant",), ("lot",)):
-            raise ValueError("`of` names an award by `order` and `line`, by `grant`, or by `lot`: one of the three")
 
 
 class Adjustment(_OfKind, kw_only=True):
@@ -481,6 +501,18 @@ class HoldReleased(_Fact, tag="hold.released.v1"):
     data: Release
 
 
+class PointsClaimed(_Fact, tag="points.claimed.v1"):
+    data: PointsClaim
+
+
+class ExchangeRequested(_Fact, tag="exchange.requested.v1"):
+    data: Exchange
+
+
+class ExchangeReversed(_Fact, tag="exchange.reversed.v1"):
+    data: ExchangeReversal
+
+
 class CardPurchased(_Fact, tag="card.purchased.v1"):
     data: Card
 
@@ -541,10 +573,21 @@ ProfileFact = (
 )
 DoneFact = ActivityDone | ActivityUndone
 SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
+ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
 OperatorFact = PointsAdjusted | AccountFact | LotOpened | ProgrammePublished
-Fact = OrderFact | ReviewFact | ActivityFact | ProfileFact | DoneFact | SpendingFact | MembershipFact | OperatorFact
+Fact = (
+    OrderFact
+    | ReviewFact
+    | ActivityFact
+    | ProfileFact
+    | DoneFact
+    | SpendingFact
+    | ExchangeFact
+    | MembershipFact
+    | OperatorFact
+)
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__
 PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no member
 

@@ -7,12 +7,15 @@ from msgspec import UNSET
 
 from ledger.core.account import Account, Lot, Purse, Term, current_term
 from ledger.core.benefits import is_in_grace, times_used
-from ledger.core.scores import parts_of, tier_of, value_of
+from ledger.core.scores import parts_at, score_month, value_at
+from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme, ProgrammeVersion
-from ledger.rulebook.schema import Membership, Score
+from ledger.rulebook.rankings import MONTHS, period_at, window_of
+from ledger.rulebook.schema import Membership
 from ledger.wire import answers
 from ledger.wire.entries import LOT_BITS
+from ledger.wire.entry_json import bucket_text
 from ledger.wire.times import MAX_INSTANT, Zone, month_text, to_text
 from projections.answers.members import account_of
 
@@ -29,14 +32,13 @@ def describe_account(member: str, account: Account, book: Programme, as_of: int)
     programme, offset = version.programme, version.offset
     kinds = [*programme.kinds, *(kind for kind in account.purses if kind not in programme.kinds)]
     terms = {name: current_term(account, name, as_of) for name in programme.memberships}
-    month = version.month(as_of)
     return answers.Member(
         member,
         to_text(as_of, offset),
         account.number,
         account.frozen,
         {kind: _purse(account.purse(kind), offset) for kind in kinds},
-        {name: describe_score(account, name, score, month) for name, score in programme.scores.items()},
+        {name: describe_score(account, version, name, as_of) for name in programme.scores},
         {
             name: _membership(programme.memberships[name], term, version, as_of)
             for name, term in terms.items()
@@ -61,19 +63,23 @@ def open_lots(purse: Purse) -> list[tuple[int, Lot, int | None]]:
     return [(key, lot, end if end < MAX_INSTANT else None) for key, lot, end in lots]
 
 
-def describe_score(account: Account, name: str, score: Score, month: int) -> answers.Score:
-    """Return a score of a month with its tier and parts."""
-    value = value_of(account, name, score, month)
-    return answers.Score(value, tier_of(score, value), month_text(month), parts_of(account, name, score, month))
+def describe_score(account: Account, version: ProgrammeVersion, name: str, as_of: int) -> answers.Score:
+    """Return a score with its tier and parts at the instant that the account was run to."""
+    return answers.Score(
+        value_at(account, version, name, as_of),
+        tier_now(account, version, name, as_of),
+        month_text(score_month(version, name, as_of)),
+        parts_at(account, version, name, as_of),
+    )
 
 
-def score_months(account: Account, name: str, score: Score, month: int) -> dict[str, dict[str, int]]:
-    """Points of each part in each month that the score of `month` counts, the oldest first."""
-    sums = account.sums.get(name, {})
-    return {
-        month_text(counted): {part: sums.get(counted, {}).get(part, 0) for part in score.parts}
-        for counted in range(month - score.window_months, month)
-    }
+def score_months(account: Account, version: ProgrammeVersion, name: str, as_of: int) -> dict[str, dict[str, int]]:
+    """Points of each part by what the score counts at an instant, the oldest first: its months, days, year or life."""
+    ranking, sums = version.rankings[name], account.sums.get(name, {})
+    parts = version.programme.scores[name].parts
+    first, last = window_of(ranking, period_at(ranking, as_of, version.offset))
+    buckets = range(first, last + 1) if ranking.window == MONTHS else sorted(b for b in sums if first <= b <= last)
+    return {bucket_text(b): {part: sums.get(b, {}).get(part, 0) for part in parts} for b in buckets}
 
 
 def state_of(term: Term, version: ProgrammeVersion, instant: int) -> Literal["trial", "active", "grace", "ended"]:

@@ -6,7 +6,8 @@ from heapq import merge
 from typing import Any, Literal, NamedTuple, cast
 
 from ledger.core.account import Account, current_term
-from ledger.core.scores import parts_of, tier_of, value_of
+from ledger.core.scores import parts_at, score_month, value_at
+from ledger.core.standing import tier_now
 from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import ProgrammeVersion
@@ -89,11 +90,13 @@ def _lots(version: ProgrammeVersion, as_of: int, member: str, account: Account) 
 
 def _scores(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
     """Each score of the book, with a column a part."""
-    month, parts = version.month(as_of), _parts(version)
-    for name, score in version.programme.scores.items():
-        value = value_of(account, name, score, month)
-        found = parts_of(account, name, score, month)
-        yield member, name, value, tier_of(score, value), month_text(month), *(found.get(part) for part in parts)
+    parts = _parts(version)
+    for name in version.programme.scores:
+        found = parts_at(account, version, name, as_of)
+        shown = (found.get(part) for part in parts)
+        month = month_text(score_month(version, name, as_of))
+        value, tier = value_at(account, version, name, as_of), tier_now(account, version, name, as_of)
+        yield member, name, value, tier, month, *shown
 
 
 def _memberships(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:

@@ -14,7 +14,7 @@ from ledger.core.pages import PagesInMemory, TrialPages
 from ledger.journal.partition import beyond_range, publication
 from ledger.journal.port import EntryRow
 from ledger.journal.sql import Journal
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.compiled import STORED, Programme
 from ledger.wire.entry_codec import EntryHead, decode_head
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import Fact, ProgrammePublished
@@ -76,9 +76,8 @@ def _derive(
         repeats = None if number == row.number else Repetition(number, first == digest)
         book = book_at(row.sequence)
         if repeats is None and isinstance(fact, ProgrammePublished):
-            decision = publication(
-                account, Programme([v.toml for v in book.versions]), fact.data.toml, occurred, head.engine
-            )
+            stored = Programme([v.toml for v in book.versions], engine=STORED)
+            decision = publication(account, stored, fact.data.toml, occurred, head.engine)
         else:
             before = encode_account(account) if with_care else b""
             tried = TrialPages(pages) if with_care else pages

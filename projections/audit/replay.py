@@ -184,6 +184,7 @@ def _is_account(snapshot: bytes, account: Account) -> bool:
         return False
     # When to look next: early in either is as good.
     kept.next_due_at, kept.next_month_at = account.next_due_at, account.next_month_at
+    kept.placed_by = account.placed_by
     return kept == account
 
 

@@ -58,7 +58,7 @@ def explain_scored(context: Context, change: Scored) -> View:
         if rule is not None and rule.award.days_in_month:
             parts = [words.say("given.days", change, days=rule.award.days_in_month)]
         parts += [cap["text"] for cap in caps if cap.get("text")]
-        if score is not None:
+        if score is not None and moment.version.rankings[change.score].is_plain:
             last = change.month + score.window_months
             parts.append(words.say("scored.counts", first=change.month + 1, last=last, part=part))
     amount = words.signed(change.points, change.score)

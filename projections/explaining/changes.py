@@ -9,8 +9,9 @@ from typing import Any, Final
 from ledger.core.account import copy_account
 from ledger.core.benefits import quota_key
 from ledger.core.evolve import evolve
-from ledger.core.scores import value_of
+from ledger.core.scores import value_at
 from ledger.rulebook.compiled import CLAIM
+from ledger.rulebook.rankings import MONTHS, period_at, window_of
 from ledger.wire import entries
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.times import month_of, month_text
@@ -107,18 +108,31 @@ def _spent_award(context: Context, change: entries.ClawedBack) -> str:
 
 def _tier_moved(context: Context, change: entries.TierMoved) -> View:
     words, version = context.words, context.moment.book.nearest(change.at)
-    month = month_of(change.at, version.offset)
     values: View = {}
     inputs: View = {}
-    score = version.programme.scores.get(change.score)
-    if score is not None:
-        value = value_of(context.scratch, change.score, score, month)
-        needs = {tier.name: tier.at_least for tier in score.tiers}
+    ranking = version.rankings.get(change.score)
+    if ranking is not None:
+        value = value_at(context.scratch, version, change.score, change.at)
+        needs = {tier.name: tier.at_least for tier in ranking.tiers}
         tier = change.after if change.after in needs else change.before
-        values = {"month": month, "first": month - score.window_months, "last": month - 1, "value": value}
-        values |= {"tier": tier if tier in needs else "", "needs": needs.get(tier, 0)}
-        inputs = {"inputs": {"month": month_text(month), "value": value, "at_least": needs.get(tier, 0)}}
+        values = {"value": value, "tier": tier if tier in needs else "", "needs": needs.get(tier, 0)}
+        if ranking.window == MONTHS:
+            month = period_at(ranking, change.at, version.offset)
+            first, last = window_of(ranking, month)
+            values |= {"month": month, "first": first, "last": last}
+        inputs = {"inputs": {"month": month_text(month_of(change.at, version.offset)), "value": value}}
+        inputs["inputs"]["at_least"] = needs.get(tier, 0)
     return {**_plain(context, change, **values), "rule": "tiers", "rule_name": words.name(change.score), **inputs}
+
+
+def _tier_changed(context: Context, change: entries.TierChange, **values: Any) -> View:
+    withdrawn = getattr(change, "why", "") == "withdrawn"
+    view = _plain(context, change, withdrawn=withdrawn, **values)
+    return {**view, "rule": "tiers", "rule_name": context.words.name(change.score)}
+
+
+def _tier_hold_ended(context: Context, change: entries.TierHoldEnded) -> View:
+    return _tier_changed(context, change, reason=context.words.say(f"hold-ended.{change.why}"))
 
 
 def _resettled(context: Context, change: entries.Resettled) -> View:
@@ -181,6 +195,10 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.Withheld: explain_withheld,
     **dict.fromkeys(IN_LOTS, _in_lots),
     entries.TierMoved: _tier_moved,
+    entries.TierHeld: _tier_changed,
+    entries.TierHoldEnded: _tier_hold_ended,
+    entries.TierGranted: _tier_changed,
+    entries.TierGrantEnded: _tier_changed,
     entries.Resettled: _resettled,
     entries.TermOpened: _term_opened,
     entries.TermAnchored: _term,

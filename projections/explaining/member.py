@@ -3,7 +3,8 @@
 from typing import Any
 
 from ledger.core.account import current_term
-from ledger.core.scores import parts_of, tier_of, value_of
+from ledger.core.scores import parts_at, value_at
+from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
 from ledger.wire import entries
 from ledger.wire.facts import fact_type
@@ -20,7 +21,17 @@ View = dict[str, Any]
 
 LINES = 1_000  # of a story's statement: each may have to look at the whole account
 
-_OF_TIME = frozenset((entries.Expired, entries.Released, entries.TermEnded, entries.TierMoved))
+_OF_TIME = frozenset(
+    (
+        entries.Expired,
+        entries.Released,
+        entries.TermEnded,
+        entries.TierMoved,
+        entries.TierHeld,
+        entries.TierHoldEnded,
+        entries.TierGrantEnded,
+    )
+)
 _SILENT = _OF_TIME | COUNTED  # of which alone a line may have to say why nothing came
 
 
@@ -131,11 +142,11 @@ def _purse(history: History, kind: str, words: Words) -> View:
 
 def _scores(history: History, words: Words) -> View:
     version, account = words.version, history.present.account
-    month = version.month(history.as_of)
+    at = history.as_of
     views = {}
     for name, score in version.programme.scores.items():
-        value, parts = value_of(account, name, score, month), parts_of(account, name, score, month)
-        views[name] = {"name": score.name, "value": value, "tier": tier_of(score, value), "parts": parts}
+        value, tier = value_at(account, version, name, at), tier_now(account, version, name, at)
+        views[name] = {"name": score.name, "value": value, "tier": tier, "parts": parts_at(account, version, name, at)}
     return views
 
 

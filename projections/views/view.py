@@ -25,7 +25,20 @@ from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import ProgrammeTables
-from ledger.wire.entries import Change, Entry, Expired, HistoryPruned, IdleEnded, Released, Repaid, TermEnded, TierMoved
+from ledger.wire.entries import (
+    Change,
+    Entry,
+    Expired,
+    HistoryPruned,
+    IdleEnded,
+    Released,
+    Repaid,
+    TermEnded,
+    TierGrantEnded,
+    TierHeld,
+    TierHoldEnded,
+    TierMoved,
+)
 from ledger.wire.times import day_of, day_text, month_of, month_text
 from projections.answers.tables import AccountTable, Column, Row, Table
 
@@ -36,7 +49,9 @@ Tick = Callable[[int], None]
 
 
 # What time does to an account, at the head of an entry; behind any other change stands the decision.
-BY_TIME = frozenset({Expired, IdleEnded, Released, Repaid, TermEnded, TierMoved, HistoryPruned})
+BY_TIME = frozenset(
+    {Expired, IdleEnded, Released, Repaid, TermEnded, TierMoved, TierHeld, TierHoldEnded, TierGrantEnded, HistoryPruned}
+)
 
 
 class SumTable(NamedTuple):

@@ -15,12 +15,12 @@ from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.postings import IN_AND_OUT, MOVES, growth, postings_of
-from ledger.core.scores import tier_of, value_of
+from ledger.core.standing import tier_now
 from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.compiled import STORED, Programme
 from ledger.wire.entries import OUTCOMES, Change, Earned, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -41,7 +41,7 @@ def draft_book(ledger: Ledger, toml: str, where: str, since: int | None = None) 
 
     Raises `BadProgramme`, also where the ledger's accounts have something that the draft lacks.
     """
-    book = Programme([version.toml for version in ledger.book.versions])
+    book = Programme([version.toml for version in ledger.book.versions], engine=STORED)
     draft = book.add(toml, where)
     draft.since = 0 if since is None else since
     book.versions = [*(v for v in book.versions if v is not draft and v.since < draft.since), draft]
@@ -206,8 +206,7 @@ def _worth(account: Account, kind: str) -> int:
 def _tier(side: tuple[Account, Programme], score: str, as_of: int) -> str:
     account, book = side
     version = book.nearest(as_of)
-    rules = version.programme.scores[score]
-    return tier_of(rules, value_of(account, score, rules, version.month(as_of)))
+    return tier_now(account, version, score, as_of)
 
 
 def _month(book: Programme, instant: int) -> int:

@@ -11,7 +11,7 @@ from consumers.publishing import is_published
 from consumers.publishing import publish as publish_here
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger
-from ledger.rulebook.compiled import Programme, ProgrammeVersion
+from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme, shipped
 from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
@@ -138,7 +138,7 @@ def _checked(ledger: Ledger | None, file: Path) -> tuple[ProgrammeVersion, list[
     if ledger is None:
         version = ProgrammeVersion(read_book(file), str(file))
         return version, warnings(version)
-    version = Programme([known.toml for known in ledger.book.versions]).add(read_book(file), str(file))
+    version = Programme([known.toml for known in ledger.book.versions], engine=STORED).add(read_book(file), str(file))
     return version, warnings(version, ledger.book)
 
 

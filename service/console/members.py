@@ -165,10 +165,7 @@ def _lots(lots: Sequence[Lot]) -> dict[str, Any]:
 def _score_months(ledger: Ledger, account: Account, instant: int) -> dict[str, dict[str, dict[str, int]]]:
     """By score: the months that count, with the points of each part; parts that never age are in none."""
     version = ledger.book.nearest(instant)
-    return {
-        name: score_months(account, name, score, version.month(instant))
-        for name, score in version.programme.scores.items()
-    }
+    return {name: score_months(account, version, name, instant) for name in version.programme.scores}
 
 
 def _statement(ledger: Ledger, member: str, last: int, before: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.core.scores import value_of
+from ledger.core.scores import value_at
 from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import Member
@@ -95,7 +95,6 @@ def interesting_members(ledger: Ledger, as_of: int) -> list[Find]:
 
     version = ledger.book.nearest(as_of)
     name, score = next(iter(version.programme.scores.items()))
-    month = version.month(as_of)
     for partition in ledger.partitions:
         for member, rows in members_of(ledger.journal(partition).scan_by_member()):
             if member == PROGRAMME_SUBJECT:
@@ -107,7 +106,7 @@ def interesting_members(ledger: Ledger, as_of: int) -> list[Find]:
                 marks.see(entry)
             run_to(account, ledger.book, as_of, PagesInMemory())
             held = any(t.start <= as_of < t.until and not t.trial for ts in account.terms.values() for t in ts)
-            offer("plus", value_of(account, name, score, month) if held else 0, member)
+            offer("plus", value_at(account, version, name, as_of) if held else 0, member)
             if account.number <= 120:  # short enough to be read through
                 offer("return", marks.clawed_back if marks.kinds >= 6 else 0, member)
                 offer("refused", marks.refused * 100 + marks.kinds if marks.restored else 0, member)

@@ -6,7 +6,7 @@ from importlib import resources
 import pytest
 
 from ledger.rulebook.checks import parse_programme
-from ledger.rulebook.compiled import Programme, ProgrammeVersion
+from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme, shipped, version_of
 from tests.support.shop import BOOK, OPERATORS, PHONE, Shop, instant, shop_with
 
@@ -258,6 +258,11 @@ BAD_BOOKS = [
     ("when = { paid_fen", "when = { weight", rf'{AWARD_1}\.when: no field "weight"; there are'),
     ('member = "plus" ', 'member = "prime" ', rf"{AWARD_0}\.member: there is no \[memberships\.prime\]"),
     ('instead_of = "purchase.beans"', 'instead_of = "nuts"', rf'{AWARD_0}\.instead_of: there is no rule "nuts"'),
+    (
+        'rule = "purchase.beans"',
+        'rule = "purchase.beans"\ninstead_of = "purchase.plus"',
+        r'\.instead_of: "purchase\.plus" stands before it; a rule stands before the one that it leaves out',
+    ),
     ('part = "purchase"', 'part = "shopping"', rf'{AWARD_2}\.part: scores\.jd-value\.parts has no "shopping"'),
     ('"抽奖"\nkinds = ["beans"]', '"抽奖"\nkinds = ["nuts"]', r"uses\.draw\.kinds: there is no \[kinds\.nuts\]"),
     ('{ membership = "plus"', '{ membership = "prime"', r"rejection\.exempt: there is no \[memberships\.prime\]"),
@@ -352,3 +357,27 @@ def test_the_shipped_book_says_what_the_contract_says() -> None:
 )
 def test_a_rule_that_would_be_ignored_or_could_never_be_met_is_a_bad_book(old: str, new: str, said: str) -> None:
     assert re.search(said, complaint_of(old, new))
+
+
+TWO_TABLES = """
+programme = "two"
+name = "two"
+from = 2020-01-01
+utc_offset = "+08:00"
+[kinds]
+[memberships.a]
+name = "A"
+products = { "a.year" = { days = 365 } }
+benefits = { shipping = { name = "A" } }
+[memberships.b]
+name = "B"
+products = { "b.year" = { days = 365 } }
+benefits = { shipping = { name = "B" } }
+"""
+
+
+def test_a_benefits_name_stands_in_one_table_but_a_book_that_is_stored_stays_usable() -> None:
+    said = r"memberships\.b\.benefits\.shipping: stands in memberships\.a\.benefits, too"
+    with pytest.raises(BadProgramme, match=said):
+        parse_programme(TWO_TABLES)
+    assert Programme([TWO_TABLES], engine=STORED).versions[0].benefits["shipping"][0] == "b"

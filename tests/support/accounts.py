@@ -8,6 +8,7 @@ def alike(account: Account) -> Account:
     assert account.next_due_at <= next_due(account), "what falls due would be missed"
     copy = decode_account(encode_account(account))
     copy.next_due_at = copy.next_month_at = 0
+    copy.placed_by = ""
     return copy
 
 
@@ -19,4 +20,6 @@ def next_due(account: Account) -> int:
     instants += [hold.until for hold in account.holds.values()]
     for terms in account.terms.values():
         instants += [term.until for term in terms if not term.ended]
+    instants += [hold.until for holds in account.tier_holds.values() for hold in holds.values()]
+    instants += [grant.until for grant in account.grants.values()]
     return min(instants)

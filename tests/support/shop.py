@@ -76,6 +76,18 @@ class Shop:
         data = {"order": order, "lines": _lines(lines), "pay": pay, "tags": list(tags)} | more
         return self._tell("order.completed", at, data)
 
+    def amends(self, order: str, lines: Sequence[tuple | dict], at: str = "", refund_fen: int = 0, **more: Any) -> str:
+        """The lines of an order as they are now."""
+        return self._tell(
+            "order.amended", at, {"order": order, "lines": _lines(lines), "refund_fen": refund_fen} | more
+        )
+
+    def exchanges(self, order: str, lines: Sequence[tuple], at: str = "", back: str = "") -> str:
+        """A return whose lines are replaced: (line, pieces, refund in fen[, points tendered])."""
+        names = ("line", "quantity", "refund_fen", "points")
+        told = [_named(names, line) | {"exchange": True} for line in lines]
+        return self._tell("order.returned", at, {"order": order, "return": self._name(back, "T"), "lines": told})
+
     def pays(self, order: str, lines: Sequence[tuple | dict], at: str = "", **more: Any) -> str:
         return self._tell("order.paid", at, {"order": order, "lines": _lines(lines)} | more)
 
@@ -175,12 +187,26 @@ class Shop:
     def refunds_card(self, card: str, at: str = "", refund_fen: int = 9_900) -> str:
         return self._tell("card.refunded", at, {"card": card, "refund_fen": refund_fen})
 
-    def claims(self, benefit: str = "shipping", at: str = "", claim: str = "") -> str:
-        return self._tell("benefit.claimed", at, {"claim": self._name(claim, "B"), "benefit": benefit})
+    def claims(self, benefit: str = "shipping", at: str = "", claim: str = "", **more: Any) -> str:
+        return self._tell("benefit.claimed", at, {"claim": self._name(claim, "B"), "benefit": benefit} | more)
+
+    def gives_claim_back(self, claim: str, at: str = "") -> str:
+        return self._tell("benefit.returned", at, {"claim": claim})
 
     def is_adjusted(self, points: int, at: str = "", by: str = "ann", approved_by: str = "bob", **more: Any) -> str:
         data = {"adjustment": self._name("", "J"), "kind": "beans", "points": points, "reason": "goodwill", "by": by}
         return self._tell("points.adjusted", at, data | {"approved_by": approved_by}, source=OPERATORS, **more)
+
+    def is_adjusted_of(self, points: int, at: str = "", kind: str = "beans", **of: str) -> str:
+        """An adjustment aimed at an award: `order` and `line`, `grant`, or `lot`."""
+        data = {"adjustment": self._name("", "J"), "kind": kind, "points": points, "reason": "error", "of": of}
+        return self._tell("points.adjusted", at, data | {"by": "ann", "approved_by": "bob"}, source=OPERATORS)
+
+    def is_closed(self, at: str = "") -> str:
+        return self._tell("account.closed", at, {"reason": "left"}, source=OPERATORS)
+
+    def is_reopened(self, at: str = "") -> str:
+        return self._tell("account.reopened", at, {"reason": "back"}, source=OPERATORS)
 
     def is_frozen(self, at: str = "") -> str:
         return self._tell("account.frozen", at, {"reason": "fraud"}, source=OPERATORS)

@@ -25,7 +25,7 @@ def act(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
     stated = data.day if isinstance(data, SignIn) else ""
     day = parse_instant(stated, 0) // DAY if stated else None
     apply_rules(draft, draft.version.rules_on(row.on), data, key.partition("/")[2], day=day)
-    if row.moves_tiers:
+    if row.moves_tiers and draft.engine == 1:
         move_tiers(draft, draft.version.month(draft.clock), draft.clock)
 
 
@@ -85,9 +85,11 @@ def set_attribute(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
     """Decide something that is known of a member: its one figure is kept until a later one of its type."""
     assert row.sets is not None
     figures = msgspec.structs.astuple(data)
-    if draft.engine == 1:
-        draft.emit(row.sets(*figures))
-    elif not tell(draft, row.sets.__struct_fields__[0], *figures):
+    if draft.engine >= 2:
+        (name,) = row.sets.__struct_fields__
+        draft.remember_limited(name)
+        tell(draft, name, *figures)
         return
+    draft.emit(row.sets(*figures))
     if row.moves_tiers:
         move_tiers(draft, draft.version.month(draft.clock), draft.clock)

@@ -4,7 +4,17 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
 from ledger.rulebook.compiled import ProgrammeVersion
-from ledger.wire.entries import AttributeTold, HistoryPruned, Rated, Scored, ScoredOnce
+from ledger.wire.entries import (
+    AttributeTold,
+    HistoryPruned,
+    Rated,
+    Scored,
+    ScoredOnce,
+    TierGranted,
+    TierGrantEnded,
+    TierHeld,
+    TierHoldEnded,
+)
 from ledger.wire.times import month_start
 from projections.answers import tables
 from projections.answers.tables import Row, Table
@@ -27,10 +37,10 @@ def scores(taken: Snapshot, options: Options) -> Table:
 
 
 def _forgets(version: ProgrammeVersion, instant: int) -> bool:
-    """Whether a book drops months that a score still counts, so that time alone changes it."""
+    """Whether time alone changes what a score is made of: a book drops months that it counts, or tiers end."""
     month = version.month(instant)
     kept = version.month(max(0, month_start(month, version.offset) - version.late))
-    return any(month - score.window_months < kept for score in version.programme.scores.values())
+    return any(not ranking.is_plain or month - ranking.span < kept for ranking in version.rankings.values())
 
 
 class Scores(View):
@@ -38,6 +48,8 @@ class Scores(View):
 
     name = "scores"
     about = "each member's scores (京享值 …) with their parts and tier"
-    changes = frozenset({Scored, ScoredOnce, Rated, AttributeTold, HistoryPruned})
+    changes = frozenset(
+        {Scored, ScoredOnce, Rated, AttributeTold, HistoryPruned, TierHeld, TierHoldEnded, TierGranted, TierGrantEnded}
+    )
     state = Account
     queries = (Query("scores", "value, tier and parts by member; --score names one", scores, frozenset({"score"})),)
