@@ -263,12 +263,8 @@ class ActivityPage(Struct, array_like=True, gc=False, tag="activity"):
 
 
 _OrderPages = OrderPage | ReviewPage | RedemptionPage | HoldPage
-<<<<<<< HEAD
 _CardPages = CardPage | CardOrdersPage | ClaimPage
-Page = _OrderPages | _CardPages | LotPage | DayPage | GrantPage | SeenPage | ActivityPage
-=======
-Page = _OrderPages | CardPage | LotPage | DayPage | GrantPage | ClaimPage | SeenPage | ActivityPage | ExchangePage
->>>>>>> engine2
+Page = _OrderPages | _CardPages | LotPage | DayPage | GrantPage | SeenPage | ActivityPage | ExchangePage
 
 SEEN: Final = SeenPage()
 

@@ -349,6 +349,7 @@ def new_member(name: str) -> Member:
         "order_days": {},  # month: days with a completed order
         "account_items": [],  # identity, wechat, qq
         "stars": None,
+        "rated_at": datetime.min.replace(tzinfo=UTC),
         "terms": [],  # in the order they were laid
         "trial": None,  # the one term of the trial, also in "terms"
         "cards": {},  # card: its term
@@ -844,7 +845,8 @@ def account_item(item: str) -> Callable[[Member, dict[str, Any], datetime], Deci
 
 
 def reputation_rated(m: Member, data: dict[str, Any], when: datetime) -> Decision:
-    m["stars"] = data["stars"]  # Reading: the last in stream order holds, and does not age
+    if when >= m["rated_at"]:  # of two tellings the one that occurred later holds; it does not age
+        m["stars"], m["rated_at"] = data["stars"], when
     return "accepted", ""
 
 
