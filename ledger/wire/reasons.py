@@ -60,6 +60,7 @@ REASONS: Final[dict[str, Reason]] = {
     "out-of-range": Reason(ENTRY, "The account's integers cannot hold the points that this would make."),
     "points-short": Reason(ENTRY, "More points were asked for than are spendable of all the kinds that the use takes."),
     "quota-used": Reason(ENTRY, "The benefit's quota of this card is used up."),
+    "over": Reason(ENTRY, "The tier would be granted until an instant that is past."),
     "redemption-of-an-order": Reason(
         ENTRY, "Points tendered on an order come back by its return or its end, not by hand."
     ),
@@ -67,6 +68,7 @@ REASONS: Final[dict[str, Reason]] = {
     "stale": Reason(ENTRY, "The request is older than the ledger takes (`request_max_age_seconds`)."),
     "too-late": Reason(ENTRY, "It occurred longer before the member's clock than the book's `late_days`."),
     "too-many-returns": Reason(ENTRY, "More lines than an order may have came back before any of them completed."),
+    "too-many-grants": Reason(ENTRY, "The member has 1,000 granted tiers that run; withdraw one first."),
     "trial-used": Reason(ENTRY, "A member has one trial, and none beside a card."),
     "unknown-activity": Reason(ENTRY, "This member has no such activity."),
     "unknown-award": Reason(ENTRY, "This member has no such award, or not of that kind of points."),
@@ -74,12 +76,14 @@ REASONS: Final[dict[str, Reason]] = {
     "unknown-card": Reason(ENTRY, "This member has no such card."),
     "unknown-claim": Reason(ENTRY, "This member has no such claim of a benefit that could come back."),
     "unknown-exchange": Reason(ENTRY, "The rule book has no such exchange, or this member never made it."),
+    "unknown-grant": Reason(ENTRY, "This member was granted no tier under that name."),
     "unknown-hold": Reason(ENTRY, "This member has no such hold."),
     "unknown-kind": Reason(ENTRY, "The rule book has no such kind of points."),
     "unknown-order": Reason(ENTRY, "This member's order was never seen."),
     "unknown-product": Reason(ENTRY, "The rule book has no such card product."),
     "unknown-redemption": Reason(ENTRY, "This member has no such redemption."),
     "unknown-review": Reason(ENTRY, "This member has no such review."),
+    "unknown-tier": Reason(ENTRY, "The rule book has no such score, or the score has no such tier."),
     "unknown-use": Reason(ENTRY, "The rule book has no such use for points."),
     # said of accepted facts
     "adjustment-capped": Reason(NOTE, "More was to be taken of an award than it still holds; what it holds is taken."),
