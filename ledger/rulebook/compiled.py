@@ -14,6 +14,7 @@ from ledger.rulebook.schema import (
     Benefit,
     Cap,
     Condition,
+    Exchange,
     Expiry,
     Kind,
     Penalty,
@@ -79,6 +80,14 @@ class Multiplier(NamedTuple):
     until: int
     text: str  # "3/2"
     name: str  # rule/times/place
+    who: Entitlement | None
+
+
+class Price(NamedTuple):
+    """What a card costs from an instant on, in fen, to whom `who` holds for."""
+
+    fen: int
+    since: int
     who: Entitlement | None
 
 
@@ -177,6 +186,28 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
         order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
         wait=_wait(award.pending) if award.pending else None,
     )
+
+
+class Rate(NamedTuple):
+    """How many points an exchange takes for how many, from an instant on."""
+
+    since: int
+    take: int
+    give: int
+    who: Entitlement | None
+
+
+class ExchangeTerms(NamedTuple):
+    """Whom an exchange is for, and its rates in the book's order."""
+
+    who: Entitlement | None
+    rates: tuple[Rate, ...]
+
+
+def compile_exchange(exchange: Exchange, zone: Zone) -> ExchangeTerms:
+    """An exchange of a book as data."""
+    rates = tuple(Rate(instant_of(r.from_, zone), r.take, r.give, compile_who(r.who)) for r in exchange.rate)
+    return ExchangeTerms(compile_who(exchange.who), rates)
 
 
 class Fine(NamedTuple):
@@ -312,8 +343,20 @@ class ProgrammeVersion:
                 self.products[label] = (name, product)
             for label, benefit in membership.benefits.items():
                 self.benefits[label] = (name, benefit)
+        self.prices: dict[str, tuple[Price, ...]] = {}
+        for label, (_, product) in self.products.items():
+            self.prices[label] = tuple(
+                Price(one.fen, instant_of(one.from_, self.offset) if one.from_ else 0, compile_who(one.who))
+                for one in product.price
+            )
+        self.who_may_open = {label: compile_who(product.who) for label, (_, product) in self.products.items()}
+        # Memberships with a card of which a whole refund takes back what it gave.
+        self.claws_back = frozenset(name for name, card in self.products.values() if card.on_refund == "claw-back")
         self.shares: dict[str, Fraction | None] = {
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
+        }
+        self.exchanges = {
+            name: compile_exchange(exchange, self.offset) for name, exchange in self.programme.exchanges.items()
         }
         self.rankings = {name: compile_ranking(name, score) for name, score in self.programme.scores.items()}
         # Scores whose items stand in other buckets than months, move the value at once, or are to be held.
