@@ -6,7 +6,8 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from ledger.rulebook.checks import misfits, parse_programme
+from ledger.rulebook.checks import misfits, read_programme
+from ledger.rulebook.languages import text_in
 from ledger.rulebook.rankings import DAYS, MONTHS, Ranking, bucket_at, compile_ranking
 from ledger.rulebook.schema import (
     Award,
@@ -310,7 +311,7 @@ class ProgrammeVersion:
     def __init__(self, toml: str, where: str = "rule book", engine: int = ENGINE) -> None:
         self.toml = toml
         self.name = version_of(toml)
-        self.programme = parse_programme(toml, where, engine)
+        self.programme, self.languages = read_programme(toml, where, engine)
         self.offset = zone_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY
@@ -399,6 +400,10 @@ class ProgrammeVersion:
             return min(earned_at + wait.days * DAY, MAX_INSTANT)
         local = month_start(self.month(earned_at) + 1, 0) + (wait.day - 1) * DAY
         return min(instant_at(local, self.offset), MAX_INSTANT)
+
+    def text_in(self, place: str, language: str, otherwise: str) -> str:
+        """A text of the book (``kinds.beans.name``) in a language, or `otherwise` where it has none in it."""
+        return text_in(self.languages, place, language, otherwise)
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""
