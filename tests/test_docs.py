@@ -38,6 +38,8 @@ SECTIONS = {
     "TierHolding": "### `hold`",
     "Membership": "## `[memberships.NAME]`",
     "Product": "### `products`",
+    "Price": "### `price`",
+    "CardRefund": "### `refund`",
     "Benefit": "### `benefits`",
     "Award": "## `[[award]]`",
     "Condition": "### `when`",
@@ -52,6 +54,8 @@ SECTIONS = {
     "Use": "## `[uses.NAME]`",
     "UseCap": "### `uses.cap`",
     "Transition": "### `transitions`",
+    "Exchange": "## `[exchanges.NAME]`",
+    "ExchangeRate": "### `rate`",
     "Penalty": "## `[penalties.NAME]`",
     "Exemption": "### `exempt`",
 }

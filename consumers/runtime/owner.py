@@ -43,7 +43,8 @@ class PartitionOwner:
         self._ledger = ledger
         self._batch = batch
         settings = ledger.settings
-        self._intake = Intake(partition, frozenset(settings.operators), Partitioner(settings.partitions))
+        operators, grantors = frozenset(settings.operators), frozenset(settings.grantors)
+        self._intake = Intake(partition, operators, Partitioner(settings.partitions), grantors)
 
     def acquire(self, share: float = 1.0) -> PartitionWriter:
         """Become the owner: every earlier one is fenced from here on. Raises `JournalError`.

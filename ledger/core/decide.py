@@ -13,7 +13,18 @@ from msgspec import Struct
 
 from ledger.core.account import NEVER, Account
 from ledger.core.awards import apply_rules
-from ledger.core.decisions import activities, amendments, memberships, operators, orders, redemptions, reviews
+from ledger.core.decisions import (
+    activities,
+    amendments,
+    exchanges,
+    grants,
+    memberships,
+    operators,
+    orders,
+    pending,
+    redemptions,
+    reviews,
+)
 from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
@@ -218,6 +229,9 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.HoldRequested: redemptions.hold,
     facts.HoldCaptured: redemptions.end_hold,
     facts.HoldReleased: redemptions.end_hold,
+    facts.PointsClaimed: pending.claim_points,
+    facts.ExchangeRequested: exchanges.exchange,
+    facts.ExchangeReversed: exchanges.reverse_exchange,
     facts.CardPurchased: memberships.open_card,
     facts.CardCodeRedeemed: memberships.open_card,
     facts.CardTrialStarted: partial(memberships.open_card, is_trial=True),
@@ -229,6 +243,8 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.AccountUnfrozen: operators.unfreeze,
     facts.AccountClosed: operators.close,
     facts.AccountReopened: operators.reopen,
+    facts.TierGranted: grants.grant,
+    facts.TierWithdrawn: grants.withdraw,
     facts.LotOpened: operators.open_lot,
     facts.ProgrammePublished: operators.publish,
 }

@@ -9,11 +9,13 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 import msgspec
 
 from ledger.rulebook.attributes import is_value
+from ledger.rulebook.languages import Languages, take_languages
 from ledger.rulebook.schema import (
     Attribute,
     Award,
     BadProgramme,
     Condition,
+    Exchange,
     Expiry,
     Penalty,
     ProgrammeTables,
@@ -30,7 +32,12 @@ _NAMES = ", ".join(OCCASIONS)
 
 
 def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
-    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key.
+    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key."""
+    return read_programme(toml, where, engine)[0]
+
+
+def read_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> tuple[ProgrammeTables, Languages]:
+    """A checked version from its TOML, and its names in languages by their places. Raises `BadProgramme`.
 
     `engine` is the one whose checks it met when it was published: one that is stored is not refused by later checks.
     """
@@ -38,13 +45,14 @@ def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -
         document = _with_moments(tomllib.loads(toml))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
+    languages = take_languages(document, where)
     programme: ProgrammeTables = _convert(document, ProgrammeTables, where)
     problem = next(_problems(programme), None)
     if problem is None and engine >= 2:
         problem = next(_problems_since_engine_2(programme), None)
     if problem:
         raise BadProgramme(f"{where}: {problem}")
-    return programme
+    return programme, languages
 
 
 def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
@@ -178,6 +186,8 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
             yield f"uses.{name}.kinds: name each kind once, and at least one"
         if use.at_least and use.at_most and use.at_least > use.at_most:
             yield f"uses.{name}.at_least: is above at_most"
+    for name, exchange in programme.exchanges.items():
+        yield from _exchange_problems(f"exchanges.{name}", exchange, programme)
     for name, penalty in programme.penalties.items():
         yield from _penalty_problems(f"penalties.{name}", penalty, programme)
 
@@ -275,6 +285,11 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
                 yield f"{at}: give either days, months or years"
             if card.trial and (card.grace_days or card.upgrades):
                 yield f"{at}: a trial has no grace_days and no upgrades"
+            if card.who is not None:
+                yield from who_problems(f"{at}.who", card.who, programme)
+            for index, price in enumerate(card.price):
+                if price.who is not None:
+                    yield from who_problems(f"{at}.price[{index}].who", price.who, programme)
             for upgraded in card.upgrades:
                 if upgraded not in membership.products:
                     yield f'{at}.upgrades: no product "{upgraded}" in this membership'
@@ -305,6 +320,24 @@ def _occasion_problems(at: str, award: Award, row: Occasion) -> Iterator[str]:
     ):
         if is_wrong:
             yield f"{at}{said}"
+
+
+def _exchange_problems(at: str, exchange: Exchange, programme: ProgrammeTables) -> Iterator[str]:
+    for key, kind in (("takes", exchange.takes), ("gives", exchange.gives)):
+        if kind not in programme.kinds:
+            yield f"{at}.{key}: there is no [kinds.{kind}]"
+    if exchange.takes == exchange.gives:
+        yield f"{at}.gives: is the kind that it takes"
+    if any(cap.per == "order" for cap in exchange.cap):
+        yield f'{at}.cap: per = "order" is for uses'
+    if len({cap.per for cap in exchange.cap}) < len(exchange.cap):
+        yield f"{at}.cap: the same `per` stands twice"
+    if exchange.who is not None:
+        yield from who_problems(f"{at}.who", exchange.who, programme)
+    for place, rate in enumerate(exchange.rate):
+        yield from moment_problems(f"{at}.rate[{place}]", rate.from_, None)
+        if rate.who is not None:
+            yield from who_problems(f"{at}.rate[{place}].who", rate.who, programme)
 
 
 def _penalty_problems(at: str, penalty: Penalty, programme: ProgrammeTables) -> Iterator[str]:

@@ -6,7 +6,8 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from ledger.rulebook.checks import misfits, parse_programme
+from ledger.rulebook.checks import misfits, read_programme
+from ledger.rulebook.languages import text_in
 from ledger.rulebook.rankings import DAYS, MONTHS, Ranking, bucket_at, compile_ranking
 from ledger.rulebook.schema import (
     Award,
@@ -14,6 +15,7 @@ from ledger.rulebook.schema import (
     Benefit,
     Cap,
     Condition,
+    Exchange,
     Expiry,
     Kind,
     Penalty,
@@ -79,6 +81,14 @@ class Multiplier(NamedTuple):
     until: int
     text: str  # "3/2"
     name: str  # rule/times/place
+    who: Entitlement | None
+
+
+class Price(NamedTuple):
+    """What a card costs from an instant on, in fen, to whom `who` holds for."""
+
+    fen: int
+    since: int
     who: Entitlement | None
 
 
@@ -177,6 +187,28 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
         order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
         wait=_wait(award.pending) if award.pending else None,
     )
+
+
+class Rate(NamedTuple):
+    """How many points an exchange takes for how many, from an instant on."""
+
+    since: int
+    take: int
+    give: int
+    who: Entitlement | None
+
+
+class ExchangeTerms(NamedTuple):
+    """Whom an exchange is for, and its rates in the book's order."""
+
+    who: Entitlement | None
+    rates: tuple[Rate, ...]
+
+
+def compile_exchange(exchange: Exchange, zone: Zone) -> ExchangeTerms:
+    """An exchange of a book as data."""
+    rates = tuple(Rate(instant_of(r.from_, zone), r.take, r.give, compile_who(r.who)) for r in exchange.rate)
+    return ExchangeTerms(compile_who(exchange.who), rates)
 
 
 class Fine(NamedTuple):
@@ -279,7 +311,7 @@ class ProgrammeVersion:
     def __init__(self, toml: str, where: str = "rule book", engine: int = ENGINE) -> None:
         self.toml = toml
         self.name = version_of(toml)
-        self.programme = parse_programme(toml, where, engine)
+        self.programme, self.languages = read_programme(toml, where, engine)
         self.offset = zone_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY
@@ -312,8 +344,20 @@ class ProgrammeVersion:
                 self.products[label] = (name, product)
             for label, benefit in membership.benefits.items():
                 self.benefits[label] = (name, benefit)
+        self.prices: dict[str, tuple[Price, ...]] = {}
+        for label, (_, product) in self.products.items():
+            self.prices[label] = tuple(
+                Price(one.fen, instant_of(one.from_, self.offset) if one.from_ else 0, compile_who(one.who))
+                for one in product.price
+            )
+        self.who_may_open = {label: compile_who(product.who) for label, (_, product) in self.products.items()}
+        # Memberships with a card of which a whole refund takes back what it gave.
+        self.claws_back = frozenset(name for name, card in self.products.values() if card.on_refund == "claw-back")
         self.shares: dict[str, Fraction | None] = {
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
+        }
+        self.exchanges = {
+            name: compile_exchange(exchange, self.offset) for name, exchange in self.programme.exchanges.items()
         }
         self.rankings = {name: compile_ranking(name, score) for name, score in self.programme.scores.items()}
         # Scores whose items stand in other buckets than months, move the value at once, or are to be held.
@@ -356,6 +400,10 @@ class ProgrammeVersion:
             return min(earned_at + wait.days * DAY, MAX_INSTANT)
         local = month_start(self.month(earned_at) + 1, 0) + (wait.day - 1) * DAY
         return min(instant_at(local, self.offset), MAX_INSTANT)
+
+    def text_in(self, place: str, language: str, otherwise: str) -> str:
+        """A text of the book (``kinds.beans.name``) in a language, or `otherwise` where it has none in it."""
+        return text_in(self.languages, place, language, otherwise)
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""

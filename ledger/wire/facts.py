@@ -272,6 +272,40 @@ class Release(_Data):
     hold: Id
 
 
+class Aim(_Data):
+    """The award that something is about: of an order's line, of a grant, or the one that opened a lot ("12.1")."""
+
+    order: Name = ""
+    line: Name = ""
+    grant: Name = ""
+    lot: Annotated[str, Meta(max_length=32, pattern=r"^([1-9][0-9]{0,18}\.[1-9][0-9]{0,4})?$")] = ""
+
+    def __post_init__(self) -> None:
+        said = tuple(name for name in self.__struct_fields__ if getattr(self, name))
+        if said not in (("order", "line"), ("grant",), ("lot",)):
+            raise ValueError("`of` names an award by `order` and `line`, by `grant`, or by `lot`: one of the three")
+
+
+class PointsClaim(_Data):
+    """Points that wait to be claimed: those of an order's line, of a grant, or of a lot (``"12.1"``)."""
+
+    of: Aim
+
+
+class Exchange(_Data):
+    """Points that are asked to become points of another kind."""
+
+    request: Id
+    exchange: Id
+    points: Some
+
+
+class ExchangeReversal(_Data):
+    """The exchange that is to be undone."""
+
+    request: Id
+
+
 class Card(_Data):
     """A membership card that was bought."""
 
@@ -310,20 +344,6 @@ class ClaimReturn(_Data):
     claim: Id
 
 
-class Aim(_Data):
-    """The award that something is about: of an order's line, of a grant, or the one that opened a lot ("12.1")."""
-
-    order: Name = ""
-    line: Name = ""
-    grant: Name = ""
-    lot: Annotated[str, Meta(max_length=32, pattern=r"^([1-9][0-9]{0,18}\.[1-9][0-9]{0,4})?$")] = ""
-
-    def __post_init__(self) -> None:
-        said = tuple(name for name in self.__struct_fields__ if getattr(self, name))
-        if said not in (("order", "line"), ("grant",), ("lot",)):
-            raise ValueError("`of` names an award by `order` and `line`, by `grant`, or by `lot`: one of the three")
-
-
 class Adjustment(_OfKind, kw_only=True):
     """Points put on or (negative) taken off by hand: by whom, approved by whom, and a code that says why.
 
@@ -341,6 +361,21 @@ class Adjustment(_OfKind, kw_only=True):
         super().__post_init__()
         if self.points == 0:
             raise ValueError("`points` is 0; an adjustment moves at least one point")
+
+
+class TierGrant(_Data):
+    """A tier of a score that is granted until an instant; of an invited tier, the permission for it."""
+
+    grant: Id
+    score: Id
+    tier: Name
+    until: Time
+
+
+class TierWithdrawal(_Data):
+    """The grant of a tier that ends: its id, or ``claim/`` and the claim that gave it."""
+
+    grant: Id
 
 
 class Reason(_Data):
@@ -481,6 +516,18 @@ class HoldReleased(_Fact, tag="hold.released.v1"):
     data: Release
 
 
+class PointsClaimed(_Fact, tag="points.claimed.v1"):
+    data: PointsClaim
+
+
+class ExchangeRequested(_Fact, tag="exchange.requested.v1"):
+    data: Exchange
+
+
+class ExchangeReversed(_Fact, tag="exchange.reversed.v1"):
+    data: ExchangeReversal
+
+
 class CardPurchased(_Fact, tag="card.purchased.v1"):
     data: Card
 
@@ -525,6 +572,14 @@ class AccountReopened(_Fact, tag="account.reopened.v1"):
     data: Reason = msgspec.field(default_factory=Reason)
 
 
+class TierGranted(_Fact, tag="tier.granted.v1"):
+    data: TierGrant
+
+
+class TierWithdrawn(_Fact, tag="tier.withdrawn.v1"):
+    data: TierWithdrawal
+
+
 class LotOpened(_Fact, tag="lot.opened.v1"):
     data: OpeningLot
 
@@ -541,10 +596,21 @@ ProfileFact = (
 )
 DoneFact = ActivityDone | ActivityUndone
 SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
+ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
-OperatorFact = PointsAdjusted | AccountFact | LotOpened | ProgrammePublished
-Fact = OrderFact | ReviewFact | ActivityFact | ProfileFact | DoneFact | SpendingFact | MembershipFact | OperatorFact
+OperatorFact = PointsAdjusted | AccountFact | TierGranted | TierWithdrawn | LotOpened | ProgrammePublished
+Fact = (
+    OrderFact
+    | ReviewFact
+    | ActivityFact
+    | ProfileFact
+    | DoneFact
+    | SpendingFact
+    | ExchangeFact
+    | MembershipFact
+    | OperatorFact
+)
 FACT_TYPES: tuple[type[_Fact], ...] = Fact.__args__
 PROGRAMME_SUBJECT = "programme"  # of a published rule book, which belongs to no member
 

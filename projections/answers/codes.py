@@ -65,6 +65,9 @@ def _rules(book: Programme) -> list[RuleCode]:
         for name, penalty in version.programme.penalties.items():
             rule = f"penalty.{name}"
             rules[rule] = RuleCode(rule, penalty.name, penalty.text, penalty.on, version.name)
+        for name, exchange in version.programme.exchanges.items():
+            rule = f"exchange.{name}"
+            rules[rule] = RuleCode(rule, exchange.name, "", "exchange.requested", version.name)
     for rule, (name, text) in WITHOUT_A_RULE.items():
         rules.setdefault(rule, RuleCode(rule, name, text))
     return list(rules.values())

@@ -69,6 +69,8 @@ def cause_text(fact: Fact, words: Words) -> str:
 
 def redemption_text(history: History, redemption: str, words: Words) -> str:
     """What a redemption was for: order O9 by offset (抵现)."""
+    if redemption.startswith("exchange/"):
+        return words.say("redemption.exchange", request=redemption.removeprefix("exchange/"))
     data = history.redemptions.get(redemption)
     if data is None:
         return words.say("redemption", redemption=redemption)

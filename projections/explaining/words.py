@@ -193,6 +193,9 @@ class Words:
         known = self.version.rules.get(rule)
         if known is not None:
             return known.award.name, known.award.text
+        exchange = self.version.programme.exchanges.get(rule.removeprefix("exchange."))
+        if exchange is not None:
+            return exchange.name, ""
         penalty = self.version.programme.penalties.get(rule.removeprefix("penalty."))
         return ("", self.say(f"built-in.{rule}")) if penalty is None else (penalty.name, penalty.text)
 

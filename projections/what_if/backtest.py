@@ -14,7 +14,7 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.core.postings import IN_AND_OUT, MOVES, growth, postings_of
+from ledger.core.postings import FORFEITED, IN_AND_OUT, MOVES, growth, postings_of
 from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
@@ -225,7 +225,7 @@ def _points(sums: _Sums) -> dict[str, dict[str, Pair]]:
     for kind in sorted({kind for _, kind, _ in sums.figures}):
         actual, draft = ({name: sums.figures[side, kind, name] for name in FIGURES} for side in (ACTUAL, DRAFT))
         for figures in (actual, draft):
-            figures["outstanding"] = outstanding_of([figures[name] for name in IN_AND_OUT])
+            figures["outstanding"] = outstanding_of(*(figures[name] for name in (*IN_AND_OUT, FORFEITED)))
         found[kind] = {name: _pair(actual[name], draft[name]) for name in actual}
     return found
 

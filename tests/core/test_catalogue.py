@@ -31,13 +31,20 @@ def test_a_row_names_only_fields_that_its_type_has(row: FactType) -> None:
 
 
 def test_requests_and_operator_facts_are_those_of_the_contract() -> None:
-    assert {BY_CLASS[fact].on for fact in REQUESTS} == {"redemption.requested", "hold.requested", "benefit.claimed"}
+    assert {BY_CLASS[fact].on for fact in REQUESTS} == {
+        "redemption.requested",
+        "hold.requested",
+        "benefit.claimed",
+        "exchange.requested",
+    }
     assert {BY_CLASS[fact].on for fact in OPERATOR_FACTS} == {
         "points.adjusted",
         "account.frozen",
         "account.unfrozen",
         "account.closed",
         "account.reopened",
+        "tier.granted",
+        "tier.withdrawn",
         "lot.opened",
         "programme.published",
     }

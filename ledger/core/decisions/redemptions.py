@@ -1,13 +1,13 @@
 """Points that are asked for: redemptions and holds, decided against what is spendable at the account's clock."""
 
+from ledger.core.caps import check_caps, count_caps
 from ledger.core.draft import Draft
 from ledger.core.lots import keep_alive, part_of, release_hold, restore, spend, take
-from ledger.core.pages import NOT_PAYABLE, OPEN, DayPage, HoldPage, OrderPage, Part, RedemptionPage
+from ledger.core.pages import NOT_PAYABLE, OPEN, HoldPage, OrderPage, Part, RedemptionPage
 from ledger.core.who import require
-from ledger.rulebook.schema import Use
-from ledger.wire.entries import Captured, CounterAdded, Held
+from ledger.wire.entries import Captured, Held
 from ledger.wire.facts import Capture, Hold, Redemption, Release, Reversal
-from ledger.wire.times import day_of, to_instant
+from ledger.wire.times import to_instant
 
 
 def redeem(draft: Draft, data: Redemption) -> None:
@@ -41,8 +41,7 @@ def redeem(draft: Draft, data: Redemption) -> None:
     shares = shares_of(draft, kinds, points)
     fen = sum(part * programme.kinds[kind].fen for kind, part in shares)
     _check_share(draft, data, page, kinds[0], fen)
-    if use.cap:
-        _check_caps(draft, data, use)
+    check_caps(draft, f"use/{data.use}", use.cap, points, data.order)
     spendable = sum(draft.account.purse(kind).spendable() for kind in kinds)
     if spendable < use.balance_at_least:
         draft.decline("balance-too-small", spendable=spendable, at_least=use.balance_at_least)
@@ -57,8 +56,7 @@ def redeem(draft: Draft, data: Redemption) -> None:
             for one in taken:
                 one.kind = kind
         parts += taken
-    if use.cap:
-        _count_caps(draft, data, use)
+    count_caps(draft, f"use/{data.use}", use.cap, points, data.order)
     draft.pages.put(f"redemption/{data.redemption}", RedemptionPage(data.kind, data.order, parts))
     if data.order:
         if draft.engine >= 2:
@@ -94,39 +92,6 @@ def _check_share(draft: Draft, data: Redemption, page: OrderPage, kind: str, fen
     if share is not None and redeemed_fen(draft, page, kind) + fen > share * data.settlement_fen:
         most = int(share * data.settlement_fen)
         draft.decline("above-share", asked=data.points, redeemed=page.redeemed, most_fen=most)
-
-
-def _bucket(draft: Draft, data: Redemption, per: str) -> tuple[str, int]:
-    """Where a cap of a use is counted: the key of a page, or the bucket of a counter."""
-    if per == "order":
-        return f"cap/use/{data.use}/{data.order}", 0
-    if per == "day":
-        return f"day/use/{data.use}/{day_of(draft.occurred, draft.version.offset)}", 0
-    return "", {"month": draft.month, "year": draft.month // 12, "ever": 0}[per]
-
-
-def _check_caps(draft: Draft, data: Redemption, use: Use) -> None:
-    """Decline what a cap of the use has no room for."""
-    for cap in use.cap:
-        key, bucket = _bucket(draft, data, cap.per)
-        page = draft.pages.get(key) if key else None
-        counted = draft.account.counts.get(bucket, {}).get(f"use/{data.use}", 0)
-        given = (page.given if isinstance(page, DayPage) else 0) if key else counted
-        if given + data.points > cap.points:
-            draft.decline("cap-full", asked=data.points, per=cap.per, cap=cap.points, given=given)
-
-
-def _count_caps(draft: Draft, data: Redemption, use: Use) -> None:
-    """Count what was granted under each cap of the use."""
-    for cap in use.cap:
-        key, bucket = _bucket(draft, data, cap.per)
-        if not key:
-            draft.emit(CounterAdded(f"use/{data.use}", bucket, data.points))
-            continue
-        page = draft.pages.get(key)
-        page = page if isinstance(page, DayPage) else DayPage()
-        page.given += data.points
-        draft.pages.put(key, page)
 
 
 def reverse(draft: Draft, data: Reversal) -> None:

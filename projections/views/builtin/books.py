@@ -13,13 +13,9 @@ from ledger.core.account import Account, Purse, current_term
 from ledger.rulebook.compiled import Programme
 from ledger.wire.entries import (
     OUTCOMES,
+    CardChange,
     Frozen,
     HistoryPruned,
-    TermAnchored,
-    TermEnded,
-    TermMoved,
-    TermOpened,
-    TrialConverted,
     Unfrozen,
 )
 from projections.answers.show import open_lots, state_of
@@ -38,6 +34,7 @@ FIGURES = (
     "written_off",
     "debt",
     "cash_shortfall_fen",
+    "forfeited",
 )
 POINTS_TABLE = SumTable("points", columns("kind"), FIGURES)
 EXPIRING = SumTable("expiring", columns("kind month"), ("points",))  # of open lots: what is held is in none
@@ -62,9 +59,10 @@ class Books(View):
     """Sums over all members."""
 
     name = "books"
+    version = 2
     about = "where the points of each kind are, what expires in which month, and how every fact was answered: now"
     tables = (POINTS_TABLE, EXPIRING, PEOPLE, CARDS, OUTCOMES_TABLE)
-    changes = POINTS | {HistoryPruned, Frozen, TermAnchored, TermEnded, TermMoved, TermOpened, TrialConverted, Unfrozen}
+    changes = POINTS | {HistoryPruned, Frozen, Unfrozen, *CardChange.__args__}
     state: ClassVar[type[Struct] | None] = Account
     counts = True
     queries = (

@@ -15,7 +15,7 @@ from ledger.journal.ledger import Ledger
 from ledger.wire.answers import DeadLettered, Decision, Fate, Taken
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_decision, position_text
-from ledger.wire.fact_catalogue import OPERATOR_FACTS
+from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
 from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, RedemptionRequested, fact_type
 from service.http.access import Caller, caller_of, check_source, needs_writing
@@ -23,6 +23,7 @@ from service.http.answers import check_media_type, plain_answer
 from service.http.handlers.bulk import BULK_BYTES, NDJSON, take_bulk
 from service.http.operations import AnyRequest, Subject
 from service.http.problems import Problem
+from service.http.repeated import decided_before
 from service.http.state import Served, served_by
 
 TYPES_OF_A_FACT = ("application/json", "application/cloudevents+json")
@@ -125,9 +126,11 @@ def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
     check_source(caller, fact.source)
     if isinstance(fact, PointsAdjusted):
         raise Problem("approval-needed", "propose it at /v1/adjustments, where another key approves it")
-    if type(fact) in OPERATOR_FACTS and not caller.has("operate"):
+    grantors = served.ledger.settings.grantors
+    may_grant = type(fact) in GRANTOR_FACTS and fact.source in grantors
+    if type(fact) in OPERATOR_FACTS and not may_grant and not caller.has("operate"):
         raise Problem("wrong-scope", f"{fact_type(fact)} needs the scope operate", reason="not-authorised")
-    check_admissible(fact, occurred, time.time_ns() // 1000, served.operators)
+    check_admissible(fact, occurred, time.time_ns() // 1000, served.operators, grantors=grantors)
     return fact
 
 
@@ -156,7 +159,12 @@ async def _take(
     request: AnyRequest, fact: Fact, raw: bytes, wait: float, *, must_be_accepted: bool = False
 ) -> Response[Any]:
     served = served_by(request)
-    position, fate = await decided(served, raw, wait, fact)
+    fate: Fate | None
+    before = await served.readers.read(lambda ledger: decided_before(ledger, [fact]))
+    if before:
+        position, fate = before[0].position, before[0]
+    else:
+        position, fate = await decided(served, raw, wait, fact)
     match fate:
         case None:
             return _taken(position)
