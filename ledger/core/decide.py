@@ -129,6 +129,8 @@ def decide(
         fall_due(draft, clock)
     account.clock = clock
     due = len(draft.changes)
+    if draft.lots:  # that reached tiers gave as time passed: they are there whatever becomes of the fact
+        pages.enter(draft.number, draft.changes)
     if trace is not None:
         trace.began(draft)
     name = version.name if version else ""

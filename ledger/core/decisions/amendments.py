@@ -197,7 +197,7 @@ def _add(
     name, fen = line.page.line, line.data.paid_fen
     if award is None:
         award = Award(rule.name, 0, 0, rule.kind, score=rule.score, part=rule.part)
-        award.month = order.version.month(order.completion.at) if rule.key else 0
+        award.month = order.version.bucket(rule.score, order.completion.at) if rule.key else 0
         line.page.awards.append(award)
     if rule.key:
         draft.score(Scored(rule.score, rule.part, rule.name, award.month, points, order.name, name, fen, points))
