@@ -47,6 +47,7 @@ COUNTED: Final = frozenset(
         entries.FirstSeen,
         entries.Withheld,
         entries.Multiplied,
+        entries.Joined,
         entries.Waiting,
         entries.HistoryPruned,
         entries.Resettled,
