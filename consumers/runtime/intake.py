@@ -11,7 +11,7 @@ from consumers.stream import AHEAD, Record, Stream
 from ledger.journal.partition import FactRecord, PartitionWriter, Tally, Undecidable
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Parked
-from ledger.wire.fact_catalogue import OPERATOR_FACTS
+from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
 from ledger.wire.times import SECOND, to_instant
@@ -47,12 +47,14 @@ class Intake:
         operators: Sequence[str],
         partitioner: Partitioner,
         *,
+        grantors: Sequence[str] = (),
         batch: int = BATCH,
         batch_bytes: int = BATCH_BYTES,
     ) -> None:
         self._stream = stream
         self._writer = writer
         self._operators = frozenset(operators)
+        self._grantors = frozenset(grantors)
         self._partitioner = partitioner
         self._batch = batch
         self._batch_bytes = batch_bytes
@@ -114,7 +116,14 @@ class Intake:
             occurred = to_instant(fact.time)
         else:
             fact, occurred = decode(value)
-        check_admissible(fact, occurred, record.recorded, self._operators, is_ahead=record.backlog & AHEAD != 0)
+        check_admissible(
+            fact,
+            occurred,
+            record.recorded,
+            self._operators,
+            grantors=self._grantors,
+            is_ahead=record.backlog & AHEAD != 0,
+        )
         subject = fact.subject
         if record.key != subject:
             raise BadFact("wrong-key", f'the record\'s key is not its subject "{subject}"')
@@ -145,11 +154,18 @@ _NOTHING: tuple[bytes, None] = (b"", None)
 
 
 def check_admissible(
-    fact: Fact, occurred: int, recorded: int, operators: Container[str], *, is_ahead: bool = False
+    fact: Fact,
+    occurred: int,
+    recorded: int,
+    operators: Container[str],
+    *,
+    grantors: Container[str] = (),
+    is_ahead: bool = False,
 ) -> None:
     """Raise `BadFact` for a fact from the future, of an operator who is none, or under the programme's subject.
 
-    `is_ahead` says that its importer saw it to be from the future.
+    `grantors` are the sources that may grant tiers besides the operators. `is_ahead` says that its importer
+    saw it to be from the future.
     """
     if is_ahead or occurred > recorded + MAX_AHEAD:
         raise BadFact(
@@ -157,7 +173,8 @@ def check_admissible(
         )
     if (type(fact) is ProgrammePublished) != (fact.subject == PROGRAMME_SUBJECT):
         raise BadFact("bad-fact", f'the subject "{PROGRAMME_SUBJECT}" belongs to programme.published.v1 alone')
-    if type(fact) in OPERATOR_FACTS and fact.source not in operators:
+    may_grant = type(fact) in GRANTOR_FACTS and fact.source in grantors
+    if type(fact) in OPERATOR_FACTS and fact.source not in operators and not may_grant:
         raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
 
 

@@ -61,7 +61,9 @@ class PartitionOwner:
         writer = self._ledger.writer(self.partition, share)
         settings = self._ledger.settings
         partitioner = Partitioner(settings.partitions)
-        self._intake = Intake(stream, writer, settings.operators, partitioner, batch=self._batch)
+        self._intake = Intake(
+            stream, writer, settings.operators, partitioner, grantors=settings.grantors, batch=self._batch
+        )
         self._intake.wanted, self._intake.decoded = self.wanted, self.decoded
         self.writer = writer
         return writer

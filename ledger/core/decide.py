@@ -17,6 +17,7 @@ from ledger.core.decisions import (
     activities,
     amendments,
     exchanges,
+    grants,
     memberships,
     operators,
     orders,
@@ -248,6 +249,8 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.AccountUnfrozen: operators.unfreeze,
     facts.AccountClosed: operators.close,
     facts.AccountReopened: operators.reopen,
+    facts.TierGranted: grants.grant,
+    facts.TierWithdrawn: grants.withdraw,
     facts.LotOpened: operators.open_lot,
     facts.ProgrammePublished: operators.publish,
 }

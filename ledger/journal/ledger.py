@@ -50,7 +50,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     `id` is drawn at random at birth (`new_id`); ledgers made before there was one have none.
     `stream` is where its facts come from, and `topic` which one where that is Kafka: positions mean nothing elsewhere.
-    It may be open until the first that feeds the ledger settles it for life.
+    It may be open until the first that feeds the ledger settles it for life. `grantors` are sources that
+    may grant tiers, as the operators may.
     """
 
     partitions: Annotated[int, Meta(ge=1, le=1024)]
@@ -59,6 +60,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     request_max_age_seconds: Annotated[int, Meta(ge=0, le=10**9)] = 86_400
     stream: Literal["inbox", "kafka", "open"] = "inbox"
     topic: str = ""
+    grantors: tuple[str, ...] = ()
 
 
 def new_id() -> str:

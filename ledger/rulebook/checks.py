@@ -9,6 +9,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 import msgspec
 
 from ledger.rulebook.attributes import is_value
+from ledger.rulebook.languages import Languages, take_languages
 from ledger.rulebook.schema import (
     Attribute,
     Award,
@@ -32,7 +33,12 @@ _NAMES = ", ".join(OCCASIONS)
 
 
 def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
-    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key.
+    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key."""
+    return read_programme(toml, where, engine)[0]
+
+
+def read_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> tuple[ProgrammeTables, Languages]:
+    """A checked version from its TOML, and its names in languages by their places. Raises `BadProgramme`.
 
     `engine` is the one whose checks it met when it was published: one that is stored is not refused by later checks.
     """
@@ -40,13 +46,14 @@ def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -
         document = _with_moments(tomllib.loads(toml))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
+    languages = take_languages(document, where)
     programme: ProgrammeTables = _convert(document, ProgrammeTables, where)
     problem = next(_problems(programme), None)
     if problem is None and engine >= 2:
         problem = next(_problems_since_engine_2(programme), None)
     if problem:
         raise BadProgramme(f"{where}: {problem}")
-    return programme
+    return programme, languages
 
 
 def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
@@ -289,6 +296,11 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
                 yield f"{at}: give either days, months or years"
             if card.trial and (card.grace_days or card.upgrades):
                 yield f"{at}: a trial has no grace_days and no upgrades"
+            if card.who is not None:
+                yield from who_problems(f"{at}.who", card.who, programme)
+            for index, price in enumerate(card.price):
+                if price.who is not None:
+                    yield from who_problems(f"{at}.price[{index}].who", price.who, programme)
             for upgraded in card.upgrades:
                 if upgraded not in membership.products:
                     yield f'{at}.upgrades: no product "{upgraded}" in this membership'

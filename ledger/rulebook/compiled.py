@@ -6,7 +6,8 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from ledger.rulebook.checks import misfits, parse_programme
+from ledger.rulebook.checks import misfits, read_programme
+from ledger.rulebook.languages import text_in
 from ledger.rulebook.rankings import DAYS, MONTHS, Ranking, bucket_at, compile_ranking
 from ledger.rulebook.schema import (
     AT_SHOP,
@@ -82,6 +83,14 @@ class Multiplier(NamedTuple):
     until: int
     text: str  # "3/2"
     name: str  # rule/times/place
+    who: Entitlement | None
+
+
+class Price(NamedTuple):
+    """What a card costs from an instant on, in fen, to whom `who` holds for."""
+
+    fen: int
+    since: int
     who: Entitlement | None
 
 
@@ -308,7 +317,7 @@ class ProgrammeVersion:
     def __init__(self, toml: str, where: str = "rule book", engine: int = ENGINE) -> None:
         self.toml = toml
         self.name = version_of(toml)
-        self.programme = parse_programme(toml, where, engine)
+        self.programme, self.languages = read_programme(toml, where, engine)
         self.offset = zone_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY
@@ -341,6 +350,15 @@ class ProgrammeVersion:
                 self.products[label] = (name, product)
             for label, benefit in membership.benefits.items():
                 self.benefits[label] = (name, benefit)
+        self.prices: dict[str, tuple[Price, ...]] = {}
+        for label, (_, product) in self.products.items():
+            self.prices[label] = tuple(
+                Price(one.fen, instant_of(one.from_, self.offset) if one.from_ else 0, compile_who(one.who))
+                for one in product.price
+            )
+        self.who_may_open = {label: compile_who(product.who) for label, (_, product) in self.products.items()}
+        # Memberships with a card of which a whole refund takes back what it gave.
+        self.claws_back = frozenset(name for name, card in self.products.values() if card.on_refund == "claw-back")
         self.shares: dict[str, Fraction | None] = {
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
         }
@@ -396,6 +414,10 @@ class ProgrammeVersion:
             return min(earned_at + wait.days * DAY, MAX_INSTANT)
         local = month_start(self.month(earned_at) + 1, 0) + (wait.day - 1) * DAY
         return min(instant_at(local, self.offset), MAX_INSTANT)
+
+    def text_in(self, place: str, language: str, otherwise: str) -> str:
+        """A text of the book (``kinds.beans.name``) in a language, or `otherwise` where it has none in it."""
+        return text_in(self.languages, place, language, otherwise)
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""

@@ -104,42 +104,6 @@ class Score(_Table, frozen=True):
         return () if self.one_star_limit is None else (("stars", 1, self.one_star_limit),)
 
 
-class Product(_Table, frozen=True):
-    """A card of a membership: a term of days, or of months or years by the calendar."""
-
-    days: _Days | None = None
-    cap: _Points | None = None  # points a term at the membership's rate
-    trial: bool = False
-    fill: bool = False  # the line that meets the cap takes what is left of it
-    months: _Months | None = None
-    years: Annotated[int, Meta(ge=1, le=100)] | None = None
-    upgrades: tuple[_Label, ...] = ()  # products whose running term ends where this one is bought
-    grace_days: Annotated[int, Meta(ge=0, le=4000)] = 0
-
-    @property
-    def calendar_months(self) -> int:
-        """The months of a term by the calendar; 0 for a term of days."""
-        return (self.months or 0) + 12 * (self.years or 0)
-
-
-class Benefit(_Table, frozen=True):
-    """A benefit; `quota` by product, none where a product is not named (no limit where no quota is given at all)."""
-
-    name: _Text
-    quota: dict[_Label, Annotated[int, Meta(ge=0, le=1 << 30)]] | None = None
-    per: Literal["term", "month", "year"] = "term"
-    returns_with_order: bool = False  # a claim for an order that is cancelled or rejected comes back
-
-
-class Membership(_Table, frozen=True):
-    """A membership: its cards and benefits; points frozen in a trial wait `release_days` after its end."""
-
-    name: _Text
-    products: dict[_Label, Product]
-    benefits: dict[_Label, Benefit] = field(default_factory=dict)
-    release_days: Annotated[int, Meta(ge=0, le=4000)] = 30
-
-
 class Condition(_Table, frozen=True):
     """What one field of a fact or line must be; all that is given must hold."""
 
@@ -166,6 +130,61 @@ class Who(_Table, frozen=True):
     card: dict[_Label, CardCondition] = field(default_factory=dict)
     attribute: dict[_Label, Condition] = field(default_factory=dict)
     any_: Annotated[tuple["Who", ...], Meta(max_length=100)] = field(name="any", default=())
+
+
+class Price(_Table, frozen=True):
+    """What a card costs from a date on, to whom the conditions hold for."""
+
+    fen: Annotated[int, Meta(ge=0, le=1 << 53)]
+    from_: Moment | None = field(name="from", default=None)
+    who: Who | None = None
+
+
+class CardRefund(_Table, frozen=True):
+    """When money back for a card is due: so many days after it was bought, and unused."""
+
+    within_days: _Days | None = None
+    unused: bool = False
+
+
+class Product(_Table, frozen=True):
+    """A card of a membership: a term of days, or of months or years by the calendar."""
+
+    days: _Days | None = None
+    cap: _Points | None = None  # points a term at the membership's rate
+    trial: bool = False
+    fill: bool = False  # the line that meets the cap takes what is left of it
+    months: _Months | None = None
+    years: Annotated[int, Meta(ge=1, le=100)] | None = None
+    upgrades: tuple[_Label, ...] = ()  # products whose running term ends where this one is bought
+    grace_days: Annotated[int, Meta(ge=0, le=4000)] = 0
+    price: Annotated[tuple[Price, ...], Meta(max_length=100)] = ()
+    who: Who | None = None  # who may open it
+    refund: CardRefund | None = None
+    on_refund: Literal["keep", "claw-back"] = "keep"  # what becomes of what it gave where it is refunded whole
+
+    @property
+    def calendar_months(self) -> int:
+        """The months of a term by the calendar; 0 for a term of days."""
+        return (self.months or 0) + 12 * (self.years or 0)
+
+
+class Benefit(_Table, frozen=True):
+    """A benefit; `quota` by product, none where a product is not named (no limit where no quota is given at all)."""
+
+    name: _Text
+    quota: dict[_Label, Annotated[int, Meta(ge=0, le=1 << 30)]] | None = None
+    per: Literal["term", "month", "year"] = "term"
+    returns_with_order: bool = False  # a claim for an order that is cancelled or rejected comes back
+
+
+class Membership(_Table, frozen=True):
+    """A membership: its cards and benefits; points frozen in a trial wait `release_days` after its end."""
+
+    name: _Text
+    products: dict[_Label, Product]
+    benefits: dict[_Label, Benefit] = field(default_factory=dict)
+    release_days: Annotated[int, Meta(ge=0, le=4000)] = 30
 
 
 class Attribute(_Table, frozen=True):

@@ -31,6 +31,7 @@ class FactType(Struct, frozen=True, eq=False):
     moves_tiers: bool = False  # at once, and not only when a month begins
     is_request: bool = False  # may be refused
     is_operators: bool = False  # counts only from the ledger's operators
+    is_grantors: bool = False  # and from the sources that its settings name as grantors
 
     @property
     def on(self) -> str:
@@ -119,6 +120,8 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.AccountUnfrozen, is_operators=True),
     FactType(facts.AccountClosed, is_operators=True),
     FactType(facts.AccountReopened, is_operators=True),
+    FactType(facts.TierGranted, {"grant": "tier-grant"}, times=("until",), is_operators=True, is_grantors=True),
+    FactType(facts.TierWithdrawn, {"grant": "tier-grant"}, is_operators=True, is_grantors=True),
     FactType(facts.LotOpened, {"lot": "opening"}, times=("earned_at", "expires_at"), is_operators=True),
     FactType(facts.ProgrammePublished, is_operators=True),
 )
@@ -126,6 +129,7 @@ BUILT_IN_ATTRIBUTES: Final = frozenset(row.sets.__struct_fields__[0] for row in 
 BY_CLASS: Final[Mapping[type[Fact], FactType]] = {row.fact: row for row in CATALOGUE}
 BY_NAME: Final[Mapping[str, FactType]] = {row.on: row for row in CATALOGUE}
 REQUESTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_request)  # the only facts that can be refused
+GRANTOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_grantors)
 OPERATOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_operators)
 assert tuple(BY_CLASS) == Fact.__args__, "the catalogue has each type of the union once, in its order"
 

@@ -374,6 +374,21 @@ class Adjustment(_OfKind, kw_only=True):
             raise ValueError("`points` is 0; an adjustment moves at least one point")
 
 
+class TierGrant(_Data):
+    """A tier of a score that is granted until an instant; of an invited tier, the permission for it."""
+
+    grant: Id
+    score: Id
+    tier: Name
+    until: Time
+
+
+class TierWithdrawal(_Data):
+    """The grant of a tier that ends: its id, or ``claim/`` and the claim that gave it."""
+
+    grant: Id
+
+
 class Reason(_Data):
     """A code that says why."""
 
@@ -573,6 +588,14 @@ class AccountReopened(_Fact, tag="account.reopened.v1"):
     data: Reason = msgspec.field(default_factory=Reason)
 
 
+class TierGranted(_Fact, tag="tier.granted.v1"):
+    data: TierGrant
+
+
+class TierWithdrawn(_Fact, tag="tier.withdrawn.v1"):
+    data: TierWithdrawal
+
+
 class LotOpened(_Fact, tag="lot.opened.v1"):
     data: OpeningLot
 
@@ -592,7 +615,7 @@ SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCa
 ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned
 AccountFact = AccountFrozen | AccountUnfrozen | AccountClosed | AccountReopened
-OperatorFact = PointsAdjusted | AccountFact | LotOpened | ProgrammePublished
+OperatorFact = PointsAdjusted | AccountFact | TierGranted | TierWithdrawn | LotOpened | ProgrammePublished
 Fact = (
     OrderFact
     | ReviewFact

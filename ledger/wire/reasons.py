@@ -60,6 +60,7 @@ REASONS: Final[dict[str, Reason]] = {
     "out-of-range": Reason(ENTRY, "The account's integers cannot hold the points that this would make."),
     "points-short": Reason(ENTRY, "More points were asked for than are spendable of all the kinds that the use takes."),
     "quota-used": Reason(ENTRY, "The benefit's quota of this card is used up."),
+    "over": Reason(ENTRY, "The tier would be granted until an instant that is past."),
     "redemption-of-an-order": Reason(
         ENTRY, "Points tendered on an order come back by its return or its end, not by hand."
     ),
@@ -68,6 +69,7 @@ REASONS: Final[dict[str, Reason]] = {
     "stale": Reason(ENTRY, "The request is older than the ledger takes (`request_max_age_seconds`)."),
     "too-late": Reason(ENTRY, "It occurred longer before the member's clock than the book's `late_days`."),
     "too-many-returns": Reason(ENTRY, "More lines than an order may have came back before any of them completed."),
+    "too-many-grants": Reason(ENTRY, "The member has 1,000 granted tiers that run; withdraw one first."),
     "trial-used": Reason(ENTRY, "A member has one trial, and none beside a card."),
     "unknown-activity": Reason(ENTRY, "This member has no such activity."),
     "unknown-award": Reason(ENTRY, "This member has no such award, or not of that kind of points."),
@@ -75,18 +77,21 @@ REASONS: Final[dict[str, Reason]] = {
     "unknown-card": Reason(ENTRY, "This member has no such card."),
     "unknown-claim": Reason(ENTRY, "This member has no such claim of a benefit that could come back."),
     "unknown-exchange": Reason(ENTRY, "The rule book has no such exchange, or this member never made it."),
+    "unknown-grant": Reason(ENTRY, "This member was granted no tier under that name."),
     "unknown-hold": Reason(ENTRY, "This member has no such hold."),
     "unknown-kind": Reason(ENTRY, "The rule book has no such kind of points."),
     "unknown-order": Reason(ENTRY, "This member's order was never seen."),
     "unknown-product": Reason(ENTRY, "The rule book has no such card product."),
     "unknown-redemption": Reason(ENTRY, "This member has no such redemption."),
     "unknown-review": Reason(ENTRY, "This member has no such review."),
+    "unknown-tier": Reason(ENTRY, "The rule book has no such score, or the score has no such tier."),
     "unknown-use": Reason(ENTRY, "The rule book has no such use for points."),
     # said of accepted facts
     "adjustment-capped": Reason(NOTE, "More was to be taken of an award than it still holds; what it holds is taken."),
     "after-cancellation": Reason(NOTE, "The order was cancelled before and goes on; what came back then stays."),
     "before-completion": Reason(NOTE, "The return came before its order completed; it is applied at completion."),
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
+    "not-eligible": Reason(NOTE, "The card is not for this member; it was paid, so it opens all the same."),
     "line-completed": Reason(NOTE, "Lines that had completed before are left out; they complete once."),
     "line-returned": Reason(NOTE, "The whole line came back: rules give nothing for it, no amendment brings it back."),
     "order-ended": Reason(
@@ -100,6 +105,9 @@ REASONS: Final[dict[str, Reason]] = {
     "rest-restored": Reason(NOTE, "The whole order came back, and so did the rest of the points spent on it."),
     "unknown-attribute": Reason(NOTE, "The book declares no such attribute, or one of another type; it is not kept."),
     "too-many-shops": Reason(NOTE, "The member has points of this kind at as many shops as may be; none are given."),
+    "price-differs": Reason(NOTE, "The card was paid another price than the book has for this member."),
+    "refund-above-price": Reason(NOTE, "More money came back for the card than was paid for it."),
+    "refund-not-due": Reason(NOTE, "The book's rule gives no money back: `why` says whether it was used or is late."),
     "unknown-line": Reason(
         NOTE, "The order has no line of that name (an entry all of whose lines are such is ignored)."
     ),

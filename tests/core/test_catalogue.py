@@ -43,6 +43,8 @@ def test_requests_and_operator_facts_are_those_of_the_contract() -> None:
         "account.unfrozen",
         "account.closed",
         "account.reopened",
+        "tier.granted",
+        "tier.withdrawn",
         "lot.opened",
         "programme.published",
     }

@@ -15,7 +15,7 @@ from ledger.journal.ledger import Ledger
 from ledger.wire.answers import DeadLettered, Decision, Fate, Taken
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_decision, position_text
-from ledger.wire.fact_catalogue import OPERATOR_FACTS
+from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
 from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, RedemptionRequested, fact_type
 from service.http.access import Caller, caller_of, check_source, needs_writing
@@ -125,9 +125,11 @@ def admit(raw: bytes, caller: Caller, served: Served) -> Fact:
     check_source(caller, fact.source)
     if isinstance(fact, PointsAdjusted):
         raise Problem("approval-needed", "propose it at /v1/adjustments, where another key approves it")
-    if type(fact) in OPERATOR_FACTS and not caller.has("operate"):
+    grantors = served.ledger.settings.grantors
+    may_grant = type(fact) in GRANTOR_FACTS and fact.source in grantors
+    if type(fact) in OPERATOR_FACTS and not may_grant and not caller.has("operate"):
         raise Problem("wrong-scope", f"{fact_type(fact)} needs the scope operate", reason="not-authorised")
-    check_admissible(fact, occurred, time.time_ns() // 1000, served.operators)
+    check_admissible(fact, occurred, time.time_ns() // 1000, served.operators, grantors=grantors)
     return fact
 
 
