@@ -171,7 +171,7 @@ def test_a_reader_folds_the_account_that_its_owner_has_in_memory(seed: int) -> N
 
 def books_balance(purse: Purse) -> bool:
     at_hand = purse.spendable() + purse.pending() + purse.held()
-    return purse.issued == at_hand + purse.redeemed + purse.expired + purse.clawed_back
+    return purse.issued == at_hand + purse.redeemed + purse.expired + purse.clawed_back + purse.forfeited
 
 
 @often(80)
