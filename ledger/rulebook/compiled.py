@@ -416,7 +416,7 @@ class ProgrammeVersion:
         return min(instant_at(local, self.offset), MAX_INSTANT)
 
     def text_in(self, place: str, language: str, otherwise: str) -> str:
-        """A text of the book (``kinds.beans.name``) in a language, or `otherwise` where it has none in it."""
+        """A text of the book (``kinds.KIND.name``) in a language, or `otherwise` where it has none in it."""
         return text_in(self.languages, place, language, otherwise)
 
     def month(self, instant: int) -> int:
