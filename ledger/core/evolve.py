@@ -28,8 +28,16 @@ def evolve_entry(account: Account, entry: Entry) -> None:
     """Apply a whole entry: its changes, number and clock."""
     for change in entry.changes:
         evolve(account, change)
+    if entry.engine == 1:
+        forget_moves(account)
     account.number = entry.number
     account.clock = entry.clock
+
+
+def forget_moves(account: Account) -> None:
+    """Keep no moves of tiers that engine 1 decided: snapshots of that time have none, and a fold is to be the same."""
+    if account.tier_moves:
+        account.tier_moves = {}
 
 
 def evolve(account: Account, change: Change) -> None:
