@@ -30,6 +30,7 @@ from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
 from ledger.core.penalties import apply_penalties
 from ledger.core.reached import award_reached
+from ledger.core.shops import follow_shops
 from ledger.core.tiers import follow_scores, refresh_settled
 from ledger.core.who import judge_rules
 from ledger.rulebook.compiled import Programme
@@ -130,6 +131,8 @@ def decide(
         fall_due(draft, clock)
     account.clock = clock
     due = len(draft.changes)
+    if draft.lots:  # that reached tiers gave as time passed: they are there whatever becomes of the fact
+        pages.enter(draft.number, draft.changes)
     if trace is not None:
         trace.began(draft)
     name = version.name if version else ""
@@ -161,6 +164,8 @@ def decide(
             refresh_settled(draft)
     elif draft.stands:
         follow_scores(draft)
+    if draft.at_shops:
+        follow_shops(draft)
     if draft.reached:
         award_reached(draft)
     if draft.lots:
@@ -221,6 +226,7 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.ReviewPosted: reviews.post_review,
     facts.ReviewRemoved: reviews.remove_review,
     facts.CampaignGranted: operators.grant,
+    facts.MemberJoined: activities.join,
     facts.ActivityDone: activities.do,
     facts.ActivityUndone: activities.undo,
     facts.MemberDescribed: activities.describe,

@@ -10,6 +10,7 @@ from ledger.rulebook.checks import misfits, read_programme
 from ledger.rulebook.languages import text_in
 from ledger.rulebook.rankings import DAYS, MONTHS, Ranking, bucket_at, compile_ranking
 from ledger.rulebook.schema import (
+    AT_SHOP,
     Award,
     BadProgramme,
     Benefit,
@@ -21,6 +22,7 @@ from ledger.rulebook.schema import (
     Penalty,
     Pending,
     Product,
+    ProgrammeTables,
     Times,
     Who,
     instant_of,
@@ -143,9 +145,11 @@ class Rule(Struct, frozen=True, eq=False):
     buckets: tuple[Bucket, ...] = ()
     order_bucket: Bucket | None = None  # of these, which is asked before the card's cap
     wait: Wait | None = None
+    at_shop: bool = False  # its kind or score is kept for each shop
+    wants_joined: bool = False  # its score begins where the member joined the shop
 
 
-def compile_rule(award: Award, zone: Zone) -> Rule:
+def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables) -> Rule:
     """An award of a book whose days are a zone's, as data."""
     caps = {cap.per: cap.points for cap in award.cap if cap.each is None}
     occasion = OCCASIONS[award.on]
@@ -186,6 +190,8 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
         buckets=buckets,
         order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
         wait=_wait(award.pending) if award.pending else None,
+        at_shop=(programme.scores[award.score] if award.score else programme.kinds[award.kind or ""]).each is not None,
+        wants_joined=award.score is not None and programme.scores[award.score].joined,
     )
 
 
@@ -315,7 +321,7 @@ class ProgrammeVersion:
         self.offset = zone_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY
-        rules = [compile_rule(award, self.offset) for award in self.programme.award]
+        rules = [compile_rule(award, self.offset, self.programme) for award in self.programme.award]
         self.rules = {rule.name: rule for rule in rules}
         self.line_rules = tuple(r for r in rules if r.award.each == "line" and r.award.on == "order.completed")
         self.paid_line_rules = tuple(r for r in rules if r.award.each == "line" and r.award.on == "order.paid")
@@ -364,6 +370,9 @@ class ProgrammeVersion:
         self.live = {name: r for name, r in self.rankings.items() if r.window != MONTHS or r.at_once or r.holds}
         # Scores that move on other days than the first of a month.
         self.own_days = [r for r in self.rankings.values() if r.window == DAYS or r.settle_day > 1]
+        self.keyed_kinds = frozenset(name for name, kind in self.programme.kinds.items() if kind.each)
+        self.keyed_scores = frozenset(name for name, score in self.programme.scores.items() if score.each)
+        self.default_kind = self.programme.default_kind
         self.who_may_use = {name: compile_who(use.who) for name, use in self.programme.uses.items()}
         self.expiries = {name: compile_expiry(kind, self.offset) for name, kind in self.programme.kinds.items()}
         self.idle = {
@@ -374,9 +383,14 @@ class ProgrammeVersion:
         """The rules that stand on a whole fact of a type (without its version)."""
         return self.fact_rules.get(on, ())
 
+    def kind(self, name: str) -> Kind:
+        """Return the table of a kind, also of one that is kept for a shop."""
+        kinds = self.programme.kinds
+        return kinds.get(name) or kinds[name.partition(AT_SHOP)[0]]
+
     def period_at(self, kind: str, earned_at: int) -> Period:
         """Return how points of a kind expire that are earned at an instant: by the last period then begun."""
-        for period in self.expiries[kind]:
+        for period in self.expiries.get(kind) or self.expiries[kind.partition(AT_SHOP)[0]]:
             if period[0] <= earned_at:
                 break  # and where none has, the first period holds
         return period
@@ -402,7 +416,7 @@ class ProgrammeVersion:
         return min(instant_at(local, self.offset), MAX_INSTANT)
 
     def text_in(self, place: str, language: str, otherwise: str) -> str:
-        """A text of the book (``kinds.beans.name``) in a language, or `otherwise` where it has none in it."""
+        """A text of the book (``kinds.KIND.name``) in a language, or `otherwise` where it has none in it."""
         return text_in(self.languages, place, language, otherwise)
 
     def month(self, instant: int) -> int:

@@ -1,4 +1,4 @@
-"""Names and texts of a rule book in several languages: ``name = { zh = "京豆", en = "Beans" }``.
+"""Names and texts of a rule book in several languages: ``name = { zh = "积分", en = "Points" }``.
 
 The schema knows one text for each; the others stand beside it by the place of the text in the book.
 """
@@ -14,7 +14,7 @@ MAX_TEXT: Final = 400
 _LANGUAGE = re.compile(r"[a-z]{2}")
 _TEXTS = frozenset({"name", "text"})
 
-Languages = Mapping[str, Mapping[str, str]]  # place, such as ``kinds.beans.name`` -> language -> text
+Languages = Mapping[str, Mapping[str, str]]  # place, such as ``kinds.KIND.name`` -> language -> text
 
 
 def take_languages(document: dict[str, Any], where: str) -> Languages:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from ledger.errors import Unusable
+from ledger.wire.facts import KIND_LEFT_OUT
 from ledger.wire.times import SECOND, TimeZone, Zone, instant_at, to_instant
 
 _Points = Annotated[int, Meta(ge=1, le=1 << 40)]
@@ -23,6 +24,9 @@ _Text = Annotated[str, Meta(max_length=400)]
 # When something begins or ends: a date, which is its midnight in the book's zone, or an instant; in TOML no text.
 Moment = Annotated[str, Meta(min_length=10, max_length=40)]
 _ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
+
+
+AT_SHOP = "@"  # between a kind or score and the shop that it is kept for: shop-points@shop-a
 
 
 class BadProgramme(Unusable):
@@ -53,6 +57,7 @@ class Kind(_Table, frozen=True):
     fen: _Points = 1
     burn: Literal["soonest-expiring", "oldest"] = "soonest-expiring"
     shortfall: Literal["cash", "debt", "clamp"] = "debt"
+    each: Literal["shop"] | None = None  # a purse for each shop
 
 
 class Tier(_Table, frozen=True):
@@ -85,6 +90,8 @@ class Score(_Table, frozen=True):
     down: Literal["replace", "step"] = "replace"
     tiers: Annotated[tuple[Tier, ...], Meta(max_length=100)] = ()
     one_star_limit: int | None = None
+    each: Literal["shop"] | None = None  # a sum and a tier for each shop
+    joined: bool = False  # nothing before the member joined that shop
 
     @property
     def window_months(self) -> int:
@@ -356,6 +363,7 @@ class ProgrammeTables(_Table, frozen=True):
     uses: Annotated[dict[_Label, Use], Meta(max_length=1000)] = field(default_factory=dict)
     penalties: Annotated[dict[_Label, Penalty], Meta(max_length=100)] = field(default_factory=dict)
     exchanges: Annotated[dict[_Label, Exchange], Meta(max_length=100)] = field(default_factory=dict)
+    default_kind: _Label = KIND_LEFT_OUT  # the kind of facts that name none
     late_days: Annotated[int, Meta(ge=1, le=4000)] = 400
     utc_offset: Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$")] | None = None
     time_zone: _ZoneName | None = None
@@ -363,6 +371,7 @@ class ProgrammeTables(_Table, frozen=True):
 
     def fen_of(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where this version lacks the kind."""
+        kind = kind.partition(AT_SHOP)[0]
         return self.kinds[kind].fen if kind in self.kinds else 0
 
 

@@ -82,6 +82,7 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.CreditScored, fields=frozenset({"score"}), sets=CreditSet),
     FactType(facts.ReputationRated, fields=frozenset({"stars"}), sets=Rated, moves_tiers=True),
     FactType(facts.MemberDescribed, fields=_NO_FIELDS),
+    FactType(facts.MemberJoined, {"shop": "joined"}, fields=frozenset({"shop"}), asks=True),
     FactType(facts.ActivityDone, _DONE, fields=_OF_ACTIVITIES, fen="amount_fen", count="count", asks=True),
     FactType(facts.ActivityUndone, _DONE, fields=_NO_FIELDS),
     FactType(

@@ -380,7 +380,7 @@ def test_operator_facts_count_only_from_operators(type_: str, ledger: SmallLedge
     tally = ledger.decides()
     assert [parked.reason for parked in parked_of(ledger)] == ["not-authorised"] * 3
     assert tally.accepted + tally.ignored <= 1 and tally.parked == 3
-    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 7
+    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 9
 
 
 def test_the_subject_programme_belongs_to_published_books_alone(ledger: SmallLedger) -> None:

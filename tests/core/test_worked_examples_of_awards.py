@@ -8,7 +8,7 @@ import pytest
 from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import Multiplied, Withheld
-from tests.support.shop import Shop
+from tests.support.shop import OPERATORS, Shop
 
 HEAD = """
 programme = "corner"
@@ -512,3 +512,72 @@ def test_a_return_before_completion_takes_back_what_the_payment_gave_once() -> N
 def test_what_a_fact_cannot_give_or_cost_is_refused(toml: str, said: str) -> None:
     with pytest.raises(BadProgramme, match=said):
         parse_programme(HEAD + toml)
+
+
+# -- tiers that are reached ------------------------------------------------------------------------------------------
+
+LEVELS = """
+[scores.level]
+name = "等级"
+window = "life"
+settle = "at-once"
+parts = { purchase = "消费" }
+tiers = [
+    { at_least = 0, name = "v1" }, { at_least = 100, name = "v2" },
+    { at_least = 200, name = "v3" }, { at_least = 300, name = "v4" },
+]
+"""
+LEVEL = line_award("give = { points = 1, per_fen = 100 }", rule="level", what='score = "level"\npart = "purchase"')
+
+
+def raised(tier: str, points: int, more: str = "once = true", score: str = "level") -> str:
+    when = f'when = {{ score = {{ in = ["{score}"] }}, tier = {{ in = ["{tier}"] }} }}'
+    return award(f"{when}\n{more}\ngive = {{ points = {points} }}", f"raised.{score}.{tier}", "tier.reached")
+
+
+def test_each_tier_that_is_passed_gives_the_lowest_first_and_each_once() -> None:
+    shop = Shop(HEAD + LEVELS + LEVEL + raised("v4", 150) + raised("v2", 50) + raised("v3", 100) + raised("v1", 7))
+    shop.completes("O1", [("food", 1, 30_000)])
+    assert shop.awarded == [50, 100, 150], "nobody reaches the tier that everybody has"
+    shop.returns("O1", [("1", 1, 30_000)])
+    assert shop.beans == 300, "a return that lowers the tier takes no such award back"
+    shop.completes("O2", [("food", 1, 30_000)])
+    assert shop.awarded == [50, 100, 150], "up, down, up again"
+
+
+def test_without_once_a_tier_gives_as_often_as_it_is_reached() -> None:
+    shop = Shop(HEAD + LEVELS + LEVEL + raised("v2", 50, more=""))
+    for order in ("O1", "O2"):
+        shop.completes(order, [("food", 1, 10_000)])
+        shop.returns(order, [("1", 1, 10_000)])
+    assert shop.awarded == [50, 50]
+
+
+def test_a_tier_that_time_raised_awards_at_its_instant_the_same_in_every_query() -> None:
+    growth = line_award(
+        "give = { points = 1, per_fen = 100 }", rule="growth", what='score = "growth"\npart = "purchase"'
+    )
+    shop = Shop(HEAD + growth + raised("gold", 50, score="growth"), now="2025-10-20")
+    shop.completes("O1", [("food", 1, 20_000)])
+    assert (shop.on("2025-10-31 23:59:59").beans, shop.on("2025-11-01").beans, shop.on("2025-12-24").beans) == (
+        0,
+        50,
+        50,
+    )
+    lot = shop.on("2025-12-24").shown["points"]["beans"]["lots"][0]
+    assert lot["earned_at"] == "2025-11-01T00:00:00+08:00"
+    shop.signs_in(at="2025-12-25")
+    assert shop.shown["points"]["beans"]["lots"][0] == lot
+
+
+def test_what_a_reached_tier_gave_is_there_also_where_the_fact_is_ignored() -> None:
+    growth = line_award(
+        "give = { points = 1, per_fen = 100 }", rule="growth", what='score = "growth"\npart = "purchase"'
+    )
+    shop = Shop(HEAD + growth + raised("gold", 50, score="growth"), now="2025-10-20")
+    shop.completes("O1", [("food", 1, 20_000)])
+    assert shop.cancels("O1", at="2025-11-02") == "ignored: order-completed"
+    assert shop.beans == 50
+    take = {"adjustment": "J1", "kind": "beans", "points": -20, "reason": "x", "by": "a", "approved_by": "b"}
+    assert shop._tell("points.adjusted", "", take | {"of": {"lot": "2.1"}}, source=OPERATORS) == "accepted"
+    assert shop.beans == 30
