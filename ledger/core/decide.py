@@ -153,7 +153,7 @@ def decide(
         if version.asks_who:
             judge_rules(draft, row.on, fact.data)
         _DECIDER_OF[kind](draft, fact.data)
-        if row.on in version.rules_after or row.on in version.penalties:
+        if kind in version.asked_behind:
             _ask_rules(draft, row, fact.data)
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
