@@ -36,7 +36,7 @@ from ledger.core.who import judge_rules
 from ledger.rulebook.compiled import Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
-from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
+from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, ON, FactType
 from ledger.wire.facts import Fact
 from ledger.wire.times import SECOND
 
@@ -151,9 +151,9 @@ def decide(
         elif account.closed and kind not in _COUNT_WHEN_CLOSED:
             draft.decline("account-closed")
         if version.asks_who:
-            judge_rules(draft, row.on, fact.data)
+            judge_rules(draft, ON[kind], fact.data)
         _DECIDER_OF[kind](draft, fact.data)
-        if row.on in version.rules_after or row.on in version.penalties:
+        if kind in version.asked_behind:
             _ask_rules(draft, row, fact.data)
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
