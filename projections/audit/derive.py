@@ -70,7 +70,8 @@ def _derive(
         if head.clock > upto:
             return
         account.number = row.number - 1
-        item = FactRecord(head.offset, head.recorded, head.backlog, fact, occurred, head.fact, head.received)
+        place = head.offset, head.recorded, head.backlog
+        item = FactRecord(*place, fact, occurred, head.fact, head.received, head.engine)
         digest = sha256(head.fact).digest()
         number, first = seen.setdefault((fact.source, fact.id), (row.number, digest))
         repeats = None if number == row.number else Repetition(number, first == digest)

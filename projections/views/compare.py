@@ -99,10 +99,8 @@ def _compare(
 
 
 def _plain(values: Any) -> Any:
-    """Values for JSON: a member's state is shown decoded."""
-    if isinstance(values, list) and values and isinstance(values[-1], bytes):
-        return [*values[:-1], msgspec.msgpack.decode(values[-1], strict=False)]
-    return values
+    """Values for JSON: a member's state as it is stored."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(values), strict=False)
 
 
 def switch(ledger: Ledger, folder: Folder, view: View) -> File:

@@ -25,6 +25,7 @@ from tests.support.histories import LONG_AGO, encode
 from tests.support.histories import history as lived
 from tests.support.ledgers import ingested, scratch
 from tests.support.served import NDJSON, ROOT, Fact, Server, environment, grant, ndjson, new_key, points, served
+from tests.support.shop import OPERATORS
 
 AXE = (ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 STORED = "<img src=x onerror=window.ran=1><script>window.ran=1</script>"
@@ -178,7 +179,7 @@ def test_why_is_told_of_an_entry_of_every_type_outcome_reason_and_change() -> No
     with scratch() as folder:
         facts = [one for seed in range(12) for one in lived(Random(seed), 150, f"m-{seed}", LONG_AGO)]
         given = [("credit.scored", {"score": 700}), *OF_OTHER_PROGRAMMES.items()]
-        facts += [past(kind, "m-1", f"x-{kind}", "2025-01-15T12:00:00+08:00", data) for kind, data in given]
+        facts += [past(kind, "m-1", f"x-{kind}", "2025-01-15T12:00:00+08:00", data, OPERATORS) for kind, data in given]
         ledger = ingested(folder, facts)
         found: dict[tuple[str, ...], tuple[str, int]] = {}
         for member in (f"m-{seed}" for seed in range(12)):

@@ -33,6 +33,7 @@ ODD = "会员/七 &<7>"  # the member of the inclusion proofs
 # What a ledger made from an archive or a backup is asked: not what lies beside it, which it has not, and not all again.
 OF_A_COPY = ("verify", "stats", "export", "show", "dead-letters", "programme", "ingest")
 SET_HERE = [name for name in os.environ if name.startswith("POINTS_")]  # which no ledger of then may hear of
+LATER = ("forfeited", "grace")  # what was not told then
 OF_AN_ENGINE = ("engine", "link")  # what is new is decided by the present engine, and the chain goes another way
 Answer = dict[str, Any]
 
@@ -76,7 +77,7 @@ class Shop:
     def answers_as(self, expected: Sequence[Answer], *left_out: str) -> None:
         """Ask what was asked then, in the same order, and compare what is said but for some names."""
         assert expected
-        left_out = ("seconds", *left_out)
+        left_out = ("seconds", *LATER, *left_out)
         for then in expected:
             ran = self.run(*then["asked"])
             lines = ran.out.splitlines() if "ndjson" in then["asked"] else [ran.out]
@@ -87,6 +88,14 @@ class Shop:
             if "outcomes" in then:
                 found = lines_of(self.folder / "outcomes.ndjson")
                 assert without(left_out, found) == without(left_out, then["outcomes"])
+
+    def renew_views(self) -> None:
+        """Build the views anew that are of an older version, as the command that meets them says."""
+        told = self.run("views", "run")
+        assert told.code == 4
+        for view in re.findall(r"(\w+) \(live: version", told.err):
+            self.points("views", "rebuild", view)
+            self.points("views", "switch", view)
 
     @contextmanager
     def served(self) -> Iterator[str]:
@@ -222,7 +231,8 @@ def test_it_goes_on_as_it_would_have_gone_on(before: Before) -> None:
     shop, proofs = before.shop, before.proofs
     assert shop.run("store", "migrate").code == 0
     assert shop.points("verify") == before.answer("asked", "verify")
-    shop.answers_as(before.answers["then"], *OF_AN_ENGINE)
+    shop.renew_views()
+    shop.answers_as([then for then in before.answers["then"] if then["asked"][0] != "views"], *OF_AN_ENGINE)
     for more in ((), ("--from-topic",)):
         assert shop.points("replay", *more)["differences"] == []
 
@@ -234,6 +244,7 @@ def test_it_goes_on_as_it_would_have_gone_on(before: Before) -> None:
 
 def test_views_that_were_kept_are_those_built_anew(before: Before) -> None:
     shop = before.shop
+    shop.renew_views()
     shop.points("views", "run")
     kept = {view["view"] for view in shop.points("views", "list")}
     assert {"balances", "books", "liability", "statement"} <= kept
