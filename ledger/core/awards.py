@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from ledger.core.account import Term, term_at
 from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
-from ledger.core.evaluate import amount_of, meets, multiplier_of
+from ledger.core.evaluate import amount_of, meets, multiplier_of, rules_for
 from ledger.core.lots import earn
 from ledger.core.pages import Award, DayPage, OrderPage, PageLine
 from ledger.core.shops import has_joined
-from ledger.rulebook.compiled import Bucket, Rule
+from ledger.rulebook.compiled import MANY, Bucket, Rule, Rules
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import CounterAdded, Earned, FirstSeen, Multiplied, Scored, ScoredOnce, Withheld
 from ledger.wire.facts import OrderLine
@@ -48,6 +48,8 @@ def apply_rules(
     name, category = "", ""
     if line is not None:
         name, fen, category, count = line.line, line.paid_fen, line.category, line.quantity
+    if len(rules) >= MANY and isinstance(rules, Rules) and rules.by_field is not None and trace is None:
+        rules = rules_for(rules.by_field, rules, line, data)
     awards: list[Award] = []
     replaced: dict[str, str] = {}  # rule -> the one that stands in for it
     for rule in rules:
@@ -102,7 +104,9 @@ def apply_rules(
                 continue
             if draft.engine < 2:  # the last card's rule alone stood in for another, and also where its cap was full
                 replaced = {rule.award.instead_of: rule.name} if rule.award.instead_of else {}
-        if rule.is_counted:
+        if rule.is_of_month:
+            points = _take_month(draft, rule, points, name)
+        elif rule.is_counted:
             points = _take_room(draft, rule, points, Counted(data, line, term, order, day))
         if not points:
             if trace is not None and not uncapped:
@@ -276,6 +280,20 @@ def _room_of_card(draft: Draft, rule: Rule, term: Term, points: int, line: str) 
     left = max(cap - term.capped, 0) if found is not None and found[1].fill else 0
     withhold(draft, rule, "card-cap-full", line, points - left, card=term.card, cap=cap, given=term.capped)
     return left or -1
+
+
+def _take_month(draft: Draft, rule: Rule, points: int, line: str) -> int:
+    """What the one cap of a rule, of the month, leaves of an award; it is counted. (`_take_room`, sooner.)"""
+    month, counts = draft.month, draft.account.counts
+    given = counts[month].get(rule.name, 0) if month in counts else 0
+    left = max(rule.month_cap - given, 0)
+    if points > left:
+        of = month_text(month)
+        withhold(draft, rule, "cap-full", line, points - left, cap=rule.month_cap, given=given, per="month", of=of)
+        points = left
+    if points:
+        draft.emit(CounterAdded(rule.name, month, points))
+    return points
 
 
 def _take_room(draft: Draft, rule: Rule, points: int, what: Counted) -> int:

@@ -150,11 +150,10 @@ def decide(
             _check_request(draft, row.own_key(fact.data), recorded, backlog, limits)
         elif account.closed and kind not in _COUNT_WHEN_CLOSED:
             draft.decline("account-closed")
-        on = ON[kind]
         if version.asks_who:
-            judge_rules(draft, on, fact.data)
+            judge_rules(draft, ON[kind], fact.data)
         _DECIDER_OF[kind](draft, fact.data)
-        if on in version.rules_after or on in version.penalties:
+        if kind in version.asked_behind:
             _ask_rules(draft, row, fact.data)
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"

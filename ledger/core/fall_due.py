@@ -134,7 +134,11 @@ def _end_what_is_due(draft: Draft, at: int) -> None:
             if purse.lots[key].pending_until < purse.lots[key].expires_at:
                 end_waiting(draft, kind, key, at)
     for kind, purse in account.purses.items():
-        due = [key for key, lot in purse.lots.items() if lot.left and lot.due_at() <= at]
+        due = [
+            key
+            for key, lot in purse.lots.items()
+            if lot.left and (lot.due_at() if lot.pending_until else lot.expires_at) <= at
+        ]
         for key in sorted(due):
             if purse.lots[key].waits:
                 end_waiting(draft, kind, key, at)

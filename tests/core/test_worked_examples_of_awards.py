@@ -5,6 +5,7 @@ How to read them: test_worked_examples.py. The books are small and made up; what
 
 import pytest
 
+from ledger.rulebook import compiled
 from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import Multiplied, Withheld
@@ -581,3 +582,44 @@ def test_what_a_reached_tier_gave_is_there_also_where_the_fact_is_ignored() -> N
     take = {"adjustment": "J1", "kind": "beans", "points": -20, "reason": "x", "by": "a", "approved_by": "b"}
     assert shop._tell("points.adjusted", "", take | {"of": {"lot": "2.1"}}, source=OPERATORS) == "accepted"
     assert shop.beans == 30
+
+
+# -- many rules ------------------------------------------------------------------------------------------------------
+
+
+def many(number: int) -> str:
+    """A rule for each of so many categories, every third with a channel besides, and one for all of them."""
+    rules = []
+    for place in range(number):
+        channel = ', channel = { in = ["app"] }' if place % 3 == 0 else ""
+        keys = f'when = {{ category = {{ in = ["c{place}", "both"] }}{channel} }}\ngive = {{ points = {place + 1} }}'
+        rules.append(line_award(keys, rule=f"r{place}"))
+    return "".join(rules) + line_award("give = { points = 1_000 }", rule="all")
+
+
+def asked_of(shop: Shop) -> int:
+    """How many rules were looked at for the last order's line."""
+    rules = shop.book.versions[0].line_rules_without_card
+    assert rules.by_field is not None
+    return max(len(found) for found in rules.by_field.known.values())
+
+
+def test_of_many_rules_only_those_are_asked_that_may_be_met_and_they_give_in_the_books_order() -> None:
+    shop = shop_of(many(200))
+    shop.completes("O1", [("c7", 1, 100), ("none", 1, 100)])
+    assert shop.awarded == [8, 1_000, 1_000]
+    assert asked_of(shop) == 2, "one of 200 names the category, and one names none"
+    shop.completes("O2", [("both", 1, 100)], channel="web")
+    assert shop.awarded[3:] == [place + 1 for place in range(200) if place % 3] + [1_000]
+
+
+def test_an_index_decides_as_the_rules_do_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = [[("c7", 1, 100), ("both", 1, 100)], [("c9", 1, 100)], [("", 1, 100), ("c199", 2, 100)]]
+    indexed = shop_of(many(200))
+    monkeypatch.setattr(compiled, "MANY", 1_000)
+    plain = shop_of(many(200))
+    assert plain.book.versions[0].line_rules.by_field is None
+    for number, lines in enumerate(orders):
+        for shop in (indexed, plain):
+            shop.completes(f"O{number}", lines, channel="web" if number else "app")
+        assert indexed.entries[-1].changes == plain.entries[-1].changes
