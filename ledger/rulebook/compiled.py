@@ -31,7 +31,7 @@ from ledger.rulebook.schema import (
 )
 from ledger.wire.entries import ENGINE, ENGINES
 from ledger.wire.fact_catalogue import BY_CLASS, OCCASIONS, REACHED
-from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_start, months_later
+from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_of_day, month_start, months_later
 
 STORED: Final = ENGINES[0]  # what is stored met the checks of its day, of whatever engine
 NO_END: Final = 1 << 62  # an instant after every other
@@ -476,7 +476,10 @@ class ProgrammeVersion:
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""
-        return month_of(instant, self.offset)
+        zone = self.offset
+        if isinstance(zone, int):  # what most books have: without a call more, as every fact asks
+            return month_of_day((instant + zone) // DAY)
+        return month_of(instant, zone)
 
     def bucket(self, score: str, instant: int) -> int:
         """The bucket of a score's item that occurred at an instant."""

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import Earned, Expired, Scored, TierHeld, TierHoldEnded, TierMoved
+from projections.answers.programmes import warnings as warnings_of
 from tests.support.shop import OPERATORS, Shop, instant
 
 HEAD = """
@@ -460,3 +461,13 @@ def test_a_new_version_cannot_change_what_sums_are_kept(later: str) -> None:
     book = Programme([HEAD + THREE])
     with pytest.raises(BadProgramme, match=r"scores\.level"):
         book.add(HEAD.replace("2014-01-01\nutc", "2024-04-01\nutc") + later)
+
+
+def test_a_window_that_grows_is_warned_of() -> None:
+    book = Programme([HEAD + "window_months = 6\n" + THREE])
+    later = ProgrammeVersion(HEAD.replace("2014-01-01\nutc", "2024-04-01\nutc") + "window_months = 12\n" + THREE)
+    said = [text for text in warnings_of(later, book) if "scores.level" in text]
+    assert said == [
+        "scores.level: its window grows from 6 months to 12: "
+        "what was dropped before is not in it, until as many months have passed"
+    ]
