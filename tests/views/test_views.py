@@ -575,6 +575,8 @@ def test_what_a_card_gave_stands_beside_the_ordinary_rate_with_its_cap() -> None
             fact("card.purchased", "c", "06-01", card="C1", product="plus.annual", paid_fen=14_900),
             fact("order.completed", "o", "06-02", order="O1", lines=lines),
             fact("benefit.claimed", "b", "06-03", claim="B1", benefit="shipping"),
+            fact("benefit.claimed", "b2", "06-03", claim="B2", benefit="shipping"),
+            fact("benefit.returned", "b3", "06-04", claim="B2"),
         )
         plus, ordinary = 15_000 + 40 + 109, 1_000 + 0 + 10
         assert rows_of(ledger, "savings", at("07-01")) == [
