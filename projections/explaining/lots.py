@@ -3,7 +3,7 @@
 from typing import Any
 
 from ledger.rulebook.compiled import ProgrammeVersion
-from ledger.wire.entries import LOT_BITS, Change, Earned, lot_text
+from ledger.wire.entries import LOT_BITS, Change, Earned, Waiting, lot_text
 from projections.explaining.facts import cause_text, origin_text, redemption_text
 from projections.explaining.history import History, NothingToExplain, Step
 from projections.explaining.movements import MOVEMENTS, TAGS
@@ -73,7 +73,8 @@ def explain_lot_story(history: History, key: int, words: Words) -> dict[str, Any
     """A lot's whole life: what became of it in each entry, and what is left at the present."""
     story, view = history.lots[key], describe_lot(history, key, words)
     earned = story.earned
-    since = [(None, change) for change in history.present.changes if getattr(change, "lot", None) == key]
+    now = history.present.changes
+    since = [(None, c) for c in now if getattr(c, "lot", None) == key and not isinstance(c, Waiting)]
     view["expiry"] = expiry_text(history.version_of(story.origin.entry), earned, words)
     view["went"] = [_event(history, step, change, words) for step, change in (*story.events, *since)]
     view["since"] = _since(view, words)

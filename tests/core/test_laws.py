@@ -606,6 +606,21 @@ def test_the_made_up_histories_reach_what_is_hard() -> None:
         assert reasons[reason] >= 5, reason
 
 
+@often(6)
+@given(SEEDS)
+def test_adjustments_aimed_at_lots_derive_again_however_the_stream_was_cut(seed: int) -> None:
+    """Which award opened a lot stands in an earlier entry: of the same batch, of the store, or of a replay."""
+    facts = amended_history(Random(seed), 120)
+    kept = []
+    for batch, share in ((4_000, 1.0), (3, ALMOST_NOTHING)):
+        with small_ledger(share) as ledger:
+            ledger.hears(facts)
+            ledger.decides(batch)
+            assert replay(ledger.ledger)["differences"] == []
+            kept.append((ledger.journal, ledger.pages))
+    assert kept[0] == kept[1]
+
+
 def test_the_made_up_changes_of_orders_reach_every_note() -> None:
     notes: Counter[str] = Counter()
     for seed in range(40):
