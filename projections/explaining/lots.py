@@ -55,7 +55,6 @@ def describe_lot(history: History, key: int, words: Words) -> dict[str, Any]:
     lot = history.present.account.purse(earned.kind).lots.get(key)
     return {
         "lot": lot_text(key),
-        "kind": earned.kind,
         "entry": story.origin.entry.number,
         "rule": earned.rule,
         "rule_name": words.rule_name(earned.rule),
@@ -73,6 +72,7 @@ def explain_lot_story(history: History, key: int, words: Words) -> dict[str, Any
     """A lot's whole life: what became of it in each entry, and what is left at the present."""
     story, view = history.lots[key], describe_lot(history, key, words)
     earned = story.earned
+    view["kind"] = earned.kind
     now = history.present.changes
     since = [(None, c) for c in now if getattr(c, "lot", None) == key and not isinstance(c, Waiting)]
     view["expiry"] = expiry_text(history.version_of(story.origin.entry), earned, words)
