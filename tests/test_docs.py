@@ -38,6 +38,8 @@ SECTIONS = {
     "TierHolding": "### `hold`",
     "Membership": "## `[memberships.NAME]`",
     "Product": "### `products`",
+    "Price": "### `price`",
+    "CardRefund": "### `refund`",
     "Benefit": "### `benefits`",
     "Award": "## `[[award]]`",
     "Condition": "### `when`",

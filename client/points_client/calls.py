@@ -26,6 +26,7 @@ from points_client.answers import (
     Member,
     Memberships,
     Positions,
+    Products,
     Programmes,
     Quote,
     Scores,
@@ -162,6 +163,11 @@ def quote(member: str, cart: Mapping[str, Any], *, at: str | None = None) -> Cal
     """
     body = msgspec.json.encode({**cart, "member": member, **({"at": at} if at else {})})
     return Call("POST", "/v1/quotes", _into(Quote), content=body, headers=JSON)
+
+
+def products(member: str, *, as_of: str | None = None) -> Call[Products]:
+    """Return what each card costs a member, and whether the member may open it."""
+    return _get(Products, _of(member, "products"), as_of=as_of)
 
 
 def page(member: str, after: int, limit: int) -> Call[Entries]:

@@ -92,6 +92,7 @@ class _Methods:
     scores = _Method(calls.scores)
     memberships = _Method(calls.memberships)
     quote = _Method(calls.quote)
+    products = _Method(calls.products)
     entry = _Method(calls.entry)
     explain = _Method(calls.explain)
     explain_lot = _Method(calls.explain_lot)

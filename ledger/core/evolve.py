@@ -135,7 +135,7 @@ def _restored(account: Account, change: entries.Restored) -> None:
         lot = Lot(0, 0, change.earned, change.earned_at, change.expires_at, change.rule, 0, change.returnable)
         purse.lots[change.lot] = lot
     lot.left += change.points
-    account.next_due_at = min(account.next_due_at, lot.expires_at)
+    account.next_due_at = min(account.next_due_at, lot.pending_until or lot.expires_at)
 
 
 def _waiting(account: Account, change: entries.Waiting) -> None:
@@ -164,6 +164,11 @@ def _confirmed(account: Account, change: entries.Confirmed) -> None:
     lot.pending_until = 0
     lot.waits = 0
     account.next_due_at = min(account.next_due_at, lot.expires_at)
+
+
+def _refrozen(account: Account, change: entries.Refrozen) -> None:
+    account.purses[change.kind].lots[change.lot].pending_until = change.pending_until
+    account.next_due_at = min(account.next_due_at, change.pending_until)
 
 
 def _debt_incurred(account: Account, change: entries.DebtIncurred) -> None:
@@ -203,7 +208,7 @@ def _released(account: Account, change: entries.Released) -> None:
     lot = account.purses[change.kind].lots[change.lot]
     lot.held -= change.points
     lot.left += change.points
-    account.next_due_at = min(account.next_due_at, lot.expires_at)
+    account.next_due_at = min(account.next_due_at, lot.pending_until or lot.expires_at)
     _end_part(account, change.hold, change.lot, change.points)
 
 
@@ -336,6 +341,10 @@ def _trial_converted(account: Account, change: entries.TrialConverted) -> None:
     find_term(account, change.membership, change.card).converted = True
 
 
+def _trial_reverted(account: Account, change: entries.TrialReverted) -> None:
+    find_term(account, change.membership, change.card).converted = False
+
+
 def _benefit_used(account: Account, change: entries.BenefitUsed) -> None:
     used = find_term(account, change.membership, change.card).used
     key = quota_key(change.benefit, change.bucket)
@@ -387,6 +396,7 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.GivenBack: _given_back,
     entries.Forgiven: _forgiven,
     entries.Confirmed: _confirmed,
+    entries.Refrozen: _refrozen,
     entries.Restored: _restored,
     entries.DebtIncurred: _debt_incurred,
     entries.PaidInCash: _paid_in_cash,
@@ -412,6 +422,7 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.TermMoved: _term_moved,
     entries.TermEnded: _term_ended,
     entries.TrialConverted: _trial_converted,
+    entries.TrialReverted: _trial_reverted,
     entries.BenefitUsed: _benefit_used,
     entries.BenefitGivenBack: _benefit_given_back,
     entries.Frozen: _frozen,

@@ -253,7 +253,10 @@ def repay_or_expire(draft: Draft, kind: str, key: int, now: int) -> None:
     """
     purse = draft.account.purses[kind]
     lot = purse.lots[key]
-    if purse.end_of(lot) <= now or key < purse.idle_ended:
+    if lot.pending_until:  # they came back to points of a trial that are frozen again
+        if lot.pending_until <= now:
+            expire(draft, kind, key, lot, now)
+    elif purse.end_of(lot) <= now or key < purse.idle_ended:
         expire(draft, kind, key, lot, now)
     elif draft.account.closed:
         if lot.left:

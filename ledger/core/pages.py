@@ -44,6 +44,7 @@ class Award(Struct, array_like=True, gc=False):
     grown: tuple[GrownLot, ...] = ()  # the newest last; the first lot holds what is left of `held`
     card: str = ""  # that it counts against
     ordinary: int = 0  # what the rule that it stands in for would have given
+    is_ordinary: bool = False  # its card was refunded whole: it counts as `ordinary`
 
     @property
     def counted(self) -> int:
@@ -72,6 +73,17 @@ class PageLine(Struct, array_like=True, gc=False):
     def unit_fen(self) -> int:
         """What one piece was paid, in whole fen (rounded down)."""
         return self.paid_fen // self.quantity
+
+
+def kept_of(line: PageLine, given: int) -> int:
+    """Return what a line keeps of an award by what came back of it so far.
+
+    Source: the contract's formula: K = 0 once all pieces are back, otherwise floor(A * (P - min(F, P)) / P).
+    """
+    if line.returned >= line.quantity:
+        return 0
+    paid = line.paid_fen
+    return given * (paid - min(line.refunded_fen, paid)) // paid if paid else given
 
 
 class Completion(Struct, array_like=True, gc=False):
@@ -166,6 +178,17 @@ class CardPage(Struct, array_like=True, gc=False, tag="card"):
     membership: str
     refunded: bool = False
     paid_fen: int = -1  # its price, 0 for a card that was not bought; of engine 1 it is not known
+    orders: list[str] = field(default_factory=list)  # that earned at its rate: the last ones
+    full: int = 0  # pages of 1,000 orders before those
+    released: list[tuple[str, int]] = field(default_factory=list)  # (kind, lot) of a trial's points
+    trial: str = ""  # the card of that trial
+    is_taken_back: bool = False  # it was refunded whole, and with it what it gave
+
+
+class CardOrdersPage(Struct, array_like=True, gc=False, tag="card-orders"):
+    """Orders that earned at a card's rate, as many as a page takes."""
+
+    orders: list[str]
 
 
 class LotPage(Struct, array_like=True, gc=False, tag="lot"):
@@ -240,7 +263,8 @@ class ActivityPage(Struct, array_like=True, gc=False, tag="activity"):
 
 
 _OrderPages = OrderPage | ReviewPage | RedemptionPage | HoldPage
-Page = _OrderPages | CardPage | LotPage | DayPage | GrantPage | ClaimPage | SeenPage | ActivityPage | ExchangePage
+_CardPages = CardPage | CardOrdersPage | ClaimPage
+Page = _OrderPages | _CardPages | LotPage | DayPage | GrantPage | SeenPage | ActivityPage | ExchangePage
 
 SEEN: Final = SeenPage()
 

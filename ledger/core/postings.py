@@ -28,6 +28,7 @@ from ledger.wire.entries import (
     GivenBack,
     Held,
     PaidInCash,
+    Refrozen,
     Released,
     Repaid,
     Restored,
@@ -96,7 +97,9 @@ def _earned(change: Earned, account: Account | None) -> Postings:
 
 
 def _restored(change: Restored, account: Account | None) -> Postings:
-    return (Posting(change.kind, REDEEMED, SPENDABLE, change.points, change.lot, change.expires_at),)
+    lot = account.purse(change.kind).lots.get(change.lot) if account is not None else None
+    to = PENDING if lot is not None and lot.pending_until else SPENDABLE  # frozen again since they were spent
+    return (Posting(change.kind, REDEEMED, to, change.points, change.lot, change.expires_at),)
 
 
 def _given_back(change: GivenBack, account: Account | None) -> Postings:
@@ -118,6 +121,17 @@ def _from_lot(source: str, destination: str) -> Callable[[Any, Account | None], 
         return (Posting(change.kind, place, destination, change.points, change.lot, lot.expires_at),)
 
     return made
+
+
+def _released(change: Released, account: Account | None) -> Postings:
+    lot = account.purses[change.kind].lots[change.lot] if account is not None else None
+    to = PENDING if lot is not None and lot.pending_until else SPENDABLE
+    return (Posting(change.kind, HELD, to, change.points, change.lot, lot.expires_at if lot is not None else 0),)
+
+
+def _captured(change: Captured, account: Account | None) -> Postings:
+    expires_at = account.purses[change.kind].lots[change.lot].expires_at if account is not None else 0
+    return (Posting(change.kind, HELD, REDEEMED, change.points, change.lot, expires_at),)
 
 
 def _claimed(source: str) -> Callable[[Any, Account | None], Postings]:
@@ -145,8 +159,9 @@ _POSTINGS: Mapping[type[Change], Callable[[Any, Account | None], Postings]] = {
     GivenBack: _given_back,
     Forgiven: _forgiven,
     Held: _from_lot(SPENDABLE, HELD),
-    Released: _from_lot(HELD, SPENDABLE),
-    Captured: _from_lot(HELD, REDEEMED),
+    Released: _released,
+    Captured: _captured,
+    Refrozen: _from_lot(SPENDABLE, PENDING),
     Expired: _from_lot(SPENDABLE, EXPIRED),
     ClawedBack: _clawed_back,
     Forfeited: _from_lot(SPENDABLE, FORFEITED),

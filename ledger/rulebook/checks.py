@@ -278,6 +278,11 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
                 yield f"{at}: give either days, months or years"
             if card.trial and (card.grace_days or card.upgrades):
                 yield f"{at}: a trial has no grace_days and no upgrades"
+            if card.who is not None:
+                yield from who_problems(f"{at}.who", card.who, programme)
+            for index, price in enumerate(card.price):
+                if price.who is not None:
+                    yield from who_problems(f"{at}.price[{index}].who", price.who, programme)
             for upgraded in card.upgrades:
                 if upgraded not in membership.products:
                     yield f'{at}.upgrades: no product "{upgraded}" in this membership'

@@ -83,6 +83,14 @@ class Multiplier(NamedTuple):
     who: Entitlement | None
 
 
+class Price(NamedTuple):
+    """What a card costs from an instant on, in fen, to whom `who` holds for."""
+
+    fen: int
+    since: int
+    who: Entitlement | None
+
+
 class Bucket(NamedTuple):
     """The most points that are given in an order, day, month, year, card's term, or ever; `each`: for a value of it."""
 
@@ -335,6 +343,15 @@ class ProgrammeVersion:
                 self.products[label] = (name, product)
             for label, benefit in membership.benefits.items():
                 self.benefits[label] = (name, benefit)
+        self.prices: dict[str, tuple[Price, ...]] = {}
+        for label, (_, product) in self.products.items():
+            self.prices[label] = tuple(
+                Price(one.fen, instant_of(one.from_, self.offset) if one.from_ else 0, compile_who(one.who))
+                for one in product.price
+            )
+        self.who_may_open = {label: compile_who(product.who) for label, (_, product) in self.products.items()}
+        # Memberships with a card of which a whole refund takes back what it gave.
+        self.claws_back = frozenset(name for name, card in self.products.values() if card.on_refund == "claw-back")
         self.shares: dict[str, Fraction | None] = {
             name: Fraction(use.share) if use.share else None for name, use in self.programme.uses.items()
         }

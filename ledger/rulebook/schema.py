@@ -24,7 +24,6 @@ _Text = Annotated[str, Meta(max_length=400)]
 Moment = Annotated[str, Meta(min_length=10, max_length=40)]
 _Times = Annotated[int, Meta(ge=0, le=1 << 30)]
 _Day = Annotated[int, Meta(ge=1, le=31)]
-_Allowances = Annotated[tuple["Allowance", ...], Meta(min_length=1, max_length=100)]
 _ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
 
 
@@ -100,6 +99,49 @@ class Score(_Table, frozen=True):
         return () if self.one_star_limit is None else (("stars", 1, self.one_star_limit),)
 
 
+class Condition(_Table, frozen=True):
+    """What one field of a fact or line must be; all that is given must hold."""
+
+    at_least: int | None = None
+    at_most: int | None = None
+    in_: tuple[str | bool, ...] | None = field(name="in", default=None)
+    not_in: tuple[str | bool, ...] | None = None
+    has: str | None = None  # for tags
+
+
+class CardCondition(_Table, frozen=True):
+    """What the card of a membership must be at an instant: held (or not), and of which product."""
+
+    active: bool | None = None
+    in_: tuple[_Label, ...] | None = field(name="in", default=None)
+    not_in: tuple[_Label, ...] | None = None
+
+
+class Who(_Table, frozen=True):
+    """Conditions on the member: all tables and all names in them must hold, of `any` one."""
+
+    score: dict[_Label, Condition] = field(default_factory=dict)
+    tier: dict[_Label, Condition] = field(default_factory=dict)
+    card: dict[_Label, CardCondition] = field(default_factory=dict)
+    attribute: dict[_Label, Condition] = field(default_factory=dict)
+    any_: Annotated[tuple["Who", ...], Meta(max_length=100)] = field(name="any", default=())
+
+
+class Price(_Table, frozen=True):
+    """What a card costs from a date on, to whom the conditions hold for."""
+
+    fen: Annotated[int, Meta(ge=0, le=1 << 53)]
+    from_: Moment | None = field(name="from", default=None)
+    who: Who | None = None
+
+
+class CardRefund(_Table, frozen=True):
+    """When money back for a card is due: so many days after it was bought, and unused."""
+
+    within_days: _Days | None = None
+    unused: bool = False
+
+
 class Product(_Table, frozen=True):
     """A card of a membership: a term of days, or of months or years by the calendar."""
 
@@ -111,6 +153,10 @@ class Product(_Table, frozen=True):
     years: Annotated[int, Meta(ge=1, le=100)] | None = None
     upgrades: tuple[_Label, ...] = ()  # products whose running term ends where this one is bought
     grace_days: Annotated[int, Meta(ge=0, le=4000)] = 0
+    price: Annotated[tuple[Price, ...], Meta(max_length=100)] = ()
+    who: Who | None = None  # who may open it
+    refund: CardRefund | None = None
+    on_refund: Literal["keep", "claw-back"] = "keep"  # what becomes of what it gave where it is refunded whole
 
     @property
     def calendar_months(self) -> int:
@@ -122,7 +168,7 @@ class Allowance(_Table, frozen=True):
     """How often a benefit is given to whom the conditions hold for."""
 
     times: _Times
-    who: "Who | None" = None
+    who: Who | None = None
 
 
 class Opening(_Table, frozen=True):
@@ -139,7 +185,7 @@ class BenefitPrice(_Table, frozen=True):
 
     kind: _Label
     points: _Points
-    who: "Who | None" = None
+    who: Who | None = None
 
 
 class Gift(_Table, frozen=True):
@@ -174,16 +220,18 @@ class Benefit(_Table, frozen=True):
     """
 
     name: _Text
-    quota: dict[_Label, _Times] | _Times | _Allowances | None = None
+    quota: (
+        dict[_Label, _Times] | _Times | Annotated[tuple[Allowance, ...], Meta(min_length=1, max_length=100)] | None
+    ) = None
     per: Literal["term", "day", "month", "year", "ever", "line", "days"] | None = None
     returns_with_order: bool = False  # a claim for an order that is cancelled or rejected comes back
-    who: "Who | None" = None
+    who: Who | None = None
     open: Opening | None = None
     price: Annotated[tuple[BenefitPrice, ...], Meta(max_length=100)] = ()
     gives: Annotated[tuple[Gift, ...], Meta(max_length=100)] = ()
     of: Literal["line"] | None = None  # a right of each line of an order that completes
     days: _Days | None = None  # how long the right of a line lasts, or the pieces of per = "days"
-    when: dict[str, "Condition"] = field(default_factory=dict)  # which lines have the right
+    when: dict[str, Condition] = field(default_factory=dict)  # which lines have the right
     at: Literal["completion", "claim"] = "completion"  # when a line's right is judged
     saves: Saving | None = None
     value: Worth | None = None
@@ -204,32 +252,13 @@ class Membership(_Table, frozen=True):
     release_days: Annotated[int, Meta(ge=0, le=4000)] = 30
 
 
-class Condition(_Table, frozen=True):
-    """What one field of a fact or line must be; all that is given must hold."""
+class Membership(_Table, frozen=True):
+    """A membership: its cards and benefits; points frozen in a trial wait `release_days` after its end."""
 
-    at_least: int | None = None
-    at_most: int | None = None
-    in_: tuple[str | bool, ...] | None = field(name="in", default=None)
-    not_in: tuple[str | bool, ...] | None = None
-    has: str | None = None  # for tags
-
-
-class CardCondition(_Table, frozen=True):
-    """What the card of a membership must be at an instant: held (or not), and of which product."""
-
-    active: bool | None = None
-    in_: tuple[_Label, ...] | None = field(name="in", default=None)
-    not_in: tuple[_Label, ...] | None = None
-
-
-class Who(_Table, frozen=True):
-    """Conditions on the member: all tables and all names in them must hold, of `any` one."""
-
-    score: dict[_Label, Condition] = field(default_factory=dict)
-    tier: dict[_Label, Condition] = field(default_factory=dict)
-    card: dict[_Label, CardCondition] = field(default_factory=dict)
-    attribute: dict[_Label, Condition] = field(default_factory=dict)
-    any_: Annotated[tuple["Who", ...], Meta(max_length=100)] = field(name="any", default=())
+    name: _Text
+    products: dict[_Label, Product]
+    benefits: dict[_Label, Benefit] = field(default_factory=dict)
+    release_days: Annotated[int, Meta(ge=0, le=4000)] = 30
 
 
 class Attribute(_Table, frozen=True):

@@ -200,6 +200,30 @@ class Entries(Struct, frozen=True):
     next: int | None
 
 
+class CardOffer(Struct, frozen=True):
+    """What a card would cost a member now (None: the book names no price), and whether the member may open it.
+
+    `why` is the first condition that the member does not meet, "" where all are met.
+    """
+
+    membership: str
+    product: str
+    trial: bool
+    price_fen: int | None
+    eligible: bool
+    why: str
+
+
+class Products(Struct, frozen=True):
+    """Every card of the book to a member at an instant; `known` says whether the ledger knows the member."""
+
+    member: str
+    known: bool
+    at: str
+    version: str
+    products: list[CardOffer]
+
+
 class QuotedLine(Struct, frozen=True):
     """What a line of a cart would earn, and what rules withheld; `line` is "" for the order as a whole."""
 

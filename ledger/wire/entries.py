@@ -60,6 +60,15 @@ class Earned(_Change, tag="earned", frozen=True):
     returnable: bool = False  # a return or removal may claim it back
 
 
+class Refrozen(_Change, tag="refrozen", frozen=True):
+    """What is left of points that a card had released from a trial waits for another card, to lapse otherwise."""
+
+    kind: str
+    lot: int
+    points: int
+    pending_until: int
+
+
 class Waiting(_Change, tag="waiting", frozen=True):
     """A lot that has just come in is pending for another reason than a trial: `waits` 1 its time, 2 a claim."""
 
@@ -427,6 +436,13 @@ class TrialConverted(_Change, tag="trial-converted", frozen=True):
     card: str
 
 
+class TrialReverted(_Change, tag="trial-reverted", frozen=True):
+    """The card that was bought for a trial's frozen points was refunded whole: they wait for another one."""
+
+    membership: str
+    card: str
+
+
 class BenefitUsed(_Change, tag="benefit-used", frozen=True):
     """A benefit of a card was given; `bucket` is the month or year its quota counts by, 0: the term."""
 
@@ -512,16 +528,17 @@ class Reopened(_Change, tag="reopened", frozen=True):
 
 
 TakenChange = Spent | Expired | ClawedBack | Repaid | Captured | Forfeited
-LotChange = Earned | Waiting | Confirmed | TakenChange | Restored | Held | Released
+LotChange = Earned | Refrozen | Waiting | Confirmed | TakenChange | Restored | Held | Released
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff | GivenBack | Forgiven
 IdleChange = IdleMoved | IdleEnded
 ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Resettled | TierMoved
 TierChange = TierHeld | TierHoldEnded | TierGranted | TierGrantEnded
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
-TermChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted
+TermChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | TrialReverted
 BenefitChange = BenefitUsed | BenefitGivenBack | BenefitCounted | RightGiven | RightEnded
+CardChange = TermChange | BenefitChange
 OwnChange = Frozen | Unfrozen | Closed | Reopened
-Change = LotChange | ClaimChange | IdleChange | ScoreChange | TierChange | CountChange | TermChange | BenefitChange | OwnChange
+Change = LotChange | ClaimChange | IdleChange | ScoreChange | TierChange | CountChange | CardChange | OwnChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 

@@ -90,6 +90,7 @@ REASONS: Final[dict[str, Reason]] = {
     "after-cancellation": Reason(NOTE, "The order was cancelled before and goes on; what came back then stays."),
     "before-completion": Reason(NOTE, "The return came before its order completed; it is applied at completion."),
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
+    "not-eligible": Reason(NOTE, "The card is not for this member; it was paid, so it opens all the same."),
     "line-completed": Reason(NOTE, "Lines that had completed before are left out; they complete once."),
     "line-returned": Reason(NOTE, "The whole line came back: rules give nothing for it, no amendment brings it back."),
     "order-ended": Reason(
@@ -102,6 +103,9 @@ REASONS: Final[dict[str, Reason]] = {
     "rest-cancelled": Reason(NOTE, "The order completes in parts, and what was still to come of it was cancelled."),
     "rest-restored": Reason(NOTE, "The whole order came back, and so did the rest of the points spent on it."),
     "unknown-attribute": Reason(NOTE, "The book declares no such attribute, or one of another type; it is not kept."),
+    "price-differs": Reason(NOTE, "The card was paid another price than the book has for this member."),
+    "refund-above-price": Reason(NOTE, "More money came back for the card than was paid for it."),
+    "refund-not-due": Reason(NOTE, "The book's rule gives no money back: `why` says whether it was used or is late."),
     "unknown-line": Reason(
         NOTE, "The order has no line of that name (an entry all of whose lines are such is ignored)."
     ),

@@ -205,6 +205,7 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.TermMoved: _term_moved,
     entries.TermEnded: _term,
     entries.TrialConverted: _term,
+    entries.TrialReverted: _term,
     entries.BenefitUsed: _benefit_used,
     entries.Rated: _rated,
     entries.Waiting: _waiting,

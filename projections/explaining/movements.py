@@ -35,6 +35,7 @@ MOVEMENTS: Final[dict[type[entries.Change], Movement]] = {
     entries.Captured: Movement(0, -1, 1, 0, ("hold",)),
     entries.Released: Movement(1, 1, 0, -1, ("hold",)),
     entries.Confirmed: Movement(1, 1),
+    entries.Refrozen: Movement(-1, -1),
 }
 
 _OF_SCORES = (entries.Scored, entries.ScoredOnce)

@@ -1,4 +1,4 @@
-"""What a cart would earn if it completed now, line by line, and the most the member may redeem on it.
+"""What a cart would earn if it completed now, line by line, the most the member may redeem on it, and what cards cost.
 
 A dry run of the same `decide` on a copy of the account: nothing is written, and what it says is what would be decided.
 """
@@ -9,6 +9,9 @@ import msgspec
 
 from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, decide
+from ledger.core.decisions.redemptions import redeemed_fen, shares_of
+from ledger.core.draft import Draft
+from ledger.core.fees import bars, price_of
 from ledger.core.pages import OrderPage, Page, earned_in
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
@@ -79,10 +82,35 @@ class Quoter:
         pages = _Overlay(self._journal, self.member)
         return decide(account, pages, fact, occurred, self.book, recorded=occurred, limits=Limits())
 
+    def draft(self) -> Draft:
+        """Return a decision at the instant that has not begun."""
+        account, version = decode_account(self._state), self.version
+        pages = _Overlay(self._journal, self.member)
+        number, month = account.number + 1, version.month(self.at)
+        return Draft(account, pages, self.book, version, number, self.at, self.at, month)
+
+    def has_card(self, membership: str) -> bool:
+        """Return True if a card of a membership runs or is to come."""
+        return any(term.until > self.at for term in self.account.terms.get(membership, ()))
+
     def page(self, order: str) -> OrderPage | None:
         """Return the page of an order, where the ledger knows it."""
         page = self._journal.page(self.member, f"order/{order}") if order != NO_NAME else None
         return page if isinstance(page, OrderPage) else None
+
+
+def products(ledger: Ledger, member: str, at: int) -> answers.Products:
+    """Return what each card of the book would cost a member at an instant, and whether the member may open it."""
+    quoter = Quoter(ledger, member, at)
+    version = quoter.version
+    draft = quoter.draft()
+    offers = []
+    for label, (membership, product) in version.products.items():
+        why = bars(draft, label) or ""
+        if not why and product.trial and (quoter.account.trials.get(membership) or quoter.has_card(membership)):
+            why = "trial-used"
+        offers.append(answers.CardOffer(membership, label, product.trial, price_of(draft, label), not why, why))
+    return answers.Products(member, quoter.is_known, to_text(at, version.offset), version.name, offers)
 
 
 def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> answers.Quote:
@@ -116,7 +144,7 @@ def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> answers.Quote:
             _most(quoter, use, kind, order["order"], settlement)
             for use, bounds in quoter.version.programme.uses.items()
             if bounds.order
-            for kind in bounds.kinds
+            for kind in (*bounds.kinds, *([""] if len(bounds.kinds) > 1 else []))
         ],
     )
 
@@ -141,14 +169,18 @@ def _earnings(changes: list[Change], offset: Zone) -> answers.Earnings:
 
 
 def _most(quoter: Quoter, use: str, kind: str, order: str, settlement: int) -> answers.MostRedeemable:
-    """Return the most points a redemption for this order may ask for, and why no more: the refusal of the next step."""
-    programme = quoter.version.programme
-    bounds, fen = programme.uses[use], programme.kinds[kind].fen
-    page = quoter.page(order)
-    most = quoter.account.purse(kind).spendable()
+    """Return the most points a redemption for this order may ask for, and why no more: the refusal of the next step.
+
+    An empty `kind` is all kinds of the use, in their order.
+    """
+    bounds = quoter.version.programme.uses[use]
+    kinds = (kind,) if kind else bounds.kinds
     share = quoter.version.shares[use]
+    most = sum(quoter.account.purse(one).spendable() for one in kinds)
     if share is not None:
-        most = min(most, int(share * settlement) // fen - (page.redeemed if page else 0))
+        most = _within(quoter, kinds, int(share * settlement) - _redeemed_fen(quoter, order, kinds[0]))
+    if bounds.at_most is not None:
+        most = min(most, bounds.at_most)
     step = bounds.exactly or bounds.multiple
     most = max(min(most, bounds.exactly or most), 0) // step * step
 
@@ -156,10 +188,40 @@ def _most(quoter: Quoter, use: str, kind: str, order: str, settlement: int) -> a
         data = {"redemption": NO_NAME, "kind": kind, "points": points, "use": use, "order": order}
         return quoter.tries("redemption.requested", {**data, "settlement_fen": settlement})
 
+    if most and (full := asks(most)).reason == "cap-full":
+        most = max(_room(full), 0) // step * step
     refused = asks(most + step)
     if most:
         first = asks(most)
         if first.outcome:
             most, refused = 0, first
     no_more = answers.NoMore(refused.reason, refused.figures)
-    return answers.MostRedeemable(use, kind, most, most * fen, no_more)
+    return answers.MostRedeemable(use, kind, most, _worth(quoter, kinds, most), no_more)
+
+
+def _room(full: Decision) -> int:
+    """Points that the cap which refused a redemption still grants."""
+    return int(full.figures["cap"]) - int(full.figures["given"])
+
+
+def _redeemed_fen(quoter: Quoter, order: str, kind: str) -> int:
+    page = quoter.page(order)
+    return redeemed_fen(quoter.draft(), page, kind) if page is not None else 0
+
+
+def _within(quoter: Quoter, kinds: tuple[str, ...], fen: int) -> int:
+    """The most spendable points, taken from kinds in their order, that are worth up to `fen`."""
+    points = 0
+    for kind in kinds:
+        spendable, each = quoter.account.purse(kind).spendable(), quoter.version.programme.kinds[kind].fen
+        taken = max(min(spendable, fen // each), 0)
+        points, fen = points + taken, fen - taken * each
+        if taken < spendable:
+            break
+    return points
+
+
+def _worth(quoter: Quoter, kinds: tuple[str, ...], points: int) -> int:
+    """What points taken from kinds in their order are worth, in fen."""
+    programme = quoter.version.programme
+    return sum(part * programme.kinds[kind].fen for kind, part in shares_of(quoter.draft(), kinds, points))

@@ -8,6 +8,7 @@ import typer
 from consumers.files.loader import standard_input
 from ledger.errors import BadInput
 from ledger.wire.fact_codec import BadFact
+from projections.what_if.quote import products
 from projections.what_if.quote import quote as dry_run
 from service.commands.options import MemberArgument
 from service.shell import Answer, Shell, command, instant, readable
@@ -20,9 +21,13 @@ def quote(
     shell: Shell,
     member: MemberArgument,
     cart: Annotated[
-        str,
-        typer.Argument(metavar="CART.json", help='A cart: {"lines": [...]} as in order.completed; - reads it here.'),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="CART.json",
+            help='A cart: {"lines": [...]} as in order.completed; - reads it here. Left out: what cards cost.',
+            show_default=False,
+        ),
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(
@@ -32,10 +37,18 @@ def quote(
 ) -> Answer:
     """What this cart would earn, line by line with the rule, and the most this member may redeem on it.
 
+    Without a cart: what each card of the book costs this member, and whether the member may open it.
+
     Nothing is written: it is a dry run of what would be decided.
 
     points quote m-17850 cart.json
+
+    points quote m-17850
     """
+    if cart is None:
+        with shell.reading() as opened:
+            offered = products(opened, member, instant(at, "--at", opened.book))
+            return Answer(offered, "quote:print_products", opened.book)
     raw = _read(cart)
     with shell.reading() as opened:
         try:

@@ -2,7 +2,8 @@
 
 from rich.console import Console
 
-from ledger.wire.answers import Quote
+from ledger.wire.answers import Products, Quote
+from projections.explaining.words import yuan
 from service.errors import plain
 from service.screens.names import Names
 
@@ -23,3 +24,12 @@ def print_quote(_console: Console, found: Quote, names: Names) -> None:
         figures = ", ".join(f"{name} {value}" for name, value in no_more.figures.items())
         why = no_more.reason + (f" ({plain(figures)})" if figures else "")
         print(f"  may redeem {use.most:,} {use.kind} for {use.use}; no more: {why}")
+
+
+def print_products(_console: Console, found: Products, _names: Names) -> None:
+    """Print what each card costs the member, and why the member may not open it."""
+    print(f"{plain(found.member)}{'' if found.known else ' (new here)'} at {found.at}")
+    for card in found.products:
+        price = "no price" if card.price_fen is None else yuan(card.price_fen)
+        may = "may be opened" if card.eligible else f"not for this member: {plain(card.why)}"
+        print(f"  {plain(card.membership):<12} {plain(card.product):<20} {price:>12}  {may}")

@@ -136,11 +136,11 @@ def test_a_refunded_card_ends_at_its_refund_and_later_terms_move_up() -> None:
     shop.buys("plus.month", at="2025-11-01", card="C1")
     shop.buys("plus.annual", at="2025-11-02", card="C2")
     shop.completes("O1", BOOK, at="2025-11-05")
-    shop.refunds_card("C1", at="2025-11-06")
+    shop.refunds_card("C1", at="2025-11-06", refund_fen=9_000)
     assert shop.plus["product"] == "plus.annual"
     assert shop.plus["from"] == "2025-11-06T00:00:00+08:00"
     assert shop.plus["until"] == "2026-11-06T00:00:00+08:00"
-    assert shop.beans == 100, "what was lived keeps its PLUS"
+    assert shop.beans == 100, "it was not refunded whole, so what was lived keeps its PLUS"
 
 
 def test_after_the_refund_of_the_only_card_there_is_no_plus() -> None:

@@ -349,6 +349,7 @@ def new_member(name: str) -> Member:
         "order_days": {},  # month: days with a completed order
         "account_items": [],  # identity, wechat, qq
         "stars": None,
+        "rated_at": datetime.min.replace(tzinfo=UTC),
         "terms": [],  # in the order they were laid
         "trial": None,  # the one term of the trial, also in "terms"
         "cards": {},  # card: its term
@@ -414,6 +415,7 @@ def give(
         "earned_at": earned_at,
         "expires_at": expires_at,
         "pending": False,
+        "lapsed": False,  # and points of it are still on hold
         "expired": 0,
         "forfeited": 0,
     }
@@ -432,7 +434,10 @@ def give(
 
 def make_spendable(m: Member, lot: dict[str, Any], points: int) -> None:
     """Points earned, restored, released or confirmed: gone if the lot is due, else debt is repaid first."""
-    if lot["expires_at"] <= m["clock"]:
+    if lot["pending"]:  # frozen again since they were burned or held
+        lot["left"] += points
+        return
+    if lot["expires_at"] <= m["clock"] or lot["lapsed"]:
         lot["expired"] += points
         m["totals"]["expired"] += points
         return
@@ -575,6 +580,7 @@ def order_completed(m: Member, data: dict[str, Any], when: datetime) -> Decision
     page["more"] = data["more"]
     month = month_of(when)
     for line in fresh:
+        term = term_at(m, when)
         lot = give_purchase_beans(m, line, when)
         score = line["paid_fen"] // 100
         add_score(m, "purchase", month, score)
@@ -594,6 +600,7 @@ def order_completed(m: Member, data: dict[str, Any], when: datetime) -> Decision
             "month": month,
             "review": "",
             "completed_at": when,
+            "card": term["card"] if term and lot and lot["rule"] == "purchase.plus" else "",
         }
     if is_first:
         order_as_a_whole(m, data, when)
@@ -838,7 +845,8 @@ def account_item(item: str) -> Callable[[Member, dict[str, Any], datetime], Deci
 
 
 def reputation_rated(m: Member, data: dict[str, Any], when: datetime) -> Decision:
-    m["stars"] = data["stars"]  # Reading: the last in stream order holds, and does not age
+    if when >= m["rated_at"]:  # of two tellings the one that occurred later holds; it does not age
+        m["stars"], m["rated_at"] = data["stars"], when
     return "accepted", ""
 
 
@@ -1065,6 +1073,7 @@ def card_opened(m: Member, data: dict[str, Any], when: datetime) -> Decision:
     lay_term(m, data, when)
     if trial is not None and trial["beans"] == "frozen":  # Reading: judged by the clock, not by `when`
         trial["beans"] = "free"
+        m["cards"][data["card"]]["released"] = [lot for lot in m["lots"] if lot["pending"]]
         for lot in m["lots"]:
             if lot["pending"]:
                 points = lot["left"]
@@ -1098,6 +1107,8 @@ def lay_term(m: Member, data: dict[str, Any], when: datetime) -> dict[str, Any]:
         "until": when,
         "cut": None,  # the instant it was ended before its time
         "refunded": False,
+        "paid": data.get("paid_fen", 0),
+        "released": [],  # lots of the trial that this card made free
         "beans_given": 0,
         "claims": {},
         "beans": "frozen" if data["product"] == TRIAL else "",  # of a trial: frozen, then lapsed or free
@@ -1137,7 +1148,55 @@ def card_refunded(m: Member, data: dict[str, Any], when: datetime) -> Decision:
         term["until"] = term["from"]
         del m["terms"][number]
         place_terms(m, number)
+    if 0 < term["paid"] <= data["refund_fen"]:
+        take_card_back(m, term, data["refund_fen"])
     return "accepted", ""
+
+
+def held_of(m: Member, lot: dict[str, Any]) -> int:
+    held = [piece for hold in m["holds"].values() if hold["open"] for piece in hold["slices"]]
+    return sum(amount for of, amount in held if of is lot)
+
+
+def take_card_back(m: Member, term: dict[str, Any], cash_limit: int) -> None:
+    """Refunded whole: its lines count at the ordinary rate, and what it released from the trial is frozen again."""
+    claims: list[tuple[int, dict[str, Any], dict[str, Any] | None, int]] = []  # (place of the lot, lot, line, spent)
+    lines = [line for page in m["orders"].values() for line in page["lines"].values() if line["lot"]]
+    trial = m["trial"]
+    # Reading: a card bought before the trial never was what its beans waited for.
+    bought = [t for t in m["terms"] if t["product"] != TRIAL and not t["refunded"]]
+    others = [t for t in bought if trial and t["opened"] >= trial["opened"]]
+    if term["released"] and others:
+        others[0]["released"] = others[0]["released"] + term["released"]
+    elif term["released"]:
+        trial["beans"] = "frozen"
+        for lot in term["released"]:
+            on_hold = held_of(m, lot)
+            for line in lines:
+                if line["lot"] is lot:
+                    spent = line["beans_kept"] - lot["left"] - on_hold - lot["expired"] - lot["forfeited"]
+                    if spent > 0:
+                        line["beans_kept"] -= spent
+                        claims.append((m["lots"].index(lot), lot, None, spent))
+            lot["pending"] = lot["left"] > 0 or on_hold > 0
+        if trial["until"] + TRIAL_GRACE <= m["clock"]:
+            lapse(m)
+    for line in lines:
+        if line["card"] == term["card"]:
+            claims.append((m["lots"].index(line["lot"]), line["lot"], line, 0))
+    for _, lot, line, spent in sorted(claims, key=lambda claim: claim[0]):
+        if line is None:
+            shortfall = take_away(m, spent)
+            cash = min(shortfall, cash_limit)
+            m["totals"]["cash_shortfall_fen"] += cash
+            m["totals"]["debt"] += shortfall - cash
+            cash_limit -= cash
+            continue
+        line["beans"] = min(line["paid_fen"] // 1_000, 1_000) if line["paid_fen"] >= 5_000 else 0
+        keeps = kept(line, line["beans"])
+        if line["beans_kept"] > keeps:
+            cash_limit -= claw_back(m, lot, line["beans_kept"] - keeps, cash_limit)
+            line["beans_kept"] = keeps
 
 
 def lapse(m: Member) -> None:
@@ -1145,6 +1204,7 @@ def lapse(m: Member) -> None:
     for lot in m["lots"]:
         if lot["pending"]:
             lot["pending"] = False
+            lot["lapsed"] = held_of(m, lot) > 0
             expire(m, lot)
 
 

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
+from ledger.rulebook.schema import shipped
 from ledger.wire.entries import ACCEPTED, REFUSED, Earned, Scored, Withheld
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.times import SECOND, to_datetime
-from projections.what_if.quote import quote
+from projections.what_if.quote import products, quote
 from service.cli import run
 from tests.support.ledgers import Fact, SmallLedger, histories_of, ingested, scratch
 from tests.support.shop import instant
@@ -163,3 +165,14 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         file.write_text("{}", encoding="utf-8")
         assert run(common) == 3
         assert "no cart: bad-fact" in capfd.readouterr().err
+
+
+def test_cards_are_offered_at_the_price_that_a_purchase_is_then_judged_by(tmp_path: Path) -> None:
+    cheap = "price = [{ fen = 9_900, who = { attribute = { credit = { at_least = 30 } } } }, { fen = 14_900 }], "
+    toml = shipped("jd").replace('"plus.annual" = { ', '"plus.annual" = { ' + cheap)
+    toml = toml.replace('"plus.month" = { ', '"plus.month" = { who = { attribute = { credit = { at_least = 30 } } }, ')
+    ledger = open_or_create(tmp_path / "ledger", toml)
+    offers = {card.product: card for card in products(ledger, "m", instant("2025-11-11")).products}
+    assert (offers["plus.annual"].price_fen, offers["plus.annual"].eligible) == (14_900, True)
+    assert (offers["plus.month"].price_fen, offers["plus.month"].why) == (None, "attribute.credit, is unknown")
+    assert offers["plus.trial"].trial and offers["plus.trial"].eligible

@@ -8,12 +8,12 @@ from msgspec import Struct
 
 from ledger.core.account import Term, term_at
 from ledger.core.awards import Counted, earn_award, room_of, withhold
+from ledger.core.card_orders import ordinary_of, put_order
 from ledger.core.decisions.orders import (
     ENDED,
     apply_early,
     award_line,
     begin_completion,
-    kept_of,
     listed,
     page_line,
     page_of,
@@ -22,7 +22,7 @@ from ledger.core.decisions.orders import (
 from ledger.core.draft import Draft
 from ledger.core.evaluate import amount_of, meets, multiplier_of
 from ledger.core.lots import claw_back
-from ledger.core.pages import COMPLETED, Award, Completion, GrownLot, OrderPage, PageLine
+from ledger.core.pages import COMPLETED, Award, CardPage, Completion, GrownLot, OrderPage, PageLine, kept_of
 from ledger.rulebook.compiled import Multiplier, ProgrammeVersion, Rule
 from ledger.wire.entries import Scored
 from ledger.wire.facts import AmendedOrder, OrderLine
@@ -123,6 +123,12 @@ def _amend_line(draft: Draft, order: _Order, line: _Line) -> None:
         given = 0
         if rule.name not in replaced and (term is not None or rule.member is None or award is not None):
             given = _would_give(order, rule, line)
+        if award is not None and award.card and rule.member in order.version.claws_back:
+            award.ordinary = ordinary_of(
+                draft, order.version, order.completion.at, order.data, order.page, line.page, rule
+            )
+            if award.is_ordinary:
+                given = award.ordinary
         award = _move_to(draft, order, line, rule, award, term, given)
         if award is not None and award.given and rule.award.instead_of:
             replaced.add(rule.award.instead_of)
@@ -133,6 +139,9 @@ def _term_of(draft: Draft, order: _Order, rule: Rule, award: Award | None) -> Te
     if rule.member is None:
         return None
     card = (award.card if award is not None else "") or order.completion.cards.get(rule.member, "")
+    page = draft.pages.get(f"card/{card}") if card else None
+    if isinstance(page, CardPage) and page.is_taken_back:
+        return None
     return next((term for term in draft.account.terms.get(rule.member, ()) if card and term.card == card), None)
 
 
@@ -168,7 +177,7 @@ def _move_to(
         room = 0
         if draft.clock - order.completion.at > draft.version.late:
             withhold(draft, rule, "too-long-after-completion", page.line, more, since=order.completion.at)
-        elif term is not None or rule.member is None:
+        elif term is not None or rule.member is None or (award is not None and award.is_ordinary):
             at = order.completion.at
             day, month = day_of(at, order.version.offset), order.version.month(at)
             room = room_of(draft, rule, more, Counted(order.data, line.data, term, order.page, day, month))
@@ -207,5 +216,10 @@ def _add(
             award.grown = (*award.grown, GrownLot(earned.lot, points, earned.expires_at))
         else:
             award.lot, award.expires_at, award.card = earned.lot, earned.expires_at, earned.card
+            if rule.member in order.version.claws_back:
+                award.ordinary = ordinary_of(
+                    draft, order.version, order.completion.at, order.data, order.page, line.page, rule
+                )
+                put_order(draft, earned.card, order.name)
     award.held += points
     return award

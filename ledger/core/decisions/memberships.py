@@ -2,8 +2,10 @@
 
 from ledger.core.account import Term, term_at
 from ledger.core.benefits import bucket_of, is_in_grace, term_in_grace, times_used
+from ledger.core.card_orders import take_back
 from ledger.core.claims import give_back
 from ledger.core.draft import Draft
+from ledger.core.fees import note_opening, note_refund
 from ledger.core.lots import repay_or_expire
 from ledger.core.pages import NOT_PAYABLE, CardPage, ClaimPage, OrderPage
 from ledger.rulebook.schema import Product
@@ -25,6 +27,7 @@ def open_card(draft: Draft, data: Card | CodedCard, *, is_trial: bool = False) -
         draft.decline("not-a-trial" if is_trial else "not-for-sale", product=data.product)
     if is_trial and (draft.account.trials.get(membership) or any(term.until > draft.occurred for term in terms)):
         draft.decline("trial-used")
+    note_opening(draft, data.product, data.paid_fen if isinstance(data, Card) else None)
     upgraded: Term | None = None
     if not is_trial:
         running = term_at(draft.account, membership, draft.occurred)
@@ -43,9 +46,11 @@ def open_card(draft: Draft, data: Card | CodedCard, *, is_trial: bool = False) -
     page = CardPage(membership)
     if draft.engine >= 2:
         page.paid_fen = data.paid_fen if isinstance(data, Card) else 0
-    draft.pages.put(f"card/{data.card}", page)
     if not is_trial:
-        _release_pending(draft, membership)
+        trial, released = _release_pending(draft, membership)
+        if trial and membership in draft.version.claws_back and draft.engine >= 2:
+            page.trial, page.released = trial, released
+    draft.pages.put(f"card/{data.card}", page)
 
 
 def _lay_behind_the_last(
@@ -117,16 +122,20 @@ def _move_up(draft: Draft, membership: str, first: int, *, is_upgrade: bool = Fa
             _end_if_over(draft, membership, term)
 
 
-def _release_pending(draft: Draft, membership: str) -> None:
-    """A card was bought: the frozen points of the trial become spendable."""
+def _release_pending(draft: Draft, membership: str) -> tuple[str, list[tuple[str, int]]]:
+    """A card was bought: the frozen points of the trial become spendable. Returns its card, and the kinds and lots."""
+    trial, released = "", []
     for term in draft.account.terms[membership]:
         if term.trial and not term.converted:
             draft.emit(TrialConverted(membership, term.card))
+            trial = term.card
     for kind, purse in draft.account.purses.items():
         for key, lot in sorted(purse.lots.items()):
-            if lot.pending_until and lot.left and not lot.waits:
+            if lot.pending_until and (lot.left or lot.held) and not lot.waits:
                 draft.emit(Confirmed(kind, key, lot.left))
+                released.append((kind, key))
                 repay_or_expire(draft, kind, key, draft.clock)
+    return trial, released
 
 
 def refund_card(draft: Draft, data: CardRefund) -> None:
@@ -142,6 +151,7 @@ def refund_card(draft: Draft, data: CardRefund) -> None:
     if place is None or terms[place].until <= draft.occurred:
         draft.decline("card-ended", card=card)
     term = terms[place]
+    note_refund(draft, term, page, data.refund_fen)
     end = max(term.start, draft.occurred)
     has_begun = term.start <= draft.occurred
     release = draft.version.programme.memberships[page.membership].release_days * DAY
@@ -151,6 +161,10 @@ def refund_card(draft: Draft, data: CardRefund) -> None:
     _end_if_over(draft, page.membership, term)
     _move_up(draft, page.membership, place + 1 if has_begun else place)
     page.refunded = True
+    found = draft.version.products.get(term.product)
+    is_whole = 0 < page.paid_fen <= data.refund_fen
+    if is_whole and found is not None and found[1].on_refund == "claw-back" and draft.engine >= 2:
+        take_back(draft, card, page, data.refund_fen)
     draft.pages.put(f"card/{card}", page)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from ledger.core.account import term_at
 from ledger.core.awards import apply_rules
+from ledger.core.card_orders import remember
 from ledger.core.claims import give_back
 from ledger.core.decisions.payments import award_payment, take_back_payment
 from ledger.core.draft import Draft
@@ -21,6 +22,7 @@ from ledger.core.pages import (
     OrderPage,
     PageLine,
     RedemptionPage,
+    kept_of,
 )
 from ledger.wire.facts import MAX_LINES, CompletedOrder, Order, OrderEnd, OrderLine, Return
 
@@ -113,6 +115,8 @@ def award_line(draft: Draft, page: OrderPage, order: CompletedOrder, line: Order
     kept = page_line(line)
     kept.completion = place
     kept.awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=kept.times)
+    if version.claws_back and draft.account.terms and draft.engine >= 2:
+        remember(draft, order, page, kept)
     page.lines.append(kept)
     page.tendered += line.points
 
@@ -265,17 +269,6 @@ def _take_of_line(draft: Draft, line: PageLine, pieces: int, refund_fen: int) ->
     line.refunded_fen = min(line.refunded_fen + refund_fen, 1 << 62)
     for award in line.awards:
         claw_back(draft, award, kept_of(line, award.counted), line.line)
-
-
-def kept_of(line: PageLine, given: int) -> int:
-    """Return what a line keeps of an award by what came back of it so far.
-
-    Source: the contract's formula: K = 0 once all pieces are back, otherwise floor(A * (P - min(F, P)) / P).
-    """
-    if line.returned >= line.quantity:
-        return 0
-    paid = line.paid_fen
-    return given * (paid - min(line.refunded_fen, paid)) // paid if paid else given
 
 
 def restore_rest(draft: Draft, page: OrderPage, back: Iterable[tuple[str, int]] = ()) -> None:

@@ -12,13 +12,9 @@ from ledger.core.account import Account, Purse, current_term
 from ledger.rulebook.compiled import Programme
 from ledger.wire.entries import (
     OUTCOMES,
+    CardChange,
     Frozen,
     HistoryPruned,
-    TermAnchored,
-    TermEnded,
-    TermMoved,
-    TermOpened,
-    TrialConverted,
     Unfrozen,
 )
 from projections.answers.show import open_lots, state_of
@@ -73,7 +69,7 @@ class Books(View):
     name = "books"
     about = "where the points of each kind are, what expires in which month, and how every fact was answered: now"
     tables = (POINTS_TABLE, EXPIRING, PEOPLE, CARDS, OUTCOMES_TABLE)
-    changes = POINTS | {HistoryPruned, Frozen, TermAnchored, TermEnded, TermMoved, TermOpened, TrialConverted, Unfrozen}
+    changes = POINTS | {HistoryPruned, Frozen, Unfrozen, *CardChange.__args__}
     state: ClassVar[type[Struct] | None] = Account
     counts = True
     queries = (

@@ -7,24 +7,14 @@ from ledger.core.account import Account, current_term
 from ledger.core.evaluate import ordinary_points
 from ledger.core.evolve import evolve
 from ledger.rulebook.compiled import Rule
-from ledger.wire.entries import (
-    BenefitUsed,
-    Change,
-    Earned,
-    HistoryPruned,
-    TermAnchored,
-    TermEnded,
-    TermMoved,
-    TermOpened,
-    TrialConverted,
-)
+from ledger.wire.entries import BenefitUsed, CardChange, Change, Earned, HistoryPruned
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import OrderCompleted
 from projections.answers.show import quotas_of
 from projections.answers.tables import Row, Table, columns, memberships
 from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View, of_accounts
 
-TERMS = frozenset({TermOpened, TermAnchored, TermMoved, TermEnded, TrialConverted, BenefitUsed, HistoryPruned})
+TERMS = frozenset((*CardChange.__args__, BenefitUsed, HistoryPruned))
 QUOTAS = columns("member membership product benefit quota:integer used:integer left:integer")
 SAVINGS = SumTable("savings", columns("member membership card kind"), ("points", "ordinary_points", "lines"))
 BENEFITS = SumTable("benefits", columns("member membership card benefit"), ("times",))

@@ -1,14 +1,15 @@
-"""What a cart would earn, and how many points may pay for it."""
+"""What a cart would earn, how many points may pay for it, and what cards cost a member."""
 
 import msgspec
 from litestar import Response
 
 from ledger.journal.ledger import Ledger
-from ledger.wire.answers import Quote
+from ledger.wire.answers import Products, Quote
 from ledger.wire.facts import MAX_BYTES
-from projections.what_if.quote import quote
+from projections.what_if.quote import products, quote
 from service.http.access import caller_of, check_readable
 from service.http.answers import JSON, check_media_type, instant, plain_answer
+from service.http.handlers.members import MEMBER, AsOf, Token
 from service.http.operations import AnyRequest, Subject
 from service.http.problems import Problem
 from service.http.state import served_by
@@ -46,4 +47,17 @@ async def post_quote(request: AnyRequest) -> Response[Quote]:
     return plain_answer(await served_by(request).readers.read(dry_run))
 
 
-HANDLERS = (post_quote,)
+@MEMBER.get("/v1/members/{member:str}/products", "getProducts", "What cards cost")
+async def get_products(request: AnyRequest, member: Token, as_of: AsOf = None) -> Response[Products]:
+    """Each card of the book: its price for this member at an instant, and whether the member may open it.
+
+    A purchase is never refused, so the shop asks here before.
+    """
+
+    def dry_run(ledger: Ledger) -> Products:
+        return products(ledger, member, instant(as_of, "as_of", ledger.book))
+
+    return plain_answer(await served_by(request).readers.read(dry_run))
+
+
+HANDLERS = (post_quote, get_products)

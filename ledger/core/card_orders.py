@@ -1,0 +1,235 @@
+"""What a card earned at its rate, and what is taken back of it where the card is refunded whole.
+
+Each line that earned at the card's rate counts from then on as having earned what the rule would have given that the
+card's rule stands in for. Points that the card released from a trial are frozen again, unless another card was bought.
+Source: orders.md 10.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from ledger.core.account import Term, term_at
+from ledger.core.draft import Draft
+from ledger.core.evaluate import amount_of, meets, multiplier_of
+from ledger.core.lots import claw_back, collect, expire
+from ledger.core.pages import Award, CardOrdersPage, CardPage, LotPage, OrderPage, PageLine, kept_of
+from ledger.rulebook.compiled import ProgrammeVersion, Rule
+from ledger.wire.entries import Refrozen, TrialReverted
+from ledger.wire.times import DAY
+
+ORDERS_A_PAGE = 1_000
+
+
+class _Claim(Struct, gc=False):
+    """Points to be taken back: of an award of a line that earned at the card's rate, or `spent` ones of a trial."""
+
+    lot: int
+    award: Award
+    line: PageLine
+    spent: int = 0
+
+
+# -- as lines complete -------------------------------------------------------------------------------------------------
+
+
+def remember(draft: Draft, data: Any, page: OrderPage, line: PageLine) -> None:
+    """Keep which card each award of a line counts against, and what the ordinary rule would have given for it.
+
+    Only cards of memberships of which the version takes back; the order is put on the card's pages once.
+    """
+    for award in line.awards:
+        rule = draft.version.rules[award.rule]
+        if rule.member not in draft.version.claws_back:
+            continue
+        term = term_at(draft.account, rule.member or "", draft.occurred)
+        if term is not None:
+            award.card = term.card
+            award.ordinary = ordinary_of(draft, draft.version, draft.occurred, data, page, line, rule)
+            put_order(draft, term.card, data.order)
+
+
+def put_order(draft: Draft, card: str, order: str) -> None:
+    """Put an order that earned at a card's rate on the card's pages, once in a row."""
+    page = draft.pages.get(f"card/{card}")
+    if not isinstance(page, CardPage) or page.orders[-1:] == [order]:
+        return
+    if len(page.orders) == ORDERS_A_PAGE:
+        draft.pages.put(f"card-orders/{card}/{page.full}", CardOrdersPage(page.orders))
+        page.full += 1
+        page.orders = []
+    page.orders.append(order)
+    draft.pages.put(f"card/{card}", page)
+
+
+def ordinary_of(
+    draft: Draft, version: ProgrammeVersion, at: int, data: Any, page: OrderPage, line: PageLine, rule: Rule
+) -> int:
+    """Return what the rule that a card's rule stands in for would have given for a line that completed at an instant.
+
+    After the caps of the line and the order; caps of periods are neither asked nor counted. 0 where there is none, or
+    it gives something else. A rule at the same membership's rate is passed over for the one that it stands in for.
+    """
+    ordinary = _stood_in_for(version, rule)
+    if ordinary is None or (ordinary.kind, ordinary.key[: -len(ordinary.name)]) != (
+        rule.kind,
+        rule.key[: -len(rule.name)],
+    ):
+        return 0
+    if not ordinary.since <= at < ordinary.until or not meets(ordinary.clauses, line, data):
+        return 0
+    if ordinary.member is not None and term_at(draft.account, ordinary.member, at) is None:
+        return 0
+    if ordinary.who is not None and ordinary.name in draft.unentitled:
+        return 0
+    if ordinary.award.first is not None and line.category in draft.account.marks.get(ordinary.name, ("",)):
+        return 0
+    times = multiplier_of(ordinary, line, data, at, draft.unentitled)
+    points = amount_of(ordinary.amount, line.paid_fen, line.category, line.quantity, times)
+    if ordinary.line_cap:
+        points = min(points, ordinary.line_cap)
+    if ordinary.order_bucket is not None:
+        points = min(points, max(0, ordinary.order_bucket.points - _counted(version, page, line, data, ordinary)))
+    return points
+
+
+def _stood_in_for(version: ProgrammeVersion, rule: Rule) -> Rule | None:
+    found = version.rules.get(rule.award.instead_of or "")
+    while found is not None and found.member == rule.member:
+        found = version.rules.get(found.award.instead_of or "")
+    return found
+
+
+def _counted(version: ProgrammeVersion, page: OrderPage, line: PageLine, data: Any, ordinary: Rule) -> int:
+    """What the lines before this one gave, or would have given, by a rule that has a cap for the order."""
+    bucket = ordinary.order_bucket
+    each = bucket.each if bucket is not None else ""
+    total = 0
+    for other in page.lines:
+        if other is line:
+            break
+        if each and bucket is not None and bucket.of_line and getattr(other, each) != getattr(line, each):
+            continue
+        for award in other.awards:
+            rule = version.rules.get(award.rule)
+            if award.rule == ordinary.name:
+                total += award.given
+            elif rule is not None and award.card and _stood_in_for(version, rule) is ordinary:
+                total += award.ordinary
+    return total
+
+
+# -- as a card is bought -----------------------------------------------------------------------------------------------
+
+
+def is_other_card(draft: Draft, term: Term, trial: Term, card: str) -> bool:
+    """Return True if a term is of another card that was bought for a trial's points, and was not refunded."""
+    if term.trial or term.card == card or term.bought_at < trial.bought_at:
+        return False
+    page = draft.pages.get(f"card/{term.card}")
+    return isinstance(page, CardPage) and not page.refunded
+
+
+# -- as it is refunded whole -------------------------------------------------------------------------------------------
+
+
+def take_back(draft: Draft, card: str, page: CardPage, refund_fen: int) -> None:
+    """Take back what a card gave that is refunded whole: what its rate gave more, and points of a trial."""
+    draft.refund_fen = refund_fen
+    orders = _orders_of(draft, card, page)
+    claims = _freeze_again(draft, card, page, orders)
+    for order in orders.values():
+        for line in order.lines:
+            claims += [_Claim(award.lot, award, line) for award in line.awards if award.card == card]
+    claims.sort(key=lambda claim: claim.lot)
+    for claim in claims:
+        award, line = claim.award, claim.line
+        if claim.spent:
+            collect(draft, award.kind, claim.spent, award.rule, line.line)
+            continue
+        award.is_ordinary = True
+        award.given = max(award.ordinary, award.less)
+        claw_back(draft, award, kept_of(line, award.counted), line.line)
+    for name, order in orders.items():
+        draft.pages.put(f"order/{name}", order)
+    page.is_taken_back = True
+
+
+def _orders_of(draft: Draft, card: str, page: CardPage) -> dict[str, OrderPage]:
+    """The pages of the orders that earned at a card's rate, in the order in which they did."""
+    names: list[str] = []
+    for number in range(page.full):
+        full = draft.pages.get(f"card-orders/{card}/{number}")
+        assert isinstance(full, CardOrdersPage), "it was put there when it was full"
+        names += full.orders
+    found = {}
+    for name in dict.fromkeys([*names, *page.orders]):
+        order = draft.pages.get(f"order/{name}")
+        if isinstance(order, OrderPage):
+            found[name] = order
+    return found
+
+
+def _freeze_again(draft: Draft, card: str, page: CardPage, orders: dict[str, OrderPage]) -> list[_Claim]:
+    """Freeze what is left of points that a card released from a trial; return claims for what of them was spent.
+
+    Where another card was bought since, nothing is frozen: the points wait for that one's refund.
+    """
+    if not page.released:
+        return []
+    terms = draft.account.terms.get(page.membership, [])
+    trial = next((term for term in terms if term.trial and term.card == page.trial), None)
+    other = next((term for term in terms if trial is not None and is_other_card(draft, term, trial, card)), None)
+    if other is not None:
+        kept = draft.pages.get(f"card/{other.card}")
+        assert isinstance(kept, CardPage)
+        kept.released, kept.trial = kept.released + page.released, page.trial
+        draft.pages.put(f"card/{other.card}", kept)
+        return []
+    release = draft.version.programme.memberships[page.membership].release_days * DAY
+    until = trial.until + release if trial is not None else draft.clock
+    if trial is not None:
+        draft.emit(TrialReverted(page.membership, trial.card))
+    left: dict[int, int] = {}
+    for kind, key in page.released:
+        purse = draft.account.purses[kind]
+        lot = purse.lots.get(key)
+        gone = draft.pages.get(f"lot/{key}")
+        left[key] = (lot.left + lot.held if lot is not None else 0) + (
+            gone.expired + gone.forfeited - gone.met if isinstance(gone, LotPage) else 0
+        )
+        if lot is not None and (lot.left or lot.held):
+            draft.emit(Refrozen(kind, key, lot.left, until))
+            if until <= draft.clock and lot.left:
+                expire(draft, kind, key, lot, until)
+    of_trial = draft.pages.get(f"card/{page.trial}")
+    if isinstance(of_trial, CardPage):
+        for name, order in _orders_of(draft, page.trial, of_trial).items():
+            orders.setdefault(name, order)
+    return [
+        claim
+        for order in orders.values()
+        for line in order.lines
+        for award in line.awards
+        for claim in _spent_of(award, line, left)
+    ]
+
+
+def _spent_of(award: Award, line: PageLine, left: dict[int, int]) -> list[_Claim]:
+    """The claims for what was spent of an award's lots, of which so much is left or is gone by itself.
+
+    From now on the award holds only the rest: a return does not claim it again.
+    """
+    claims = []
+    for grown in award.grown:
+        spent = max(0, grown.held - left[grown.lot]) if grown.lot in left else 0
+        if spent:
+            grown.held -= spent
+            award.held -= spent
+            claims.append(_Claim(grown.lot, award, line, spent))
+    own = award.held - sum(grown.held for grown in award.grown)
+    spent = max(0, own - left[award.lot]) if award.lot in left else 0
+    if spent:
+        award.held -= spent
+        claims.append(_Claim(award.lot, award, line, spent))
+    return claims
