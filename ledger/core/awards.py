@@ -12,6 +12,7 @@ from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
 from ledger.core.evaluate import amount_of, meets, multiplier_of
 from ledger.core.lots import earn
 from ledger.core.pages import Award, DayPage, OrderPage, PageLine
+from ledger.core.terms import open_free
 from ledger.rulebook.compiled import Bucket, Rule
 from ledger.wire.entries import CounterAdded, Earned, FirstSeen, Multiplied, Scored, ScoredOnce, Withheld
 from ledger.wire.facts import OrderLine
@@ -101,7 +102,9 @@ def apply_rules(
         if rule.is_counted:
             points = _take_room(draft, rule, points, Counted(data, line, term, order, day))
         if not points:
-            if trace is not None and not uncapped:
+            if rule.opens:
+                _open(draft, rule)
+            elif trace is not None and not uncapped:
                 trace.skipped(rule, "too-little", {"line": name})
             continue
         if points > MAX_TOTAL and draft.engine >= 2:
@@ -128,6 +131,13 @@ def apply_rules(
                 card = lot.card
                 awards.append(Award(rule.name, points, points, rule.kind, lot.lot, lot.expires_at, card=card))
     return awards
+
+
+def _open(draft: Draft, rule: Rule) -> None:
+    """Lay the card that a rule opens; of a rule that gives once this was asked before."""
+    if rule.award.once:
+        draft.emit(FirstSeen(rule.name, 0, _ONCE))
+    open_free(draft, f"{rule.name}/{draft.number}.{len(draft.changes)}", rule.opens)
 
 
 def earn_award(

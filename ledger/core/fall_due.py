@@ -1,6 +1,7 @@
 """What falls due by itself: holds, lots and terms that end, tiers and sums as months pass. Time goes first."""
 
 from ledger.core.account import NEVER, is_dropped, next_due
+from ledger.core.benefits import has_old_days
 from ledger.core.draft import Draft
 from ledger.core.lots import end_idle, end_waiting, expire, release_hold
 from ledger.core.reached import award_reached
@@ -91,7 +92,8 @@ def _prune(draft: Draft, now: int) -> None:
         kept = min(kept, oldest_needed(ranking, now))
     if account.pruned_before < kept:
         counted = (*account.sums.values(), account.counts, account.days)
-        if any(is_dropped(bucket, kept) for buckets in counted for bucket in buckets):
+        is_old = any(is_dropped(bucket, kept) for buckets in counted for bucket in buckets)
+        if is_old or any(has_old_days(term, kept) for terms in account.terms.values() for term in terms):
             draft.emit(HistoryPruned(kept, month_start(kept, zone)))
 
 

@@ -207,7 +207,7 @@ class Saving(_Table, frozen=True):
 
 
 class Worth(_Table, frozen=True):
-    """What a benefit is worth that saves nothing by itself, such as a credit: so much money for so many days."""
+    """What a benefit is worth that saves nothing by itself, such as a delay of payment: so much for so many days."""
 
     days: _Days
     fen: Annotated[int, Meta(ge=1, le=1 << 53)]
@@ -241,15 +241,6 @@ class Benefit(_Table, frozen=True):
     def counts_by(self) -> str:
         """What its quota counts by."""
         return self.per or ("line" if self.of is not None else "term")
-
-
-class Membership(_Table, frozen=True):
-    """A membership: its cards and benefits; points frozen in a trial wait `release_days` after its end."""
-
-    name: _Text
-    products: dict[_Label, Product]
-    benefits: dict[_Label, Benefit] = field(default_factory=dict)
-    release_days: Annotated[int, Meta(ge=0, le=4000)] = 30
 
 
 class Membership(_Table, frozen=True):

@@ -158,6 +158,17 @@ class _OfMember(Struct, frozen=True):
     as_of: str
 
 
+class Benefit(Struct, frozen=True):
+    """A benefit that stands by itself: how often it may still be claimed now (None: without a limit), and by whom.
+
+    `entitled` says whether the member meets its conditions, `open` whether it may be claimed at this time.
+    """
+
+    left: int | None
+    entitled: bool
+    open: bool
+
+
 class Member(_OfMember, frozen=True):
     """A member at an instant."""
 
@@ -166,6 +177,7 @@ class Member(_OfMember, frozen=True):
     points: dict[str, Purse]
     scores: dict[str, Score]
     memberships: dict[str, Membership]
+    benefits: dict[str, Benefit]
 
 
 class Balances(_OfMember, frozen=True):

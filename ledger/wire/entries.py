@@ -534,11 +534,11 @@ IdleChange = IdleMoved | IdleEnded
 ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Resettled | TierMoved
 TierChange = TierHeld | TierHoldEnded | TierGranted | TierGrantEnded
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
-TermChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | TrialReverted
+CardChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | TrialReverted
 BenefitChange = BenefitUsed | BenefitGivenBack | BenefitCounted | RightGiven | RightEnded
-CardChange = TermChange | BenefitChange
+TermChange = CardChange | BenefitChange
 OwnChange = Frozen | Unfrozen | Closed | Reopened
-Change = LotChange | ClaimChange | IdleChange | ScoreChange | TierChange | CountChange | CardChange | OwnChange
+Change = LotChange | ClaimChange | IdleChange | ScoreChange | TierChange | CountChange | TermChange | OwnChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__
 
 
