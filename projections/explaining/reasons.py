@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from ledger.core.account import Term, current_term, term_at
+from ledger.core.account import Term, current_term
 from ledger.core.pages import COMPLETED, OrderPage
 from ledger.wire.entries import ACCEPTED, REFUSED, Released
 from ledger.wire.facts import (
@@ -198,9 +198,10 @@ def needed_text(moment: Moment, words: Words) -> str:
         if perk := version.perks.get(fact.data.benefit):
             values |= {"name": words.membership(perk.membership), "cards": sorted(perk.by_product or ())}
             values |= {"used": entry.figures.get("used", 0), "per": words.say(f"per.{perk.per}", days=perk.days)}
-            term = term_at(moment.at, perk.membership, entry.occurred)
-            values["again"] = words.say(f"again.{perk.per}", *([term] if term is not None else []), days=perk.days)
-            code += ".alone" if term is None and code == "quota-used" else ""
+            term = current_of(moment, perk.membership)
+            code += ".alone" if perk.counted != "term" and code == "quota-used" else ""
+            if perk.counted != "term" or term is not None:
+                values["again"] = words.say(f"again.{perk.per}", term, days=perk.days)
             if term is not None:
                 sources.append(term)
     return words.say(f"needed.{code}", *sources, **values)
