@@ -186,7 +186,12 @@ def is_dropped(bucket: int, month: int) -> bool:
 
 def next_due(account: Account) -> int:
     """The instant at which something of an account next falls due, `NEVER` where nothing will."""
-    due = [lot.due_at() for purse in account.purses.values() for lot in purse.lots.values() if lot.left]
+    due = [
+        lot.due_at() if lot.pending_until else lot.expires_at
+        for purse in account.purses.values()
+        for lot in purse.lots.values()
+        if lot.left
+    ]
     due += [hold.until for hold in account.holds.values()]
     due += [purse.idle_until for purse in account.purses.values() if purse.idle_until]
     due += [term.until for terms in account.terms.values() for term in terms if not term.ended]

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 from ledger.core.account import Term, term_at
 from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
-from ledger.core.evaluate import amount_of, meets, multiplier_of
+from ledger.core.evaluate import amount_of, meets, multiplier_of, rules_for
 from ledger.core.lots import earn
 from ledger.core.pages import Award, DayPage, OrderPage, PageLine
+from ledger.core.shops import has_joined
 from ledger.core.terms import open_free
-from ledger.rulebook.compiled import Bucket, Rule
+from ledger.rulebook.compiled import MANY, Bucket, Rule, Rules
+from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import CounterAdded, Earned, FirstSeen, Multiplied, Scored, ScoredOnce, Withheld
 from ledger.wire.facts import OrderLine
 from ledger.wire.times import DAY, day_of, day_text, month_text
@@ -47,6 +49,8 @@ def apply_rules(
     name, category = "", ""
     if line is not None:
         name, fen, category, count = line.line, line.paid_fen, line.category, line.quantity
+    if len(rules) >= MANY and isinstance(rules, Rules) and rules.by_field is not None and trace is None:
+        rules = rules_for(rules.by_field, rules, line, data)
     awards: list[Award] = []
     replaced: dict[str, str] = {}  # rule -> the one that stands in for it
     for rule in rules:
@@ -80,6 +84,8 @@ def apply_rules(
             points = amount_of(rule.amount, fen, category, count, times)
             withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
             continue
+        if rule.at_shop and not _is_of_shop(draft, rule, data, name):
+            continue
         if rule.has_guards and not _is_let(draft, rule, line, name, since):
             continue
         points = uncapped = amount_of(rule.amount, fen, category, count, times)
@@ -99,7 +105,9 @@ def apply_rules(
                 continue
             if draft.engine < 2:  # the last card's rule alone stood in for another, and also where its cap was full
                 replaced = {rule.award.instead_of: rule.name} if rule.award.instead_of else {}
-        if rule.is_counted:
+        if rule.is_of_month:
+            points = _take_month(draft, rule, points, name)
+        elif rule.is_counted:
             points = _take_room(draft, rule, points, Counted(data, line, term, order, day))
         if not points:
             if rule.opens:
@@ -119,17 +127,19 @@ def apply_rules(
                 draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
                 continue
             month = draft.version.bucket(rule.score, occurred) if rule.score in draft.version.live else draft.month
-            draft.score(Scored(rule.score, rule.part, rule.name, month, points, page, name, fen, uncapped))
+            score = f"{rule.score}{AT_SHOP}{data.shop}" if rule.at_shop else rule.score
+            draft.score(Scored(score, rule.part, rule.name, month, points, page, name, fen, uncapped))
             if rule.is_kept:
-                awards.append(Award(rule.name, points, points, "", 0, 0, rule.score, rule.part, month))
+                awards.append(Award(rule.name, points, points, "", 0, 0, score, rule.part, month))
         else:
             if rule.award.once:
                 draft.emit(FirstSeen(rule.name, 0, _ONCE))
             is_returnable = may_return or name != "" or rule.wait is not None
-            lot = earn_award(draft, rule, points, uncapped, page, name, fen, term, is_returnable)
+            shop = data.shop if rule.at_shop else ""
+            lot = earn_award(draft, rule, points, uncapped, page, name, fen, term, is_returnable, shop)
             if rule.is_kept:
                 card = lot.card
-                awards.append(Award(rule.name, points, points, rule.kind, lot.lot, lot.expires_at, card=card))
+                awards.append(Award(rule.name, points, points, lot.kind, lot.lot, lot.expires_at, card=card))
     return awards
 
 
@@ -150,9 +160,10 @@ def earn_award(
     base: int,
     term: Term | None,
     is_returnable: bool = True,
+    shop: str = "",
 ) -> Earned:
     """Write down what a rule gives as a lot; `term` is the card that it counts against."""
-    kind, earned_at = rule.kind, draft.occurred
+    kind, earned_at = f"{rule.kind}{AT_SHOP}{shop}" if rule.at_shop else rule.kind, draft.occurred
     expires_at = draft.version.expires_at(kind, earned_at)
     pending, card, waits = 0, "", 0
     if term is not None:
@@ -192,6 +203,18 @@ def _is_let(draft: Draft, rule: Rule, line: Line | None, name: str, since: int) 
     if award.first is not None and line is not None and not _is_first(draft, rule, line):
         return False
     return award.days_in_month is None or _is_nth_day(draft, rule, award.days_in_month)
+
+
+def _is_of_shop(draft: Draft, rule: Rule, data: Any, name: str) -> bool:
+    """Return True if a rule for what is kept for each shop has one, that the member joined where that is wanted."""
+    if not data.shop:
+        if draft.trace is not None:
+            draft.trace.skipped(rule, "no-shop", {"line": name})
+        return False
+    if rule.wants_joined and not has_joined(draft, data.shop):
+        withhold(draft, rule, "not-joined", name, 0, shop=data.shop)
+        return False
+    return rule.key != "" or draft.has_room_for(f"{rule.kind}{AT_SHOP}{data.shop}")
 
 
 def _was_given(draft: Draft, rule: Rule, points: int) -> bool:
@@ -267,6 +290,20 @@ def _room_of_card(draft: Draft, rule: Rule, term: Term, points: int, line: str) 
     left = max(cap - term.capped, 0) if found is not None and found[1].fill else 0
     withhold(draft, rule, "card-cap-full", line, points - left, card=term.card, cap=cap, given=term.capped)
     return left or -1
+
+
+def _take_month(draft: Draft, rule: Rule, points: int, line: str) -> int:
+    """What the one cap of a rule, of the month, leaves of an award; it is counted. (`_take_room`, sooner.)"""
+    month, counts = draft.month, draft.account.counts
+    given = counts[month].get(rule.name, 0) if month in counts else 0
+    left = max(rule.month_cap - given, 0)
+    if points > left:
+        of = month_text(month)
+        withhold(draft, rule, "cap-full", line, points - left, cap=rule.month_cap, given=given, per="month", of=of)
+        points = left
+    if points:
+        draft.emit(CounterAdded(rule.name, month, points))
+    return points
 
 
 def _take_room(draft: Draft, rule: Rule, points: int, what: Counted) -> int:

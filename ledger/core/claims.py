@@ -1,27 +1,40 @@
 """What a claim of a benefit costs and gives, and how all of it comes back."""
 
+from collections.abc import Mapping
+
 from ledger.core.benefits import quota_key
 from ledger.core.draft import Draft
 from ledger.core.lots import claw_back, earn, restore, spend
 from ledger.core.pages import Award, ClaimPage, OrderPage, QuotaPage, RedemptionPage
 from ledger.core.terms import end_free, open_free
 from ledger.core.tiers import grant_tier, withdraw_tier
-from ledger.rulebook.compiled import Charge
-from ledger.rulebook.schema import Gift
+from ledger.rulebook.schema import AT_SHOP, Gift
 from ledger.wire.entries import DAY_BUCKETS, BenefitGivenBack, Earned
 from ledger.wire.times import DAY, MAX_INSTANT
 
 GRANT = "claim/"  # before a claim's name: what a card or a tier is called that it gave
 
 
-def pay(draft: Draft, claim: str, charge: Charge) -> None:
+def purse_of(draft: Draft, kind: str, shop: str) -> str:
+    """Return the purse of a kind that a claim means; declines one that is kept for each shop where none is named."""
+    if kind not in draft.version.keyed_kinds:
+        return kind
+    if not shop:
+        draft.decline("shop-missing", kind=kind)
+    return f"{kind}{AT_SHOP}{shop}"
+
+
+def pay(draft: Draft, claim: str, purse: str, points: int) -> None:
     """Burn what a claim costs (there is enough of it)."""
-    parts = spend(draft, charge.kind, charge.points, f"claim/{claim}")
-    draft.pages.put(f"claim-price/{claim}", RedemptionPage(charge.kind, "", parts))
+    parts = spend(draft, purse, points, f"claim/{claim}")
+    draft.pages.put(f"claim-price/{claim}", RedemptionPage(purse, "", parts))
 
 
-def give(draft: Draft, claim: str, gifts: tuple[Gift, ...], page: ClaimPage) -> None:
-    """Give what a claim gives, in the book's order: points, cards, a tier. Its page keeps what may come back."""
+def give(draft: Draft, claim: str, gifts: tuple[Gift, ...], purses: Mapping[str, str], page: ClaimPage) -> None:
+    """Give what a claim gives, in the book's order: points, cards, a tier. Its page keeps what may come back.
+
+    `purses` are those of the kinds of points.
+    """
     for gift in gifts:
         if gift.opens is not None:
             page.opened.append(open_free(draft, GRANT + claim, gift.opens))
@@ -30,8 +43,9 @@ def give(draft: Draft, claim: str, gifts: tuple[Gift, ...], page: ClaimPage) -> 
             if until > draft.clock:  # else the claim comes later than what it gave would have lasted
                 grant_tier(draft, GRANT + claim, gift.score, gift.tier, until)
                 page.has_tier = True
-        elif gift.kind is not None and gift.points is not None:
-            page.awards.append(_earn(draft, claim, f"benefit.{page.benefit}", gift.kind, gift.points, gift.days))
+        elif gift.kind is not None and gift.points is not None and draft.has_room_for(purses[gift.kind]):
+            rule, purse = f"benefit.{page.benefit}", purses[gift.kind]
+            page.awards.append(_earn(draft, claim, rule, purse, gift.points, gift.days))
 
 
 def _earn(draft: Draft, claim: str, rule: str, kind: str, points: int, days: int | None) -> Award:

@@ -31,12 +31,13 @@ from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
 from ledger.core.penalties import apply_penalties
 from ledger.core.reached import award_reached
+from ledger.core.shops import follow_shops
 from ledger.core.tiers import follow_scores, refresh_settled
 from ledger.core.who import judge_rules
 from ledger.rulebook.compiled import Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
-from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
+from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, ON, FactType
 from ledger.wire.facts import Fact
 from ledger.wire.times import SECOND
 
@@ -131,6 +132,8 @@ def decide(
         fall_due(draft, clock)
     account.clock = clock
     due = len(draft.changes)
+    if draft.lots:  # that reached tiers gave as time passed: they are there whatever becomes of the fact
+        pages.enter(draft.number, draft.changes)
     if trace is not None:
         trace.began(draft)
     name = version.name if version else ""
@@ -149,9 +152,9 @@ def decide(
         elif account.closed and kind not in _COUNT_WHEN_CLOSED:
             draft.decline("account-closed")
         if version.asks_who:
-            judge_rules(draft, row.on, fact.data)
+            judge_rules(draft, ON[kind], fact.data)
         _DECIDER_OF[kind](draft, fact.data)
-        if row.on in version.rules_after or row.on in version.penalties:
+        if kind in version.asked_behind:
             _ask_rules(draft, row, fact.data)
     except Decline as decline:
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
@@ -162,6 +165,8 @@ def decide(
             refresh_settled(draft)
     elif draft.stands:
         follow_scores(draft)
+    if draft.at_shops:
+        follow_shops(draft)
     if draft.reached:
         award_reached(draft)
     if draft.lots:
@@ -222,6 +227,7 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.ReviewPosted: reviews.post_review,
     facts.ReviewRemoved: reviews.remove_review,
     facts.CampaignGranted: operators.grant,
+    facts.MemberJoined: activities.join,
     facts.ActivityDone: activities.do,
     facts.ActivityUndone: activities.undo,
     facts.MemberDescribed: activities.describe,

@@ -10,13 +10,16 @@ from msgspec import Struct, field
 
 from ledger.core.account import NEVER, Account
 from ledger.core.evolve import APPLY
-from ledger.core.pages import SEEN, Award, Pages
-from ledger.core.standing import Stand, stand_of
+from ledger.core.pages import SEEN, Award, Pages, ScorePage
+from ledger.core.standing import Stand, first_tier, stand_of
 from ledger.errors import ControlFlow
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
+from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import ENGINE, LOT_BITS, Change, Scored, lot_key
+from ledger.wire.facts import KIND_LEFT_OUT
 
 MAX_LOTS = 1 << LOT_BITS
+MAX_SHOPS = 1_000  # of one kind that is kept for each shop
 MAX_TOTAL = 1 << 62  # of points ever issued of one kind to one member: what a store's integers hold
 
 
@@ -67,6 +70,7 @@ class Draft(Struct, gc=False):
     oldest_month: int = NEVER  # of the score items moved (engine 1)
     stands: dict[str, Stand] = field(default_factory=dict)  # score -> how it stood before an item moved its value
     reached: list[tuple[str, str, str, int]] = field(default_factory=list)  # score, own tier reached, the one below, at
+    at_shops: dict[str, str] = field(default_factory=dict)  # score@shop whose items moved -> the tier before
     unentitled: dict[str, str] = field(default_factory=dict)  # rule -> the condition on the member that fails
 
     def emit(self, change: Change) -> None:
@@ -83,10 +87,30 @@ class Draft(Struct, gc=False):
         """Refuse or ignore the fact."""
         raise Decline(reason, **figures)
 
-    def check_kind(self, kind: str) -> None:
-        """Decline a fact of a kind of points that the book does not have."""
+    def kind_of(self, kind: str, shop: str) -> str:
+        """Return the purse that a fact means: its kind, or the book's own where it names none, and its shop.
+
+        Declines a kind that the book has not, and one that is kept for each shop where none is named.
+        """
+        if kind == KIND_LEFT_OUT:
+            kind = self.version.default_kind
         if kind not in self.version.programme.kinds:
             self.decline("unknown-kind", kind=kind)
+        if kind not in self.version.keyed_kinds:
+            return kind
+        if not shop:
+            self.decline("shop-missing", kind=kind)
+        return f"{kind}{AT_SHOP}{shop}"
+
+    def has_room_for(self, kind: str) -> bool:
+        """Return True if a purse is there or may be opened; False, with a note, where a kind has too many shops."""
+        base, _, shop = kind.partition(AT_SHOP)
+        if not shop or kind in self.account.purses:
+            return True
+        if sum(name.startswith(f"{base}{AT_SHOP}") for name in self.account.purses) < MAX_SHOPS:
+            return True
+        self.note("too-many-shops", kind=base, shop=shop, most=MAX_SHOPS)
+        return False
 
     def take_id(self, key: str) -> None:
         """Take a business id, or decline what comes again under a new fact id."""
@@ -104,6 +128,9 @@ class Draft(Struct, gc=False):
 
     def score(self, change: Scored) -> None:
         """Emit a score item, and remember how its score stood where it moves more than the month that runs."""
+        if AT_SHOP in change.score:
+            self._score_at_shop(change)
+            return
         if self.engine >= 2 and (
             change.month != self.month or self.occurred != self.clock or change.score in self.version.live
         ):
@@ -112,6 +139,18 @@ class Draft(Struct, gc=False):
         APPLY[Scored](self.account, change)
         if change.month < self.oldest_month:
             self.oldest_month = change.month
+
+    def _score_at_shop(self, change: Scored) -> None:
+        """Emit an item of a score that is kept for each shop, on a page of its own."""
+        name, _, shop = change.score.partition(AT_SHOP)
+        key = f"score/{name}/{shop}"
+        page = self.pages.get(key)
+        if not isinstance(page, ScorePage):
+            page = ScorePage(tier=first_tier(self.version.rankings[name]))
+        page.parts[change.part] = page.parts.get(change.part, 0) + change.points
+        self.pages.put(key, page)
+        self.emit(change)
+        self.at_shops.setdefault(change.score, page.tier)
 
     def remember(self, score: str) -> None:
         """Keep how a score stands before something moves its value, once in a decision."""

@@ -3,7 +3,7 @@
 from collections.abc import Container
 from typing import Any
 
-from ledger.rulebook.compiled import Amount, Clause, Multiplier, Rule
+from ledger.rulebook.compiled import MAX_KNOWN, Amount, Clause, Multiplier, Rule, RuleIndex
 
 
 def meets(clauses: tuple[Clause, ...], line: Any, data: Any) -> bool:
@@ -23,6 +23,26 @@ def meets(clauses: tuple[Clause, ...], line: Any, data: Any) -> bool:
         if not met:
             return False
     return True
+
+
+def rules_for(index: RuleIndex, rules: tuple[Rule, ...], line: Any, data: Any) -> tuple[Rule, ...]:
+    """Return the rules that a line and the data of its fact may meet, in their order."""
+    key = tuple([_known(getattr(line if of_line else data, name), values) for name, of_line, values in index.fields])
+    found = index.known.get(key)
+    if found is None:
+        places = set(index.others)
+        for value, (_, _, values) in zip(key, index.fields, strict=True):
+            if value is not None:
+                places |= values[value]
+        found = tuple(rules[place] for place in sorted(places))
+        if len(index.known) >= MAX_KNOWN:
+            index.known.clear()
+        index.known[key] = found
+    return found
+
+
+def _known(value: str, values: Container[str]) -> str | None:
+    return value if value in values else None
 
 
 def amount_of(amount: Amount, fen: int, category: str, count: int = 1, times: Multiplier | None = None) -> int:

@@ -16,6 +16,7 @@ from ledger.core.account import (
     move_lapse,
 )
 from ledger.core.benefits import forget_days, quota_key
+from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import entries
 from ledger.wire.entries import CHANGE_TYPES, Change, Entry, lot_key
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
@@ -27,8 +28,16 @@ def evolve_entry(account: Account, entry: Entry) -> None:
     """Apply a whole entry: its changes, number and clock."""
     for change in entry.changes:
         evolve(account, change)
+    if entry.engine == 1:
+        forget_moves(account)
     account.number = entry.number
     account.clock = entry.clock
+
+
+def forget_moves(account: Account) -> None:
+    """Keep no moves of tiers that engine 1 decided: snapshots of that time have none, and a fold is to be the same."""
+    if account.tier_moves:
+        account.tier_moves = {}
 
 
 def evolve(account: Account, change: Change) -> None:
@@ -37,6 +46,8 @@ def evolve(account: Account, change: Change) -> None:
 
 
 def _scored(account: Account, change: entries.Scored) -> None:
+    if AT_SHOP in change.score:
+        return  # it stands on a page of its own
     if account.tier_holds:
         for hold in account.tier_holds.get(change.score, {}).values():
             if change.month >= hold.first:
@@ -244,6 +255,8 @@ def _attribute_set(account: Account, change: entries.Rated | entries.CreditSet) 
 
 
 def _tier_moved(account: Account, change: entries.TierMoved) -> None:
+    if AT_SHOP in change.score:
+        return  # it stands on a page of its own
     account.tiers[change.score] = change.after
     moves = account.tier_moves.get(change.score)
     if moves is None:
@@ -401,7 +414,9 @@ def _reopened(account: Account, change: entries.Reopened) -> None:
     account.closed = False
 
 
-def _for_the_reader(account: Account, change: entries.Withheld | entries.Multiplied | entries.Resettled) -> None:
+def _for_the_reader(
+    account: Account, change: entries.Withheld | entries.Multiplied | entries.Joined | entries.Resettled
+) -> None:
     """It says why nothing came, or what follows; the account stands as it was."""
 
 
@@ -419,6 +434,7 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.Withheld: _for_the_reader,
     entries.Waiting: _waiting,
     entries.Multiplied: _for_the_reader,
+    entries.Joined: _for_the_reader,
     entries.GivenBack: _given_back,
     entries.Forgiven: _forgiven,
     entries.Confirmed: _confirmed,

@@ -8,7 +8,7 @@ from ledger.core.reached import award_reached
 from ledger.core.tiers import end_tier_grants, end_tier_holds, move_tiers, pass_period, place_anew
 from ledger.rulebook.compiled import OPENS, ProgrammeVersion
 from ledger.rulebook.rankings import DAYS, moves_of, oldest_needed, settle_instant
-from ledger.wire.entries import HistoryPruned, TermEnded
+from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH, HistoryPruned, TermEnded
 from ledger.wire.times import DAY, day_of, instant_at, month_start
 
 
@@ -23,8 +23,10 @@ def fall_due(draft: Draft, until: int) -> None:
     account, book = draft.account, draft.book
     passing = _instants_that_matter(draft, until) if account.number and _may_pass(draft, until) else []
     passing.reverse()
+    if account.next_due_at <= until:
+        account.next_due_at = next_due(account)
     while True:
-        at = next_due(account) if account.next_due_at <= until else NEVER
+        at = account.next_due_at  # what is emitted lowers it
         if passing and passing[-1] < at:
             pass_period(draft, passing.pop())
             if draft.reached:
@@ -39,7 +41,7 @@ def fall_due(draft: Draft, until: int) -> None:
             pass_period(draft, passing.pop())
         if draft.reached:
             award_reached(draft)
-    account.next_due_at = next_due(account) if account.next_due_at <= until else account.next_due_at
+        account.next_due_at = next_due(account)
     version = book.nearest(until)
     if until >= account.next_month_at:
         if account.number:
@@ -61,11 +63,17 @@ def _instants_that_matter(draft: Draft, until: int) -> list[int]:
     versions = [version for version in book.versions if after < version.since <= until]
     found = {version.since for version in versions}
     for version in (book.nearest(after), *versions):
+        first, last = version.month(after) + 1, version.month(until)
         for name, sums in account.sums.items():
             ranking = version.rankings.get(name)
-            if ranking is not None:
-                moves = (at for bucket in sums for at in moves_of(ranking, bucket, version.offset))
-                found.update(at for at in moves if after < at <= until)
+            if ranking is None:
+                continue
+            if ranking.is_monthly:
+                months = {month for bucket in sums for month in (bucket + 1, bucket + 1 + ranking.span)}
+                found.update(month_start(month, version.offset) for month in months if first <= month <= last)
+                continue
+            moves = (at for bucket in sums for at in moves_of(ranking, bucket, version.offset))
+            found.update(at for at in moves if after < at <= until)
     return sorted(found)
 
 
@@ -91,8 +99,13 @@ def _prune(draft: Draft, now: int) -> None:
     for ranking in version.rankings.values():
         kept = min(kept, oldest_needed(ranking, now))
     if account.pruned_before < kept:
+        year = kept // 12
         counted = (*account.sums.values(), account.counts, account.days)
-        is_old = any(is_dropped(bucket, kept) for buckets in counted for bucket in buckets)
+        is_old = any(
+            FIRST_MONTH <= bucket < kept or 0 < bucket < year or (bucket >= DAY_BUCKETS and is_dropped(bucket, kept))
+            for buckets in counted
+            for bucket in buckets
+        )
         if is_old or any(has_old_days(term, kept) for terms in account.terms.values() for term in terms):
             draft.emit(HistoryPruned(kept, month_start(kept, zone)))
 
@@ -123,7 +136,11 @@ def _end_what_is_due(draft: Draft, at: int) -> None:
             if purse.lots[key].pending_until < purse.lots[key].expires_at:
                 end_waiting(draft, kind, key, at)
     for kind, purse in account.purses.items():
-        due = [key for key, lot in purse.lots.items() if lot.left and lot.due_at() <= at]
+        due = [
+            key
+            for key, lot in purse.lots.items()
+            if lot.left and (lot.due_at() if lot.pending_until else lot.expires_at) <= at
+        ]
         for key in sorted(due):
             if purse.lots[key].waits:
                 end_waiting(draft, kind, key, at)

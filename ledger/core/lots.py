@@ -6,6 +6,7 @@ from ledger.core.account import Lot, OpenHold, Purse
 from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
 from ledger.core.pages import Award, Fined, LotPage, Part, RedemptionPage
 from ledger.rulebook.compiled import OPENS
+from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import (
     ClawedBack,
     Confirmed,
@@ -72,7 +73,7 @@ def take(draft: Draft, kind: str, points: int) -> list[tuple[int, int]]:
     if purse is None:
         return []
     taken = []
-    for key, lot in burn_order(purse, draft.version.programme.kinds[kind].burn):
+    for key, lot in burn_order(purse, draft.version.kind(kind).burn):
         if not points:
             break
         part = min(points, lot.left)
@@ -208,7 +209,7 @@ def collect(draft: Draft, kind: str, claim: int, origin: str, line: str = "") ->
         claim -= part
     if not claim:
         return
-    currency = draft.version.programme.kinds[kind]
+    currency = draft.version.kind(kind)
     if currency.shortfall == "clamp" or draft.account.closed:
         draft.emit(WrittenOff(kind, claim, origin, line))
         return
@@ -267,7 +268,7 @@ def repay_or_expire(draft: Draft, kind: str, key: int, now: int) -> None:
 
 def keep_alive(draft: Draft, kind: str) -> None:
     """Move the end of a kind that ends when idle: it was earned or spent now. Nothing happens to other kinds."""
-    idle = draft.version.idle.get(kind)
+    idle = draft.version.idle.get(kind.partition(AT_SHOP)[0])
     if idle is not None:
         until = min(draft.occurred + idle, MAX_INSTANT)
         if until > draft.account.purse(kind).idle_until:

@@ -28,3 +28,7 @@ def pages_ahead(fact: Fact, occurred: int, book: Programme) -> Iterator[str]:
     for rule in version.rules_on(row.on):
         if rule.day_cap or rule.award.each_day:
             yield f"day/{rule.name}/{day_of(occurred, version.offset)}"
+    shop = getattr(fact.data, "shop", "") if version.keyed_scores else ""
+    if shop:
+        yield f"joined/{shop}"
+        yield from (f"score/{name}/{shop}" for name in sorted(version.keyed_scores))

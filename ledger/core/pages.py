@@ -244,6 +244,17 @@ class ExchangePage(Struct, array_like=True, gc=False, tag="exchange"):
     is_reversed: bool = False
 
 
+class ScorePage(Struct, array_like=True, gc=False, tag="score"):
+    """A score of one shop: its points by part, and the tier that was written down last."""
+
+    parts: dict[str, int] = field(default_factory=dict)
+    tier: str = ""
+
+    def value(self) -> int:
+        """What the score comes to, never below 0."""
+        return max(0, sum(self.parts.values()))
+
+
 class GrantPage(Struct, array_like=True, gc=False, tag="grant"):
     """Points that a campaign granted: the lot they were put in."""
 
@@ -304,7 +315,8 @@ class ActivityPage(Struct, array_like=True, gc=False, tag="activity"):
 
 _OrderPages = OrderPage | ReviewPage | RedemptionPage | HoldPage
 _CardPages = CardPage | CardOrdersPage | ClaimPage | QuotaPage
-Page = _OrderPages | _CardPages | LotPage | DayPage | GrantPage | SeenPage | ActivityPage | ExchangePage
+_OtherPages = GrantPage | SeenPage | ActivityPage | ExchangePage | ScorePage
+Page = _OrderPages | _CardPages | LotPage | DayPage | _OtherPages
 
 SEEN: Final = SeenPage()
 

@@ -8,6 +8,7 @@ from ledger.core.evaluate import meets
 from ledger.core.lots import collect, owe_back, parts_of
 from ledger.core.pages import Fined
 from ledger.rulebook.compiled import Fine
+from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import CounterAdded, Scored
 
 
@@ -22,15 +23,21 @@ def apply_penalties(draft: Draft, on: str, data: Any, page: str, line: Any = Non
         penalty = fine.penalty
         if penalty.score is not None:
             part, month = penalty.part or "", draft.version.bucket(penalty.score, draft.occurred)
-            draft.score(Scored(penalty.score, part, fine.name, month, -penalty.points, page))
-            fined.append(Fined(fine.name, penalty.points, score=penalty.score, part=part, month=month))
+            score = penalty.score + _at_shop(penalty.score in draft.version.keyed_scores, data)
+            draft.score(Scored(score, part, fine.name, month, -penalty.points, page))
+            fined.append(Fined(fine.name, penalty.points, score=score, part=part, month=month))
         elif penalty.kind is not None:
-            debt = draft.account.purse(penalty.kind).debt
-            parts = parts_of(draft, penalty.kind, penalty.points)
-            collect(draft, penalty.kind, penalty.points, fine.name)
-            owed = draft.account.purse(penalty.kind).debt - debt
-            fined.append(Fined(fine.name, penalty.points, penalty.kind, parts, owed))
+            kind = penalty.kind + _at_shop(penalty.kind in draft.version.keyed_kinds, data)
+            debt = draft.account.purse(kind).debt
+            parts = parts_of(draft, kind, penalty.points)
+            collect(draft, kind, penalty.points, fine.name)
+            owed = draft.account.purse(kind).debt - debt
+            fined.append(Fined(fine.name, penalty.points, kind, parts, owed))
     return fined
+
+
+def _at_shop(is_kept_so: bool, data: Any) -> str:
+    return f"{AT_SHOP}{data.shop}" if is_kept_so else ""
 
 
 def _is_spared(draft: Draft, fine: Fine) -> bool:

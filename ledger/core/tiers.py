@@ -6,6 +6,7 @@ value now and of those held: a tier that was reached may be held against ageing,
 
 from ledger.core.account import TierHold
 from ledger.core.draft import Draft
+from ledger.core.evolve import forget_moves
 from ledger.core.scores import tier_of, value_in, value_of, value_since
 from ledger.core.standing import Stand, first_tier, is_invited, own_place, place_at, tier_name
 from ledger.rulebook.compiled import ProgrammeVersion
@@ -242,6 +243,7 @@ def move_tiers(draft: Draft, month: int, at: int) -> None:
         tier = tier_of(score, value_of(account, name, score, month))
         if tier != account.tiers.get(name, ""):
             draft.emit(TierMoved(name, account.tiers.get(name, ""), tier, at))
+    forget_moves(account)
 
 
 def refresh_settled(draft: Draft) -> None:

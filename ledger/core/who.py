@@ -9,6 +9,7 @@ from typing import Any
 from ledger.core.account import Account, term_at
 from ledger.core.draft import Draft
 from ledger.core.scores import value_at
+from ledger.core.shops import page_of_shop
 from ledger.core.standing import tier_at
 from ledger.rulebook.compiled import Entitlement, MemberClause, ProgrammeVersion
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
@@ -67,6 +68,11 @@ def attribute_of(account: Account, version: ProgrammeVersion, name: str) -> str 
 
 def _found(draft: Draft, table: str, name: str, shop: str) -> str | int | None:
     account, version = draft.account, draft.version
+    if table in ("tier", "score") and name in version.keyed_scores:
+        page = page_of_shop(draft, name, shop)
+        if table == "tier":
+            return page.tier if page is not None else ""
+        return page.value() if page is not None else None
     if table == "tier":
         return tier_at(account, version, name, draft.occurred)
     if table == "score":

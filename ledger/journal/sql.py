@@ -210,6 +210,22 @@ class Journal(_Reader):
                 return
             after = rows[-1][0], rows[-1][2], rows[-1][3]
 
+    def received(self, names: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], EntryRow]:
+        """Return by (source, id, member) the entry that first decided a fact, of those that were decided."""
+        if not names:
+            return {}
+        asked = ", ".join(["(?, ?, ?)"] * len(names))
+        rows = self._rows(
+            f"WITH asked (source, id, member) AS (VALUES {asked})"
+            f" SELECT asked.source, asked.id, e.{self.entry_id}, originator_id, originator_version, state, link"
+            f" FROM asked JOIN {self.schema}.sources ON sources.name = asked.source"
+            f" JOIN {self.schema}.receipts ON receipts.source = sources.number AND receipts.id = asked.id"
+            " AND receipts.member = asked.member"
+            f" JOIN {self.schema}.stored_events e ON e.{self.entry_id} = receipts.place",
+            [part for name in names for part in name],
+        )
+        return {(row[0], row[1], row[3]): EntryRow(*row[2:]) for row in rows}
+
     def latest(self, member: str) -> tuple[Snapshot | None, list[EntryRow]]:
         """Return a member's last snapshot and the entries behind it, all of one state."""
         rows = self._rows(

@@ -9,6 +9,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 import msgspec
 
 from ledger.rulebook.attributes import is_value
+from ledger.rulebook.languages import Languages, take_languages
 from ledger.rulebook.schema import (
     Attribute,
     Award,
@@ -30,13 +31,19 @@ from ledger.rulebook.schema import (
 )
 from ledger.wire.entries import ENGINE
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES, OCCASIONS, OLDER_OCCASIONS, REACHED, Occasion
+from ledger.wire.facts import KIND_LEFT_OUT
 from ledger.wire.times import to_datetime
 
 _NAMES = ", ".join(OCCASIONS)
 
 
 def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
-    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key.
+    """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key."""
+    return read_programme(toml, where, engine)[0]
+
+
+def read_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> tuple[ProgrammeTables, Languages]:
+    """A checked version from its TOML, and its names in languages by their places. Raises `BadProgramme`.
 
     `engine` is the one whose checks it met when it was published: one that is stored is not refused by later checks.
     """
@@ -44,13 +51,14 @@ def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -
         document = _with_moments(tomllib.loads(toml))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
+    languages = take_languages(document, where)
     programme: ProgrammeTables = _convert(document, ProgrammeTables, where)
     problem = next(_problems(programme), None)
     if problem is None and engine >= 2:
         problem = next(_problems_since_engine_2(programme), None)
     if problem:
         raise BadProgramme(f"{where}: {problem}")
-    return programme
+    return programme, languages
 
 
 def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
@@ -113,9 +121,13 @@ def misfits(first: ProgrammeTables, later: ProgrammeTables) -> Iterator[str]:
             for key, had, has in (
                 ("window", window_kind(score), window_kind(later.scores[name])),
                 ("settle", score.settle, later.scores[name].settle),
+                ("each", score.each, later.scores[name].each),
             ):
                 if had != has:
                     yield f"scores.{name}.{key}: is {has}; this ledger counts it {had}, and has kept no other sums"
+    for name, kind in first.kinds.items():
+        if name in later.kinds and later.kinds[name].each != kind.each:
+            yield f"kinds.{name}.each: is {later.kinds[name].each}; this ledger keeps it {kind.each}"
     tables = [(name, getattr(first, name), getattr(later, name)) for name in ("kinds", "scores", "memberships")]
     for name, score in first.scores.items():
         if name in later.scores:
@@ -184,6 +196,12 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
             yield f"uses.{name}.kinds: name each kind once, and at least one"
         if use.at_least and use.at_most and use.at_least > use.at_most:
             yield f"uses.{name}.at_least: is above at_most"
+    yield from _shop_problems(programme)
+    if programme.default_kind != KIND_LEFT_OUT:
+        if programme.default_kind not in programme.kinds:
+            yield f"default_kind: there is no [kinds.{programme.default_kind}]"
+        if KIND_LEFT_OUT in programme.kinds:
+            yield f"default_kind: facts that name no kind and those of [kinds.{KIND_LEFT_OUT}] could not be told apart"
     for name, exchange in programme.exchanges.items():
         yield from _exchange_problems(f"exchanges.{name}", exchange, programme)
     for name, penalty in programme.penalties.items():
@@ -396,6 +414,8 @@ def _gift_problems(at: str, gifts: tuple[Gift, ...], programme: ProgrammeTables)
             if score is None or all(one.name != gift.tier for one in score.tiers):
                 known = ", ".join(one.name for one in score.tiers) if score is not None else "no such score"
                 yield f'{here}.tier: scores.{gift.score} has no tier "{gift.tier}"; there are: {known}'
+            if score is not None and score.each is not None:
+                yield f"{here}.score: scores.{gift.score} is kept for each shop; a tier of it is not granted"
             if gift.days is None:
                 yield f"{here}.days: a tier is given for some days"
     if sum(gift.tier is not None for gift in gifts) > 1:
@@ -441,6 +461,47 @@ def _cards_of(who: Who | None) -> Iterator[str]:
         yield from (name for name, card in who.card.items() if card.active is not False)
         for one in who.any_:
             yield from _cards_of(one)
+
+
+def _shop_problems(programme: ProgrammeTables) -> Iterator[str]:
+    """What is kept for each shop: scores of a life, and rules over facts that name a shop."""
+    for name, score in programme.scores.items():
+        if score.joined and not score.each:
+            yield f'scores.{name}.joined: needs each = "shop"'
+        is_of_life = score.window == "life" and score.settle == "at-once"
+        if score.each and not (is_of_life and score.hold is None and score.one_star_limit is None):
+            yield f'scores.{name}.each: needs window = "life" and settle = "at-once", no hold and no limit'
+        if score.each and any(tier.invited for tier in score.tiers):
+            yield f"scores.{name}.tiers: none is invited where there is one for each shop"
+    keyed = {name for name, score in programme.scores.items() if score.each}
+    keyed |= {name for name, kind in programme.kinds.items() if kind.each}
+    if not keyed:
+        return
+    for index, award in enumerate(programme.award):
+        at, occasion = f'award[{index}] (rule "{award.rule}")', OCCASIONS.get(award.on)
+        has_shop = occasion is not None and "shop" in occasion.fields
+        asked = {*scores_asked(award.who), *(name for times in award.times for name in scores_asked(times.who))}
+        if ({award.kind, award.score} | asked) & keyed and not has_shop:
+            yield f"{at}: {award.on} names no shop, and something of this rule is kept for each shop"
+        if award.once and award.score in keyed:
+            yield f'{at}.once: is not for a score with each = "shop"'
+    for name, penalty in programme.penalties.items():
+        occasion = OCCASIONS.get(penalty.on)
+        if {penalty.kind, penalty.score} & keyed and (occasion is None or "shop" not in occasion.fields):
+            yield f"penalties.{name}: {penalty.on} names no shop, and what it takes is kept for each shop"
+    for name, exchange in programme.exchanges.items():
+        rates = (asked for rate in exchange.rate for asked in scores_asked(rate.who))
+        if {exchange.takes, exchange.gives, *scores_asked(exchange.who), *rates} & keyed:
+            yield f"exchanges.{name}: an exchange names no shop, and something of it is kept for each shop"
+
+
+def scores_asked(who: Who | None) -> Iterator[str]:
+    """Yield the scores whose value or tier conditions on the member ask."""
+    if who is not None:
+        yield from who.score
+        yield from who.tier
+        for one in who.any_:
+            yield from scores_asked(one)
 
 
 def _occasion_problems(at: str, award: Award, row: Occasion) -> Iterator[str]:

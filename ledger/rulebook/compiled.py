@@ -6,9 +6,11 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from ledger.rulebook.checks import misfits, parse_programme
+from ledger.rulebook.checks import misfits, read_programme
+from ledger.rulebook.languages import text_in
 from ledger.rulebook.rankings import DAYS, MONTHS, Ranking, bucket_at, compile_ranking
 from ledger.rulebook.schema import (
+    AT_SHOP,
     Award,
     BadProgramme,
     Benefit,
@@ -21,6 +23,7 @@ from ledger.rulebook.schema import (
     Penalty,
     Pending,
     Product,
+    ProgrammeTables,
     Times,
     Who,
     instant_of,
@@ -29,7 +32,7 @@ from ledger.rulebook.schema import (
 )
 from ledger.wire.entries import ENGINE, ENGINES
 from ledger.wire.fact_catalogue import BY_CLASS, OCCASIONS, REACHED
-from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_start, months_later
+from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_of_day, month_start, months_later
 
 STORED: Final = ENGINES[0]  # what is stored met the checks of its day, of whatever engine
 NO_END: Final = 1 << 62  # an instant after every other
@@ -188,9 +191,12 @@ class Rule(Struct, frozen=True, eq=False):
     order_bucket: Bucket | None = None  # of these, which is asked before the card's cap
     wait: Wait | None = None
     opens: str = ""  # a product, instead of points
+    is_of_month: bool = False  # its one cap but those of line, order and card is that of the month
+    at_shop: bool = False  # its kind or score is kept for each shop
+    wants_joined: bool = False  # its score begins where the member joined the shop
 
 
-def compile_rule(award: Award, zone: Zone) -> Rule:
+def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables) -> Rule:
     """An award of a book whose days are a zone's, as data."""
     caps = {cap.per: cap.points for cap in award.cap if cap.each is None}
     occasion = OCCASIONS[award.on]
@@ -232,6 +238,10 @@ def compile_rule(award: Award, zone: Zone) -> Rule:
         order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
         wait=_wait(award.pending) if award.pending else None,
         opens=award.opens or "",
+        is_of_month=[bucket[::2] for bucket in buckets] == [("month", "")] and award.each_day is None,
+        at_shop=award.opens is None
+        and (programme.scores[award.score] if award.score else programme.kinds[award.kind or ""]).each is not None,
+        wants_joined=award.score is not None and programme.scores[award.score].joined,
     )
 
 
@@ -270,6 +280,55 @@ def compile_penalty(name: str, penalty: Penalty) -> Fine:
     """A penalty of a book as data."""
     is_counted = penalty.from_in_month is not None or penalty.from_in_year is not None or penalty.exempt is not None
     return Fine(f"penalty.{name}", penalty, compile_clauses(penalty.when, frozenset()), is_counted)
+
+
+MANY: Final = 16  # so many rules are found by their fields; fewer are sooner asked one after the other
+MAX_KNOWN: Final = 4_096  # combinations of fields whose rules are remembered
+
+
+class RuleIndex(Struct, eq=False):
+    """Which of many rules may be met by the values of some fields: every other rule fails the condition it names.
+
+    `known` remembers the rules of the combinations of values that were met, None for a value that no rule names.
+    """
+
+    fields: tuple[tuple[str, bool, dict[str, frozenset[int]]], ...]  # name, of the line, value -> places of rules
+    others: frozenset[int]  # places of rules that name none of the fields
+    known: dict[tuple[str | None, ...], tuple[Rule, ...]]
+
+
+class Rules(tuple[Rule, ...]):
+    """Rules in the book's order, with an index where there are many."""
+
+    by_field: RuleIndex | None = None
+
+
+def index_rules(found: Iterable[Rule]) -> Rules:
+    """Return rules with their index: each by the values of one field that it wants to be one of some texts."""
+    rules = Rules(found)
+    if len(rules) < MANY:
+        return rules
+    wanted = [[c for c in rule.clauses if c.op == "in" and all(isinstance(v, str) for v in c.value)] for rule in rules]
+    often: dict[tuple[str, bool], int] = {}
+    for clauses in wanted:
+        for clause in clauses:
+            often[clause[:2]] = often.get(clause[:2], 0) + 1
+    fields: dict[tuple[str, bool], dict[str, set[int]]] = {}
+    others = set()
+    for place, clauses in enumerate(wanted):
+        if not clauses:
+            others.add(place)
+            continue
+        clause = max(clauses, key=lambda one: often[one[:2]])
+        for value in clause.value:
+            fields.setdefault(clause[:2], {}).setdefault(value, set()).add(place)
+    if fields:
+        made = tuple(
+            (name, of_line, {value: frozenset(places) for value, places in values.items()})
+            for (name, of_line), values in fields.items()
+        )
+        rules.by_field = RuleIndex(made, frozenset(others), {})
+    return rules
 
 
 def compile_clauses(when: Mapping[str, Condition], of_line: frozenset[str]) -> tuple[Clause, ...]:
@@ -409,25 +468,29 @@ class ProgrammeVersion:
     def __init__(self, toml: str, where: str = "rule book", engine: int = ENGINE) -> None:
         self.toml = toml
         self.name = version_of(toml)
-        self.programme = parse_programme(toml, where, engine)
+        self.programme, self.languages = read_programme(toml, where, engine)
         self.offset = zone_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY
-        rules = [compile_rule(award, self.offset) for award in self.programme.award]
+        rules = [compile_rule(award, self.offset, self.programme) for award in self.programme.award]
         self.rules = {rule.name: rule for rule in rules}
-        self.line_rules = tuple(r for r in rules if r.award.each == "line" and r.award.on == "order.completed")
-        self.paid_line_rules = tuple(r for r in rules if r.award.each == "line" and r.award.on == "order.paid")
-        self.line_rules_without_card = tuple(r for r in self.line_rules if r.member is None)
-        self.fact_rules: dict[str, tuple[Rule, ...]] = {}
+        of_lines = [rule for rule in rules if rule.award.each == "line"]
+        self.line_rules = index_rules(rule for rule in of_lines if rule.award.on == "order.completed")
+        self.paid_line_rules = index_rules(rule for rule in of_lines if rule.award.on == "order.paid")
+        self.line_rules_without_card = index_rules(rule for rule in self.line_rules if rule.member is None)
+        of_facts: dict[str, list[Rule]] = {}
         for rule in rules:
             if rule.award.each == "fact":
-                self.fact_rules[rule.award.on] = (*self.fact_rules.get(rule.award.on, ()), rule)
+                of_facts.setdefault(rule.award.on, []).append(rule)
+        self.fact_rules = {on: index_rules(found) for on, found in of_facts.items()}
         asked = {row.on for row in BY_CLASS.values() if row.asks}
         # By type of fact, the rules that are asked behind its own decision, and what it costs.
         self.rules_after = {on: found for on, found in self.fact_rules.items() if on not in asked and on != REACHED}
         self.penalties: dict[str, tuple[Fine, ...]] = {}
         for name, penalty in self.programme.penalties.items():
             self.penalties[penalty.on] = (*self.penalties.get(penalty.on, ()), compile_penalty(name, penalty))
+        behind = self.rules_after.keys() | self.penalties.keys()
+        self.asked_behind = frozenset(fact for fact, row in BY_CLASS.items() if row.on in behind)
         # By type of fact, the award rules and multipliers that not every member has.
         self.asks_who: dict[str, tuple[Rule | Multiplier, ...]] = {}
         for rule in rules:
@@ -444,8 +507,9 @@ class ProgrammeVersion:
                 self.benefits[label] = (name, benefit)
         for label, benefit in self.programme.benefits.items():
             self.benefits[label] = ("", benefit)
+        by_shop = frozenset(name for name, score in self.programme.scores.items() if score.each)
         self.perks = {
-            label: compile_benefit(label, name, benefit, self.offset)
+            label: compile_benefit(label, name, benefit, self.offset, by_shop)
             for label, (name, benefit) in self.benefits.items()
         }
         # Benefits that are rights of lines, judged as these complete; and whether a claim will ask the order's fact.
@@ -471,6 +535,9 @@ class ProgrammeVersion:
         self.live = {name: r for name, r in self.rankings.items() if r.window != MONTHS or r.at_once or r.holds}
         # Scores that move on other days than the first of a month.
         self.own_days = [r for r in self.rankings.values() if r.window == DAYS or r.settle_day > 1]
+        self.keyed_kinds = frozenset(name for name, kind in self.programme.kinds.items() if kind.each)
+        self.keyed_scores = frozenset(name for name, score in self.programme.scores.items() if score.each)
+        self.default_kind = self.programme.default_kind
         self.who_may_use = {name: compile_who(use.who) for name, use in self.programme.uses.items()}
         self.expiries = {name: compile_expiry(kind, self.offset) for name, kind in self.programme.kinds.items()}
         self.idle = {
@@ -481,9 +548,14 @@ class ProgrammeVersion:
         """The rules that stand on a whole fact of a type (without its version)."""
         return self.fact_rules.get(on, ())
 
+    def kind(self, name: str) -> Kind:
+        """Return the table of a kind, also of one that is kept for a shop."""
+        kinds = self.programme.kinds
+        return kinds.get(name) or kinds[name.partition(AT_SHOP)[0]]
+
     def period_at(self, kind: str, earned_at: int) -> Period:
         """Return how points of a kind expire that are earned at an instant: by the last period then begun."""
-        for period in self.expiries[kind]:
+        for period in self.expiries.get(kind) or self.expiries[kind.partition(AT_SHOP)[0]]:
             if period[0] <= earned_at:
                 break  # and where none has, the first period holds
         return period
@@ -508,9 +580,16 @@ class ProgrammeVersion:
         local = month_start(self.month(earned_at) + 1, 0) + (wait.day - 1) * DAY
         return min(instant_at(local, self.offset), MAX_INSTANT)
 
+    def text_in(self, place: str, language: str, otherwise: str) -> str:
+        """A text of the book (``kinds.KIND.name``) in a language, or `otherwise` where it has none in it."""
+        return text_in(self.languages, place, language, otherwise)
+
     def month(self, instant: int) -> int:
         """The local month of an instant."""
-        return month_of(instant, self.offset)
+        zone = self.offset
+        if isinstance(zone, int):  # what most books have: without a call more, as every fact asks
+            return month_of_day((instant + zone) // DAY)
+        return month_of(instant, zone)
 
     def bucket(self, score: str, instant: int) -> int:
         """The bucket of a score's item that occurred at an instant."""

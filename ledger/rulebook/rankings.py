@@ -48,9 +48,14 @@ class Ranking(Struct, frozen=True, eq=False):
         return self.hold_days > 0 or self.hold_years >= 0
 
     @property
+    def is_monthly(self) -> bool:
+        """Whether the value moves as months begin, and only then."""
+        return self.window == MONTHS and not (self.at_once or self.settle_day > 1)
+
+    @property
     def is_plain(self) -> bool:
         """Whether the tier follows from the sums of whole months alone, and moves as months begin."""
-        return self.window == MONTHS and not (self.at_once or self.settle_day > 1 or self.holds)
+        return self.is_monthly and not self.holds
 
 
 def compile_ranking(name: str, score: Score) -> Ranking:
@@ -125,8 +130,11 @@ def hold_until(ranking: Ranking, year: int, begun_at: int, zone: Zone) -> int:
 
 
 def oldest_needed(ranking: Ranking, month: int) -> int:
-    """The oldest month whose sums a score still needs in a month."""
-    if ranking.window == LIFE:
+    """The oldest month whose sums a score still needs in a month.
+
+    A monthly score as engine 1 knew it needs none of itself: its book's `late_days` say how long its months are kept.
+    """
+    if ranking.window == LIFE or (ranking.is_monthly and ranking.span <= 13):
         return month
     if ranking.window == YEAR:
         return (month // 12 - 1) * 12

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from ledger.errors import Unusable
+from ledger.wire.facts import KIND_LEFT_OUT
 from ledger.wire.times import SECOND, TimeZone, Zone, instant_at, to_instant
 
 _Points = Annotated[int, Meta(ge=1, le=1 << 40)]
@@ -25,6 +26,9 @@ Moment = Annotated[str, Meta(min_length=10, max_length=40)]
 _Times = Annotated[int, Meta(ge=0, le=1 << 30)]
 _Day = Annotated[int, Meta(ge=1, le=31)]
 _ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
+
+
+AT_SHOP = "@"  # between a kind or score and the shop that it is kept for: shop-points@shop-a
 
 
 class BadProgramme(Unusable):
@@ -55,6 +59,7 @@ class Kind(_Table, frozen=True):
     fen: _Points = 1
     burn: Literal["soonest-expiring", "oldest"] = "soonest-expiring"
     shortfall: Literal["cash", "debt", "clamp"] = "debt"
+    each: Literal["shop"] | None = None  # a purse for each shop
 
 
 class Tier(_Table, frozen=True):
@@ -87,6 +92,8 @@ class Score(_Table, frozen=True):
     down: Literal["replace", "step"] = "replace"
     tiers: Annotated[tuple[Tier, ...], Meta(max_length=100)] = ()
     one_star_limit: int | None = None
+    each: Literal["shop"] | None = None  # a sum and a tier for each shop
+    joined: bool = False  # nothing before the member joined that shop
 
     @property
     def window_months(self) -> int:
@@ -430,6 +437,7 @@ class ProgrammeTables(_Table, frozen=True):
     penalties: Annotated[dict[_Label, Penalty], Meta(max_length=100)] = field(default_factory=dict)
     benefits: Annotated[dict[_Label, Benefit], Meta(max_length=1000)] = field(default_factory=dict)
     exchanges: Annotated[dict[_Label, Exchange], Meta(max_length=100)] = field(default_factory=dict)
+    default_kind: _Label = KIND_LEFT_OUT  # the kind of facts that name none
     late_days: Annotated[int, Meta(ge=1, le=4000)] = 400
     utc_offset: Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$")] | None = None
     time_zone: _ZoneName | None = None
@@ -437,6 +445,7 @@ class ProgrammeTables(_Table, frozen=True):
 
     def fen_of(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where this version lacks the kind."""
+        kind = kind.partition(AT_SHOP)[0]
         return self.kinds[kind].fen if kind in self.kinds else 0
 
 

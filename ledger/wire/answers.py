@@ -292,7 +292,7 @@ class _Summed(Struct, frozen=True):
 
 
 class BooksOfKind(Struct, frozen=True):
-    """Where the points of a kind are: issued = spendable + pending + held + redeemed + expired + clawed back."""
+    """Where the points of a kind are: issued is the sum of those below up to `clawed_back`, and `forfeited`."""
 
     issued: int
     spendable: int
@@ -304,6 +304,7 @@ class BooksOfKind(Struct, frozen=True):
     written_off: int
     debt: int
     cash_shortfall_fen: int
+    forfeited: int
     balanced: bool
 
 

@@ -283,6 +283,12 @@ class CreditSet(_Change, tag="credit-set", frozen=True):
     credit: int
 
 
+class Joined(_Change, tag="joined", frozen=True):
+    """The member joined a shop; for the reader only, a page of its own keeps it."""
+
+    shop: str
+
+
 class AttributeTold(_Change, tag="attribute-told", frozen=True):
     """What is known of a member from an instant on: a text or number; an empty text: it is no longer known."""
 
@@ -531,7 +537,7 @@ TakenChange = Spent | Expired | ClawedBack | Repaid | Captured | Forfeited
 LotChange = Earned | Refrozen | Waiting | Confirmed | TakenChange | Restored | Held | Released
 ClaimChange = DebtIncurred | PaidInCash | WrittenOff | GivenBack | Forgiven
 IdleChange = IdleMoved | IdleEnded
-ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Resettled | TierMoved
+ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Joined | Resettled | TierMoved
 TierChange = TierHeld | TierHoldEnded | TierGranted | TierGrantEnded
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
 CardChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | TrialReverted

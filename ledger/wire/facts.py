@@ -18,6 +18,7 @@ MAX_INT = 1 << 53
 # Defaults that are text. The encoder leaves a default out where it is the same object, which a text just read never is:
 # each class with such a field puts the default's own object in its place, so that said or left out is the same fact.
 SELF, APP, BEANS = "self", "app", "beans"
+KIND_LEFT_OUT = BEANS  # stands for the book's own `default_kind`
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 Name = Annotated[str, Meta(max_length=MAX_ID)]
@@ -183,6 +184,13 @@ class Grant(_OfKind, kw_only=True):
     campaign: Id
     points: Some
     expires: Time | None = None
+    shop: Name = ""
+
+
+class Joining(_Data):
+    """The shop whose members the member now is one of."""
+
+    shop: Id
 
 
 class Activity(_Data):
@@ -247,6 +255,7 @@ class Redemption(_OfKind, kw_only=True):
     use: Id
     order: Name = ""
     settlement_fen: Count = 0
+    shop: Name = ""
 
 
 class Reversal(_Data):
@@ -262,6 +271,7 @@ class Hold(_OfKind, kw_only=True):
     hold: Id
     points: Some
     until: Time
+    shop: Name = ""
 
 
 class Capture(_Data):
@@ -362,6 +372,7 @@ class Adjustment(_OfKind, kw_only=True):
     by: Id
     approved_by: Name = ""
     of: Aim | None = None
+    shop: Name = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -397,6 +408,7 @@ class OpeningLot(_OfKind, kw_only=True):
     points: Some
     earned_at: Time
     expires_at: Time
+    shop: Name = ""
 
 
 class Publication(_Data):
@@ -492,6 +504,10 @@ class ReputationRated(_Fact, tag="reputation.rated.v1"):
 
 class MemberDescribed(_Fact, tag="member.described.v1"):
     data: Description
+
+
+class MemberJoined(_Fact, tag="member.joined.v1"):
+    data: Joining
 
 
 class ActivityDone(_Fact, tag="activity.done.v1"):
@@ -600,7 +616,7 @@ ActivityFact = QuestionAnswered | ItemShared | MemberSignedIn | ShopVisited | Ca
 ProfileFact = (
     IdentityVerified | WechatBound | QqBound | ProfileCompleted | CreditScored | ReputationRated | MemberDescribed
 )
-DoneFact = ActivityDone | ActivityUndone
+DoneFact = MemberJoined | ActivityDone | ActivityUndone
 SpendingFact = RedemptionRequested | RedemptionReversed | HoldRequested | HoldCaptured | HoldReleased
 ExchangeFact = PointsClaimed | ExchangeRequested | ExchangeReversed
 MembershipFact = CardPurchased | CardCodeRedeemed | CardTrialStarted | CardRefunded | BenefitClaimed | BenefitReturned

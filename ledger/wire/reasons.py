@@ -68,6 +68,7 @@ REASONS: Final[dict[str, Reason]] = {
         ENTRY, "Points tendered on an order come back by its return or its end, not by hand."
     ),
     "settlement-too-small": Reason(ENTRY, "This use needs a larger settlement."),
+    "shop-missing": Reason(ENTRY, "This kind of points is kept for each shop, and the fact names none."),
     "stale": Reason(ENTRY, "The request is older than the ledger takes (`request_max_age_seconds`)."),
     "too-late": Reason(ENTRY, "It occurred longer before the member's clock than the book's `late_days`."),
     "too-many-returns": Reason(ENTRY, "More lines than an order may have came back before any of them completed."),
@@ -110,6 +111,7 @@ REASONS: Final[dict[str, Reason]] = {
     "rest-cancelled": Reason(NOTE, "The order completes in parts, and what was still to come of it was cancelled."),
     "rest-restored": Reason(NOTE, "The whole order came back, and so did the rest of the points spent on it."),
     "unknown-attribute": Reason(NOTE, "The book declares no such attribute, or one of another type; it is not kept."),
+    "too-many-shops": Reason(NOTE, "The member has points of this kind at as many shops as may be; none are given."),
     "price-differs": Reason(NOTE, "The card was paid another price than the book has for this member."),
     "refund-above-price": Reason(NOTE, "More money came back for the card than was paid for it."),
     "refund-not-due": Reason(NOTE, "The book's rule gives no money back: `why` says whether it was used or is late."),
@@ -124,6 +126,7 @@ REASONS: Final[dict[str, Reason]] = {
         (ENTRY,),
     ),
     "card-cap-full": Reason(WITHHELD, "The card's cap has no room for this line; the ordinary rule holds."),
+    "not-joined": Reason(WITHHELD, "The member has not joined this shop; what was bought before does not count."),
     "once": Reason(WITHHELD, "The rule gives once, and it did."),
     "too-long-after-completion": Reason(WITHHELD, "It came later after completion than the rule allows."),
     # why a term was moved

@@ -100,12 +100,12 @@ def month_of_day(day: int) -> int:
 
 def day_of(instant: int, zone: Zone) -> int:
     """The local day of an instant, in days since 1970-01-01."""
-    return local_at(instant, zone) // DAY
+    return (instant + zone if isinstance(zone, int) else local_at(instant, zone)) // DAY
 
 
 def month_of(instant: int, zone: Zone) -> int:
     """The local month of an instant, as year * 12 + month - 1."""
-    return month_of_day(local_at(instant, zone) // DAY)
+    return month_of_day((instant + zone if isinstance(zone, int) else local_at(instant, zone)) // DAY)
 
 
 @lru_cache(maxsize=8192)

@@ -19,6 +19,7 @@ ACCOUNTS = {
     postings.REDEEMED: "Income:Points:Redeemed",
     postings.EXPIRED: "Income:Points:Expired",
     postings.CLAWED_BACK: "Income:Points:Clawed-Back",
+    postings.FORFEITED: "Income:Points:Forfeited",
     postings.CLAIMED: "Income:Points:Claimed",
     postings.DEBT: "Assets:Points:Debt",
     postings.WRITTEN_OFF: "Expenses:Points:Written-Off",

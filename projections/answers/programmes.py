@@ -183,6 +183,12 @@ def _version_warnings(version: ProgrammeVersion, book: Programme) -> Iterator[st
     elif version.since < last.since:
         later = next(other for other in book.versions if other.since > version.since)
         yield f"decides until {later.programme.from_} only, where version {later.name} takes over"
+    before = book.nearest(version.since)
+    for name, ranking in version.rankings.items():
+        had = before.rankings.get(name)
+        if had is not None and ranking.span > had.span and ranking.window == had.window:
+            what = f"scores.{name}: its window grows from {had.span} {had.window} to {ranking.span}"
+            yield f"{what}: what was dropped before is not in it, until as many {had.window} have passed"
 
 
 # -- differences -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """One member at an instant: points in lots, scores by part, memberships with what is left of their quotas."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from msgspec import UNSET
@@ -13,26 +13,47 @@ from ledger.core.perks import offer_of, why_closed
 from ledger.core.scores import parts_at, score_month, value_at
 from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.rankings import MONTHS, period_at, window_of
 from ledger.wire import answers
-from ledger.wire.entries import LOT_BITS
+from ledger.wire.entries import LOT_BITS, Entry
+from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import bucket_text
 from ledger.wire.times import MAX_INSTANT, Zone, month_text, to_text
 from projections.answers.members import account_of
+from projections.answers.shops import describe_shops, entries_until
 
 
 def show_member(ledger: Ledger, member: str, as_of: int, known_at: int | None = None) -> answers.Member:
     """Return a member at an instant. Raises `UnknownMember`."""
-    account = account_of(ledger, member, as_of, known_at)
-    return describe_account(member, account, ledger.book_known_at(known_at), as_of)
+    account, book = account_of(ledger, member, as_of, known_at), ledger.book_known_at(known_at)
+    version = book.nearest(as_of)
+    shops: dict[str, answers.Score] = {}
+    if version.keyed_scores:
+        rows = ledger.journal(ledger.partition_of(member)).entries_of(member)
+        shops = describe_shops(entries_until(map(_entry, rows), as_of, known_at), version, as_of)
+    return describe_account(member, account, book, as_of, shops)
 
 
-def describe_account(member: str, account: Account, book: Programme, as_of: int) -> answers.Member:
-    """Return an account that was run to `as_of` as its member is told, under the version of the book that holds."""
+def _entry(row: EntryRow) -> Entry:
+    return decode_entry(row.state)
+
+
+def describe_account(
+    member: str, account: Account, book: Programme, as_of: int, shops: Mapping[str, answers.Score] = {}
+) -> answers.Member:
+    """Return an account that was run to `as_of` as its member is told, under the version of the book that holds.
+
+    `shops` are the scores that are kept for each shop, which the account has not.
+    """
     version = book.nearest(as_of)
     programme, offset = version.programme, version.offset
-    kinds = [*programme.kinds, *(kind for kind in account.purses if kind not in programme.kinds)]
+    keyed = version.keyed_scores | version.keyed_kinds
+    kinds = [
+        *(kind for kind in programme.kinds if kind not in keyed),
+        *(kind for kind in account.purses if kind not in programme.kinds),
+    ]
     terms = {name: current_term(account, name, as_of) for name in programme.memberships}
     draft = draft_at(account, book, as_of)
     return answers.Member(
@@ -41,7 +62,8 @@ def describe_account(member: str, account: Account, book: Programme, as_of: int)
         account.number,
         account.frozen,
         {kind: _purse(account.purse(kind), offset) for kind in kinds},
-        {name: describe_score(account, version, name, as_of) for name in programme.scores},
+        {name: describe_score(account, version, name, as_of) for name in programme.scores if name not in keyed}
+        | dict(shops),
         {name: _membership(draft, name, term) for name, term in terms.items() if term is not None},
         dict(_benefits(draft)),
     )

@@ -1,7 +1,7 @@
 """The books of a ledger at an instant: each kind's figures over all members, and whether they balance.
 
-issued = spendable + pending + held + redeemed + expired + clawed back, with debt on its own line. What a `clamp` wrote
-off was never there to take, so it stands outside the sum, as a shortfall paid in cash does.
+issued = spendable + pending + held + redeemed + expired + clawed back + forfeited, with debt on its own line. What a
+`clamp` wrote off was never there to take, so it stands outside the sum, as a shortfall paid in cash does.
 
 They are summed from the entries at any instant, or read from the view `books` at the present and later ones.
 """
@@ -36,7 +36,7 @@ from projections.views.runner import heads_of
 from projections.views.snapshot import ViewSnapshot
 from projections.views.view import Amounts, Key, RowDeltas, Tick
 
-IN_THE_SUM = ("spendable", "pending", "held", "redeemed", "expired", "clawed_back")
+IN_THE_SUM = ("spendable", "pending", "held", "redeemed", "expired", "clawed_back", "forfeited")
 TICK_EVERY = 2_000  # entries
 
 _VIEW = Books()

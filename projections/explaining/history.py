@@ -18,7 +18,7 @@ from ledger.core.pages import Award, Page, Pages, PagesInMemory, TrialPages, cop
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
-from ledger.wire.entries import ACCEPTED, ENGINES, Change, Earned, Entry
+from ledger.wire.entries import ACCEPTED, ENGINES, Change, Earned, Entry, Waiting
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionRequested
@@ -194,7 +194,7 @@ class History:
             key = getattr(change, "lot", None)
             if isinstance(change, Earned):
                 self.lots[change.lot] = LotStory(step, change)
-            elif key is not None and key in self.lots:
+            elif key is not None and key in self.lots and not isinstance(change, Waiting):
                 self.lots[key].events.append((step, change))
 
     def step(self, number: int) -> Step:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ledger.rulebook.compiled import ProgrammeVersion
-from ledger.wire.entries import LOT_BITS, Change, Earned, lot_text
+from ledger.wire.entries import LOT_BITS, Change, Earned, Waiting, lot_text
 from projections.explaining.facts import cause_text, origin_text, redemption_text
 from projections.explaining.history import History, NothingToExplain, Step
 from projections.explaining.movements import MOVEMENTS, TAGS
@@ -53,7 +53,7 @@ def explain_lot_story(history: History, key: int, words: Words) -> dict[str, Any
     story, present = history.lots[key], history.present
     earned, origin = story.earned, story.origin
     lot = present.account.purse(earned.kind).lots.get(key)
-    since = [(None, change) for change in present.changes if getattr(change, "lot", None) == key]
+    since = [(None, c) for c in present.changes if getattr(c, "lot", None) == key and not isinstance(c, Waiting)]
     went = [_event(history, step, change, words) for step, change in (*story.events, *since)]
     view: dict[str, Any] = {
         "lot": lot_text(key),

@@ -48,6 +48,7 @@ COUNTED: Final = frozenset(
         entries.FirstSeen,
         entries.Withheld,
         entries.Multiplied,
+        entries.Joined,
         entries.Waiting,
         entries.HistoryPruned,
         entries.Resettled,

@@ -136,6 +136,8 @@ class Words:
     def _shown(self, value: Any, how: str, noun: str) -> str:
         if how == "time":
             return self.time(to_instant(value) if isinstance(value, datetime) else value)
+        if how == "until":
+            return f"until {self.time(value)}" if value < MAX_INSTANT else "without an end of its own"
         if how == "end":
             return self.end(value)
         if how in _SHOWN:

@@ -15,6 +15,7 @@ _WHERE = (
     ("redeemed", "redeemed, net of what came back"),
     ("expired", "expired"),
     ("clawed_back", "clawed back"),
+    ("forfeited", "forfeited"),
 )
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ledger.wire.times import to_datetime, to_instant
-from tests.support.histories import history
+from tests.support.histories import changed_history, history
 from tests.support.oracle import Oracle, instant
 from tests.support.shop import Shop
 
@@ -30,15 +30,18 @@ SAID_OTHERWISE = {
     "redeemed-for-order": {"redemption-of-an-order"},
     "hold-over": {"hold-over", "hold-ended", "already"},
 }
-TOTALS = ("issued", "spendable", "pending", "held", "redeemed", "expired", "clawed_back", "debt", "cash_shortfall_fen")
+TOTALS = (
+    *("issued", "spendable", "pending", "held", "redeemed", "expired", "clawed_back", "forfeited"),
+    *("debt", "cash_shortfall_fen", "written_off"),
+)
 DELAYS = (0,) * 20 + (1, 86_400, 86_401, 3 * 86_400)  # seconds between a fact and its record
 
 Recorded = tuple[dict[str, Any], timedelta]  # a fact and how much later it was recorded
 
 
-def recorded_history(seed: int, length: int) -> list[Recorded]:
+def recorded_history(seed: int, length: int, made: Callable[..., list[dict[str, Any]]] = history) -> list[Recorded]:
     random = Random(seed)
-    facts = history(random, length)
+    facts = made(random, length)
     return [(fact, timedelta(seconds=random.choice(DELAYS))) for fact in facts]
 
 
@@ -98,8 +101,8 @@ def smallest(facts: list[Recorded], fails: Callable[[list[Recorded]], str]) -> l
     return facts
 
 
-def check(seed: int, length: int) -> None:
-    facts = recorded_history(seed, length)
+def check(seed: int, length: int, made: Callable[..., list[dict[str, Any]]] = history) -> None:
+    facts = recorded_history(seed, length, made)
     if disagreement(facts):
         facts = smallest(facts, disagreement)
         lines = "\n".join(f"{json.dumps(fact)}  recorded {delay} later" for fact, delay in facts)
@@ -119,6 +122,12 @@ no_shrinking = settings(
 @given(seed=st.integers(0, 1 << 48), length=st.integers(1, 140))
 def test_the_ledger_and_the_oracle_say_the_same_after_every_fact(seed: int, length: int) -> None:
     check(seed, length)
+
+
+@settings(no_shrinking, max_examples=60)
+@given(seed=st.integers(0, 1 << 48), length=st.integers(1, 140))
+def test_they_say_the_same_of_orders_that_are_changed_afterwards(seed: int, length: int) -> None:
+    check(seed, length, changed_history)
 
 
 @pytest.mark.campaign

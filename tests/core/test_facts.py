@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2 as kafkas_murmur2
 
+from ledger.journal.open import open_or_create
 from ledger.journal.partitioning import Partitioner, murmur2
 from ledger.journal.port import Parked
 from ledger.wire.fact_catalogue import OPERATOR_FACTS, REQUESTS
@@ -367,6 +368,8 @@ OPERATORS_DATA: dict[str, dict[str, Any]] = {
     "points.adjusted.v1": {"adjustment": "J", "points": 5, "reason": "r", "by": "a", "approved_by": "b"},
     "account.frozen.v1": {"reason": "r"},
     "account.unfrozen.v1": {"reason": "r"},
+    "tier.granted.v1": {"grant": "T", "score": "jd-value", "tier": "201", "until": "2099-01-01T00:00:00Z"},
+    "tier.withdrawn.v1": {"grant": "T"},
     "lot.opened.v1": {"lot": "L", "kind": "beans", "points": 5, "earned_at": HEAD["time"], "expires_at": HEAD["time"]},
     "programme.published.v1": {"toml": "x = 1"},
 }
@@ -380,7 +383,22 @@ def test_operator_facts_count_only_from_operators(type_: str, ledger: SmallLedge
     tally = ledger.decides()
     assert [parked.reason for parked in parked_of(ledger)] == ["not-authorised"] * 3
     assert tally.accepted + tally.ignored <= 1 and tally.parked == 3
-    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 7
+    assert type_ in {str(cls.__struct_config__.tag) for cls in OPERATOR_FACTS} and len(OPERATOR_FACTS) == 9
+
+
+@pytest.mark.parametrize("type_", OPERATORS_DATA)
+def test_grantors_may_grant_tiers_and_nothing_else(type_: str, tmp_path: Path) -> None:
+    ledger = open_or_create(tmp_path / "ledger")
+    settings = tmp_path / "ledger" / "ledger.json"
+    ledger.close()
+    settings.write_text(settings.read_text("utf-8").replace('"grantors": []', '"grantors": ["/partner"]'), "utf-8")
+    subject = "programme" if type_.startswith("programme") else "m-1"
+    fact = a_fact(type_, OPERATORS_DATA[type_], source="/partner", subject=subject)
+    opened = ingested(tmp_path, [fact, fact | {"id": "2", "source": "/partner/2"}])
+    parked = [letter.reason for partition in opened.partitions for letter in opened.journal(partition).parked()]
+    may = type_.startswith("tier.")
+    assert set(parked) == {"not-authorised"} and len(parked) == (1 if may else 2)
+    opened.close()
 
 
 def test_the_subject_programme_belongs_to_published_books_alone(ledger: SmallLedger) -> None:

@@ -5,10 +5,11 @@ How to read them: test_worked_examples.py. The books are small and made up; what
 
 import pytest
 
+from ledger.rulebook import compiled
 from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import Multiplied, Withheld
-from tests.support.shop import Shop
+from tests.support.shop import OPERATORS, Shop
 
 HEAD = """
 programme = "corner"
@@ -512,3 +513,113 @@ def test_a_return_before_completion_takes_back_what_the_payment_gave_once() -> N
 def test_what_a_fact_cannot_give_or_cost_is_refused(toml: str, said: str) -> None:
     with pytest.raises(BadProgramme, match=said):
         parse_programme(HEAD + toml)
+
+
+# -- tiers that are reached ------------------------------------------------------------------------------------------
+
+LEVELS = """
+[scores.level]
+name = "等级"
+window = "life"
+settle = "at-once"
+parts = { purchase = "消费" }
+tiers = [
+    { at_least = 0, name = "v1" }, { at_least = 100, name = "v2" },
+    { at_least = 200, name = "v3" }, { at_least = 300, name = "v4" },
+]
+"""
+LEVEL = line_award("give = { points = 1, per_fen = 100 }", rule="level", what='score = "level"\npart = "purchase"')
+
+
+def raised(tier: str, points: int, more: str = "once = true", score: str = "level") -> str:
+    when = f'when = {{ score = {{ in = ["{score}"] }}, tier = {{ in = ["{tier}"] }} }}'
+    return award(f"{when}\n{more}\ngive = {{ points = {points} }}", f"raised.{score}.{tier}", "tier.reached")
+
+
+def test_each_tier_that_is_passed_gives_the_lowest_first_and_each_once() -> None:
+    shop = Shop(HEAD + LEVELS + LEVEL + raised("v4", 150) + raised("v2", 50) + raised("v3", 100) + raised("v1", 7))
+    shop.completes("O1", [("food", 1, 30_000)])
+    assert shop.awarded == [50, 100, 150], "nobody reaches the tier that everybody has"
+    shop.returns("O1", [("1", 1, 30_000)])
+    assert shop.beans == 300, "a return that lowers the tier takes no such award back"
+    shop.completes("O2", [("food", 1, 30_000)])
+    assert shop.awarded == [50, 100, 150], "up, down, up again"
+
+
+def test_without_once_a_tier_gives_as_often_as_it_is_reached() -> None:
+    shop = Shop(HEAD + LEVELS + LEVEL + raised("v2", 50, more=""))
+    for order in ("O1", "O2"):
+        shop.completes(order, [("food", 1, 10_000)])
+        shop.returns(order, [("1", 1, 10_000)])
+    assert shop.awarded == [50, 50]
+
+
+def test_a_tier_that_time_raised_awards_at_its_instant_the_same_in_every_query() -> None:
+    growth = line_award(
+        "give = { points = 1, per_fen = 100 }", rule="growth", what='score = "growth"\npart = "purchase"'
+    )
+    shop = Shop(HEAD + growth + raised("gold", 50, score="growth"), now="2025-10-20")
+    shop.completes("O1", [("food", 1, 20_000)])
+    assert (shop.on("2025-10-31 23:59:59").beans, shop.on("2025-11-01").beans, shop.on("2025-12-24").beans) == (
+        0,
+        50,
+        50,
+    )
+    lot = shop.on("2025-12-24").shown["points"]["beans"]["lots"][0]
+    assert lot["earned_at"] == "2025-11-01T00:00:00+08:00"
+    shop.signs_in(at="2025-12-25")
+    assert shop.shown["points"]["beans"]["lots"][0] == lot
+
+
+def test_what_a_reached_tier_gave_is_there_also_where_the_fact_is_ignored() -> None:
+    growth = line_award(
+        "give = { points = 1, per_fen = 100 }", rule="growth", what='score = "growth"\npart = "purchase"'
+    )
+    shop = Shop(HEAD + growth + raised("gold", 50, score="growth"), now="2025-10-20")
+    shop.completes("O1", [("food", 1, 20_000)])
+    assert shop.cancels("O1", at="2025-11-02") == "ignored: order-completed"
+    assert shop.beans == 50
+    take = {"adjustment": "J1", "kind": "beans", "points": -20, "reason": "x", "by": "a", "approved_by": "b"}
+    assert shop._tell("points.adjusted", "", take | {"of": {"lot": "2.1"}}, source=OPERATORS) == "accepted"
+    assert shop.beans == 30
+
+
+# -- many rules ------------------------------------------------------------------------------------------------------
+
+
+def many(number: int) -> str:
+    """A rule for each of so many categories, every third with a channel besides, and one for all of them."""
+    rules = []
+    for place in range(number):
+        channel = ', channel = { in = ["app"] }' if place % 3 == 0 else ""
+        keys = f'when = {{ category = {{ in = ["c{place}", "both"] }}{channel} }}\ngive = {{ points = {place + 1} }}'
+        rules.append(line_award(keys, rule=f"r{place}"))
+    return "".join(rules) + line_award("give = { points = 1_000 }", rule="all")
+
+
+def asked_of(shop: Shop) -> int:
+    """How many rules were looked at for the last order's line."""
+    rules = shop.book.versions[0].line_rules_without_card
+    assert rules.by_field is not None
+    return max(len(found) for found in rules.by_field.known.values())
+
+
+def test_of_many_rules_only_those_are_asked_that_may_be_met_and_they_give_in_the_books_order() -> None:
+    shop = shop_of(many(200))
+    shop.completes("O1", [("c7", 1, 100), ("none", 1, 100)])
+    assert shop.awarded == [8, 1_000, 1_000]
+    assert asked_of(shop) == 2, "one of 200 names the category, and one names none"
+    shop.completes("O2", [("both", 1, 100)], channel="web")
+    assert shop.awarded[3:] == [place + 1 for place in range(200) if place % 3] + [1_000]
+
+
+def test_an_index_decides_as_the_rules_do_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = [[("c7", 1, 100), ("both", 1, 100)], [("c9", 1, 100)], [("", 1, 100), ("c199", 2, 100)]]
+    indexed = shop_of(many(200))
+    monkeypatch.setattr(compiled, "MANY", 1_000)
+    plain = shop_of(many(200))
+    assert plain.book.versions[0].line_rules.by_field is None
+    for number, lines in enumerate(orders):
+        for shop in (indexed, plain):
+            shop.completes(f"O{number}", lines, channel="web" if number else "app")
+        assert indexed.entries[-1].changes == plain.entries[-1].changes

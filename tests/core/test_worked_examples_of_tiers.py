@@ -1,13 +1,18 @@
 """Tiers: what a score counts and when, how long a tier is held, what takes it away, and what is granted."""
 
+from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
 
-from ledger.rulebook.compiled import Programme
+from ledger.core.account import Account
+from ledger.core.evolve import evolve_entry
+from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import Earned, Expired, Scored, TierHeld, TierHoldEnded, TierMoved
-from tests.support.shop import OPERATORS, Shop, instant
+from projections.answers.programmes import warnings as warnings_of
+from tests.support.shop import OPERATORS, Shop, instant, moment
 
 HEAD = """
 programme = "corner"
@@ -460,3 +465,62 @@ def test_a_new_version_cannot_change_what_sums_are_kept(later: str) -> None:
     book = Programme([HEAD + THREE])
     with pytest.raises(BadProgramme, match=r"scores\.level"):
         book.add(HEAD.replace("2014-01-01\nutc", "2024-04-01\nutc") + later)
+
+
+def test_a_window_that_grows_is_warned_of() -> None:
+    book = Programme([HEAD + "window_months = 6\n" + THREE])
+    later = ProgrammeVersion(HEAD.replace("2014-01-01\nutc", "2024-04-01\nutc") + "window_months = 12\n" + THREE)
+    said = [text for text in warnings_of(later, book) if "scores.level" in text]
+    assert said == [
+        "scores.level: its window grows from 6 months to 12: "
+        "what was dropped before is not in it, until as many months have passed"
+    ]
+
+
+SHAPES = {
+    "monthly": f"window_months = 3\nhold = {{ days = 45 }}\n{THREE}",
+    "step": f'settle = "at-once"\nwindow_months = 2\nhold = {{ days = 50 }}\ndown = "step"\n{THREE}',
+    "daily": f'settle = "daily"\nwindow_days = 40\nhold = {{ days = 20 }}\n{THREE}',
+    "year": NIGHTS,
+    "life": LIFE + THREE,
+    "deduct": LIFE + "hold = { days = 60 }\ndeduct = { silver = 5, gold = 20 }\n" + THREE,
+    "settled": f"window_months = 2\nsettle_day = 8\nhold = {{ days = 31 }}\n{THREE}",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("seed", range(4))
+def test_what_time_does_depends_on_no_fact_that_came_meanwhile(shape: str, seed: int) -> None:
+    random, start = Random(seed), datetime(2024, 1, 1, tzinfo=UTC)
+    quiet, busy = shop(SHAPES[shape]), shop(SHAPES[shape])
+    bought: dict[str, int] = {}
+    hour = 0
+    for number in range(25):
+        hour += random.randrange(1, 24 * 40)
+        at = (start + timedelta(hours=hour)).isoformat()
+        for between in range(hour - 200, hour, 50):
+            when = (start + timedelta(hours=between)).isoformat()
+            if moment(when) > busy.now:
+                busy.signs_in(at=when)
+        order = random.choice([*bought, ""])
+        for corner in (quiet, busy):
+            if order and number % 3 == 0:
+                comes_back(corner, order, bought[order], at=at)
+            else:
+                buys(corner, 5 + number * 7 % 40, at=at, order=f"N{number}")
+        if order and number % 3 == 0:
+            del bought[order]
+        else:
+            bought[f"N{number}"] = 5 + number * 7 % 40
+        assert quiet.account.tiers.get("level", "") == busy.account.tiers.get("level", "")
+        assert quiet.account.tier_holds == busy.account.tier_holds
+        assert quiet.account.tier_moves == busy.account.tier_moves
+        later = (start + timedelta(hours=hour + random.randrange(1, 24 * 90))).isoformat()
+        assert stands(quiet, later) == stands(busy, later)
+        assert stands(quiet, later)[1] == quiet.on(later).account.tiers.get("level", "")
+        folded = Account()
+        for entry in quiet.entries:
+            evolve_entry(folded, entry)
+        assert folded.tier_holds == quiet.account.tier_holds
+    times = [c.at for c in changes(quiet, TierMoved)]
+    assert times == sorted(times)

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from ledger.core.account import Account
+from ledger.core.evolve import evolve_entry
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import Earned, Withheld
-from tests.support.shop import Shop
+from tests.support.shop import Shop, instant
 
 BOOK = """
 programme = "corner"
@@ -313,3 +316,17 @@ def test_no_bean_moves_by_a_description() -> None:
     corner = shop('attribute = { kind = { in = ["person"] } }')
     described(corner, kind="person")
     assert not any(isinstance(change, Earned) for change in corner.last.changes)
+
+
+def test_what_engine_1_moved_is_kept_by_no_fold_as_its_snapshots_have_none() -> None:
+    corner = shop('tier = { level = { in = ["silver"] } }')
+    corner.completes("O1", [("book", 1, 10_000)])
+    corner.signs_in(at="2025-04-02 10:00")
+    assert corner.account.tier_moves["level"] == [(0, ""), (instant("2025-04-01"), "silver")]
+    of_engine_1, of_engine_2 = Account(), Account()
+    for entry in corner.entries:
+        evolve_entry(of_engine_1, msgspec.structs.replace(entry, engine=1))
+        evolve_entry(of_engine_2, entry)
+    assert of_engine_1.tier_moves == {}
+    assert of_engine_1.tiers == of_engine_2.tiers == {"level": "silver"}
+    assert of_engine_2.tier_moves == corner.account.tier_moves

@@ -68,11 +68,29 @@ def test_a_fact_is_decided_once_and_the_same_again_is_told_what_was_decided_firs
     assert (told.outcome, told.member, told.number, told.repeated) == ("accepted", "h-1", 1, False)
     again = fits(http.post("/v1/facts", json=given), answers.Decision)
     assert again.repeated and again.position == told.position and again.link == told.link
+    assert [entry["number"] for entry in http.get("/v1/members/h-1/entries").json()["entries"]] == [1]
     assert fits(http.get(f"/v1/facts/{told.position}"), answers.Decision).link == told.link
     other = {**given, "data": {**given["data"], "points": 7_000}}
     problem = is_problem(http.post("/v1/facts", json=other), "conflict")
     assert problem["reason"] == "conflict" and problem["figures"]["first"] == 1
     assert http.get("/v1/members/h-1").json()["points"]["beans"]["spendable"] == 700
+
+
+def test_a_fact_in_bulk_that_was_decided_appends_nothing_either(http: httpx.Client) -> None:
+    first, second = grant("h-bulk", "gb-1", 70), grant("h-bulk", "gb-2", 80)
+    told = fits(http.post("/v1/facts", json=first), answers.Decision)
+    body = ndjson([first, second, first])
+    response = http.post("/v1/facts:bulk", params={"outcomes": "true"}, content=body, headers=NDJSON)
+    lines = [json.loads(line) for line in response.content.splitlines()]
+    assert [line["outcome"] for line in lines] == ["accepted"] * 3
+    assert lines[0]["position"] == lines[2]["position"] == told.position
+    assert len(http.get("/v1/members/h-bulk/entries").json()["entries"]) == 2
+
+
+def test_another_fact_under_its_name_is_appended_as_a_conflict(http: httpx.Client) -> None:
+    http.post("/v1/facts", json=grant("h-conflict", "gc-1", 70))
+    is_problem(http.post("/v1/facts", json=grant("h-conflict", "gc-1", 71)), "conflict")
+    assert len(http.get("/v1/members/h-conflict/entries").json()["entries"]) == 2
 
 
 def test_a_redemption_is_answered_with_its_decision_and_its_figures(http: httpx.Client) -> None:

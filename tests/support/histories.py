@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 START = datetime(2025, 3, 1, 1, 0, tzinfo=UTC)
 LONG_AGO = datetime(2018, 3, 1, 1, 0, tzinfo=UTC)  # for those that a clock on the wall must not call the future
@@ -59,12 +59,24 @@ def history(random: Random, length: int, member: str = "m-1", start: datetime = 
     return _Maker(random, member, start).make(length)
 
 
+def changed_history(random: Random, length: int, member: str = "m-1") -> list[dict[str, Any]]:
+    """The same, dense in what shops do to orders afterwards, and with accounts that are closed and opened again."""
+    return _OrdersMaker(random, member, START).make(length)
+
+
+def amended_history(random: Random, length: int) -> list[dict[str, Any]]:
+    """The same with amendments of orders, and adjustments that are aimed at what orders and grants gave."""
+    return _AmendedMaker(random, "m-1", START).make(length)
+
+
 def encode(fact: dict[str, Any]) -> bytes:
     """A fact as it stands in a file."""
     return json.dumps(fact).encode()
 
 
 class _Maker:
+    kinds: ClassVar[dict[str, int]] = _KINDS_OF_FACT
+
     def __init__(self, random: Random, member: str, start: datetime) -> None:
         self.random = random
         self.member = member
@@ -77,7 +89,7 @@ class _Maker:
         self.tendered: dict[str, int] = {}
 
     def make(self, length: int) -> list[dict[str, Any]]:
-        names, weights = list(_KINDS_OF_FACT), list(_KINDS_OF_FACT.values())
+        names, weights = list(self.kinds), list(self.kinds.values())
         while len(self.facts) < length:
             self.now += timedelta(seconds=self.random.choices(_STEPS, _STEP_WEIGHTS)[0])
             name = self.random.choices(names, weights)[0]
@@ -363,3 +375,120 @@ class _Maker:
         if self.random.random() < 0.3:
             fact["time"] = self.now.isoformat()
         self.facts.append(fact)
+
+
+class _OrdersMaker(_Maker):
+    kinds: ClassVar[dict[str, int]] = {
+        **_KINDS_OF_FACT,
+        "parcels": 10,
+        "exchanged": 5,
+        "early_story": 8,
+        "reopened_story": 8,
+        "claimed_for_an_order": 5,
+        "claim_back": 4,
+        "captured_story": 4,
+        "closed_story": 1,
+    }
+
+    def _in_parcels(self) -> str:
+        """An order whose lines complete one by one; the last one, or not, says that no more follow."""
+        order = self._new_order()
+        lines = self._lines_of(order)
+        for place, line in enumerate(lines):
+            again = lines[: self._pick(0, 0, place)]
+            more = place < len(lines) - 1 or self.random.random() < 0.2
+            self._add("order.completed", order=order, lines=[*again, line], **({"more": True} if more else {}))
+            self._wait(0, 0.1, 2)
+            if self.random.random() < 0.3:
+                self._returned(order)
+        return order
+
+    def _parcels(self) -> None:
+        order = self._pick(self._new_order(), "")
+        if order:
+            self._grant()
+            self._redeem_order(order)
+        order = self._in_parcels()
+        self._pick(self._cancelled, self._returned, self._redeem_order, self._paid_again)(order)
+        self._returned(order)
+
+    def _paid_again(self, order: str) -> None:
+        self._add("order.paid", order=order, lines=self._lines_of(order))
+
+    def _exchanged(self) -> None:
+        order = self._order()
+        lines = [
+            {"line": line["line"], "quantity": 1, "refund_fen": self._pick(0, 500), "points": self._pick(0, 300)}
+            | ({"exchange": True} if self.random.random() < 0.7 else {})
+            for line in self._lines_of(order)
+        ]
+        self._add("order.returned", **{"order": order, "return": self._new("T"), "lines": lines})
+
+    def _early_story(self) -> None:
+        """Returns come first, then perhaps a payment, points spent, and the completion."""
+        order = self._new_order()
+        self._grant()
+        for _ in range(self.random.randint(1, 3)):
+            self._pick(self._returned, self._returned, self._redeem_order, self._paid_again)(order)
+        self._pick(self._completed, self._completed, self._cancelled)(order)
+        self._returned(order)
+
+    def _reopened_story(self) -> None:
+        order = self._new_order()
+        self._grant()
+        self._pick(self._paid_again, self._redeem_order, self._returned)(order)
+        self._pick(self._cancelled, self._cancelled, self._rejected)(order)
+        for _ in range(self.random.randint(1, 3)):
+            self._wait(0, 0.5, -1)
+            self._pick(self._paid_again, self._completed, self._redeem_order, self._cancelled)(order)
+        self._returned(order)
+
+    def _claimed_for_an_order(self) -> None:
+        self._add("benefit.claimed", claim=self._new("B"), benefit="shipping", order=self._order())
+
+    def _claim_back(self) -> None:
+        self._add("benefit.returned", claim=self._known("B"))
+
+    def _captured_story(self) -> None:
+        self._grant()
+        self._hold()
+        self._capture()
+        self._add("redemption.reversed", redemption=self._known("H"), **self._pick({}, {"points": 50}))
+
+    def _closed_story(self) -> None:
+        self._add("account.closed", "/operators", reason="left")
+        for _ in range(self.random.randint(0, 4)):
+            self._pick(self._returned, self._redeem, self._grant, self._completed)()
+        self._add("account.reopened", "/operators", reason="back")
+
+
+class _AmendedMaker(_OrdersMaker):
+    kinds: ClassVar[dict[str, int]] = {**_OrdersMaker.kinds, "amended": 20, "aimed": 10}
+
+    def _amended(self) -> None:
+        order = self._order()
+        lines = [dict(line) for line in self._lines_of(order) if self.random.random() < 0.9] or self._lines_of(order)
+        for line in lines:
+            line["paid_fen"] = self._pick(line["paid_fen"], *_PRICES)
+            line["quantity"] = self._pick(line["quantity"], 1, 2, 5)
+            line["category"] = self._pick(line["category"], line["category"], *_CATEGORIES)
+        if self.random.random() < 0.2:
+            lines.append({"line": "8", "sku": "s", "category": "books", "quantity": 2, "paid_fen": 20_000})
+        self._add("order.amended", order=order, lines=lines, refund_fen=self._pick(0, 0, 100, 5_000))
+
+    def _aimed(self) -> None:
+        of = self._pick(
+            {"order": self._order(), "line": self._pick("1", "2")},
+            {"grant": self._known("G")},
+            {"lot": f"{self.random.randint(1, max(1, len(self.facts)))}.1"},
+        )
+        self._add(
+            "points.adjusted",
+            "/operators",
+            adjustment=self._new("J"),
+            points=self._pick(-1, -10, -400, -9_999),
+            reason="error",
+            by="me",
+            approved_by="boss",
+            of=of,
+        )

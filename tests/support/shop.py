@@ -21,6 +21,7 @@ from ledger.rulebook.schema import shipped
 from ledger.wire.entries import ENGINE, OUTCOMES, Earned, Entry
 from ledger.wire.fact_codec import canonical, decode
 from ledger.wire.times import DAY, to_instant
+from projections.answers.shops import describe_shops
 from projections.answers.show import describe_account
 
 SHANGHAI = timezone(timedelta(hours=8))
@@ -260,8 +261,11 @@ class Shop:
     @property
     def shown(self) -> dict[str, Any]:
         """What `points show` says of her."""
+        now = to_instant(self.now)
         shown: dict[str, Any] = msgspec.to_builtins(
-            describe_account("m-1", self.account, self.book, to_instant(self.now))
+            describe_account(
+                "m-1", self.account, self.book, now, describe_shops(self.entries, self.book.nearest(now), now)
+            )
         )
         del shown["member"]
         return shown

@@ -201,6 +201,9 @@ class StoreContract:
         first = [("/other", "1", "m-1", 3), ("/shop", "1", "m-1", 1), ("/shop", "1", "m-2", 2)]
         assert sorted(store.receipts(4)) == first
         assert sorted(store.receipts(5)) == [*first, ("/shop", "2", "m-1", 5)]
+        asked = [("/shop", "1", "m-2"), ("/other", "1", "m-1"), ("/shop", "1", "m-3"), ("/nobody", "1", "m-1")]
+        assert {name: row.sequence for name, row in store.received(asked).items()} == {asked[0]: 2, asked[1]: 3}
+        assert store.received([]) == {}
 
     def test_a_source_keeps_its_number(self, store: Any, place: Path) -> None:
         with store.transaction(0, self.token) as batch:

@@ -121,7 +121,9 @@ def test_the_statement_closes_at_what_the_member_has(seed: int, monkeypatch: pyt
     with kept(seed, monkeypatch) as small:
         for at in instants_of(small.ledger, Random(seed), 12):
             last: dict[tuple[str, str], tuple[int, int]] = {}
-            for member, kind, _month, opening, *_amounts, closing, debt in rows_of(small.ledger, "statement", at):
+            for member, kind, _month, opening, *_amounts, closing, debt, _forfeited in rows_of(
+                small.ledger, "statement", at
+            ):
                 assert opening == last.get((member, kind), (0, 0))[0]
                 last[member, kind] = closing, debt
             for member, account in small.ledger.accounts(at):
@@ -471,6 +473,7 @@ def test_what_expires_at_the_end_of_a_month_is_of_that_month_whether_an_entry_sa
             "redeemed": (0, 0),
             "expired": (0, 0),
             "clawed_back": (0, 0),
+            "forfeited": (0, 0),
             "closing": (1, None),
         }
         ledger.close()
@@ -572,6 +575,8 @@ def test_what_a_card_gave_stands_beside_the_ordinary_rate_with_its_cap() -> None
             fact("card.purchased", "c", "06-01", card="C1", product="plus.annual", paid_fen=14_900),
             fact("order.completed", "o", "06-02", order="O1", lines=lines),
             fact("benefit.claimed", "b", "06-03", claim="B1", benefit="shipping"),
+            fact("benefit.claimed", "b2", "06-03", claim="B2", benefit="shipping"),
+            fact("benefit.returned", "b3", "06-04", claim="B2"),
         )
         plus, ordinary = 15_000 + 40 + 109, 1_000 + 0 + 10
         assert rows_of(ledger, "savings", at("07-01")) == [

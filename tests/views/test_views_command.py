@@ -121,7 +121,15 @@ def test_a_close_adds_up_in_points_and_fen_and_says_whether_it_is_final(kept: Pa
     ran = points("views", "close", "2025-11", "--json")
     assert ran.code == 1 and ran.json["final"] is False and "may still change" in ran.err
     lines = {row["line"]: row["points"] for row in ran.json["rows"]}
-    assert lines == {"opening": 0, "issued": 660, "redeemed": -20, "expired": -480, "clawed_back": 0, "closing": 160}
+    assert lines == {
+        "opening": 0,
+        "issued": 660,
+        "redeemed": -20,
+        "expired": -480,
+        "clawed_back": 0,
+        "forfeited": 0,
+        "closing": 160,
+    }
     assert all(row["fen"] == row["points"] for row in ran.json["rows"])
     ledger = open_ledger(Path("points-ledger"))
     homes = {ledger.partition_of(f"m-{n}"): f"m-{n}" for n in range(99)}
@@ -148,9 +156,9 @@ def test_a_rebuild_is_compared_and_switched_while_a_reader_goes_on(kept: Path) -
     assert points("views", "compare", "statement").code == 0
     assert points("views", "switch", "statement").code == 0
     live = [b["file"] for b in points("views", "status", "--json").json if b["view"] == "statement" and b["is_live"]]
-    assert live == ["statement-v1-2.db"]
+    assert live == ["statement-v2-2.db"]
     points("views", "rebuild", "statement")
-    assert not Path("points-ledger/views/statement-v1.db").exists()
+    assert not Path("points-ledger/views/statement-v2.db").exists()
     assert first is not None and len(open_rows.fetchall()) == 1  # of a file that is gone
     assert show("statement") == before
 

@@ -9,9 +9,9 @@ from ledger.core.pages import ActivityPage
 from ledger.core.penalties import apply_penalties, give_back_fines
 from ledger.core.tiers import move_tiers
 from ledger.rulebook.attributes import is_value
-from ledger.wire.entries import AttributeTold
+from ledger.wire.entries import AttributeTold, Joined
 from ledger.wire.fact_catalogue import FactType
-from ledger.wire.facts import Activity, Description, SignIn, Undone
+from ledger.wire.facts import Activity, Description, Joining, SignIn, Undone
 from ledger.wire.times import DAY, parse_instant
 
 ACTIVITY = "activity.done"
@@ -27,6 +27,13 @@ def act(row: FactType, draft: Draft, data: msgspec.Struct) -> None:
     apply_rules(draft, draft.version.rules_on(row.on), data, key.partition("/")[2], day=day)
     if row.moves_tiers and draft.engine == 1:
         move_tiers(draft, draft.version.month(draft.clock), draft.clock)
+
+
+def join(draft: Draft, data: Joining) -> None:
+    """Decide that a member joined a shop, which is once."""
+    draft.take_id(f"joined/{data.shop}")
+    draft.emit(Joined(data.shop))
+    apply_rules(draft, draft.version.rules_on("member.joined"), data, data.shop)
 
 
 def do(draft: Draft, data: Activity) -> None:

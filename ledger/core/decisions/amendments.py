@@ -25,6 +25,7 @@ from ledger.core.lots import claw_back
 from ledger.core.pages import COMPLETED, Award, CardPage, Completion, GrownLot, OrderPage, PageLine, kept_of
 from ledger.core.rights import end_rights
 from ledger.rulebook.compiled import Multiplier, ProgrammeVersion, Rule
+from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import Scored
 from ledger.wire.facts import AmendedOrder, OrderLine
 from ledger.wire.times import day_of
@@ -207,13 +208,15 @@ def _add(
     """Give points more for a line: a second lot of its award, or an item in the month of its completion."""
     name, fen = line.page.line, line.data.paid_fen
     if award is None:
-        award = Award(rule.name, 0, 0, rule.kind, score=rule.score, part=rule.part)
-        award.month = order.version.month(order.completion.at) if rule.key else 0
+        at = f"{AT_SHOP}{order.data.shop}" if rule.at_shop else ""
+        kind, score = rule.kind and rule.kind + at, rule.score and rule.score + at
+        award = Award(rule.name, 0, 0, kind, score=score, part=rule.part)
+        award.month = order.version.bucket(rule.score, order.completion.at) if rule.key else 0
         line.page.awards.append(award)
     if rule.key:
-        draft.score(Scored(rule.score, rule.part, rule.name, award.month, points, order.name, name, fen, points))
+        draft.score(Scored(award.score, rule.part, rule.name, award.month, points, order.name, name, fen, points))
     else:
-        earned = earn_award(draft, rule, points, points, order.name, name, fen, term)
+        earned = earn_award(draft, rule, points, points, order.name, name, fen, term, shop=order.data.shop)
         if award.lot:
             award.grown = (*award.grown, GrownLot(earned.lot, points, earned.expires_at))
         else:

@@ -2,7 +2,7 @@
 
 from ledger.core.awards import apply_rules
 from ledger.core.benefits import bucket_of, times_used
-from ledger.core.claims import GRANT, count_at_shop, give, give_back, pay
+from ledger.core.claims import GRANT, count_at_shop, give, give_back, pay, purse_of
 from ledger.core.draft import Draft
 from ledger.core.pages import NOT_PAYABLE, ClaimPage, OrderPage, PageLine
 from ledger.core.perks import holder_of, offer_of, why_closed
@@ -51,8 +51,10 @@ def claim(draft: Draft, data: Claim) -> None:
     if offer.quota is not None and used >= offer.quota:
         draft.decline("quota-used", benefit=data.benefit, quota=offer.quota, used=used)
     charge = offer.charge
+    purses = {gift.kind: purse_of(draft, gift.kind, data.shop) for gift in benefit.gives if gift.kind is not None}
     if charge is not None:
-        spendable = account.purse(charge.kind).spendable()
+        purses[charge.kind] = purse_of(draft, charge.kind, data.shop)
+        spendable = account.purse(purses[charge.kind]).spendable()
         if charge.points > spendable:
             draft.decline(f"{charge.kind}-short", asked=charge.points, spendable=spendable)
     if any(gift.tier for gift in benefit.gives) and len(account.grants) >= MAX_GRANTS:
@@ -62,8 +64,8 @@ def claim(draft: Draft, data: Claim) -> None:
     page = ClaimPage(perk.membership, card if term is not None else "", data.benefit, bucket)
     _count(draft, perk, data, page, line)
     if charge is not None:
-        pay(draft, data.claim, charge)
-    give(draft, data.claim, benefit.gives, page)
+        pay(draft, data.claim, purses[charge.kind], charge.points)
+    give(draft, data.claim, benefit.gives, purses, page)
     rules = draft.version.rules_on("benefit.claimed")
     if rules:
         page.awards += apply_rules(draft, rules, data, data.claim, may_return=True)

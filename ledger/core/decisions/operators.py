@@ -49,47 +49,50 @@ def publish(draft: Draft, _data: Publication) -> None:
 
 def grant(draft: Draft, data: Grant) -> None:
     """Decide points that a campaign gives."""
-    draft.check_kind(data.kind)
+    kind = draft.kind_of(data.kind, data.shop)
     if draft.pages.get(f"grant/{data.grant}") is not None:
         draft.decline("already")
-    expires = draft.version.expires_at(data.kind, draft.occurred) if data.expires is None else to_instant(data.expires)
-    lot = _earn(draft, data, "campaign", draft.occurred, expires, data.campaign)
-    draft.pages.put(f"grant/{data.grant}", GrantPage(data.kind, lot))
+    expires = draft.version.expires_at(kind, draft.occurred) if data.expires is None else to_instant(data.expires)
+    lot = _earn(draft, kind, data.points, "campaign", draft.occurred, expires, data.campaign)
+    draft.pages.put(f"grant/{data.grant}", GrantPage(kind, lot))
 
 
-def _earn(
-    draft: Draft, data: Grant | Adjustment | OpeningLot, rule: str, earned_at: int, expires_at: int, page: str
-) -> int:
-    """Open a lot of points that stand in the fact itself; an adjustment may be aimed at it. Returns its key."""
-    lot, points, may_be_claimed = draft.next_lot(), data.points, draft.engine >= 2
+def _earn(draft: Draft, kind: str, points: int, rule: str, earned_at: int, expires_at: int, page: str) -> int:
+    """Open a lot of points that stand in the fact itself; an adjustment may be aimed at it.
+
+    Returns its key, 0 where the member has points of the kind at too many shops, and none are given.
+    """
+    if not draft.has_room_for(kind):
+        return 0
+    lot, may_be_claimed = draft.next_lot(), draft.engine >= 2
     earned = Earned(
-        data.kind, lot, points, rule, earned_at, expires_at, page=page, uncapped=points, returnable=may_be_claimed
+        kind, lot, points, rule, earned_at, expires_at, page=page, uncapped=points, returnable=may_be_claimed
     )
     return earn(draft, earned)
 
 
 def adjust(draft: Draft, data: Adjustment) -> None:
     """Decide points put on or taken off by hand, which needs two people."""
-    draft.check_kind(data.kind)
+    kind = draft.kind_of(data.kind, data.shop)
     if draft.pages.get(f"adjustment/{data.adjustment}") is not None:
         draft.decline("already")
     if not data.approved_by or data.approved_by == data.by:
         draft.decline("not-approved", by=data.by, approved_by=data.approved_by)
     if data.of is not None and data.points < 0:
-        aimed = take_of(draft, data.of, data.kind, -data.points)
+        aimed = take_of(draft, data.of, kind, -data.points)
         if aimed < -data.points:
             draft.note("adjustment-capped", asked=-data.points, held=aimed)
     draft.take_id(f"adjustment/{data.adjustment}")
     draft.figures["reason"] = data.reason
     if data.points > 0:
-        expires = draft.version.expires_at(data.kind, draft.occurred)
-        _earn(draft, data, "adjustment", draft.occurred, expires, data.adjustment)
+        expires = draft.version.expires_at(kind, draft.occurred)
+        _earn(draft, kind, data.points, "adjustment", draft.occurred, expires, data.adjustment)
     elif data.of is None:
-        collect(draft, data.kind, -data.points, "adjustment")
+        collect(draft, kind, -data.points, "adjustment")
 
 
 def open_lot(draft: Draft, data: OpeningLot) -> None:
     """Decide a lot carried over from an older system."""
-    draft.check_kind(data.kind)
+    kind = draft.kind_of(data.kind, data.shop)
     draft.take_id(f"opening/{data.lot}")
-    _earn(draft, data, "lot.opened", to_instant(data.earned_at), to_instant(data.expires_at), data.lot)
+    _earn(draft, kind, data.points, "lot.opened", to_instant(data.earned_at), to_instant(data.expires_at), data.lot)

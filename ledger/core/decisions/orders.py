@@ -67,6 +67,12 @@ def pay(draft: Draft, order: Order) -> None:
     page.status = PAID
     page.lines = [page_line(line) for line in order.lines]
     award_payment(draft, page, order)
+    if page.paid and draft.engine >= 2:
+        for early in page.early:  # that came before the payment was heard of
+            draft.refund_fen = early.refund_fen
+            for name, pieces, fen in early.lines:
+                _return_payment(draft, page, name, pieces, fen)
+            early.refund_fen = draft.refund_fen
     draft.pages.put(f"order/{order.order}", page)
 
 

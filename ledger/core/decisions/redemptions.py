@@ -5,6 +5,7 @@ from ledger.core.draft import Draft
 from ledger.core.lots import keep_alive, part_of, release_hold, restore, spend, take
 from ledger.core.pages import NOT_PAYABLE, OPEN, HoldPage, OrderPage, Part, RedemptionPage
 from ledger.core.who import require
+from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import Captured, Held
 from ledger.wire.facts import Capture, Hold, Redemption, Release, Reversal
 from ledger.wire.times import to_instant
@@ -16,12 +17,16 @@ def redeem(draft: Draft, data: Redemption) -> None:
     use = programme.uses.get(data.use)
     if use is None:
         draft.decline("unknown-use", use=data.use)
+    kinds: tuple[str, ...]
     if data.kind:
-        draft.check_kind(data.kind)
-        if data.kind not in use.kinds:
-            draft.decline("kind-not-taken", kind=data.kind, use=data.use)
-    require(draft, draft.version.who_may_use[data.use])
-    points, kinds = data.points, (data.kind,) if data.kind else use.kinds
+        kind = draft.kind_of(data.kind, data.shop)
+        kinds, named = (kind,), kind.partition(AT_SHOP)[0]
+        if named not in use.kinds:
+            draft.decline("kind-not-taken", kind=named, use=data.use)
+    else:
+        kinds, named = tuple(draft.kind_of(kind, data.shop) for kind in use.kinds), "points"
+    require(draft, draft.version.who_may_use[data.use], data.shop)
+    points = data.points
     if use.exactly is not None and points != use.exactly:
         draft.decline("not-exact", asked=points, exactly=use.exactly)
     if points % use.multiple:
@@ -39,7 +44,7 @@ def redeem(draft: Draft, data: Redemption) -> None:
     if use.settlement_at_least_fen > data.settlement_fen:
         draft.decline("settlement-too-small", settlement_fen=data.settlement_fen, at_least=use.settlement_at_least_fen)
     shares = shares_of(draft, kinds, points)
-    fen = sum(part * programme.kinds[kind].fen for kind, part in shares)
+    fen = sum(part * draft.version.kind(kind).fen for kind, part in shares)
     _check_share(draft, data, page, kinds[0], fen)
     check_caps(draft, f"use/{data.use}", use.cap, points, data.order)
     spendable = sum(draft.account.purse(kind).spendable() for kind in kinds)
@@ -48,7 +53,7 @@ def redeem(draft: Draft, data: Redemption) -> None:
     if points > spendable:
         if not data.kind:
             draft.decline("points-short", asked=points, spendable=spendable)
-        draft.decline(f"{data.kind}-short", asked=points, spendable=spendable)
+        draft.decline(f"{named}-short", asked=points, spendable=spendable)
     parts: list[Part] = []
     for kind, part in shares:
         taken = spend(draft, kind, part, data.redemption)
@@ -57,7 +62,7 @@ def redeem(draft: Draft, data: Redemption) -> None:
                 one.kind = kind
         parts += taken
     count_caps(draft, f"use/{data.use}", use.cap, points, data.order)
-    draft.pages.put(f"redemption/{data.redemption}", RedemptionPage(data.kind, data.order, parts))
+    draft.pages.put(f"redemption/{data.redemption}", RedemptionPage(kinds[0] if data.kind else "", data.order, parts))
     if data.order:
         if draft.engine >= 2:
             page.redeemed_fen = redeemed_fen(draft, page, kinds[0]) + fen
@@ -82,7 +87,7 @@ def shares_of(draft: Draft, kinds: tuple[str, ...], points: int) -> list[tuple[s
 def redeemed_fen(draft: Draft, page: OrderPage, kind: str) -> int:
     """What an order's redemptions are worth so far; of a page of engine 1 as if all of them were of `kind`."""
     if draft.engine < 2 or not page.redeemed_fen:
-        return page.redeemed * draft.version.programme.kinds[kind].fen
+        return page.redeemed * draft.version.kind(kind).fen
     return page.redeemed_fen if page.redeemed else 0
 
 
@@ -121,15 +126,15 @@ def _reversible(page: RedemptionPage) -> int:
 
 def hold(draft: Draft, data: Hold) -> None:
     """Decide points that are to be held."""
-    draft.check_kind(data.kind)
+    kind = draft.kind_of(data.kind, data.shop)
     until = to_instant(data.until)
     if until <= draft.clock:
         draft.decline("hold-over")
-    spendable = draft.account.purse(data.kind).spendable()
+    spendable = draft.account.purse(kind).spendable()
     if data.points > spendable:
-        draft.decline(f"{data.kind}-short", asked=data.points, spendable=spendable)
-    for key, part in take(draft, data.kind, data.points):
-        draft.emit(Held(data.kind, key, part, data.hold, until))
+        draft.decline(f"{kind.partition(AT_SHOP)[0]}-short", asked=data.points, spendable=spendable)
+    for key, part in take(draft, kind, data.points):
+        draft.emit(Held(kind, key, part, data.hold, until))
     draft.pages.put(f"hold/{data.hold}", HoldPage())
 
 

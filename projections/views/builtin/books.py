@@ -33,6 +33,7 @@ FIGURES = (
     "written_off",
     "debt",
     "cash_shortfall_fen",
+    "forfeited",
 )
 POINTS_TABLE = SumTable("points", columns("kind"), FIGURES)
 EXPIRING = SumTable("expiring", columns("kind month"), ("points",))  # of open lots: what is held is in none
@@ -67,6 +68,7 @@ class Books(View):
     """Sums over all members."""
 
     name = "books"
+    version = 2
     about = "where the points of each kind are, what expires in which month, and how every fact was answered: now"
     tables = (POINTS_TABLE, EXPIRING, PEOPLE, CARDS, OUTCOMES_TABLE)
     changes = POINTS | {HistoryPruned, Frozen, Unfrozen, *CardChange.__args__}

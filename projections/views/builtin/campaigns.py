@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from ledger.core import postings
 from ledger.core.account import Account
 from ledger.core.postings import IN_AND_OUT, growth, postings_of
 from ledger.wire.entries import Change, Earned
@@ -16,10 +17,11 @@ RULE = "campaign"  # of the lots that a grant opens
 SPEND = SumTable(
     "spend",
     columns("campaign kind day"),
-    ("members", "grants", "granted", "redeemed", "expired", "clawed_back"),
+    ("members", "grants", "granted", "redeemed", "expired", "clawed_back", "forfeited"),
 )
-MEMBERS, GRANTS, GRANTED, REDEEMED, EXPIRED, CLAWED_BACK = range(6)
-PLACES = growth(dict(zip(IN_AND_OUT, (GRANTED, REDEEMED, EXPIRED, CLAWED_BACK), strict=True)))
+MEMBERS, GRANTS, GRANTED, REDEEMED, EXPIRED, CLAWED_BACK, FORFEITED = range(7)
+MOVED = (*IN_AND_OUT, postings.FORFEITED)
+PLACES = growth(dict(zip(MOVED, (GRANTED, REDEEMED, EXPIRED, CLAWED_BACK, FORFEITED), strict=True)))
 
 
 class Granted(Struct, array_like=True):
@@ -31,7 +33,7 @@ class Granted(Struct, array_like=True):
 
 def campaigns(taken: Snapshot, _: Options) -> Table:
     """A row a campaign and kind, over all days up to the instant's."""
-    amounts = (*SPEND.amounts, "outstanding", "granted_fen", "redeemed_fen")
+    amounts = (*SPEND.amounts[:FORFEITED], "outstanding", "granted_fen", "redeemed_fen", "forfeited")
     shown = (*SPEND.key[:2], *(Column(name, "integer") for name in amounts))
     return taken.table(shown, _campaigns(taken))
 
@@ -41,14 +43,16 @@ def _campaigns(taken: Snapshot) -> Iterator[Row]:
     found = summed((key[:2], amounts) for key, amounts in days if str(key[2]) <= taken.today)
     for (campaign, kind), total in found.items():
         fen = taken.programme.fen_of(kind)
-        left = total[GRANTED] - total[REDEEMED] - total[EXPIRED] - total[CLAWED_BACK]
-        yield campaign, kind, *total, left, total[GRANTED] * fen, total[REDEEMED] * fen
+        left = total[GRANTED] - total[REDEEMED] - total[EXPIRED] - total[CLAWED_BACK] - total[FORFEITED]
+        worth = total[GRANTED] * fen, total[REDEEMED] * fen
+        yield campaign, kind, *total[:FORFEITED], left, *worth, total[FORFEITED]
 
 
 class Campaigns(PointsView):
     """Sums by campaign, kind and day."""
 
     name = "campaigns"
+    version = 2
     about = "points granted by each campaign and what became of them"
     tables = (SPEND,)
     state = Granted

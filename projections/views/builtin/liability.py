@@ -35,17 +35,23 @@ from projections.views.view import (
 MOVEMENTS = SumTable(
     "movements",
     columns("kind booked day expires"),
-    ("issued", "redeemed", "expired", "clawed_back", "owed", "written_off", "cash_shortfall_fen"),
+    ("issued", "redeemed", "expired", "clawed_back", "owed", "written_off", "cash_shortfall_fen", "forfeited"),
 )
-ISSUED, REDEEMED, EXPIRED, CLAWED_BACK, OWED, WRITTEN_OFF, CASH = range(7)
-FIGURES = (*IN_AND_OUT, postings.DEBT, postings.WRITTEN_OFF, postings.CASH_SHORTFALL)
+ISSUED, REDEEMED, EXPIRED, CLAWED_BACK, OWED, WRITTEN_OFF, CASH, FORFEITED = range(8)
+FIGURES = (*IN_AND_OUT, postings.DEBT, postings.WRITTEN_OFF, postings.CASH_SHORTFALL, postings.FORFEITED)
 PLACES = growth({figure: place for place, figure in enumerate(FIGURES)})
 TOTALS = (
     "issued:integer redeemed:integer expired:integer clawed_back:integer outstanding:integer outstanding_fen:integer"
 )
 NOWHERE = ""  # under `expires`: of what is in no lot (debt, what was written off or kept from a refund)
 # A closed month's lines: what each adds to the closing balance, and its amount.
-LINES = (("issued", 1, ISSUED), ("redeemed", -1, REDEEMED), ("expired", -1, EXPIRED), ("clawed_back", -1, CLAWED_BACK))
+LINES = (
+    ("issued", 1, ISSUED),
+    ("redeemed", -1, REDEEMED),
+    ("expired", -1, EXPIRED),
+    ("clawed_back", -1, CLAWED_BACK),
+    ("forfeited", -1, FORFEITED),
+)
 
 
 def outstanding_of(amounts: Amounts) -> int:
@@ -56,7 +62,7 @@ def outstanding_of(amounts: Amounts) -> int:
 def liability(taken: Snapshot, _: Options) -> Table:
     """The totals of each kind, and what breakage was observed and is to be expected."""
     beside = "debt:integer written_off:integer cash_shortfall_fen:integer"
-    expected = "breakage_per_10000:integer expected_breakage:integer expected_breakage_fen:integer"
+    expected = "breakage_per_10000:integer expected_breakage:integer expected_breakage_fen:integer forfeited:integer"
     return taken.table(columns(f"kind {TOTALS} {beside} {expected}"), _liability(taken))
 
 
@@ -74,7 +80,8 @@ def _liability(taken: Snapshot) -> Iterator[Row]:
         per_10000 = None if rate is None else rate[0] * 10_000 // rate[1]
         worth = None if expected is None else expected * fen
         beside = totals[OWED], totals[WRITTEN_OFF], totals[CASH]
-        yield kind, *totals[:OWED], outstanding, outstanding * fen, *beside, per_10000, expected, worth
+        lost = totals[FORFEITED]
+        yield kind, *totals[:OWED], outstanding, outstanding * fen, *beside, per_10000, expected, worth, lost
 
 
 def breakage(cohorts: dict[str, Amounts], month: str) -> tuple[int, int] | None:
@@ -97,9 +104,10 @@ def outstanding(taken: Snapshot, _: Options) -> Table:
             for expires in sorted(cohorts):
                 if expires != NOWHERE:
                     left = outstanding_of(cohorts[expires])
-                    yield kind, expires, *cohorts[expires][:OWED], left, left * fen
+                    amounts = cohorts[expires]
+                    yield kind, expires, *amounts[:OWED], left, left * fen, amounts[FORFEITED]
 
-    return taken.table(columns(f"kind expires {TOTALS}"), rows())
+    return taken.table(columns(f"kind expires {TOTALS} forfeited:integer"), rows())
 
 
 def _by_expiry(taken: Snapshot) -> dict[str, dict[str, Amounts]]:
@@ -152,6 +160,7 @@ class Liability(PointsView):
     """Movements of points over all members, by kind, month booked, day, and month of expiry."""
 
     name = "liability"
+    version = 2
     about = "points issued, redeemed, expired, clawed back and outstanding, by the month of expiry; the monthly close"
     tables = (MOVEMENTS,)
     queries = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ledger.core import postings
 from ledger.core.postings import DEBT, IN_AND_OUT, growth, postings_of
 from ledger.wire.entries import Change
 from projections.answers.tables import Column, Row, Table, columns
@@ -11,17 +12,18 @@ from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, S
 MONTHS = SumTable(
     "months",
     columns("member kind month"),
-    ("earned", "spent", "given_back", "expired", "clawed_back", "owed"),
+    ("earned", "spent", "given_back", "expired", "clawed_back", "owed", "forfeited"),
 )
-EARNED, SPENT, GIVEN_BACK, EXPIRED, CLAWED_BACK, OWED = range(6)
-PLACES = growth(dict(zip((*IN_AND_OUT, DEBT), (EARNED, SPENT, EXPIRED, CLAWED_BACK, OWED), strict=True)))
+EARNED, SPENT, GIVEN_BACK, EXPIRED, CLAWED_BACK, OWED, FORFEITED = range(7)
+MOVED = (*IN_AND_OUT, DEBT, postings.FORFEITED)
+PLACES = growth(dict(zip(MOVED, (EARNED, SPENT, EXPIRED, CLAWED_BACK, OWED, FORFEITED), strict=True)))
 WIDTH = len(MONTHS.amounts)
-SIGNS = (1, -1, 1, -1, -1, 0)  # of each amount in closing = opening + …; debt stands beside the points
+SIGNS = (1, -1, 1, -1, -1, 0, -1)  # of each amount in closing = opening + …; debt stands beside the points
 
 
 def statement(taken: Snapshot, options: Options) -> Table:
     """A row a month in which something moved (or the one month that is asked for)."""
-    amounts = ("opening", *MONTHS.amounts[:OWED], "closing", "debt")
+    amounts = ("opening", *MONTHS.amounts[:OWED], "closing", "debt", "forfeited")
     shown = (*MONTHS.key, *(Column(name, "integer") for name in amounts))
     last = month_at(taken.as_of, taken.book.offset)
     return taken.by_member(shown, lambda known: _months(known, last, options.month))
@@ -39,13 +41,14 @@ def _months(known: Known, last: str, wanted: str | None) -> Iterator[Row]:
         debt += amounts[OWED]
         month = str(key[2])
         if any(amounts) and month <= last and wanted in (None, month):
-            yield *key, opening, *amounts[:OWED], closing, debt
+            yield *key, opening, *amounts[:OWED], closing, debt, amounts[FORFEITED]
 
 
 class Statement(PointsView):
     """Sums by member, kind and month. Held and frozen points are the member's, so they stand in the closing balance."""
 
     name = "statement"
+    version = 2
     about = "opening, earned, spent, expired, clawed back and closing by member, kind and month"
     tables = (MONTHS,)
     queries = (Query("statement", "by member, kind and month; --month for one", statement, frozenset({"month"})),)

@@ -14,6 +14,7 @@ from ledger.wire.facts import MAX_BYTES, Fact
 from projections.answers.to_json import to_json
 from service.http.pending import Pending
 from service.http.problems import Problem
+from service.http.repeated import decided_before
 from service.http.state import Served
 
 NDJSON = "application/x-ndjson"
@@ -116,6 +117,12 @@ def _count(count: int, held: list[Line]) -> int:
 async def _take(held: list[Line], served: Served, admit: Admit, record: Record, *, wait: bool) -> _Piece:
     """Check lines, and give those that are facts to the writer, once it has room."""
     checked = await asyncio.get_running_loop().run_in_executor(served.checkers, _check, held, admit, record)
+    given = [(place, fact) for place, (_, fact) in enumerate(checked) if not isinstance(fact, BulkLine)]
+    before = await served.readers.read(lambda ledger: decided_before(ledger, [fact for _, fact in given]))
+    for index, decision in before.items():
+        place = given[index][0]
+        line = checked[place][0]
+        checked[place] = (line, _taken(line.number, decision.position, decision))
     values = [line.value for line, fact in checked if not isinstance(fact, BulkLine) and line.value is not None]
     facts = [fact for _, fact in checked if not isinstance(fact, BulkLine)]
     pending = None

@@ -1,0 +1,42 @@
+"""Scores that are kept for each shop: a sum and a tier on a page of its own, out of which nothing falls due by time."""
+
+from ledger.core.draft import Draft
+from ledger.core.pages import ScorePage
+from ledger.core.standing import first_tier, tier_name
+from ledger.rulebook.rankings import Ranking
+from ledger.rulebook.schema import AT_SHOP
+from ledger.wire.entries import TierMoved
+
+
+def has_joined(draft: Draft, shop: str) -> bool:
+    """Return True if the member joined a shop."""
+    return draft.pages.get(f"joined/{shop}") is not None
+
+
+def page_of_shop(draft: Draft, name: str, shop: str) -> ScorePage | None:
+    """Return a score of a shop, None where it has not begun: the shop was not joined, or none is named."""
+    if not shop or (draft.version.programme.scores[name].joined and not has_joined(draft, shop)):
+        return None
+    page = draft.pages.get(f"score/{name}/{shop}")
+    return page if isinstance(page, ScorePage) else ScorePage(tier=first_tier(draft.version.rankings[name]))
+
+
+def follow_shops(draft: Draft) -> None:
+    """Move the tiers of the shops whose scores a decision moved, and note what was reached."""
+    for score, before in draft.at_shops.items():
+        name, _, shop = score.partition(AT_SHOP)
+        page, ranking = draft.pages.get(f"score/{name}/{shop}"), draft.version.rankings[name]
+        assert isinstance(page, ScorePage)
+        place = _place(ranking, page.value())
+        page.tier = tier_name(ranking, place)
+        draft.pages.put(f"score/{name}/{shop}", page)
+        if page.tier != before:
+            draft.emit(TierMoved(score, before, page.tier, draft.clock))
+        names = [tier.name for tier in ranking.tiers]
+        start = names.index(before) if before in names else -1
+        for number in range(start + 1, place + 1):
+            draft.reached.append((name, tier_name(ranking, number), tier_name(ranking, number - 1), draft.clock))
+
+
+def _place(ranking: Ranking, value: int) -> int:
+    return max((number for number, tier in enumerate(ranking.tiers) if value >= tier.at_least), default=-1)

@@ -1,0 +1,58 @@
+"""Names in languages: one text stands in the tables, the others beside it by their place."""
+
+import pytest
+
+from ledger.rulebook.compiled import ProgrammeVersion
+from ledger.rulebook.schema import BadProgramme
+
+BOOK = """
+programme = "corner"
+name = { en = "Corner", zh = "街角" }
+from = 2024-01-01
+utc_offset = "+08:00"
+
+[kinds.name]
+name = { en = "Stars" }
+expiry = [{ from = 2024-01-01, days = 365 }]
+
+[scores.level]
+name = "等级"
+parts = { purchase = { zh = "消费", en = "Purchases" }, other = "其他" }
+
+[[award]]
+rule = "level.purchase"
+name = { zh = "消费", en = "Purchases" }
+text = { zh = "每元一分", en = "A point for each yuan" }
+on = "order.completed"
+each = "line"
+score = "level"
+part = "purchase"
+give = { points = 1, per_fen = 100 }
+"""
+
+
+def test_a_text_stands_in_the_language_that_is_asked_for() -> None:
+    version = ProgrammeVersion(BOOK)
+    programme = version.programme
+    assert (programme.name, programme.kinds["name"].name) == ("街角", "Stars")
+    assert programme.scores["level"].parts == {"purchase": "消费", "other": "其他"}
+    assert version.text_in("name", "en", programme.name) == "Corner"
+    assert version.text_in("kinds.name.name", "zh", "Stars") == "Stars"
+    assert version.text_in("scores.level.parts.purchase", "en", "消费") == "Purchases"
+    assert version.text_in("award.level.purchase.text", "en", "") == "A point for each yuan"
+    assert version.text_in("scores.level.name", "en", "等级") == "等级"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ('{ zh = "", en = "Stars" }', "kinds.name.name.zh"),
+        ("{ zh = 3 }", "kinds.name.name.zh"),
+        ('{ chinese = "星" }', "kinds.name.name"),
+        ("{}", "kinds.name.name"),
+    ],
+)
+def test_a_bad_table_of_texts_is_told_by_its_place(name: str, said: str) -> None:
+    with pytest.raises(BadProgramme) as told:
+        ProgrammeVersion(BOOK.replace('{ en = "Stars" }', name), "corner.toml")
+    assert str(told.value).startswith(f"corner.toml: {said}")
