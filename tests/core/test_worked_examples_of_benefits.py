@@ -764,3 +764,53 @@ def test_an_unreachable_price_of_a_card_is_refused_and_one_of_an_earlier_time_is
     with pytest.raises(BadProgramme, match=r"products.plus.annual.price\[1\]: is never reached"):
         Programme([BOOK.replace('"plus.annual" = { days = 365 }', price % "from = 2025-03-01, fen = 1")])
     Programme([BOOK.replace('"plus.annual" = { days = 365 }', price % "fen = 7_900")])
+
+
+# -- what is kept for each shop ----------------------------------------------------------------------------------------
+
+AT_SHOPS = """
+[scores.stars]
+name = "星级"
+each = "shop"
+settle = "at-once"
+window = "life"
+parts = { purchase = "消费" }
+tiers = [{ at_least = 100, name = "2-star" }]
+
+[kinds.shop-points]
+name = "店铺积分"
+each = "shop"
+expiry = [{ from = 2025-01-01, days = 365 }]
+
+[[award]]
+rule = "stars.purchase"
+name = "消费"
+on = "order.completed"
+each = "line"
+score = "stars"
+part = "purchase"
+give = { points = 1, per_fen = 100 }
+
+[benefits.tea]
+name = "茶"
+who = { tier = { stars = { in = ["2-star"] } } }
+quota = 1
+per = "month"
+gives = [{ kind = "shop-points", points = 5 }]
+"""
+
+
+def test_a_benefit_that_asks_a_shops_score_has_a_quota_in_each_shop() -> None:
+    member = shop(AT_SHOPS)
+    for name in ("shop-a", "shop-b"):
+        member.completes(f"O-{name}", [("tea", 1, 10_000)], shop=name)
+    assert member.claims("tea") == "refused: not-entitled"
+    assert member.claims("tea", shop="shop-c") == "refused: not-entitled"
+    assert member.claims("tea", claim="B1", shop="shop-a") == "accepted"
+    assert member.claims("tea", shop="shop-a") == "refused: quota-used"
+    assert member.claims("tea", shop="shop-b") == "accepted"
+    assert member.account.purse("shop-points@shop-a").spendable() == 5
+    assert member.account.counts.get(2025 * 12 + 2, {}).get("benefit/tea") is None
+    member.gives_claim_back("B1")
+    assert member.account.purse("shop-points@shop-a").spendable() == 0
+    assert member.claims("tea", shop="shop-a") == "accepted"
