@@ -120,7 +120,7 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
         asks=True,
         is_request=True,
     ),
-    FactType(facts.BenefitReturned, {"claim": "claim"}, fields=_NO_FIELDS),
+    FactType(facts.BenefitReturned, {"claim": "claim"}, {"claim": "claim-price"}, fields=_NO_FIELDS),
     FactType(facts.PointsAdjusted, {"adjustment": "adjustment"}, is_operators=True),
     FactType(facts.AccountFrozen, is_operators=True),
     FactType(facts.AccountUnfrozen, is_operators=True),
