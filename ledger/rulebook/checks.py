@@ -362,8 +362,8 @@ def _benefit_problems(
     occasion = OCCASIONS["order.completed"]
     fields = occasion.rule_fields(of_lines=True)
     yield from _condition_problems(f"{at}.when", benefit.when, fields, occasion.numbers)
-    if benefit.open is not None:
-        yield from _opening_problems(f"{at}.open", benefit.open, programme)
+    if benefit.open_ is not None:
+        yield from _opening_problems(f"{at}.open", benefit.open_, programme)
     yield from _gift_problems(f"{at}.gives", benefit.gives, programme)
     if benefit.saves is not None and (benefit.saves.fen is None) == (benefit.saves.share is None):
         yield f"{at}.saves: give either fen or share"

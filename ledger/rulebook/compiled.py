@@ -396,7 +396,7 @@ def compile_benefit(
     name: str, membership: str, benefit: Benefit, zone: Zone, by_shop: frozenset[str] = frozenset()
 ) -> Perk:
     """A benefit as data; `by_shop` are the scores that are kept by shop."""
-    opening, quota = benefit.open or Opening(), benefit.quota
+    opening, quota = benefit.open_ or Opening(), benefit.quota
     allowed: tuple[Allowed, ...] = ()
     if isinstance(quota, int):
         allowed = (Allowed(quota, None),)

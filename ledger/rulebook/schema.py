@@ -233,7 +233,7 @@ class Benefit(_Table, frozen=True):
     per: Literal["term", "day", "month", "year", "ever", "line", "days"] | None = None
     returns_with_order: bool = False  # a claim for an order that is cancelled or rejected comes back
     who: Who | None = None
-    open: Opening | None = None
+    open_: Opening | None = field(name="open", default=None)
     price: Annotated[tuple[BenefitPrice, ...], Meta(max_length=100)] = ()
     gives: Annotated[tuple[Gift, ...], Meta(max_length=100)] = ()
     of: Literal["line"] | None = None  # a right of each line of an order that completes
