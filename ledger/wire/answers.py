@@ -166,7 +166,7 @@ class Benefit(Struct, frozen=True):
 
     left: int | None
     entitled: bool
-    open: bool
+    is_open: bool = field(name="open")
 
 
 class Member(_OfMember, frozen=True):
