@@ -62,7 +62,7 @@ def claim(draft: Draft, data: Claim) -> None:
     if draft.pages.get(f"card/{GRANT}{data.claim}") is not None and any(gift.opens for gift in benefit.gives):
         draft.decline("already")
     page = ClaimPage(perk.membership, card if term is not None else "", data.benefit, bucket)
-    _count(draft, perk, data, page, line)
+    _count(draft, perk, data, page, line, card)
     if charge is not None:
         pay(draft, data.claim, purses[charge.kind], charge.points)
     give(draft, data.claim, benefit.gives, purses, page)
@@ -86,15 +86,18 @@ def _used(draft: Draft, perk: Perk, data: Claim, bucket: int, line: PageLine | N
     return times_used(draft.account, perk, None, bucket)
 
 
-def _count(draft: Draft, perk: Perk, data: Claim, page: ClaimPage, line: PageLine | None) -> None:
-    """Count a claim where its quota does; a card that gives it is used by that in any case."""
+def _count(draft: Draft, perk: Perk, data: Claim, page: ClaimPage, line: PageLine | None, card: str) -> None:
+    """Count a claim where its quota does; a card that gives it is used by that in any case.
+
+    `card` is the one that gave a line its right.
+    """
     if page.card:
         of_term = page.bucket if perk.counted == "term" else 0
         draft.emit(BenefitUsed(perk.membership, page.card, perk.name, of_term))
     if line is not None:
         line.claimed[perk.name] = line.claimed.get(perk.name, 0) + 1
         page.order, page.line = data.order, data.line
-        draft.emit(BenefitCounted(perk.name, page.bucket, order=data.order, line=data.line))
+        draft.emit(BenefitCounted(perk.name, page.bucket, perk.membership, card, order=data.order, line=data.line))
     elif perk.counted == "shop":
         page.shop = data.shop
         count_at_shop(draft, perk.name, data.shop, page.bucket, 1)
