@@ -29,6 +29,7 @@ from points_client.answers import (
     Products,
     Programmes,
     Quote,
+    Savings,
     Scores,
     Taken,
 )
@@ -168,6 +169,11 @@ def quote(member: str, cart: Mapping[str, Any], *, at: str | None = None) -> Cal
 def products(member: str, *, as_of: str | None = None) -> Call[Products]:
     """Return what each card costs a member, and whether the member may open it."""
     return _get(Products, _of(member, "products"), as_of=as_of)
+
+
+def savings(member: str, *, as_of: str | None = None) -> Call[Savings]:
+    """Return what benefits saved a member, and what cards would have saved. Raises `NotFound`."""
+    return _get(Savings, _of(member, "savings"), as_of=as_of)
 
 
 def page(member: str, after: int, limit: int) -> Call[Entries]:

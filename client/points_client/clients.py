@@ -93,6 +93,7 @@ class _Methods:
     memberships = _Method(calls.memberships)
     quote = _Method(calls.quote)
     products = _Method(calls.products)
+    savings = _Method(calls.savings)
     entry = _Method(calls.entry)
     explain = _Method(calls.explain)
     explain_lot = _Method(calls.explain_lot)

@@ -92,6 +92,7 @@ class Term(Struct, array_like=True, gc=False):
     used: dict[str, int] = field(default_factory=dict)
     months: int = 0  # of a term by the calendar, 0: of days
     anchor: int = 0  # the instant whose local day and time such a term ends on
+    rights: int = 0  # that it gave to lines of orders which did not come back whole
 
 
 class TierHold(Struct, array_like=True, gc=False):

@@ -13,6 +13,7 @@ from ledger.core.evaluate import amount_of, meets, multiplier_of, rules_for
 from ledger.core.lots import earn
 from ledger.core.pages import Award, DayPage, OrderPage, PageLine
 from ledger.core.shops import has_joined
+from ledger.core.terms import open_free
 from ledger.rulebook.compiled import MANY, Bucket, Rule, Rules
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import CounterAdded, Earned, FirstSeen, Multiplied, Scored, ScoredOnce, Withheld
@@ -109,7 +110,9 @@ def apply_rules(
         elif rule.is_counted:
             points = _take_room(draft, rule, points, Counted(data, line, term, order, day))
         if not points:
-            if trace is not None and not uncapped:
+            if rule.opens:
+                _open(draft, rule)
+            elif trace is not None and not uncapped:
                 trace.skipped(rule, "too-little", {"line": name})
             continue
         if points > MAX_TOTAL and draft.engine >= 2:
@@ -138,6 +141,13 @@ def apply_rules(
                 card = lot.card
                 awards.append(Award(rule.name, points, points, lot.kind, lot.lot, lot.expires_at, card=card))
     return awards
+
+
+def _open(draft: Draft, rule: Rule) -> None:
+    """Lay the card that a rule opens; of a rule that gives once this was asked before."""
+    if rule.award.once:
+        draft.emit(FirstSeen(rule.name, 0, _ONCE))
+    open_free(draft, f"{rule.name}/{draft.number}.{len(draft.changes)}", rule.opens)
 
 
 def earn_award(

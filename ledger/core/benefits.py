@@ -1,24 +1,57 @@
-"""The benefits of a membership: how often a card's term gave one, by its quota's term, month or year."""
+"""How often a benefit was given: by its card's term, day, month, year, pieces of days, or ever."""
 
-from ledger.core.account import NEVER, Account, Term
-from ledger.rulebook.compiled import ProgrammeVersion
-from ledger.rulebook.schema import Benefit
-from ledger.wire.times import DAY
+from ledger.core.account import NEVER, Account, Term, is_dropped
+from ledger.rulebook.compiled import Perk, Programme, ProgrammeVersion
+from ledger.wire.entries import DAY_BUCKETS
+from ledger.wire.times import DAY, day_of
 
 
 def quota_key(benefit: str, bucket: int) -> str:
-    """How a term counts a benefit: by term (bucket 0), month or year."""
+    """How a term counts a benefit: by term (bucket 0), or by the bucket of a time."""
     return f"{benefit}:{bucket}"
 
 
-def bucket_of(benefit: Benefit, month: int) -> int:
-    """What a quota counts by: the month, the year, or 0 for the term."""
-    return month if benefit.per == "month" else month // 12 if benefit.per == "year" else 0
+def bucket_of(perk: Perk, book: Programme, version: ProgrammeVersion, term: Term | None, instant: int) -> int:
+    """What a quota counts an instant by: its month, year or day, the last day of its piece of days, or 0.
+
+    Pieces follow one another from the start of the card's term, or else of the book's first version.
+    """
+    per = perk.per
+    if per == "month":
+        return version.month(instant)
+    if per == "year":
+        return version.month(instant) // 12
+    if per == "day":
+        return DAY_BUCKETS + day_of(instant, version.offset)
+    if per == "days":
+        begin = term.start if term is not None else book.versions[0].since
+        piece = (instant - begin) // (perk.days * DAY)
+        return DAY_BUCKETS + day_of(begin, version.offset) + (piece + 1) * perk.days - 1
+    return 0
 
 
-def times_used(term: Term, name: str, benefit: Benefit, month: int) -> int:
-    """How often a term's card gave a benefit in the bucket of a month."""
-    return term.used.get(quota_key(name, bucket_of(benefit, month)), 0)
+def times_used(account: Account, perk: Perk, term: Term | None, bucket: int) -> int:
+    """How often a benefit was given in a bucket, by its card's term or by the account."""
+    if perk.counted == "term":
+        return term.used.get(quota_key(perk.name, bucket), 0) if term is not None else 0
+    return account.counts.get(bucket, {}).get(f"benefit/{perk.name}", 0)
+
+
+def forget_days(term: Term, month: int) -> None:
+    """Let a term count claims of days before a month together, so that it stays small and still counts as used."""
+    for key in [key for key in term.used if _is_old(key, month)]:
+        whole = quota_key(key.rpartition(":")[0], 0)
+        term.used[whole] = term.used.get(whole, 0) + term.used.pop(key)
+
+
+def has_old_days(term: Term, month: int) -> bool:
+    """Return True if a term counts claims of days before a month by themselves."""
+    return any(_is_old(key, month) for key in term.used)
+
+
+def _is_old(key: str, month: int) -> bool:
+    bucket = int(key.rpartition(":")[2])
+    return bucket >= DAY_BUCKETS and is_dropped(bucket, month)
 
 
 def grace_until(version: ProgrammeVersion, term: Term) -> int:

@@ -1,16 +1,111 @@
-"""Claims of benefits that are given back to the quota that counted them."""
+"""What a claim of a benefit costs and gives, and how all of it comes back."""
+
+from collections.abc import Mapping
 
 from ledger.core.benefits import quota_key
 from ledger.core.draft import Draft
-from ledger.core.pages import ClaimPage
-from ledger.wire.entries import BenefitGivenBack
+from ledger.core.lots import claw_back, earn, restore, spend
+from ledger.core.pages import Award, ClaimPage, OrderPage, QuotaPage, RedemptionPage
+from ledger.core.terms import end_free, open_free
+from ledger.core.tiers import grant_tier, withdraw_tier
+from ledger.rulebook.schema import AT_SHOP, Gift
+from ledger.wire.entries import DAY_BUCKETS, BenefitGivenBack, Earned
+from ledger.wire.times import DAY, MAX_INSTANT
+
+GRANT = "claim/"  # before a claim's name: what a card or a tier is called that it gave
+
+
+def purse_of(draft: Draft, kind: str, shop: str) -> str:
+    """Return the purse of a kind that a claim means; declines one that is kept for each shop where none is named."""
+    if kind not in draft.version.keyed_kinds:
+        return kind
+    if not shop:
+        draft.decline("shop-missing", kind=kind)
+    return f"{kind}{AT_SHOP}{shop}"
+
+
+def pay(draft: Draft, claim: str, purse: str, points: int) -> None:
+    """Burn what a claim costs (there is enough of it)."""
+    parts = spend(draft, purse, points, f"claim/{claim}")
+    draft.pages.put(f"claim-price/{claim}", RedemptionPage(purse, "", parts))
+
+
+def give(draft: Draft, claim: str, gifts: tuple[Gift, ...], purses: Mapping[str, str], page: ClaimPage) -> None:
+    """Give what a claim gives, in the book's order: points, cards, a tier. Its page keeps what may come back.
+
+    `purses` are those of the kinds of points.
+    """
+    for gift in gifts:
+        if gift.opens is not None:
+            page.opened.append(open_free(draft, GRANT + claim, gift.opens))
+        elif gift.score is not None and gift.tier is not None:
+            until = min(draft.occurred + (gift.days or 0) * DAY, MAX_INSTANT)
+            if until > draft.clock:  # else the claim comes later than what it gave would have lasted
+                grant_tier(draft, GRANT + claim, gift.score, gift.tier, until)
+                page.has_tier = True
+        elif gift.kind is not None and gift.points is not None and draft.has_room_for(purses[gift.kind]):
+            rule, purse = f"benefit.{page.benefit}", purses[gift.kind]
+            page.awards.append(_earn(draft, claim, rule, purse, gift.points, gift.days))
+
+
+def _earn(draft: Draft, claim: str, rule: str, kind: str, points: int, days: int | None) -> Award:
+    at, lot = draft.occurred, draft.next_lot()
+    expires_at = min(at + days * DAY, MAX_INSTANT) if days else draft.version.expires_at(kind, at)
+    earn(draft, Earned(kind, lot, points, rule, at, expires_at, page=claim, uncapped=points, returnable=True))
+    return Award(rule, points, points, kind, lot, expires_at)
+
+
+def count_at_shop(draft: Draft, benefit: str, shop: str, bucket: int, by: int) -> int:
+    """Change how often a benefit was given at a shop in a bucket, and return how often it then was."""
+    key = f"benefit/{benefit}/{shop}"
+    page = draft.pages.get(key)
+    page = page if isinstance(page, QuotaPage) else QuotaPage()
+    used = page.used.get(bucket, 0) + by
+    if by:
+        page.used[bucket] = used
+        if not used:
+            del page.used[bucket]
+        draft.pages.put(key, page)
+    return used
 
 
 def give_back(draft: Draft, claim: str, page: ClaimPage) -> None:
-    """Give a claim back; where its card's term is dropped, nothing is left that counts it."""
+    """Give a claim back: to the quota that counted it, the points it cost, the points, cards and tier it gave."""
     page.is_returned = True
+    _count_back(draft, claim, page)
+    price = draft.pages.get(f"claim-price/{claim}")
+    if isinstance(price, RedemptionPage):
+        restore(draft, f"claim/{claim}", price, sum(part.points for part in price.parts), f"claim-price/{claim}")
+    for award in page.awards:
+        claw_back(draft, award, 0, "")
+    for membership in page.opened:
+        end_free(draft, membership, GRANT + claim)
+    if page.has_tier:
+        withdraw_tier(draft, GRANT + claim)
     draft.pages.put(f"claim/{claim}", page)
-    key = quota_key(page.benefit, page.bucket)
-    terms = draft.account.terms.get(page.membership, ())
-    if any(term.card == page.card and term.used.get(key) for term in terms):
-        draft.emit(BenefitGivenBack(page.membership, page.card, page.benefit, page.bucket, claim))
+
+
+def _count_back(draft: Draft, claim: str, page: ClaimPage) -> None:
+    """Count a claim back in its bucket; where that is dropped, nothing is left that counts it."""
+    benefit, bucket = page.benefit, page.bucket
+    if page.card:
+        of_term = 0 if page.by_account or page.shop or page.line else bucket
+        terms = draft.account.terms.get(page.membership, ())
+        used = next((term.used for term in terms if term.card == page.card), {})
+        if of_term >= DAY_BUCKETS and quota_key(benefit, of_term) not in used:
+            of_term = 0  # old days are counted together
+        if used.get(quota_key(benefit, of_term)):
+            draft.emit(BenefitGivenBack(page.membership, page.card, benefit, of_term, claim))
+    if page.line:
+        order = draft.pages.get(f"order/{page.order}")
+        line = order.line(page.line) if isinstance(order, OrderPage) else None
+        if isinstance(order, OrderPage) and line is not None and line.claimed.get(benefit):
+            line.claimed[benefit] -= 1
+            draft.pages.put(f"order/{page.order}", order)
+            draft.emit(BenefitGivenBack("", "", benefit, bucket, claim, order=page.order, line=page.line))
+    elif page.shop:
+        if count_at_shop(draft, benefit, page.shop, bucket, 0):
+            count_at_shop(draft, benefit, page.shop, bucket, -1)
+            draft.emit(BenefitGivenBack("", "", benefit, bucket, claim, page.shop))
+    elif page.by_account and draft.account.counts.get(bucket, {}).get(f"benefit/{benefit}"):
+        draft.emit(BenefitGivenBack("", "", benefit, bucket, claim))

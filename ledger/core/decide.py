@@ -16,6 +16,7 @@ from ledger.core.awards import apply_rules
 from ledger.core.decisions import (
     activities,
     amendments,
+    benefits,
     exchanges,
     grants,
     memberships,
@@ -242,8 +243,8 @@ _DECIDERS: Mapping[type[Fact], Callable[[Draft, Any], None]] = {
     facts.CardCodeRedeemed: memberships.open_card,
     facts.CardTrialStarted: partial(memberships.open_card, is_trial=True),
     facts.CardRefunded: memberships.refund_card,
-    facts.BenefitClaimed: memberships.claim,
-    facts.BenefitReturned: memberships.return_claim,
+    facts.BenefitClaimed: benefits.claim,
+    facts.BenefitReturned: benefits.return_claim,
     facts.PointsAdjusted: operators.adjust,
     facts.AccountFrozen: operators.freeze,
     facts.AccountUnfrozen: operators.unfreeze,

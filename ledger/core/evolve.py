@@ -15,7 +15,7 @@ from ledger.core.account import (
     is_dropped,
     move_lapse,
 )
-from ledger.core.benefits import quota_key
+from ledger.core.benefits import forget_days, quota_key
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import entries
 from ledger.wire.entries import CHANGE_TYPES, Change, Entry, lot_key
@@ -303,6 +303,9 @@ def _history_pruned(account: Account, change: entries.HistoryPruned) -> None:
     for moves in account.tier_moves.values():  # what held at the cut stays as the first
         while len(moves) > 1 and moves[1][0] <= change.at:
             del moves[0]
+    for terms in account.terms.values():
+        for term in terms:
+            forget_days(term, month)
     for buckets in (*account.sums.values(), account.counts, account.days):
         for bucket in [b for b in buckets if is_dropped(b, month)]:
             del buckets[bucket]
@@ -364,12 +367,35 @@ def _benefit_used(account: Account, change: entries.BenefitUsed) -> None:
     used[key] = used.get(key, 0) + 1
 
 
+def _benefit_counted(account: Account, change: entries.BenefitCounted) -> None:
+    if not change.line and not change.shop:
+        counts = account.counts.setdefault(change.bucket, {})
+        key = f"benefit/{change.benefit}"
+        counts[key] = counts.get(key, 0) + 1
+
+
 def _benefit_given_back(account: Account, change: entries.BenefitGivenBack) -> None:
-    used = find_term(account, change.membership, change.card).used
-    key = quota_key(change.benefit, change.bucket)
+    if change.line or change.shop:
+        return
+    if change.card:
+        used, key = find_term(account, change.membership, change.card).used, quota_key(change.benefit, change.bucket)
+    else:
+        used, key = account.counts[change.bucket], f"benefit/{change.benefit}"
     used[key] -= 1
     if not used[key]:
         del used[key]
+
+
+def _right_given(account: Account, change: entries.RightGiven) -> None:
+    for term in account.terms.get(change.membership, ()):
+        if term.card == change.card:
+            term.rights += 1
+
+
+def _right_ended(account: Account, change: entries.RightEnded) -> None:
+    for term in account.terms.get(change.membership, ()):
+        if term.card == change.card:
+            term.rights -= 1
 
 
 def _frozen(account: Account, change: entries.Frozen) -> None:
@@ -441,6 +467,9 @@ APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
     entries.TrialReverted: _trial_reverted,
     entries.BenefitUsed: _benefit_used,
     entries.BenefitGivenBack: _benefit_given_back,
+    entries.BenefitCounted: _benefit_counted,
+    entries.RightGiven: _right_given,
+    entries.RightEnded: _right_ended,
     entries.Frozen: _frozen,
     entries.Unfrozen: _unfrozen,
     entries.Closed: _closed,

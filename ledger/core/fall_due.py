@@ -1,6 +1,7 @@
 """What falls due by itself: holds, lots and terms that end, tiers and sums as months pass. Time goes first."""
 
 from ledger.core.account import NEVER, is_dropped, next_due
+from ledger.core.benefits import has_old_days
 from ledger.core.draft import Draft
 from ledger.core.lots import end_idle, end_waiting, expire, release_hold
 from ledger.core.reached import award_reached
@@ -100,11 +101,12 @@ def _prune(draft: Draft, now: int) -> None:
     if account.pruned_before < kept:
         year = kept // 12
         counted = (*account.sums.values(), account.counts, account.days)
-        if any(
+        is_old = any(
             FIRST_MONTH <= bucket < kept or 0 < bucket < year or (bucket >= DAY_BUCKETS and is_dropped(bucket, kept))
             for buckets in counted
             for bucket in buckets
-        ):
+        )
+        if is_old or any(has_old_days(term, kept) for terms in account.terms.values() for term in terms):
             draft.emit(HistoryPruned(kept, month_start(kept, zone)))
 
 

@@ -51,5 +51,5 @@ def note_refund(draft: Draft, term: Term, page: CardPage, refund_fen: int) -> No
 
 
 def is_used(term: Term) -> bool:
-    """Return True if a card gave something: a benefit that was not given back, or points at its rate."""
-    return term.capped > 0 or any(times > 0 for times in term.used.values())
+    """Return True if a card gave something: a benefit that was not given back, points at its rate, a line's right."""
+    return term.capped > 0 or term.rights > 0 or any(times > 0 for times in term.used.values())

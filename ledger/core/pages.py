@@ -52,6 +52,17 @@ class Award(Struct, array_like=True, gc=False):
         return self.given - self.less
 
 
+class Right(Struct, array_like=True, gc=False):
+    """A line's right to a benefit until an instant, and the card that gave it, if one did."""
+
+    benefit: str
+    until: int
+    membership: str = ""
+    card: str = ""
+    product: str = ""
+    is_ended: bool = False  # with the last piece of the line
+
+
 class PageLine(Struct, array_like=True, gc=False):
     """A line of an order: pieces and fen bought, pieces and fen returned so far, and its awards."""
 
@@ -68,6 +79,8 @@ class PageLine(Struct, array_like=True, gc=False):
     times: dict[str, str] = field(default_factory=dict)  # rule -> its multiplier, where it is not 1
     sku: str = ""
     points: int = 0  # tendered on it
+    rights: list[Right] = field(default_factory=list)
+    claimed: dict[str, int] = field(default_factory=dict)  # benefit -> claims of the line's right to it
 
     @property
     def unit_fen(self) -> int:
@@ -86,12 +99,23 @@ def kept_of(line: PageLine, given: int) -> int:
     return given * (paid - min(line.refunded_fen, paid)) // paid if paid else given
 
 
+class SaidOfOrder(Struct, array_like=True, gc=False):
+    """What an order's fact said besides its lines."""
+
+    shop: str
+    self_operated: bool
+    channel: str
+    pay: str
+    tags: list[str]
+
+
 class Completion(Struct, array_like=True, gc=False):
     """Lines of an order completed together: when, by which version, and the card of each membership that held."""
 
     at: int
     version: str
     cards: dict[str, str] = field(default_factory=dict)
+    said: SaidOfOrder | None = None  # kept where a benefit of the version asks it when a line's right is claimed
 
 
 class EarlyReturn(Struct, array_like=True, gc=False):
@@ -239,13 +263,29 @@ class GrantPage(Struct, array_like=True, gc=False, tag="grant"):
 
 
 class ClaimPage(Struct, array_like=True, gc=False, tag="claim"):
-    """A benefit that a card gave once, in the `bucket` that its quota counts by."""
+    """A benefit that was given once, in the `bucket` that its quota counts by: of a card, an account, a shop or a line.
+
+    Points that it cost stand on a page of their own, ``claim-price/ID``.
+    """
 
     membership: str
     card: str
     benefit: str
     bucket: int
     is_returned: bool = False
+    shop: str = ""  # that counts it
+    order: str = ""  # whose
+    line: str = ""  # counts it
+    awards: list[Award] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)  # memberships, of which a card ``claim/ID`` was laid
+    has_tier: bool = False  # one was granted under ``claim/ID``
+    by_account: bool = False  # the account counts it, and not its card
+
+
+class QuotaPage(Struct, array_like=True, gc=False, tag="quota"):
+    """How often a benefit was given at a shop, by bucket."""
+
+    used: dict[int, int] = field(default_factory=dict)
 
 
 class SeenPage(Struct, array_like=True, gc=False, tag="seen"):
@@ -274,7 +314,7 @@ class ActivityPage(Struct, array_like=True, gc=False, tag="activity"):
 
 
 _OrderPages = OrderPage | ReviewPage | RedemptionPage | HoldPage
-_CardPages = CardPage | CardOrdersPage | ClaimPage
+_CardPages = CardPage | CardOrdersPage | ClaimPage | QuotaPage
 _OtherPages = GrantPage | SeenPage | ActivityPage | ExchangePage | ScorePage
 Page = _OrderPages | _CardPages | LotPage | DayPage | _OtherPages
 

@@ -14,9 +14,14 @@ from ledger.rulebook.schema import (
     Attribute,
     Award,
     BadProgramme,
+    Benefit,
     Condition,
     Exchange,
     Expiry,
+    Gift,
+    Give,
+    Membership,
+    Opening,
     Penalty,
     ProgrammeTables,
     Score,
@@ -201,6 +206,9 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
         yield from _exchange_problems(f"exchanges.{name}", exchange, programme)
     for name, penalty in programme.penalties.items():
         yield from _penalty_problems(f"penalties.{name}", penalty, programme)
+    for name, benefit in programme.benefits.items():
+        yield from _benefit_problems(f"benefits.{name}", benefit, None, programme)
+    yield from _circles_of_opens(programme)
 
 
 def _problems_since_engine_2(programme: ProgrammeTables) -> Iterator[str]:
@@ -212,7 +220,7 @@ def _problems_since_engine_2(programme: ProgrammeTables) -> Iterator[str]:
                 f'award[{index}] (rule "{award.rule}").instead_of: "{award.instead_of}" stands before it; '
                 "a rule stands before the one that it leaves out"
             )
-    tables: dict[str, str] = {}
+    tables = dict.fromkeys(programme.benefits, "benefits")
     for name, membership in programme.memberships.items():
         for label in membership.benefits:
             if label in tables:
@@ -301,13 +309,158 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
             for index, price in enumerate(card.price):
                 if price.who is not None:
                     yield from who_problems(f"{at}.price[{index}].who", price.who, programme)
+            yield from _hidden(f"{at}.price", [(price.who, price.from_ or "") for price in card.price])
             for upgraded in card.upgrades:
                 if upgraded not in membership.products:
                     yield f'{at}.upgrades: no product "{upgraded}" in this membership'
         for label, benefit in membership.benefits.items():
-            for product in benefit.quota or ():
-                if product not in membership.products:
-                    yield f'memberships.{name}.benefits.{label}.quota: no product "{product}" in this membership'
+            yield from _benefit_problems(f"memberships.{name}.benefits.{label}", benefit, membership, programme)
+
+
+def _benefit_problems(
+    at: str, benefit: Benefit, membership: Membership | None, programme: ProgrammeTables
+) -> Iterator[str]:
+    """What is wrong with a benefit of a membership, or (None) with one that stands by itself."""
+    quota, per, of_line = benefit.quota, benefit.counts_by, benefit.of is not None
+    stands = membership is None
+    for is_wrong, said in (
+        (
+            stands and isinstance(quota, dict),
+            ".quota: is by product, which a card has; give a number, or a list of {who, times}",
+        ),
+        (
+            stands and quota is not None and per == "term",
+            '.per: "term" is of a card; give day, month, year, ever, or days',
+        ),
+        (of_line and per != "line", f'.per: is "{per}"; what is of a line counts per = "line"'),
+        (not of_line and per == "line", '.per: "line" needs of = "line"'),
+        (not of_line and bool(benefit.when), '.when: needs of = "line"; `who` has the conditions on the member'),
+        (not of_line and benefit.at == "claim", '.at: needs of = "line"'),
+        (per == "days" and benefit.days is None, '.days: per = "days" needs them'),
+        (not of_line and per != "days" and benefit.days is not None, '.days: needs of = "line" or per = "days"'),
+    ):
+        if is_wrong:
+            yield at + said
+    if isinstance(quota, dict) and membership is not None:
+        for product in quota:
+            if product not in membership.products:
+                yield f'{at}.quota: no product "{product}" in this membership'
+    is_asked_late = of_line and benefit.at == "completion"
+    if benefit.who is not None:
+        yield from who_problems(f"{at}.who", benefit.who, programme, may_ask_scores=not is_asked_late)
+    if isinstance(quota, tuple):
+        for index, allowed in enumerate(quota):
+            if allowed.who is not None:
+                yield from who_problems(f"{at}.quota[{index}].who", allowed.who, programme)
+        yield from _hidden(f"{at}.quota", [(allowed.who, "") for allowed in quota])
+    for index, price in enumerate(benefit.price):
+        if price.kind not in programme.kinds:
+            yield f"{at}.price[{index}].kind: there is no [kinds.{price.kind}]"
+        if price.who is not None:
+            yield from who_problems(f"{at}.price[{index}].who", price.who, programme)
+    yield from _hidden(f"{at}.price", [(price.who, "") for price in benefit.price])
+    occasion = OCCASIONS["order.completed"]
+    fields = occasion.rule_fields(of_lines=True)
+    yield from _condition_problems(f"{at}.when", benefit.when, fields, occasion.numbers)
+    if benefit.open_ is not None:
+        yield from _opening_problems(f"{at}.open", benefit.open_, programme)
+    yield from _gift_problems(f"{at}.gives", benefit.gives, programme)
+    if benefit.saves is not None and (benefit.saves.fen is None) == (benefit.saves.share is None):
+        yield f"{at}.saves: give either fen or share"
+
+
+def _hidden(at: str, entries: list[tuple[Who | None, str]]) -> Iterator[str]:
+    """Entries (whom each is for, and from when) that can never be the first of their list that holds."""
+    for place, (who, since) in enumerate(entries):
+        for before, (earlier, begins) in enumerate(entries[:place]):
+            is_begun = begins in ("", since) or begins[:10] < since[:10]
+            if (earlier is None or earlier == who) and is_begun:
+                yield f"{at}[{place}]: is never reached: {at.rpartition('.')[2]}[{before}] stands before it and holds"
+                break
+
+
+def _opening_problems(at: str, opening: Opening, programme: ProgrammeTables) -> Iterator[str]:
+    yield from moment_problems(at, opening.from_, opening.until)
+    if opening.days_of_month is not None and opening.days_of_month[0] > opening.days_of_month[1]:
+        yield f"{at}.days_of_month: the first day is behind the last"
+    if opening.month_of is not None:
+        attribute = programme.attributes.get(opening.month_of)
+        if attribute is None or attribute.type != "month-day":
+            yield f'{at}.month_of: there is no [attributes.{opening.month_of}] of type = "month-day"'
+    if opening == Opening():
+        yield f"{at}: says nothing; give days_of_month, month_of, from or until"
+
+
+def _gift_problems(at: str, gifts: tuple[Gift, ...], programme: ProgrammeTables) -> Iterator[str]:
+    opened: set[str] = set()
+    products = {label: name for name, table in programme.memberships.items() for label in table.products}
+    for index, gift in enumerate(gifts):
+        here = f"{at}[{index}]"
+        points = gift.kind is not None or gift.points is not None
+        tier = gift.score is not None or gift.tier is not None
+        if points + tier + (gift.opens is not None) != 1:
+            yield f"{here}: give either kind and points, or opens, or score, tier and days"
+        elif points and (gift.kind not in programme.kinds or gift.points is None):
+            yield f"{here}.kind: there is no [kinds.{gift.kind}]" if gift.points else f"{here}.points: is wanted"
+        elif gift.opens is not None:
+            yield from _opens_problems(f"{here}.opens", gift.opens, programme)
+            if gift.days is not None:
+                yield f"{here}.days: are the product's"
+            if products.get(gift.opens, "") in opened:
+                yield f"{here}.opens: another of these opens a card of that membership; a claim opens one of each"
+            opened.add(products.get(gift.opens, gift.opens))
+        elif tier:
+            score = programme.scores.get(gift.score or "")
+            if score is None or all(one.name != gift.tier for one in score.tiers):
+                known = ", ".join(one.name for one in score.tiers) if score is not None else "no such score"
+                yield f'{here}.tier: scores.{gift.score} has no tier "{gift.tier}"; there are: {known}'
+            if score is not None and score.each is not None:
+                yield f"{here}.score: scores.{gift.score} is kept for each shop; a tier of it is not granted"
+            if gift.days is None:
+                yield f"{here}.days: a tier is given for some days"
+    if sum(gift.tier is not None for gift in gifts) > 1:
+        yield f"{at}: a claim gives one tier at most"
+
+
+def _opens_problems(at: str, opens: str, programme: ProgrammeTables) -> Iterator[str]:
+    product = next((t.products[opens] for t in programme.memberships.values() if opens in t.products), None)
+    if product is None:
+        yield f'{at}: there is no product "{opens}" in a membership'
+    elif product.trial:
+        yield f"{at}: {opens} is a trial, which a member starts"
+
+
+def _circles_of_opens(programme: ProgrammeTables) -> Iterator[str]:
+    """Memberships whose benefits open one another, so that claims would open cards without an end."""
+    products = {label: name for name, table in programme.memberships.items() for label in table.products}
+    opens: dict[str, dict[str, str]] = {}  # membership -> membership that it opens -> the benefit that does so
+    tables = [(f"memberships.{n}.benefits", [n], t.benefits) for n, t in programme.memberships.items()]
+    for label, benefit in programme.benefits.items():
+        tables.append(("benefits", list(_cards_of(benefit.who)), {label: benefit}))
+    for table, cards, benefits in tables:
+        for label, benefit in benefits.items():
+            for gift in benefit.gives:
+                for card in cards if gift.opens in products else ():
+                    opens.setdefault(card, {})[products[gift.opens or ""]] = f"{table}.{label}.gives"
+    for first in opens:
+        seen, ahead = [first], [(first, "")]
+        while ahead:
+            membership, _ = ahead.pop()
+            for target, where in opens.get(membership, {}).items():
+                if target == first:
+                    yield f"{where}: opens memberships.{first} again, which led to it; opens may not go in a circle"
+                    return
+                if target not in seen:
+                    seen.append(target)
+                    ahead.append((target, where))
+
+
+def _cards_of(who: Who | None) -> Iterator[str]:
+    """The memberships of which a member must, or may, hold a card to meet some conditions."""
+    if who is not None:
+        yield from (name for name, card in who.card.items() if card.active is not False)
+        for one in who.any_:
+            yield from _cards_of(one)
 
 
 def _shop_problems(programme: ProgrammeTables) -> Iterator[str]:
@@ -354,6 +507,8 @@ def scores_asked(who: Who | None) -> Iterator[str]:
 def _occasion_problems(at: str, award: Award, row: Occasion) -> Iterator[str]:
     """Amounts that there are none of, and what a tier that is reached cannot do."""
     give, is_about_lines = award.give, award.each == "line" or row.lines == "one"
+    if award.opens is not None:
+        return
     if give.per_count is not None and not is_about_lines and not row.count:
         yield f"{at}.give.per_count: {award.on} counts nothing; it is for lines and activity.done"
     if (
@@ -419,7 +574,10 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
     about_a_line = "is for review.posted, which is about a line completed before"
     score, caps = programme.scores.get(award.score or ""), [cap.per for cap in award.cap]
     for is_wrong, said in (
-        ((award.kind is None) == (award.score is None), ": give either kind (points) or score and part"),
+        (
+            award.opens is None and (award.kind is None) == (award.score is None),
+            ": give either kind (points) or score and part, or opens",
+        ),
         (award.kind not in (None, *programme.kinds), f".kind: there is no [kinds.{award.kind}]"),
         (award.score is not None and score is None, f".score: there is no [scores.{award.score}]"),
         (score and award.part not in score.parts, f'.part: scores.{award.score}.parts has no "{award.part}"'),
@@ -440,7 +598,10 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
         (award.each_day and award.on != "shop.visited", ".each_day: is for shop.visited"),
         (award.once and award.first is not None, ".once: first says it already"),
         (award.first and not of_lines, '.first: needs each = "line"'),
-        (bool(award.give.steps) == (award.give.points is not None), ".give: give either points or steps"),
+        (
+            award.opens is None and bool(award.give.steps) == (award.give.points is not None),
+            ".give: give either points or steps",
+        ),
         (
             award.give.per_count is not None and bool(award.give.per_fen or award.give.steps or award.rates),
             ".give.per_count: counts pieces; per_fen, steps and rates are not for it",
@@ -449,6 +610,13 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
         if is_wrong:
             yield at + said
     yield from _occasion_problems(at, award, row)
+    if award.opens is not None:
+        yield from _opens_problems(f"{at}.opens", award.opens, programme)
+        for key in ("kind", "score", "part", "member", "times", "pending", "cap", "rates", "each_day", "days_in_month"):
+            if getattr(award, key):
+                yield f"{at}.{key}: is for points; opens gives a card"
+        if of_lines or award.give != Give():
+            yield f'{at}.opens: is for each = "fact", in place of give'
     fields = row.rule_fields(of_lines=of_lines)
     yield from moment_problems(at, award.from_, award.until)
     yield from _condition_problems(f"{at}.when", award.when, fields, row.numbers)

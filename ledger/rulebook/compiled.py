@@ -19,6 +19,7 @@ from ledger.rulebook.schema import (
     Exchange,
     Expiry,
     Kind,
+    Opening,
     Penalty,
     Pending,
     Product,
@@ -94,6 +95,50 @@ class Price(NamedTuple):
     who: Entitlement | None
 
 
+class Allowed(NamedTuple):
+    """How often a benefit is given, to whom `who` holds for."""
+
+    times: int
+    who: Entitlement | None
+
+
+class Charge(NamedTuple):
+    """Points of a kind that a claim burns, of whom `who` holds for."""
+
+    kind: str
+    points: int
+    who: Entitlement | None
+
+
+class Perk(Struct, frozen=True, eq=False):
+    """A benefit, ready to be claimed. Instants in microseconds since 1970 UTC."""
+
+    name: str
+    membership: str  # empty: it stands by itself
+    benefit: Benefit
+    per: str  # term, day, month, year, ever, line or days
+    counted: str  # by whom: term, account, shop or line
+    days: int  # of a piece, or of a line's right; 0: none
+    who: Entitlement | None
+    by_product: dict[str, int] | None  # product -> times
+    allowed: tuple[Allowed, ...]  # the first that holds; none where there is no limit, or one by product
+    charges: tuple[Charge, ...]
+    since: int
+    until: int
+    first_day: int  # of the month; 0: any
+    last_day: int
+    month_of: str  # an attribute; empty: any month
+    clauses: tuple[Clause, ...]  # on a line and its order
+    of_line: bool
+    at_claim: bool  # a line's right is judged at the claim
+    asks_order: bool  # a clause on the order's fact
+
+    @property
+    def is_judged_at_claim(self) -> bool:
+        """Whether `who` is asked at the claim: the right of a line may have been judged before."""
+        return self.at_claim or not self.of_line
+
+
 class Bucket(NamedTuple):
     """The most points that are given in an order, day, month, year, card's term, or ever; `each`: for a value of it."""
 
@@ -145,6 +190,7 @@ class Rule(Struct, frozen=True, eq=False):
     buckets: tuple[Bucket, ...] = ()
     order_bucket: Bucket | None = None  # of these, which is asked before the card's cap
     wait: Wait | None = None
+    opens: str = ""  # a product, instead of points
     is_of_month: bool = False  # its one cap but those of line, order and card is that of the month
     at_shop: bool = False  # its kind or score is kept for each shop
     wants_joined: bool = False  # its score begins where the member joined the shop
@@ -191,8 +237,10 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables) -> Rule:
         buckets=buckets,
         order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
         wait=_wait(award.pending) if award.pending else None,
+        opens=award.opens or "",
         is_of_month=[bucket[::2] for bucket in buckets] == [("month", "")] and award.each_day is None,
-        at_shop=(programme.scores[award.score] if award.score else programme.kinds[award.kind or ""]).each is not None,
+        at_shop=award.opens is None
+        and (programme.scores[award.score] if award.score else programme.kinds[award.kind or ""]).each is not None,
         wants_joined=award.score is not None and programme.scores[award.score].joined,
     )
 
@@ -344,6 +392,58 @@ def compile_who(who: Who | None) -> Entitlement | None:
     return Entitlement(tuple(clauses), any_of) if clauses or any_of else None
 
 
+def compile_benefit(
+    name: str, membership: str, benefit: Benefit, zone: Zone, by_shop: frozenset[str] = frozenset()
+) -> Perk:
+    """A benefit as data; `by_shop` are the scores that are kept by shop."""
+    opening, quota = benefit.open_ or Opening(), benefit.quota
+    allowed: tuple[Allowed, ...] = ()
+    if isinstance(quota, int):
+        allowed = (Allowed(quota, None),)
+    elif isinstance(quota, tuple):
+        allowed = tuple(Allowed(one.times, compile_who(one.who)) for one in quota)
+    charges = tuple(Charge(one.kind, one.points, compile_who(one.who)) for one in benefit.price)
+    clauses = compile_clauses(benefit.when, OCCASIONS["order.completed"].line_fields)
+    who = compile_who(benefit.who)
+    of_line, per = benefit.of is not None, benefit.counts_by
+    asked = [who, *(one.who for one in allowed)]
+    if of_line:
+        counted = "line"
+    elif any(asks_score(one, by_shop) for one in asked):
+        counted = "shop"
+    else:
+        counted = "term" if membership and per != "ever" else "account"
+    return Perk(
+        name=name,
+        membership=membership,
+        benefit=benefit,
+        per=per,
+        counted=counted,
+        days=benefit.days or 0,
+        who=who,
+        by_product=quota if isinstance(quota, dict) else None,
+        allowed=allowed,
+        charges=charges,
+        since=instant_of(opening.from_, zone) if opening.from_ else 0,
+        until=instant_of(opening.until, zone) if opening.until else NO_END,
+        first_day=opening.days_of_month[0] if opening.days_of_month else 0,
+        last_day=opening.days_of_month[1] if opening.days_of_month else 0,
+        month_of=opening.month_of or "",
+        clauses=clauses,
+        of_line=of_line,
+        at_claim=of_line and benefit.at == "claim",
+        asks_order=any(not clause.of_line for clause in clauses),
+    )
+
+
+def asks_score(who: Entitlement | None, scores: frozenset[str]) -> bool:
+    """Return True if conditions on the member ask one of some scores, its value or its tier."""
+    if who is None or not scores:
+        return False
+    own = any(clause.table in ("score", "tier") and clause.name in scores for clause in who.clauses)
+    return own or any(asks_score(one, scores) for one in who.any_of)
+
+
 class Period(NamedTuple):
     """How points earned from `since` on expire: by `how`, the key of the book that says it, with its `number`."""
 
@@ -405,6 +505,16 @@ class ProgrammeVersion:
                 self.products[label] = (name, product)
             for label, benefit in membership.benefits.items():
                 self.benefits[label] = (name, benefit)
+        for label, benefit in self.programme.benefits.items():
+            self.benefits[label] = ("", benefit)
+        by_shop = frozenset(name for name, score in self.programme.scores.items() if score.each)
+        self.perks = {
+            label: compile_benefit(label, name, benefit, self.offset, by_shop)
+            for label, (name, benefit) in self.benefits.items()
+        }
+        # Benefits that are rights of lines, judged as these complete; and whether a claim will ask the order's fact.
+        self.rights = tuple(perk for perk in self.perks.values() if perk.of_line and not perk.at_claim)
+        self.keeps_said = any(perk.at_claim and perk.asks_order for perk in self.perks.values())
         self.prices: dict[str, tuple[Price, ...]] = {}
         for label, (_, product) in self.products.items():
             self.prices[label] = tuple(

@@ -23,6 +23,8 @@ _Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-
 _Text = Annotated[str, Meta(max_length=400)]
 # When something begins or ends: a date, which is its midnight in the book's zone, or an instant; in TOML no text.
 Moment = Annotated[str, Meta(min_length=10, max_length=40)]
+_Times = Annotated[int, Meta(ge=0, le=1 << 30)]
+_Day = Annotated[int, Meta(ge=1, le=31)]
 _ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
 
 
@@ -169,13 +171,83 @@ class Product(_Table, frozen=True):
         return (self.months or 0) + 12 * (self.years or 0)
 
 
+class Allowance(_Table, frozen=True):
+    """How often a benefit is given to whom the conditions hold for."""
+
+    times: _Times
+    who: Who | None = None
+
+
+class Opening(_Table, frozen=True):
+    """When a benefit may be claimed: all that is given must hold."""
+
+    days_of_month: tuple[_Day, _Day] | None = None  # both included
+    month_of: _Label | None = None  # an attribute of the member that is a month and day
+    from_: Moment | None = field(name="from", default=None)
+    until: Moment | None = None
+
+
+class BenefitPrice(_Table, frozen=True):
+    """Points that a claim burns, of whom the conditions hold for."""
+
+    kind: _Label
+    points: _Points
+    who: Who | None = None
+
+
+class Gift(_Table, frozen=True):
+    """What a claim gives: points of a kind, a card of a product, or a tier of a score for some days."""
+
+    kind: _Label | None = None
+    points: _Points | None = None
+    days: _Days | None = None
+    opens: _Label | None = None
+    score: _Label | None = None
+    tier: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+
+
+class Saving(_Table, frozen=True):
+    """What a claim saves the member in fen, or which share of `list_fen` a line that names the benefit."""
+
+    fen: Annotated[int, Meta(ge=1, le=1 << 53)] | None = None
+    share: Annotated[str, Meta(pattern=r"^[0-9]{1,6}/[1-9][0-9]{0,5}$")] | None = None
+
+
+class Worth(_Table, frozen=True):
+    """What a benefit is worth that saves nothing by itself, such as a delay of payment: so much for so many days."""
+
+    days: _Days
+    fen: Annotated[int, Meta(ge=1, le=1 << 53)]
+
+
 class Benefit(_Table, frozen=True):
-    """A benefit; `quota` by product, none where a product is not named (no limit where no quota is given at all)."""
+    """A benefit of a membership, or one that stands by itself; with no `quota` it is given without a limit.
+
+    A quota by product is of a membership's benefit, and none is left where the card's product is not named.
+    """
 
     name: _Text
-    quota: dict[_Label, Annotated[int, Meta(ge=0, le=1 << 30)]] | None = None
-    per: Literal["term", "month", "year"] = "term"
+    quota: (
+        dict[_Label, _Times] | _Times | Annotated[tuple[Allowance, ...], Meta(min_length=1, max_length=100)] | None
+    ) = None
+    per: Literal["term", "day", "month", "year", "ever", "line", "days"] | None = None
     returns_with_order: bool = False  # a claim for an order that is cancelled or rejected comes back
+    who: Who | None = None
+    open_: Opening | None = field(name="open", default=None)
+    price: Annotated[tuple[BenefitPrice, ...], Meta(max_length=100)] = ()
+    gives: Annotated[tuple[Gift, ...], Meta(max_length=100)] = ()
+    of: Literal["line"] | None = None  # a right of each line of an order that completes
+    days: _Days | None = None  # how long the right of a line lasts, or the pieces of per = "days"
+    when: dict[str, Condition] = field(default_factory=dict)  # which lines have the right
+    at: Literal["completion", "claim"] = "completion"  # when a line's right is judged
+    saves: Saving | None = None
+    value: Worth | None = None
+    text: _Text = ""
+
+    @property
+    def counts_by(self) -> str:
+        """What its quota counts by."""
+        return self.per or ("line" if self.of is not None else "term")
 
 
 class Membership(_Table, frozen=True):
@@ -244,7 +316,7 @@ class Award(_Table, frozen=True):
     rule: _Label
     name: _Text
     on: _Label  # a type of fact, as `fact_catalogue` has it
-    give: Give
+    give: Give = Give()
     text: _Text = ""
     from_: Moment | None = field(name="from", default=None)
     until: Moment | None = None
@@ -266,6 +338,7 @@ class Award(_Table, frozen=True):
     within_days: _Days | None = None
     once: bool = False
     unless_returned: bool = False  # nothing for a line of which every piece came back
+    opens: _Label | None = None  # a card of this product, instead of points
     returns: bool = True  # a return takes it back (of awards to lines)
 
 
@@ -362,6 +435,7 @@ class ProgrammeTables(_Table, frozen=True):
     award: Annotated[tuple[Award, ...], Meta(max_length=1000)] = ()
     uses: Annotated[dict[_Label, Use], Meta(max_length=1000)] = field(default_factory=dict)
     penalties: Annotated[dict[_Label, Penalty], Meta(max_length=100)] = field(default_factory=dict)
+    benefits: Annotated[dict[_Label, Benefit], Meta(max_length=1000)] = field(default_factory=dict)
     exchanges: Annotated[dict[_Label, Exchange], Meta(max_length=100)] = field(default_factory=dict)
     default_kind: _Label = KIND_LEFT_OUT  # the kind of facts that name none
     late_days: Annotated[int, Meta(ge=1, le=4000)] = 400

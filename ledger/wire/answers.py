@@ -158,6 +158,17 @@ class _OfMember(Struct, frozen=True):
     as_of: str
 
 
+class Benefit(Struct, frozen=True):
+    """A benefit that stands by itself: how often it may still be claimed now (None: without a limit), and by whom.
+
+    `entitled` says whether the member meets its conditions, `open` whether it may be claimed at this time.
+    """
+
+    left: int | None
+    entitled: bool
+    is_open: bool = field(name="open")
+
+
 class Member(_OfMember, frozen=True):
     """A member at an instant."""
 
@@ -166,6 +177,7 @@ class Member(_OfMember, frozen=True):
     points: dict[str, Purse]
     scores: dict[str, Score]
     memberships: dict[str, Membership]
+    benefits: dict[str, Benefit]
 
 
 class Balances(_OfMember, frozen=True):
@@ -222,6 +234,66 @@ class Products(Struct, frozen=True):
     at: str
     version: str
     products: list[CardOffer]
+
+
+class BenefitSavings(Struct, frozen=True):
+    """What a benefit saved: claims that were not given back, and lines of orders that name it with their list price."""
+
+    benefit: str
+    name: str
+    times: int
+    lines: int
+    list_fen: int
+    saved_fen: int
+
+
+class CardSavings(Struct, frozen=True):
+    """What a card saved against its fee, which is what was paid for it less what came back."""
+
+    membership: str
+    card: str
+    product: str
+    from_: str = field(name="from")
+    until: str
+    fee_fen: int
+    saved_fen: int
+    benefits: list[BenefitSavings]
+
+
+class BenefitWorth(Struct, frozen=True):
+    """A benefit that the member has now and that saves no money by itself: worth so much for so many days."""
+
+    membership: str
+    benefit: str
+    value_fen: int
+    value_days: int
+
+
+class MissedSavings(Struct, frozen=True):
+    """What a card would have saved on orders since `from` in which the member had none, and what it costs, by product.
+
+    A price is None where the book names none.
+    """
+
+    membership: str
+    from_: str = field(name="from")
+    saved_fen: int
+    prices: dict[str, int | None]
+    benefits: list[BenefitSavings]
+
+
+class Savings(Struct, frozen=True):
+    """What a member saved by the benefits of a version of the book, and what cards would have saved."""
+
+    member: str
+    as_of: str
+    version: str
+    saved_fen: int
+    fee_fen: int
+    cards: list[CardSavings]
+    without_card: list[BenefitSavings]
+    worth: list[BenefitWorth]
+    missed: list[MissedSavings]
 
 
 class QuotedLine(Struct, frozen=True):

@@ -458,14 +458,52 @@ class BenefitUsed(_Change, tag="benefit-used", frozen=True):
     bucket: int
 
 
+class BenefitCounted(_Change, tag="benefit-counted", frozen=True):
+    """A benefit was given that no card counts: the account does in a `bucket`, or a `shop`, or a `line` of an order.
+
+    `membership` and `card` are those that gave a line its right.
+    """
+
+    benefit: str
+    bucket: int
+    membership: str = ""
+    card: str = ""
+    shop: str = ""
+    order: str = ""
+    line: str = ""
+
+
 class BenefitGivenBack(_Change, tag="benefit-given-back", frozen=True):
-    """A claim of a benefit was given back in the `bucket` where it was counted."""
+    """A claim of a benefit was given back in the `bucket` where it was counted; with no `card` no card counted it."""
 
     membership: str
     card: str
     benefit: str
     bucket: int
     claim: str
+    shop: str = ""
+    order: str = ""
+    line: str = ""
+
+
+class RightGiven(_Change, tag="right-given", frozen=True):
+    """A line that completed has the right to a benefit until an instant; the `card` of a membership may give it."""
+
+    benefit: str
+    order: str
+    line: str
+    until_at: int
+    membership: str = ""
+    card: str = ""
+
+
+class RightEnded(_Change, tag="right-ended", frozen=True):
+    """All pieces of a line came back, and with them went its right to a benefit."""
+
+    benefit: str
+    line: str
+    membership: str = ""
+    card: str = ""
 
 
 # -- the account itself ----------------------------------------------------------------------------------------------
@@ -503,7 +541,8 @@ ScoreChange = Scored | ScoredOnce | Rated | CreditSet | AttributeTold | Joined |
 TierChange = TierHeld | TierHoldEnded | TierGranted | TierGrantEnded
 CountChange = CounterAdded | FirstSeen | HistoryPruned | Withheld | Multiplied
 CardChange = TermOpened | TermAnchored | TermMoved | TermEnded | TrialConverted | TrialReverted
-TermChange = CardChange | BenefitUsed | BenefitGivenBack
+BenefitChange = BenefitUsed | BenefitGivenBack | BenefitCounted | RightGiven | RightEnded
+TermChange = CardChange | BenefitChange
 OwnChange = Frozen | Unfrozen | Closed | Reopened
 Change = LotChange | ClaimChange | IdleChange | ScoreChange | TierChange | CountChange | TermChange | OwnChange
 CHANGE_TYPES: tuple[type[Change], ...] = Change.__args__

@@ -54,7 +54,7 @@ _ORDER: Final = {"order": "order"}
 _DONE: Final = {"done": "activity"}
 
 # Of a line, that a rule may name: its fields, and what one piece of it was paid.
-LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line"} | {"unit_fen"}
+LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line", "list_fen", "saved_by"} | {"unit_fen"}
 
 CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.OrderPaid, _ORDER, fields=_OF_ORDERS, lines="each", asks=True),
@@ -113,8 +113,14 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.CardCodeRedeemed, {"card": "card"}, fields=frozenset({"product", "code"})),
     FactType(facts.CardTrialStarted, {"card": "card"}, fields=frozenset({"product", "code"})),
     FactType(facts.CardRefunded, {"card": "card"}, fields=frozenset({"refund_fen"})),
-    FactType(facts.BenefitClaimed, {"claim": "claim"}, fields=frozenset({"benefit"}), is_request=True),
-    FactType(facts.BenefitReturned, {"claim": "claim"}, fields=_NO_FIELDS),
+    FactType(
+        facts.BenefitClaimed,
+        {"claim": "claim"} | _ORDER,
+        fields=frozenset({"benefit", "shop"}),
+        asks=True,
+        is_request=True,
+    ),
+    FactType(facts.BenefitReturned, {"claim": "claim"}, {"claim": "claim-price"}, fields=_NO_FIELDS),
     FactType(facts.PointsAdjusted, {"adjustment": "adjustment"}, is_operators=True),
     FactType(facts.AccountFrozen, is_operators=True),
     FactType(facts.AccountUnfrozen, is_operators=True),

@@ -42,7 +42,10 @@ class _OfKind(_Data):
 
 
 class OrderLine(_Data):
-    """A line of an order: `paid_fen` is the cash for the whole line after coupons and points, without freight."""
+    """A line of an order: `paid_fen` is the cash for the whole line after coupons and points, without freight.
+
+    `list_fen` is what it would have cost without the benefit `saved_by`; 0: not known. Nothing is decided by them.
+    """
 
     line: Id
     paid_fen: Count
@@ -50,6 +53,8 @@ class OrderLine(_Data):
     sku: Name = ""
     category: Name = ""
     points: Count = 0
+    list_fen: Count = 0
+    saved_by: Name = ""
 
     @property
     def unit_fen(self) -> int:
@@ -340,12 +345,13 @@ class CardRefund(_Data):
 
 
 class Claim(_Data):
-    """A benefit of a membership that is asked for."""
+    """A benefit that is asked for: of a membership, of an order's line, or one that stands by itself."""
 
     claim: Id
     benefit: Id
     order: Name = ""
     line: Name = ""
+    shop: Name = ""
 
 
 class ClaimReturn(_Data):

@@ -40,7 +40,10 @@ REASONS: Final[dict[str, Reason]] = {
     "hold-over": Reason(ENTRY, "The hold would end before it begins: its `until` is past."),
     "kind-not-taken": Reason(ENTRY, "This use does not take that kind of points."),
     "lapsed": Reason(ENTRY, "The points waited for a claim, and have lapsed."),
-    "line-not-completed": Reason(ENTRY, "The reviewed line is not one of this member's completed orders."),
+    "line-not-completed": Reason(ENTRY, "The line is not one of this member's completed orders."),
+    "no-right": Reason(ENTRY, "The line has no right to this benefit."),
+    "not-open": Reason(ENTRY, "The benefit cannot be claimed at this time: the figure `open` says when it can."),
+    "right-over": Reason(ENTRY, "The line's right to the benefit has ended."),
     "no-membership": Reason(ENTRY, "No card of that membership holds at this instant."),
     "no-programme": Reason(ENTRY, "It occurred before the first version of the rule book."),
     "not-a-member": Reason(ENTRY, "The fact belongs to no member."),
@@ -59,7 +62,7 @@ REASONS: Final[dict[str, Reason]] = {
     "order-rejected": Reason(ENTRY, "The order was refused at the door before; what came later contradicts that."),
     "out-of-range": Reason(ENTRY, "The account's integers cannot hold the points that this would make."),
     "points-short": Reason(ENTRY, "More points were asked for than are spendable of all the kinds that the use takes."),
-    "quota-used": Reason(ENTRY, "The benefit's quota of this card is used up."),
+    "quota-used": Reason(ENTRY, "The benefit's quota is used up: of this card, member, shop or line."),
     "over": Reason(ENTRY, "The tier would be granted until an instant that is past."),
     "redemption-of-an-order": Reason(
         ENTRY, "Points tendered on an order come back by its return or its end, not by hand."
@@ -93,7 +96,11 @@ REASONS: Final[dict[str, Reason]] = {
     "exempt": Reason(NOTE, "A membership exempts this rejection from its penalty; it still counts."),
     "not-eligible": Reason(NOTE, "The card is not for this member; it was paid, so it opens all the same."),
     "line-completed": Reason(NOTE, "Lines that had completed before are left out; they complete once."),
-    "line-returned": Reason(NOTE, "The whole line came back: rules give nothing for it, no amendment brings it back."),
+    "line-returned": Reason(
+        NOTE,
+        "The whole line came back: rules give nothing for it, no amendment brings it back, its rights are gone.",
+        (ENTRY,),
+    ),
     "order-ended": Reason(
         NOTE, "A redemption is for an order that had ended (refused where it was cancelled or refused at the door)."
     ),
@@ -125,10 +132,11 @@ REASONS: Final[dict[str, Reason]] = {
     # why a term was moved
     "bought": Reason(TERM, "The trial ends where a card was bought."),
     "laid-behind": Reason(TERM, "A running card was upgraded, and this one, not begun yet, is laid behind it."),
+    "given-back": Reason(TERM, "The claim that opened the card was given back."),
     "moved-up": Reason(TERM, "An earlier card was refunded, and this one moves up."),
     "refunded": Reason(TERM, "The card was refunded, and ends there."),
     "upgraded": Reason(TERM, "The card ends where a better one was bought."),
-    "taken-out": Reason(TERM, "The card was refunded before its term began, and nothing of it is left."),
+    "taken-out": Reason(TERM, "The card was refunded, or given back, before its term began; nothing of it is left."),
     # no fact
     "bad-fact": Reason(PARKED, "A field is missing, of the wrong type or out of bounds; the detail names it."),
     "empty": Reason(PARKED, "The record has no value (a tombstone); facts are never deleted."),

@@ -65,6 +65,10 @@ def _rules(book: Programme) -> list[RuleCode]:
         for name, penalty in version.programme.penalties.items():
             rule = f"penalty.{name}"
             rules[rule] = RuleCode(rule, penalty.name, penalty.text, penalty.on, version.name)
+        for name, (_, benefit) in version.benefits.items():
+            if any(gift.kind for gift in benefit.gives):
+                rule = f"benefit.{name}"
+                rules[rule] = RuleCode(rule, benefit.name, benefit.text, "benefit.claimed", version.name)
         for name, exchange in version.programme.exchanges.items():
             rule = f"exchange.{name}"
             rules[rule] = RuleCode(rule, exchange.name, "", "exchange.requested", version.name)

@@ -6,14 +6,16 @@ from typing import Literal
 from msgspec import UNSET
 
 from ledger.core.account import Account, Lot, Purse, Term, current_term
-from ledger.core.benefits import is_in_grace, times_used
+from ledger.core.benefits import bucket_of, is_in_grace, times_used
+from ledger.core.draft import Draft
+from ledger.core.pages import PagesInMemory
+from ledger.core.perks import offer_of, why_closed
 from ledger.core.scores import parts_at, score_month, value_at
 from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import Programme, ProgrammeVersion
 from ledger.rulebook.rankings import MONTHS, period_at, window_of
-from ledger.rulebook.schema import Membership
 from ledger.wire import answers
 from ledger.wire.entries import LOT_BITS, Entry
 from ledger.wire.entry_codec import decode_entry
@@ -53,6 +55,7 @@ def describe_account(
         *(kind for kind in account.purses if kind not in programme.kinds),
     ]
     terms = {name: current_term(account, name, as_of) for name in programme.memberships}
+    draft = draft_at(account, book, as_of)
     return answers.Member(
         member,
         to_text(as_of, offset),
@@ -61,11 +64,8 @@ def describe_account(
         {kind: _purse(account.purse(kind), offset) for kind in kinds},
         {name: describe_score(account, version, name, as_of) for name in programme.scores if name not in keyed}
         | dict(shops),
-        {
-            name: _membership(programme.memberships[name], term, version, as_of)
-            for name, term in terms.items()
-            if term is not None
-        },
+        {name: _membership(draft, name, term) for name, term in terms.items() if term is not None},
+        dict(_benefits(draft)),
     )
 
 
@@ -111,14 +111,48 @@ def state_of(term: Term, version: ProgrammeVersion, instant: int) -> Literal["tr
     return "trial" if term.trial else "active"
 
 
-def quotas_of(
-    membership: Membership, term: Term, version: ProgrammeVersion, as_of: int
-) -> Iterator[tuple[str, int, int]]:
-    """Yield each benefit that a running term limits, how often it may be used, and how often it was."""
-    for label, benefit in membership.benefits.items() if state_of(term, version, as_of) != "ended" else ():
-        quota = (benefit.quota or {}).get(term.product)
-        if quota is not None:
-            yield label, quota, times_used(term, label, benefit, version.month(as_of))
+def quotas_of(draft: Draft, name: str, term: Term, *, for_all: bool = False) -> Iterator[tuple[str, int, int]]:
+    """Yield each benefit that a running term of a membership limits, how often it may be used, and how often it was.
+
+    Rights of lines and quotas by shop are not among them; `for_all` leaves those out, too, that ask conditions on the
+    member, for an account that has no more than its terms.
+    """
+    version = draft.version
+    if state_of(term, version, draft.occurred) == "ended":
+        return
+    for label in version.programme.memberships[name].benefits:
+        perk = version.perks[label]
+        if perk.membership != name or perk.counted in ("line", "shop"):
+            continue
+        if perk.by_product is not None and term.product not in perk.by_product:
+            continue
+        if for_all and (perk.who is not None or any(one.who is not None for one in perk.allowed)):
+            continue
+        offer = offer_of(draft, perk, term.product)
+        if offer.quota is not None and not (offer.fails and not for_all):
+            bucket = bucket_of(perk, draft.book, version, term, draft.occurred)
+            yield label, offer.quota, times_used(draft.account, perk, term, bucket)
+
+
+def draft_at(account: Account, book: Programme, instant: int) -> Draft:
+    """Return a decision at an instant that has not begun: to ask what holds for an account that was run to it."""
+    version = book.nearest(instant)
+    number, month = account.number + 1, version.month(instant)
+    return Draft(account, PagesInMemory(), book, version, number, instant, instant, month)
+
+
+def _benefits(draft: Draft) -> Iterator[tuple[str, answers.Benefit]]:
+    """Each benefit that stands by itself: what is left of it, whether it is this member's, and whether it is open."""
+    for label in draft.version.programme.benefits:
+        perk = draft.version.perks[label]
+        if perk.of_line:
+            continue
+        offer = offer_of(draft, perk, "")
+        left: int | None = None
+        if offer.quota is not None and perk.counted != "shop":
+            bucket = bucket_of(perk, draft.book, draft.version, None, draft.occurred)
+            left = max(offer.quota - times_used(draft.account, perk, None, bucket), 0)
+        yield label, answers.Benefit(left, not offer.fails, why_closed(draft, perk) is None)
 
 
 def _purse(purse: Purse, offset: Zone) -> answers.Purse:
@@ -139,7 +173,8 @@ def _lot(key: int, lot: Lot, end: int | None, offset: Zone) -> answers.Lot:
     )
 
 
-def _membership(membership: Membership, term: Term, version: ProgrammeVersion, as_of: int) -> answers.Membership:
-    left = {label: max(quota - used, 0) for label, quota, used in quotas_of(membership, term, version, as_of)}
+def _membership(draft: Draft, name: str, term: Term) -> answers.Membership:
+    version = draft.version
+    left = {label: max(quota - used, 0) for label, quota, used in quotas_of(draft, name, term)}
     start, until = to_text(term.start, version.offset), to_text(term.until, version.offset)
-    return answers.Membership(state_of(term, version, as_of), term.product, start, until, left)
+    return answers.Membership(state_of(term, version, draft.occurred), term.product, start, until, left)

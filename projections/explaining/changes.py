@@ -9,12 +9,14 @@ from typing import Any, Final
 from ledger.core.account import copy_account
 from ledger.core.benefits import quota_key
 from ledger.core.evolve import evolve
+from ledger.core.perks import offer_of
 from ledger.core.scores import value_at
 from ledger.rulebook.compiled import CLAIM
 from ledger.rulebook.rankings import MONTHS, period_at, window_of
 from ledger.wire import entries
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.times import month_of, month_text
+from projections.answers.show import draft_at
 from projections.explaining.awards import explain_earned, explain_scored, explain_scored_once, explain_withheld
 from projections.explaining.context import Context, put, term_of
 from projections.explaining.facts import cause_text, redemption_text
@@ -155,17 +157,27 @@ def _term_moved(context: Context, change: entries.TermMoved) -> View:
 
 
 def _benefit_used(context: Context, change: entries.BenefitUsed) -> View:
-    words, found = context.words, context.moment.version.benefits.get(change.benefit)
+    words, moment = context.words, context.moment
+    perk = moment.version.perks.get(change.benefit)
     term = term_of(context.scratch, change.membership, change.card)
-    if found is None or term is None:
+    if perk is None or term is None:
         return put(change.benefit, words.say("change.benefit-used.unknown", change))
-    benefit = found[1]
-    used = term.used.get(quota_key(change.benefit, change.bucket), 0) + 1
-    quota = benefit.quota.get(term.product) if benefit.quota is not None else None
-    limit = words.say("quota" if quota is None else "quota.limit", per=benefit.per, quota=quota)
-    cap = {"per": benefit.per, "of": change.card, "points": quota, "before": used - 1, "after": used, "took": 0}
+    name, used = perk.benefit.name, term.used.get(quota_key(change.benefit, change.bucket), 0) + 1
+    if perk.counted != "term":
+        return put(f"{change.benefit} {name}", words.say("change.benefit-used.unknown", change), rule=change.benefit)
+    quota = offer_of(draft_at(moment.at, moment.book, moment.step.entry.occurred), perk, term.product).quota
+    per = words.say(f"per.{perk.per}", days=perk.days)
+    limit = words.say("quota" if quota is None else "quota.limit", per=per, quota=quota)
+    cap = {"per": perk.per, "of": change.card, "points": quota, "before": used - 1, "after": used, "took": 0}
     how = words.say("change.benefit-used", change, term, used=used, limit=limit)
-    return put(f"{change.benefit} {benefit.name}", how, rule=change.benefit, rule_name=benefit.name, caps=[cap])
+    return put(f"{change.benefit} {name}", how, rule=change.benefit, rule_name=name, caps=[cap])
+
+
+def _of_benefit(context: Context, change: Any) -> View:
+    """A benefit that no card counts, or a line's right to one."""
+    perk = context.moment.version.perks.get(change.benefit)
+    name = perk.benefit.name if perk is not None else ""
+    return {**_plain(context, change, name=name), "rule": change.benefit, "rule_name": name}
 
 
 def _rated(context: Context, change: entries.Rated) -> View:
@@ -207,6 +219,10 @@ EXPLAINERS: Final[dict[type[entries.Change], Callable[..., View]]] = {
     entries.TrialConverted: _term,
     entries.TrialReverted: _term,
     entries.BenefitUsed: _benefit_used,
+    entries.BenefitCounted: _of_benefit,
+    entries.BenefitGivenBack: _of_benefit,
+    entries.RightGiven: _of_benefit,
+    entries.RightEnded: _of_benefit,
     entries.Rated: _rated,
     entries.Waiting: _waiting,
     entries.AttributeTold: _attribute_told,

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from ledger.core.account import Term, current_term, term_at
-from ledger.core.benefits import times_used
+from ledger.core.account import Term, current_term
 from ledger.core.pages import COMPLETED, OrderPage
 from ledger.wire.entries import ACCEPTED, REFUSED, Released
 from ledger.wire.facts import (
@@ -193,14 +192,17 @@ def needed_text(moment: Moment, words: Words) -> str:
     if isinstance(fact, BenefitClaimed):
         values["benefits"] = sorted(version.benefits)
         code += ".claim" if code == "stale" else ""
-        if found := version.benefits.get(fact.data.benefit):
-            membership, benefit = found
-            values |= {"name": words.membership(membership), "cards": sorted(benefit.quota or ())}
-            term = term_at(moment.at, membership, entry.occurred)
+        if code == "short":
+            missing = int(entry.figures["asked"]) - int(entry.figures["spendable"])
+            values["missing"] = words.points(missing, entry.reason.removesuffix("-short"))
+        if perk := version.perks.get(fact.data.benefit):
+            values |= {"name": words.membership(perk.membership), "cards": sorted(perk.by_product or ())}
+            values |= {"used": entry.figures.get("used", 0), "per": words.say(f"per.{perk.per}", days=perk.days)}
+            term = current_of(moment, perk.membership)
+            code += ".alone" if perk.counted != "term" and code == "quota-used" else ""
+            if perk.counted != "term" or term is not None:
+                values["again"] = words.say(f"again.{perk.per}", term, days=perk.days)
             if term is not None:
-                used = times_used(term, fact.data.benefit, benefit, moment.month)
-                values |= {"used": used, "per": benefit.per}
-                values["again"] = words.say(f"again.{benefit.per}", term)
                 sources.append(term)
     return words.say(f"needed.{code}", *sources, **values)
 

@@ -198,6 +198,9 @@ class Words:
         exchange = self.version.programme.exchanges.get(rule.removeprefix("exchange."))
         if exchange is not None:
             return exchange.name, ""
+        benefit = self.version.perks.get(rule.removeprefix("benefit.")) if rule.startswith("benefit.") else None
+        if benefit is not None:
+            return benefit.benefit.name, benefit.benefit.text
         penalty = self.version.programme.penalties.get(rule.removeprefix("penalty."))
         return ("", self.say(f"built-in.{rule}")) if penalty is None else (penalty.name, penalty.text)
 

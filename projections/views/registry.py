@@ -16,6 +16,7 @@ from projections.views.builtin.books import Books
 from projections.views.builtin.campaigns import Campaigns
 from projections.views.builtin.liability import Liability
 from projections.views.builtin.memberships import Memberships
+from projections.views.builtin.savings import Savings
 from projections.views.builtin.scores import Scores
 from projections.views.builtin.statement import Statement
 from projections.views.view import Query, View
@@ -29,6 +30,7 @@ BUILT_IN: tuple[View, ...] = (
     Liability(),
     Campaigns(),
     Activity(),
+    Savings(),
 )
 GROUP = "points_ledger.views"  # of entry points, each a subclass of `View`
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,63}$")

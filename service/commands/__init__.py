@@ -20,6 +20,8 @@ PANELS = {
         "entries": "Every decision about a member, in order: each fact, what became of it and what it changed.",
         "explain": "Why each point is there: where it came from and went, by which rule and cap, and why nothing came.",
         "quote": "What this cart would earn, line by line with the rule, and the most this member may redeem on it.",
+        "savings": "What benefits saved this member, against what the cards cost, and what a card would have"
+        " saved without one.",
     },
     "All members, and proofs": {
         "export": "All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry or"

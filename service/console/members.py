@@ -16,6 +16,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, day_of, day_text, parse_instant, to_text
 from projections.answers.members import UnknownMember, account_of
+from projections.answers.savings import saves, savings
 from projections.answers.show import describe_account, score_months
 from projections.audit.proof.prove import place_of
 from projections.audit.proof.store import NoCheckpoint
@@ -126,6 +127,7 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, An
             "is_now": not as_of,
         },
         "names": Labels(ledger.book),
+        "saved": savings(ledger, member, instant) if account.number and saves(ledger.book) else None,
     }
 
 

@@ -23,6 +23,7 @@ from ledger.core.draft import Draft
 from ledger.core.evaluate import amount_of, meets, multiplier_of
 from ledger.core.lots import claw_back
 from ledger.core.pages import COMPLETED, Award, CardPage, Completion, GrownLot, OrderPage, PageLine, kept_of
+from ledger.core.rights import end_rights
 from ledger.rulebook.compiled import Multiplier, ProgrammeVersion, Rule
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import Scored
@@ -77,10 +78,11 @@ def amend(draft: Draft, order: AmendedOrder) -> None:
     for renewed in amended:
         _amend_line(draft, _asked_of(draft, page, order, renewed.page), renewed)
     if fresh:
-        place = begin_completion(draft, page)
+        place = begin_completion(draft, page, order)
         for data in fresh:
             award_line(draft, page, order, data, place)
     for gone_line in missing:
+        end_rights(draft, gone_line)
         for award in gone_line.awards:
             claw_back(draft, award, 0, gone_line.line)
     apply_early(draft, page)

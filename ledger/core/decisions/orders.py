@@ -24,6 +24,7 @@ from ledger.core.pages import (
     RedemptionPage,
     kept_of,
 )
+from ledger.core.rights import end_rights, give_rights, said_of
 from ledger.wire.facts import MAX_LINES, CompletedOrder, Order, OrderEnd, OrderLine, Return
 
 ENDED = {COMPLETED: "order-completed", CANCELLED: "order-cancelled", REJECTED: "order-rejected"}
@@ -102,7 +103,7 @@ def complete(draft: Draft, order: CompletedOrder) -> None:
         page.ended_at = draft.occurred
         page.lines = []
     page.more = order.more
-    place = begin_completion(draft, page)
+    place = begin_completion(draft, page, order)
     for line in lines:
         award_line(draft, page, order, line, place)
     if is_first:
@@ -123,13 +124,15 @@ def award_line(draft: Draft, page: OrderPage, order: CompletedOrder, line: Order
     kept.awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=kept.times)
     if version.claws_back and draft.account.terms and draft.engine >= 2:
         remember(draft, order, page, kept)
+    if version.rights:
+        give_rights(draft, order, line, kept)
     page.lines.append(kept)
     page.tendered += line.points
 
 
-def begin_completion(draft: Draft, page: OrderPage) -> int:
+def begin_completion(draft: Draft, page: OrderPage, order: CompletedOrder) -> int:
     """Keep what holds for the lines that complete with this fact, as an amendment will ask. Returns its place."""
-    completion = Completion(draft.occurred, draft.version.name)
+    completion = Completion(draft.occurred, draft.version.name, said=said_of(draft, order))
     for membership in draft.account.terms:
         term = term_at(draft.account, membership, draft.occurred)
         if term is not None:
@@ -273,6 +276,8 @@ def _take_of_line(draft: Draft, line: PageLine, pieces: int, refund_fen: int) ->
     """Count what came back of a line, and claw back what its awards hold above the formula's K."""
     line.returned = min(line.quantity, line.returned + pieces)
     line.refunded_fen = min(line.refunded_fen + refund_fen, 1 << 62)
+    if line.rights and line.returned >= line.quantity:
+        end_rights(draft, line)
     for award in line.awards:
         claw_back(draft, award, kept_of(line, award.counted), line.line)
 

@@ -8,32 +8,40 @@ from ledger.core.evaluate import ordinary_points
 from ledger.core.evolve import evolve
 from ledger.journal.port import Damaged
 from ledger.rulebook.compiled import Rule
-from ledger.wire.entries import BenefitGivenBack, BenefitUsed, CardChange, Change, Earned, HistoryPruned
+from ledger.wire.entries import (
+    BenefitCounted,
+    BenefitGivenBack,
+    BenefitUsed,
+    CardChange,
+    Change,
+    Earned,
+    HistoryPruned,
+)
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import OrderCompleted
-from projections.answers.show import quotas_of
+from projections.answers.show import draft_at, quotas_of
 from projections.answers.tables import Row, Table, columns, memberships
 from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View, of_accounts
 
-TERMS = frozenset((*CardChange.__args__, BenefitUsed, BenefitGivenBack, HistoryPruned))
+TERMS = frozenset((*CardChange.__args__, BenefitUsed, BenefitCounted, BenefitGivenBack, HistoryPruned))
 QUOTAS = columns("member membership product benefit quota:integer used:integer left:integer")
 SAVINGS = SumTable("savings", columns("member membership card kind"), ("points", "ordinary_points", "lines"))
 BENEFITS = SumTable("benefits", columns("member membership card benefit"), ("times",))
 
 
 def quotas(taken: Snapshot, _: Options) -> Table:
-    """What is left of each benefit that the running card limits."""
+    """What is left of each benefit that the running card limits alike for all who hold it."""
     return taken.by_member(QUOTAS, lambda known: _quotas(taken, known))
 
 
 def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
     account: Account = known.subject.state
-    version = taken.book.nearest(taken.as_of)
-    for name, membership in version.programme.memberships.items():
+    draft = draft_at(account, taken.book, taken.as_of)
+    for name in draft.version.programme.memberships:
         term = current_term(account, name, taken.as_of)
         if term is None:
             continue
-        for label, quota, used in quotas_of(membership, term, version, taken.as_of):
+        for label, quota, used in quotas_of(draft, name, term, for_all=True):
             yield known.subject.member, name, term.product, label, quota, used, max(quota - used, 0)
 
 
@@ -78,7 +86,7 @@ class Memberships(View):
             rows.add(SAVINGS.name, (step.member, membership, change.card, change.kind), change.points, ordinary, 1)
         elif isinstance(change, BenefitUsed):
             rows.add(BENEFITS.name, (step.member, change.membership, change.card, change.benefit), 1)
-        elif isinstance(change, BenefitGivenBack):
+        elif isinstance(change, BenefitGivenBack) and change.card:
             rows.add(BENEFITS.name, (step.member, change.membership, change.card, change.benefit), -1)
 
     def evolve(self, state: Any, change: Change) -> None:

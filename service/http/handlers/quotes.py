@@ -1,14 +1,15 @@
-"""What a cart would earn, how many points may pay for it, and what cards cost a member."""
+"""What a cart would earn, how many points may pay for it, what cards cost a member, and what they saved."""
 
 import msgspec
 from litestar import Response
 
 from ledger.journal.ledger import Ledger
-from ledger.wire.answers import Products, Quote
+from ledger.wire.answers import Products, Quote, Savings
 from ledger.wire.facts import MAX_BYTES
+from projections.answers.savings import savings
 from projections.what_if.quote import products, quote
 from service.http.access import caller_of, check_readable
-from service.http.answers import JSON, check_media_type, instant, plain_answer
+from service.http.answers import JSON, answer, check_media_type, instant, plain_answer
 from service.http.handlers.members import MEMBER, AsOf, Token
 from service.http.operations import AnyRequest, Subject
 from service.http.problems import Problem
@@ -60,4 +61,17 @@ async def get_products(request: AnyRequest, member: Token, as_of: AsOf = None) -
     return plain_answer(await served_by(request).readers.read(dry_run))
 
 
-HANDLERS = (post_quote, get_products)
+@MEMBER.get("/v1/members/{member:str}/savings", "getSavings", "What benefits saved", "unknown-member")
+async def get_savings(request: AnyRequest, member: Token, as_of: AsOf = None) -> Response[Savings]:
+    """What benefits saved a member until an instant, against what the cards cost.
+
+    And what a card would have saved on orders of the 365 days before in which the member had none.
+    """
+
+    def found(ledger: Ledger) -> Savings:
+        return savings(ledger, member, instant(as_of, "as_of", ledger.book))
+
+    return answer(request, await served_by(request).readers.read(found))
+
+
+HANDLERS = (post_quote, get_products, get_savings)

@@ -1,0 +1,117 @@
+"""Benefits that are claimed: by quota and price, with what they give, in one decision or not at all."""
+
+from ledger.core.awards import apply_rules
+from ledger.core.benefits import bucket_of, times_used
+from ledger.core.claims import GRANT, count_at_shop, give, give_back, pay, purse_of
+from ledger.core.draft import Draft
+from ledger.core.pages import NOT_PAYABLE, ClaimPage, OrderPage, PageLine
+from ledger.core.perks import holder_of, offer_of, why_closed
+from ledger.core.rights import check_line
+from ledger.core.tiers import MAX_GRANTS
+from ledger.rulebook.compiled import Perk
+from ledger.wire.entries import BenefitCounted, BenefitUsed
+from ledger.wire.facts import Claim, ClaimReturn
+
+
+def claim(draft: Draft, data: Claim) -> None:
+    """Decide a claim of a benefit: whose it is, whether it is open, its quota and its price."""
+    perk = draft.version.perks.get(data.benefit)
+    if perk is None:
+        draft.decline("unknown-benefit", benefit=data.benefit)
+    benefit, account = perk.benefit, draft.account
+    order: OrderPage | None = None
+    if data.order and (perk.of_line or benefit.returns_with_order):
+        found = draft.pages.get(f"order/{data.order}")
+        order = found if isinstance(found, OrderPage) else None
+        if order is not None and benefit.returns_with_order and order.status in NOT_PAYABLE:
+            draft.decline("order-ended", order=data.order, status=NOT_PAYABLE[order.status])
+    line: PageLine | None = None
+    card, product = "", ""
+    if perk.of_line:
+        line, right = check_line(draft, perk, data, order)
+        card, product = right.card, right.product
+    term = None
+    if perk.membership and perk.is_judged_at_claim:
+        term = holder_of(draft, perk)
+        if term is None:
+            draft.decline("no-membership", membership=perk.membership)
+        card, product = term.card, term.product
+        if perk.by_product is not None and product not in perk.by_product:
+            draft.decline("not-in-card", benefit=data.benefit, product=product)
+    offer = offer_of(draft, perk, product, data.shop, asks_who=perk.is_judged_at_claim)
+    if offer.fails:
+        draft.decline("not-entitled", who=offer.fails[:512])
+    if perk.counted == "shop" and not data.shop:
+        draft.decline("not-entitled", who="shop, is not named")
+    closed = why_closed(draft, perk)
+    if closed is not None:
+        draft.decline("not-open", **closed)
+    bucket = bucket_of(perk, draft.book, draft.version, term, draft.occurred)
+    used = _used(draft, perk, data, bucket, line) if perk.counted != "term" else times_used(account, perk, term, bucket)
+    if offer.quota is not None and used >= offer.quota:
+        draft.decline("quota-used", benefit=data.benefit, quota=offer.quota, used=used)
+    charge = offer.charge
+    purses = {gift.kind: purse_of(draft, gift.kind, data.shop) for gift in benefit.gives if gift.kind is not None}
+    if charge is not None:
+        purses[charge.kind] = purse_of(draft, charge.kind, data.shop)
+        spendable = account.purse(purses[charge.kind]).spendable()
+        if charge.points > spendable:
+            draft.decline(f"{charge.kind}-short", asked=charge.points, spendable=spendable)
+    if any(gift.tier for gift in benefit.gives) and len(account.grants) >= MAX_GRANTS:
+        draft.decline("too-many-grants", most=MAX_GRANTS)
+    if draft.pages.get(f"card/{GRANT}{data.claim}") is not None and any(gift.opens for gift in benefit.gives):
+        draft.decline("already")
+    page = ClaimPage(perk.membership, card if term is not None else "", data.benefit, bucket)
+    _count(draft, perk, data, page, line, card)
+    if charge is not None:
+        pay(draft, data.claim, purses[charge.kind], charge.points)
+    give(draft, data.claim, benefit.gives, purses, page)
+    rules = draft.version.rules_on("benefit.claimed")
+    if rules:
+        page.awards += apply_rules(draft, rules, data, data.claim, may_return=True)
+    draft.pages.put(f"claim/{data.claim}", page)
+    if benefit.returns_with_order and data.order:
+        order = order or OrderPage()
+        order.claims.append(data.claim)
+    if order is not None:
+        draft.pages.put(f"order/{data.order}", order)
+
+
+def _used(draft: Draft, perk: Perk, data: Claim, bucket: int, line: PageLine | None) -> int:
+    """How often a benefit was given that no card counts: to the account, at a shop, or for a line."""
+    if line is not None:
+        return line.claimed.get(perk.name, 0)
+    if perk.counted == "shop":
+        return count_at_shop(draft, perk.name, data.shop, bucket, 0)
+    return times_used(draft.account, perk, None, bucket)
+
+
+def _count(draft: Draft, perk: Perk, data: Claim, page: ClaimPage, line: PageLine | None, card: str) -> None:
+    """Count a claim where its quota does; a card that gives it is used by that in any case.
+
+    `card` is the one that gave a line its right.
+    """
+    if page.card:
+        of_term = page.bucket if perk.counted == "term" else 0
+        draft.emit(BenefitUsed(perk.membership, page.card, perk.name, of_term))
+    if line is not None:
+        line.claimed[perk.name] = line.claimed.get(perk.name, 0) + 1
+        page.order, page.line = data.order, data.line
+        draft.emit(BenefitCounted(perk.name, page.bucket, perk.membership, card, order=data.order, line=data.line))
+    elif perk.counted == "shop":
+        page.shop = data.shop
+        count_at_shop(draft, perk.name, data.shop, page.bucket, 1)
+        draft.emit(BenefitCounted(perk.name, page.bucket, shop=data.shop))
+    elif perk.counted == "account":
+        page.by_account = True
+        draft.emit(BenefitCounted(perk.name, page.bucket))
+
+
+def return_claim(draft: Draft, data: ClaimReturn) -> None:
+    """Decide that a claim of a benefit is given back, with all that it cost and gave."""
+    page = draft.pages.get(f"claim/{data.claim}")
+    if not isinstance(page, ClaimPage):
+        draft.decline("unknown-claim", claim=data.claim)
+    if page.is_returned:
+        draft.decline("already")
+    give_back(draft, data.claim, page)
