@@ -109,7 +109,7 @@ def _latency(work: Work, path: Path, client: str, batch: int) -> list[float]:
     with work.ledger() as folder:
         ledger = open_or_create(folder, None, Settings(partitions=PARTITIONS, stream="kafka", topic=topic))
         plan = Plan(partitions=tuple(ledger.partitions), batch=batch)
-        consumer = threading.Thread(target=consume, args=(ledger, gentle, plan, observe, done.is_set))
+        consumer = threading.Thread(target=consume, args=(ledger, gentle, (plan,), observe, done.is_set))
         consumer.start()
         for _ in ledger.partitions:
             owned.acquire()

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from consumers.files.loader import FileLoader
+from consumers.files.loader import FileLoader, router_into
 from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
 from consumers.runtime.ingest import ingest
@@ -83,7 +83,7 @@ def stages(path: Path) -> dict[str, Any]:
         inbox = open_inbox(ledger, feeding=True)
         started = time.process_time()
         facts = 0
-        for lines, *_ in FileLoader(inbox, ledger.settings.operators, backlog=True).feed(str(path)):
+        for lines, *_ in FileLoader(inbox, router_into(inbox, ledger.settings.operators, backlog=True)).feed(str(path)):
             facts += lines
             started = clock(FEED, started)
         started = time.process_time()

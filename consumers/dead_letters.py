@@ -5,16 +5,17 @@ crash in between leaves it waiting, and what was decided twice is a duplicate.
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import NamedTuple
 
 from msgspec import UNSET
 
-from consumers.files.loader import FileLoader, NdjsonLine
+from consumers.files.loader import Router, router_into
 from consumers.local.open import open_inbox
-from consumers.local.port import InboxLine
+from consumers.local.port import Append
 from consumers.runtime.ingest import decide_all
 from consumers.runtime.outcomes import outcome_at
 from ledger.errors import NotFound
@@ -31,7 +32,7 @@ class BadPosition(NotFound):
     """A position that names no dead letter, or one with which this cannot be done: why, and the way out."""
 
 
-class Letter(NamedTuple):
+class StoredDeadLetter(NamedTuple):
     """A dead letter: `raw` are its bytes, or of long ones the first; `length`, `sha256` are of the whole."""
 
     partition: int
@@ -46,61 +47,60 @@ class Letter(NamedTuple):
 
     @property
     def state(self) -> str:
-        """Whether it waits, or what was done with it."""
+        """Return whether it waits, or what was done with it."""
         return WAITING if not self.is_done else RETRIED if self.raw else DROPPED
 
     @property
     def position(self) -> str:
-        """As it is written: ``partition:offset``."""
+        """Return the position as it is written: ``partition:offset``."""
         return position_text(self.partition, self.offset)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all bytes were kept."""
+        """Return True if all bytes were kept."""
         return len(self.raw) == self.length and sha256(self.raw).digest() == self.sha256
 
+    def described(self, zone: Zone) -> answers.DeadLetter:
+        """Return the dead letter as it is told; `zone` is the book's."""
+        return answers.DeadLetter(
+            self.position,
+            self.reason,
+            self.detail,
+            to_text(self.recorded, zone),
+            self.length,
+            self.sha256.hex(),
+            b64encode(self.raw).decode(),
+            self.state == RETRIED,
+            self.state == DROPPED,
+        )
 
-def letters(
+
+def dead_letters_of(
     ledger: Ledger, *, every: bool = False, limit: int | None = None, after: tuple[int, int] = (0, -1)
-) -> list[Letter]:
-    """Parked facts by position, behind one: those that wait, or with those that were retried or dropped."""
-    found: list[Letter] = []
+) -> list[StoredDeadLetter]:
+    """Return up to `limit` dead letters behind the position `after`: those that wait, or (`every`) all."""
+    found: list[StoredDeadLetter] = []
     for partition in ledger.partitions[after[0] :]:
         room = None if limit is None else limit - len(found)
         behind = after[1] if partition == after[0] else -1
         parked = ledger.journal(partition).parked(behind, room, retried=every)
-        found.extend(Letter(partition, *p) for p in parked)
+        found.extend(StoredDeadLetter(partition, *p) for p in parked)
     return found
 
 
-def letter_at(ledger: Ledger, position: str) -> Letter:
-    """The dead letter at a position. Raises `BadPosition`."""
+def dead_letter_at(ledger: Ledger, position: str) -> StoredDeadLetter:
+    """Return the dead letter at a position. Raises `BadPosition`."""
     partition, _, offset = position.partition(":")
     if not (partition.isascii() and partition.isdecimal() and offset.isascii() and offset.isdecimal()):
         raise BadPosition(f'"{position}" is no position such as 0:17; `points dead-letters list` shows them')
     if int(partition) in ledger.partitions and int(offset) < 1 << 62:
         for parked in ledger.journal(int(partition)).parked(int(offset) - 1, upto=int(offset), retried=True):
-            return Letter(int(partition), *parked)
+            return StoredDeadLetter(int(partition), *parked)
     raise BadPosition(f"nothing is parked at {position}; `points dead-letters list` shows what is")
 
 
-def describe_letter(letter: Letter, offset: Zone) -> answers.DeadLetter:
-    """Return a dead letter as it is told; `offset` is the book's."""
-    return answers.DeadLetter(
-        letter.position,
-        letter.reason,
-        letter.detail,
-        to_text(letter.recorded, offset),
-        letter.length,
-        letter.sha256.hex(),
-        b64encode(letter.raw).decode(),
-        letter.state == RETRIED,
-        letter.state == DROPPED,
-    )
-
-
-def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None) -> list[answers.Retried]:
-    """Redrive dead letters (one with `mended` bytes) and say what became of each.
+def retry(ledger: Ledger, chosen: Sequence[StoredDeadLetter], mended: bytes | None = None) -> list[answers.Retried]:
+    """Redrive dead letters (one with `mended` bytes) through the inbox; return what became of each.
 
     Hold the ledger's lock around it. Raises `BadPosition` before anything is done, `CannotDecide`, `JournalError`.
     """
@@ -108,24 +108,35 @@ def retry(ledger: Ledger, chosen: Sequence[Letter], mended: bytes | None = None)
         check_retry(letter, mended)
     if not chosen:
         return []
-    inbox = open_inbox(ledger)
-    try:
-        driven: list[tuple[Letter, list[tuple[int, int]]]] = []
+    places = []
+    with closing(open_inbox(ledger)) as inbox:
         for letter in chosen:
             record = inbox.record(letter.partition, letter.offset)
-            feeder = FileLoader(inbox, ledger.settings.operators, backlog=bool(record and record.backlog))
-            value = letter.raw if mended is None else mended
-            batch: list[InboxLine] = []
-            feeder.route(NdjsonLine(value), batch)
-            driven.append((letter, inbox.append(batch)))
-        decide_all(ledger, inbox)
-    finally:
-        inbox.close()
+            router = router_into(inbox, ledger.settings.operators, backlog=bool(record and record.backlog))
+            places.append(inbox.append(router.routed(letter.raw if mended is None else mended))[0])
+        decide_all(ledger)
     told = []
-    for letter, places in driven:
+    for letter, place in zip(chosen, places, strict=True):
         ledger.journal(letter.partition).mark_retried([letter.offset])
-        fate = outcome_at(ledger, *places[0])
-        told.append(describe_retried(letter.position, position_text(*places[0]), fate))
+        told.append(describe_retried(letter.position, position_text(*place), outcome_at(ledger, *place)))
+    return told
+
+
+def send_again(
+    ledger: Ledger, chosen: Sequence[StoredDeadLetter], mended: bytes | None, append: Append, *, backlog: bool
+) -> list[answers.Retried]:
+    """Append dead letters (one with `mended` bytes) to the topic that feeds a ledger; consumers decide them there.
+
+    Raises `BadPosition` before anything is sent, and `CannotAppend`.
+    """
+    for letter in chosen:
+        check_retry(letter, mended)
+    router = Router(ledger.settings.partitions, None, backlog=backlog)
+    told = []
+    for letter in chosen:
+        place = append(router.routed(letter.raw if mended is None else mended))[0]
+        ledger.journal(letter.partition).mark_retried([letter.offset])
+        told.append(answers.Retried(letter.position, position_text(*place)))
     return told
 
 
@@ -137,7 +148,7 @@ def describe_retried(position: str, retried_as: str, fate: answers.Fate | None) 
     return answers.Retried(position, retried_as, fate.outcome, fate.reason, detail)
 
 
-def check_retry(letter: Letter, mended: bytes | None) -> None:
+def check_retry(letter: StoredDeadLetter, mended: bytes | None) -> None:
     """Raise `BadPosition` where a dead letter cannot be redriven (with `mended` bytes)."""
     if letter.state != WAITING:
         what = "was redriven before" if letter.state == RETRIED else "was dropped"
@@ -151,7 +162,7 @@ def check_retry(letter: Letter, mended: bytes | None) -> None:
         raise BadPosition(f"the mended fact has {len(mended):,} bytes; one of 1 to {MAX_BYTES:,} is needed")
 
 
-def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+def drop(ledger: Ledger, chosen: Sequence[StoredDeadLetter]) -> None:
     """Remove the bytes of dead letters for good, from the inbox and the journal; hold the lock of one with an inbox.
 
     Position, reason, length and hash stay, and what Kafka keeps of them. Raises `BadPosition` where one was dropped
@@ -161,13 +172,9 @@ def drop(ledger: Ledger, chosen: Sequence[Letter], now: Callable[[], datetime] =
         if letter.state == DROPPED:
             raise BadPosition(f"{letter.position} was dropped before")
     has_inbox = ledger.settings.stream == INBOX
-    inbox = open_inbox(ledger) if has_inbox else None
-    try:
+    with closing(open_inbox(ledger)) if has_inbox else nullcontext() as inbox:
         for letter in chosen:
-            detail = f"its bytes were dropped by an operator at {now().isoformat(timespec='seconds')}"
+            detail = f"its bytes were dropped by an operator at {datetime.now(UTC).isoformat(timespec='seconds')}"
             if inbox is not None:
                 inbox.drop(letter.partition, letter.offset, letter.length, letter.sha256)
             ledger.journal(letter.partition).drop_parked(letter.offset, detail)
-    finally:
-        if inbox is not None:
-            inbox.close()

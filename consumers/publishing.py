@@ -1,13 +1,13 @@
 """Publishing a rule book: one operator fact, a record of it to every partition, decided at once or by the consumer."""
 
 import time
-from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import msgspec
 
-from consumers.files.loader import FileLoader, NdjsonLine, Router
+from consumers.files.loader import Router, router_into
 from consumers.local.open import open_inbox
-from consumers.local.port import InboxLine
+from consumers.local.port import Append
 from consumers.runtime.ingest import decide_all
 from consumers.runtime.outcomes import outcome_at
 from ledger.journal.ledger import Ledger
@@ -19,7 +19,6 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import MAX_BYTES, PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
 
-Append = Callable[[Sequence[InboxLine]], list[tuple[int, int]]]
 LOOKED_EVERY = 0.05  # seconds, until a decision is there
 
 
@@ -35,15 +34,10 @@ def publish(ledger: Ledger, toml: str, by: str, now: int | None = None) -> Fate:
     What waits in the inbox before it is decided too. Hold the ledger's lock around it. Raises `BadProgramme` where it
     is too long for a fact, `OtherStream`, `CannotDecide` and `JournalError`.
     """
-    value = _fact(ledger, toml, by, now)
-    inbox = open_inbox(ledger, feeding=True)
-    try:
-        batch: list[InboxLine] = []
-        FileLoader(inbox, ledger.settings.operators, backlog=False).route(NdjsonLine(value), batch)
-        home = _home(ledger, inbox.append(batch))
-        decide_all(ledger, inbox)
-    finally:
-        inbox.close()
+    with closing(open_inbox(ledger, feeding=True)) as inbox:
+        router = router_into(inbox, ledger.settings.operators, backlog=False)
+        home = _append(ledger, router, inbox.append, _fact(ledger, toml, by, now))
+        decide_all(ledger)
     fate = outcome_at(ledger, *home)
     assert fate is not None
     return fate
@@ -54,14 +48,18 @@ def send(ledger: Ledger, append: Append, toml: str, by: str, wait: float) -> tup
 
     Nothing is said of a decision that does not come within `wait` seconds. Raises as `publish` does.
     """
-    batch: list[InboxLine] = []
     router = Router(ledger.settings.partitions, ledger.settings.operators, backlog=False)
-    router.route(NdjsonLine(_fact(ledger, toml, by, None)), batch)
-    home = _home(ledger, append(batch))
+    home = _append(ledger, router, append, _fact(ledger, toml, by, None))
     deadline = time.monotonic() + wait
     while (told := outcome_at(ledger, *home)) is None and time.monotonic() < deadline:
         time.sleep(LOOKED_EVERY)
     return home, told
+
+
+def _append(ledger: Ledger, router: Router, append: Append, value: bytes) -> tuple[int, int]:
+    """Append a published book to every partition; return the place where it counts."""
+    places = append(router.routed(value))
+    return next(place for place in places if place[0] == ledger.partition_of(PROGRAMME_SUBJECT))
 
 
 def _fact(ledger: Ledger, toml: str, by: str, now: int | None) -> bytes:
@@ -78,24 +76,11 @@ def _fact(ledger: Ledger, toml: str, by: str, now: int | None) -> bytes:
         "time": to_text(time.time_ns() // 1000 if now is None else now, 0),
         "data": {"toml": toml, "by": by},
     }
-    value = _begun(ledger, version_of(toml)) or msgspec.json.encode(fact)
+    entries = (_entry_of(ledger, partition, version_of(toml)) for partition in ledger.partitions)
+    value = next((entry.fact for entry in entries if entry is not None), None) or msgspec.json.encode(fact)
     if len(value) > MAX_BYTES:
         raise BadProgramme(f"the rule book is {len(value):,} bytes as a fact, of which {MAX_BYTES:,} are taken at most")
     return value
-
-
-def _home(ledger: Ledger, places: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Of the places of a published book, the one where it counts."""
-    return next(place for place in places if place[0] == ledger.partition_of(PROGRAMME_SUBJECT))
-
-
-def _begun(ledger: Ledger, version: str) -> bytes | None:
-    """The fact that published a rule book to some partition; None where none did."""
-    for partition in ledger.partitions:
-        entry = _entry_of(ledger, partition, version)
-        if entry is not None:
-            return entry.fact
-    return None
 
 
 def _entry_of(ledger: Ledger, partition: int, version: str) -> Entry | None:

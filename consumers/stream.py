@@ -1,4 +1,4 @@
-"""The stream of facts as the intake sees it: a port of four verbs with two homes, Kafka and the local inbox."""
+"""The stream of facts as the intake sees it: a port of one verb with two homes, Kafka and the local inbox."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -30,15 +30,8 @@ class Record(Struct, frozen=True, gc=False):
 
 
 class Stream(Protocol):
-    """Where facts come from: a fixed number of partitions, each an ordered log."""
-
-    @property
-    def partitions(self) -> int: ...
+    """Where facts come from: partitions, each an ordered log."""
 
     def read(self, partition: int, after: int, limit: int, most_bytes: int = ...) -> Sequence[Record]:
-        """Up to `limit` records of a partition behind an offset, and no more once they hold `most_bytes`."""
-        ...
-
-    def end(self, partition: int) -> int:
-        """The offset of a partition's last record, -1 where it is empty."""
+        """Return up to `limit` records of a partition behind an offset, and no more once they hold `most_bytes`."""
         ...

@@ -16,7 +16,7 @@ from projections.audit.proof.nodes import blocks_of
 from projections.views.builtin.books import Books
 from projections.views.files import Folder
 from projections.views.registry import all_views
-from projections.views.runner import Heads, Stale, heads_of, run
+from projections.views.runner import Heads, Stale, run
 from service.errors import report, say
 
 EVERY_SECONDS = 0.5
@@ -79,7 +79,7 @@ def follow(ledger: Ledger, folder: Folder, trees: Path) -> None:
     heads: Heads = {}
     looked = 0.0
     while True:
-        now = heads_of(ledger)
+        now = ledger.heads()
         if now != heads or time.monotonic() - looked > SETTLED_SECONDS:
             heads, looked = now, time.monotonic()
             try:

@@ -69,6 +69,11 @@ def command(run: Callable[..., Answer | None]) -> Callable[..., int]:
     return call
 
 
+def command_in(group: typer.Typer, name: str | None = None) -> Callable[[Callable[..., Answer | None]], Any]:
+    """Return a decorator like `command` that puts the command into a group, under the function's name or another."""
+    return lambda run: group.command(name)(command(run))
+
+
 class Shell:
     """One run of a command. Options after the command take precedence over those in front of it."""
 
@@ -249,7 +254,7 @@ def text_of_book(book: Path | None, *, is_there: bool) -> str | None:
 
 def entries_in(ledger: Ledger) -> int:
     """Return how many entries a ledger has."""
-    return sum(ledger.journal(p).head().entries for p in ledger.partitions)
+    return sum(ledger.heads().values())
 
 
 def jobs_for(jobs: int | None, entries: int) -> int:

@@ -47,7 +47,7 @@ class Refused(Exception):
 
 
 def document(content: bytes) -> dict[str, Any]:
-    """The one JSON object of a file, written as we write it: a change without a meaning is a change too."""
+    """Return the one JSON object of a file, written as we write it: a change without a meaning is a change too."""
     try:
         text = content.decode("ascii")
         found = json.loads(text)
@@ -59,14 +59,14 @@ def document(content: bytes) -> dict[str, Any]:
 
 
 def fields(found: Any, *names: str) -> list[Any]:
-    """The values of an object that has these fields and no others."""
+    """Return the values of an object that has these fields and no others."""
     if not isinstance(found, dict) or set(found) != set(names):
         raise Refused(f"an object with {', '.join(names)} is wanted")
     return [found[name] for name in names]
 
 
 def base64(text: Any) -> bytes:
-    """Bytes from base64 in its one canonical form."""
+    """Return bytes from base64 in its one canonical form."""
     try:
         value = b64decode(text, validate=True)
     except (ValueError, TypeError) as error:
@@ -77,21 +77,21 @@ def base64(text: Any) -> bytes:
 
 
 def digest(text: Any) -> bytes:
-    """A SHA-256 from 64 lower-case hex digits."""
+    """Return a SHA-256 from 64 lower-case hex digits."""
     if not isinstance(text, str) or len(text) != 64 or not set(text) <= set("0123456789abcdef"):
         raise Refused("64 hex digits are wanted where there are others")
     return bytes.fromhex(text)
 
 
 def count(value: Any) -> int:
-    """A number that counts."""
+    """Return a number that counts: 0 to 2^63 - 1. Raises `Refused`."""
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise Refused("a count is wanted where there is something else")
     return value
 
 
 def path_of(value: Any) -> list[bytes]:
-    """The nodes of a proof."""
+    """Return the nodes of a proof."""
     if not isinstance(value, list):
         raise Refused("a path is wanted where there is something else")
     return [digest(node) for node in value]
@@ -101,7 +101,7 @@ def path_of(value: Any) -> list[bytes]:
 
 
 def open_checkpoint(envelope: Any, key: Ed25519PublicKey) -> dict[str, Any]:
-    """What a checkpoint signs: `ledger`, `genesis`, `at`, and by partition under `heads` (entries, tree head)."""
+    """Return what a checkpoint signs: `ledger`, `genesis`, `at`; under `heads` entries and tree head by partition."""
     payload64, kind, signatures = fields(envelope, "payload", "payloadType", "signatures")
     if kind != CHECKPOINT:
         raise Refused("not a checkpoint, or of a version that this verifier does not know")
@@ -127,17 +127,17 @@ def open_checkpoint(envelope: Any, key: Ed25519PublicKey) -> dict[str, Any]:
 
 
 def key_name(key: Ed25519PublicKey) -> str:
-    """How a signature names a key: SHA-256 of its 32 bytes."""
+    """Return how a signature names a key: SHA-256 of its 32 bytes."""
     return sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()
 
 
 def plain(text: Any) -> str:
-    """Text from a file on one line, without the characters that move a terminal."""
+    """Return text from a file on one line, without the characters that move a terminal."""
     return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
 
 
 def told(signed: dict[str, Any]) -> str:
-    """A checkpoint in words."""
+    """Return a checkpoint in words."""
     entries = sum(size for size, _ in signed["heads"].values())
     return f"checkpoint of ledger {signed['ledger']} at {signed['at']}: {entries:,} entries"
 
@@ -146,28 +146,33 @@ def told(signed: dict[str, Any]) -> str:
 
 
 def node(left: bytes, right: bytes) -> bytes:
-    """The hash of an inner node."""
+    """Return the hash of an inner node."""
     return sha256(b"\1" + left + right).digest()
 
 
-def head_of_inclusion(index: int, size: int, leaf_hash: bytes, path: Sequence[bytes]) -> bytes:
-    """The tree head to which an inclusion path leads (2.1.3.2)."""
-    if index >= size:
-        raise Refused("the entry's place lies behind the end of the tree")
-    at, last, found = index, size - 1, leaf_hash
+def climb(at: int, last: int, start: bytes, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Return the heads to which a path leads from a node: over what lies left of it alone, and over the whole tree."""
+    old = new = start
     for step in path:
         if last == 0:
             raise Refused("the path is too long")
         if at & 1 or at == last:
-            found = node(step, found)
+            old, new = node(step, old), node(step, new)
             while not at & 1 and at:
                 at, last = at >> 1, last >> 1
         else:
-            found = node(found, step)
+            new = node(new, step)
         at, last = at >> 1, last >> 1
     if last:
         raise Refused("the path is too short")
-    return found
+    return old, new
+
+
+def head_of_inclusion(index: int, size: int, leaf_hash: bytes, path: Sequence[bytes]) -> bytes:
+    """Return the tree head to which an inclusion path leads (2.1.3.2)."""
+    if index >= size:
+        raise Refused("the entry's place lies behind the end of the tree")
+    return climb(index, size - 1, leaf_hash, path)[1]
 
 
 def check_consistency(earlier: int, later: int, first: bytes, second: bytes, path: Sequence[bytes]) -> None:
@@ -184,20 +189,7 @@ def check_consistency(earlier: int, later: int, first: bytes, second: bytes, pat
     at, last = earlier - 1, later - 1
     while at & 1:
         at, last = at >> 1, last >> 1
-    old = new = nodes[0]
-    for step in nodes[1:]:
-        if last == 0:
-            raise Refused("the path is too long")
-        if at & 1 or at == last:
-            old, new = node(step, old), node(step, new)
-            while not at & 1 and at:
-                at, last = at >> 1, last >> 1
-        else:
-            new = node(new, step)
-        at, last = at >> 1, last >> 1
-    if last:
-        raise Refused("the path is too short")
-    if (old, new) != (first, second):
+    if climb(at, last, nodes[0], nodes[1:]) != (first, second):
         raise Refused("the later tree does not begin with the earlier one: history was rewritten in between")
 
 
@@ -205,7 +197,7 @@ def check_consistency(earlier: int, later: int, first: bytes, second: bytes, pat
 
 
 def unpack(data: bytes) -> Any:
-    """A value of the part of MessagePack that entries use."""
+    """Return a value of the part of MessagePack that entries use."""
     try:
         value, end = _unpack(data, 0)
     except (TypeError, RecursionError):
@@ -250,7 +242,7 @@ def _size(data: bytes, at: int, width: int) -> tuple[int, int]:
 
 
 def shown(entry: list[Any]) -> str:
-    """An entry as JSON, its fact as the JSON that it is."""
+    """Return an entry as JSON, its fact as the JSON that it is."""
     named = {name: _json(value) for name, value in zip(FIELDS, entry, strict=False)}
     return plain(json.dumps(named, ensure_ascii=False, default=bytes.hex))
 
@@ -268,7 +260,7 @@ def _json(value: Any) -> Any:
 
 
 def verify(content: bytes, key: Ed25519PublicKey, member: str | None = None, number: int | None = None) -> str:
-    """What a file proves, in words. Raises `Refused`."""
+    """Return what a file proves, in words. Raises `Refused`."""
     found = document(content)
     if "payloadType" in found:
         return told(open_checkpoint(found, key))
@@ -280,7 +272,7 @@ def verify(content: bytes, key: Ed25519PublicKey, member: str | None = None, num
 
 
 def verify_inclusion(found: dict[str, Any], key: Ed25519PublicKey, member: str | None, number: int | None) -> str:
-    """That an entry is in a checkpoint, and is the one that was asked for."""
+    """Return in words that an entry is in a checkpoint, and is the one that was asked for."""
     _, partition, place, entry64, path, envelope = fields(
         found, "format", "partition", "place", "entry", "path", "checkpoint"
     )
@@ -300,7 +292,7 @@ def verify_inclusion(found: dict[str, Any], key: Ed25519PublicKey, member: str |
 
 
 def verify_consistency(found: dict[str, Any], key: Ed25519PublicKey) -> str:
-    """That a later checkpoint of a ledger extends an earlier one, in every partition."""
+    """Return in words that a later checkpoint of a ledger extends an earlier one, in every partition."""
     _, earlier, later, partitions = fields(found, "format", "earlier", "later", "partitions")
     before, after = open_checkpoint(earlier, key), open_checkpoint(later, key)
     if not isinstance(partitions, list):
@@ -322,7 +314,7 @@ def verify_consistency(found: dict[str, Any], key: Ed25519PublicKey) -> str:
 
 
 def read_key(path: str) -> Ed25519PublicKey:
-    """The public key in a PEM file; ends with exit code 2 where there is none."""
+    """Return the public key in a PEM file; ends with exit code 2 where there is none."""
     try:
         with open(path, "rb") as file:
             key = load_pem_public_key(file.read(MOST_BYTES))
@@ -334,7 +326,7 @@ def read_key(path: str) -> Ed25519PublicKey:
 
 
 def read_files(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Each file's bytes; ends with exit code 2 where one cannot be read."""
+    """Yield each file's bytes; ends with exit code 2 where one cannot be read."""
     for path in paths:
         try:
             with open(path, "rb") as file:
@@ -344,13 +336,13 @@ def read_files(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def stop(message: str) -> NoReturn:
-    """Wrong use."""
+    """End with exit code 2: wrong use."""
     print(f"points_verify: {message}", file=sys.stderr)
     sys.exit(2)
 
 
 def main() -> int:
-    """The command line."""
+    """Check the files that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(description="Check checkpoints and proofs of a points ledger, offline.")
     parser.add_argument("--key", required=True, metavar="PUBLIC.pem", help="the ledger's public key, from its owner")
     parser.add_argument("--member", help="the entry must be this member's")

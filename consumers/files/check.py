@@ -13,15 +13,13 @@ def check_file(name: str, now: int) -> Iterator[tuple[int, BadFact | None]]:
     What is later than `now` (microseconds) is from the future; whose operators' facts count only a ledger knows.
     """
     with open_facts(name) as file:
-        reader = Reader(file, name)
-        while (block := reader.block()) is not None:
-            for line in block:
-                try:
-                    if line.whole_length:
-                        raise too_long(line.whole_length)
-                    fact, occurred = decode(line.value)
-                    check_admissible(fact, occurred, now, operators=(fact.source,))
-                except BadFact as bad:
-                    yield line.number, bad
-                else:
-                    yield line.number, None
+        for line in Reader(file, name):
+            try:
+                if line.whole_length:
+                    raise too_long(line.whole_length)
+                fact, occurred = decode(line.value)
+                check_admissible(fact, occurred, now, operators=(fact.source,))
+            except BadFact as bad:
+                yield line.number, bad
+            else:
+                yield line.number, None

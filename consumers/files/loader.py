@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import BinaryIO
 
 import msgspec
@@ -84,8 +85,7 @@ class _Zstd:
     """A zstd file through Arrow, which reports one that breaks off (zstandard's own reader takes that for the end)."""
 
     def __init__(self, raw: BinaryIO) -> None:
-        import pyarrow as pa  # large: loaded where it is needed
-
+        pa = resolve_name("pyarrow")  # large: loaded where it is needed
         self._raw = raw
         self._stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
 
@@ -132,6 +132,11 @@ class Reader:
             self._lines += block.count(b"\n")
             size -= len(block)
         return True
+
+    def __iter__(self) -> Iterator[NdjsonLine]:
+        """Yield the lines. Raises `BadFile` after what stands before the damage."""
+        while (block := self.block()) is not None:
+            yield from block
 
     def block(self) -> list[NdjsonLine] | None:
         """The next lines, blank ones left out; None at the end. Raises `BadFile`."""
@@ -261,6 +266,12 @@ class Router:
             InboxLine(partition, recorded, declared, subject, line.value, line.whole_length, line.whole_sha256)
         )
 
+    def routed(self, value: bytes) -> list[InboxLine]:
+        """Return a fact under its member's partition, or a published programme under all."""
+        batch: list[InboxLine] = []
+        self.route(NdjsonLine(value), batch)
+        return batch
+
     def _subject_and_recorded(self, value: bytes) -> tuple[str, int | None]:
         """The key of a line, and what it declares as recorded.
 
@@ -304,15 +315,18 @@ class Router:
         return isinstance(fact, ProgrammePublished) and (self._operators is None or fact.source in self._operators)
 
 
-class FileLoader:
-    """Appends the lines of files to the inbox, each under its member's partition (see `Router`)."""
+def router_into(inbox: Inbox, operators: Sequence[str], *, backlog: bool) -> Router:
+    """Return a router of lines that go on behind those of an inbox."""
+    latest = max(inbox.last_recorded(p) for p in range(inbox.partitions))
+    return Router(inbox.partitions, operators, backlog=backlog, latest=latest)
 
-    def __init__(
-        self, inbox: Inbox, operators: Sequence[str], *, backlog: bool, now: Callable[[], int] | None = None
-    ) -> None:
+
+class FileLoader:
+    """Appends the lines of files to the inbox, each under its member's partition."""
+
+    def __init__(self, inbox: Inbox, router: Router) -> None:
         self._inbox = inbox
-        latest = max(inbox.last_recorded(p) for p in range(inbox.partitions))
-        self._router = Router(inbox.partitions, operators, backlog=backlog, latest=latest, now=now)
+        self._router = router
 
     def feed(self, name: str) -> Iterator[tuple[int, SourceCursor, bool]]:
         """Feed a file; yields (lines, feed, skipped) after each chunk: appended ones, or those of an earlier run."""
@@ -354,7 +368,3 @@ class FileLoader:
                     raise bad
                 if block is None:
                     return
-
-    def route(self, line: NdjsonLine, batch: list[InboxLine]) -> None:
-        """Put a line under its partition."""
-        self._router.route(line, batch)

@@ -23,6 +23,8 @@ REQUEST_BYTES = 16 << 20  # of the longest record, and of what a producer sends 
 MOST_IN_FLIGHT = 20_000  # records, and
 MOST_IN_FLIGHT_BYTES = 32 << 20
 CLOSE_SECONDS = 2.0
+POLL_SECONDS = 0.2
+FIRST_SECONDS = 1.0  # that an answer is waited for before it is looked at whether the cluster refuses this client
 
 # By Kafka's own names, which both libraries have.
 READING: Mapping[str, Any] = {
@@ -134,10 +136,21 @@ class Client(ABC):
         except self.raised as error:
             raise self._translated(error) from error
 
+    def _refused(self) -> Denied:
+        """Return the error for a cluster that refuses this client."""
+        servers = self._settings.bootstrap_servers
+        return Denied(f"{servers} refuses {self._who}: {self._reported.denial}; mend kafka.security in the settings")
+
+    @property
+    def _who(self) -> str:
+        security = self._settings.security
+        is_known = security.protocol.startswith("SASL")
+        return f'user "{security.username}" by {security.mechanism}' if is_known else "this client"
+
     def _away(self, error: object, hint: str = "") -> StreamError:
         """Return the error for no answer: `Denied` where the cluster refused this client meanwhile."""
         if self._reported.denial:
-            return Denied(self._reported.denial)
+            return self._refused()
         servers = self._settings.bootstrap_servers
         return BrokerAway(f"no broker of {servers} answers: {error}{self._reported.in_brackets()}{hint}")
 
@@ -211,7 +224,7 @@ class Reader(Client):
         """Read no more of a partition, until `seek` or until it is assigned again."""
         if partition in self._buffers:
             self._close(partition)
-            self._pause(partition)
+            self._set_paused(partition, True)
 
     def poll(self, timeout: float) -> None:
         """Fetch what has come, waiting at most `timeout` seconds for it, and call back for the group.
@@ -221,7 +234,7 @@ class Reader(Client):
         """
         for partition in [p for p in self._full if self._buffers[p].has_room]:
             self._full.remove(partition)
-            self._resume(partition)
+            self._set_paused(partition, False)
         self._fetch(timeout)
         if self._failure is not None:
             failure, self._failure = self._failure, None
@@ -229,7 +242,7 @@ class Reader(Client):
         for partition, buffer in self._buffers.items():
             if buffer.is_full and partition not in self._full:
                 self._full.add(partition)
-                self._pause(partition)
+                self._set_paused(partition, True)
 
     def waiting(self, partition: int) -> int:
         """Return how many records of a partition are buffered behind what was read."""
@@ -241,6 +254,21 @@ class Reader(Client):
         They stay buffered until a later `after` passes them: the same again gives the same records.
         """
         return self._buffers[partition].read(after, limit, most_bytes)
+
+    def records_up_to(self, partition: int, offset: int) -> Iterator[Record]:
+        """Read this partition alone: yield its records from the first up to an offset, in order and bounded memory.
+
+        Raises `StreamError`.
+        """
+        self.assign({partition: Start()})
+        after = -1
+        while after < offset and not (self.waiting(partition) == 0 and self.passed(partition) >= offset):
+            self.poll(POLL_SECONDS)
+            for record in self.read(partition, after, RECORDS_AT_ONCE, REQUEST_BYTES):
+                if record.offset > offset:
+                    return
+                yield record
+                after = record.offset
 
     def passed(self, partition: int) -> int:
         """Return the offset up to which everything was fetched, the gaps at its end included.
@@ -292,10 +320,8 @@ class Reader(Client):
         """Read from there, and go on where it was paused."""
 
     @abstractmethod
-    def _pause(self, partition: int) -> None: ...
-
-    @abstractmethod
-    def _resume(self, partition: int) -> None: ...
+    def _set_paused(self, partition: int, is_paused: bool) -> None:
+        """Have the library fetch no more of a partition, or go on."""
 
     @abstractmethod
     def _fetch(self, timeout: float) -> None:

@@ -166,7 +166,7 @@ class Reader(_Client, base.Reader):
         for message in messages:
             self._take(message)
         if self._reported.denial:
-            raise Denied(self._reported.denial)
+            raise self._refused()
 
     def _take(self, message: Message) -> None:
         partition, offset, error = message.partition(), message.offset(), message.error()
@@ -208,11 +208,8 @@ class Reader(_Client, base.Reader):
         self._consumer.incremental_assign([place])
         self._consumer.resume([place])  # one that was dropped, or full
 
-    def _pause(self, partition: int) -> None:
-        self._consumer.pause([self._place(partition)])
-
-    def _resume(self, partition: int) -> None:
-        self._consumer.resume([self._place(partition)])
+    def _set_paused(self, partition: int, is_paused: bool) -> None:
+        (self._consumer.pause if is_paused else self._consumer.resume)([self._place(partition)])
 
     def _fetched(self, partition: int) -> int:
         return self._at_end.get(partition, -1)
@@ -264,7 +261,7 @@ class Writer(_Client, base.Writer):
         except KafkaException as fatal:
             self._failed(fatal)
         if self._reported.denial and self._failure is None:
-            raise Denied(self._reported.denial)
+            raise self._refused()
 
     def close(self) -> None:
         self._producer.flush(base.CLOSE_SECONDS)
@@ -276,12 +273,18 @@ def partitions_of(settings: KafkaSettings, topic: str) -> int:
     """Return how many partitions a topic has. Raises `Denied` where there is no such topic, `BrokerAway`."""
     client = _Client(settings)
     admin = AdminClient(client._options())
-    try:
-        # All topics, as asking for one by its name could make it.
-        found = admin.list_topics(timeout=settings.timeout_seconds).topics.get(topic)
-    except KafkaException as error:
-        admin.poll(0)  # makes the library report why
-        raise client._translated(error) from error
+    deadline = time.monotonic() + settings.timeout_seconds
+    while True:
+        try:
+            # All topics, as asking for one by its name could make it.
+            patience = max(AGAIN_SECONDS, min(base.FIRST_SECONDS, deadline - time.monotonic()))
+            found = admin.list_topics(timeout=patience).topics.get(topic)
+            break
+        except KafkaException as error:
+            admin.poll(0)  # makes the library report why
+            translated = client._translated(error)
+            if not translated.can_retry or time.monotonic() >= deadline:
+                raise translated from error
     if found is None or not found.partitions:
         raise base.no_topic(topic)
     return len(found.partitions)

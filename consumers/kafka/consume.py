@@ -13,11 +13,10 @@ from time import perf_counter
 
 from consumers.kafka.client_base import Reader, Writer
 from consumers.kafka.port import BrokerAway, Start, StreamBroken
-from consumers.kafka.publisher import Flow, Publisher, dead_letters, outcomes
-from consumers.runtime.events import Acquired, Decided, Failed, Lag, Observe, Recovered, Released
-from consumers.runtime.ingest import CannotDecide
-from consumers.runtime.intake import BATCH
-from consumers.runtime.owner import PartitionOwner, Step
+from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
+from consumers.runtime.events import Acquired, Failed, Lag, Observe, Recovered, Released
+from consumers.runtime.ingest import CannotDecide, quiet_collector
+from consumers.runtime.owner import BATCH, PartitionOwner
 from consumers.runtime.retry import STORE_FAILURES, Backoff
 from ledger.journal.ledger import KAFKA, OPEN, Ledger, OtherStream
 from ledger.journal.port import Fenced
@@ -78,10 +77,7 @@ class Consumer:
         Raises `CannotDecide`, `StreamError`, `JournalError`; failures that may pass are observed and waited for.
         """
         self._begin()
-        gc.collect()
-        gc.freeze()
-        gc.disable()  # a batch makes no cycles; `_housekeeping` collects those of the client
-        try:
+        with quiet_collector():  # `_housekeeping` collects the cycles of the client
             timeout = 0.0
             while not is_stopped():
                 fetching = self._fetch(timeout)  # first: what the group has to say comes before an epoch is raised
@@ -93,9 +89,6 @@ class Consumer:
                     break
                 timeout = 0.0 if worked else POLL_SECONDS if self._publisher.is_done else PUBLISHING_SECONDS
             self._publisher.flush(FLUSH_SECONDS)
-        finally:
-            gc.unfreeze()
-            gc.enable()
 
     def close(self) -> None:
         """Leave the group and close the clients."""
@@ -175,18 +168,15 @@ class Consumer:
                 f" {head.offset}: it is not the topic that fed the ledger (made anew?). Point the settings at that"
                 " one, or make a new ledger from this one"
             )
-        writer = owner.acquire(self._reader, 1 / len(self._owners))
-        self._publisher.add(partition, journal, self._flows(partition))
-        self._reader.seek(partition, Start(writer.offset, journal.head().recorded))
-        self._observe(Acquired(partition, writer.token, writer.offset))
-
-    def _flows(self, partition: int) -> list[Flow]:
+        writer = owner.acquire(1 / len(self._owners))
         flows: list[Flow] = []
         if self._plan.outcomes:
-            flows.append(outcomes(self._ledger, partition, self._plan.outcomes))
+            flows.append(Outcomes(self._ledger, partition, self._plan.outcomes))
         if self._plan.dead_letters:
-            flows.append(dead_letters(self._ledger, partition, self._plan.dead_letters))
-        return flows
+            flows.append(DeadLetters(self._ledger, partition, self._plan.dead_letters))
+        self._publisher.add(partition, flows)
+        self._reader.seek(partition, Start(writer.offset, journal.head().recorded))
+        self._observe(Acquired(partition, writer.token, writer.offset))
 
     # -- the work ----------------------------------------------------------------------------------------------------
 
@@ -206,36 +196,20 @@ class Consumer:
         worked = False
         for owner in self._acquired():
             try:
-                step = owner.turn(self._reader)
+                batch = owner.turn(self._reader)
             except Fenced as error:
                 self._fenced(owner, error)
             except STORE_FAILURES as error:
                 self._store_failed(owner, error)
                 self._dropped(owner, f"the store: {error}")
             else:
-                if step is not None:
-                    self._decided(owner, step, 0.0 if worked else fetching)
+                if batch is not None:
+                    if owner.has_recovered:
+                        self._observe(Recovered("deciding"))
+                    self._publisher.has_more(owner.partition)
+                    self._observe(batch if worked else batch._replace(fetch=batch.fetch + fetching))
                     worked = True
         return worked
-
-    def _decided(self, owner: PartitionOwner, step: Step, fetching: float) -> None:
-        if owner.has_recovered:
-            self._observe(Recovered("deciding"))
-        self._publisher.has_more(owner.partition)
-        self._observe(
-            Decided(
-                owner.partition,
-                step.position,
-                time.time(),
-                step.records,
-                step.bytes,
-                step.tally,
-                fetch=fetching + step.fetch,
-                decode=step.decode,
-                decide=step.decide,
-                store=step.store,
-            )
-        )
 
     def _fenced(self, owner: PartitionOwner, error: Fenced) -> None:
         """Another process raised the epoch. It is acquired again only if the group still says so after a while."""

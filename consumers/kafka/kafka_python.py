@@ -12,6 +12,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.net.compat import KafkaNetClient
 
 from consumers.kafka import client_base as base
 from consumers.kafka.port import GONE, BrokerAway, Denied, Headers, Start, StreamBroken, StreamError, Topic
@@ -61,6 +62,23 @@ _log.addHandler(_Log(logging.WARNING))
 _log.setLevel(logging.INFO)  # the library's debug lines tell passwords
 
 
+class _Connections:
+    """Makes the connections of a client, and closes those of one that did not open, which the library forgets."""
+
+    def __init__(self) -> None:
+        self._made: KafkaNetClient | None = None
+
+    def __call__(self, **options: Any) -> KafkaNetClient:
+        """Return the connections."""
+        self._made = KafkaNetClient(**options)
+        return self._made
+
+    def close(self) -> None:
+        """Close them, and end their thread."""
+        if self._made is not None:
+            self._made.close()
+
+
 class _Client(base.Client):
     raised = (errors.KafkaError, OSError, ValueError, RuntimeError)
 
@@ -71,16 +89,36 @@ class _Client(base.Client):
         if code in base.DENIED or isinstance(error, _DENIED):
             return Denied(str(error))
         if isinstance(error, _AWAY):
-            may_be_refused = self._settings.security.protocol.startswith("SASL") and "disconnected" in _reported.text
-            hint = "; one that refuses the credentials may hang up like that"  # before its answer is read
-            return self._away(error, hint if may_be_refused else "")
+            hint = f"; one that refuses {self._who} may hang up like that: see kafka.security in the settings"
+            return self._away(error, hint if self._may_be_refused else "")
         return StreamError(f"the Kafka client: {error}")
+
+    @property
+    def _may_be_refused(self) -> bool:
+        """Return True if a broker hung up, perhaps before its answer to the credentials was read."""
+        return self._settings.security.protocol.startswith("SASL") and "disconnected" in _reported.text
+
+    def _new(self, make: Any, **options: Any) -> Any:
+        """Return a client of the library, which goes on asking where it is refused: it is given more and more time."""
+        deadline = time.monotonic() + self._settings.timeout_seconds
+        patience = base.FIRST_SECONDS
+        _reported.clear()
+        while True:
+            patience = max(RETRY_SECONDS, min(patience, deadline - time.monotonic()))
+            connections = _Connections()
+            try:
+                with self._translating():
+                    return make(**options, kafka_client=connections, bootstrap_timeout_ms=int(patience * 1000))
+            except StreamError as error:
+                connections.close()
+                if not error.can_retry or self._may_be_refused or time.monotonic() >= deadline:
+                    raise
+                patience *= 2
 
     def _options(self, *wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Return Kafka's options under the library's names."""
         timeout = int(self._settings.timeout_seconds * 1000)
         return {
-            "bootstrap_timeout_ms": timeout,
             "request_timeout_ms": timeout,
             **base.security_options(self._settings.security, SECURITY_NAMES),
             **{
@@ -99,16 +137,16 @@ class Reader(_Client, base.Reader, ConsumerRebalanceListener):  # type: ignore[m
         self._consumer = self._new_consumer()
 
     def _new_consumer(self, *group: Mapping[str, Any], **options: Any) -> KafkaConsumer:
-        with self._translating():
-            return KafkaConsumer(
-                **self._options(base.READING, *group),
-                **options,
-                auto_offset_reset="none",  # a record that is gone is told, never skipped
-                fetch_max_wait_ms=base.FETCH_WAIT_MS,
-                max_poll_records=base.RECORDS_AT_ONCE,
-                metadata_max_age_ms=METADATA_MS,
-                metrics_enabled=False,
-            )
+        return self._new(
+            KafkaConsumer,
+            **self._options(base.READING, *group),
+            **options,
+            auto_offset_reset="none",  # a record that is gone is told, never skipped
+            fetch_max_wait_ms=base.FETCH_WAIT_MS,
+            max_poll_records=base.RECORDS_AT_ONCE,
+            metadata_max_age_ms=METADATA_MS,
+            metrics_enabled=False,
+        )
 
     def _subscribe(self, group: str) -> None:
         self._consumer = self._new_consumer(
@@ -175,11 +213,8 @@ class Reader(_Client, base.Reader, ConsumerRebalanceListener):  # type: ignore[m
             self._consumer.seek(place, start.after + 1)
         self._consumer.resume(place)
 
-    def _pause(self, partition: int) -> None:
-        self._consumer.pause(self._place(partition))
-
-    def _resume(self, partition: int) -> None:
-        self._consumer.resume(self._place(partition))
+    def _set_paused(self, partition: int, is_paused: bool) -> None:
+        (self._consumer.pause if is_paused else self._consumer.resume)(self._place(partition))
 
     def _fetched(self, partition: int) -> int:
         return (self._consumer.position(self._place(partition), timeout_ms=0) or 0) - 1
@@ -198,16 +233,16 @@ class Writer(_Client, base.Writer):
         super().__init__(settings, _reported)
         self._settled: deque[tuple[base.Pending, int] | Exception] = deque()  # on the library's thread
         self._has_settled = Event()
-        with self._translating():
-            self._producer = KafkaProducer(
-                **self._options(base.WRITING),
-                delivery_timeout_ms=FOR_EVER_MS,
-                max_block_ms=int(settings.timeout_seconds * 1000),
-                allow_auto_create_topics=False,
-                batch_size=BATCH_BYTES,
-                max_request_size=base.REQUEST_BYTES,
-                metrics_enabled=False,
-            )
+        self._producer = self._new(
+            KafkaProducer,
+            **self._options(base.WRITING),
+            delivery_timeout_ms=FOR_EVER_MS,
+            max_block_ms=int(settings.timeout_seconds * 1000),
+            allow_auto_create_topics=False,
+            batch_size=BATCH_BYTES,
+            max_request_size=base.REQUEST_BYTES,
+            metrics_enabled=False,
+        )
 
     def _append(
         self, topic: str, partition: int, key: base.Bytes, value: base.Bytes, headers: Headers, pending: base.Pending
@@ -247,9 +282,7 @@ class Admin(_Client):
 
     def __init__(self, settings: KafkaSettings) -> None:
         super().__init__(settings, _reported)
-        _reported.clear()
-        with self._translating():
-            self._client = KafkaAdminClient(**self._options())
+        self._client = self._new(KafkaAdminClient, **self._options())
         _reported.clear()
 
     def brokers(self) -> int:

@@ -4,21 +4,21 @@ The journal is the buffer: what is to be sent is read from it behind what was ac
 in its tracking table, moved only behind acknowledged records. After a crash some come again; none is left out.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic, sleep
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
-from consumers.dead_letters import Letter, describe_letter
+from consumers.dead_letters import StoredDeadLetter
 from consumers.kafka.client_base import Writer
 from consumers.kafka.port import StreamError
 from consumers.runtime.events import Failed, Observe, Published, Recovered
 from consumers.runtime.retry import STORE_FAILURES, Backoff
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
-from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_published
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -38,67 +38,46 @@ class Outgoing(NamedTuple):
     value: bytes
 
 
-class Flow(NamedTuple):
-    """One kind of records that flows out of a partition, by the `name` under which tracking remembers it."""
+class Flow(ABC):
+    """One kind of records that flows out of a partition: what was sent, what was acknowledged, what tracking knows.
 
-    name: str
-    topic: str
-    after: Callable[[int, int], Iterator[Outgoing]]  # behind a number, in order, and how many at most
+    Tracking remembers it under its `name`.
+    """
 
+    name: ClassVar[str]
 
-def outcomes(ledger: Ledger, partition: int, topic: str) -> Flow:
-    """Return the flow of a partition's entries, keyed by member; tracking counts places of the journal."""
-    journal, zone = ledger.journal(partition), ledger.book.offset
-    is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
-
-    def after(place: int, limit: int) -> Iterator[Outgoing]:
-        for row in journal.scan(place, place + limit):
-            is_copy = row.member == PROGRAMME_SUBJECT and not is_home
-            outcome = describe_published(row.sequence, decode_entry(row.state), row.link, zone, is_copy=is_copy)
-            yield Outgoing(row.sequence, row.member.encode(), _encode(outcome))
-
-    return Flow("outcomes", topic, after)
-
-
-def dead_letters(ledger: Ledger, partition: int, topic: str) -> Flow:
-    """Return the flow of a partition's dead letters, keyed by their position; tracking counts offsets from 1."""
-    journal, zone = ledger.journal(partition), ledger.book.offset
-
-    def after(number: int, limit: int) -> Iterator[Outgoing]:
-        for parked in journal.parked(number - 1, limit, retried=True):
-            letter = describe_letter(Letter(partition, *parked._replace(is_done=False)), zone)
-            yield Outgoing(parked.offset + 1, letter.position.encode(), _encode(letter))
-
-    return Flow("dead-letters", topic, after)
-
-
-class _Publication:
-    """One flow of one partition: what was sent, what was acknowledged, and what the tracking table knows of it."""
-
-    def __init__(self, journal: Journal, partition: int, flow: Flow, remembered: int) -> None:
+    def __init__(self, ledger: Ledger, partition: int, topic: str) -> None:
         self.partition = partition
-        self.flow = flow
-        self._journal = journal
-        self.acknowledged = self._remembered = self._sent = remembered
+        self._topic = topic
+        self._journal = ledger.journal(partition)
+        self._zone = ledger.book.offset
+        self._is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
+        self._remembered = self._journal.published_upto(self.name)
         self._pending: deque[int] = deque()  # the numbers in flight
-        self.may_have_more = True  # in the journal, behind what was sent
+        self.begin_again()
 
-    def reopened(self) -> "_Publication":
-        """Return the same for another writer: what was not acknowledged to this one is sent again."""
-        return _Publication(self._journal, self.partition, self.flow, self._remembered)
+    def begin_again(self) -> None:
+        """Begin with another writer: what is not remembered as acknowledged is sent again."""
+        self.acknowledged = self._sent = self._remembered
+        self._pending.clear()
+        self.may_have_more = True  # in the journal, behind what was sent
 
     @property
     def is_done(self) -> bool:
         """Return True if all that was in the journal is acknowledged."""
         return not self.may_have_more and not self._pending
 
+    @abstractmethod
+    def _after(self, number: int, limit: int) -> Iterator[Outgoing]:
+        """Yield what stands behind a number, in order, at most `limit` records."""
+
     def send(self, writer: Writer, room: int, bytes_room: int) -> None:
         """Send what stands next, as far as there is room."""
         count = 0
-        for outgoing in self.flow.after(self._sent, room):
+        for outgoing in self._after(self._sent, room):
             failpoint("before-publish")
             self._pending.append(outgoing.number)
-            writer.send(self.flow.topic, self.partition, outgoing.key, outgoing.value, on_delivered=self._delivered)
+            writer.send(self._topic, self.partition, outgoing.key, outgoing.value, on_delivered=self._delivered)
             self._sent = outgoing.number
             count += 1
             bytes_room -= len(outgoing.value)
@@ -115,10 +94,34 @@ class _Publication:
         moved = self.acknowledged - self._remembered
         if moved:
             failpoint("after-publish")
-            self._journal.publish_upto(self.flow.name, self.acknowledged)
+            self._journal.publish_upto(self.name, self.acknowledged)
             self._remembered = self.acknowledged
             failpoint("after-tracking")
         return moved
+
+
+class Outcomes(Flow):
+    """A partition's entries, keyed by member; tracking counts places of the journal."""
+
+    name = "outcomes"
+
+    def _after(self, number: int, limit: int) -> Iterator[Outgoing]:
+        for row in self._journal.scan(number, number + limit):
+            is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
+            entry = decode_entry(row.state)
+            outcome = describe_published(row.sequence, entry, row.link, self._zone, is_copy=is_copy)
+            yield Outgoing(row.sequence, row.member.encode(), _encode(outcome))
+
+
+class DeadLetters(Flow):
+    """A partition's dead letters, keyed by their position; tracking counts offsets from 1."""
+
+    name = "dead-letters"
+
+    def _after(self, number: int, limit: int) -> Iterator[Outgoing]:
+        for parked in self._journal.parked(number - 1, limit, retried=True):
+            letter = StoredDeadLetter(self.partition, *parked._replace(is_done=False))
+            yield Outgoing(parked.offset + 1, letter.position.encode(), _encode(letter.described(self._zone)))
 
 
 class Publisher:
@@ -131,29 +134,27 @@ class Publisher:
         self._open_writer = open_writer
         self._observe = observe
         self._writer: Writer | None = None
-        self._publications: dict[int, list[_Publication]] = {}
+        self._flows: dict[int, Sequence[Flow]] = {}
         self._backoff = Backoff()
         self._remember_at = 0.0
 
-    def add(self, partition: int, journal: Journal, flows: Sequence[Flow]) -> None:
-        """Publish a partition from now on, from where its tracking positions stand."""
-        self._publications[partition] = [
-            _Publication(journal, partition, flow, journal.published_upto(flow.name)) for flow in flows
-        ]
+    def add(self, partition: int, flows: Sequence[Flow]) -> None:
+        """Publish the flows of a partition from now on, from where their tracking positions stand."""
+        self._flows[partition] = flows
 
     def drop(self, partition: int) -> None:
         """Publish a partition no more: another process does."""
-        self._publications.pop(partition, None)
+        self._flows.pop(partition, None)
 
     def has_more(self, partition: int) -> None:
         """Look for more in a partition's journal: a batch was decided."""
-        for publication in self._publications.get(partition, ()):
-            publication.may_have_more = True
+        for flow in self._flows.get(partition, ()):
+            flow.may_have_more = True
 
     @property
     def is_done(self) -> bool:
         """Return True if all that was decided is acknowledged."""
-        return all(publication.is_done for publication in self._all())
+        return all(flow.is_done for flow in self._all())
 
     def pump(self, timeout: float = 0.0) -> None:
         """Send what may be sent, waiting up to `timeout` seconds, and once a second remember what was acknowledged."""
@@ -178,19 +179,19 @@ class Publisher:
             self._observe(Recovered("publishing"))
 
     def _send(self, writer: Writer) -> None:
-        waiting = [publication for publication in self._all() if publication.may_have_more]
+        waiting = [flow for flow in self._all() if flow.may_have_more]
         shares = max(1, len(waiting))
         room = (MOST_IN_FLIGHT - writer.in_flight) // shares
         bytes_room = (MOST_BYTES_IN_FLIGHT - writer.bytes_in_flight) // shares
         if room > 0 and bytes_room > 0:
-            for publication in waiting:
-                publication.send(writer, room, bytes_room)
+            for flow in waiting:
+                flow.send(writer, room, bytes_room)
 
     def _remember(self) -> None:
-        for publication in self._all():
-            moved = publication.remember()
+        for flow in self._all():
+            moved = flow.remember()
             if moved:
-                self._observe(Published(publication.partition, publication.flow.name, publication.acknowledged))
+                self._observe(Published(flow.partition, flow.name, flow.acknowledged))
         self._remember_at = monotonic() + REMEMBER_SECONDS
 
     def _abandon_writer(self) -> None:
@@ -198,8 +199,8 @@ class Publisher:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        for publications in self._publications.values():
-            publications[:] = [publication.reopened() for publication in publications]
+        for flow in self._all():
+            flow.begin_again()
 
     def flush(self, seconds: float) -> None:
         """Publish all that was decided, for up to `seconds`, and remember what was acknowledged."""
@@ -214,5 +215,5 @@ class Publisher:
         if self._writer is not None:
             self._writer.close()
 
-    def _all(self) -> list[_Publication]:
-        return [publication for publications in self._publications.values() for publication in publications]
+    def _all(self) -> list[Flow]:
+        return [flow for flows in self._flows.values() for flow in flows]

@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,7 +15,8 @@ from msgspec import Meta, Struct
 from ledger.errors import Unusable
 
 CONFIG = "POINTS_CONFIG"
-PREFIX = "POINTS_KAFKA"
+PREFIX = "POINTS"
+T = TypeVar("T", bound=Struct)
 
 TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Client = Literal["kafka-python", "confluent-kafka"]
@@ -28,7 +29,7 @@ class BadSettings(Unusable):
     """Settings that cannot be used: names the file or the variable, the table and the key, and what is wanted."""
 
 
-class _Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _Table(Struct, frozen=True, kw_only=True):
     pass
 
 
@@ -105,11 +106,11 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
         path = Path(environment[CONFIG])
     document = {} if path is None else _read(path)
     where = str(path) if path else "the environment"
-    _override(document, environment)
-    try:
-        settings = msgspec.convert(document, _File, dec_hook=_secret).kafka
-    except msgspec.ValidationError as error:
-        raise BadSettings(f"{where}: {_sentence(error)}{_choices(_type_at(_sentence(error)))}") from None
+    known: set[str] = set()
+    settings = _table(_File, document, "", where, environment, known).kafka
+    for name in sorted(environment):
+        if name.startswith(f"{PREFIX}_KAFKA_") and environment[name] and name not in known:
+            raise BadSettings(f"{name}: there is no such setting; there are {', '.join(sorted(known))}")
     security = _with_secrets(settings.security, where)
     for problem in _problems(security):
         raise BadSettings(f"{where}: kafka.security.{problem}")
@@ -133,58 +134,40 @@ def _text(path: Path, kind: str) -> str:
         raise BadSettings(f"{path}: byte {error.start} is not UTF-8; give a {kind} file") from None
 
 
+def _table(kind: type[T], found: Any, at: str, where: str, environment: Mapping[str, str], known: set[str]) -> T:
+    """Return the table that stands `at` a place of the file; `known` gets the variables that override its settings."""
+    if not isinstance(found, dict):
+        raise BadSettings(f"{where}: {at}: a table is wanted")
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        place = f"{at}.{field.name}".removeprefix(".")
+        variable = f"{PREFIX}_{place.replace('.', '_').upper()}"
+        if isinstance(field.type, type) and issubclass(field.type, Struct):
+            values[field.name] = _table(field.type, found.get(field.name, {}), place, where, environment, known)
+            continue
+        known.add(variable)
+        if environment.get(variable):
+            values[field.name] = _value(environment[variable], field.type, variable, strict=False)
+        elif field.name in found:
+            values[field.name] = _value(found[field.name], field.type, f"{where}: {place}", strict=True)
+    for name in found.keys() - {field.name for field in msgspec.structs.fields(kind)}:
+        raise BadSettings(f"{f'{where}: {at}'.removesuffix(': ')}: Object contains unknown field `{name}`")
+    return kind(**values)
+
+
+def _value(value: Any, wanted: Any, name: str, *, strict: bool) -> Any:
+    """Return the value of a setting of the type that is wanted. Raises `BadSettings`, which names it."""
+    try:
+        return msgspec.convert(value, wanted, strict=strict, dec_hook=_secret)
+    except msgspec.ValidationError as error:
+        choices = f"; one of {', '.join(get_args(wanted))} is wanted" if get_origin(wanted) is Literal else ""
+        raise BadSettings(f"{name}: {error}{choices}") from None
+
+
 def _secret(wanted: type, value: Any) -> Any:
     if wanted is Secret and isinstance(value, str) and value:
         return Secret(value)
     raise ValueError("Expected a text that is not empty")
-
-
-def _sentence(error: msgspec.ValidationError) -> str:
-    """``kafka.security.protocol: Invalid enum value 'TLS'``: the place first."""
-    complaint, _, place = str(error).partition(" - at ")
-    place = place.strip("`").removeprefix("$").removeprefix(".")
-    return f"{place}: {complaint}" if place else complaint
-
-
-def _type_at(sentence: str) -> Any:
-    """Return the type of the setting that a sentence begins with."""
-    place = tuple(sentence.partition(":")[0].split("."))
-    return next((wanted for _, (at, wanted) in _variables(KafkaSettings, PREFIX, ("kafka",)) if at == place), None)
-
-
-def _choices(wanted: Any) -> str:
-    return f"; one of {', '.join(get_args(wanted))} is wanted" if get_origin(wanted) is Literal else ""
-
-
-def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """Override the file's values by the environment's."""
-    known = dict(_variables(KafkaSettings, PREFIX, ("kafka",)))
-    for name, text in sorted(environment.items()):
-        if not name.startswith(f"{PREFIX}_") or not text:
-            continue
-        if name not in known:
-            raise BadSettings(f"{name}: there is no such setting; there are {', '.join(sorted(known))}")
-        place, wanted = known[name]
-        try:
-            value = msgspec.convert(text, wanted, strict=False, dec_hook=_secret)
-        except msgspec.ValidationError as error:
-            raise BadSettings(f"{name}: {_sentence(error)}{_choices(wanted)}") from None
-        table = document
-        for part in place[:-1]:
-            table = table.setdefault(part, {})
-            if not isinstance(table, dict):
-                return  # the file is wrong there, which its own check says
-        table[place[-1]] = text if isinstance(value, Secret) else value
-
-
-def _variables(table: type[Struct], prefix: str, place: tuple[str, ...]) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Yield each environment variable with the place in the file that it overrides, and its type."""
-    for field in msgspec.structs.fields(table):
-        name, at = f"{prefix}_{field.name.upper()}", (*place, field.name)
-        if isinstance(field.type, type) and issubclass(field.type, Struct):
-            yield from _variables(field.type, name, at)
-        else:
-            yield name, (at, field.type)
 
 
 def _with_secrets(security: Security, where: str) -> Security:

@@ -6,7 +6,8 @@ inbox must do is said in cases by `tests/support/inbox_contract.py`.
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -27,6 +28,10 @@ class InboxLine(Struct, frozen=True, gc=False):
     value: bytes
     whole_length: int = 0
     whole_sha256: bytes = b""
+
+
+Numbered = tuple[int, InboxLine]  # with a number that orders the records of a feed
+Append = Callable[[Sequence[InboxLine]], list[tuple[int, int]]]  # returns the (partition, offset) of each line
 
 
 class SourceCursor(NamedTuple):
@@ -56,21 +61,31 @@ class CannotAppend(CannotRunNow, JournalError):
     """The inbox cannot be written now (a full disk); what was taken of the batch all the same counts once if resent."""
 
 
+class End(NamedTuple):
+    """Where a partition ends: its last record's offset, the latest recorded, and the number that orders all lines."""
+
+    position: int = -1
+    recorded: int = 0
+    number: int = 0
+
+
 class Inbox(ABC):
     """The inbox of a ledger. An inbox belongs to one thread; how many processes may append is up to the ledger."""
 
-    @property
-    @abstractmethod
-    def partitions(self) -> int:
-        """How many partitions there are."""
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
 
     @abstractmethod
+    def _end(self, partition: int) -> End:
+        """Return where a partition ends."""
+
     def end(self, partition: int) -> int:
-        """The offset of a partition's last record, -1 where it is empty."""
+        """Return the offset of a partition's last record, -1 where it is empty."""
+        return self._end(partition).position
 
-    @abstractmethod
     def last_recorded(self, partition: int) -> int:
-        """The latest recorded of a partition, 0 where it is empty."""
+        """Return the latest recorded of a partition, 0 where it is empty."""
+        return self._end(partition).recorded
 
     @abstractmethod
     def read(self, partition: int, after: int, limit: int, most_bytes: int = 1 << 62) -> Sequence[Record]:
@@ -119,6 +134,14 @@ class Inbox(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+def numbered_by_partition(lines: Sequence[InboxLine], first: int) -> dict[int, list[Numbered]]:
+    """Return the lines of each partition, numbered from `first` in the order they came."""
+    found: dict[int, list[Numbered]] = defaultdict(list)
+    for numbered in enumerate(lines, first):
+        found[numbered[1].partition].append(numbered)
+    return found
 
 
 def places_of(lines: Sequence[InboxLine], firsts: Mapping[int, int]) -> list[tuple[int, int]]:

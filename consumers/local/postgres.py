@@ -4,15 +4,24 @@ An appender locks the ends of the partitions that it adds to, in ascending order
 moves the ends on in the same transaction: positions are dense, in the order of commits, and recorded never runs back.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 
-from consumers.local.port import CannotAppend, FedRecord, Inbox, InboxLine, SourceCursor, places_of
+from consumers.local.port import (
+    CannotAppend,
+    End,
+    FedRecord,
+    Inbox,
+    InboxLine,
+    Numbered,
+    SourceCursor,
+    numbered_by_partition,
+    places_of,
+)
 from consumers.runtime.notify import APPENDED, encode_notification
 from consumers.stream import Record
 from ledger.journal.database import DatabaseLedger, bounded_records
@@ -31,20 +40,6 @@ _MOVE_SPAN = """INSERT INTO {schema}.inbox_spans VALUES (%b, %b, %b)
     ON CONFLICT (feed) DO UPDATE SET last = excluded.last"""
 
 
-class _Numbered(NamedTuple):
-    """A line of an append, and its number, which orders the records of a feed."""
-
-    number: int
-    line: InboxLine
-
-
-class _End(NamedTuple):
-    """Where a partition ends."""
-
-    position: int
-    recorded: int
-
-
 class PostgresInbox(Inbox):
     """The inbox of a ledger in PostgreSQL. Partitions of one server are appended to in one transaction.
 
@@ -53,23 +48,16 @@ class PostgresInbox(Inbox):
     """
 
     def __init__(self, ledger: DatabaseLedger) -> None:
+        super().__init__(ledger.settings.partitions)
         self._ledger = ledger
         self._topology = ledger.topology
         self._feeds: dict[int, SourceCursor] = {}  # as far as this process knows
 
-    @property
-    def partitions(self) -> int:
-        return self._ledger.settings.partitions
-
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def end(self, partition: int) -> int:
-        ((position,),) = self._rows(partition, "SELECT position FROM {schema}.inbox_end")
-        return int(position)
-
-    def last_recorded(self, partition: int) -> int:
-        ((recorded,),) = self._rows(partition, "SELECT recorded FROM {schema}.inbox_end")
-        return int(recorded)
+    def _end(self, partition: int) -> End:
+        (row,) = self._rows(partition, "SELECT position, recorded FROM {schema}.inbox_end")
+        return End(*row)
 
     def read(self, partition: int, after: int, limit: int, most_bytes: int = 1 << 62) -> Sequence[Record]:
         rows = self._rows(
@@ -160,9 +148,7 @@ class PostgresInbox(Inbox):
 
     def _append(self, lines: Sequence[InboxLine], feed: SourceCursor | None) -> list[tuple[int, int]]:
         before = self._feeds[feed.number].lines if feed else 0
-        batches: dict[int, list[_Numbered]] = defaultdict(list)
-        for number, line in enumerate(lines, before * _MOST_LINES):
-            batches[line.partition].append(_Numbered(number, line))
+        batches = numbered_by_partition(lines, before * _MOST_LINES)
         offsets: dict[int, int] = {}
         with ExitStack() as stack:
             for server in self._servers_of(batches, feed):
@@ -195,16 +181,16 @@ class PostgresInbox(Inbox):
         if not c.rowcount:
             raise CannotAppend("another process feeds the same file; wait for it to end, and run the command again")
 
-    def _lock_ends(self, c: psycopg.Cursor[Any], partitions: Sequence[int]) -> dict[int, _End]:
+    def _lock_ends(self, c: psycopg.Cursor[Any], partitions: Sequence[int]) -> dict[int, End]:
         """Lock where partitions of a server end, one after the other, as every appender does."""
         asked = " UNION ALL ".join(
             f"SELECT * FROM (SELECT {partition}, position, recorded"
             f" FROM {self._topology.schema_of(partition)}.inbox_end FOR UPDATE) AS end_{partition}"
             for partition in partitions
         )
-        return {row[0]: _End(*row[1:]) for row in c.execute(asked)} if partitions else {}
+        return {row[0]: End(*row[1:]) for row in c.execute(asked)} if partitions else {}
 
-    def _insert(self, c: psycopg.Cursor[Any], partition: int, batch: Sequence[_Numbered], end: _End, feed: int) -> None:
+    def _insert(self, c: psycopg.Cursor[Any], partition: int, batch: Sequence[Numbered], end: End, feed: int) -> None:
         """Append to a partition whose end is locked, and move the end on."""
         recorded = list(accumulate((line.recorded for _, line in batch), max, initial=end.recorded))[1:]
         last = end.position + len(batch)

@@ -5,15 +5,23 @@ transaction: after a crash the same command goes on exactly where the inbox stan
 """
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, groupby
 from pathlib import Path
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from consumers.local.port import CannotAppend, FedRecord, Inbox, InboxLine, SourceCursor, places_of
+from consumers.local.port import (
+    CannotAppend,
+    End,
+    FedRecord,
+    Inbox,
+    InboxLine,
+    Numbered,
+    SourceCursor,
+    numbered_by_partition,
+    places_of,
+)
 from consumers.stream import Record
 from ledger.journal.blocks import Block, blocks_after, encode_block
 from ledger.journal.opening import BUSY_SECONDS
@@ -26,17 +34,6 @@ BLOCK_RECORDS = 256
 BLOCK_BYTES = 128 << 10
 
 
-_Numbered = tuple[int, InboxLine]  # with a number that orders all that were ever appended
-
-
-class _End(NamedTuple):
-    """The last record of a partition."""
-
-    position: int = -1
-    recorded: int = 0
-    number: int = 0
-
-
 class SQLiteInbox(Inbox):
     """The inbox of a ledger in a folder. Any number of processes append and read.
 
@@ -45,7 +42,7 @@ class SQLiteInbox(Inbox):
 
     def __init__(self, path: Path, partitions: int, *, create: bool = False) -> None:
         self.path = path
-        self._partitions = partitions
+        super().__init__(partitions)
         mode = "rwc" if create else "rw"
         try:
             self._db = sqlite3.connect(
@@ -65,7 +62,7 @@ class SQLiteInbox(Inbox):
             way_out = "install a newer points" if found > FORMAT else "run `points store migrate`"
             raise JournalError(f"{path} has format {found}, this version of points reads format {FORMAT}: {way_out}")
         self._seen = -1  # the version of the file's content when its ends were read
-        self._ends: list[_End] = []
+        self._ends: list[End] = []
 
     def _format(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
@@ -75,7 +72,7 @@ class SQLiteInbox(Inbox):
         self._db.execute("BEGIN IMMEDIATE")
         found = self._format()
         if found < FORMAT:
-            for partition in range(self._partitions):
+            for partition in range(self.partitions):
                 if found:
                     self._db.execute(f"ALTER TABLE partition_{partition} RENAME TO records_{partition}")
                 self._db.execute(
@@ -109,23 +106,13 @@ class SQLiteInbox(Inbox):
                 self._insert(partition, first, some, 0, feed)
         self._db.execute(f"DROP TABLE records_{partition}")
 
-    @property
-    def partitions(self) -> int:
-        return self._partitions
-
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def _end(self, partition: int) -> _End:
+    def _end(self, partition: int) -> End:
         row = self._db.execute(
             f"SELECT last, recorded, line FROM partition_{partition} ORDER BY last DESC LIMIT 1"
         ).fetchone()
-        return _End(*row) if row else _End()
-
-    def last_recorded(self, partition: int) -> int:
-        return self._end(partition).recorded
-
-    def end(self, partition: int) -> int:
-        return self._end(partition).position
+        return End(*row) if row else End()
 
     def read(self, partition: int, after: int, limit: int, most_bytes: int = 1 << 62) -> Sequence[Record]:
         found: list[Record] = []
@@ -199,19 +186,17 @@ class SQLiteInbox(Inbox):
         self._ends = ends
         return places_of(lines, firsts)
 
-    def _ends_now(self) -> list[_End]:
+    def _ends_now(self) -> list[End]:
         """Where each partition ends; looked up where another connection may have appended."""
         seen = self._db.execute("PRAGMA data_version").fetchone()[0]
         if seen != self._seen:
-            self._ends = [self._end(partition) for partition in range(self._partitions)]
+            self._ends = [self._end(partition) for partition in range(self.partitions)]
             self._seen = seen
         return self._ends
 
-    def _append(self, lines: Sequence[InboxLine], ends: list[_End], feed: int) -> dict[int, int]:
+    def _append(self, lines: Sequence[InboxLine], ends: list[End], feed: int) -> dict[int, int]:
         """Append behind `ends`, which move on; returns each partition's first offset."""
-        numbered: dict[int, list[_Numbered]] = defaultdict(list)
-        for number_and_line in enumerate(lines, 1 + max(end.number for end in ends)):
-            numbered[number_and_line[1].partition].append(number_and_line)
+        numbered = numbered_by_partition(lines, 1 + max(end.number for end in ends))
         firsts = {partition: ends[partition].position + 1 for partition in numbered}
         for partition, first in firsts.items():
             for at, some in _cut(enumerate(numbered[partition], first)):
@@ -223,7 +208,7 @@ class SQLiteInbox(Inbox):
                 )
         return firsts
 
-    def _insert(self, partition: int, first: int, some: Sequence[_Numbered], recorded: int, feed: int) -> _End:
+    def _insert(self, partition: int, first: int, some: Sequence[Numbered], recorded: int, feed: int) -> End:
         """Insert a block; along a partition recorded never runs back behind what it was before."""
         block = Block(
             list(accumulate((line.recorded for _, line in some), max, initial=recorded))[1:],
@@ -233,7 +218,7 @@ class SQLiteInbox(Inbox):
             [line.value for _, line in some],
             {at: (line.whole_length, line.whole_sha256) for at, (_, line) in enumerate(some) if line.whole_sha256},
         )
-        end = _End(first + len(some) - 1, block.recorded[-1], block.lines[-1])
+        end = End(first + len(some) - 1, block.recorded[-1], block.lines[-1])
         self._db.execute(
             f"INSERT INTO partition_{partition} VALUES (?, ?, ?, ?, ?, ?)",
             (end.position, first, end.recorded, end.number, feed, encode_block(block)),
@@ -268,9 +253,9 @@ class SQLiteInbox(Inbox):
         self._db.close()
 
 
-def _cut(numbered: Iterable[tuple[int, _Numbered]]) -> Iterator[tuple[int, list[_Numbered]]]:
+def _cut(numbered: Iterable[tuple[int, Numbered]]) -> Iterator[tuple[int, list[Numbered]]]:
     """Blocks of lines that stand behind each other, each with the offset of its first."""
-    some: list[_Numbered] = []
+    some: list[Numbered] = []
     first = held = 0
     for offset, line in numbered:
         if not some:

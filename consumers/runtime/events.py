@@ -24,7 +24,7 @@ class Released(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """A batch was decided and committed up to an offset; seconds by stage."""
+    """A batch of records was decided and committed up to an offset; `fetch` to `store` are seconds by stage."""
 
     partition: int
     offset: int

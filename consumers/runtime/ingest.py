@@ -3,12 +3,12 @@
 import gc
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
-from consumers.files.loader import BadFile, FileLoader, is_stream, source_of
+from consumers.files.loader import BadFile, FileLoader, is_stream, router_into, source_of
 from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
 from consumers.runtime.shared import ClaimedPartition
@@ -16,7 +16,7 @@ from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
 from ledger.journal.partition import Tally
-from ledger.journal.port import Claims, Damaged, Fenced, Unavailable
+from ledger.journal.port import Damaged, Fenced, Unavailable
 from ledger.journal.processes import Workers
 
 IDLE_SECONDS = 0.005  # between two looks at an inbox that has nothing new
@@ -41,6 +41,11 @@ class Summary:
         """Entries made."""
         return self.tally.accepted + self.tally.refused + self.tally.ignored
 
+    @property
+    def records(self) -> int:
+        """Records decided: entries, and dead letters."""
+        return self.entries + self.tally.parked
+
 
 Progress = Callable[[int, int], None]  # lines read so far, records decided so far
 
@@ -57,162 +62,120 @@ def ingest(
     started = time.monotonic()
     summary = Summary()
     inbox = open_inbox(ledger, feeding=True)
-    waiting = _Waiting(ledger, inbox, files)
-    deciders = _Workers(ledger, jobs) if jobs > 1 else _InProcess(ledger)
-    feeder = FileLoader(inbox, ledger.settings.operators, backlog=backlog)
+    ours, others = _waiting(ledger, inbox, files)
+    deciders = _workers(ledger, jobs) if jobs > 1 else _InProcess(ledger, ledger.partitions)
+    feeder = FileLoader(inbox, router_into(inbox, ledger.settings.operators, backlog=backlog))
     damaged: BadFile | None = None
     try:
-        try:
-            for name in files:
-                for lines, _, is_skipped in feeder.feed(name):
-                    summary.facts += lines
-                    if is_skipped:
-                        summary.skipped += lines
-                    deciders.decide_some()
-                    if progress:
-                        progress(summary.facts, deciders.decided)
-        except BadFile as error:
-            damaged = error  # what stands before the damage is in, and is decided
-        summary.tally = deciders.drain(lambda decided: progress(summary.facts, decided) if progress else None)
+        with quiet_collector():
+            try:
+                for name in files:
+                    for lines, _, is_skipped in feeder.feed(name):
+                        summary.facts += lines
+                        summary.skipped += lines if is_skipped else 0
+                        for tally in deciders.messages(0):
+                            summary.tally.add(tally)
+                        if progress:
+                            progress(summary.facts, summary.records)
+            except BadFile as error:
+                damaged = error  # what stands before the damage is in, and is decided
+            deciders.send("drain")
+            for tally in deciders.messages():
+                summary.tally.add(tally)
+                if progress:
+                    progress(summary.facts, summary.records)
     finally:
-        deciders.close()
+        deciders.close(END_SECONDS)
         inbox.close()
     if damaged is not None:
         raise damaged
-    summary.skipped -= waiting.ours
-    summary.facts += waiting.others
+    summary.skipped -= ours
+    summary.facts += others
     summary.seconds = time.monotonic() - started
     return summary
 
 
-class _Waiting:
-    """What an earlier run fed and did not come to decide: records of these files, and of others."""
-
-    def __init__(self, ledger: Ledger, inbox: Inbox, files: Sequence[str]) -> None:
-        self.ours = self.others = 0
-        positions = {p: ledger.journal(p).head().offset for p in ledger.partitions}
-        feeds = [inbox.feeds_of(source_of(name))[:1] for name in files if not is_stream(name)]
-        for p, position in positions.items():
-            waiting = inbox.end(p) - position
-            ours = sum(inbox.count_after(p, position, feed[0].number) for feed in feeds if feed) if waiting else 0
-            self.ours += ours
-            self.others += waiting - ours
-
-
-def claimed_partitions(
-    ledger: Ledger, inbox: Inbox, claims: Claims, partitions: Sequence[int]
-) -> Sequence[ClaimedPartition]:
-    """Some partitions of an inbox, which share this process's memory."""
-    return [ClaimedPartition(ledger, inbox, claims, partition, 1 / len(partitions)) for partition in partitions]
+def _waiting(ledger: Ledger, inbox: Inbox, files: Sequence[str]) -> tuple[int, int]:
+    """Return how many records an earlier run fed and did not come to decide: of these files, and of others."""
+    ours = others = 0
+    feeds = [inbox.feeds_of(source_of(name))[:1] for name in files if not is_stream(name)]
+    for p in ledger.partitions:
+        position = ledger.journal(p).head().offset
+        if waiting := inbox.end(p) - position:
+            of_files = sum(inbox.count_after(p, position, feed[0].number) for feed in feeds if feed)
+            ours += of_files
+            others += waiting - of_files
+    return ours, others
 
 
-def decide_waiting(partitions: Sequence[ClaimedPartition], on_batch: Callable[[Tally], None]) -> bool:
-    """Decide what waits in some partitions; return True if there was anything. Raises `CannotDecide`."""
-    worked = False
-    try:
-        for partition in partitions:
-            while (tally := partition.step()) is not None:
-                worked = True
-                on_batch(tally)
-    except Fenced as error:
-        raise CannotDecide(f"{error}; nothing was lost, run the command again") from error
-    except (Damaged, Unavailable, sqlite3.Error, OSError) as error:  # the journal's, and the inbox's own
-        raise CannotDecide(f"{error}; what was decided is kept: mend that and run the same command again") from error
-    return worked
-
-
-def decide_all(ledger: Ledger, inbox: Inbox) -> None:
+def decide_all(ledger: Ledger) -> None:
     """Decide what waits in any partition, here or where it is claimed. Raises `CannotDecide`."""
-    with closing(ledger.claims()) as claims:
-        decide_waiting(claimed_partitions(ledger, inbox, claims, ledger.partitions), lambda _tally: None)
+    with closing(_InProcess(ledger, ledger.partitions)) as here:
+        for _ in here.messages():
+            pass
 
 
-def quiet_collector() -> None:
-    """The hot loop makes no cycles: what is there now is frozen, and the collector stays out of a batch."""
+@contextmanager
+def quiet_collector() -> Iterator[None]:
+    """Freeze what is there now, and keep the collector out of batches: the hot loop makes no cycles."""
     gc.collect()
     gc.freeze()
     gc.disable()
-
-
-def wake_collector() -> None:
-    """Undo `quiet_collector`."""
-    gc.unfreeze()
-    gc.enable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.enable()
 
 
 class _InProcess:
-    """Decides in this process, after each chunk that was fed."""
+    """Decides some partitions in this process, with the methods of `Workers`."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, partitions: Sequence[int]) -> None:
         self._inbox = open_inbox(ledger)
         self._claims = ledger.claims()
-        self._partitions = claimed_partitions(ledger, self._inbox, self._claims, ledger.partitions)
-        self._tally = Tally()
-        quiet_collector()
+        share = 1 / len(partitions)
+        self._partitions = [ClaimedPartition(ledger, self._inbox, self._claims, p, share) for p in partitions]
 
-    @property
-    def decided(self) -> int:
-        return _total(self._tally)
+    def messages(self, _seconds: float | None = None) -> Iterator[Tally]:
+        """Decide what waits, and yield how each batch came out. Raises `CannotDecide`."""
+        try:
+            for partition in self._partitions:
+                while (tally := partition.step()) is not None:
+                    yield tally
+        except Fenced as error:
+            raise CannotDecide(f"{error}; nothing was lost, run the command again") from error
+        except (Damaged, Unavailable, sqlite3.Error, OSError) as error:  # the journal's, and the inbox's own
+            raise CannotDecide(
+                f"{error}; what was decided is kept: mend that and run the same command again"
+            ) from error
 
-    def decide_some(self) -> None:
-        decide_waiting(self._partitions, self._tally.add)
+    def send(self, _message: str) -> None:
+        """Do nothing: `messages` always decides all that waits."""
 
-    def drain(self, on_batch: Callable[[int], None]) -> Tally:
-        def count(tally: Tally) -> None:
-            self._tally.add(tally)
-            on_batch(_total(self._tally))
-
-        decide_waiting(self._partitions, count)
-        return self._tally
-
-    def close(self) -> None:
+    def close(self, _seconds: float = 0.0) -> None:
+        """Let go of the claims and the inbox."""
         self._claims.close()
         self._inbox.close()
-        wake_collector()
 
 
-class _Workers:
-    """Decides in worker processes, each the owner of some partitions, while this one goes on feeding."""
-
-    def __init__(self, ledger: Ledger, jobs: int) -> None:
-        shares = [list(ledger.partitions)[job::jobs] for job in range(min(jobs, ledger.settings.partitions))]
-        self._tally = Tally()
-        self._workers = Workers(_work, [(ledger.place, share) for share in shares])
-
-    @property
-    def decided(self) -> int:
-        return _total(self._tally)
-
-    def decide_some(self) -> None:
-        for tally in self._workers.messages(0):
-            self._tally.add(tally)
-
-    def drain(self, on_batch: Callable[[int], None]) -> Tally:
-        self._workers.send("drain")
-        for tally in self._workers.messages():
-            self._tally.add(tally)
-            on_batch(_total(self._tally))
-        return self._tally
-
-    def close(self) -> None:
-        self._workers.close(END_SECONDS)
+def _workers(ledger: Ledger, jobs: int) -> Workers:
+    """Return worker processes, each the owner of some partitions, which decide while this one goes on feeding."""
+    return Workers(_work, [(ledger.place, part) for job in range(jobs) if (part := ledger.partitions[job::jobs])])
 
 
-def _work(pipe: Connection, place: str, partitions: list[int]) -> None:
+def _work(pipe: Connection, place: str, partitions: Sequence[int]) -> None:
     """Decide what comes until told to drain, or until the feeding process is gone."""
-    ledger = open_ledger(place)
-    inbox = open_inbox(ledger)
-    claimed = claimed_partitions(ledger, inbox, ledger.claims(), partitions)  # its claims end with this process
-    quiet_collector()
+    here = _InProcess(open_ledger(place), partitions)  # its claims end with this process
     draining = False
-    while True:
-        worked = decide_waiting(claimed, pipe.send)
-        if draining and not worked:
-            return
-        if pipe.poll(0 if worked else IDLE_SECONDS):
-            pipe.recv()
-            draining = True
-
-
-def _total(tally: Tally) -> int:
-    return tally.accepted + tally.refused + tally.ignored + tally.parked
+    with quiet_collector():
+        while True:
+            worked = False
+            for tally in here.messages():
+                worked = True
+                pipe.send(tally)
+            if draining and not worked:
+                return
+            if pipe.poll(0 if worked else IDLE_SECONDS):
+                pipe.recv()
+                draining = True

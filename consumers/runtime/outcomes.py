@@ -7,7 +7,7 @@ from typing import NamedTuple
 from consumers.local.port import Inbox
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import Tally
-from ledger.journal.port import Parked
+from ledger.journal.port import DeadLetter
 from ledger.journal.sql import Journal
 from ledger.wire.answers import DeadLettered, Fate
 from ledger.wire.entries import Entry
@@ -21,7 +21,7 @@ class DecidedRecord(NamedTuple):
     """What stands at an offset of a partition: an entry (its bytes, or decoded) with its link, or a dead letter."""
 
     offset: int
-    what: Entry | Parked | bytes
+    what: Entry | DeadLetter | bytes
     link: bytes
 
 
@@ -36,7 +36,7 @@ def tally_between(ledger: Ledger, partition: int, first: int, last: int) -> Tall
     tally = Tally()
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition
     for found in decided_between(ledger.journal(partition), first, last):
-        if isinstance(found.what, Parked):
+        if isinstance(found.what, DeadLetter):
             tally.parked += 1
         elif isinstance(found.what, Entry) and (is_home or found.what.member != PROGRAMME_SUBJECT):  # which counts once
             tally.count([found.what.outcome])
@@ -74,7 +74,7 @@ def _entries(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]
 
 def fate_of(partition: int, found: DecidedRecord, zone: Zone) -> Fate:
     """Return what became of a decided record; `zone` is the book's offset from UTC in microseconds."""
-    if isinstance(found.what, Parked):
+    if isinstance(found.what, DeadLetter):
         parked = found.what
         position = position_text(partition, found.offset)
         return DeadLettered(position, "parked", parked.reason, parked.detail, parked.is_done)

@@ -3,42 +3,32 @@
 Files, Kafka and the HTTP server use it alike; what an error means to each of them is theirs to say.
 """
 
-from collections.abc import Mapping
-from time import perf_counter
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from time import perf_counter, time
 
-from consumers.runtime.intake import BATCH, Intake
+from consumers.runtime.events import Decided
+from consumers.runtime.intake import Intake, dead_lettered
 from consumers.runtime.outcomes import DecidedRecord
 from consumers.runtime.retry import Backoff
-from consumers.stream import Stream
+from consumers.stream import Record, Stream
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
-from ledger.journal.partition import PartitionWriter, Tally
+from ledger.journal.partition import FactRecord, PartitionWriter, Tally, Undecidable
 from ledger.journal.partitioning import Partitioner
+from ledger.journal.port import DeadLetter
+from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import Fact
 
-
-class Step(NamedTuple):
-    """A decided batch up to the offset `position`, with the seconds that each stage took.
-
-    `decided` are the wanted records of it.
-    """
-
-    position: int
-    records: int
-    bytes: int
-    tally: Tally
-    decided: list[DecidedRecord]
-    fetch: float
-    decode: float
-    decide: float
-    store: float
+BATCH = 8_000  # records, and
+BATCH_BYTES = 8 << 20  # of them, in one transaction at most
 
 
 class PartitionOwner:
     """A partition that this process may own. `last_error` is empty while the last turn succeeded.
 
-    `batch` is the most records of a transaction; `wanted` and `decoded` are by offset: see `Intake`.
+    `batch` is the most records of a transaction. `decoded` holds facts by offset, with their bytes, that were decoded
+    before they were appended: they are not decoded again. `wanted` holds offsets; what is decided at one of them is put
+    into `decided`.
     """
 
     def __init__(self, ledger: Ledger, partition: int, *, batch: int = BATCH, backoff: Backoff | None = None) -> None:
@@ -49,31 +39,29 @@ class PartitionOwner:
         self.writer: PartitionWriter | None = None
         self.wanted: Mapping[int, object] = {}
         self.decoded: dict[int, tuple[bytes, Fact]] = {}
+        self.decided: list[DecidedRecord] = []
         self._ledger = ledger
         self._batch = batch
-        self._intake: Intake | None = None
+        settings = ledger.settings
+        operators, grantors = frozenset(settings.operators), frozenset(settings.grantors)
+        self._intake = Intake(partition, operators, Partitioner(settings.partitions), grantors)
 
-    def acquire(self, stream: Stream, share: float = 1.0) -> PartitionWriter:
+    def acquire(self, share: float = 1.0) -> PartitionWriter:
         """Become the owner: every earlier one is fenced from here on. Raises `JournalError`.
 
         `share` is the part of the process's memory for accounts that the partition may use.
         """
-        writer = self._ledger.writer(self.partition, share)
-        settings = self._ledger.settings
-        partitioner = Partitioner(settings.partitions)
-        self._intake = Intake(
-            stream, writer, settings.operators, partitioner, grantors=settings.grantors, batch=self._batch
-        )
-        self._intake.wanted, self._intake.decoded = self.wanted, self.decoded
-        self.writer = writer
-        return writer
+        self.writer = self._ledger.writer(self.partition, share)
+        self.writer.on_entries = self._keep_wanted
+        return self.writer
 
     def release(self) -> None:
         """Own the partition no more; what was not committed is decided by the next owner."""
-        self.writer = self._intake = None
+        self.writer = None
         self.decoded.clear()
+        self.decided.clear()
 
-    def turn(self, stream: Stream, share: float = 1.0) -> Step | None:
+    def turn(self, stream: Stream, share: float = 1.0) -> Decided | None:
         """Decide the next batch, acquiring the partition if need be; None if nothing waits or the back-off runs.
 
         After an error the partition is released and backs off, and the error is raised. Where the batch was committed
@@ -83,43 +71,87 @@ class PartitionOwner:
             return None
         try:
             if self.writer is None:
-                self.acquire(stream, share)
-            step = self._step()
+                self.acquire(share)
+            batch = self.step(stream)
         except Exception as error:
             self.release()
             self.back_off(error)
             raise
         self.last_error = ""
-        if step is not None:
+        if batch is not None:
             self.has_recovered = self.backoff.succeeded()
-        return step
+        return batch
 
     def back_off(self, error: Exception) -> None:
         """Do not try again before a growing pause is over."""
         self.last_error = str(error) or type(error).__name__
         self.backoff.failed()
 
-    def _step(self) -> Step | None:
-        writer, intake = self.writer, self._intake
-        assert writer is not None and intake is not None
+    def step(self, stream: Stream) -> Decided | None:
+        """Decide the next batch of a partition that is owned; None where nothing waits."""
+        writer = self.writer
+        assert writer is not None
         began = perf_counter()
-        records = intake.read()
+        records = stream.read(self.partition, writer.offset, self._batch, BATCH_BYTES)
         if not records:
             return None
         failpoint("fetch")
         taken = perf_counter()
         committing, deciding = writer.committing, writer.deciding
-        tally = intake.take(records)
+        tally = self.take(writer, records)
         committing, deciding = writer.committing - committing, writer.deciding - deciding
-        decided, intake.decided = intake.decided, []
-        return Step(
+        return Decided(
+            self.partition,
             writer.offset,
+            time(),
             len(records),
             sum(len(record.value) for record in records),
             tally,
-            decided,
             fetch=taken - began,
             decode=perf_counter() - taken - committing,
             decide=deciding,
             store=committing - deciding,
         )
+
+    def take(self, writer: PartitionWriter, records: Sequence[Record]) -> Tally:
+        """Decide records that stand next in the partition; return how they came out."""
+        facts: list[FactRecord] = []
+        parked: list[DeadLetter] = []
+        check, decoded = self._intake.check, self.decoded
+        for record in records:
+            try:
+                facts.append(check(record, decoded))
+            except BadFact as bad:
+                parked.append(dead_lettered(record, bad))
+        last = records[-1]
+        tally = Tally()
+        while True:
+            try:
+                tally.add(writer.commit(facts, parked, last.offset, last.recorded))
+            except Undecidable as bug:
+                tally.add(bug.tally)
+                done = writer.offset
+                self._want_parked(parked, done)
+                record = next(record for record in records if record.offset == bug.offset)
+                why = BadFact("undecidable", f"{bug}; report it, and retry once that is mended")
+                facts = [fact for fact in facts if fact.offset > done and fact.offset != bug.offset]
+                parked = [letter for letter in parked if letter.offset > done] + [dead_lettered(record, why)]
+                parked.sort(key=lambda letter: letter.offset)
+            else:
+                self._want_parked(parked, last.offset)
+                return tally
+
+    def _keep_wanted(self, facts: Sequence[FactRecord], states: Sequence[bytes], links: Sequence[bytes]) -> None:
+        if self.wanted:
+            for fact, state, link in zip(facts, states, links, strict=True):
+                if fact.offset in self.wanted:
+                    self.decided.append(DecidedRecord(fact.offset, state, link))
+
+    def _want_parked(self, parked: Sequence[DeadLetter], upto: int) -> None:
+        """Keep the wanted ones of those that were committed by now."""
+        if self.wanted:
+            self.decided.extend(
+                DecidedRecord(letter.offset, letter, b"")
+                for letter in parked
+                if letter.offset <= upto and letter.offset in self.wanted
+            )

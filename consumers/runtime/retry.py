@@ -1,17 +1,10 @@
 """When to try again what failed and may succeed later."""
 
-from collections.abc import Callable
-from time import monotonic, sleep
-from typing import TypeVar
+from time import monotonic
 
-from consumers.kafka.port import BrokerAway
-from consumers.runtime.events import Failed, Observe, Recovered
 from ledger.journal.port import Damaged, Unavailable
 
-T = TypeVar("T")
-
 FIRST_SECONDS, LONGEST_SECONDS = 0.1, 10.0
-LISTEN_SECONDS = 0.05  # between two looks at whether to stop
 
 # The store cannot be used now (a full disk, a database that is away), or nobody knows whether it committed.
 STORE_FAILURES = (Damaged, Unavailable, OSError)
@@ -43,22 +36,3 @@ class Backoff:
         had_failed = self._next != self._first
         self._next = self._first
         return had_failed
-
-
-def once_a_broker_answers(attempt: Callable[[], T], observe: Observe, is_stopped: Callable[[], bool]) -> T | None:
-    """Return what `attempt` returns, tried again while no broker answers; None if stopped before one does."""
-    backoff = Backoff()
-    while not is_stopped():
-        if not backoff.is_over():
-            sleep(LISTEN_SECONDS)
-            continue
-        try:
-            found = attempt()
-        except BrokerAway as error:
-            observe(Failed("kafka", str(error)))
-            backoff.failed()
-            continue
-        if backoff.succeeded():
-            observe(Recovered("kafka"))
-        return found
-    return None

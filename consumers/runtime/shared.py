@@ -20,13 +20,12 @@ class ClaimedPartition:
     """
 
     def __init__(self, ledger: Ledger, inbox: Inbox, claims: Claims, partition: int, share: float) -> None:
-        self.partition = partition
-        self.position = ledger.journal(partition).head().offset
         self._ledger = ledger
         self._inbox = inbox
         self._claims = claims
         self._share = share
         self._owner = PartitionOwner(ledger, partition)
+        self._position = ledger.journal(partition).head().offset
         self._waits_since: float | None = None
 
     def step(self) -> Tally | None:
@@ -34,36 +33,35 @@ class ClaimedPartition:
 
         Raises `Fenced` where another process took the partition, and `Unavailable`.
         """
-        if self._owner.writer is None:
-            if self._inbox.end(self.partition) <= self.position:
+        owner = self._owner
+        if owner.writer is None:
+            if self._inbox.end(owner.partition) <= self._position:
                 self._waits_since = None
                 return None
-            if not self._claims.take([self.partition]):
-                return self._await(self._ledger.journal(self.partition).head().offset)
-            position = self._owner.acquire(self._inbox, self._share).offset
-            if position > self.position:
-                return self._count(position)
-        step = self._owner.turn(self._inbox)
-        if step is None:
+            if self._claims.take([owner.partition]):
+                position = owner.acquire(self._share).offset
+            else:
+                position = self._ledger.journal(owner.partition).head().offset
+            if position > self._position:
+                tally = tally_between(self._ledger, owner.partition, self._position + 1, position)
+                self._position, self._waits_since = position, None
+                return tally
+            if owner.writer is None:
+                self._wait()
+                return Tally()
+        batch = owner.turn(self._inbox)
+        if batch is None:
             return None
-        self.position = step.position
-        return step.tally
+        self._position = batch.offset
+        return batch.tally
 
-    def _count(self, position: int) -> Tally:
-        """What others decided since the last look."""
-        tally = tally_between(self._ledger, self.partition, self.position + 1, position)
-        self.position, self._waits_since = position, None
-        return tally
-
-    def _await(self, position: int) -> Tally:
-        if position > self.position:
-            return self._count(position)
+    def _wait(self) -> None:
+        """Wait a moment for another process. Raises `Unavailable` where it decides nothing for too long."""
         now = time.monotonic()
         self._waits_since = self._waits_since or now
         if now > self._waits_since + PATIENCE_SECONDS:
             raise Unavailable(
-                f"another process has claimed partition {self.partition} and decides nothing of it for"
+                f"another process has claimed partition {self._owner.partition} and decides nothing of it for"
                 f" {PATIENCE_SECONDS:.0f} s; look at its log, or stop it"
             )
         time.sleep(LOOK_SECONDS)
-        return Tally()

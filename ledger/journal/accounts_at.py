@@ -1,8 +1,6 @@
 """Accounts at an instant: entries folded by member, from the last snapshot where that is early enough."""
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
-from operator import attrgetter
 
 from ledger.core.account import Account, decode_account
 from ledger.core.decide import run_to
@@ -15,42 +13,24 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
 
-def account_at(journal: Journal, book: Programme, member: str, as_of: int, known_at: int | None) -> Account | None:
-    """Return a member's account by the entries whose clock is <= `as_of` and that were recorded by `known_at`.
-
-    It is run to `as_of`; None where the member has no entry at all.
-    """
-    snapshot, rows = journal.latest(member) if known_at is None else (None, journal.entries_of(member))
-    account = _started(snapshot, as_of)
-    if snapshot and not account.number:
-        rows = journal.entries_of(member)
-    if not rows and not account.number:
-        return None
-    return _folded(account, rows, book, as_of, known_at)
-
-
 def accounts_at(journal: Journal, book: Programme, as_of: int, known_at: int | None) -> Iterator[tuple[str, Account]]:
     """Return every member of a partition with an entry by then and the account at an instant, by member, streamed."""
-    for member, rows in members_of(journal.scan_by_member()):
+    for member, rows in journal.by_member():
         if member != PROGRAMME_SUBJECT:
-            start = _started(journal.snapshot(member) if known_at is None else None, as_of)
-            account = _folded(start, rows, book, as_of, known_at)
+            start = account_of(journal.snapshot(member) if known_at is None else None, as_of)
+            account = folded(start, rows, book, as_of, known_at)
             if account.number:
                 yield member, account
 
 
-def members_of(rows: Iterable[EntryRow]) -> Iterator[tuple[str, Iterator[EntryRow]]]:
-    """Return rows that come by member as groups; each is to be read before the next, or is skipped."""
-    return groupby(rows, attrgetter("member"))
-
-
-def _started(snapshot: Snapshot | None, as_of: int) -> Account:
+def account_of(snapshot: Snapshot | None, as_of: int) -> Account:
     """Return the account of a snapshot that is not later than what is asked for, else an empty one."""
     account = decode_account(snapshot.state) if snapshot else Account()
     return account if account.clock <= as_of else Account()
 
 
-def _folded(account: Account, rows: Iterable[EntryRow], book: Programme, as_of: int, known_at: int | None) -> Account:
+def folded(account: Account, rows: Iterable[EntryRow], book: Programme, as_of: int, known_at: int | None) -> Account:
+    """Return the account with the later of its entries folded on top, by their clock and record, run to `as_of`."""
     for row in rows:
         if row.number <= account.number:
             continue

@@ -55,7 +55,7 @@ class DatabaseLedger(Ledger):
     def __init__(
         self, topology: Topology, settings: DatabaseSettings, book: str, *, shares_connections: bool = False
     ) -> None:
-        super().__init__(settings, book)
+        super().__init__(topology.address, topology.main.name, settings, book)
         self.topology = topology
         self._shares_connections = shares_connections
 
@@ -73,16 +73,6 @@ class DatabaseLedger(Ledger):
             topology.close()
             raise
         return cls(topology, settings, book)
-
-    @property
-    def place(self) -> str:
-        """The address."""
-        return self.topology.address
-
-    @property
-    def name(self) -> str:
-        """The address without a password."""
-        return self.topology.main.name
 
     def reopen(self) -> "DatabaseLedger":
         """Return the ledger opened once more, for another thread: over the same connections."""

@@ -60,18 +60,14 @@ class FileDatastore(SQLiteDatastore):
 
     @contextmanager
     def get_connection(self, *, commit: bool) -> Iterator[SQLiteConnection]:
-        """A connection of the pool. Raises `Unavailable` where what it read as it lay was written meanwhile."""
+        """Return a connection of the pool. Raises `Unavailable` where what it read as it lay was written meanwhile."""
         with super().get_connection(commit=commit) as connection:
             assert isinstance(connection, _Connection)
-            failure: Exception | None = None
             try:
                 yield connection
-            except Exception as error:
-                failure = error
-            try:
-                check_it_lies(self._path, connection.opened)
-            except Unavailable:
-                connection.close()  # the next one sees the file as it is then
-                raise
-            if failure is not None:
-                raise failure
+            finally:
+                try:
+                    check_it_lies(self._path, connection.opened)
+                except Unavailable:
+                    connection.close()  # the next one sees the file as it is then
+                    raise

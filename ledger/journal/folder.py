@@ -58,9 +58,10 @@ class FolderLedger(Ledger):
     """An embedded ledger. `lock` is there while `writing` holds it."""
 
     is_shared = False
+    folder: Path
 
     def __init__(self, folder: Path, settings: Settings, book: str) -> None:
-        super().__init__(settings, book)
+        super().__init__(str(folder), str(folder), settings, book)
         self.folder = folder
         self.lock: Lock | None = None
 
@@ -110,16 +111,6 @@ class FolderLedger(Ledger):
                 steps += journal.migrated
                 journal.close()
         return Migrated(self.name, self.settings.partitions, steps)
-
-    @property
-    def place(self) -> str:
-        """The folder."""
-        return str(self.folder)
-
-    @property
-    def name(self) -> str:
-        """The folder."""
-        return str(self.folder)
 
     @property
     def inbox(self) -> Path:

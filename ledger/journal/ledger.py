@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from ledger.core.account import Account
 from ledger.core.decide import Limits
 from ledger.errors import CannotRunNow, WrongUse
-from ledger.journal.accounts_at import account_at, accounts_at
+from ledger.journal.accounts_at import account_of, accounts_at, folded
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Claims, StreamRecord
@@ -71,27 +71,21 @@ def new_id() -> str:
 class Ledger(ABC):
     """A ledger, opened for reading; `writing` makes it one that may be written.
 
-    `is_shared` says whether several processes may write, each the owner of some partitions.
+    `is_shared` says whether several processes may write, each the owner of some partitions. `place` is the folder or
+    address by which another process opens it, and may hold a password: never show it. `name` is for people.
     """
 
     is_shared: bool
+    folder: Path | None = None  # its own, where it is kept in one
 
-    def __init__(self, settings: Settings, book: str) -> None:
+    def __init__(self, place: str, name: str, settings: Settings, book: str) -> None:
+        self.place = place
+        self.name = name
         self.settings = settings
         self.genesis_book = book  # the TOML that the ledger was born with
         self._book: Programme | None = None
         self._journals: dict[int, Journal] = {}
         self._partitioner = Partitioner(settings.partitions)
-
-    @property
-    @abstractmethod
-    def place(self) -> str:
-        """The folder or address by which another process opens it. It may hold a password: never show it."""
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The folder or address without a password, for people."""
 
     @abstractmethod
     def reopen(self) -> "Ledger":
@@ -172,6 +166,10 @@ class Ledger(ABC):
         """The numbers of the partitions."""
         return range(self.settings.partitions)
 
+    def heads(self) -> dict[int, int]:
+        """Return how many entries each partition has."""
+        return {partition: self.journal(partition).head().entries for partition in self.partitions}
+
     def new_book(self) -> Programme:
         """Return the rule book the ledger was born with; an owner adds what its partition published."""
         return Programme([self.genesis_book], f"the book of {self.name}", STORED)
@@ -222,7 +220,13 @@ class Ledger(ABC):
         It is run to `as_of`; None where the member has no entry at all.
         """
         journal = self.journal(self.partition_of(member))
-        return account_at(journal, self.book_known_at(known_at), member, as_of, known_at)
+        snapshot, rows = journal.latest(member) if known_at is None else (None, journal.entries_of(member))
+        account = account_of(snapshot, as_of)
+        if snapshot and not account.number:
+            rows = journal.entries_of(member)
+        if not rows and not account.number:
+            return None
+        return folded(account, rows, self.book_known_at(known_at), as_of, known_at)
 
     def accounts(self, as_of: int, known_at: int | None = None) -> Iterator[tuple[str, Account]]:
         """Return every member with an entry by then and the account at an instant, by member, streamed."""

@@ -50,10 +50,14 @@ def check_it_lies(path: Path, opened: Opening) -> None:
 
 @contextmanager
 def reading_of(path: Path) -> Iterator[sqlite3.Connection]:
-    """Return a connection that only reads a file that is there. Raises `sqlite3.Error`, `Unavailable`."""
+    """Return a connection that only reads a file that is there. Raises `sqlite3.Error`, `Unavailable`.
+
+    It is opened to write where that may be: whoever closes a file last takes the two others beside it away, and one
+    that was opened to read cannot.
+    """
     opened = opening(path)
-    address = opened.address.replace("?mode=rw", "?mode=ro")
-    with closing(sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
+    with closing(sqlite3.connect(opened.address, uri=True, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA query_only=ON")
         yield connection
     check_it_lies(path, opened)
 

@@ -4,7 +4,7 @@ Within a batch facts are decided member by member (members never touch each othe
 processor's cache; entries are numbered and chained in the order of the stream all the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -12,17 +12,17 @@ from msgspec import Struct
 
 from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, Repetition, decide, entry_of
-from ledger.core.draft import OutOfRange
+from ledger.core.draft import OutOfRange, Trace
 from ledger.core.page_keys import pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages, earned_in
 from ledger.errors import ControlFlow
 from ledger.journal.failpoints import failpoint
-from ledger.journal.port import Damaged, EntryRow, PageRow, Parked, ReceiptRow, Snapshot
+from ledger.journal.port import Damaged, DeadLetter, EntryRow, PageRow, ReceiptRow, Snapshot
 from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import STORED, Programme
 from ledger.rulebook.schema import BadProgramme
-from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Earned
+from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Earned, Entry
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
 from ledger.wire.facts import Fact, ProgrammePublished
 
@@ -158,39 +158,22 @@ class PartitionWriter:
         self.committing = 0.0  # seconds spent in `commit` so far,
         self.deciding = 0.0  # and of them those in which facts were decided
 
-    def commit(self, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int) -> Tally:
+    def commit(self, facts: Sequence[FactRecord], parked: Sequence[DeadLetter], offset: int, recorded: int) -> Tally:
         """Decide facts in stream order; write them, dead letters and the stream's offset in one transaction.
 
         Raises `Fenced` where another owner has taken over, and `Undecidable`. Nothing is written where anything is
         raised, unless it says so.
         """
-        for index, item in enumerate(facts):
-            if type(item.fact) is ProgrammePublished:
-                return self._commit_around(index, facts, parked, offset, recorded)
-        return self._commit(facts, parked, offset, recorded)
-
-    def _commit_around(
-        self, index: int, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int
-    ) -> Tally:
-        """A published book decides what stands behind it: commit what is before it, then it alone, then the rest."""
         tally = Tally()
-        published = facts[index]
-        before = [p for p in parked if p.offset < published.offset]
         try:
-            if index or before:
-                last = published.offset - 1
-                tally.add(self._commit(facts[:index], before, last, published.recorded))
-            if len(facts) == index + 1 and len(before) == len(parked):
-                tally.add(self._commit([published], [], offset, recorded))
-                return tally
-            tally.add(self._commit([published], [], published.offset, published.recorded))
-            tally.add(self.commit(facts[index + 1 :], parked[len(before) :], offset, recorded))
+            for part in _around_books(facts, parked, offset, recorded):
+                tally.add(self._commit(*part))
         except Undecidable as bad:
             bad.tally.add(tally)
             raise
         return tally
 
-    def _commit(self, facts: Sequence[FactRecord], parked: Sequence[Parked], offset: int, recorded: int) -> Tally:
+    def _commit(self, facts: Sequence[FactRecord], parked: Sequence[DeadLetter], offset: int, recorded: int) -> Tally:
         began = perf_counter()
         tally = Tally(parked=len(parked))
         try:
@@ -266,29 +249,32 @@ class PartitionWriter:
             batch.put_accounts(snapshots)
         return work.states, links
 
-    def _decide_member(self, work: _Work, account: Account, pages: Pages, indexes: Sequence[int]) -> None:
-        """Decide facts of one member. Raises `OutOfRange`: the account and pages are half changed then."""
+    def _decide_member(
+        self, work: _Work, account: Account, pages: Pages, indexes: Sequence[int], *, with_care: bool = False
+    ) -> Account:
+        """Decide facts of one member; return the account.
+
+        Raises `OutOfRange` unless it is done with care: the account and pages are half changed then.
+        """
         for i in indexes:
-            item, repeats = work.facts[i], work.repeated.get(work.first + i)
+            item, first = work.facts[i], work.repeated.get(work.first + i)
             try:
-                if repeats is None and type(item.fact) is ProgrammePublished:
+                if first is None and type(item.fact) is ProgrammePublished:
                     decision = self._publish(work, account, item.fact, item)
                 else:
-                    decision = decide(
-                        account,
-                        pages,
-                        item.fact,
-                        item.occurred,
-                        self.book,
-                        recorded=item.recorded,
-                        backlog=item.backlog,
-                        limits=self.limits,
-                        repeats=None if repeats is None else self._repetition(work, account.number, repeats, item),
-                        engine=item.engine,
-                    )
-                self._enter(work, i, account, decision)
+                    repeats = None if first is None else self._repetition(work, account.number, first, item)
+                    if with_care:
+                        account, decision = decided_with_care(account, pages, item, self.book, self.limits, repeats)
+                    else:
+                        decision = decided(account, pages, item, self.book, self.limits, repeats)
+                account.number += 1
+                work.numbers[i] = account.number
+                work.states[i] = encode_entry(entry_from(decision, item, account.number, self.partition))
+                if self._counts_programme or type(item.fact) is not ProgrammePublished:
+                    work.outcomes[i] = decision.outcome
             except _BUGS as error:
                 raise Undecidable(item.offset, error) from error
+        return account
 
     def _decide_with_care(self, work: _Work, member: str, indexes: Sequence[int]) -> CachedAccount:
         """Decide a member's facts anew, as before the batch: one that passes a bound changes nothing but the clock."""
@@ -296,39 +282,9 @@ class PartitionWriter:
             for name in [name for name in pages if name[1] == member]:
                 del pages[name]
         cached = folded(work.batch, member)
-        member_pages, facts = _MemberPages(work.batch, member, self._pages, work.written), work.facts
-        for i in indexes:
-            before = encode_account(cached.account)
-            tried = TrialPages(member_pages)
-            try:
-                self._decide_member(work, cached.account, tried, [i])
-            except OutOfRange:
-                cached.account = decode_account(before)
-                self._enter(work, i, cached.account, beyond_range(cached.account, facts[i].occurred, facts[i].engine))
-            else:
-                tried.keep()
+        member_pages = _MemberPages(work.batch, member, self._pages, work.written)
+        cached.account = self._decide_member(work, cached.account, member_pages, indexes, with_care=True)
         return cached
-
-    def _enter(self, work: _Work, index: int, account: Account, decision: Decision) -> None:
-        """Make the entry of a decision."""
-        item = work.facts[index]
-        account.number += 1
-        work.numbers[index] = account.number
-        entry = entry_of(
-            decision,
-            member=item.fact.subject,
-            number=account.number,
-            partition=self.partition,
-            offset=item.offset,
-            occurred=item.occurred,
-            recorded=item.recorded,
-            backlog=item.backlog,
-            fact=item.canonical,
-            received=item.sha256,
-        )
-        work.states[index] = encode_entry(entry)
-        if self._counts_programme or type(item.fact) is not ProgrammePublished:
-            work.outcomes[index] = decision.outcome
 
     def _repetition(self, work: _Work, decided: int, sequence: int, item: FactRecord) -> Repetition:
         """Return what a receipt points at: an entry of this batch or before, by its number within its member."""
@@ -359,9 +315,79 @@ class PartitionWriter:
                 del self._pages[name]
 
 
-def beyond_range(account: Account, occurred: int, engine: int = ENGINE) -> Decision:
-    """Return the decision about a fact whose points pass an account's bounds: it changes nothing but the clock."""
-    return Decision(IGNORED, "out-of-range", {}, [], max(account.clock, occurred), "", engine)
+_Part = tuple[Sequence[FactRecord], Sequence[DeadLetter], int, int]  # of a batch, as `commit` takes it
+
+
+def _around_books(
+    facts: Sequence[FactRecord], parked: Sequence[DeadLetter], offset: int, recorded: int
+) -> Iterator[_Part]:
+    """Yield a batch in parts: a published book, which decides what stands behind it, is a part by itself."""
+    done, last = 0, -1
+    for index, item in enumerate(facts):
+        if type(item.fact) is ProgrammePublished:
+            before = [letter for letter in parked if last < letter.offset < item.offset]
+            if before or done < index:
+                yield facts[done:index], before, item.offset - 1, item.recorded
+            yield [item], [], item.offset, item.recorded
+            done, last = index + 1, item.offset
+    if last < offset:
+        yield facts[done:], [letter for letter in parked if last < letter.offset], offset, recorded
+
+
+def decided(
+    account: Account,
+    pages: Pages,
+    item: FactRecord,
+    book: Programme,
+    limits: Limits,
+    repeats: Repetition | None,
+    trace: Trace | None = None,
+) -> Decision:
+    """Return the decision about a fact, which changes the account and its pages. Raises `OutOfRange`."""
+    return decide(
+        account,
+        pages,
+        item.fact,
+        item.occurred,
+        book,
+        recorded=item.recorded,
+        backlog=item.backlog,
+        limits=limits,
+        repeats=repeats,
+        trace=trace,
+        engine=item.engine,
+    )
+
+
+def decided_with_care(
+    account: Account, pages: Pages, item: FactRecord, book: Programme, limits: Limits, repeats: Repetition | None
+) -> tuple[Account, Decision]:
+    """Return the account and the decision; a fact that passes the account's bounds changes nothing but the clock."""
+    before, tried = encode_account(account), TrialPages(pages)
+    try:
+        decision = decided(account, tried, item, book, limits, repeats)
+    except OutOfRange:
+        account = decode_account(before)
+        account.clock = max(account.clock, item.occurred)
+        return account, Decision(IGNORED, "out-of-range", {}, [], account.clock, "", item.engine)
+    tried.keep()
+    return account, decision
+
+
+def entry_from(decision: Decision, item: FactRecord, number: int, partition: int) -> Entry:
+    """Return the entry that writes a decision down: the owner's, and a replay's to compare with it."""
+    return entry_of(
+        decision,
+        member=item.fact.subject,
+        number=number,
+        partition=partition,
+        offset=item.offset,
+        occurred=item.occurred,
+        recorded=item.recorded,
+        backlog=item.backlog,
+        fact=item.canonical,
+        received=item.sha256,
+    )
 
 
 def publication(account: Account, book: Programme, toml: str, occurred: int, engine: int = ENGINE) -> Decision:

@@ -2,6 +2,7 @@
 
 _MASK = 0xFFFFFFFF
 _M = 0x5BD1E995
+REMEMBERED = 100_000  # keys
 
 
 def murmur2(data: bytes) -> int:
@@ -22,16 +23,15 @@ def murmur2(data: bytes) -> int:
 class Partitioner:
     """The partition of a key among a fixed number, remembered for recent keys (murmur2 in Python costs 6 µs)."""
 
-    def __init__(self, partitions: int, remember: int = 100_000) -> None:
+    def __init__(self, partitions: int) -> None:
         self.partitions = partitions
-        self._remember = remember
         self._known: dict[str, int] = {}
 
     def __call__(self, key: str) -> int:
+        """Return the partition of a key, from 0."""
         partition = self._known.get(key)
         if partition is None:
-            partition = (murmur2(key.encode()) & 0x7FFFFFFF) % self.partitions
-            if len(self._known) >= self._remember:
+            if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            self._known[key] = partition
+            partition = self._known[key] = (murmur2(key.encode()) & 0x7FFFFFFF) % self.partitions
         return partition

@@ -47,8 +47,8 @@ class Head(NamedTuple):
     recorded: int
 
 
-class Parked(NamedTuple):
-    """A record that is no fact: stored with the reason; long bytes (`raw`) only in part, with their length and hash."""
+class DeadLetter(NamedTuple):
+    """A record that is no fact, with the reason; `raw` may be a part, `length` and `sha256` are of the whole bytes."""
 
     offset: int
     recorded: int

@@ -15,7 +15,7 @@ from psycopg.rows import tuple_row
 
 from ledger.core.pages import Page, decode_page, encode_page
 from ledger.journal.migrations import Steps, pending
-from ledger.journal.port import EntryRow, JournalError, PageRow, Parked, ReceiptRow, Snapshot, Unavailable
+from ledger.journal.port import DeadLetter, EntryRow, JournalError, PageRow, ReceiptRow, Snapshot, Unavailable
 from ledger.journal.postgres_server import Server, format_of, migrate_schema
 from ledger.journal.sql import Batch, Journal
 
@@ -90,87 +90,20 @@ class _Datastore(PostgresDatastore):
         """The server is closed by whoever opened it."""
 
 
-class PostgresJournal(Journal, PostgresProcessRecorder):
-    """One partition's journal. Raises `JournalError` where its schema has not this version's format."""
-
-    entry_id = "notification_id"
-    scan_rows = 1_000  # each time a round trip
-
-    def __init__(self, server: Server, schema: str) -> None:
-        super().__init__(_Datastore(server, schema), tracking_table_name="tracking")
-        self.schema = schema
-        self.server = server
-        self.sources = {}
-        with server.transaction() as c:
-            pending(JOURNAL_STEPS, format_of(c, f"{schema}.shard"), f"{server.name}, schema {schema}")
-
-    def acquire(self) -> int:
-        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.
-
-        An earlier owner that was stopped in the middle of a batch, and holds the partition's row, loses its session.
-        Raises `JournalError` where the server does not keep what it has answered (fsync = off).
-        """
-        try:
-            return self._raise_token()
-        except Unavailable as error:
-            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
-                raise
-        self._rows(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE mode = 'RowExclusiveLock'"
-            " AND relation = %s::regclass AND pid <> pg_backend_pid()",
-            (f"{self.schema}.shard",),
-        )
-        return self._raise_token()
-
-    def _raise_token(self) -> int:
-        with self.server.transaction(self.schema) as c:
-            ((token, found, fsync),) = c.execute(
-                f"UPDATE {self.schema}.shard SET epoch = epoch + 1 RETURNING epoch, format, current_setting('fsync')"
-            ).fetchall()
-            pending(JOURNAL_STEPS, found, f"{self.server.name}, schema {self.schema}")  # migrated since it was opened?
-            if fsync != "on":
-                raise JournalError(
-                    f"{self.server.name} runs with fsync = {fsync}: a power cut would lose what was decided;"
-                    " set fsync = on and start it again"
-                )
-            return int(token)
-
-    def close(self) -> None:
-        """Do nothing: the connections are the server's."""
-
-    def _writing(self) -> AbstractContextManager[psycopg.Cursor[Any]]:
-        return self.server.transaction(self.schema)
-
-    def _batch(self, cursor: psycopg.Cursor[Any], entries: int, token: int | None) -> "PostgresBatch":
-        return PostgresBatch(self, cursor, entries, token)
-
-    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
-        return self.server.rows(self.schema, sql.replace("?", "%s"), parameters)
-
-    def _change(self, sql: str, parameters: Sequence[Sequence[Any]], *, erases: bool = False) -> None:
-        with self._writing() as c:
-            c.executemany(sql.replace("?", "%s"), parameters)
-
-
 class PostgresBatch(Batch):
     """What one transaction of a journal may do."""
 
-    entry_id = PostgresJournal.entry_id
-
-    def __init__(self, journal: PostgresJournal, cursor: psycopg.Cursor[Any], entries: int, token: int | None) -> None:
-        self._cursor = cursor
-        self._cursor.row_factory = tuple_row
-        super().__init__(journal, entries, token)
+    def __init__(self, journal: Journal, cursor: psycopg.Cursor[Any], entries: int, token: int | None) -> None:
+        cursor.row_factory = tuple_row
+        super().__init__(journal, cursor, entries, token)
         self._members_ahead: Iterator[str] = iter(())
         self._snapshots: dict[str, Snapshot | None] = {}  # fetched ahead, until they are asked for
         self._entries: dict[str, list[EntryRow]] = {}
         self._pages: dict[tuple[str, str], bytes | None] = {}  # by key and member; None: it is known that there is none
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
-        return self._cursor.execute(sql.replace("?", "%s"), parameters).fetchall()
-
-    def _execute(self, sql: str, parameters: Sequence[Any]) -> None:
         self._cursor.execute(sql.replace("?", "%s"), parameters)
+        return self._cursor.fetchall() if self._cursor.description else []
 
     def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
         """Take receipts; returns sequence -> sequence of the first, where one came before."""
@@ -259,7 +192,7 @@ class PostgresBatch(Batch):
         self._insert("pages", "key, member, state", [(key, member, encode_page(page)) for key, member, page in new])
         super().put_pages(others)
 
-    def park(self, parked: Sequence[Parked]) -> None:
+    def park(self, parked: Sequence[DeadLetter]) -> None:
         """Keep records that are no facts; a text holds no NUL."""
         super().park([record._replace(detail=record.detail.replace("\0", "�")) for record in parked])
 
@@ -279,6 +212,66 @@ class PostgresBatch(Batch):
             f"INSERT INTO {self.schema}.{table} SELECT * FROM unnest({arrays}) ON CONFLICT {_UPSERTS[table]}",
             [list(column) for column in zip(*rows, strict=True)],
         )
+
+
+class PostgresJournal(Journal, PostgresProcessRecorder):
+    """One partition's journal. Raises `JournalError` where its schema has not this version's format."""
+
+    entry_id = "notification_id"
+    scan_rows = 1_000  # each time a round trip
+    batch = PostgresBatch
+
+    def __init__(self, server: Server, schema: str) -> None:
+        super().__init__(_Datastore(server, schema), tracking_table_name="tracking")
+        self.schema = schema
+        self.server = server
+        self.sources = {}
+        with server.transaction() as c:
+            pending(JOURNAL_STEPS, format_of(c, f"{schema}.shard"), f"{server.name}, schema {schema}")
+
+    def acquire(self) -> int:
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.
+
+        An earlier owner that was stopped in the middle of a batch, and holds the partition's row, loses its session.
+        Raises `JournalError` where the server does not keep what it has answered (fsync = off).
+        """
+        try:
+            return self._raise_token()
+        except Unavailable as error:
+            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                raise
+        self._rows(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE mode = 'RowExclusiveLock'"
+            " AND relation = %s::regclass AND pid <> pg_backend_pid()",
+            (f"{self.schema}.shard",),
+        )
+        return self._raise_token()
+
+    def _raise_token(self) -> int:
+        with self.server.transaction(self.schema) as c:
+            ((token, found, fsync),) = c.execute(
+                f"UPDATE {self.schema}.shard SET epoch = epoch + 1 RETURNING epoch, format, current_setting('fsync')"
+            ).fetchall()
+            pending(JOURNAL_STEPS, found, f"{self.server.name}, schema {self.schema}")  # migrated since it was opened?
+            if fsync != "on":
+                raise JournalError(
+                    f"{self.server.name} runs with fsync = {fsync}: a power cut would lose what was decided;"
+                    " set fsync = on and start it again"
+                )
+            return int(token)
+
+    def close(self) -> None:
+        """Do nothing: the connections are the server's."""
+
+    def _writing(self) -> AbstractContextManager[psycopg.Cursor[Any]]:
+        return self.server.transaction(self.schema)
+
+    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        return self.server.rows(self.schema, sql.replace("?", "%s"), parameters)
+
+    def _change(self, sql: str, parameters: Sequence[Sequence[Any]], *, erases: bool = False) -> None:
+        with self._writing() as c:
+            c.executemany(sql.replace("?", "%s"), parameters)
 
 
 def migrate_journal(c: psycopg.Cursor[Any], schema: str, where: str) -> int:

@@ -85,8 +85,8 @@ class Server:
             reconnect_timeout=CONNECT_SECONDS,  # given up then, and tried anew for whoever asks next
         )
 
-    def check(self) -> None:
-        """Raise `Unavailable` where it does not answer, and `JournalError` where it will not do."""
+    def open(self) -> None:
+        """Let journals use it. Raises `Unavailable` where it does not answer, `JournalError` where it will not do."""
         with self.errors(), psycopg.connect(self._address, autocommit=True) as connection:
             version = connection.info.server_version // 10_000
             encoding = connection.info.parameter_status("server_encoding")
@@ -94,6 +94,7 @@ class Server:
             raise JournalError(f"{self.name} is PostgreSQL {version}; {OLDEST} is the oldest that will do")
         if encoding != "UTF8":
             raise JournalError(f"{self.name} is encoded in {encoding}; a ledger needs a database in UTF8")
+        self.pool.open()
 
     @contextmanager
     def errors(self, where: str = "") -> Iterator[None]:
@@ -144,10 +145,6 @@ class Server:
             connection.cursor(row_factory=tuple_row, binary=True) as cursor,
         ):
             return cursor.execute(sql, parameters).fetchall()
-
-    def open(self) -> None:
-        """Let journals use it."""
-        self.pool.open()
 
     def close(self) -> None:
         """End its connections."""

@@ -8,8 +8,11 @@ Statements mark parameters by `?` and name tables with their schema, which in a 
 """
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import groupby, starmap
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ledger.core.pages import Page, decode_page, encode_page
@@ -17,11 +20,11 @@ from ledger.journal.port import (
     SOURCES,
     STREAM,
     Damaged,
+    DeadLetter,
     EntryRow,
     Fenced,
     Head,
     PageRow,
-    Parked,
     Published,
     Receipt,
     ReceiptRow,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from eventsourcing.persistence import StoredEvent, Tracking
 
 _ALL = 1 << 62
+_SCAN_RECEIPTS = 2_000
 _SCAN_PARKED = 100  # of up to 64 KiB each
 
 _MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_name)
@@ -42,11 +46,11 @@ class _Reader(ABC):
     """What may be asked in a batch and outside of one."""
 
     schema: str
-    entry_id: ClassVar[str]  # the column of an entry's sequence
+    entry_id: str  # the column of an entry's sequence
 
     @abstractmethod
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
-        """Return the answer to one question, in plain tuples."""
+        """Run one statement; return what it answers, in plain tuples."""
 
     def _entry_rows(self, condition: str, parameters: Sequence[Any]) -> list[EntryRow]:
         rows = self._rows(
@@ -54,7 +58,7 @@ class _Reader(ABC):
             f" FROM {self.schema}.stored_events WHERE {condition}",
             parameters,
         )
-        return [EntryRow(*row) for row in rows]
+        return list(starmap(EntryRow, rows))
 
     def entries_of(self, member: str, after: int = 0, limit: int | None = None) -> list[EntryRow]:
         """Return a member's entries after a number, in order, at most `limit`."""
@@ -81,6 +85,7 @@ class Journal(_Reader):
     """
 
     scan_rows: ClassVar[int]  # read at a time
+    batch: ClassVar[type["Batch"]]
     datastore: Any  # the library's, as is the next
     _insert_tracking: Any
     sources: dict[str, int]  # numbers of sources that are committed, and so hold for ever
@@ -100,10 +105,6 @@ class Journal(_Reader):
         """Return the library's cursor in a transaction that commits at its end. Raises the port's errors."""
 
     @abstractmethod
-    def _batch(self, cursor: Any, entries: int, token: int | None) -> "Batch":
-        """Return a batch over the library's cursor, behind the fence, which lets everybody in where `token` is None."""
-
-    @abstractmethod
     def _change(self, sql: str, parameters: Sequence[Sequence[Any]], *, erases: bool = False) -> None:
         """Run one statement for each of the parameters, in one transaction; `erases` says that bytes must be gone."""
 
@@ -116,7 +117,7 @@ class Journal(_Reader):
         It is never tried again here: after an error at its commit nobody knows whether it is in (`Unavailable`).
         """
         with self._writing() as cursor:
-            batch = self._batch(cursor, entries, token)
+            batch = self.batch(self, cursor, entries, token)
             yield batch
         if len(self.sources) > SOURCES:
             self.sources.clear()
@@ -125,7 +126,7 @@ class Journal(_Reader):
     def insert_events(self, stored_events: "Sequence[StoredEvent]", **kwargs: Any) -> Sequence[int] | None:
         """Write the library's events, by nobody's token and without a chain; returns their sequences."""
         with self.datastore.transaction(commit=True) as cursor:
-            batch = self._batch(cursor, len(stored_events), None)
+            batch = self.batch(self, cursor, len(stored_events), None)
             rows = [
                 EntryRow(sequence, str(event.originator_id), event.originator_version, event.state, b"", event.topic)
                 for sequence, event in enumerate(stored_events, batch.before + 1)
@@ -195,20 +196,24 @@ class Journal(_Reader):
             after, number = rows[-1].member, rows[-1].number
         yield from rows
 
+    def by_member(self, after: str = "") -> Iterator[tuple[str, Iterator[EntryRow]]]:
+        """Return each member behind one with the entries, streamed; a group is to be read before the next, or left."""
+        return groupby(self.scan_by_member(after), attrgetter("member"))
+
     def receipts(self, upto: int) -> Iterator[Receipt]:
         """Return the receipts of entries up to a sequence, streamed."""
-        after = (0, "", "")
-        while True:
+        rows: list[Any] = [(0, "", "")]  # the key that the first page comes after
+        while rows:
             rows = self._rows(
-                f"SELECT source, coalesce(name, ''), id, member, place FROM {self.schema}.receipts"
-                f" LEFT JOIN {self.schema}.sources ON number = source"
-                " WHERE (source, id, member) > (?, ?, ?) AND place <= ? ORDER BY source, id, member LIMIT ?",
-                (*after, upto, self.scan_rows),
+                f"SELECT source, id, member, place FROM {self.schema}.receipts WHERE (source, id, member) > (?, ?, ?)"
+                " AND place <= ? ORDER BY source, id, member LIMIT ?",
+                (*rows[-1][:3], upto, _SCAN_RECEIPTS),
             )
-            yield from (Receipt(*row[1:]) for row in rows)
-            if len(rows) < self.scan_rows:
-                return
-            after = rows[-1][0], rows[-1][2], rows[-1][3]
+            span = (rows[0][0], rows[-1][0]) if rows else (0, 0)
+            names = defaultdict[int, str](
+                str, self._rows(f"SELECT number, name FROM {self.schema}.sources WHERE number BETWEEN ? AND ?", span)
+            )
+            yield from (Receipt(names[source], id, member, place) for source, id, member, place in rows)
 
     def received(self, names: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], EntryRow]:
         """Return by (source, id, member) the entry that first decided a fact, of those that were decided."""
@@ -253,16 +258,16 @@ class Journal(_Reader):
 
     def parked(
         self, after: int = -1, limit: int | None = None, *, upto: int | None = None, retried: bool = False
-    ) -> list[Parked]:
+    ) -> list[DeadLetter]:
         """Return dead letters by offset, behind `after` up to `upto`; those that are done when `retried` asks."""
         rows = self._rows(
             f"SELECT position, recorded, reason, detail, length, sha256, kept, retried > 0 FROM {self.schema}.parked"
             " WHERE position > ? AND position <= ? AND retried <= ? ORDER BY position LIMIT ?",
             (after, _ALL if upto is None else upto, int(retried), _ALL if limit is None else limit),
         )
-        return [Parked._make((*row[:7], bool(row[7]))) for row in rows]
+        return [DeadLetter._make((*row[:7], bool(row[7]))) for row in rows]
 
-    def scan_parked(self, after: int, upto: int) -> Iterator[Parked]:
+    def scan_parked(self, after: int, upto: int) -> Iterator[DeadLetter]:
         """Return all dead letters behind `after` up to an offset, those that are done too, streamed."""
         while len(found := self.parked(after, _SCAN_PARKED, upto=upto, retried=True)) == _SCAN_PARKED:
             yield from found
@@ -289,12 +294,14 @@ class Journal(_Reader):
 class Batch(_Reader):
     """What one transaction of a journal may do, behind the fence: entries are numbered from `before` + 1.
 
-    `link` is the chain's last, for the writer to move on.
+    `cursor` is the library's; the fence lets everybody in where `token` is None. `link` is the chain's last, for the
+    writer to move on.
     """
 
-    def __init__(self, journal: Journal, entries: int, token: int | None) -> None:
+    def __init__(self, journal: Journal, cursor: Any, entries: int, token: int | None) -> None:
         self._journal = journal
-        self.schema = journal.schema
+        self._cursor = cursor
+        self.schema, self.entry_id = journal.schema, journal.entry_id
         self.named: dict[str, int] = {}  # sources whose number was looked up or given here
         rows = self._rows(
             f"UPDATE {self.schema}.shard SET head = head + ? WHERE epoch = coalesce(?, epoch) RETURNING head, link",
@@ -303,10 +310,6 @@ class Batch(_Reader):
         if not rows:
             raise Fenced(f"epoch {token} is over: another process owns this partition now")
         self.before, self.link = rows[0][0] - entries, rows[0][1]
-
-    @abstractmethod
-    def _execute(self, sql: str, parameters: Sequence[Any]) -> None:
-        """Run a statement that answers nothing."""
 
     @abstractmethod
     def _insert(self, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -320,7 +323,7 @@ class Batch(_Reader):
         """Return the number by which receipts name a source."""
         number = self._journal.sources.get(name) or self.named.get(name)
         if number is None:
-            self._execute(  # nobody else numbers: the partition's row is locked
+            self._rows(  # nobody else numbers: the partition's row is locked
                 f"INSERT INTO {self.schema}.sources SELECT coalesce(max(number), 0) + 1, ? FROM {self.schema}.sources"
                 " WHERE true ON CONFLICT (name) DO NOTHING",
                 (name,),
@@ -356,15 +359,15 @@ class Batch(_Reader):
 
     def put_programme(self, sequence: int, version: str, toml: str) -> None:
         """Keep a published rule book."""
-        self._execute(f"INSERT INTO {self.schema}.programmes VALUES (?, ?, ?)", (sequence, version, toml))
+        self._rows(f"INSERT INTO {self.schema}.programmes VALUES (?, ?, ?)", (sequence, version, toml))
 
-    def park(self, parked: Sequence[Parked]) -> None:
+    def park(self, parked: Sequence[DeadLetter]) -> None:
         """Keep records that are no facts."""
         columns = "position, recorded, reason, detail, length, sha256, kept"
         self._insert("parked", columns, [record[:7] for record in parked])
 
     def finish(self, link: bytes, offset: int, recorded: int) -> None:
         """Move the chain's last link and the stream's offset; the transaction commits after this."""
-        self._execute(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?", (link, recorded))
+        self._rows(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?", (link, recorded))
         if not self._rows(f"{_MOVE} RETURNING 1".format(self.schema), (STREAM, offset + 1)):
             raise Damaged(f"the stream's offset would not move forward to {offset}")

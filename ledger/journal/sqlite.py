@@ -60,6 +60,44 @@ def _errors_of_the_port() -> Iterator[None]:
         raise (Unavailable if may_pass(error) else Damaged)(str(error)) from error
 
 
+class SQLiteBatch(Batch):
+    """What one transaction of a journal may do."""
+
+    def __init__(self, journal: Journal, cursor: SQLiteCursor, entries: int, token: int | None) -> None:
+        cursor.sqlite_cursor.row_factory = None
+        super().__init__(journal, cursor.sqlite_cursor, entries, token)
+
+    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        rows: list[Any] = self._cursor.execute(sql, parameters).fetchall()
+        return rows
+
+    def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
+        """Take receipts; returns sequence -> sequence of the first, where one came before."""
+        self._write("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?)", receipts)
+        if self._cursor.rowcount == len(receipts):
+            return {}
+        firsts = {
+            receipt.sequence: self._rows(
+                "SELECT place FROM receipts WHERE source = ? AND id = ? AND member = ?", receipt[:3]
+            )[0][0]
+            for receipt in receipts
+        }
+        return {sequence: first for sequence, first in firsts.items() if first != sequence}
+
+    def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
+        """Do nothing: here a read costs no round trip."""
+
+    def _insert(self, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        marks = ", ".join("?" * (columns.count(",") + 1))
+        self._write(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
+
+    def _replace(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._write(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", rows)
+
+    def _write(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._cursor.executemany(sql, map(tuple, rows))  # SQLite's driver takes plain tuples faster than named ones
+
+
 class SQLiteJournal(Journal, SQLiteProcessRecorder):
     """One partition's journal. With `create` its file is made, or brought to this version's format.
 
@@ -69,6 +107,7 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
     schema = "main"
     entry_id = "rowid"
     scan_rows = 300
+    batch = SQLiteBatch
 
     def __init__(self, path: str | Path, *, create: bool = False) -> None:
         super().__init__(FileDatastore(Path(path), _PRAGMAS, create=create))
@@ -107,9 +146,6 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
         with _errors_of_the_port(), self.datastore.transaction(commit=True) as c:
             yield c
 
-    def _batch(self, cursor: SQLiteCursor, entries: int, token: int | None) -> "SQLiteBatch":
-        return SQLiteBatch(self, cursor, entries, token)
-
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         with _errors_of_the_port(), self.datastore.transaction(commit=False) as c:
             c.sqlite_cursor.row_factory = None
@@ -119,47 +155,3 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
         with self._writing() as c:
             c.execute(f"PRAGMA secure_delete = {'ON' if erases else 'OFF'}")  # ON overwrites in the file
             c.executemany(sql, parameters)
-
-
-class SQLiteBatch(Batch):
-    """What one transaction of a journal may do."""
-
-    entry_id = SQLiteJournal.entry_id
-
-    def __init__(self, journal: SQLiteJournal, cursor: SQLiteCursor, entries: int, token: int | None) -> None:
-        self._cursor = cursor.sqlite_cursor
-        self._cursor.row_factory = None
-        super().__init__(journal, entries, token)
-
-    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
-        rows: list[Any] = self._cursor.execute(sql, parameters).fetchall()
-        return rows
-
-    def _execute(self, sql: str, parameters: Sequence[Any]) -> None:
-        self._cursor.execute(sql, parameters)
-
-    def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
-        """Take receipts; returns sequence -> sequence of the first, where one came before."""
-        self._write("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?)", receipts)
-        if self._cursor.rowcount == len(receipts):
-            return {}
-        firsts = {
-            receipt.sequence: self._rows(
-                "SELECT place FROM receipts WHERE source = ? AND id = ? AND member = ?", receipt[:3]
-            )[0][0]
-            for receipt in receipts
-        }
-        return {sequence: first for sequence, first in firsts.items() if first != sequence}
-
-    def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
-        """Do nothing: here a read costs no round trip."""
-
-    def _insert(self, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        marks = ", ".join("?" * (columns.count(",") + 1))
-        self._write(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
-
-    def _replace(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._write(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", rows)
-
-    def _write(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._cursor.executemany(sql, map(tuple, rows))  # SQLite's driver takes plain tuples faster than named ones

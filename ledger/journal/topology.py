@@ -70,7 +70,6 @@ class Topology:
 
     def _opened(self, address: str) -> Server:
         server = Server(address, self._connections)
-        server.check()
         server.open()
         return server
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from ledger.core.postings import postings_of
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.wire.entries import Change, lot_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -43,7 +42,7 @@ def postings(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     def of(partition: int) -> Iterator[Row]:
         view = _Collector()
         decode = decoder_for([view])
-        for member, rows in members_of(ledger.journal(partition).scan_by_member()):
+        for member, rows in ledger.journal(partition).by_member():
             if member == PROGRAMME_SUBJECT:
                 continue
             step = FoldStep(book, new_member(view, member))

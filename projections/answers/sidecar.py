@@ -5,7 +5,6 @@ All of it can be made again or was handed in. It lies in the ledger's folder; fo
 
 from pathlib import Path
 
-from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import Ledger
 
 VIEWS = "views"
@@ -16,7 +15,6 @@ BACKTESTS = "backtests"
 
 
 def folder_in(ledger: Ledger, name: str, beside: Path | None = None) -> Path | None:
-    """The folder of views or audits: in the one that was named, or in the ledger's own; None where there is neither."""
-    if beside is None and isinstance(ledger, FolderLedger):
-        beside = ledger.folder
-    return beside / name if beside else None
+    """Return the folder of views or audits in one that is named, or in the ledger's own; None where neither is."""
+    found = beside or ledger.folder
+    return found / name if found else None

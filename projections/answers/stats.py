@@ -13,7 +13,7 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.journal.accounts_at import members_of
+from ledger.core.postings import FORFEITED, IN_AND_OUT
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme
 from ledger.wire import answers
@@ -32,9 +32,8 @@ from projections.views.builtin.books import (
     POINTS_TABLE,
     Books,
 )
-from projections.views.runner import heads_of
-from projections.views.snapshot import ViewSnapshot
-from projections.views.view import Amounts, Key, RowDeltas, Tick
+from projections.views.builtin.liability import outstanding_of
+from projections.views.view import Amounts, Key, RowDeltas, Snapshot, Tick
 
 IN_THE_SUM = ("spendable", "pending", "held", "redeemed", "expired", "clawed_back", "forfeited")
 TICK_EVERY = 2_000  # entries
@@ -65,11 +64,11 @@ def stats(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_
 
 def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> BookSums:
     """Return all members summed from their entries. `progress` gets how many entries were read."""
-    book, positions = ledger.book_known_at(known_at), heads_of(ledger)
+    book, positions = ledger.book_known_at(known_at), ledger.heads()
     home = ledger.partition_of(PROGRAMME_SUBJECT)  # a published book stands in every partition and counts once
     rows, done = RowDeltas(_VIEW.tables), 0
     for partition in ledger.partitions:
-        for member, entries in members_of(ledger.journal(partition).scan_by_member()):
+        for member, entries in ledger.journal(partition).by_member():
             if member == PROGRAMME_SUBJECT and partition != home:
                 continue
             account = Account()
@@ -89,7 +88,7 @@ def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known
     return BookSums(as_of, rows.of, positions, known_at=known_at)
 
 
-def kept(taken: ViewSnapshot, progress: Tick = lambda _: None) -> BookSums:
+def kept(taken: Snapshot, progress: Tick = lambda _: None) -> BookSums:
     """Return all members as the view `books` has them. `progress` gets how many something fell due for since."""
     assert taken.standing is not None
     rows = RowDeltas(_VIEW.tables)
@@ -145,10 +144,9 @@ def outstanding_by_month(ledger: Ledger, sums: BookSums) -> answers.Liability:
         months.setdefault(kind, {})[month] = points
     found = {}
     for kind, figures in _by_kind(ledger.book, sums).items():
-        spendable, pending, held = (figures[name] for name in ("spendable", "pending", "held"))
-        found[kind] = answers.LiabilityOfKind(
-            spendable + pending + held, spendable, pending, held, months.get(kind, {})
-        )
+        places = {name: figures[name] for name in ("spendable", "pending", "held")}
+        outstanding = outstanding_of(*(figures[name] for name in (*IN_AND_OUT, FORFEITED)))
+        found[kind] = answers.LiabilityOfKind(outstanding, **places, by_month=months.get(kind, {}))
     return answers.Liability(**_head(ledger.book, sums), points=found)
 
 

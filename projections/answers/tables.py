@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple, cast
 from ledger.core.account import Account, current_term
 from ledger.core.scores import parts_at, score_month, value_at
 from ledger.core.standing import tier_now
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.entries import LOT_BITS, OUTCOMES
@@ -128,7 +127,7 @@ def entries(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     offset = ledger.book.offset
 
     def of(partition: int) -> Iterator[Row]:
-        for member, rows in members_of(ledger.journal(partition).scan_by_member()):
+        for member, rows in ledger.journal(partition).by_member():
             if member == PROGRAMME_SUBJECT:
                 continue
             for row in rows:

@@ -7,17 +7,17 @@ from itertools import islice
 import msgspec
 from msgspec import Struct
 
-from ledger.core.account import NEVER, Account, decode_account, encode_account
-from ledger.core.decide import Decision, Limits, Repetition, decide
+from ledger.core.account import NEVER, Account
+from ledger.core.decide import Decision, Limits, Repetition
 from ledger.core.draft import OutOfRange
-from ledger.core.pages import PagesInMemory, TrialPages
-from ledger.journal.partition import beyond_range, publication
+from ledger.core.pages import PagesInMemory
+from ledger.journal.partition import FactRecord, decided, decided_with_care, publication
 from ledger.journal.port import EntryRow
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import STORED, Programme
 from ledger.wire.entry_codec import EntryHead, decode_head
 from ledger.wire.fact_codec import decode_canonical
-from ledger.wire.facts import Fact, ProgrammePublished
+from ledger.wire.facts import ProgrammePublished
 
 BookAt = Callable[[int], Programme]  # of a place in the journal
 
@@ -27,8 +27,7 @@ class Derived(Struct, frozen=True, gc=False):
 
     row: EntryRow
     head: EntryHead
-    fact: Fact
-    occurred: int
+    item: FactRecord
     decision: Decision
     account: Account
     is_first: bool  # and no repetition of an earlier entry's fact
@@ -71,6 +70,8 @@ def _derive(
         if head.clock > upto:
             return
         account.number = row.number - 1
+        place = head.offset, head.recorded, head.backlog
+        item = FactRecord(*place, fact, occurred, head.fact, head.received, head.engine)
         digest = sha256(head.fact).digest()
         number, first = seen.setdefault((fact.source, fact.id), (row.number, digest))
         repeats = None if number == row.number else Repetition(number, first == digest)
@@ -78,29 +79,9 @@ def _derive(
         if repeats is None and isinstance(fact, ProgrammePublished):
             stored = Programme([v.toml for v in book.versions], engine=STORED)
             decision = publication(account, stored, fact.data.toml, occurred, head.engine)
+        elif with_care:
+            account, decision = decided_with_care(account, pages, item, book, limits, repeats)
         else:
-            before = encode_account(account) if with_care else b""
-            tried = TrialPages(pages) if with_care else pages
-            try:
-                decision = decide(
-                    account,
-                    tried,
-                    fact,
-                    occurred,
-                    book,
-                    recorded=head.recorded,
-                    backlog=head.backlog,
-                    limits=limits,
-                    repeats=repeats,
-                    engine=head.engine,
-                )
-            except OutOfRange:
-                if not with_care:
-                    raise
-                account = decode_account(before)
-                decision = beyond_range(account, occurred, head.engine)
-            else:
-                if isinstance(tried, TrialPages):
-                    tried.keep()
+            decision = decided(account, pages, item, book, limits, repeats)
         account.number = row.number
-        yield Derived(row, head, fact, occurred, decision, account, number == row.number)
+        yield Derived(row, head, item, decision, account, number == row.number)

@@ -10,7 +10,6 @@ from contextlib import closing
 
 import msgspec
 
-from ledger.journal.accounts_at import members_of
 from ledger.journal.port import EntryRow
 from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_head
@@ -37,7 +36,7 @@ class ReceiptSum:
             self.sum += hash((source, id, member, place))
 
     def is_of(self, journal: Journal) -> bool:
-        """Whether a journal keeps these receipts and no others."""
+        """Return True if a journal has these receipts and no others."""
         count = total = 0
         for receipt in journal.receipts(self.upto):
             count += 1
@@ -66,8 +65,8 @@ def compare_receipts(journal: Journal, upto: int, differ: Differences) -> None:
 
 
 def _firsts(journal: Journal, upto: int) -> Iterator[tuple[EntryRow, tuple[str, str] | None]]:
-    """The entries that took a fact first, each with the fact's source and id; those that cannot be read without."""
-    for _, rows in members_of(journal.scan_by_member()):
+    """Yield the entries that took a fact first, with the fact's source and id, or None where they cannot be read."""
+    for _, rows in journal.by_member():
         seen: set[tuple[str, str]] = set()
         for row in rows:
             if row.sequence > upto:

@@ -27,6 +27,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
 from ledger.wire.times import Zone, parse_instant, to_text
 from projections.side_by_side import side_by_side
+from projections.ticking import Progress, ticking
 
 BALANCES: dict[str, Callable[[Purse], int]] = {
     "spendable": lambda purse: purse.spendable(),
@@ -36,9 +37,6 @@ BALANCES: dict[str, Callable[[Purse], int]] = {
 MAX_ENTRIES = 100  # that are listed for one difference
 MAX_BALANCE = 1 << 53
 ROWS = 10_000  # of the list at a time
-REPORT_EVERY = 1_000
-
-Progress = Callable[[int], None]
 
 
 class BadList(Unusable):
@@ -75,7 +73,7 @@ def balances_in(path: Path, ledger: Ledger) -> Iterator[Iterator[Row]]:
             "CREATE TABLE rows (member TEXT, kind TEXT, balance INTEGER, as_of INTEGER, PRIMARY KEY (member, kind))"
             " WITHOUT ROWID"
         )
-        for number, values in _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path):
+        for number, values in _read(path):
             row = _row(path, number, values, kinds, ledger.book.offset)
             try:
                 file.execute("INSERT INTO rows VALUES (?, ?, ?, ?)", row)
@@ -92,7 +90,7 @@ def reconcile(
     found: Reconciliation,
     progress: Progress = lambda _: None,
 ) -> Iterator[dict[str, Any]]:
-    """The differences by member, streamed, counted in `found`; `balance` is one of `BALANCES`.
+    """Return the differences by member, streamed, counted in `found`; `balance` is one of `BALANCES`.
 
     `as_of` holds where a row does not say otherwise. A member who is in one of both only differs where the balance is
     not 0.
@@ -100,11 +98,9 @@ def reconcile(
     measure = BALANCES[balance]
     groups = ((member, list(rows)) for member, rows in groupby(listed, key=attrgetter("member")))
     both = side_by_side(ledger.accounts(as_of), groups, key=itemgetter(0))
-    for count, (ours_of, theirs_of) in enumerate(both, 1):
+    for ours_of, theirs_of in ticking(both, progress, every=1_000):
         member = (ours_of or theirs_of or ("",))[0]
         account, rows = ours_of and ours_of[1], theirs_of[1] if theirs_of else []
-        if not count % REPORT_EVERY:
-            progress(count)
         said = {row.kind: row for row in rows}
         kinds = [*said, *(kind for kind in (account.purses if account else ()) if kind not in said)]
         for kind in kinds:
@@ -161,7 +157,7 @@ def _explain(
 def _steps(
     ledger: Ledger, member: str, kind: str, as_of: int, measure: Callable[[Purse], int]
 ) -> tuple[list[dict[str, Any]], int]:
-    """What each entry did to the balance, and the balance at the instant."""
+    """Return what each entry did to the balance, and the balance at the instant."""
     account, before = Account(), 0
     steps = []
     for row in ledger.journal(ledger.partition_of(member)).entries_of(member):
@@ -210,31 +206,25 @@ def _alone_text(missing: list[dict[str, Any]], twice: list[dict[str, Any]], is_d
 # -- the list ----------------------------------------------------------------------------------------------------------
 
 
-def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of a list, each with its number in the file. Raises `BadList`."""
     try:
+        if path.suffix == ".parquet":
+            with pyarrow.parquet.ParquetFile(path) as table:
+                names = table.schema_arrow.names
+                _check_columns(path, names)
+                wanted = [name for name in ("member", "kind", "balance", "as_of") if name in names]
+                batches = table.iter_batches(ROWS, columns=wanted)
+                yield from enumerate((values for batch in batches for values in batch.to_pylist()), 1)
+            return
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             _check_columns(path, reader.fieldnames or [])
             for values in reader:
                 yield reader.line_num, values
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise BadList(f"{path}: {_said(error)}; give a CSV or Parquet file with member, kind and balance") from None
-
-
-def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            _check_columns(path, names)
-            wanted = [name for name in ("member", "kind", "balance", "as_of") if name in names]
-            batches = file.iter_batches(ROWS, columns=wanted)
-            yield from enumerate((values for batch in batches for values in batch.to_pylist()), 1)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise BadList(f"{path}: {_said(error)}; give a CSV or Parquet file with member, kind and balance") from None
-
-
-def _said(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    except (OSError, csv.Error, UnicodeDecodeError, pyarrow.ArrowException) as error:
+        said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise BadList(f"{path}: {said}; give a CSV or Parquet file with member, kind and balance") from None
 
 
 def _check_columns(path: Path, names: Any) -> None:

@@ -6,30 +6,26 @@ member and field.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from ledger.core.account import Account, decode_account
-from ledger.core.decide import entry_of
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
+from ledger.journal.partition import entry_from
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import Damaged, EntryRow, Unavailable
 from ledger.wire.entries import ENGINES, Entry
 from ledger.wire.entry_codec import EntryHead, decode_entry, encode_entry
 from ledger.wire.entry_json import position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from projections.audit.derive import Derived, Unreadable, derive
+from projections.audit.derive import Unreadable, derive
 from projections.audit.differences import MAX_DIFFERENCES, Difference, Differences, where_of
 from projections.audit.receipts import ReceiptSum, compare_receipts
 from projections.audit.topic import compare_topic
 from projections.book_history import BookHistory
-
-REPORT_EVERY = 5_000
-
-Progress = Callable[[int], None]
+from projections.ticking import EVERY, Progress
 
 
 def replay(
@@ -84,7 +80,7 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
     members = done = read = 0
     is_home = ledger.partition_of(PROGRAMME_SUBJECT) == partition  # where a published book counts
     try:
-        for member, rows in members_of(journal.scan_by_member()):
+        for member, rows in journal.by_member():
             entries = compared.compare(member, rows)
             read += entries
             if member != PROGRAMME_SUBJECT:
@@ -92,7 +88,7 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
             elif not is_home:
                 continue
             done += entries
-            if done >= REPORT_EVERY:
+            if done >= EVERY:
                 yield done
                 done = 0
         if read < head.entries:  # more may have been written since
@@ -133,14 +129,14 @@ class _Partition:
                 differ.add_unreadable(row, found.problem)
                 continue
             if found.is_first:
-                self.receipts.add(found.fact.source, found.fact.id, member, row.sequence)
+                self.receipts.add(found.item.fact.source, found.item.fact.id, member, row.sequence)
             if strange := self._strange(found.head):
                 first, count = self.foreign.get(strange, (row, 0))
                 self.foreign[strange] = first, count + 1
                 is_foreign = True
             if is_foreign:
                 continue  # what stands behind it was decided on an account that cannot be derived
-            entry = self._entry(found, member)
+            entry = entry_from(found.decision, found.item, row.number, differ.partition)
             if encode_entry(entry) != row.state:
                 where = {**where_of(row), "position": position_text(entry.partition, entry.offset)}
                 for difference in _fields_that_differ(row.state, entry):
@@ -160,21 +156,6 @@ class _Partition:
         if head.version and head.version not in self._books.versions:
             return "version", head.version
         return None
-
-    def _entry(self, derived: Derived, member: str) -> Entry:
-        head = derived.head
-        return entry_of(
-            derived.decision,
-            member=member,
-            number=derived.row.number,
-            partition=self.differ.partition,
-            offset=head.offset,
-            occurred=derived.occurred,
-            recorded=head.recorded,
-            backlog=head.backlog,
-            fact=head.fact,
-            received=head.received,
-        )
 
 
 def _is_account(snapshot: bytes, account: Account) -> bool:

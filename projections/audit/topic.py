@@ -47,7 +47,7 @@ def compare_records(ledger: Ledger, upto: int, records: Iterable[StreamRecord], 
 
 
 def _entries(journal: Journal, upto: int, differ: Differences) -> Iterator[Entry]:
-    """The entries up to a position, in order; one that cannot be read is reported, and then missed by its record."""
+    """Yield the entries up to an offset, in order; an unreadable one is reported, and then missed by its record."""
     for row in journal.scan():
         try:
             entry = decode_entry(row.state)

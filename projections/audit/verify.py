@@ -1,4 +1,7 @@
-"""Recompute the chain from the stored bytes: a byte changed, an entry dropped, two swapped, all show and are named."""
+"""Recompute the chain from the stored bytes: a byte changed, an entry dropped, two swapped, all show and are named.
+
+A rule book's version is the hash of its text, and entries name it: a text that was edited shows, too.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,14 +9,16 @@ from typing import Any
 import msgspec
 
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import Damaged, Unavailable
+from ledger.journal.port import Damaged, EntryRow, Unavailable
+from ledger.rulebook.schema import version_of
+from ledger.wire.entries import ACCEPTED, Entry
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
+from ledger.wire.facts import PROGRAMME_SUBJECT
+from projections.audit.differences import Difference, Differences
 from projections.audit.proof import Refuted
-from projections.audit.proof.checkpoint import Progress, Signed, check_ledger
+from projections.audit.proof.checkpoint import Signed, check_ledger
 from projections.audit.proof.tree import Frontier
-
-MAX_BROKEN = 1_000  # that are listed a partition
-REPORT_EVERY = 5_000
+from projections.ticking import Progress, ticking
 
 
 def verify(
@@ -24,68 +29,63 @@ def verify(
     With `checkpoints` the entries have to be those that were signed. Raises `BadProof` for one of another ledger.
     """
     partitions = []
-    broken: list[dict[str, Any]] = []
+    broken: list[Difference] = []
     done = 0
-
-    def onward(entries: int) -> None:
-        progress(done + entries)
-
     for signed in checkpoints:
         try:
             check_ledger(ledger, signed)
         except Refuted as refuted:
             broken.append({"partition": None, "place": 0, "member": "", "number": 0, "problem": str(refuted)})
     for partition in ledger.partitions:
-        found: list[dict[str, Any]] = []
-        signatures = _Signatures(partition, checkpoints)
-        entries, link = _verify_partition(ledger, partition, found, signatures, onward)
+        found = Differences(partition)
+        entries, link = _verify_partition(ledger, found, checkpoints, progress, done)
         done += entries
         partitions.append({"partition": partition, "entries": entries, "link": link.hex()})
-        broken.extend(found)
+        broken.extend(found.listed)
     progress(done)
     return {"partitions": partitions, "broken": broken}
 
 
 def _verify_partition(
-    ledger: Ledger,
-    partition: int,
-    broken: list[dict[str, Any]],
-    signatures: "_Signatures",
-    progress: Progress,
+    ledger: Ledger, broken: Differences, checkpoints: Sequence[Signed], progress: Progress, done: int
 ) -> tuple[int, bytes]:
+    """Return how many entries a partition has, and its last link; what is wrong goes to `broken`."""
+    partition = broken.partition
     journal = ledger.journal(partition)
     head = journal.head()
     link, place, offset, entries = GENESIS_LINK, 0, -1, 0
+    signatures = _Signatures(partition, checkpoints)
 
-    def report(at: int, problem: str, member: str = "", number: int = 0) -> None:
-        if len(broken) < MAX_BROKEN:
-            broken.append({"partition": partition, "place": at, "member": member, "number": number, "problem": problem})
+    def report(at: int, problem: str, row: EntryRow | None = None) -> None:
+        member, number = (row.member, row.number) if row else ("", 0)
+        broken.add(place=at, member=member, number=number, problem=problem)
 
     try:
-        for row in journal.scan(0, head.entries):
+        texts = _Texts(ledger, partition)
+        for row in ticking(journal.scan(0, head.entries), progress, done):
             entries += 1
-            if entries % REPORT_EVERY == 0:
-                progress(entries)
             if row.sequence != place + 1:
                 report(place + 1, f"entries {place + 1} to {row.sequence - 1} are missing")
             place = row.sequence
             leaf = leaf_of(row.state)
             expected = link_after(link, leaf)
             if row.link != expected:
-                report(place, "the entry's bytes or its link were changed", row.member, row.number)
+                report(place, "the entry's bytes or its link were changed", row)
             link = row.link if row.link is not None and len(row.link) == 32 else expected  # go on: name each break once
             for problem in signatures.see(leaf, link):
-                report(place, problem, row.member, row.number)
+                report(place, problem, row)
             try:
                 entry = decode_entry(row.state)
             except (msgspec.MsgspecError, ValueError):
-                report(place, "the entry's bytes cannot be read", row.member, row.number)
+                report(place, "the entry's bytes cannot be read", row)
                 continue
             if (entry.member, entry.number, entry.partition) != (row.member, row.number, partition):
-                report(place, "the entry stands under another member, number or partition", row.member, row.number)
+                report(place, "the entry stands under another member, number or partition", row)
             if entry.offset <= offset:
-                report(place, f"its position {entry.offset} does not come after {offset}", row.member, row.number)
+                report(place, f"its position {entry.offset} does not come after {offset}", row)
             offset = entry.offset
+            for problem in texts.see(place, entry):
+                report(place, problem, row)
     except (Damaged, Unavailable) as error:
         report(place + 1, f"the file cannot be read any further: {error}")
         return entries, link
@@ -93,9 +93,33 @@ def _verify_partition(
         report(place + 1, f"the journal's head says {head.entries} entries, the last is {place}")
     if link != head.link:
         report(place, "the last link is not the one that the journal's head keeps")
-    for at, problem in signatures.unseen():
+    for at, problem in (*signatures.unseen(), *texts.unseen(head.entries)):
         report(at, problem)
     return entries, link
+
+
+class _Texts:
+    """The stored texts of the rule book's versions, compared with what a partition's entries say of them."""
+
+    def __init__(self, ledger: Ledger, partition: int) -> None:
+        self._published = {book.sequence: book for book in ledger.journal(partition).published()}
+        self._known = {"", version_of(ledger.genesis_book)}
+
+    def see(self, place: int, entry: Entry) -> Iterator[str]:
+        """Take the next entry; yield what is wrong with a text, once for each version."""
+        if entry.member == PROGRAMME_SUBJECT and entry.outcome == ACCEPTED:
+            book = self._published.pop(place, None)
+            if book is None or not book.version == version_of(str(book.toml)) == entry.version:
+                yield f"the stored text of version {entry.version}, published here, is missing or was changed"
+        elif entry.version not in self._known:
+            yield f"was decided by version {entry.version}, which is not in the rule book: was book.toml edited?"
+        self._known.add(entry.version)
+
+    def unseen(self, upto: int) -> Iterator[tuple[int, str]]:
+        """Yield the texts that no entry up to a place has published."""
+        for place, book in self._published.items():
+            if place <= upto:
+                yield place, f"no entry has published the stored text of version {book.version}"
 
 
 class _Signatures:
@@ -107,7 +131,7 @@ class _Signatures:
         self._tree = Frontier()
 
     def see(self, leaf: bytes, link: bytes) -> Iterator[str]:
-        """The next entry; yields what is wrong where a checkpoint ends with it."""
+        """Take the next entry; yield what is wrong where a checkpoint ends with it."""
         if not self._waiting:
             return
         self._tree.add(leaf)
@@ -117,7 +141,7 @@ class _Signatures:
                 yield f"the entries up to this one are not those that the checkpoint of {at} signed"
 
     def unseen(self) -> Iterator[tuple[int, str]]:
-        """The checkpoints that go on where the entries have ended."""
+        """Yield the checkpoints that go on where the entries have ended."""
         for mark, at in self._waiting:
             if mark.entries:
                 yield mark.entries, f"the checkpoint of {at} signed {mark.entries} entries, which are not all there"

@@ -1,7 +1,7 @@
 """Where each point came from and went, which rule of which version decided, and why nothing came, in plain words.
 
 An explanation is data (`dict`, good for JSON) in which every figure stands beside the sentence that uses it;
-`render.render_explanation` lays it out for people. What is explained is the entry as it was decided and kept.
+`service.screens.explanation` lays it out for people. What is explained is the entry as it was decided and kept.
 """
 
 from typing import Any

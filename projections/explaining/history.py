@@ -11,12 +11,13 @@ from functools import cached_property
 from operator import attrgetter
 
 from ledger.core.account import Account, copy_account
-from ledger.core.decide import Decision, Limits, Repetition, decide, run_to
+from ledger.core.decide import Decision, Limits, Repetition, run_to
 from ledger.core.draft import Draft, OutOfRange
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import Award, Page, Pages, PagesInMemory, TrialPages, copy_page
 from ledger.errors import NotFound
 from ledger.journal.ledger import Ledger
+from ledger.journal.partition import FactRecord, decided
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
 from ledger.wire.entries import ACCEPTED, ENGINES, Change, Earned, Entry, Waiting
 from ledger.wire.entry_codec import decode_entry
@@ -275,16 +276,6 @@ def _decide_again(
     repeats = None
     if entry.reason in ("duplicate", "conflict"):
         repeats = Repetition(int(entry.figures["first"]), entry.reason == "duplicate")
-    return decide(
-        account,
-        pages,
-        fact,
-        entry.occurred,
-        book,
-        recorded=entry.recorded,
-        backlog=entry.backlog,
-        limits=limits,
-        repeats=repeats,
-        trace=trace,
-        engine=entry.engine,
-    )
+    place = entry.offset, entry.recorded, entry.backlog
+    item = FactRecord(*place, fact, entry.occurred, entry.fact, entry.received, entry.engine)
+    return decided(account, pages, item, book, limits, repeats, trace)

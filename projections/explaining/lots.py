@@ -48,17 +48,14 @@ def expiry_text(version: ProgrammeVersion, earned: Earned, words: Words) -> str:
     return words.say(f"expiry.{period.how}", period)
 
 
-def explain_lot_story(history: History, key: int, words: Words) -> dict[str, Any]:
-    """A lot's whole life: what became of it in each entry, and what is left at the present."""
-    story, present = history.lots[key], history.present
-    earned, origin = story.earned, story.origin
-    lot = present.account.purse(earned.kind).lots.get(key)
-    since = [(None, c) for c in present.changes if getattr(c, "lot", None) == key and not isinstance(c, Waiting)]
-    went = [_event(history, step, change, words) for step, change in (*story.events, *since)]
-    view: dict[str, Any] = {
+def describe_lot(history: History, key: int, words: Words) -> dict[str, Any]:
+    """A lot at the present: where it came from, what is left of it, and until when."""
+    story = history.lots[key]
+    earned = story.earned
+    lot = history.present.account.purse(earned.kind).lots.get(key)
+    return {
         "lot": lot_text(key),
-        "kind": earned.kind,
-        "entry": origin.entry.number,
+        "entry": story.origin.entry.number,
         "rule": earned.rule,
         "rule_name": words.rule_name(earned.rule),
         "origin": origin_text(story, words),
@@ -68,9 +65,18 @@ def explain_lot_story(history: History, key: int, words: Words) -> dict[str, Any
         "pending": bool(lot and lot.pending_until),
         "earned_at": words.time(earned.earned_at),
         "expires_at": words.end(earned.expires_at),
-        "expiry": expiry_text(history.version_of(origin.entry), earned, words),
-        "went": went,
     }
+
+
+def explain_lot_story(history: History, key: int, words: Words) -> dict[str, Any]:
+    """A lot's whole life: what became of it in each entry, and what is left at the present."""
+    story, view = history.lots[key], describe_lot(history, key, words)
+    earned = story.earned
+    view["kind"] = earned.kind
+    now = history.present.changes
+    since = [(None, c) for c in now if getattr(c, "lot", None) == key and not isinstance(c, Waiting)]
+    view["expiry"] = expiry_text(history.version_of(story.origin.entry), earned, words)
+    view["went"] = [_event(history, step, change, words) for step, change in (*story.events, *since)]
     view["since"] = _since(view, words)
     amount = words.points(earned.points, earned.kind)
     view["text"] = words.say("lot.text", lot=view["lot"], amount=amount, since=view["since"])

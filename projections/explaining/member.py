@@ -10,8 +10,9 @@ from ledger.wire import entries
 from ledger.wire.facts import fact_type
 from projections.answers.show import state_of
 from projections.explaining.context import Context, purse_sums
-from projections.explaining.facts import fact_text, origin_text
+from projections.explaining.facts import fact_text
 from projections.explaining.history import History, Moment, Step
+from projections.explaining.lots import describe_lot
 from projections.explaining.movements import COUNTED, TAGS, effect_of, effect_text
 from projections.explaining.nothing import explain_nothing
 from projections.explaining.reasons import reason_text
@@ -119,24 +120,10 @@ def _briefly(nothing: list[View], words: Words) -> list[str]:
 
 def _purse(history: History, kind: str, words: Words) -> View:
     purse = history.present.account.purses[kind]
-    views = []
-    for key, lot in sorted(purse.lots.items(), key=lambda item: (purse.end_of(item[1]), item[0])):
-        story = history.lots.get(key)
-        views.append(
-            {
-                "lot": entries.lot_text(key),
-                "entry": key >> 16,
-                "rule": lot.rule,
-                "rule_name": words.rule_name(lot.rule),
-                "origin": origin_text(story, words) if story else lot.rule,
-                "earned": lot.earned,
-                "left": lot.left,
-                "held": lot.held,
-                "pending": bool(lot.pending_until),
-                "earned_at": words.time(lot.earned_at),
-                "expires_at": words.end(lot.pending_until or purse.end_of(lot)),
-            }
-        )
+    views = [
+        describe_lot(history, key, words) | {"expires_at": words.end(lot.pending_until or purse.end_of(lot))}
+        for key, lot in sorted(purse.lots.items(), key=lambda item: (purse.end_of(item[1]), item[0]))
+    ]
     return {"name": words.name(kind), **purse_sums(purse), "lots": views}
 
 

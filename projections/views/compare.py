@@ -10,7 +10,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from projections.side_by_side import side_by_side
 from projections.views.files import File, Folder, is_whole, opened
-from projections.views.runner import follow, heads_of
+from projections.views.runner import follow
 from projections.views.store import Batch, Build, plain_rows
 from projections.views.timed import present, refresh_due
 from projections.views.view import View
@@ -49,7 +49,7 @@ def compare(
         other = stack.enter_context(opened(file.path, view))
         if live.version == other.version == view.version:
             ledger.forget_book()
-            follow(ledger, [live, other], heads_of(ledger))
+            follow(ledger, [live, other], ledger.heads())
         if view.counts:
             now = present()
             for build in (live, other):
@@ -99,10 +99,8 @@ def _compare(
 
 
 def _plain(values: Any) -> Any:
-    """Values for JSON: a member's state is shown decoded."""
-    if isinstance(values, list) and values and isinstance(values[-1], bytes):
-        return [*values[:-1], msgspec.msgpack.decode(values[-1], strict=False)]
-    return values
+    """Values for JSON: a member's state as it is stored."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(values), strict=False)
 
 
 def switch(ledger: Ledger, folder: Folder, view: View) -> File:
@@ -115,6 +113,6 @@ def switch(ledger: Ledger, folder: Folder, view: View) -> File:
         )
     ledger.forget_book()
     with opened(file.path, view) as build:
-        follow(ledger, [build], heads_of(ledger))
+        follow(ledger, [build], ledger.heads())
     folder.switch(view.name, file.path)
     return file

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -111,7 +110,7 @@ def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int
     parts = [(view, RowDeltas(view.tables), list[MemberRow]()) for view in views]
     read, last, is_last = 0, after, True
     now = latest = present()
-    for member, entries in members_of(ledger.journal(partition).scan_by_member(after)):
+    for member, entries in ledger.journal(partition).by_member(after):
         last = member
         steps = [(view, FoldStep(book, new_member(view, member)), rows, into) for view, rows, into in parts]
         for row in entries:

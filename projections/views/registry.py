@@ -42,10 +42,10 @@ class BadView(Unusable):
     """A view that cannot be used: what is wrong with it, and where it came from."""
 
 
-def all_views(named: Sequence[str] = ()) -> dict[str, View]:
+def all_views(named: Sequence[str] | None = None) -> dict[str, View]:
     """Every view by its name: built in, installed, and of the files or modules that are named. Raises `BadView`."""
     found: dict[str, View] = {}
-    for where, view in [*(("built in", view) for view in BUILT_IN), *_installed(), *_named(named)]:
+    for where, view in [*(("built in", view) for view in BUILT_IN), *_installed(), *_named(named or ())]:
         _check(where, view)
         if view.name in found:
             raise BadView(f"{where}: there is a view {view.name} already; give this one another name")

@@ -34,11 +34,6 @@ class Stale(CannotRunNow):
     can_retry = False
 
 
-def heads_of(ledger: Ledger) -> Heads:
-    """How many entries each partition has."""
-    return {partition: ledger.journal(partition).head().entries for partition in ledger.partitions}
-
-
 def entries_behind(heads: Heads, positions: Heads) -> int:
     """How many entries lie between positions (0 where there is none) and the heads."""
     return sum(max(0, head - positions.get(partition, 0)) for partition, head in heads.items())
@@ -58,7 +53,7 @@ def run(
     view has another version; the others are up to date then.
     """
     folder.make()
-    heads = heads_of(ledger)
+    heads = ledger.heads()
     ledger.forget_book()  # entries up to these heads name no version that is published later
     ahead = sum(entries_behind(heads, positions_of(folder, view)) for view in views)
     tally = _Tally(ahead, progress)
@@ -116,7 +111,7 @@ def rebuild(
         if waiting is not None:
             folder.remove(waiting.path)  # a build that was never switched to gives way to a fresh one
         path = folder.next_path(view)
-    positions = positions_of(folder, view) if folder.live(view.name) else heads_of(ledger)
+    positions = positions_of(folder, view) if folder.live(view.name) else ledger.heads()
     heads = {partition: positions.get(partition, 0) for partition in ledger.partitions}
     ledger.forget_book()
     tally = _Tally(sum(heads.values()), progress)

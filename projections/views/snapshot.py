@@ -15,7 +15,7 @@ from ledger.wire.times import DAY, day_of, instant_at
 from projections.answers.members import require_member
 from projections.views.decoding import decoded, decoder_for
 from projections.views.files import Folder
-from projections.views.runner import check_origin, entries_behind, heads_of
+from projections.views.runner import check_origin, entries_behind
 from projections.views.store import Batch
 from projections.views.timed import count, present
 from projections.views.view import (
@@ -26,6 +26,7 @@ from projections.views.view import (
     MemberState,
     RowDeltas,
     Snapshot,
+    Standing,
     Tick,
     View,
     fold_entry,
@@ -42,22 +43,12 @@ class Past(JournalError):
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a build stands beside the journals: entries folded by partition, and how many there are more."""
-
-    version: int
-    positions: dict[int, int]
-    behind: int
-
-
-@dataclass(frozen=True)
 class ViewSnapshot(Snapshot):
-    """A view at an instant, from one consistent state of its build; `standing` is None where entries were folded.
+    """A view at an instant, from one consistent state of its build or one member's own entries.
 
     One of a view that counts is at an instant from which on it is exact.
     """
 
-    standing: Standing | None
     _batch: Batch | None = None
     _member: str | None = None
 
@@ -151,7 +142,7 @@ def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int | None) -> I
                 raise Past(f"the view {view.name} knows the present: `points stats --as-of` sums what was")
             at = latest
         positions = batch.positions()
-        behind = entries_behind(heads_of(ledger), positions)
+        behind = entries_behind(ledger.heads(), positions)
         yield ViewSnapshot(view, ledger, at, Standing(build.version, positions, behind), batch)
 
 

@@ -10,7 +10,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.answers import ViewBuild
 from projections.views.files import Folder, opened
-from projections.views.runner import Heads, entries_behind, heads_of
+from projections.views.runner import Heads, entries_behind
 from projections.views.view import View
 
 
@@ -30,7 +30,7 @@ def catalogue(views: Iterable[View]) -> list[dict[str, Any]]:
 
 def status(ledger: Ledger, folder: Folder, views: Iterable[View]) -> list[ViewBuild]:
     """Return every build of every view, the oldest first; a view that was never built has one without a file."""
-    heads = heads_of(ledger)
+    heads = ledger.heads()
     builds: list[ViewBuild] = []
     for view in views:
         live = folder.live(view.name)

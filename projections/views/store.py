@@ -319,16 +319,19 @@ def _stored(amount: int) -> int | str:
 
 
 def plain_rows(batch: Batch, view: View) -> Iterator[tuple[str, Key, Any]]:
-    """Everything a build keeps, row by row in a fixed order: (table, key, values)."""
+    """Everything a build keeps, row by row in a fixed order: (table, key, values), a member's state decoded.
+
+    An older version wrote a state without the fields that came since: decoded, it is the same state.
+    """
     for table in view.tables:
         for key, amounts in batch.sums(table):
             yield table.name, key, amounts
     if view.state is not None:
-        columns = "number, clock, recorded, due, state"
-        for member, *values in batch.cursor.connection.execute(
+        columns, decode = "number, clock, recorded, due, state", msgspec.msgpack.Decoder(view.state).decode
+        for member, *values, state in batch.cursor.connection.execute(
             f"SELECT member, {columns} FROM members ORDER BY member"
         ):
-            yield "members", (member,), values
+            yield "members", (member,), [*values, decode(state)]
 
 
 def positions_in(cursor: sqlite3.Cursor) -> dict[int, int]:

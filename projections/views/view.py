@@ -12,7 +12,6 @@ and not what time did to every member there ever was.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -39,7 +38,7 @@ from ledger.wire.entries import (
     TierHoldEnded,
     TierMoved,
 )
-from ledger.wire.times import day_of, day_text, month_of, month_text
+from ledger.wire.times import Zone, day_of, day_text, month_of, month_text
 from projections.answers.tables import AccountTable, Column, Row, Table
 
 Key = tuple[Any, ...]  # text and integers
@@ -96,16 +95,14 @@ def summed(rows: Iterable[tuple[Keys, Amounts]]) -> dict[Keys, Amounts]:
     return found
 
 
-@lru_cache(maxsize=16_384)
-def day_at(instant: int, offset: int) -> str:
-    """Return the local day of an instant as ``YYYY-MM-DD``; `offset` is the book's, in microseconds east of UTC."""
-    return day_text(day_of(instant, offset))
+def day_at(instant: int, zone: Zone) -> str:
+    """Return the local day of an instant as ``YYYY-MM-DD``; `zone` is the book's."""
+    return day_text(day_of(instant, zone))
 
 
-@lru_cache(maxsize=16_384)
-def month_at(instant: int, offset: int) -> str:
+def month_at(instant: int, zone: Zone) -> str:
     """Return the local month of an instant as ``YYYY-MM``."""
-    return month_text(month_of(instant, offset))
+    return month_text(month_of(instant, zone))
 
 
 def rows_by_key(rows: dict[Key, Amounts]) -> Iterator[tuple[Key, Amounts]]:
@@ -166,12 +163,25 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Where a build stands beside the journals: entries folded by partition, and how many there are more."""
+
+    version: int
+    positions: dict[int, int]
+    behind: int
+
+
+@dataclass(frozen=True)
 class Snapshot(ABC):
-    """What a query reads: a view at an instant, in microseconds since 1970 UTC (`projections.views.snapshot`)."""
+    """What a query reads: a view at an instant, in microseconds since 1970 UTC (`projections.views.snapshot`).
+
+    `standing` is None where entries were folded and no build was read.
+    """
 
     view: "View"
     ledger: Ledger
     as_of: int
+    standing: Standing | None
 
     @property
     def book(self) -> Programme:
@@ -293,7 +303,7 @@ def fold_entry(view: View, step: FoldStep, rows: RowDeltas) -> None:
                 fold(step, change, rows)
                 evolve_state(state, change)
     subject.number, subject.clock, subject.recorded = entry.number, entry.clock, entry.recorded
-    account = view.account(subject.state)
+    account = state if type(state) is Account else view.account(state)
     if account is not None:
         account.number, account.clock = entry.number, entry.clock
         if account.next_due_at <= entry.clock:

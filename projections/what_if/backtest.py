@@ -14,9 +14,8 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.core.postings import IN_AND_OUT, MOVES, growth, postings_of
+from ledger.core.postings import FORFEITED, IN_AND_OUT, MOVES, growth, postings_of
 from ledger.core.standing import tier_now
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
@@ -27,6 +26,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
 from projections.audit.derive import Unreadable, derive
 from projections.views.builtin.books import FIGURES, figures_of
+from projections.views.builtin.liability import outstanding_of
 from projections.what_if.reports import Answer, ChangedAnswer, Draft, Month, Move, Moves, Pair, Report, Rule, Tiers
 
 LARGEST = 10  # members listed on either side
@@ -144,7 +144,7 @@ def backtest_partition(
     draft = draft_book(ledger, toml, where, since)
     sums = _Sums()
     done = 0
-    for member, rows in members_of(ledger.journal(partition).scan_by_member()):
+    for member, rows in ledger.journal(partition).by_member():
         if member == PROGRAMME_SUBJECT:
             continue
         one = _member(ledger, partition, member, rows, draft, as_of)
@@ -171,8 +171,8 @@ def _member(
         entry, decision = decode_entry(found.row.state), found.decision
         evolve_entry(is_account, entry)
         would_be = found.account
-        sums.see(ACTUAL, entry.changes, book, found.occurred, entry.clock)
-        sums.see(DRAFT, decision.changes, book, found.occurred, decision.clock)
+        sums.see(ACTUAL, entry.changes, book, found.item.occurred, entry.clock)
+        sums.see(DRAFT, decision.changes, book, found.item.occurred, decision.clock)
         was, would = (entry.outcome, entry.reason), (decision.outcome, decision.reason)
         if was != would:
             sums.answers[was, would] += 1
@@ -225,7 +225,7 @@ def _points(sums: _Sums) -> dict[str, dict[str, Pair]]:
     for kind in sorted({kind for _, kind, _ in sums.figures}):
         actual, draft = ({name: sums.figures[side, kind, name] for name in FIGURES} for side in (ACTUAL, DRAFT))
         for figures in (actual, draft):
-            figures["outstanding"] = figures["spendable"] + figures["pending"] + figures["held"]
+            figures["outstanding"] = outstanding_of(*(figures[name] for name in (*IN_AND_OUT, FORFEITED)))
         found[kind] = {name: _pair(actual[name], draft[name]) for name in actual}
     return found
 

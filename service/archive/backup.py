@@ -14,11 +14,12 @@ from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
 from ledger.journal.opening import reading_of
 from projections.answers.output import output_folder, sync
+from projections.ticking import Progress
 from service.archive.files import (
     BadCopy,
     File,
     Manifest,
-    Progress,
+    check_files,
     check_new,
     check_no_ledger,
     file_at,
@@ -74,13 +75,9 @@ def restore(folder: Path, target: Path, progress: Progress = lambda _: None) -> 
     backup = read_manifest(folder / MANIFEST, Backup, FORMAT, "points backup")
     check_no_ledger(target)
     with output_folder(target) as making:
-        done = 0
         for file in backup.files:
             _copy_file(folder / file.file, making / file.file)
-            if file_at(making, file.file) != file:
-                raise BadCopy(f"{folder / file.file}: was changed or cut short after the backup; take another copy")
-            done += file.bytes
-            progress(done)
+        check_files(making, backup.files, progress, folder)
         _check_whole(backup, making, folder / MANIFEST)
     return backup
 

@@ -1,6 +1,6 @@
 """What archives and backups share: a manifest that lists files with their lengths and hashes."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from hashlib import file_digest
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -10,10 +10,10 @@ from msgspec import Meta, Struct
 
 from ledger.errors import Unusable
 from projections.answers.output import output_file
+from projections.ticking import Progress
 
 MOST_BYTES = 64 << 20  # of a manifest
 
-Progress = Callable[[int], None]  # called with the bytes or entries done
 Count = Annotated[int, Meta(ge=0, le=1 << 62)]
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _NAMES = (
@@ -50,6 +50,22 @@ def file_at(folder: Path, name: str) -> File:
     path = folder / name
     with path.open("rb") as file:
         return File(name, path.stat().st_size, file_digest(file, "sha256").hexdigest())
+
+
+def check_files(folder: Path, files: Sequence[File], progress: Progress, named: Path | None = None) -> None:
+    """Raise `BadCopy` unless each file of a folder is as a manifest lists it; `named` is the folder that is blamed."""
+    done = 0
+    for file in files:
+        path = (named or folder) / file.file
+        try:
+            found = file_at(folder, file.file)
+        except OSError as error:
+            raise BadCopy(f"{path}: {error.strerror}; take another copy of it") from None
+        if found != file:
+            what = f"has {found.bytes:,} bytes of {file.bytes:,}" if found.bytes != file.bytes else "was changed"
+            raise BadCopy(f"{path}: {what} after it was made; take another copy of it")
+        done += file.bytes
+        progress(done)
 
 
 def write_manifest(path: Path, manifest: Struct) -> None:

@@ -18,13 +18,14 @@ from msgspec import Meta, Struct
 
 from ledger.journal.folder import BOOK
 from ledger.journal.ledger import Ledger, Settings
-from ledger.journal.port import EntryRow, Head, Parked
+from ledger.journal.port import DeadLetter, EntryRow, Head
 from ledger.wire.entries import ENGINE, OUTCOMES, Entry
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.times import Zone, month_of, month_text
 from projections.answers.output import output_file, output_folder
 from projections.audit.proof import Refuted
+from projections.ticking import Progress
 from service.archive.files import (
     BadCopy,
     Count,
@@ -32,7 +33,7 @@ from service.archive.files import (
     Hash,
     Manifest,
     Name,
-    Progress,
+    check_files,
     check_new,
     file_at,
     read_manifest,
@@ -246,7 +247,7 @@ def _writer(path: Path, columns: dict[str, str]) -> Iterator[Callable[[list[tupl
 class Archived(NamedTuple):
     """What an archive holds of a position: an entry and the chain's link behind it, or a dead letter."""
 
-    item: Entry | Parked
+    item: Entry | DeadLetter
     link: bytes = b""
 
 
@@ -256,30 +257,12 @@ class Archive:
     def __init__(self, folder: Path, progress: Progress = lambda _: None) -> None:
         """Check an archive; `progress` is called with bytes done. Raises `BadCopy` that names the file."""
         self.folder = folder
-        self.manifest = self._read_manifest()
-        self._check_files(progress)
+        path = folder / MANIFEST
+        self.manifest = read_manifest(path, ArchiveManifest, FORMAT, "points archive export")
+        if self.manifest.engine > ENGINE:
+            raise BadCopy(f"{path}: decided by engine {self.manifest.engine}; this version of points has {ENGINE} only")
+        check_files(folder, self.manifest.files, progress)
         self._check_months()
-
-    def _read_manifest(self) -> ArchiveManifest:
-        path = self.folder / MANIFEST
-        manifest = read_manifest(path, ArchiveManifest, FORMAT, "points archive export")
-        if manifest.engine > ENGINE:
-            raise BadCopy(f"{path}: decided by engine {manifest.engine}; this version of points has {ENGINE} only")
-        return manifest
-
-    def _check_files(self, progress: Progress) -> None:
-        done = 0
-        for file in self.manifest.files:
-            path = self.folder / file.file
-            try:
-                found = file_at(self.folder, file.file)
-            except OSError as error:
-                raise BadCopy(f"{path}: {error.strerror}; take another copy of the archive") from None
-            if found != file:
-                what = f"has {found.bytes:,} bytes of {file.bytes:,}" if found.bytes != file.bytes else "was changed"
-                raise BadCopy(f"{path}: {what} after the export; take another copy of it")
-            done += file.bytes
-            progress(done)
 
     def _check_months(self) -> None:
         path = self.folder / MANIFEST
@@ -329,10 +312,10 @@ class Archive:
                 except (msgspec.MsgspecError, ValueError) as error:
                     raise BadCopy(f"{self.folder / month.file}: holds what is no entry: {error}") from None
 
-    def parked(self, partition: int) -> Iterator[Parked]:
+    def parked(self, partition: int) -> Iterator[DeadLetter]:
         """Return the dead letters of a partition, by position."""
         kinds = {name: kind for name, kind in _PARKED_COLUMNS.items() if name != "partition"}
-        return (Parked(raw=row.pop("kept"), **row) for row in self._read(_parked_file(partition), kinds))
+        return (DeadLetter(raw=row.pop("kept"), **row) for row in self._read(_parked_file(partition), kinds))
 
     def _read(self, name: str, kinds: dict[str, str]) -> Iterator[dict[str, Any]]:
         """Yield the rows of a table, of the columns that `kinds` names. Raises `BadCopy`."""

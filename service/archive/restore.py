@@ -20,14 +20,15 @@ from consumers.runtime.intake import MAX_AHEAD
 from ledger.journal.folder import SETTINGS, FolderLedger
 from ledger.journal.ledger import INBOX, OPEN
 from ledger.journal.partition import FactRecord, PartitionWriter
-from ledger.journal.port import Parked
+from ledger.journal.port import DeadLetter
 from ledger.wire.entries import Entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.answers.output import sync, unfinished
 from projections.audit.proof import Refuted
 from projections.audit.replay import replayed
-from service.archive.files import BadCopy, Progress, check_no_ledger
+from projections.ticking import Progress
+from service.archive.files import BadCopy, check_no_ledger
 from service.archive.parquet import Archive, Archived, ArchivedPartition
 
 RECORDS = 1_000  # decided in one transaction; dead letters are up to 64 KiB each
@@ -106,33 +107,33 @@ def _begin(archive: Archive, making: Path) -> FolderLedger:
 
 def _restore(archive: Archive, ledger: FolderLedger, part: ArchivedPartition) -> Iterator[int]:
     """Decide a partition's facts again, behind where an interrupted import stopped; yield the entries so far."""
-    shard = ledger.writer(part.partition)
+    writer = ledger.writer(part.partition)
     records = archive.records(part.partition)
     while batch := list(islice(records, RECORDS)):
-        batch = [record for record in batch if record.item.offset > shard.offset]
+        batch = [record for record in batch if record.item.offset > writer.offset]
         if batch:
-            _decide(archive, shard, batch)
-            yield shard.journal.head().entries
-    if part.position > shard.offset:  # the stream's last records were neither facts nor dead letters
-        shard.commit([], [], part.position, part.recorded)
-    shard.journal.mark_retried([parked.offset for parked in archive.parked(part.partition) if parked.is_done])
-    head = shard.journal.head()
+            _decide(archive, writer, batch)
+            yield writer.journal.head().entries
+    if part.position > writer.offset:  # the stream's last records were neither facts nor dead letters
+        writer.commit([], [], part.position, part.recorded)
+    writer.journal.mark_retried([parked.offset for parked in archive.parked(part.partition) if parked.is_done])
+    head = writer.journal.head()
     if (head.entries, head.link.hex(), head.offset) != (part.entries, part.link, part.position):
         raise Refuted(f"partition {part.partition} of {archive.folder} does not come out as its manifest says")
 
 
-def _decide(archive: Archive, shard: PartitionWriter, batch: list[Archived]) -> None:
+def _decide(archive: Archive, writer: PartitionWriter, batch: list[Archived]) -> None:
     facts = [_received(archive, record.item) for record in batch if isinstance(record.item, Entry)]
-    parked = [record.item for record in batch if isinstance(record.item, Parked)]
+    parked = [record.item for record in batch if isinstance(record.item, DeadLetter)]
     last = batch[-1].item
-    before = shard.journal.head().entries
-    shard.commit(facts, parked, last.offset, last.recorded)
+    before = writer.journal.head().entries
+    writer.commit(facts, parked, last.offset, last.recorded)
     archived = [record for record in batch if isinstance(record.item, Entry)]
-    if not archived or shard.journal.head().link == archived[-1].link:
+    if not archived or writer.journal.head().link == archived[-1].link:
         return
-    for row, record in zip(shard.journal.scan(before), archived, strict=True):
+    for row, record in zip(writer.journal.scan(before), archived, strict=True):
         if row.link != record.link:
-            where = f"entry {row.number} of {row.member} (partition {shard.partition}, place {row.sequence})"
+            where = f"entry {row.number} of {row.member} (partition {writer.partition}, place {row.sequence})"
             raise Refuted(f"{archive.folder}: {where} does not follow from the facts; nothing was restored")
 
 

@@ -10,15 +10,14 @@ from service.archive.parquet import export_archive as write_archive
 from service.archive.restore import import_archive as restore_archive
 from service.archive.restore import replay_archive
 from service.errors import say
-from service.shell import Answer, Shell, command, entries_in
+from service.shell import Answer, Shell, command_in, entries_in
 
 app = typer.Typer(no_args_is_help=True)
 
 DirArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The archive's folder.")]
 
 
-@app.command("export")
-@command
+@command_in(app, "export")
 def export_archive(shell: Shell, folder: DirArgument) -> Answer:
     """Write every entry and dead letter as Parquet (zstd) by partition and month, with a manifest of hashes.
 
@@ -36,8 +35,7 @@ def export_archive(shell: Shell, folder: DirArgument) -> Answer:
     )
 
 
-@app.command("import")
-@command
+@command_in(app, "import")
 def import_archive(shell: Shell, folder: DirArgument) -> Answer:
     """Make a ledger from an archive: every decision is derived again and has to be the archived one, or exit 1.
 

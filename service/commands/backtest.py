@@ -12,7 +12,7 @@ from projections.answers.output import output_file
 from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
 from projections.what_if.backtest import backtest as compare
 from projections.what_if.reports import store
-from service.commands.options import AsOfOption, FolderOption, JobsOption
+from service.commands.options import AsOfOption, FolderOption, JobsOption, option
 from service.shell import Answer, Shell, command, entries_in, instant, jobs_for, read_book
 
 
@@ -22,17 +22,12 @@ def backtest(
     draft: Annotated[Path, typer.Argument(metavar="NEW.toml", help="The draft of a rule book.")],
     since: Annotated[
         str | None,
-        typer.Option(
-            "--from",
-            metavar="T",
-            help="The draft decides what occurred from this instant on. (default: the whole history)",
-            show_default=False,
-        ),
+        option("--from", "T", "The draft decides what occurred from this instant on. (default: the whole history)"),
     ] = None,
     as_of: AsOfOption = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Also write a report with charts, in one file, for any browser."),
+        option("--html", "FILE", "Also write a report with charts, in one file, for any browser."),
     ] = None,
     keeps: Annotated[
         bool, typer.Option("--keep/--no-keep", help="Leave the result for the console, which shows the newest fifty.")

@@ -14,11 +14,10 @@ from consumers.kafka.clients import partitions_of
 from consumers.kafka.consume import Plan, check_stream
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
-from consumers.kafka.workers import consume as consume_alone
-from consumers.kafka.workers import consume_in_workers
+from consumers.kafka.workers import consume as consume_as_planned
+from consumers.kafka.workers import once_a_broker_answers
 from consumers.runtime.events import STAGES, Decided, Event, Failed, Lag, Observe
 from consumers.runtime.ingest import Summary
-from consumers.runtime.retry import once_a_broker_answers
 from ledger.errors import WrongUse
 from ledger.journal.ledger import KAFKA, Ledger, Settings, new_id
 from service.commands.options import BookOption, ConfigOption
@@ -71,10 +70,7 @@ def consume(
             return None
         before = [opened.journal(p).head().offset for p in opened.partitions]
         plans = _plans(opened, settings, jobs, until_end, publish, batch)
-        if len(plans) == 1:
-            consume_alone(opened, settings, plans[0], observe, is_stopped)
-        else:
-            consume_in_workers(opened.place, settings, plans, observe, is_stopped)
+        consume_as_planned(opened, settings, plans, observe, is_stopped)
         summary.seconds = time.monotonic() - started
         document = summary_to_dict(summary)
         document["stages"] = {name: round(seconds, 3) for name, seconds in stages.items()}

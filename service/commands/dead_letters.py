@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from consumers.dead_letters import Letter, describe_letter, letter_at, letters
+from consumers.dead_letters import StoredDeadLetter, dead_letter_at, dead_letters_of
 from consumers.dead_letters import drop as drop_bytes
 from consumers.dead_letters import retry as retry_here
 from ledger.errors import WrongUse
 from ledger.journal.ledger import KAFKA, Ledger
 from ledger.wire.answers import Retried
-from service.commands.options import ConfigOption
+from service.commands.options import ConfigOption, option
 from service.errors import plain, say
-from service.shell import Answer, Shell, command, readable, standard_output
+from service.shell import Answer, Shell, command_in, readable, standard_output
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -24,8 +24,7 @@ PositionsArgument = Annotated[
 ]
 
 
-@app.command("list")
-@command
+@command_in(app, "list")
 def list_letters(
     shell: Shell,
     every: Annotated[bool, typer.Option("--all", help="Those that were retried or dropped too.")] = False,
@@ -36,12 +35,11 @@ def list_letters(
     points dead-letters list
     """
     with shell.reading() as opened:
-        found = [describe_letter(letter, opened.book.offset) for letter in letters(opened, every=every, limit=limit)]
+        found = [letter.described(opened.book.offset) for letter in dead_letters_of(opened, every=every, limit=limit)]
     return Answer(found, "dead_letters:print_letters")
 
 
-@app.command()
-@command
+@command_in(app)
 def show(
     shell: Shell,
     position: Annotated[str, typer.Argument(metavar="POSITION", help="partition:offset, such as 0:17.")],
@@ -52,8 +50,8 @@ def show(
     points dead-letters show 0:17 --raw > mend.json
     """
     with shell.reading() as opened:
-        letter = letter_at(opened, position)
-        found = describe_letter(letter, opened.book.offset)
+        letter = dead_letter_at(opened, position)
+        found = letter.described(opened.book.offset)
     if not raw or shell.json:
         return Answer(found, "dead_letters:print_letter")
     with standard_output():
@@ -61,15 +59,12 @@ def show(
     return None
 
 
-@app.command()
-@command
+@command_in(app)
 def retry(
     shell: Shell,
     positions: PositionsArgument = None,
     every: Annotated[bool, typer.Option("--all", help="Every one that waits and was kept whole.")] = False,
-    mended: Annotated[
-        Path | None, typer.Option("--with", metavar="FILE", help="The mended fact, for one position.")
-    ] = None,
+    mended: Annotated[Path | None, option("--with", "FILE", "The mended fact, for one position.")] = None,
     config: ConfigOption = None,
     backlog: Annotated[
         bool, typer.Option("--backlog", help="Into Kafka as old facts: see points produce --backlog.")
@@ -107,8 +102,7 @@ def retry(
     return Answer(told, lambda: print(*lines, sep="\n", end="\n" if lines else ""))
 
 
-@app.command()
-@command
+@command_in(app)
 def drop(
     shell: Shell,
     positions: PositionsArgument = None,
@@ -121,7 +115,7 @@ def drop(
     with shell.operating() as opened:
         chosen = _chosen(opened, positions, every)
         drop_bytes(opened, chosen)
-        told = [describe_letter(letter_at(opened, letter.position), opened.book.offset) for letter in chosen]
+        told = [dead_letter_at(opened, letter.position).described(opened.book.offset) for letter in chosen]
         is_fed_by_kafka = opened.settings.stream == KAFKA
     more = "\nfrom the ledger; the topics keep theirs as long as Kafka does" if is_fed_by_kafka else ""
     return Answer(told, lambda: print(f"the bytes of {len(told):,} dead letters are gone{more}"))
@@ -134,7 +128,9 @@ def _line(told: Retried) -> str:
     return plain(f"{told.position} → {told.retried_as}: {outcome}{why}")
 
 
-def _chosen(ledger: Ledger, positions: list[str] | None, every: bool) -> list[Letter]:
+def _chosen(ledger: Ledger, positions: list[str] | None, every: bool) -> list[StoredDeadLetter]:
     if bool(positions) == every:
         raise WrongUse("give either POSITIONs or --all; `points dead-letters list` shows what waits")
-    return letters(ledger) if every else [letter_at(ledger, position) for position in dict.fromkeys(positions or ())]
+    if every:
+        return dead_letters_of(ledger)
+    return [dead_letter_at(ledger, position) for position in dict.fromkeys(positions or ())]

@@ -61,7 +61,7 @@ def demo(
     if not serve:
         return answer
     shell.give(answer)
-    resolve_name("service.commands.serve:run_server")(shell, "127.0.0.1", port, wait=2.0, folder=beside)
+    resolve_name("service.commands.serving:run_server")(shell, "127.0.0.1", port, wait=2.0, folder=beside)
     return None
 
 

@@ -8,7 +8,6 @@ import typer
 from ledger.errors import WrongUse
 from projections.explaining.explain import explain as why
 from projections.explaining.member import LINES
-from projections.explaining.render import render_explanation
 from service.commands.options import AsOfOption, MemberArgument
 from service.shell import Answer, Shell, command, instant
 
@@ -41,4 +40,4 @@ def explain(
     with shell.reading() as opened:
         until = None if as_of is None else instant(as_of, "--as-of", opened.book)
         explanation = why(opened, member, what, as_of=until, lines=None if every else LINES)
-    return Answer(explanation, lambda: render_explanation(explanation, shell.console))
+    return Answer(explanation, "explanation:print_explanation")

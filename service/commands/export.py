@@ -13,7 +13,7 @@ from projections.answers.output import output_file
 from projections.answers.postings import postings
 from projections.answers.tables import TABLES as OF_MEMBERS
 from projections.answers.tables import Table
-from service.commands.options import AsOfOption, KnownAtOption
+from service.commands.options import AsOfOption, KnownAtOption, OutOption, option
 from service.errors import say
 from service.shell import Answer, Shell, command, instant, known_instant, standard_output
 
@@ -29,18 +29,13 @@ def export(
     known_at: KnownAtOption = None,
     form: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--format",
-            metavar="|".join((*FORMATS, BEANCOUNT)),
-            help="beancount: of postings. (default: by the ending of FILE, or else csv)",
+            "|".join((*FORMATS, BEANCOUNT)),
+            "beancount: of postings. (default: by the ending of FILE, or else csv)",
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", metavar="FILE", help="A file, written whole or not at all. (default: standard output)"
-        ),
-    ] = None,
+    out: OutOption = None,
 ) -> Answer | None:
     """All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry or posting.
 

@@ -10,25 +10,24 @@ import typer
 
 from ledger.rulebook.compiled import Programme
 from ledger.wire.times import Zone, to_text
-from service.commands.options import FolderOption
+from service.commands.options import FolderOption, option
 from service.errors import plain
 from service.keys import Key, Keys
-from service.shell import Answer, Shell, command, instant
+from service.shell import Answer, Shell, command_in, instant
 
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command()
-@command
+@command_in(app)
 def new(
     shell: Shell,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who will use it; actions are recorded under it.")],
     scopes: Annotated[
         list[str],
-        typer.Option(
+        option(
             "--scope",
-            metavar="SCOPE",
-            help="facts:write, facts:write:SOURCE-PREFIX, members:read, member:read:MEMBER, books:read, operate.",
+            "SCOPE",
+            "facts:write, facts:write:SOURCE-PREFIX, members:read, member:read:MEMBER, books:read, operate.",
         ),
     ],
     expires: Annotated[
@@ -48,8 +47,7 @@ def new(
         return Answer({**_to_dict(key, book.offset), "key": text}, lambda: print(text))
 
 
-@app.command("list")
-@command
+@command_in(app, "list")
 def list_keys(shell: Shell, folder: FolderOption = None) -> Answer:
     """Every key that was made, without its secret.
 
@@ -59,8 +57,7 @@ def list_keys(shell: Shell, folder: FolderOption = None) -> Answer:
         return Answer([_to_dict(key, book.offset) for key in keys.all()], "keys:print_keys")
 
 
-@app.command()
-@command
+@command_in(app)
 def revoke(
     shell: Shell,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")],

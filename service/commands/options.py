@@ -1,20 +1,25 @@
 """The arguments and options that several commands take."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 DEFAULT_LEDGER = "points-ledger"
 _COMMON = "Common"
 
+
+def option(name: str, metavar: str, help: str, **more: Any) -> Any:
+    """Return a typer option with a value; `help` names its default, if there is one to be told."""
+    return typer.Option(name, metavar=metavar, help=help, show_default=False, **more)
+
+
 LedgerOption = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--ledger",
-        metavar="DIR|URL",
-        help="The ledger's folder, or its database: postgresql://USER@HOST/DATABASE.",
-        show_default=False,
+        "DIR|URL",
+        "The ledger's folder, or its database: postgresql://USER@HOST/DATABASE.",
         rich_help_panel=_COMMON,
     ),
 ]
@@ -23,25 +28,21 @@ JsonOption = Annotated[
 ]
 AsOfOption = Annotated[
     str | None,
-    typer.Option(
-        "--as-of",
-        metavar="T",
-        help="Answer for this instant: a date, a local time or RFC 3339; it may lie ahead. (default: now)",
-        show_default=False,
+    option(
+        "--as-of", "T", "Answer for this instant: a date, a local time or RFC 3339; it may lie ahead. (default: now)"
     ),
 ]
 KnownAtOption = Annotated[
     str | None,
-    typer.Option("--known-at", metavar="T", help="Only by what was recorded up to this instant.", show_default=False),
+    option("--known-at", "T", "Only by what was recorded up to this instant."),
 ]
 FolderOption = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--folder",
-        metavar="DIR",
+        "DIR",
+        "Where keys, views and results are kept. (default: the ledger's folder; needed with a database)",
         envvar="POINTS_FOLDER",
-        help="Where keys, views and results are kept. (default: the ledger's folder; needed with a database)",
-        show_default=False,
     ),
 ]
 JobsOption = Annotated[
@@ -49,16 +50,17 @@ JobsOption = Annotated[
 ]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="TOML", envvar="POINTS_CONFIG", help="Kafka's settings.", show_default=False),
+    option("--config", "TOML", "Kafka's settings.", envvar="POINTS_CONFIG"),
 ]
 BookOption = Annotated[
     Path | None,
-    typer.Option(
-        "--book", metavar="TOML", help="The rule book of a ledger that is made now. (default: the shipped jd)"
-    ),
+    option("--book", "TOML", "The rule book of a ledger that is made now. (default: the shipped jd)"),
 ]
 OutOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file. (default: standard output)")
+    Path | None,
+    typer.Option(
+        "-o", "--output", metavar="FILE", help="A file, written whole or not at all. (default: standard output)"
+    ),
 ]
 FilesArgument = Annotated[
     list[str], typer.Argument(metavar="FILE", help="NDJSON: plain, .gz, .zst, or - for standard input.")

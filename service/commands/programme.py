@@ -6,6 +6,7 @@ from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
+from msgspec import to_builtins
 
 from consumers.publishing import is_published
 from consumers.publishing import publish as publish_here
@@ -15,11 +16,11 @@ from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme, shipped
 from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
-from projections.answers.programmes import VersionInUse, differences, versions, warnings
+from projections.answers.programmes import VersionInUse, describe_version, differences, versions, warnings
 from projections.explaining.words import count
 from service.commands.options import ConfigOption
 from service.errors import plain, say
-from service.shell import Answer, Shell, command, entries_in, read_book
+from service.shell import Answer, Shell, command, command_in, entries_in, read_book
 
 MOST_BY = 128  # characters of a publisher's name
 
@@ -28,8 +29,7 @@ app = typer.Typer(no_args_is_help=True)
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A rule book in TOML.")]
 
 
-@app.command("list")
-@command
+@command_in(app, "list")
 def list_versions(shell: Shell) -> Answer:
     """The versions of the ledger's rule book: from when each decides, how it came in, how many entries it decided.
 
@@ -40,8 +40,7 @@ def list_versions(shell: Shell) -> Answer:
     return Answer(found, lambda: _print_versions(found))
 
 
-@app.command("check")
-@command
+@command_in(app, "check")
 def check_programme(shell: Shell, file: FileArgument) -> Answer:
     """Check a rule book; exit 3 with the file, table and key where something is wrong. Warns of gaps and overlaps.
 
@@ -51,24 +50,11 @@ def check_programme(shell: Shell, file: FileArgument) -> Answer:
     """
     with shell.reading() if shell.has_ledger else nullcontext() as opened:
         version, warned = _checked(opened, file)
-    programme = version.programme
-    found = {
-        "file": str(file),
-        "programme": programme.programme,
-        "name": programme.name,
-        "version": version.name,
-        "from": programme.from_.isoformat(),
-        "kinds": list(programme.kinds),
-        "scores": list(programme.scores),
-        "memberships": list(programme.memberships),
-        "rules": [award.rule for award in programme.award],
-        "warnings": warned,
-    }
+    found = {"file": str(file), **to_builtins(describe_version(version)), "warnings": warned}
     return Answer(found, lambda: _print_checked(found))
 
 
-@app.command()
-@command
+@command_in(app)
 def diff(
     shell: Shell,
     old: Annotated[str, typer.Argument(metavar="A", help="A file, a version of the ledger, or the shipped jd.")],
@@ -88,8 +74,7 @@ def diff(
     return Answer(document, lambda: _print_differences(document))
 
 
-@app.command()
-@command
+@command_in(app)
 def publish(
     shell: Shell,
     file: FileArgument,

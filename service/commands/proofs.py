@@ -18,21 +18,20 @@ from projections.audit.proof.keys import new_key as make_key
 from projections.audit.proof.keys import signing_key, verification_key
 from projections.audit.proof.store import CheckpointStore, Full, name_of
 from projections.audit.verify import verify as recompute
-from service.commands.options import FolderOption, OutOption
+from service.commands.options import FolderOption, OutOption, option
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS, plain, say
-from service.shell import Answer, Shell, command, entries_in, standard_output
+from service.shell import Answer, Shell, command, command_in, entries_in, standard_output
 
 app = typer.Typer(no_args_is_help=True)
 
 KeyOption = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--key",
-        metavar="PEM",
+        "PEM",
+        "The signing key. (default: the one that `points signing-key new` makes)",
         envvar="POINTS_SIGNING_KEY",
-        show_default=False,
-        help="The signing key. (default: the one that `points signing-key new` makes)",
     ),
 ]
 
@@ -43,8 +42,7 @@ def default_key() -> Path:
     return Path(settings) / "points-ledger" / "signing-key.pem"
 
 
-@app.command("new")
-@command
+@command_in(app, "new")
 def new_key(
     shell: Shell,
     out: Annotated[
@@ -123,7 +121,7 @@ def prove(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option("--checkpoint", metavar="FILE", help="The checkpoint to prove against. (default: one made now)"),
+        option("--checkpoint", "FILE", "The checkpoint to prove against. (default: one made now)"),
     ] = None,
     consistency: Annotated[
         tuple[Path, Path] | None,
@@ -171,13 +169,11 @@ def verify(
     shell: Shell,
     checkpoints: Annotated[
         list[Path] | None,
-        typer.Option("--checkpoint", metavar="FILE", help="What was signed before; more than one may be given."),
+        option("--checkpoint", "FILE", "What was signed before; more than one may be given."),
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option(
-            "--key", metavar="PUBLIC.pem", help="Who has to have signed. (default: whoever a checkpoint names)"
-        ),
+        option("--key", "PUBLIC.pem", "Who has to have signed. (default: whoever a checkpoint names)"),
     ] = None,
     folder: FolderOption = None,
 ) -> Answer:

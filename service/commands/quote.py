@@ -10,7 +10,7 @@ from ledger.errors import BadInput
 from ledger.wire.fact_codec import BadFact
 from projections.what_if.quote import products
 from projections.what_if.quote import quote as dry_run
-from service.commands.options import MemberArgument
+from service.commands.options import MemberArgument, option
 from service.shell import Answer, Shell, command, instant, readable
 
 MOST_BYTES = 1 << 20
@@ -30,9 +30,7 @@ def quote(
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(
-            "--at", metavar="T", help="As if it completed at this instant. (default: now)", show_default=False
-        ),
+        option("--at", "T", "As if it completed at this instant. (default: now)"),
     ] = None,
 ) -> Answer:
     """What this cart would earn, line by line with the rule, and the most this member may redeem on it.

@@ -13,7 +13,6 @@ from projections.answers.output import output_file
 from projections.answers.to_json import to_json
 from projections.audit.reconcile import BALANCES, Reconciliation, balances_in
 from projections.audit.reconcile import reconcile as compare
-from projections.views.runner import heads_of
 from service.commands.options import AsOfOption, FolderOption
 from service.commands.results import LISTED, keep_result
 from service.errors import BAD_NEWS, plain
@@ -52,7 +51,7 @@ def reconcile(
     first: list[dict[str, Any]] = []
     began = time.monotonic()
     with shell.reading() as opened, shell.progress("comparing") as tick:
-        heads = heads_of(opened)
+        heads = opened.heads()
         writing = output_file(out) if out is not None else nullcontext()
         with balances_in(file, opened) as listed, writing as lines:
             moment = instant(as_of, "--as-of", opened.book)

@@ -11,8 +11,7 @@ from ledger.errors import WrongUse
 from ledger.journal.ledger import KAFKA
 from projections.audit.differences import MAX_DIFFERENCES
 from projections.audit.replay import replay as derive_again
-from projections.views.runner import heads_of
-from service.commands.options import ConfigOption, FolderOption, JobsOption
+from service.commands.options import ConfigOption, FolderOption, JobsOption, option
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS
 from service.shell import Answer, Shell, command, jobs_for
@@ -26,9 +25,7 @@ def replay(
     ] = False,
     from_archive: Annotated[
         Path | None,
-        typer.Option(
-            "--from-archive", metavar="DIR", help="Take entries and facts from an archive; no ledger is needed."
-        ),
+        option("--from-archive", "DIR", "Take entries and facts from an archive; no ledger is needed."),
     ] = None,
     jobs: JobsOption = None,
     config: ConfigOption = None,
@@ -56,7 +53,7 @@ def _replay_ledger(
 ) -> dict[str, Any]:
     began = time.monotonic()
     with shell.reading() as opened:
-        heads = heads_of(opened)
+        heads = opened.heads()
         total = sum(heads.values())
         is_kafka = from_topic and opened.settings.stream == KAFKA
         differences, count = [], 0

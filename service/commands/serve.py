@@ -1,33 +1,11 @@
 """The HTTP API: serve."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
-from pathlib import Path
-from socket import socket
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
 
-from consumers.kafka.clients import check_client
-from consumers.kafka.settings import KafkaSettings
-from consumers.kafka.settings import load as load_settings
-from consumers.local.open import open_inbox
-from ledger.errors import WrongUse
-from ledger.journal.folder import FolderLedger
-from ledger.journal.ledger import KAFKA, Ledger
 from service.commands.options import ConfigOption, FolderOption
-from service.console.sessions import Sessions
-from service.errors import say
-from service.follower import Follower
-from service.http import metrics
-from service.http.app import make_app
-from service.http.server import is_local, listen
-from service.http.server import serve as serve_here
-from service.http.workers import Job, supervise
-from service.installed import installed_version
-from service.keys import Keys
 from service.shell import Shell, command
 
 
@@ -46,9 +24,7 @@ def serve(
     ] = 2.0,
     workers: Annotated[
         int,
-        typer.Option(
-            min=1, max=64, metavar="N", help="Processes that answer requests; the first process decides, beside them."
-        ),
+        typer.Option(min=1, max=64, metavar="N", help="Processes that answer requests, and as many that decide."),
     ] = 1,
     no_views: Annotated[
         bool,
@@ -70,74 +46,5 @@ def serve(
 
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
-    run_server(shell, host, port, wait, shell.data_folder(folder), workers, config, follows=not no_views)
-
-
-def run_server(
-    shell: Shell,
-    host: str,
-    port: int,
-    wait: float,
-    folder: Path,
-    workers: int = 1,
-    config: Path | None = None,
-    *,
-    follows: bool = True,
-) -> None:
-    """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotRunNow`."""
-    kafka = _kafka(shell, config)
-    with shell.reading() if kafka else _fed_here(shell) as opened:
-        keys = Keys(folder)
-        has_keys = keys.exist()
-        if not has_keys and not is_local(host):
-            raise WrongUse(
-                f"--host {host}: without keys anybody who reaches it could do anything: make one first"
-                " (`points keys new NAME --scope …`), or listen on 127.0.0.1"
-            )
-        listening = listen(host, port)
-        tell = partial(_tell, shell, listening, has_keys)
-        version = installed_version()
-        with Follower(shell.place, folder) if follows else nullcontext():
-            if workers == 1:
-                app = make_app(opened, folder, keys, Sessions(), wait, version, kafka)
-                serve_here(app, listening, lambda: tell([os.getpid()]))
-                return
-            keys.close()
-            lock = opened.lock if isinstance(opened, FolderLedger) else None
-            with metrics.shared_folder() as shared:
-                job = Job(shell.place, folder, shared, wait, version, kafka, workers, lock)
-                supervise(job, opened, listening, tell)
-
-
-def _kafka(shell: Shell, config: Path | None) -> KafkaSettings | None:
-    """Return the settings of the topic that feeds the ledger; None where it has its own inbox. Raises `OtherStream`."""
-    if not shell.has_ledger:
-        return None
-    with shell.reading() as opened:
-        if opened.settings.stream != KAFKA:
-            return None
-        settings = load_settings(config)
-        check_client(settings)
-        opened.check_stream(KAFKA, settings.topics.facts)
-    return settings
-
-
-@contextmanager
-def _fed_here(shell: Shell) -> Iterator[Ledger]:
-    """Yield the ledger with its lock held and an inbox made: it takes facts here."""
-    with shell.writing(create=True) as opened:
-        open_inbox(opened, feeding=True).close()  # made here, since several workers would make it at once
-        yield opened
-
-
-def _tell(shell: Shell, listening: socket, has_keys: bool, processes: list[int]) -> None:
-    """Say where the server listens and who may use it."""
-    name, number = listening.getsockname()[:2]
-    url = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
-    if shell.json:
-        shell.emit({"url": url, "ledger": shell.ledger_name, "keys": has_keys, "processes": processes})
-    else:
-        say(f"serving {shell.ledger_name} at {url}")
-        say(f"for people: {url}/console, for programs: {url}/schema/openapi.json")
-    if not has_keys:
-        say("there are no keys: this machine alone is answered, and may do all; `points keys new` makes one")
+    run = resolve_name("service.commands.serving:run_server")
+    run(shell, host, port, wait, shell.data_folder(folder), workers, config, follows=not no_views)

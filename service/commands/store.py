@@ -10,13 +10,13 @@ from consumers.local.open import migrate_inbox
 from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import is_address
-from service.shell import Answer, Shell, command, read_book
+from service.commands.options import option
+from service.shell import Answer, Shell, command_in, read_book
 
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command()
-@command
+@command_in(app)
 def migrate(
     shell: Shell,
     partitions: Annotated[
@@ -34,10 +34,8 @@ def migrate(
     ] = None,
     servers: Annotated[
         list[str] | None,
-        typer.Option(
-            "--server",
-            metavar="SPAN=URL",
-            help="Partitions that stand on another server: 32-63=postgresql://USER@HOST/DATABASE.",
+        option(
+            "--server", "SPAN=URL", "Partitions that stand on another server: 32-63=postgresql://USER@HOST/DATABASE."
         ),
     ] = None,
 ) -> Answer:

@@ -5,13 +5,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from consumers.dead_letters import Letter
+from consumers.dead_letters import StoredDeadLetter, send_again
 from consumers.kafka.appending import TopicAppender
 from consumers.kafka.client_base import Reader
 from consumers.kafka.clients import open_reader
 from consumers.kafka.consume import check_stream
-from consumers.kafka.dead_letters import retry as retry_there
-from consumers.kafka.records import records_up_to
 from consumers.kafka.settings import load as load_settings
 from consumers.publishing import send
 from ledger.journal.ledger import Ledger
@@ -26,11 +24,11 @@ DECISION_SECONDS = 5.0  # that a consumer is waited for
 
 
 def retry(
-    ledger: Ledger, chosen: list[Letter], mended: bytes | None, config: Path | None, backlog: bool
+    ledger: Ledger, chosen: list[StoredDeadLetter], mended: bytes | None, config: Path | None, backlog: bool
 ) -> list[Retried]:
     """Send dead letters to the topic again; return where each was and stands now."""
     with closing(TopicAppender(load_settings(config), ledger.settings.topic)) as appender:
-        return retry_there(ledger, chosen, mended, appender, backlog=backlog)
+        return send_again(ledger, chosen, mended, appender.append, backlog=backlog)
 
 
 def publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> tuple[str, Fate | None]:
@@ -49,7 +47,7 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
 
     def streamed(reader: Reader, partition: int, upto: int, tick: Tick) -> Iterator[StreamRecord]:
         nonlocal read
-        for record in records_up_to(reader, partition, upto):
+        for record in reader.records_up_to(partition, upto):
             yield StreamRecord(record.offset, record.recorded, record.value, record.whole_sha256)
             read += 1
             tick(read)

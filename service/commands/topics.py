@@ -10,13 +10,12 @@ from consumers.kafka.settings import load as load_settings
 from consumers.kafka.topics import Difference, create_topics, differences
 from service.commands.options import ConfigOption
 from service.errors import BAD_NEWS
-from service.shell import Answer, Shell, command
+from service.shell import Answer, Shell, command_in
 
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command()
-@command
+@command_in(app)
 def create(
     shell: Shell,
     config: ConfigOption = None,
@@ -39,8 +38,7 @@ def create(
     return _answer([{"topic": name, "created": is_new} for name, is_new in made], found, lines)
 
 
-@app.command()
-@command
+@command_in(app)
 def check(
     shell: Shell,
     config: ConfigOption = None,

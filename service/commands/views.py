@@ -31,9 +31,9 @@ from projections.views.status import catalogue
 from projections.views.status import status as builds
 from projections.views.view import Options, Query, View
 from service.commands.export import format_of, write_out
-from service.commands.options import AsOfOption, FolderOption, JobsOption
+from service.commands.options import AsOfOption, FolderOption, JobsOption, OutOption, option
 from service.errors import BAD_NEWS, plain, say
-from service.shell import Answer, Shell, command, entries_in, instant, processors, standard_output
+from service.shell import Answer, Shell, command_in, entries_in, instant, processors, standard_output
 
 LISTED = 40  # rows of a table on a screen
 NAMED = 10  # differences on a screen
@@ -43,11 +43,11 @@ app = typer.Typer(no_args_is_help=True)
 
 MoreOption = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--views",
-        metavar="FILE|MODULE",
+        "FILE|MODULE",
+        "Views of your own beside the built-in ones: a Python file or a module with VIEWS.",
         envvar="POINTS_VIEWS",
-        help="Views of your own beside the built-in ones: a Python file or a module with VIEWS.",
     ),
 ]
 NamesArgument = Annotated[
@@ -55,38 +55,32 @@ NamesArgument = Annotated[
 ]
 FormatOption = Annotated[
     str | None,
-    typer.Option("--format", metavar="table|" + "|".join(FORMATS), help="(default: by FILE's ending, or else table)"),
-]
-FileOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file, written whole or not at all.")
+    option("--format", "table|" + "|".join(FORMATS), "(default: by FILE's ending, or else table)"),
 ]
 ViewArgument = Annotated[str, typer.Argument(metavar="VIEW", help="A view; `points views list` names them.")]
 
 
-@app.command("list")
-@command
+@command_in(app, "list")
 def list_views(shell: Shell, more: MoreOption = None) -> Answer:
     """Which views there are, and what each can be asked.
 
     points views list
     """
-    return Answer(catalogue(all_views(more or ()).values()), "views:print_catalogue")
+    return Answer(catalogue(all_views(more).values()), "views:print_catalogue")
 
 
-@app.command()
-@command
+@command_in(app)
 def status(shell: Shell, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Where each view stands: its builds, which one is live, how many entries it is behind.
 
     points views status
     """
     with shell.reading() as opened:
-        found = builds(opened, _folder(opened, folder), all_views(more or ()).values())
+        found = builds(opened, _folder(opened, folder), all_views(more).values())
     return Answer(found, "views:print_status")
 
 
-@app.command()
-@command
+@command_in(app)
 def run(
     shell: Shell,
     names: NamesArgument = None,
@@ -105,7 +99,7 @@ def run(
     """
     if follow and shell.json:
         raise WrongUse("--json prints one document and --follow never ends: give one of them")
-    known = all_views(more or ())
+    known = all_views(more)
     views = [_view(known, name) for name in names] if names else list(known.values())
     with shell.reading() as opened:
         place = _folder(opened, folder)
@@ -135,8 +129,7 @@ def _print_folded(done: Iterable[tuple[str, int]]) -> None:
         print(f"{name:<12} {entries:>12,} entries folded", flush=True)
 
 
-@app.command()
-@command
+@command_in(app)
 def rebuild(
     shell: Shell, name: ViewArgument, jobs: JobsOption = None, more: MoreOption = None, folder: FolderOption = None
 ) -> Answer:
@@ -146,7 +139,7 @@ def rebuild(
 
     points views rebuild liability && points views compare liability && points views switch liability
     """
-    view = _view(all_views(more or ()), name)
+    view = _view(all_views(more), name)
     with shell.reading() as opened:
         place = _folder(opened, folder)
         started = time.monotonic()
@@ -170,14 +163,13 @@ def rebuild(
     )
 
 
-@app.command()
-@command
+@command_in(app)
 def compare(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Compare a rebuilt view with the live one, row by row at the same position. Exit 1 if any row differs.
 
     points views compare liability
     """
-    view = _view(all_views(more or ()), name)
+    view = _view(all_views(more), name)
     with shell.reading() as opened, shell.progress(f"comparing {view.name}") as tick:
         found = side_by_side(opened, _folder(opened, folder), view, tick)
     return Answer(found, lambda: _print_compared(found), exit_code=BAD_NEWS if found["difference_count"] else 0)
@@ -193,14 +185,13 @@ def _print_compared(found: dict[str, Any]) -> None:
     print(f"{count:,} rows differ (live | rebuilt)" if count else "no row differs")
 
 
-@app.command()
-@command
+@command_in(app)
 def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: FolderOption = None) -> Answer:
     """Let readers have the rebuilt view from now on, in one step. The old build stays until the next rebuild.
 
     points views switch liability
     """
-    view = _view(all_views(more or ()), name)
+    view = _view(all_views(more), name)
     with shell.reading() as opened:
         file = let_have(opened, _folder(opened, folder), view)
     return Answer(
@@ -209,24 +200,19 @@ def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: Fo
     )
 
 
-@app.command()
-@command
+@command_in(app)
 def show(
     shell: Shell,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to ask: a query of `points views list`.")],
     as_of: AsOfOption = None,
-    member: Annotated[
-        str | None, typer.Option("--member", metavar="MEMBER", help="One member, by the very last entry.")
-    ] = None,
-    month: Annotated[
-        str | None, typer.Option("--month", metavar="YYYY-MM", help="One month, of statement and activity.")
-    ] = None,
+    member: Annotated[str | None, option("--member", "MEMBER", "One member, by the very last entry.")] = None,
+    month: Annotated[str | None, option("--month", "YYYY-MM", "One month, of statement and activity.")] = None,
     days: Annotated[
         int | None, typer.Option("--days", min=1, max=40_000, help="How far to look ahead, of expiring. (default: 30)")
     ] = None,
-    score: Annotated[str | None, typer.Option("--score", metavar="SCORE", help="One score, of scores.")] = None,
+    score: Annotated[str | None, option("--score", "SCORE", "One score, of scores.")] = None,
     form: FormatOption = None,
-    out: FileOption = None,
+    out: OutOption = None,
     more: MoreOption = None,
     folder: FolderOption = None,
 ) -> None:
@@ -242,7 +228,7 @@ def show(
     """
     options = Options(month=month, days=days, score=score)
     form = format_of(form, out, shell.json, "table")
-    view, query = _query(all_views(more or ()), name)
+    view, query = _query(all_views(more), name)
     if month is not None:
         _month_number(month)
     _check_options(query, options, member)
@@ -256,13 +242,12 @@ def show(
         _write(shell, query.name, taken, query.rows(taken, options), form, out)
 
 
-@app.command()
-@command
+@command_in(app)
 def close(
     shell: Shell,
     month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="A month of the ledger's zone.")],
     form: FormatOption = None,
-    out: FileOption = None,
+    out: OutOption = None,
     folder: FolderOption = None,
 ) -> None:
     """A month's close of the liability, to be booked: opening + movements = closing, by kind, in points and fen.
@@ -316,9 +301,9 @@ def _query(views: dict[str, View], name: str) -> tuple[View, Query]:
 
 
 def _check_options(query: Query, options: Options, member: str | None) -> None:
-    for option in ("month", "days", "score"):
-        if getattr(options, option) is not None and option not in query.options:
-            raise WrongUse(f"--{option} is not for {query.name}")
+    for name in ("month", "days", "score"):
+        if getattr(options, name) is not None and name not in query.options:
+            raise WrongUse(f"--{name} is not for {query.name}")
     if member is not None and not query.is_by_member:
         raise WrongUse(f"--member: {query.name} is about all members together")
 

@@ -6,13 +6,13 @@ from typing import Any
 from litestar import Response, get
 from litestar.response import Redirect
 
-from consumers.dead_letters import letters
+from consumers.dead_letters import dead_letters_of
 from ledger.journal.ledger import Ledger
 from projections.answers import stats
-from service.console.pages import HEADERS, MENU, Labels, page
+from service.console.pages import HEADERS, MENU, labels, page
 from service.console.requests import AnyRequest, caller_of, needs, visitor_of
 from service.http.handlers.books import kept, positions, summed
-from service.http.state import Served, served_by
+from service.http.state import served_by
 
 SUMMED_AT_ONCE = 100_000  # entries, up to which the sums are made without being asked for
 COUNTED = 50  # dead letters
@@ -40,7 +40,7 @@ async def get_home(request: AnyRequest) -> Response[Any]:
         waiting=waiting,
         counted=COUNTED,
         rates=await served.throughput.over(),
-        names=await _labels(served),
+        names=await labels(request),
         books=found,
         sums_now=totals["entries"] <= SUMMED_AT_ONCE,
     )
@@ -60,7 +60,7 @@ async def get_liability(request: AnyRequest) -> Response[bytes]:
     found = await kept(served, None, stats.outstanding_by_month)
     entries = sum(one.entries for one in await positions(served))
     sums_now = entries <= SUMMED_AT_ONCE
-    return page(request, "liability.html", sums_now=sums_now, liability=found, names=await _labels(served))
+    return page(request, "liability.html", sums_now=sums_now, liability=found, names=await labels(request))
 
 
 @get("/liability/months", **_READ)
@@ -72,16 +72,12 @@ async def get_months(request: AnyRequest) -> Response[bytes]:
 
 def _waiting(ledger: Ledger) -> Counter[str]:
     """Dead letters that wait, by reason; no more are counted than a page shows."""
-    return Counter(letter.reason for letter in letters(ledger, limit=COUNTED + 1))
-
-
-async def _labels(served: Served) -> Labels:
-    return await served.readers.read(lambda ledger: Labels(ledger.book))
+    return Counter(letter.reason for letter in dead_letters_of(ledger, limit=COUNTED + 1))
 
 
 async def _sums(request: AnyRequest, part: str, title: str, **found: Any) -> Response[bytes]:
     """Sums as the part of a page that asks for them, or as a page of their own."""
-    names = await _labels(served_by(request))
+    names = await labels(request)
     if "hx-request" in request.headers:
         return page(request, part, names=names, **found)
     return page(request, "whole.html", part=part, title=title, names=names, **found)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from litestar import Response, get, post
 from litestar.params import QueryParameter
 
-from consumers.dead_letters import letter_at, letters
+from consumers.dead_letters import dead_letter_at, dead_letters_of
 from ledger.wire.answers import Retried
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import MAX_BYTES
@@ -34,7 +34,7 @@ async def get_letters(
     behind = cursor(after)
 
     found = await served_by(request).readers.read(
-        lambda ledger: letters(ledger, every=every, limit=LETTERS + 1, after=behind)
+        lambda ledger: dead_letters_of(ledger, every=every, limit=LETTERS + 1, after=behind)
     )
     following = found[LETTERS - 1].position if len(found) > LETTERS else None
     return page(
@@ -84,7 +84,7 @@ async def _letter_page(
     mended: str | None = None,
     told: Retried | None = None,
 ) -> Response[bytes]:
-    letter = await served_by(request).readers.read(lambda ledger: letter_at(ledger, position))
+    letter = await served_by(request).readers.read(lambda ledger: dead_letter_at(ledger, position))
     return page(
         request,
         "dead_letter.html",

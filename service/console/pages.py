@@ -14,8 +14,9 @@ from ledger.rulebook.compiled import Programme
 from ledger.wire.times import to_text
 from service.console.language import HTML_LANGUAGE, LANGUAGES, translations, words_in
 from service.console.requests import AnyRequest, Visitor, visitor_of
+from service.http.state import served_by
+from service.reports import templates_in
 from service.screens.names import Names, short_time
-from service.templates import templates_in
 
 HTML = "text/html"
 HEADERS = {
@@ -71,6 +72,11 @@ class Labels:
             return value.plain if isinstance(value, Text) else value
 
         return named
+
+
+async def labels(request: AnyRequest) -> Labels:
+    """Return what the served ledger's book calls things. Raises `Busy`."""
+    return await served_by(request).readers.read(lambda ledger: Labels(ledger.book))
 
 
 def page(

@@ -9,7 +9,7 @@ from litestar.params import QueryParameter
 from projections.answers.programmes import differences
 from projections.answers.sidecar import BACKTESTS
 from projections.what_if.reports import StoredReport, report, stored
-from service.console.pages import Labels, page
+from service.console.pages import labels, page
 from service.console.requests import AnyRequest, needs
 from service.http.handlers.books import version_named, versions_of
 from service.http.problems import Problem
@@ -34,7 +34,7 @@ async def get_programmes(request: AnyRequest, old: Name = "", new: Name = "") ->
         new=new or newest[0].name,
         differences=found,
         backtests=await _backtests(request),
-        names=await _labels(request),
+        names=await labels(request),
     )
 
 
@@ -52,15 +52,11 @@ async def get_backtest(
     found = await served_by(request).readers.read(lambda _: report(_folder(request), name))
     if found is None:
         raise Problem("not-found", "no backtest of that name is kept")
-    return page(request, "backtest.html", report=found, names=await _labels(request))
+    return page(request, "backtest.html", report=found, names=await labels(request))
 
 
 async def _backtests(request: AnyRequest) -> list[StoredReport]:
     return await served_by(request).readers.read(lambda _: stored(_folder(request)))
-
-
-async def _labels(request: AnyRequest) -> Labels:
-    return await served_by(request).readers.read(lambda ledger: Labels(ledger.book))
 
 
 def _folder(request: AnyRequest) -> Path:

@@ -12,7 +12,6 @@ from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.scores import value_at
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import Member
 from ledger.wire.entries import REFUSED, ClawedBack, Entry, Restored
@@ -96,7 +95,7 @@ def interesting_members(ledger: Ledger, as_of: int) -> list[Find]:
     version = ledger.book.nearest(as_of)
     name, score = next(iter(version.programme.scores.items()))
     for partition in ledger.partitions:
-        for member, rows in members_of(ledger.journal(partition).scan_by_member()):
+        for member, rows in ledger.journal(partition).by_member():
             if member == PROGRAMME_SUBJECT:
                 continue
             account, marks = Account(), _Marks()

@@ -1,7 +1,8 @@
 """Which partitions of a ledger in PostgreSQL this process decides, where several servers serve it.
 
-A server claims every partition that no other has claimed: one that stands by takes over what another leaves. What was
-appended and decided is notified by NOTIFY; the owners find what is lost of that by looking, now and then.
+An owner process claims those of its share that no other has claimed. Those of a server share out all partitions, so
+that a server that stands by takes over what another leaves. What was appended and decided is notified by NOTIFY; the
+owners find what is lost of that by looking, now and then.
 """
 
 import sys
@@ -22,17 +23,18 @@ AGAIN_SECONDS = 1.0  # until the connection is opened again, or a partition that
 
 
 class DatabaseAssignment:
-    """A thread that claims partitions for this process, and hears what others notify.
+    """A thread that claims `partitions` for this process, and hears what others notify of them.
 
     `programmes` moves when another process may have decided about a published programme; `last_error` says why nothing
     is heard now; `is_settled`, whether partitions were claimed once.
     """
 
-    def __init__(self, ledger: DatabaseLedger) -> None:
+    def __init__(self, ledger: DatabaseLedger, partitions: Iterable[int]) -> None:
         self.programmes = 0
         self.last_error = ""
         self.is_settled = False
         self._ledger = ledger
+        self._partitions = frozenset(partitions)
         self._held: frozenset[int] = frozenset()
         self._given_up: dict[int, float] = {}  # partition -> when it may be claimed again
         self._look: Callable[[Iterable[int]], None] = lambda _: None
@@ -79,7 +81,7 @@ class DatabaseAssignment:
                 self._held = frozenset()
                 self.last_error = str(error) or type(error).__name__
                 print(f"points: the other processes cannot be heard: {self.last_error}", file=sys.stderr)
-                self._look(self._ledger.partitions)
+                self._look(self._partitions)
                 time.sleep(AGAIN_SECONDS)
 
     def _share(self, claims: PostgresClaims) -> None:
@@ -98,7 +100,7 @@ class DatabaseAssignment:
         self._given_up = {partition: until for partition, until in self._given_up.items() if now < until}
         claims.release(sorted(self._given_up))
         before = self._held
-        self._held = frozenset(claims.take([p for p in self._ledger.partitions if p not in self._given_up]))
+        self._held = frozenset(claims.take(sorted(self._partitions - self._given_up.keys())))
         self.last_error = ""
         self.is_settled = True
         if self._held != before:
@@ -115,7 +117,7 @@ class DatabaseAssignment:
             if told.kind == APPENDED:
                 look |= told.partitions & self._held
             elif told.kind == DECIDED:
-                decided |= told.partitions - self._held
+                decided |= told.partitions & self._partitions - self._held
         if look:
             self._look(look)
         if decided:

@@ -1,113 +1,164 @@
-"""What a front end in a process of its own and the owners in the server's first process say to each other.
+"""What front ends and owners in processes of their own send each other: each front end has a channel to each owner.
 
-One pipe joins them. What a front end appended goes up; decisions and the owners' state come down.
+A front end sends what it appended, an owner what it decided and its state. All of it is a hint: what is lost is found
+by looking, into the inbox by owners and into the journals by front ends. So sending never waits.
 """
 
+import select
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ledger.journal.partition import Tally
-from service.http import metrics
-from service.http.owner_processes import OwnerProcesses
 from service.http.owners import Decoded, Owners, OwnersState
 from service.http.pending import Message, Notify, Offsets
 
-STARTED, BEAT = "started", "beat"  # what a front end sends once it serves, and every second from then on
+WAITING_MESSAGES = 20_000  # of a channel whose other end is slow; what comes then is lost
+AT_ONCE_BYTES = 32 << 10  # of a message; a socket that can be written to at all has room for as many
+AGAIN_SECONDS = 0.05  # until a front end tries again to reach an owner that is not there
 
 
-class Appended(NamedTuple):
-    """A front end has appended to partitions, and waits for what stands at these offsets."""
+class Share(NamedTuple):
+    """The partitions of one owner process, and the Unix socket at which it is reached."""
 
-    offsets: Offsets
+    socket: Path
+    partitions: Sequence[int]
 
 
-class FrontEndChannel:
-    """The owners' end. What is sent to a front end goes from a thread of its own: who decides never waits for one.
+class Channel:
+    """One end of a connection. What cannot be sent at once is sent from a thread of its own."""
 
-    What is sent to a front end that has ended is lost with it.
-    """
-
-    def __init__(self, pipe: Connection, owners: Owners | OwnerProcesses | None) -> None:
-        self.pipe = pipe
-        self.is_connected, self.is_serving = True, False
-        self.heard_at = time.monotonic()
-        self._owners = owners
-        self._state: OwnersState | None = None  # as it was sent last
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._writable = select.poll()
+        self._writable.register(connection.fileno(), select.POLLOUT)
         self._lock = threading.Lock()
-        self._queue: SimpleQueue[Message | OwnersState | Tally | None] = SimpleQueue()
-        self.send = self._queue.put
-        threading.Thread(target=self._send_all, name="points-send", daemon=True).start()
+        self._waiting = 0  # messages that are not sent yet
+        self._queue: SimpleQueue[memoryview | None] = SimpleQueue()
+        self._sending = threading.Thread(target=self._send_all, name="points-send", daemon=True)
+        self._sending.start()
 
-    def receive(self) -> None:
-        """Take what the front end sent."""
-        try:
-            while self.is_connected and self.pipe.poll():
-                message = self.pipe.recv()
-                self.heard_at = time.monotonic()
-                self.is_serving |= message == STARTED
-                if self._owners and isinstance(message, Appended):
-                    self._owners.expect(self.send, message.offsets, {})
-        except (EOFError, OSError):
-            self.is_connected = self.is_serving = False
+    def send(self, message: object) -> None:
+        """Send a message without waiting. Called by any thread."""
+        data = ForkingPickler.dumps(message)
+        with self._lock, suppress(OSError):  # the other end has gone
+            if not self._waiting and len(data) <= AT_ONCE_BYTES and self._writable.poll(0):
+                self._connection.send_bytes(data)
+            elif self._waiting < WAITING_MESSAGES:
+                self._waiting += 1
+                self._queue.put(data)
+
+    def received(self) -> Iterator[Any]:
+        """Yield what the other end sends, until it has gone; then the connection is closed."""
+        with suppress(EOFError, OSError):
+            while True:
+                yield self._connection.recv()
+        self._queue.put(None)
+        self._sending.join()  # it waits for nobody any more
+        with self._lock:
+            self._waiting = WAITING_MESSAGES  # what is sent from here on is lost
+            self._connection.close()
+
+    def _send_all(self) -> None:
+        with suppress(OSError):  # the other end has gone
+            while (data := self._queue.get()) is not None:
+                self._connection.send_bytes(data)
+                with self._lock:
+                    self._waiting -= 1
+
+
+class OwnersServer:
+    """The owners' end: owners of some partitions, which front ends reach at a socket."""
+
+    def __init__(self, path: Path, owners: Owners) -> None:
+        path.unlink(missing_ok=True)  # of an owner before this one
+        self._listener = Listener(str(path), "AF_UNIX", backlog=128)
+        self._owners = owners
+        self._lock = threading.Lock()
+        self._channels: list[Channel] = []
+        self._state = owners.state
+        threading.Thread(target=self._accept_all, name="points-channels", daemon=True).start()
+
+    def send_all(self, message: Message | OwnersState) -> None:
+        """Send a message to every front end."""
+        for channel in list(self._channels):
+            channel.send(message)
 
     def send_state(self) -> None:
         """Send the owners' state, if it has changed. Called by any thread."""
         with self._lock:
-            if self._owners and self._state != (state := self._owners.state):
+            if self._state != (state := self._owners.state):
                 self._state = state
-                self.send(state)
+                self.send_all(state)
 
-    def close(self) -> None:
-        """Send no more."""
-        self.is_connected = self.is_serving = False
-        self.send(None)
-        self.pipe.close()
+    def _accept_all(self) -> None:
+        while True:
+            with suppress(OSError, EOFError):  # its front end has gone
+                threading.Thread(target=self._follow, args=(self._listener.accept(),), daemon=True).start()
 
-    def _send_all(self) -> None:
-        with suppress(OSError):  # the front end has ended
-            while (message := self._queue.get()) is not None:
-                self.pipe.send(message)
+    def _follow(self, connection: Connection) -> None:
+        channel = Channel(connection)
+        with self._lock:
+            self._channels.append(channel)
+            channel.send(self._state)
+        for offsets in channel.received():
+            self._owners.expect(channel.send, offsets, {})
+        with self._lock:
+            self._channels.remove(channel)
 
 
-class OwnersChannel:
-    """The front end's end: the owners of another process. `is_connected` until that process has ended."""
+class RemoteOwners:
+    """The front end's end: the owners of other processes, by their shares. See `Owners`."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, shares: Sequence[Share]) -> None:
         self.state = OwnersState()
-        self.is_connected = True
-        self._pipe = pipe
+        self._shares = shares
         self._lock = threading.Lock()
+        self._states = [OwnersState() for _ in shares]
+        self._moves = 0  # how often a programme may have been published
+        self._channels: dict[int, Channel] = {}  # by the index of their share
+        self._notify: Notify = lambda _: None
 
     def start(self, notify: Notify) -> None:
         """Begin to pass on what the owners send."""
-        threading.Thread(target=self._receive_all, args=(notify,), name="points-receive", daemon=True).start()
+        self._notify = notify
+        for at in range(len(self._shares)):
+            threading.Thread(target=self._follow, args=(at,), name="points-receive", daemon=True).start()
 
     def stop(self) -> None:
-        """The other process goes on."""
+        """The other processes go on."""
 
     def expect(self, notify: Notify, offsets: Offsets, decoded: Mapping[int, Decoded]) -> None:
-        """Send what was appended; the owners decode the facts themselves."""
-        self.send(Appended(offsets))
+        """Send what was appended to the owners of its partitions, who decode the facts themselves."""
+        for at, channel in list(self._channels.items()):
+            partitions = self._shares[at].partitions
+            if its := {partition: wanted for partition, wanted in offsets.items() if partition in partitions}:
+                channel.send(its)
 
-    def send(self, message: object) -> None:
-        """Send a message; one that cannot be sent is lost."""
-        with self._lock, suppress(OSError):
-            self._pipe.send(message)
+    def _follow(self, at: int) -> None:
+        """Receive what an owner process sends, and that of the process that follows it."""
+        while True:
+            try:
+                channel = Channel(Client(str(self._shares[at].socket), "AF_UNIX"))
+            except (OSError, EOFError):
+                time.sleep(AGAIN_SECONDS)
+                continue
+            self._channels[at] = channel
+            for message in channel.received():
+                if isinstance(message, OwnersState):
+                    self._take_state(at, message)
+                else:
+                    self._notify(message)
+            del self._channels[at]
 
-    def _receive_all(self, notify: Notify) -> None:
-        with suppress(EOFError, OSError):
-            while True:
-                match self._pipe.recv():
-                    case OwnersState() as state:
-                        self.state = state
-                    case Tally() as tally:
-                        metrics.count(tally)
-                    case message:
-                        notify(message)
-        self.is_connected = False
-        self.state = self.state._replace(last_error="the process that decides has ended")
+    def _take_state(self, at: int, state: OwnersState) -> None:
+        with self._lock:
+            self._moves += state.programmes != self._states[at].programmes
+            self._states[at] = state
+            error = next(filter(None, (each.last_error for each in self._states)), "")
+            self.state = OwnersState(self._moves, error, all(each.is_caught_up for each in self._states))

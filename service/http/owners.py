@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
 from consumers.runtime.outcomes import DecidedRecord
-from consumers.runtime.owner import PartitionOwner, Step
+from consumers.runtime.owner import PartitionOwner
 from consumers.runtime.retry import Backoff
 from ledger.journal.ledger import Ledger
-from ledger.journal.partition import Tally
 from ledger.journal.port import Fenced, JournalError
 from ledger.wire.facts import Fact
 from service.http import metrics
@@ -50,36 +49,30 @@ class OwnersState(NamedTuple):
 
 
 class Owners:
-    """Decides a ledger's partitions in threads. The ledger's lock must be held, or an `assignment` given.
-
-    `partitions` are those it decides, all unless given. `count` is called with what became of each batch, `on_change`
-    when `state` may have changed; by any thread.
-    """
+    """Decides partitions of a ledger in threads. The ledger's lock must be held, or an `assignment` given."""
 
     def __init__(
-        self,
-        ledger: Ledger,
-        assignment: "DatabaseAssignment | None" = None,
-        count: Callable[[Tally], None] = metrics.count,
-        on_change: Callable[[], None] = lambda: None,
-        partitions: Sequence[int] | None = None,
+        self, ledger: Ledger, partitions: Sequence[int], assignment: "DatabaseAssignment | None" = None
     ) -> None:
-        self._numbers = ledger.partitions if partitions is None else partitions
-        self._ledger = ledger
+        self._numbers = partitions
         self._assignment = assignment
-        self._count = count
-        self._on_change = on_change
+        self._on_change: Callable[[], None] = lambda: None
         self._notify: Notify = lambda _: None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._partitions = {number: _Partition(ledger, number) for number in self._numbers}
-        threads = SHARED_THREADS if assignment else len(self._partitions)
-        self._threads = [_OwnerThread(ledger) for _ in range(min(threads, len(self._partitions)))]
+        count = min(SHARED_THREADS, len(partitions)) if assignment else len(partitions)
+        self._threads = [ThreadPoolExecutor(1, "points-owner") for _ in range(count)]
+        self._partitions = {
+            number: _Partition(ledger, number, self._threads[at % count]) for at, number in enumerate(partitions)
+        }
         self._looking = threading.Thread(target=self._look_now_and_then, name="points-look", daemon=True)
 
-    def start(self, notify: Notify) -> None:
-        """Begin: what the inbox holds from before is decided first. `notify` hears what other processes decide."""
-        self._notify = notify
+    def start(self, notify: Notify, on_change: Callable[[], None] = lambda: None) -> None:
+        """Begin: what the inbox holds from before is decided first.
+
+        `notify` hears what other processes decide; `on_change` is called when `state` may have changed, by any thread.
+        """
+        self._notify, self._on_change = notify, on_change
         self._looking.start()
         if self._assignment:
             self._assignment.start(self.look, self._decided_elsewhere)
@@ -88,8 +81,10 @@ class Owners:
         """Decide what somebody waits for, or all that is there where no other process goes on with it, and end."""
         self._stopping.set()
         self.look(self._numbers)
+        for partition in self._partitions.values():
+            partition.thread.submit(partition.close_inbox)
         for thread in self._threads:
-            thread.close()
+            thread.shutdown()
         if self._assignment:
             self._assignment.stop()
 
@@ -113,7 +108,7 @@ class Owners:
             with self._lock, suppress(RuntimeError):  # at the end
                 if not partition.is_queued:
                     partition.is_queued = True
-                    self._threads[self._numbers.index(number) % len(self._threads)].submit(self._turn, partition)
+                    partition.thread.submit(self._turn, partition)
 
     @property
     def state(self) -> OwnersState:
@@ -147,26 +142,26 @@ class Owners:
 
     # -- in a partition's thread -------------------------------------------------------------------------------------
 
-    def _turn(self, thread: "_OwnerThread", partition: "_Partition") -> None:
+    def _turn(self, partition: "_Partition") -> None:
         """Decide a batch of a partition, and come again while there may be more."""
         partition.is_queued = False
         before = partition.owner.last_error, partition.is_caught_up
         try:
-            has_more = self._decide(thread, partition)
+            has_more = self._decide(partition)
             while has_more and self._stopping.is_set():
-                has_more = self._decide(thread, partition)
+                has_more = self._decide(partition)
         except Exception as error:  # whatever it is: facts are kept, and the partition is acquired again
             has_more = False
             if not partition.owner.last_error:  # it was raised beside the owner, as of an inbox that cannot be opened
                 partition.owner.back_off(error)
             self._failed(partition, error)
-            thread.close_inbox()
+            partition.close_inbox()
         if before != (partition.owner.last_error, partition.is_caught_up):
             self._on_change()
         if has_more:
             self.look([partition.number])
 
-    def _decide(self, thread: "_OwnerThread", partition: "_Partition") -> bool:
+    def _decide(self, partition: "_Partition") -> bool:
         """Decide a batch, where the partition is ours; return True if there may be more to decide."""
         owner = partition.owner
         if not self._is_ours(partition):
@@ -176,7 +171,7 @@ class Owners:
             return False
         if self._stopping.is_set() and self._assignment and not partition.wanted:
             return False  # others go on with it, and may never come to an end
-        step = owner.turn(thread.inbox(), 1 / len(self._partitions))
+        step = owner.turn(partition.opened_inbox(), 1 / len(self._partitions))
         if owner.writer is None:
             return False  # it backs off
         versions = len(owner.writer.book.versions)
@@ -186,20 +181,21 @@ class Owners:
             partition.programmes += 1
             self._on_change()
         if step is not None:
-            self._count(step.tally)
-            self._hand_along(partition, step)
+            metrics.count(step.tally)
+            self._hand_along(partition)
         if self._assignment and (step is not None or has_book):
             self._assignment.announce(partition.number, has_book=has_book)
         self._have_looked_up(partition, owner.writer.offset)
         partition.is_caught_up |= step is None
         return step is not None
 
-    def _hand_along(self, partition: "_Partition", step: Step) -> None:
+    def _hand_along(self, partition: "_Partition") -> None:
         """Hand a batch's decisions to those who wait for them."""
         decided: dict[Notify, list[DecidedRecord]] = {}
         with self._lock:
-            for record in step.decided:
+            for record in partition.owner.decided:
                 decided.setdefault(partition.wanted.pop(record.offset), []).append(record)
+        partition.owner.decided.clear()
         for notify, records in decided.items():
             notify(Resolved(partition.number, records))
 
@@ -229,11 +225,14 @@ class Owners:
 
 
 class _Partition:
-    """A partition; `wanted` says by offset who waits."""
+    """A partition, decided in one thread; `wanted` says by offset who waits."""
 
-    def __init__(self, ledger: Ledger, number: int) -> None:
+    def __init__(self, ledger: Ledger, number: int, thread: ThreadPoolExecutor) -> None:
         ledger.journal(number)  # opened here: an owner's thread and this one share it
         self.number = number
+        self.thread = thread
+        self._ledger = ledger
+        self._inbox: Inbox | None = None
         self.owner = PartitionOwner(
             ledger, number, batch=DECIDED_AT_ONCE, backoff=Backoff(AGAIN_SECONDS, AGAIN_SECONDS)
         )
@@ -241,32 +240,25 @@ class _Partition:
         self.is_queued = self.is_caught_up = False
         self.versions = self.programmes = 0  # versions of the programme when last looked at, and how often they moved
 
-
-class _OwnerThread:
-    """A thread with an inbox of its own."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._inbox: Inbox | None = None
-        self._executor = ThreadPoolExecutor(1, "points-owner")
-
-    def submit(self, turn: "Callable[[_OwnerThread, _Partition], None]", partition: _Partition) -> None:
-        """Call in the thread. Raises `RuntimeError` once it was closed."""
-        self._executor.submit(turn, self, partition)
-
-    def inbox(self) -> Inbox:
-        """The thread's inbox."""
-        if self._inbox is None:
-            self._inbox = open_inbox(self._ledger)
+    def opened_inbox(self) -> Inbox:
+        """Return the inbox, for the partition's thread."""
+        self._inbox = self._inbox or open_inbox(self._ledger)
         return self._inbox
 
     def close_inbox(self) -> None:
-        """Open it anew when it is needed."""
+        """Open it anew when it is needed. Called in the partition's thread."""
         if self._inbox is not None:
             self._inbox.close()
             self._inbox = None
 
-    def close(self) -> None:
-        """Do what was submitted, and end."""
-        self._executor.submit(self.close_inbox)
-        self._executor.shutdown()
+
+def owners_of(ledger: Ledger, partitions: Sequence[int] | None = None) -> Owners:
+    """Return owners in this process of a ledger's partitions, all unless given."""
+    partitions = ledger.partitions if partitions is None else partitions
+    if not ledger.is_shared:
+        return Owners(ledger, partitions)
+    from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
+    from service.http.assignment import DatabaseAssignment
+
+    assert isinstance(ledger, DatabaseLedger)
+    return Owners(ledger, partitions, DatabaseAssignment(ledger, partitions))

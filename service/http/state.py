@@ -1,7 +1,7 @@
 """What a running server shares with its handlers."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,14 +12,12 @@ from litestar import Request
 
 from consumers.kafka.settings import KafkaSettings
 from ledger.journal.ledger import Ledger
-from ledger.journal.partition import Tally
 from ledger.journal.port import Head
 from projections.answers.sidecar import AUDITS, VIEWS
 from projections.views.files import Folder
-from service.http import metrics
 from service.http.appender import Decides, FactAppender
 from service.http.operator_log import OperatorLog
-from service.http.owners import Owners
+from service.http.owners import owners_of
 from service.http.pending import PendingFacts
 from service.http.readers import Readers
 from service.http.streams import DecidedByConsumers, InboxStream, Stream, TopicStream
@@ -117,19 +115,6 @@ def serving(
         served.histories.close()
         served.books.close()
         stream.close()
-
-
-def owners_of(
-    ledger: Ledger, count: Callable[[Tally], None] = metrics.count, on_change: Callable[[], None] = lambda: None
-) -> Owners:
-    """The owners of a ledger's partitions in this process: see `Owners`."""
-    if not ledger.is_shared:
-        return Owners(ledger, None, count, on_change)
-    from ledger.journal.database import DatabaseLedger  # here, since its driver is an extra
-    from service.http.assignment import DatabaseAssignment
-
-    assert isinstance(ledger, DatabaseLedger)
-    return Owners(ledger, DatabaseAssignment(ledger), count, on_change)
 
 
 def served_by(request: Request[Any, Any, Any]) -> Served:

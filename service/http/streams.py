@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from consumers.files.loader import FileLoader, NdjsonLine, Router
+from consumers.files.loader import NdjsonLine, Router, router_into
 from consumers.kafka.appending import TopicAppender
 from consumers.kafka.client_base import Reader
 from consumers.kafka.clients import open_reader
@@ -42,9 +42,8 @@ class LineAppender(Protocol):
         ...
 
 
-Route = Callable[
-    [NdjsonLine, list[InboxLine]], None
-]  # puts a line under its partition, a published programme under all
+# Puts a line under its partition, a published programme under all.
+Route = Callable[[NdjsonLine, list[InboxLine]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class InboxStream(Stream):
 
     def feeding(self) -> Feeding:
         inbox, operators = open_inbox(self._ledger), self._ledger.settings.operators
-        new, old = (FileLoader(inbox, operators, backlog=backlog).route for backlog in (False, True))
+        new, old = (router_into(inbox, operators, backlog=backlog).route for backlog in (False, True))
         return Feeding(inbox, new, old)
 
     def ends(self, ledger: Ledger) -> list[int]:

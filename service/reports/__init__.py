@@ -2,12 +2,13 @@
 
 from importlib import resources
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from msgspec import to_builtins
 
 from ledger.rulebook.compiled import Programme
+from projections.explaining.words import yuan
 from projections.what_if.reports import Report
 from service.screens.names import Names
-from service.templates import templates_in
 
 
 def backtest_html(found: Report, book: Programme) -> str:
@@ -24,3 +25,18 @@ def backtest_html(found: Report, book: Programme) -> str:
             uplot_js=vendor.joinpath("uPlot.iife.min.js").read_text(encoding="utf-8"),
         )
     )
+
+
+def templates_in(package: str, folder: str) -> Environment:
+    """Return the templates of reports or of the console: undefined names are errors, and all values are escaped."""
+    made = Environment(
+        loader=PackageLoader(package, folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["number"] = lambda value: f"{value:,}"
+    made.filters["signed"] = lambda value: f"{value:+,}" if value else "0"
+    made.filters["yuan"] = yuan
+    return made

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from ledger.wire.fact_catalogue import OPERATOR_FACTS
+from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE
 from ledger.wire.fact_codec import decode
 from ledger.wire.facts import (
-    FACT_TYPES,
     CardRefunded,
     Fact,
     HoldCaptured,
@@ -73,7 +72,11 @@ def test_traffic_fills_the_days_from_its_start_in_chinese_time() -> None:
 
 
 def test_every_type_of_fact_that_members_make_is_in_it(stream: list[Fact]) -> None:
-    assert {type(fact) for fact in stream} == set(FACT_TYPES) - set(OPERATOR_FACTS)
+    """Those of the first programme: what others need is not in it, so that a run stays the same bytes."""
+    of_others = {"order.amended", "member.described", "member.joined", "activity.done", "activity.undone"}
+    of_others |= {"points.claimed", "exchange.requested", "exchange.reversed", "benefit.returned"}
+    expected = {row.on for row in CATALOGUE if not row.is_operators} - of_others
+    assert {BY_CLASS[type(fact)].on for fact in stream} == expected
 
 
 def test_the_eleventh_of_november_is_the_busiest_day_and_618_comes_next(stream: list[Fact]) -> None:
@@ -102,7 +105,7 @@ def test_an_order_that_was_paid_completes_as_it_was_and_ends_once(stream: list[F
                 if order in paid:
                     assert paid[order].subject == fact.subject
                 if isinstance(fact, OrderCompleted) and order in paid:
-                    assert paid[order].data == fact.data
+                    assert paid[order].data.lines == fact.data.lines
             case _:
                 pass
     assert 0.8 < len(ended & paid.keys()) / len(paid) <= 1

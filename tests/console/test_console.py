@@ -25,6 +25,7 @@ from tests.support.histories import LONG_AGO, encode
 from tests.support.histories import history as lived
 from tests.support.ledgers import ingested, scratch
 from tests.support.served import NDJSON, ROOT, Fact, Server, environment, grant, ndjson, new_key, points, served
+from tests.support.shop import OPERATORS
 
 AXE = (ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 STORED = "<img src=x onerror=window.ran=1><script>window.ran=1</script>"
@@ -52,6 +53,23 @@ def past(kind: str, member: str, name: str, time: str, data: Fact, source: str =
 def order(member: str, name: str, time: str, paid_fen: int) -> Fact:
     lines = [{"line": "1", "sku": "1", "category": "phone", "quantity": 1, "paid_fen": paid_fen}]
     return past("order.completed", member, f"{name}-done", time, {"order": name, "lines": lines})
+
+
+OF_OTHER_PROGRAMMES: dict[str, Fact] = {
+    "order.amended": {"order": "O?", "lines": [{"line": "1", "paid_fen": 100}]},
+    "member.described": {"attributes": {"kind": "person"}},
+    "member.joined": {"shop": "shop-a"},
+    "activity.done": {"done": "A1", "activity": "charity"},
+    "activity.undone": {"done": "A1"},
+    "tier.granted": {"grant": "T1", "score": "jd-value", "tier": "gold", "until": "2026-01-15T12:00:00+08:00"},
+    "tier.withdrawn": {"grant": "T1"},
+    "points.claimed": {"of": {"grant": "G?"}},
+    "exchange.requested": {"request": "X1", "exchange": "miles", "points": 100},
+    "exchange.reversed": {"request": "X1"},
+    "benefit.returned": {"claim": "C?"},
+    "account.closed": {"reason": "asked"},
+    "account.reopened": {"reason": "asked"},
+}
 
 
 def history() -> list[bytes]:
@@ -160,7 +178,8 @@ def test_why_is_loaded_where_it_is_asked_for(chromium: Browser, server: Server) 
 def test_why_is_told_of_an_entry_of_every_type_outcome_reason_and_change() -> None:
     with scratch() as folder:
         facts = [one for seed in range(12) for one in lived(Random(seed), 150, f"m-{seed}", LONG_AGO)]
-        facts.append(past("credit.scored", "m-1", "c-1", "2025-01-15T12:00:00+08:00", {"score": 700}))
+        given = [("credit.scored", {"score": 700}), *OF_OTHER_PROGRAMMES.items()]
+        facts += [past(kind, "m-1", f"x-{kind}", "2025-01-15T12:00:00+08:00", data, OPERATORS) for kind, data in given]
         ledger = ingested(folder, facts)
         found: dict[tuple[str, ...], tuple[str, int]] = {}
         for member in (f"m-{seed}" for seed in range(12)):

@@ -14,7 +14,7 @@ from kafka.partitioner.default import murmur2 as kafkas_murmur2
 
 from ledger.journal.open import open_or_create
 from ledger.journal.partitioning import Partitioner, murmur2
-from ledger.journal.port import Parked
+from ledger.journal.port import DeadLetter
 from ledger.wire.fact_catalogue import OPERATOR_FACTS, REQUESTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, decode_canonical, json_schemas
 from ledger.wire.facts import (
@@ -331,7 +331,7 @@ def ledger(tmp_path: Path) -> SmallLedger:
     return SmallLedger(tmp_path / "ledger")
 
 
-def parked_of(ledger: SmallLedger) -> list[Parked]:
+def parked_of(ledger: SmallLedger) -> list[DeadLetter]:
     return [parked for partition in ledger.ledger.partitions for parked in ledger.ledger.journal(partition).parked()]
 
 

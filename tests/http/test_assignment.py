@@ -40,9 +40,9 @@ def claims_of(place: str) -> Iterator[PostgresClaims]:
 class Process:
     """What another process of a server would be, with its own connections."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, share: Iterable[int] = ALL) -> None:
         self.ledger = DatabaseLedger.at(place)
-        self.assignment = DatabaseAssignment(self.ledger)
+        self.assignment = DatabaseAssignment(self.ledger, share)
         self.heard: list[int] = []  # partitions it was told to look at,
         self.heard_without: set[int] = set()  # those of them that were not its own to decide,
         self.decided: list[int] = []  # and those that others decided
@@ -114,6 +114,24 @@ def test_one_that_stands_by_takes_over(place: str) -> None:
             first.assignment.stop()
             assert first.owns == set()
             until(lambda: second.owns == ALL)
+
+
+def test_the_processes_of_a_server_share_the_partitions_out_and_another_servers_takes_what_one_leaves(
+    place: str,
+) -> None:
+    even, odd = Process(place, {0, 2, 4, 6}), Process(place, {1, 3, 5, 7})
+    until(lambda: even.owns == {0, 2, 4, 6} and odd.owns == {1, 3, 5, 7})
+    even.assignment.announce(2, has_book=False)
+    even.assignment.announce(3, has_book=False)
+    until(lambda: odd.assignment.is_settled and even.decided == [])
+    with processes(place) as (other,):
+        until(lambda: other.decided == [] and other.assignment.is_settled)
+        assert other.owns == set()
+        odd.stop()
+        until(lambda: other.owns == {1, 3, 5, 7})
+        time.sleep(0.2)
+        assert even.owns == {0, 2, 4, 6}
+    even.stop()
 
 
 def test_what_one_gives_up_another_takes(place: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from projections.audit.replay import replay
 from projections.audit.verify import verify
 from service.http import limits
 from service.http.limits import Limits
+from tests.cli.test_cli import points
 from tests.support.accounts import alike
 from tests.support.histories import LONG_AGO, encode
 from tests.support.ledgers import histories_of, scratch, write_facts
@@ -286,3 +287,27 @@ def test_facts_by_http_and_by_file_give_the_same_ledger(place: Path) -> None:
         assert heads[0].entries == heads[1].entries
     by_file.close()
     by_http.close()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_orderly_end_leaves_no_logs_of_sqlite_beside_the_files(place: Path, workers: str) -> None:
+    folder = place / "ledger"
+
+    def logs() -> list[str]:
+        return sorted(path.name for end in ("-wal", "-shm") for path in place.rglob(f"*{end}"))
+
+    with served(folder, "--workers", workers, views=True) as server:
+        with server.client() as client:
+            assert client.post("/v1/facts:bulk", content=ndjson([grant("m-1", "g-1", 10)]), headers=NDJSON).is_success
+            assert client.get("/console").is_success and logs(), "while it runs there are some"
+        for command in (["rebuild", "liability"], ["compare", "liability"], ["switch", "liability"]):
+            points("--ledger", folder, "views", *command)
+    assert logs() == []
+    for command in (
+        ["backup", place / "copy"],
+        ["replay", "--from-topic"],
+        ["views", "list"],
+        ["dead-letters", "list"],
+    ):
+        assert points("--ledger", folder, *command).code == 0
+        assert logs() == [], command

@@ -1,5 +1,7 @@
 """What `points serve` does over PostgreSQL alone: servers that take over from each other, facts that others feed."""
 
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from service import errors
 from service.cli import run
 from tests.support.databases import OwnServer
 from tests.support.ledgers import write_facts
-from tests.support.served import Server, grant, is_whole, redemption, served
+from tests.support.served import NDJSON, Server, grant, is_whole, ndjson, owner_processes, redemption, served
 
 PARTITIONS = 8
 
@@ -50,6 +52,30 @@ def test_a_second_server_stands_by_and_takes_over_when_the_first_dies(place: str
             assert open_ledger(place).partition_of("s-1") in moved
             assert http.get("/v1/members/s-1").json()["points"]["beans"]["spendable"] == 40
     is_whole(place).close()
+
+
+def test_what_a_killed_owner_leaves_is_decided_by_the_server_that_stands_by(place: str, tmp_path: Path) -> None:
+    with served(tmp_path / "one", "--workers", "2", database=place) as first:
+        until_ready(first)
+        with served(tmp_path / "two", "--workers", "2", database=place) as second:
+            until_ready(second)
+            epochs = epochs_of(place)
+            os.kill(first.process.pid, signal.SIGSTOP)  # it starts nothing again
+            try:
+                os.kill(owner_processes(first)[0], signal.SIGKILL)
+                given = [grant(f"k-{n}", f"g-{n}", 5) for n in range(200)]
+                with second.client() as http:
+                    told = http.post("/v1/facts:bulk?outcomes=true", content=ndjson(given), headers=NDJSON)
+                assert told.content.count(b'"accepted"') == 200, told.text
+                moved = {
+                    p for p, (before, now) in enumerate(zip(epochs, epochs_of(place), strict=True)) if now > before
+                }
+                assert moved in ({0, 2, 4, 6}, {1, 3, 5, 7}), "the other owner was not fenced"
+            finally:
+                os.kill(first.process.pid, signal.SIGCONT)
+    ledger = is_whole(place)
+    assert sum(ledger.journal(partition).head().entries for partition in ledger.partitions) == 200
+    ledger.close()
 
 
 WAIT = {"Prefer": "wait=30"}

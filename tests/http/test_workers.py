@@ -15,6 +15,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection as PipeEnd
+from multiprocessing.connection import Listener
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, TypeVar
@@ -31,13 +33,14 @@ from ledger.journal.open import open_ledger, open_or_create
 from ledger.rulebook.schema import shipped
 from points_client import Client, Refused
 from service.http import owners as owning
-from service.http import state
-from service.http.channels import FrontEndChannel, OwnersChannel
+from service.http import state, supervised
+from service.http.channels import Channel, OwnersServer, RemoteOwners, Share
 from service.http.dispatcher import Dispatcher, connection_pair, pass_on
 from service.http.handlers.facts import decided
-from service.http.owners import Owners
+from service.http.metrics import SHARED
+from service.http.owners import OwnersState, owners_of
 from service.http.pending import Abandoned, Message
-from service.http.state import owners_of, serving
+from service.http.state import serving
 from service.keys import Keys
 from tests.support.contents import journals
 from tests.support.databases import _is_alive
@@ -54,6 +57,7 @@ from tests.support.served import (
     is_whole,
     ndjson,
     new_key,
+    owner_processes,
     points,
     redemption,
     served,
@@ -129,7 +133,7 @@ def as_by_one_process(ledger: Ledger, folder: Path) -> Ledger:
         records = map(msgspec.structs.astuple, theirs.read(partition, -1, 100_000))
         ours.append([InboxLine(partition, *record[1:7]) for record in records])
     with made.writing():
-        decide_all(made, ours)
+        decide_all(made)
     return made
 
 
@@ -140,17 +144,27 @@ def test_a_worker_killed_while_redemptions_run_loses_and_doubles_nothing(home: H
     redeem_while_one_is_killed(home, lambda server: server.processes[0])
 
 
-@pytest.mark.parametrize("home", ["folder"], indirect=True)
 def test_an_owner_process_killed_while_redemptions_run_loses_and_doubles_nothing(home: Home) -> None:
     redeem_while_one_is_killed(home, lambda server: owner_processes(server)[0])
 
 
-def owner_processes(server: Server) -> list[int]:
-    """The processes that decide: those that the server's first process began, but for its front ends."""
-    listed = subprocess.check_output(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], text=True)
-    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
-    begun = [int(pid) for pid, parent, args in rows if int(parent) == server.process.pid and "spawn_main" in args]
-    return [pid for pid in begun if pid not in server.processes]
+def test_owners_decide_side_by_side_and_none_waits_for_one_that_is_stopped(home: Home) -> None:
+    with home.served() as server, server.client() as http:
+        until(lambda: http.get("/health/ready").status_code == 200)
+        stopped, _ = owner_processes(server)
+        os.kill(stopped, signal.SIGSTOP)
+        given = [grant(f"s-{n}", f"g-{n}", 5) for n in range(400)]
+        http.post("/v1/facts:bulk", content=ndjson(given), headers=NDJSON)
+        until(lambda: sum(not lag for lag in lags(http)) == PARTITIONS // 2)
+        its = {partition for partition, lag in enumerate(lags(http)) if lag}
+        assert its in ({0, 2, 4, 6}, {1, 3, 5, 7}), "the other process decides all of its own"
+        os.kill(stopped, signal.SIGCONT)
+        until(lambda: not any(lags(http)))
+    is_whole(home.place).close()
+
+
+def lags(http: httpx.Client) -> list[int]:
+    return [one["lag"] for one in http.get("/v1/positions").json()["partitions"]]
 
 
 def redeem_while_one_is_killed(home: Home, victim: Callable[[Server], int]) -> None:
@@ -332,13 +346,10 @@ def test_a_parked_fact_is_mended_at_any_worker(shared: tuple[Server, dict[str, s
     server, keys = shared
     late = fact("campaign.granted", "l-1", "late", {"grant": "late", "campaign": "c", "points": 5}, ago=-400)
     ledger = open_ledger(place_of(server))
-    from consumers.files.loader import FileLoader, NdjsonLine
-    from consumers.local.port import InboxLine
+    from consumers.files.loader import router_into
 
     inbox = open_inbox(ledger)
-    batch: list[InboxLine] = []
-    FileLoader(inbox, (), backlog=False).route(NdjsonLine(encode(late)), batch)
-    ((partition, offset),) = inbox.append(batch)
+    ((partition, offset),) = inbox.append(router_into(inbox, (), backlog=False).routed(encode(late)))
     ledger.close()
     with server.client(keys["bob"]) as http:
         while not http.get("/v1/dead-letters").json()["letters"]:
@@ -418,12 +429,10 @@ def a_later_book() -> Fact:
 
 
 class FrontEnd:
-    """A front end in a thread of this process, with the channel to its owners."""
+    """A front end in a thread of this process, with channels to its owners."""
 
-    def __init__(self, folder: Path, owners: Owners) -> None:
-        ours, theirs = Pipe()
-        self.channel = FrontEndChannel(ours, owners)
-        self.its_channel = OwnersChannel(theirs)
+    def __init__(self, folder: Path, share: Share) -> None:
+        self._owners = RemoteOwners([share])
         self._ledger = open_ledger(folder)
         self._folder = folder
         self._there = threading.Event()
@@ -432,7 +441,7 @@ class FrontEnd:
         assert self._there.wait(60)
 
     async def _serve(self) -> None:
-        with serving(self._ledger, self._folder, 0, self.its_channel) as self.served:
+        with serving(self._ledger, self._folder, 0, self._owners) as self.served:
             self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
             self._there.set()
             await self._ending.wait()
@@ -467,41 +476,27 @@ class FrontEnd:
 
 @contextmanager
 def two_front_ends(folder: Path) -> Iterator[tuple[FrontEnd, FrontEnd]]:
-    """Two front ends, and owners that hear them."""
+    """Two front ends, and owners that they reach."""
     ledger = open_or_create(folder, settings=Settings(PARTITIONS))
     _ = ledger.book
     open_inbox(ledger, feeding=True).close()
-    found: list[FrontEnd] = []
-    owners = owners_of(ledger, on_change=lambda: [one.channel.send_state() for one in found])
-    ended = threading.Event()
-
-    def receive() -> None:
-        while not ended.wait(0.002):
-            for one in found:
-                one.channel.receive()
-
-    receiver = threading.Thread(target=receive)
-    owners.start(lambda message: [one.channel.send(message) for one in found])
-    found.extend(FrontEnd(folder, owners) for _ in range(2))
-    receiver.start()
+    owners = owners_of(ledger)
+    share = Share(folder / "owner", ledger.partitions)
+    server = OwnersServer(share.socket, owners)
+    owners.start(server.send_all, server.send_state)
+    found = [FrontEnd(folder, share) for _ in range(2)]
     try:
-        for one in found:
-            one.channel.send_state()
         yield found[0], found[1]
     finally:
         for one in found:
             one.end()
-        ended.set()
-        receiver.join()
         owners.stop()
-        for one in found:
-            one.channel.close()
         ledger.close()
     is_whole(folder).close()
 
 
 def test_what_is_lost_on_the_way_is_found_by_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(OwnersChannel, "expect", lambda *_: None)
+    monkeypatch.setattr(RemoteOwners, "expect", lambda *_: None)
     monkeypatch.setattr(owning, "INBOX_SECONDS", 0.05)
     monkeypatch.setattr(state, "LOOK_SECONDS", 0.02)
     with two_front_ends(tmp_path / "served") as (one, other):
@@ -525,27 +520,55 @@ def test_one_front_end_ends_and_what_the_other_takes_is_decided(tmp_path: Path) 
 
 def test_who_decides_never_waits_for_a_front_end() -> None:
     ours, theirs = Pipe()
-    channel = FrontEndChannel(ours, None)
-    sent: list[Message] = [Abandoned([n]) for n in range(10_000)]  # more than there is room for
+    channel = Channel(ours)
+    sent: list[Message] = [Abandoned([n]) for n in range(10_000)]  # more than the pipe has room for
     for message in sent:
         channel.send(message)
     assert [theirs.recv() for _ in sent] == sent
+    for n in range(100_000):  # more than may wait: the rest is lost
+        channel.send(n)
     theirs.close()
-    for message in sent:
-        channel.send(message)
-    channel.receive()
-    assert not channel.is_connected
-    channel.close()
+    assert list(channel.received()) == []
+    assert ours.closed
+    channel.send("more")
 
 
-def test_a_front_end_takes_no_more_once_the_process_that_decides_has_ended() -> None:
-    ours, theirs = Pipe()
-    channel = OwnersChannel(theirs)
-    channel.start(lambda _: None)
-    ours.close()
-    until(lambda: not channel.is_connected)
-    assert channel.state.last_error
-    channel.send("beat")  # is lost
+def test_a_front_end_hears_the_owner_that_follows_one_that_ended(tmp_path: Path) -> None:
+    share = Share(tmp_path / "owner", [0, 1])
+    remote = RemoteOwners([share, Share(tmp_path / "other", [2])])
+    heard: list[Message] = []
+    remote.start(heard.append)
+    for generation in (1, 2):
+        with Listener(str(share.socket), "AF_UNIX") as listener, listener.accept() as connection:
+            connection.send(OwnersState(1, "a full disk", True))
+            connection.send(Abandoned([generation]))
+            until(lambda generation=generation: heard == [Abandoned([n + 1]) for n in range(generation)])  # type: ignore[misc]
+            assert remote.state == OwnersState(1, "a full disk", False), "the other was not heard yet"
+            remote.expect(heard.append, {0: [7], 2: [8]}, {})
+            assert connection.recv() == {0: [7]}
+
+
+def hang(pipe: PipeEnd) -> None:
+    """A process that comes to serve, and is stopped."""
+    pipe.send(supervised.STARTED)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def test_a_process_that_is_stopped_is_killed_and_started_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(SHARED, str(tmp_path))
+    monkeypatch.setattr(supervised, "HUNG_SECONDS", 0.5)
+    monkeypatch.setattr(supervised, "AGAIN_SECONDS", 0.1)
+    process = supervised.Supervised("a process", hang)
+    first = process.pid
+
+    def is_another() -> bool:
+        process.receive()
+        process.keep_alive()
+        return process.is_serving and process.pid != first
+
+    until(is_another)
+    process.end(0)
+    assert not _is_alive(first) and not _is_alive(process.pid)
 
 
 # -- connections -----------------------------------------------------------------------------------------------------

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from ledger.core.account import Account, encode_account
 from ledger.journal.open import open_ledger
 from ledger.journal.port import EntryRow
+from ledger.rulebook.schema import shipped, version_of
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry, encode_entry
 from projections.audit.replay import replay
 from projections.audit.verify import verify
+from tests.cli.test_cli import points
 from tests.support.histories import LONG_AGO
 from tests.support.ledgers import histories_of, ingested, scratch
 
@@ -253,3 +255,59 @@ def test_a_replay_of_what_another_engine_decided_says_so_once_a_partition(folder
             copy.runs("UPDATE stored_events SET state = ? WHERE rowid = ?", state, row.sequence)
         (found,) = copy.differences(from_topic=False)
         assert (found["field"], found["stored"], found["entries"]) == ("engine", "99", len(copy.rows))
+
+
+LATER = shipped("jd").replace("from = 2017-09-14", "from = 2025-06-01", 1)
+PUBLISHED = {
+    "specversion": "1.0",
+    "id": "book-2",
+    "source": "/operators",
+    "type": "programme.published.v1",
+    "subject": "programme",
+    "time": "2025-05-01T00:00:00+08:00",
+    "data": {"toml": LATER},
+}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE programmes SET toml = replace(toml, 'at_least = 201', 'at_least = 202')",
+        "UPDATE programmes SET toml = 'no rule book'",
+        "UPDATE programmes SET version = '0123456789abcdef'",
+        "DELETE FROM programmes",
+    ],
+)
+def test_a_published_text_that_was_edited_is_named_at_the_entry_that_published_it(edit: str) -> None:
+    with scratch() as place:
+        ledger = ingested(place, [*FACTS[:40], PUBLISHED, *FACTS[40:80]])
+        (at,) = (book.sequence for book in ledger.journal(1).published())
+        ledger.close()
+        with tampered(place / "ledger", 1) as copy:
+            assert copy.broken == []
+            copy.runs(edit)
+            assert copy.broken == [(1, at)]
+        named = points("--ledger", place / "ledger", "verify")
+        assert named.code == 0 and "no broken place" in named.out, named.err
+        with sqlite3.connect(place / "ledger" / "partition-1.db") as db:
+            db.execute(edit)
+        db.close()
+        named = points("--ledger", place / "ledger", "verify")
+        assert named.code == 1 and "the stored text of version" in named.out, named.err
+
+
+def test_a_text_that_nobody_published_is_named(folder: Path) -> None:
+    with tampered(folder, 1) as copy:
+        copy.runs("INSERT INTO programmes VALUES (3, ?, ?)", version_of(LATER), LATER)
+        assert copy.broken == [(1, 3)]
+
+
+def test_an_edited_book_toml_is_named_once_a_partition(folder: Path) -> None:
+    with tampered(folder) as copy:
+        book = Path(copy.ledger.place) / "book.toml"
+        book.write_text(book.read_text(encoding="utf-8").replace("at_least = 201", "at_least = 202"), encoding="utf-8")
+        edited = open_ledger(copy.ledger.place)
+        found = verify(edited)["broken"]
+        edited.close()
+        assert 0 < len({at["partition"] for at in found}) == len(found)
+        assert all("was book.toml edited?" in at["problem"] for at in found)

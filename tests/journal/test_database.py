@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from consumers.dead_letters import describe_letter, drop, letter_at, letters
+from consumers.dead_letters import dead_letter_at, dead_letters_of, drop
 from ledger.journal.database import LEDGER_STEPS, migrate
 from ledger.journal.ledger import INBOX, KAFKA, Ledger, OtherStream
 from ledger.journal.migrations import pending
@@ -127,7 +127,7 @@ def test_every_answer_is_the_same(two: tuple[Ledger, Ledger]) -> None:
             found[f"show {member}"] = [show_member(ledger, member, now), show_member(ledger, member, now, early)]
             found[f"entries {member}"] = list(entries_of(ledger, member))
             found[f"explain {member}"] = [explain(ledger, member, what, as_of=now) for what in (None, "1", "7")]
-        found["letters"] = [describe_letter(letter, 0) for letter in letters(ledger)]
+        found["letters"] = [letter.described(0) for letter in dead_letters_of(ledger)]
         return found
 
     ours, theirs = answers(folder), answers(database)
@@ -190,9 +190,9 @@ def test_parked_bytes_are_dropped_in_the_database_too(place: str) -> None:
     small = SmallLedger(place)
     small.stream.append(b"{", partition=2)
     small.decides()
-    (letter,) = letters(small.ledger)
+    (letter,) = dead_letters_of(small.ledger)
     drop(small.ledger, [letter])
-    assert letters(small.ledger) == [] and letter_at(small.ledger, "2:0").state == "dropped"
+    assert dead_letters_of(small.ledger) == [] and dead_letter_at(small.ledger, "2:0").state == "dropped"
     small.close()
 
 

@@ -15,6 +15,7 @@ from ledger.core import decide as deciding
 from ledger.core.account import decode_account, encode_account
 from ledger.journal.open import open_or_create
 from ledger.rulebook.schema import shipped
+from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import ShopVisited
 from projections.audit.replay import replay
 from projections.audit.verify import verify
@@ -140,4 +141,18 @@ def test_facts_beyond_range_change_nothing_but_the_clock_and_leave_others_alone(
     accounts = dict(found["accounts"])
     assert accounts["poor"].purse("beans").spendable() == 10_000
     assert decode_account(encode_account(accounts["rich"])) == accounts["rich"]
+    place.close()
+
+
+def test_an_earlier_fact_behind_one_beyond_range_does_not_turn_the_clock_back(tmp_path: Path) -> None:
+    facts = [grant(28 * n, "rich", MOST) for n in range(512)]  # on the first of the month
+    facts += [grant(19, "rich", MOST), fact(4, "shop.visited", "rich", shop="s")]
+    place = open_or_create(tmp_path / "ledger")
+    with place.writing():
+        ingest(place, [str(write_facts(tmp_path / "facts", facts))], backlog=True)
+    rows = place.journal(place.partition_of("rich")).entries_of("rich")
+    first, beyond, earlier = (decode_entry(row.state) for row in rows[-3:])
+    assert beyond.reason == "out-of-range" and earlier.occurred < beyond.occurred
+    assert first.clock < beyond.clock == earlier.clock
+    assert replay(place)["differences"] == []
     place.close()

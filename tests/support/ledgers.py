@@ -10,13 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from consumers.runtime.ingest import ingest
-from consumers.runtime.intake import Intake
+from consumers.runtime.owner import PartitionOwner
 from consumers.stream import Record
 from ledger.core.account import Account
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
 from ledger.journal.partition import Tally
-from ledger.journal.partitioning import Partitioner
 from ledger.wire.fact_codec import BadFact, decode
 from tests.support.contents import TABLES, rows_of
 from tests.support.histories import START, encode, history
@@ -72,7 +71,7 @@ class SmallLedger:
         self._share = share
         self.ledger = open_or_create(place)
         self.stream = StreamInMemory(self.ledger)
-        self._owners: dict[int, Intake] = {}
+        self._owners: dict[int, Owner] = {}
 
     def hears(self, facts: Iterable[Fact | bytes]) -> None:
         """Facts join the stream."""
@@ -84,11 +83,9 @@ class SmallLedger:
         for partition in self.ledger.partitions:
             self.stream.append(fact, partition)
 
-    def owner(self, partition: int, batch: int = 4_000) -> Intake:
+    def owner(self, partition: int, batch: int = 4_000) -> "Owner":
         """A new owner of a partition."""
-        shard = self.ledger.writer(partition, self._share)
-        partitioner = Partitioner(self.stream.partitions)
-        return Intake(self.stream, shard, self.ledger.settings.operators, partitioner, batch=batch)
+        return Owner(self, partition, batch)
 
     def decides(self, batch: int = 4_000) -> Tally:
         """Decide all that waits."""
@@ -121,6 +118,25 @@ class SmallLedger:
 
     def close(self) -> None:
         self.ledger.close()
+
+
+class Owner:
+    """An owner of a partition of a small ledger, which an error does not end."""
+
+    def __init__(self, small: SmallLedger, partition: int, batch: int) -> None:
+        self._owner = PartitionOwner(small.ledger, partition, batch=batch)
+        self._writer = self._owner.acquire(small._share)
+        self._stream = small.stream
+
+    @property
+    def position(self) -> int:
+        """The offset of the last record decided."""
+        return self._writer.offset
+
+    def step(self) -> Tally | None:
+        """Decide the next batch."""
+        batch = self._owner.step(self._stream)
+        return None if batch is None else batch.tally
 
 
 def histories_of(random: Random, members: int, length: int, start: datetime = START) -> list[Fact]:

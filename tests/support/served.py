@@ -77,6 +77,14 @@ def served(folder: Path, *options: str, database: str = "", views: bool = False)
         assert server.stop() in (0, -signal.SIGKILL)
 
 
+def owner_processes(server: Server) -> list[int]:
+    """Return the processes that decide: those that the server's first process began, but for its front ends."""
+    listed = subprocess.check_output(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], text=True)
+    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+    begun = [int(pid) for pid, parent, args in rows if int(parent) == server.process.pid and "spawn_main" in args]
+    return [pid for pid in begun if pid not in server.processes]
+
+
 def is_whole(place: Path | str) -> Ledger:
     """The ledger of servers that ended: its chain and decisions are as they should be, and follow from its inbox."""
     ledger = open_ledger(place)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ledger.core.pages import COMPLETED, SEEN, OrderPage
-from ledger.journal.port import EntryRow, Fenced, Head, PageRow, Parked, Published, ReceiptRow, Snapshot
+from ledger.journal.port import DeadLetter, EntryRow, Fenced, Head, PageRow, Published, ReceiptRow, Snapshot
 from ledger.wire.entry_codec import GENESIS_LINK, leaf_of, link_after
 
 
@@ -19,8 +19,8 @@ class Broken(Exception):
     """Something went wrong in the middle of a batch."""
 
 
-def parked(offset: int, reason: str = "not-json") -> Parked:
-    return Parked(offset, 1_000 + offset, reason, "what is wrong", 5, sha256(b"bytes").digest(), b"bytes")
+def parked(offset: int, reason: str = "not-json") -> DeadLetter:
+    return DeadLetter(offset, 1_000 + offset, reason, "what is wrong", 5, sha256(b"bytes").digest(), b"bytes")
 
 
 class StoreContract:

@@ -28,8 +28,8 @@ from projections.explaining.changes import EXPLAINERS
 from projections.explaining.explain import explain, explain_entry, explain_lot
 from projections.explaining.history import NothingToExplain
 from projections.explaining.member import explain_member
-from projections.explaining.render import render_explanation
 from projections.explaining.words import phrases
+from service.screens.explanation import print_explanation
 from tests.support.histories import history
 from tests.support.ledgers import SmallLedger
 from tests.support.shop import YUAN, Shop, instant, moment
@@ -87,7 +87,7 @@ def changes(explanations: list[Explanation], name: str) -> list[Explanation]:
 
 def printed(explanation: Explanation, width: int = 100) -> str:
     out = io.StringIO()
-    render_explanation(explanation, Console(file=out, width=width))
+    print_explanation(Console(file=out, width=width), explanation)
     return out.getvalue()
 
 

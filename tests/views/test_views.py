@@ -18,10 +18,9 @@ from ledger.core.account import Account
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
-from ledger.journal.accounts_at import members_of
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
-from ledger.journal.port import JournalError
+from ledger.journal.port import Damaged, JournalError
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.times import DAY, MAX_INSTANT, day_of, month_of, month_start, month_text
@@ -182,7 +181,7 @@ def books_of(ledger: Ledger, until: int, *, known: bool) -> dict[str, tuple[int,
     """Totals by kind of the entries before an instant (by clock, and where `known` by `recorded` too), run to it."""
     totals: dict[str, list[int]] = defaultdict(lambda: [0] * len(FIGURES))
     for partition in ledger.partitions:
-        for _, rows in members_of(ledger.journal(partition).scan_by_member()):
+        for _, rows in ledger.journal(partition).by_member():
             account = Account()
             for row in rows:
                 entry = decode_entry(row.state)
@@ -585,6 +584,19 @@ def test_what_a_card_gave_stands_beside_the_ordinary_rate_with_its_cap() -> None
         shipping = next(row for row in rows_of(ledger, "quotas", at("07-01")) if row[3] == "shipping")
         assert shipping[4:] == (60, 1, 59)
         ledger.close()
+
+
+def test_a_view_of_a_ledger_whose_programme_was_edited_names_the_entry_and_the_version() -> None:
+    with scratch() as folder:
+        bought = fact("card.purchased", "c", "06-01", card="C1", product="plus.annual", paid_fen=14_900)
+        lines = [{"line": "1", "sku": "s", "category": "phone", "quantity": 1, "paid_fen": 1_500_000}]
+        told(folder / "ledger", bought, fact("order.completed", "o", "06-02", order="O1", lines=lines)).close()
+        book = folder / "ledger" / "book.toml"
+        book.write_text(book.read_text(encoding="utf-8").replace("at_least = 201", "at_least = 202"), encoding="utf-8")
+        edited = open_ledger(folder / "ledger")
+        with pytest.raises(Damaged, match=r"entry 2 of m-1 was decided by version [0-9a-f]+ of the programme"):
+            runner.run(edited, Folder(folder / "views"), BUILT_IN)
+        edited.close()
 
 
 def test_a_book_that_forgets_months_a_score_counts_is_read_alike() -> None:

@@ -3,7 +3,6 @@
 A checkpoint carries the peaks of each tree, so that the next one reads only the entries behind it.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,13 +15,12 @@ from ledger.wire.entry_codec import leaf_of, link_after
 from projections.audit.proof import BadProof, Refuted
 from projections.audit.proof.keys import Envelope, is_signed, key_id, payload_of, sign
 from projections.audit.proof.tree import Frontier
+from projections.ticking import Progress, ticking
 
 PAYLOAD_TYPE = "application/vnd.points-ledger.checkpoint.v1+json"
 MOST_BYTES = 16 << 20  # of a file: 1,024 partitions with every peak are 3 MiB
-REPORT_EVERY = 5_000
 
 _Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Progress = Callable[[int], None]
 
 
 class Mark(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +33,7 @@ class Mark(Struct, frozen=True, forbid_unknown_fields=True):
     peaks: list[_Hash]
 
     def frontier(self) -> Frontier:
-        """The tree, to go on from. Raises `BadProof` where its parts contradict each other."""
+        """Return the tree, to go on from. Raises `BadProof` where its parts contradict each other."""
         try:
             tree = Frontier(self.entries, [bytes.fromhex(peak) for peak in self.peaks])
         except ValueError as error:
@@ -86,20 +84,15 @@ def make(
         check_ledger(ledger, after)
         earlier = {mark.partition: mark for mark in after.checkpoint.partitions}
     marks: list[Mark] = []
-    done = 0
-
-    def onward(entries: int) -> None:
-        progress(done + entries)
-
     for partition in ledger.partitions:
-        marks.append(_mark(ledger, partition, earlier.get(partition), onward))
-        done += marks[-1].entries
+        done = sum(mark.entries for mark in marks)
+        marks.append(_mark(ledger, partition, earlier.get(partition), progress, done))
     public = key.public_key().public_bytes_raw().hex()
     checkpoint = Checkpoint(ledger.identity, ledger.genesis, at, public, marks)
     return Signed(checkpoint, sign(msgspec.json.encode(checkpoint), PAYLOAD_TYPE, key))
 
 
-def _mark(ledger: Ledger, partition: int, earlier: Mark | None, progress: Progress) -> Mark:
+def _mark(ledger: Ledger, partition: int, earlier: Mark | None, progress: Progress, done: int) -> Mark:
     journal = ledger.journal(partition)
     head = journal.head()
     tree, link, place = Frontier(), bytes(32), 0
@@ -107,15 +100,13 @@ def _mark(ledger: Ledger, partition: int, earlier: Mark | None, progress: Progre
         tree, link, place = earlier.frontier(), bytes.fromhex(earlier.link), earlier.entries
         if place > head.entries:
             raise Refuted(f"partition {partition} has {head.entries:,} entries, and had {place:,}: run `points verify`")
-    for row in journal.scan(place, head.entries):
+    for row in ticking(journal.scan(place, head.entries), progress, done + place):
         leaf = leaf_of(row.state)
         link = link_after(link, leaf)
         place += 1
         if row.sequence != place or row.link != link:
             break
         tree.add(leaf)
-        if not place % REPORT_EVERY:
-            progress(place)
     if tree.size != head.entries or link != head.link:
         since = f", or not what was signed up to place {earlier.entries:,}" if earlier else ""
         raise Refuted(f"partition {partition} is broken near place {place:,}{since}: run `points verify`")
@@ -123,12 +114,12 @@ def _mark(ledger: Ledger, partition: int, earlier: Mark | None, progress: Progre
 
 
 def write(signed: Signed) -> bytes:
-    """The file of a checkpoint: one line of JSON."""
+    """Return the file of a checkpoint: one line of JSON."""
     return msgspec.json.encode(signed.envelope) + b"\n"
 
 
 def read(path: Path, key: Ed25519PublicKey | None = None) -> Signed:
-    """A checkpoint from its file, its signature checked by `key` or else by the one it names. Raises `BadProof`."""
+    """Return the checkpoint in a file, its signature checked by `key`, else by the one it names. Raises `BadProof`."""
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES)
@@ -138,7 +129,7 @@ def read(path: Path, key: Ed25519PublicKey | None = None) -> Signed:
 
 
 def parsed(content: bytes, path: str, key: Ed25519PublicKey | None = None) -> Signed:
-    """A checkpoint from the bytes of a file, its signature checked. Raises `BadProof`."""
+    """Return a checkpoint from the bytes of a file, its signature checked. Raises `BadProof`."""
     try:
         envelope = msgspec.json.decode(content, type=Envelope)
         if envelope.payload_type != PAYLOAD_TYPE:

@@ -2,9 +2,10 @@
 
 import os
 from base64 import b64decode, b64encode
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -58,51 +59,46 @@ def new_key(path: Path) -> tuple[Path, str]:
 
 
 def public_path(path: Path) -> Path:
-    """Where the public key of a signing key lies: ``signing-key.pem`` -> ``signing-key.pub.pem``."""
+    """Return the path of a signing key's public key: ``signing-key.pem`` -> ``signing-key.pub.pem``."""
     return path.with_name(f"{path.name.removesuffix('.pem')}.pub.pem")
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
-    """The signing key in a file. Raises `BadProof`."""
-    try:
-        key = load_pem_private_key(_read(path), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise BadProof(f"{path}: no signing key ({error}); `points signing-key new` makes one") from None
+    """Return the signing key in a file. Raises `BadProof`."""
+    way_out = "`points signing-key new` makes one"
+    key = _loaded(path, partial(load_pem_private_key, password=None), f"no signing key ({{}}); {way_out}")
     if not isinstance(key, Ed25519PrivateKey):
-        raise BadProof(f"{path}: not an Ed25519 key; `points signing-key new` makes one")
+        raise BadProof(f"{path}: not an Ed25519 key; {way_out}")
     return key
 
 
 def verification_key(path: Path) -> Ed25519PublicKey:
-    """The public key in a file. Raises `BadProof`."""
-    try:
-        key = load_pem_public_key(_read(path))
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise BadProof(f"{path}: no public key ({error}); give the .pub.pem beside the signing key") from None
+    """Return the public key in a file. Raises `BadProof`."""
+    key = _loaded(path, load_pem_public_key, "no public key ({}); give the .pub.pem beside the signing key")
     if not isinstance(key, Ed25519PublicKey):
         raise BadProof(f"{path}: not an Ed25519 key")
     return key
 
 
 def key_id(key: Ed25519PublicKey) -> str:
-    """How signatures name a key."""
+    """Return how signatures name a key: SHA-256 of its 32 bytes, in hex."""
     return sha256(key.public_bytes_raw()).hexdigest()
 
 
 def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> Envelope:
-    """A document signed."""
+    """Sign a document; return its envelope."""
     signature = key.sign(preimage(payload_type, payload))
     signed = Signature(key_id(key.public_key()), b64encode(signature).decode())
     return Envelope(b64encode(payload).decode(), payload_type, [signed])
 
 
 def payload_of(envelope: Envelope) -> bytes:
-    """What an envelope holds, not yet believed. Raises ValueError."""
+    """Return what an envelope holds, not yet believed. Raises ValueError."""
     return _bytes_of(envelope.payload)
 
 
 def is_signed(envelope: Envelope, key: Ed25519PublicKey) -> bool:
-    """Whether an envelope bears a good signature by a key."""
+    """Return True if an envelope bears a good signature by a key."""
     wanted = key_id(key)
     try:
         message = preimage(envelope.payload_type, payload_of(envelope))
@@ -116,13 +112,13 @@ def is_signed(envelope: Envelope, key: Ed25519PublicKey) -> bool:
 
 
 def preimage(payload_type: str, payload: bytes) -> bytes:
-    """What is signed: DSSE's pre-authentication encoding."""
+    """Return what is signed: DSSE's pre-authentication encoding."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def _bytes_of(text: str) -> bytes:
-    """Bytes from base64, which has one right form. Raises ValueError."""
+    """Return bytes from base64, which has one right form. Raises ValueError."""
     value = b64decode(text, validate=True)
     if b64encode(value).decode() != text:
         raise ValueError("base64 that is not canonical")
@@ -137,9 +133,11 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         os.fsync(file.fileno())
 
 
-def _read(path: Path) -> Any:
+def _loaded(path: Path, load: Callable[[bytes], object], problem: str) -> object:
     try:
         with path.open("rb") as file:
-            return file.read(MOST_BYTES)
+            return load(file.read(MOST_BYTES))
     except OSError as error:
         raise BadProof(f"{path}: {error.strerror}; `points signing-key new` makes a signing key") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadProof(f"{path}: {problem.format(error)}") from None

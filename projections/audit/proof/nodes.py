@@ -5,29 +5,29 @@ that fails. A head is always the same at its place, so two processes may write o
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from ledger.journal.ledger import Ledger
 from ledger.wire.entry_codec import leaf_of
 from projections.audit.proof.tree import Blocks, Frontier
+from projections.ticking import Progress
 
 BLOCK = 1_024  # leaves
 HASH_BYTES = 32
 KEPT_AFTER = 64  # blocks that were read
-Progress = Callable[[int], None]
 
 
 def file_of(folder: Path, partition: int) -> Path:
-    """Where the heads of a partition are kept."""
+    """Return the file of a partition's heads."""
     return folder / f"partition-{partition}.nodes"
 
 
 def blocks_of(
     ledger: Ledger, partition: int, upto: int, folder: Path | None, progress: Progress | None = None
 ) -> Blocks:
-    """A partition's tree over its first entries; the heads that the folder lacks are made, and kept where it can be.
+    """Return a partition's tree over its first entries; heads that the folder lacks are made, and stored if it can be.
 
     `progress` hears of the entries that are read for that; what it raises keeps what was read.
     """
@@ -52,7 +52,7 @@ def forget(folder: Path, partition: int) -> None:
 
 
 def leaves_of(ledger: Ledger, partition: int, first: int, end: int) -> Iterator[bytes]:
-    """The leaf inputs of a partition from one index (from 0) up to another, in order."""
+    """Yield the leaf inputs of a partition from one index (from 0) up to another, in order."""
     if first < end:
         yield from (leaf_of(row.state) for row in ledger.journal(partition).scan(first, end))
 

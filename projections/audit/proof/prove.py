@@ -10,10 +10,11 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import EntryRow
 from projections.answers.members import require_member
 from projections.audit.proof import BadProof, Refuted
-from projections.audit.proof.checkpoint import Mark, Progress, Signed, check_ledger
+from projections.audit.proof.checkpoint import Mark, Signed, check_ledger
 from projections.audit.proof.keys import Envelope
 from projections.audit.proof.nodes import blocks_of, forget
 from projections.audit.proof.tree import Blocks, consistency_path, inclusion_path
+from projections.ticking import Progress
 
 
 class NoEntry(BadProof):
@@ -86,7 +87,7 @@ def inclusion(
 
 
 def place_of(ledger: Ledger, member: str, number: int) -> tuple[int, int]:
-    """The partition and place of a member's entry. Raises `UnknownMember`, and `NoEntry`."""
+    """Return the partition and place of a member's entry. Raises `UnknownMember`, and `NoEntry`."""
     return ledger.partition_of(member), _row(ledger, member, number).sequence
 
 
@@ -123,7 +124,7 @@ def consistency(
 
 
 def write(proof: Inclusion | Consistency) -> bytes:
-    """The file of a proof: one line of JSON."""
+    """Return the file of a proof: one line of JSON."""
     return msgspec.json.encode(proof) + b"\n"
 
 
@@ -134,7 +135,7 @@ def agreed(
     nodes: Path | None = None,
     index: int | None = None,
 ) -> Blocks:
-    """A partition's tree, which has to have the heads that were signed; `marks` with the largest last.
+    """Return a partition's tree, which has to have the heads that were signed; `marks` with the largest last.
 
     What is kept in the folder `nodes` is trusted only where it comes to those, and the block of the leaf `index` is
     read in any case. Raises `Refuted`.
@@ -162,7 +163,7 @@ def _first_wrong(blocks: Blocks, marks: list[tuple[Mark, Signed]], index: int | 
 
 
 def _head(blocks: Blocks, entries: int) -> str:
-    """The head over the first entries, nothing where there are not as many."""
+    """Return the head over the first entries, nothing where there are not as many."""
     try:
         return blocks.head(range(entries)).hex()
     except ValueError:

@@ -11,8 +11,9 @@ from ledger.errors import CannotRunNow, NotFound
 from ledger.journal.ledger import Ledger
 from projections.answers.output import output_file
 from projections.audit.proof import BadProof, Refuted
-from projections.audit.proof.checkpoint import Progress, Signed, check_ledger, read, write
+from projections.audit.proof.checkpoint import Signed, check_ledger, read, write
 from projections.audit.proof.prove import agreed
+from projections.ticking import Progress
 
 MOST = 1_000
 SUFFIX = ".checkpoint"
@@ -57,18 +58,18 @@ class CheckpointStore:
             file.write(write(signed))
 
     def has(self, name: str) -> bool:
-        """Whether a checkpoint is kept."""
+        """Return True if a checkpoint is stored."""
         return self._path(name).exists()
 
     def get(self, name: str) -> StoredCheckpoint:
-        """A checkpoint by its name. Raises `NoCheckpoint`, and `BadProof` where its file was changed."""
+        """Return a checkpoint by its name. Raises `NoCheckpoint`, and `BadProof` where its file was changed."""
         path = self._path(name)
         if not _NAME.fullmatch(name) or not path.is_file():
             raise NoCheckpoint("no checkpoint of that name is kept")
         return _kept(path)
 
     def all(self) -> list[StoredCheckpoint]:
-        """Every checkpoint whose file can be read, the one with the most entries first."""
+        """Return every checkpoint whose file can be read, the one with the most entries first."""
         found = []
         for path in self._files():
             try:
@@ -78,7 +79,7 @@ class CheckpointStore:
         return sorted(found, key=lambda kept: (kept.entries, kept.signed.checkpoint.at), reverse=True)
 
     def covering(self, partition: int, place: int) -> StoredCheckpoint:
-        """The newest checkpoint that covers an entry. Raises `NoCheckpoint`."""
+        """Return the newest checkpoint that covers an entry. Raises `NoCheckpoint`."""
         for kept in self.all():
             marks = kept.signed.checkpoint.partitions
             if partition < len(marks) and marks[partition].entries >= place:
@@ -93,13 +94,13 @@ class CheckpointStore:
 
 
 def name_of(signed: Signed) -> str:
-    """A name for a checkpoint that no other has: when it was signed, and its hash."""
+    """Return a name for a checkpoint that no other has: when it was signed, and its hash."""
     when = re.sub("[^0-9T]", "", signed.checkpoint.at)[:15] or "0"
     return f"{when}-{sha256(write(signed)).hexdigest()[:12]}"
 
 
 def check(ledger: Ledger, signed: Signed, nodes: Path | None, progress: Progress | None = None) -> None:
-    """That a ledger is what a checkpoint signed, link and tree. Raises `BadProof` for another ledger, and `Refuted`."""
+    """Raise `Refuted` unless a ledger is what a checkpoint signed, link and tree, and `BadProof` for another ledger."""
     check_ledger(ledger, signed)
     for mark in signed.checkpoint.partitions:
         if mark.entries:
@@ -122,5 +123,5 @@ def _kept(path: Path) -> StoredCheckpoint:
 
 @lru_cache(MOST)
 def _read(path: Path, _: int) -> Signed:
-    """A checkpoint as its file was when it was last written."""
+    """Return a checkpoint as its file was when it was last written."""
     return read(path)

@@ -32,7 +32,7 @@ class Frontier:
         self.size += 1
 
     def head(self) -> bytes:
-        """The tree head (MTH)."""
+        """Return the tree head (MTH)."""
         if not self.peaks:
             return EMPTY
         node = self.peaks[-1]
@@ -42,12 +42,12 @@ class Frontier:
 
 
 def inclusion_path(index: int, size: int) -> list[range]:
-    """The leaves under each node of the path from leaf `index` (from 0) to the head, lowest first (2.1.3.1)."""
+    """Return the leaves under each node of the path from leaf `index` (from 0) to the head, lowest first (2.1.3.1)."""
     return [other for _, other in _halves(index, size)][::-1]
 
 
 def consistency_path(earlier: int, later: int) -> list[range]:
-    """The leaves under each node that leads from a tree of `earlier` leaves to one of `later` (2.1.4.1)."""
+    """Return the leaves under each node that leads from a tree of `earlier` leaves to one of `later` (2.1.4.1)."""
     path: list[range] = []
     if 0 < earlier < later:
         for part, other in _halves(earlier - 1, later):
@@ -82,7 +82,7 @@ class Blocks:
         self._leaves = leaves
 
     def head(self, part: range) -> bytes:
-        """The head over a range of leaves that a path names, or over the first so many."""
+        """Return the head over a range of leaves that a path names, or over the first of all."""
         first, last = -(-part.start // self._block), part.stop // self._block
         upper, lower = Frontier(), Frontier()
         if part.start % self._block:
@@ -94,7 +94,7 @@ class Blocks:
         return Frontier(len(part), [*upper.peaks, *lower.peaks]).head()
 
     def is_block(self, index: int) -> bool:
-        """Whether the block that holds a leaf is the one whose head is known; true where none is."""
+        """Return True if the block that holds a leaf is the one whose head is known, or none is."""
         number = index // self._block
         if number >= len(self._heads):
             return True

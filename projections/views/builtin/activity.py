@@ -61,8 +61,8 @@ class Activity(View):
         """Count a fact, and the member whose clock reaches a new day or month."""
         entry, offset = step.entry, step.book.offset
         assert entry is not None
-        day = day_text(day_of(entry.occurred, offset))
-        rows.add(FACTS.name, (day, _type.decode(entry.fact).type, OUTCOMES[entry.outcome]), 1)
+        key = day_text(day_of(entry.occurred, offset)), _type.decode(entry.fact).type, OUTCOMES[entry.outcome]
+        rows.add_to("facts", key, 0, 1, 1)
         last = step.subject.state
         reached = day_of(entry.clock, offset)
         if reached > last.day:

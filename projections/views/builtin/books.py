@@ -4,6 +4,7 @@ It counts (`projections.views.timed`), so that the present is a sum of a few row
 `projections.answers.stats` sums any other instant by the same `count` and `entry`.
 """
 
+from functools import partial
 from typing import ClassVar
 
 from msgspec import Struct
@@ -49,17 +50,7 @@ def figures_of(purse: Purse) -> list[int]:
     return [figure() if callable(figure) else figure for figure in found]
 
 
-def points(taken: Snapshot, _: Options) -> Table:
-    """A row a kind with its figures."""
-    return _whole(taken, POINTS_TABLE)
-
-
-def outcomes(taken: Snapshot, _: Options) -> Table:
-    """A row an outcome and reason, over all entries."""
-    return _whole(taken, OUTCOMES_TABLE)
-
-
-def _whole(taken: Snapshot, table: SumTable) -> Table:
+def _whole(table: SumTable, taken: Snapshot, _: Options) -> Table:
     shown = (*table.key, *(Column(name, "integer") for name in table.amounts))
     return taken.table(shown, ((*key, *amounts) for key, amounts in taken.counted()[table.name].items()))
 
@@ -75,8 +66,8 @@ class Books(View):
     state: ClassVar[type[Struct] | None] = Account
     counts = True
     queries = (
-        Query("books", "where the points of each kind are", points, is_by_member=False),
-        Query("outcomes", "entries by outcome and reason", outcomes, is_by_member=False),
+        Query("books", "where the points of each kind are", partial(_whole, POINTS_TABLE), is_by_member=False),
+        Query("outcomes", "entries by outcome and reason", partial(_whole, OUTCOMES_TABLE), is_by_member=False),
     )
 
     def entry(self, step: FoldStep, rows: RowDeltas) -> None:

@@ -10,6 +10,7 @@ from ledger.core.account import Account
 from ledger.core.postings import IN_AND_OUT, growth, postings_of
 from ledger.wire.entries import Change, Earned
 from projections.answers.tables import Column, Row, Table, columns
+from projections.views.builtin.liability import outstanding_of
 from projections.views.builtin.points import PointsView
 from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, day_at, summed
 
@@ -43,7 +44,7 @@ def _campaigns(taken: Snapshot) -> Iterator[Row]:
     found = summed((key[:2], amounts) for key, amounts in days if str(key[2]) <= taken.today)
     for (campaign, kind), total in found.items():
         fen = taken.programme.fen_of(kind)
-        left = total[GRANTED] - total[REDEEMED] - total[EXPIRED] - total[CLAWED_BACK] - total[FORFEITED]
+        left = outstanding_of(*total[GRANTED:])
         worth = total[GRANTED] * fen, total[REDEEMED] * fen
         yield campaign, kind, *total[:FORFEITED], left, *worth, total[FORFEITED]
 

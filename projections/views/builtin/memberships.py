@@ -6,6 +6,7 @@ from typing import Any
 from ledger.core.account import Account, current_term
 from ledger.core.evaluate import ordinary_points
 from ledger.core.evolve import evolve
+from ledger.journal.port import Damaged
 from ledger.rulebook.compiled import Rule
 from ledger.wire.entries import (
     BenefitCounted,
@@ -95,8 +96,15 @@ class Memberships(View):
 
 
 def _rule(step: FoldStep, name: str | None) -> Rule | None:
-    assert step.entry is not None
-    return step.book.by_name[step.entry.version].rules.get(name or "")
+    entry = step.entry
+    assert entry is not None
+    version = step.book.by_name.get(entry.version)
+    if version is None:
+        raise Damaged(
+            f"entry {entry.number} of {entry.member} was decided by version {entry.version} of the programme,"
+            " which the ledger has no more: what it stores of it was edited"
+        )
+    return version.rules.get(name or "")
 
 
 def _ordinary_points(step: FoldStep, change: Earned, rule: Rule | None) -> int:

@@ -9,7 +9,6 @@ from ledger.journal.ledger import Ledger
 from ledger.wire.answers import AuditResult, Audits, Views
 from projections.audit.results import results
 from projections.views.registry import all_views
-from projections.views.runner import heads_of
 from projections.views.status import status
 from service.http.access import needs
 from service.http.answers import answer
@@ -39,7 +38,7 @@ async def audits_of(served: Served) -> list[AuditResult]:
 
 
 def _audits(ledger: Ledger, folder: Path) -> list[AuditResult]:
-    heads = heads_of(ledger)
+    heads = ledger.heads()
     found = []
     for record in results(folder):
         since = sum(max(0, head - record.position.get(str(partition), 0)) for partition, head in heads.items())

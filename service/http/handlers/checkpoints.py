@@ -12,9 +12,10 @@ from ledger.journal.ledger import Ledger
 from ledger.wire.answers import Checkpoint, CheckpointMark, Checkpoints, Proof
 from projections.answers.sidecar import CHECKPOINTS, TREES
 from projections.audit.proof import prove
-from projections.audit.proof.checkpoint import Progress, Signed, parsed, write
+from projections.audit.proof.checkpoint import Signed, parsed, write
 from projections.audit.proof.keys import Envelope
 from projections.audit.proof.store import CheckpointStore, StoredCheckpoint, check, name_of
+from projections.ticking import Progress
 from service.http.access import caller_of, needs, needs_member
 from service.http.answers import JSON, answer, check_media_type, plain_answer
 from service.http.handlers.members import Number, Token

@@ -9,13 +9,12 @@ from litestar.params import QueryParameter
 from consumers.dead_letters import (
     DROPPED,
     BadPosition,
-    Letter,
+    StoredDeadLetter,
     check_retry,
-    describe_letter,
+    dead_letter_at,
+    dead_letters_of,
     describe_retried,
     drop,
-    letter_at,
-    letters,
 )
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import DeadLetter, DeadLetters, Retried
@@ -44,9 +43,9 @@ async def get_letters(
     behind = cursor(after)
 
     def page(ledger: Ledger) -> DeadLetters:
-        found = letters(ledger, every=every, limit=limit + 1, after=behind)
+        found = dead_letters_of(ledger, every=every, limit=limit + 1, after=behind)
         following = found[limit - 1].position if len(found) > limit else None
-        return DeadLetters([describe_letter(letter, ledger.book.offset) for letter in found[:limit]], following)
+        return DeadLetters([letter.described(ledger.book.offset) for letter in found[:limit]], following)
 
     return answer(request, await served_by(request).readers.read(page))
 
@@ -101,7 +100,7 @@ async def drop_letter(request: AnyRequest, position: PositionParameter) -> Respo
 
 async def dropped(served: Served, caller: Caller, position: str) -> DeadLetter:
     """Remove the bytes of a dead letter for a caller; return what is left. Raises `BadPosition` and `Problem`."""
-    letter = await served.readers.read(lambda ledger: letter_at(ledger, position))
+    letter = await served.readers.read(lambda ledger: dead_letter_at(ledger, position))
     if letter.state == DROPPED:
         raise Problem("already-done", f"the bytes of {letter.position} were dropped before")
     await asyncio.to_thread(served.operator_log.record, caller.name, "drop", letter.position)
@@ -118,9 +117,9 @@ def cursor(after: str) -> tuple[int, int]:
     return int(partition), int(offset)
 
 
-def _to_retry(ledger: Ledger, served: Served, position: str, mended: bytes | None) -> tuple[Letter, bool]:
+def _to_retry(ledger: Ledger, served: Served, position: str, mended: bytes | None) -> tuple[StoredDeadLetter, bool]:
     """Return a dead letter that may be redriven, and whether it came as one of a backlog."""
-    letter = letter_at(ledger, position)
+    letter = dead_letter_at(ledger, position)
     try:
         check_retry(letter, mended)
     except BadPosition as error:
@@ -128,13 +127,13 @@ def _to_retry(ledger: Ledger, served: Served, position: str, mended: bytes | Non
     return letter, served.stream.was_backlog(ledger, letter.partition, letter.offset)
 
 
-def _drop(ledger: Ledger, letter: Letter) -> DeadLetter:
+def _drop(ledger: Ledger, letter: StoredDeadLetter) -> DeadLetter:
     drop(ledger, [letter])
     return _described(ledger, letter.position)
 
 
 def _described(ledger: Ledger, position: str) -> DeadLetter:
-    return describe_letter(letter_at(ledger, position), ledger.book.offset)
+    return dead_letter_at(ledger, position).described(ledger.book.offset)
 
 
 HANDLERS = (get_letters, get_letter, retry_letter, drop_letter)

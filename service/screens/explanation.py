@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from projections.explaining.words import count, sentence, yuan
+from service.errors import plain
+from service.screens.grid import grid
 
 _COLOURS = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 _BOOKKEEPING = ("counted", "marked", "forgot", "withheld")  # `withheld` stands under what gave nothing
@@ -22,7 +24,7 @@ View = dict[str, Any]
 Row = tuple[str, Text, str]  # amount, how, style of the amount
 
 
-def render_explanation(data: View, console: Console) -> None:
+def print_explanation(console: Console, data: View) -> None:
     """Print what `explain_entry`, `explain_lot` or `explain_member` returned."""
     {"entry": _entry, "lot": _lot, "member": _member}[data["explains"]](data, console)
 
@@ -33,7 +35,7 @@ def render_explanation(data: View, console: Console) -> None:
 def _entry(data: View, console: Console) -> None:
     head = f"  entry {data['number']:,} of {data['entries']:,}  "
     _head(console, data, head, (data["outcome"], f"bold {_COLOURS[data['outcome']]}"))
-    console.print(Text(_plain(data["fact"]["text"]), style="bold"))
+    console.print(Text(plain(data["fact"]["text"]), style="bold"))
     late = "" if data["occurred"] == data["clock"] else f", behind the account's clock, {data['clock']}"
     about = {
         "occurred": data["occurred"] + late,
@@ -101,10 +103,10 @@ def _change(view: View) -> Row:
     how = Text()
     if view["rule_name"] and view["change"] in ("earned", "scored", "scored-once"):
         how.append(f"{view['rule_name']} {view['rule']}\n", style="cyan")
-    how.append(_plain(sentence(view["how"])))
+    how.append(plain(sentence(view["how"])))
     for lot in view["lots"] if view["change"] == "earned" else ():
         untouched = not lot["went"] and lot["left"] == lot["earned"]
-        since = "untouched." if untouched else _plain(lot["since"])
+        since = "untouched." if untouched else plain(lot["since"])
         how.append(f"\nLot {lot['lot']}, since then: {since}", style="dim")
     return view["amount"], how, _style(view)
 
@@ -113,22 +115,22 @@ def _of_many_lots(group: list[View]) -> Row:
     first = group[0]
     sign = first["amount"][0] if first["amount"][:1] in "+-" else ""
     order = f", {first['order']}" if first["order"] else ""
-    how = Text(_plain(f"{sentence(first['what'])} {len(group):,} lots{order}:"))
+    how = Text(plain(f"{sentence(first['what'])} {len(group):,} lots{order}:"))
     for view in group:
         lot = view["lots"][0]
-        how.append(f"\n{view['points']:>7,}  lot {lot['lot']}  {_plain(lot.get('origin', ''))}", style="dim")
+        how.append(f"\n{view['points']:>7,}  lot {lot['lot']}  {plain(lot.get('origin', ''))}", style="dim")
     return f"{sign}{sum(view['points'] for view in group):,} {first['kind']}", how, _style(first)
 
 
 def _clawback(view: View) -> Row:
-    how = Text.assemble((f"{view['rule_name']} {view['rule']}\n", "cyan"), _plain(view["how"]))
+    how = Text.assemble((f"{view['rule_name']} {view['rule']}\n", "cyan"), plain(view["how"]))
     amount = f"{-view['taken']:,} {view['kind']}" if view["claim"] else "nothing"
     return amount, how, "bold" if view["taken"] else "dim"
 
 
 def _nothing(view: View) -> Row:
     rule = f"{view['rule_name']} {view['rule']}: " if view["rule"] else ""
-    return "nothing", Text(rule + _plain(view["text"]), style="dim"), "dim"
+    return "nothing", Text(rule + plain(view["text"]), style="dim"), "dim"
 
 
 def _style(view: View) -> str:
@@ -214,26 +216,26 @@ def _member(data: View, console: Console) -> None:
 
 
 def _lots(lots: list[View]) -> Table:
-    table = _table("lot", "left", "of")
+    table = grid(right=("lot", "left", "of"))
     table.add_column("good until", no_wrap=True)
     table.add_column("came from", overflow="fold")
     for lot in lots:
         state = " frozen" if lot["pending"] else f" ({lot['held']:,} on hold)" if lot["held"] else ""
-        origin = _plain(f"{lot['origin']}, entry {lot['entry']:,}")
+        origin = plain(f"{lot['origin']}, entry {lot['entry']:,}")
         table.add_row(lot["lot"], f"{lot['left']:,}{state}", f"{lot['earned']:,}", lot["expires_at"], origin)
     return table
 
 
 def _statement(lines: list[View]) -> Table:
     kinds = list(dict.fromkeys(kind for line in lines for kind in line["spendable"]))
-    table = _table("entry")
+    table = grid(right=("entry",))
     table.add_column("occurred", no_wrap=True)
     table.add_column("what happened, and what came of it", ratio=1, overflow="fold")
     for kind in kinds:
-        table.add_column(_plain(kind), justify="right", no_wrap=True)
+        table.add_column(plain(kind), justify="right", no_wrap=True)
     for line in lines:
         style = _COLOURS[line["outcome"]] if line["outcome"] != "accepted" else "cyan" if line["effect"] else "dim"
-        text = Text.assemble(_plain(line["text"]), (f"\n{_plain(line['result'])}", style))
+        text = Text.assemble(plain(line["text"]), (f"\n{plain(line['result'])}", style))
         balances = (f"{line['spendable'].get(kind, 0):,}" for kind in kinds)
         table.add_row(f"{line['number']:,}", line["occurred"], text, *balances)
     return table
@@ -243,16 +245,16 @@ def _statement(lines: list[View]) -> Table:
 
 
 def _head(console: Console, data: View, text: str, state: tuple[str, str] | str) -> None:
-    console.print(Text.assemble((_plain(data["member"]), "bold"), text, state))
+    console.print(Text.assemble((plain(data["member"]), "bold"), text, state))
 
 
 def _facts(console: Console, rows: Iterable[tuple[str, str]], style: str = "") -> None:
-    _grid(console, ((Text(_plain(name), style="dim"), Text(_plain(text), style=style)) for name, text in rows))
+    _grid(console, ((Text(plain(name), style="dim"), Text(plain(text), style=style)) for name, text in rows))
 
 
 def _rows(console: Console, rows: Iterable[Row]) -> None:
     ordered = sorted(rows, key=lambda row: not row[0])  # what moved no amount comes last
-    _grid(console, ((Text(_plain(amount), style=style), how) for amount, how, style in ordered), 12)
+    _grid(console, ((Text(plain(amount), style=style), how) for amount, how, style in ordered), 12)
 
 
 def _grid(console: Console, rows: Iterable[tuple[Text, Text]], width: int | None = None) -> None:
@@ -270,18 +272,11 @@ def _print(console: Console, what: RenderableType) -> None:
 
 def _section(console: Console, title: str) -> None:
     console.print()
-    console.print(Text(_plain(title), style="bold"))
+    console.print(Text(plain(title), style="bold"))
 
 
 def _say(console: Console, text: str) -> None:
-    _print(console, Text(_plain(sentence(text)), overflow="fold"))
-
-
-def _table(*numbers: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+    _print(console, Text(plain(sentence(text)), overflow="fold"))
 
 
 def _book(data: View) -> str:
@@ -292,8 +287,3 @@ def _book(data: View) -> str:
 
 def _named(label: str, name: str) -> str:
     return f"{label} {name}" if name and name.casefold() != label.casefold() else name or label
-
-
-def _plain(text: str) -> str:
-    """Ids come from outside: without the characters that move a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
