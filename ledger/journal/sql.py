@@ -282,6 +282,11 @@ class Journal(_Reader):
         )
         return int(count)
 
+    def parked_for(self, reason: str) -> list[int]:
+        """Return the offsets of the dead letters that have a reason, in order; of those that are done too."""
+        rows = self._rows(f"SELECT position FROM {self.schema}.parked WHERE reason = ? ORDER BY position", (reason,))
+        return [int(row[0]) for row in rows]
+
     def parked_reasons(self, recorded_by: int) -> dict[str, int]:
         """Return how many dead letters wait for each reason, of those recorded by an instant."""
         rows = self._rows(
