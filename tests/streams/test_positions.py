@@ -216,9 +216,9 @@ def test_markers_and_aborted_transactions_leave_holes_that_are_as_they_should_be
     assert decided(ledger) == 60
 
 
-def test_a_hole_in_the_middle_is_named_and_told_from_a_marker(topics: Topics, client: str, tmp_path: Path) -> None:
-    ledger = tmp_path / "ledger"
-    compacted(topics)
+def test_a_hole_in_the_middle_is_named_and_told_from_a_marker(compacted: Topics, client: str, tmp_path: Path) -> None:
+    ledger, topics = tmp_path / "ledger", compacted
+    set_config(topics, "cleanup.policy", "compact")
     refused = again(topics, ledger)
     assert refused.returncode == 4, refused.stderr
     assert "cleanup.policy=compact" in refused.stderr
@@ -233,13 +233,12 @@ def test_a_hole_in_the_middle_is_named_and_told_from_a_marker(topics: Topics, cl
     with_admin = Log(lambda: Admin(KafkaSettings(bootstrap_servers=topics.broker.address)), topics.facts)
     assert with_admin.missing(0, Hole(first, last)) == Hole(first, last)
     with_admin.close()
-    for _ in range(40):  # one accepted gap after the other
-        ran = again(topics, ledger, "--accept-gap", asked, "--reason", "compacted by mistake")
-        if ran.returncode == 0:
-            break
-        assert ran.returncode == 4, ran.stderr
-        asked = ran.stderr.split("--accept-gap ")[1].split()[0]
-    assert ran.returncode == 0
+    ran = again(topics, ledger, "--accept-gap", asked, "--reason", "compacted by mistake")
+    assert ran.returncode == 0 or "--accept-gap 0:" in ran.stderr  # there may be another one
+    assert asked not in ran.stderr
+    opened = open_ledger(ledger)
+    assert opened.journal(0).head().offset > last
+    opened.close()
 
 
 def set_config(topics: Topics, name: str, value: str) -> None:
@@ -248,8 +247,10 @@ def set_config(topics: Topics, name: str, value: str) -> None:
     admin.close()
 
 
-def compacted(topics: Topics) -> None:
-    """Fill the topic and let the broker compact it, until records are missing."""
+@pytest.fixture(scope="module")
+def compacted(broker: Broker) -> Topics:
+    """Topics whose facts the broker has compacted, so that records are missing."""
+    topics = Topics(broker, 1).make()
     for name, value in (("segment.ms", "100"), ("min.cleanable.dirty.ratio", "0.01"), ("cleanup.policy", "compact")):
         set_config(topics, name, value)
 
@@ -259,6 +260,8 @@ def compacted(topics: Topics) -> None:
         return len(found) < found[-1].offset + 1
 
     until(is_compacted)
+    set_config(topics, "cleanup.policy", "delete")
+    return topics
 
 
 # -- inboxes -----------------------------------------------------------------------------------------------------------
