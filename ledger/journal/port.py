@@ -15,6 +15,18 @@ TOPIC = "points.entry.v1"  # a stored event's topic: a stable name, never a path
 SOURCES = 10_000  # numbers of sources that a journal remembers
 
 
+# Of a journal that a ledger has and that is empty.
+NOTHING_IN_IT = (
+    "holds no journal: it was emptied, or cut to nothing. Nothing was made in its place: put its newest copy back"
+    " (`points restore` makes a whole ledger from a backup), then `points verify`"
+)
+# Of a ledger's settings or first book that are missing.
+PUT_BACK = (
+    "nothing was made in its place: put back the newest copy, or let `points store settings --put-back` write it from"
+    " what a journal keeps of it"
+)
+
+
 class Fenced(CannotRunNow):
     """Another owner has raised the fencing token: nothing was written, and this owner must stop."""
 

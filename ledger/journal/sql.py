@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ledger.core.pages import Page, decode_page, encode_page
+from ledger.journal.origin import Origin, State, seal_of
 from ledger.journal.port import (
     SOURCES,
     STREAM,
@@ -37,14 +38,24 @@ if TYPE_CHECKING:
 _ALL = 1 << 62
 _SCAN_RECEIPTS = 2_000
 _SCAN_PARKED = 100  # of up to 64 KiB each
+_SCAN_MEMBERS = 2_000
+
+_STATE = """SELECT o.ledger, o.partition, o.partitions, o.genesis, o.settings, o.book, epoch, head, link, recorded,
+    coalesce((SELECT notification_id FROM {0}.tracking WHERE application_name = ?), 0), seal
+    FROM {0}.shard LEFT JOIN {0}.origin AS o ON o.one = shard.one"""
 
 _MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_name)
     DO UPDATE SET notification_id = excluded.notification_id WHERE t.notification_id < excluded.notification_id"""
 
 
+def _no_head(name: str, rows: int) -> Damaged:
+    return Damaged(f"{name}: the table shard has {rows} rows, and one says where the journal ends")
+
+
 class _Reader(ABC):
     """What may be asked in a batch and outside of one."""
 
+    name: str  # for people: the file, or the server and schema
     schema: str
     entry_id: str  # the column of an entry's sequence
 
@@ -77,6 +88,14 @@ class _Reader(ABC):
         rows = self._rows(f"SELECT state FROM {self.schema}.pages WHERE key = ? AND member = ?", (key, member))
         return decode_page(rows[0][0]) if rows else None
 
+    def state(self) -> State:
+        """Return what the journal says of itself, all of one instant. Raises `Damaged`."""
+        rows = self._rows(_STATE.format(self.schema), (STREAM,))
+        if len(rows) != 1:
+            raise _no_head(self.name, len(rows))
+        *origin, epoch, head, link, recorded, position, seal = rows[0]
+        return State(None if origin[0] is None else Origin(*origin), epoch, head, link, recorded, position, seal or b"")
+
 
 class Journal(_Reader):
     """One partition's journal. Everything but `acquire` and `transaction` may be asked by anybody, at any time.
@@ -89,12 +108,16 @@ class Journal(_Reader):
     datastore: Any  # the library's, as is the next
     _insert_tracking: Any
     sources: dict[str, int]  # numbers of sources that are committed, and so hold for ever
+    sealed: bytes = b""  # digest of the origin, as it was when the partition was acquired
 
     # -- what a dialect fills in -------------------------------------------------------------------------------------
 
     @abstractmethod
     def acquire(self) -> int:
-        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected."""
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.
+
+        Raises `Damaged` where the journal's head is not as its last owner left it.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -122,6 +145,11 @@ class Journal(_Reader):
         if len(self.sources) > SOURCES:
             self.sources.clear()
         self.sources.update(batch.named)
+
+    def stamp(self, origin: Origin) -> None:
+        """Write which ledger the journal belongs to, and fence every owner that knew another. Raises `Damaged`."""
+        with self._writing() as cursor:
+            self.batch(self, cursor, 0, None).stamp(origin)
 
     def insert_events(self, stored_events: "Sequence[StoredEvent]", **kwargs: Any) -> Sequence[int] | None:
         """Write the library's events, by nobody's token and without a chain; returns their sequences."""
@@ -162,13 +190,26 @@ class Journal(_Reader):
 
     def head(self) -> Head:
         """Return where the journal stands."""
-        ((entries, link, offset, recorded),) = self._rows(
+        rows = self._rows(
             "SELECT head, link, coalesce("
             f"(SELECT notification_id FROM {self.schema}.tracking WHERE application_name = ?), 0) - 1, recorded"
             f" FROM {self.schema}.shard",
             (STREAM,),
         )
-        return Head(entries, link, offset, recorded)
+        if len(rows) != 1:
+            raise _no_head(self.name, len(rows))
+        return Head(*rows[0])
+
+    def members(self) -> Iterator[str]:
+        """Return the members with an entry, in order, streamed."""
+        after = ""
+        while rows := self._rows(
+            f"SELECT DISTINCT originator_id FROM {self.schema}.stored_events WHERE originator_id > ?"
+            " ORDER BY originator_id LIMIT ?",
+            (after, _SCAN_MEMBERS),
+        ):
+            yield from (row[0] for row in rows)
+            after = rows[-1][0]
 
     def published_upto(self, flow: str) -> int:
         """Return how far a flow out of this journal was acknowledged, 0 at its beginning."""
@@ -285,15 +326,51 @@ class Batch(_Reader):
     def __init__(self, journal: Journal, cursor: Any, entries: int, token: int | None) -> None:
         self._journal = journal
         self._cursor = cursor
-        self.schema, self.entry_id = journal.schema, journal.entry_id
+        self.name, self.schema, self.entry_id = journal.name, journal.schema, journal.entry_id
         self.named: dict[str, int] = {}  # sources whose number was looked up or given here
         rows = self._rows(
-            f"UPDATE {self.schema}.shard SET head = head + ? WHERE epoch = coalesce(?, epoch) RETURNING head, link",
+            f"UPDATE {self.schema}.shard SET head = head + ? WHERE epoch = coalesce(?, epoch)"
+            " RETURNING head, link, epoch",
             (entries, token),
         )
+        if not rows and token is None:
+            raise _no_head(self.name, 0)
         if not rows:
             raise Fenced(f"epoch {token} is over: another process owns this partition now")
-        self.before, self.link = rows[0][0] - entries, rows[0][1]
+        self._head, self.link, self._epoch = rows[0]
+        self.before = self._head - entries
+
+    def take(self) -> int:
+        """Raise the fencing token; returns it. Raises `Damaged` where the seal does not fit what it is over.
+
+        The last entry has to be the one that the head names, too: tables may have been swapped.
+        """
+        state = self.state()
+        if not (state.is_sealed() or (not state.seal and state.origin is None)):
+            raise Damaged(
+                f"{self.name}: its head, its position or what it says of its ledger was changed, since the seal over"
+                " them does not fit"
+            )
+        if state.head:
+            last = self._rows(f"SELECT link FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (state.head,))
+            if [row[0] for row in last] != [state.link]:
+                raise Damaged(f"{self.name}: entry {state.head}, by the head the last, is missing or another")
+        self._journal.sealed = b"" if state.origin is None else state.origin.digest()
+        return self._raise_epoch(state)
+
+    def stamp(self, origin: Origin) -> None:
+        """Write which ledger the journal belongs to; owners of before are fenced. Raises `Damaged`, as `take`."""
+        state = self.state()
+        if state.seal and not state.is_sealed():
+            raise Damaged(f"{self.name}: its head or its position was changed, since the seal over them does not fit")
+        self._rows(f"DELETE FROM {self.schema}.origin")
+        self._rows(f"INSERT INTO {self.schema}.origin VALUES (1, ?, ?, ?, ?, ?, ?)", origin)
+        self._raise_epoch(state._replace(origin=origin))
+
+    def _raise_epoch(self, state: State) -> int:
+        state = state._replace(epoch=state.epoch + 1)
+        self._rows(f"UPDATE {self.schema}.shard SET epoch = ?, seal = ?", (state.epoch, state.made_seal()))
+        return state.epoch
 
     @abstractmethod
     def _insert(self, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -352,6 +429,7 @@ class Batch(_Reader):
 
     def finish(self, link: bytes, offset: int, recorded: int) -> None:
         """Move the chain's last link and the stream's offset; the transaction commits after this."""
-        self._rows(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?", (link, recorded))
+        seal = seal_of(self._journal.sealed, self._epoch, self._head, link, recorded, offset + 1)
+        self._rows(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?, seal = ?", (link, recorded, seal))
         if not self._rows(f"{_MOVE} RETURNING 1".format(self.schema), (STREAM, offset + 1)):
             raise Damaged(f"the stream's offset would not move forward to {offset}")
