@@ -89,13 +89,13 @@ def problem_with(stored: Origin | None, wanted: Origin) -> str:
         theirs, ours = stored.ledger or "an older one without an id", wanted.ledger or "an older one without an id"
         return f"is partition {stored.partition} of another ledger, {theirs}; this one is {ours}"
     if stored.partitions != wanted.partitions:
-        return f"is one of {stored.partitions} partitions, and the ledger's settings say {wanted.partitions}"
+        return f"is one of {stored.partitions} partitions, and the settings (ledger.json) say {wanted.partitions}"
     if stored.partition != wanted.partition:
         return f"is partition {stored.partition}, and stands where partition {wanted.partition} belongs"
     if stored.book != wanted.book:
-        return "was born with another rule book than the one that lies beside it, which was edited or replaced"
+        return "was born with another rule book than the ledger's own (book.toml), which was edited or replaced"
     if names := settings_that_differ(stored, wanted):
-        return f"was born with other settings than those that lie beside it, which were edited: {', '.join(names)}"
+        return f"was born with other settings than ledger.json has, which was edited: {', '.join(names)}"
     if stored.genesis != wanted.genesis:
         return "says of its ledger what does not fit together: it was damaged"
     return ""

@@ -5,7 +5,10 @@ offset. `sql.Journal` is what all stores do alike; `tests/support/store_contract
 """
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import NamedTuple
+
+import msgspec
 
 from ledger.core.pages import Page
 from ledger.errors import CannotRunNow, Unusable, damage
@@ -70,6 +73,10 @@ class DeadLetter(NamedTuple):
     sha256: bytes
     raw: bytes
     is_done: bool = False  # driven again, or its bytes were dropped
+
+    def seal(self) -> bytes:
+        """Return the SHA-256 of a MessagePack array of the fields, in their order."""
+        return sha256(msgspec.msgpack.encode(list(self))).digest()
 
 
 class EntryRow(NamedTuple):

@@ -34,7 +34,7 @@ _TYPES = {  # of the columns that are written in sets
     "receipts": ("int8", "text", "text", "int8"),
     "pages": ("text", "text", "bytea"),
     "accounts": ("text", "int8", "bytea"),
-    "parked": ("int8", "int8", "text", "text", "int8", "bytea", "bytea"),
+    "parked": ("int8", "int8", "text", "text", "int8", "bytea", "bytea", "bytea"),
 }
 _UPSERTS = {
     "pages": "(key, member) DO UPDATE SET state = excluded.state",
@@ -87,6 +87,7 @@ JOURNAL_STEPS: Steps = (
             one integer PRIMARY KEY CHECK (one = 1), ledger text NOT NULL, partition integer NOT NULL,
             partitions integer NOT NULL, genesis text NOT NULL, settings text NOT NULL, book text NOT NULL)""",
         "ALTER TABLE {schema}.shard ADD COLUMN seal bytea",
+        "ALTER TABLE {schema}.parked ADD COLUMN seal bytea",
     ),
 )
 

@@ -48,6 +48,13 @@ _MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_n
     DO UPDATE SET notification_id = excluded.notification_id WHERE t.notification_id < excluded.notification_id"""
 
 
+_LETTER = "position, recorded, reason, detail, length, sha256, kept, retried > 0"
+
+
+def _letter(row: Sequence[Any]) -> DeadLetter:
+    return DeadLetter._make((*row[:7], bool(row[7])))
+
+
 def _no_head(name: str, rows: int) -> Damaged:
     return Damaged(f"{name}: the table shard has {rows} rows, and one says where the journal ends")
 
@@ -171,20 +178,44 @@ class Journal(_Reader):
 
     def mark_retried(self, offsets: Sequence[int]) -> None:
         """Remember that dead letters were redriven; they stay as a trace."""
-        self._change(
-            f"UPDATE {self.schema}.parked SET retried = 1 WHERE position = ?", [(offset,) for offset in offsets]
-        )
+        self._amend(offsets, erases=False)
 
     def drop_parked(self, offset: int, detail: str) -> None:
         """Remove a dead letter's bytes; `detail` says so in place of what was wrong.
 
         In PostgreSQL the file keeps them until VACUUM takes the old row away.
         """
+        self._amend([offset], detail, erases=True)
+
+    def _amend(self, offsets: Sequence[int], detail: str = "", *, erases: bool) -> None:
+        """Let dead letters be done, and where it `erases` without their bytes. One that was changed stays unsealed."""
+        amended = []
+        for offset in offsets:
+            for old in self.parked(offset - 1, upto=offset, retried=True):
+                new = old._replace(is_done=True)
+                if erases:
+                    new = new._replace(raw=b"", detail=detail)
+                ((stored,),) = self._rows(f"SELECT seal FROM {self.schema}.parked WHERE position = ?", (offset,))
+                seal = new.seal() if stored == old.seal() else b""
+                amended.append((new.raw, new.detail, seal, offset))
         self._change(
-            f"UPDATE {self.schema}.parked SET kept = ?, detail = ?, retried = 1 WHERE position = ?",
-            [(b"", detail, offset)],
-            erases=True,
+            f"UPDATE {self.schema}.parked SET kept = ?, detail = ?, retried = 1, seal = ? WHERE position = ?",
+            amended,
+            erases=erases,
         )
+
+    def unsealed(self, upto: int) -> Iterator[int]:
+        """Return the offsets up to one of the dead letters that were changed: their seal does not fit, streamed."""
+        after = -1
+        while letters := self.parked(after, _SCAN_PARKED, upto=upto, retried=True):
+            seals = dict(
+                self._rows(
+                    f"SELECT position, seal FROM {self.schema}.parked WHERE position BETWEEN ? AND ?",
+                    (letters[0].offset, letters[-1].offset),
+                )
+            )
+            yield from (letter.offset for letter in letters if seals.get(letter.offset) != letter.seal())
+            after = letters[-1].offset
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -286,11 +317,11 @@ class Journal(_Reader):
     ) -> list[DeadLetter]:
         """Return dead letters by offset, behind `after` up to `upto`; those that are done when `retried` asks."""
         rows = self._rows(
-            f"SELECT position, recorded, reason, detail, length, sha256, kept, retried > 0 FROM {self.schema}.parked"
+            f"SELECT {_LETTER} FROM {self.schema}.parked"
             " WHERE position > ? AND position <= ? AND retried <= ? ORDER BY position LIMIT ?",
             (after, _ALL if upto is None else upto, int(retried), _ALL if limit is None else limit),
         )
-        return [DeadLetter._make((*row[:7], bool(row[7]))) for row in rows]
+        return [_letter(row) for row in rows]
 
     def scan_parked(self, after: int, upto: int) -> Iterator[DeadLetter]:
         """Return all dead letters behind `after` up to an offset, those that are done too, streamed."""
@@ -363,9 +394,21 @@ class Batch(_Reader):
         state = self.state()
         if state.seal and not state.is_sealed():
             raise Damaged(f"{self.name}: its head or its position was changed, since the seal over them does not fit")
+        for letter in self._older_letters():
+            self._rows(f"UPDATE {self.schema}.parked SET seal = ? WHERE position = ?", (letter.seal(), letter.offset))
         self._rows(f"DELETE FROM {self.schema}.origin")
         self._rows(f"INSERT INTO {self.schema}.origin VALUES (1, ?, ?, ?, ?, ?, ?)", origin)
         self._raise_epoch(state._replace(origin=origin))
+
+    def _older_letters(self) -> Iterator[DeadLetter]:
+        """Return the dead letters that an older version parked, without a seal, streamed."""
+        after = -1
+        while rows := self._rows(
+            f"SELECT {_LETTER} FROM {self.schema}.parked WHERE position > ? AND seal IS NULL ORDER BY position LIMIT ?",
+            (after, _SCAN_PARKED),
+        ):
+            yield from map(_letter, rows)
+            after = rows[-1][0]
 
     def _raise_epoch(self, state: State) -> int:
         state = state._replace(epoch=state.epoch + 1)
@@ -424,8 +467,8 @@ class Batch(_Reader):
 
     def park(self, parked: Sequence[DeadLetter]) -> None:
         """Keep records that are no facts."""
-        columns = "position, recorded, reason, detail, length, sha256, kept"
-        self._insert("parked", columns, [record[:7] for record in parked])
+        columns = "position, recorded, reason, detail, length, sha256, kept, seal"
+        self._insert("parked", columns, [(*record[:7], record.seal()) for record in parked])
 
     def finish(self, link: bytes, offset: int, recorded: int) -> None:
         """Move the chain's last link and the stream's offset; the transaction commits after this."""

@@ -31,6 +31,7 @@ from projections.audit.proof.tree import Blocks, Frontier, consistency_path, inc
 from tests.cli.test_cli import Ran, points
 from tests.support.histories import LONG_AGO
 from tests.support.ledgers import histories_of, scratch, write_facts
+from tests.support.tampering import stamp_anew
 from tests.test_purity import imports_of
 from verifier import points_verify as verifier
 
@@ -537,6 +538,8 @@ def test_a_broken_chain_is_never_signed(copy: Office) -> None:
 def test_a_rule_book_changed_behind_the_ledgers_back_is_found_by_a_checkpoint(copy: Office) -> None:
     book = copy.ledger / "book.toml"
     book.write_text(book.read_text(encoding="utf-8") + "\n# kinder\n", encoding="utf-8")
+    assert "book.toml" in copy.points("verify", code=3).err
+    stamp_anew(copy.ledger)
     ran = copy.points("verify", "--checkpoint", copy.second, "--json", code=1)
     assert "was born with" in ran.json["broken"][0]["problem"]
 
@@ -567,6 +570,7 @@ def test_a_ledger_from_before_there_were_ids_opens_and_is_signed(copy: Office) -
     settings = json.loads((copy.ledger / "ledger.json").read_bytes())
     assert len(settings.pop("id")) == 32
     (copy.ledger / "ledger.json").write_text(json.dumps(settings))
+    stamp_anew(copy.ledger)
     old = copy.checkpoint("old")
     assert payload(old)["ledger"] == payload(old)["genesis"][:32]
     copy.points("verify", "--checkpoint", old, "--key", copy.public)
