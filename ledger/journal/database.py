@@ -108,17 +108,20 @@ class DatabaseLedger(Ledger):
         schema = self.topology.schema_of(partition)
         rows = self.topology.server_of(partition).rows(
             schema,
-            f"SELECT position, recorded, value, whole_sha256 FROM ({bounded_records(schema)}) AS bounded"
+            f"SELECT position, recorded, value, whole_sha256, backlog, key FROM ({bounded_records(schema)}) AS bounded"
             " WHERE position <= %s AND held < %s ORDER BY position",
             (after, READ, upto, READ_BYTES),
         )
-        return [StreamRecord(*row) for row in rows]
+        return [
+            StreamRecord(offset, recorded, value, digest, backlog != 0, key.decode("utf-8", "replace"))
+            for offset, recorded, value, digest, backlog, key in rows
+        ]
 
     def put_settings(self) -> None:
         """Write the settings and the book that this ledger was opened with."""
         schema = self.topology.schema
         with self.topology.main.transaction() as c:
-            migrate_schema(c, schema, "ledger", LEDGER_STEPS, self.topology.main.name)
+            _migrate_schema(c, self.topology)
             c.execute(
                 f"INSERT INTO {schema}.ledger VALUES (1, %s, %s, %s) ON CONFLICT (one) DO UPDATE"
                 " SET settings = excluded.settings, book = excluded.book",
@@ -234,14 +237,21 @@ def schemas_of_journals(c: psycopg.Cursor[Any], schema: str) -> list[str]:
 def _migrate_ledger(topology: Topology, settings: DatabaseSettings, book: str) -> int:
     schema = topology.schema
     with topology.main.transaction() as c:
-        steps = migrate_schema(c, schema, "ledger", LEDGER_STEPS, topology.main.name)
-        if steps:
-            c.execute(
-                f"INSERT INTO {schema}.ledger VALUES (1, %s, %s, %s)"
-                " ON CONFLICT (one) DO UPDATE SET format = excluded.format",
-                (len(LEDGER_STEPS), msgspec.json.encode(settings).decode(), book),
-            )
+        steps = _migrate_schema(c, topology)
+        c.execute(
+            f"INSERT INTO {schema}.ledger VALUES (1, %s, %s, %s)"
+            " ON CONFLICT (one) DO UPDATE SET format = excluded.format",
+            (len(LEDGER_STEPS), msgspec.json.encode(settings).decode(), book),
+        )
         return steps
+
+
+def _migrate_schema(c: psycopg.Cursor[Any], topology: Topology) -> int:
+    """Bring a ledger's own schema to this version's format, one whose row is gone excepted; returns the steps taken."""
+    table = f"{topology.schema}.ledger"
+    if not format_of(c, table) and c.execute("SELECT to_regclass(%s)::text", (table,)).fetchall() != [(None,)]:
+        return 0
+    return migrate_schema(c, topology.schema, "ledger", LEDGER_STEPS, topology.main.name)
 
 
 def _bind(topology: Topology, stream: Stream, topic: str) -> DatabaseSettings:

@@ -21,10 +21,11 @@ from ledger.journal.blocks import blocks_after
 from ledger.journal.ledger import Ledger, LedgerLocked, Settings, new_id
 from ledger.journal.migrations import Migrated
 from ledger.journal.opening import reading_of
+from ledger.journal.origin import Origin
 from ledger.journal.port import PUT_BACK, Claims, JournalError, StreamRecord
 from ledger.journal.sqlite import SQLiteJournal
 from ledger.rulebook.compiled import Programme
-from ledger.rulebook.schema import shipped
+from ledger.rulebook.schema import BadProgramme, shipped
 
 PARTITIONS = 4  # of an embedded ledger, chosen at birth and fixed for life
 SETTINGS = "ledger.json"
@@ -180,7 +181,8 @@ class FolderLedger(Ledger):
                     for place, (recorded, value) in enumerate(zip(block.recorded, block.values, strict=True)):
                         if after < first + place <= upto:
                             digest = block.wholes.get(place, (0, b""))[1]
-                            found.append(StreamRecord(first + place, recorded, value, digest))
+                            backlog, key = block.backlog[place] != 0, block.keys[place]
+                            found.append(StreamRecord(first + place, recorded, value, digest, backlog, key))
                     if first + len(block.recorded) > upto or len(found) >= READ:
                         break
         except (sqlite3.Error, msgspec.MsgspecError) as error:
@@ -198,7 +200,10 @@ class FolderLedger(Ledger):
 
     def new_book(self) -> Programme:
         """Return the rule book the ledger was born with; an owner adds what its partition published."""
-        return Programme([self.genesis_book], str(self.folder / BOOK))
+        try:
+            return Programme([self.genesis_book], str(self.folder / BOOK))
+        except BadProgramme as error:
+            raise JournalError(f"{error}; it was edited, and {PUT_BACK}") from error
 
     def _open_journal(self, partition: int) -> SQLiteJournal:
         return SQLiteJournal(self._journal_file(partition))
@@ -228,6 +233,19 @@ def journals_in(folder: Path) -> list[Path]:
     """Return the files of journals in a folder, by partition."""
     found = ((_JOURNAL.fullmatch(path.name), path) for path in folder.glob("partition-*.db"))
     return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
+
+
+def kept_in(folder: Path) -> list[tuple[str, int, Origin | None, str]]:
+    """Return what each journal of a folder keeps of its ledger: file, partition by its name, origin, what is wrong."""
+    found: list[tuple[str, int, Origin | None, str]] = []
+    for path in journals_in(folder):
+        partition = int(path.stem.rpartition("-")[2])
+        try:
+            with closing(SQLiteJournal(path)) as journal:
+                found.append((path.name, partition, journal.state().origin, ""))
+        except JournalError as error:
+            found.append((path.name, partition, None, str(error)))
+    return found
 
 
 def _check_unborn(folder: Path) -> None:

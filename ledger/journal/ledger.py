@@ -255,10 +255,10 @@ class Ledger(ABC):
         One without an origin was made by an older version: what it holds has to be this partition's. At the ledger's
         birth a journal has to be empty, whatever an interrupted birth left in it. Raises `JournalError`.
         """
-        stored, wanted = journal.state().origin, self.origin(partition)
-        problem = problem_with(stored, wanted)
+        state, wanted = journal.state(), self.origin(partition)
+        stored, problem = state.origin, problem_with(state.origin, wanted)
         if not problem:
-            return True
+            return bool(state.seal)
         head = journal.head()
         is_empty = head.entries == 0 and head.offset < 0
         if is_birth and is_empty:

@@ -125,12 +125,17 @@ class Receipt(NamedTuple):
 
 
 class StreamRecord(NamedTuple):
-    """A record of the local stream; `sha256` is of what was sent where `value` is only its beginning, else empty."""
+    """A record of a stream; `sha256` is of what was sent where `value` is only its beginning, else empty.
+
+    `is_backlog` and `key` are None where whoever read it does not say.
+    """
 
     offset: int
     recorded: int
     value: bytes
     sha256: bytes
+    is_backlog: bool | None = None
+    key: str | None = None
 
 
 class Published(NamedTuple):

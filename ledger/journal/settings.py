@@ -1,17 +1,16 @@
 """What the journals at a place keep of their ledger's settings, read whatever lies beside them; and putting it back."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from ledger.journal.folder import FolderLedger, FolderSettings, journals_in
+from ledger.journal.folder import FolderLedger, FolderSettings
+from ledger.journal.folder import kept_in as kept_in_folder
 from ledger.journal.ledger import Ledger, is_address
 from ledger.journal.origin import Origin
 from ledger.journal.port import JournalError
-from ledger.journal.sqlite import SQLiteJournal
 
 
 class Kept(NamedTuple):
@@ -28,12 +27,12 @@ def kept_at(place: str | Path) -> list[Kept]:
     if is_address(place):
         from ledger.journal.database import kept_in  # here, since its driver is an extra
 
-        found = [Kept(*one) for one in kept_in(str(place))]
+        found = kept_in(str(place))
     else:
-        found = [_kept(path) for path in journals_in(Path(place))]
+        found = kept_in_folder(Path(place))
     if not found:
         raise JournalError(f"there is no journal in {place if not is_address(place) else 'the database'}")
-    return found
+    return [Kept(*one) for one in found]
 
 
 def ledger_kept(place: str | Path, kept: Sequence[Kept], partition: int | None = None) -> Ledger:
@@ -67,12 +66,3 @@ def ledger_kept(place: str | Path, kept: Sequence[Kept], partition: int | None =
             " partition to go by: --partition N"
         )
     return ledger
-
-
-def _kept(path: Path) -> Kept:
-    partition = int(path.stem.rpartition("-")[2])
-    try:
-        with closing(SQLiteJournal(path)) as journal:
-            return Kept(path.name, partition, journal.state().origin)
-    except JournalError as error:
-        return Kept(path.name, partition, None, str(error))

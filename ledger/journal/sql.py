@@ -20,6 +20,7 @@ from ledger.journal.origin import Origin, State, seal_of
 from ledger.journal.port import (
     SOURCES,
     STREAM,
+    TOPIC,
     Damaged,
     DeadLetter,
     EntryRow,
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 _ALL = 1 << 62
 _SCAN_RECEIPTS = 2_000
 _SCAN_PARKED = 100  # of up to 64 KiB each
-_SCAN_MEMBERS = 2_000
+_SCAN_MEMBERS = _SCAN_PAGES = 2_000
+_SCAN_TOPICS = 100_000
 
 _STATE = """SELECT o.ledger, o.partition, o.partitions, o.genesis, o.settings, o.book, epoch, head, link, recorded,
     coalesce((SELECT notification_id FROM {0}.tracking WHERE application_name = ?), 0), seal
@@ -94,6 +96,11 @@ class _Reader(ABC):
         """Return a page of a member."""
         rows = self._rows(f"SELECT state FROM {self.schema}.pages WHERE key = ? AND member = ?", (key, member))
         return decode_page(rows[0][0]) if rows else None
+
+    def page_state(self, member: str, key: str) -> bytes | None:
+        """Return a page of a member as it is stored."""
+        rows = self._rows(f"SELECT state FROM {self.schema}.pages WHERE key = ? AND member = ?", (key, member))
+        return rows[0][0] if rows else None
 
     def state(self) -> State:
         """Return what the journal says of itself, all of one instant. Raises `Damaged`."""
@@ -287,6 +294,46 @@ class Journal(_Reader):
             )
             yield from (Receipt(names[source], id, member, place) for source, id, member, place in rows)
 
+    def pages(self) -> Iterator[tuple[str, str, bytes]]:
+        """Return every page as it is stored (key, member, bytes), streamed."""
+        key, member = "", ""
+        while rows := self._rows(
+            f"SELECT key, member, state FROM {self.schema}.pages WHERE (key, member) > (?, ?)"
+            " ORDER BY key, member LIMIT ?",
+            (key, member, _SCAN_PAGES),
+        ):
+            yield from rows
+            key, member, _ = rows[-1]
+
+    def snapshots_of_nobody(self) -> Iterator[str]:
+        """Return the members with a snapshot and no entry, streamed."""
+        after = ""
+        while rows := self._rows(
+            f"SELECT member FROM {self.schema}.accounts AS a WHERE member > ? AND NOT EXISTS"
+            f" (SELECT 1 FROM {self.schema}.stored_events WHERE originator_id = a.member) ORDER BY member LIMIT ?",
+            (after, _SCAN_MEMBERS),
+        ):
+            yield from (row[0] for row in rows)
+            after = rows[-1][0]
+
+    def of_other_topics(self, upto: int) -> Iterator[int]:
+        """Return the sequences, up to one, of events that are stored under another topic than an entry's, streamed."""
+        for after in range(0, upto, _SCAN_TOPICS):
+            rows = self._rows(
+                f"SELECT {self.entry_id} FROM {self.schema}.stored_events WHERE topic <> ?"
+                f" AND {self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id}",
+                (TOPIC, after, min(after + _SCAN_TOPICS, upto)),
+            )
+            yield from (row[0] for row in rows)
+
+    def flows(self) -> dict[str, int]:
+        """Return how far each flow out of this journal was acknowledged."""
+        rows = self._rows(
+            f"SELECT application_name, notification_id FROM {self.schema}.tracking WHERE application_name <> ?",
+            (STREAM,),
+        )
+        return dict(sorted(rows))
+
     def latest(self, member: str) -> tuple[Snapshot | None, list[EntryRow]]:
         """Return a member's last snapshot and the entries behind it, all of one state."""
         rows = self._rows(
@@ -468,7 +515,7 @@ class Batch(_Reader):
     def park(self, parked: Sequence[DeadLetter]) -> None:
         """Keep records that are no facts."""
         columns = "position, recorded, reason, detail, length, sha256, kept, seal"
-        self._insert("parked", columns, [(*record[:7], record.seal()) for record in parked])
+        self._insert("parked", columns, [(*record[:7], record._replace(is_done=False).seal()) for record in parked])
 
     def finish(self, link: bytes, offset: int, recorded: int) -> None:
         """Move the chain's last link and the stream's offset; the transaction commits after this."""

@@ -118,6 +118,8 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
     batch = SQLiteBatch
 
     def __init__(self, path: str | Path, *, create: bool = False, migrate: bool = False) -> None:
+        if not create and Path(path).is_file() and not Path(path).stat().st_size:  # SQLite would make a database of it
+            raise JournalError(f"{path} {NOTHING_IN_IT}")
         super().__init__(FileDatastore(Path(path), _PRAGMAS, create=create))
         self.sources = {}
         self.name = str(path)

@@ -31,7 +31,7 @@ from projections.audit.proof.tree import Blocks, Frontier, consistency_path, inc
 from tests.cli.test_cli import Ran, points
 from tests.support.histories import LONG_AGO
 from tests.support.ledgers import histories_of, scratch, write_facts
-from tests.support.tampering import stamp_anew
+from tests.support.tampering import seal_anew, stamp_anew
 from tests.test_purity import imports_of
 from verifier import points_verify as verifier
 
@@ -454,6 +454,7 @@ def rewrite_history(office: Office) -> int:
             )
         database.execute("UPDATE shard SET link = ?", (link,))
     database.close()
+    seal_anew(office.ledger, partition)
     return partition
 
 
@@ -520,7 +521,9 @@ def test_entries_taken_off_the_end_are_found_by_a_checkpoint(copy: Office) -> No
     with database:
         database.execute("DELETE FROM stored_events WHERE rowid = ?", (rows[-1].sequence,))
         database.execute("UPDATE shard SET head = head - 1, link = ?", (rows[-2].link,))
+        database.execute("UPDATE tracking SET notification_id = notification_id - 1")
     database.close()
+    seal_anew(copy.ledger, partition)
     copy.points("verify")
     broken = copy.points("verify", "--checkpoint", copy.second, "--json", code=1).json["broken"]
     assert [at["place"] for at in broken] == [len(rows)]

@@ -6,6 +6,13 @@ from pathlib import Path
 from ledger.journal.folder import FolderLedger
 
 
+def seal_anew(folder: Path, partition: int) -> None:
+    """Let the seal of a journal fit what was changed in its head."""
+    with closing(FolderLedger.at(folder)) as ledger:
+        journal = ledger.journal(partition)
+        journal._change("UPDATE shard SET seal = ?", [(journal.state().made_seal(),)])
+
+
 def stamp_anew(folder: Path) -> None:
     """Let the journals say what lies beside them now, as a thorough forger does."""
     with closing(FolderLedger.at(folder)) as ledger:
