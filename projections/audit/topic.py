@@ -29,12 +29,13 @@ def compare_records(ledger: Ledger, upto: int, records: Iterable[StreamRecord], 
     journal = ledger.journal(partition)
     entries, parked = _entries(journal, upto, differ), journal.scan_parked(-1, upto)
     entry, letter = next(entries, None), next(parked, None)
-    for offset, recorded, value, whole in records:
+    for record in records:
+        offset, value, whole = record.offset, record.value, record.sha256
         position = position_text(partition, offset)
         while letter is not None and letter.offset < offset:
             letter = next(parked, None)
         if entry is not None and entry.offset == offset:
-            for difference in _compare(entry, recorded, value):
+            for difference in _compare(entry, record):
                 differ.add(position=position, member=entry.member, **difference)
             entry = next(entries, None)
         elif letter is None or letter.offset != offset:
@@ -72,7 +73,12 @@ def _records(ledger: Ledger, partition: int, upto: int) -> Iterator[StreamRecord
         after = rows[-1].offset
 
 
-def _compare(entry: Entry, recorded: int, value: bytes) -> Iterator[dict[str, Any]]:
+def _compare(entry: Entry, record: StreamRecord) -> Iterator[dict[str, Any]]:
+    recorded, value = record.recorded, record.value
+    if record.key not in (None, entry.member):
+        yield {"field": "key", "stored": entry.member, "derived": record.key}
+    if record.is_backlog not in (None, entry.backlog):
+        yield {"field": "backlog", "stored": entry.backlog, "derived": record.is_backlog}
     if entry.received != sha256(value).digest():
         yield {"field": "received", "stored": entry.received.hex(), "derived": sha256(value).hexdigest()}
     if entry.recorded != recorded:
