@@ -16,7 +16,7 @@ from ledger.journal.claims import PostgresClaims, channel_of
 from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, Settings, Stream, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
 from ledger.journal.origin import Origin
-from ledger.journal.port import NOTHING_IN_IT, PUT_BACK, JournalError, StreamRecord
+from ledger.journal.port import NOTHING_IN_IT, PUT_BACK, Damaged, JournalError, StreamRecord
 from ledger.journal.postgres import PostgresJournal, migrate_journal
 from ledger.journal.postgres_server import Server, format_of, migrate_schema
 from ledger.journal.topology import Topology
@@ -108,14 +108,26 @@ class DatabaseLedger(Ledger):
         schema = self.topology.schema_of(partition)
         rows = self.topology.server_of(partition).rows(
             schema,
-            f"SELECT position, recorded, value, whole_sha256, backlog, key FROM ({bounded_records(schema)}) AS bounded"
-            " WHERE position <= %s AND held < %s ORDER BY position",
+            "SELECT position, recorded, value, whole_sha256, backlog, key, whole_length"
+            f" FROM ({bounded_records(schema)}) AS bounded WHERE position <= %s AND held < %s ORDER BY position",
             (after, READ, upto, READ_BYTES),
         )
         return [
-            StreamRecord(offset, recorded, value, digest, backlog != 0, key.decode("utf-8", "replace"))
-            for offset, recorded, value, digest, backlog, key in rows
+            StreamRecord(offset, recorded, value, digest, backlog, key.decode("utf-8", "replace"), length)
+            for offset, recorded, value, digest, backlog, key, length in rows
         ]
+
+    def check_inbox(self, partition: int) -> None:
+        """Raise `Damaged` where the row that says where a partition's inbox ends is not its last record's."""
+        schema = self.topology.schema_of(partition)
+        rows = self.topology.server_of(partition).rows(
+            schema,
+            "SELECT (e.position, e.recorded) IS DISTINCT FROM (coalesce(i.position, -1), coalesce(i.recorded, 0))"
+            f" FROM {schema}.inbox_end AS e LEFT JOIN {schema}.inbox AS i"
+            f" ON i.position = (SELECT max(position) FROM {schema}.inbox)",
+        )
+        if rows != [(False,)]:
+            raise Damaged(f"{self.name}, schema {schema}: the table inbox_end does not say where the inbox ends")
 
     def put_settings(self) -> None:
         """Write the settings and the book that this ledger was opened with."""

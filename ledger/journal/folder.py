@@ -180,14 +180,19 @@ class FolderLedger(Ledger):
                 for first, block in blocks_after(inbox, partition, after):
                     for place, (recorded, value) in enumerate(zip(block.recorded, block.values, strict=True)):
                         if after < first + place <= upto:
-                            digest = block.wholes.get(place, (0, b""))[1]
-                            backlog, key = block.backlog[place] != 0, block.keys[place]
-                            found.append(StreamRecord(first + place, recorded, value, digest, backlog, key))
+                            length, digest = block.wholes.get(place, (0, b""))
+                            key = block.keys[place]
+                            found.append(
+                                StreamRecord(first + place, recorded, value, digest, block.backlog[place], key, length)
+                            )
                     if first + len(block.recorded) > upto or len(found) >= READ:
                         break
         except (sqlite3.Error, msgspec.MsgspecError) as error:
             raise JournalError(f"{self.inbox}: {error}") from error
         return found
+
+    def check_inbox(self, partition: int) -> None:
+        """Do nothing: each block says where it ends, which is checked whenever it is read."""
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -157,6 +157,10 @@ class Ledger(ABC):
         """Write the settings and the book that this ledger was opened with, in place of those that lie there."""
 
     @abstractmethod
+    def check_inbox(self, partition: int) -> None:
+        """Raise `JournalError` where what the local stream says of its end is not where it ends."""
+
+    @abstractmethod
     def records(self, partition: int, after: int, upto: int) -> list[StreamRecord]:
         """Return some records of the local stream behind `after` up to `upto`, in order; none at its end."""
 

@@ -35,7 +35,8 @@ class Origin(NamedTuple):
 class State(NamedTuple):
     """What a journal says of itself, read at one instant; `position` is one past the offset of the last record taken.
 
-    `origin` is None in a journal that carries none. `seal` is empty where none was made.
+    `origin` is None in a journal that carries none. `seal` is empty where none was made. `last` is the highest sequence
+    of an entry, 0 where there is none: the head, unless somebody changed the one or the other.
     """
 
     origin: Origin | None
@@ -45,6 +46,7 @@ class State(NamedTuple):
     recorded: int
     position: int
     seal: bytes
+    last: int = 0
 
     def is_sealed(self) -> bool:
         """Return True if the seal fits the rest."""

@@ -127,15 +127,17 @@ class Receipt(NamedTuple):
 class StreamRecord(NamedTuple):
     """A record of a stream; `sha256` is of what was sent where `value` is only its beginning, else empty.
 
-    `is_backlog` and `key` are None where whoever read it does not say.
+    `backlog` is 1 in a backlog, `length` of what was sent where `value` is only its beginning, else 0. These and `key`
+    are None where whoever read it does not say.
     """
 
     offset: int
     recorded: int
     value: bytes
     sha256: bytes
-    is_backlog: bool | None = None
+    backlog: int | None = None
     key: str | None = None
+    length: int | None = None
 
 
 class Published(NamedTuple):

@@ -43,7 +43,8 @@ _SCAN_MEMBERS = _SCAN_PAGES = 2_000
 _SCAN_TOPICS = 100_000
 
 _STATE = """SELECT o.ledger, o.partition, o.partitions, o.genesis, o.settings, o.book, epoch, head, link, recorded,
-    coalesce((SELECT notification_id FROM {0}.tracking WHERE application_name = ?), 0), seal
+    coalesce((SELECT notification_id FROM {0}.tracking WHERE application_name = ?), 0), seal,
+    coalesce((SELECT max({1}) FROM {0}.stored_events), 0)
     FROM {0}.shard LEFT JOIN {0}.origin AS o ON o.one = shard.one"""
 
 _MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_name)
@@ -104,11 +105,12 @@ class _Reader(ABC):
 
     def state(self) -> State:
         """Return what the journal says of itself, all of one instant. Raises `Damaged`."""
-        rows = self._rows(_STATE.format(self.schema), (STREAM,))
+        rows = self._rows(_STATE.format(self.schema, self.entry_id), (STREAM,))
         if len(rows) != 1:
             raise _no_head(self.name, len(rows))
-        *origin, epoch, head, link, recorded, position, seal = rows[0]
-        return State(None if origin[0] is None else Origin(*origin), epoch, head, link, recorded, position, seal or b"")
+        *origin, epoch, head, link, recorded, position, seal, last = rows[0]
+        stored = None if origin[0] is None else Origin(*origin)
+        return State(stored, epoch, head, link, recorded, position, seal or b"", last)
 
 
 class Journal(_Reader):
@@ -279,14 +281,14 @@ class Journal(_Reader):
         """Return each member behind one with the entries, streamed; a group is to be read before the next, or left."""
         return groupby(self.scan_by_member(after), attrgetter("member"))
 
-    def receipts(self, upto: int) -> Iterator[Receipt]:
-        """Return the receipts of entries up to a sequence, streamed."""
+    def receipts(self, upto: int | None = None) -> Iterator[Receipt]:
+        """Return the receipts of entries up to a sequence, streamed; all where none is given."""
         rows: list[Any] = [(0, "", "")]  # the key that the first page comes after
         while rows:
             rows = self._rows(
                 f"SELECT source, id, member, place FROM {self.schema}.receipts WHERE (source, id, member) > (?, ?, ?)"
                 " AND place <= ? ORDER BY source, id, member LIMIT ?",
-                (*rows[-1][:3], upto, _SCAN_RECEIPTS),
+                (*rows[-1][:3], _ALL if upto is None else upto, _SCAN_RECEIPTS),
             )
             span = (rows[0][0], rows[-1][0]) if rows else (0, 0)
             names = defaultdict[int, str](
@@ -401,6 +403,11 @@ class Journal(_Reader):
         )
         return int(count)
 
+    def last_parked(self) -> int:
+        """Return the offset of the last dead letter, -1 where there is none."""
+        ((offset,),) = self._rows(f"SELECT coalesce(max(position), -1) FROM {self.schema}.parked")
+        return int(offset)
+
     def parked_reasons(self, recorded_by: int) -> dict[str, int]:
         """Return how many dead letters wait for each reason, of those recorded by an instant."""
         rows = self._rows(
@@ -449,6 +456,8 @@ class Batch(_Reader):
             last = self._rows(f"SELECT link FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (state.head,))
             if [row[0] for row in last] != [state.link]:
                 raise Damaged(f"{self.name}: entry {state.head}, by the head the last, is missing or another")
+        if state.last > state.head:
+            raise Damaged(f"{self.name}: entry {state.last} stands behind {state.head}, by the head the last")
         self._journal.sealed = b"" if state.origin is None else state.origin.digest()
         return self._raise_epoch(state)
 

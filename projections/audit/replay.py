@@ -182,7 +182,7 @@ class _Partition:
 def _is_account(snapshot: bytes, account: Account) -> bool:
     try:
         kept = decode_account(snapshot)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError):  # a text that is no UTF-8 is a `ValueError`
         return False
     if kept.next_due_at > next_due(account) or kept.next_month_at > account.next_month_at:
         return False  # what falls due would be missed

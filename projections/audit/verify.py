@@ -114,10 +114,14 @@ def _beside_the_chain(ledger: Ledger, journal: Journal, head: State, entries: in
     """
     if not head.is_sealed():
         yield head.head, "the journal's head, its position or what it says of its ledger was changed"
+    if head.last > head.head:
+        yield head.last, f"an entry stands behind the last, {head.head} by the journal's head"
     for sequence in journal.of_other_topics(head.head):
         yield sequence, "the entry is stored under another topic"
     for offset in journal.unsealed(head.position - 1):
         yield 0, f"the dead letter at offset {offset} was changed"
+    if (last := journal.last_parked()) > journal.head().offset:  # asked later: it may have been parked meanwhile
+        yield 0, f"the dead letter at offset {last} stands behind the position"
     letters = journal.count_parked(head.position - 1, retried=True)
     if ledger.settings.stream == INBOX and entries == head.head and entries + letters != head.position:
         yield (
@@ -133,7 +137,8 @@ class _Texts:
     """The stored texts of the rule book's versions, compared with what a partition's entries say of them."""
 
     def __init__(self, ledger: Ledger, partition: int) -> None:
-        self._published = {book.sequence: book for book in ledger.journal(partition).published()}
+        self._journal = ledger.journal(partition)
+        self._published = {book.sequence: book for book in self._journal.published()}
         self._known = {"", version_of(ledger.genesis_book)}
 
     def see(self, place: int, entry: Entry) -> Iterator[str]:
@@ -147,9 +152,9 @@ class _Texts:
         self._known.add(entry.version)
 
     def unseen(self, upto: int) -> Iterator[tuple[int, str]]:
-        """Yield the texts that no entry up to a place has published."""
+        """Yield the texts that no entry up to a place has published, and none that was made meanwhile."""
         for place, book in self._published.items():
-            if place <= upto:
+            if place <= upto or place > self._journal.head().entries:
                 yield place, f"no entry has published the stored text of version {book.version}"
 
 
