@@ -580,9 +580,10 @@ class ProgrammeVersion:
 
     def expires_at(self, kind: str, earned_at: int) -> int:
         """When points of a kind earned at an instant expire (exclusive); `MAX_INSTANT`: they do not by themselves."""
-        for since, how, count in self.expiries.get(kind) or self.expiries[kind.partition(AT_SHOP)[0]]:
-            if since <= earned_at:
+        for period in self.expiries.get(kind) or self.expiries[kind.partition(AT_SHOP)[0]]:
+            if period[0] <= earned_at:
                 break  # and where none has begun, the first period holds
+        _, how, count = period
         if how == "days":
             end = earned_at + count * DAY
             return end if end < MAX_INSTANT else MAX_INSTANT
