@@ -11,6 +11,7 @@ from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import is_address
 from service.commands.options import option
+from service.errors import print_plain
 from service.shell import Answer, Shell, command_in, read_book
 
 app = typer.Typer(no_args_is_help=True)
@@ -63,7 +64,7 @@ def migrate(
     what = f"steps taken: {done.steps}" if done.steps else "nothing was to be done"
     return Answer(
         {"ledger": done.name, "partitions": done.partitions, "steps": done.steps},
-        lambda: print(f"{done.name}: {done.partitions} partitions, {what}"),
+        lambda: print_plain(f"{done.name}: {done.partitions} partitions, {what}"),
     )
 
 
