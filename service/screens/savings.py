@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from ledger.wire.answers import BenefitSavings, Savings
-from projections.explaining.words import yuan
+from projections.explaining.words import count, yuan
 from service.errors import print_plain
 from service.screens.names import Names
 
@@ -20,7 +20,7 @@ def print_savings(_console: Console, found: Savings, names: Names) -> None:
         print_plain("  without a card:")
         _print_benefits(found.without_card)
     for worth in found.worth:
-        days = f"{worth.value_days:,} days"
+        days = count(worth.value_days, "day")
         print_plain(f"  {names.benefit(worth.benefit)}: up to {yuan(worth.value_fen)} for {days}")
     for missed in found.missed:
         print_plain(
@@ -28,12 +28,13 @@ def print_savings(_console: Console, found: Savings, names: Names) -> None:
         )
         _print_benefits(missed.benefits)
         for product, price in missed.prices.items():
-            print_plain(f"    {product} costs {'no price' if price is None else yuan(price)}")
+            if price is not None:
+                print_plain(f"    {product} costs {yuan(price)}")
 
 
 def _print_benefits(benefits: list[BenefitSavings]) -> None:
     for one in benefits:
         how = [f"{one.times:,} claimed"] if one.times else []
         if one.lines:
-            how.append(f"{one.lines:,} lines of {yuan(one.list_fen)}")
+            how.append(f"{count(one.lines, 'line')} of {yuan(one.list_fen)}")
         print_plain(f"    {one.name} ({one.benefit}): {yuan(one.saved_fen)}, {', '.join(how)}")
