@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.support.ledgers import scratch
 # Commands that show nothing from outside but what a broker says, or go on until they are stopped; and the demo, which
 # has its own facts: a screen of it is a member's and the books'.
 ELSEWHERE = {"consume", "produce", "topics create", "topics check", "serve", "demo"}
+BARE = re.compile(r"(?<![\w.])print\(|sys\.stderr\.write\(")
 NAME = "[link=https://evil.example]bean[/link]\u202e[/]"  # that a rule book gives to things
 
 
@@ -169,6 +171,7 @@ def _all_members(shop: Path) -> list[list[object]]:
         ["ingest", shop / "more[bold].ndjson"],
         ["ingest", shop / "more[bold].ndjson"],
         ["store", "migrate"],
+        ["store", "settings"],
         ["version"],
         ["backup", shop / "backup[bold]\u202e"],
         ["restore", shop / "backup[bold]\u202e", "--ledger", shop / "restored[bold]\x1b[2J"],
@@ -209,6 +212,13 @@ def every_command() -> Iterator[str]:
             yield from (f"{name} {inner}" for inner in found.commands)
         else:
             yield name
+
+
+def test_lines_for_people_are_printed_in_one_place() -> None:
+    service = Path(__file__).parents[2] / "service"
+    own = {service / "errors.py", service / "cli.py", service / "demo" / "online_retail" / "__main__.py"}
+    bare = [path for path in service.rglob("*.py") if path not in own and BARE.search(path.read_text(encoding="utf-8"))]
+    assert bare == [], "print_plain of service.errors prints what a terminal must not interpret"
 
 
 def test_names_of_a_book_are_text(shop: Path) -> None:
