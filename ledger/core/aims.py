@@ -2,7 +2,7 @@
 
 from ledger.core.draft import Draft
 from ledger.core.lots import claw_back
-from ledger.core.pages import Award, GrantPage, LotPage, OrderPage, ReviewPage
+from ledger.core.pages import ActivityPage, Award, ClaimPage, GrantPage, LotPage, OrderPage, ReviewPage
 from ledger.wire.entries import LOT_BITS, Earned, lot_key
 from ledger.wire.facts import Aim
 
@@ -31,7 +31,7 @@ def take_of(draft: Draft, aim: Aim, kind: str, points: int) -> int:
 
 
 def _take_of_lot(draft: Draft, key: int, kind: str, points: int) -> int:
-    """Take of the award that opened a lot: it stands on an order's or a review's page, or on no page but the lot's."""
+    """Take of the award that opened a lot: it stands on the page of what gave it, or on no page but the lot's."""
     earned = next((change for change in draft.pages.opened(key >> LOT_BITS) if change.lot == key), None)
     if earned is None or earned.kind != kind:
         draft.decline("unknown-award", lot=f"{key >> LOT_BITS}.{(key & (1 << LOT_BITS) - 1) + 1}")
@@ -48,6 +48,13 @@ def _take_of_lot(draft: Draft, key: int, kind: str, points: int) -> int:
                 taken = _take(draft, [award], points, earned.line)
                 draft.pages.put(f"{name}/{earned.page}", page)
                 return taken
+    for name in ("claim", "activity") if earned.page and not earned.line else ():
+        found = draft.pages.get(f"{name}/{earned.page}")
+        award = _award_of(found.awards, key) if isinstance(found, ClaimPage | ActivityPage) else None
+        if award is not None and found is not None:
+            taken = _take(draft, [award], points, "")
+            draft.pages.put(f"{name}/{earned.page}", found)
+            return taken
     return _take_of_standing(draft, earned, points)
 
 

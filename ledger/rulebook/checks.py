@@ -35,6 +35,7 @@ from ledger.wire.facts import KIND_LEFT_OUT
 from ledger.wire.times import to_datetime
 
 _NAMES = ", ".join(OCCASIONS)
+_OF_TWO_ACCOUNTS = frozenset({"stock", "stock_per", "seats", "campaign", "campaigns", "transfers", "ledger"})
 
 
 def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
@@ -73,6 +74,9 @@ def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
         return msgspec.convert(document, table, strict=True)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at ")
+        field = re.search(r"unknown field `(\w+)`", text)
+        if field is not None and field[1] in _OF_TWO_ACCOUNTS:
+            text += "; what takes two accounts (budgets, stock, seats, transfers) is not built"
         path = at + path.removeprefix("`key` in ").strip("`").removeprefix("$")
         found = re.match(r"\.award\[(\d+)\]", path)
         award = document["award"][int(found[1])] if found else None

@@ -15,6 +15,7 @@ from ledger.wire.facts import KIND_LEFT_OUT
 from ledger.wire.times import SECOND, TimeZone, Zone, instant_at, to_instant
 
 _Points = Annotated[int, Meta(ge=1, le=1 << 40)]
+_Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
 _Small = Annotated[int, Meta(ge=1, le=1 << 20)]
 _Days = Annotated[int, Meta(ge=1, le=40_000)]
 _Months = Annotated[int, Meta(ge=1, le=1200)]
@@ -437,6 +438,7 @@ class ProgrammeTables(_Table, frozen=True):
     penalties: Annotated[dict[_Label, Penalty], Meta(max_length=100)] = field(default_factory=dict)
     benefits: Annotated[dict[_Label, Benefit], Meta(max_length=1000)] = field(default_factory=dict)
     exchanges: Annotated[dict[_Label, Exchange], Meta(max_length=100)] = field(default_factory=dict)
+    currency: _Currency = "CNY"  # of which `_fen` is a hundredth
     default_kind: _Label = KIND_LEFT_OUT  # the kind of facts that name none
     late_days: Annotated[int, Meta(ge=1, le=4000)] = 400
     utc_offset: Annotated[str, Meta(pattern=r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$")] | None = None

@@ -114,7 +114,7 @@ def _published(ledger: Ledger) -> Iterator[tuple[str, Publication]]:
 def warnings(version: ProgrammeVersion, book: Programme | None = None) -> list[str]:
     """Return what the dates of a book leave open or say twice, by itself and among the versions of a ledger's book."""
     programme = version.programme
-    found = [*_kind_warnings(programme), *_price_warnings(version), *_award_warnings(version)]
+    found = [*_kind_warnings(programme), *_award_warnings(version), *_opening_warnings(version)]
     return found if book is None else [*found, *_version_warnings(version, book)]
 
 
@@ -131,18 +131,15 @@ def _kind_warnings(programme: ProgrammeTables) -> Iterator[str]:
                 yield f"kinds.{name}.expiry: overlap: two periods begin on {after.from_}; the one listed later holds"
 
 
-def _price_warnings(version: ProgrammeVersion) -> Iterator[str]:
-    """Prices that no member can meet, as one above them in the list holds for all who could."""
-    for product, prices in version.prices.items():
-        membership = version.products[product][0]
-        for place, price in enumerate(prices):
-            covers = (one for one in prices[:place] if one.since <= price.since and one.who in (None, price.who))
-            above = next(covers, None)
-            if above is not None:
-                yield (
-                    f"memberships.{membership}.products.{product}.price[{place}]: {price.fen:,} fen can never be"
-                    f" reached: {above.fen:,} fen stands above it and holds whenever it does"
-                )
+def _opening_warnings(version: ProgrammeVersion) -> Iterator[str]:
+    """Gifts of a month that a member has twice by telling another month."""
+    for name, perk in version.perks.items():
+        if perk.month_of and perk.per not in ("year", "ever"):
+            table = f"memberships.{perk.membership}.benefits" if perk.membership else "benefits"
+            yield (
+                f'{table}.{name}.per: is "{perk.per}"; a member who has another {perk.month_of} told claims it again,'
+                ' per = "year" gives one a year'
+            )
 
 
 def _award_warnings(version: ProgrammeVersion) -> Iterator[str]:

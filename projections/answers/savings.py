@@ -187,11 +187,10 @@ def savings_of(state: SavingsState, version: ProgrammeVersion, as_of: int) -> It
 
     for claimed in state.claims.values():
         perk = version.perks.get(claimed.benefit)
-        if perk is not None:
+        if perk is not None and perk.benefit.saves is not None:
             row = of(claimed.benefit, claimed.card)
             row.times += 1
-            saves = perk.benefit.saves
-            row.saved_fen += (saves.fen or 0) if saves is not None else 0
+            row.saved_fen += perk.benefit.saves.fen or 0
     for line in (line for lines in state.lines.values() for line in lines.values()):
         perk = version.perks.get(line.benefit)
         saves = perk.benefit.saves if perk is not None else None
@@ -232,6 +231,8 @@ def savings(ledger: Ledger, member: str, as_of: int) -> answers.Savings:
     cards = []
     for name, card in state.cards.items():
         benefits = [_row(row, version) for row in saved if row.card == name and not row.is_missed]
+        if not benefits and not card.fee_fen:
+            continue
         total = sum(row.saved_fen for row in benefits)
         start, until = to_text(card.start, offset), to_text(card.until, offset)
         cards.append(

@@ -39,7 +39,10 @@ def reason_text(step: Step, words: Words) -> str:
         return ""
     late = (entry.clock - entry.occurred) // DAY
     sources = (entry.figures, step.fact.data, entry, words.version.programme)
-    return words.say(f"reason.{_code(entry.reason)}", *sources, late=late)
+    values: dict[str, Any] = {"late": late}
+    if isinstance(step.fact, BenefitClaimed) and entry.reason.endswith("-short"):
+        values["kind"] = entry.reason.removesuffix("-short")  # of its price, which the fact does not name
+    return words.say(f"reason.{_code(entry.reason)}", *sources, **values)
 
 
 def reason_details(history: History, moment: Moment, words: Words) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from ledger.wire.answers import Lot, Member, Membership, Purse, Score
+from ledger.wire.answers import Benefit, Lot, Member, Membership, Purse, Score
 from projections.explaining.words import yuan
 from service.errors import plain
 from service.screens.grid import grid
@@ -39,6 +39,8 @@ def render_member(member: Member, names: Names, width: int, *, every_lot: bool =
         blocks += [Text(), _score(name, score, names)]
     for name, term in member.memberships.items():
         blocks += [Text(), _membership(name, term, names)]
+    if member.benefits:
+        blocks += [Text(), *(_benefit(name, benefit, names) for name, benefit in member.benefits.items())]
     return Group(*blocks)
 
 
@@ -125,6 +127,14 @@ def _membership(name: str, term: Membership, names: Names) -> RenderableType:
     if not term.quotas:
         return head
     return Group(head, _figures("left: ", [(names.benefit(benefit), left) for benefit, left in term.quotas.items()]))
+
+
+def _benefit(name: str, benefit: Benefit, names: Names) -> RenderableType:
+    line = Text.assemble(names.benefit(name), "   ")
+    if not benefit.entitled:
+        return line.append("not for this member", style="dim")
+    line.append("without a limit" if benefit.left is None else f"{benefit.left:,} left", style="bold")
+    return line if benefit.is_open else line.append("   not open now", style="yellow")
 
 
 def _figures(title: str, figures: list[tuple[Text, int]]) -> RenderableType:

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from ledger.wire.answers import BenefitSavings, Savings
-from projections.explaining.words import yuan
+from projections.explaining.words import count, yuan
 from service.errors import plain
 from service.screens.names import Names
 
@@ -20,18 +20,19 @@ def print_savings(_console: Console, found: Savings, names: Names) -> None:
         print("  without a card:")
         _print_benefits(found.without_card)
     for worth in found.worth:
-        days = f"{worth.value_days:,} days"
+        days = count(worth.value_days, "day")
         print(f"  {names.benefit(worth.benefit)}: up to {yuan(worth.value_fen)} for {days}")
     for missed in found.missed:
         print(f"  {names.membership(missed.membership)} would have saved {yuan(missed.saved_fen)} since {missed.from_}")
         _print_benefits(missed.benefits)
         for product, price in missed.prices.items():
-            print(f"    {plain(product)} costs {'no price' if price is None else yuan(price)}")
+            if price is not None:
+                print(f"    {plain(product)} costs {yuan(price)}")
 
 
 def _print_benefits(benefits: list[BenefitSavings]) -> None:
     for one in benefits:
         how = [f"{one.times:,} claimed"] if one.times else []
         if one.lines:
-            how.append(f"{one.lines:,} lines of {yuan(one.list_fen)}")
+            how.append(f"{count(one.lines, 'line')} of {yuan(one.list_fen)}")
         print(f"    {plain(one.name)} ({plain(one.benefit)}): {yuan(one.saved_fen)}, {', '.join(how)}")

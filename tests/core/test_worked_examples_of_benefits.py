@@ -7,6 +7,7 @@ import pytest
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import RightEnded, RightGiven
+from projections.answers.programmes import warnings
 from tests.support.shop import Shop
 
 BOOK = """
@@ -358,6 +359,23 @@ def test_a_claim_gives_points_that_end_as_the_book_says() -> None:
     assert member.gives_claim_back("B1") == "accepted"
     assert (member.beans, member.debt) == (0, 300)
     assert member.claims("first-pack") == "accepted"
+
+
+def test_an_adjustment_of_what_a_claim_gave_leaves_less_to_take_back_with_it() -> None:
+    member = shop(FIRST_PACK)
+    member.buys("plus.annual")
+    member.claims("first-pack", claim="B1")
+    member.is_granted(1_000)
+    assert member.is_adjusted_of(-400, lot="2.1") == "accepted"
+    assert member.beans == 1_600
+    member.gives_claim_back("B1")
+    assert (member.beans, member.debt) == (1_000, 0)
+
+
+def test_a_gift_of_a_month_that_may_be_had_twice_is_warned_of() -> None:
+    assert warnings(shop(BIRTHDAY).book.versions[0]) == []
+    (warned,) = warnings(shop(BIRTHDAY.replace("year", "month")).book.versions[0])
+    assert warned.startswith('benefits.birthday.per: is "month"')
 
 
 def test_what_a_claim_gave_stays_when_the_card_is_refunded() -> None:
@@ -733,7 +751,7 @@ ALONE = '[benefits.x]\nname = "x"\n'
         ),
         (ALONE + 'gives = [{ score = "partner", tier = "gold" }]', "benefits.x.gives[0].days: a tier is given"),
         (ALONE + "saves = { }", "benefits.x.saves: give either fen or share"),
-        (ALONE + "stock = 5", "benefits.x: Object contains unknown field `stock`"),
+        (ALONE + "stock = 5", "benefits.x: Object contains unknown field `stock`; what takes two accounts"),
         (
             ALONE + '[memberships.plus.benefits.x]\nname = "x"',
             "memberships.plus.benefits.x: stands in benefits, too",

@@ -8,7 +8,6 @@ import pytest
 from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme
-from projections.answers.programmes import warnings
 from tests.support.shop import Shop
 
 ENTERPRISE = """
@@ -183,14 +182,12 @@ def test_without_a_rule_every_refund_is_due() -> None:
     assert shop.refunds_card("C", at="2020-12-01", refund_fen=10_900) == "accepted"
 
 
-def test_a_price_that_nobody_can_meet_is_warned_of() -> None:
+def test_a_price_that_nobody_can_meet_is_a_bad_book() -> None:
     turned = PRICES.replace("REFUND", "{}").replace(
         "fen = 14_900 },", "fen = 14_900 },\n{ from = 2021-01-01, fen = 5 },"
     )
-    assert warnings(ProgrammeVersion(turned))[-1] == (
-        "memberships.super.products.super.annual.price[2]: 5 fen can never be reached: 14,900 fen stands above it and"
-        " holds whenever it does"
-    )
+    with pytest.raises(BadProgramme, match=r"memberships.super.products.super.annual.price\[2\]: is never reached"):
+        ProgrammeVersion(turned)
 
 
 def test_a_bad_condition_names_its_place() -> None:

@@ -1,12 +1,16 @@
 """What benefits saved a member, against what the cards cost, and what a card would have saved without one."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledger.journal.open import open_or_create
 from ledger.rulebook.compiled import Programme
 from ledger.wire.facts import MAX_INT
 from projections.answers.savings import SavingsState, TaggedLine, fold_savings, savings_of
+from service.cli import run
 from tests.support.shop import Shop, instant
 
 BOOK = """
@@ -120,3 +124,58 @@ def test_the_largest_list_price_is_reckoned_whole(fen: int) -> None:
     version = club().book.versions[0]
     (row,) = savings_of(state, version, instant("2025-03-02"))
     assert row.saved_fen == fen * 12 // 100
+
+
+def told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
+    """A ledger of one member: an order without a card, a card, an order and a claim."""
+    member = club(BOOK + CREDIT)
+    member.completes("O1", [line(10_000, 10_000)])
+    member.buys("plus.annual", card="C1")
+    member.completes("O2", [line(10_000, 9_500)])
+    member.claims("shipping")
+    member.refunds_card("C1", refund_fen=900)
+    facts = "".join(json.dumps(json.loads(entry.fact)) + "\n" for entry in member.entries)
+    (tmp_path / "facts.ndjson").write_text(facts, encoding="utf-8")
+    open_or_create(tmp_path / "ledger", BOOK + CREDIT)
+    ledger = ["--ledger", str(tmp_path / "ledger")]
+    assert run(["ingest", "--backlog", str(tmp_path / "facts.ndjson"), *ledger]) == 0
+    capfd.readouterr()
+    return tmp_path / "ledger"
+
+
+CREDIT = """
+[memberships.plus.benefits.later-payment]
+name = "账期"
+value = { fen = 5_000_000, days = 30 }
+"""
+
+
+def test_a_member_is_told_what_cards_saved_and_cost_and_what_they_would_have(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ledger = told(tmp_path, capfd)
+    assert run(["savings", "m-1", "--as-of", "2025-03-02", "--json", "--ledger", str(ledger)]) == 0
+    found = json.loads(capfd.readouterr().out)
+    (card,) = found["cards"]
+    assert (found["saved_fen"], found["fee_fen"], card["saved_fen"], card["fee_fen"]) == (1_100, 9_000, 1_100, 9_000)
+    assert [(one["benefit"], one["saved_fen"]) for one in card["benefits"]] == [("five-off", 500), ("shipping", 600)]
+    (missed,) = found["missed"]
+    assert (missed["membership"], missed["saved_fen"], missed["prices"]) == ("plus", 500, {"plus.annual": 9_900})
+    assert found["worth"] == []
+    assert run(["savings", "m-1", "--as-of", "2025-03-02", "--ledger", str(ledger)]) == 0
+    screen = capfd.readouterr().out
+    assert "saved ¥11.00" in screen and "plus.annual costs ¥99.00" in screen
+    assert run(["savings", "nobody", "--ledger", str(ledger)]) == 3
+
+
+def test_the_view_says_of_all_members_what_is_said_of_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ledger = ["--ledger", str(told(tmp_path, capfd))]
+    assert run(["views", "run", *ledger]) == 0
+    capfd.readouterr()
+    rows = {}
+    for query in ("saved", "would-have-saved"):
+        assert run(["views", "show", query, "--as-of", "2025-03-02", "--json", *ledger]) == 0
+        rows[query] = json.loads(capfd.readouterr().out)["rows"]
+    kept = [(row["card"], row["benefit"], row["saved_fen"], row["fee_fen"]) for row in rows["saved"]]
+    assert kept == [("C1", "five-off", 500, 9_000), ("C1", "shipping", 600, 9_000)]
+    assert [(row["benefit"], row["saved_fen"]) for row in rows["would-have-saved"]] == [("five-off", 500)]
