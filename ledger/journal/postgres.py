@@ -129,6 +129,10 @@ class PostgresBatch(Batch):
     def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
         """Fetch what will be asked for: members in the order in which they will be loaded, and pages (key, member)."""
         self._members_ahead = iter(members)
+        self.prefetch_pages(pages)
+
+    def prefetch_pages(self, pages: Iterable[tuple[str, str]]) -> None:
+        """Fetch more pages (key, member) that will be asked for."""
         names = iter(pages)
         while some := list(islice(names, AHEAD_PAGES)):
             self._pages.update(dict.fromkeys(some))

@@ -340,6 +340,9 @@ class Batch(_Reader):
     def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
         """Fetch what will be asked for: members in the order in which they will be loaded, and pages (key, member)."""
 
+    def prefetch_pages(self, pages: Iterable[tuple[str, str]]) -> None:
+        """Fetch more pages (key, member) that will be asked for."""
+
     def entry_state(self, sequence: int) -> bytes | None:
         """Return the bytes of an entry of an earlier batch."""
         rows = self._rows(f"SELECT state FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (sequence,))
