@@ -461,7 +461,14 @@ def shipped(name: str) -> str:
     try:
         return resources.files("ledger").joinpath("programmes", f"{name}.toml").read_text(encoding="utf-8")
     except (FileNotFoundError, OSError):
-        raise BadProgramme(f'no rule book "{name}" is shipped; give a file of your own') from None
+        names = ", ".join(shipped_names())
+        raise BadProgramme(f'no rule book "{name}" is shipped; give a file of your own, or one of {names}') from None
+
+
+def shipped_names() -> list[str]:
+    """The names of the rule books that come with the package, sorted."""
+    names = (entry.name for entry in resources.files("ledger").joinpath("programmes").iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
 def offset_of(text: str) -> int:

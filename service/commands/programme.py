@@ -6,14 +6,14 @@ from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
-from msgspec import to_builtins
+from msgspec import Struct, field, to_builtins
 
 from consumers.publishing import is_published
 from consumers.publishing import publish as publish_here
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
-from ledger.rulebook.schema import BadProgramme, shipped
+from ledger.rulebook.schema import BadProgramme, shipped, shipped_names
 from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
 from projections.answers.programmes import VersionInUse, describe_version, differences, versions, warnings
@@ -30,11 +30,21 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A rule book 
 
 
 @command_in(app, "list")
-def list_versions(shell: Shell) -> Answer:
+def list_versions(
+    shell: Shell,
+    is_of_shipped: Annotated[
+        bool, typer.Option("--shipped", help="The rule books that come with points, instead.")
+    ] = False,
+) -> Answer:
     """The versions of the ledger's rule book: from when each decides, how it came in, how many entries it decided.
 
     points programme list
+
+    points programme list --shipped
     """
+    if is_of_shipped:
+        books = [ShippedBook.of(name) for name in shipped_names()]
+        return Answer(books, lambda: _print_shipped(books))
     with shell.reading() as opened, shell.progress("counting", entries_in(opened)) as tick:
         found = versions(opened, tick)
     return Answer(found, lambda: _print_versions(found))
@@ -152,6 +162,34 @@ def codes(shell: Shell) -> Answer:
     """
     with shell.reading() if shell.has_ledger else nullcontext() as opened:
         return Answer(codes_of(opened.book if opened else Programme([shipped("jd")])), "codes:print_codes")
+
+
+class ShippedBook(Struct, frozen=True):
+    """A rule book that comes with the package."""
+
+    book: str  # as --book and `programme show` take it
+    programme: str
+    name: str
+    from_: str = field(name="from")
+    version: str
+    rules: int
+    benefits: int
+
+    @classmethod
+    def of(cls, book: str) -> "ShippedBook":
+        """Return a shipped book by its name."""
+        version = ProgrammeVersion(shipped(book), book)
+        tables = version.programme
+        begins = tables.from_.isoformat()
+        return cls(book, tables.programme, tables.name, begins, version.name, len(version.rules), len(version.benefits))
+
+
+def _print_shipped(books: list[ShippedBook]) -> None:
+    """Print each shipped book: its name, whose it is, and what it has."""
+    width = max(len(one.book) for one in books)
+    for one in books:
+        has = f"{count(one.rules, 'rule')}, {count(one.benefits, 'benefit')}"
+        print(plain(f"{one.book:{width}}  {one.name}, from {one.from_}: {has}"))
 
 
 def _print_versions(versions: list[VersionInUse]) -> None:
