@@ -29,6 +29,7 @@ from ledger.core.decisions import (
 from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
+from ledger.core.pages_of_engine_1 import PagesOfEngine1
 from ledger.core.penalties import apply_penalties
 from ledger.core.reached import award_reached
 from ledger.core.shops import follow_shops
@@ -123,6 +124,8 @@ def decide(
     nothing; `engine` is the one that is to decide: an entry's own where it is derived again. Raises `draft.OutOfRange`
     where a bound of the account's integers would be passed: the account is then half changed, and to be dropped.
     """
+    if engine == 1:
+        pages = PagesOfEngine1(pages)
     clock = occurred if occurred > account.clock else account.clock
     version = book.at(occurred)
     rules = version or book.versions[0]

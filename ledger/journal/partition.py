@@ -6,6 +6,7 @@ processor's cache; entries are numbered and chained in the order of the stream a
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from time import perf_counter
 
 from msgspec import Struct
@@ -13,7 +14,7 @@ from msgspec import Struct
 from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, Repetition, decide, entry_of
 from ledger.core.draft import OutOfRange, Trace
-from ledger.core.page_keys import pages_ahead
+from ledger.core.page_keys import cards_ahead, pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages, earned_in
 from ledger.errors import ControlFlow
 from ledger.journal.failpoints import failpoint
@@ -27,6 +28,7 @@ from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_af
 from ledger.wire.facts import Fact, ProgrammePublished
 
 PAGES = 8_000
+MEMBERS_AT_ONCE = 256  # accounts that are loaded before the first of them is decided on
 UNCOUNTED = -1  # an outcome that stands in another partition, too
 
 
@@ -210,6 +212,25 @@ class PartitionWriter:
             ),
         )
 
+    def _taken(
+        self, batch: Batch, facts: Sequence[FactRecord], by_member: dict[str, list[int]]
+    ) -> Iterator[tuple[str, list[int], CachedAccount]]:
+        """Yield each member with the indexes of the member's facts and the account, taken from the cache.
+
+        Accounts are taken some at a time: only they tell which cards' pages will be read.
+        """
+        members = iter(by_member.items())
+        while some := list(islice(members, MEMBERS_AT_ONCE)):
+            taken = [(member, indexes, self._accounts.take(batch, member)) for member, indexes in some]
+            batch.prefetch_pages(
+                (key, member)
+                for member, indexes, cached in taken
+                for i in indexes
+                for key in cards_ahead(facts[i].fact, facts[i].occurred, self.book, cached.account)
+                if (key, member) not in self._pages
+            )
+            yield from taken
+
     def _write(self, batch: Batch, facts: Sequence[FactRecord], tally: Tally) -> tuple[list[bytes], list[bytes]]:
         """Decide and append; returns the bytes of each fact's entry, and the chain's link at it."""
         first = batch.before + 1
@@ -224,8 +245,7 @@ class PartitionWriter:
         work = _Work(batch, facts, batch.receive(receipts), first, [0] * count, [b""] * count, [UNCOUNTED] * count)
         snapshots: list[Snapshot] = []
         began = perf_counter()
-        for member, indexes in by_member.items():
-            cached = self._accounts.take(batch, member)
+        for member, indexes, cached in self._taken(batch, facts, by_member):
             try:
                 pages = _MemberPages(batch, member, self._pages, work.written)
                 self._decide_member(work, cached.account, pages, indexes)

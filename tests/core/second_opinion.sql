@@ -34,7 +34,7 @@ FROM (
 
 CREATE TABLE cards AS
 SELECT pos, member, moment, type, data->>'card' AS card, data->>'product' AS product,
-       row_number() OVER (PARTITION BY member ORDER BY pos) AS number
+       coalesce((data->>'paid_fen')::BIGINT, 0) AS paid_fen, row_number() OVER (PARTITION BY member ORDER BY pos) AS number
 FROM facts WHERE type LIKE 'card.%';
 
 CREATE TABLE terms AS
@@ -105,19 +105,32 @@ SELECT p.* FROM filled JOIN plus_lines p USING (member, card, number) WHERE fits
 
 CREATE TABLE earned AS
 SELECT l.*, p.card IS NOT NULL AS by_plus, CASE
-           WHEN p.card IS NOT NULL THEN p.beans
            WHEN l.paid_fen < 5000 OR l.category IN ('virtual', 'investment-gold', 'car') THEN 0
-           ELSE least(l.paid_fen // 1000, 1000) END AS beans,
+           ELSE least(l.paid_fen // 1000, 1000) END AS ordinary,
+       coalesce(p.beans, ordinary) AS beans,
        l.paid_fen // 100 AS score
 FROM lines l LEFT JOIN given_by_plus p USING (member, order_, line);
 
+-- A card that had a price and came back whole: what its rate gave counts from then on as what the ordinary rule gives.
+CREATE TABLE came_back AS
+SELECT r.pos, e.member, e.order_, e.line, e.ordinary
+FROM facts r
+JOIN cards c ON c.member = r.member AND c.type = 'card.purchased' AND c.card = r.data->>'card' AND c.pos < r.pos
+JOIN given_by_plus p ON p.member = r.member AND p.card = c.card
+JOIN earned e ON e.member = p.member AND e.order_ = p.order_ AND e.line = p.line AND e.pos < r.pos
+WHERE r.type = 'card.refunded' AND c.paid_fen > 0 AND (r.data->>'refund_fen')::BIGINT >= c.paid_fen;
+
 -- K = 0 once every piece is back, otherwise A * (P - F) / P rounded down: after each return, and at the end.
 CREATE TABLE kept AS
-WITH so_far AS (
-    SELECT b.pos, e.member, e.order_, e.line, e.paid_fen, e.quantity, e.beans, e.score,
+WITH events AS (
+    SELECT pos, member, order_, line, quantity, refund_fen FROM back
+    UNION ALL SELECT pos, member, order_, line, 0, 0 FROM came_back
+), so_far AS (
+    SELECT b.pos, e.member, e.order_, e.line, e.paid_fen, e.quantity, e.beans AS given, e.score,
+           CASE WHEN b.pos >= c.pos THEN c.ordinary ELSE e.beans END AS beans,
            sum(b.quantity) OVER w AS returned, sum(b.refund_fen) OVER w AS refunded,
            row_number() OVER (PARTITION BY e.member, e.order_, e.line ORDER BY b.pos DESC) = 1 AS is_last
-    FROM back b JOIN earned e USING (member, order_, line)
+    FROM events b JOIN earned e USING (member, order_, line) LEFT JOIN came_back c USING (member, order_, line)
     WINDOW w AS (PARTITION BY e.member, e.order_, e.line ORDER BY b.pos)
 ), left_of_it AS (
     SELECT *, CASE WHEN returned >= quantity THEN 0 WHEN paid_fen = 0 THEN 1 ELSE paid_fen - least(refunded, paid_fen) END
@@ -125,13 +138,13 @@ WITH so_far AS (
            beans * of_paid // greatest(paid_fen, 1) AS beans_left, score * of_paid // greatest(paid_fen, 1) AS score_left
     FROM so_far
 )
-SELECT pos, member, order_, line, returned, is_last, beans_left, score_left,
-       coalesce(lag(beans_left) OVER (PARTITION BY member, order_, line ORDER BY pos), beans) - beans_left AS claim
+SELECT pos, member, order_, line, returned, is_last, beans, beans_left, score_left,
+       coalesce(lag(beans_left) OVER (PARTITION BY member, order_, line ORDER BY pos), given) - beans_left AS claim
 FROM left_of_it;
 
 CREATE TABLE line_figures AS
-SELECT e.member, e.order_ AS "order", e.line, e.month, e.by_plus, e.beans, coalesce(k.beans_left, e.beans) AS beans_kept, e.score,
-       coalesce(k.score_left, e.score) AS score_kept
+SELECT e.member, e.order_ AS "order", e.line, e.month, e.by_plus, coalesce(k.beans, e.beans) AS beans,
+       coalesce(k.beans_left, e.beans) AS beans_kept, e.score, coalesce(k.score_left, e.score) AS score_kept
 FROM earned e LEFT JOIN kept k ON k.is_last AND k.member = e.member AND k.order_ = e.order_ AND k.line = e.line;
 
 -- == reviews ==
@@ -231,7 +244,8 @@ WITH found AS (
     UNION ALL SELECT pos, member, 'out', fine, NULL, 0 FROM penalties
     UNION ALL SELECT pos, member, 'restore', sum(points), 'o/' || order_, 0 FROM back GROUP BY pos, member, order_
     UNION ALL SELECT k.pos, k.member, 'out', sum(k.claim), NULL,
-        (SELECT sum(fen) FROM (SELECT unnest(from_json(f.data->'lines', '[{"refund_fen": "BIGINT"}]')).refund_fen AS fen))
+        coalesce((f.data->>'refund_fen')::BIGINT,
+            (SELECT sum(fen) FROM (SELECT unnest(from_json(f.data->'lines', '[{"refund_fen": "BIGINT"}]')).refund_fen AS fen)))
         FROM kept k JOIN facts f USING (pos, member) GROUP BY k.pos, k.member, f.data
     UNION ALL SELECT pos, member, 'restore', coalesce((data->>'points')::BIGINT, 1000000000000000), 'r/' || (data->>'redemption'), 0
         FROM facts WHERE type = 'redemption.reversed'

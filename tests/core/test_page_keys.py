@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger.core.page_keys import pages_ahead
+from ledger.core.page_keys import cards_ahead, pages_ahead
 from ledger.core.pages import Page, PagesInMemory
 from ledger.journal.database import migrate
 from ledger.journal.sql import Journal
@@ -29,8 +29,10 @@ class Asked(PagesInMemory):
         return super().get(key, default)
 
 
-def test_what_a_fact_asks_for_is_foreseen_but_for_lots_that_are_gone_and_redemptions_of_an_order() -> None:
-    missed: Counter[str] = Counter()
+def test_what_a_fact_asks_for_is_foreseen_but_for_lots_that_are_gone_redemptions_of_an_order_and_orders_of_a_card() -> (
+    None
+):
+    missed: Counter[tuple[str, str]] = Counter()
     asked = 0
     for seed in range(40):
         shop = Shop()
@@ -38,11 +40,13 @@ def test_what_a_fact_asks_for_is_foreseen_but_for_lots_that_are_gone_and_redempt
         for fact in history(Random(seed), 100):
             decoded, occurred = decode(encode(fact))
             foreseen = set(pages_ahead(decoded, occurred, shop.book))
+            foreseen.update(cards_ahead(decoded, occurred, shop.book, shop.account))
             pages.keys.clear()
             shop.hears(fact)
             asked += len(pages.keys)
-            missed.update(key.partition("/")[0] for key in pages.keys - foreseen)
-    assert asked > 2_000 and set(missed) == {"lot", "redemption"}
+            missed.update((key.partition("/")[0], fact["type"]) for key in pages.keys - foreseen)
+    assert asked > 2_000 and {kind for kind, _ in missed} == {"lot", "redemption", "order"}
+    assert {of for kind, of in missed if kind == "order"} == {"card.refunded.v1"}
 
 
 def test_a_batch_asks_by_index_and_in_few_questions(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:

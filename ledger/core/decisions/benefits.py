@@ -59,7 +59,7 @@ def claim(draft: Draft, data: Claim) -> None:
             draft.decline(f"{charge.kind}-short", asked=charge.points, spendable=spendable)
     if any(gift.tier for gift in benefit.gives) and len(account.grants) >= MAX_GRANTS:
         draft.decline("too-many-grants", most=MAX_GRANTS)
-    if draft.pages.get(f"card/{GRANT}{data.claim}") is not None and any(gift.opens for gift in benefit.gives):
+    if any(gift.opens for gift in benefit.gives) and draft.pages.get(f"card/{GRANT}{data.claim}") is not None:
         draft.decline("already")
     page = ClaimPage(perk.membership, card if term is not None else "", data.benefit, bucket)
     _count(draft, perk, data, page, line, card)
