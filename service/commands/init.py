@@ -7,7 +7,7 @@ from ledger.journal.ledger import is_address
 from ledger.rulebook.compiled import ProgrammeVersion
 from projections.answers.programmes import describe_version
 from service.commands.options import option
-from service.errors import plain
+from service.errors import print_plain
 from service.shell import Answer, Shell, command, read_named_book
 
 
@@ -35,8 +35,8 @@ def init(
         document = {"ledger": shell.place, "partitions": opened.settings.partitions, **_described(version)}
     return Answer(
         document,
-        lambda: print(
-            plain(f"{shell.place}: a new ledger by {version.programme.name}, version {version.name}, no facts yet")
+        lambda: print_plain(
+            f"{shell.place}: a new ledger by {version.programme.name}, version {version.name}, no facts yet"
         ),
     )
 

@@ -190,7 +190,7 @@ def _print_shipped(books: list[ShippedBook]) -> None:
     width = max(len(one.book) for one in books)
     for one in books:
         has = f"{count(one.rules, 'rule')}, {count(one.benefits, 'benefit')}"
-        print(plain(f"{one.book:{width}}  {one.name}, from {one.from_}: {has}"))
+        print_plain(f"{one.book:{width}}  {one.name}, from {one.from_}: {has}")
 
 
 def _print_versions(versions: list[VersionInUse]) -> None:
