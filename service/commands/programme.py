@@ -18,6 +18,7 @@ from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
 from projections.answers.plain import plain
 from projections.answers.programmes import VersionInUse, describe_version, differences, versions, warnings
+from projections.explaining.book import LANGUAGES, sentences
 from projections.explaining.words import count
 from service.commands.options import ConfigOption
 from service.errors import print_plain, say
@@ -63,6 +64,24 @@ def check_programme(shell: Shell, file: FileArgument) -> Answer:
         version, warned = _checked(opened, file)
     found = {"file": str(file), **to_builtins(describe_version(version)), "warnings": warned}
     return Answer(found, lambda: _print_checked(found))
+
+
+@command_in(app)
+def show(
+    shell: Shell,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A file, a version of the ledger, or a shipped book.")],
+    language: Annotated[str, typer.Option("--language", metavar="zh|en", help="The reader's.")] = "en",
+) -> Answer:
+    """Say a rule book as sentences, one for each of its tables: what it gives, to whom, how much at most.
+
+    points programme show suning --language zh
+    """
+    if language not in LANGUAGES:
+        raise WrongUse(f'--language "{language}": there are {" and ".join(LANGUAGES)}')
+    version = _named_book(shell, name)
+    told = sentences(version, language)
+    document = {**to_builtins(describe_version(version)), "language": language, "sentences": told}
+    return Answer(document, lambda: print_plain(*(one.text for one in told)))
 
 
 @command_in(app)
@@ -200,7 +219,7 @@ def _print_versions(versions: list[VersionInUse]) -> None:
         came = f"published {how.recorded} by {how.by or how.source}" if how else "from birth"
         until = f"until {one.until}" if one.until else "on"
         decided = count(one.entries, "entry", "entries")
-        print_plain(f"{one.version}  from {one.from_} {until}: {decided}; {came}")
+        print_plain(f"{one.version} from {one.from_} {until}: {decided}; {came}")
 
 
 def _print_checked(found: dict[str, Any]) -> None:
