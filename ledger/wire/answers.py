@@ -135,12 +135,17 @@ class Purse(Balance, frozen=True):
 
 
 class Score(Struct, frozen=True):
-    """A score of a month, its tier and its parts."""
+    """A score of a month, its tier and its parts.
+
+    `held_until` is set where the tier does not fall by ageing before then, `granted_until` where it was granted.
+    """
 
     value: int
     tier: str
     month: str
     parts: dict[str, int]
+    held_until: str | UnsetType = UNSET
+    granted_until: str | UnsetType = UNSET
 
 
 class Membership(Struct, frozen=True):
@@ -178,6 +183,7 @@ class Member(_OfMember, frozen=True):
     scores: dict[str, Score]
     memberships: dict[str, Membership]
     benefits: dict[str, Benefit]
+    closed: bool = False
 
 
 class Balances(_OfMember, frozen=True):

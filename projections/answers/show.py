@@ -66,6 +66,7 @@ def describe_account(
         | dict(shops),
         {name: _membership(draft, name, term) for name, term in terms.items() if term is not None},
         dict(_benefits(draft)),
+        account.closed,
     )
 
 
@@ -87,11 +88,16 @@ def open_lots(purse: Purse) -> list[tuple[int, Lot, int | None]]:
 
 def describe_score(account: Account, version: ProgrammeVersion, name: str, as_of: int) -> answers.Score:
     """Return a score with its tier and parts at the instant that the account was run to."""
+    tier = tier_now(account, version, name, as_of)
+    hold = account.tier_holds.get(name, {}).get(tier)
+    granted = [grant.until for grant in account.grants.values() if (grant.score, grant.tier) == (name, tier)]
     return answers.Score(
         value_at(account, version, name, as_of),
-        tier_now(account, version, name, as_of),
+        tier,
         month_text(score_month(version, name, as_of)),
         parts_at(account, version, name, as_of),
+        UNSET if hold is None else to_text(hold.until, version.offset),
+        to_text(max(granted), version.offset) if granted else UNSET,
     )
 
 

@@ -55,6 +55,8 @@ def _head(member: Member) -> Text:
     )
     if member.frozen:
         head.append("   frozen 冻结", style="bold red")
+    if member.closed:
+        head.append("   closed 已关闭", style="bold red")
     return head
 
 
@@ -111,12 +113,16 @@ def _together(lots: list[Lot]) -> list[list[Lot]]:
 def _score(name: str, score: Score, names: Names) -> RenderableType:
     head = Text.assemble(names.score(name), "   ", (f"{score.value:,}", "bold green"))
     head.append(f"   tier {plain(score.tier)}" if score.tier else "   below every tier", style="magenta")
+    if score.held_until:
+        head.append(f"   held until {short_time(score.held_until)}", style="yellow")
+    if score.granted_until:
+        head.append(f"   granted until {short_time(score.granted_until)}", style="yellow")
     head.append(f"   {score.month}", style="dim")
     return Group(head, _figures("", [(names.part(name, part), points) for part, points in score.parts.items()]))
 
 
 def _membership(name: str, term: Membership, names: Names) -> RenderableType:
-    style = {"active": "bold green", "trial": "bold yellow"}.get(term.state, "dim")
+    style = {"active": "bold green", "trial": "bold yellow", "grace": "bold yellow"}.get(term.state, "dim")
     head = Text.assemble(
         names.membership(name),
         "   ",

@@ -577,7 +577,9 @@ def test_a_closed_account_forfeits_what_it_has_and_takes_nothing_but_returns() -
     shop.buys("plus.month")
     shop.completes("O1", ONE)
     shop.holds("H", 300, until="2026-01-01")
+    assert not shop.shown["closed"]
     assert shop.is_closed() == "accepted"
+    assert shop.shown["closed"]
     assert (shop.beans, shop.purse.held(), shop.purse.forfeited) == (0, 0, 1_100)
     assert shop.is_closed() == "ignored: already"
     assert shop.redeems(1) == "refused: account-closed"

@@ -183,6 +183,7 @@ def test_each_tier_has_a_hold_of_its_own() -> None:
     buys(corner, 9, at="2025-10-01 10:00")
     buys(corner, 1, at="2025-11-02 10:00")  # silver is reached in 2025, gold's own end stays
     assert stands(corner, "2025-12-31 23:59:59") == (10, "gold")
+    assert corner.on("2025-12-31 23:59:59").shown["scores"]["level"]["held_until"] == "2026-01-01T00:00:00+08:00"
     assert stands(corner, "2026-01-01 00:00") == (0, "silver")
     assert stands(corner, "2026-12-31 23:59:59") == (0, "silver")
     assert stands(corner, "2027-01-01 00:00") == (0, "")
@@ -313,6 +314,7 @@ def test_a_deduction_takes_no_more_than_there_is() -> None:
 def test_a_granted_tier_is_a_floor_until_its_end() -> None:
     corner = shop(NIGHTS, now="2024-07-01 10:00")
     assert granted(corner, "silver", "2025-07-01T00:00:00+08:00") == "accepted"
+    assert corner.shown["scores"]["level"]["granted_until"] == "2025-07-01T00:00:00+08:00"
     assert stands(corner, "2024-07-01 10:00") == (0, "silver")
     buys(corner, 25, at="2024-08-01 10:00")
     assert stands(corner, "2025-06-30 23:59") == (0, "gold")
