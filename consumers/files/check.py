@@ -21,10 +21,8 @@ def check_has_facts(name: str) -> None:
             if line.whole_length or line.value.lstrip().startswith(b"{"):
                 return
     if lines:
-        raise BadFile(
-            f"{name}: none of its {lines:,} lines begins as a fact does ({{), and nothing was taken in; `points check` says what is"
-            " wrong with each"
-        )
+        why = f"none of its {lines:,} lines begins as a fact does, with {{"
+        raise BadFile(f"{name}: {why}: nothing was taken in; `points check` says what is wrong with each")
 
 
 def check_file(name: str, now: int) -> Iterator[tuple[int, BadFact | None]]:
