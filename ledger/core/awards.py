@@ -398,7 +398,7 @@ def _room(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, wh
 def _given(draft: Draft, rule: Rule, bucket: Bucket, what: Counted) -> int:
     """What a rule has given in a bucket."""
     if bucket.per == "order":
-        return what.order.given.get(rule.name, 0) if what.order is not None else 0
+        return what.order.given.get(rule.name, 0) if what.order is not None and what.order.given else 0
     key = _bucket_key(draft, rule, bucket, what)
     if isinstance(key, str):
         page = draft.pages.get(key)
@@ -412,6 +412,8 @@ def _count(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, w
     for bucket in buckets if points else ():
         if bucket.per == "order":
             if what.order is not None:
+                if what.order.given is None:
+                    what.order.given = {}
                 what.order.given[rule.name] = what.order.given.get(rule.name, 0) + points
             continue
         key = _bucket_key(draft, rule, bucket, what)

@@ -35,7 +35,8 @@ def follow_shops(draft: Draft) -> None:
         names = [tier.name for tier in ranking.tiers]
         start = names.index(before) if before in names else -1
         for number in range(start + 1, place + 1):
-            draft.reached.append((name, tier_name(ranking, number), tier_name(ranking, number - 1), draft.clock))
+            passed = (name, tier_name(ranking, number), tier_name(ranking, number - 1), draft.clock)
+            draft.reached = (*draft.reached, passed)
 
 
 def _place(ranking: Ranking, value: int) -> int:

@@ -109,7 +109,8 @@ def _hold_reached(draft: Draft, ranking: Ranking, before: int, after: int, at: i
 def _reach(draft: Draft, ranking: Ranking, before: int, after: int, at: int) -> None:
     """Note each own tier that is passed upwards, the lowest first."""
     for place in range(before + 1, after + 1):
-        draft.reached.append((ranking.name, tier_name(ranking, place), tier_name(ranking, place - 1), at))
+        passed = (ranking.name, tier_name(ranking, place), tier_name(ranking, place - 1), at)
+        draft.reached = (*draft.reached, passed)
 
 
 def _place(draft: Draft, ranking: Ranking, value: int, at: int) -> None:
