@@ -76,12 +76,12 @@ def apply_rules(
         times, by = None, ""
         if rule.asks_more:
             if rule.times:
-                times = multiplier_of(rule, line, data, occurred, draft.unentitled)
+                times = multiplier_of(rule, line, data, occurred, draft.unentitled or ())
                 if times is not None:
                     by = times.text
                     if multiplied is not None:
                         multiplied[rule.name] = by
-            if rule.who is not None and rule.name in draft.unentitled:
+            if rule.who is not None and draft.unentitled and rule.name in draft.unentitled:
                 points = amount_of(rule.amount, fen, category, count, times)
                 withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
                 continue

@@ -4,9 +4,7 @@ Every change is applied to the account as it is written down (`emit`), so that e
 last, and an account is by construction the fold of its entries. A request is refused before its first change.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from msgspec import Struct, field
 
@@ -20,7 +18,6 @@ from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import ENGINE, LOT_BITS, Change, Scored, lot_key
 from ledger.wire.facts import KIND_LEFT_OUT
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})  # most drafts have none of what it stands for, and share it
 _APPLY_SCORED = APPLY[Scored]
 MAX_LOTS = 1 << LOT_BITS
 MAX_SHOPS = 1_000  # of one kind that is kept for each shop
@@ -72,10 +69,10 @@ class Draft(Struct, gc=False):
     lots: int = 0  # opened so far
     refund_fen: int = 0  # of the fact, still free to meet a shortfall in cash
     oldest_month: int = NEVER  # of the score items moved (engine 1)
-    stands: Mapping[str, Stand] = NOTHING  # score -> how it stood before an item moved its value
+    stands: dict[str, Stand] | None = None  # score -> how it stood before an item moved its value
     reached: tuple[tuple[str, str, str, int], ...] = ()  # score, own tier reached, the one below, at
-    at_shops: Mapping[str, str] = NOTHING  # score@shop whose items moved -> the tier before
-    unentitled: Mapping[str, str] = NOTHING  # rule -> the condition on the member that fails
+    at_shops: dict[str, str] | None = None  # score@shop whose items moved -> the tier before
+    unentitled: dict[str, str] | None = None  # rule -> the condition on the member that fails
 
     def emit(self, change: Change) -> None:
         """Write a change down and apply it."""
@@ -154,15 +151,16 @@ class Draft(Struct, gc=False):
         page.parts[change.part] = page.parts.get(change.part, 0) + change.points
         self.pages.put(key, page)
         self.emit(change)
-        self.at_shops = {change.score: page.tier, **self.at_shops}  # the tier before the first item stays
+        self.at_shops = {change.score: page.tier, **(self.at_shops or {})}  # the tier before the first item stays
 
     def remember(self, score: str) -> None:
         """Keep how a score stands before something moves its value, once in a decision."""
-        if score not in self.stands:
+        stands = self.stands or {}
+        if score not in stands:
             version = self.book.nearest(self.clock)
             ranking = version.rankings.get(score)
             if ranking is not None:
-                self.stands = {**self.stands, score: stand_of(self.account, ranking, version, self.clock)}
+                self.stands = {**stands, score: stand_of(self.account, ranking, version, self.clock)}
 
     def remember_limited(self, attribute: str) -> None:
         """Keep how the scores stand that an attribute of the member limits."""

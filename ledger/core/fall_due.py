@@ -27,8 +27,10 @@ def fall_due(draft: Draft, until: int) -> None:
     account, book = draft.account, draft.book
     version = book.nearest(until)
     passes, passing = until >= account.next_month_at, []
+    is_now = until == draft.occurred and version is draft.version and draft.month
+    month = draft.month if is_now else version.month(until)
     if account.number and (passes or version.name != account.placed_by):
-        passing = _instants_that_matter(draft, until)
+        passing = _instants_that_matter(draft, until, version, month)
         passing.reverse()
     if account.next_due_at <= until:
         account.next_due_at = next_due(account)
@@ -50,7 +52,6 @@ def fall_due(draft: Draft, until: int) -> None:
             award_reached(draft)
         account.next_due_at = next_due(account)
     if passes:
-        month = version.month(until)
         if account.number:
             _prune(draft, month)
         account.next_month_at = _next_passing(draft, version, month, until)
@@ -60,13 +61,16 @@ def fall_due(draft: Draft, until: int) -> None:
         account.placed_by = version.name
 
 
-def _instants_that_matter(draft: Draft, until: int) -> list[int]:
-    """The instants after the clock at which time alone, or a version, moves a score that has items; in order."""
+def _instants_that_matter(draft: Draft, until: int, now: ProgrammeVersion, month_now: int) -> list[int]:
+    """The instants after the clock at which time alone, or a version, moves a score that has items; in order.
+
+    `now` is the version at `until`, and `month_now` the month by it.
+    """
     account, book, after = draft.account, draft.book, draft.account.clock
     versions = [version for version in book.versions if after < version.since <= until]
     found = {version.since for version in versions}
     for version in (book.nearest(after), *versions):
-        before, last = version.month(after), version.month(until)
+        before, last = version.month(after), month_now if version is now else version.month(until)
         for name, sums in account.sums.items():
             ranking = version.rankings.get(name)
             if ranking is None:

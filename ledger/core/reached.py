@@ -31,7 +31,7 @@ def award_reached(draft: Draft) -> None:
         draft.version, draft.occurred, draft.month, draft.clock = then, at, then.month(at), at
         data = Reached(score, tier, before)
         asked = {rule.name for rule in rules}
-        draft.unentitled = {name: failed for name, failed in draft.unentitled.items() if name not in asked}
+        draft.unentitled = {name: failed for name, failed in (draft.unentitled or {}).items() if name not in asked}
         judge_rules(draft, REACHED, data)
         apply_rules(draft, rules, data, f"{score}/{tier}")
     draft.version, draft.occurred, draft.month, draft.clock = version, occurred, month, clock

@@ -23,7 +23,7 @@ def page_of_shop(draft: Draft, name: str, shop: str) -> ScorePage | None:
 
 def follow_shops(draft: Draft) -> None:
     """Move the tiers of the shops whose scores a decision moved, and note what was reached."""
-    for score, before in draft.at_shops.items():
+    for score, before in (draft.at_shops or {}).items():
         name, _, shop = score.partition(AT_SHOP)
         page, ranking = draft.pages.get(f"score/{name}/{shop}"), draft.version.rankings[name]
         assert isinstance(page, ScorePage)

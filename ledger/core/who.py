@@ -46,7 +46,7 @@ def require(draft: Draft, who: Entitlement | None, shop: str = "") -> None:
 
 def judge_rules(draft: Draft, on: str, data: Any) -> None:
     """Find which award rules on a type of fact are not this member's, before the fact changes anything."""
-    shop, unentitled = getattr(data, "shop", ""), {**draft.unentitled}
+    shop, unentitled = getattr(data, "shop", ""), {**(draft.unentitled or {})}
     for rule in draft.version.asks_who.get(on, ()):
         failed = who_fails(draft, rule.who, shop)
         if failed is not None:
