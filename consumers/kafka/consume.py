@@ -239,7 +239,7 @@ class Consumer:
     def _made_anew(self, known: str, found: str) -> StreamBroken:
         return StreamBroken(
             f"the topic {self._ledger.settings.topic} was made anew: its id is {found}, and this ledger was fed from"
-            f" the one with {known}. Point the settings at that one; or, where it was restored with all records at their"
+            f" the one with {known}. Point the settings at it; or, where it was restored with its records at their"
             f" offsets, let an operator say so: `points consume --accept-topic {found} --reason WHY`; or make a ledger"
             " that goes on with the new one: `points archive export`, then `import`"
         )
