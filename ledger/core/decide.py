@@ -38,7 +38,7 @@ from ledger.core.who import judge_rules
 from ledger.rulebook.compiled import Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
-from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, ON, FactType
+from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
 from ledger.wire.facts import Fact
 from ledger.wire.times import SECOND
 
@@ -155,7 +155,7 @@ def decide(
         elif account.closed and kind not in _COUNT_WHEN_CLOSED:
             draft.decline("account-closed")
         if version.asks_who:
-            judge_rules(draft, ON[kind], fact.data)
+            judge_rules(draft, row.on, fact.data)
         _DECIDER_OF[kind](draft, fact.data)
         if kind in version.asked_behind:
             _ask_rules(draft, row, fact.data)

@@ -7,8 +7,8 @@ the same page, or the two would part from there on.
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 from msgspec import NODEFAULT, Struct
-from msgspec.structs import fields
 
 from ledger.core import pages
 from ledger.core.pages import SEEN, Page, Pages
@@ -35,7 +35,7 @@ _PARTS: Final = {
     pages.ReviewPage: ("awards",),
     pages.RedemptionPage: ("parts",),
 }
-_LATER: Final = {kind: fields(kind)[count:] for kind, count in _FIELDS.items()}
+_LATER: Final = {kind: msgspec.structs.fields(kind)[count:] for kind, count in _FIELDS.items()}
 
 
 class PagesOfEngine1:

@@ -13,7 +13,7 @@ from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import is_address
 from ledger.journal.settings import Kept, kept_at, ledger_kept
 from service.commands.options import option
-from service.errors import BAD_NEWS, plain
+from service.errors import BAD_NEWS, print_plain
 from service.shell import Answer, Shell, command_in, read_book
 
 app = typer.Typer(no_args_is_help=True)
@@ -66,7 +66,7 @@ def migrate(
     what = f"steps taken: {done.steps}" if done.steps else "nothing was to be done"
     return Answer(
         {"ledger": done.name, "partitions": done.partitions, "steps": done.steps},
-        lambda: print(f"{done.name}: {done.partitions} partitions, {what}"),
+        lambda: print_plain(f"{done.name}: {done.partitions} partitions, {what}"),
     )
 
 
@@ -107,7 +107,7 @@ def settings(
             opened.name_operators(operators)
             return Answer(
                 {"ledger": opened.name, "operators": operators},
-                lambda: print(plain(f"operators of {opened.name}: {', '.join(operators)}")),
+                lambda: print_plain(f"operators of {opened.name}: {', '.join(operators)}"),
             )
     kept = kept_at(shell.place)
     if put_back:
@@ -117,7 +117,7 @@ def settings(
             done = {"ledger": ledger.name, "id": ledger.identity, "partitions": ledger.settings.partitions}
         return Answer(
             {**done, "put_back": True},
-            lambda: print(plain(f"{ledger.name}: settings and first book of ledger {ledger.identity} are put back")),
+            lambda: print_plain(f"{ledger.name}: settings and first book of ledger {ledger.identity} are put back"),
         )
     found = [_told(one) for one in kept]
     agree = len({(one["ledger"], one["partitions"], one["genesis"], one["settings"]) for one in found}) == 1
@@ -142,7 +142,7 @@ def _told(one: Kept) -> dict[str, Any]:
 def _print_kept(found: list[dict[str, Any]]) -> None:
     for one in found:
         said = f"partition {one['partition']} of {one['partitions']} of ledger {one['ledger'] or 'without an id'}"
-        print(plain(f"{one['journal']}: {one['problem'] or said}"))
+        print_plain(f"{one['journal']}: {one['problem'] or said}")
 
 
 def _spans(servers: list[str] | None) -> dict[str, str] | None:
