@@ -54,7 +54,7 @@ ConfigOption = Annotated[
 ]
 BookOption = Annotated[
     Path | None,
-    option("--book", "TOML", "The rule book of a ledger that is made now. (default: the shipped jd)"),
+    option("--book", "NAME|TOML", "The rule book of a ledger that is made now. (default: the shipped jd)"),
 ]
 OutOption = Annotated[
     Path | None,
