@@ -16,7 +16,10 @@ from consumers.kafka.holes import Log
 from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import Hole
 from consumers.kafka.settings import KafkaSettings
+from consumers.runtime.outcomes import outcome_at
 from ledger.journal.open import open_ledger
+from ledger.wire.answers import Decision
+from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode
 from tests.support.brokers import Broker
 from tests.support.histories import LONG_AGO, encode
@@ -265,6 +268,12 @@ def test_markers_and_aborted_transactions_leave_holes_that_are_as_they_should_be
     send_in_transactions(topics, FACTS[30:60], per=1)
     assert consume(topics, ledger)["facts"] == 30
     assert decided(ledger) == 60
+    opened = open_ledger(ledger)
+    for row in opened.journal(0).scan():
+        fate = outcome_at(opened, 0, decode_entry(row.state).offset)
+        assert isinstance(fate, Decision) and fate.number == row.number
+    assert outcome_at(opened, 0, opened.journal(0).head().offset + 1) is None  # a marker, or nothing yet
+    opened.close()
 
 
 def test_a_hole_in_the_middle_is_named_and_told_from_a_marker(compacted: Topics, client: str, tmp_path: Path) -> None:
