@@ -88,6 +88,6 @@ def _take(draft: Draft, awards: list[Award], points: int, line: str) -> int:
         part = min(rest, award.held)
         if part:
             claw_back(draft, award, award.held - part, line)
-            award.less += part
+            award.less = draft.bounded(award.less + part)
             rest -= part
     return points - rest

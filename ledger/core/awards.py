@@ -8,7 +8,7 @@ Each guard that says no tells the draft's `trace`, where one listens, the rule, 
 from typing import Any, NamedTuple
 
 from ledger.core.account import Term, term_at
-from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
+from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.evaluate import amount_of, meets, multiplier_of, rules_for
 from ledger.core.lots import earn
 from ledger.core.pages import Award, DayPage, OrderPage, PageLine
@@ -82,7 +82,7 @@ def apply_rules(
                     if multiplied is not None:
                         multiplied[rule.name] = by
             if rule.who is not None and rule.name in draft.unentitled:
-                points = amount_of(rule.amount, fen, category, count, times)
+                points = draft.bounded(amount_of(rule.amount, fen, category, count, times))
                 withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
                 continue
             if rule.at_shop and not _is_of_shop(draft, rule, data, name):
@@ -90,6 +90,8 @@ def apply_rules(
             if rule.has_guards and not _is_let(draft, rule, line, name, since):
                 continue
         points = uncapped = amount_of(rule.amount, fen, category, count, times)
+        if points > MAX_TOTAL:
+            draft.bounded(points)
         if rule.is_limited:
             if rule.line_cap and points > rule.line_cap:
                 points = rule.line_cap
@@ -119,8 +121,6 @@ def apply_rules(
             elif trace is not None and not uncapped:
                 trace.skipped(rule, "too-little", {"line": name})
             continue
-        if points > MAX_TOTAL and draft.engine >= 2:
-            raise OutOfRange("more points than a store's integers hold")
         if rule.stands_in_for and draft.engine >= 2:
             replaced[rule.stands_in_for] = rule.name
         if by:
@@ -333,7 +333,7 @@ def _take_day(draft: Draft, rule: Rule, points: int, line: str, data: Any, day: 
         )
         points = left
     if points:
-        page.given += points
+        page.given = draft.bounded(page.given + points)
         if mark:
             page.marks.append(mark)
         draft.pages.put(key, page)
@@ -371,7 +371,7 @@ def _mark(draft: Draft, rule: Rule, key: str, mark: str, points: int) -> None:
         if not isinstance(page, DayPage):
             page = DayPage()
         if not rule.day_cap:
-            page.given += points
+            page.given = draft.bounded(page.given + points)
         page.marks.append(mark)
         draft.pages.put(key, page)
 
@@ -412,14 +412,14 @@ def _count(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, w
     for bucket in buckets if points else ():
         if bucket.per == "order":
             if what.order is not None:
-                what.order.given[rule.name] = what.order.given.get(rule.name, 0) + points
+                what.order.given[rule.name] = draft.bounded(what.order.given.get(rule.name, 0) + points)
             continue
         key = _bucket_key(draft, rule, bucket, what)
         if isinstance(key, str):
             page = draft.pages.get(key)
             if not isinstance(page, DayPage):
                 page = DayPage()
-            page.given += points
+            page.given = draft.bounded(page.given + points)
             draft.pages.put(key, page)
         else:
             draft.emit(CounterAdded(rule.name, key, points))

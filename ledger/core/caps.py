@@ -30,7 +30,7 @@ def count_caps(draft: Draft, name: str, caps: tuple[UseCap, ...], points: int, o
             continue
         page = draft.pages.get(key)
         page = page if isinstance(page, DayPage) else DayPage()
-        page.given += points
+        page.given = draft.bounded(page.given + points)
         draft.pages.put(key, page)
 
 

@@ -90,7 +90,7 @@ def ordinary_of(
         points = min(points, ordinary.line_cap)
     if ordinary.order_bucket is not None:
         points = min(points, max(0, ordinary.order_bucket.points - _counted(version, page, line, data, ordinary)))
-    return points
+    return draft.bounded(points)
 
 
 def _stood_in_for(version: ProgrammeVersion, rule: Rule) -> Rule | None:

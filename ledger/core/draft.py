@@ -21,7 +21,7 @@ from ledger.wire.facts import KIND_LEFT_OUT
 _APPLY_SCORED = APPLY[Scored]
 MAX_LOTS = 1 << LOT_BITS
 MAX_SHOPS = 1_000  # of one kind that is kept for each shop
-MAX_TOTAL = 1 << 62  # of points ever issued of one kind to one member: what a store's integers hold
+MAX_TOTAL = 1 << 62  # of each sum of an account or page, either way: what a store's integers hold, and as much again
 
 
 class Decline(ControlFlow):
@@ -75,9 +75,22 @@ class Draft(Struct, gc=False):
     unentitled: dict[str, str] = field(default_factory=dict)  # rule -> the condition on the member that fails
 
     def emit(self, change: Change) -> None:
-        """Write a change down and apply it."""
+        """Write a change down and apply it. Raises `OutOfRange`."""
         self.changes.append(change)
-        APPLY[type(change)](self.account, change)  # what `evolve` does, without a call of its own
+        grown = APPLY[type(change)](self.account, change)  # what `evolve` does, without a call of its own
+        if grown is not None and not -MAX_TOTAL <= grown <= MAX_TOTAL:
+            self._beyond(type(change).__name__, grown)
+
+    def bounded(self, total: int) -> int:
+        """Return a sum that a page is to keep. Raises `OutOfRange`."""
+        if not -MAX_TOTAL <= total <= MAX_TOTAL:
+            self._beyond("a page", total)
+        return total
+
+    def _beyond(self, what: str, total: int) -> None:
+        """Raise `OutOfRange`; what engine 1 decided had no such bound."""
+        if self.engine >= 2:
+            raise OutOfRange(f"{what} comes to {total}, beyond what a store's integers hold")
 
     def note(self, reason: str, **figures: int | str) -> None:
         """Say something of an accepted fact: the first reason stays."""
@@ -139,7 +152,9 @@ class Draft(Struct, gc=False):
         elif month != self.month or self.occurred != self.clock or score in self.version.live:
             self.remember(score)
         self.changes.append(change)
-        _APPLY_SCORED(self.account, change)
+        grown = _APPLY_SCORED(self.account, change)
+        if grown and not -MAX_TOTAL <= grown <= MAX_TOTAL:
+            self._beyond(score, grown)
 
     def _score_at_shop(self, change: Scored) -> None:
         """Emit an item of a score that is kept for each shop, on a page of its own."""
@@ -149,6 +164,7 @@ class Draft(Struct, gc=False):
         if not isinstance(page, ScorePage):
             page = ScorePage(tier=first_tier(self.version.rankings[name]))
         page.parts[change.part] = page.parts.get(change.part, 0) + change.points
+        self.bounded(sum(map(abs, page.parts.values())))
         self.pages.put(key, page)
         self.emit(change)
         self.at_shops.setdefault(change.score, page.tier)

@@ -1,4 +1,8 @@
-"""evolve(account, change): apply one change to an account. It never refuses."""
+"""evolve(account, change): apply one change to an account. It never refuses.
+
+A change that makes an integer of the account grow returns what it came to, so that a decision can keep its bound
+(`ledger.core.draft`): an entry that was decided is applied whatever it comes to.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,6 +26,7 @@ from ledger.wire.entries import CHANGE_TYPES, Change, Entry, lot_key
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
 
 MAX_TIER_MOVES = 256  # of a score, kept for facts that come late
+SMALL = 1 << 31  # points of a change that are too few to be checked: 2^31 changes of them stay below 2^62
 
 
 def evolve_entry(account: Account, entry: Entry) -> None:
@@ -45,26 +50,34 @@ def evolve(account: Account, change: Change) -> None:
     APPLY[type(change)](account, change)
 
 
-def _scored(account: Account, change: entries.Scored) -> None:
+def _scored(account: Account, change: entries.Scored) -> int:
     if account.tier_holds:
         for hold in account.tier_holds.get(change.score, {}).values():
             if change.month >= hold.first:
                 hold.value += change.points
     if change.month < account.pruned_before and is_dropped(change.month, account.pruned_before):
-        return  # that month is dropped; it counts in no score that can still be asked of this account
+        return 0  # that month is dropped; it counts in no score that can still be asked of this account
     months = account.sums.get(change.score)
     if months is None:
         if AT_SHOP in change.score:
-            return  # it stands on a page of its own
+            return 0  # it stands on a page of its own
         months = account.sums[change.score] = {}
     parts = months.get(change.month)
     if parts is None:
         months[change.month] = {change.part: change.points}
     else:
         parts[change.part] = parts.get(change.part, 0) + change.points
+    return 0 if -SMALL < change.points < SMALL else extent_of_score(account, change.score)
 
 
-def _earned(account: Account, change: entries.Earned) -> None:
+def extent_of_score(account: Account, score: str) -> int:
+    """Return the sum of all that a score holds, each without its sign: no sum over months and parts is beyond it."""
+    total = sum([abs(points) for parts in account.sums.get(score, {}).values() for points in parts.values()])
+    total += sum([abs(points) for key, points in account.once.items() if key.startswith(f"{score}/")])
+    return max([total, *[abs(hold.value) for hold in account.tier_holds.get(score, {}).values()]])
+
+
+def _earned(account: Account, change: entries.Earned) -> int:
     purse = account.purses.get(change.kind)
     if purse is None:
         purse = account.purses[change.kind] = Purse()
@@ -81,6 +94,8 @@ def _earned(account: Account, change: entries.Earned) -> None:
             for term in terms:
                 if term.card == change.card:
                     term.capped += points
+                    return max(purse.issued, term.capped)
+    return purse.issued
 
 
 def _first_seen(account: Account, change: entries.FirstSeen) -> None:
@@ -93,42 +108,48 @@ def _first_seen(account: Account, change: entries.FirstSeen) -> None:
         account.marks.setdefault(change.rule, set()).add(change.mark)
 
 
-def _counter_added(account: Account, change: entries.CounterAdded) -> None:
+def _counter_added(account: Account, change: entries.CounterAdded) -> int:
     counts = account.counts.get(change.bucket)
     if counts is None:
         counts = account.counts[change.bucket] = {}
-    counts[change.rule] = counts.get(change.rule, 0) + change.by
+    counts[change.rule] = count = counts.get(change.rule, 0) + change.by
+    return count
 
 
-def _expired(account: Account, change: entries.Expired) -> None:
+def _expired(account: Account, change: entries.Expired) -> int:
     purse = account.purses[change.kind]
     purse.expired += change.points
     _take(purse, change.lot, change.points)
+    return purse.expired
 
 
-def _spent(account: Account, change: entries.Spent) -> None:
+def _spent(account: Account, change: entries.Spent) -> int:
     purse = account.purses[change.kind]
     purse.redeemed += change.points
     _take(purse, change.lot, change.points)
+    return purse.redeemed
 
 
-def _clawed_back(account: Account, change: entries.ClawedBack) -> None:
+def _clawed_back(account: Account, change: entries.ClawedBack) -> int:
     purse = account.purses[change.kind]
     purse.clawed_back += change.points
     _take(purse, change.lot, change.points)
+    return purse.clawed_back
 
 
-def _forfeited(account: Account, change: entries.Forfeited) -> None:
+def _forfeited(account: Account, change: entries.Forfeited) -> int:
     purse = account.purses[change.kind]
     purse.forfeited += change.points
     _take(purse, change.lot, change.points)
+    return purse.forfeited
 
 
-def _repaid(account: Account, change: entries.Repaid) -> None:
+def _repaid(account: Account, change: entries.Repaid) -> int:
     purse = account.purses[change.kind]
     purse.clawed_back += change.points
     purse.debt -= change.points
     _take(purse, change.lot, change.points)
+    return purse.clawed_back
 
 
 def _take(purse: Purse, key: int, points: int) -> None:
@@ -138,7 +159,7 @@ def _take(purse: Purse, key: int, points: int) -> None:
         del purse.lots[key]
 
 
-def _restored(account: Account, change: entries.Restored) -> None:
+def _restored(account: Account, change: entries.Restored) -> int:
     purse = account.purses[change.kind]
     purse.redeemed -= change.points
     lot = purse.lots.get(change.lot)
@@ -147,6 +168,7 @@ def _restored(account: Account, change: entries.Restored) -> None:
         purse.lots[change.lot] = lot
     lot.left += change.points
     account.next_due_at = min(account.next_due_at, lot.pending_until or lot.expires_at)
+    return lot.left
 
 
 def _waiting(account: Account, change: entries.Waiting) -> None:
@@ -155,7 +177,7 @@ def _waiting(account: Account, change: entries.Waiting) -> None:
     account.next_due_at = min(account.next_due_at, lot.due_at())
 
 
-def _given_back(account: Account, change: entries.GivenBack) -> None:
+def _given_back(account: Account, change: entries.GivenBack) -> int:
     purse = account.purses[change.kind]
     purse.clawed_back -= change.points
     lot = purse.lots.get(change.lot)
@@ -164,6 +186,7 @@ def _given_back(account: Account, change: entries.GivenBack) -> None:
         purse.lots[change.lot] = lot
     lot.left += change.points
     account.next_due_at = min(account.next_due_at, lot.expires_at)
+    return lot.left
 
 
 def _forgiven(account: Account, change: entries.Forgiven) -> None:
@@ -182,16 +205,22 @@ def _refrozen(account: Account, change: entries.Refrozen) -> None:
     account.next_due_at = min(account.next_due_at, change.pending_until)
 
 
-def _debt_incurred(account: Account, change: entries.DebtIncurred) -> None:
-    account.purses.setdefault(change.kind, Purse()).debt += change.points
+def _debt_incurred(account: Account, change: entries.DebtIncurred) -> int:
+    purse = account.purses.setdefault(change.kind, Purse())
+    purse.debt += change.points
+    return purse.debt
 
 
-def _paid_in_cash(account: Account, change: entries.PaidInCash) -> None:
-    account.purses.setdefault(change.kind, Purse()).cash_shortfall_fen += change.fen
+def _paid_in_cash(account: Account, change: entries.PaidInCash) -> int:
+    purse = account.purses.setdefault(change.kind, Purse())
+    purse.cash_shortfall_fen += change.fen
+    return purse.cash_shortfall_fen
 
 
-def _written_off(account: Account, change: entries.WrittenOff) -> None:
-    account.purses.setdefault(change.kind, Purse()).written_off += change.points
+def _written_off(account: Account, change: entries.WrittenOff) -> int:
+    purse = account.purses.setdefault(change.kind, Purse())
+    purse.written_off += change.points
+    return purse.written_off
 
 
 def _held(account: Account, change: entries.Held) -> None:
@@ -205,7 +234,7 @@ def _held(account: Account, change: entries.Held) -> None:
     hold.parts[change.lot] = hold.parts.get(change.lot, 0) + change.points
 
 
-def _captured(account: Account, change: entries.Captured) -> None:
+def _captured(account: Account, change: entries.Captured) -> int:
     purse = account.purses[change.kind]
     lot = purse.lots[change.lot]
     lot.held -= change.points
@@ -213,6 +242,7 @@ def _captured(account: Account, change: entries.Captured) -> None:
     if not lot.left and not lot.held:
         del purse.lots[change.lot]
     _end_part(account, change.hold, change.lot, change.points)
+    return purse.redeemed
 
 
 def _released(account: Account, change: entries.Released) -> None:
@@ -243,10 +273,11 @@ def _idle_ended(account: Account, change: entries.IdleEnded) -> None:
     purse.idle_ended = lot_key(account.number + 1, 0)
 
 
-def _scored_once(account: Account, change: entries.ScoredOnce) -> None:
+def _scored_once(account: Account, change: entries.ScoredOnce) -> int:
     account.once[f"{change.score}/{change.part}/{change.rule}"] = change.points
     for hold in account.tier_holds.get(change.score, {}).values():
         hold.value += change.points
+    return extent_of_score(account, change.score)
 
 
 def _attribute_set(account: Account, change: entries.Rated | entries.CreditSet) -> None:
@@ -421,7 +452,7 @@ def _for_the_reader(
 
 
 # By class: matching one class after the other costs more than most of these do.
-APPLY: Mapping[type[Change], Callable[[Account, Any], None]] = {
+APPLY: Mapping[type[Change], Callable[[Account, Any], int | None]] = {
     entries.Earned: _earned,
     entries.Scored: _scored,
     entries.Expired: _expired,

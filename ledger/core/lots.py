@@ -196,7 +196,7 @@ def _take_own(draft: Draft, award: Award, key: int, claim: int, line: str) -> in
             gone = page.expired + (0 if draft.account.closed else page.forfeited)
             if gone > page.met:
                 met = min(claim, gone - page.met)  # what expired is gone and is not asked for again
-                page.met += met
+                page.met = draft.bounded(page.met + met)
                 claim -= met
                 draft.pages.put(f"lot/{key}", page)
     return claim
@@ -230,7 +230,7 @@ def expire(draft: Draft, kind: str, key: int, lot: Lot, due: int) -> None:
         page = draft.pages.get(f"lot/{key}")
         if not isinstance(page, LotPage):
             page = LotPage()
-        page.expired += points
+        page.expired = draft.bounded(page.expired + points)
         draft.pages.put(f"lot/{key}", page)
     draft.emit(Expired(kind, key, points, due))
 
@@ -242,7 +242,7 @@ def forfeit(draft: Draft, kind: str, key: int, lot: Lot) -> None:
         page = draft.pages.get(f"lot/{key}")
         if not isinstance(page, LotPage):
             page = LotPage()
-        page.forfeited += points
+        page.forfeited = draft.bounded(page.forfeited + points)
         draft.pages.put(f"lot/{key}", page)
     draft.emit(Forfeited(kind, key, points))
 

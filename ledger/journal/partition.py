@@ -114,7 +114,7 @@ class _Work:
     written: dict[tuple[str, str], Page] = field(default_factory=dict)
 
 
-# What deciding raises where it is wrong itself; a store that fails raises others.
+# What deciding and encoding raise where they are wrong themselves; a store that fails raises others.
 _BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
@@ -155,6 +155,7 @@ class PartitionWriter:
         self._accounts = AccountCache(share)
         self._most_pages = max(1, int(PAGES * share))
         self._pages: dict[tuple[str, str], Page] = {}
+        self._is_strict = False  # once a batch could not be written: each account is then seen to be one that can be
         # Called after each commit with its facts, their entries' bytes, and the chain's link at each entry.
         self.on_entries: Callable[[Sequence[FactRecord], Sequence[bytes], Sequence[bytes]], None] | None = None
         self.committing = 0.0  # seconds spent in `commit` so far,
@@ -169,11 +170,42 @@ class PartitionWriter:
         tally = Tally()
         try:
             for part in _around_books(facts, parked, offset, recorded):
-                tally.add(self._commit(*part))
+                try:
+                    tally.add(self._commit(*part))
+                except _BUGS as error:  # beside deciding: of an account, a page, a row
+                    self._isolate(error, *part, tally)
         except Undecidable as bad:
             bad.tally.add(tally)
             raise
         return tally
+
+    def _isolate(
+        self,
+        error: Exception,
+        facts: Sequence[FactRecord],
+        parked: Sequence[DeadLetter],
+        offset: int,
+        recorded: int,
+        tally: Tally,
+    ) -> None:
+        """Commit what failed by halves, and count it, until a single fact is left to blame. Raises `Undecidable`."""
+        if not facts or self.offset >= offset:  # nothing to blame, or it was committed
+            raise error
+        self._is_strict = True
+        if len(facts) == 1:
+            raise Undecidable(facts[0].offset, error) from error
+        middle = len(facts) // 2
+        last = facts[middle - 1]
+        first = [letter for letter in parked if letter.offset < last.offset]
+        halves: tuple[_Part, _Part] = (
+            (facts[:middle], first, last.offset, last.recorded),
+            (facts[middle:], parked[len(first) :], offset, recorded),
+        )
+        for half in halves:
+            try:
+                tally.add(self._commit(*half))
+            except _BUGS as still:
+                self._isolate(still, *half, tally)
 
     def _commit(self, facts: Sequence[FactRecord], parked: Sequence[DeadLetter], offset: int, recorded: int) -> Tally:
         began = perf_counter()
@@ -251,6 +283,8 @@ class PartitionWriter:
                 self._decide_member(work, cached.account, pages, indexes)
             except OutOfRange:
                 cached = self._decide_with_care(work, member, indexes)
+            if self._is_strict:
+                encode_account(cached.account)
             snapshots += self._accounts.put(member, cached)
         self.deciding += perf_counter() - began
         tally.count(work.outcomes)

@@ -72,7 +72,10 @@ class AccountCache:
             oldest = next(iter(self._hot))
             cached = self._hot.pop(oldest)
             self._hot_bytes -= cached.weight
-            snapshot = Snapshot(oldest, cached.account.number, encode_account(cached.account))
+            try:
+                snapshot = Snapshot(oldest, cached.account.number, encode_account(cached.account))
+            except OverflowError:
+                continue  # of another member than the one that is decided: it is folded when it is needed again
             self._encoded[oldest] = (cached.saved, snapshot)
             self._encoded_bytes += len(snapshot.state)
         while self._encoded_bytes > self._most_encoded:

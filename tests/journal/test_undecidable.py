@@ -12,7 +12,9 @@ import pytest
 from consumers.runtime.ingest import ingest
 from consumers.runtime.owner import PartitionOwner
 from ledger.core import decide as deciding
-from ledger.core.account import decode_account, encode_account
+from ledger.core.account import Account, decode_account, encode_account
+from ledger.core.pages import GrantPage, Page
+from ledger.journal import partition, snapshots, sql
 from ledger.journal.open import open_or_create
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry
@@ -155,4 +157,45 @@ def test_an_earlier_fact_behind_one_beyond_range_does_not_turn_the_clock_back(tm
     assert beyond.reason == "out-of-range" and earlier.occurred < beyond.occurred
     assert first.clock < beyond.clock == earlier.clock
     assert replay(place)["differences"] == []
+    place.close()
+
+
+def test_a_page_that_cannot_be_encoded_parks_its_fact_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = sql.encode_page
+
+    def encode_but_one(page: Page) -> bytes:
+        if isinstance(page, GrantPage) and page.lot >> 16 == 3:
+            raise OverflowError("an integer of this page")
+        return encode(page)
+
+    monkeypatch.setattr(sql, "encode_page", encode_but_one)
+    facts = [grant(n, f"m-{n % 3}") for n in range(60)]
+    facts.insert(30, fact(99, "shop.visited", "m-0", shop="s"))
+    place = open_or_create(tmp_path / "ledger")
+    with place.writing():
+        summary = ingest(place, [str(write_facts(tmp_path / "facts", facts))], backlog=True)
+    # a grant behind one that is parked is the third, too, until a visit is
+    assert (summary.tally.accepted, summary.tally.parked) == (2 + 2 + (2 + 1 + 12 - 2), 18 + 18 + 8)
+    assert replay(place)["differences"] == [] and verify(place)["broken"] == []
+    place.close()
+
+
+def test_an_account_that_cannot_be_encoded_parks_the_facts_that_would_make_it_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode_poor(account: Account) -> bytes:
+        if account.purse("beans").issued > 700:
+            raise OverflowError("an integer of this account")
+        return encode_account(account)
+
+    monkeypatch.setattr(partition, "encode_account", encode_poor)
+    monkeypatch.setattr(snapshots, "encode_account", encode_poor)
+    facts = [grant(n, "rich" if n % 2 else "poor", 10 if n % 2 else 1) for n in range(200)]
+    place = open_or_create(tmp_path / "ledger")
+    with place.writing():
+        summary = ingest(place, [str(write_facts(tmp_path / "facts", facts))], backlog=True)
+    assert (summary.tally.accepted, summary.tally.parked) == (170, 30)
+    found = dict(contents(place)["accounts"])
+    assert (found["rich"].purse("beans").issued, found["poor"].purse("beans").issued) == (700, 100)
+    assert replay(place)["differences"] == [] and verify(place)["broken"] == []
     place.close()

@@ -191,7 +191,7 @@ def _move_to(
     elif more < 0 and award is not None:
         claw_back(draft, award, max(0, award.held + more), page.line)
     if award is not None:
-        award.given = counted + less
+        award.given = draft.bounded(counted + less)
     return award
 
 
@@ -226,5 +226,5 @@ def _add(
                     draft, order.version, order.completion.at, order.data, order.page, line.page, rule
                 )
                 put_order(draft, earned.card, order.name)
-    award.held += points
+    award.held = draft.bounded(award.held + points)
     return award

@@ -137,7 +137,7 @@ def award_line(draft: Draft, page: OrderPage, order: CompletedOrder, line: Order
     if version.rights:
         give_rights(draft, order, line, kept)
     page.lines.append(kept)
-    page.tendered += line.points
+    page.tendered = draft.bounded(page.tendered + line.points)
 
 
 def begin_completion(draft: Draft, page: OrderPage, order: CompletedOrder) -> int:
@@ -227,8 +227,8 @@ def take_back(draft: Draft, data: Return) -> None:
         waiting = sum(max(1, len(early.lines)) for early in page.early) + len(later)
         if waiting > MAX_LINES:
             draft.decline("too-many-returns", order=data.order, lines=waiting, most=MAX_LINES)
-    draft.refund_fen = sum(line.refund_fen for line in data.lines if not line.exchange)
-    asked = sum(line.points for line in known)
+    draft.refund_fen = draft.bounded(sum(line.refund_fen for line in data.lines if not line.exchange))
+    asked = draft.bounded(sum(line.points for line in known))
     restored = _restore(draft, page, asked)
     if restored < asked:
         draft.note("points-capped", asked=asked, restored=restored)

@@ -65,8 +65,8 @@ def redeem(draft: Draft, data: Redemption) -> None:
     draft.pages.put(f"redemption/{data.redemption}", RedemptionPage(kinds[0] if data.kind else "", data.order, parts))
     if data.order:
         if draft.engine >= 2:
-            page.redeemed_fen = redeemed_fen(draft, page, kinds[0]) + fen
-        page.redeemed += points
+            page.redeemed_fen = draft.bounded(redeemed_fen(draft, page, kinds[0]) + fen)
+        page.redeemed = draft.bounded(page.redeemed + points)
         page.redemptions.append(data.redemption)
         draft.pages.put(f"order/{data.order}", page)
         if page.status > OPEN + 1:
