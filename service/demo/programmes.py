@@ -91,8 +91,8 @@ class _Maker:
         told = {"channel": self._one_of("channel"), "shop": SHOPS[0], "tags": self._named("tags")}
         yield self._fact(day, "order.completed", order=order, lines=[line], **told)
         if "review.posted" in self._awarded and self._chance.random() < 0.5:
-            told = {"review": self._id("V"), "order": order, "line": "1", "characters": 30, "images": 3}
-            yield self._fact(day + 3, "review.posted", **told)
+            review = {"review": self._id("V"), "order": order, "line": "1", "characters": 30, "images": 3}
+            yield self._fact(day + 3, "review.posted", **review)
         elif self._chance.random() < 0.1:
             back = [{"line": "1", "quantity": line["quantity"], "refund_fen": paid}]
             yield self._fact(day + 5, "order.returned", **{"return": self._id("T"), "order": order, "lines": back})
