@@ -7,8 +7,9 @@ from hashlib import sha256
 from itertools import islice, takewhile
 
 from consumers.kafka.port import Headers, Hole, Start
-from consumers.runtime.intake import KEPT_WHOLE, MAX_AHEAD
+from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG, Record
+from ledger.journal.port import KEPT_WHOLE
 from ledger.wire.facts import MAX_BYTES
 
 RECORDED = "points-recorded"  # the header by which an importer declares `recorded`: microseconds in ASCII digits
