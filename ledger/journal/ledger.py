@@ -19,7 +19,7 @@ from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.accounts_at import account_of, accounts_at, folded
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import Claims, StreamRecord
+from ledger.journal.port import Claims, JournalError, StreamRecord
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import STORED, Programme
 from ledger.wire.entry_codec import decode_entry
@@ -176,12 +176,22 @@ class Ledger(ABC):
 
     @property
     def book(self) -> Programme:
-        """The whole rule book, with every published version, for readers."""
+        """The whole rule book, with every published version, for readers.
+
+        Each partition has them all: one that cannot be read is passed over while another can. Raises `JournalError`.
+        """
         if self._book is None:
-            self._book = self.new_book()
+            book, error, has_read = self.new_book(), None, False
             for partition in self.partitions:
-                for published in self.journal(partition).published():
-                    self._book.add(published.toml, engine=STORED)
+                try:
+                    for published in self.journal(partition).published():
+                        book.add(published.toml, engine=STORED)
+                    has_read = True
+                except JournalError as unreadable:
+                    error = unreadable
+            if error is not None and not has_read:
+                raise error
+            self._book = book
         return self._book
 
     def book_known_at(self, known_at: int | None) -> Programme:
@@ -207,6 +217,12 @@ class Ledger(ABC):
         if journal is None:
             journal = self._journals[partition] = self._open_journal(partition)
         return journal
+
+    def close_journal(self, partition: int) -> None:
+        """Close a partition's journal, which is opened anew when it is needed: its file may have been mended."""
+        journal = self._journals.pop(partition, None)
+        if journal is not None:
+            journal.close()
 
     def close(self) -> None:
         """Close every journal."""
