@@ -1,5 +1,6 @@
 """A consumer's log as JSON lines on standard error: each event, and its progress every few seconds."""
 
+import json
 import sys
 import time
 from typing import Any
@@ -7,8 +8,13 @@ from typing import Any
 import structlog
 
 from consumers.runtime.events import Acquired, Decided, Event, Failed, Lag, Recovered, Released
+from projections.answers.plain import escaped
 
 EVERY_SECONDS = 10.0  # between two lines of progress
+
+
+def _json(document: Any, **options: Any) -> str:
+    return escaped(json.dumps(document, ensure_ascii=False, **options))
 
 
 class ConsumerLog:
@@ -20,7 +26,7 @@ class ConsumerLog:
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.processors.JSONRenderer(ensure_ascii=False),
+                structlog.processors.JSONRenderer(_json),
             ],
             wrapper_class=structlog.BoundLogger,
         )

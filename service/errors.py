@@ -18,6 +18,7 @@ from ledger.errors import (
     damage,
     may_pass,
 )
+from projections.answers.plain import plain, visible
 
 BAD_NEWS, WRONG_USE, BAD_INPUT, CANNOT_NOW = (kind.exit_code for kind in (BadNews, WrongUse, BadInput, CannotRunNow))
 STOPPED = 130
@@ -40,15 +41,16 @@ def say(message: str) -> None:
     print(f"points: {plain(message)}", file=sys.stderr)
 
 
+def print_plain(*lines: str) -> None:
+    """Print lines for people, each on a line of its own; what they got from outside is no more than text."""
+    for line in lines:
+        print(visible(line))
+
+
 def quiet_standard_output() -> None:
     """Send what is still to be flushed to the null device, since nobody reads it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
-
-
-def plain(text: str) -> str:
-    """Return text from outside on one line, without the characters that move a terminal."""
-    return "".join(c if c.isprintable() else "�" for c in " ".join(text.split()))
 
 
 def _judge(error: BaseException) -> tuple[int, str]:

@@ -18,6 +18,7 @@ from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
 from ledger.rulebook.compiled import Programme
 from ledger.wire.times import parse_instant
+from projections.answers.plain import escaped
 from projections.answers.to_json import to_json
 from service.commands.options import DEFAULT_LEDGER, JsonOption, LedgerOption
 from service.errors import quiet_standard_output, say
@@ -157,9 +158,9 @@ class Shell:
 
     @property
     def console(self) -> Any:
-        """Return the Rich console for people, as wide as the terminal or COLUMNS."""
+        """Return the screen for people, as wide as the terminal or COLUMNS."""
         asked = shutil.get_terminal_size((WIDTH_OF_A_FILE, 0)).columns
-        return resolve_name("rich.console:Console")(width=min(asked, WIDEST), highlight=False, soft_wrap=False)
+        return resolve_name("service.screens.console:Screen")(min(asked, WIDEST))
 
     def give(self, answer: Answer) -> int:
         """Print an answer, or its JSON document; return the exit code."""
@@ -180,7 +181,7 @@ class Shell:
         """Print the JSON document, indented on a terminal."""
         text = to_json(document)
         if sys.stdout.isatty():
-            text = msgspec.json.format(text, indent=2)
+            text = escaped(msgspec.json.format(text, indent=2).decode()).encode()
         with standard_output():
             sys.stdout.buffer.write(text + b"\n")
 

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +189,9 @@ def test_every_table_of_a_journal_is_in_the_architecture(tmp_path: Path) -> None
     database = sqlite3.connect(tmp_path / "journal.db")
     names = {n for (n,) in database.execute("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")}
     assert set(first_column(section(page("architecture.md"), "## The journal's tables"))) == names
-    in_a_schema = re.findall(r"CREATE TABLE \{schema\}\.(\w+)", " ".join(JOURNAL_STEPS[0]))
-    assert {*in_a_schema, "by_member"} == names, "both stores have the same tables"
+    in_a_schema = re.findall(r"CREATE TABLE \{schema\}\.(\w+)", " ".join(chain.from_iterable(JOURNAL_STEPS)))
+    in_a_file = {*in_a_schema, "by_member"} - {"inbox", "inbox_end", "inbox_spans"}  # which is a file of its own
+    assert in_a_file == names, "both stores have the same tables"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -45,7 +45,7 @@ def apply_rules(
     `order` counts its caps; `multiplied` is told by rule the multiplier that holds for the line, where it is not 1.
     What is given for a line, or if it `may_return`, can be taken back.
     """
-    account, occurred, trace = draft.account, draft.occurred, draft.trace
+    account, occurred, trace, live = draft.account, draft.occurred, draft.trace, draft.version.live
     name, category = "", ""
     if line is not None:
         name, fen, category, count = line.line, line.paid_fen, line.category, line.quantity
@@ -74,65 +74,72 @@ def apply_rules(
                     trace.skipped(rule, "no-membership", {"line": name})
                 continue
         times, by = None, ""
-        if rule.times:
-            times = multiplier_of(rule, line, data, occurred, draft.unentitled)
-            if times is not None:
-                by = times.text
-                if multiplied is not None:
-                    multiplied[rule.name] = by
-        if rule.who is not None and rule.name in draft.unentitled:
-            points = draft.bounded(amount_of(rule.amount, fen, category, count, times))
-            withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
-            continue
-        if rule.at_shop and not _is_of_shop(draft, rule, data, name):
-            continue
-        if rule.has_guards and not _is_let(draft, rule, line, name, since):
-            continue
+        if rule.asks_more:
+            if rule.times:
+                times = multiplier_of(rule, line, data, occurred, draft.unentitled)
+                if times is not None:
+                    by = times.text
+                    if multiplied is not None:
+                        multiplied[rule.name] = by
+            if rule.who is not None and rule.name in draft.unentitled:
+                points = draft.bounded(amount_of(rule.amount, fen, category, count, times))
+                withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
+                continue
+            if rule.at_shop and not _is_of_shop(draft, rule, data, name):
+                continue
+            if rule.has_guards and not _is_let(draft, rule, line, name, since):
+                continue
         points = uncapped = amount_of(rule.amount, fen, category, count, times)
         if points > MAX_TOTAL:
             draft.bounded(points)
-        if rule.line_cap and points > rule.line_cap:
-            points = rule.line_cap
-        if rule.is_counted and rule.award.once:
-            if _was_given(draft, rule, points):
-                continue
-            if rule.key and draft.engine < 2:
-                draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
-                continue
-        if rule.order_bucket is not None:
-            points = _room(draft, rule, (rule.order_bucket,), points, Counted(data, line, term, order, day))
-        if term is not None:
-            points = _room_of_card(draft, rule, term, points, name)
-            if points < 0:
-                continue
-            if draft.engine < 2:  # the last card's rule alone stood in for another, and also where its cap was full
-                replaced = {rule.award.instead_of: rule.name} if rule.award.instead_of else {}
-        if rule.is_of_month:
-            points = _take_month(draft, rule, points, name)
-        elif rule.is_counted:
-            points = _take_room(draft, rule, points, Counted(data, line, term, order, day))
+        if rule.is_limited:
+            if rule.line_cap and points > rule.line_cap:
+                points = rule.line_cap
+            if rule.gives_once:
+                if _was_given(draft, rule, points):
+                    continue
+                if rule.key and draft.engine < 2:
+                    draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
+                    continue
+            if rule.order_bucket is not None:
+                points = _room(draft, rule, (rule.order_bucket,), points, Counted(data, line, term, order, day))
+            if term is not None:
+                points = _room_of_card(draft, rule, term, points, name)
+                if points < 0:
+                    continue
+                if draft.engine < 2:  # the last card's rule alone stood in for another, also where its cap was full
+                    replaced = {rule.stands_in_for: rule.name} if rule.stands_in_for else {}
+            if rule.is_of_month:
+                points = _take_month(draft, rule, points, name)
+            elif rule.is_of_day:
+                points = _take_day(draft, rule, points, name, data, day)
+            elif rule.is_counted:
+                points = _take_room(draft, rule, points, Counted(data, line, term, order, day))
         if not points:
             if rule.opens:
                 _open(draft, rule)
             elif trace is not None and not uncapped:
                 trace.skipped(rule, "too-little", {"line": name})
             continue
-        if rule.award.instead_of is not None and draft.engine >= 2:
-            replaced[rule.award.instead_of] = rule.name
+        if rule.stands_in_for and draft.engine >= 2:
+            replaced[rule.stands_in_for] = rule.name
         if by:
             draft.emit(Multiplied(rule.name, name, by))
         if rule.key:
-            if rule.award.once:
-                draft.remember(rule.score)
-                draft.emit(ScoredOnce(rule.score, rule.part, rule.name, points, occurred))
+            score, month = rule.score, draft.month
+            if rule.gives_once:
+                draft.remember(score)
+                draft.emit(ScoredOnce(score, rule.part, rule.name, points, occurred))
                 continue
-            month = draft.version.bucket(rule.score, occurred) if rule.score in draft.version.live else draft.month
-            score = f"{rule.score}{AT_SHOP}{data.shop}" if rule.at_shop else rule.score
+            if live and score in live:
+                month = draft.version.bucket(score, occurred)
+            if rule.at_shop:
+                score = f"{score}{AT_SHOP}{data.shop}"
             draft.score(Scored(score, rule.part, rule.name, month, points, page, name, fen, uncapped))
             if rule.is_kept:
                 awards.append(Award(rule.name, points, points, "", 0, 0, score, rule.part, month))
         else:
-            if rule.award.once:
+            if rule.gives_once:
                 draft.emit(FirstSeen(rule.name, 0, _ONCE))
             is_returnable = may_return or name != "" or rule.wait is not None
             shop = data.shop if rule.at_shop else ""
@@ -303,6 +310,33 @@ def _take_month(draft: Draft, rule: Rule, points: int, line: str) -> int:
         points = left
     if points:
         draft.emit(CounterAdded(rule.name, month, points))
+    return points
+
+
+def _take_day(draft: Draft, rule: Rule, points: int, line: str, data: Any, day: int | None) -> int:
+    """What the one cap of a rule, of the day, leaves of an award; it is counted. (`_take_room`, sooner.)"""
+    if day is None:
+        day = day_of(draft.occurred, draft.version.offset)
+    key = f"day/{rule.name}/{day}"
+    page = draft.pages.get(key)
+    if not isinstance(page, DayPage):
+        page = DayPage()
+    mark = str(getattr(data, rule.day_mark)) if rule.day_mark else ""
+    if mark and mark in page.marks:
+        withhold(draft, rule, "already-today", "", points, day=day, mark=mark)
+        return 0
+    left = max(rule.day_cap - page.given, 0)
+    if points > left:
+        given = rule.day_cap - left
+        withhold(
+            draft, rule, "cap-full", line, points - left, cap=rule.day_cap, given=given, per="day", of=day_text(day)
+        )
+        points = left
+    if points:
+        page.given = draft.bounded(page.given + points)
+        if mark:
+            page.marks.append(mark)
+        draft.pages.put(key, page)
     return points
 
 

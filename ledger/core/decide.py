@@ -29,6 +29,7 @@ from ledger.core.decisions import (
 from ledger.core.draft import Decline, Draft, Trace
 from ledger.core.fall_due import fall_due
 from ledger.core.pages import Pages
+from ledger.core.pages_of_engine_1 import PagesOfEngine1
 from ledger.core.penalties import apply_penalties
 from ledger.core.reached import award_reached
 from ledger.core.shops import follow_shops
@@ -37,7 +38,7 @@ from ledger.core.who import judge_rules
 from ledger.rulebook.compiled import Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
-from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, ON, FactType
+from ledger.wire.fact_catalogue import BY_CLASS, CATALOGUE, FactType
 from ledger.wire.facts import Fact
 from ledger.wire.times import SECOND
 
@@ -123,6 +124,8 @@ def decide(
     nothing; `engine` is the one that is to decide: an entry's own where it is derived again. Raises `draft.OutOfRange`
     where a bound of the account's integers would be passed: the account is then half changed, and to be dropped.
     """
+    if engine == 1:
+        pages = PagesOfEngine1(pages)
     clock = occurred if occurred > account.clock else account.clock
     version = book.at(occurred)
     rules = version or book.versions[0]
@@ -152,7 +155,7 @@ def decide(
         elif account.closed and kind not in _COUNT_WHEN_CLOSED:
             draft.decline("account-closed")
         if version.asks_who:
-            judge_rules(draft, ON[kind], fact.data)
+            judge_rules(draft, row.on, fact.data)
         _DECIDER_OF[kind](draft, fact.data)
         if kind in version.asked_behind:
             _ask_rules(draft, row, fact.data)

@@ -18,6 +18,7 @@ from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import ENGINE, LOT_BITS, Change, Scored, lot_key
 from ledger.wire.facts import KIND_LEFT_OUT
 
+_APPLY_SCORED = APPLY[Scored]
 MAX_LOTS = 1 << LOT_BITS
 MAX_SHOPS = 1_000  # of one kind that is kept for each shop
 MAX_TOTAL = 1 << 62  # of each sum of an account or page, either way: what a store's integers hold, and as much again
@@ -141,19 +142,19 @@ class Draft(Struct, gc=False):
 
     def score(self, change: Scored) -> None:
         """Emit a score item, and remember how its score stood where it moves more than the month that runs."""
-        if AT_SHOP in change.score:
+        score, month = change.score, change.month
+        if AT_SHOP in score:
             self._score_at_shop(change)
             return
-        if self.engine >= 2 and (
-            change.month != self.month or self.occurred != self.clock or change.score in self.version.live
-        ):
-            self.remember(change.score)
+        if self.engine == 1:
+            if month < self.oldest_month:
+                self.oldest_month = month
+        elif month != self.month or self.occurred != self.clock or score in self.version.live:
+            self.remember(score)
         self.changes.append(change)
-        grown = APPLY[Scored](self.account, change)
+        grown = _APPLY_SCORED(self.account, change)
         if grown and not -MAX_TOTAL <= grown <= MAX_TOTAL:
-            self._beyond(change.score, grown)
-        if change.month < self.oldest_month:
-            self.oldest_month = change.month
+            self._beyond(score, grown)
 
     def _score_at_shop(self, change: Scored) -> None:
         """Emit an item of a score that is kept for each shop, on a page of its own."""

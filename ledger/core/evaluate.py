@@ -51,6 +51,8 @@ def amount_of(amount: Amount, fen: int, category: str, count: int = 1, times: Mu
     It is rounded down once, the multiplier `times` included.
     """
     points, per_fen, floor_fen, rates, steps, per_count = amount
+    if times is None and not (steps or rates or per_count):  # what most rules give
+        return fen // floor_fen * floor_fen * points // per_fen if per_fen else points
     by, of = (times.by, times.of) if times is not None else (1, 1)
     if per_fen and not steps:
         if rates and category in rates:

@@ -51,8 +51,6 @@ def evolve(account: Account, change: Change) -> None:
 
 
 def _scored(account: Account, change: entries.Scored) -> int:
-    if AT_SHOP in change.score:
-        return 0  # it stands on a page of its own
     if account.tier_holds:
         for hold in account.tier_holds.get(change.score, {}).values():
             if change.month >= hold.first:
@@ -61,6 +59,8 @@ def _scored(account: Account, change: entries.Scored) -> int:
         return 0  # that month is dropped; it counts in no score that can still be asked of this account
     months = account.sums.get(change.score)
     if months is None:
+        if AT_SHOP in change.score:
+            return 0  # it stands on a page of its own
         months = account.sums[change.score] = {}
     parts = months.get(change.month)
     if parts is None:

@@ -63,14 +63,18 @@ def _instants_that_matter(draft: Draft, until: int) -> list[int]:
     versions = [version for version in book.versions if after < version.since <= until]
     found = {version.since for version in versions}
     for version in (book.nearest(after), *versions):
-        first, last = version.month(after) + 1, version.month(until)
+        before, last = version.month(after), version.month(until)
         for name, sums in account.sums.items():
             ranking = version.rankings.get(name)
             if ranking is None:
                 continue
             if ranking.is_monthly:
-                months = {month for bucket in sums for month in (bucket + 1, bucket + 1 + ranking.span)}
-                found.update(month_start(month, version.offset) for month in months if first <= month <= last)
+                span = ranking.span
+                for bucket in sums:  # it counts from the month behind it on, for as long as the window is
+                    if before <= bucket < last:
+                        found.add(month_start(bucket + 1, version.offset))
+                    if before <= bucket + span < last:
+                        found.add(month_start(bucket + span + 1, version.offset))
                 continue
             moves = (at for bucket in sums for at in moves_of(ranking, bucket, version.offset))
             found.update(at for at in moves if after < at <= until)
@@ -82,7 +86,9 @@ def _next_passing(draft: Draft, version: ProgrammeVersion, until: int) -> int:
     zone = version.offset
     month = version.month(until)
     found = [month_start(month + 1, zone)]
-    found += [later.since for later in draft.book.versions if later.since > until]
+    for later in draft.book.versions:
+        if later.since > until:
+            found.append(later.since)
     for ranking in version.own_days:
         if ranking.window == DAYS:
             found.append(instant_at((day_of(until, zone) + 1) * DAY, zone))
@@ -101,11 +107,13 @@ def _prune(draft: Draft, now: int) -> None:
     if account.pruned_before < kept:
         year = kept // 12
         counted = (*account.sums.values(), account.counts, account.days)
-        is_old = any(
-            FIRST_MONTH <= bucket < kept or 0 < bucket < year or (bucket >= DAY_BUCKETS and is_dropped(bucket, kept))
-            for buckets in counted
-            for bucket in buckets
-        )
+        is_old = False
+        for buckets in counted:
+            for bucket in buckets:
+                if bucket < kept:
+                    is_old = is_old or bucket >= FIRST_MONTH or 0 < bucket < year
+                elif bucket >= DAY_BUCKETS:
+                    is_old = is_old or is_dropped(bucket, kept)
         if is_old or any(has_old_days(term, kept) for terms in account.terms.values() for term in terms):
             draft.emit(HistoryPruned(kept, month_start(kept, zone)))
 

@@ -351,19 +351,19 @@ class PagesInMemory(dict[str, Page]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._opened: dict[int, list[Earned]] = {}
+        self._entered: dict[int, list[Change]] = {}
 
     def put(self, key: str, page: Page) -> None:
         """Keep a page."""
         self[key] = page
 
     def enter(self, number: int, changes: list[Change]) -> None:
-        """Keep the lots that an entry opened."""
-        self._opened[number] = earned_in(changes)
+        """Keep the changes of an entry that opened lots."""
+        self._entered[number] = changes
 
     def opened(self, number: int) -> list[Earned]:
         """The lots that an entry opened, none for one that is not known."""
-        return self._opened.get(number, [])
+        return earned_in(self._entered.get(number, []))
 
 
 def copy_page(page: Page) -> Page:

@@ -12,10 +12,8 @@ from ledger.wire.facts import Claim, CompletedOrder
 from ledger.wire.times import DAY, MAX_INSTANT
 
 
-def said_of(draft: Draft, order: CompletedOrder) -> SaidOfOrder | None:
+def said_of(order: CompletedOrder) -> SaidOfOrder:
     """What is kept of an order's fact where a claim of a line's right will ask it."""
-    if not draft.version.keeps_said:
-        return None
     return SaidOfOrder(order.shop, order.self_operated, order.channel, order.pay, order.tags)
 
 

@@ -45,9 +45,11 @@ def value_at(account: Account, version: ProgrammeVersion, name: str, instant: in
 def value_in(account: Account, ranking: Ranking, period: int) -> int:
     """Return the score of a period (a month, day or year as a bucket), from the sums known now; never below 0."""
     name, value = ranking.name, 0
-    for key, points in account.once.items():
-        if key.startswith(f"{name}/"):
-            value += points
+    if account.once:
+        own = f"{name}/"
+        for key, points in account.once.items():
+            if key.startswith(own):
+                value += points
     sums = account.sums.get(name)
     if sums:
         first, last = window_of(ranking, period)
@@ -57,7 +59,7 @@ def value_in(account: Account, ranking: Ranking, period: int) -> int:
     for attribute, held, most in ranking.limits:
         if getattr(account, attribute) == held:
             value = min(value, most)
-    return max(0, value)
+    return value if value > 0 else 0
 
 
 def score_month(version: ProgrammeVersion, name: str, instant: int) -> int:

@@ -24,8 +24,8 @@ def own_place(account: Account, ranking: Ranking, value: int) -> int:
     """Return the place of a member's own tier at a value of the score; -1 below the first."""
     held = () if ranking.deducts else account.tier_holds.get(ranking.name, ())
     place = -1
-    for number, tier in enumerate(ranking.tiers):
-        if (value >= tier.at_least or tier.name in held) and (not tier.invited or is_invited(account, ranking, number)):
+    for number, (name, at_least, invited, _) in enumerate(ranking.tiers):
+        if (value >= at_least or name in held) and (not invited or is_invited(account, ranking, number)):
             place = number
     return place
 

@@ -50,14 +50,15 @@ def pass_period(draft: Draft, at: int) -> None:
     awards = version.rules_on("tier.reached")
     for ranking in version.rankings.values():
         period = period_at(ranking, at, version.offset)
-        before = period_at(ranking, at - 1, version.offset)
-        if period != before and (ranking.holds or awards):
-            value = value_in(account, ranking, before)
-            # Time reaches nothing in a year that is over: it stood then as it stands now.
-            last_year = value_in(account, ranking, period - 1) if ranking.window == YEAR else 0
-            _move(draft, version, ranking, Stand(value, last_year, own_place(account, ranking, value)), at)
-        else:
-            _place(draft, ranking, value_in(account, ranking, period), at)
+        if ranking.holds or awards:
+            before = period_at(ranking, at - 1, version.offset)
+            if period != before:
+                value = value_in(account, ranking, before)
+                # Time reaches nothing in a year that is over: it stood then as it stands now.
+                last_year = value_in(account, ranking, period - 1) if ranking.window == YEAR else 0
+                _move(draft, version, ranking, Stand(value, last_year, own_place(account, ranking, value)), at)
+                continue
+        _place(draft, ranking, value_in(account, ranking, period), at)
 
 
 def place_anew(draft: Draft, at: int) -> None:

@@ -5,6 +5,8 @@ from sqlite3 import Connection
 
 import msgspec
 
+from ledger.journal.port import Damaged
+
 
 class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Records of one partition that stand behind each other, a list a field; `wholes` by their place in the block."""
@@ -24,14 +26,24 @@ decode_block = msgspec.msgpack.Decoder(Block).decode
 def blocks_after(
     inbox: Connection, partition: int, after: int, last: int | None = None, feed: int | None = None
 ) -> Iterator[tuple[int, Block]]:
-    """The blocks of a partition that hold records behind an offset, each with the offset of its first.
+    """Return the blocks of a partition that hold records behind an offset, each with the offset of its first.
 
-    With `last` those that end by it, with `feed` those of a feed.
+    With `last` those that end by it, with `feed` those of a feed. Raises `Damaged` for a block that cannot be read or
+    is not what its row says of it.
     """
     rows = inbox.execute(
-        f"SELECT first, block FROM partition_{partition} WHERE last > ? AND last <= coalesce(?, last)"
+        f"SELECT first, block, last, recorded FROM partition_{partition} WHERE last > ? AND last <= coalesce(?, last)"
         " AND feed = coalesce(?, feed) ORDER BY last",
         (after, last, feed),
     )
-    for first, block in rows:
-        yield first, decode_block(block)
+    for first, content, ends_at, recorded in rows:
+        try:
+            block = decode_block(content)
+        except (msgspec.MsgspecError, TypeError, ValueError) as error:
+            where = f"inbox: the records of partition {partition} up to {ends_at}"
+            raise Damaged(f"{where} cannot be read: {error}") from None
+        count = ends_at - first + 1
+        columns = (block.recorded, block.backlog, block.lines, block.keys, block.values)
+        if any(len(column) != count for column in columns) or block.recorded[-1] != recorded:
+            raise Damaged(f"inbox: the records of partition {partition} up to {ends_at} are not what their row says")
+        yield first, block

@@ -5,16 +5,20 @@ Any number of processes may write, each the owner of some partitions: what holds
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from operator import itemgetter
+from typing import Any
 
 import msgspec
+import psycopg
 from msgspec.structs import replace
 
 from ledger.journal.claims import PostgresClaims, channel_of
 from ledger.journal.ledger import INBOX, KAFKA, OPEN, Ledger, Settings, Stream, new_id
 from ledger.journal.migrations import Migrated, Steps, pending
-from ledger.journal.port import JournalError, StreamRecord
+from ledger.journal.origin import Origin
+from ledger.journal.port import NOTHING_IN_IT, PUT_BACK, Damaged, JournalError, StreamRecord
 from ledger.journal.postgres import PostgresJournal, migrate_journal
-from ledger.journal.postgres_server import format_of, migrate_schema
+from ledger.journal.postgres_server import Server, format_of, migrate_schema
 from ledger.journal.topology import Topology
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
@@ -66,6 +70,7 @@ class DatabaseLedger(Ledger):
         try:
             found = _read(topology)
             if found is None:
+                _check_unborn(topology)
                 raise JournalError(f"there is no ledger in {topology.main.name}; `points store migrate` makes one")
             settings, book = found
             topology.spread(settings.partitions, settings.servers)
@@ -95,6 +100,7 @@ class DatabaseLedger(Ledger):
         """Take facts from a stream for life, where that is still open. Raises `OtherStream` where it is another."""
         if self.settings.stream == OPEN:
             self.settings = _bind(self.topology, stream, topic)
+            self._origin = None
         self.check_stream(stream, topic)
 
     def records(self, partition: int, after: int, upto: int) -> list[StreamRecord]:
@@ -102,17 +108,66 @@ class DatabaseLedger(Ledger):
         schema = self.topology.schema_of(partition)
         rows = self.topology.server_of(partition).rows(
             schema,
-            f"SELECT position, recorded, value, whole_sha256 FROM ({bounded_records(schema)}) AS bounded"
-            " WHERE position <= %s AND held < %s ORDER BY position",
+            "SELECT position, recorded, value, whole_sha256, backlog, key, whole_length"
+            f" FROM ({bounded_records(schema)}) AS bounded WHERE position <= %s AND held < %s ORDER BY position",
             (after, READ, upto, READ_BYTES),
         )
-        return [StreamRecord(*row) for row in rows]
+        return [
+            StreamRecord(offset, recorded, value, digest, backlog, key.decode("utf-8", "replace"), length)
+            for offset, recorded, value, digest, backlog, key, length in rows
+        ]
+
+    def check_inbox(self, partition: int) -> None:
+        """Raise `Damaged` where the row that says where a partition's inbox ends is not its last record's."""
+        schema = self.topology.schema_of(partition)
+        rows = self.topology.server_of(partition).rows(
+            schema,
+            "SELECT (e.position, e.recorded) IS DISTINCT FROM (coalesce(i.position, -1), coalesce(i.recorded, 0))"
+            f" FROM {schema}.inbox_end AS e LEFT JOIN {schema}.inbox AS i"
+            f" ON i.position = (SELECT max(position) FROM {schema}.inbox)",
+        )
+        if rows != [(False,)]:
+            raise Damaged(f"{self.name}, schema {schema}: the table inbox_end does not say where the inbox ends")
+
+    def put_settings(self) -> None:
+        """Write the settings and the book that this ledger was opened with."""
+        schema = self.topology.schema
+        with self.topology.main.transaction() as c:
+            _migrate_schema(c, self.topology)
+            c.execute(
+                f"INSERT INTO {schema}.ledger VALUES (1, %s, %s, %s) ON CONFLICT (one) DO UPDATE"
+                " SET settings = excluded.settings, book = excluded.book",
+                (len(LEDGER_STEPS), msgspec.json.encode(self.settings).decode(), self.genesis_book),
+            )
 
     def close(self) -> None:
         """Close every journal and, where they are its own, every connection."""
         super().close()
         if not self._shares_connections:
             self.topology.close()
+
+    def migrate_journals(self, *, is_birth: bool) -> int:
+        """Bring every journal to this version's format; returns how many steps that took.
+
+        At the ledger's birth they are made. Later one that is missing is not made anew. Those of an older version are
+        stamped with this ledger's origin once all of them were looked at. Raises `JournalError`.
+        """
+        steps, waiting = 0, []
+        for partition in self.partitions:
+            server, schema = self.topology.server_of(partition), self.topology.schema_of(partition)
+            name = f"{server.name}, schema {schema}"
+            with server.transaction() as c:
+                if format_of(c, f"{schema}.ledger"):
+                    raise JournalError(f"{name} is the home of another ledger: name another points_schema")
+                if not is_birth and not format_of(c, f"{schema}.shard"):
+                    raise JournalError(f"{name} {NOTHING_IN_IT}")
+                steps += migrate_journal(c, schema, name)
+            journal = self._open_journal(partition)
+            if not self.belonging(partition, journal, is_birth=is_birth):
+                waiting.append((partition, journal))
+        for partition, journal in waiting:
+            journal.stamp(self.origin(partition))
+        return steps
 
     def _open_journal(self, partition: int) -> PostgresJournal:
         return PostgresJournal(self.topology.server_of(partition), self.topology.schema_of(partition))
@@ -143,6 +198,7 @@ def migrate(
     with closing(Topology(address)) as topology:
         known = _read(topology, may_migrate=True)
         if known is None:
+            _check_unborn(topology)
             text = shipped("jd") if book is None else book
             Programme([text])  # checked before anything is written
             settings = DatabaseSettings(
@@ -156,28 +212,58 @@ def migrate(
             settings, text = known
             _check_unchanged(settings, text, partitions, book, topic, servers)
         topology.spread(settings.partitions, settings.servers)
-        steps = 0
-        for partition in range(settings.partitions):
-            with topology.server_of(partition).transaction() as c:
-                schema = topology.schema_of(partition)
-                steps += migrate_journal(c, schema, f"{topology.server_of(partition).name}, schema {schema}")
+        ledger = DatabaseLedger(topology, settings, text, shares_connections=True)
+        steps = ledger.migrate_journals(is_birth=known is None)
         steps += _migrate_ledger(topology, settings, text)
         if topic is not None and settings.stream == OPEN:
             _bind(topology, KAFKA, topic)
         return Migrated(topology.main.name, settings.partitions, steps)
 
 
+def _check_unborn(topology: Topology) -> None:
+    """Raise `JournalError` where a schema without settings holds a ledger that lost them, or a part of another one."""
+    schema, name = topology.schema, topology.main.name
+    with topology.main.transaction() as c:
+        if format_of(c, f"{schema}.shard"):
+            raise JournalError(f"{name}, schema {schema} is a partition of another ledger: name another points_schema")
+        for other in schemas_of_journals(c, schema):
+            ((taken,),) = c.execute(
+                f"SELECT (SELECT max(head) FROM {other}.shard) + (SELECT count(*) FROM {other}.tracking)"
+            ).fetchall()
+            if taken:
+                raise JournalError(
+                    f"{name}: the settings in {schema}.ledger are missing, and schema {other} of a ledger is there;"
+                    f" {PUT_BACK}"
+                )
+
+
+def schemas_of_journals(c: psycopg.Cursor[Any], schema: str) -> list[str]:
+    """Return the schemas of a ledger's partitions that stand on a server, by partition."""
+    found = c.execute(
+        "SELECT nspname FROM pg_namespace WHERE nspname ~ %s AND to_regclass(nspname || '.shard') IS NOT NULL",
+        (f"^{schema}_[0-9]{{1,4}}$",),
+    ).fetchall()
+    return sorted((name for (name,) in found), key=lambda name: int(name.rpartition("_")[2]))
+
+
 def _migrate_ledger(topology: Topology, settings: DatabaseSettings, book: str) -> int:
     schema = topology.schema
     with topology.main.transaction() as c:
-        steps = migrate_schema(c, schema, "ledger", LEDGER_STEPS, topology.main.name)
-        if steps:
-            c.execute(
-                f"INSERT INTO {schema}.ledger VALUES (1, %s, %s, %s)"
-                " ON CONFLICT (one) DO UPDATE SET format = excluded.format",
-                (len(LEDGER_STEPS), msgspec.json.encode(settings).decode(), book),
-            )
+        steps = _migrate_schema(c, topology)
+        c.execute(
+            f"INSERT INTO {schema}.ledger VALUES (1, %s, %s, %s)"
+            " ON CONFLICT (one) DO UPDATE SET format = excluded.format",
+            (len(LEDGER_STEPS), msgspec.json.encode(settings).decode(), book),
+        )
         return steps
+
+
+def _migrate_schema(c: psycopg.Cursor[Any], topology: Topology) -> int:
+    """Bring a ledger's own schema to this version's format, one whose row is gone excepted; returns the steps taken."""
+    table = f"{topology.schema}.ledger"
+    if not format_of(c, table) and c.execute("SELECT to_regclass(%s)::text", (table,)).fetchall() != [(None,)]:
+        return 0
+    return migrate_schema(c, topology.schema, "ledger", LEDGER_STEPS, topology.main.name)
 
 
 def _bind(topology: Topology, stream: Stream, topic: str) -> DatabaseSettings:
@@ -229,3 +315,41 @@ def _check_unchanged(
         raise JournalError(f"this ledger takes its facts from {stream}, for life, and not from the topic {topic}")
     if servers and dict(servers) != settings.servers:
         raise JournalError(f"this ledger's partitions are spread so: {settings.servers or 'all on one server'}")
+
+
+def kept_in(address: str) -> list[tuple[str, int, Origin | None, str]]:
+    """Return what each journal of a ledger keeps of it, by partition: where, partition, origin, and what is wrong.
+
+    Those on other servers are found where one on the main server names them. Raises `JournalError`.
+    """
+    with closing(Topology(address)) as topology:
+        with topology.main.transaction() as c:
+            schemas = schemas_of_journals(c, topology.schema)
+        found = [_kept(topology.main, schema) for schema in schemas]
+        origin = next((one[2] for one in found if one[2] is not None), None)
+        if origin is not None:
+            settings = _decoded(origin.settings, topology)
+            topology.spread(settings.partitions, settings.servers)
+            elsewhere = [p for p in range(settings.partitions) if topology.server_of(p) is not topology.main]
+            found += [_kept(topology.server_of(p), topology.schema_of(p)) for p in elsewhere]
+        return sorted(found, key=itemgetter(1))
+
+
+def _kept(server: Server, schema: str) -> tuple[str, int, Origin | None, str]:
+    partition = int(schema.rpartition("_")[2])
+    try:
+        return f"{server.name}, schema {schema}", partition, PostgresJournal(server, schema).state().origin, ""
+    except JournalError as error:
+        return f"{server.name}, schema {schema}", partition, None, str(error)
+
+
+def born_as(address: str, origin: Origin) -> DatabaseLedger:
+    """Return the ledger that a journal at an address was born in, whatever its settings say now."""
+    topology = Topology(address)
+    try:
+        settings = _decoded(origin.settings, topology)
+        topology.spread(settings.partitions, settings.servers)
+    except BaseException:
+        topology.close()
+        raise
+    return DatabaseLedger(topology, settings, origin.book)

@@ -3,11 +3,12 @@
 import fcntl
 import json
 import os
+import re
 import socket
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -20,17 +21,20 @@ from ledger.journal.blocks import blocks_after
 from ledger.journal.ledger import Ledger, LedgerLocked, Settings, new_id
 from ledger.journal.migrations import Migrated
 from ledger.journal.opening import reading_of
-from ledger.journal.port import Claims, JournalError, StreamRecord
+from ledger.journal.origin import Origin
+from ledger.journal.port import PUT_BACK, Claims, JournalError, StreamRecord
 from ledger.journal.sqlite import SQLiteJournal
 from ledger.rulebook.compiled import STORED, Programme
-from ledger.rulebook.schema import shipped
+from ledger.rulebook.schema import BadProgramme, shipped
 
 PARTITIONS = 4  # of an embedded ledger, chosen at birth and fixed for life
 SETTINGS = "ledger.json"
 BOOK = "book.toml"
 LOCK = "lock"
 INBOX = "inbox.db"
+BIRTH = "ledger.json.part"  # the settings, while the rest is still being made
 FORMAT = 1  # of the folder; each file in it has one of its own
+_JOURNAL = re.compile(r"partition-(\d{1,4})\.db")
 READ = 2_000  # records at a time, and the rest of their block
 
 
@@ -43,15 +47,15 @@ class FolderSettings(Settings, frozen=True, forbid_unknown_fields=True):
 class Lock:
     """A folder's lock that is held. A process that is started and given it holds it too, to its end."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, *descriptors: int) -> None:
+        self._descriptors = descriptors
 
-    def __reduce__(self) -> tuple[Callable[[Any], "Lock"], tuple[Any]]:
-        return _given, (DupFd(self._descriptor),)
+    def __reduce__(self) -> tuple[Callable[..., "Lock"], tuple[Any, ...]]:
+        return _given, tuple(map(DupFd, self._descriptors))
 
 
-def _given(descriptor: Any) -> Lock:
-    return Lock(descriptor.detach())
+def _given(*descriptors: Any) -> Lock:
+    return Lock(*(descriptor.detach() for descriptor in descriptors))
 
 
 class FolderLedger(Ledger):
@@ -70,12 +74,22 @@ class FolderLedger(Ledger):
         """Open a ledger that is there. Raises `JournalError` where there is none or it cannot be read."""
         path = folder / SETTINGS
         if not path.is_file():
+            _check_unborn(folder)
             raise JournalError(f"there is no ledger in {folder}; `points ingest FILE`, `consume` or `demo` makes one")
         try:
             settings = msgspec.json.decode(path.read_bytes(), type=FolderSettings)
-            book = (folder / BOOK).read_text(encoding="utf-8")
-        except (msgspec.DecodeError, OSError) as error:
+        except OSError as error:
             raise JournalError(f"{path}: {error}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise JournalError(f"{path}: {error}; {PUT_BACK}") from error
+        try:
+            book = (folder / BOOK).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise JournalError(f"{folder / BOOK} is missing; {PUT_BACK}") from None
+        except UnicodeDecodeError as error:
+            raise JournalError(f"{folder / BOOK}: {error}; {PUT_BACK}") from error
+        except OSError as error:
+            raise JournalError(f"{folder / BOOK}: {error}") from error
         if settings.format != FORMAT:
             raise JournalError(f"{path}: format {settings.format}; this version of points reads format {FORMAT}")
         return cls(folder, settings, book)
@@ -89,28 +103,61 @@ class FolderLedger(Ledger):
         Programme([text])  # checked before anything is written
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            _check_unborn(folder)
             if any(folder.iterdir()) and not (folder / LOCK).exists():
                 raise JournalError(f"{folder} is a folder of something else; name an empty one or one to be made")
             with _locked(folder):
                 if not (folder / SETTINGS).is_file():
-                    settings = FolderSettings(**asdict(settings or Settings(PARTITIONS, id=new_id())))
-                    _write_whole(folder / BOOK, text.encode())
-                    for partition in range(settings.partitions):
-                        SQLiteJournal(_journal_in(folder, partition), create=True).close()
-                    _write_whole(folder / SETTINGS, msgspec.json.format(msgspec.json.encode(settings)))
+                    cls._bear(folder, FolderSettings(**asdict(settings or Settings(PARTITIONS, id=new_id()))), text)
         except OSError as error:
             raise JournalError(f"{folder}: {error.strerror or error}") from error
         return cls.at(folder)
 
+    @classmethod
+    def _bear(cls, folder: Path, settings: FolderSettings, book: str) -> None:
+        """Make a ledger. An interrupted birth has left `BIRTH` and empty journals, and is begun anew."""
+        _write_whole(folder / BIRTH, _settings_file(settings))
+        _write_whole(folder / BOOK, book.encode())
+        ledger = cls(folder, settings, (folder / BOOK).read_text(encoding="utf-8"))  # with its ends of lines
+        for partition in ledger.partitions:
+            with closing(SQLiteJournal(_journal_in(folder, partition), create=True)) as journal:
+                if not ledger.belonging(partition, journal, is_birth=True):
+                    journal.stamp(ledger.origin(partition))
+        (folder / BIRTH).replace(folder / SETTINGS)
+        _sync_folder(folder)
+
     def migrate(self) -> Migrated:
-        """Bring every journal to this version's format, with the lock held; returns how many steps that took."""
+        """Bring every journal to this version's format, with the lock held; returns how many steps that took.
+
+        Those of an older version are stamped with this ledger's origin once all of them were looked at. A journal that
+        is missing or empty is not made anew. Raises `JournalError`.
+        """
         steps = 0
         with self.writing():
+            strange = [path for path in journals_in(self.folder) if path.name not in self._journal_names()]
+            if strange:
+                raise JournalError(
+                    f"{strange[0]} belongs to none of the {self.settings.partitions} partitions that ledger.json names;"
+                    " nothing was changed: put back what ledger.json was, or the file where it came from"
+                )
+            waiting = []
             for partition in self.partitions:
-                journal = SQLiteJournal(self._journal_file(partition), create=True)
-                steps += journal.migrated
-                journal.close()
+                with closing(SQLiteJournal(self._journal_file(partition), migrate=True)) as journal:
+                    steps += journal.migrated
+                    if not self.belonging(partition, journal):
+                        waiting.append(partition)
+            for partition in waiting:
+                with closing(SQLiteJournal(self._journal_file(partition))) as journal:
+                    journal.stamp(self.origin(partition))
         return Migrated(self.name, self.settings.partitions, steps)
+
+    def _journal_names(self) -> set[str]:
+        return {_journal_in(self.folder, partition).name for partition in self.partitions}
+
+    def put_settings(self) -> None:
+        """Write the settings and the book that this ledger was opened with, with the lock held."""
+        _write_whole(self.folder / BOOK, self.genesis_book.encode())
+        _write_whole(self.folder / SETTINGS, _settings_file(self.settings))
 
     @property
     def inbox(self) -> Path:
@@ -133,13 +180,19 @@ class FolderLedger(Ledger):
                 for first, block in blocks_after(inbox, partition, after):
                     for place, (recorded, value) in enumerate(zip(block.recorded, block.values, strict=True)):
                         if after < first + place <= upto:
-                            digest = block.wholes.get(place, (0, b""))[1]
-                            found.append(StreamRecord(first + place, recorded, value, digest))
+                            length, digest = block.wholes.get(place, (0, b""))
+                            key = block.keys[place]
+                            found.append(
+                                StreamRecord(first + place, recorded, value, digest, block.backlog[place], key, length)
+                            )
                     if first + len(block.recorded) > upto or len(found) >= READ:
                         break
         except (sqlite3.Error, msgspec.MsgspecError) as error:
             raise JournalError(f"{self.inbox}: {error}") from error
         return found
+
+    def check_inbox(self, partition: int) -> None:
+        """Do nothing: each block says where it ends, which is checked whenever it is read."""
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -152,7 +205,10 @@ class FolderLedger(Ledger):
 
     def new_book(self) -> Programme:
         """Return the rule book the ledger was born with; an owner adds what its partition published."""
-        return Programme([self.genesis_book], str(self.folder / BOOK), STORED)
+        try:
+            return Programme([self.genesis_book], str(self.folder / BOOK), STORED)
+        except BadProgramme as error:
+            raise JournalError(f"{error}; it was edited, and {PUT_BACK}") from error
 
     def _open_journal(self, partition: int) -> SQLiteJournal:
         return SQLiteJournal(self._journal_file(partition))
@@ -178,16 +234,62 @@ def _write_whole(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
+def journals_in(folder: Path) -> list[Path]:
+    """Return the files of journals in a folder, by partition."""
+    found = ((_JOURNAL.fullmatch(path.name), path) for path in folder.glob("partition-*.db"))
+    return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
+
+
+def kept_in(folder: Path) -> list[tuple[str, int, Origin | None, str]]:
+    """Return what each journal of a folder keeps of its ledger: file, partition by its name, origin, what is wrong."""
+    found: list[tuple[str, int, Origin | None, str]] = []
+    for path in journals_in(folder):
+        partition = int(path.stem.rpartition("-")[2])
+        try:
+            with closing(SQLiteJournal(path)) as journal:
+                found.append((path.name, partition, journal.state().origin, ""))
+        except JournalError as error:
+            found.append((path.name, partition, None, str(error)))
+    return found
+
+
+def _check_unborn(folder: Path) -> None:
+    """Raise `JournalError` where a folder without settings holds a ledger that has lost them."""
+    if (folder / SETTINGS).exists() or (folder / BIRTH).exists():
+        return
+    kept = [*journals_in(folder), *(path for path in [folder / INBOX] if path.exists())]
+    if kept:
+        raise JournalError(f"{folder / SETTINGS} is missing, and {kept[0].name} of a ledger is there; {PUT_BACK}")
+
+
+def _settings_file(settings: Settings) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(settings))
+
+
+def _sync_folder(folder: Path) -> None:
+    """What was renamed in a folder stays so after a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[Lock]:
-    """The folder's lock, which ends with the process that holds it; the file says who that is."""
+    """The folder's lock, which ends with the process that holds it; the file says who that is.
+
+    The folder itself is locked, too: a file that is removed by hand lets nobody in.
+    """
     try:
         file = (folder / LOCK).open("a+")
+        itself = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise JournalError(f"{folder}: {error.strerror or error}") from error
-    with file:
+    with file, _closing(itself):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(itself, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
             raise LedgerLocked(f"{folder} is being written by {_holder(file.read(4096))}") from None
@@ -195,7 +297,15 @@ def _locked(folder: Path) -> Iterator[Lock]:
         about = {"pid": os.getpid(), "host": socket.gethostname(), "command": " ".join(["points", *sys.argv[1:]])[:200]}
         json.dump({**about, "since": datetime.now(UTC).isoformat(timespec="seconds")}, file)
         file.flush()
-        yield Lock(file.fileno())
+        yield Lock(file.fileno(), itself)
+
+
+@contextmanager
+def _closing(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _holder(text: str) -> str:
@@ -203,4 +313,4 @@ def _holder(text: str) -> str:
         about: dict[str, Any] = json.loads(text)
         return f"process {about['pid']} on {about['host']} since {about['since']} ({about['command']})"
     except (ValueError, KeyError, TypeError):
-        return "another process"
+        return "another process, which does not say who it is: its file `lock` was removed"

@@ -2,7 +2,7 @@
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from operator import itemgetter
@@ -12,16 +12,19 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from ledger.core.account import Account
 from ledger.core.decide import Limits
 from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.accounts_at import account_of, accounts_at, folded
+from ledger.journal.origin import Origin, problem_with
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import Claims, JournalError, StreamRecord
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import STORED, Programme
+from ledger.rulebook.schema import version_of
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import SECOND
@@ -31,6 +34,12 @@ Stream = Literal["inbox", "kafka"]
 INBOX: Stream = "inbox"
 KAFKA: Stream = "kafka"
 OPEN = "open"  # nothing has fed the ledger yet
+_LOOKED_AT = 1_000  # entries of an older journal, before it is stamped
+
+WAY_OUT = (
+    "nothing was read or written: `points store settings` says what each journal was born with, and with --put-back"
+    " gives the ledger its settings and book again; a journal of another ledger goes back where it came from"
+)
 
 
 class LedgerLocked(CannotRunNow):
@@ -84,6 +93,7 @@ class Ledger(ABC):
         self.settings = settings
         self.genesis_book = book  # the TOML that the ledger was born with
         self._book: Programme | None = None
+        self._origin: Origin | None = None
         self._journals: dict[int, Journal] = {}
         self._partitioner = Partitioner(settings.partitions)
 
@@ -125,6 +135,31 @@ class Ledger(ABC):
         """Take facts from a stream for life, where that is still open. Raises `OtherStream` where it is another."""
         self.check_stream(stream, topic)
 
+    def name_operators(self, operators: Sequence[str]) -> None:
+        """Name the sources whose operator facts count from now on, in every journal and beside them; owners are fenced.
+
+        The ledger has to be one that may be written. Interrupted, it is to be done again. Raises `JournalError`.
+        """
+        self.settings = replace(self.settings, operators=tuple(operators))
+        self._origin = None
+        for partition in self.partitions:
+            journal = self._open_journal(partition)
+            stored, wanted = journal.state().origin, self.origin(partition)
+            if stored is None or stored._replace(settings="") != wanted._replace(settings=""):
+                raise JournalError(f"{journal.name} {problem_with(stored, wanted)}; {WAY_OUT}")
+            if stored != wanted:
+                journal.stamp(wanted)
+            journal.close()
+        self.put_settings()
+
+    @abstractmethod
+    def put_settings(self) -> None:
+        """Write the settings and the book that this ledger was opened with, in place of those that lie there."""
+
+    @abstractmethod
+    def check_inbox(self, partition: int) -> None:
+        """Raise `JournalError` where what the local stream says of its end is not where it ends."""
+
     @abstractmethod
     def records(self, partition: int, after: int, upto: int) -> list[StreamRecord]:
         """Return some records of the local stream behind `after` up to `upto`, in order; none at its end."""
@@ -155,6 +190,14 @@ class Ledger(ABC):
         born = self.settings
         deciding = msgspec.json.encode([born.id, born.partitions, born.request_max_age_seconds])
         return sha256(deciding + b"\n" + self.genesis_book.encode()).hexdigest()
+
+    def origin(self, partition: int) -> Origin:
+        """Return what the journal of a partition keeps of this ledger."""
+        if self._origin is None:
+            born = self.settings
+            text = msgspec.json.encode(born).decode()
+            self._origin = Origin(born.id, 0, born.partitions, self.genesis, text, self.genesis_book)
+        return self._origin._replace(partition=partition)
 
     @property
     def limits(self) -> Limits:
@@ -212,10 +255,14 @@ class Ledger(ABC):
         self._book = None
 
     def journal(self, partition: int) -> Journal:
-        """Return a partition's journal, opened once."""
+        """Return a partition's journal, opened once. Raises `JournalError`, also where it is another ledger's."""
         journal = self._journals.get(partition)
         if journal is None:
-            journal = self._journals[partition] = self._open_journal(partition)
+            journal = self._open_journal(partition)
+            if problem := problem_with(journal.state().origin, self.origin(partition)):
+                journal.close()
+                raise JournalError(f"{journal.name} {problem}; {WAY_OUT}")
+            self._journals[partition] = journal
         return journal
 
     def close_journal(self, partition: int) -> None:
@@ -223,6 +270,47 @@ class Ledger(ABC):
         journal = self._journals.pop(partition, None)
         if journal is not None:
             journal.close()
+
+    def belonging(self, partition: int, journal: Journal, *, is_birth: bool = False) -> bool:
+        """Return True if a journal carries this ledger's origin, False where it is still to be stamped.
+
+        One without an origin was made by an older version: what it holds has to be this partition's. At the ledger's
+        birth a journal has to be empty, whatever an interrupted birth left in it. Raises `JournalError`.
+        """
+        state, wanted = journal.state(), self.origin(partition)
+        stored, problem = state.origin, problem_with(state.origin, wanted)
+        if not problem:
+            return bool(state.seal)
+        head = journal.head()
+        is_empty = head.entries == 0 and head.offset < 0
+        if is_birth and is_empty:
+            return False
+        if is_birth:
+            raise JournalError(f"{journal.name} holds {head.entries} entries of a ledger that is not here; {WAY_OUT}")
+        if stored is not None:
+            raise JournalError(f"{journal.name} {problem}; {WAY_OUT}")
+        self._check_contents(partition, journal)
+        return False
+
+    def _check_contents(self, partition: int, journal: Journal) -> None:
+        """Raise `JournalError` where what a journal holds is not of this partition, or of another first book."""
+        said = f"{journal.name}: nothing was changed; put back what ledger.json and book.toml were, and its own file:"
+        for member in journal.members():
+            if member != PROGRAMME_SUBJECT and (home := self.partition_of(member)) != partition:
+                raise JournalError(
+                    f'{said} member "{member}" belongs to partition {home} of {self.settings.partitions}, not to'
+                    f" {partition}"
+                )
+        known = {"", version_of(self.genesis_book), *(book.version for book in journal.published())}
+        for row in journal.scan(0, _LOOKED_AT):
+            try:
+                entry = decode_entry(row.state)
+            except (msgspec.MsgspecError, ValueError):
+                continue  # `points verify` names it
+            if entry.partition != partition:
+                raise JournalError(f"{said} entry {row.sequence} is of partition {entry.partition}, not of {partition}")
+            if entry.version not in known:
+                raise JournalError(f"{said} entry {row.sequence} was decided by the unknown version {entry.version}")
 
     def close(self) -> None:
         """Close every journal."""

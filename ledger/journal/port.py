@@ -5,7 +5,10 @@ offset. `sql.Journal` is what all stores do alike; `tests/support/store_contract
 """
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import NamedTuple
+
+import msgspec
 
 from ledger.core.pages import Page
 from ledger.errors import CannotRunNow, Unusable, damage
@@ -13,6 +16,18 @@ from ledger.errors import CannotRunNow, Unusable, damage
 STREAM = "facts"  # the tracking name of the stream's offset
 TOPIC = "points.entry.v1"  # a stored event's topic: a stable name, never a path of code
 SOURCES = 10_000  # numbers of sources that a journal remembers
+
+
+# Of a journal that a ledger has and that is empty.
+NOTHING_IN_IT = (
+    "holds no journal: it was emptied, or cut to nothing. Nothing was made in its place: put its newest copy back"
+    " (`points restore` makes a whole ledger from a backup), then `points verify`"
+)
+# Of a ledger's settings or first book that are missing.
+PUT_BACK = (
+    "nothing was made in its place: put back the newest copy, or let `points store settings --put-back` write it from"
+    " what a journal keeps of it"
+)
 
 
 class Fenced(CannotRunNow):
@@ -58,6 +73,10 @@ class DeadLetter(NamedTuple):
     sha256: bytes
     raw: bytes
     is_done: bool = False  # driven again, or its bytes were dropped
+
+    def seal(self) -> bytes:
+        """Return the SHA-256 of a MessagePack array of the fields, in their order."""
+        return sha256(msgspec.msgpack.encode(list(self))).digest()
 
 
 class EntryRow(NamedTuple):
@@ -106,12 +125,19 @@ class Receipt(NamedTuple):
 
 
 class StreamRecord(NamedTuple):
-    """A record of the local stream; `sha256` is of what was sent where `value` is only its beginning, else empty."""
+    """A record of a stream; `sha256` is of what was sent where `value` is only its beginning, else empty.
+
+    `backlog` is 1 in a backlog, `length` of what was sent where `value` is only its beginning, else 0. These and `key`
+    are None where whoever read it does not say.
+    """
 
     offset: int
     recorded: int
     value: bytes
     sha256: bytes
+    backlog: int | None = None
+    key: str | None = None
+    length: int | None = None
 
 
 class Published(NamedTuple):

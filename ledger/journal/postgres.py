@@ -15,7 +15,16 @@ from psycopg.rows import tuple_row
 
 from ledger.core.pages import Page, decode_page, encode_page
 from ledger.journal.migrations import Steps, pending
-from ledger.journal.port import DeadLetter, EntryRow, JournalError, PageRow, ReceiptRow, Snapshot, Unavailable
+from ledger.journal.port import (
+    NOTHING_IN_IT,
+    DeadLetter,
+    EntryRow,
+    JournalError,
+    PageRow,
+    ReceiptRow,
+    Snapshot,
+    Unavailable,
+)
 from ledger.journal.postgres_server import Server, format_of, migrate_schema
 from ledger.journal.sql import Batch, Journal
 
@@ -25,7 +34,7 @@ _TYPES = {  # of the columns that are written in sets
     "receipts": ("int8", "text", "text", "int8"),
     "pages": ("text", "text", "bytea"),
     "accounts": ("text", "int8", "bytea"),
-    "parked": ("int8", "int8", "text", "text", "int8", "bytea", "bytea"),
+    "parked": ("int8", "int8", "text", "text", "int8", "bytea", "bytea", "bytea"),
 }
 _UPSERTS = {
     "pages": "(key, member) DO UPDATE SET state = excluded.state",
@@ -72,6 +81,13 @@ JOURNAL_STEPS: Steps = (
         "INSERT INTO {schema}.inbox_end VALUES (1, -1, 0)",
         """CREATE TABLE {schema}.inbox_spans (
             feed bigint PRIMARY KEY, first bigint NOT NULL, last bigint NOT NULL)""",
+    ),
+    (  # which ledger it belongs to, and the seal over that and its head
+        """CREATE TABLE {schema}.origin (
+            one integer PRIMARY KEY CHECK (one = 1), ledger text NOT NULL, partition integer NOT NULL,
+            partitions integer NOT NULL, genesis text NOT NULL, settings text NOT NULL, book text NOT NULL)""",
+        "ALTER TABLE {schema}.shard ADD COLUMN seal bytea",
+        "ALTER TABLE {schema}.parked ADD COLUMN seal bytea",
     ),
 )
 
@@ -230,8 +246,12 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
         self.schema = schema
         self.server = server
         self.sources = {}
+        self.name = f"{server.name}, schema {schema}"
         with server.transaction() as c:
-            pending(JOURNAL_STEPS, format_of(c, f"{schema}.shard"), f"{server.name}, schema {schema}")
+            found = format_of(c, f"{schema}.shard")
+        if not found:
+            raise JournalError(f"{self.name} {NOTHING_IN_IT}")
+        pending(JOURNAL_STEPS, found, self.name)
 
     def acquire(self) -> int:
         """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.
@@ -253,16 +273,15 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
 
     def _raise_token(self) -> int:
         with self.server.transaction(self.schema) as c:
-            ((token, found, fsync),) = c.execute(
-                f"UPDATE {self.schema}.shard SET epoch = epoch + 1 RETURNING epoch, format, current_setting('fsync')"
-            ).fetchall()
+            batch = PostgresBatch(self, c, 0, None)
+            ((found, fsync),) = batch._rows(f"SELECT format, current_setting('fsync') FROM {self.schema}.shard")
             pending(JOURNAL_STEPS, found, f"{self.server.name}, schema {self.schema}")  # migrated since it was opened?
             if fsync != "on":
                 raise JournalError(
                     f"{self.server.name} runs with fsync = {fsync}: a power cut would lose what was decided;"
                     " set fsync = on and start it again"
                 )
-            return int(token)
+            return batch.take()
 
     def close(self) -> None:
         """Do nothing: the connections are the server's."""
@@ -281,9 +300,9 @@ class PostgresJournal(Journal, PostgresProcessRecorder):
 def migrate_journal(c: psycopg.Cursor[Any], schema: str, where: str) -> int:
     """Bring a partition's schema to this version's format, in the transaction at hand; returns how many steps it took.
 
-    An owner that still runs is fenced: it was made for the older format.
+    An owner that still runs is fenced: it was made for the older format. The seal is made when the journal is stamped.
     """
     steps = migrate_schema(c, schema, "shard", JOURNAL_STEPS, where)
     if steps:
-        c.execute(f"UPDATE {schema}.shard SET format = %s, epoch = epoch + 1", (len(JOURNAL_STEPS),))
+        c.execute(f"UPDATE {schema}.shard SET format = %s, epoch = epoch + 1, seal = NULL", (len(JOURNAL_STEPS),))
     return steps

@@ -16,9 +16,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ledger.core.pages import Page, decode_page, encode_page
+from ledger.journal.origin import Origin, State, seal_of
 from ledger.journal.port import (
     SOURCES,
     STREAM,
+    TOPIC,
     Damaged,
     DeadLetter,
     EntryRow,
@@ -37,14 +39,33 @@ if TYPE_CHECKING:
 _ALL = 1 << 62
 _SCAN_RECEIPTS = 2_000
 _SCAN_PARKED = 100  # of up to 64 KiB each
+_SCAN_MEMBERS = _SCAN_PAGES = 2_000
+_SCAN_TOPICS = 100_000
+
+_STATE = """SELECT o.ledger, o.partition, o.partitions, o.genesis, o.settings, o.book, epoch, head, link, recorded,
+    coalesce((SELECT notification_id FROM {0}.tracking WHERE application_name = ?), 0), seal,
+    coalesce((SELECT max({1}) FROM {0}.stored_events), 0)
+    FROM {0}.shard LEFT JOIN {0}.origin AS o ON o.one = shard.one"""
 
 _MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_name)
     DO UPDATE SET notification_id = excluded.notification_id WHERE t.notification_id < excluded.notification_id"""
 
 
+_LETTER = "position, recorded, reason, detail, length, sha256, kept, retried > 0"
+
+
+def _letter(row: Sequence[Any]) -> DeadLetter:
+    return DeadLetter._make((*row[:7], bool(row[7])))
+
+
+def _no_head(name: str, rows: int) -> Damaged:
+    return Damaged(f"{name}: the table shard has {rows} rows, and one says where the journal ends")
+
+
 class _Reader(ABC):
     """What may be asked in a batch and outside of one."""
 
+    name: str  # for people: the file, or the server and schema
     schema: str
     entry_id: str  # the column of an entry's sequence
 
@@ -77,6 +98,20 @@ class _Reader(ABC):
         rows = self._rows(f"SELECT state FROM {self.schema}.pages WHERE key = ? AND member = ?", (key, member))
         return decode_page(rows[0][0]) if rows else None
 
+    def page_state(self, member: str, key: str) -> bytes | None:
+        """Return a page of a member as it is stored."""
+        rows = self._rows(f"SELECT state FROM {self.schema}.pages WHERE key = ? AND member = ?", (key, member))
+        return rows[0][0] if rows else None
+
+    def state(self) -> State:
+        """Return what the journal says of itself, all of one instant. Raises `Damaged`."""
+        rows = self._rows(_STATE.format(self.schema, self.entry_id), (STREAM,))
+        if len(rows) != 1:
+            raise _no_head(self.name, len(rows))
+        *origin, epoch, head, link, recorded, position, seal, last = rows[0]
+        stored = None if origin[0] is None else Origin(*origin)
+        return State(stored, epoch, head, link, recorded, position, seal or b"", last)
+
 
 class Journal(_Reader):
     """One partition's journal. Everything but `acquire` and `transaction` may be asked by anybody, at any time.
@@ -89,12 +124,16 @@ class Journal(_Reader):
     datastore: Any  # the library's, as is the next
     _insert_tracking: Any
     sources: dict[str, int]  # numbers of sources that are committed, and so hold for ever
+    sealed: bytes = b""  # digest of the origin, as it was when the partition was acquired
 
     # -- what a dialect fills in -------------------------------------------------------------------------------------
 
     @abstractmethod
     def acquire(self) -> int:
-        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected."""
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.
+
+        Raises `Damaged` where the journal's head is not as its last owner left it.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -123,6 +162,11 @@ class Journal(_Reader):
             self.sources.clear()
         self.sources.update(batch.named)
 
+    def stamp(self, origin: Origin) -> None:
+        """Write which ledger the journal belongs to, and fence every owner that knew another. Raises `Damaged`."""
+        with self._writing() as cursor:
+            self.batch(self, cursor, 0, None).stamp(origin)
+
     def insert_events(self, stored_events: "Sequence[StoredEvent]", **kwargs: Any) -> Sequence[int] | None:
         """Write the library's events, by nobody's token and without a chain; returns their sequences."""
         with self.datastore.transaction(commit=True) as cursor:
@@ -143,32 +187,69 @@ class Journal(_Reader):
 
     def mark_retried(self, offsets: Sequence[int]) -> None:
         """Remember that dead letters were redriven; they stay as a trace."""
-        self._change(
-            f"UPDATE {self.schema}.parked SET retried = 1 WHERE position = ?", [(offset,) for offset in offsets]
-        )
+        self._amend(offsets, erases=False)
 
     def drop_parked(self, offset: int, detail: str) -> None:
         """Remove a dead letter's bytes; `detail` says so in place of what was wrong.
 
         In PostgreSQL the file keeps them until VACUUM takes the old row away.
         """
+        self._amend([offset], detail, erases=True)
+
+    def _amend(self, offsets: Sequence[int], detail: str = "", *, erases: bool) -> None:
+        """Let dead letters be done, and where it `erases` without their bytes. One that was changed stays unsealed."""
+        amended = []
+        for offset in offsets:
+            for old in self.parked(offset - 1, upto=offset, retried=True):
+                new = old._replace(is_done=True)
+                if erases:
+                    new = new._replace(raw=b"", detail=detail)
+                ((stored,),) = self._rows(f"SELECT seal FROM {self.schema}.parked WHERE position = ?", (offset,))
+                seal = new.seal() if stored == old.seal() else b""
+                amended.append((new.raw, new.detail, seal, offset))
         self._change(
-            f"UPDATE {self.schema}.parked SET kept = ?, detail = ?, retried = 1 WHERE position = ?",
-            [(b"", detail, offset)],
-            erases=True,
+            f"UPDATE {self.schema}.parked SET kept = ?, detail = ?, retried = 1, seal = ? WHERE position = ?",
+            amended,
+            erases=erases,
         )
+
+    def unsealed(self, upto: int) -> Iterator[int]:
+        """Return the offsets up to one of the dead letters that were changed: their seal does not fit, streamed."""
+        after = -1
+        while letters := self.parked(after, _SCAN_PARKED, upto=upto, retried=True):
+            seals = dict(
+                self._rows(
+                    f"SELECT position, seal FROM {self.schema}.parked WHERE position BETWEEN ? AND ?",
+                    (letters[0].offset, letters[-1].offset),
+                )
+            )
+            yield from (letter.offset for letter in letters if seals.get(letter.offset) != letter.seal())
+            after = letters[-1].offset
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def head(self) -> Head:
         """Return where the journal stands."""
-        ((entries, link, offset, recorded),) = self._rows(
+        rows = self._rows(
             "SELECT head, link, coalesce("
             f"(SELECT notification_id FROM {self.schema}.tracking WHERE application_name = ?), 0) - 1, recorded"
             f" FROM {self.schema}.shard",
             (STREAM,),
         )
-        return Head(entries, link, offset, recorded)
+        if len(rows) != 1:
+            raise _no_head(self.name, len(rows))
+        return Head(*rows[0])
+
+    def members(self) -> Iterator[str]:
+        """Return the members with an entry, in order, streamed."""
+        after = ""
+        while rows := self._rows(
+            f"SELECT DISTINCT originator_id FROM {self.schema}.stored_events WHERE originator_id > ?"
+            " ORDER BY originator_id LIMIT ?",
+            (after, _SCAN_MEMBERS),
+        ):
+            yield from (row[0] for row in rows)
+            after = rows[-1][0]
 
     def published_upto(self, flow: str) -> int:
         """Return how far a flow out of this journal was acknowledged, 0 at its beginning."""
@@ -200,14 +281,14 @@ class Journal(_Reader):
         """Return each member behind one with the entries, streamed; a group is to be read before the next, or left."""
         return groupby(self.scan_by_member(after), attrgetter("member"))
 
-    def receipts(self, upto: int) -> Iterator[Receipt]:
-        """Return the receipts of entries up to a sequence, streamed."""
+    def receipts(self, upto: int | None = None) -> Iterator[Receipt]:
+        """Return the receipts of entries up to a sequence, streamed; all where none is given."""
         rows: list[Any] = [(0, "", "")]  # the key that the first page comes after
         while rows:
             rows = self._rows(
                 f"SELECT source, id, member, place FROM {self.schema}.receipts WHERE (source, id, member) > (?, ?, ?)"
                 " AND place <= ? ORDER BY source, id, member LIMIT ?",
-                (*rows[-1][:3], upto, _SCAN_RECEIPTS),
+                (*rows[-1][:3], _ALL if upto is None else upto, _SCAN_RECEIPTS),
             )
             span = (rows[0][0], rows[-1][0]) if rows else (0, 0)
             names = defaultdict[int, str](
@@ -230,6 +311,46 @@ class Journal(_Reader):
             [part for name in names for part in name],
         )
         return {(row[0], row[1], row[3]): EntryRow(*row[2:]) for row in rows}
+
+    def pages(self) -> Iterator[tuple[str, str, bytes]]:
+        """Return every page as it is stored (key, member, bytes), streamed."""
+        key, member = "", ""
+        while rows := self._rows(
+            f"SELECT key, member, state FROM {self.schema}.pages WHERE (key, member) > (?, ?)"
+            " ORDER BY key, member LIMIT ?",
+            (key, member, _SCAN_PAGES),
+        ):
+            yield from rows
+            key, member, _ = rows[-1]
+
+    def snapshots_of_nobody(self) -> Iterator[str]:
+        """Return the members with a snapshot and no entry, streamed."""
+        after = ""
+        while rows := self._rows(
+            f"SELECT member FROM {self.schema}.accounts AS a WHERE member > ? AND NOT EXISTS"
+            f" (SELECT 1 FROM {self.schema}.stored_events WHERE originator_id = a.member) ORDER BY member LIMIT ?",
+            (after, _SCAN_MEMBERS),
+        ):
+            yield from (row[0] for row in rows)
+            after = rows[-1][0]
+
+    def of_other_topics(self, upto: int) -> Iterator[int]:
+        """Return the sequences, up to one, of events that are stored under another topic than an entry's, streamed."""
+        for after in range(0, upto, _SCAN_TOPICS):
+            rows = self._rows(
+                f"SELECT {self.entry_id} FROM {self.schema}.stored_events WHERE topic <> ?"
+                f" AND {self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id}",
+                (TOPIC, after, min(after + _SCAN_TOPICS, upto)),
+            )
+            yield from (row[0] for row in rows)
+
+    def flows(self) -> dict[str, int]:
+        """Return how far each flow out of this journal was acknowledged."""
+        rows = self._rows(
+            f"SELECT application_name, notification_id FROM {self.schema}.tracking WHERE application_name <> ?",
+            (STREAM,),
+        )
+        return dict(sorted(rows))
 
     def latest(self, member: str) -> tuple[Snapshot | None, list[EntryRow]]:
         """Return a member's last snapshot and the entries behind it, all of one state."""
@@ -261,11 +382,11 @@ class Journal(_Reader):
     ) -> list[DeadLetter]:
         """Return dead letters by offset, behind `after` up to `upto`; those that are done when `retried` asks."""
         rows = self._rows(
-            f"SELECT position, recorded, reason, detail, length, sha256, kept, retried > 0 FROM {self.schema}.parked"
+            f"SELECT {_LETTER} FROM {self.schema}.parked"
             " WHERE position > ? AND position <= ? AND retried <= ? ORDER BY position LIMIT ?",
             (after, _ALL if upto is None else upto, int(retried), _ALL if limit is None else limit),
         )
-        return [DeadLetter._make((*row[:7], bool(row[7]))) for row in rows]
+        return [_letter(row) for row in rows]
 
     def scan_parked(self, after: int, upto: int) -> Iterator[DeadLetter]:
         """Return all dead letters behind `after` up to an offset, those that are done too, streamed."""
@@ -281,6 +402,11 @@ class Journal(_Reader):
             (_ALL if upto is None else upto, int(retried)),
         )
         return int(count)
+
+    def last_parked(self) -> int:
+        """Return the offset of the last dead letter, -1 where there is none."""
+        ((offset,),) = self._rows(f"SELECT coalesce(max(position), -1) FROM {self.schema}.parked")
+        return int(offset)
 
     def parked_reasons(self, recorded_by: int) -> dict[str, int]:
         """Return how many dead letters wait for each reason, of those recorded by an instant."""
@@ -301,15 +427,65 @@ class Batch(_Reader):
     def __init__(self, journal: Journal, cursor: Any, entries: int, token: int | None) -> None:
         self._journal = journal
         self._cursor = cursor
-        self.schema, self.entry_id = journal.schema, journal.entry_id
+        self.name, self.schema, self.entry_id = journal.name, journal.schema, journal.entry_id
         self.named: dict[str, int] = {}  # sources whose number was looked up or given here
         rows = self._rows(
-            f"UPDATE {self.schema}.shard SET head = head + ? WHERE epoch = coalesce(?, epoch) RETURNING head, link",
+            f"UPDATE {self.schema}.shard SET head = head + ? WHERE epoch = coalesce(?, epoch)"
+            " RETURNING head, link, epoch",
             (entries, token),
         )
+        if not rows and token is None:
+            raise _no_head(self.name, 0)
         if not rows:
             raise Fenced(f"epoch {token} is over: another process owns this partition now")
-        self.before, self.link = rows[0][0] - entries, rows[0][1]
+        self._head, self.link, self._epoch = rows[0]
+        self.before = self._head - entries
+
+    def take(self) -> int:
+        """Raise the fencing token; returns it. Raises `Damaged` where the seal does not fit what it is over.
+
+        The last entry has to be the one that the head names, too: tables may have been swapped.
+        """
+        state = self.state()
+        if not (state.is_sealed() or (not state.seal and state.origin is None)):
+            raise Damaged(
+                f"{self.name}: its head, its position or what it says of its ledger was changed, since the seal over"
+                " them does not fit"
+            )
+        if state.head:
+            last = self._rows(f"SELECT link FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (state.head,))
+            if [row[0] for row in last] != [state.link]:
+                raise Damaged(f"{self.name}: entry {state.head}, by the head the last, is missing or another")
+        if state.last > state.head:
+            raise Damaged(f"{self.name}: entry {state.last} stands behind {state.head}, by the head the last")
+        self._journal.sealed = b"" if state.origin is None else state.origin.digest()
+        return self._raise_epoch(state)
+
+    def stamp(self, origin: Origin) -> None:
+        """Write which ledger the journal belongs to; owners of before are fenced. Raises `Damaged`, as `take`."""
+        state = self.state()
+        if state.seal and not state.is_sealed():
+            raise Damaged(f"{self.name}: its head or its position was changed, since the seal over them does not fit")
+        for letter in self._older_letters():
+            self._rows(f"UPDATE {self.schema}.parked SET seal = ? WHERE position = ?", (letter.seal(), letter.offset))
+        self._rows(f"DELETE FROM {self.schema}.origin")
+        self._rows(f"INSERT INTO {self.schema}.origin VALUES (1, ?, ?, ?, ?, ?, ?)", origin)
+        self._raise_epoch(state._replace(origin=origin))
+
+    def _older_letters(self) -> Iterator[DeadLetter]:
+        """Return the dead letters that an older version parked, without a seal, streamed."""
+        after = -1
+        while rows := self._rows(
+            f"SELECT {_LETTER} FROM {self.schema}.parked WHERE position > ? AND seal IS NULL ORDER BY position LIMIT ?",
+            (after, _SCAN_PARKED),
+        ):
+            yield from map(_letter, rows)
+            after = rows[-1][0]
+
+    def _raise_epoch(self, state: State) -> int:
+        state = state._replace(epoch=state.epoch + 1)
+        self._rows(f"UPDATE {self.schema}.shard SET epoch = ?, seal = ?", (state.epoch, state.made_seal()))
+        return state.epoch
 
     @abstractmethod
     def _insert(self, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -366,11 +542,12 @@ class Batch(_Reader):
 
     def park(self, parked: Sequence[DeadLetter]) -> None:
         """Keep records that are no facts."""
-        columns = "position, recorded, reason, detail, length, sha256, kept"
-        self._insert("parked", columns, [record[:7] for record in parked])
+        columns = "position, recorded, reason, detail, length, sha256, kept, seal"
+        self._insert("parked", columns, [(*record[:7], record._replace(is_done=False).seal()) for record in parked])
 
     def finish(self, link: bytes, offset: int, recorded: int) -> None:
         """Move the chain's last link and the stream's offset; the transaction commits after this."""
-        self._rows(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?", (link, recorded))
+        seal = seal_of(self._journal.sealed, self._epoch, self._head, link, recorded, offset + 1)
+        self._rows(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?, seal = ?", (link, recorded, seal))
         if not self._rows(f"{_MOVE} RETURNING 1".format(self.schema), (STREAM, offset + 1)):
             raise Damaged(f"the stream's offset would not move forward to {offset}")

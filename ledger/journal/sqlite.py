@@ -12,7 +12,7 @@ from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 from ledger.errors import may_pass
 from ledger.journal.datastore import FileDatastore
 from ledger.journal.migrations import Steps, pending
-from ledger.journal.port import Damaged, JournalError, ReceiptRow, Unavailable
+from ledger.journal.port import NOTHING_IN_IT, Damaged, JournalError, ReceiptRow, Unavailable
 from ledger.journal.sql import Batch, Journal
 
 _PRAGMAS = (
@@ -49,6 +49,13 @@ STEPS: Steps = (
             application_name TEXT PRIMARY KEY, notification_id INTEGER NOT NULL) WITHOUT ROWID""",
     ),
     ("DELETE FROM accounts",),  # snapshots of another layout: they are folded anew from the entries
+    (  # which ledger it belongs to, and the seal over that and its head
+        """CREATE TABLE origin (
+            one INTEGER PRIMARY KEY CHECK (one = 1), ledger TEXT NOT NULL, partition INTEGER NOT NULL,
+            partitions INTEGER NOT NULL, genesis TEXT NOT NULL, settings TEXT NOT NULL, book TEXT NOT NULL)""",
+        "ALTER TABLE shard ADD COLUMN seal BLOB",
+        "ALTER TABLE parked ADD COLUMN seal BLOB",
+    ),
 )
 
 
@@ -99,9 +106,10 @@ class SQLiteBatch(Batch):
 
 
 class SQLiteJournal(Journal, SQLiteProcessRecorder):
-    """One partition's journal. With `create` its file is made, or brought to this version's format.
+    """One partition's journal. With `create` its file is made where there is none.
 
-    Raises `JournalError`.
+    With `create` or `migrate` one that is there is brought to this version's format. A file that holds nothing is made
+    a journal only with `create`. Raises `JournalError`.
     """
 
     schema = "main"
@@ -109,21 +117,27 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
     scan_rows = 300
     batch = SQLiteBatch
 
-    def __init__(self, path: str | Path, *, create: bool = False) -> None:
+    def __init__(self, path: str | Path, *, create: bool = False, migrate: bool = False) -> None:
+        if not create and Path(path).is_file() and not Path(path).stat().st_size:  # SQLite would make a database of it
+            raise JournalError(f"{path} {NOTHING_IN_IT}")
         super().__init__(FileDatastore(Path(path), _PRAGMAS, create=create))
         self.sources = {}
+        self.name = str(path)
         try:
-            self.migrated = self._migrate(str(path), may_migrate=create)
+            self.migrated = self._migrate(create=create, may_migrate=create or migrate)
         except (sqlite3.DatabaseError, OperationalError) as error:
             if may_pass(error):
                 raise Unavailable(f"{path}: {error}; see to the rights on it and on its folder, and to room") from error
             raise JournalError(f"{path}: {error}; it is not a journal of this ledger, or it is damaged") from error
 
-    def _migrate(self, where: str, *, may_migrate: bool) -> int:
+    def _migrate(self, *, create: bool, may_migrate: bool) -> int:
         """Bring the file to this version's format; says how many steps it took."""
         with self.datastore.transaction(commit=may_migrate) as c:
             c.execute("PRAGMA user_version")
-            steps = pending(STEPS, c.fetchone()[0], where, may_migrate=may_migrate)
+            found = c.fetchone()[0]
+            if not found and not create:
+                raise JournalError(f"{self.name} {NOTHING_IN_IT}")
+            steps = pending(STEPS, found, self.name, may_migrate=may_migrate)
             for step in steps:
                 for statement in step:
                     c.execute(statement)
@@ -132,10 +146,12 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
         return len(steps)
 
     def acquire(self) -> int:
-        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected."""
+        """Become the owner; returns the fencing token, by which every batch of an earlier owner is rejected.
+
+        Raises `Damaged` where the journal's head is not as its last owner left it.
+        """
         with self._writing() as c:
-            c.execute("UPDATE shard SET epoch = epoch + 1 RETURNING epoch")
-            return int(c.fetchone()[0])
+            return SQLiteBatch(self, c, 0, None).take()
 
     def close(self) -> None:
         """Close the file."""

@@ -31,6 +31,10 @@ class Topology:
         self.schema, most = ours["points_schema"], ours["points_connections"]
         if not _SCHEMA.fullmatch(self.schema):
             raise JournalError(f'points_schema="{self.schema}" is no name of a schema: a-z, 0-9 and _, a letter first')
+        if self.schema.startswith("pg_"):
+            raise JournalError(
+                f'points_schema="{self.schema}": PostgreSQL keeps names that begin with pg_ for itself; give another'
+            )
         if not (most.isascii() and most.isdecimal() and 1 <= int(most) <= 1_000):
             raise JournalError(f'points_connections="{most}" is no number from 1 to 1000')
         self._connections = int(most)

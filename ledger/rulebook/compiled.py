@@ -194,6 +194,12 @@ class Rule(Struct, frozen=True, eq=False):
     is_of_month: bool = False  # its one cap but those of line, order and card is that of the month
     at_shop: bool = False  # its kind or score is kept for each shop
     wants_joined: bool = False  # its score begins where the member joined the shop
+    is_of_day: bool = False  # its one cap but those of line and card is that of the day
+    # Compiled once, so that a rule does not pay for what it has not.
+    asks_more: bool = False  # a multiplier, whom it is for, a shop or a guard
+    is_limited: bool = False  # a cap of any kind, or once
+    gives_once: bool = False
+    stands_in_for: str = ""  # the rule that gives nothing where it gives; "": none
 
 
 def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables) -> Rule:
@@ -203,6 +209,14 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables) -> Rule:
     of_line = occasion.line_fields if award.each == "line" or occasion.lines == "one" else frozenset[str]()
     give = award.give
     buckets = compile_buckets(award.cap, of_line)
+    periods = [bucket[::2] for bucket in buckets]
+    who, has_guards = (
+        compile_who(award.who),
+        bool(award.within_days or award.unless_returned or award.first or award.days_in_month),
+    )
+    is_counted = award.once or award.each_day is not None or bool(buckets)
+    by_shop = programme.scores[award.score] if award.score else programme.kinds.get(award.kind or "")
+    at_shop = award.opens is None and by_shop is not None and by_shop.each is not None
     return Rule(
         award=award,
         name=award.rule,
@@ -220,13 +234,13 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables) -> Rule:
             give.per_count or 0,
         ),
         member=award.member,
-        who=compile_who(award.who),
+        who=who,
         is_dated=award.from_ is not None or award.until is not None,
         since=instant_of(award.from_, zone) if award.from_ else 0,
         until=instant_of(award.until, zone) if award.until else NO_END,
         within=award.within_days * DAY if award.within_days else 0,
-        has_guards=bool(award.within_days or award.unless_returned or award.first or award.days_in_month),
-        is_counted=award.once or award.each_day is not None or bool(buckets),
+        has_guards=has_guards,
+        is_counted=is_counted,
         line_cap=caps.get("line", 0),
         day_cap=caps.get("day", 0),
         month_cap=caps.get("month", 0),
@@ -238,10 +252,14 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables) -> Rule:
         order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
         wait=_wait(award.pending) if award.pending else None,
         opens=award.opens or "",
-        is_of_month=[bucket[::2] for bucket in buckets] == [("month", "")] and award.each_day is None,
-        at_shop=award.opens is None
-        and (programme.scores[award.score] if award.score else programme.kinds[award.kind or ""]).each is not None,
+        is_of_month=periods == [("month", "")] and award.each_day is None,
+        at_shop=at_shop,
         wants_joined=award.score is not None and programme.scores[award.score].joined,
+        is_of_day=periods == [("day", "")],
+        asks_more=bool(award.times) or who is not None or at_shop or has_guards,
+        is_limited=is_counted or "line" in caps or award.member is not None,
+        gives_once=award.once,
+        stands_in_for=award.instead_of or "",
     )
 
 
@@ -562,9 +580,13 @@ class ProgrammeVersion:
 
     def expires_at(self, kind: str, earned_at: int) -> int:
         """When points of a kind earned at an instant expire (exclusive); `MAX_INSTANT`: they do not by themselves."""
-        _, how, count = self.period_at(kind, earned_at)
+        for period in self.expiries.get(kind) or self.expiries[kind.partition(AT_SHOP)[0]]:
+            if period[0] <= earned_at:
+                break  # and where none has begun, the first period holds
+        _, how, count = period
         if how == "days":
-            return min(earned_at + count * DAY, MAX_INSTANT)
+            end = earned_at + count * DAY
+            return end if end < MAX_INSTANT else MAX_INSTANT
         if how == "end_of_year_after":
             return month_start(min(self.month(earned_at) // 12 + count + 1, 2999) * 12, self.offset)
         if how == "months":

@@ -41,16 +41,8 @@ class Ranking(Struct, frozen=True, eq=False):
     hold_years: int  # -1: not by years
     deducts: bool
     steps_down: bool
-
-    @property
-    def holds(self) -> bool:
-        """Whether a tier that was reached is held against ageing."""
-        return self.hold_days > 0 or self.hold_years >= 0
-
-    @property
-    def is_monthly(self) -> bool:
-        """Whether the value moves as months begin, and only then."""
-        return self.window == MONTHS and not (self.at_once or self.settle_day > 1)
+    holds: bool  # a tier that was reached is held against ageing
+    is_monthly: bool  # the value moves as months begin, and only then
 
     @property
     def is_plain(self) -> bool:
@@ -62,18 +54,23 @@ def compile_ranking(name: str, score: Score) -> Ranking:
     """A score of a book as data."""
     window = score.window or (DAYS if score.window_days is not None else MONTHS)
     hold, deduct = score.hold, score.deduct or {}
+    hold_days = hold.days or 0 if hold is not None else 0
+    hold_years = -1 if hold is None or hold.end_of_year_after is None else hold.end_of_year_after
+    at_once, settle_day = score.settle == "at-once", score.settle_day or 1
     return Ranking(
         name=name,
         window=window,
         span=score.window_days or score.window_months,
-        at_once=score.settle == "at-once",
-        settle_day=score.settle_day or 1,
+        at_once=at_once,
+        settle_day=settle_day,
         tiers=tuple(RankTier(t.name, t.at_least, t.invited, deduct.get(t.name, 0)) for t in score.tiers),
         limits=score.limits,
-        hold_days=hold.days or 0 if hold is not None else 0,
-        hold_years=-1 if hold is None or hold.end_of_year_after is None else hold.end_of_year_after,
+        hold_days=hold_days,
+        hold_years=hold_years,
         deducts=score.deduct is not None,
         steps_down=score.down == "step",
+        holds=hold_days > 0 or hold_years >= 0,
+        is_monthly=window == MONTHS and not at_once and settle_day == 1,
     )
 
 

@@ -32,11 +32,10 @@ class FactType(Struct, frozen=True, eq=False):
     is_request: bool = False  # may be refused
     is_operators: bool = False  # counts only from the ledger's operators
     is_grantors: bool = False  # and from the sources that its settings name as grantors
+    on: str = ""  # its CloudEvents type without the version, as a rule book names it: ``order.completed``
 
-    @property
-    def on(self) -> str:
-        """Its CloudEvents type without the version, as a rule book names it: ``order.completed``."""
-        return str(self.fact.__struct_config__.tag).removesuffix(".v1")
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "on", str(self.fact.__struct_config__.tag).removesuffix(".v1"))
 
     def own_key(self, data: Any) -> str:
         """The key of the page that the fact's own business id takes, empty where it has none."""
@@ -133,7 +132,6 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
 )
 BUILT_IN_ATTRIBUTES: Final = frozenset(row.sets.__struct_fields__[0] for row in CATALOGUE if row.sets is not None)
 BY_CLASS: Final[Mapping[type[Fact], FactType]] = {row.fact: row for row in CATALOGUE}
-ON: Final[Mapping[type[Fact], str]] = {row.fact: row.on for row in CATALOGUE}  # by class: cheaper than the row's own
 BY_NAME: Final[Mapping[str, FactType]] = {row.on: row for row in CATALOGUE}
 REQUESTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_request)  # the only facts that can be refused
 GRANTOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_grantors)

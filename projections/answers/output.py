@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import ENOENT
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
+
+from projections.answers.plain import TerminalWriter
 
 
 @contextmanager
 def output_file(path: Path | None) -> Iterator[BinaryIO]:
     """Standard output, or a file that takes its name only when all of it is written."""
     if path is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with terminal_output() as out:
+            yield out
         return
     target = path.resolve()
     with suppress(FileNotFoundError):
@@ -35,6 +37,19 @@ def output_file(path: Path | None) -> Iterator[BinaryIO]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def terminal_output() -> Iterator[BinaryIO]:
+    """Standard output; where that is a terminal, what nobody sees is written as its escape."""
+    out = sys.stdout.buffer
+    if not sys.stdout.isatty():
+        yield out
+        out.flush()
+        return
+    shown = TerminalWriter(out)
+    yield cast("BinaryIO", shown)
+    shown.finish()
 
 
 def unfinished(folder: Path) -> Path:

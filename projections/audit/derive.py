@@ -23,13 +23,14 @@ BookAt = Callable[[int], Programme]  # of a place in the journal
 
 
 class Derived(Struct, frozen=True, gc=False):
-    """What became of a stored entry's fact; `account` is the one account of the member, as it stands after it."""
+    """What became of a stored entry's fact; `account` and `pages` are the member's own, as they stand after it."""
 
     row: EntryRow
     head: EntryHead
     item: FactRecord
     decision: Decision
     account: Account
+    pages: PagesInMemory
     is_first: bool  # and no repetition of an earlier entry's fact
 
 
@@ -84,4 +85,4 @@ def _derive(
         else:
             decision = decided(account, pages, item, book, limits, repeats)
         account.number = row.number
-        yield Derived(row, head, item, decision, account, number == row.number)
+        yield Derived(row, head, item, decision, account, pages, number == row.number)

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ledger.core.account import Account, decode_account
+from ledger.core.account import Account, decode_account, next_due
+from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition import entry_from
 from ledger.journal.partition_map import partition_map
@@ -22,6 +23,7 @@ from ledger.wire.entry_json import position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from projections.audit.derive import Unreadable, derive
 from projections.audit.differences import MAX_DIFFERENCES, Difference, Differences, where_of
+from projections.audit.pages import PageSum, compare_pages
 from projections.audit.receipts import ReceiptSum, compare_receipts
 from projections.audit.topic import compare_topic
 from projections.book_history import BookHistory
@@ -95,6 +97,10 @@ def replay_partition(ledger: Ledger, partition: int, from_topic: bool = False) -
             differ.add(field="entries", stored=read, derived=head.entries)
         if not compared.receipts.is_of(journal):
             compare_receipts(journal, head.entries, differ)
+        if groups := compared.pages.groups_that_differ(journal):
+            compare_pages(ledger, groups, differ)
+        for member in journal.snapshots_of_nobody():
+            differ.add(member=member, field="account", stored="snapshot", derived="no such member")
     except (Damaged, Unavailable) as error:
         differ.add(field="file", stored=f"cannot be read any further: {error}")
     for (field, stored), (row, entries) in compared.foreign.items():
@@ -109,15 +115,20 @@ class _Partition:
     def __init__(self, ledger: Ledger, partition: int, upto: int) -> None:
         self._journal = ledger.journal(partition)
         self._limits = ledger.limits
+        self._partition_of = ledger.partition_of
         self._books = BookHistory(ledger, partition)
         self.differ = Differences(partition)
         self.receipts = ReceiptSum(upto)
+        self.pages = PageSum()
         self.foreign: dict[tuple[str, str], tuple[EntryRow, int]] = {}  # by field and value, with how many there are
 
     def compare(self, member: str, rows: Iterator[EntryRow]) -> int:
-        """Compare a member's entries and snapshot with what the facts say; return how many entries there are."""
+        """Compare a member's entries, pages and snapshot with what the facts say; return how many entries there are."""
         differ, snapshot = self.differ, self._journal.snapshot(member)
-        entries, expected, is_foreign = 0, 1, False
+        entries, expected, is_foreign, is_readable = 0, 1, False, True
+        pages = PagesInMemory()
+        if member != PROGRAMME_SUBJECT and (home := self._partition_of(member)) != differ.partition:
+            differ.add(member=member, field="partition", stored=differ.partition, derived=home)
         for found in derive(self._journal, member, rows, self._books.before, self._limits):
             entries += 1
             row = found.row
@@ -127,7 +138,9 @@ class _Partition:
             expected = row.number + 1
             if isinstance(found, Unreadable):
                 differ.add_unreadable(row, found.problem)
+                is_readable = False
                 continue
+            pages = found.pages
             if found.is_first:
                 self.receipts.add(found.item.fact.source, found.item.fact.id, member, row.sequence)
             if strange := self._strange(found.head):
@@ -147,6 +160,14 @@ class _Partition:
                 and not _is_account(snapshot.state, found.account)
             ):
                 differ.add(**where_of(row), field="account", stored="snapshot", derived="another account")
+        if is_foreign or not is_readable:
+            self.pages.leave_out(member)
+            return entries
+        self.pages.add(member, pages)
+        if snapshot is not None and not 1 <= snapshot.number < expected:
+            stands = f"snapshot at entry {snapshot.number}"
+            if not 1 <= snapshot.number <= self._journal.last_number(member):  # it may have been decided meanwhile
+                differ.add(member=member, field="account", stored=stands, derived="no such entry")
         return entries
 
     def _strange(self, head: EntryHead) -> tuple[str, str] | None:
@@ -161,8 +182,10 @@ class _Partition:
 def _is_account(snapshot: bytes, account: Account) -> bool:
     try:
         kept = decode_account(snapshot)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError):  # a text that is no UTF-8 is a `ValueError`
         return False
+    if kept.next_due_at > next_due(account) or kept.next_month_at > account.next_month_at:
+        return False  # what falls due would be missed
     # When to look next: early in either is as good.
     kept.next_due_at, kept.next_month_at = account.next_due_at, account.next_month_at
     kept.placed_by = account.placed_by

@@ -27,7 +27,7 @@ def results(folder: Path) -> list[AuditRecord]:
     """Return the last result of each audit that there is and that can be read."""
     found = []
     for audit in AUDITS:
-        with suppress(OSError, msgspec.MsgspecError), _file(folder, audit).open("rb") as file:
+        with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError), _file(folder, audit).open("rb") as file:
             found.append(msgspec.json.decode(file.read(MOST_BYTES), type=AuditRecord))
     return found
 

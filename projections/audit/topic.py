@@ -15,12 +15,17 @@ from ledger.wire.entry_json import position_text
 from ledger.wire.fact_codec import BadFact, canonical, decode
 from projections.audit.differences import Differences
 
+_ALL = (1 << 62) - 1
+
 
 def compare_topic(ledger: Ledger, differ: Differences) -> None:
     """Compare the inbox's records up to the journal's position with its entries and dead letters."""
     ledger.check_stream(INBOX)
     position = ledger.journal(differ.partition).head().offset
     compare_records(ledger, position, _records(ledger, differ.partition, position), differ)
+    ledger.check_inbox(differ.partition)
+    for _ in _records(ledger, differ.partition, _ALL, position):
+        pass  # what waits is read, too: it raises where it is damaged
 
 
 def compare_records(ledger: Ledger, upto: int, records: Iterable[StreamRecord], differ: Differences) -> None:
@@ -29,18 +34,23 @@ def compare_records(ledger: Ledger, upto: int, records: Iterable[StreamRecord], 
     journal = ledger.journal(partition)
     entries, parked = _entries(journal, upto, differ), journal.scan_parked(-1, upto)
     entry, letter = next(entries, None), next(parked, None)
-    for offset, recorded, value, whole in records:
+    for record in records:
+        offset, value, whole = record.offset, record.value, record.sha256
         position = position_text(partition, offset)
         while letter is not None and letter.offset < offset:
             letter = next(parked, None)
         if entry is not None and entry.offset == offset:
-            for difference in _compare(entry, recorded, value):
+            for difference in _compare(entry, record):
                 differ.add(position=position, member=entry.member, **difference)
             entry = next(entries, None)
         elif letter is None or letter.offset != offset:
             differ.add(position=position, field="entry", stored="none", derived="a record of the stream")
         elif letter.sha256 != (whole or sha256(value).digest()):
             differ.add(position=position, field="parked", stored=letter.sha256.hex(), derived="other bytes")
+        elif letter.length != (record.length or len(value)):
+            differ.add(position=position, field="parked", stored=f"{letter.length} bytes", derived="another length")
+        elif letter.recorded != record.recorded:
+            differ.add(position=position, field="recorded", stored=letter.recorded, derived=record.recorded)
     if entry is not None:
         position = position_text(partition, entry.offset)
         differ.add(position=position, field="entry", stored="an entry", derived="none")
@@ -59,8 +69,7 @@ def _entries(journal: Journal, upto: int, differ: Differences) -> Iterator[Entry
         yield entry
 
 
-def _records(ledger: Ledger, partition: int, upto: int) -> Iterator[StreamRecord]:
-    after = -1
+def _records(ledger: Ledger, partition: int, upto: int, after: int = -1) -> Iterator[StreamRecord]:
     while after < upto and (rows := ledger.records(partition, after, upto)):
         for record in rows:
             if not record.value and not record.sha256:
@@ -72,7 +81,14 @@ def _records(ledger: Ledger, partition: int, upto: int) -> Iterator[StreamRecord
         after = rows[-1].offset
 
 
-def _compare(entry: Entry, recorded: int, value: bytes) -> Iterator[dict[str, Any]]:
+def _compare(entry: Entry, record: StreamRecord) -> Iterator[dict[str, Any]]:
+    recorded, value = record.recorded, record.value
+    if record.key not in (None, entry.member):
+        yield {"field": "key", "stored": entry.member, "derived": record.key}
+    if record.backlog not in (None, int(entry.backlog)):
+        yield {"field": "backlog", "stored": entry.backlog, "derived": record.backlog}
+    if record.length or record.sha256:
+        yield {"field": "length", "stored": "a whole record", "derived": f"the beginning of {record.length} bytes"}
     if entry.received != sha256(value).digest():
         yield {"field": "received", "stored": entry.received.hex(), "derived": sha256(value).hexdigest()}
     if entry.recorded != recorded:

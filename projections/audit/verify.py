@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
-from ledger.journal.ledger import Ledger
+from ledger.journal.ledger import INBOX, Ledger
+from ledger.journal.origin import State
 from ledger.journal.port import Damaged, EntryRow, Unavailable
+from ledger.journal.sql import Journal
 from ledger.rulebook.schema import version_of
 from ledger.wire.entries import ACCEPTED, Entry
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
@@ -52,7 +54,7 @@ def _verify_partition(
     """Return how many entries a partition has, and its last link; what is wrong goes to `broken`."""
     partition = broken.partition
     journal = ledger.journal(partition)
-    head = journal.head()
+    head = journal.state()
     link, place, offset, entries = GENESIS_LINK, 0, -1, 0
     signatures = _Signatures(partition, checkpoints)
 
@@ -62,7 +64,7 @@ def _verify_partition(
 
     try:
         texts = _Texts(ledger, partition)
-        for row in ticking(journal.scan(0, head.entries), progress, done):
+        for row in ticking(journal.scan(0, head.head), progress, done):
             entries += 1
             if row.sequence != place + 1:
                 report(place + 1, f"entries {place + 1} to {row.sequence - 1} are missing")
@@ -81,6 +83,8 @@ def _verify_partition(
                 continue
             if (entry.member, entry.number, entry.partition) != (row.member, row.number, partition):
                 report(place, "the entry stands under another member, number or partition", row)
+            if row.member != PROGRAMME_SUBJECT and ledger.partition_of(row.member) != partition:
+                report(place, f"the member belongs to partition {ledger.partition_of(row.member)}", row)
             if entry.offset <= offset:
                 report(place, f"its position {entry.offset} does not come after {offset}", row)
             offset = entry.offset
@@ -89,20 +93,52 @@ def _verify_partition(
     except (Damaged, Unavailable) as error:
         report(place + 1, f"the file cannot be read any further: {error}")
         return entries, link
-    if place != head.entries:
-        report(place + 1, f"the journal's head says {head.entries} entries, the last is {place}")
+    if place != head.head:
+        report(place + 1, f"the journal's head says {head.head} entries, the last is {place}")
     if link != head.link:
         report(place, "the last link is not the one that the journal's head keeps")
-    for at, problem in (*signatures.unseen(), *texts.unseen(head.entries)):
+    for at, problem in (*signatures.unseen(), *texts.unseen(head.head)):
         report(at, problem)
+    try:
+        for at, problem in _beside_the_chain(ledger, journal, head, entries):
+            report(at, problem)
+    except (Damaged, Unavailable) as error:
+        report(0, f"the file cannot be read any further: {error}")
     return entries, link
+
+
+def _beside_the_chain(ledger: Ledger, journal: Journal, head: State, entries: int) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with what the chain does not cover, and the place: the head, dead letters, what flowed out.
+
+    How many `entries` there are says with the dead letters whether a record of the inbox came to nothing.
+    """
+    if not head.is_sealed():
+        yield head.head, "the journal's head, its position or what it says of its ledger was changed"
+    if head.last > head.head:
+        yield head.last, f"an entry stands behind the last, {head.head} by the journal's head"
+    for sequence in journal.of_other_topics(head.head):
+        yield sequence, "the entry is stored under another topic"
+    for offset in journal.unsealed(head.position - 1):
+        yield 0, f"the dead letter at offset {offset} was changed"
+    if (last := journal.last_parked()) > journal.head().offset:  # asked later: it may have been parked meanwhile
+        yield 0, f"the dead letter at offset {last} stands behind the position"
+    letters = journal.count_parked(head.position - 1, retried=True)
+    if ledger.settings.stream == INBOX and entries == head.head and entries + letters != head.position:
+        yield (
+            0,
+            f"the position says {head.position} records, and there are {entries} entries and {letters} dead letters",
+        )
+    for flow, upto in journal.flows().items():
+        if not 0 <= upto <= max(head.head, head.position):
+            yield 0, f"{flow} is acknowledged up to {upto}, beyond the end of the journal"
 
 
 class _Texts:
     """The stored texts of the rule book's versions, compared with what a partition's entries say of them."""
 
     def __init__(self, ledger: Ledger, partition: int) -> None:
-        self._published = {book.sequence: book for book in ledger.journal(partition).published()}
+        self._journal = ledger.journal(partition)
+        self._published = {book.sequence: book for book in self._journal.published()}
         self._known = {"", version_of(ledger.genesis_book)}
 
     def see(self, place: int, entry: Entry) -> Iterator[str]:
@@ -116,9 +152,9 @@ class _Texts:
         self._known.add(entry.version)
 
     def unseen(self, upto: int) -> Iterator[tuple[int, str]]:
-        """Yield the texts that no entry up to a place has published."""
+        """Yield the texts that no entry up to a place has published, and none that was made meanwhile."""
         for place, book in self._published.items():
-            if place <= upto:
+            if place <= upto or place > self._journal.head().entries:
                 yield place, f"no entry has published the stored text of version {book.version}"
 
 

@@ -1,6 +1,5 @@
 """Dead letters: list, show, retry, drop."""
 
-import sys
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated
@@ -13,8 +12,10 @@ from consumers.dead_letters import retry as retry_here
 from ledger.errors import WrongUse
 from ledger.journal.ledger import KAFKA, Ledger
 from ledger.wire.answers import Retried
+from projections.answers.output import terminal_output
+from projections.answers.plain import plain
 from service.commands.options import ConfigOption, option
-from service.errors import plain, say
+from service.errors import print_plain, say
 from service.shell import Answer, Shell, command_in, readable, standard_output
 
 app = typer.Typer(no_args_is_help=True)
@@ -54,8 +55,8 @@ def show(
         found = letter.described(opened.book.offset)
     if not raw or shell.json:
         return Answer(found, "dead_letters:print_letter")
-    with standard_output():
-        sys.stdout.buffer.write(letter.raw)
+    with standard_output(), terminal_output() as out:
+        out.write(letter.raw)
     return None
 
 
@@ -99,7 +100,7 @@ def retry(
     lines = [_line(one) for one in told]
     if not told and not in_part:
         lines = ["there are no dead letters"]
-    return Answer(told, lambda: print(*lines, sep="\n", end="\n" if lines else ""))
+    return Answer(told, lambda: print_plain(*lines))
 
 
 @command_in(app)
@@ -117,8 +118,8 @@ def drop(
         drop_bytes(opened, chosen)
         told = [dead_letter_at(opened, letter.position).described(opened.book.offset) for letter in chosen]
         is_fed_by_kafka = opened.settings.stream == KAFKA
-    more = "\nfrom the ledger; the topics keep theirs as long as Kafka does" if is_fed_by_kafka else ""
-    return Answer(told, lambda: print(f"the bytes of {len(told):,} dead letters are gone{more}"))
+    more = ["from the ledger; the topics keep theirs as long as Kafka does"] if is_fed_by_kafka else []
+    return Answer(told, lambda: print_plain(f"the bytes of {len(told):,} dead letters are gone", *more))
 
 
 def _line(told: Retried) -> str:

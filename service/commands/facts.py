@@ -7,7 +7,7 @@ from typing import Any
 from consumers.files.check import check_file
 from ledger.wire.fact_codec import json_schemas
 from service.commands.options import FilesArgument
-from service.errors import BAD_INPUT, plain
+from service.errors import BAD_INPUT, print_plain
 from service.shell import Answer, Shell, command
 
 
@@ -32,10 +32,10 @@ def check(shell: Shell, files: FilesArgument) -> Answer:
 
 def _print(facts: int, bad: list[dict[str, Any]]) -> None:
     for found in bad:
-        print(plain(f"{found['file']}:{found['line']}: {found['reason']}: {found['detail']}"))
+        print_plain(f"{found['file']}:{found['line']}: {found['reason']}: {found['detail']}")
     reasons = Counter(found["reason"] for found in bad)
     summary = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-    print(f"{facts:,} facts, {f'{len(bad):,} bad: {summary}' if bad else 'all good'}")
+    print_plain(f"{facts:,} facts, {f'{len(bad):,} bad: {summary}' if bad else 'all good'}")
 
 
 @command

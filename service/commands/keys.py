@@ -11,7 +11,7 @@ import typer
 from ledger.rulebook.compiled import Programme
 from ledger.wire.times import Zone, to_text
 from service.commands.options import FolderOption, option
-from service.errors import plain
+from service.errors import print_plain
 from service.keys import Key, Keys
 from service.shell import Answer, Shell, command_in, instant
 
@@ -44,7 +44,7 @@ def new(
     """
     with _keys(shell, folder) as (keys, book):
         key, text = keys.new(name, scopes, instant(expires, "--expires", book) if expires else None, rate)
-        return Answer({**_to_dict(key, book.offset), "key": text}, lambda: print(text))
+        return Answer({**_to_dict(key, book.offset), "key": text}, lambda: print_plain(text))
 
 
 @command_in(app, "list")
@@ -69,7 +69,7 @@ def revoke(
     """
     with _keys(shell, folder) as (keys, book):
         key = keys.revoke(name)
-        return Answer(_to_dict(key, book.offset), lambda: print(plain(f"{key.name} ({key.id}) is revoked")))
+        return Answer(_to_dict(key, book.offset), lambda: print_plain(f"{key.name} ({key.id}) is revoked"))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from consumers.kafka.produce import produce as send
 from consumers.kafka.settings import load as load_settings
 from service.commands.ingest import check_files
 from service.commands.options import ConfigOption, FilesArgument
-from service.errors import say
+from service.errors import print_plain, say
 from service.shell import Answer, Shell, command
 
 
@@ -74,6 +74,8 @@ def produce(
 
 
 def _print(sent: Sent, topic: str) -> None:
-    print(f"{sent.facts:,} facts in {sent.records:,} records to {topic}, {sent.seconds:,.1f} s")
+    print_plain(f"{sent.facts:,} facts in {sent.records:,} records to {topic}, {sent.seconds:,.1f} s")
     if sent.unreadable:
-        print(f"  of {sent.unreadable:,} no member can be read: they are sent as they are, and will be dead-lettered")
+        print_plain(
+            f"  of {sent.unreadable:,} no member can be read: they are sent as they are, and will be dead-lettered"
+        )

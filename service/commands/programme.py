@@ -16,10 +16,11 @@ from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme, shipped
 from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
+from projections.answers.plain import plain
 from projections.answers.programmes import VersionInUse, describe_version, differences, versions, warnings
 from projections.explaining.words import count
 from service.commands.options import ConfigOption
-from service.errors import plain, say
+from service.errors import print_plain, say
 from service.shell import Answer, Shell, command, command_in, entries_in, read_book
 
 MOST_BY = 128  # characters of a publisher's name
@@ -115,7 +116,7 @@ def publish(
     }
     what = "published" if fate is not None else "sent, and not decided yet: published"
     line = plain(f"version {version.name} from {document['from']}, {what} by {by} at {document['position']}")
-    return Answer(document, lambda: print(line) if is_new else None)
+    return Answer(document, lambda: print_plain(line) if is_new else None)
 
 
 def _checked(ledger: Ledger | None, file: Path) -> tuple[ProgrammeVersion, list[str]]:
@@ -161,24 +162,24 @@ def _print_versions(versions: list[VersionInUse]) -> None:
         came = f"published {how.recorded} by {how.by or how.source}" if how else "from birth"
         until = f"until {one.until}" if one.until else "on"
         decided = count(one.entries, "entry", "entries")
-        print(plain(f"{one.version}  from {one.from_} {until}: {decided}; {came}"))
+        print_plain(f"{one.version}  from {one.from_} {until}: {decided}; {came}")
 
 
 def _print_checked(found: dict[str, Any]) -> None:
     """Print what a rule book that was checked is, and its warnings."""
-    print(
+    print_plain(
         f"{found['file']}: good: {found['name']} {found['programme']}, version {found['version']} from {found['from']},"
         f" {len(found['rules'])} rules"
     )
     for warning in found["warnings"]:
-        print(plain(f"{found['file']}: warning: {warning}"))
+        print_plain(f"{found['file']}: warning: {warning}")
 
 
 def _print_differences(found: dict[str, Any]) -> None:
     """Print what differs between two rule books, a line each."""
     differences = found["differences"]
     for one in differences:
-        print(plain(one["text"]))
+        print_plain(one["text"])
     is_same = found["old"]["version"] == found["new"]["version"]
     same = "the same" if is_same else "the same rules, in other words or another layout"
-    print(count(len(differences), "difference") if differences else same)
+    print_plain(count(len(differences), "difference") if differences else same)

@@ -20,7 +20,7 @@ from projections.audit.proof.store import CheckpointStore, Full, name_of
 from projections.audit.verify import verify as recompute
 from service.commands.options import FolderOption, OutOption, option
 from service.commands.results import keep_result, print_found
-from service.errors import BAD_NEWS, plain, say
+from service.errors import BAD_NEWS, print_plain, say
 from service.shell import Answer, Shell, command, command_in, entries_in, standard_output
 
 app = typer.Typer(no_args_is_help=True)
@@ -55,10 +55,10 @@ def new_key(
     """
     path = out or default_key()
     public, name = make_key(path)
-    lines = f"key {name}\n  signs:    {path}  (keep it off the ledger's host, and safe)\n  verifies: {public}\n"
+    lines = f"key {name}", f"  signs:    {path}  (keep it off the ledger's host, and safe)", f"  verifies: {public}"
     return Answer(
         {"key": name, "private": str(path), "public": str(public)},
-        lambda: print(lines + public.read_text(encoding="ascii"), end=""),
+        lambda: print_plain(*lines, *public.read_text(encoding="ascii").splitlines()),
     )
 
 
@@ -203,9 +203,9 @@ def verify(
 
 def _print_verified(found: dict[str, Any]) -> None:
     for part in found["partitions"]:
-        print(f"partition {part['partition']}  {part['entries']:>12,} entries  {part['link']}")
+        print_plain(f"partition {part['partition']}  {part['entries']:>12,} entries  {part['link']}")
     for one in found.get("checkpoints", ()):
-        print(plain(f"compared with the checkpoint of {one['at']}, signed by key {one['key']}"))
+        print_plain(f"compared with the checkpoint of {one['at']}, signed by key {one['key']}")
     print_found("broken place", found["broken"], None)
 
 

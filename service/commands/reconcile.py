@@ -15,7 +15,7 @@ from projections.audit.reconcile import BALANCES, Reconciliation, balances_in
 from projections.audit.reconcile import reconcile as compare
 from service.commands.options import AsOfOption, FolderOption
 from service.commands.results import LISTED, keep_result
-from service.errors import BAD_NEWS, plain
+from service.errors import BAD_NEWS, print_plain
 from service.shell import Answer, Shell, command, instant
 
 LISTED_IN_JSON = 1_000
@@ -72,11 +72,11 @@ def _print(found: dict[str, Any]) -> None:
         where = {"list": "not in the ledger", "ledger": "not in the list"}.get(one["in"], "")
         figures = f"ledger {one['ledger'] or 0:,}, list {one['list'] or 0:,}, {one['difference']:+,}"
         why = "; ".join(text for text in (where, one.get("text", "")) if text)
-        print(plain(f"{one['member']} {one['kind']}: {figures}: {why}"))
+        print_plain(f"{one['member']} {one['kind']}: {figures}: {why}")
     if found["difference_count"] > LISTED:
-        print(f"… {found['difference_count']:,} in all; -o FILE writes every one")
+        print_plain(f"… {found['difference_count']:,} in all; -o FILE writes every one")
     total = ", ".join(f"{points:+,} {kind}" for kind, points in found["total"].items())
-    print(
+    print_plain(
         f"{found['compared']:,} balances compared: {found['agree']:,} agree, {found['differ']:,} differ,"
         f" {found['only_in_list']:,} only in the list, {found['only_in_ledger']:,} only in the ledger"
         + (f"; the ledger has {total}" if total else "")

@@ -13,7 +13,7 @@ from projections.audit.differences import MAX_DIFFERENCES
 from projections.audit.replay import replay as derive_again
 from service.commands.options import ConfigOption, FolderOption, JobsOption, option
 from service.commands.results import keep_result, print_found
-from service.errors import BAD_NEWS
+from service.errors import BAD_NEWS, print_plain
 from service.shell import Answer, Shell, command, jobs_for
 
 
@@ -73,5 +73,7 @@ def _replay_ledger(
 def _print(found: dict[str, Any]) -> None:
     seconds = found["seconds"]
     rate = f" ({found['entries'] / seconds:,.0f}/s)" if seconds else ""
-    print(f"{found['entries']:,} entries of {found['accounts']:,} accounts derived again in {seconds:,.1f} s{rate}")
+    print_plain(
+        f"{found['entries']:,} entries of {found['accounts']:,} accounts derived again in {seconds:,.1f} s{rate}"
+    )
     print_found("difference", found["differences"], found.get("difference_count"))

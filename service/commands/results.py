@@ -10,7 +10,7 @@ from ledger.wire.answers import Audit, AuditRecord
 from ledger.wire.times import to_text
 from projections.answers.sidecar import AUDITS, folder_in
 from projections.audit.results import keep
-from service.errors import plain
+from service.errors import print_plain
 from service.installed import installed_version
 
 LISTED = 20  # differences on a screen
@@ -44,8 +44,8 @@ def print_found(what: str, found: list[Any], count: int | None) -> None:
     """Print what an audit found, the first of it; `count` is how much there is in all where that is more."""
     for item in found[:LISTED]:
         shown = "  ".join(f"{name}={value}" for name, value in item.items()) if isinstance(item, dict) else item
-        print(plain(f"  {shown}"))
+        print_plain(f"  {shown}")
     total = count if count is not None else len(found)
     if total > LISTED:
-        print(f"  … {total:,} in all")
-    print(f"{total:,} {what}{'' if total == 1 else 's'}" if total else f"no {what}: all is as it was decided")
+        print_plain(f"  … {total:,} in all")
+    print_plain(f"{total:,} {what}{'' if total == 1 else 's'}" if total else f"no {what}: all is as it was decided")

@@ -1,8 +1,9 @@
 """The store: make what a ledger in a database needs, and bring either store to this version's format."""
 
+from contextlib import closing
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,7 +11,9 @@ from consumers.local.open import migrate_inbox
 from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import is_address
+from ledger.journal.settings import Kept, kept_at, ledger_kept
 from service.commands.options import option
+from service.errors import BAD_NEWS, print_plain
 from service.shell import Answer, Shell, command_in, read_book
 
 app = typer.Typer(no_args_is_help=True)
@@ -63,8 +66,83 @@ def migrate(
     what = f"steps taken: {done.steps}" if done.steps else "nothing was to be done"
     return Answer(
         {"ledger": done.name, "partitions": done.partitions, "steps": done.steps},
-        lambda: print(f"{done.name}: {done.partitions} partitions, {what}"),
+        lambda: print_plain(f"{done.name}: {done.partitions} partitions, {what}"),
     )
+
+
+@command_in(app)
+def settings(
+    shell: Shell,
+    put_back: Annotated[
+        bool,
+        typer.Option("--put-back", help="Write the ledger's settings and first book anew, as a journal keeps them."),
+    ] = False,
+    partition: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=1023, help="Go by this journal. (default: by all, which have to agree)", show_default=False
+        ),
+    ] = None,
+    operators: Annotated[
+        list[str] | None,
+        option("--operator", "SOURCE", "Change whose operator facts count; name each of them that is to count."),
+    ] = None,
+) -> Answer:
+    """Tell what ledger each journal says it belongs to; put back settings that were lost, or change the operators.
+
+    Exit 1 where journals do not agree. Entries are never touched.
+
+        points store settings
+
+        points store settings --put-back
+
+        points store settings --operator /operators --operator /back-office
+    """
+    if operators and put_back:
+        raise WrongUse("--put-back and --operator: give one of them")
+    if partition is not None and not put_back:
+        raise WrongUse("--partition N says by which journal --put-back goes: give it too")
+    if operators:
+        with shell.writing() as opened:
+            opened.name_operators(operators)
+            return Answer(
+                {"ledger": opened.name, "operators": operators},
+                lambda: print_plain(f"operators of {opened.name}: {', '.join(operators)}"),
+            )
+    kept = kept_at(shell.place)
+    if put_back:
+        with closing(ledger_kept(shell.place, kept, partition)) as ledger:
+            with ledger.writing():
+                ledger.put_settings()
+            done = {"ledger": ledger.name, "id": ledger.identity, "partitions": ledger.settings.partitions}
+        return Answer(
+            {**done, "put_back": True},
+            lambda: print_plain(f"{ledger.name}: settings and first book of ledger {ledger.identity} are put back"),
+        )
+    found = [_told(one) for one in kept]
+    agree = len({(one["ledger"], one["partitions"], one["genesis"], one["settings"]) for one in found}) == 1
+    agree = agree and all(one["partition"] == one["stands_as"] for one in found)
+    return Answer({"agree": agree, "journals": found}, lambda: _print_kept(found), exit_code=0 if agree else BAD_NEWS)
+
+
+def _told(one: Kept) -> dict[str, Any]:
+    origin = one.origin
+    return {
+        "journal": one.where,
+        "stands_as": one.partition,
+        "ledger": origin and origin.ledger,
+        "partition": origin and origin.partition,
+        "partitions": origin and origin.partitions,
+        "genesis": origin and origin.genesis,
+        "settings": origin and origin.settings,
+        "problem": one.problem or ("" if origin else "says nothing of its ledger: `points store migrate`"),
+    }
+
+
+def _print_kept(found: list[dict[str, Any]]) -> None:
+    for one in found:
+        said = f"partition {one['partition']} of {one['partitions']} of ledger {one['ledger'] or 'without an id'}"
+        print_plain(f"{one['journal']}: {one['problem'] or said}")
 
 
 def _spans(servers: list[str] | None) -> dict[str, str] | None:

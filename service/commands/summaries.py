@@ -4,7 +4,7 @@ from typing import Any
 
 from consumers.runtime.ingest import Summary
 from ledger.journal.ledger import Ledger
-from service.errors import say
+from service.errors import print_plain, say
 
 NAMED_ON_SCREEN = 5  # dead letters
 NAMED_IN_JSON = 1_000
@@ -42,12 +42,12 @@ def print_summary(console: Any, found: dict[str, Any]) -> None:
     """Print how many facts came in, how fast, and what became of them."""
     new = found["entries"] + found["parked"]
     if not new and found["skipped"]:
-        console.print(f"all {found['skipped']:,} facts are in already")
+        print_plain(f"all {found['skipped']:,} facts are in already")
         return
     seconds = found["seconds"]
     rate = f"  ({new / seconds:,.0f} facts/s)" if seconds > 0 else ""
-    console.print(f"[bold]{found['facts']:,}[/] facts in {seconds:,.1f} s{rate}")
-    console.print(
+    console.print_markup(f"[bold]{found['facts']:,}[/] facts in {seconds:,.1f} s{rate}")
+    console.print_markup(
         f"  [green]{found['accepted']:,} accepted[/]  [red]{found['refused']:,} refused[/]"
         f"  [yellow]{found['ignored']:,} ignored[/]  {found['parked']:,} dead letters"
         + (f"  {found['skipped']:,} skipped (in already)" if found["skipped"] else "")

@@ -48,7 +48,14 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
     def streamed(reader: Reader, partition: int, upto: int, tick: Tick) -> Iterator[StreamRecord]:
         nonlocal read
         for record in reader.records_up_to(partition, upto):
-            yield StreamRecord(record.offset, record.recorded, record.value, record.whole_sha256)
+            yield StreamRecord(
+                record.offset,
+                record.recorded,
+                record.value,
+                record.whole_sha256,
+                key=record.key,
+                length=record.whole_length,
+            )
             read += 1
             tick(read)
 

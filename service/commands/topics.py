@@ -9,7 +9,7 @@ from consumers.kafka.kafka_python import Admin
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.topics import Difference, create_topics, differences
 from service.commands.options import ConfigOption
-from service.errors import BAD_NEWS
+from service.errors import BAD_NEWS, print_plain
 from service.shell import Answer, Shell, command_in
 
 app = typer.Typer(no_args_is_help=True)
@@ -62,4 +62,4 @@ def check(
 def _answer(topics: list[dict[str, Any]], found: list[Difference], lines: list[str]) -> Answer:
     wrong = [f"{topic}: {setting} is {now}, has to be {wanted}: {why}" for topic, setting, now, wanted, why in found]
     document = {"topics": topics, "differences": [difference._asdict() for difference in found]}
-    return Answer(document, lambda: print(*lines, *wrong, sep="\n"), exit_code=BAD_NEWS if found else 0)
+    return Answer(document, lambda: print_plain(*lines, *wrong), exit_code=BAD_NEWS if found else 0)

@@ -1,7 +1,6 @@
 """Views that are kept: list, status, run, rebuild, compare, switch, show, and the monthly close."""
 
 import re
-import sys
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from ledger.errors import WrongUse
 from ledger.journal.ledger import Ledger
 from ledger.wire.times import month_start, to_text
 from projections.answers.export import FORMATS, write_table
+from projections.answers.output import terminal_output
 from projections.answers.sidecar import VIEWS, folder_in
 from projections.answers.tables import Table
 from projections.answers.to_json import to_json
@@ -32,7 +32,7 @@ from projections.views.status import status as builds
 from projections.views.view import Options, Query, View
 from service.commands.export import format_of, write_out
 from service.commands.options import AsOfOption, FolderOption, JobsOption, OutOption, option
-from service.errors import BAD_NEWS, plain, say
+from service.errors import BAD_NEWS, print_plain, say
 from service.shell import Answer, Shell, command_in, entries_in, instant, processors, standard_output
 
 LISTED = 40  # rows of a table on a screen
@@ -126,7 +126,7 @@ def run(
 
 def _print_folded(done: Iterable[tuple[str, int]]) -> None:
     for name, entries in done:
-        print(f"{name:<12} {entries:>12,} entries folded", flush=True)
+        print_plain(f"{name:<12} {entries:>12,} entries folded")
 
 
 @command_in(app)
@@ -156,9 +156,9 @@ def rebuild(
     rate = f" ({read / seconds:,.0f}/s)" if seconds else ""
     return Answer(
         {"view": view.name, "version": file.version, "file": str(file.path), "entries": read, "seconds": seconds},
-        lambda: print(
-            f"{view.name} version {file.version}: {read:,} entries in {seconds:,.1f} s{rate}, in {file.path}\n"
-            f"next: points views compare {view.name}, then points views switch {view.name}"
+        lambda: print_plain(
+            f"{view.name} version {file.version}: {read:,} entries in {seconds:,.1f} s{rate}, in {file.path}",
+            f"next: points views compare {view.name}, then points views switch {view.name}",
         ),
     )
 
@@ -177,12 +177,12 @@ def compare(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: F
 
 def _print_compared(found: dict[str, Any]) -> None:
     live, rebuilt = found["live"], found["rebuilt"]
-    print(f"{live['file']} (live) beside {rebuilt['file']}: {found['rows']:,} rows")
+    print_plain(f"{live['file']} (live) beside {rebuilt['file']}: {found['rows']:,} rows")
     for difference in found["differences"][:NAMED]:
         key = " ".join(str(part) for part in difference["key"])
-        print(plain(f"  {difference['table']} {key}: {difference['kept']} | {difference['rebuilt']}")[:300])
+        print_plain(f"  {difference['table']} {key}: {difference['kept']} | {difference['rebuilt']}"[:300])
     count = found["difference_count"]
-    print(f"{count:,} rows differ (live | rebuilt)" if count else "no row differs")
+    print_plain(f"{count:,} rows differ (live | rebuilt)" if count else "no row differs")
 
 
 @command_in(app)
@@ -196,7 +196,7 @@ def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: Fo
         file = let_have(opened, _folder(opened, folder), view)
     return Answer(
         {"view": view.name, "version": file.version, "file": str(file.path)},
-        lambda: print(f"{view.name}: {file.path.name} is live (version {file.version})"),
+        lambda: print_plain(f"{view.name}: {file.path.name} is live (version {file.version})"),
     )
 
 
@@ -333,10 +333,10 @@ def _write(
             say(f"{view} is {standing.behind:,} entries behind the ledger: `points views run` brings it up to date")
     about |= more or {}
     if form == "json":
-        with standard_output():
-            sys.stdout.buffer.write(to_json(about)[:-1] + b',"rows":')
-            write_table(table, "json", sys.stdout.buffer)
-            sys.stdout.buffer.write(b"}\n")
+        with standard_output(), terminal_output() as file:
+            file.write(to_json(about)[:-1] + b',"rows":')
+            write_table(table, "json", file)
+            file.write(b"}\n")
     elif form == "table":
         with standard_output():
             resolve_name("service.screens.views:print_table")(shell.console, table, about, LISTED)

@@ -5,7 +5,6 @@ that a server that stands by takes over what another leaves. What was appended a
 owners find what is lost of that by looking, now and then.
 """
 
-import sys
 import threading
 import time
 import traceback
@@ -16,6 +15,7 @@ from consumers.runtime.notify import APPENDED, DECIDED, decode_notification, enc
 from ledger.journal.claims import PostgresClaims
 from ledger.journal.database import DatabaseLedger
 from ledger.journal.port import JournalError, Unavailable
+from service.errors import say
 
 RELEASED = "released"  # first word of a notification: claims were left
 CLAIM_SECONDS = 1.0  # between two attempts to claim what others have
@@ -80,7 +80,7 @@ class DatabaseAssignment:
                     traceback.print_exc()
                 self._held = frozenset()
                 self.last_error = str(error) or type(error).__name__
-                print(f"points: the other processes cannot be heard: {self.last_error}", file=sys.stderr)
+                say(f"the other processes cannot be heard: {self.last_error}")
                 self._look(self._partitions)
                 time.sleep(AGAIN_SECONDS)
 

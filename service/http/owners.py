@@ -4,7 +4,6 @@ Where several servers share a ledger in PostgreSQL, an assignment says which par
 """
 
 import sqlite3
-import sys
 import threading
 import time
 import traceback
@@ -22,6 +21,7 @@ from consumers.runtime.retry import Backoff
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import Fenced, JournalError
 from ledger.wire.facts import Fact
+from service.errors import say
 from service.http import metrics
 from service.http.pending import Abandoned, DecidedElsewhere, Notify, Offsets, Resolved
 
@@ -214,12 +214,12 @@ class Owners:
         if isinstance(error, Fenced) and self._assignment:
             self._assignment.give_up(partition.number)
             partition.owner.last_error = ""
-            print(f"points: partition {partition.number} is left to another process: {error}", file=sys.stderr)
+            say(f"partition {partition.number} is left to another process: {error}")
             self._have_looked_up(partition, None)
             return
         if not isinstance(error, _EXPECTED):
             traceback.print_exc()
-        print(f"points: partition {partition.number} cannot be decided: {partition.owner.last_error}", file=sys.stderr)
+        say(f"partition {partition.number} cannot be decided: {partition.owner.last_error}")
         with self._lock:
             waiting = set(partition.wanted.values())
             partition.wanted.clear()

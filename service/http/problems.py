@@ -1,7 +1,6 @@
 """Errors as RFC 9457 problem details: each type with its status and title, and what is raised as which."""
 
 import sqlite3
-import sys
 import traceback
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from projections.audit.proof import BadProof, Refuted
 from projections.audit.proof.prove import NoEntry, NotCovered
 from projections.audit.proof.store import Full, NoCheckpoint
 from projections.explaining.history import NothingToExplain
+from service.errors import say
 from service.http.pending import Busy
 
 MEDIA_TYPE = "application/problem+json"
@@ -144,7 +144,7 @@ def _detail_of(error: HTTPException) -> str:
 
 
 def _report(error: Exception) -> None:
-    print(f"points: {type(error).__name__} while answering", file=sys.stderr)
+    say(f"{type(error).__name__} while answering")
     traceback.print_exception(error)
 
 

@@ -1,11 +1,14 @@
 """Reports in one HTML file each, which open without a network: every asset is inside."""
 
 from importlib import resources
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import escape
 from msgspec import to_builtins
 
 from ledger.rulebook.compiled import Programme
+from projections.answers.plain import visible
 from projections.explaining.words import yuan
 from projections.what_if.reports import Report
 from service.screens.names import Names
@@ -27,15 +30,25 @@ def backtest_html(found: Report, book: Programme) -> str:
     )
 
 
+def _shown(value: Any) -> Any:
+    """Return what a page shows of a value: text without what nobody sees, which could turn the words around it."""
+    return visible(value, "\n\t") if type(value) is str else value
+
+
 def templates_in(package: str, folder: str) -> Environment:
-    """Return the templates of reports or of the console: undefined names are errors, and all values are escaped."""
+    """Return the templates of reports or of the console: undefined names are errors, and all values are escaped.
+
+    A page shows visible characters alone; what a form has to send back unchanged is given by the filter `exactly`.
+    """
     made = Environment(
         loader=PackageLoader(package, folder),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["exactly"] = escape
     made.filters["number"] = lambda value: f"{value:,}"
     made.filters["signed"] = lambda value: f"{value:+,}" if value else "0"
     made.filters["yuan"] = yuan

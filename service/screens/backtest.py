@@ -3,9 +3,9 @@
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from projections.answers.plain import plain
 from projections.explaining.words import yuan
 from projections.what_if.reports import ChangedAnswer, Moves, Pair, Report, Rule, Tiers
-from service.errors import plain
 from service.screens.grid import grid
 from service.screens.names import Names, number, short_time
 

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from ledger.wire.answers import DeadLetter
-from service.errors import plain
+from projections.answers.plain import plain
+from service.errors import print_plain
 from service.screens.grid import grid
 
 PREVIEW = 60  # characters of the bytes
@@ -17,7 +18,7 @@ PREVIEW = 60  # characters of the bytes
 def print_letters(console: Console, letters: list[DeadLetter]) -> None:
     """Print dead letters, a row each, with the beginning of their bytes."""
     if not letters:
-        print("there are no dead letters")
+        print_plain("there are no dead letters")
         return
     table = grid("position", "reason", "what is wrong", "bytes")
     table.columns[0].no_wrap = True
@@ -35,7 +36,7 @@ def print_letter(_console: Console, letter: DeadLetter) -> None:
     kept = b64decode(letter.bytes)
     for name, value in to_builtins(letter).items():
         if name != "bytes":
-            print(f"{name:>9}  {plain(str(value))}")
+            print_plain(f"{name:>9}  {plain(str(value))}")
     is_whole = len(kept) == letter.length and sha256(kept).hexdigest() == letter.sha256
     more = f"  (the first {len(kept):,} bytes)" if kept and not is_whole else ""
-    print(f"{'bytes':>9}  {plain(kept.decode('utf-8', 'replace'))}{more}")
+    print_plain(f"{'bytes':>9}  {plain(kept.decode('utf-8', 'replace'))}{more}")

@@ -3,31 +3,35 @@
 from datetime import date, timedelta
 from typing import Any
 
-from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
 from service.screens.books import render_stats
+from service.screens.console import Screen
 from service.screens.member import render_member
 from service.screens.names import Names
 
 PORT = 8080  # of the console
 
 
-def print_demo(console: Console, document: dict[str, Any], names: Names, called: str) -> None:
+def print_demo(console: Screen, document: dict[str, Any], names: Names, called: str) -> None:
     """Print the demo's document; `called` is how this program is called for its ledger."""
     new = document["entries"] + document["parked"]
     seconds = document["seconds"]
     console.print()
     if new:
-        console.print(
+        console.print_markup(
             f"[bold]A shop's year is in:[/] {new:,} facts with {document['order_lines']:,} order lines decided in"
             f" {seconds:.1f} s ([bold]{new / seconds:,.0f}[/] facts/s,"
             f" {document['order_lines'] / seconds:,.0f} lines/s)"
         )
     else:
-        console.print(f"[bold]All is in:[/] {document['skipped']:,} facts were decided before, nothing was doubled")
-    console.print("[dim]UCI Online Retail, 730 weeks later; reviews, cards and redemptions are made up around it[/]\n")
+        console.print_markup(
+            f"[bold]All is in:[/] {document['skipped']:,} facts were decided before, nothing was doubled"
+        )
+    console.print_markup(
+        "[dim]UCI Online Retail, 730 weeks later; reviews, cards and redemptions are made up around it[/]\n"
+    )
     console.print(render_stats(document["stats"], names))
     for find in document["members"]:
         console.print()
@@ -41,7 +45,7 @@ def print_demo(console: Console, document: dict[str, Any], names: Names, called:
             )
         )
     at = str(date.fromisoformat(document["stats"].as_of[:10]) + timedelta(days=1))
-    console.print("\n[bold]Now try[/]")
+    console.print_markup("\n[bold]Now try[/]")
     members = [find.member for find in document["members"]] or ["m-17850"]
     for command, what in (
         (f"explain {members[-1]}", "why each point is there, in plain words"),

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ledger.wire.answers import Entry
-from service.errors import plain
+from projections.answers.plain import plain
 from service.screens.grid import grid
 from service.screens.names import Names, short_time
 

@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from projections.answers.plain import plain
 from projections.explaining.words import count, sentence, yuan
-from service.errors import plain
 from service.screens.grid import grid
 
 _COLOURS = {"accepted": "green", "refused": "red", "ignored": "yellow"}

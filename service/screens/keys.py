@@ -4,14 +4,15 @@ from typing import Any
 
 from rich.console import Console
 
-from service.errors import plain
+from projections.answers.plain import plain
+from service.errors import print_plain
 from service.screens.grid import grid
 
 
 def print_keys(console: Console, keys: list[dict[str, Any]]) -> None:
     """Print every key, a row each."""
     if not keys:
-        print("there are no keys; `points keys new NAME --scope SCOPE` makes one")
+        print_plain("there are no keys; `points keys new NAME --scope SCOPE` makes one")
         return
     table = grid("id", "name", "scopes", "rate", "state", "last used")
     for key in keys:

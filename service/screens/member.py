@@ -8,8 +8,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ledger.wire.answers import Benefit, Lot, Member, Membership, Purse, Score
+from projections.answers.plain import plain
 from projections.explaining.words import yuan
-from service.errors import plain
 from service.screens.grid import grid
 from service.screens.names import Names, number, short_time
 

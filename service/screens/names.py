@@ -6,7 +6,7 @@ from rich.text import Text
 
 from ledger.rulebook.compiled import Programme
 from projections.answers.codes import rule_names
-from service.errors import plain
+from projections.answers.plain import plain
 
 
 class Names:

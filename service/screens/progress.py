@@ -22,7 +22,13 @@ class _Rate(ProgressColumn):
 @contextmanager
 def bar(label: str, total: int | None) -> Iterator[Callable[..., None]]:
     """Show a bar; yield a function to call with how much is done, and of how much where that is known."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _Rate(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        _Rate(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=total)
         last = 0.0

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from ledger.wire.answers import ViewBuild
 from ledger.wire.times import Zone, to_text
+from projections.answers.plain import plain
 from projections.answers.tables import Table
-from service.errors import plain
 from service.screens.grid import grid
 from service.screens.names import short_time
 

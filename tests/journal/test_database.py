@@ -478,13 +478,19 @@ def test_a_topic_settles_an_open_stream_too(place: str) -> None:
 
 
 def test_a_ledger_made_before_there_was_an_inbox_goes_on_after_its_migration(postgres: str) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ledger.journal.postgres.JOURNAL_STEPS", JOURNAL_STEPS[:1])
-        patch.setattr("ledger.journal.database.LEDGER_STEPS", LEDGER_STEPS[:1])
-        migrate(postgres, partitions=2, topic="points.facts.v1")  # which was the default then
-        before = open_ledger(postgres)
-        identity = before.identity
-        before.close()
+    migrate(postgres, partitions=2, topic="points.facts.v1")  # which was the default then
+    before = open_ledger(postgres)
+    identity = before.identity
+    before.close()
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        for schema in ("points_0", "points_1"):
+            for table in ("origin", "inbox", "inbox_end", "inbox_spans"):
+                connection.execute(f"DROP TABLE {schema}.{table}")
+            connection.execute(f"ALTER TABLE {schema}.parked DROP COLUMN seal")
+            connection.execute(f"ALTER TABLE {schema}.shard DROP COLUMN seal")
+            connection.execute(f"UPDATE {schema}.shard SET format = 1")
+        connection.execute("DROP TABLE points.feeds")
+        connection.execute("UPDATE points.ledger SET format = 1")
     with pytest.raises(JournalError, match=r"has format 1, .*run `points store migrate`"):
         open_ledger(postgres)
     assert migrate(postgres).steps == 2 * (len(JOURNAL_STEPS) - 1) + len(LEDGER_STEPS) - 1

@@ -168,7 +168,8 @@ def given(packs: Path, tmp_path: Path) -> Path:
 def folder(packs: Path, given: Path) -> Before:
     """The ledger in a folder."""
     shutil.copytree(packs / "points-ledger", given / "points-ledger", symlinks=True)
-    return Before(Shop(given, "points-ledger"), "of-the-folder", json.loads((packs / "folder.json").read_bytes()))
+    answers = json.loads((packs / "folder.json").read_bytes())
+    return Before(migrated(Shop(given, "points-ledger")), "of-the-folder", answers)
 
 
 @pytest.fixture(params=["folder", "postgres"])
@@ -182,7 +183,15 @@ def before(request: pytest.FixtureRequest, packs: Path, given: Path) -> Before:
         connection.execute((packs / "ledger.sql").read_bytes())
     shutil.copytree(packs / "beside", given / "beside", symlinks=True)
     answers = json.loads((packs / "postgres.json").read_bytes())
-    return Before(Shop(given, address, "beside"), "of-the-database", answers)
+    return Before(migrated(Shop(given, address, "beside")), "of-the-database", answers)
+
+
+def migrated(shop: Shop) -> Shop:
+    """A ledger that has this version's formats; until it has, it answers nothing."""
+    asked = shop.run("stats")
+    assert asked.code == 3 and "run `points store migrate`" in asked.err
+    assert shop.run("store", "migrate").code == 0
+    return shop
 
 
 def verified(shop: Shop, proofs: str, *files: str, also: Sequence[str] = ()) -> str:
@@ -280,14 +289,13 @@ def test_an_archive_becomes_the_ledger_again(packs: Path, folder: Before) -> Non
     is_the_same_ledger(shop, folder)
 
 
-def test_a_backup_is_read_as_it_lies_and_becomes_the_ledger_again(packs: Path, folder: Before) -> None:
+def test_a_backup_is_read_and_becomes_the_ledger_again(packs: Path, folder: Before) -> None:
     backup = folder.shop.folder / "backup"
     shutil.copytree(packs / "backup", backup)
-    assert Shop(folder.shop.folder, "backup").points("verify") == folder.answer("asked", "verify")
-    shutil.rmtree(backup / "audits")  # the result of that
     shop = Shop(folder.shop.folder, "restored")
     shop.points("restore", "backup")
-    is_the_same_ledger(shop, folder)
+    is_the_same_ledger(migrated(shop), folder)
+    assert migrated(Shop(folder.shop.folder, "backup")).points("verify") == folder.answer("asked", "verify")
 
 
 # -- what lies beside it -----------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from projections.audit.proof.tree import Blocks, Frontier, consistency_path, inc
 from tests.cli.test_cli import Ran, points
 from tests.support.histories import LONG_AGO
 from tests.support.ledgers import histories_of, scratch, write_facts
+from tests.support.tampering import seal_anew, stamp_anew
 from tests.test_purity import imports_of
 from verifier import points_verify as verifier
 
@@ -453,6 +454,7 @@ def rewrite_history(office: Office) -> int:
             )
         database.execute("UPDATE shard SET link = ?", (link,))
     database.close()
+    seal_anew(office.ledger, partition)
     return partition
 
 
@@ -519,7 +521,9 @@ def test_entries_taken_off_the_end_are_found_by_a_checkpoint(copy: Office) -> No
     with database:
         database.execute("DELETE FROM stored_events WHERE rowid = ?", (rows[-1].sequence,))
         database.execute("UPDATE shard SET head = head - 1, link = ?", (rows[-2].link,))
+        database.execute("UPDATE tracking SET notification_id = notification_id - 1")
     database.close()
+    seal_anew(copy.ledger, partition)
     copy.points("verify")
     broken = copy.points("verify", "--checkpoint", copy.second, "--json", code=1).json["broken"]
     assert [at["place"] for at in broken] == [len(rows)]
@@ -537,6 +541,8 @@ def test_a_broken_chain_is_never_signed(copy: Office) -> None:
 def test_a_rule_book_changed_behind_the_ledgers_back_is_found_by_a_checkpoint(copy: Office) -> None:
     book = copy.ledger / "book.toml"
     book.write_text(book.read_text(encoding="utf-8") + "\n# kinder\n", encoding="utf-8")
+    assert "book.toml" in copy.points("verify", code=3).err
+    stamp_anew(copy.ledger)
     ran = copy.points("verify", "--checkpoint", copy.second, "--json", code=1)
     assert "was born with" in ran.json["broken"][0]["problem"]
 
@@ -567,6 +573,7 @@ def test_a_ledger_from_before_there_were_ids_opens_and_is_signed(copy: Office) -
     settings = json.loads((copy.ledger / "ledger.json").read_bytes())
     assert len(settings.pop("id")) == 32
     (copy.ledger / "ledger.json").write_text(json.dumps(settings))
+    stamp_anew(copy.ledger)
     old = copy.checkpoint("old")
     assert payload(old)["ledger"] == payload(old)["genesis"][:32]
     copy.points("verify", "--checkpoint", old, "--key", copy.public)

@@ -142,5 +142,5 @@ class InboxContract:
 
     def test_the_ledger_gives_the_records_for_a_replay(self, inbox: Inbox, ledger: Ledger) -> None:
         inbox.append([line(0, n, b"%d" % n) for n in range(5)])
-        assert ledger.records(0, 0, 3) == [(n, n, b"%d" % n, b"") for n in (1, 2, 3)]
+        assert ledger.records(0, 0, 3) == [(n, n, b"%d" % n, b"", 0, "m-1", 0) for n in (1, 2, 3)]
         assert ledger.records(0, 3, 3) == []

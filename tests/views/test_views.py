@@ -40,6 +40,7 @@ from tests.support.bitemporal import at, fact, order
 from tests.support.histories import START
 from tests.support.ledgers import SmallLedger, histories_of, scratch
 from tests.support.shop import instant
+from tests.support.tampering import stamp_anew
 
 SEEDS = range(4)
 VIEWS = all_views()
@@ -593,6 +594,7 @@ def test_a_view_of_a_ledger_whose_programme_was_edited_names_the_entry_and_the_v
         told(folder / "ledger", bought, fact("order.completed", "o", "06-02", order="O1", lines=lines)).close()
         book = folder / "ledger" / "book.toml"
         book.write_text(book.read_text(encoding="utf-8").replace("at_least = 201", "at_least = 202"), encoding="utf-8")
+        stamp_anew(folder / "ledger")
         edited = open_ledger(folder / "ledger")
         with pytest.raises(Damaged, match=r"entry 2 of m-1 was decided by version [0-9a-f]+ of the programme"):
             runner.run(edited, Folder(folder / "views"), BUILT_IN)

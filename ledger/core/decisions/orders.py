@@ -119,9 +119,19 @@ def award_line(draft: Draft, page: OrderPage, order: CompletedOrder, line: Order
     version = draft.version
     asks_all = draft.account.terms or draft.trace is not None
     rules = version.line_rules if asks_all else version.line_rules_without_card
-    kept = page_line(line)
-    kept.completion = place
-    kept.awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=kept.times)
+    times: dict[str, str] = {}
+    awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=times)
+    kept = PageLine(
+        line.line,
+        line.quantity,
+        line.paid_fen,
+        line.category,
+        awards=awards,
+        completion=place,
+        times=times,
+        sku=line.sku,
+        points=line.points,
+    )
     if version.claws_back and draft.account.terms and draft.engine >= 2:
         remember(draft, order, page, kept)
     if version.rights:
@@ -132,7 +142,8 @@ def award_line(draft: Draft, page: OrderPage, order: CompletedOrder, line: Order
 
 def begin_completion(draft: Draft, page: OrderPage, order: CompletedOrder) -> int:
     """Keep what holds for the lines that complete with this fact, as an amendment will ask. Returns its place."""
-    completion = Completion(draft.occurred, draft.version.name, said=said_of(draft, order))
+    version = draft.version
+    completion = Completion(draft.occurred, version.name, said=said_of(order) if version.keeps_said else None)
     for membership in draft.account.terms:
         term = term_at(draft.account, membership, draft.occurred)
         if term is not None:
