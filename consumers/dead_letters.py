@@ -19,6 +19,7 @@ from consumers.local.port import Append
 from consumers.runtime.ingest import decide_all
 from consumers.runtime.outcomes import outcome_at
 from ledger.errors import NotFound
+from ledger.journal.gaps import GAP
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.wire import answers
 from ledger.wire.entry_json import position_text
@@ -150,6 +151,7 @@ def describe_retried(position: str, retried_as: str, fate: answers.Fate | None) 
 
 def check_retry(letter: StoredDeadLetter, mended: bytes | None) -> None:
     """Raise `BadPosition` where a dead letter cannot be redriven (with `mended` bytes)."""
+    _check_record(letter)
     if letter.state != WAITING:
         what = "was redriven before" if letter.state == RETRIED else "was dropped"
         raise BadPosition(f"{letter.position} {what}; `points dead-letters list` shows what waits")
@@ -162,6 +164,14 @@ def check_retry(letter: StoredDeadLetter, mended: bytes | None) -> None:
         raise BadPosition(f"the mended fact has {len(mended):,} bytes; one of 1 to {MAX_BYTES:,} is needed")
 
 
+def _check_record(letter: StoredDeadLetter) -> None:
+    if letter.reason == GAP:
+        raise BadPosition(
+            f"{letter.position} stands for positions without records that an operator accepted; there is nothing to"
+            " send or to remove, and it stays for auditors. Records that were found again are sent by `points produce`"
+        )
+
+
 def drop(ledger: Ledger, chosen: Sequence[StoredDeadLetter]) -> None:
     """Remove the bytes of dead letters for good, from the inbox and the journal; hold the lock of one with an inbox.
 
@@ -169,6 +179,7 @@ def drop(ledger: Ledger, chosen: Sequence[StoredDeadLetter]) -> None:
     before.
     """
     for letter in chosen:
+        _check_record(letter)
         if letter.state == DROPPED:
             raise BadPosition(f"{letter.position} was dropped before")
     has_inbox = ledger.settings.stream == INBOX

@@ -17,6 +17,7 @@ import typer
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
 from ledger.rulebook.compiled import Programme
+from ledger.rulebook.schema import shipped
 from ledger.wire.times import parse_instant
 from projections.answers.plain import escaped
 from projections.answers.to_json import to_json
@@ -250,7 +251,12 @@ def text_of_book(book: Path | None, *, is_there: bool) -> str | None:
         return None
     if is_there:
         raise WrongUse("--book: this ledger has its book already; a new version comes as programme.published.v1")
-    return read_book(book)
+    return read_named_book(str(book))
+
+
+def read_named_book(name: str) -> str:
+    """Return a rule book by its file, or a shipped one by its name. Raises `BadInput`, `BadProgramme`."""
+    return read_book(Path(name)) if Path(name).exists() or Path(name).suffix else shipped(name)
 
 
 def entries_in(ledger: Ledger) -> int:

@@ -2,9 +2,27 @@
 
 from collections.abc import Iterator
 
-from consumers.files.loader import Reader, open_facts
+from consumers.files.loader import BadFile, Reader, is_stream, open_facts
 from consumers.runtime.intake import check_admissible
 from ledger.wire.fact_codec import BadFact, decode, too_long
+
+
+def check_has_facts(name: str) -> None:
+    """Raise `BadFile` where a file has lines, and none of them begins as a fact does: it was named by mistake.
+
+    What comes through a pipe is not looked at, since it is there once.
+    """
+    if is_stream(name):
+        return
+    lines = 0
+    with open_facts(name) as file:
+        for line in Reader(file, name):
+            lines += 1
+            if line.whole_length or line.value.lstrip().startswith(b"{"):
+                return
+    if lines:
+        why = f"none of its {lines:,} lines begins as a fact does, with {{"
+        raise BadFile(f"{name}: {why}: nothing was taken in; `points check` says what is wrong with each")
 
 
 def check_file(name: str, now: int) -> Iterator[tuple[int, BadFact | None]]:

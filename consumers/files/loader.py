@@ -13,10 +13,11 @@ from typing import BinaryIO
 import msgspec
 
 from consumers.local.port import Inbox, InboxLine, SourceCursor
-from consumers.runtime.intake import KEPT_WHOLE, MAX_AHEAD
+from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG
 from ledger.errors import BadInput
 from ledger.journal.partitioning import Partitioner
+from ledger.journal.port import KEPT_WHOLE
 from ledger.wire.fact_codec import BadFact, decode
 from ledger.wire.facts import MAX_BYTES, MAX_ID, PROGRAMME_SUBJECT, ProgrammePublished, Time
 from ledger.wire.times import to_instant

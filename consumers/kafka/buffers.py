@@ -4,11 +4,12 @@ import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from itertools import islice
+from itertools import islice, takewhile
 
-from consumers.kafka.port import Headers, Start
-from consumers.runtime.intake import KEPT_WHOLE, MAX_AHEAD
+from consumers.kafka.port import Headers, Hole, Start
+from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG, Record
+from ledger.journal.port import KEPT_WHOLE
 from ledger.wire.facts import MAX_BYTES
 
 RECORDED = "points-recorded"  # the header by which an importer declares `recorded`: microseconds in ASCII digits
@@ -21,15 +22,17 @@ _WHOLE = re.compile(rb"([1-9][0-9]{0,15}) ([0-9a-f]{64})")
 class Buffer:
     """The records of a partition that were fetched and are not yet decided; `recorded` never runs back along them."""
 
-    __slots__ = ("_after", "_most", "_recorded", "_records", "_takes_backlog", "_weight", "last")
+    __slots__ = ("_after", "_most", "_recorded", "_records", "_stops", "_takes_backlog", "_weight", "holes", "last")
 
-    def __init__(self, start: Start, most_bytes: int, takes_backlog: bool) -> None:
+    def __init__(self, start: Start, most_bytes: int, takes_backlog: bool, *, stops_at_holes: bool = False) -> None:
         self._records: deque[Record] = deque()
         self._weight = 0
         self._after = start.after
         self._recorded = start.recorded
         self._most = most_bytes
         self._takes_backlog = takes_backlog
+        self._stops = stops_at_holes
+        self.holes: deque[Hole] = deque()  # where it stops, until somebody has looked at them
         self.last = start.after  # the offset of the last record that was added
 
     def __len__(self) -> int:
@@ -72,6 +75,8 @@ class Buffer:
             value, whole_length, digest = value[:KEPT_WHOLE], len(value), sha256(value).digest()
         elif headers:
             whole_length, digest = _whole(headers)
+        if self._stops and offset > self.last + 1:
+            self.holes.append(Hole(self.last + 1, offset - 1))
         self.last, self._recorded = offset, recorded
         self._weight += len(value) + OVERHEAD
         self._records.append(Record(offset, recorded, backlog, text, value, whole_length, digest, fault))
@@ -89,7 +94,10 @@ class Buffer:
         return declared, BACKLOG, ""
 
     def read(self, after: int, limit: int, most_bytes: int) -> Sequence[Record]:
-        """Return up to `limit` records behind `after`, fewer once they hold `most_bytes`; those up to it are let go."""
+        """Return up to `limit` records behind `after`, fewer once they hold `most_bytes`; those up to it are let go.
+
+        None behind the first of `holes` is returned.
+        """
         if after < self._after:
             raise LookupError(f"what stands behind offset {after} was let go, up to {self._after}: seek first")
         self._after = after
@@ -97,6 +105,9 @@ class Buffer:
         while records and records[0].offset <= after:
             self._weight -= len(records.popleft().value) + OVERHEAD
         held = 0
+        if self.holes:
+            first = self.holes[0].first
+            limit = min(limit, sum(1 for _ in takewhile(lambda record: record.offset < first, records)))
         for count, record in enumerate(islice(records, limit), 1):
             held += len(record.value)
             if held >= most_bytes:

@@ -13,7 +13,17 @@ from typing import Any, ClassVar
 import msgspec
 
 from consumers.kafka.buffers import Buffer
-from consumers.kafka.port import BrokerAway, Denied, Headers, OnAssigned, OnDelivered, OnTaken, Start, StreamError
+from consumers.kafka.port import (
+    BrokerAway,
+    Denied,
+    Headers,
+    Hole,
+    OnAssigned,
+    OnDelivered,
+    OnTaken,
+    Start,
+    StreamError,
+)
 from consumers.kafka.settings import KafkaSettings, Secret, Security
 from consumers.stream import Record
 
@@ -163,6 +173,7 @@ class Reader(Client):
     """
 
     _consumer: Any
+    stops_at_holes = False  # return no record behind offsets without one (see `hole`), of partitions opened from now on
 
     def __init__(self, settings: KafkaSettings, reported: LastError, topic: str, partitions: int) -> None:
         super().__init__(settings, reported)
@@ -270,6 +281,15 @@ class Reader(Client):
                 yield record
                 after = record.offset
 
+    def hole(self, partition: int) -> Hole | None:
+        """Return the offsets at which reading stopped, since no record stands there; None where it did not stop."""
+        holes = self._buffers[partition].holes
+        return holes[0] if holes else None
+
+    def pass_hole(self, partition: int) -> None:
+        """Read on behind the hole."""
+        self._buffers[partition].holes.popleft()
+
     def passed(self, partition: int) -> int:
         """Return the offset up to which everything was fetched, the gaps at its end included.
 
@@ -288,6 +308,10 @@ class Reader(Client):
     def ends(self, partitions: Sequence[int]) -> dict[int, int]:
         """Return `end` of several partitions at once."""
 
+    @abstractmethod
+    def begins(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Return the offset at which each partition's log begins: what stood before was deleted. As `ends`."""
+
     def lag(self, partition: int) -> int:
         """Return about how many records stand behind those read, buffered ones included; asks no broker."""
         return max(0, self._known_end(partition) - 1 - self.passed(partition)) + self.waiting(partition)
@@ -302,7 +326,8 @@ class Reader(Client):
         most = (self._settings.buffer_mebibytes << 20) // max(1, len(self._consumer.assignment()))
         for partition, start in starts.items():
             self._close(partition)
-            self._buffers[partition] = Buffer(start, most, self._settings.takes_backlog)
+            stops = self.stops_at_holes
+            self._buffers[partition] = Buffer(start, most, self._settings.takes_backlog, stops_at_holes=stops)
 
     def _close(self, partition: int) -> None:
         self._buffers.pop(partition, None)

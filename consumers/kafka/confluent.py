@@ -142,7 +142,14 @@ class Reader(_Client, base.Reader):
             self._consumer.subscribe([self._topic], on_assign=given, on_revoke=revoked, on_lost=lost)
 
     def ends(self, partitions: Sequence[int]) -> dict[int, int]:
-        wanted = [TopicPartition(self._topic, partition, OFFSET_END) for partition in partitions]
+        return {partition: offset - 1 for partition, offset in self._listed(partitions, OFFSET_END).items()}
+
+    def begins(self, partitions: Sequence[int]) -> dict[int, int]:
+        return self._listed(partitions, OFFSET_BEGINNING)
+
+    def _listed(self, partitions: Sequence[int], which: int) -> dict[int, int]:
+        """Return the offset behind the last record, or that of the first, as the brokers say."""
+        wanted = [TopicPartition(self._topic, partition, which) for partition in partitions]
         deadline = time.monotonic() + self._settings.timeout_seconds
         while True:
             error: KafkaError | None
@@ -153,7 +160,7 @@ class Reader(_Client, base.Reader):
                 error = raised.args[0]
             if error is None:
                 self._reported.clear()
-                return {place.partition: place.offset - 1 for place in found}
+                return {place.partition: place.offset for place in found}
             if error.code() not in _STALE or time.monotonic() >= deadline:
                 raise self._translated(error)
             time.sleep(AGAIN_SECONDS)  # the library is learning who leads the partition now

@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from consumers.kafka.client_base import Reader, Writer
-from consumers.kafka.port import BrokerAway, Start, StreamBroken
+from consumers.kafka.holes import Log
+from consumers.kafka.port import BrokerAway, Denied, Hole, Start, StreamBroken, Topic
 from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
+from consumers.runtime.continuity import NotContinued
 from consumers.runtime.events import Acquired, Failed, Lag, Observe, Recovered, Released
 from consumers.runtime.ingest import CannotDecide, quiet_collector
 from consumers.runtime.owner import BATCH, PartitionOwner
 from consumers.runtime.retry import STORE_FAILURES, Backoff
+from ledger.journal.gaps import GAP, Gap, letter_of
 from ledger.journal.ledger import KAFKA, OPEN, Ledger, OtherStream
-from ledger.journal.port import Fenced
+from ledger.journal.partition import PartitionWriter
+from ledger.journal.port import Fenced, Head
+from ledger.wire.entry_json import position_text
 
 POLL_SECONDS = 0.2  # waiting for records, when there is nothing to do
 PUBLISHING_SECONDS = 0.02  # the same, while something is to be published
@@ -28,10 +33,17 @@ COLLECT_SECONDS = 60.0  # between two runs of the collector, which is kept out o
 FLUSH_SECONDS = 10.0  # for what is to be published before the end
 HAND_OVER_SECONDS = 2.0  # for the same, before a partition goes to another process
 
+_IN_THE_MIDDLE = (
+    "no batch of its log holds them, nor were they aborted: they were compacted away, or a broker lost them"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a process is to do: `partitions` of its own, or its share of a `group`; and where outcomes go (or not)."""
+    """What a process is to do: `partitions` of its own, or its share of a `group`; and where outcomes go (or not).
+
+    `accepted` are positions without records that an operator says to go on behind, by partition.
+    """
 
     partitions: tuple[int, ...] = ()
     group: str = ""
@@ -40,6 +52,7 @@ class Plan:
     until_end: bool = False
     batch: int = BATCH
     fenced_seconds: float = 10.0  # before a partition that another process took is taken back, if it is still ours
+    accepted: tuple[tuple[int, Gap], ...] = ()
 
 
 def check_stream(ledger: Ledger, topic: str, partitions: int | None = None) -> None:
@@ -55,19 +68,32 @@ def check_stream(ledger: Ledger, topic: str, partitions: int | None = None) -> N
         )
 
 
+def check_topic(topic: Topic) -> None:
+    """Refuse a topic that is compacted, where a member's last record takes the others away. Raises `Denied`."""
+    if "compact" in topic.configs.get("cleanup.policy", ""):
+        raise Denied(
+            f"the topic {topic.name} has cleanup.policy={topic.configs['cleanup.policy']}: compaction takes away all"
+            " but the last record of a member before they are decided. Set cleanup.policy=delete; `points topics check`"
+            " says what else is wrong. What was compacted by now is missing: `points consume` names it"
+        )
+
+
 class Consumer:
     """Owns partitions of a ledger as planned, until it is told to stop or has come to the end."""
 
     def __init__(
-        self, ledger: Ledger, reader: Reader, open_writer: Callable[[], Writer], plan: Plan, observe: Observe
+        self, ledger: Ledger, reader: Reader, log: Log, open_writer: Callable[[], Writer], plan: Plan, observe: Observe
     ) -> None:
         self._ledger = ledger
         self._reader = reader
+        self._log = log
+        reader.stops_at_holes = True
         self._plan = plan
         self._observe = observe
         self._publisher = Publisher(open_writer, observe)
         self._owners: dict[int, PartitionOwner] = {}  # of the partitions assigned to this process, acquired or not yet
         self._ends: dict[int, int] | None = None  # of all partitions at the start, where the end is to be found
+        self._whole: dict[int, int] = {}  # by partition the offset up to which it is known that no record is missing
         self._last_error = ""
         self._lag_at = self._collect_at = 0.0
 
@@ -93,6 +119,7 @@ class Consumer:
     def close(self) -> None:
         """Leave the group and close the clients."""
         self._reader.close()
+        self._log.close()
         self._publisher.close()
 
     # -- whose partitions --------------------------------------------------------------------------------------------
@@ -144,7 +171,8 @@ class Consumer:
                 " them, for life: make a new topic of so many, and a new ledger from this one"
             )
         try:
-            ends = self._reader.ends([owner.partition for owner in missing])
+            partitions = [owner.partition for owner in missing]
+            ends, begins = self._reader.ends(partitions), self._reader.begins(partitions)
         except BrokerAway as error:
             self._report("kafka", str(error))
             for owner in missing:
@@ -152,38 +180,128 @@ class Consumer:
             return
         for owner in missing:
             try:
-                self._acquire(owner, ends[owner.partition])
+                self._acquire(owner, begins[owner.partition], ends[owner.partition])
+            except BrokerAway as error:
+                owner.release()
+                owner.back_off(error)
+                self._report("kafka", str(error))
             except STORE_FAILURES as error:
                 owner.release()
                 owner.back_off(error)
                 self._store_failed(owner, error)
 
-    def _acquire(self, owner: PartitionOwner, end: int) -> None:
+    def _acquire(self, owner: PartitionOwner, begin: int, end: int) -> None:
+        """Acquire a partition whose log begins at an offset and ends at another, and read on where the journal stands.
+
+        The record that the journal took last is read once more, where it is there, and compared. Raises `StreamBroken`.
+        """
         partition = owner.partition
         journal = self._ledger.journal(partition)
         head = journal.head()
         if end < head.offset:
             raise StreamBroken(
                 f"partition {partition} of the topic ends at offset {end}, and this ledger has decided up to"
-                f" {head.offset}: it is not the topic that fed the ledger (made anew?). Point the settings at that"
-                " one, or make a new ledger from this one"
+                f" {head.offset}: it is not the topic that fed the ledger (made anew?), or its last"
+                f" {head.offset - end:,} records were lost. Point the settings at the right one or restore it, or make"
+                " a ledger that goes on with this one: `points archive export`, then `import`"
             )
+        gap = self._accepted_gap(partition, head, begin, end)
+        if gap is None:
+            self._check_beginning(partition, head.offset, begin)
         writer = owner.acquire(1 / len(self._owners))
+        if gap is not None:
+            self._pass(writer, gap, head.recorded)
+            owner.taken = None
+        if owner.taken is not None and owner.taken.offset < begin:
+            owner.taken = None  # it was deleted since
         flows: list[Flow] = []
         if self._plan.outcomes:
             flows.append(Outcomes(self._ledger, partition, self._plan.outcomes))
         if self._plan.dead_letters:
             flows.append(DeadLetters(self._ledger, partition, self._plan.dead_letters))
         self._publisher.add(partition, flows)
-        self._reader.seek(partition, Start(writer.offset, journal.head().recorded))
+        after = writer.offset if owner.taken is None else owner.taken.offset - 1
+        self._reader.seek(partition, Start(after, head.recorded))
         self._observe(Acquired(partition, writer.token, writer.offset))
+
+    # -- what is missing ---------------------------------------------------------------------------------------------
+
+    def _check_beginning(self, partition: int, offset: int, begin: int) -> None:
+        """Raise `StreamBroken` where the log begins later than behind an offset."""
+        if begin > offset + 1:
+            why = f"its log begins at {begin}: what stood before was deleted, by retention or by hand"
+            raise self._broken(partition, Hole(offset + 1, begin - 1), why)
+
+    def _broken(self, partition: int, missing: Hole, why: str) -> StreamBroken:
+        count = missing.last - missing.first + 1
+        return StreamBroken(
+            f"positions {partition}:{missing.first} to {partition}:{missing.last} ({count:,}) have no records in the"
+            f" topic {self._ledger.settings.topic}: {why}. Nothing behind them is decided. Restore the topic; or, where"
+            " they are lost for good, let an operator say so and go on: `points consume --accept-gap"
+            f" {partition}:{missing.first}-{missing.last} --reason WHY`"
+        )
+
+    def _look_at_holes(self, owner: PartitionOwner) -> None:
+        """Read on behind offsets without a record, where that is as it should be. Raises `StreamBroken`, `BrokerAway`.
+
+        What stands before such offsets is decided first.
+        """
+        assert owner.writer is not None
+        partition = owner.partition
+        while (hole := self._reader.hole(partition)) is not None:
+            behind = Hole(max(hole.first, owner.writer.offset + 1), hole.last)
+            missing = self._log.missing(partition, behind)
+            if missing is None:
+                self._reader.pass_hole(partition)
+            elif owner.writer.offset < hole.first - 1:
+                return
+            else:
+                raise self._broken(partition, missing, _IN_THE_MIDDLE)
+
+    def _accepted_gap(self, partition: int, head: Head, begin: int, end: int) -> Gap | None:
+        """Return the gap behind the journal's position that the operator accepted; None where that is done, or none is.
+
+        Raises `StreamBroken` where another is missing, or nothing.
+        """
+        gaps = [
+            gap for place, gap in self._plan.accepted if place == partition and not self._has_passed(partition, gap)
+        ]
+        if not gaps:
+            return None
+        gap, first = min(gaps, key=lambda gap: gap.first), head.offset + 1
+        missing = Hole(first, begin - 1) if begin > first else None
+        if missing is None and first <= gap.last <= end:
+            missing = self._log.lost(partition, Hole(first, gap.last))
+        if missing == Hole(gap.first, gap.last):
+            return gap
+        asked = f"--accept-gap {partition}:{gap.first}-{gap.last}"
+        if missing is None:
+            raise StreamBroken(
+                f"{asked}: nothing is missing there behind position {position_text(partition, head.offset)}, up to"
+                " which all is decided; run `points consume` without it, which names what is missing"
+            )
+        raise StreamBroken(
+            f"{asked}: what is missing behind what was decided is {partition}:{missing.first}-{missing.last}"
+        )
+
+    def _has_passed(self, partition: int, gap: Gap) -> bool:
+        letters = self._ledger.journal(partition).parked(gap.last - 1, upto=gap.last, retried=True)
+        return any(letter.reason == GAP for letter in letters)
+
+    def _pass(self, writer: PartitionWriter, gap: Gap, recorded: int) -> None:
+        """Write down that an operator accepted a gap, and go on behind it."""
+        writer.commit([], [letter_of(gap, recorded)], gap.last, recorded)
 
     # -- the work ----------------------------------------------------------------------------------------------------
 
     def _fetch(self, timeout: float) -> float:
         """Let the reader fetch; returns the seconds that took where it did not just wait."""
         began = perf_counter()
-        self._reader.poll(timeout)
+        try:
+            self._reader.poll(timeout)
+        except StreamBroken:
+            self._name_what_is_gone()
+            raise
         if self._reader.last_error:
             self._report("kafka", self._reader.last_error)
         elif self._last_error:
@@ -191,12 +309,26 @@ class Consumer:
             self._observe(Recovered("kafka"))
         return perf_counter() - began if not timeout else 0.0
 
+    def _name_what_is_gone(self) -> None:
+        """Raise `StreamBroken` that names the positions, where the log begins behind them by now."""
+        acquired = [owner for owner in self._acquired() if owner.writer is not None]
+        with suppress(BrokerAway):
+            begins = self._reader.begins([owner.partition for owner in acquired])
+            for owner in acquired:
+                assert owner.writer is not None
+                self._check_beginning(owner.partition, owner.writer.offset, begins[owner.partition])
+
     def _decide(self, fetching: float) -> bool:
         """Decide a batch of each partition; return True if there was one."""
         worked = False
         for owner in self._acquired():
             try:
+                self._look_at_holes(owner)
                 batch = owner.turn(self._reader)
+            except NotContinued as error:
+                raise StreamBroken(str(error)) from error
+            except BrokerAway as error:
+                self._report("kafka", str(error))
             except Fenced as error:
                 self._fenced(owner, error)
             except STORE_FAILURES as error:
@@ -261,10 +393,24 @@ class Consumer:
     def _is_through(self, owner: PartitionOwner) -> bool:
         assert self._ends is not None
         partition, end = owner.partition, self._ends[owner.partition]
-        return owner.writer is not None and (
-            owner.writer.offset >= end
-            or (self._reader.waiting(partition) == 0 and self._reader.passed(partition) >= end)
-        )
+        if owner.writer is None or owner.taken is not None:
+            return False
+        if owner.writer.offset >= end:
+            return True
+        is_read = self._reader.waiting(partition) == 0 and self._reader.passed(partition) >= end
+        return is_read and self._is_whole(partition, Hole(owner.writer.offset + 1, end))
+
+    def _is_whole(self, partition: int, hole: Hole) -> bool:
+        """Return True if no record is missing at the end, False where nobody can be asked. Raises `StreamBroken`."""
+        if self._whole.get(partition, -1) < hole.last:
+            try:
+                missing = self._log.missing(partition, hole)
+            except BrokerAway:
+                return False
+            if missing is not None:
+                raise self._broken(partition, missing, _IN_THE_MIDDLE)
+            self._whole[partition] = hole.last
+        return True
 
     def _housekeeping(self) -> None:
         now = time.monotonic()

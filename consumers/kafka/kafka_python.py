@@ -2,20 +2,35 @@
 
 import logging
 import time
+from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from threading import Event
 from typing import Any
+from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition, errors
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.net.compat import KafkaNetClient
+from kafka.protocol.consumer import FetchRequest
+from kafka.record.memory_records import MemoryRecords
 
 from consumers.kafka import client_base as base
-from consumers.kafka.port import GONE, BrokerAway, Denied, Headers, Start, StreamBroken, StreamError, Topic
+from consumers.kafka.port import (
+    GONE,
+    BrokerAway,
+    Denied,
+    Headers,
+    Hole,
+    LoggedBatch,
+    Start,
+    StreamBroken,
+    StreamError,
+    Topic,
+)
 from consumers.kafka.settings import KafkaSettings
 
 BROKERS_STAMP = 1  # the type of a timestamp
@@ -23,6 +38,8 @@ METADATA_MS = 10_000  # how old what is known of a topic may become: what was mi
 BATCH_BYTES = 256 << 10
 FOR_EVER_MS = (1 << 31) - 1  # a record does not time out by itself: one that did would leave a gap before the next
 RETRY_SECONDS = 0.1
+LOG_BYTES = 1 << 20  # of the log, read at once
+NAMES_TOPICS = 12  # the last version of a fetch request that names a topic; later ones want its id
 
 SECURITY_NAMES = {
     "protocol": "security_protocol",
@@ -180,6 +197,11 @@ class Reader(_Client, base.Reader, ConsumerRebalanceListener):  # type: ignore[m
         _reported.clear()
         return {place.partition: offset - 1 for place, offset in found.items()}
 
+    def begins(self, partitions: Sequence[int]) -> dict[int, int]:
+        with self._translating():
+            found = self._consumer.beginning_offsets([self._place(p) for p in partitions])
+        return {place.partition: offset for place, offset in found.items()}
+
     def close(self) -> None:
         self._is_closed = True
         with suppress(errors.KafkaError):
@@ -303,7 +325,54 @@ class Admin(_Client):
             described = self._client.describe_configs([wanted], config_filter="all")["topic"][name]
         configs = {key: str(config["value"]) for key, config in described.items()}
         partitions = found["partitions"]
-        return Topic(name, len(partitions), len(partitions[0]["replica_nodes"]), configs)
+        return Topic(name, len(partitions), len(partitions[0]["replica_nodes"]), configs, _id_text(found))
+
+    def topic_id(self, name: str) -> str:
+        """Return a topic's id; empty where the cluster has none. Raises `Denied` where there is no such topic."""
+        with self._translating():
+            found = self._client.describe_topics([name])[0]
+            error = errors.for_code(found["error_code"])
+            if error is errors.UnknownTopicOrPartitionError:
+                raise base.no_topic(name)
+            if error is not errors.NoError:
+                raise error(name)
+        return _id_text(found)
+
+    def batches(self, topic: str, partition: int, offset: int) -> list[LoggedBatch]:
+        """Return some of what the log of a partition holds from an offset on, as it stands there, in order.
+
+        That is, with markers and what was aborted, which no reader sees. Empty at the end.
+        """
+        with self._translating():
+            found: list[LoggedBatch] = self._client._manager.run(self._fetch, TopicPartition(topic, partition), offset)
+        return found
+
+    async def _fetch(self, place: TopicPartition, offset: int) -> list[LoggedBatch]:
+        leader = next(iter(await self._client._async_get_leader_for_partitions([place])))
+        asked = FetchRequest.FetchTopic(
+            topic=place.topic,
+            partitions=[
+                FetchRequest.FetchTopic.FetchPartition(
+                    partition=place.partition, fetch_offset=offset, partition_max_bytes=LOG_BYTES
+                )
+            ],
+        )
+        request = FetchRequest(
+            max_wait_ms=base.FETCH_WAIT_MS, min_bytes=1, max_bytes=LOG_BYTES, topics=[asked], max_version=NAMES_TOPICS
+        )
+        answer = (await self._client._manager.send(request, node_id=leader)).responses[0].partitions[0]
+        error = errors.for_code(answer.error_code)
+        if error is not errors.NoError:
+            raise error(f"{place.topic}, partition {place.partition}, offset {offset}")
+        records = MemoryRecords(answer.records or b"")
+        found = []
+        while (batch := records.next_batch()) is not None:
+            first, last = batch.base_offset, batch.last_offset
+            is_hidden = batch.is_control_batch or batch.is_transactional
+            is_whole = batch.is_control_batch or batch.records_count == last - first + 1
+            lost = () if is_whole else _holes_between(first, last, [record.offset for record in batch])
+            found.append(LoggedBatch(first, last, is_hidden, lost))
+        return found
 
     def create(self, topic: Topic) -> bool:
         """Make a topic; return False where it is there already."""
@@ -322,6 +391,21 @@ class Admin(_Client):
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
+
+
+def _holes_between(first: int, last: int, offsets: Sequence[int]) -> tuple[Hole, ...]:
+    """Return the offsets from `first` to `last` that are not among some, which are in order."""
+    ends = zip([first - 1, *offsets], [*offsets, last + 1], strict=True)
+    return tuple(Hole(before + 1, after - 1) for before, after in ends if before + 1 < after)
+
+
+def _id_text(found: Mapping[str, Any]) -> str:
+    """Return the id of a topic that was described, as Kafka's own tools write it."""
+    found_id = found.get("topic_id")
+    if not found_id:
+        return ""
+    raw = found_id.bytes if isinstance(found_id, UUID) else UUID(str(found_id)).bytes
+    return urlsafe_b64encode(raw).decode().rstrip("=") if any(raw) else ""
 
 
 def partitions_of(settings: KafkaSettings, topic: str) -> int:

@@ -42,15 +42,39 @@ class Start(NamedTuple):
     recorded: int = 0
 
 
+class Hole(NamedTuple):
+    """Offsets, `first` to `last`, at which a reader found no record."""
+
+    first: int
+    last: int
+
+
+class LoggedBatch(NamedTuple):
+    """What a broker's log holds from offset `first` to `last`, as one batch; at the offsets in `lost` it has no record.
+
+    `is_hidden` says that a reader may see nothing of it: a marker, or records of a transaction, which may be aborted.
+    """
+
+    first: int
+    last: int
+    is_hidden: bool
+    lost: tuple[Hole, ...] = ()
+
+
 OnAssigned = Callable[[Sequence[int]], Mapping[int, Start]]
 OnTaken = Callable[[Sequence[int]], None]
 OnDelivered = Callable[[int], None]
 
 
 class Topic(NamedTuple):
-    """A topic as it is, or as it is to be made; `configs` by Kafka's names."""
+    """A topic as it is, or as it is to be made; `configs` by Kafka's names.
+
+    `id` is the cluster's (KIP-516), which a topic that is made anew under the same name does not have again; empty
+    where the cluster has none.
+    """
 
     name: str
     partitions: int
     replication: int
     configs: Mapping[str, str]
+    id: str = ""

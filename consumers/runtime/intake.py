@@ -10,14 +10,13 @@ from typing import NamedTuple
 from consumers.stream import AHEAD, Record
 from ledger.journal.partition import FactRecord
 from ledger.journal.partitioning import Partitioner
-from ledger.journal.port import DeadLetter
+from ledger.journal.port import KEPT_WHOLE, DeadLetter
 from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
 from ledger.wire.times import SECOND, to_instant
 
 MAX_AHEAD = 300 * SECOND  # how much later than recorded a fact may have occurred
-KEPT_WHOLE = 64 * 1024  # bytes of a dead letter that are kept
 
 _FAULTS = {
     fault.reason: fault

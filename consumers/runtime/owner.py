@@ -6,13 +6,14 @@ Files, Kafka and the HTTP server use it alike; what an error means to each of th
 from collections.abc import Mapping, Sequence
 from time import perf_counter, time
 
+from consumers.runtime.continuity import LastTaken, check_taken, last_taken
 from consumers.runtime.events import Decided
 from consumers.runtime.intake import Intake, dead_lettered
 from consumers.runtime.outcomes import DecidedRecord
 from consumers.runtime.retry import Backoff
 from consumers.stream import Record, Stream
 from ledger.journal.failpoints import failpoint
-from ledger.journal.ledger import Ledger
+from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.partition import FactRecord, PartitionWriter, Tally, Undecidable
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import DeadLetter
@@ -40,6 +41,7 @@ class PartitionOwner:
         self.wanted: Mapping[int, object] = {}
         self.decoded: dict[int, tuple[bytes, Fact]] = {}
         self.decided: list[DecidedRecord] = []
+        self.taken: LastTaken | None = None  # the last record of the journal, until the stream has shown to have it
         self._ledger = ledger
         self._batch = batch
         settings = ledger.settings
@@ -53,6 +55,7 @@ class PartitionOwner:
         """
         self.writer = self._ledger.writer(self.partition, share)
         self.writer.on_entries = self._keep_wanted
+        self.taken = last_taken(self.writer.journal)
         return self.writer
 
     def release(self) -> None:
@@ -88,10 +91,15 @@ class PartitionOwner:
         self.backoff.failed()
 
     def step(self, stream: Stream) -> Decided | None:
-        """Decide the next batch of a partition that is owned; None where nothing waits."""
+        """Decide the next batch of a partition that is owned; None where nothing waits.
+
+        Raises `NotContinued` where the stream has another record than the journal at its position, or lacks it.
+        """
         writer = self.writer
         assert writer is not None
         began = perf_counter()
+        if self.taken is not None and not self._is_continued_by(stream, self.taken):
+            return None
         records = stream.read(self.partition, writer.offset, self._batch, BATCH_BYTES)
         if not records:
             return None
@@ -112,6 +120,15 @@ class PartitionOwner:
             decide=deciding,
             store=committing - deciding,
         )
+
+    def _is_continued_by(self, stream: Stream, taken: LastTaken) -> bool:
+        """Return True if the stream has the record that the journal took last, False where it has not come yet."""
+        found = stream.read(self.partition, taken.offset - 1, 1)
+        if not found and self._ledger.settings.stream != INBOX:
+            return False  # it was not fetched yet
+        check_taken(self._ledger, self.partition, taken, found[0] if found else None)
+        self.taken = None
+        return True
 
     def take(self, writer: PartitionWriter, records: Sequence[Record]) -> Tally:
         """Decide records that stand next in the partition; return how they came out."""

@@ -15,6 +15,7 @@ from ledger.errors import CannotRunNow, Unusable, damage
 
 STREAM = "facts"  # the tracking name of the stream's offset
 TOPIC = "points.entry.v1"  # a stored event's topic: a stable name, never a path of code
+KEPT_WHOLE = 64 * 1024  # bytes of a dead letter that are kept
 SOURCES = 10_000  # numbers of sources that a journal remembers
 
 

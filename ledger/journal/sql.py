@@ -403,6 +403,11 @@ class Journal(_Reader):
         )
         return int(count)
 
+    def parked_for(self, reason: str) -> list[int]:
+        """Return the offsets of the dead letters that have a reason, in order; of those that are done too."""
+        rows = self._rows(f"SELECT position FROM {self.schema}.parked WHERE reason = ? ORDER BY position", (reason,))
+        return [int(row[0]) for row in rows]
+
     def last_parked(self) -> int:
         """Return the offset of the last dead letter, -1 where there is none."""
         ((offset,),) = self._rows(f"SELECT coalesce(max(position), -1) FROM {self.schema}.parked")

@@ -4,6 +4,7 @@ A ledger has one book of dated versions. A version is named by the SHA-256 of it
 """
 
 from datetime import date, datetime
+from functools import cache
 from hashlib import sha256
 from importlib import resources
 from typing import Annotated, Literal
@@ -456,12 +457,25 @@ def version_of(toml: str) -> str:
     return sha256(toml.encode()).hexdigest()[:16]
 
 
+@cache
+def _books() -> dict[str, str]:
+    """The TOML of each shipped rule book by its name."""
+    files = resources.files("ledger").joinpath("programmes").iterdir()
+    return {f.name.removesuffix(".toml"): f.read_text(encoding="utf-8") for f in files if f.name.endswith(".toml")}
+
+
 def shipped(name: str) -> str:
     """The TOML of a rule book that comes with the package. Raises `BadProgramme` where there is none of that name."""
-    try:
-        return resources.files("ledger").joinpath("programmes", f"{name}.toml").read_text(encoding="utf-8")
-    except (FileNotFoundError, OSError):
-        raise BadProgramme(f'no rule book "{name}" is shipped; give a file of your own') from None
+    found = _books()
+    if name not in found:
+        names = ", ".join(sorted(found))
+        raise BadProgramme(f'no rule book "{name}" is shipped; give a file of your own, or one of {names}')
+    return found[name]
+
+
+def shipped_names() -> list[str]:
+    """The names of the rule books that come with the package, sorted."""
+    return sorted(_books())
 
 
 def offset_of(text: str) -> int:

@@ -398,12 +398,15 @@ class Liability(_Summed, frozen=True):
 
 
 class Partition(Struct, frozen=True):
-    """Where a partition stands: entries, the chain's link, the last record decided, the inbox's last, and the lag."""
+    """Where a partition stands: entries, the chain's link, the last record decided, the inbox's last, and the lag.
+
+    `recorded` is None where no record was taken yet.
+    """
 
     partition: int
     entries: int
     link: str
-    recorded: str
+    recorded: str | None
     position: int
     end: int
     lag: int

@@ -8,12 +8,14 @@ from typing import Any, BinaryIO
 
 from ledger.wire.times import Zone, to_text
 from projections.answers import beancount
+from projections.answers.plain import escaped
 from projections.answers.tables import Form, Row, Table
 from projections.answers.to_json import to_json
 
 FORMATS = ("csv", "ndjson", "parquet")
 BEANCOUNT = "beancount"  # of postings only
 TICK_EVERY = 1_000  # rows
+FORMULA = ("=", "+", "-", "@", "'", "＝", "＋", "－", "＠")
 
 Tick = Callable[[int], None]
 
@@ -35,12 +37,42 @@ class CountedRows:
         self._tick(self.count)
 
 
-def write_table(table: Table, form: str, out: BinaryIO, tick: Tick = lambda _: None) -> int:
-    """Write a table as csv, ndjson, beancount or a JSON array (``json``); return how many rows it has."""
+def write_table(
+    table: Table, form: str, out: BinaryIO, tick: Tick = lambda _: None, *, is_safe_csv: bool = False
+) -> int:
+    """Write a table as csv, ndjson, beancount or a JSON array (``json``); return how many rows it has.
+
+    Safe CSV is for a spreadsheet: no text in it is a formula, and what nobody sees is written as its escape.
+    """
     rows = CountedRows(table.rows, tick)
-    writer = {"csv": _csv, "ndjson": _ndjson, "json": _json, BEANCOUNT: _beancount}[form]
+    csv_writer = _safe_csv if is_safe_csv else _csv
+    writer = {"csv": csv_writer, "ndjson": _ndjson, "json": _json, BEANCOUNT: _beancount}[form]
     writer(replace(table, rows=iter(rows)), out)
     return rows.count
+
+
+def _safe_csv(table: Table, out: BinaryIO) -> None:
+    """Write CSV whose texts are no formulas: each that could be one has an apostrophe before it."""
+    texts = [index for index, column in enumerate(table.columns) if column.form in ("text", "json")]
+
+    def made_safe(row: Row) -> Row:
+        values = list(row)
+        for index in texts:
+            if isinstance(value := values[index], str):
+                values[index] = _safe(value)
+            elif value is not None:
+                values[index] = escaped(to_json(value).decode())
+        return tuple(values)
+
+    names = tuple(column._replace(name=_safe(column.name)) for column in table.columns)
+    forms = tuple(column._replace(form="text") if column.form == "json" else column for column in names)
+    _csv(replace(table, columns=forms, rows=map(made_safe, table.rows)), out)
+
+
+def _safe(text: str) -> str:
+    """Return a text that a spreadsheet shows as it is; one with an apostrophe before it gets another."""
+    shown = escaped(text).replace("\n", "\\u000a")
+    return f"'{shown}" if text.lstrip()[:1] in FORMULA or shown != text else shown
 
 
 def _csv(table: Table, out: BinaryIO) -> None:

@@ -39,6 +39,15 @@ def output_file(path: Path | None) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def is_piped() -> bool:
+    """Return True if standard output is neither a terminal nor a file: a program reads it."""
+    try:
+        mode = os.fstat(sys.stdout.fileno()).st_mode
+    except (OSError, ValueError):
+        return not sys.stdout.isatty()
+    return not (sys.stdout.isatty() or stat.S_ISREG(mode))
+
+
 @contextmanager
 def terminal_output() -> Iterator[BinaryIO]:
     """Standard output; where that is a terminal, what nobody sees is written as its escape."""

@@ -6,13 +6,15 @@ from typing import Any
 
 import msgspec
 
+from ledger.journal.gaps import GAP
 from ledger.journal.ledger import INBOX, Ledger
-from ledger.journal.port import JournalError, StreamRecord
+from ledger.journal.port import KEPT_WHOLE, DeadLetter, JournalError, StreamRecord
 from ledger.journal.sql import Journal
 from ledger.wire.entries import Entry
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import position_text
 from ledger.wire.fact_codec import BadFact, canonical, decode
+from ledger.wire.reasons import PARKED, REASONS
 from projections.audit.differences import Differences
 
 _ALL = (1 << 62) - 1
@@ -35,9 +37,10 @@ def compare_records(ledger: Ledger, upto: int, records: Iterable[StreamRecord], 
     entries, parked = _entries(journal, upto, differ), journal.scan_parked(-1, upto)
     entry, letter = next(entries, None), next(parked, None)
     for record in records:
-        offset, value, whole = record.offset, record.value, record.sha256
+        offset = record.offset
         position = position_text(partition, offset)
         while letter is not None and letter.offset < offset:
+            _add_extra(differ, letter)
             letter = next(parked, None)
         if entry is not None and entry.offset == offset:
             for difference in _compare(entry, record):
@@ -45,15 +48,42 @@ def compare_records(ledger: Ledger, upto: int, records: Iterable[StreamRecord], 
             entry = next(entries, None)
         elif letter is None or letter.offset != offset:
             differ.add(position=position, field="entry", stored="none", derived="a record of the stream")
-        elif letter.sha256 != (whole or sha256(value).digest()):
-            differ.add(position=position, field="parked", stored=letter.sha256.hex(), derived="other bytes")
-        elif letter.length != (record.length or len(value)):
-            differ.add(position=position, field="parked", stored=f"{letter.length} bytes", derived="another length")
-        elif letter.recorded != record.recorded:
-            differ.add(position=position, field="recorded", stored=letter.recorded, derived=record.recorded)
+        else:
+            for difference in _compare_letter(letter, record):
+                differ.add(position=position, **difference)
+            letter = next(parked, None)
+    while letter is not None:
+        _add_extra(differ, letter)
+        letter = next(parked, None)
     if entry is not None:
         position = position_text(partition, entry.offset)
         differ.add(position=position, field="entry", stored="an entry", derived="none")
+
+
+def _add_extra(differ: Differences, letter: DeadLetter) -> None:
+    """Name a dead letter that no record made; an accepted gap is one, and says so itself."""
+    if letter.reason == GAP:
+        return
+    position = position_text(differ.partition, letter.offset)
+    differ.add(position=position, field="parked", stored="a dead letter", derived="none")
+
+
+def _compare_letter(letter: DeadLetter, record: StreamRecord) -> Iterator[dict[str, Any]]:
+    """Yield where a dead letter is not what the record makes it: hash, length, instant, kept bytes, code.
+
+    Of the reason only that there is such a code is compared: a later version may take what an earlier one did not.
+    """
+    kept = record.value[:KEPT_WHOLE]
+    if letter.sha256 != (record.sha256 or sha256(record.value).digest()):
+        yield {"field": "parked", "stored": letter.sha256.hex(), "derived": "other bytes"}
+    elif letter.raw != kept and not (letter.is_done and not letter.raw):  # whose bytes were dropped
+        yield {"field": "kept", "stored": letter.raw[:64].hex(), "derived": kept[:64].hex()}
+    if letter.length != (record.length or len(record.value)):
+        yield {"field": "parked", "stored": f"{letter.length} bytes", "derived": "another length"}
+    if letter.recorded != record.recorded:
+        yield {"field": "recorded", "stored": letter.recorded, "derived": record.recorded}
+    if letter.reason not in REASONS or REASONS[letter.reason].where != PARKED:
+        yield {"field": "reason", "stored": letter.reason, "derived": "a code of dead letters"}
 
 
 def _entries(journal: Journal, upto: int, differ: Differences) -> Iterator[Entry]:

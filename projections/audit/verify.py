@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
+from ledger.journal.gaps import gaps_of
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.origin import State
 from ledger.journal.port import Damaged, EntryRow, Unavailable
@@ -28,10 +30,13 @@ def verify(
 ) -> dict[str, Any]:
     """Recompute every partition's chain: `partitions` with their entries and last link, and what is `broken`.
 
+    `gaps` are positions without records that an operator accepted.
+
     With `checkpoints` the entries have to be those that were signed. Raises `BadProof` for one of another ledger.
     """
     partitions = []
     broken: list[Difference] = []
+    gaps: list[dict[str, Any]] = []
     done = 0
     for signed in checkpoints:
         try:
@@ -43,9 +48,10 @@ def verify(
         entries, link = _verify_partition(ledger, found, checkpoints, progress, done)
         done += entries
         partitions.append({"partition": partition, "entries": entries, "link": link.hex()})
+        gaps += _gaps(ledger, found)
         broken.extend(found.listed)
     progress(done)
-    return {"partitions": partitions, "broken": broken}
+    return {"partitions": partitions, "broken": broken, "gaps": gaps}
 
 
 def _verify_partition(
@@ -105,6 +111,21 @@ def _verify_partition(
     except (Damaged, Unavailable) as error:
         report(0, f"the file cannot be read any further: {error}")
     return entries, link
+
+
+def _gaps(ledger: Ledger, broken: Differences) -> list[dict[str, Any]]:
+    """Return the accepted gaps of a partition; one that was changed goes to `broken`."""
+    found: list[dict[str, Any]] = []
+    try:
+        for letter, gap in gaps_of(ledger.journal(broken.partition)):
+            if gap is None:
+                problem = f"the accepted gap up to position {letter.offset} was changed"
+                broken.add(place=0, member="", number=0, problem=problem)
+            else:
+                found.append({"partition": broken.partition, **asdict(gap)})
+    except (Damaged, Unavailable) as error:
+        broken.add(place=0, member="", number=0, problem=f"the dead letters cannot be read: {error}")
+    return found
 
 
 def _beside_the_chain(ledger: Ledger, journal: Journal, head: State, entries: int) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,7 @@ from projections.answers.output import output_file
 from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
 from projections.what_if.backtest import backtest as compare
 from projections.what_if.reports import store
-from service.commands.options import AsOfOption, FolderOption, JobsOption, option
+from service.commands.options import AsOfOption, FolderOption, JobsOption, named_file, option
 from service.shell import Answer, Shell, command, entries_in, instant, jobs_for, read_book
 
 
@@ -27,7 +27,7 @@ def backtest(
     as_of: AsOfOption = None,
     html: Annotated[
         Path | None,
-        option("--html", "FILE", "Also write a report with charts, in one file, for any browser."),
+        option("--html", "FILE", "Also write a report with charts, in one file, for any browser.", parser=named_file),
     ] = None,
     keeps: Annotated[
         bool, typer.Option("--keep/--no-keep", help="Leave the result for the console, which shows the newest fifty.")

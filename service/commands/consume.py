@@ -1,17 +1,21 @@
 """Facts in from Kafka, as long as it runs."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from getpass import getuser
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
 
-from consumers.kafka.clients import partitions_of
-from consumers.kafka.consume import Plan, check_stream
+from consumers.kafka.client_base import no_topic
+from consumers.kafka.consume import Plan, check_stream, check_topic
+from consumers.kafka.kafka_python import Admin
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.workers import consume as consume_as_planned
@@ -19,13 +23,19 @@ from consumers.kafka.workers import once_a_broker_answers
 from consumers.runtime.events import STAGES, Decided, Event, Failed, Lag, Observe
 from consumers.runtime.ingest import Summary
 from ledger.errors import WrongUse
+from ledger.journal.gaps import Gap
 from ledger.journal.ledger import KAFKA, Ledger, Settings, new_id
-from service.commands.options import BookOption, ConfigOption
+from service.commands.options import BookOption, ConfigOption, option
 from service.commands.summaries import name_parked, print_summary, summary_to_dict
 from service.consumer_log import ConsumerLog
 from service.errors import say
+from service.http.operator_log import OperatorLog
 from service.shell import Answer, Shell, command, text_of_book
 from service.stopping import stopping
+
+MOST_WHY = 500  # characters of a reason
+Accepted = tuple[tuple[int, Gap], ...]
+_GAP = re.compile(r"([0-9]{1,4}):([0-9]{1,18})-([0-9]{1,18})")
 
 
 @command
@@ -46,6 +56,12 @@ def consume(
         int, typer.Option(min=1, max=100_000, help="Most records of one transaction.", show_default=True)
     ] = 4_000,
     book: BookOption = None,
+    accept_gap: Annotated[
+        list[str] | None,
+        option("--accept-gap", "PARTITION:FROM-TO", "Go on behind positions whose records are lost, such as 0:17-29."),
+    ] = None,
+    reason: Annotated[str | None, option("--reason", "WHY", "Why that is right; it is kept for auditors.")] = None,
+    by: Annotated[str | None, option("--by", "NAME", "Who says so. (default: the user of this machine)")] = None,
 ) -> Answer | None:
     """Take facts from Kafka and decide them, until it is stopped; makes the ledger where there is none.
 
@@ -56,7 +72,13 @@ def consume(
         points consume --config points.toml
 
         points consume --until-end --jobs 2 --json
+
+    Where records are missing that were never decided, it ends and names them.
+    Once they are lost for good, an operator lets it go on without them:
+
+        points consume --accept-gap 0:17-29 --reason "retention, see incident 81"
     """
+    accepted = _accepted(accept_gap or [], reason, by)
     settings = load_settings(config)
     address = None if metrics is None else _address(metrics)
     summary = Summary()
@@ -69,7 +91,8 @@ def consume(
         if opened is None:
             return None
         before = [opened.journal(p).head().offset for p in opened.partitions]
-        plans = _plans(opened, settings, jobs, until_end, publish, batch)
+        plans = _plans(opened, settings, jobs, until_end, publish, batch, accepted)
+        _record_accepted(opened, accepted)
         consume_as_planned(opened, settings, plans, observe, is_stopped)
         summary.seconds = time.monotonic() - started
         document = summary_to_dict(summary)
@@ -79,7 +102,7 @@ def consume(
 
 
 def _plans(
-    ledger: Ledger, settings: KafkaSettings, jobs: int, until_end: bool, publish: bool, batch: int
+    ledger: Ledger, settings: KafkaSettings, jobs: int, until_end: bool, publish: bool, batch: int, accepted: Accepted
 ) -> list[Plan]:
     """Return the plan of each process: its part of an embedded ledger, or what the group assigns of a shared one."""
     partitions = list(ledger.partitions)
@@ -93,6 +116,7 @@ def _plans(
             until_end=until_end,
             batch=batch,
             fenced_seconds=settings.session_timeout_seconds,
+            accepted=accepted,
         )
         for job in range(jobs)
     ]
@@ -108,7 +132,7 @@ def _opened(
     if is_there:
         with shell.reading() as found:
             check_stream(found, topic)
-    partitions = once_a_broker_answers(lambda: partitions_of(settings, topic), observe, is_stopped)
+    partitions = once_a_broker_answers(lambda: _partitions_of(settings, topic), observe, is_stopped)
     if partitions is None:
         yield None
         return
@@ -117,6 +141,44 @@ def _opened(
         check_stream(opened, topic, partitions)
         opened.bind_stream(KAFKA, topic)
         yield opened
+
+
+def _partitions_of(settings: KafkaSettings, topic: str) -> int:
+    """Return how many partitions the topic has. Raises `Denied` where it is not there, or compacted; `BrokerAway`."""
+    with closing(Admin(settings)) as admin:
+        found = admin.topic(topic)
+    if found is None:
+        raise no_topic(topic)
+    check_topic(found)
+    return found.partitions
+
+
+def _accepted(gaps: list[str], reason: str | None, by: str | None) -> Accepted:
+    """Return the gaps that were accepted, with their partitions. Raises `WrongUse`."""
+    why = (reason or "").strip()
+    if gaps and not 0 < len(why) <= MOST_WHY:
+        raise WrongUse(f"--accept-gap wants a --reason of 1 to {MOST_WHY} characters: auditors will ask for it")
+    if reason is not None and not gaps:
+        raise WrongUse("--reason says why a gap is accepted: give --accept-gap PARTITION:FROM-TO, too")
+    name, at = (by or getuser()).strip()[:100], datetime.now(UTC).isoformat(timespec="seconds")
+    found = []
+    for text in gaps:
+        numbers = _GAP.fullmatch(text)
+        if numbers is None or int(numbers[2]) > int(numbers[3]):
+            raise WrongUse(f'--accept-gap "{text}": give PARTITION:FROM-TO such as 0:17-29, as `points consume` did')
+        found.append((int(numbers[1]), Gap(int(numbers[2]), int(numbers[3]), name, at, why)))
+    return tuple(found)
+
+
+def _record_accepted(ledger: Ledger, accepted: Accepted) -> None:
+    """Record in the file of the operators what is about to be accepted, where the ledger is kept in a folder."""
+    for partition, gap in accepted:
+        if partition not in ledger.partitions:
+            raise WrongUse(f"--accept-gap {partition}:{gap.first}-{gap.last}: {ledger.name} has no such partition")
+    if accepted and ledger.folder is not None:
+        with closing(OperatorLog(ledger.folder)) as log:
+            for partition, gap in accepted:
+                log.record(gap.by, "accept-gap", f"{partition}:{gap.first}-{gap.last}", why=gap.why)
 
 
 @contextmanager

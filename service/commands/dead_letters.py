@@ -10,6 +10,7 @@ from consumers.dead_letters import StoredDeadLetter, dead_letter_at, dead_letter
 from consumers.dead_letters import drop as drop_bytes
 from consumers.dead_letters import retry as retry_here
 from ledger.errors import WrongUse
+from ledger.journal.gaps import GAP
 from ledger.journal.ledger import KAFKA, Ledger
 from ledger.wire.answers import Retried
 from projections.answers.output import terminal_output
@@ -133,5 +134,5 @@ def _chosen(ledger: Ledger, positions: list[str] | None, every: bool) -> list[St
     if bool(positions) == every:
         raise WrongUse("give either POSITIONs or --all; `points dead-letters list` shows what waits")
     if every:
-        return dead_letters_of(ledger)
+        return [letter for letter in dead_letters_of(ledger) if letter.reason != GAP]
     return [dead_letter_at(ledger, position) for position in dict.fromkeys(positions or ())]

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from contextlib import closing
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated
@@ -10,14 +11,17 @@ from typing import Annotated
 import typer
 from msgspec.structs import asdict
 
+from consumers.files.loader import source_of
+from consumers.local.open import open_inbox
 from ledger.errors import WrongUse
-from ledger.journal.ledger import INBOX
+from ledger.journal.ledger import INBOX, Ledger
 from projections.answers.show import show_member
 from projections.answers.stats import stats
+from projections.explaining.words import count
 from service.commands.ingest import facts_ahead
 from service.commands.options import DEFAULT_LEDGER, FolderOption, JobsOption
 from service.commands.summaries import summary_to_dict
-from service.demo.story import FACTS, FoundMember, decide_year, end_of, interesting_members, write_year
+from service.demo.story import FACTS, YEAR, FoundMember, decide_year, end_of, interesting_members, write_year
 from service.screens.demo import PORT, print_demo
 from service.screens.names import Names
 from service.shell import Answer, Shell, command, entries_in, processors
@@ -44,6 +48,7 @@ def demo(
     beside = shell.data_folder(folder)
     with shell.writing(create=True) as opened:
         opened.bind_stream(INBOX)
+        _check_is_demo(opened, beside / YEAR)
         with shell.progress("unpacking the year", FACTS) as tick:
             path = write_year(beside, tick)
         with shell.progress("deciding", facts_ahead(opened, [str(path)])) as tick:
@@ -63,6 +68,20 @@ def demo(
     shell.give(answer)
     resolve_name("service.commands.serving:run_server")(shell, "127.0.0.1", port, wait=2.0, folder=beside)
     return None
+
+
+def _check_is_demo(ledger: Ledger, year: Path) -> None:
+    """Raise `WrongUse` where a ledger has entries and did not take the demo's year in: it is somebody's own."""
+    entries = entries_in(ledger)
+    if not entries:
+        return
+    with closing(open_inbox(ledger)) as inbox:
+        if inbox.feeds_of(source_of(str(year))):
+            return
+    raise WrongUse(
+        f"{ledger.name} has {count(entries, 'entry', 'entries')} of its own, and the demo would pour a shop's year into"
+        " it: name another folder, as in `points demo --ledger demo`"
+    )
 
 
 def _called(shell: Shell) -> str:

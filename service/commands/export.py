@@ -9,11 +9,11 @@ import typer
 
 from ledger.errors import WrongUse
 from projections.answers.export import BEANCOUNT, FORMATS, write_table
-from projections.answers.output import output_file
+from projections.answers.output import is_piped, output_file
 from projections.answers.postings import postings
 from projections.answers.tables import TABLES as OF_MEMBERS
 from projections.answers.tables import Table
-from service.commands.options import AsOfOption, KnownAtOption, OutOption, option
+from service.commands.options import AsOfOption, KnownAtOption, OutOption, SafeCsvOption, option
 from service.errors import say
 from service.shell import Answer, Shell, command, instant, known_instant, standard_output
 
@@ -35,6 +35,7 @@ def export(
             "beancount: of postings. (default: by the ending of FILE, or else csv)",
         ),
     ] = None,
+    safe_csv: SafeCsvOption = None,
     out: OutOption = None,
 ) -> Answer | None:
     """All members, sorted by member, streamed: balances, lots, scores, memberships, or every entry or posting.
@@ -54,7 +55,7 @@ def export(
         book = opened.book
         until = FAR if table == "entries" and as_of is None else instant(as_of, "--as-of", book)
         made = TABLES[table](opened, until, known_instant(known_at, book))
-        rows = write_out(shell, made, form, out, f"exporting {table}")
+        rows = write_out(shell, made, form, out, f"exporting {table}", safe_csv)
     if out is None:
         return None
     return Answer(
@@ -62,12 +63,16 @@ def export(
     )
 
 
-def write_out(shell: Shell, table: Table, form: str, out: Path | None, label: str) -> int:
-    """Write a table in a format to a file or standard output, with its progress; return how many rows it has."""
+def write_out(shell: Shell, table: Table, form: str, out: Path | None, label: str, safe_csv: bool | None = None) -> int:
+    """Write a table in a format to a file or standard output, with its progress; return how many rows it has.
+
+    CSV is safe where `safe_csv` says so; where it says nothing, unless it goes through a pipe to a program.
+    """
+    is_safe = (out is not None or not is_piped()) if safe_csv is None else safe_csv
     with standard_output(), shell.progress(label) as tick, output_file(out) as file:
         if form == "parquet":
             return int(resolve_name("projections.answers.parquet:write_parquet")(table, file, tick))
-        return write_table(table, form, file, tick)
+        return write_table(table, form, file, tick, is_safe_csv=is_safe)
 
 
 def format_of(form: str | None, out: Path | None, as_json: bool, on_screen: str, files: Sequence[str] = FORMATS) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from consumers.files.check import check_has_facts
 from consumers.files.loader import BadFile, is_stream, open_facts, source_of
 from consumers.local.open import has_inbox, open_inbox
 from consumers.runtime.ingest import Summary
@@ -17,7 +18,7 @@ from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import Ledger
 from projections.answers.output import output_file
 from projections.answers.to_json import to_json
-from service.commands.options import BookOption, FilesArgument
+from service.commands.options import BookOption, FilesArgument, named_file
 from service.commands.summaries import name_parked, print_summary, summary_to_dict
 from service.shell import Answer, Shell, Tick, command, processors, text_of_book
 
@@ -36,7 +37,9 @@ def ingest(
     ] = False,
     outcomes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write what became of each fact, a line each, in the files' order."),
+        typer.Option(
+            metavar="FILE", parser=named_file, help="Write what became of each fact, a line each, in the files' order."
+        ),
     ] = None,
     jobs: Annotated[
         int | None,
@@ -61,6 +64,8 @@ def ingest(
         shop-export | points ingest - --json
     """
     check_files(files)
+    for name in files:
+        check_has_facts(name)
     if outcomes is not None:
         _check_outcomes(outcomes, files)
     toml = text_of_book(book, is_there=shell.has_ledger)

@@ -14,6 +14,18 @@ def option(name: str, metavar: str, help: str, **more: Any) -> Any:
     return typer.Option(name, metavar=metavar, help=help, show_default=False, **more)
 
 
+def named_file(text: str) -> Path:
+    """Return the file of an option whose command has standard output for its answer. Raises `BadParameter`."""
+    if text == "-":
+        raise typer.BadParameter("standard output has the answer: name a file, or ./- for one of that name")
+    return Path(text)
+
+
+def _file_or_output(text: str) -> Path | None:
+    """Return the file that is named; None for -, which stands for standard output."""
+    return None if text == "-" else Path(text)
+
+
 LedgerOption = Annotated[
     str | None,
     option(
@@ -54,12 +66,24 @@ ConfigOption = Annotated[
 ]
 BookOption = Annotated[
     Path | None,
-    option("--book", "TOML", "The rule book of a ledger that is made now. (default: the shipped jd)"),
+    option("--book", "NAME|TOML", "The rule book of a ledger that is made now. (default: the shipped jd)"),
 ]
 OutOption = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--output", metavar="FILE", help="A file, written whole or not at all. (default: standard output)"
+        "-o",
+        "--output",
+        metavar="FILE",
+        parser=_file_or_output,
+        help="A file, written whole or not at all. (default: standard output, as for -)",
+    ),
+]
+SafeCsvOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--safe-csv/--exact-csv",
+        show_default=False,
+        help="CSV for a spreadsheet, in which no text is a formula. (default: into a file or on a terminal)",
     ),
 ]
 FilesArgument = Annotated[

@@ -6,18 +6,19 @@ from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
-from msgspec import to_builtins
+from msgspec import Struct, field, to_builtins
 
 from consumers.publishing import is_published
 from consumers.publishing import publish as publish_here
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
-from ledger.rulebook.schema import BadProgramme, shipped
+from ledger.rulebook.schema import BadProgramme, shipped, shipped_names
 from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
 from projections.answers.plain import plain
 from projections.answers.programmes import VersionInUse, describe_version, differences, versions, warnings
+from projections.explaining.book import LANGUAGES, sentences
 from projections.explaining.words import count
 from service.commands.options import ConfigOption
 from service.errors import print_plain, say
@@ -31,11 +32,21 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A rule book 
 
 
 @command_in(app, "list")
-def list_versions(shell: Shell) -> Answer:
+def list_versions(
+    shell: Shell,
+    is_of_shipped: Annotated[
+        bool, typer.Option("--shipped", help="The rule books that come with points, instead.")
+    ] = False,
+) -> Answer:
     """The versions of the ledger's rule book: from when each decides, how it came in, how many entries it decided.
 
     points programme list
+
+    points programme list --shipped
     """
+    if is_of_shipped:
+        books = [ShippedBook.of(name) for name in shipped_names()]
+        return Answer(books, lambda: _print_shipped(books))
     with shell.reading() as opened, shell.progress("counting", entries_in(opened)) as tick:
         found = versions(opened, tick)
     return Answer(found, lambda: _print_versions(found))
@@ -53,6 +64,24 @@ def check_programme(shell: Shell, file: FileArgument) -> Answer:
         version, warned = _checked(opened, file)
     found = {"file": str(file), **to_builtins(describe_version(version)), "warnings": warned}
     return Answer(found, lambda: _print_checked(found))
+
+
+@command_in(app)
+def show(
+    shell: Shell,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A file, a version of the ledger, or a shipped book.")],
+    language: Annotated[str, typer.Option("--language", metavar="zh|en", help="The reader's.")] = "en",
+) -> Answer:
+    """Say a rule book as sentences, one for each of its tables: what it gives, to whom, how much at most.
+
+    points programme show suning --language zh
+    """
+    if language not in LANGUAGES:
+        raise WrongUse(f'--language "{language}": there are {" and ".join(LANGUAGES)}')
+    version = _named_book(shell, name)
+    told = sentences(version, language)
+    document = {**to_builtins(describe_version(version)), "language": language, "sentences": told}
+    return Answer(document, lambda: print_plain(*(one.text for one in told)))
 
 
 @command_in(app)
@@ -155,6 +184,34 @@ def codes(shell: Shell) -> Answer:
         return Answer(codes_of(opened.book if opened else Programme([shipped("jd")])), "codes:print_codes")
 
 
+class ShippedBook(Struct, frozen=True):
+    """A rule book that comes with the package."""
+
+    book: str  # as --book and `programme show` take it
+    programme: str
+    name: str
+    from_: str = field(name="from")
+    version: str
+    rules: int
+    benefits: int
+
+    @classmethod
+    def of(cls, book: str) -> "ShippedBook":
+        """Return a shipped book by its name."""
+        version = ProgrammeVersion(shipped(book), book)
+        tables = version.programme
+        begins = tables.from_.isoformat()
+        return cls(book, tables.programme, tables.name, begins, version.name, len(version.rules), len(version.benefits))
+
+
+def _print_shipped(books: list[ShippedBook]) -> None:
+    """Print each shipped book: its name, whose it is, and what it has."""
+    width = max(len(one.book) for one in books)
+    for one in books:
+        has = f"{count(one.rules, 'rule')}, {count(one.benefits, 'benefit')}"
+        print_plain(f"{one.book:{width}}  {one.name}, from {one.from_}: {has}")
+
+
 def _print_versions(versions: list[VersionInUse]) -> None:
     """Print each version: from when it decides, how it came in, how many entries it decided."""
     for one in versions:
@@ -162,7 +219,7 @@ def _print_versions(versions: list[VersionInUse]) -> None:
         came = f"published {how.recorded} by {how.by or how.source}" if how else "from birth"
         until = f"until {one.until}" if one.until else "on"
         decided = count(one.entries, "entry", "entries")
-        print_plain(f"{one.version}  from {one.from_} {until}: {decided}; {came}")
+        print_plain(f"{one.version} from {one.from_} {until}: {decided}; {came}")
 
 
 def _print_checked(found: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from projections.audit.proof.keys import new_key as make_key
 from projections.audit.proof.keys import signing_key, verification_key
 from projections.audit.proof.store import CheckpointStore, Full, name_of
 from projections.audit.verify import verify as recompute
-from service.commands.options import FolderOption, OutOption, option
+from service.commands.options import FolderOption, OutOption, named_file, option
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS, print_plain, say
 from service.shell import Answer, Shell, command, command_in, entries_in, standard_output
@@ -46,7 +46,8 @@ def default_key() -> Path:
 def new_key(
     shell: Shell,
     out: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="PEM", help="(default: in the user's configuration)")
+        Path | None,
+        typer.Option("-o", "--output", metavar="PEM", parser=named_file, help="(default: in the user's configuration)"),
     ] = None,
 ) -> Answer:
     """Make an Ed25519 signing key (for its owner's eyes only), and beside it the public key to give away.
@@ -206,6 +207,9 @@ def _print_verified(found: dict[str, Any]) -> None:
         print_plain(f"partition {part['partition']}  {part['entries']:>12,} entries  {part['link']}")
     for one in found.get("checkpoints", ()):
         print_plain(f"compared with the checkpoint of {one['at']}, signed by key {one['key']}")
+    for gap in found["gaps"]:
+        where = f"{gap['partition']}:{gap['first']} to {gap['partition']}:{gap['last']}"
+        print_plain(f"no records at {where}, which {gap['by']} accepted at {gap['at']}: {gap['why']}")
     print_found("broken place", found["broken"], None)
 
 

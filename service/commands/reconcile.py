@@ -13,7 +13,7 @@ from projections.answers.output import output_file
 from projections.answers.to_json import to_json
 from projections.audit.reconcile import BALANCES, Reconciliation, balances_in
 from projections.audit.reconcile import reconcile as compare
-from service.commands.options import AsOfOption, FolderOption
+from service.commands.options import AsOfOption, FolderOption, named_file
 from service.commands.results import LISTED, keep_result
 from service.errors import BAD_NEWS, print_plain
 from service.shell import Answer, Shell, command, instant
@@ -32,7 +32,10 @@ def reconcile(
         str, typer.Option(help="What the list calls a balance: spendable, net (less debt), total (with pending, held).")
     ] = "spendable",
     out: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write every difference, a line of JSON each.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", parser=named_file, help="Write every difference, a line of JSON each."
+        ),
     ] = None,
     folder: FolderOption = None,
 ) -> Answer:

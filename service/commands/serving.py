@@ -23,8 +23,14 @@ from service.http.server import is_local, listen
 from service.http.server import serve as serve_here
 from service.http.workers import Job, shares_of, supervise
 from service.installed import installed_version
+from service.keys import FILE as KEYS
 from service.keys import Keys
 from service.shell import Shell
+
+_WITHOUT_KEYS = (
+    "--host {host}: without keys anybody who reaches it could do anything: make one first"
+    " (`points keys new NAME --scope …`), or listen on 127.0.0.1"
+)
 
 
 def run_server(
@@ -40,14 +46,16 @@ def run_server(
 ) -> None:
     """Serve a shell's ledger until it is stopped. Raises `WrongUse` and `CannotRunNow`."""
     kafka = _kafka(shell, config)
-    with shell.reading() if kafka else _fed_here(shell) as opened, closing(Keys(folder)) as keys:
+    if not is_local(host) and not (folder / KEYS).exists():
+        raise WrongUse(_WITHOUT_KEYS.format(host=host))
+    with (
+        closing(listen(host, port)) as listening,
+        shell.reading() if kafka else _fed_here(shell) as opened,
+        closing(Keys(folder)) as keys,
+    ):
         has_keys = keys.exist()
         if not has_keys and not is_local(host):
-            raise WrongUse(
-                f"--host {host}: without keys anybody who reaches it could do anything: make one first"
-                " (`points keys new NAME --scope …`), or listen on 127.0.0.1"
-            )
-        listening = listen(host, port)
+            raise WrongUse(_WITHOUT_KEYS.format(host=host))
         tell = partial(_tell, shell, listening, has_keys)
         version = installed_version()
         with Follower(shell.place, folder) if follows else nullcontext():

@@ -31,7 +31,7 @@ from projections.views.status import catalogue
 from projections.views.status import status as builds
 from projections.views.view import Options, Query, View
 from service.commands.export import format_of, write_out
-from service.commands.options import AsOfOption, FolderOption, JobsOption, OutOption, option
+from service.commands.options import AsOfOption, FolderOption, JobsOption, OutOption, SafeCsvOption, option
 from service.errors import BAD_NEWS, print_plain, say
 from service.shell import Answer, Shell, command_in, entries_in, instant, processors, standard_output
 
@@ -212,6 +212,7 @@ def show(
     ] = None,
     score: Annotated[str | None, option("--score", "SCORE", "One score, of scores.")] = None,
     form: FormatOption = None,
+    safe_csv: SafeCsvOption = None,
     out: OutOption = None,
     more: MoreOption = None,
     folder: FolderOption = None,
@@ -239,7 +240,7 @@ def show(
         else:
             built = snapshot(opened, _folder(opened, folder), view, None if as_of is None else at)
             taken = stack.enter_context(built)
-        _write(shell, query.name, taken, query.rows(taken, options), form, out)
+        _write(shell, query.name, taken, query.rows(taken, options), form, out, safe_csv)
 
 
 @command_in(app)
@@ -247,6 +248,7 @@ def close(
     shell: Shell,
     month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="A month of the ledger's zone.")],
     form: FormatOption = None,
+    safe_csv: SafeCsvOption = None,
     out: OutOption = None,
     folder: FolderOption = None,
 ) -> None:
@@ -266,7 +268,7 @@ def close(
         with snapshot(opened, _folder(opened, folder), Liability(), at) as taken:
             is_final = not open_partitions and taken.standing is not None and not taken.standing.behind
             more = {"month": month, "until": to_text(end, opened.book.offset), "final": is_final}
-            _write(shell, "close", taken, of_month(taken, number), form, out, more)
+            _write(shell, "close", taken, of_month(taken, number), form, out, safe_csv, more)
     if is_final:
         return
     if open_partitions:
@@ -321,6 +323,7 @@ def _write(
     table: Table,
     form: str,
     out: Path | None,
+    safe_csv: bool | None,
     more: dict[str, Any] | None = None,
 ) -> None:
     """Write what a query says, and on standard error how far the view is behind."""
@@ -341,7 +344,7 @@ def _write(
         with standard_output():
             resolve_name("service.screens.views:print_table")(shell.console, table, about, LISTED)
     else:
-        rows = write_out(shell, table, form, out, f"writing {name}")
+        rows = write_out(shell, table, form, out, f"writing {name}", safe_csv)
         if out is not None:
             written = {**about, "rows": rows, "format": form, "file": str(out)}
             shell.give(Answer(written, lambda: say(f"{rows:,} rows in {out}")))

@@ -23,7 +23,7 @@ from ledger.wire.facts import Fact, fact_type
 from service.http.problems import Problem
 
 FILE = "operators.ndjson"
-Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint", "give"]
+Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint", "give", "accept-gap"]
 
 
 class GivenFact(Struct, frozen=True):
@@ -37,7 +37,8 @@ class GivenFact(Struct, frozen=True):
 class LogLine(Struct, omit_defaults=True):
     """An action: `by` is the name of the key.
 
-    `about` is a position, the name of an adjustment or checkpoint, or the id of a fact that was given.
+    `about` is a position, the name of an adjustment or checkpoint, the id of a fact that was given, or the positions
+    of an accepted gap. `why` is the reason that was given for one.
     """
 
     at: str
@@ -47,6 +48,7 @@ class LogLine(Struct, omit_defaults=True):
     proposed: AdjustmentRequest | None = None
     mended: bool = False
     given: GivenFact | None = None
+    why: str = ""
 
 
 class OperatorLog:
@@ -64,10 +66,10 @@ class OperatorLog:
         with self._held():
             pass  # what is there can be read
 
-    def record(self, by: str, action: Action, about: str, *, mended: bool = False) -> None:
+    def record(self, by: str, action: Action, about: str, *, mended: bool = False, why: str = "") -> None:
         """Record that somebody is about to do something."""
         with self._held():
-            self._append(LogLine(_now(), by, action, about, mended=mended))
+            self._append(LogLine(_now(), by, action, about, mended=mended, why=why))
 
     def record_given(self, by: str, facts: Sequence[Fact]) -> None:
         """Record that somebody is about to give operators' facts."""

@@ -1,5 +1,6 @@
 """Rule books through time: listed, compared in words, warned of, published; what was decided stays."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.rulebook.compiled import Programme, ProgrammeVersion
-from ledger.rulebook.schema import shipped
+from ledger.rulebook.schema import shipped, shipped_names
 from projections.answers.programmes import differences, warnings
 from tests.cli.test_cli import order, points, shop, write
 
@@ -256,3 +257,21 @@ def test_what_cannot_be_published_is_said_and_nothing_is_written(shop: Path) -> 
     ran = points("programme", "publish", long, "--by", "a")
     assert ran.code == 3 and "bytes as a fact" in ran.err
     assert points("verify", "--json").json == before and points("dead-letters", "list", "--json").json == []
+
+
+# -- shipped books -----------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_books_are_listed_and_a_ledger_is_born_with_one_of_them(tmp_path: Path) -> None:
+    ledger = str(tmp_path / "ledger")
+    listed = json.loads(points("--ledger", ledger, "programme", "list", "--shipped", "--json").out)
+    assert [one["book"] for one in listed] == shipped_names()
+    assert len(listed) == 12
+    (suning,) = [one for one in listed if one["book"] == "suning"]
+    made = json.loads(points("--ledger", ledger, "init", "--book", "suning", "--json").out)
+    assert made["version"] == suning["version"]
+    (version,) = json.loads(points("--ledger", ledger, "programme", "list", "--json").out)
+    assert (version["version"], version["entries"]) == (suning["version"], 0)
+    assert points("--ledger", ledger, "init", "--book", "suning").code == 2
+    assert "or one of enterprise-shop" in points("--ledger", ledger + "2", "init", "--book", "tesco").err
+    assert not (tmp_path / "ledger2").exists()

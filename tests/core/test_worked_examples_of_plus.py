@@ -252,6 +252,14 @@ def test_a_card_bought_too_late_frees_nothing() -> None:
     assert any(isinstance(change, Expired) for change in shop.last.changes)
 
 
+def test_an_order_of_the_trial_that_is_told_after_a_card_bought_too_late_has_lapsed_as_well() -> None:
+    shop = Shop()
+    shop.tries_plus(at="2025-01-01 10:00")
+    shop.buys("plus.annual", at="2025-08-01 10:00")
+    shop.completes("O1", [("phone", 1, 77_700)], at="2025-01-10 10:00")
+    assert (shop.beans, shop.purse.issued, shop.purse.expired) == (0, 777, 777)
+
+
 def test_a_trial_earns_at_most_4000_and_then_at_the_ordinary_rate_at_once() -> None:
     shop = Shop()
     shop.tries_plus()

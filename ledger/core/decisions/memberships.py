@@ -64,15 +64,21 @@ def _end_upgraded(draft: Draft, membership: str, running: Term) -> None:
 
 
 def _release_pending(draft: Draft, membership: str) -> tuple[str, list[tuple[str, int]]]:
-    """A card was bought: the frozen points of the trial become spendable. Returns its card, and the kinds and lots."""
+    """A card was bought: the frozen points of the trial become spendable. Returns its card, and the kinds and lots.
+
+    What has lapsed by the clock stays so, also for orders of the trial that come to be known later (contract §3: a card
+    releases them "at the latest 30 days after the trial's end"; engine 1 gave those orders spendable points).
+    """
     trial, released = "", []
+    release = draft.version.programme.memberships[membership].release_days * DAY
+    lapsed_by = draft.clock if draft.engine >= 2 else 0
     for term in draft.account.terms[membership]:
-        if term.trial and not term.converted:
+        if term.trial and not term.converted and term.until + release > lapsed_by:
             draft.emit(TrialConverted(membership, term.card))
             trial = term.card
     for kind, purse in draft.account.purses.items():
         for key, lot in sorted(purse.lots.items()):
-            if lot.pending_until and (lot.left or lot.held) and not lot.waits:
+            if lot.pending_until > lapsed_by and (lot.left or lot.held) and not lot.waits:
                 draft.emit(Confirmed(kind, key, lot.left))
                 released.append((kind, key))
                 repay_or_expire(draft, kind, key, draft.clock)

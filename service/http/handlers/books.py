@@ -138,7 +138,7 @@ def _positions(ledger: Ledger, served: Served) -> list[Partition]:
             partition,
             head.entries,
             head.link.hex(),
-            to_text(head.recorded, ledger.book.offset),
+            to_text(head.recorded, ledger.book.offset) if head.offset >= 0 else None,
             head.offset,
             end,
             end - head.offset,
