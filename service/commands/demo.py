@@ -13,15 +13,20 @@ from msgspec.structs import asdict
 
 from consumers.files.loader import source_of
 from consumers.local.open import open_inbox
+from consumers.runtime.ingest import ingest
 from ledger.errors import WrongUse
 from ledger.journal.ledger import INBOX, Ledger
+from ledger.rulebook.compiled import ProgrammeVersion
+from ledger.rulebook.schema import shipped
 from projections.answers.show import show_member
 from projections.answers.stats import stats
 from projections.explaining.words import count
 from service.commands.ingest import facts_ahead
-from service.commands.options import DEFAULT_LEDGER, FolderOption, JobsOption
+from service.commands.options import DEFAULT_LEDGER, FolderOption, JobsOption, option
 from service.commands.summaries import summary_to_dict
+from service.demo.programmes import MEMBERS, made_up_year
 from service.demo.story import FACTS, YEAR, FoundMember, decide_year, end_of, interesting_members, write_year
+from service.errors import print_plain
 from service.screens.demo import PORT, print_demo
 from service.screens.names import Names
 from service.shell import Answer, Shell, command, entries_in, processors
@@ -36,15 +41,25 @@ def demo(
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Of --serve; 0 takes a free one.")] = PORT,
     folder: FolderOption = None,
+    programme: Annotated[
+        str | None,
+        option("--programme", "NAME", "A made-up year of a shipped programme, in a ledger of its own, instead."),
+    ] = None,
 ) -> Answer | None:
     """Load a real shop's year into a ledger and look around: half a minute, and everything to try.
 
     Run again it goes on where it stopped, or says that all is in.
 
         points demo --serve
+
+        points --ledger suning demo --programme suning
     """
     if serve and shell.json:
         raise WrongUse("--serve goes on until it is stopped, and --json prints one document: give one of them")
+    if programme is not None:
+        if serve:
+            raise WrongUse("--serve is for the real shop's year; `points serve` serves the ledger of a programme")
+        return _made_up(shell, programme, folder)
     beside = shell.data_folder(folder)
     with shell.writing(create=True) as opened:
         opened.bind_stream(INBOX)
@@ -68,6 +83,31 @@ def demo(
     shell.give(answer)
     resolve_name("service.commands.serving:run_server")(shell, "127.0.0.1", port, wait=2.0, folder=beside)
     return None
+
+
+def _made_up(shell: Shell, name: str, folder: Path | None) -> Answer:
+    """Decide a made-up year of a shipped programme in a ledger that is born with its book."""
+    version = ProgrammeVersion(shipped(name), name)
+    beside = shell.data_folder(folder)
+    with shell.writing(version.toml, create=True) as opened:
+        if version.name not in opened.book.by_name:
+            raise WrongUse(f"{shell.place} has another rule book than {name}; give --ledger a folder that is not there")
+        path = beside / f"{name}.ndjson"
+        _check_is_demo(opened, path)
+        path.write_bytes(b"".join(fact + b"\n" for fact in made_up_year(version)))
+        summary = ingest(opened, [str(path)], backlog=True, jobs=1)
+        books = stats(opened, end_of(opened))
+    document = {**summary_to_dict(summary), "programme": version.programme.programme, "stats": books}
+    called = _called(shell)
+    return Answer(
+        document,
+        lambda: print_plain(
+            f"{summary.facts:,} facts of a made-up year of {version.programme.name}, {MEMBERS} members",
+            f"{called} show member-01",
+            f"{called} explain member-01",
+            f"{called} programme show {name} --language zh",
+        ),
+    )
 
 
 def _check_is_demo(ledger: Ledger, year: Path) -> None:

@@ -1,0 +1,41 @@
+"""A made-up year of each shipped programme: the same facts each time, decided, balanced, and derived again."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ledger.rulebook.compiled import ProgrammeVersion
+from ledger.rulebook.schema import shipped, shipped_names
+from ledger.wire.fact_codec import decode
+from service.demo.programmes import made_up_year
+from tests.cli.test_cli import points
+
+
+@pytest.mark.parametrize("book", shipped_names())
+def test_a_programme_has_a_year_of_its_own_facts(book: str) -> None:
+    version = ProgrammeVersion(shipped(book))
+    facts = made_up_year(version)
+    assert facts == made_up_year(version)
+    types = Counter(json.loads(fact)["type"] for fact in facts)
+    for fact in facts:
+        decode(fact)
+    assert types["order.completed.v1"] > 100
+    for on in {award.on for award in version.programme.award} & {"activity.done", "member.signed-in", "review.posted"}:
+        assert types[f"{on}.v1"] > 10
+    assert (types["card.purchased.v1"] > 0) == any(card.price for _, card in version.products.values())
+
+
+@pytest.mark.parametrize("book", ["enterprise-shop", "marriott", "suning"])
+def test_the_demo_of_a_programme_gives_points_and_derives_again(book: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    ran = points("--ledger", ledger, "demo", "--programme", book, "--json")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert found["programme"] == ProgrammeVersion(shipped(book)).programme.programme
+    assert found["entries"] == found["facts"] > 300
+    assert json.loads(points("--ledger", ledger, "show", "member-01", "--json").out)["scores"]
+    assert points("--ledger", ledger, "replay").code == 0
+    assert points("--ledger", ledger, "stats").code == 0
+    assert points("--ledger", ledger, "demo", "--programme", "prime").code == 2
