@@ -29,6 +29,7 @@ from ledger.wire.entry_json import position_text
 POLL_SECONDS = 0.2  # waiting for records, when there is nothing to do
 PUBLISHING_SECONDS = 0.02  # the same, while something is to be published
 LAG_SECONDS = 1.0  # between two reports of the lag
+TOPIC_SECONDS = 1.0  # between two looks, while records come, at whether the topic is still the same
 COLLECT_SECONDS = 60.0  # between two runs of the collector, which is kept out of batches
 FLUSH_SECONDS = 10.0  # for what is to be published before the end
 HAND_OVER_SECONDS = 2.0  # for the same, before a partition goes to another process
@@ -53,6 +54,7 @@ class Plan:
     batch: int = BATCH
     fenced_seconds: float = 10.0  # before a partition that another process took is taken back, if it is still ours
     accepted: tuple[tuple[int, Gap], ...] = ()
+    topic_id: str = ""  # of a topic that an operator says to be the ledger's, restored
 
 
 def check_stream(ledger: Ledger, topic: str, partitions: int | None = None) -> None:
@@ -95,7 +97,9 @@ class Consumer:
         self._ends: dict[int, int] | None = None  # of all partitions at the start, where the end is to be found
         self._whole: dict[int, int] = {}  # by partition the offset up to which it is known that no record is missing
         self._last_error = ""
-        self._lag_at = self._collect_at = 0.0
+        self._lag_at = self._collect_at = self._topic_at = 0.0
+        self._topic_id = ""  # as it was at the last acquisition
+        self._unbound: set[int] = set()  # partitions whose journals do not have that id yet
 
     def run(self, is_stopped: Callable[[], bool]) -> None:
         """Work until stopped or, where so planned, until all that stood in the topic at the start is decided.
@@ -172,12 +176,16 @@ class Consumer:
             )
         try:
             partitions = [owner.partition for owner in missing]
+            topic_id = self._log.topic_id()
             ends, begins = self._reader.ends(partitions), self._reader.begins(partitions)
         except BrokerAway as error:
             self._report("kafka", str(error))
             for owner in missing:
                 owner.back_off(error)
             return
+        if topic_id and self._topic_id not in ("", topic_id):
+            raise self._made_anew(self._topic_id, topic_id)
+        self._topic_id = topic_id or self._topic_id
         for owner in missing:
             try:
                 self._acquire(owner, begins[owner.partition], ends[owner.partition])
@@ -197,7 +205,9 @@ class Consumer:
         """
         partition = owner.partition
         journal = self._ledger.journal(partition)
-        head = journal.head()
+        head, known = journal.head(), journal.state().stream
+        if known and self._topic_id not in ("", known, self._plan.topic_id):
+            raise self._made_anew(known, self._topic_id)
         if end < head.offset:
             raise StreamBroken(
                 f"partition {partition} of the topic ends at offset {end}, and this ledger has decided up to"
@@ -214,6 +224,8 @@ class Consumer:
             owner.taken = None
         if owner.taken is not None and owner.taken.offset < begin:
             owner.taken = None  # it was deleted since
+        if self._topic_id not in ("", known):
+            self._unbound.add(partition)
         flows: list[Flow] = []
         if self._plan.outcomes:
             flows.append(Outcomes(self._ledger, partition, self._plan.outcomes))
@@ -223,6 +235,34 @@ class Consumer:
         after = writer.offset if owner.taken is None else owner.taken.offset - 1
         self._reader.seek(partition, Start(after, head.recorded))
         self._observe(Acquired(partition, writer.token, writer.offset))
+
+    def _made_anew(self, known: str, found: str) -> StreamBroken:
+        return StreamBroken(
+            f"the topic {self._ledger.settings.topic} was made anew: its id is {found}, and this ledger was fed from"
+            f" the one with {known}. Point the settings at it; or, where it was restored with its records at their"
+            f" offsets, let an operator say so: `points consume --accept-topic {found} --reason WHY`; or make a ledger"
+            " that goes on with the new one: `points archive export`, then `import`"
+        )
+
+    def _check_same(self) -> None:
+        """Raise `StreamBroken` where records wait that may be of another topic than those before."""
+        now = time.monotonic()
+        if now < self._topic_at or self._last_error or not any(map(self._reader.waiting, self._reading())):
+            return
+        self._topic_at = now + TOPIC_SECONDS
+        with suppress(BrokerAway):
+            found = self._log.topic_id()
+            if found and self._topic_id not in ("", found):
+                raise self._made_anew(self._topic_id, found)
+
+    def _reading(self) -> list[int]:
+        return [owner.partition for owner in self._acquired()]
+
+    def _bind(self, owner: PartitionOwner) -> None:
+        """Keep the topic's id in a journal once its last record was compared."""
+        if owner.partition in self._unbound and owner.writer is not None and owner.taken is None:
+            owner.writer.bind(self._topic_id)
+            self._unbound.discard(owner.partition)
 
     # -- what is missing ---------------------------------------------------------------------------------------------
 
@@ -321,10 +361,12 @@ class Consumer:
     def _decide(self, fetching: float) -> bool:
         """Decide a batch of each partition; return True if there was one."""
         worked = False
+        self._check_same()
         for owner in self._acquired():
             try:
                 self._look_at_holes(owner)
                 batch = owner.turn(self._reader)
+                self._bind(owner)
             except NotContinued as error:
                 raise StreamBroken(str(error)) from error
             except BrokerAway as error:

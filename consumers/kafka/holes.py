@@ -24,7 +24,7 @@ class Log:
         self._read: dict[int, list[LoggedBatch]] = {}  # of a partition, what was read last
 
     def topic_id(self) -> str:
-        """Return the topic's id; empty where the cluster has none."""
+        """Return the topic's id; empty where the cluster has none, or knows of no such topic now."""
         return self._opened().topic_id(self._topic)
 
     def missing(self, partition: int, hole: Hole) -> Hole | None:

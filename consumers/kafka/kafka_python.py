@@ -328,12 +328,12 @@ class Admin(_Client):
         return Topic(name, len(partitions), len(partitions[0]["replica_nodes"]), configs, _id_text(found))
 
     def topic_id(self, name: str) -> str:
-        """Return a topic's id; empty where the cluster has none. Raises `Denied` where there is no such topic."""
+        """Return a topic's id; empty where the cluster has none, or knows of no such topic now."""
         with self._translating():
             found = self._client.describe_topics([name])[0]
             error = errors.for_code(found["error_code"])
             if error is errors.UnknownTopicOrPartitionError:
-                raise base.no_topic(name)
+                return ""
             if error is not errors.NoError:
                 raise error(name)
         return _id_text(found)

@@ -1,6 +1,7 @@
 """What became of each record: an entry of the journal or a dead letter, looked up by position or told feed by feed."""
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -64,12 +65,20 @@ def decided_between(journal: Journal, first: int, last: int) -> Iterator[Decided
 
 
 def _entries(journal: Journal, first: int, last: int) -> Iterator[DecidedRecord]:
-    parked = journal.count_parked(first - 1, retried=True)  # every record before `first` made an entry or a dead letter
-    for row in journal.scan(first - parked, last + 1 - parked):
+    # Every record before `first` made an entry or a dead letter; in a topic some offsets have no record.
+    most = min(first - journal.count_parked(first - 1, retried=True), journal.head().entries)
+    before = most
+    if most > 0 and _offset_of(journal, most) >= first:
+        before = bisect_left(range(1, most), first, key=lambda sequence: _offset_of(journal, sequence))
+    for row in journal.scan(before, before + last + 1 - first):
         entry = decode_entry(row.state)
         if entry.offset > last:
             return
         yield DecidedRecord(entry.offset, entry, row.link)
+
+
+def _offset_of(journal: Journal, sequence: int) -> int:
+    return next(decode_entry(row.state).offset for row in journal.scan(sequence - 1, sequence))
 
 
 def fate_of(partition: int, found: DecidedRecord, zone: Zone) -> Fate:

@@ -36,7 +36,8 @@ class State(NamedTuple):
     """What a journal says of itself, read at one instant; `position` is one past the offset of the last record taken.
 
     `origin` is None in a journal that carries none. `seal` is empty where none was made. `last` is the highest sequence
-    of an entry, 0 where there is none: the head, unless somebody changed the one or the other.
+    of an entry, 0 where there is none: the head, unless somebody changed the one or the other. `stream` is the id of
+    the topic in which the position means something, "" where none is known.
     """
 
     origin: Origin | None
@@ -47,6 +48,7 @@ class State(NamedTuple):
     position: int
     seal: bytes
     last: int = 0
+    stream: str = ""
 
     def is_sealed(self) -> bool:
         """Return True if the seal fits the rest."""
@@ -61,12 +63,17 @@ class State(NamedTuple):
             self.link,
             self.recorded,
             self.position,
+            self.stream,
         )
 
 
-def seal_of(origin: bytes, epoch: int, head: int, link: bytes, recorded: int, position: int) -> bytes:
-    """Return the seal of a journal's state: SHA-256 of a MessagePack array of the arguments, in their order."""
-    return sha256(msgspec.msgpack.encode([origin, epoch, head, link, recorded, position])).digest()
+def seal_of(origin: bytes, epoch: int, head: int, link: bytes, recorded: int, position: int, stream: str = "") -> bytes:
+    """Return the seal of a journal's state: SHA-256 of a MessagePack array of the arguments, in their order.
+
+    A `stream` that is not known is left out.
+    """
+    known = (stream,) if stream else ()
+    return sha256(msgspec.msgpack.encode([origin, epoch, head, link, recorded, position, *known])).digest()
 
 
 def settings_that_differ(stored: Origin, wanted: Origin) -> list[str]:

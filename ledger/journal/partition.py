@@ -179,6 +179,11 @@ class PartitionWriter:
             raise
         return tally
 
+    def bind(self, stream: str) -> None:
+        """Keep the id of the topic in which the offset means something. Raises `Fenced`."""
+        with self.journal.transaction(0, self.token) as batch:
+            batch.bind(stream)
+
     def _isolate(
         self,
         error: Exception,

@@ -87,6 +87,7 @@ JOURNAL_STEPS: Steps = (
             one integer PRIMARY KEY CHECK (one = 1), ledger text NOT NULL, partition integer NOT NULL,
             partitions integer NOT NULL, genesis text NOT NULL, settings text NOT NULL, book text NOT NULL)""",
         "ALTER TABLE {schema}.shard ADD COLUMN seal bytea",
+        "ALTER TABLE {schema}.shard ADD COLUMN stream text NOT NULL DEFAULT ''",
         "ALTER TABLE {schema}.parked ADD COLUMN seal bytea",
     ),
 )

@@ -44,7 +44,7 @@ _SCAN_TOPICS = 100_000
 
 _STATE = """SELECT o.ledger, o.partition, o.partitions, o.genesis, o.settings, o.book, epoch, head, link, recorded,
     coalesce((SELECT notification_id FROM {0}.tracking WHERE application_name = ?), 0), seal,
-    coalesce((SELECT max({1}) FROM {0}.stored_events), 0)
+    coalesce((SELECT max({1}) FROM {0}.stored_events), 0), stream
     FROM {0}.shard LEFT JOIN {0}.origin AS o ON o.one = shard.one"""
 
 _MOVE = """INSERT INTO {}.tracking AS t VALUES (?, ?) ON CONFLICT (application_name)
@@ -108,9 +108,9 @@ class _Reader(ABC):
         rows = self._rows(_STATE.format(self.schema, self.entry_id), (STREAM,))
         if len(rows) != 1:
             raise _no_head(self.name, len(rows))
-        *origin, epoch, head, link, recorded, position, seal, last = rows[0]
+        *origin, epoch, head, link, recorded, position, seal, last, stream = rows[0]
         stored = None if origin[0] is None else Origin(*origin)
-        return State(stored, epoch, head, link, recorded, position, seal or b"", last)
+        return State(stored, epoch, head, link, recorded, position, seal or b"", last, stream)
 
 
 class Journal(_Reader):
@@ -125,6 +125,7 @@ class Journal(_Reader):
     _insert_tracking: Any
     sources: dict[str, int]  # numbers of sources that are committed, and so hold for ever
     sealed: bytes = b""  # digest of the origin, as it was when the partition was acquired
+    stream: str = ""  # the id of the topic, as it is under the seal
 
     # -- what a dialect fills in -------------------------------------------------------------------------------------
 
@@ -464,6 +465,7 @@ class Batch(_Reader):
         if state.last > state.head:
             raise Damaged(f"{self.name}: entry {state.last} stands behind {state.head}, by the head the last")
         self._journal.sealed = b"" if state.origin is None else state.origin.digest()
+        self._journal.stream = state.stream
         return self._raise_epoch(state)
 
     def stamp(self, origin: Origin) -> None:
@@ -476,6 +478,12 @@ class Batch(_Reader):
         self._rows(f"DELETE FROM {self.schema}.origin")
         self._rows(f"INSERT INTO {self.schema}.origin VALUES (1, ?, ?, ?, ?, ?, ?)", origin)
         self._raise_epoch(state._replace(origin=origin))
+
+    def bind(self, stream: str) -> None:
+        """Keep the id of the topic in which the position means something, in place of an earlier one."""
+        seal = self.state()._replace(stream=stream).made_seal()
+        self._rows(f"UPDATE {self.schema}.shard SET stream = ?, seal = ?", (stream, seal))
+        self._journal.stream = stream
 
     def _older_letters(self) -> Iterator[DeadLetter]:
         """Return the dead letters that an older version parked, without a seal, streamed."""
@@ -552,7 +560,8 @@ class Batch(_Reader):
 
     def finish(self, link: bytes, offset: int, recorded: int) -> None:
         """Move the chain's last link and the stream's offset; the transaction commits after this."""
-        seal = seal_of(self._journal.sealed, self._epoch, self._head, link, recorded, offset + 1)
+        stream = self._journal.stream
+        seal = seal_of(self._journal.sealed, self._epoch, self._head, link, recorded, offset + 1, stream)
         self._rows(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?, seal = ?", (link, recorded, seal))
         if not self._rows(f"{_MOVE} RETURNING 1".format(self.schema), (STREAM, offset + 1)):
             raise Damaged(f"the stream's offset would not move forward to {offset}")

@@ -54,6 +54,7 @@ STEPS: Steps = (
             one INTEGER PRIMARY KEY CHECK (one = 1), ledger TEXT NOT NULL, partition INTEGER NOT NULL,
             partitions INTEGER NOT NULL, genesis TEXT NOT NULL, settings TEXT NOT NULL, book TEXT NOT NULL)""",
         "ALTER TABLE shard ADD COLUMN seal BLOB",
+        "ALTER TABLE shard ADD COLUMN stream TEXT NOT NULL DEFAULT ''",  # the id of the topic, where that is known
         "ALTER TABLE parked ADD COLUMN seal BLOB",
     ),
 )

@@ -30,7 +30,7 @@ def verify(
 ) -> dict[str, Any]:
     """Recompute every partition's chain: `partitions` with their entries and last link, and what is `broken`.
 
-    `gaps` are positions without records that an operator accepted.
+    `gaps`, where there are any, are positions without records that an operator accepted.
 
     With `checkpoints` the entries have to be those that were signed. Raises `BadProof` for one of another ledger.
     """
@@ -51,7 +51,7 @@ def verify(
         gaps += _gaps(ledger, found)
         broken.extend(found.listed)
     progress(done)
-    return {"partitions": partitions, "broken": broken, "gaps": gaps}
+    return {"partitions": partitions, "broken": broken, **({"gaps": gaps} if gaps else {})}
 
 
 def _verify_partition(

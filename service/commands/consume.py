@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -34,8 +34,17 @@ from service.shell import Answer, Shell, command, text_of_book
 from service.stopping import stopping
 
 MOST_WHY = 500  # characters of a reason
-Accepted = tuple[tuple[int, Gap], ...]
 _GAP = re.compile(r"([0-9]{1,4}):([0-9]{1,18})-([0-9]{1,18})")
+_TOPIC_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+class _Accepted(NamedTuple):
+    """What an operator accepted: gaps with their partitions, and the id of a restored topic; who, and why."""
+
+    gaps: tuple[tuple[int, Gap], ...]
+    topic: str
+    by: str
+    why: str
 
 
 @command
@@ -60,6 +69,10 @@ def consume(
         list[str] | None,
         option("--accept-gap", "PARTITION:FROM-TO", "Go on behind positions whose records are lost, such as 0:17-29."),
     ] = None,
+    accept_topic: Annotated[
+        str | None,
+        option("--accept-topic", "ID", "The topic was restored, with its records at their offsets: go on with it."),
+    ] = None,
     reason: Annotated[str | None, option("--reason", "WHY", "Why that is right; it is kept for auditors.")] = None,
     by: Annotated[str | None, option("--by", "NAME", "Who says so. (default: the user of this machine)")] = None,
 ) -> Answer | None:
@@ -78,7 +91,7 @@ def consume(
 
         points consume --accept-gap 0:17-29 --reason "retention, see incident 81"
     """
-    accepted = _accepted(accept_gap or [], reason, by)
+    accepted = _accepted(accept_gap or [], accept_topic, reason, by)
     settings = load_settings(config)
     address = None if metrics is None else _address(metrics)
     summary = Summary()
@@ -102,7 +115,13 @@ def consume(
 
 
 def _plans(
-    ledger: Ledger, settings: KafkaSettings, jobs: int, until_end: bool, publish: bool, batch: int, accepted: Accepted
+    ledger: Ledger,
+    settings: KafkaSettings,
+    jobs: int,
+    until_end: bool,
+    publish: bool,
+    batch: int,
+    accepted: _Accepted,
 ) -> list[Plan]:
     """Return the plan of each process: its part of an embedded ledger, or what the group assigns of a shared one."""
     partitions = list(ledger.partitions)
@@ -116,7 +135,8 @@ def _plans(
             until_end=until_end,
             batch=batch,
             fenced_seconds=settings.session_timeout_seconds,
-            accepted=accepted,
+            accepted=accepted.gaps,
+            topic_id=accepted.topic,
         )
         for job in range(jobs)
     ]
@@ -153,32 +173,36 @@ def _partitions_of(settings: KafkaSettings, topic: str) -> int:
     return found.partitions
 
 
-def _accepted(gaps: list[str], reason: str | None, by: str | None) -> Accepted:
-    """Return the gaps that were accepted, with their partitions. Raises `WrongUse`."""
-    why = (reason or "").strip()
-    if gaps and not 0 < len(why) <= MOST_WHY:
-        raise WrongUse(f"--accept-gap wants a --reason of 1 to {MOST_WHY} characters: auditors will ask for it")
-    if reason is not None and not gaps:
-        raise WrongUse("--reason says why a gap is accepted: give --accept-gap PARTITION:FROM-TO, too")
+def _accepted(gaps: list[str], topic: str | None, reason: str | None, by: str | None) -> _Accepted:
+    """Return what was accepted. Raises `WrongUse`."""
+    why, is_asked = (reason or "").strip(), bool(gaps) or topic is not None
+    if is_asked and not 0 < len(why) <= MOST_WHY:
+        raise WrongUse(f"what is accepted wants a --reason of 1 to {MOST_WHY} characters: auditors will ask for it")
+    if reason is not None and not is_asked:
+        raise WrongUse("--reason says why something is accepted: give --accept-gap or --accept-topic, too")
+    if topic is not None and not _TOPIC_ID.fullmatch(topic):
+        raise WrongUse(f'--accept-topic "{topic}": give the id that `points consume` named, 22 letters')
     name, at = (by or getuser()).strip()[:100], datetime.now(UTC).isoformat(timespec="seconds")
     found = []
     for text in gaps:
         numbers = _GAP.fullmatch(text)
         if numbers is None or int(numbers[2]) > int(numbers[3]):
-            raise WrongUse(f'--accept-gap "{text}": give PARTITION:FROM-TO such as 0:17-29, as `points consume` did')
+            raise WrongUse(f'--accept-gap "{text}": give PARTITION:FROM-TO, such as 0:17-29, as `points consume` did')
         found.append((int(numbers[1]), Gap(int(numbers[2]), int(numbers[3]), name, at, why)))
-    return tuple(found)
+    return _Accepted(tuple(found), topic or "", name, why)
 
 
-def _record_accepted(ledger: Ledger, accepted: Accepted) -> None:
+def _record_accepted(ledger: Ledger, accepted: _Accepted) -> None:
     """Record in the file of the operators what is about to be accepted, where the ledger is kept in a folder."""
-    for partition, gap in accepted:
+    for partition, gap in accepted.gaps:
         if partition not in ledger.partitions:
             raise WrongUse(f"--accept-gap {partition}:{gap.first}-{gap.last}: {ledger.name} has no such partition")
-    if accepted and ledger.folder is not None:
+    if (accepted.gaps or accepted.topic) and ledger.folder is not None:
         with closing(OperatorLog(ledger.folder)) as log:
-            for partition, gap in accepted:
-                log.record(gap.by, "accept-gap", f"{partition}:{gap.first}-{gap.last}", why=gap.why)
+            for partition, gap in accepted.gaps:
+                log.record(accepted.by, "accept-gap", f"{partition}:{gap.first}-{gap.last}", why=gap.why)
+            if accepted.topic:
+                log.record(accepted.by, "accept-topic", accepted.topic, why=accepted.why)
 
 
 @contextmanager

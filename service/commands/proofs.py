@@ -207,7 +207,7 @@ def _print_verified(found: dict[str, Any]) -> None:
         print_plain(f"partition {part['partition']}  {part['entries']:>12,} entries  {part['link']}")
     for one in found.get("checkpoints", ()):
         print_plain(f"compared with the checkpoint of {one['at']}, signed by key {one['key']}")
-    for gap in found["gaps"]:
+    for gap in found.get("gaps", ()):
         where = f"{gap['partition']}:{gap['first']} to {gap['partition']}:{gap['last']}"
         print_plain(f"no records at {where}, which {gap['by']} accepted at {gap['at']}: {gap['why']}")
     print_found("broken place", found["broken"], None)

@@ -23,7 +23,7 @@ from ledger.wire.facts import Fact, fact_type
 from service.http.problems import Problem
 
 FILE = "operators.ndjson"
-Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint", "give", "accept-gap"]
+Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint", "give", "accept-gap", "accept-topic"]
 
 
 class GivenFact(Struct, frozen=True):
@@ -37,8 +37,8 @@ class GivenFact(Struct, frozen=True):
 class LogLine(Struct, omit_defaults=True):
     """An action: `by` is the name of the key.
 
-    `about` is a position, the name of an adjustment or checkpoint, the id of a fact that was given, or the positions
-    of an accepted gap. `why` is the reason that was given for one.
+    `about` is a position, the name of an adjustment or checkpoint, the id of a fact that was given, the positions
+    of an accepted gap, or the id of an accepted topic. `why` is the reason that was given for these.
     """
 
     at: str

@@ -487,7 +487,7 @@ def test_a_ledger_made_before_there_was_an_inbox_goes_on_after_its_migration(pos
             for table in ("origin", "inbox", "inbox_end", "inbox_spans"):
                 connection.execute(f"DROP TABLE {schema}.{table}")
             connection.execute(f"ALTER TABLE {schema}.parked DROP COLUMN seal")
-            connection.execute(f"ALTER TABLE {schema}.shard DROP COLUMN seal")
+            connection.execute(f"ALTER TABLE {schema}.shard DROP COLUMN seal, DROP COLUMN stream")
             connection.execute(f"UPDATE {schema}.shard SET format = 1")
         connection.execute("DROP TABLE points.feeds")
         connection.execute("UPDATE points.ledger SET format = 1")

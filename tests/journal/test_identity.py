@@ -224,6 +224,7 @@ def of_before(folder: Path) -> None:
             db.execute("DROP TABLE origin")
             for table in ("shard", "parked"):
                 db.execute(f"ALTER TABLE {table} DROP COLUMN seal")
+            db.execute("ALTER TABLE shard DROP COLUMN stream")
             db.execute("PRAGMA user_version = 2")
 
 

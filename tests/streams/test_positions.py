@@ -16,11 +16,14 @@ from consumers.kafka.holes import Log
 from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import Hole
 from consumers.kafka.settings import KafkaSettings
+from consumers.runtime.outcomes import outcome_at
 from ledger.journal.open import open_ledger
+from ledger.wire.answers import Decision
+from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode
 from tests.support.brokers import Broker
 from tests.support.histories import LONG_AGO, encode
-from tests.support.kafka_shop import Ran, Topics, consume, contents, decided, points, until
+from tests.support.kafka_shop import Ran, Topics, consume, contents, decided, points, start, until
 from tests.support.ledgers import histories_of, write_facts
 
 CLIENTS = ("kafka-python", "confluent-kafka")
@@ -93,9 +96,17 @@ def send_in_transactions(topics: Topics, facts: Sequence[Any], *, per: int, abor
 # -- another stream under the same name --------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=["by its id", "by its record"])
+def known(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a topic is known again: some clusters give no ids."""
+    if request.param == "by its record":
+        monkeypatch.setattr(Admin, "topic_id", lambda *_: "")
+    return str(request.param)
+
+
 @pytest.mark.parametrize("more", [0, 60])
 def test_a_topic_made_anew_and_filled_up_to_the_position_or_beyond_is_refused(
-    topics: Topics, client: str, more: int, tmp_path: Path
+    topics: Topics, client: str, known: str, more: int, tmp_path: Path
 ) -> None:
     topics.send(FACTS[:40])
     consume(topics, tmp_path / "ledger")
@@ -111,8 +122,9 @@ def test_a_topic_made_anew_and_filled_up_to_the_position_or_beyond_is_refused(
 
 
 def test_the_last_record_is_a_dead_letter_and_still_tells_another_stream(
-    topics: Topics, client: str, tmp_path: Path
+    topics: Topics, client: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(Admin, "topic_id", lambda *_: "")
     topics.send([*FACTS[:10], b"no fact"])
     consume(topics, tmp_path / "ledger")
     assert again(topics, tmp_path / "ledger").returncode == 0
@@ -121,6 +133,48 @@ def test_the_last_record_is_a_dead_letter_and_still_tells_another_stream(
     refused = again(topics, tmp_path / "ledger")
     assert refused.returncode == 4, refused.stderr
     assert "is another than the one that" in refused.stderr
+
+
+def test_a_running_consumer_that_meets_another_topic_ends_and_so_does_its_restart(
+    topics: Topics, client: str, tmp_path: Path
+) -> None:
+    topics.send(FACTS[:40])
+    consume(topics, tmp_path / "ledger")
+    run = start(tmp_path / "ledger", "consume", environment=topics.environment)
+    try:
+        until(lambda: '"owned"' in (run.stderr.readline() if run.stderr else ""), run)
+        before = contents(tmp_path / "ledger")
+        make_anew(topics)
+        topics.send(FACTS[40:140])
+        error = run.communicate(timeout=60)[1]
+    finally:
+        run.kill()
+    assert run.returncode == 4, error
+    for _ in range(2):
+        refused = again(topics, tmp_path / "ledger")
+        assert refused.returncode == 4, refused.stderr
+        assert "was made anew" in refused.stderr
+    assert contents(tmp_path / "ledger") == before
+
+
+def test_a_restored_topic_is_gone_on_with_once_an_operator_says_so(topics: Topics, client: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    topics.send(FACTS[:20])
+    consume(topics, ledger)
+    make_anew(topics)
+    topics.send(FACTS[:40])
+    refused = again(topics, ledger)
+    assert refused.returncode == 4, refused.stderr
+    found = refused.stderr.split("--accept-topic ")[1].split()[0]
+    other = again(topics, ledger, "--accept-topic", "x" * 22, "--reason", "restored")
+    assert other.returncode == 4, other.stderr
+    assert again(topics, ledger, "--accept-topic", found).returncode == 2  # without a reason
+    assert again(topics, ledger, "--accept-topic", found, "--reason", "restored").returncode == 0
+    assert again(topics, ledger).returncode == 0
+    assert decided(ledger) == 40
+    assert json.loads(points(ledger, "verify", "--json").stdout)["broken"] == []
+    line = json.loads((ledger / "operators.ndjson").read_text().splitlines()[-1])
+    assert (line["action"], line["about"], line["why"]) == ("accept-topic", found, "restored")
 
 
 # -- records that are gone ---------------------------------------------------------------------------------------------
@@ -214,6 +268,12 @@ def test_markers_and_aborted_transactions_leave_holes_that_are_as_they_should_be
     send_in_transactions(topics, FACTS[30:60], per=1)
     assert consume(topics, ledger)["facts"] == 30
     assert decided(ledger) == 60
+    opened = open_ledger(ledger)
+    for row in opened.journal(0).scan():
+        fate = outcome_at(opened, 0, decode_entry(row.state).offset)
+        assert isinstance(fate, Decision) and fate.number == row.number
+    assert outcome_at(opened, 0, opened.journal(0).head().offset + 1) is None  # a marker, or nothing yet
+    opened.close()
 
 
 def test_a_hole_in_the_middle_is_named_and_told_from_a_marker(compacted: Topics, client: str, tmp_path: Path) -> None:
