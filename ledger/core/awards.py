@@ -76,12 +76,12 @@ def apply_rules(
         times, by = None, ""
         if rule.asks_more:
             if rule.times:
-                times = multiplier_of(rule, line, data, occurred, draft.unentitled)
+                times = multiplier_of(rule, line, data, occurred, draft.unentitled or ())
                 if times is not None:
                     by = times.text
                     if multiplied is not None:
                         multiplied[rule.name] = by
-            if rule.who is not None and rule.name in draft.unentitled:
+            if rule.who is not None and draft.unentitled and rule.name in draft.unentitled:
                 points = draft.bounded(amount_of(rule.amount, fen, category, count, times))
                 withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
                 continue
@@ -398,7 +398,7 @@ def _room(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, wh
 def _given(draft: Draft, rule: Rule, bucket: Bucket, what: Counted) -> int:
     """What a rule has given in a bucket."""
     if bucket.per == "order":
-        return what.order.given.get(rule.name, 0) if what.order is not None else 0
+        return what.order.given.get(rule.name, 0) if what.order is not None and what.order.given else 0
     key = _bucket_key(draft, rule, bucket, what)
     if isinstance(key, str):
         page = draft.pages.get(key)
@@ -412,6 +412,8 @@ def _count(draft: Draft, rule: Rule, buckets: tuple[Bucket, ...], points: int, w
     for bucket in buckets if points else ():
         if bucket.per == "order":
             if what.order is not None:
+                if what.order.given is None:
+                    what.order.given = {}
                 what.order.given[rule.name] = draft.bounded(what.order.given.get(rule.name, 0) + points)
             continue
         key = _bucket_key(draft, rule, bucket, what)

@@ -80,11 +80,11 @@ def ordinary_of(
         return 0
     if ordinary.member is not None and term_at(draft.account, ordinary.member, at) is None:
         return 0
-    if ordinary.who is not None and ordinary.name in draft.unentitled:
+    if ordinary.who is not None and ordinary.name in (draft.unentitled or ()):
         return 0
     if ordinary.award.first is not None and line.category in draft.account.marks.get(ordinary.name, ("",)):
         return 0
-    times = multiplier_of(ordinary, line, data, at, draft.unentitled)
+    times = multiplier_of(ordinary, line, data, at, draft.unentitled or ())
     points = amount_of(ordinary.amount, line.paid_fen, line.category, line.quantity, times)
     if ordinary.line_cap:
         points = min(points, ordinary.line_cap)

@@ -99,7 +99,7 @@ def _count_back(draft: Draft, claim: str, page: ClaimPage) -> None:
     if page.line:
         order = draft.pages.get(f"order/{page.order}")
         line = order.line(page.line) if isinstance(order, OrderPage) else None
-        if isinstance(order, OrderPage) and line is not None and line.claimed.get(benefit):
+        if isinstance(order, OrderPage) and line is not None and line.claimed and line.claimed.get(benefit):
             line.claimed[benefit] -= 1
             draft.pages.put(f"order/{page.order}", order)
             draft.emit(BenefitGivenBack("", "", benefit, bucket, claim, order=page.order, line=page.line))

@@ -69,10 +69,10 @@ class Draft(Struct, gc=False):
     lots: int = 0  # opened so far
     refund_fen: int = 0  # of the fact, still free to meet a shortfall in cash
     oldest_month: int = NEVER  # of the score items moved (engine 1)
-    stands: dict[str, Stand] = field(default_factory=dict)  # score -> how it stood before an item moved its value
-    reached: list[tuple[str, str, str, int]] = field(default_factory=list)  # score, own tier reached, the one below, at
-    at_shops: dict[str, str] = field(default_factory=dict)  # score@shop whose items moved -> the tier before
-    unentitled: dict[str, str] = field(default_factory=dict)  # rule -> the condition on the member that fails
+    stands: dict[str, Stand] | None = None  # score -> how it stood before an item moved its value
+    reached: tuple[tuple[str, str, str, int], ...] = ()  # score, own tier reached, the one below, at
+    at_shops: dict[str, str] | None = None  # score@shop whose items moved -> the tier before
+    unentitled: dict[str, str] | None = None  # rule -> the condition on the member that fails
 
     def emit(self, change: Change) -> None:
         """Write a change down and apply it. Raises `OutOfRange`."""
@@ -167,15 +167,16 @@ class Draft(Struct, gc=False):
         self.bounded(sum(map(abs, page.parts.values())))
         self.pages.put(key, page)
         self.emit(change)
-        self.at_shops.setdefault(change.score, page.tier)
+        self.at_shops = {change.score: page.tier, **(self.at_shops or {})}  # the tier before the first item stays
 
     def remember(self, score: str) -> None:
         """Keep how a score stands before something moves its value, once in a decision."""
-        if score not in self.stands:
+        stands = self.stands or {}
+        if score not in stands:
             version = self.book.nearest(self.clock)
             ranking = version.rankings.get(score)
             if ranking is not None:
-                self.stands[score] = stand_of(self.account, ranking, version, self.clock)
+                self.stands = {**stands, score: stand_of(self.account, ranking, version, self.clock)}
 
     def remember_limited(self, attribute: str) -> None:
         """Keep how the scores stand that an attribute of the member limits."""

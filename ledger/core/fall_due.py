@@ -1,5 +1,7 @@
 """What falls due by itself: holds, lots and terms that end, tiers and sums as months pass. Time goes first."""
 
+from collections.abc import Iterable
+
 from ledger.core.account import NEVER, is_dropped, next_due
 from ledger.core.benefits import has_old_days
 from ledger.core.draft import Draft
@@ -11,6 +13,8 @@ from ledger.rulebook.rankings import DAYS, moves_of, oldest_needed, settle_insta
 from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH, HistoryPruned, TermEnded
 from ledger.wire.times import DAY, day_of, instant_at, month_start
 
+MAX_MONTHS = 12  # that are asked one by one whether they matter; of more, the buckets are asked
+
 
 def fall_due(draft: Draft, until: int) -> None:
     """Emit all that falls due up to and including an instant, and what the passing time means for scores and sums.
@@ -21,8 +25,13 @@ def fall_due(draft: Draft, until: int) -> None:
         _fall_due_then_pass_months(draft, until)
         return
     account, book = draft.account, draft.book
-    passing = _instants_that_matter(draft, until) if account.number and _may_pass(draft, until) else []
-    passing.reverse()
+    version = book.nearest(until)
+    passes, passing = until >= account.next_month_at, []
+    is_now = until == draft.occurred and version is draft.version and draft.month
+    month = draft.month if is_now else version.month(until)
+    if account.number and (passes or version.name != account.placed_by):
+        passing = _instants_that_matter(draft, until, version, month)
+        passing.reverse()
     if account.next_due_at <= until:
         account.next_due_at = next_due(account)
     while True:
@@ -42,49 +51,47 @@ def fall_due(draft: Draft, until: int) -> None:
         if draft.reached:
             award_reached(draft)
         account.next_due_at = next_due(account)
-    version = book.nearest(until)
-    if until >= account.next_month_at:
+    if passes:
         if account.number:
-            _prune(draft, version.month(until))
-        account.next_month_at = _next_passing(draft, version, until)
+            _prune(draft, month)
+        account.next_month_at = _next_passing(draft, version, month, until)
     if account.placed_by != version.name:
         if account.number:
             place_anew(draft, until)
         account.placed_by = version.name
 
 
-def _may_pass(draft: Draft, until: int) -> bool:
-    return until >= draft.account.next_month_at or draft.book.nearest(until).name != draft.account.placed_by
+def _instants_that_matter(draft: Draft, until: int, now: ProgrammeVersion, month_now: int) -> list[int]:
+    """The instants after the clock at which time alone, or a version, moves a score that has items; in order.
 
-
-def _instants_that_matter(draft: Draft, until: int) -> list[int]:
-    """The instants after the clock at which time alone, or a version, moves a score that has items; in order."""
+    `now` is the version at `until`, and `month_now` the month by it.
+    """
     account, book, after = draft.account, draft.book, draft.account.clock
     versions = [version for version in book.versions if after < version.since <= until]
     found = {version.since for version in versions}
     for version in (book.nearest(after), *versions):
-        before, last = version.month(after), version.month(until)
+        before, last = version.month(after), month_now if version is now else version.month(until)
         for name, sums in account.sums.items():
             ranking = version.rankings.get(name)
             if ranking is None:
                 continue
             if ranking.is_monthly:
-                span = ranking.span
-                for bucket in sums:  # it counts from the month behind it on, for as long as the window is
-                    if before <= bucket < last:
-                        found.add(month_start(bucket + 1, version.offset))
-                    if before <= bucket + span < last:
-                        found.add(month_start(bucket + span + 1, version.offset))
+                span = ranking.span  # a bucket counts from the month behind it on, for as long as the window is
+                months: Iterable[int] = range(before, last)
+                if last - before > MAX_MONTHS:
+                    months = {month for bucket in sums for month in (bucket, bucket + span) if before <= month < last}
+                for month in months:
+                    if month in sums or month - span in sums:
+                        found.add(month_start(month + 1, version.offset))
                 continue
             moves = (at for bucket in sums for at in moves_of(ranking, bucket, version.offset))
             found.update(at for at in moves if after < at <= until)
     return sorted(found)
 
 
-def _next_passing(draft: Draft, version: ProgrammeVersion, until: int) -> int:
+def _next_passing(draft: Draft, version: ProgrammeVersion, month: int, until: int) -> int:
     """The next instant at which a month, day or version may begin that moves a score."""
     zone = version.offset
-    month = version.month(until)
     found = [month_start(month + 1, zone)]
     for later in draft.book.versions:
         if later.since > until:
@@ -102,7 +109,7 @@ def _prune(draft: Draft, now: int) -> None:
     account, version = draft.account, draft.version
     zone = version.offset
     kept = version.month(max(0, month_start(now, zone) - version.late))
-    for ranking in version.rankings.values():
+    for ranking in version.kept_longer:
         kept = min(kept, oldest_needed(ranking, now))
     if account.pruned_before < kept:
         year = kept // 12

@@ -64,7 +64,10 @@ class Right(Struct, array_like=True, gc=False):
 
 
 class PageLine(Struct, array_like=True, gc=False):
-    """A line of an order: pieces and fen bought, pieces and fen returned so far, and its awards."""
+    """A line of an order: pieces and fen bought, pieces and fen returned so far, and its awards.
+
+    What most lines have not is None or an empty tuple, which costs nothing to make.
+    """
 
     line: str
     quantity: int
@@ -76,11 +79,11 @@ class PageLine(Struct, array_like=True, gc=False):
     awards: list[Award] = field(default_factory=list)
     completion: int = 0  # its place among the order's completions
     is_gone: bool = False  # an amendment left it out: it counts as returned whole, and does not come back
-    times: dict[str, str] = field(default_factory=dict)  # rule -> its multiplier, where it is not 1
+    times: dict[str, str] | None = None  # rule -> its multiplier, where it is not 1
     sku: str = ""
     points: int = 0  # tendered on it
-    rights: list[Right] = field(default_factory=list)
-    claimed: dict[str, int] = field(default_factory=dict)  # benefit -> claims of the line's right to it
+    rights: tuple[Right, ...] = ()
+    claimed: dict[str, int] | None = None  # benefit -> claims of the line's right to it
 
     @property
     def unit_fen(self) -> int:
@@ -114,7 +117,7 @@ class Completion(Struct, array_like=True, gc=False):
 
     at: int
     version: str
-    cards: dict[str, str] = field(default_factory=dict)
+    cards: dict[str, str] | None = None
     said: SaidOfOrder | None = None  # kept where a benefit of the version asks it when a line's right is claimed
 
 
@@ -141,10 +144,10 @@ class OrderPage(Struct, array_like=True, gc=False, tag="order"):
     early: list[EarlyReturn] = field(default_factory=list)
     more: bool = False  # more lines of it are to complete
     completions: list[Completion] = field(default_factory=list)  # none of an order that engine 1 completed
-    given: dict[str, int] = field(default_factory=dict)  # rule -> points that its cap of the order counted
+    given: dict[str, int] | None = None  # rule -> points that its cap of the order counted
     tendered: int = 0  # points that its lines said so far
-    claims: list[str] = field(default_factory=list)  # of benefits that come back with it
-    paid: list[PageLine] = field(default_factory=list)  # lines as they were paid, with what the payment gave; "": all
+    claims: tuple[str, ...] = ()  # of benefits that come back with it
+    paid: tuple[PageLine, ...] = ()  # lines as they were paid, with what the payment gave; "": all
     redeemed_fen: int = 0  # what `redeemed` is worth; 0 on a page that engine 1 left
 
     def line(self, name: str) -> PageLine | None:

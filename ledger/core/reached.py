@@ -21,7 +21,7 @@ class Reached(Struct, frozen=True, gc=False):
 
 def award_reached(draft: Draft) -> None:
     """Give what the rules on reached tiers give for those that the draft has noted, each at its own instant."""
-    reached, draft.reached = draft.reached, []
+    reached, draft.reached = draft.reached, ()
     version, occurred, month, clock = draft.version, draft.occurred, draft.month, draft.clock
     for score, tier, before, at in reached:
         then = draft.book.nearest(at)
@@ -30,8 +30,8 @@ def award_reached(draft: Draft) -> None:
             continue
         draft.version, draft.occurred, draft.month, draft.clock = then, at, then.month(at), at
         data = Reached(score, tier, before)
-        for rule in rules:
-            draft.unentitled.pop(rule.name, None)
+        asked = {rule.name for rule in rules}
+        draft.unentitled = {name: failed for name, failed in (draft.unentitled or {}).items() if name not in asked}
         judge_rules(draft, REACHED, data)
         apply_rules(draft, rules, data, f"{score}/{tier}")
     draft.version, draft.occurred, draft.month, draft.clock = version, occurred, month, clock

@@ -31,7 +31,7 @@ def give_rights(draft: Draft, order: CompletedOrder, data: Line, line: PageLine)
         if perk.who is not None and who_fails(draft, perk.who, order.shop) is not None:
             continue
         until = _until(draft.occurred, perk)
-        line.rights.append(Right(perk.name, until, perk.membership, card, product))
+        line.rights = (*line.rights, Right(perk.name, until, perk.membership, card, product))
         draft.emit(RightGiven(perk.name, order.order, line.line, until, perk.membership, card))
 
 

@@ -23,7 +23,7 @@ def page_of_shop(draft: Draft, name: str, shop: str) -> ScorePage | None:
 
 def follow_shops(draft: Draft) -> None:
     """Move the tiers of the shops whose scores a decision moved, and note what was reached."""
-    for score, before in draft.at_shops.items():
+    for score, before in (draft.at_shops or {}).items():
         name, _, shop = score.partition(AT_SHOP)
         page, ranking = draft.pages.get(f"score/{name}/{shop}"), draft.version.rankings[name]
         assert isinstance(page, ScorePage)
@@ -35,7 +35,8 @@ def follow_shops(draft: Draft) -> None:
         names = [tier.name for tier in ranking.tiers]
         start = names.index(before) if before in names else -1
         for number in range(start + 1, place + 1):
-            draft.reached.append((name, tier_name(ranking, number), tier_name(ranking, number - 1), draft.clock))
+            passed = (name, tier_name(ranking, number), tier_name(ranking, number - 1), draft.clock)
+            draft.reached = (*draft.reached, passed)
 
 
 def _place(ranking: Ranking, value: int) -> int:

@@ -33,6 +33,7 @@ def follow_scores(draft: Draft) -> None:
     version = draft.book.nearest(clock)
     now = version.month(clock)
     oldest: dict[str, int] = {}
+    stands = draft.stands or {}
     for change in draft.changes:
         if type(change) is Scored and FIRST_MONTH <= change.month < now:
             oldest[change.score] = min(change.month, oldest.get(change.score, now))
@@ -40,8 +41,8 @@ def follow_scores(draft: Draft) -> None:
         if name in oldest:
             first = oldest[name] if ranking.at_once else oldest[name] + 1
             draft.emit(Resettled(name, first, min(oldest[name] + ranking.span, now)))
-        if name in draft.stands:
-            _move(draft, version, ranking, draft.stands[name], clock)
+        if name in stands:
+            _move(draft, version, ranking, stands[name], clock)
 
 
 def pass_period(draft: Draft, at: int) -> None:
@@ -109,7 +110,8 @@ def _hold_reached(draft: Draft, ranking: Ranking, before: int, after: int, at: i
 def _reach(draft: Draft, ranking: Ranking, before: int, after: int, at: int) -> None:
     """Note each own tier that is passed upwards, the lowest first."""
     for place in range(before + 1, after + 1):
-        draft.reached.append((ranking.name, tier_name(ranking, place), tier_name(ranking, place - 1), at))
+        passed = (ranking.name, tier_name(ranking, place), tier_name(ranking, place - 1), at)
+        draft.reached = (*draft.reached, passed)
 
 
 def _place(draft: Draft, ranking: Ranking, value: int, at: int) -> None:

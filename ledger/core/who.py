@@ -46,11 +46,12 @@ def require(draft: Draft, who: Entitlement | None, shop: str = "") -> None:
 
 def judge_rules(draft: Draft, on: str, data: Any) -> None:
     """Find which award rules on a type of fact are not this member's, before the fact changes anything."""
-    shop = getattr(data, "shop", "")
+    shop, unentitled = getattr(data, "shop", ""), {**(draft.unentitled or {})}
     for rule in draft.version.asks_who.get(on, ()):
         failed = who_fails(draft, rule.who, shop)
         if failed is not None:
-            draft.unentitled[rule.name] = failed
+            unentitled[rule.name] = failed
+    draft.unentitled = unentitled
 
 
 def attribute_of(account: Account, version: ProgrammeVersion, name: str) -> str | int | None:

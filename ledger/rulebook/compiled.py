@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ledger.rulebook.checks import misfits, read_programme
 from ledger.rulebook.languages import text_in
-from ledger.rulebook.rankings import DAYS, MONTHS, Ranking, bucket_at, compile_ranking
+from ledger.rulebook.rankings import DAYS, MONTHS, Ranking, bucket_at, compile_ranking, oldest_needed
 from ledger.rulebook.schema import (
     AT_SHOP,
     Award,
@@ -30,7 +30,7 @@ from ledger.rulebook.schema import (
     version_of,
     zone_of,
 )
-from ledger.wire.entries import ENGINE, ENGINES
+from ledger.wire.entries import ENGINE, ENGINES, FIRST_MONTH
 from ledger.wire.fact_catalogue import BY_CLASS, OCCASIONS, REACHED
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_of_day, month_start, months_later
 
@@ -495,6 +495,7 @@ class ProgrammeVersion:
         of_lines = [rule for rule in rules if rule.award.each == "line"]
         self.line_rules = index_rules(rule for rule in of_lines if rule.award.on == "order.completed")
         self.paid_line_rules = index_rules(rule for rule in of_lines if rule.award.on == "order.paid")
+        self.multiplies = any(rule.times for rule in of_lines)
         self.line_rules_without_card = index_rules(rule for rule in self.line_rules if rule.member is None)
         of_facts: dict[str, list[Rule]] = {}
         for rule in rules:
@@ -551,6 +552,8 @@ class ProgrammeVersion:
         self.rankings = {name: compile_ranking(name, score) for name, score in self.programme.scores.items()}
         # Scores whose items stand in other buckets than months, move the value at once, or are to be held.
         self.live = {name: r for name, r in self.rankings.items() if r.window != MONTHS or r.at_once or r.holds}
+        # Scores that need older months than facts may still come for.
+        self.kept_longer = [r for r in self.rankings.values() if oldest_needed(r, FIRST_MONTH) < FIRST_MONTH]
         # Scores that move on other days than the first of a month.
         self.own_days = [r for r in self.rankings.values() if r.window == DAYS or r.settle_day > 1]
         self.keyed_kinds = frozenset(name for name, kind in self.programme.kinds.items() if kind.each)
@@ -648,14 +651,15 @@ class Programme:
 
     def at(self, instant: int) -> ProgrammeVersion | None:
         """The version that decides what occurred at an instant; None before the first."""
-        for version in reversed(self.versions):
-            if version.since <= instant:
-                return version
-        return None
+        version = self.versions[-1]
+        if version.since <= instant:  # what nearly every fact asks for
+            return version
+        return next((version for version in reversed(self.versions) if version.since <= instant), None)
 
     def nearest(self, instant: int) -> ProgrammeVersion:
         """The version at an instant, or the first where none held yet."""
-        return self.at(instant) or self.versions[0]
+        version = self.versions[-1]
+        return version if version.since <= instant else self.at(instant) or self.versions[0]
 
     @property
     def offset(self) -> Zone:

@@ -109,7 +109,7 @@ def _asked_of(draft: Draft, page: OrderPage, order: AmendedOrder, line: PageLine
         for membership in draft.account.terms:
             term = term_at(draft.account, membership, page.ended_at)
             if term is not None:
-                completion.cards[membership] = term.card
+                completion.cards = {**(completion.cards or {}), membership: term.card}
     version = draft.book.by_name.get(completion.version) or draft.book.nearest(completion.at)
     return _Order(order.order, page, order, completion, version)
 
@@ -141,7 +141,7 @@ def _term_of(draft: Draft, order: _Order, rule: Rule, award: Award | None) -> Te
     """The term of the card by which a rule gave, or of the one that held at the line's completion."""
     if rule.member is None:
         return None
-    card = (award.card if award is not None else "") or order.completion.cards.get(rule.member, "")
+    card = (award.card if award is not None else "") or (order.completion.cards or {}).get(rule.member, "")
     page = draft.pages.get(f"card/{card}") if card else None
     if isinstance(page, CardPage) and page.is_taken_back:
         return None
@@ -159,7 +159,7 @@ def _would_give(order: _Order, rule: Rule, line: _Line) -> int:
 
 def _times_of(order: _Order, rule: Rule, line: _Line) -> Multiplier | None:
     """The multiplier that held at the line's completion; where the rule was not asked then, the first for anybody."""
-    text = line.page.times.get(rule.name)
+    text = line.page.times.get(rule.name) if line.page.times else None
     if text is not None:
         return next((times for times in rule.times if times.text == text), None)
     if rule.name in line.kept:

@@ -72,7 +72,7 @@ def claim(draft: Draft, data: Claim) -> None:
     draft.pages.put(f"claim/{data.claim}", page)
     if benefit.returns_with_order and data.order:
         order = order or OrderPage()
-        order.claims.append(data.claim)
+        order.claims = (*order.claims, data.claim)
     if order is not None:
         draft.pages.put(f"order/{data.order}", order)
 
@@ -80,7 +80,7 @@ def claim(draft: Draft, data: Claim) -> None:
 def _used(draft: Draft, perk: Perk, data: Claim, bucket: int, line: PageLine | None) -> int:
     """How often a benefit was given that no card counts: to the account, at a shop, or for a line."""
     if line is not None:
-        return line.claimed.get(perk.name, 0)
+        return line.claimed.get(perk.name, 0) if line.claimed else 0
     if perk.counted == "shop":
         return count_at_shop(draft, perk.name, data.shop, bucket, 0)
     return times_used(draft.account, perk, None, bucket)
@@ -95,6 +95,7 @@ def _count(draft: Draft, perk: Perk, data: Claim, page: ClaimPage, line: PageLin
         of_term = page.bucket if perk.counted == "term" else 0
         draft.emit(BenefitUsed(perk.membership, page.card, perk.name, of_term))
     if line is not None:
+        line.claimed = line.claimed or {}
         line.claimed[perk.name] = line.claimed.get(perk.name, 0) + 1
         page.order, page.line = data.order, data.line
         draft.emit(BenefitCounted(perk.name, page.bucket, perk.membership, card, order=data.order, line=data.line))

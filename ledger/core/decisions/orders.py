@@ -119,7 +119,7 @@ def award_line(draft: Draft, page: OrderPage, order: CompletedOrder, line: Order
     version = draft.version
     asks_all = draft.account.terms or draft.trace is not None
     rules = version.line_rules if asks_all else version.line_rules_without_card
-    times: dict[str, str] = {}
+    times: dict[str, str] | None = {} if version.multiplies else None
     awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=times)
     kept = PageLine(
         line.line,
@@ -128,7 +128,7 @@ def award_line(draft: Draft, page: OrderPage, order: CompletedOrder, line: Order
         line.category,
         awards=awards,
         completion=place,
-        times=times,
+        times=times or None,
         sku=line.sku,
         points=line.points,
     )
@@ -147,7 +147,7 @@ def begin_completion(draft: Draft, page: OrderPage, order: CompletedOrder) -> in
     for membership in draft.account.terms:
         term = term_at(draft.account, membership, draft.occurred)
         if term is not None:
-            completion.cards[membership] = term.card
+            completion.cards = {**(completion.cards or {}), membership: term.card}
     page.completions.append(completion)
     return len(page.completions) - 1
 
@@ -197,7 +197,7 @@ def _end_with_restoration(draft: Draft, order: str, page: OrderPage, status: int
         claim = draft.pages.get(f"claim/{name}")
         if isinstance(claim, ClaimPage) and not claim.is_returned:
             give_back(draft, name, claim)
-    page.claims = []
+    page.claims = ()
     draft.pages.put(f"order/{order}", page)
 
 

@@ -17,15 +17,16 @@ def award_payment(draft: Draft, page: OrderPage, order: Order) -> None:
     of_lines, of_fact = draft.version.paid_line_rules, draft.version.rules_on(_PAID)
     if not (of_lines or of_fact):
         return
-    page.paid = []
+    paid: list[PageLine] = []
     for line in order.lines if of_lines else ():
         kept = PageLine(line.line, line.quantity, line.paid_fen, line.category)
         kept.awards = apply_rules(draft, of_lines, order, order.order, line, order=page)
         if kept.awards:
-            page.paid.append(kept)
+            paid.append(kept)
     given = apply_rules(draft, of_fact, order, order.order, order=page, may_return=True)
     if given:
-        page.paid.append(PageLine("", 0, 0, awards=given))
+        paid.append(PageLine("", 0, 0, awards=given))
+    page.paid = tuple(paid)
 
 
 def take_back_payment(draft: Draft, page: OrderPage, completed: bool = False) -> None:
@@ -37,4 +38,4 @@ def take_back_payment(draft: Draft, page: OrderPage, completed: bool = False) ->
             continue
         for award in line.awards:
             claw_back(draft, award, 0, line.line)
-    page.paid = kept
+    page.paid = tuple(kept)

@@ -44,10 +44,10 @@ def redeem(draft: Draft, data: Redemption) -> None:
     if use.settlement_at_least_fen > data.settlement_fen:
         draft.decline("settlement-too-small", settlement_fen=data.settlement_fen, at_least=use.settlement_at_least_fen)
     shares = shares_of(draft, kinds, points)
-    fen = sum(part * draft.version.kind(kind).fen for kind, part in shares)
+    fen = sum([part * draft.version.kind(kind).fen for kind, part in shares])
     _check_share(draft, data, page, kinds[0], fen)
     check_caps(draft, f"use/{data.use}", use.cap, points, data.order)
-    spendable = sum(draft.account.purse(kind).spendable() for kind in kinds)
+    spendable = sum([draft.account.purse(kind).spendable() for kind in kinds])
     if spendable < use.balance_at_least:
         draft.decline("balance-too-small", spendable=spendable, at_least=use.balance_at_least)
     if points > spendable:
@@ -94,7 +94,9 @@ def redeemed_fen(draft: Draft, page: OrderPage, kind: str) -> int:
 def _check_share(draft: Draft, data: Redemption, page: OrderPage, kind: str, fen: int) -> None:
     """Decline what is worth more than the use's share of the settlement, over all redemptions of the order."""
     share = draft.version.shares[data.use]
-    if share is not None and redeemed_fen(draft, page, kind) + fen > share * data.settlement_fen:
+    if share is None:
+        return
+    if (redeemed_fen(draft, page, kind) + fen) * share.denominator > share.numerator * data.settlement_fen:
         most = int(share * data.settlement_fen)
         draft.decline("above-share", asked=data.points, redeemed=page.redeemed, most_fen=most)
 
