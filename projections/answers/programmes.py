@@ -212,14 +212,14 @@ def differences(old: ProgrammeTables, new: ProgrammeTables) -> list[Difference]:
     """Return how a book differs from an older one, table by table; comments and layout are no difference."""
     before, after = (msgspec.json.decode(msgspec.json.encode(book)) for book in (old, new))
     found = list(_keys("the book", _scalars(before), _scalars(after)))
-    for table in ("kinds", "scores", "memberships"):
+    for table in ("attributes", "kinds", "scores", "memberships"):
         found.extend(_named(table, before[table], after[table]))
     rules = [{award["rule"]: award for award in book["award"]} for book in (before, after)]
     found.extend(_named("rule", *rules))
     kept = [[rule for rule in book if rule in rules[0] and rule in rules[1]] for book in rules]
     if kept[0] != kept[1]:
         found.append(Difference("rules", "order", ", ".join(kept[0]), ", ".join(kept[1])))
-    for table in ("uses", "penalties"):
+    for table in ("uses", "benefits", "exchanges", "penalties"):
         found.extend(_named(table, before[table], after[table]))
     return found
 
@@ -287,6 +287,19 @@ def _words(key: str, value: Any) -> str:
     return f'"{value}"' if key in ("name", "text") else str(value)
 
 
+def _period_words(table: Table) -> str:
+    """Return how points end, by the one key of a period that says it."""
+    if table["end_of_year_after"] is not None:
+        return f"end of the year + {table['end_of_year_after']}"
+    if table["end_of_month_after"] is not None:
+        return f"end of the month + {table['end_of_month_after']}"
+    if table["never"]:
+        return "never"
+    if table["idle_days"] is not None:
+        return f"{table['idle_days']:,} days without a movement"
+    return f"{table['days']:,} days" if table["days"] else f"{table['months']:,} months"
+
+
 def _table_words(key: str, table: Table) -> str:
     match key:
         case "give" if table["steps"]:
@@ -299,8 +312,7 @@ def _table_words(key: str, table: Table) -> str:
         case "cap":
             return f"at most {table['points']:,} a {table['per']}"
         case "expiry":
-            how = f"{table['days']:,} days" if table["days"] else f"end of the year + {table['end_of_year_after']}"
-            return f"from {table['from']}: {how}"
+            return f"from {table['from']}: {_period_words(table)}"
         case "tiers":
             return f"{table['name']} from {table['at_least']:,}"
     return ", ".join(

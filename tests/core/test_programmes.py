@@ -259,6 +259,21 @@ def test_what_cannot_be_published_is_said_and_nothing_is_written(shop: Path) -> 
     assert points("verify", "--json").json == before and points("dead-letters", "list", "--json").json == []
 
 
+def test_benefits_exchanges_and_attributes_differ_too() -> None:
+    old = shipped("marriott")
+    changes = [
+        ("take = 3", "take = 4"),
+        ("idle_days = 730", "idle_days = 700"),
+        ('[benefits.gift-silver]\nname = "Gift of Silver"', '[benefits.gift-silver]\nname = "Silver for a friend"'),
+    ]
+    said = told(old, changed(*changes, toml=old))
+    assert any("exchanges miles: rate" in one for one in said)
+    assert any("730 days without a movement" in one for one in said)
+    assert 'benefits gift-silver: name: "Gift of Silver" → "Silver for a friend"' in said
+    every = [told(shipped(one), shipped(other)) for one in shipped_names() for other in shipped_names()]
+    assert not any("None" in text for texts in every for text in texts)
+
+
 # -- shipped books -----------------------------------------------------------------------------------------------------
 
 
