@@ -25,8 +25,10 @@ def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
     ledger.check_stream(INBOX)
     if not feeding:
         return _open(ledger)
-    decided = {partition: ledger.journal(partition).head().offset for partition in ledger.partitions}
+    decided, error = _decided(ledger)
     is_new = isinstance(ledger, FolderLedger) and not ledger.inbox.exists()
+    if error is not None and (is_new or not decided):
+        raise error
     if is_new and max(decided.values()) >= 0:
         raise _lacks(ledger, max(decided, key=decided.__getitem__), -1, max(decided.values()))
     inbox = _open(ledger, create=True)
@@ -35,6 +37,21 @@ def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
             inbox.close()
             raise _lacks(ledger, partition, end, position)
     return inbox
+
+
+def _decided(ledger: Ledger) -> tuple[dict[int, int], JournalError | None]:
+    """Return the offset that each partition has decided up to, and the error of a journal that cannot be read.
+
+    A partition without its journal is not decided; the others are not to wait for it.
+    """
+    decided: dict[int, int] = {}
+    error = None
+    for partition in ledger.partitions:
+        try:
+            decided[partition] = ledger.journal(partition).head().offset
+        except JournalError as unreadable:
+            error = unreadable
+    return decided, error
 
 
 def _lacks(ledger: Ledger, partition: int, end: int, decided: int) -> JournalError:

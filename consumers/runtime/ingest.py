@@ -16,7 +16,7 @@ from ledger.errors import CannotRunNow
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
 from ledger.journal.partition import Tally
-from ledger.journal.port import Damaged, Fenced, Unavailable
+from ledger.journal.port import Fenced, JournalError
 from ledger.journal.processes import Workers
 
 IDLE_SECONDS = 0.005  # between two looks at an inbox that has nothing new
@@ -100,7 +100,10 @@ def _waiting(ledger: Ledger, inbox: Inbox, files: Sequence[str]) -> tuple[int, i
     ours = others = 0
     feeds = [inbox.feeds_of(source_of(name))[:1] for name in files if not is_stream(name)]
     for p in ledger.partitions:
-        position = ledger.journal(p).head().offset
+        try:
+            position = ledger.journal(p).head().offset
+        except JournalError:
+            continue  # it is not decided now
         if waiting := inbox.end(p) - position:
             of_files = sum(inbox.count_after(p, position, feed[0].number) for feed in feeds if feed)
             ours += of_files
@@ -111,6 +114,7 @@ def _waiting(ledger: Ledger, inbox: Inbox, files: Sequence[str]) -> tuple[int, i
 def decide_all(ledger: Ledger) -> None:
     """Decide what waits in any partition, here or where it is claimed. Raises `CannotDecide`."""
     with closing(_InProcess(ledger, ledger.partitions)) as here:
+        here.send("drain")
         for _ in here.messages():
             pass
 
@@ -135,23 +139,42 @@ class _InProcess:
         self._inbox = open_inbox(ledger)
         self._claims = ledger.claims()
         share = 1 / len(partitions)
-        self._partitions = [ClaimedPartition(ledger, self._inbox, self._claims, p, share) for p in partitions]
+        self._partitions: list[ClaimedPartition] = []
+        self._failed: CannotDecide | None = None  # the first partition that could not be decided
+        self._is_last = False
+        for p in partitions:
+            try:
+                self._partitions.append(ClaimedPartition(ledger, self._inbox, self._claims, p, share))
+            except JournalError as error:
+                self._leave(error)
 
     def messages(self, _seconds: float | None = None) -> Iterator[Tally]:
-        """Decide what waits, and yield how each batch came out. Raises `CannotDecide`."""
-        try:
-            for partition in self._partitions:
+        """Decide what waits, and yield how each batch came out.
+
+        A partition that cannot be decided is left, and the others go on. Raises `CannotDecide` after the last of them.
+        """
+        for partition in list(self._partitions):
+            try:
                 while (tally := partition.step()) is not None:
                     yield tally
-        except Fenced as error:
-            raise CannotDecide(f"{error}; nothing was lost, run the command again") from error
-        except (Damaged, Unavailable, sqlite3.Error, OSError) as error:  # the journal's, and the inbox's own
-            raise CannotDecide(
-                f"{error}; what was decided is kept: mend that and run the same command again"
-            ) from error
+            except (Fenced, JournalError, sqlite3.Error, OSError) as error:  # the journal's, and the inbox's own
+                self._partitions.remove(partition)
+                self._leave(error)
+        if self._failed is not None and (self._is_last or not self._partitions):
+            raise self._failed
+
+    def _leave(self, error: Exception) -> None:
+        """Keep the first error, to be raised at the end."""
+        way_out = "what was decided is kept: mend that and run the same command again"
+        if isinstance(error, Fenced):
+            way_out = "nothing was lost, run the command again"
+        if self._failed is None:
+            self._failed = CannotDecide(f"{error}; {way_out}")
+            self._failed.__cause__ = error
 
     def send(self, _message: str) -> None:
-        """Do nothing: `messages` always decides all that waits."""
+        """Take it that nothing more is fed: `messages` decides what waits and then says what could not be."""
+        self._is_last = True
 
     def close(self, _seconds: float = 0.0) -> None:
         """Let go of the claims and the inbox."""
@@ -176,6 +199,8 @@ def _work(pipe: Connection, place: str, partitions: Sequence[int]) -> None:
                 pipe.send(tally)
             if draining and not worked:
                 return
+            if draining:
+                continue
             if pipe.poll(0 if worked else IDLE_SECONDS):
-                pipe.recv()
+                here.send(pipe.recv())
                 draining = True

@@ -219,12 +219,22 @@ class Ledger(ABC):
 
     @property
     def book(self) -> Programme:
-        """The whole rule book, with every published version, for readers."""
+        """The whole rule book, with every published version, for readers.
+
+        Each partition has them all: one that cannot be read is passed over while another can. Raises `JournalError`.
+        """
         if self._book is None:
-            self._book = self.new_book()
+            book, error, has_read = self.new_book(), None, False
             for partition in self.partitions:
-                for published in self.journal(partition).published():
-                    self._book.add(published.toml, engine=STORED)
+                try:
+                    for published in self.journal(partition).published():
+                        book.add(published.toml, engine=STORED)
+                    has_read = True
+                except JournalError as unreadable:
+                    error = unreadable
+            if error is not None and not has_read:
+                raise error
+            self._book = book
         return self._book
 
     def book_known_at(self, known_at: int | None) -> Programme:
@@ -254,6 +264,12 @@ class Ledger(ABC):
                 raise JournalError(f"{journal.name} {problem}; {WAY_OUT}")
             self._journals[partition] = journal
         return journal
+
+    def close_journal(self, partition: int) -> None:
+        """Close a partition's journal, which is opened anew when it is needed: its file may have been mended."""
+        journal = self._journals.pop(partition, None)
+        if journal is not None:
+            journal.close()
 
     def belonging(self, partition: int, journal: Journal, *, is_birth: bool = False) -> bool:
         """Return True if a journal carries this ledger's origin, False where it is still to be stamped.

@@ -583,6 +583,7 @@ class Adjustments(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """That the server lives, or takes facts and decides them."""
+    """That the server lives, or takes facts and decides them; `troubled` says why some partitions are not decided."""
 
     status: str
+    troubled: dict[int, str] = {}

@@ -161,4 +161,6 @@ class RemoteOwners:
             self._moves += state.programmes != self._states[at].programmes
             self._states[at] = state
             error = next(filter(None, (each.last_error for each in self._states)), "")
-            self.state = OwnersState(self._moves, error, all(each.is_caught_up for each in self._states))
+            troubled = {partition: why for each in self._states for partition, why in each.troubled.items()}
+            is_caught_up = all(each.is_caught_up for each in self._states)
+            self.state = OwnersState(self._moves, error, is_caught_up, troubled)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 from prometheus_client import (
     REGISTRY,
@@ -26,6 +27,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for 
 # The library's: the folder in which several processes count together. It has to be set before they load the library.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
+MOST_WHY = 200  # characters of an error
+EMPTY: Mapping[int, str] = MappingProxyType({})
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 REQUESTS = Counter("points_http_requests", "Requests answered.", ["method", "route", "status"])
@@ -60,11 +63,14 @@ def count(tally: Tally) -> None:
 
 
 class Standing(Collector):
-    """Where a ledger stands: whether this process is ready, and by partition (position, end)."""
+    """Where a ledger stands: whether this process is ready, by partition (position, end), and what troubles which."""
 
-    def __init__(self, is_ready: bool, partitions: Mapping[int, tuple[int, int]]) -> None:
+    def __init__(
+        self, is_ready: bool, partitions: Mapping[int, tuple[int, int]], troubled: Mapping[int, str] = EMPTY
+    ) -> None:
         self._is_ready = is_ready
         self._partitions = partitions
+        self._troubled = troubled
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges."""
@@ -76,6 +82,12 @@ class Standing(Collector):
             position.add_metric([str(partition)], at)
         yield lag
         yield position
+        troubled = GaugeMetricFamily(
+            "points_partition_troubled", "Partitions that cannot be decided now, and why.", labels=["partition", "why"]
+        )
+        for partition, why in sorted(self._troubled.items()):
+            troubled.add_metric([str(partition), why[:MOST_WHY]], 1)
+        yield troubled
 
 
 def text(standing: Standing) -> bytes:

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from consumers.local.open import open_inbox
@@ -40,12 +41,14 @@ Decoded = Mapping[int, tuple[bytes, Fact]]  # facts and their bytes by offset
 class OwnersState(NamedTuple):
     """What a server knows of the owners. `programmes` moves when a programme may have been published.
 
-    `last_error` says why facts are not decided now; `is_caught_up`, whether all that was there at the start is decided.
+    `last_error` says why no facts are decided now, `troubled` why those of some partitions are not; `is_caught_up`,
+    whether all that was there at the start is decided, but for those.
     """
 
     programmes: int = 0
     last_error: str = ""
     is_caught_up: bool = False
+    troubled: Mapping[int, str] = MappingProxyType({})  # by partition
 
 
 class Owners:
@@ -116,12 +119,12 @@ class Owners:
         elsewhere = self._assignment
         partitions = self._partitions.values()
         programmes = sum(partition.programmes for partition in partitions)
-        error = next(filter(None, (partition.owner.last_error for partition in partitions)), "")
-        is_caught_up = all(partition.is_caught_up for partition in partitions if self._is_ours(partition))
+        troubled = {one.number: one.owner.last_error for one in partitions if one.owner.last_error}
+        is_caught_up = all(one.is_caught_up or one.number in troubled for one in partitions if self._is_ours(one))
         if elsewhere:
             is_caught_up &= elsewhere.is_settled
-            return OwnersState(programmes + elsewhere.programmes, elsewhere.last_error or error, is_caught_up)
-        return OwnersState(programmes, error, is_caught_up)
+            return OwnersState(programmes + elsewhere.programmes, elsewhere.last_error, is_caught_up, troubled)
+        return OwnersState(programmes, "", is_caught_up, troubled)
 
     def _is_ours(self, partition: "_Partition") -> bool:
         return self._assignment is None or self._assignment.owns(partition.number)
@@ -155,7 +158,7 @@ class Owners:
             if not partition.owner.last_error:  # it was raised beside the owner, as of an inbox that cannot be opened
                 partition.owner.back_off(error)
             self._failed(partition, error)
-            partition.close_inbox()
+            partition.close()
         if before != (partition.owner.last_error, partition.is_caught_up):
             self._on_change()
         if has_more:
@@ -228,7 +231,8 @@ class _Partition:
     """A partition, decided in one thread; `wanted` says by offset who waits."""
 
     def __init__(self, ledger: Ledger, number: int, thread: ThreadPoolExecutor) -> None:
-        ledger.journal(number)  # opened here: an owner's thread and this one share it
+        with suppress(JournalError):  # its owner meets the same, and tries again
+            ledger.journal(number)  # opened here: an owner's thread and this one share it
         self.number = number
         self.thread = thread
         self._ledger = ledger
@@ -244,6 +248,11 @@ class _Partition:
         """Return the inbox, for the partition's thread."""
         self._inbox = self._inbox or open_inbox(self._ledger)
         return self._inbox
+
+    def close(self) -> None:
+        """Open the inbox and the journal anew: what was wrong with their files may have been mended."""
+        self.close_inbox()
+        self._ledger.close_journal(self.number)
 
     def close_inbox(self) -> None:
         """Open it anew when it is needed. Called in the partition's thread."""

@@ -22,7 +22,14 @@ Offsets = Mapping[int, Sequence[int]]  # by partition
 
 
 class Busy(CannotRunNow):
-    """It cannot be done now: why. It may be asked again: a fact that was taken all the same counts once."""
+    """It cannot be done now: why. It may be asked again: a fact that was taken all the same counts once.
+
+    `partition` is the one in trouble, where it is one alone.
+    """
+
+    def __init__(self, why: str, partition: int | None = None) -> None:
+        super().__init__(why)
+        self.partition = partition
 
 
 class Resolved(NamedTuple):

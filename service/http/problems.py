@@ -117,7 +117,8 @@ def problem_of(error: Exception) -> Problem:
         case UnknownMember():
             return Problem("unknown-member", "the ledger has no entry of this member")
         case Busy():
-            return Problem("busy", f"{error}; ask again: a fact counts once")
+            detail = f"{error}; ask again: a fact counts once"
+            return Problem("busy", detail) if error.partition is None else _of_partition(error.partition, detail)
         case TimeoutError():
             return Problem("took-too-long", "the answer took too long to make; ask for less, or the command line")
         case HTTPException() if error.status_code in _BY_STATUS:
@@ -128,6 +129,10 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, JournalError | sqlite3.Error):
         return Problem("internal", "the ledger's store cannot be used; the server's log says why")
     return Problem("internal", "the server's log says more: please report it with that")
+
+
+def _of_partition(partition: int, detail: str) -> Problem:
+    return Problem("busy", detail, partition=partition)
 
 
 def _detail_of(error: HTTPException) -> str:
@@ -143,7 +148,11 @@ def _report(error: Exception) -> None:
     traceback.print_exception(error)
 
 
-def answer_problem(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The handler of every error."""
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The handler of every error. One of the store that meets a member is that of the member's partition alone."""
     problem = problem_of(error)
+    if isinstance(error, JournalError) and "member" in request.path_params:
+        partition = request.app.state.served.ledger.partition_of(str(request.path_params["member"]))
+        detail = f"partition {partition} cannot be read now; the server's log says why. Other members are answered"
+        problem = _of_partition(partition, detail)
     return Response(problem.body(), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
 from service.http.pending import Busy
 
 T = TypeVar("T")
@@ -95,6 +96,9 @@ class Readers:
                     answers.append((future, ask(ledger), None))
                 except Exception as error:  # whatever it is: the handler of the request sees it
                     answers.append((future, None, error))
+                    if isinstance(error, JournalError) and ledger is not None:
+                        ledger.close()
+                        ledger = None  # opened anew: what is wrong with a file may be mended meanwhile
             self._loop.call_soon_threadsafe(_answer, answers)
         if ledger is not None:
             ledger.close()

@@ -7,6 +7,7 @@ Source: orders.md 16.
 from collections.abc import Sequence
 
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
 from ledger.wire.answers import Decision
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_decision
@@ -27,7 +28,10 @@ def decided_before(ledger: Ledger, facts: Sequence[Fact]) -> dict[int, Decision]
             places.setdefault(ledger.partition_of(fact.subject), []).append(place)
     found: dict[int, Decision] = {}
     for partition, of in places.items():
-        journal = ledger.journal(partition)
+        try:
+            journal = ledger.journal(partition)
+        except JournalError:
+            continue  # its receipts say so once it is decided
         for start in range(0, len(of), FACTS_AT_ONCE):
             some = of[start : start + FACTS_AT_ONCE]
             names = {place: (facts[place].source, facts[place].id, facts[place].subject) for place in some}

@@ -18,7 +18,7 @@ from projections.views.files import Folder
 from service.http.appender import Decides, FactAppender
 from service.http.operator_log import OperatorLog
 from service.http.owners import owners_of
-from service.http.pending import PendingFacts
+from service.http.pending import Busy, PendingFacts
 from service.http.readers import Readers
 from service.http.streams import DecidedByConsumers, InboxStream, Stream, TopicStream
 from service.http.throughput import Throughput
@@ -49,8 +49,16 @@ class Served:
 
     @property
     def has_trouble(self) -> bool:
-        """Return True if facts cannot be taken or decided now."""
-        return bool(self.owners.state.last_error) or self.appender.cannot_append
+        """Return True if no facts can be taken or decided now."""
+        state = self.owners.state
+        is_all = len(state.troubled) == len(self.ledger.partitions)
+        return bool(state.last_error) or is_all or self.appender.cannot_append
+
+    def check_partition_of(self, member: str) -> None:
+        """Raise `Busy` where the facts of a member's partition cannot be decided now."""
+        troubled = self.owners.state.troubled
+        if troubled and (partition := self.ledger.partition_of(member)) in troubled:
+            raise Busy(f"partition {partition} cannot be decided now: {troubled[partition]}", partition)
 
 
 @contextmanager

@@ -160,6 +160,7 @@ async def _take(
 ) -> Response[Any]:
     served = served_by(request)
     fate: Fate | None
+    served.check_partition_of(fact.subject)
     before = await served.readers.read(lambda ledger: decided_before(ledger, [fact]))
     if before:
         position, fate = before[0].position, before[0]

@@ -1,5 +1,7 @@
 """Whether the server lives and is ready, and its metrics."""
 
+from contextlib import suppress
+
 from litestar import Response, get
 
 from ledger.journal.ledger import Ledger
@@ -11,7 +13,7 @@ from service.http.answers import plain_answer
 from service.http.operations import AnyRequest, Subject, problems
 from service.http.pending import Busy
 from service.http.problems import Problem
-from service.http.state import Served, served_by, standing
+from service.http.state import Served, served_by
 
 METRICS_TYPE = "text/plain; version=0.0.4"
 
@@ -26,13 +28,16 @@ async def live() -> Response[Health]:
     "/health/ready", responses=problems("busy"), operation_id="isReady", summary="Whether it is ready", tags=["Health"]
 )
 async def ready(request: AnyRequest) -> Response[Health]:
-    """200 while facts are taken and decided, and all that waited at the start is. No key is needed."""
+    """200 while facts are taken and decided, and all that waited at the start is. No key is needed.
+
+    `troubled` are partitions that cannot be decided now, while others can: their members alone are turned away.
+    """
     served = served_by(request)
     if served.has_trouble:
         raise Problem("busy", "facts cannot be taken or decided now; the server's log says why")
     if not served.owners.state.is_caught_up:
         raise Problem("busy", "facts from before the start are still being decided")
-    return plain_answer(Health("ready"))
+    return plain_answer(Health("ready", dict(served.owners.state.troubled)))
 
 
 @Subject("Health", needs("books:read")).get("/metrics", "getMetrics", "Metrics", media_type=METRICS_TYPE)
@@ -44,12 +49,18 @@ async def get_metrics(request: AnyRequest) -> Response[bytes]:
     except (Busy, JournalError):
         found = {}
     is_ready = served.owners.state.is_caught_up and not served.has_trouble
-    return Response(metrics.text(metrics.Standing(is_ready, found)), media_type=METRICS_TYPE)
+    standing = metrics.Standing(is_ready, found, served.owners.state.troubled)
+    return Response(metrics.text(standing), media_type=METRICS_TYPE)
 
 
 def _standing(ledger: Ledger, served: Served) -> dict[int, tuple[int, int]]:
-    found = standing(ledger, served.stream)
-    return {partition: (head.offset, end) for partition, (head, end) in enumerate(found)}
+    """Return by partition its offset and the stream's end, of those whose journals can be read."""
+    found = {}
+    for partition, end in enumerate(served.stream.ends(ledger)):
+        with suppress(JournalError):
+            offset = ledger.journal(partition).head().offset
+            found[partition] = offset, max(end, offset)  # the journal was read after the end
+    return found
 
 
 HANDLERS = (live, ready, get_metrics)
