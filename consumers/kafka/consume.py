@@ -29,7 +29,8 @@ from ledger.wire.entry_json import position_text
 POLL_SECONDS = 0.2  # waiting for records, when there is nothing to do
 PUBLISHING_SECONDS = 0.02  # the same, while something is to be published
 LAG_SECONDS = 1.0  # between two reports of the lag
-TOPIC_SECONDS = 1.0  # between two looks, while records come, at whether the topic is still the same
+TOPIC_SECONDS = 1.0  # between two looks, while records come, at whether the topic is still the same,
+IDLE_TOPIC_SECONDS = 5.0  # and while none come
 COLLECT_SECONDS = 60.0  # between two runs of the collector, which is kept out of batches
 FLUSH_SECONDS = 10.0  # for what is to be published before the end
 HAND_OVER_SECONDS = 2.0  # for the same, before a partition goes to another process
@@ -99,6 +100,7 @@ class Consumer:
         self._last_error = ""
         self._lag_at = self._collect_at = self._topic_at = 0.0
         self._topic_id = ""  # as it was at the last acquisition
+        self._is_idle = True  # nothing waited when it was last looked at
         self._unbound: set[int] = set()  # partitions whose journals do not have that id yet
 
     def run(self, is_stopped: Callable[[], bool]) -> None:
@@ -244,16 +246,26 @@ class Consumer:
             " that goes on with the new one: `points archive export`, then `import`"
         )
 
-    def _check_same(self) -> None:
-        """Raise `StreamBroken` where records wait that may be of another topic than those before."""
-        now = time.monotonic()
-        if now < self._topic_at or self._last_error or not any(map(self._reader.waiting, self._reading())):
-            return
+    def _is_same(self) -> bool:
+        """Return True if what waits to be decided is of the topic as it was, False where nobody can say now.
+
+        Records that come after a pause or an error are looked at before any is decided. Raises `StreamBroken`.
+        """
+        now, was_idle = time.monotonic(), self._is_idle
+        self._is_idle = not any(map(self._reader.waiting, self._reading()))
+        if self._is_idle:
+            return self._last_error != "" or now < self._topic_at + IDLE_TOPIC_SECONDS or self._look_at_topic(now)
+        return not (was_idle or self._last_error or now >= self._topic_at) or self._look_at_topic(now)
+
+    def _look_at_topic(self, now: float) -> bool:
         self._topic_at = now + TOPIC_SECONDS
         with suppress(BrokerAway):
             found = self._log.topic_id()
             if found and self._topic_id not in ("", found):
                 raise self._made_anew(self._topic_id, found)
+            return True
+        self._is_idle = True  # look again before anything is decided
+        return False
 
     def _reading(self) -> list[int]:
         return [owner.partition for owner in self._acquired()]
@@ -361,7 +373,8 @@ class Consumer:
     def _decide(self, fetching: float) -> bool:
         """Decide a batch of each partition; return True if there was one."""
         worked = False
-        self._check_same()
+        if not self._is_same():
+            return False
         for owner in self._acquired():
             try:
                 self._look_at_holes(owner)
@@ -413,10 +426,12 @@ class Consumer:
 
     # -- the end, and what is done now and then ----------------------------------------------------------------------
 
-    def _probe(self) -> None:
-        """Ask for an end, which shows that a broker answers again even where nothing comes."""
+    def _probe(self) -> bool:
+        """Ask for an end, which shows that a broker answers again even where nothing comes; return True if it does."""
         with suppress(BrokerAway):
             self._reader.end(self._acquired()[0].partition)
+            return True
+        return False
 
     def _has_ended(self) -> bool:
         """Whether all that stood in the topic at the start is decided and published, as far as it is ours.
@@ -460,8 +475,8 @@ class Consumer:
             self._lag_at = now + LAG_SECONDS
             acquired = [owner.partition for owner in self._acquired()]
             self._observe(Lag({partition: self._reader.lag(partition) for partition in acquired}))
-            if self._last_error and acquired:
-                self._probe()
+            if self._last_error and acquired and self._probe():
+                self._look_at_topic(now)  # a client that reads on in vain may have been left behind by its topic
         if now >= self._collect_at:
             self._collect_at = now + COLLECT_SECONDS
             gc.collect()
