@@ -443,7 +443,7 @@ class Batch(_Reader):
         if state.last > state.head:
             raise Damaged(f"{self.name}: entry {state.last} stands behind {state.head}, by the head the last")
         self._journal.sealed = b"" if state.origin is None else state.origin.digest()
-        return self._raise_epoch(state)
+        return self._move_epoch(state, 1)
 
     def stamp(self, origin: Origin) -> None:
         """Write which ledger the journal belongs to; owners of before are fenced. Raises `Damaged`, as `take`."""
@@ -454,7 +454,8 @@ class Batch(_Reader):
             self._rows(f"UPDATE {self.schema}.parked SET seal = ? WHERE position = ?", (letter.seal(), letter.offset))
         self._rows(f"DELETE FROM {self.schema}.origin")
         self._rows(f"INSERT INTO {self.schema}.origin VALUES (1, ?, ?, ?, ?, ?, ?)", origin)
-        self._raise_epoch(state._replace(origin=origin))
+        is_new = state.origin is None and not state.head  # nobody owned it: there is nobody to fence
+        self._move_epoch(state._replace(origin=origin), 0 if is_new else 1)
 
     def _older_letters(self) -> Iterator[DeadLetter]:
         """Return the dead letters that an older version parked, without a seal, streamed."""
@@ -466,8 +467,8 @@ class Batch(_Reader):
             yield from map(_letter, rows)
             after = rows[-1][0]
 
-    def _raise_epoch(self, state: State) -> int:
-        state = state._replace(epoch=state.epoch + 1)
+    def _move_epoch(self, state: State, by: int) -> int:
+        state = state._replace(epoch=state.epoch + by)
         self._rows(f"UPDATE {self.schema}.shard SET epoch = ?, seal = ?", (state.epoch, state.made_seal()))
         return state.epoch
 
