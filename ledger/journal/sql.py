@@ -217,12 +217,11 @@ class Journal(_Reader):
         """Return the offsets up to one of the dead letters that were changed: their seal does not fit, streamed."""
         after = -1
         while letters := self.parked(after, _SCAN_PARKED, upto=upto, retried=True):
-            seals = dict(
-                self._rows(
-                    f"SELECT position, seal FROM {self.schema}.parked WHERE position BETWEEN ? AND ?",
-                    (letters[0].offset, letters[-1].offset),
-                )
+            rows = self._rows(
+                f"SELECT position, seal FROM {self.schema}.parked WHERE position BETWEEN ? AND ? AND retried IN (0, 1)",
+                (letters[0].offset, letters[-1].offset),
             )
+            seals = dict(rows)
             yield from (letter.offset for letter in letters if seals.get(letter.offset) != letter.seal())
             after = letters[-1].offset
 
@@ -367,7 +366,7 @@ class Journal(_Reader):
         """Return dead letters by offset, behind `after` up to `upto`; those that are done when `retried` asks."""
         rows = self._rows(
             f"SELECT {_LETTER} FROM {self.schema}.parked"
-            " WHERE position > ? AND position <= ? AND retried <= ? ORDER BY position LIMIT ?",
+            " WHERE position > ? AND position <= ? AND (retried = 0 OR ? = 1) ORDER BY position LIMIT ?",
             (after, _ALL if upto is None else upto, int(retried), _ALL if limit is None else limit),
         )
         return [_letter(row) for row in rows]
@@ -382,7 +381,7 @@ class Journal(_Reader):
     def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
         """Return how many dead letters there are up to an offset; those that are done count when `retried` asks."""
         ((count,),) = self._rows(
-            f"SELECT count(*) FROM {self.schema}.parked WHERE position <= ? AND retried <= ?",
+            f"SELECT count(*) FROM {self.schema}.parked WHERE position <= ? AND (retried = 0 OR ? = 1)",
             (_ALL if upto is None else upto, int(retried)),
         )
         return int(count)
