@@ -1,7 +1,8 @@
 """API keys of a ledger: shown once, kept as a hash, with scopes, an expiry and when they were last used.
 
 A key is 256 random bits. Nobody finds it by guessing, so its SHA-256 protects it as well as a slow hash would, which is
-there for what people think up, and costs every request.
+there for what people think up, and costs every request. Each row has a seal: a key whose row was changed by hand opens
+nothing.
 """
 
 import hmac
@@ -13,13 +14,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from ledger.errors import Unusable
+from ledger.journal.opening import reading_of
 from ledger.journal.port import JournalError
 from ledger.wire.times import SECOND
 
 FILE = "keys.db"
+FORMAT = 1
 PREFIX = "points"
 DEFAULT_RATE = 1_000  # requests a second
 MAX_NAME = 64
@@ -44,10 +49,11 @@ class Key(NamedTuple):
     expires: int | None
     last_used: int | None
     revoked: int | None
+    is_whole: bool = True  # its row is as it was written
 
     def is_live(self, instant: int) -> bool:
         """Return True if it opens anything at an instant."""
-        return self.revoked is None and (self.expires is None or instant < self.expires)
+        return self.is_whole and self.revoked is None and (self.expires is None or instant < self.expires)
 
 
 class Keys:
@@ -66,8 +72,24 @@ class Keys:
                 " last_used INTEGER, revoked INTEGER)"
             )
             self._db.execute("CREATE UNIQUE INDEX IF NOT EXISTS live ON keys (name) WHERE revoked IS NULL")
+            self._migrate()
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{self.path}: {error}") from error
+
+    def _migrate(self) -> None:
+        """Seal the rows that an older version wrote, once."""
+        if self._format() >= FORMAT:
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        if self._format() < FORMAT:
+            self._db.execute("ALTER TABLE keys ADD COLUMN seal BLOB")
+            for row in self._db.execute(f"SELECT {_COLUMNS}, hash FROM keys").fetchall():
+                self._db.execute("UPDATE keys SET seal = ? WHERE id = ?", (_seal(row), row[0]))
+            self._db.execute(f"PRAGMA user_version = {FORMAT}")
+        self._db.execute("COMMIT")
+
+    def _format(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def exist(self) -> bool:
         """Return True if any key was ever made: revoking the last one opens nothing."""
@@ -85,10 +107,10 @@ class Keys:
             raise BadKey("it would have expired already; give an instant to come")
         key = Key(secrets.token_hex(6), name, tuple(dict.fromkeys(scopes)), rate, now, expires, None, None)
         secret = secrets.token_urlsafe(32)
+        row = (key.id, name, "\n".join(key.scopes), rate, now, expires, None, None, _hash(secret))
         try:
             self._db.execute(
-                "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
-                (key.id, name, _hash(secret), "\n".join(key.scopes), rate, now, expires),
+                f"INSERT INTO keys ({_COLUMNS}, hash, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _seal(row))
             )
         except sqlite3.IntegrityError:
             raise BadKey(f'there is a key "{name}" already; revoke it first or give another name') from None
@@ -96,17 +118,28 @@ class Keys:
 
     def all(self) -> list[Key]:
         """Return every key ever made, by age."""
-        return [_key(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY created, id")]
+        return [_key(row) for row in self._db.execute(f"SELECT {_ROW} FROM keys ORDER BY created, id")]
 
     def revoke(self, name: str) -> Key:
-        """End a key, by its name or id, at once. Raises `BadKey`."""
-        row = self._db.execute(
-            f"UPDATE keys SET revoked = ? WHERE (id = ? OR name = ?) AND revoked IS NULL RETURNING {_COLUMNS}",
-            (_now(), name, name),
-        ).fetchone()
+        """End a key, by its name or id, at once. Raises `BadKey`.
+
+        The times of one that was changed by hand are cleared.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        query = f"SELECT {_ROW} FROM keys WHERE (id = ? OR name = ?) AND revoked IS NULL"
+        row = self._db.execute(query, (name, name)).fetchone()
+        if row is not None:
+            now = _now()
+            times = row[4:7] if _key(row).is_whole else (now, None, None)
+            row = (*row[:4], *times, now, row[8])
+            self._db.execute(
+                "UPDATE keys SET created = ?, expires = ?, last_used = ?, revoked = ?, seal = ? WHERE id = ?",
+                (*times, now, _seal(row), row[0]),
+            )
+        self._db.execute("COMMIT")
         if row is None:
             raise BadKey(f'there is no key "{name}" to revoke; `points keys list` shows them')
-        return _key(row)
+        return _key((*row, _seal(row)))
 
     def find(self, text: str) -> Key | None:
         """Return the key of a text where it is a live one; the secret is compared in constant time."""
@@ -114,11 +147,11 @@ class Keys:
         name, _, secret = rest.partition("_")
         if prefix != PREFIX or not secret or not text.isascii():
             return None
-        row = self._db.execute(f"SELECT {_COLUMNS}, hash FROM keys WHERE id = ?", (name,)).fetchone()
+        row = self._db.execute(f"SELECT {_ROW} FROM keys WHERE id = ?", (name,)).fetchone()
         # One that nobody made is compared all the same, so that the time does not tell which ids there are.
-        if not hmac.compare_digest(_hash(secret), row[-1] if row else bytes(32)) or row is None:
+        if not hmac.compare_digest(_hash(secret), _stored_hash(row)) or row is None:
             return None
-        key, now = _key(row[:-1]), _now()
+        key, now = _key(row), _now()
         if not key.is_live(now):
             return None
         if key.last_used is None or key.last_used + USED_EVERY <= now:
@@ -128,7 +161,7 @@ class Keys:
 
     def live(self, id: str) -> Key | None:
         """Return the key of an id where it is a live one: for who showed its text before."""
-        row = self._db.execute(f"SELECT {_COLUMNS} FROM keys WHERE id = ?", (id,)).fetchone()
+        row = self._db.execute(f"SELECT {_ROW} FROM keys WHERE id = ?", (id,)).fetchone()
         key = _key(row) if row else None
         return key if key is not None and key.is_live(_now()) else None
 
@@ -138,10 +171,39 @@ class Keys:
 
 
 _COLUMNS = "id, name, scopes, rate, created, expires, last_used, revoked"
+_ROW = f"{_COLUMNS}, hash, seal"
 
 
-def _key(row: tuple[str, str, str, int, int, int | None, int | None, int | None]) -> Key:
-    return Key(row[0], row[1], tuple(row[2].split("\n")), *row[3:])
+def problems_of(folder: Path) -> list[str]:
+    """Return what is wrong with the keys in a folder, one text a key; nothing where there are none."""
+    path = folder / FILE
+    if not path.is_file() or not path.stat().st_size:
+        return []
+    try:
+        with reading_of(path) as db:
+            if db.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
+                return []  # of an older version: sealed when they are next used
+            keys = [_key(row) for row in db.execute(f"SELECT {_ROW} FROM keys ORDER BY created, id")]
+    except (sqlite3.Error, JournalError) as error:
+        return [f"{path} cannot be read: {error}"]
+    way_out = "it opens nothing: revoke it and make another"
+    return [f"{path}: the key {key.id} was changed by hand; {way_out}" for key in keys if not key.is_whole]
+
+
+def _key(row: Sequence[Any]) -> Key:
+    """Return the key of a row, as `_ROW` names its columns."""
+    id, name, scopes, rate, created, expires, last_used, revoked, _, seal = row
+    listed = tuple(str(scopes).split("\n"))
+    return Key(id, name, listed, rate, created, expires, last_used, revoked, seal == _seal(row))
+
+
+def _seal(row: Sequence[Any]) -> bytes:
+    """Return the SHA-256 of a MessagePack array of a row's columns as `_ROW` names them, the last use excepted."""
+    return sha256(msgspec.msgpack.encode([*row[:6], row[7], row[8]])).digest()
+
+
+def _stored_hash(row: Sequence[Any] | None) -> bytes:
+    return row[8] if row is not None and isinstance(row[8], bytes) else bytes(32)
 
 
 def _hash(secret: str) -> bytes:

@@ -218,12 +218,11 @@ class Journal(_Reader):
         """Return the offsets up to one of the dead letters that were changed: their seal does not fit, streamed."""
         after = -1
         while letters := self.parked(after, _SCAN_PARKED, upto=upto, retried=True):
-            seals = dict(
-                self._rows(
-                    f"SELECT position, seal FROM {self.schema}.parked WHERE position BETWEEN ? AND ?",
-                    (letters[0].offset, letters[-1].offset),
-                )
+            rows = self._rows(
+                f"SELECT position, seal FROM {self.schema}.parked WHERE position BETWEEN ? AND ? AND retried IN (0, 1)",
+                (letters[0].offset, letters[-1].offset),
             )
+            seals = dict(rows)
             yield from (letter.offset for letter in letters if seals.get(letter.offset) != letter.seal())
             after = letters[-1].offset
 
@@ -384,7 +383,7 @@ class Journal(_Reader):
         """Return dead letters by offset, behind `after` up to `upto`; those that are done when `retried` asks."""
         rows = self._rows(
             f"SELECT {_LETTER} FROM {self.schema}.parked"
-            " WHERE position > ? AND position <= ? AND retried <= ? ORDER BY position LIMIT ?",
+            " WHERE position > ? AND position <= ? AND (retried = 0 OR ? = 1) ORDER BY position LIMIT ?",
             (after, _ALL if upto is None else upto, int(retried), _ALL if limit is None else limit),
         )
         return [_letter(row) for row in rows]
@@ -399,7 +398,7 @@ class Journal(_Reader):
     def count_parked(self, upto: int | None = None, *, retried: bool = False) -> int:
         """Return how many dead letters there are up to an offset; those that are done count when `retried` asks."""
         ((count,),) = self._rows(
-            f"SELECT count(*) FROM {self.schema}.parked WHERE position <= ? AND retried <= ?",
+            f"SELECT count(*) FROM {self.schema}.parked WHERE position <= ? AND (retried = 0 OR ? = 1)",
             (_ALL if upto is None else upto, int(retried)),
         )
         return int(count)
@@ -466,7 +465,7 @@ class Batch(_Reader):
             raise Damaged(f"{self.name}: entry {state.last} stands behind {state.head}, by the head the last")
         self._journal.sealed = b"" if state.origin is None else state.origin.digest()
         self._journal.stream = state.stream
-        return self._raise_epoch(state)
+        return self._move_epoch(state, 1)
 
     def stamp(self, origin: Origin) -> None:
         """Write which ledger the journal belongs to; owners of before are fenced. Raises `Damaged`, as `take`."""
@@ -477,7 +476,8 @@ class Batch(_Reader):
             self._rows(f"UPDATE {self.schema}.parked SET seal = ? WHERE position = ?", (letter.seal(), letter.offset))
         self._rows(f"DELETE FROM {self.schema}.origin")
         self._rows(f"INSERT INTO {self.schema}.origin VALUES (1, ?, ?, ?, ?, ?, ?)", origin)
-        self._raise_epoch(state._replace(origin=origin))
+        is_new = state.origin is None and not state.head  # nobody owned it: there is nobody to fence
+        self._move_epoch(state._replace(origin=origin), 0 if is_new else 1)
 
     def bind(self, stream: str) -> None:
         """Keep the id of the topic in which the position means something, in place of an earlier one."""
@@ -495,8 +495,8 @@ class Batch(_Reader):
             yield from map(_letter, rows)
             after = rows[-1][0]
 
-    def _raise_epoch(self, state: State) -> int:
-        state = state._replace(epoch=state.epoch + 1)
+    def _move_epoch(self, state: State, by: int) -> int:
+        state = state._replace(epoch=state.epoch + by)
         self._rows(f"UPDATE {self.schema}.shard SET epoch = ?, seal = ?", (state.epoch, state.made_seal()))
         return state.epoch
 

@@ -80,13 +80,20 @@ def _keys(shell: Shell, folder: Path | None) -> Iterator[tuple[Keys, Programme]]
 
 
 def _to_dict(key: Key, offset: Zone) -> dict[str, Any]:
-    instants = {name: getattr(key, name) for name in ("created", "expires", "last_used", "revoked")}
+    names = ("created", "expires", "last_used", "revoked")
+    instants = {name: getattr(key, name) if key.is_whole else None for name in names}
     live = key.is_live(time.time_ns() // 1000)
     return {
         "id": key.id,
         "name": key.name,
         "scopes": list(key.scopes),
         "rate": key.rate,
-        "state": "live" if live else "revoked" if key.revoked else "expired",
+        "state": _state(key, live),
         **{name: to_text(at, offset) if at else None for name, at in instants.items()},
     }
+
+
+def _state(key: Key, live: bool) -> str:
+    if not key.is_whole:
+        return "changed by hand"
+    return "live" if live else "revoked" if key.revoked else "expired"

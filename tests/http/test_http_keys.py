@@ -5,6 +5,8 @@ import sqlite3
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -14,7 +16,7 @@ from ledger.journal.open import open_or_create
 from ledger.wire import answers
 from service.cli import run
 from service.http.access import Bucket, Caller
-from service.keys import BadKey, Keys
+from service.keys import BadKey, Keys, problems_of
 from tests.http.test_http import fits, is_problem
 from tests.support.ledgers import ingested, scratch
 from tests.support.served import NDJSON, ROOT, Server, environment, fact, grant, ndjson, new_key, points, redemption
@@ -333,3 +335,68 @@ def test_a_scope_of_a_source_is_a_prefix() -> None:
     caller = Caller("a", ("facts:write:/shop/",))
     assert caller.may_write("/shop/x") and not caller.may_write("/shop") and not caller.may_write("/")
     assert not caller.has("facts:write") and not caller.may_read("m")
+
+
+def asked(ledger: Path, *command: str) -> "subprocess.CompletedProcess[bytes]":
+    """What a command says in JSON."""
+    return subprocess.run([*points(ledger), *command, "--json"], cwd=ROOT, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("scopes", "members:read\noperate"),
+        ("name", "boss"),
+        ("hash", sha256(b"mine").digest()),
+        ("rate", 100_000),
+        ("expires", None),
+        ("expires", 2**62),
+        ("created", "never"),
+        ("revoked", None),
+        ("created", 1),
+        ("seal", None),
+        ("seal", b""),
+    ],
+)
+def test_a_key_whose_row_was_changed_by_hand_opens_nothing_and_is_named(column: str, value: object) -> None:
+    with scratch() as place:
+        ledger = place / "ledger"
+        open_or_create(ledger).close()
+        with closing(Keys(ledger)) as keys:
+            text = keys.new("support", ["members:read"], expires=4_000_000_000_000_000)[1]
+            other = keys.new("other", ["members:read"])[1]
+            assert keys.find(text) is not None
+            if column == "revoked":
+                keys.revoke("support")
+        with closing(sqlite3.connect(ledger / "keys.db")) as db, db:
+            db.execute(f"UPDATE keys SET {column} = ? WHERE name = 'support'", (value,))
+        with closing(Keys(ledger)) as keys:
+            texts = [text, f"{text.rpartition('_')[0]}_mine"]
+            assert [keys.find(one) for one in texts] == [None, None] and keys.live(text.split("_")[1]) is None
+            assert keys.find(other) is not None
+        told = asked(ledger, "keys", "list")
+        assert told.returncode == 0, told.stderr
+        listed = json.loads(told.stdout)
+        assert sorted(key["state"] for key in listed) == ["changed by hand", "live"]
+        found = asked(ledger, "verify")
+        assert found.returncode == 1 and "was changed by hand" in json.loads(found.stdout)["broken"][0]["problem"]
+        assert asked(ledger, "keys", "revoke", text.split("_")[1]).returncode == 0
+        assert asked(ledger, "verify").returncode == 0
+
+
+def test_keys_of_an_older_version_are_sealed_once() -> None:
+    with scratch() as place:
+        open_or_create(place / "ledger").close()
+        with closing(Keys(place / "ledger")) as keys:
+            text = keys.new("support", ["members:read"])[1]
+        with closing(sqlite3.connect(place / "ledger" / "keys.db")) as db:
+            db.execute("ALTER TABLE keys DROP COLUMN seal")
+            db.execute("PRAGMA user_version = 0")
+        assert problems_of(place / "ledger") == []
+        for _ in range(2):
+            with closing(Keys(place / "ledger")) as keys:
+                found = keys.find(text)
+                assert found is not None and found.is_whole
+        assert problems_of(place / "ledger") == []
+        (place / "ledger" / "keys.db").write_bytes(b"no database at all, " * 100)
+        assert "cannot be read" in problems_of(place / "ledger")[0]

@@ -44,6 +44,7 @@ HARMLESS = {
     ("sources", ADDED): "a name that no receipt has",
     ("sources", "name"): "a name that no receipt has",
     ("accounts", DELETED): "it is folded anew from the entries",
+    ("accounts", "state"): "one that looks too early for what falls due finds nothing",
     ("tracking", "notification_id"): "a flow's: what is sent twice is skipped by number, a gap is seen by a reader",
     ("tracking", DELETED): "a flow's: it is sent anew",
     ("tracking", ADDED): "a flow that nobody has",
