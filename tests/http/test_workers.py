@@ -117,7 +117,9 @@ def test_two_workers_decide_as_one_process_does_leaf_by_leaf(home: Home, tmp_pat
     by_http = is_whole(home.place)
     in_folder = as_by_one_process(by_http, tmp_path / "ledger")
     assert journals(by_http) == journals(in_folder)
-    assert sum(by_http.journal(p).head().entries for p in by_http.partitions) == len(facts)
+    entries = sum(by_http.journal(p).head().entries for p in by_http.partitions)
+    posted = {(one["subject"], one["source"], one["id"]) for one in facts}
+    assert len(posted) <= entries <= len(facts)  # what was decided already is answered from its receipt
     by_http.close()
     in_folder.close()
 
