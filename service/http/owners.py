@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from consumers.local.open import open_inbox
@@ -48,7 +47,7 @@ class OwnersState(NamedTuple):
     programmes: int = 0
     last_error: str = ""
     is_caught_up: bool = False
-    troubled: Mapping[int, str] = MappingProxyType({})  # by partition
+    troubled: Mapping[int, str] = {}  # by partition
 
 
 class Owners:

@@ -77,7 +77,8 @@ def test_of_two_hundred_redemptions_at_once_exactly_the_affordable_win(place: Pa
             assert first.setdefault(name, status) == status
     ledger = is_whole(place / "ledger")
     account = ledger.account("m-1", FAR // 2)
-    assert account is not None and account.number == 301
+    # the grant, a redemption each, and of those asked again at most the ones that were not decided yet by then
+    assert account is not None and 201 <= account.number <= 301
     ledger.close()
 
 
@@ -113,8 +114,8 @@ def test_what_was_acknowledged_is_there_once_after_kill_nine(place: Path) -> Non
             time.sleep(0.05)
         lines = http.post("/v1/facts:bulk?outcomes=true", content=ndjson(given), headers=NDJSON).content.splitlines()
         told = [json.loads(line) for line in lines]
-        new = {str(fact["id"]) for fact, line in zip(given, told, strict=True) if line["outcome"] == "accepted"}
-        assert {line["reason"] for line in told} <= {"", "duplicate"}
+        assert {(line["outcome"], line["reason"]) for line in told} == {("accepted", "")}
+        new = {str(fact["id"]) for fact, line in zip(given, told, strict=True) if not line.get("repeated")}
         assert not new & set(acknowledged)
     ledger = is_whole(place / "ledger")
     for worker in range(6):
@@ -170,30 +171,36 @@ def test_a_body_that_is_too_large_is_turned_away_before_or_while_it_is_read(calm
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limit of a running process is set on Linux only")
 def test_a_full_disk_turns_facts_away_and_they_are_taken_once_there_is_room(place: Path) -> None:
+    members = [f"m-{number}" for number in range(8)]  # some in each partition
     with served(place / "ledger") as server, server.client() as http:
         limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (300_000, limits[1]))
         acknowledged, n, is_ready, turned_away = set(), 0, True, None
-        while (is_ready or turned_away is None) and n < 3_000:  # the one file may be full before the other
-            fact = grant("m-1", f"g-{n}", 1)
-            response = http.post("/v1/facts", json=fact)
+        while (is_ready or turned_away is None) and n < 6_000:  # one file is full before another
+            member = members[n % len(members)]
+            response = http.post("/v1/facts", json=grant(member, f"g-{n}", 1))
             assert response.status_code in (200, 202, 503), response.text
             if response.status_code == 503:
                 turned_away = response
             else:
-                acknowledged.add(fact["id"])
+                acknowledged.add((member, n))
             is_ready = http.get("/health/ready").status_code == 200
             n += 1
         assert turned_away is not None and turned_away.headers["retry-after"] and not is_ready
         assert http.get("/v1/members/m-1").status_code == 200  # reading goes on
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limits)
-        while http.post("/v1/facts", json=grant("m-2", "g-after", 1)).status_code != 200:
-            time.sleep(0.1)
+        for member in members:
+            while http.post("/v1/facts", json=grant(member, f"after-{member}", 1)).status_code != 200:
+                time.sleep(0.1)
         while http.get("/health/ready").status_code != 200:
             time.sleep(0.1)
     ledger = is_whole(place / "ledger")
-    account = ledger.account("m-1", FAR // 2)
-    assert account is not None and len(acknowledged) <= account.number <= n
+    assert len({ledger.partition_of(member) for member in members}) == len(ledger.partitions)
+    for at, member in enumerate(members):
+        account = ledger.account(member, FAR // 2)
+        kept = sum(one == member for one, _ in acknowledged) + 1
+        assert account is not None and kept <= account.number <= len(range(at, n, len(members))) + 1
+        assert account.purse("beans").issued == account.number
     ledger.close()
 
 

@@ -272,7 +272,8 @@ def test_of_two_hundred_redemptions_over_two_workers_exactly_the_affordable_win(
         assert len({answer["id"] for status, answer in answers if status == 200}) == 70
         assert {answer["reason"] for status, answer in answers if status == 409} == {"beans-short"}
         assert http.get("/v1/members/w-1").json()["points"]["beans"]["spendable"] == 50
-        assert http.get("/v1/members/w-1").json()["entries"] == 251
+        # the grant, a redemption each, and of those asked again at most the ones that were not decided yet by then
+        assert 201 <= http.get("/v1/members/w-1").json()["entries"] <= 251
 
 
 def test_a_key_that_is_revoked_opens_nothing_at_any_worker(shared: tuple[Server, dict[str, str]]) -> None:
