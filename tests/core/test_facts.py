@@ -28,6 +28,7 @@ from ledger.wire.facts import (
 )
 from tests.support.histories import encode, history
 from tests.support.ledgers import SmallLedger, ingested
+from tests.support.tampering import stamp_anew
 
 HEAD = {"specversion": "1.0", "id": "1", "source": "/shop", "subject": "m-1", "time": "2025-11-11T00:03:12+08:00"}
 LINE = {"line": "1", "quantity": 1, "paid_fen": 100}
@@ -392,6 +393,7 @@ def test_grantors_may_grant_tiers_and_nothing_else(type_: str, tmp_path: Path) -
     settings = tmp_path / "ledger" / "ledger.json"
     ledger.close()
     settings.write_text(settings.read_text("utf-8").replace('"grantors": []', '"grantors": ["/partner"]'), "utf-8")
+    stamp_anew(tmp_path / "ledger")
     subject = "programme" if type_.startswith("programme") else "m-1"
     fact = a_fact(type_, OPERATORS_DATA[type_], source="/partner", subject=subject)
     opened = ingested(tmp_path, [fact, fact | {"id": "2", "source": "/partner/2"}])

@@ -64,7 +64,11 @@ def test_facts_redemptions_and_answers_have_types(client: Client) -> None:
     assert client.memberships("c-1").memberships == {}
     assert client.member("c-1", as_of="2099-01-01").points["beans"].spendable == 0
     assert client.member("c-1", known_at="2020-01-01").entries == 0
-    assert [entry.outcome for entry in client.entries("c-1")] == ["accepted", "accepted", "refused"]  # what was posted again made none
+    assert [entry.outcome for entry in client.entries("c-1")] == [
+        "accepted",
+        "accepted",
+        "refused",
+    ]  # what was posted again made none
     assert [entry.number for entry in client.entries("c-1", after=2)] == [3]
     assert client.entry("c-1", 3).reason == "beans-short"
     assert client.explain("c-1", 3)["reason"] == "beans-short" and client.explain("c-1")["entries"] == 3

@@ -439,7 +439,7 @@ def test_without_its_driver_it_says_what_to_install(
     assert "pip install 'points-ledger[postgres]'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["ingest", __file__], ["demo"]], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [["ingest", "facts.ndjson"], ["demo"]], ids=lambda command: command[0])
 def test_what_needs_an_inbox_says_what_to_do_instead(
     command: list[str],
     postgres: str,
@@ -449,6 +449,8 @@ def test_what_needs_an_inbox_says_what_to_do_instead(
 ) -> None:
     migrate(postgres, partitions=1, topic="shop.facts")
     monkeypatch.setenv("POINTS_FOLDER", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "facts.ndjson").write_text("{}\n", "utf-8")
     assert run(["--ledger", postgres, *command]) == errors.WRONG_USE
     said = capsys.readouterr().err
     assert "from the Kafka topic shop.facts, for life: send them there (`points produce FILE`)" in said

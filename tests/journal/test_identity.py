@@ -65,8 +65,9 @@ def ingest(folder: Path, code: int = 3) -> Ran:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """What lies in a folder, the lock excepted, which says who held it last."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file() and path.name != "lock"}
+    """What lies in a folder but the lock, which says who held it last, and SQLite's logs."""
+    kept = (path for path in sorted(folder.iterdir()) if path.is_file() and path.name != "lock")
+    return {path.name: path.read_bytes() for path in kept if not path.name.endswith(("-wal", "-shm"))}
 
 
 def edit(folder: Path, **settings: Any) -> None:

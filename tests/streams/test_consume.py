@@ -177,7 +177,7 @@ def test_a_topic_that_was_made_anew_is_refused(broker: Broker, facts: list, tmp_
     topics.send(facts[:20])
     refused = points(tmp_path / "ledger", "consume", "--until-end", environment=topics.environment)
     assert refused.returncode == 4, refused.stderr
-    assert "it is not the topic that fed the ledger" in refused.stderr
+    assert "was made anew: its id is" in refused.stderr
     assert contents(tmp_path / "ledger") == before
 
 
