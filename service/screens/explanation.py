@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from projections.answers.plain import plain
+from projections.answers.plain import plain, visible
 from projections.explaining.words import count, sentence, yuan
 from service.screens.grid import grid
 
@@ -40,7 +40,7 @@ def _entry(data: View, console: Console) -> None:
     about = {
         "occurred": data["occurred"] + late,
         "recorded": f"{data['recorded']}, position {data['position']}",
-        "fact": f"{data['type']}  {data['id']}  from {data['source']}",
+        "fact": f"{plain(data['type'])}  {plain(data['id'])}  from {plain(data['source'])}",
         "decided by": _book(data),
     }
     _facts(console, about.items())
@@ -156,7 +156,9 @@ def _rules(views: list[View], data: View, console: Console) -> None:
     said = {view["rule"]: view for view in views if view.get("rule_text")}
     if said:
         _section(console, f"The rules, in the version from {data['version_from']}")
-        names = ((f"{view.get('rule_name', '')} {rule}".lstrip(), view["rule_text"]) for rule, view in said.items())
+        names = (
+            (f"{view.get('rule_name', '')} {rule}".lstrip(), plain(view["rule_text"])) for rule, view in said.items()
+        )
         _facts(console, names, "dim")
 
 
@@ -166,7 +168,7 @@ def _rules(views: list[View], data: View, console: Console) -> None:
 def _lot(data: View, console: Console) -> None:
     _head(console, data, f"  lot {data['lot']}  ", (f"{data['earned']:,} {data['kind']}", "bold green"))
     about = {
-        "from": f"{data['fact']['text']} (entry {data['entry']:,})",
+        "from": f"{plain(data['fact']['text'])} (entry {data['entry']:,})",
         "earned": data["earned_at"],
         "good until": f"{data['expires_at']} ({data['expiry']})",
         "decided by": _book(data),
@@ -249,7 +251,7 @@ def _head(console: Console, data: View, text: str, state: tuple[str, str] | str)
 
 
 def _facts(console: Console, rows: Iterable[tuple[str, str]], style: str = "") -> None:
-    _grid(console, ((Text(plain(name), style="dim"), Text(plain(text), style=style)) for name, text in rows))
+    _grid(console, ((Text(plain(name), style="dim"), Text(visible(text), style=style)) for name, text in rows))
 
 
 def _rows(console: Console, rows: Iterable[Row]) -> None:
