@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from ledger.core.account import Account, Purse, decode_account, encode_account
@@ -342,14 +342,15 @@ def test_the_books_balance_and_nothing_is_below_zero_where_orders_are_amended_an
 
 @often(60)
 @given(SEEDS)
+@example(933)  # it ends closed in 2027, with a captured hold: reopened then, the hold is given back
 def test_each_spent_point_is_given_back_by_some_fact_that_can_still_come(seed: int) -> None:
     """Law 10: from every state, an end or a whole return of the order, or a reversal, brings all of it back."""
     shop = Shop()
     for fact in amended_history(Random(seed), 120):
         shop.hears(fact)
-    if shop.account.closed:
-        shop.is_reopened()
     shop.now = to_datetime(shop.account.clock)
+    if shop.account.closed:
+        assert shop.is_reopened() == "accepted"
     for key, page in list(shop.pages.items()):
         name = key.partition("/")[2]
         if isinstance(page, OrderPage):

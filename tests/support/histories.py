@@ -467,7 +467,9 @@ class _AmendedMaker(_OrdersMaker):
 
     def _amended(self) -> None:
         order = self._order()
-        lines = [dict(line) for line in self._lines_of(order) if self.random.random() < 0.9] or self._lines_of(order)
+        all_lines = self._lines_of(order)
+        kept = [line for line in all_lines if self.random.random() < 0.9]
+        lines = [dict(line) for line in kept or all_lines]
         for line in lines:
             line["paid_fen"] = self._pick(line["paid_fen"], *_PRICES)
             line["quantity"] = self._pick(line["quantity"], 1, 2, 5)
