@@ -3,7 +3,7 @@
 from ledger.core.draft import Draft
 from ledger.core.lots import claw_back
 from ledger.core.pages import ActivityPage, Award, ClaimPage, GrantPage, LotPage, OrderPage, ReviewPage
-from ledger.wire.entries import LOT_BITS, Earned, lot_key
+from ledger.wire.entries import LOT_BITS, Earned, lot_named, lot_text
 from ledger.wire.facts import Aim
 
 
@@ -26,15 +26,14 @@ def take_of(draft: Draft, aim: Aim, kind: str, points: int) -> int:
         if not isinstance(grant, GrantPage) or grant.kind != kind:
             draft.decline("unknown-award", grant=aim.grant)
         return _take_of_lot(draft, grant.lot, kind, points)
-    number, place = aim.lot.split(".")
-    return _take_of_lot(draft, lot_key(int(number), int(place) - 1), kind, points)
+    return _take_of_lot(draft, lot_named(aim.lot), kind, points)
 
 
 def _take_of_lot(draft: Draft, key: int, kind: str, points: int) -> int:
     """Take of the award that opened a lot: it stands on the page of what gave it, or on no page but the lot's."""
     earned = next((change for change in draft.pages.opened(key >> LOT_BITS) if change.lot == key), None)
     if earned is None or earned.kind != kind:
-        draft.decline("unknown-award", lot=f"{key >> LOT_BITS}.{(key & (1 << LOT_BITS) - 1) + 1}")
+        draft.decline("unknown-award", lot=lot_text(key))
     if earned.line:
         order = draft.pages.get(f"order/{earned.page}")
         line = order.line(earned.line) if isinstance(order, OrderPage) else None

@@ -35,6 +35,12 @@ def lot_text(lot: int) -> str:
     return f"{lot >> LOT_BITS}.{(lot & (1 << LOT_BITS) - 1) + 1}"
 
 
+def lot_named(text: str) -> int:
+    """The lot that people read as ``entry.place``. Raises ValueError where the text is no such name."""
+    number, place = text.split(".")
+    return lot_key(int(number), int(place) - 1)
+
+
 class _Change(Struct, array_like=True, frozen=True, gc=False):
     pass
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ledger.rulebook.compiled import ProgrammeVersion
-from ledger.wire.entries import LOT_BITS, Change, Earned, Waiting, lot_text
+from ledger.wire.entries import Change, Earned, Waiting, lot_named, lot_text
 from projections.explaining.facts import cause_text, origin_text, redemption_text
 from projections.explaining.history import History, NothingToExplain, Step
 from projections.explaining.movements import MOVEMENTS, TAGS
@@ -17,7 +17,7 @@ def lot_of(text: str) -> int:
     number, _, place = text.partition(".")
     if not (number.isascii() and number.isdigit() and place.isascii() and place.isdigit() and int(place) > 0):
         raise NothingToExplain(f'"{text}" is not a lot; a lot is named entry.place, such as 3.1')
-    return int(number) << LOT_BITS | int(place) - 1
+    return lot_named(text)
 
 
 def lot_name(history: History, key: int, words: Words) -> str:

@@ -6,7 +6,7 @@ from ledger.core.draft import Draft
 from ledger.core.lots import repay_or_expire
 from ledger.core.pages import GrantPage, LotPage, OrderPage
 from ledger.rulebook.compiled import CLAIM
-from ledger.wire.entries import Confirmed, lot_key
+from ledger.wire.entries import Confirmed, lot_named
 from ledger.wire.facts import Aim, PointsClaim
 
 
@@ -50,5 +50,4 @@ def _lots_of(draft: Draft, aim: Aim) -> Iterator[int]:
         if isinstance(grant, GrantPage):
             yield grant.lot
     else:
-        number, place = aim.lot.split(".")
-        yield lot_key(int(number), int(place) - 1)
+        yield lot_named(aim.lot)
