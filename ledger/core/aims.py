@@ -1,8 +1,8 @@
 """Which award an adjustment is aimed at, and what is taken of it. Source: orders.md 9."""
 
 from ledger.core.draft import Draft
-from ledger.core.lots import claw_back
-from ledger.core.pages import ActivityPage, Award, ClaimPage, GrantPage, LotPage, OrderPage, ReviewPage
+from ledger.core.lots import claw_back, lot_page
+from ledger.core.pages import ActivityPage, Award, ClaimPage, GrantPage, OrderPage, ReviewPage
 from ledger.wire.entries import LOT_BITS, Earned, lot_named, lot_text
 from ledger.wire.facts import Aim
 
@@ -66,17 +66,13 @@ def _award_of(awards: list[Award], key: int) -> Award | None:
 
 def _take_of_standing(draft: Draft, earned: Earned, points: int) -> int:
     """Take of an award that nothing else takes back: its lot's page counts what adjustments took."""
-    key = f"lot/{earned.lot}"
-    page = draft.pages.get(key)
-    before = page.taken if isinstance(page, LotPage) else 0
+    before = lot_page(draft, earned.lot).taken
     held = earned.points - before
     award = Award(earned.rule, earned.points, held, earned.kind, earned.lot, earned.expires_at, less=before)
     taken = _take(draft, [award], points, "")
-    page = draft.pages.get(key)
-    if not isinstance(page, LotPage):
-        page = LotPage()
+    page = lot_page(draft, earned.lot)
     page.taken = before + taken
-    draft.pages.put(key, page)
+    draft.pages.put(f"lot/{earned.lot}", page)
     return taken
 
 

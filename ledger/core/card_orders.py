@@ -12,8 +12,8 @@ from msgspec import Struct
 from ledger.core.account import Term, term_at
 from ledger.core.draft import Draft
 from ledger.core.evaluate import amount_of, meets, multiplier_of
-from ledger.core.lots import claw_back, collect, expire
-from ledger.core.pages import Award, CardOrdersPage, CardPage, LotPage, OrderPage, PageLine, kept_of
+from ledger.core.lots import claw_back, collect, expire, lot_page
+from ledger.core.pages import Award, CardOrdersPage, CardPage, OrderPage, PageLine, kept_of
 from ledger.rulebook.compiled import ProgrammeVersion, Rule
 from ledger.wire.entries import Refrozen, TrialReverted
 from ledger.wire.times import DAY
@@ -194,10 +194,8 @@ def _freeze_again(draft: Draft, card: str, page: CardPage, orders: dict[str, Ord
     for kind, key in page.released:
         purse = draft.account.purses[kind]
         lot = purse.lots.get(key)
-        gone = draft.pages.get(f"lot/{key}")
-        left[key] = (lot.left + lot.held if lot is not None else 0) + (
-            gone.expired + gone.forfeited - gone.met if isinstance(gone, LotPage) else 0
-        )
+        gone = lot_page(draft, key)
+        left[key] = (lot.left + lot.held if lot is not None else 0) + gone.expired + gone.forfeited - gone.met
         if lot is not None and (lot.left or lot.held):
             draft.emit(Refrozen(kind, key, lot.left, until))
             if until <= draft.clock and lot.left:

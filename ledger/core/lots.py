@@ -223,13 +223,17 @@ def collect(draft: Draft, kind: str, claim: int, origin: str, line: str = "") ->
         owe(draft, kind, claim, origin, line)
 
 
+def lot_page(draft: Draft, key: int) -> LotPage:
+    """What is kept of a lot, a page of its own where nothing is yet."""
+    page = draft.pages.get(f"lot/{key}")
+    return page if isinstance(page, LotPage) else LotPage()
+
+
 def expire(draft: Draft, kind: str, key: int, lot: Lot, due: int) -> None:
     """End what is left of a lot, and keep on its page how much that was, if a return may ask."""
     points = lot.left
     if lot.returnable:
-        page = draft.pages.get(f"lot/{key}")
-        if not isinstance(page, LotPage):
-            page = LotPage()
+        page = lot_page(draft, key)
         page.expired = draft.bounded(page.expired + points)
         draft.pages.put(f"lot/{key}", page)
     draft.emit(Expired(kind, key, points, due))
@@ -239,9 +243,7 @@ def forfeit(draft: Draft, kind: str, key: int, lot: Lot) -> None:
     """Take what is left of a lot of a closed account, and keep on its page how much that was, if a claim may ask."""
     points = lot.left
     if lot.returnable:
-        page = draft.pages.get(f"lot/{key}")
-        if not isinstance(page, LotPage):
-            page = LotPage()
+        page = lot_page(draft, key)
         page.forfeited = draft.bounded(page.forfeited + points)
         draft.pages.put(f"lot/{key}", page)
     draft.emit(Forfeited(kind, key, points))

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from ledger.core.draft import Draft
-from ledger.core.lots import repay_or_expire
-from ledger.core.pages import GrantPage, LotPage, OrderPage
+from ledger.core.lots import lot_page, repay_or_expire
+from ledger.core.pages import GrantPage, OrderPage
 from ledger.rulebook.compiled import CLAIM
 from ledger.wire.entries import Confirmed, lot_named
 from ledger.wire.facts import Aim, PointsClaim
@@ -21,13 +21,12 @@ def claim_points(draft: Draft, data: PointsClaim) -> None:
         if key in purse.lots and purse.lots[key].waits == CLAIM
     ]
     if not waiting:
-        pages = [page for page in (draft.pages.get(f"lot/{key}") for key in named) if isinstance(page, LotPage)]
+        pages = [lot_page(draft, key) for key in named]
         if any(page.claimed for page in pages):
             draft.decline("already")
         draft.decline("lapsed" if any(page.expired for page in pages) else "unknown-award")
     for kind, key in waiting:
-        page = draft.pages.get(f"lot/{key}")
-        page = page if isinstance(page, LotPage) else LotPage()
+        page = lot_page(draft, key)
         page.claimed = True
         draft.pages.put(f"lot/{key}", page)
         draft.emit(Confirmed(kind, key, purses[kind].lots[key].left))
