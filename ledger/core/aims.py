@@ -2,7 +2,7 @@
 
 from ledger.core.draft import Draft
 from ledger.core.lots import claw_back, lot_page
-from ledger.core.pages import ActivityPage, Award, ClaimPage, GrantPage, OrderPage, ReviewPage
+from ledger.core.pages import ActivityPage, Award, ClaimPage, GrantPage, OrderPage, Page, PageLine, ReviewPage
 from ledger.wire.entries import LOT_BITS, Earned, lot_named, lot_text
 from ledger.wire.facts import Aim
 
@@ -34,31 +34,20 @@ def _take_of_lot(draft: Draft, key: int, kind: str, points: int) -> int:
     earned = next((change for change in draft.pages.opened(key >> LOT_BITS) if change.lot == key), None)
     if earned is None or earned.kind != kind:
         draft.decline("unknown-award", lot=lot_text(key))
-    if earned.line:
-        order = draft.pages.get(f"order/{earned.page}")
-        line = order.line(earned.line) if isinstance(order, OrderPage) else None
-        review = draft.pages.get(f"review/{earned.page}")
-        for name, page, awards in (
-            ("order", order, line.awards if line is not None else []),
-            ("review", review, review.awards if isinstance(review, ReviewPage) else []),
-        ):
-            award = _award_of(awards, key)
-            if award is not None and page is not None:
-                taken = _take(draft, [award], points, earned.line)
-                draft.pages.put(f"{name}/{earned.page}", page)
-                return taken
-    for name in ("claim", "activity") if earned.page and not earned.line else ():
-        found = draft.pages.get(f"{name}/{earned.page}")
-        award = _award_of(found.awards, key) if isinstance(found, ClaimPage | ActivityPage) else None
-        if award is not None and found is not None:
-            taken = _take(draft, [award], points, "")
-            draft.pages.put(f"{name}/{earned.page}", found)
+    for name in (("order", "review") if earned.line else ("claim", "activity")) if earned.page else ():
+        page = draft.pages.get(f"{name}/{earned.page}")
+        award = _award_of(page, earned.line, key)
+        if award is not None and page is not None:
+            taken = _take(draft, [award], points, earned.line)
+            draft.pages.put(f"{name}/{earned.page}", page)
             return taken
     return _take_of_standing(draft, earned, points)
 
 
-def _award_of(awards: list[Award], key: int) -> Award | None:
-    for award in awards:
+def _award_of(page: Page | None, name: str, key: int) -> Award | None:
+    """Return the award on a page, of an order that of the line so named, which opened a lot."""
+    found = page.line(name) if isinstance(page, OrderPage) else page
+    for award in found.awards if isinstance(found, PageLine | ReviewPage | ClaimPage | ActivityPage) else ():
         if key == award.lot or any(key == grown.lot for grown in award.grown):
             return award
     return None
