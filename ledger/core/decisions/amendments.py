@@ -127,14 +127,17 @@ def _amend_line(draft: Draft, order: _Order, line: _Line) -> None:
         if rule.name not in replaced and (term is not None or rule.member is None or award is not None):
             given = _would_give(order, rule, line)
         if award is not None and award.card and rule.member in order.version.claws_back:
-            award.ordinary = ordinary_of(
-                draft, order.version, order.completion.at, order.data, order.page, line.page, rule
-            )
+            award.ordinary = _ordinary_of(draft, order, line, rule)
             if award.is_ordinary:
                 given = award.ordinary
         award = _move_to(draft, order, line, rule, award, term, given)
         if award is not None and award.given and rule.award.instead_of:
             replaced.add(rule.award.instead_of)
+
+
+def _ordinary_of(draft: Draft, order: _Order, line: _Line, rule: Rule) -> int:
+    """Return what the rule would have given for the new line, at its completion, that a card's rule stands in for."""
+    return ordinary_of(draft, order.version, order.completion.at, order.data, order.page, line.page, rule)
 
 
 def _term_of(draft: Draft, order: _Order, rule: Rule, award: Award | None) -> Term | None:
@@ -222,9 +225,7 @@ def _add(
         else:
             award.lot, award.expires_at, award.card = earned.lot, earned.expires_at, earned.card
             if rule.member in order.version.claws_back:
-                award.ordinary = ordinary_of(
-                    draft, order.version, order.completion.at, order.data, order.page, line.page, rule
-                )
+                award.ordinary = _ordinary_of(draft, order, line, rule)
                 put_order(draft, earned.card, order.name)
     award.held = draft.bounded(award.held + points)
     return award
