@@ -6,20 +6,6 @@ from ledger.rulebook.rankings import MONTHS, Ranking, period_at, window_of
 from ledger.rulebook.schema import Score
 
 
-def parts_of(account: Account, name: str, score: Score, month: int) -> dict[str, int]:
-    """Points of each part in the months that the score of `month` counts, and what does not age."""
-    parts = dict.fromkeys(score.parts, 0)
-    sums = account.sums.get(name, {})
-    for counted in range(month - score.window_months, month):
-        for part, points in sums.get(counted, {}).items():
-            parts[part] = parts.get(part, 0) + points
-    for key, points in account.once.items():
-        of, part, _ = key.split("/", 2)
-        if of == name:
-            parts[part] = parts.get(part, 0) + points
-    return parts
-
-
 def value_of(account: Account, name: str, score: Score, month: int) -> int:
     """The score of a month."""
     value = 0

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from ledger.core.pages import OrderPage, decode_page
-from ledger.core.scores import parts_of, value_of
+from ledger.core.scores import parts_at, value_at
 from ledger.journal.ledger import Ledger
 from ledger.wire.entries import REFUSED
 from ledger.wire.entry_codec import decode_entry
@@ -112,12 +112,12 @@ def test_every_line_of_every_member_earned_and_kept_the_same(sql: "duckdb.DuckDB
 def test_every_members_score_and_its_parts_are_the_same(
     at: str, month: int, sql: "duckdb.DuckDBPyConnection", ledger: Ledger
 ) -> None:
-    score = ledger.book.nearest(instant(at)).programme.scores["jd-value"]
+    version = ledger.book.nearest(instant(at))
     ours = [
         {"member": member, **{part: parts[part] for part in ("purchase", "activity", "account")}, "value": value}
         for member, account in ledger.accounts(instant(at))
-        for parts in [parts_of(account, "jd-value", score, month)]
-        for value in [value_of(account, "jd-value", score, month)]
+        for parts in [parts_at(account, version, "jd-value", instant(at))]
+        for value in [value_at(account, version, "jd-value", instant(at))]
     ]
     assert len(ours) == MEMBERS
     assert differences(sql, f"SELECT * FROM score_of({month})", ours) == []
