@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from ledger.journal.blocks import blocks_after
+from ledger.journal.durable import sync
 from ledger.journal.ledger import Ledger, LedgerLocked, Settings, new_id
 from ledger.journal.migrations import Migrated
 from ledger.journal.opening import reading_of
@@ -124,7 +125,7 @@ class FolderLedger(Ledger):
                 if not ledger.belonging(partition, journal, is_birth=True):
                     journal.stamp(ledger.origin(partition))
         (folder / BIRTH).replace(folder / SETTINGS)
-        _sync_folder(folder)
+        sync(folder)
 
     def migrate(self) -> Migrated:
         """Bring every journal to this version's format, with the lock held; returns how many steps that took.
@@ -264,15 +265,6 @@ def _check_unborn(folder: Path) -> None:
 
 def _settings_file(settings: Settings) -> bytes:
     return msgspec.json.format(msgspec.json.encode(settings))
-
-
-def _sync_folder(folder: Path) -> None:
-    """What was renamed in a folder stays so after a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from errno import ENOENT
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from ledger.journal.durable import sync
 from projections.answers.plain import TerminalWriter
 
 
@@ -81,12 +82,3 @@ def output_folder(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise
-
-
-def sync(path: Path) -> None:
-    """What was written to a file or folder survives a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,10 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 from consumers.local.sqlite import SQLiteInbox
+from ledger.journal.durable import sync
 from ledger.journal.folder import BOOK, INBOX, SETTINGS, FolderLedger
 from ledger.journal.ledger import Ledger
 from ledger.journal.opening import reading_of
-from projections.answers.output import output_folder, sync
+from projections.answers.output import output_folder
 from projections.ticking import Progress
 from service.archive.files import (
     BadCopy,

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from consumers.local.sqlite import SQLiteInbox
 from consumers.runtime.intake import MAX_AHEAD
+from ledger.journal.durable import sync
 from ledger.journal.folder import SETTINGS, FolderLedger
 from ledger.journal.ledger import INBOX, OPEN
 from ledger.journal.partition import FactRecord, PartitionWriter
@@ -24,7 +25,7 @@ from ledger.journal.port import DeadLetter
 from ledger.wire.entries import Entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from projections.answers.output import sync, unfinished
+from projections.answers.output import unfinished
 from projections.audit.proof import Refuted
 from projections.audit.replay import replayed
 from projections.ticking import Progress
