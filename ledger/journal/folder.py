@@ -174,8 +174,13 @@ class FolderLedger(Ledger):
         return Claims()
 
     def records(self, partition: int, after: int, upto: int) -> list[StreamRecord]:
-        """Return some records of the inbox behind `after` up to `upto`. Raises `JournalError`."""
+        """Return some records of the inbox behind `after` up to `upto`. Raises `JournalError`.
+
+        An inbox that was not made yet has none; where records were decided, one that is missing is an error.
+        """
         found: list[StreamRecord] = []
+        if not self.inbox.exists() and self.journal(partition).head().offset < 0:
+            return found
         try:
             with reading_of(self.inbox) as inbox:
                 for first, block in blocks_after(inbox, partition, after):

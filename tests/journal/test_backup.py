@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 
+from ledger.journal.ledger import INBOX
 from ledger.journal.open import open_ledger, open_or_create
 from projections.answers.output import unfinished
 from service.archive import backup
@@ -162,6 +163,21 @@ def test_a_ledger_whose_inbox_is_only_being_made_is_backed_up_without_it(tmp_pat
         on(tmp_path / "new", "backup", tmp_path / f"backup-{inbox}")
         on(tmp_path / f"restored-{inbox}", "restore", tmp_path / f"backup-{inbox}")
         assert not (tmp_path / f"restored-{inbox}" / "inbox.db").exists()
+
+
+def test_a_ledger_that_nothing_was_fed_to_yet_is_backed_up_restored_and_replayed(tmp_path: Path) -> None:
+    made = open_or_create(tmp_path / "ledger")
+    made.bind_stream(INBOX)  # a feed does so before it makes the inbox
+    made.close()
+    on(tmp_path / "ledger", "backup", tmp_path / "backup")
+    on(tmp_path / "restored", "restore", tmp_path / "backup")
+    on(tmp_path / "restored", "replay", "--from-topic")
+
+
+def test_an_inbox_that_is_gone_is_an_error_where_records_were_decided(ledger: Path) -> None:
+    for path in ledger.glob("inbox.db*"):
+        path.unlink()
+    assert "inbox.db" in on(ledger, "replay", "--from-topic", "--jobs", 1, code=4).err
 
 
 def test_a_backup_keeps_which_ledger_it_is_of(ledger: Path, tmp_path: Path) -> None:
