@@ -187,18 +187,19 @@ def test_a_broker_that_is_killed_and_comes_back_is_waited_for(
 ) -> None:
     mine = topics.with_own_outlets()
     folder = tmp_path / "ledger"
-    run = start(folder, "consume", "--batch", "16", "--until-end", "--json", environment=mine.environment)
+    logs = [tmp_path / "run.log", tmp_path / "late.log"]
+    run = start(folder, "consume", "--batch", "16", "--until-end", "--json", environment=mine.environment, log=logs[0])
     until(lambda: decided(folder) > 0, run)
     mine.broker.kill()
-    late = start(tmp_path / "late", "consume", "--until-end", "--no-publish", environment=mine.environment)
-    time.sleep(3)  # longer than the client keeps quiet
-    assert (run.poll(), late.poll()) == (None, None)
+    late = start(tmp_path / "late", "consume", "--until-end", "--no-publish", environment=mine.environment, log=logs[1])
+    for each, log in zip((run, late), logs, strict=True):
+        until(lambda log=log: "kafka" in stages_of(log, "trouble"), each)
     mine.broker.start()
-    logs = [each.communicate(timeout=100)[1] for each in (run, late)]
-    assert (run.returncode, late.returncode) == (0, 0), logs
+    for each in (run, late):
+        each.communicate(timeout=100)
+    assert (run.returncode, late.returncode) == (0, 0), [log.read_text() for log in logs]
     for log in logs:
-        assert "kafka" in {event["stage"] for event in events_of(log, "trouble")}
-        assert "kafka" in {event["stage"] for event in events_of(log, "recovered")}
+        assert "kafka" in stages_of(log, "recovered")
     ends_as_undisturbed(mine, folder, undisturbed, logs)
     assert contents(tmp_path / "late") == undisturbed
 
@@ -248,10 +249,15 @@ def test_on_a_full_disk_it_waits_for_room_and_goes_on(
 
 
 def start_in_group(
-    place: str, topics: Topics, environment: Mapping[str, str] | None = None, *options: str
+    place: str,
+    topics: Topics,
+    environment: Mapping[str, str] | None = None,
+    *options: str,
+    log: Path | None = None,
 ) -> "subprocess.Popen[str]":
     """A consumer of a ledger that others consume too."""
-    return start(place, "consume", *BATCH, *options, environment={**in_own_group(topics), **(environment or {})})
+    shared = {**in_own_group(topics), **(environment or {})}
+    return start(place, "consume", *BATCH, *options, environment=shared, log=log)
 
 
 def is_asleep(process: int) -> bool:
@@ -268,18 +274,29 @@ def epochs(place: str) -> int:
         return int(total) - PARTITIONS
 
 
+def stages_of(log: Path, name: str) -> set[str]:
+    """Which stages a log tells of by events of a name."""
+    return {event["stage"] for event in events_in(log, name)}
+
+
+def events_in(log: Path, name: str) -> list[dict[str, Any]]:
+    """The events of a name in a log that is being written; its last line may be half there."""
+    return events_of(log.read_text().rpartition("\n")[0], name)
+
+
 def events_of(log: str, name: str) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     return [line for line in lines if line["event"] == name]
 
 
 def test_an_owner_that_wakes_after_another_has_committed_is_rejected(
-    broker: Broker, facts: list, postgres: str
+    broker: Broker, facts: list, postgres: str, tmp_path: Path
 ) -> None:
     topics = Topics(broker).make()
     migrate(postgres, partitions=PARTITIONS, topic=topics.facts)
     stops = {"POINTS_FAILPOINT": "before-fence:5:STOP"}  # with a batch in its hands
-    first = start_in_group(postgres, topics, stops)
+    log = tmp_path / "first.log"
+    first = start_in_group(postgres, topics, stops, log=log)
     until(lambda: epochs(postgres) == 3, first)
     topics.send(facts)
     until(lambda: is_asleep(first.pid), first)
@@ -287,12 +304,12 @@ def test_an_owner_that_wakes_after_another_has_committed_is_rejected(
     second = start_in_group(postgres, topics)
     until(lambda: decided(postgres) == len(facts), second)  # the group gave all to the second
     first.send_signal(signal.SIGCONT)
-    time.sleep(3)
+    until(lambda: len(events_in(log, "dropped")) == PARTITIONS, first)
     for run in (first, second):
         run.terminate()
     logs = [run.communicate(timeout=60)[1] for run in (first, second)]
-    assert (first.returncode, second.returncode) == (0, 0), logs
-    dropped = {event["partition"]: event["why"] for event in events_of(logs[0], "dropped")}
+    assert (first.returncode, second.returncode) == (0, 0), (log.read_text(), logs)
+    dropped = {event["partition"]: event["why"] for event in events_in(log, "dropped")}
     assert dropped.keys() == {0, 1, 2}
     assert any("another process owns this partition now" in why for why in dropped.values()), dropped
     with scratch() as other:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -146,17 +146,20 @@ def points_in_a_process(
     )
 
 
-def start(place: Place, *arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
-    """A run of `points` in a session of its own."""
-    return subprocess.Popen(
-        command(place, *arguments),
-        cwd=ROOT,
-        env=environment_of(environment or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def start(
+    place: Place, *arguments: str, environment: Mapping[str, str] | None = None, log: Path | None = None
+) -> "subprocess.Popen[str]":
+    """A run of `points` in a session of its own; `log` takes its standard error, to be read while it runs."""
+    with ExitStack() as files:
+        return subprocess.Popen(
+            command(place, *arguments),
+            cwd=ROOT,
+            env=environment_of(environment or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if log is None else files.enter_context(log.open("w")),
+            text=True,
+            start_new_session=True,
+        )
 
 
 def command(place: Place, *arguments: str) -> list[str]:
