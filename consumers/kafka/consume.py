@@ -204,6 +204,9 @@ class Consumer:
                 owner.release()
                 owner.back_off(error)
                 self._report("kafka", str(error))
+            except Fenced as error:  # while a gap was passed
+                owner.release()
+                self._fenced(owner, error)
             except STORE_FAILURES as error:
                 owner.release()
                 owner.back_off(error)
