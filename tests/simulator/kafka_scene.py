@@ -3,6 +3,7 @@
 import json
 import re
 from collections import deque
+from functools import partial
 from typing import Any
 
 from consumers.dead_letters import dead_letters_of, send_again
@@ -28,8 +29,10 @@ from tests.simulator.scene import Scene, choice_by_seed
 from tests.simulator.story import Fact, bad_value, first_book, later_book, tellings
 from tests.simulator.world import SAID, Process, Violation, World
 from tests.support.histories import encode
+from tests.support.oracle import Oracle
 
 ACCEPT = re.compile(r"--accept-gap (\d+):(\d+)-(\d+)")
+REFUSED = re.compile(r"--accept-gap (\d+):(\d+)-(\d+): (?:nothing|what is missing .* is \d+:(\d+)-(\d+))")
 NO_RECORD = re.compile(r"the stream has no record at (\d+):(\d+)")
 
 
@@ -143,7 +146,10 @@ class KafkaScene(Scene):
         self._heard = dict.fromkeys(range(partitions), 0)  # and the highest place among them
         self._letters: dict[int, set[str]] = {partition: set() for partition in range(partitions)}
         self._letters_read = dict.fromkeys(range(partitions), 0)
-        self.truths = {p: PartitionTruth(p, self.ledger, lambda at, was, p=p: self._record(p, at, was)) for p in range(partitions)}
+        self.truths = {
+            p: PartitionTruth(p, self.ledger, partial(self._record, p), Oracle() if self.speaks else None)
+            for p in range(partitions)
+        }
         self.laws = Laws(self.files, self.ledger, self.truths)
         self.processes = [ConsumerProcess(self, f"consumer-{n}") for n in range(self.chance.choice((1, 2, 3)))]
         self.processes.append(OperatorProcess(self, "operator"))
@@ -251,7 +257,7 @@ class KafkaScene(Scene):
             if world.turns >= self._mended_at:
                 self._mend()
             return
-        if world.strikes("recreate"):
+        if self._is_bound and world.strikes("recreate"):
             self._is_made_anew()
         elif world.strikes("cut-tail"):
             self._loses_its_tail()
@@ -259,6 +265,11 @@ class KafkaScene(Scene):
             self._loses_its_beginning()
         elif world.strikes("compact"):
             self._loses_a_record()
+
+    @property
+    def _is_bound(self) -> bool:
+        """Return True if every journal has the topic's id: until then nobody can tell one topic from another."""
+        return all(self.ledger.journal(partition).state().stream for partition in self.truths)
 
     def leaves(self, process: Any) -> None:
         super().leaves(process)
@@ -268,7 +279,7 @@ class KafkaScene(Scene):
 
     def others_have_a_turn(self) -> None:
         reader = self.world.running and getattr(self.world.running[-1], "reader", None)
-        if reader and self.world.order.random() < 0.1:
+        if reader and self.world.order.random() < 0.2:
             self.cluster.group.leave(reader)  # a zombie: it goes on, and knows nothing
         super().others_have_a_turn()
 
@@ -322,7 +333,11 @@ class KafkaScene(Scene):
             logs = self.cluster.genuine.logs
             if not (self.trouble or self._mended_at or any(log.lost or log.begin for log in logs)):
                 raise Violation("availability", f"{process.name} ends, and nothing is wrong: {error}")
-            if asked := ACCEPT.search(str(error)):
+            if refused := REFUSED.match(str(error)):
+                self._takes_back(*map(int, refused.groups()[:3]))
+                if refused[4]:  # more was lost meanwhile
+                    self._accept(int(refused[1]), int(refused[4]), int(refused[5]))
+            elif asked := ACCEPT.search(str(error)):
                 self._accept(*map(int, asked.groups()))
             elif (gone := NO_RECORD.search(str(error))) and not self.trouble:
                 logs[int(gone[1])].lost.discard(int(gone[2]))  # it is restored: it was taken before it was lost
@@ -335,13 +350,20 @@ class KafkaScene(Scene):
         """An operator looks, and accepts what is lost where the ledger stands before it."""
         log, truth = self.cluster.genuine.logs[partition], self.truths[partition]
         gone = [at for at in range(first, last + 1) if at in log.lost or at < log.begin]
-        if self.trouble or self.ledger.journal(partition).head().offset != first - 1:
+        between = log.records[self.ledger.journal(partition).head().offset + 1 : first]
+        if self.trouble or first <= truth.offset or any(record != MARKER for record in between):
             return
         there = [at for at in range(first, last + 1) if at not in gone and log.records[at] != MARKER]
         if not gone or there:
             raise Violation("law 5", f"{partition}:{first}-{last} are said to be missing, and {there} are there")
         truth.gaps[first] = last
         self.accepted.append((partition, Gap(first, last, "ops", "2026-01-01T00:00:00Z", "lost")))
+
+    def _takes_back(self, partition: int, first: int, last: int) -> None:
+        """An operator no longer accepts a gap that is none, or has grown."""
+        if not any(letter.offset == last for letter in self.ledger.journal(partition).parked(retried=True)):
+            self.truths[partition].gaps.pop(first, None)
+            self.accepted = [(p, gap) for p, gap in self.accepted if (p, gap.first, gap.last) != (partition, first, last)]
 
     # -- laws --------------------------------------------------------------------------------------------------------
 
@@ -358,13 +380,13 @@ class KafkaScene(Scene):
         for record in records[self._told[partition] :]:
             told = json.loads(record.value)
             place = told["place"]
-            self.laws._law("outcomes", place <= self._heard[partition] + 1, f"partition {partition}: a gap before {place}")
+            self.laws.law("outcomes", place <= self._heard[partition] + 1, f"partition {partition}: a gap before {place}")
             there = place <= len(truth.entries) and truth.entries[place - 1].link.hex() == told["link"]
-            self.laws._law("outcomes", there, f"partition {partition}: outcome {place} of no entry")
+            self.laws.law("outcomes", there, f"partition {partition}: outcome {place} of no entry")
             self._heard[partition] = max(self._heard[partition], place)
         self._told[partition] = len(records)
         remembered = self.ledger.journal(partition).published_upto("outcomes")
-        self.laws._law("outcomes", remembered <= self._heard[partition], f"partition {partition}: {remembered} was not sent")
+        self.laws.law("outcomes", remembered <= self._heard[partition], f"partition {partition}: {remembered} was not sent")
 
     def _check_letters(self, partition: int, truth: PartitionTruth) -> None:
         records = self.cluster.topics["dead-letters"].logs[partition].records
@@ -374,7 +396,7 @@ class KafkaScene(Scene):
         remembered = self.ledger.journal(partition).published_upto("dead-letters")
         for at in truth.letters:
             if at < remembered:
-                self.laws._law("outcomes", f"{partition}:{at}" in letters, f"the dead letter {partition}:{at} was not sent")
+                self.laws.law("outcomes", f"{partition}:{at}" in letters, f"the dead letter {partition}:{at} was not sent")
 
     def is_quiet(self) -> bool:
         for partition, truth in self.truths.items():
@@ -393,3 +415,12 @@ class KafkaScene(Scene):
             member = next(f"last-{n}" for n in range(10_000) if self._partitioner(f"last-{n}") == partition)
             self.send({"specversion": "1.0", "id": "last", "source": "/shop", "subject": member,
                        "type": "member.signed-in.v1", "time": to_datetime(self.world.now).isoformat()})
+
+    def is_whole(self) -> bool:
+        """Return True if nothing of the topic was lost."""
+        return not any(log.lost or log.begin for log in self.cluster.genuine.logs)
+
+    def tells_all_again(self) -> None:
+        """Producers send everything once more."""
+        for log in self.cluster.genuine.logs:
+            log.records.extend([record for record in log.records if record != MARKER])

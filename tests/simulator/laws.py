@@ -5,11 +5,14 @@ by `decide` alone: without batches, caches, receipts, snapshots, fences or retri
 for exactly the records up to its position, and nothing that stood there once may change.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, NamedTuple
+
+import msgspec
 
 from consumers.runtime.intake import Intake, dead_lettered
 from consumers.stream import Record
@@ -23,14 +26,17 @@ from ledger.journal.partition import FactRecord, decided_with_care, entry_from, 
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import DeadLetter
 from ledger.rulebook.compiled import Programme
-from ledger.wire.entries import IGNORED
+from ledger.wire.entries import ACCEPTED, IGNORED, OUTCOMES
 from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import PROGRAMME_SUBJECT, ProgrammePublished
-from ledger.wire.times import DAY
+from ledger.wire.times import DAY, to_datetime
+from projections.answers.show import describe_account
+from tests.core.test_against_the_oracle import SAID_OTHERWISE
 from tests.simulator.ledgers import Files
 from tests.simulator.world import Violation
 from tests.support.accounts import alike
+from tests.support.oracle import Oracle
 
 LOOKS = (0, 400 * DAY)  # after an account's clock: the books balance at any instant
 
@@ -56,9 +62,18 @@ class Member:
 
 
 class PartitionTruth:
-    """What one partition's stream comes to, as far as it was derived; `record_at` reads the stream itself."""
+    """What one partition's stream comes to, as far as it was derived; `record_at` reads the stream itself.
 
-    def __init__(self, partition: int, ledger: Ledger, record_at: Callable[[int, int], Record | None]) -> None:
+    `oracle` says the same a second time, until a rule book is published that it does not know.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        ledger: Ledger,
+        record_at: Callable[[int, int], Record | None],
+        oracle: Oracle | None = None,
+    ) -> None:
         settings = ledger.settings
         self.partition = partition
         self.offset = -1
@@ -68,13 +83,14 @@ class PartitionTruth:
         self.members: dict[str, Member] = {}
         self.recorded = 0
         self.facts: list[FactRecord] = []  # that made entries, in order
-        self._record_at = record_at
+        self.record_at = record_at
         self._book: Programme = ledger.new_book()
         self._limits: Limits = ledger.limits
         self._intake = Intake(
             partition, frozenset(settings.operators), Partitioner(settings.partitions), frozenset(settings.grantors)
         )
         self._link = bytes(32)
+        self.oracle = oracle
 
     def derive_to(self, offset: int) -> set[str]:
         """Derive up to an offset; return the members that were decided on."""
@@ -85,7 +101,7 @@ class PartitionTruth:
                 self.offset = self.gaps[at]
                 continue
             self.offset = at
-            record = self._record_at(at, self.recorded)
+            record = self.record_at(at, self.recorded)
             if record is None:
                 continue
             self.recorded = record.recorded
@@ -95,12 +111,12 @@ class PartitionTruth:
                 self.letters[at] = dead_lettered(record, bad)
             else:
                 touched.add(item.fact.subject)
-                self._decide(item)
+                self.decide(item)
         if self.offset != offset:
             raise Violation("law 5", f"partition {self.partition}: the position {offset} stands within an accepted gap")
         return touched
 
-    def _decide(self, item: FactRecord) -> None:
+    def decide(self, item: FactRecord) -> None:
         member = self.members.setdefault(item.fact.subject, Member())
         name = (item.fact.source, item.fact.id)
         number = member.account.number + 1
@@ -108,6 +124,7 @@ class PartitionTruth:
         repeats = None if first == number else Repetition(first, canonical == item.canonical)
         if repeats is None and type(item.fact) is ProgrammePublished:
             decision = publication(member.account, self._book, item.fact.data.toml, item.occurred)
+            self.oracle = None if decision.outcome == ACCEPTED else self.oracle
         else:
             member.account, decision = decided_with_care(
                 member.account, member.pages, item, self._book, self._limits, repeats
@@ -117,8 +134,17 @@ class PartitionTruth:
         self._link = link_after(self._link, leaf_of(state))
         self.entries.append(Told(item.fact.subject, number, state, self._link, item.offset))
         self.facts.append(item)
+        if self.oracle is not None and item.fact.subject != PROGRAMME_SUBJECT:
+            self._ask_the_oracle(self.oracle, item, OUTCOMES[decision.outcome], decision.reason)
         if repeats is not None and decision.outcome != IGNORED:
             raise Violation("law 4", f"{name} of {item.fact.subject} is decided twice")
+
+    def _ask_the_oracle(self, oracle: Oracle, item: FactRecord, outcome: str, reason: str) -> None:
+        said = oracle.take(json.loads(item.canonical), None if item.backlog else to_datetime(item.recorded))
+        reasons = SAID_OTHERWISE.get(said["reason"], {said["reason"]})
+        if outcome != said["outcome"] or (outcome != "accepted" and reason not in reasons):
+            where = f"partition {self.partition}, offset {item.offset}"
+            raise Violation("oracle", f"{where}: {outcome}: {reason}, and the oracle says {said}: {item.canonical!r}")
 
 
 class Laws:
@@ -127,8 +153,8 @@ class Laws:
     def __init__(self, files: Files, ledger: Ledger, truths: dict[int, PartitionTruth]) -> None:
         self.checked: Counter[str] = Counter()
         self.truths = truths
-        self._files = files
-        self._ledger = ledger  # of somebody whom nothing disturbs
+        self.files = files
+        self.ledger = ledger  # of somebody whom nothing disturbs
         self._commits = dict.fromkeys(truths, -1)
         self._read = dict.fromkeys(truths, 0)  # entries that were compared
         self._epochs = dict.fromkeys(truths, 0)
@@ -137,7 +163,7 @@ class Laws:
         """Check every partition in which something was committed since the last time; return which they are."""
         changed = set()
         for partition, truth in self.truths.items():
-            disk = self._files.journals[partition]
+            disk = self.files.journals[partition]
             if disk.commits != self._commits[partition]:
                 self._commits[partition] = disk.commits
                 self._check(partition, truth)
@@ -145,83 +171,97 @@ class Laws:
         return changed
 
     def _check(self, partition: int, truth: PartitionTruth) -> None:
-        disk = self._files.journals[partition]
-        journal = self._ledger.journal(partition)
+        disk = self.files.journals[partition]
+        journal = self.ledger.journal(partition)
         state = journal.state()
         where = f"partition {partition}"
-        self._law("law 8", state.is_sealed(), f"{where}: the seal does not fit")
-        self._law("law 5", state.epoch >= self._epochs[partition], f"{where}: the fencing token ran back")
+        self.law("law 8", state.is_sealed(), f"{where}: the seal does not fit")
+        self.law("law 5", state.epoch >= self._epochs[partition], f"{where}: the fencing token ran back")
         self._epochs[partition] = state.epoch
         position = state.position - 1
-        self._law("law 5", position >= truth.offset, f"{where}: the position ran back to {position}")
+        self.law("law 5", position >= truth.offset, f"{where}: the position ran back to {position}")
         touched = truth.derive_to(position)
 
         # Law 5, and of law 1 the leaves: exactly the records up to the position, each once, in order.
         rows = list(journal.scan(self._read[partition]))
-        self._law(
+        self.law(
             "law 5",
             state.head == len(truth.entries),
             f"{where}: {state.head} entries up to position {position}, and the stream has {len(truth.entries)} facts",
         )
         for row, told in zip(rows, truth.entries[self._read[partition] :], strict=False):
             where_ = f"{where}, entry {row.sequence}"
-            self._law("law 1", (row.member, row.number) == told[:2], f"{where_} is {row[1:3]}, derived {told[:2]}")
-            self._law("law 1", row.state == told.state, f"{where_}: {_differs(row.state, told.state)}")
-            self._law("law 8", row.link == told.link, f"{where_}: another link")
+            self.law("law 1", (row.member, row.number) == told[:2], f"{where_} is {row[1:3]}, derived {told[:2]}")
+            self.law("law 1", row.state == told.state, f"{where_}: {_differs(row.state, told.state)}")
+            self.law("law 8", row.link == told.link, f"{where_}: another link")
             evolve_entry(truth.members[row.member].folded, decode_entry(row.state))
         self._read[partition] = len(truth.entries)
-        self._law("law 5", state.last == state.head, f"{where}: entry {state.last} stands behind the head")
+        self.law("law 5", state.last == state.head, f"{where}: entry {state.last} stands behind the head")
         self._check_letters(partition, truth, position)
 
         # What decides the next fact: receipts, pages, snapshots.
         count = sum(len(member.first) for member in truth.members.values())
         ((receipts,),) = disk.rows("SELECT count(*) FROM receipts")
-        self._law("law 4", receipts == count, f"{where}: {receipts} receipts of {count} facts")
+        self.law("law 4", receipts == count, f"{where}: {receipts} receipts of {count} facts")
         for name in sorted(touched - {PROGRAMME_SUBJECT}):
             self._check_member(partition, name, truth.members[name])
 
     def _check_letters(self, partition: int, truth: PartitionTruth, position: int) -> None:
-        stored = {letter.offset: letter for letter in self._ledger.journal(partition).parked(retried=True)}
+        stored = {letter.offset: letter for letter in self.ledger.journal(partition).parked(retried=True)}
         wanted = {at: letter for at, letter in truth.letters.items() if at <= position}
         where = f"partition {partition}"
         for first, last in truth.gaps.items():
             if last <= position:
                 found = stored.pop(last, None)
-                self._law("law 5", found is not None and found.reason == GAP, f"{where}: no trace of the gap {first}")
-        self._law(
+                self.law("law 5", found is not None and found.reason == GAP, f"{where}: no trace of the gap {first}")
+        self.law(
             "law 5",
             stored.keys() == wanted.keys(),
             f"{where}: dead letters at {sorted(stored)}, and at {sorted(wanted)} there are no facts",
         )
         for at, letter in wanted.items():
-            self._law("law 5", stored[at]._replace(is_done=False) == letter, f"{where}: another dead letter at {at}")
+            self.law("law 5", stored[at]._replace(is_done=False) == letter, f"{where}: another dead letter at {at}")
 
     def _check_member(self, partition: int, name: str, member: Member) -> None:
-        account, ledger = member.account, self._ledger
+        account, ledger = member.account, self.ledger
         where = f"partition {partition}, {name}"
-        disk = self._files.journals[partition]
-        self._law("law 1", alike(member.folded) == alike(account), f"{where}: the fold of the entries is another")
+        disk = self.files.journals[partition]
+        self.law("law 1", alike(member.folded) == alike(account), f"{where}: the fold of the entries is another")
         pages = dict(disk.rows("SELECT key, state FROM pages WHERE member = ?", name))
         wanted = {key: encode_page(page) for key, page in member.pages.items()}
-        self._law("law 1", pages == wanted, f"{where}: pages {_apart(pages, wanted)} differ")
+        self.law("law 1", pages == wanted, f"{where}: pages {_apart(pages, wanted)} differ")
         for number, state in disk.rows("SELECT number, state FROM accounts WHERE member = ?", name):
-            self._law("law 1", number <= account.number, f"{where}: a snapshot at {number} of {account.number}")
+            self.law("law 1", number <= account.number, f"{where}: a snapshot at {number} of {account.number}")
             if number == account.number:
-                self._law("law 1", alike(decode_account(state)) == alike(account), f"{where}: another snapshot")
+                self.law("law 1", alike(decode_account(state)) == alike(account), f"{where}: another snapshot")
         ledger.forget_book()
         for wait in LOOKS:
             seen = ledger.account(name, account.clock + wait)
             assert seen is not None
             if not wait:
-                self._law("law 1", seen.number == account.number, f"{where}: a reader sees entry {seen.number}")
+                self.law("law 1", seen.number == account.number, f"{where}: a reader sees entry {seen.number}")
+                self._compare_with_the_oracle(where, name, seen, self.truths[partition].oracle)
             for problem in problems_of(seen):
-                self._law("law 2", False, f"{where}: {problem} after {wait // DAY} days")
+                self.law("law 2", False, f"{where}: {problem} after {wait // DAY} days")
             self.checked["law 2"] += 1
         for problem in problems_of_pages(member.pages):
-            self._law("law 3", False, f"{where}: {problem}")
+            self.law("law 3", False, f"{where}: {problem}")
         self.checked["law 3"] += 1
 
-    def _law(self, law: str, holds: bool, what: str) -> None:
+    def _compare_with_the_oracle(self, where: str, name: str, seen: Account, oracle: Oracle | None) -> None:
+        if oracle is None:
+            return
+        shown = msgspec.to_builtins(describe_account(name, seen, self.ledger.book, seen.clock))
+        said = oracle.show(name, to_datetime(seen.clock))
+        for lot in shown["points"]["beans"]["lots"]:
+            lot.pop("pending_until", None)
+        for membership in shown["memberships"].values():
+            membership["quotas"] = {quota: n for quota, n in membership["quotas"].items() if quota == "shipping"}
+        for part in ("entries", "frozen", "points", "scores", "memberships"):
+            self.law("oracle", shown[part] == said[part], f"{where}: {part} {shown[part]}, the oracle {said[part]}")
+
+    def law(self, law: str, holds: bool, what: str) -> None:
+        """Count a check of a law. Raises `Violation` unless it holds."""
         self.checked[law] += 1
         if not holds:
             raise Violation(law, what)

@@ -12,10 +12,21 @@ from unittest.mock import patch
 from ledger.journal import partition as partition_module
 from ledger.journal import snapshots
 from ledger.rulebook import compiled
+from tests.simulator.audits import (
+    Kept,
+    check_audits,
+    check_order_of_members,
+    check_tampering,
+    check_way_back,
+    without_number,
+)
 from tests.simulator.kafka_scene import KafkaScene
+from tests.simulator.scene import choice_by_seed
 from tests.simulator.world import Plan, Violation, World
+from tests.support.ledgers import scratch
 
 QUIET_STEPS = 3_000
+VIEWED, TOLD_TWICE = 0.15, 0.3  # of the runs
 
 
 @dataclass
@@ -74,16 +85,53 @@ def run(seed: int, plan: Plan = Plan()) -> Result:
 
 
 def play(scene: KafkaScene) -> None:
-    """Turns with faults, then without any until nothing is left to do."""
+    """Turns with faults, then without any until nothing is left to do; and what is checked at the end."""
     world = scene.world
-    while world.steps < world.plan.steps:
-        scene.step()
-    world.is_healed = True
-    while scene.waiting:
-        scene.step()
-    scene.close_the_day()
-    last = world.steps + QUIET_STEPS
+    random = choice_by_seed(world.seed, "end")
+    with ExitStack() as stack:
+        kept = Kept(stack.enter_context(scratch()), random) if random.random() < VIEWED else None
+        while world.steps < world.plan.steps:
+            scene.step()
+            if kept is not None and world.steps in (world.plan.steps // 3, world.plan.steps * 2 // 3):
+                kept.follow(scene.ledger)
+        world.is_healed = True
+        while scene.waiting:
+            scene.step()
+        scene.close_the_day()
+        until_quiet(scene)
+        if random.random() < TOLD_TWICE:
+            tell_all_twice(scene)
+        check_audits(scene.laws, scene.ledger)
+        check_order_of_members(scene.laws)
+        if kept is not None:
+            kept.follow(scene.ledger)
+            kept.check(scene.laws, scene.ledger)
+        for partition in scene.truths:
+            world.note(f"{partition} ends with {scene.ledger.journal(partition).head()}")
+        check_way_back(scene.laws)
+        check_tampering(scene.laws, scene.ledger, random)
+
+
+def until_quiet(scene: KafkaScene) -> None:
+    """Turns until all that was told is decided and published."""
+    last = scene.world.steps + QUIET_STEPS
     while not scene.is_quiet():
-        if world.steps >= last:
+        if scene.world.steps >= last:
             raise Violation("liveness", "all is healed, and it does not come to an end")
         scene.step()
+
+
+def tell_all_twice(scene: KafkaScene) -> None:
+    """Law 4: the whole topic read twice changes no account."""
+    if not scene.is_whole():
+        return
+    before = {
+        (partition, name): without_number(member.account)
+        for partition, truth in scene.truths.items()
+        for name, member in truth.members.items()
+    }
+    scene.tells_all_again()
+    until_quiet(scene)
+    for (partition, name), account in before.items():
+        same = without_number(scene.truths[partition].members[name].account) == account
+        scene.laws.law("law 4", same, f"{name}: the topic read twice changes the account")

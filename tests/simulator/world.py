@@ -31,7 +31,7 @@ RATES = {
     "crash-after-commit": 0.006,
     "power-cut": 0.003,  # a turn: all processes end, and what was not synced is gone
     "interleave": 0.12,  # a call of the store: another process has a turn first
-    "stall": 0.02,  # a turn: a process does nothing for a while, and is taken for dead
+    "stall": 0.03,  # a turn: a process does nothing for a while, and is taken for dead
     "broker-away": 0.02,
     "ack-lost": 0.01,
     "resend": 0.06,  # a producer sends a fact twice
@@ -39,7 +39,7 @@ RATES = {
     "bad-record": 0.03,
     "marker": 0.04,
     "rebalance": 0.02,
-    "recreate": 0.002,
+    "recreate": 0.004,
     "cut-tail": 0.002,
     "retention": 0.004,
     "compact": 0.003,
