@@ -31,7 +31,7 @@ CREATED := $(VENV)/.python-$(PYTHON_VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types bench campaign lock clean python
+.PHONY: help demo test lint types bench campaign simulate lock clean python
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -56,6 +56,9 @@ bench: $(DEV) ## measure speed, and print each figure beside a peer's
 
 campaign: $(DEV) ## run the long tests that `make test` leaves out
 	@$(BIN)/python -m pytest -m campaign --timeout 0 $(ARGS)
+
+simulate: $(DEV) ## run seeds of the simulator (ARGS="--seed 7", "--seed 1 --minutes 5", "--planted")
+	@$(BIN)/python -m tests.simulator $(if $(ARGS),$(ARGS),--seed 1 --minutes 1)
 
 # Resolved for every platform and every Python we support, with the hash of every file of each version. Nothing of the
 # place it was made in goes in: no index, no links, no configuration.

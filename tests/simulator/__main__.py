@@ -85,7 +85,9 @@ def plant() -> int:
                 result = run(seed)
             turns += result.turns
             if result.law:
-                print(f"{bug.__name__.replace('_', ' ')}: seed {seed}, {turns:,} turns: {result.what[:160]}", flush=True)
+                print(
+                    f"{bug.__name__.replace('_', ' ')}: seed {seed}, {turns:,} turns: {result.what[:160]}", flush=True
+                )
                 break
         else:
             missed += 1
@@ -128,7 +130,7 @@ def figures(log: Path) -> Iterator[str]:
         sums.update(seeds=1, **{name: line[name] for name in ("turns", "facts", "entries")})
         if line["law"]:
             failed.append(line["seed"])
-    yield f"{sums['seeds']:,} seeds, {sums['turns']:,} turns, {sums['facts']:,} facts told, {sums['entries']:,} entries;"
+    yield f"{sums['seeds']:,} seeds, {sums['turns']:,} turns, {sums['facts']:,} facts, {sums['entries']:,} entries;"
     yield f"{sum(faults.values()):,} faults; {len(failed)} seeds failed{': ' if failed else ''}{_listed(failed)}."
     yield ""
     yield from _table("fault", "times", faults)

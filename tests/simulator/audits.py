@@ -1,4 +1,4 @@
-"""What is checked once at the end of a run, when nothing is left to do: the product's own audits, and laws 4 and 6 to 10."""
+"""What is checked at the end of a run, when nothing is left to do: the product's own audits, and laws 4 and 6 to 10."""
 
 from pathlib import Path
 from random import Random
@@ -32,7 +32,9 @@ def check_audits(laws: Laws, ledger: Ledger) -> None:
     laws.law("law 2", stats(ledger, last + DAY).balanced, "points stats: the books do not balance")
     for partition, truth in laws.truths.items():
         rows = [(row.member, row.number, row.state, row.link) for row in ledger.journal(partition).scan()]
-        laws.law("law 9", rows == [told[:4] for told in truth.entries], f"partition {partition}: what was decided changed")
+        laws.law(
+            "law 9", rows == [told[:4] for told in truth.entries], f"partition {partition}: what was decided changed"
+        )
 
 
 def check_order_of_members(laws: Laws) -> None:
@@ -104,7 +106,9 @@ def check_tampering(laws: Laws, ledger: Ledger, random: Random) -> None:
             db.execute("UPDATE stored_events SET rowid = -1 WHERE rowid = ?", (at,))
             db.execute("UPDATE stored_events SET rowid = ? WHERE rowid = ?", (at, at + 1))
             db.execute("UPDATE stored_events SET rowid = ? WHERE rowid = -1", (at + 1,))
-    laws.law("law 8", bool(verify(ledger)["broken"]), f"partition {partition}: nobody finds that entry {at} was changed")
+    laws.law(
+        "law 8", bool(verify(ledger)["broken"]), f"partition {partition}: nobody finds that entry {at} was changed"
+    )
 
 
 class Kept:

@@ -318,11 +318,7 @@ class SimulatedAdmin:
         log = self._cluster.facts.logs[partition]
         if offset < log.begin:
             raise StreamBroken(GONE)
-        return [
-            LoggedBatch(at, at, log.records[at] == MARKER)
-            for at in range(offset, log.end)
-            if at not in log.lost
-        ]
+        return [LoggedBatch(at, at, log.records[at] == MARKER) for at in range(offset, log.end) if at not in log.lost]
 
     def close(self) -> None:
         """Nothing."""

@@ -1,4 +1,4 @@
-"""A ledger that Kafka feeds: consumers of a group that own partitions, producers, operators, and a cluster with faults."""
+"""A ledger that Kafka feeds: consumers of a group that own partitions, producers, operators, a cluster with faults."""
 
 import json
 import re
@@ -293,8 +293,16 @@ class KafkaScene(Scene):
         alien = self.cluster.new_topic()
         for log, genuine in zip(alien.logs, self.cluster.genuine.logs, strict=True):
             for _ in range(len(genuine.records) + self.world.order.randint(0, 5)):
-                value = encode({"specversion": "1.0", "id": f"alien-{len(log.records)}", "source": "/x", "subject": "m-0",
-                                "type": "member.signed-in.v1", "time": to_datetime(self.world.now).isoformat()})
+                value = encode(
+                    {
+                        "specversion": "1.0",
+                        "id": f"alien-{len(log.records)}",
+                        "source": "/x",
+                        "subject": "m-0",
+                        "type": "member.signed-in.v1",
+                        "time": to_datetime(self.world.now).isoformat(),
+                    }
+                )
                 log.records.append(LogRecord(self.world.now // 1000, b"m-0", value))
         self.cluster.topics["facts"] = alien
 
@@ -363,7 +371,9 @@ class KafkaScene(Scene):
         """An operator no longer accepts a gap that is none, or has grown."""
         if not any(letter.offset == last for letter in self.ledger.journal(partition).parked(retried=True)):
             self.truths[partition].gaps.pop(first, None)
-            self.accepted = [(p, gap) for p, gap in self.accepted if (p, gap.first, gap.last) != (partition, first, last)]
+            self.accepted = [
+                (p, gap) for p, gap in self.accepted if (p, gap.first, gap.last) != (partition, first, last)
+            ]
 
     # -- laws --------------------------------------------------------------------------------------------------------
 
@@ -380,13 +390,17 @@ class KafkaScene(Scene):
         for record in records[self._told[partition] :]:
             told = json.loads(record.value)
             place = told["place"]
-            self.laws.law("outcomes", place <= self._heard[partition] + 1, f"partition {partition}: a gap before {place}")
+            self.laws.law(
+                "outcomes", place <= self._heard[partition] + 1, f"partition {partition}: a gap before {place}"
+            )
             there = place <= len(truth.entries) and truth.entries[place - 1].link.hex() == told["link"]
             self.laws.law("outcomes", there, f"partition {partition}: outcome {place} of no entry")
             self._heard[partition] = max(self._heard[partition], place)
         self._told[partition] = len(records)
         remembered = self.ledger.journal(partition).published_upto("outcomes")
-        self.laws.law("outcomes", remembered <= self._heard[partition], f"partition {partition}: {remembered} was not sent")
+        self.laws.law(
+            "outcomes", remembered <= self._heard[partition], f"partition {partition}: {remembered} was not sent"
+        )
 
     def _check_letters(self, partition: int, truth: PartitionTruth) -> None:
         records = self.cluster.topics["dead-letters"].logs[partition].records
@@ -396,7 +410,9 @@ class KafkaScene(Scene):
         remembered = self.ledger.journal(partition).published_upto("dead-letters")
         for at in truth.letters:
             if at < remembered:
-                self.laws.law("outcomes", f"{partition}:{at}" in letters, f"the dead letter {partition}:{at} was not sent")
+                self.laws.law(
+                    "outcomes", f"{partition}:{at}" in letters, f"the dead letter {partition}:{at} was not sent"
+                )
 
     def is_quiet(self) -> bool:
         for partition, truth in self.truths.items():
@@ -413,8 +429,16 @@ class KafkaScene(Scene):
         self._mend()
         for partition in self.truths:
             member = next(f"last-{n}" for n in range(10_000) if self._partitioner(f"last-{n}") == partition)
-            self.send({"specversion": "1.0", "id": "last", "source": "/shop", "subject": member,
-                       "type": "member.signed-in.v1", "time": to_datetime(self.world.now).isoformat()})
+            self.send(
+                {
+                    "specversion": "1.0",
+                    "id": "last",
+                    "source": "/shop",
+                    "subject": member,
+                    "type": "member.signed-in.v1",
+                    "time": to_datetime(self.world.now).isoformat(),
+                }
+            )
 
     def is_whole(self) -> bool:
         """Return True if nothing of the topic was lost."""

@@ -9,8 +9,8 @@ from consumers.local.sqlite import SQLiteInbox
 from ledger.journal import sqlite as sqlite_store
 from ledger.journal.ledger import Ledger, Settings
 from ledger.journal.port import Claims, StreamRecord
-from ledger.journal.sqlite import SQLiteJournal
 from ledger.journal.sql import Batch
+from ledger.journal.sqlite import SQLiteJournal
 from ledger.rulebook.compiled import Programme
 from tests.simulator.disk import Connection, Datastore, Disk
 from tests.simulator.world import Process, Violation
@@ -99,9 +99,7 @@ class SimulatedLedger(Ledger):
     def records(self, partition: int, after: int, upto: int) -> list[StreamRecord]:
         inbox = self.inbox_of()
         return [
-            StreamRecord(
-                r.offset, r.recorded, r.value, r.whole_sha256, r.backlog, r.key, r.whole_length
-            )
+            StreamRecord(r.offset, r.recorded, r.value, r.whole_sha256, r.backlog, r.key, r.whole_length)
             for r in inbox.read(partition, after, 2_000)
             if r.offset <= upto
         ]

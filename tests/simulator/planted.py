@@ -1,4 +1,4 @@
-"""Bugs that are planted to see that the simulator finds them: each a mistake that somebody could make in the product."""
+"""Bugs that are planted to see that they are found: each a mistake that somebody could make in the product."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -221,7 +221,7 @@ def a_topic_not_told_apart() -> Iterator[None]:
     with (
         patch.object(Consumer, "_is_same", lambda self: True),
         patch("consumers.runtime.owner.check_taken", lambda *_: None),
-        patch("consumers.kafka.holes.Log.topic_id", lambda self: ""),
+        patch("consumers.kafka.holes.Log.topic_id", lambda self: "the one"),
     ):
         yield
 

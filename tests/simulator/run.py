@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -25,6 +25,7 @@ from tests.simulator.scene import choice_by_seed
 from tests.simulator.world import Plan, Violation, World
 from tests.support.ledgers import scratch
 
+WHOLE = Plan()
 QUIET_STEPS = 3_000
 VIEWED, TOLD_TWICE = 0.15, 0.3  # of the runs
 
@@ -63,7 +64,7 @@ def small_memories() -> Iterator[None]:
         yield
 
 
-def run(seed: int, plan: Plan = Plan()) -> Result:
+def run(seed: int, plan: Plan = WHOLE) -> Result:
     """Play a seed to its end, or to the first law that does not hold."""
     world = World(seed, plan)
     result = Result(seed)

@@ -35,6 +35,7 @@ class Scene:
         """Let one process have a turn, and check the laws."""
         world = self.world
         world.steps += 1
+        world.passes(world.order.choice((0.001, 0.02, 0.2)))
         if world.strikes("power-cut"):
             self.loses_power()
         self.happens()

@@ -1,4 +1,4 @@
-"""What is told to a simulated ledger: made-up histories of several members, rule books, and records that are no facts."""
+"""What is told to a simulated ledger: made-up histories of some members, rule books, and records that are no facts."""
 
 import json
 import re

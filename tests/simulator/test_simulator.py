@@ -14,11 +14,10 @@ from tests.simulator.world import Plan
 
 ROOT = Path(__file__).parents[2]
 MOST_TURNS = 20_000  # in which a planted bug is found
-FIRST_SEED = {"an_old_owner_that_goes_on": 1, "a_topic_not_told_apart": 1}
 
 
-@pytest.mark.parametrize("seed", [3, 11])
-def test_two_runs_of_a_seed_are_the_same_to_the_last_step(seed: int) -> None:
+def test_two_runs_of_a_seed_are_the_same_to_the_last_step() -> None:
+    seed = 11
     one, other = run(seed), run(seed)
     assert one == other and one.trace and one.turns > 100
     code = f"from tests.simulator.run import run; print(run({seed}).trace)"
@@ -34,7 +33,7 @@ def test_two_runs_of_a_seed_are_the_same_to_the_last_step(seed: int) -> None:
     assert run(seed + 1).trace != one.trace
 
 
-@pytest.mark.parametrize("seed", range(1, 9))
+@pytest.mark.parametrize("seed", range(1, 5))
 def test_all_laws_hold_in_some_seeds(seed: int) -> None:
     result = run(seed)
     assert not result.law, "\n".join([result.what, *result.lines[-40:]])
@@ -43,7 +42,7 @@ def test_all_laws_hold_in_some_seeds(seed: int) -> None:
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 def test_a_planted_bug_is_found(bug: Bug) -> None:
-    turns, seed = 0, FIRST_SEED.get(bug.__name__, 1)
+    turns, seed = 0, 1
     while turns < MOST_TURNS:
         with bug():
             result = run(seed)
@@ -56,7 +55,7 @@ def test_a_planted_bug_is_found(bug: Bug) -> None:
 def test_what_fails_is_made_smaller_and_fails_alike() -> None:
     with a_receipt_skipped():
         failed = next(result for seed in range(1, 9) if (result := run(seed)).law)
-        plan, smallest = shrink(failed, Plan(), seconds=5)
+        plan, smallest = shrink(failed, Plan(), seconds=3)
         assert run(failed.seed, plan).what == smallest.what
-    assert smallest.law == failed.law and smallest.facts < failed.facts
-    assert sum(smallest.faults.values()) < sum(failed.faults.values())
+    assert smallest.law == failed.law
+    assert smallest.facts + smallest.faults.total() < failed.facts + failed.faults.total()

@@ -39,7 +39,7 @@ RATES = {
     "bad-record": 0.03,
     "marker": 0.04,
     "rebalance": 0.02,
-    "recreate": 0.004,
+    "recreate": 0.006,
     "cut-tail": 0.002,
     "retention": 0.004,
     "compact": 0.003,
