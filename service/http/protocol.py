@@ -175,6 +175,7 @@ class Protocol(HttpToolsProtocol):
                 return
 
     def on_message_begin(self) -> None:
+        """The first byte of a request: its headers have to follow in time."""
         super().on_message_begin()
         self._in_head = True
         self._size = self._fields = 0
@@ -183,11 +184,13 @@ class Protocol(HttpToolsProtocol):
             self._expect(self._bounds.header_seconds)
 
     def on_url(self, url: bytes) -> None:
+        """A piece of the address, which is bounded."""
         super().on_url(url)
         if len(self.url) > URL_BYTES:
             self._refuse(Problem("address-too-long", f"the address has more than {URL_BYTES:,} bytes"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer behind a body; they are bounded together."""
         self._size += len(name) + len(value)
         self._fields += 1
         if self._size > HEAD_BYTES or self._fields > HEADER_COUNT:
@@ -196,6 +199,7 @@ class Protocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        """The headers are whole: refuse those that say two things, and answer the request."""
         self._in_head = False
         self._fed = 0
         names = [name for name, _ in self.headers]
@@ -213,15 +217,18 @@ class Protocol(HttpToolsProtocol):
             self._release()
 
     def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
         self._fed = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """The body is whole: what comes next is another request."""
         self._in_head = True
         self._fed = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        """A request is answered: without another one the connection waits."""
         self._unanswered -= 1
         super().on_response_complete()
         if not self._unanswered:  # a body that is not whole by then is not waited for any longer than the next request
