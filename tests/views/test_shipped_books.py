@@ -69,9 +69,7 @@ def test_views_and_exports_say_what_each_member_is_shown(ledger: Ledger) -> None
         for member, _ in ledger.accounts(at):
             shown = show_member(ledger, member, at)
             assert scores.get(member, {}) == {name: (one.value, one.tier) for name, one in shown.scores.items()}
-            balances = {
-                kind: [one.spendable, one.pending, one.held, one.debt] for kind, one in shown.points.items()
-            }
+            balances = {kind: [one.spendable, one.pending, one.held, one.debt] for kind, one in shown.points.items()}
             none = {kind: figures for kind, figures in points.get(member, {}).items() if kind in keyed}
             assert points.get(member, {}) == balances | none and not any(map(any, none.values()))
 
