@@ -37,6 +37,13 @@ def check_audits(laws: Laws, ledger: Ledger) -> None:
         )
 
 
+def check_oracle(laws: Laws) -> None:
+    """The oracle says of every member what a reader sees."""
+    for partition, truth in laws.truths.items():
+        for name in truth.members.keys() - {PROGRAMME_SUBJECT}:
+            laws.compare_with_the_oracle(partition, name)
+
+
 def check_order_of_members(laws: Laws) -> None:
     """Law 6: facts of one member after those of another make the same accounts."""
     for partition, truth in laws.truths.items():

@@ -21,6 +21,7 @@ from ledger.errors import PointsLedgerError
 from ledger.journal.gaps import GAP, Gap
 from ledger.journal.ledger import KAFKA, Settings
 from ledger.journal.partitioning import Partitioner
+from ledger.rulebook.schema import shipped
 from ledger.wire.times import DAY, to_datetime, to_instant
 from tests.simulator.cluster import MARKER, Cluster, LogRecord, SimulatedAdmin, SimulatedReader, SimulatedWriter
 from tests.simulator.laws import Laws, PartitionTruth
@@ -123,12 +124,11 @@ class KafkaScene(Scene):
 
     def __init__(self, world: World) -> None:
         self.chance = choice_by_seed(world.seed, "story")
-        book, is_jd = first_book(self.chance)
+        book = first_book(self.chance)
         partitions = self.chance.choice((1, 2, 3))
-        told, is_spoken = tellings(self.chance, world.plan.kept)
+        told = tellings(self.chance, world.plan.kept)
         self.waiting = deque(told)
         self.facts = len(told)
-        self.speaks = is_jd and is_spoken
         self.books = 0
         world.leap(told[0].due if told else 0)
         settings = Settings(partitions, id="5" * 32, stream=KAFKA, topic="facts", request_max_age_seconds=86_400)
@@ -147,7 +147,7 @@ class KafkaScene(Scene):
         self._letters: dict[int, set[str]] = {partition: set() for partition in range(partitions)}
         self._letters_read = dict.fromkeys(range(partitions), 0)
         self.truths = {
-            p: PartitionTruth(p, self.ledger, partial(self._record, p), Oracle() if self.speaks else None)
+            p: PartitionTruth(p, self.ledger, partial(self._record, p), Oracle(book) if book == shipped("jd") else None)
             for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)

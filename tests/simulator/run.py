@@ -15,6 +15,7 @@ from ledger.rulebook import compiled
 from tests.simulator.audits import (
     Kept,
     check_audits,
+    check_oracle,
     check_order_of_members,
     check_tampering,
     check_way_back,
@@ -103,6 +104,7 @@ def play(scene: KafkaScene) -> None:
         if random.random() < TOLD_TWICE:
             tell_all_twice(scene)
         check_audits(scene.laws, scene.ledger)
+        check_oracle(scene.laws)
         check_order_of_members(scene.laws)
         if kept is not None:
             kept.follow(scene.ledger)

@@ -31,8 +31,8 @@ class Telling(NamedTuple):
     fact: Fact
 
 
-def tellings(random: Random, kept: tuple[int, ...] | None = None) -> tuple[list[Telling], bool]:
-    """Return the facts of some members in the order of time, and whether the oracle speaks of all of them."""
+def tellings(random: Random, kept: tuple[int, ...] | None = None) -> list[Telling]:
+    """Return the facts of some members in the order of time."""
     made = random.choice(MAKERS)
     told: list[Telling] = []
     for number in range(random.randint(1, 6)):
@@ -44,13 +44,13 @@ def tellings(random: Random, kept: tuple[int, ...] | None = None) -> tuple[list[
     told.sort(key=lambda telling: telling.due)  # stable: a member's facts stay in order
     if kept is not None:
         told = [told[at] for at in kept if at < len(told)]
-    return told, made is not amended_history
+    return told
 
 
-def first_book(random: Random) -> tuple[str, bool]:
-    """Return the TOML that a ledger is born with, and whether it is the jd book, which the oracle speaks."""
+def first_book(random: Random) -> str:
+    """Return the TOML that a ledger is born with: a shipped one, most often the jd book."""
     name = "jd" if random.random() < 0.75 else random.choice(shipped_names())
-    return shipped(name), name == "jd"
+    return shipped(name)
 
 
 def later_book(random: Random, first: str, day: datetime) -> str:
