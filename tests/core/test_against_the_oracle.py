@@ -6,6 +6,7 @@ A failure prints the shortest history that still disagrees, as facts one a line.
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -17,6 +18,9 @@ from ledger.wire.times import to_datetime, to_instant
 from tests.support.histories import changed_history, history
 from tests.support.oracle import Oracle, instant
 from tests.support.shop import Shop
+
+# The book that the oracle speaks: the shipped one without what was added to it of JD beyond its contract.
+BOOK = (Path(__file__).parents[1] / "data" / "jd-of-the-oracle.toml").read_text(encoding="utf-8")
 
 # The oracle's names of what stands against a fact, where the ledger has another.
 SAID_OTHERWISE = {
@@ -47,7 +51,7 @@ def recorded_history(seed: int, length: int, made: Callable[..., list[dict[str, 
 
 def disagreement(facts: list[Recorded]) -> str:
     """What the two say differently after the first fact on which they part; empty where they agree."""
-    shop, oracle = Shop(), Oracle()
+    shop, oracle = Shop(BOOK), Oracle()
     for step, (fact, delay) in enumerate(facts):
         recorded = instant(fact["time"]) + delay
         said = oracle.take(fact, recorded)

@@ -168,9 +168,8 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_cards_are_offered_at_the_price_that_a_purchase_is_then_judged_by(tmp_path: Path) -> None:
-    toml = shipped("jd").replace(
-        '"plus.month" = { ', '"plus.month" = { who = { attribute = { credit = { at_least = 30 } } }, '
-    )
+    month = '"plus.month" = { '
+    toml = shipped("jd").replace(month, month + "who = { attribute = { credit = { at_least = 30 } } }, ")
     ledger = open_or_create(tmp_path / "ledger", toml)
     offers = {card.product: card for card in products(ledger, "m", instant("2025-11-11")).products}
     why = "none of: attribute.credit, is unknown; score.jd-value, is 0"
