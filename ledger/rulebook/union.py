@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from ledger.rulebook.languages import FIRST, Languages
-from ledger.rulebook.schema import DIVIDER, BadProgramme, ProgrammeTables
+from ledger.rulebook.schema import DIVIDER, ProgrammeTables
 from ledger.wire.facts import KIND_LEFT_OUT
 
 NAMED: Final = ("attributes", "kinds", "scores", "memberships", "uses", "penalties", "benefits", "exchanges")
@@ -67,8 +67,8 @@ def clashes(parts: Sequence[Part]) -> Iterator[str]:
             known = taken.setdefault((space, name), (place, part))
             if known[1] is not part:
                 yield (
-                    f"{known[1].where} and {part.where}: {place}: this name stands in {known[0]} of the other, too; names"
-                    f' are one space for all files, call one of them "{part.tables.programme}.{name}"'
+                    f"{known[1].where} and {part.where}: {place}: {known[0]} has this name already; names are"
+                    f' one space for all files, call one of them "{part.tables.programme}.{name}"'
                 )
 
 
