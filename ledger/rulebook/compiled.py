@@ -5,8 +5,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
-from msgspec import Struct
-from msgspec.structs import replace
+from msgspec import Struct, structs
 
 from ledger.rulebook.checks import check_stage, misfits, read_parts
 from ledger.rulebook.languages import text_in
@@ -506,7 +505,7 @@ class ProgrammeVersion:
         self.parts = parts
         self.programme, self.languages = merged(parts)
         if since is not None:
-            self.programme = replace(self.programme, from_=since)
+            self.programme = structs.replace(self.programme, from_=since)
         self.offset = zone_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY

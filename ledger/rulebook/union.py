@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from ledger.rulebook.languages import FIRST, Languages
 from ledger.rulebook.schema import DIVIDER, ProgrammeTables
@@ -101,7 +101,7 @@ def merged(parts: Sequence[Part]) -> tuple[ProgrammeTables, Languages]:
         for language in sorted(spoken | {FIRST})
     }
     kinds = [one.default_kind for one in every if one.default_kind != KIND_LEFT_OUT]
-    found = replace(
+    found = structs.replace(
         every[0],
         programme="+".join(one.programme for one in every),
         name=" + ".join(one.name for one in every),
