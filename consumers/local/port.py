@@ -155,8 +155,8 @@ def check_by_clock(stamp: int, other: int, tolerance: int, whose: str) -> None:
     """Raise `ClockAhead` where a stamp is further ahead of another clock than is allowed."""
     if clock.is_ahead(stamp, other, tolerance):
         raise ClockAhead(
-            f"this host's clock says {clock.says(stamp)}, and {whose} says {clock.says(other)}: nothing was taken, since it"
-            f" would be recorded in the future; {clock.way_out(stamp, other)}"
+            f"this host's clock says {clock.says(stamp)}, and {whose} says {clock.says(other)}: nothing was taken,"
+            f" since it would be recorded in the future; {clock.way_out(stamp, other)}"
         )
 
 
