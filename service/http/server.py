@@ -138,11 +138,13 @@ class Protocol(HttpToolsProtocol):
             self.send_400_response(f"the headers have more than {HEADER_BYTES:,} bytes")
 
     def on_message_begin(self) -> None:
+        """The first byte of a request: its headers have to follow in time."""
         super().on_message_begin()
         if self._headers_due is None:
             self._expect_headers()
 
     def on_headers_complete(self) -> None:
+        """The headers are whole: they are waited for no longer."""
         self._have_headers()
         super().on_headers_complete()
 
