@@ -11,7 +11,7 @@ from ledger.journal.port import Damaged, EntryRow
 from ledger.wire.entries import Change, Entry
 from projections.views.view import BY_TIME, View
 
-_AFTER_CHANGES = ("fact", "received")
+_AFTER_CHANGES = ("fact", "received", "pushed")
 
 
 def decoder_for(views: Sequence[View]) -> Callable[[bytes], Entry]:
