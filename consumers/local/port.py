@@ -21,6 +21,7 @@ from consumers.stream import Record, pushed_by
 from ledger.errors import CannotRunNow
 from ledger.journal.port import JournalError
 from ledger.wire.times import to_instant
+from ledger.wire.unreadable import UNREADABLE
 
 
 class InboxLine(Struct, frozen=True, gc=False):
@@ -191,7 +192,7 @@ def _time_of(value: bytes) -> int:
     """Return the time of a fact in microseconds, 0 where it cannot be read."""
     try:
         return to_instant(_timed.decode(value).time)
-    except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError):
+    except (*UNREADABLE, OverflowError):
         return 0
 
 
