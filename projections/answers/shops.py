@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, field
 
-from ledger.core.standing import first_tier
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import answers
@@ -52,5 +51,5 @@ def _of(found: dict[str, _AtShop], version: ProgrammeVersion, key: str) -> _AtSh
     if score is None:
         name = key.partition(AT_SHOP)[0]
         parts = dict.fromkeys(version.programme.scores[name].parts, 0)
-        score = found[key] = _AtShop(parts, first_tier(version.rankings[name]))
+        score = found[key] = _AtShop(parts, version.rankings[name].first_tier)
     return score
