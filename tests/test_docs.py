@@ -1,9 +1,13 @@
 """The documentation keeps up with the code: every key, type, setting and file it should name is named, and is there."""
 
+import inspect
 import re
 import tomllib
+from collections.abc import Iterator
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
 import msgspec
@@ -289,3 +293,29 @@ def test_a_path_through_the_files_runs_downhill_and_visits_nothing_twice(heading
 def test_every_field_of_an_answer_is_explained_and_no_other() -> None:
     structs = [kind for kind in vars(answers).values() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
     assert first_column(page("answers.md")) == sorted({name for kind in structs for name in fields(kind)})
+
+
+def modules() -> Iterator[Any]:
+    """Every module of the product and its client, but the demo's."""
+    for room in ("ledger", "consumers", "projections", "service", "points_client"):
+        for found in walk_packages(import_module(room).__path__, f"{room}."):
+            if not found.name.startswith("service.demo") and not found.name.endswith("__main__"):
+                yield import_module(found.name)
+
+
+def test_every_public_method_says_what_it_does_itself_or_by_what_it_implements() -> None:
+    classes = [
+        each
+        for module in modules()
+        for name, each in vars(module).items()
+        if inspect.isclass(each) and each.__module__ == module.__name__ and not name.startswith("_")
+    ]
+    silent = [
+        f"{each.__module__}.{each.__name__}.{name}"
+        for each in classes
+        for name, member in vars(each).items()
+        if not name.startswith("_")
+        and (inspect.isfunction(member) or isinstance(member, property | classmethod | staticmethod))
+        and not inspect.getdoc(getattr(each, name))
+    ]
+    assert len(classes) > 300 and silent == []

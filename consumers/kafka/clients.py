@@ -9,9 +9,17 @@ from consumers.kafka.settings import BadSettings, KafkaSettings
 class Client(Protocol):
     """What the file of a client has."""
 
-    def Reader(self, settings: KafkaSettings, topic: str) -> Reader: ...
-    def Writer(self, settings: KafkaSettings) -> Writer: ...
-    def partitions_of(self, settings: KafkaSettings, topic: str) -> int: ...
+    def Reader(self, settings: KafkaSettings, topic: str) -> Reader:
+        """Return an open reader of a topic. Raises what `open_reader` does."""
+        ...
+
+    def Writer(self, settings: KafkaSettings) -> Writer:
+        """Return an open writer. Raises what `open_writer` does."""
+        ...
+
+    def partitions_of(self, settings: KafkaSettings, topic: str) -> int:
+        """Return how many partitions a topic has. Raises `BrokerAway`, and `Denied` where there is no such topic."""
+        ...
 
 
 def check_client(settings: KafkaSettings) -> Client:

@@ -329,19 +329,26 @@ decode_page: Callable[[bytes], Page] = msgspec.msgpack.Decoder(Page).decode
 
 
 class Pages(Protocol):
-    """One member's pages, as a decision sees them: `get` one by its key, `put` one that is new or changed.
+    """One member's pages, as a decision sees them, and the lots that the member's entries opened.
 
-    `enter` tells of the changes of an entry that opened lots, and `opened` gives the lots of an earlier one: they stand
-    in the entries themselves, so that no page has to name them.
+    The lots stand in the entries themselves, so that no page has to name them.
     """
 
-    def get(self, key: str) -> Page | None: ...
+    def get(self, key: str) -> Page | None:
+        """Return a page by its key."""
+        ...
 
-    def put(self, key: str, page: Page) -> None: ...
+    def put(self, key: str, page: Page) -> None:
+        """Take a page that is new or changed."""
+        ...
 
-    def enter(self, number: int, changes: list[Change]) -> None: ...
+    def enter(self, number: int, changes: list[Change]) -> None:
+        """Take the changes of an entry that opened lots."""
+        ...
 
-    def opened(self, number: int) -> list[Earned]: ...
+    def opened(self, number: int) -> list[Earned]:
+        """Return the lots that an earlier entry opened."""
+        ...
 
 
 def earned_in(changes: list[Change]) -> list[Earned]:
