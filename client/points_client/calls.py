@@ -224,19 +224,23 @@ def programme(version: str) -> Call[str]:
     return Call("GET", f"/v1/programmes/{quoted(version, safe='')}", lambda response: response.text)
 
 
-def books(*, as_of: str | None = None) -> Call[Books]:
-    """Return the books of all members."""
-    return _get(Books, "/v1/stats", as_of=as_of)
+def books(*, as_of: str | None = None, by_shop: bool = False) -> Call[Books]:
+    """Return the books of all members; kinds that are kept for each shop over all shops, or `by_shop`."""
+    return _get(Books, "/v1/stats", as_of=as_of, by_shop=_flag(by_shop))
 
 
-def liability(*, as_of: str | None = None) -> Call[Liability]:
-    """Points outstanding, by the month in which they would expire."""
-    return _get(Liability, "/v1/liability", as_of=as_of)
+def liability(*, as_of: str | None = None, by_shop: bool = False) -> Call[Liability]:
+    """Points outstanding, by the month in which they would expire; `by_shop` as of `books`."""
+    return _get(Liability, "/v1/liability", as_of=as_of, by_shop=_flag(by_shop))
 
 
 def positions() -> Call[Positions]:
     """Return where each partition stands."""
     return _get(Positions, "/v1/positions")
+
+
+def _flag(is_set: bool) -> str | None:
+    return "true" if is_set else None
 
 
 def _give(path: str, fact: bytes, wait: int | None) -> Call[Decision | Taken]:

@@ -6,10 +6,14 @@ from sqlite3 import Connection
 import msgspec
 
 from ledger.journal.port import Damaged
+from ledger.wire.unreadable import UNREADABLE
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Records of one partition that stand behind each other, a list a field; `wholes` by their place in the block."""
+    """Records of one partition that stand behind each other, a list a field; `wholes` by their place in the block.
+
+    So is `pushed`: by how many microseconds `recorded` is later than the clock said, where it is.
+    """
 
     recorded: list[int]
     backlog: list[int]
@@ -17,6 +21,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     keys: list[str]
     values: list[bytes]
     wholes: dict[int, tuple[int, bytes]]
+    pushed: dict[int, int] = {}
 
 
 encode_block = msgspec.msgpack.Encoder().encode
@@ -39,7 +44,7 @@ def blocks_after(
     for first, content, ends_at, recorded in rows:
         try:
             block = decode_block(content)
-        except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        except (*UNREADABLE, TypeError) as error:
             where = f"inbox: the records of partition {partition} up to {ends_at}"
             raise Damaged(f"{where} cannot be read: {error}") from None
         count = ends_at - first + 1

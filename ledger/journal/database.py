@@ -22,6 +22,7 @@ from ledger.journal.postgres_server import Server, format_of, migrate_schema
 from ledger.journal.topology import Topology
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
+from ledger.wire.unreadable import UNREADABLE
 
 PARTITIONS = 64  # chosen at birth and fixed for life
 READ, READ_BYTES = 2_000, 16 << 20  # records of an inbox at a time
@@ -108,13 +109,13 @@ class DatabaseLedger(Ledger):
         schema = self.topology.schema_of(partition)
         rows = self.topology.server_of(partition).rows(
             schema,
-            "SELECT position, recorded, value, whole_sha256, backlog, key, whole_length"
+            "SELECT position, recorded, value, whole_sha256, backlog, key, whole_length, pushed"
             f" FROM ({bounded_records(schema)}) AS bounded WHERE position <= %s AND held < %s ORDER BY position",
             (after, READ, upto, READ_BYTES),
         )
         return [
-            StreamRecord(offset, recorded, value, digest, backlog, key.decode("utf-8", "replace"), length)
-            for offset, recorded, value, digest, backlog, key, length in rows
+            StreamRecord(offset, recorded, value, digest, backlog, key.decode("utf-8", "replace"), length, pushed)
+            for offset, recorded, value, digest, backlog, key, length, pushed in rows
         ]
 
     def check_inbox(self, partition: int) -> None:
@@ -281,7 +282,7 @@ def _bind(topology: Topology, stream: Stream, topic: str) -> DatabaseSettings:
 def _decoded(settings: str, topology: Topology) -> DatabaseSettings:
     try:
         return msgspec.json.decode(settings, type=DatabaseSettings)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise JournalError(f"{topology.main.name}, table {topology.schema}.ledger: {error}") from error
 
 

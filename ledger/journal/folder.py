@@ -27,6 +27,7 @@ from ledger.journal.port import PUT_BACK, Claims, JournalError, StreamRecord
 from ledger.journal.sqlite import SQLiteJournal
 from ledger.rulebook.compiled import STORED, Programme
 from ledger.rulebook.schema import BadProgramme, shipped
+from ledger.wire.unreadable import UNREADABLE
 
 PARTITIONS = 4  # of an embedded ledger, chosen at birth and fixed for life
 SETTINGS = "ledger.json"
@@ -81,7 +82,7 @@ class FolderLedger(Ledger):
             settings = msgspec.json.decode(path.read_bytes(), type=FolderSettings)
         except OSError as error:
             raise JournalError(f"{path}: {error}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise JournalError(f"{path}: {error}; {PUT_BACK}") from error
         try:
             book = (folder / BOOK).read_text(encoding="utf-8")
@@ -187,10 +188,8 @@ class FolderLedger(Ledger):
                     for place, (recorded, value) in enumerate(zip(block.recorded, block.values, strict=True)):
                         if after < first + place <= upto:
                             length, digest = block.wholes.get(place, (0, b""))
-                            key = block.keys[place]
-                            found.append(
-                                StreamRecord(first + place, recorded, value, digest, block.backlog[place], key, length)
-                            )
+                            declared = block.backlog[place], block.keys[place], length, block.pushed.get(place, 0)
+                            found.append(StreamRecord(first + place, recorded, value, digest, *declared))
                     if first + len(block.recorded) > upto or len(found) >= READ:
                         break
         except (sqlite3.Error, msgspec.MsgspecError) as error:

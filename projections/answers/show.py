@@ -117,11 +117,10 @@ def state_of(term: Term, version: ProgrammeVersion, instant: int) -> Literal["tr
     return "trial" if term.trial else "active"
 
 
-def quotas_of(draft: Draft, name: str, term: Term, *, for_all: bool = False) -> Iterator[tuple[str, int, int]]:
+def quotas_of(draft: Draft, name: str, term: Term) -> Iterator[tuple[str, int, int]]:
     """Yield each benefit that a running term of a membership limits, how often it may be used, and how often it was.
 
-    Rights of lines and quotas by shop are not among them; `for_all` leaves those out, too, that ask conditions on the
-    member, for an account that has no more than its terms.
+    Rights of lines and quotas by shop are not among them.
     """
     version = draft.version
     if state_of(term, version, draft.occurred) == "ended":
@@ -132,12 +131,22 @@ def quotas_of(draft: Draft, name: str, term: Term, *, for_all: bool = False) -> 
             continue
         if perk.by_product is not None and term.product not in perk.by_product:
             continue
-        if for_all and (perk.who is not None or any(one.who is not None for one in perk.allowed)):
-            continue
         offer = offer_of(draft, perk, term.product)
-        if offer.quota is not None and not (offer.fails and not for_all):
+        if offer.quota is not None and not offer.fails:
             bucket = bucket_of(perk, draft.book, version, term, draft.occurred)
             yield label, offer.quota, times_used(draft.account, perk, term, bucket)
+
+
+def quotas_alone(draft: Draft) -> Iterator[tuple[str, int, int]]:
+    """Yield each benefit that stands by itself and is limited for the member, as `quotas_of` does those of a card."""
+    for label in draft.version.programme.benefits:
+        perk = draft.version.perks[label]
+        if perk.of_line or perk.counted == "shop":
+            continue
+        offer = offer_of(draft, perk, "")
+        if offer.quota is not None and not offer.fails:
+            bucket = bucket_of(perk, draft.book, draft.version, None, draft.occurred)
+            yield label, offer.quota, times_used(draft.account, perk, None, bucket)
 
 
 def draft_at(account: Account, book: Programme, instant: int) -> Draft:

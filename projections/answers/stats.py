@@ -21,6 +21,7 @@ from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
+from projections.answers.shops import without_shop
 from projections.views.builtin.books import (
     CARDS,
     EXPIRING,
@@ -54,12 +55,19 @@ class BookSums(NamedTuple):
     known_at: int | None = None
 
 
-def stats(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> answers.Books:
+def stats(
+    ledger: Ledger,
+    as_of: int,
+    progress: Tick = lambda _: None,
+    *,
+    known_at: int | None = None,
+    by_shop: bool = False,
+) -> answers.Books:
     """Return the books at an instant, summed from the entries; `progress` is called with how many were read.
 
-    With `known_at` only what was recorded by that instant counts.
+    With `known_at` only what was recorded by that instant counts. `by_shop` is as of `books_of`.
     """
-    return books_of(ledger, summed(ledger, as_of, progress, known_at=known_at))
+    return books_of(ledger, summed(ledger, as_of, progress, known_at=known_at), by_shop=by_shop)
 
 
 def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> BookSums:
@@ -103,8 +111,8 @@ def kept(taken: Snapshot, progress: Tick = lambda _: None) -> BookSums:
     return BookSums(taken.as_of, rows.of, {p: read.get(p, 0) for p in ledger.partitions}, taken.standing.behind)
 
 
-def books_of(ledger: Ledger, sums: BookSums) -> answers.Books:
-    """Return the books that sums come to."""
+def books_of(ledger: Ledger, sums: BookSums, *, by_shop: bool = False) -> answers.Books:
+    """Return the books that sums come to. A kind that is kept for each shop is one sum, or (`by_shop`) one a shop."""
     book, tables = ledger.book, sums.tables
     known_at = sums.as_of if sums.known_at is None else min(sums.as_of, sums.known_at)
     parked: dict[str, int] = {}
@@ -113,7 +121,7 @@ def books_of(ledger: Ledger, sums: BookSums) -> answers.Books:
             parked[reason] = parked.get(reason, 0) + facts
     points = {
         kind: answers.BooksOfKind(**of, balanced=of["issued"] == sum(of[name] for name in IN_THE_SUM))
-        for kind, of in _by_kind(book, sums).items()
+        for kind, of in _by_kind(book, sums, by_shop=by_shop).items()
     }
     counted = tables[OUTCOMES_TABLE.name]
     return answers.Books(
@@ -134,16 +142,17 @@ def books_of(ledger: Ledger, sums: BookSums) -> answers.Books:
     )
 
 
-def outstanding_by_month(ledger: Ledger, sums: BookSums) -> answers.Liability:
+def outstanding_by_month(ledger: Ledger, sums: BookSums, *, by_shop: bool = False) -> answers.Liability:
     """Return what the points may still cost: those outstanding, by the local month in which they would expire.
 
-    What is held stands in no lot, so outstanding = the months together + held.
+    What is held stands in no lot, so outstanding = the months together + held. `by_shop` is as of `books_of`.
     """
     months: dict[str, dict[str, int]] = {}
-    for (kind, month), (points,) in sorted(sums.tables[EXPIRING.name].items()):
-        months.setdefault(kind, {})[month] = points
+    for (kind, month), (points,) in sorted(sums.tables[EXPIRING.name].items(), key=lambda row: row[0][::-1]):
+        of = months.setdefault(str(kind) if by_shop else without_shop(kind), {})
+        of[month] = of.get(month, 0) + points
     found = {}
-    for kind, figures in _by_kind(ledger.book, sums).items():
+    for kind, figures in _by_kind(ledger.book, sums, by_shop=by_shop).items():
         places = {name: figures[name] for name in ("spendable", "pending", "held")}
         outstanding = outstanding_of(*(figures[name] for name in (*IN_AND_OUT, FORFEITED)))
         found[kind] = answers.LiabilityOfKind(outstanding, **places, by_month=months.get(kind, {}))
@@ -164,10 +173,15 @@ def _one(rows: Mapping[Key, Amounts], name: str) -> int:
     return rows[name,][0] if (name,) in rows else 0
 
 
-def _by_kind(book: Programme, sums: BookSums) -> dict[str, dict[str, int]]:
-    found = {kind: dict.fromkeys(FIGURES, 0) for kind in book.nearest(sums.as_of).programme.kinds}
+def _by_kind(book: Programme, sums: BookSums, *, by_shop: bool) -> dict[str, dict[str, int]]:
+    """Return the figures of each kind, of one that is kept for each shop over all of them or (`by_shop`) by shop."""
+    version = book.nearest(sums.as_of)
+    kinds = [kind for kind in version.programme.kinds if not (by_shop and kind in version.keyed_kinds)]
+    found = {kind: dict.fromkeys(FIGURES, 0) for kind in kinds}
     for (kind,), figures in sorted(sums.tables[POINTS_TABLE.name].items()):
-        found[kind] = dict(zip(FIGURES, figures, strict=True))
+        of = found.setdefault(kind if by_shop else without_shop(kind), dict.fromkeys(FIGURES, 0))
+        for name, figure in zip(FIGURES, figures, strict=True):
+            of[name] += figure
     return found
 
 

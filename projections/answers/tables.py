@@ -15,6 +15,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import Zone, month_text
+from projections.answers.shops import ShopScores, shops_by_member, without_shop
 from projections.answers.show import open_lots, state_of
 
 Form = Literal["text", "integer", "instant", "flag", "json"]
@@ -73,8 +74,9 @@ class AccountTable:
 
 
 def _balances(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
-    """Each kind of the book, and others that the member has points of."""
-    for kind in dict.fromkeys([*version.programme.kinds, *account.purses]):
+    """Each kind of the book, and others that the member has points of; those that are kept for each shop by shop."""
+    at_shops = {without_shop(kind) for kind in account.purses} & version.keyed_kinds
+    for kind in dict.fromkeys([*(kind for kind in version.programme.kinds if kind not in at_shops), *account.purses]):
         purse = account.purse(kind)
         yield member, kind, purse.spendable(), purse.pending(), purse.held(), purse.debt
 
@@ -88,14 +90,37 @@ def _lots(version: ProgrammeVersion, as_of: int, member: str, account: Account) 
 
 
 def _scores(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
-    """Each score of the book, with a column a part."""
+    """Each score of the book that is not kept for each shop, with a column a part."""
     parts = _parts(version)
     for name in version.programme.scores:
+        if name in version.keyed_scores:
+            continue
         found = parts_at(account, version, name, as_of)
         shown = (found.get(part) for part in parts)
         month = month_text(score_month(version, name, as_of))
         value, tier = value_at(account, version, name, as_of), tier_now(account, version, name, as_of)
         yield member, name, value, tier, month, *shown
+
+
+def scores_at_shops(version: ProgrammeVersion, as_of: int, member: str, shops: ShopScores) -> Iterator[Row]:
+    """Yield a row of `scores` for each score that is kept for each shop, and each shop where it has begun."""
+    parts = _parts(version)
+    for _, key, score in shops.describe(version, as_of):
+        yield member, key, score.value, score.tier, score.month, *(score.parts.get(part) for part in parts)
+
+
+def _scores_export(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
+    """The scores of every member with an entry; those that are kept for each shop behind the others."""
+    version = ledger.book_known_at(known_at).nearest(as_of)
+    table = scores(ledger, as_of, known_at)
+    if not version.keyed_scores:
+        return table
+
+    def at_shops(partition: int) -> Iterator[Row]:
+        for member, shops in shops_by_member(ledger, partition, as_of, known_at):
+            yield from scores_at_shops(version, as_of, member, shops)
+
+    return Table(table.columns, by_member([table.rows, *map(at_shops, ledger.partitions)]), table.offset)
 
 
 def _memberships(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
@@ -159,7 +184,7 @@ def entries(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
 TABLES: dict[str, Callable[[Ledger, int, int | None], Table]] = {
     "balances": balances,
     "lots": lots,
-    "scores": scores,
+    "scores": _scores_export,
     "memberships": memberships,
     "entries": entries,
 }

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from itertools import islice
 
-import msgspec
 from msgspec import Struct
 
 from ledger.core.account import NEVER, Account
@@ -18,6 +17,7 @@ from ledger.rulebook.compiled import STORED, Programme
 from ledger.wire.entry_codec import EntryHead, decode_head
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import ProgrammePublished
+from ledger.wire.unreadable import UNREADABLE
 
 BookAt = Callable[[int], Programme]  # of a place in the journal
 
@@ -65,20 +65,20 @@ def _derive(
         try:
             head = decode_head(row.state)
             fact, occurred = decode_canonical(head.fact)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except UNREADABLE as error:
             yield Unreadable(row, str(error))
             continue
         if head.clock > upto:
             return
         account.number = row.number - 1
         place = head.offset, head.recorded, head.backlog
-        item = FactRecord(*place, fact, occurred, head.fact, head.received, head.engine)
+        item = FactRecord(*place, fact, occurred, head.fact, head.received, head.engine, head.pushed)
         digest = sha256(head.fact).digest()
         number, first = seen.setdefault((fact.source, fact.id), (row.number, digest))
         repeats = None if number == row.number else Repetition(number, first == digest)
         book = book_at(row.sequence)
         if repeats is None and isinstance(fact, ProgrammePublished):
-            stored = Programme([v.toml for v in book.versions], engine=STORED)
+            stored = Programme([v.toml for v in book.by_name.values()], engine=STORED)
             decision = publication(account, stored, fact.data.toml, occurred, head.engine)
         elif with_care:
             account, decision = decided_with_care(account, pages, item, book, limits, repeats)

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
-import msgspec
-
 from ledger.journal.gaps import GAP
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.port import KEPT_WHOLE, DeadLetter, JournalError, StreamRecord
@@ -15,6 +13,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import position_text
 from ledger.wire.fact_codec import BadFact, canonical, decode
 from ledger.wire.reasons import PARKED, REASONS
+from ledger.wire.unreadable import UNREADABLE
 from projections.audit.differences import Differences
 
 _ALL = (1 << 62) - 1
@@ -82,6 +81,8 @@ def _compare_letter(letter: DeadLetter, record: StreamRecord) -> Iterator[dict[s
         yield {"field": "parked", "stored": f"{letter.length} bytes", "derived": "another length"}
     if letter.recorded != record.recorded:
         yield {"field": "recorded", "stored": letter.recorded, "derived": record.recorded}
+    if record.backlog and record.pushed:
+        yield {"field": "pushed", "stored": record.pushed, "derived": "none, in a backlog"}
     if letter.reason not in REASONS or REASONS[letter.reason].where != PARKED:
         yield {"field": "reason", "stored": letter.reason, "derived": "a code of dead letters"}
 
@@ -91,7 +92,7 @@ def _entries(journal: Journal, upto: int, differ: Differences) -> Iterator[Entry
     for row in journal.scan():
         try:
             entry = decode_entry(row.state)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except UNREADABLE as error:
             differ.add_unreadable(row, error)
             continue
         if entry.offset > upto:
@@ -123,6 +124,8 @@ def _compare(entry: Entry, record: StreamRecord) -> Iterator[dict[str, Any]]:
         yield {"field": "received", "stored": entry.received.hex(), "derived": sha256(value).hexdigest()}
     if entry.recorded != recorded:
         yield {"field": "recorded", "stored": entry.recorded, "derived": recorded}
+    if record.pushed not in (None, entry.pushed) and entry.engine >= 2:  # an earlier one knew of none
+        yield {"field": "pushed", "stored": entry.pushed, "derived": record.pushed}
     try:
         kept = canonical(decode(value)[0])
     except BadFact as bad:

@@ -10,7 +10,7 @@ and not what time did to every member there ever was.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -39,6 +39,7 @@ from ledger.wire.entries import (
     TierMoved,
 )
 from ledger.wire.times import Zone, day_of, day_text, month_of, month_text
+from projections.answers.shops import without_shop
 from projections.answers.tables import AccountTable, Column, Row, Table
 
 Key = tuple[Any, ...]  # text and integers
@@ -93,6 +94,11 @@ def summed(rows: Iterable[tuple[Keys, Amounts]]) -> dict[Keys, Amounts]:
         row = found.get(key)
         found[key] = list(amounts) if row is None else [a + b for a, b in zip(row, amounts, strict=True)]
     return found
+
+
+def over_shops(rows: Mapping[Key, Amounts]) -> dict[Key, Amounts]:
+    """Return rows whose key begins with a kind of points, each kind that is kept for each shop as one over them all."""
+    return dict(sorted(summed(((without_shop(key[0]), *key[1:]), amounts) for key, amounts in rows.items()).items()))
 
 
 def day_at(instant: int, zone: Zone) -> str:
@@ -160,6 +166,7 @@ class Options:
     month: str | None = None
     days: int | None = None
     score: str | None = None
+    by_shop: bool | None = None
 
 
 @dataclass(frozen=True)

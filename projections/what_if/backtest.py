@@ -19,11 +19,12 @@ from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
-from ledger.rulebook.compiled import STORED, Programme
+from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
 from ledger.wire.entries import OUTCOMES, Change, Earned, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
+from projections.answers.shops import ShopScores, without_shop
 from projections.audit.derive import Unreadable, derive
 from projections.views.builtin.books import FIGURES, figures_of
 from projections.views.builtin.liability import outstanding_of
@@ -41,10 +42,10 @@ def draft_book(ledger: Ledger, toml: str, where: str, since: int | None = None) 
 
     Raises `BadProgramme`, also where the ledger's accounts have something that the draft lacks.
     """
-    book = Programme([version.toml for version in ledger.book.versions], engine=STORED)
+    book = Programme([version.toml for version in ledger.book.by_name.values()], engine=STORED)
     draft = book.add(toml, where)
     draft.since = 0 if since is None else since
-    book.versions = [*(v for v in book.versions if v is not draft and v.since < draft.since), draft]
+    book.versions = [*(v for v in book.versions if v.name != draft.name and v.since < draft.since), draft]
     return book
 
 
@@ -116,9 +117,10 @@ class _Sums:
             at = change.due_at if isinstance(change, Expired) else occurred if isinstance(change, Earned) else clock
             for posting in postings_of(change, None):
                 for flow, sign in FLOW[posting.source, posting.destination]:
-                    self.flows[side, posting.kind, _month(book, at), flow] += sign * posting.points
+                    kind = without_shop(posting.kind)
+                    self.flows[side, kind, _month(book, at), flow] += sign * posting.points
             if isinstance(change, Earned):
-                self.rules[side, change.kind, change.rule] += change.points
+                self.rules[side, without_shop(change.kind), change.rule] += change.points
 
     def see_move(self, kind: str, member: str, actual: int, draft: int) -> None:
         """Count how a member fares: what the member has or has spent, less debt."""
@@ -163,6 +165,7 @@ def _member(
     """Return one member decided again; facts whose clock lies behind `as_of` are left out on both sides."""
     book = ledger.book
     sums, is_account, would_be = _Sums(), Account(), Account()
+    shops = ShopScores(), ShopScores()
     for found in derive(ledger.journal(partition), member, rows, lambda _: draft, ledger.limits, as_of):
         sums.counts["entries"] += 1
         if isinstance(found, Unreadable):
@@ -173,11 +176,15 @@ def _member(
         would_be = found.account
         sums.see(ACTUAL, entry.changes, book, found.item.occurred, entry.clock)
         sums.see(DRAFT, decision.changes, book, found.item.occurred, decision.clock)
+        for side, changes in enumerate((entry.changes, decision.changes)):
+            for change in changes:
+                shops[side].take(change)
         was, would = (entry.outcome, entry.reason), (decision.outcome, decision.reason)
         if was != would:
             sums.answers[was, would] += 1
     if is_account.number:
         _end(sums, member, (is_account, book), (would_be, draft), as_of)
+        _end_at_shops(sums, shops, book.nearest(as_of), draft.nearest(as_of), as_of)
     return sums
 
 
@@ -190,17 +197,39 @@ def _end(
         sums.see(side, run_to(account, book, as_of, PagesInMemory()), book, as_of, as_of)
         for kind, purse in account.purses.items():
             for name, figure in zip(FIGURES, figures_of(purse), strict=True):
-                sums.figures[side, kind, name] = figure
-    for kind in actual[0].purses.keys() | draft[0].purses.keys():
-        sums.see_move(kind, member, _worth(actual[0], kind), _worth(draft[0], kind))
-    for score in actual[1].nearest(as_of).programme.scores:
+                sums.figures[side, without_shop(kind), name] += figure
+    is_worth, would_be_worth = _worth(actual[0]), _worth(draft[0])
+    for kind in is_worth.keys() | would_be_worth.keys():
+        sums.see_move(kind, member, is_worth[kind], would_be_worth[kind])
+    version = actual[1].nearest(as_of)
+    for score in version.programme.scores.keys() - version.keyed_scores:
         sums.tiers[score, _tier(actual, score, as_of), _tier(draft, score, as_of)] += 1
 
 
-def _worth(account: Account, kind: str) -> int:
-    """Return what a member has or has spent, less what is owed."""
-    purse = account.purse(kind)
-    return purse.spendable() + purse.pending() + purse.held() + purse.redeemed - purse.debt
+def _end_at_shops(
+    sums: _Sums,
+    shops: tuple[ShopScores, ShopScores],
+    actual: ProgrammeVersion,
+    draft: ProgrammeVersion,
+    as_of: int,
+) -> None:
+    """The tiers of a member at the instant asked for, at each shop where a score has begun on either side."""
+    versions = actual, draft
+    at = [
+        {key: score.tier for _, key, score in shops[side].describe(versions[side], as_of)} for side in (ACTUAL, DRAFT)
+    ]
+    for key in at[ACTUAL].keys() | at[DRAFT].keys():
+        name = without_shop(key)
+        was, would = (at[side].get(key, versions[side].rankings[name].first_tier) for side in (ACTUAL, DRAFT))
+        sums.tiers[name, was, would] += 1
+
+
+def _worth(account: Account) -> Counter[str]:
+    """Return by kind what a member has or has spent, less what is owed; of all shops together."""
+    found = Counter[str]()
+    for kind, purse in account.purses.items():
+        found[without_shop(kind)] += purse.spendable() + purse.pending() + purse.held() + purse.redeemed - purse.debt
+    return found
 
 
 def _tier(side: tuple[Account, Programme], score: str, as_of: int) -> str:

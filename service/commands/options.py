@@ -48,6 +48,9 @@ KnownAtOption = Annotated[
     str | None,
     option("--known-at", "T", "Only by what was recorded up to this instant."),
 ]
+ByShopOption = Annotated[
+    bool, typer.Option("--by-shop", help="Kinds that are kept for each shop, shop by shop. (default: over all shops)")
+]
 FolderOption = Annotated[
     Path | None,
     option(

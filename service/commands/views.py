@@ -31,7 +31,15 @@ from projections.views.status import catalogue
 from projections.views.status import status as builds
 from projections.views.view import Options, Query, View
 from service.commands.export import format_of, write_out
-from service.commands.options import AsOfOption, FolderOption, JobsOption, OutOption, SafeCsvOption, option
+from service.commands.options import (
+    AsOfOption,
+    ByShopOption,
+    FolderOption,
+    JobsOption,
+    OutOption,
+    SafeCsvOption,
+    option,
+)
 from service.errors import BAD_NEWS, print_plain, say
 from service.shell import Answer, Shell, command_in, entries_in, instant, processors, standard_output
 
@@ -211,6 +219,7 @@ def show(
         int | None, typer.Option("--days", min=1, max=40_000, help="How far to look ahead, of expiring. (default: 30)")
     ] = None,
     score: Annotated[str | None, option("--score", "SCORE", "One score, of scores.")] = None,
+    by_shop: ByShopOption = False,
     form: FormatOption = None,
     safe_csv: SafeCsvOption = None,
     out: OutOption = None,
@@ -227,7 +236,7 @@ def show(
 
     points views show balances --as-of 2025-12-01 -o balances.parquet
     """
-    options = Options(month=month, days=days, score=score)
+    options = Options(month=month, days=days, score=score, by_shop=by_shop or None)
     form = format_of(form, out, shell.json, "table")
     view, query = _query(all_views(more), name)
     if month is not None:
@@ -303,9 +312,9 @@ def _query(views: dict[str, View], name: str) -> tuple[View, Query]:
 
 
 def _check_options(query: Query, options: Options, member: str | None) -> None:
-    for name in ("month", "days", "score"):
+    for name in ("month", "days", "score", "by_shop"):
         if getattr(options, name) is not None and name not in query.options:
-            raise WrongUse(f"--{name} is not for {query.name}")
+            raise WrongUse(f"--{name.replace('_', '-')} is not for {query.name}")
     if member is not None and not query.is_by_member:
         raise WrongUse(f"--member: {query.name} is about all members together")
 

@@ -25,7 +25,7 @@ from ledger.core.evaluate import amount_of, meets, multiplier_of
 from ledger.core.lots import claw_back
 from ledger.core.pages import COMPLETED, Award, CardPage, Completion, GrownLot, OrderPage, PageLine, kept_of
 from ledger.core.rights import end_rights
-from ledger.core.who import judge_rules
+from ledger.core.who import unentitled_by
 from ledger.rulebook.compiled import Multiplier, ProgrammeVersion, Rule
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import Scored
@@ -64,14 +64,14 @@ def amend(draft: Draft, order: AmendedOrder) -> None:
         return
     draft.refund_fen = order.refund_fen
     page.more = page.more or order.more
-    judge_rules(draft, "order.completed", order)  # for new lines, before anything changes
-    unentitled = draft.unentitled
     known = {line.line: line for line in page.lines}
     amended = [_renew(known[line.line], line) for line in order.lines if _is_there(known, line.line)]
     fresh = [line for line in order.lines if line.line not in known]
     gone = [line.line for line in order.lines if line.line in known and known[line.line].is_gone]
     if gone:
         draft.note("line-returned", lines=listed(gone))
+    asked = draft.version.asks_who.get("order.completed", ()) if fresh else ()
+    unentitled = unentitled_by(draft, asked, order)
     named = {line.line for line in order.lines}
     missing = [line for line in page.lines if not line.is_gone and line.line not in named]
     for line in missing:
@@ -117,7 +117,7 @@ def _asked_of(draft: Draft, page: OrderPage, order: AmendedOrder, line: PageLine
             term = term_at(draft.account, membership, page.ended_at)
             if term is not None:
                 completion.cards = {**(completion.cards or {}), membership: term.card}
-    version = draft.book.by_name.get(completion.version) or draft.book.nearest(completion.at)
+    version = draft.book.decided(completion.version, completion.at)
     return _Order(order.order, page, order, completion, version)
 
 

@@ -4,7 +4,7 @@ It counts (`projections.views.timed`), so that the present is a sum of a few row
 `projections.answers.stats` sums any other instant by the same `count` and `entry`.
 """
 
-from functools import partial
+from collections.abc import Iterator
 from typing import ClassVar
 
 from msgspec import Struct
@@ -19,9 +19,21 @@ from ledger.wire.entries import (
     Unfrozen,
 )
 from projections.answers.show import open_lots, state_of
-from projections.answers.tables import Column, Table, columns
+from projections.answers.tables import Column, Row, Table, columns
 from projections.views.builtin.points import POINTS
-from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, View, month_at
+from projections.views.view import (
+    Amounts,
+    FoldStep,
+    Key,
+    Options,
+    Query,
+    RowDeltas,
+    Snapshot,
+    SumTable,
+    View,
+    month_at,
+    over_shops,
+)
 
 FIGURES = (
     "issued",
@@ -50,9 +62,22 @@ def figures_of(purse: Purse) -> list[int]:
     return [figure() if callable(figure) else figure for figure in found]
 
 
-def _whole(table: SumTable, taken: Snapshot, _: Options) -> Table:
-    shown = (*table.key, *(Column(name, "integer") for name in table.amounts))
-    return taken.table(shown, ((*key, *amounts) for key, amounts in taken.counted()[table.name].items()))
+def _books(taken: Snapshot, options: Options) -> Table:
+    """The figures of each kind, of one that is kept for each shop over all shops unless they are asked for."""
+    rows = taken.counted()[POINTS_TABLE.name]
+    return taken.table(_columns(POINTS_TABLE), _flat(rows if options.by_shop else over_shops(rows)))
+
+
+def _outcomes(taken: Snapshot, _: Options) -> Table:
+    return taken.table(_columns(OUTCOMES_TABLE), _flat(taken.counted()[OUTCOMES_TABLE.name]))
+
+
+def _columns(table: SumTable) -> tuple[Column, ...]:
+    return (*table.key, *(Column(name, "integer") for name in table.amounts))
+
+
+def _flat(rows: dict[Key, Amounts]) -> Iterator[Row]:
+    return ((*key, *amounts) for key, amounts in rows.items())
 
 
 class Books(View):
@@ -66,8 +91,8 @@ class Books(View):
     state: ClassVar[type[Struct] | None] = Account
     counts = True
     queries = (
-        Query("books", "where the points of each kind are", partial(_whole, POINTS_TABLE), is_by_member=False),
-        Query("outcomes", "entries by outcome and reason", partial(_whole, OUTCOMES_TABLE), is_by_member=False),
+        Query("books", "where the points of each kind are", _books, frozenset({"by_shop"}), is_by_member=False),
+        Query("outcomes", "entries by outcome and reason", _outcomes, is_by_member=False),
     )
 
     def entry(self, step: FoldStep, rows: RowDeltas) -> None:

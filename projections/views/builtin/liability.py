@@ -28,6 +28,7 @@ from projections.views.view import (
     SumTable,
     day_at,
     month_at,
+    over_shops,
     pass_time,
     summed,
 )
@@ -68,18 +69,19 @@ def _left(amounts: Sequence[int]) -> int:
     return outstanding_of(*(amounts[place] for _, _, place in LINES))
 
 
-def liability(taken: Snapshot, _: Options) -> Table:
+def liability(taken: Snapshot, options: Options) -> Table:
     """The totals of each kind, and what breakage was observed and is to be expected."""
     beside = "debt:integer written_off:integer cash_shortfall_fen:integer"
     expected = "breakage_per_10000:integer expected_breakage:integer expected_breakage_fen:integer forfeited:integer"
-    return taken.table(columns(f"kind {TOTALS} {beside} {expected}"), _liability(taken))
+    return taken.table(columns(f"kind {TOTALS} {beside} {expected}"), _liability(taken, options))
 
 
-def _liability(taken: Snapshot) -> Iterator[Row]:
+def _liability(taken: Snapshot, options: Options) -> Iterator[Row]:
     month = month_at(taken.as_of, taken.book.offset)
     programme = taken.programme
-    found = _by_expiry(taken)
-    for kind in dict.fromkeys([*programme.kinds, *found]):
+    found = _by_expiry(taken, options)
+    keyed = taken.book.nearest(taken.as_of).keyed_kinds if options.by_shop else frozenset()
+    for kind in dict.fromkeys([*(kind for kind in programme.kinds if kind not in keyed), *found]):
         cohorts = found.get(kind, {})
         totals = _total(cohorts.values())
         outstanding = _left(totals)
@@ -103,12 +105,12 @@ def breakage(cohorts: dict[str, Amounts], month: str) -> tuple[int, int] | None:
     return (over[EXPIRED], known) if known > 0 else None
 
 
-def outstanding(taken: Snapshot, _: Options) -> Table:
+def outstanding(taken: Snapshot, options: Options) -> Table:
     """By kind and the month in which the points expire: what was issued, what became of it, what is left."""
     programme = taken.programme
 
     def rows() -> Iterator[Row]:
-        for kind, cohorts in _by_expiry(taken).items():
+        for kind, cohorts in _by_expiry(taken, options).items():
             fen = programme.fen_of(kind)
             for expires in sorted(cohorts):
                 if expires != NOWHERE:
@@ -119,10 +121,13 @@ def outstanding(taken: Snapshot, _: Options) -> Table:
     return taken.table(columns(f"kind expires {TOTALS} forfeited:integer"), rows())
 
 
-def _by_expiry(taken: Snapshot) -> dict[str, dict[str, Amounts]]:
+def _by_expiry(taken: Snapshot, options: Options) -> dict[str, dict[str, Amounts]]:
     """Amounts by kind and month of expiry, of every day up to the instant's."""
-    movements = taken.sums(MOVEMENTS.name).items()
-    cohorts = summed(((kind, expires), amounts) for (kind, _, day, expires), amounts in movements if day <= taken.today)
+    movements = taken.sums(MOVEMENTS.name)
+    if not options.by_shop:
+        movements = over_shops(movements)
+    until_now = (row for row in movements.items() if str(row[0][2]) <= taken.today)
+    cohorts = summed(((kind, expires), amounts) for (kind, _, _, expires), amounts in until_now)
     found: dict[str, dict[str, Amounts]] = {}
     for (kind, expires), amounts in cohorts.items():
         found.setdefault(kind, {})[expires] = amounts
@@ -144,7 +149,7 @@ def _close(taken: Snapshot, month: str, end: int) -> Iterator[Row]:
     def until(subject: MemberState) -> int:
         return min(taken.as_of, end) if _known(subject) < end else 0
 
-    movements = taken.sums(MOVEMENTS.name, until).items()
+    movements = over_shops(taken.sums(MOVEMENTS.name, until)).items()
     opening = summed((kind, amounts) for (kind, booked, _, _), amounts in movements if booked < month)
     of_month = [(kind, day, amounts) for (kind, booked, day, _), amounts in movements if booked == month]
     moved = summed((kind, amounts) for kind, _, amounts in of_month)
@@ -173,8 +178,8 @@ class Liability(PointsView):
     about = "points issued, redeemed, expired, clawed back and outstanding, by the month of expiry; the monthly close"
     tables = (MOVEMENTS,)
     queries = (
-        Query("liability", "totals by kind, with breakage", liability, is_by_member=False),
-        Query("outstanding", "by kind and month of expiry", outstanding, is_by_member=False),
+        Query("liability", "totals by kind, with breakage", liability, frozenset({"by_shop"}), is_by_member=False),
+        Query("outstanding", "by kind and month of expiry", outstanding, frozenset({"by_shop"}), is_by_member=False),
     )
 
     def entry(self, step: FoldStep, rows: RowDeltas) -> None:

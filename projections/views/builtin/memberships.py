@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ledger.core.account import Account, current_term
+from ledger.core.decide import run_to
 from ledger.core.evaluate import ordinary_points
 from ledger.core.evolve import evolve
+from ledger.core.pages import PagesInMemory
 from ledger.journal.port import Damaged
 from ledger.rulebook.compiled import Rule
 from ledger.wire.entries import (
@@ -14,13 +16,16 @@ from ledger.wire.entries import (
     BenefitUsed,
     CardChange,
     Change,
+    CreditSet,
     Earned,
     HistoryPruned,
+    TierMoved,
 )
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import OrderCompleted
-from projections.answers.show import draft_at, quotas_of
+from projections.answers.show import draft_at, quotas_alone, quotas_of
 from projections.answers.tables import Row, Table, columns, memberships
+from projections.views.builtin.scores import OF_SCORES
 from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View, of_accounts
 
 TERMS = frozenset((*CardChange.__args__, BenefitUsed, BenefitCounted, BenefitGivenBack, HistoryPruned))
@@ -30,19 +35,22 @@ BENEFITS = SumTable("benefits", columns("member membership card benefit"), ("tim
 
 
 def quotas(taken: Snapshot, _: Options) -> Table:
-    """What is left of each benefit that the running card limits alike for all who hold it."""
+    """What is left of each benefit that is limited for a member: those of running cards, then those that need none."""
     return taken.by_member(QUOTAS, lambda known: _quotas(taken, known))
 
 
 def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
     account: Account = known.subject.state
+    run_to(account, taken.book, taken.as_of, PagesInMemory())
     draft = draft_at(account, taken.book, taken.as_of)
     for name in draft.version.programme.memberships:
         term = current_term(account, name, taken.as_of)
         if term is None:
             continue
-        for label, quota, used in quotas_of(draft, name, term, for_all=True):
+        for label, quota, used in quotas_of(draft, name, term):
             yield known.subject.member, name, term.product, label, quota, used, max(quota - used, 0)
+    for label, quota, used in quotas_alone(draft):
+        yield known.subject.member, "", "", label, quota, used, max(quota - used, 0)
 
 
 def savings(taken: Snapshot, _: Options) -> Table:
@@ -63,17 +71,18 @@ def savings(taken: Snapshot, _: Options) -> Table:
 
 
 class Memberships(View):
-    """The terms of each member, and sums of what their cards gave."""
+    """The terms of each member with what quotas ask of the member, and sums of what their cards gave."""
 
     name = "memberships"
+    version = 2
     about = "each member's cards with quotas, and what they gave beyond the ordinary rate"
     tables = (SAVINGS, BENEFITS)
-    changes = TERMS | {Earned}
+    changes = TERMS | OF_SCORES | {Earned, TierMoved, CreditSet}
     needs_fact = True
     state = Account
     queries = (
         Query("memberships", "the current or else the last term of each membership", of_accounts(memberships)),
-        Query("quotas", "what is left of the benefits of running cards", quotas),
+        Query("quotas", "what is left of the benefits that a member has, by card or without one", quotas),
         Query("savings", "points beyond the ordinary rate, by card", savings),
     )
 
@@ -90,7 +99,7 @@ class Memberships(View):
             rows.add(BENEFITS.name, (step.member, change.membership, change.card, change.benefit), -1)
 
     def evolve(self, state: Any, change: Change) -> None:
-        """Apply a change to a term."""
+        """Apply a change to a term, or to what conditions on the member are asked of."""
         if not isinstance(change, Earned):
             evolve(state, change)
 
@@ -98,13 +107,12 @@ class Memberships(View):
 def _rule(step: FoldStep, name: str | None) -> Rule | None:
     entry = step.entry
     assert entry is not None
-    version = step.book.by_name.get(entry.version)
-    if version is None:
+    if entry.version not in step.book.by_name:
         raise Damaged(
             f"entry {entry.number} of {entry.member} was decided by version {entry.version} of the programme,"
             " which the ledger has no more: what it stores of it was edited"
         )
-    return version.rules.get(name or "")
+    return step.book.decided(entry.version, entry.occurred).rules.get(name or "")
 
 
 def _ordinary_points(step: FoldStep, change: Earned, rule: Rule | None) -> int:

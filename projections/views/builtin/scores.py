@@ -1,12 +1,19 @@
 """Every score of the book with its parts and tier: 京享值 and its likes."""
 
+from typing import Any
+
+from msgspec import Struct, field
+
 from ledger.core.account import Account
 from ledger.core.decide import run_to
+from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.entries import (
     AttributeTold,
+    Change,
     HistoryPruned,
+    Joined,
     Rated,
     Scored,
     ScoredOnce,
@@ -14,11 +21,18 @@ from ledger.wire.entries import (
     TierGrantEnded,
     TierHeld,
     TierHoldEnded,
+    TierMoved,
 )
 from ledger.wire.times import month_start
 from projections.answers import tables
+from projections.answers.shops import ShopScores, without_shop
 from projections.answers.tables import Row, Table
 from projections.views.view import Known, Options, Query, Snapshot, View
+
+# What the scores of an account are made of.
+OF_SCORES = frozenset(
+    {Scored, ScoredOnce, Rated, AttributeTold, HistoryPruned, TierHeld, TierHoldEnded, TierGranted, TierGrantEnded}
+)
 
 
 def scores(taken: Snapshot, options: Options) -> Table:
@@ -27,11 +41,12 @@ def scores(taken: Snapshot, options: Options) -> Table:
     forgets = _forgets(version, taken.as_of)
 
     def rows(known: Known) -> list[Row]:
-        subject = known.subject
+        member, state = known.subject.member, known.subject.state
         if forgets:
-            run_to(subject.state, taken.book, taken.as_of, PagesInMemory())
-        found = tables.scores.rows(version, taken.as_of, subject.member, subject.state)
-        return [row for row in found if options.score in (None, row[1])]
+            run_to(state.account, taken.book, taken.as_of, PagesInMemory())
+        found = [*tables.scores.rows(version, taken.as_of, member, state.account)]
+        found += tables.scores_at_shops(version, taken.as_of, member, state.shops)
+        return [row for row in found if options.score in (None, row[1], without_shop(row[1]))]
 
     return taken.by_member(tables.scores.columns(version), rows)
 
@@ -43,13 +58,29 @@ def _forgets(version: ProgrammeVersion, instant: int) -> bool:
     return any(not ranking.is_plain or month - ranking.span < kept for ranking in version.rankings.values())
 
 
+class RankedMember(Struct, array_like=True):
+    """A member's scores: those of the account, and those that are kept for each shop."""
+
+    account: Account = field(default_factory=Account)
+    shops: ShopScores = field(default_factory=ShopScores)
+
+
 class Scores(View):
     """The sums by month that the scores of each member are made of."""
 
     name = "scores"
+    version = 2
     about = "each member's scores (京享值 …) with their parts and tier"
-    changes = frozenset(
-        {Scored, ScoredOnce, Rated, AttributeTold, HistoryPruned, TierHeld, TierHoldEnded, TierGranted, TierGrantEnded}
-    )
-    state = Account
+    changes = OF_SCORES | {TierMoved, Joined}
+    state = RankedMember
     queries = (Query("scores", "value, tier and parts by member; --score names one", scores, frozenset({"score"})),)
+
+    def account(self, state: Any) -> Account | None:
+        """The account in the state."""
+        assert isinstance(state, RankedMember)
+        return state.account
+
+    def evolve(self, state: Any, change: Change) -> None:
+        """Apply a change to the account, or to the score of a shop."""
+        evolve(state.account, change)
+        state.shops.take(change)

@@ -5,10 +5,11 @@ are summed from the entries, one sum at a time and within a bound of seconds.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, TypeVar
 
 from litestar import Response
-from litestar.params import PathParameter
+from litestar.params import PathParameter, QueryParameter
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
@@ -31,20 +32,25 @@ MOST_DUE = 1_000  # members for whom something fell due since the view looked: m
 Tick = Callable[[int], None]
 T = TypeVar("T")
 Make = Callable[[Ledger, stats.BookSums], T]
+ByShop = Annotated[
+    bool,
+    QueryParameter(description="Kinds that are kept for each shop, shop by shop and not over all of them."),
+]
 _BOOKS = BooksView()
 _ALL_MEMBERS = Subject("All members", needs("books:read"))
 
 
 @_ALL_MEMBERS.get("/v1/stats", "getBooks", "The books")
-async def get_books(request: AnyRequest, as_of: AsOf = None) -> Response[Books]:
+async def get_books(request: AnyRequest, as_of: AsOf = None, by_shop: ByShop = False) -> Response[Books]:
     """What was issued and where it is, entries by outcome, and whether the books balance."""
-    return answer(request, await summed(served_by(request), as_of, stats.books_of))
+    return answer(request, await summed(served_by(request), as_of, partial(stats.books_of, by_shop=by_shop)))
 
 
 @_ALL_MEMBERS.get("/v1/liability", "getLiability", "Liability")
-async def get_liability(request: AnyRequest, as_of: AsOf = None) -> Response[Liability]:
+async def get_liability(request: AnyRequest, as_of: AsOf = None, by_shop: ByShop = False) -> Response[Liability]:
     """Points outstanding, by the month in which they would expire."""
-    return answer(request, await summed(served_by(request), as_of, stats.outstanding_by_month))
+    make = partial(stats.outstanding_by_month, by_shop=by_shop)
+    return answer(request, await summed(served_by(request), as_of, make))
 
 
 @_ALL_MEMBERS.get("/v1/programmes", "getProgrammes", "Rule book versions")

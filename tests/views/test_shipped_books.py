@@ -1,0 +1,111 @@
+"""Answers, exports and views over a made-up year of shipped books: each knows all that its book says."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from consumers.runtime.ingest import ingest
+from ledger.journal.ledger import Ledger
+from ledger.journal.open import open_or_create
+from ledger.rulebook.compiled import ProgrammeVersion
+from ledger.rulebook.schema import shipped
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.times import DAY
+from projections.answers import stats, tables
+from projections.answers.shops import without_shop
+from projections.answers.show import show_member
+from projections.views import runner
+from projections.views.builtin.books import Books
+from projections.views.registry import BUILT_IN
+from projections.views.snapshot import snapshot
+from service.demo.programmes import made_up_year
+from tests.support.ledgers import scratch
+from tests.views.test_views import rows_of, views_of
+
+
+def made_up(folder: Path, book: str) -> Ledger:
+    """A ledger of a made-up year of a shipped book."""
+    facts = folder / "facts.ndjson"
+    facts.write_bytes(b"".join(fact + b"\n" for fact in made_up_year(ProgrammeVersion(shipped(book)))))
+    ledger = open_or_create(folder / "ledger", shipped(book))
+    with ledger.writing():
+        ingest(ledger, [str(facts)], backlog=True)
+    return ledger
+
+
+BOOKS = ("enterprise-shop", "jd-2013-growth", "jd-enterprise", "marriott", "meituan", "taoqi-88vip")
+
+
+@pytest.fixture(scope="module", params=BOOKS)
+def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """A year of a shipped book, with every view."""
+    with scratch() as folder:
+        ledger = made_up(folder, request.param)
+        runner.run(ledger, views_of(ledger), BUILT_IN)
+        yield ledger
+        ledger.close()
+
+
+def instants(ledger: Ledger) -> list[int]:
+    """Some instants of the year, its end, and one long after."""
+    clocks = sorted(decode_entry(row.state).clock for p in ledger.partitions for row in ledger.journal(p).scan())
+    return [Random(1).choice(clocks), clocks[-1], clocks[-1] + 500 * DAY]
+
+
+def test_views_and_exports_say_what_each_member_is_shown(ledger: Ledger) -> None:
+    for at in instants(ledger):
+        for name in ("balances", "lots", "scores", "memberships"):
+            assert rows_of(ledger, name, at) == list(tables.TABLES[name](ledger, at, None).rows)
+        scores: dict[str, dict[str, tuple[int, str]]] = {}
+        for member, score, value, tier, *_ in tables.TABLES["scores"](ledger, at, None).rows:
+            scores.setdefault(member, {})[score] = value, tier
+        points: dict[str, dict[str, list[int]]] = {}
+        for member, kind, *figures in tables.TABLES["balances"](ledger, at, None).rows:
+            points.setdefault(member, {})[kind] = figures
+        keyed = ledger.book.nearest(at).keyed_kinds
+        for member, _ in ledger.accounts(at):
+            shown = show_member(ledger, member, at)
+            assert scores.get(member, {}) == {name: (one.value, one.tier) for name, one in shown.scores.items()}
+            balances = {kind: [one.spendable, one.pending, one.held, one.debt] for kind, one in shown.points.items()}
+            none = {kind: figures for kind, figures in points.get(member, {}).items() if kind in keyed}
+            assert points.get(member, {}) == balances | none and not any(map(any, none.values()))
+
+
+def test_the_view_of_quotas_has_those_that_are_for_some_members_only(ledger: Ledger) -> None:
+    for at in instants(ledger):
+        left: dict[tuple[str, str], dict[str, int]] = {}
+        for member, membership, _, benefit, quota, used, rest in rows_of(ledger, "quotas", at):
+            assert rest == max(quota - used, 0)
+            left.setdefault((member, membership), {})[benefit] = rest
+        for member, _ in ledger.accounts(at):
+            shown = show_member(ledger, member, at)
+            for membership, term in shown.memberships.items():
+                assert left.pop((member, membership), {}) == term.quotas
+            alone = {name: one.left for name, one in shown.benefits.items() if one.entitled and one.left is not None}
+            assert left.pop((member, ""), {}) == alone
+        assert not left
+
+
+def test_the_books_kept_are_the_books_summed_over_shops_and_by_shop(ledger: Ledger) -> None:
+    with snapshot(ledger, views_of(ledger), Books(), None) as taken:
+        kept, summed = stats.kept(taken), stats.summed(ledger, taken.as_of)
+    found: dict[bool, Any] = {}
+    for by_shop in (False, True):
+        found[by_shop] = stats.books_of(ledger, summed, by_shop=by_shop)
+        assert stats.books_of(ledger, kept, by_shop=by_shop) == found[by_shop] and found[by_shop].balanced
+        months = stats.outstanding_by_month(ledger, summed, by_shop=by_shop)
+        assert stats.outstanding_by_month(ledger, kept, by_shop=by_shop) == months
+        for kind, of in months.points.items():
+            assert sum(of.by_month.values()) + of.held == of.outstanding, kind
+    assert set(found[False].points) == set(ledger.book.nearest(taken.as_of).programme.kinds)
+    for kind, books in found[False].points.items():
+        at_shops = [of for name, of in found[True].points.items() if without_shop(name) == kind]
+        assert books.issued == sum(of.issued for of in at_shops)
+        assert books.spendable == sum(of.spendable for of in at_shops)
+    for query in ("liability", "outstanding"):
+        kinds = {row[0] for row in rows_of(ledger, query, taken.as_of)}
+        assert kinds <= set(found[False].points)
+        assert {row[0] for row in rows_of(ledger, query, taken.as_of, by_shop=True)} <= set(found[True].points)
