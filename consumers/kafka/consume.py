@@ -16,7 +16,7 @@ from consumers.kafka.holes import Log
 from consumers.kafka.port import BrokerAway, Denied, Hole, Start, StreamBroken, Topic
 from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
 from consumers.runtime.continuity import NotContinued
-from consumers.runtime.events import Acquired, Failed, Lag, Observe, Recovered, Released
+from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released
 from consumers.runtime.ingest import CannotDecide, quiet_collector
 from consumers.runtime.owner import BATCH, PartitionOwner
 from consumers.runtime.retry import STORE_FAILURES, Backoff
@@ -143,6 +143,11 @@ class Consumer:
         self._housekeeping()
         return worked
 
+    @property
+    def left(self) -> Mapping[int, Exception]:
+        """The partitions that cannot be gone on with, and why."""
+        return self._left
+
     def close(self) -> None:
         """Leave the group and close the clients."""
         self._reader.close()
@@ -156,7 +161,7 @@ class Consumer:
         owner.release()
         del self._owners[partition]
         self._reader.drop(partition)
-        self._observe(Failed("deciding", f"partition {partition}: {error}"))
+        self._observe(Left(partition, str(error)))
         if not self._owners:
             self._check_left()
 
