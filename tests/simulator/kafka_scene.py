@@ -23,7 +23,7 @@ from ledger.journal.gaps import GAP, Gap
 from ledger.journal.ledger import KAFKA, Settings
 from ledger.journal.partitioning import Partitioner
 from ledger.rulebook.schema import shipped
-from ledger.wire.times import DAY, to_datetime, to_instant
+from ledger.wire.times import DAY, SECOND, to_datetime, to_instant
 from tests.simulator.cluster import MARKER, Cluster, LogRecord, SimulatedAdmin, SimulatedReader, SimulatedWriter
 from tests.simulator.laws import Laws, PartitionTruth
 from tests.simulator.ledgers import Files
@@ -195,7 +195,9 @@ class KafkaScene(Scene):
             fault = NO_KEY
         if found.value is None:
             fault = EMPTY
-        return Record(at, max(recorded, stamped), backlog, key, found.value or b"", fault=fault)
+        ahead = max(recorded - stamped, 0)
+        pushed = 0 if backlog or not found.is_stamped or ahead < SECOND else ahead
+        return Record(at, max(recorded, stamped), backlog, key, found.value or b"", fault=fault, pushed=pushed)
 
     def _append(self, value: bytes | None, key: bytes | None, partition: int, occurred: int = 0) -> None:
         headers = ((RECORDED, b"%d" % occurred),) if self._is_backlog and occurred else ()
