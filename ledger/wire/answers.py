@@ -589,7 +589,11 @@ class Adjustments(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """That the server lives, or takes facts and decides them; `troubled` says why some partitions are not decided."""
+    """That the server lives, or takes facts and decides them.
+
+    `troubled` says why some partitions are not decided, `gaps` how many gaps in the stream operators accepted in which.
+    """
 
     status: str
     troubled: dict[int, str] = {}
+    gaps: dict[int, int] = {}
