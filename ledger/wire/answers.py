@@ -50,6 +50,7 @@ class _Decided(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     changes: list[dict[str, Any]]
     link: str
     backlog: bool = False
+    stamped: str = ""  # what the clock said, where `recorded` is later since another clock was once ahead
 
 
 class Entry(_Decided, frozen=True, omit_defaults=True, gc=False):
@@ -589,11 +590,13 @@ class Adjustments(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """That the server lives, or takes facts and decides them.
+    """That the server lives, or takes facts and decides them; `troubled` says why some partitions are not decided.
 
-    `troubled` says why some partitions are not decided, `gaps` how many gaps in the stream operators accepted in which.
+    `recorded_ahead` says by how many seconds partitions are recorded ahead of the clock, `gaps` how many gaps in the
+    stream operators accepted in which.
     """
 
     status: str
     troubled: dict[int, str] = {}
+    recorded_ahead: dict[int, int] = {}
     gaps: dict[int, int] = {}
