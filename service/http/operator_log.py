@@ -75,7 +75,7 @@ class OperatorLog:
                 if found.state != wanted or found.decided_by != by:
                     raise Problem("already-done", f"it was {found.state} by {found.decided_by}")
                 return found
-            if self._chain.problems:
+            if action == "approve" and self._chain.problems:
                 raise JournalError(f"{self.path}: {self._chain.problems[0]}; {WAY_OUT}")
             if action == "approve" and by == found.by:
                 raise Problem("approval-needed", f"{by} proposed it; another key must approve it")
