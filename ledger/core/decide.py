@@ -34,7 +34,7 @@ from ledger.core.penalties import apply_penalties
 from ledger.core.reached import award_reached
 from ledger.core.shops import follow_shops
 from ledger.core.tiers import follow_scores, refresh_settled
-from ledger.core.who import judge_rules
+from ledger.core.who import unentitled_by
 from ledger.rulebook.compiled import Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
@@ -159,8 +159,8 @@ def decide(
             _check_request(draft, row.own_key(fact.data), recorded, pushed, backlog, limits)
         elif account.closed and kind not in _COUNT_WHEN_CLOSED:
             draft.decline("account-closed")
-        if version.asks_who:
-            judge_rules(draft, row.on, fact.data)
+        if row.on in version.asks_who:
+            draft.unentitled = unentitled_by(draft, version.asks_who[row.on], fact.data)
         _DECIDER_OF[kind](draft, fact.data)
         if kind in version.asked_behind:
             _ask_rules(draft, row, fact.data)

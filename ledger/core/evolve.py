@@ -56,19 +56,20 @@ def _scored(account: Account, change: entries.Scored) -> int:
         for hold in account.tier_holds.get(change.score, {}).values():
             if change.month >= hold.first:
                 hold.value += change.points
-    if change.month < account.pruned_before and is_dropped(change.month, account.pruned_before):
+    month, part, points = change.month, change.part, change.points
+    if month < account.pruned_before and is_dropped(month, account.pruned_before):
         return 0  # that month is dropped; it counts in no score that can still be asked of this account
     months = account.sums.get(change.score)
     if months is None:
         if AT_SHOP in change.score:
             return 0  # it stands on a page of its own
         months = account.sums[change.score] = {}
-    parts = months.get(change.month)
+    parts = months.get(month)
     if parts is None:
-        months[change.month] = {change.part: change.points}
+        months[month] = {part: points}
     else:
-        parts[change.part] = parts.get(change.part, 0) + change.points
-    return 0 if -SMALL < change.points < SMALL else extent_of_score(account, change.score)
+        parts[part] = parts.get(part, 0) + points
+    return 0 if -SMALL < points < SMALL else extent_of_score(account, change.score)
 
 
 def extent_of_score(account: Account, score: str) -> int:
