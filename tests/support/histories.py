@@ -70,9 +70,9 @@ def amended_history(random: Random, length: int) -> list[dict[str, Any]]:
     return _AmendedMaker(random, "m-1", START).make(length)
 
 
-def book_history(random: Random, length: int, toml: str) -> list[dict[str, Any]]:
+def book_history(random: Random, length: int, toml: str, member: str = "m-1") -> list[dict[str, Any]]:
     """All types of facts, about what a rule book has."""
-    return _BookMaker(random, toml).make(length)
+    return _BookMaker(random, toml, member).make(length)
 
 
 def encode(fact: dict[str, Any]) -> bytes:
@@ -525,8 +525,8 @@ class _BookMaker(_AmendedMaker):
         "late_order": 4,
     }
 
-    def __init__(self, random: Random, toml: str) -> None:
-        super().__init__(random, "m-1", START)
+    def __init__(self, random: Random, toml: str, member: str) -> None:
+        super().__init__(random, member, START)
         self.book = tomllib.loads(toml)
         self.products = [p for table in self.book.get("memberships", {}).values() for p in table["products"]]
         self.of_orders: dict[str, dict[str, Any]] = {}
