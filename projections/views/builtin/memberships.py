@@ -23,7 +23,7 @@ from ledger.wire.entries import (
 )
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import OrderCompleted
-from projections.answers.show import draft_at, quotas_alone, quotas_of
+from projections.answers.benefits import draft_at, quotas_alone, quotas_of
 from projections.answers.tables import Row, Table, columns, memberships
 from projections.views.builtin.scores import OF_SCORES
 from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View, of_accounts
