@@ -9,6 +9,7 @@ TESTERS ?= 2
 VENV := .venv
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
+FUZZ := $(VENV)/.installed-fuzz
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Not compiled ahead: that takes a third of the install, most of it for modules nobody imports.
@@ -18,6 +19,7 @@ INSTALL := $(PIP) install --quiet --no-input --no-compile
 RUN_LOCK := requirements-run.lock
 IMAGE_LOCK := requirements-image.lock
 DEV_LOCK := requirements.lock
+FUZZ_LOCK := requirements-fuzz.lock
 
 # The tool that resolves the locks; only `make lock` needs it.
 UV := uv>=0.9,<1
@@ -31,7 +33,7 @@ CREATED := $(VENV)/.python-$(PYTHON_VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types bench campaign lock clean python
+.PHONY: help demo test lint types bench campaign fuzz lock clean python
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -57,6 +59,9 @@ bench: $(DEV) ## measure speed, and print each figure beside a peer's
 campaign: $(DEV) ## run the long tests that `make test` leaves out
 	@$(BIN)/python -m pytest -m campaign --timeout 0 $(ARGS)
 
+fuzz: $(FUZZ) ## fuzz facts, rule books and HTTP with coverage (ARGS="--minutes 10")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 # Resolved for every platform and every Python we support, with the hash of every file of each version. Nothing of the
 # place it was made in goes in: no index, no links, no configuration.
 COMPILE = env -u UV_INDEX_URL -u UV_INDEX -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND='make lock' \
@@ -69,9 +74,10 @@ lock: python ## resolve the dependencies again (UPGRADE=1 for the newest)
 	$(COMPILE) --group dev --output-file $(DEV_LOCK) pyproject.toml
 	$(COMPILE) --group build --constraints $(DEV_LOCK) --output-file $(RUN_LOCK) pyproject.toml
 	$(COMPILE) --group build --extra fast --extra postgres --constraints $(DEV_LOCK) --output-file $(IMAGE_LOCK) pyproject.toml
+	$(COMPILE) --group fuzz --output-file $(FUZZ_LOCK)
 
 clean: ## remove environments, caches and builds (a ledger's data stays)
-	rm -rf $(VENV) .venv-lock build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lock build dist .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:
@@ -96,4 +102,9 @@ $(RUN): $(CREATED) $(RUN_LOCK) pyproject.toml
 $(DEV): $(RUN) $(DEV_LOCK)
 	@echo 'installing $(DEV_LOCK)'
 	@$(INSTALL) --require-hashes -r $(DEV_LOCK)
+	@touch $@
+
+$(FUZZ): $(DEV) $(FUZZ_LOCK)
+	@echo 'installing $(FUZZ_LOCK)'
+	@$(INSTALL) --require-hashes -r $(FUZZ_LOCK)
 	@touch $@

@@ -4,12 +4,13 @@ A decision is derived again years later on another machine, whose tables of time
 a `time_zone` carries the zone's transitions, and only whoever publishes it asks the machine for them.
 """
 
-import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ledger.rulebook.bounded_toml import read_toml
 from ledger.rulebook.schema import BadProgramme
+from ledger.wire.unreadable import UNREADABLE
 
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _STEP = timedelta(hours=12)  # no zone changes its clocks twice in it
@@ -23,8 +24,8 @@ def with_transitions(toml: str, where: str = "rule book") -> str:
     Raises `BadProgramme` for a zone that this machine does not know.
     """
     try:
-        document = tomllib.loads(toml)
-    except (tomllib.TOMLDecodeError, RecursionError):
+        document = read_toml(toml)
+    except UNREADABLE:
         return toml
     name = document.get("time_zone")
     if not isinstance(name, str) or "transitions" in document:

@@ -237,7 +237,7 @@ def _check(response: httpx.Response) -> None:
         return
     try:
         problem = msgspec.json.decode(response.content, type=Problem)
-    except msgspec.DecodeError:  # something between us and the server answered
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # something between us and the server answered
         problem = Problem("about:blank", response.reason_phrase, response.status_code, response.text[:200])
     raise error_of(problem)
 

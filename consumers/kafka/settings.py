@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ledger.errors import Unusable
+from ledger.wire.unreadable import UNREADABLE
 
 CONFIG = "POINTS_CONFIG"
 PREFIX = "POINTS"
@@ -121,7 +122,7 @@ def _read(path: Path) -> dict[str, Any]:
     text = _text(path, "TOML")
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except UNREADABLE as error:
         raise BadSettings(f"{path}: not TOML: {error}") from None
 
 

@@ -6,6 +6,7 @@ from sqlite3 import Connection
 import msgspec
 
 from ledger.journal.port import Damaged
+from ledger.wire.unreadable import UNREADABLE
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -39,7 +40,7 @@ def blocks_after(
     for first, content, ends_at, recorded in rows:
         try:
             block = decode_block(content)
-        except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        except (*UNREADABLE, TypeError) as error:
             where = f"inbox: the records of partition {partition} up to {ends_at}"
             raise Damaged(f"{where} cannot be read: {error}") from None
         count = ends_at - first + 1

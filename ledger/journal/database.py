@@ -22,6 +22,7 @@ from ledger.journal.postgres_server import Server, format_of, migrate_schema
 from ledger.journal.topology import Topology
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
+from ledger.wire.unreadable import UNREADABLE
 
 PARTITIONS = 64  # chosen at birth and fixed for life
 READ, READ_BYTES = 2_000, 16 << 20  # records of an inbox at a time
@@ -281,7 +282,7 @@ def _bind(topology: Topology, stream: Stream, topic: str) -> DatabaseSettings:
 def _decoded(settings: str, topology: Topology) -> DatabaseSettings:
     try:
         return msgspec.json.decode(settings, type=DatabaseSettings)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise JournalError(f"{topology.main.name}, table {topology.schema}.ledger: {error}") from error
 
 

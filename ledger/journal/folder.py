@@ -27,6 +27,7 @@ from ledger.journal.port import PUT_BACK, Claims, JournalError, StreamRecord
 from ledger.journal.sqlite import SQLiteJournal
 from ledger.rulebook.compiled import STORED, Programme
 from ledger.rulebook.schema import BadProgramme, shipped
+from ledger.wire.unreadable import UNREADABLE
 
 PARTITIONS = 4  # of an embedded ledger, chosen at birth and fixed for life
 SETTINGS = "ledger.json"
@@ -81,7 +82,7 @@ class FolderLedger(Ledger):
             settings = msgspec.json.decode(path.read_bytes(), type=FolderSettings)
         except OSError as error:
             raise JournalError(f"{path}: {error}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise JournalError(f"{path}: {error}; {PUT_BACK}") from error
         try:
             book = (folder / BOOK).read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ledger.journal.port import DeadLetter
 from ledger.journal.sql import Journal
+from ledger.wire.unreadable import UNREADABLE
 
 GAP = "gap"  # the reason of its dead letter
 
@@ -39,7 +40,7 @@ def gaps_of(journal: Journal) -> Iterator[tuple[DeadLetter, Gap | None]]:
         for letter in journal.parked(offset - 1, upto=offset, retried=True):
             try:
                 gap = msgspec.json.decode(letter.raw, type=Gap)
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 yield letter, None
             else:
                 yield letter, gap if letter_of(gap, letter.recorded) == letter else None

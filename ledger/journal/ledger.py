@@ -28,6 +28,7 @@ from ledger.rulebook.schema import version_of
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import SECOND
+from ledger.wire.unreadable import UNREADABLE
 
 _ADDRESSES = ("postgresql://", "postgres://")
 Stream = Literal["inbox", "kafka"]
@@ -305,7 +306,7 @@ class Ledger(ABC):
         for row in journal.scan(0, _LOOKED_AT):
             try:
                 entry = decode_entry(row.state)
-            except (msgspec.MsgspecError, ValueError):
+            except UNREADABLE:
                 continue  # `points verify` names it
             if entry.partition != partition:
                 raise JournalError(f"{said} entry {row.sequence} is of partition {entry.partition}, not of {partition}")

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ledger.wire.unreadable import UNREADABLE
+
 _SETTLED_LATER = ("stream", "topic")  # of a ledger whose stream was open
 
 
@@ -84,7 +86,7 @@ def settings_that_differ(stored: Origin, wanted: Origin) -> list[str]:
     try:
         old: dict[str, Any] = msgspec.json.decode(stored.settings, type=dict[str, Any])
         new: dict[str, Any] = msgspec.json.decode(wanted.settings, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ["settings"]
     settled_later = _SETTLED_LATER if old.get("stream") == "open" else ()
     return [name for name, value in old.items() if name not in settled_later and value != new.get(name, value)]

@@ -11,6 +11,7 @@ from ledger.journal.folder import kept_in as kept_in_folder
 from ledger.journal.ledger import Ledger, is_address
 from ledger.journal.origin import Origin
 from ledger.journal.port import JournalError
+from ledger.wire.unreadable import UNREADABLE
 
 
 class Kept(NamedTuple):
@@ -57,7 +58,7 @@ def ledger_kept(place: str | Path, kept: Sequence[Kept], partition: int | None =
     else:
         try:
             settings = msgspec.json.decode(first.settings, type=FolderSettings)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise JournalError(f"partition {first.partition}: its copy of the settings is damaged: {error}") from error
         ledger = FolderLedger(Path(place), settings, first.book)
     if ledger.genesis != first.genesis:

@@ -1,7 +1,6 @@
 """A rule book's TOML, read and checked against the schema, with errors that name the table and key."""
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any, Final, get_args, get_origin, get_type_hints
@@ -9,6 +8,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 import msgspec
 
 from ledger.rulebook.attributes import is_value
+from ledger.rulebook.bounded_toml import read_toml
 from ledger.rulebook.languages import Languages, take_languages
 from ledger.rulebook.schema import (
     Attribute,
@@ -33,6 +33,7 @@ from ledger.wire.entries import ENGINE
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES, OCCASIONS, OLDER_OCCASIONS, REACHED, Occasion
 from ledger.wire.facts import KIND_LEFT_OUT
 from ledger.wire.times import to_datetime
+from ledger.wire.unreadable import UNREADABLE
 
 _NAMES = ", ".join(OCCASIONS)
 _OF_TWO_ACCOUNTS = frozenset({"stock", "stock_per", "seats", "campaign", "campaigns", "transfers", "ledger"})
@@ -49,8 +50,8 @@ def read_programme(toml: str, where: str = "rule book", engine: int = ENGINE) ->
     `engine` is the one whose checks it met when it was published: one that is stored is not refused by later checks.
     """
     try:
-        document = _with_moments(tomllib.loads(toml))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        document = _with_moments(read_toml(toml))
+    except UNREADABLE as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
     languages = take_languages(document, where)
     programme: ProgrammeTables = _convert(document, ProgrammeTables, where)

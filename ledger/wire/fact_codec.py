@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Any
 
@@ -27,7 +27,9 @@ class BadFact(BadInput):
 
 _decoder = msgspec.json.Decoder(Fact)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+# A string whose end is missing is a token too: to look for that end anew from each quote in it takes for ever.
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+("?)|[\[\]{}]', re.DOTALL)
 _INNER_TIMES = {row.fact: row.times for row in CATALOGUE if row.times}
 _TIMES = frozenset({"time"}.union(*_INNER_TIMES.values()))
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # the character, and not a backslash before "u0000"
@@ -110,14 +112,21 @@ def _is_too_deep(raw: bytes) -> bool:
         if not brackets:
             return False
     depth = 0  # something is left: deep, or brackets inside strings; now look at each token
-    for token in _TOKENS.finditer(raw):
-        if token[0] in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif token[0] in b"]}":
-            depth -= 1
+    for bracket in _outside_strings(raw):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return True
     return False
+
+
+def _outside_strings(raw: bytes) -> Iterator[bytes]:
+    """Yield the brackets outside strings; a string that has no end is none."""
+    for token in _TOKENS.finditer(raw):
+        if token[1] is None:
+            yield token[0]
+        elif not token[1]:
+            yield from _BRACKETS.findall(raw, token.start())
+            return
 
 
 def _last_of_duplicate_keys(raw: bytes) -> bytes:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from itertools import islice
 
-import msgspec
 from msgspec import Struct
 
 from ledger.core.account import NEVER, Account
@@ -18,6 +17,7 @@ from ledger.rulebook.compiled import STORED, Programme
 from ledger.wire.entry_codec import EntryHead, decode_head
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import ProgrammePublished
+from ledger.wire.unreadable import UNREADABLE
 
 BookAt = Callable[[int], Programme]  # of a place in the journal
 
@@ -65,7 +65,7 @@ def _derive(
         try:
             head = decode_head(row.state)
             fact, occurred = decode_canonical(head.fact)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except UNREADABLE as error:
             yield Unreadable(row, str(error))
             continue
         if head.clock > upto:

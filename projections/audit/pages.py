@@ -8,11 +8,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
-import msgspec
-
 from ledger.core.pages import PagesInMemory, decode_page, encode_page
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
+from ledger.wire.unreadable import UNREADABLE
 from projections.audit.derive import Unreadable, derive
 from projections.audit.differences import Differences
 from projections.book_history import BookHistory
@@ -91,7 +90,7 @@ def _that_differ(
         elif state is not None and page is not None and state != encode_page(page):
             try:
                 is_alike = decode_page(state) == page  # in the layout of an older version
-            except (msgspec.MsgspecError, ValueError):
+            except UNREADABLE:
                 is_alike = False
             if not is_alike:
                 yield key, state[:64].hex(), encode_page(page)[:64].hex()

@@ -8,12 +8,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
-import msgspec
-
 from ledger.journal.port import EntryRow
 from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_head
 from ledger.wire.fact_codec import decode_canonical
+from ledger.wire.unreadable import UNREADABLE
 from projections.audit.differences import Differences, where_of
 
 
@@ -80,7 +79,7 @@ def _firsts(journal: Journal, upto: int) -> Iterator[tuple[EntryRow, tuple[str, 
                 continue
             try:
                 fact, _ = decode_canonical(decode_head(row.state).fact)
-            except (msgspec.MsgspecError, ValueError):
+            except UNREADABLE:
                 yield row, None
                 continue
             name = fact.source, fact.id

@@ -9,8 +9,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from ledger.core.account import Account, decode_account, next_due
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
@@ -21,6 +19,7 @@ from ledger.wire.entries import ENGINES, Entry
 from ledger.wire.entry_codec import EntryHead, decode_entry, encode_entry
 from ledger.wire.entry_json import position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.unreadable import UNREADABLE
 from projections.audit.derive import Unreadable, derive
 from projections.audit.differences import MAX_DIFFERENCES, Difference, Differences, where_of
 from projections.audit.pages import PageSum, compare_pages
@@ -182,7 +181,7 @@ class _Partition:
 def _is_account(snapshot: bytes, account: Account) -> bool:
     try:
         kept = decode_account(snapshot)
-    except (msgspec.MsgspecError, ValueError):  # a text that is no UTF-8 is a `ValueError`
+    except UNREADABLE:  # a text that is no UTF-8 is a `ValueError`
         return False
     if kept.next_due_at > next_due(account) or kept.next_month_at > account.next_month_at:
         return False  # what falls due would be missed
@@ -195,7 +194,7 @@ def _is_account(snapshot: bytes, account: Account) -> bool:
 def _fields_that_differ(state: bytes, derived: Entry) -> Iterator[Difference]:
     try:
         stored = decode_entry(state)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except UNREADABLE as error:
         yield {"field": "bytes", "stored": state[:64].hex(), "derived": f"unreadable: {error}"}
         return
     found = False

@@ -7,6 +7,7 @@ from typing import get_args
 import msgspec
 
 from ledger.wire.answers import Audit, AuditRecord
+from ledger.wire.unreadable import UNREADABLE
 from projections.answers.output import output_file
 
 AUDITS: tuple[Audit, ...] = get_args(Audit)
@@ -27,7 +28,7 @@ def results(folder: Path) -> list[AuditRecord]:
     """Return the last result of each audit that there is and that can be read."""
     found = []
     for audit in AUDITS:
-        with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError), _file(folder, audit).open("rb") as file:
+        with suppress(OSError, *UNREADABLE), _file(folder, audit).open("rb") as file:
             found.append(msgspec.json.decode(file.read(MOST_BYTES), type=AuditRecord))
     return found
 

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
-import msgspec
-
 from ledger.journal.gaps import GAP
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.port import KEPT_WHOLE, DeadLetter, JournalError, StreamRecord
@@ -15,6 +13,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import position_text
 from ledger.wire.fact_codec import BadFact, canonical, decode
 from ledger.wire.reasons import PARKED, REASONS
+from ledger.wire.unreadable import UNREADABLE
 from projections.audit.differences import Differences
 
 _ALL = (1 << 62) - 1
@@ -91,7 +90,7 @@ def _entries(journal: Journal, upto: int, differ: Differences) -> Iterator[Entry
     for row in journal.scan():
         try:
             entry = decode_entry(row.state)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except UNREADABLE as error:
             differ.add_unreadable(row, error)
             continue
         if entry.offset > upto:

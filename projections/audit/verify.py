@@ -6,7 +6,6 @@ A rule book's version is the hash of its text, and entries name it: a text that 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
 from msgspec.structs import asdict
 
 from ledger.journal.gaps import gaps_of
@@ -18,6 +17,7 @@ from ledger.rulebook.schema import version_of
 from ledger.wire.entries import ACCEPTED, Entry
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
 from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.unreadable import UNREADABLE
 from projections.audit.differences import Difference, Differences
 from projections.audit.proof import Refuted
 from projections.audit.proof.checkpoint import Signed, check_ledger
@@ -84,7 +84,7 @@ def _verify_partition(
                 report(place, problem, row)
             try:
                 entry = decode_entry(row.state)
-            except (msgspec.MsgspecError, ValueError):
+            except UNREADABLE:
                 report(place, "the entry's bytes cannot be read", row)
                 continue
             if (entry.member, entry.number, entry.partition) != (row.member, row.number, partition):

@@ -9,6 +9,7 @@ import msgspec
 
 from ledger.journal.port import Damaged, EntryRow
 from ledger.wire.entries import Change, Entry
+from ledger.wire.unreadable import UNREADABLE
 from projections.views.view import BY_TIME, View
 
 _AFTER_CHANGES = ("fact", "received")
@@ -24,7 +25,7 @@ def decoded(decode: Callable[[bytes], Entry], row: EntryRow) -> Entry:
     """An entry as far as a fold looks at it. Raises `Damaged` that names its place."""
     try:
         return decode(row.state)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except UNREADABLE as error:
         raise Damaged(f"entry {row.number} of {row.member} (place {row.sequence}) cannot be read: {error}") from None
 
 

@@ -22,6 +22,7 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
 from ledger.wire.times import Zone, to_text
+from ledger.wire.unreadable import UNREADABLE
 
 MOST_FEN = 1 << 53
 NO_NAME = "quote"  # of the cart's order where it has none yet, and of what is only tried
@@ -121,7 +122,7 @@ def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> answers.Quote:
     """
     try:
         data = msgspec.json.decode(cart)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadFact("not-json", str(error)) from None
     if not isinstance(data, dict):
         raise BadFact("bad-fact", 'a cart is an object with "lines"')

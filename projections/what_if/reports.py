@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from ledger.wire.unreadable import UNREADABLE
 from projections.answers.output import output_file
 from projections.answers.to_json import to_json
 
@@ -148,7 +149,7 @@ def stored(folder: Path) -> list[StoredReport]:
     """Return every report that can be read, the newest first."""
     found = []
     for path in _files(folder):
-        with suppress(OSError, msgspec.MsgspecError):
+        with suppress(OSError, *UNREADABLE):
             found.append(StoredReport(path.stem, _read(path)))
     return found
 
@@ -159,7 +160,7 @@ def report(folder: Path, name: str) -> Report | None:
         return None
     try:
         return _read(folder / f"{name}.json")
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None
 
 

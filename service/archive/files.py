@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ledger.errors import Unusable
+from ledger.wire.unreadable import UNREADABLE
 from projections.answers.output import output_file
 from projections.ticking import Progress
 
@@ -93,7 +94,7 @@ def read_manifest(path: Path, kind: type[M], wanted: str, made_by: str) -> M:
             manifest = msgspec.json.decode(file.read(MOST_BYTES), type=kind)
     except OSError as error:
         raise BadCopy(f"{path}: {error.strerror}; give a folder that `{made_by}` made") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadCopy(f"{path}: damaged, or no manifest ({error}); take another copy of it") from None
     if manifest.format != wanted:
         raise BadCopy(f'{path}: format "{manifest.format[:100]}"; this version of points reads {wanted}')

@@ -23,6 +23,7 @@ from ledger.wire.entries import ENGINE, OUTCOMES, Entry
 from ledger.wire.entry_codec import GENESIS_LINK, decode_entry, leaf_of, link_after
 from ledger.wire.entry_json import change_to_dict, fact_head, position_text
 from ledger.wire.times import Zone, month_of, month_text
+from ledger.wire.unreadable import UNREADABLE
 from projections.answers.output import output_file, output_folder
 from projections.audit.proof import Refuted
 from projections.ticking import Progress
@@ -309,7 +310,7 @@ class Archive:
             for row in self._read(month.file, {name: _ENTRY_COLUMNS[name] for name in ("entry", "link")}):
                 try:
                     yield Archived(decode_entry(row["entry"]), row["link"])
-                except (msgspec.MsgspecError, ValueError) as error:
+                except UNREADABLE as error:
                     raise BadCopy(f"{self.folder / month.file}: holds what is no entry: {error}") from None
 
     def parked(self, partition: int) -> Iterator[DeadLetter]:

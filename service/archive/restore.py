@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from msgspec import MsgspecError
 from msgspec.structs import replace
 
 from consumers.local.sqlite import SQLiteInbox
@@ -25,6 +24,7 @@ from ledger.journal.port import DeadLetter
 from ledger.wire.entries import Entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT
+from ledger.wire.unreadable import UNREADABLE
 from projections.answers.output import unfinished
 from projections.audit.proof import Refuted
 from projections.audit.replay import replayed
@@ -141,7 +141,7 @@ def _decide(archive: Archive, writer: PartitionWriter, batch: list[Archived]) ->
 def _received(archive: Archive, entry: Entry) -> FactRecord:
     try:
         fact, occurred = decode_canonical(entry.fact)
-    except (MsgspecError, ValueError) as error:
+    except UNREADABLE as error:
         raise BadCopy(f"{archive.folder}: entry {entry.number} of {entry.member} holds no fact: {error}") from None
     return FactRecord(
         entry.offset, entry.recorded, entry.backlog, fact, occurred, entry.fact, entry.received, entry.engine

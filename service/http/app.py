@@ -3,13 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.datastructures import State
-from litestar.exceptions import MethodNotAllowedException, NotFoundException
+from litestar.exceptions import ClientException, MethodNotAllowedException, NotFoundException
 
 from consumers.kafka.settings import KafkaSettings
 from ledger.journal.ledger import Ledger
+from ledger.wire.unreadable import UNREADABLE
 from service.console.routes import CONSOLE, answer_nowhere
 from service.console.sessions import Sessions
 from service.http import openapi
@@ -31,6 +33,17 @@ HANDLERS = (
     *adjustments.HANDLERS,
     *health.HANDLERS,
 )
+
+
+class JsonRequest(Request[Any, Any, Any]):
+    """A request whose body, where it is to be JSON and is none, is the client's mistake whatever is wrong with it."""
+
+    async def json(self) -> Any:
+        """Return the body, decoded. Raises `ClientException`: the library knows some errors of the decoder's only."""
+        try:
+            return await super().json()
+        except UNREADABLE as error:
+            raise ClientException(f"the body is not JSON: {error}") from None
 
 
 def make_app(
@@ -58,6 +71,7 @@ def make_app(
     return Litestar(
         (*HANDLERS, CONSOLE),
         lifespan=[lifespan],
+        request_class=JsonRequest,
         state=State({"authenticator": Authenticator(keys, workers), "sessions": sessions}),
         exception_handlers={
             NotFoundException: answer_nowhere,

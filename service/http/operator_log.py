@@ -20,6 +20,7 @@ from msgspec import Struct
 from ledger.journal.port import JournalError
 from ledger.wire.answers import Adjustment, AdjustmentRequest
 from ledger.wire.facts import Fact, fact_type
+from ledger.wire.unreadable import UNREADABLE
 from service.http.problems import Problem
 
 FILE = "operators.ndjson"
@@ -142,7 +143,7 @@ class OperatorLog:
                 os.ftruncate(self._file, self._known + whole)  # a line cut off by a crash: its action was not done
             for line in added[:whole].splitlines():
                 self._fold(msgspec.json.decode(line, type=LogLine))
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *UNREADABLE) as error:
             raise JournalError(f"{self.path}: {error}") from error
         self._known += whole
 

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from ledger.journal.ledger import Ledger
 from ledger.wire.entry_codec import leaf_of, link_after
+from ledger.wire.unreadable import UNREADABLE
 from projections.audit.proof import BadProof, Refuted
 from projections.audit.proof.keys import Envelope, is_signed, key_id, payload_of, sign
 from projections.audit.proof.tree import Frontier
@@ -136,7 +137,7 @@ def parsed(content: bytes, path: str, key: Ed25519PublicKey | None = None) -> Si
             raise BadProof(f'{path}: is of type "{envelope.payload_type[:200]}", not a checkpoint')
         checkpoint = msgspec.json.decode(payload_of(envelope), type=Checkpoint)
         named = Ed25519PublicKey.from_public_bytes(bytes.fromhex(checkpoint.key))
-    except (msgspec.MsgspecError, ValueError) as error:
+    except UNREADABLE as error:
         raise BadProof(f"{path}: damaged, or no checkpoint ({error}); take another copy of it") from None
     if key is not None and key_id(key) != key_id(named):
         raise BadProof(f"{path}: is signed by key {key_id(named)}, not by the one given ({key_id(key)})")

@@ -6,6 +6,7 @@ from litestar import Response
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import Products, Quote, Savings
 from ledger.wire.facts import MAX_BYTES
+from ledger.wire.unreadable import UNREADABLE
 from projections.answers.savings import savings
 from projections.what_if.quote import products, quote
 from service.http.access import caller_of, check_readable
@@ -38,7 +39,7 @@ async def post_quote(request: AnyRequest) -> Response[Quote]:
     raw = await request.body()
     try:
         asked = _asked.decode(raw)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Problem("bad-fact", f"the body is no cart: {error}", reason="bad-fact") from None
     check_readable(caller_of(request), asked.member)
 
