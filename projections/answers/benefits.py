@@ -8,7 +8,7 @@ from ledger.core.account import NEVER, Account, Term
 from ledger.core.benefits import bucket_of, grace_until, is_in_grace, times_used
 from ledger.core.draft import Draft
 from ledger.core.pages import PagesInMemory, QuotaPage
-from ledger.core.perks import Offer, offer_of, why_closed
+from ledger.core.perks import offer_of, why_closed
 from ledger.core.who import attribute_of
 from ledger.rulebook.compiled import Perk, Programme
 from ledger.rulebook.schema import AT_SHOP
@@ -37,11 +37,17 @@ def quotas_of(draft: Draft, name: str, term: Term) -> Iterator[tuple[str, int, i
             yield from _quota(draft, perk, term)
 
 
-def quotas_alone(draft: Draft) -> Iterator[tuple[str, int, int]]:
-    """Yield each benefit that stands by itself and is limited for the member, as `quotas_of` does those of a card."""
+def quotas_alone(draft: Draft, shops: list[str]) -> Iterator[tuple[str, int, int]]:
+    """Yield each benefit that stands by itself and is limited for the member, as `quotas_of` does those of a card.
+
+    Those of shops are named ``benefit@shop``.
+    """
     for label in draft.version.programme.benefits:
         perk = draft.version.perks[label]
-        if not perk.of_line and perk.counted != "shop":
+        if perk.counted == "shop":
+            for shop in shops:
+                yield from _quota(draft, perk, None, shop)
+        elif not perk.of_line:
             yield from _quota(draft, perk, None)
 
 
@@ -123,10 +129,11 @@ def _perks_of(draft: Draft, name: str, term: Term) -> Iterator[Perk]:
             yield perk
 
 
-def _quota(draft: Draft, perk: Perk, term: Term | None) -> Iterator[tuple[str, int, int]]:
-    offer: Offer = offer_of(draft, perk, term.product if term is not None else "")
+def _quota(draft: Draft, perk: Perk, term: Term | None, shop: str = "") -> Iterator[tuple[str, int, int]]:
+    offer = offer_of(draft, perk, term.product if term is not None else "", shop)
     if offer.quota is not None and not offer.fails:
-        yield perk.name, offer.quota, _used(draft, perk, term, "")[0]
+        name = f"{perk.name}{AT_SHOP}{shop}" if shop else perk.name
+        yield name, offer.quota, _used(draft, perk, term, shop)[0]
 
 
 def _used(draft: Draft, perk: Perk, term: Term | None, shop: str) -> tuple[int, int]:

@@ -64,6 +64,11 @@ class RankedMember(Struct, array_like=True):
     account: Account = field(default_factory=Account)
     shops: ShopScores = field(default_factory=ShopScores)
 
+    def take(self, change: Change) -> None:
+        """Apply a change to the account, or to the score of a shop."""
+        evolve(self.account, change)
+        self.shops.take(change)
+
 
 class Scores(View):
     """The sums by month that the scores of each member are made of."""
@@ -82,5 +87,4 @@ class Scores(View):
 
     def evolve(self, state: Any, change: Change) -> None:
         """Apply a change to the account, or to the score of a shop."""
-        evolve(state.account, change)
-        state.shops.take(change)
+        state.take(change)
