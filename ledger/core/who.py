@@ -69,6 +69,8 @@ def attribute_of(account: Account, version: ProgrammeVersion, name: str) -> str 
 
 def _found(draft: Draft, table: str, name: str, shop: str) -> str | int | None:
     account, version = draft.account, draft.version
+    if table in ("tier", "score") and name not in version.rankings:
+        return None  # of a file that does not hold yet
     if table in ("tier", "score") and name in version.keyed_scores:
         page = page_of_shop(draft, name, shop)
         if table == "tier":

@@ -1,12 +1,13 @@
 """A programme compiled: each rule once, to plain data that the core evaluates. No rule is interpreted per fact."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from ledger.rulebook.checks import misfits, read_programme
+from ledger.rulebook.checks import check_stage, misfits, read_parts
 from ledger.rulebook.languages import text_in
 from ledger.rulebook.rankings import DAYS, MONTHS, Ranking, bucket_at, compile_ranking, oldest_needed
 from ledger.rulebook.schema import (
@@ -30,6 +31,7 @@ from ledger.rulebook.schema import (
     version_of,
     zone_of,
 )
+from ledger.rulebook.union import Part, in_order, joined, merged
 from ledger.wire.entries import ENGINE, ENGINES, FIRST_MONTH
 from ledger.wire.fact_catalogue import BY_CLASS, OCCASIONS, REACHED
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_of_day, month_start, months_later
@@ -481,12 +483,29 @@ def compile_expiry(kind: Kind, zone: Zone) -> tuple[Period, ...]:
 
 
 class ProgrammeVersion:
-    """One dated version of a rule book, compiled."""
+    """One dated version of a rule book, compiled: of one book, or of several owners' books together.
+
+    Of books with days of their own, the version as a whole has every table, and a stage of it those that hold from a
+    day on; a stage has the name of the whole.
+    """
 
     def __init__(self, toml: str, where: str = "rule book", engine: int = ENGINE) -> None:
+        self._compile(toml, read_parts(toml, where, engine))
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], toml: str | None = None, since: date | None = None) -> "ProgrammeVersion":
+        """Return the version of checked books, or of those that hold from a day on in the version of a text."""
+        version = cls.__new__(cls)
+        version._compile(joined(parts) if toml is None else toml, in_order(parts), since)
+        return version
+
+    def _compile(self, toml: str, parts: tuple[Part, ...], since: date | None = None) -> None:
         self.toml = toml
         self.name = version_of(toml)
-        self.programme, self.languages = read_programme(toml, where, engine)
+        self.parts = parts
+        self.programme, self.languages = merged(parts)
+        if since is not None:
+            self.programme = structs.replace(self.programme, from_=since)
         self.offset = zone_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY
@@ -637,17 +656,61 @@ class Programme:
         `engine` is the one whose checks it is to meet: `STORED` for one that a ledger has taken before.
         """
         known = self.by_name.get(version_of(toml))
-        if known is not None:
+        if known is not None and known.toml == toml:
             return known
-        version = ProgrammeVersion(toml, where, engine)
-        if self.versions:
-            problem = next(misfits(self.versions[0].programme, version.programme), None)
+        return self.take(ProgrammeVersion(toml, where, engine), where, engine)
+
+    def take(self, version: ProgrammeVersion, where: str = "rule book", engine: int = ENGINE) -> ProgrammeVersion:
+        """Take in a version that was read already. Returns and raises as `add` does."""
+        known = self.by_name.get(version.name)
+        if known is not None:
+            if known.toml != version.toml:
+                raise BadProgramme(f"{where}: the ledger has these texts already, divided in another way")
+            return known
+        for other in self.versions if engine > STORED else self.versions[:1]:
+            problem = next(misfits(other.programme, version.programme), None)
             if problem:
                 raise BadProgramme(f"{where}: {problem}")
-        self.versions.append(version)
+        self.versions += self._stages(version, engine)
         self.versions.sort(key=lambda v: v.since)  # stable: of equal dates the one published last is last
         self.by_name[version.name] = version
         return version
+
+    def _stages(self, version: ProgrammeVersion, engine: int) -> list[ProgrammeVersion]:
+        """Return what a version of several books is from each of their days on.
+
+        Before its own day, the book of an owner is as the ledger had it; days on which nothing changes are left out.
+        """
+        if len(version.parts) == 1:
+            return [version]
+        stages: list[ProgrammeVersion] = []
+        for begin in sorted({part.tables.from_ for part in version.parts}):
+            held = self.nearest(instant_of(begin, version.offset)).parts if self.versions else ()
+            before = {part.tables.programme: part for part in held}
+            parts = [
+                part if part.tables.from_ <= begin else before.get(part.tables.programme) for part in version.parts
+            ]
+            found = [part for part in parts if part is not None]
+            if not stages and {part.toml for part in found} == {part.toml for part in held}:
+                continue
+            if engine > STORED:
+                check_stage(found, begin)
+            stages.append(ProgrammeVersion.of(found, version.toml, begin))
+        return stages or [version]
+
+    @property
+    def whole_versions(self) -> list[ProgrammeVersion]:
+        """Each version once and whole, by the instant from which it decides."""
+        return [self.by_name[name] for name in dict.fromkeys(version.name for version in self.versions)]
+
+    def decided(self, name: str, instant: int) -> ProgrammeVersion:
+        """Return the version of a name as it was at an instant; the one in force then where it is unknown."""
+        found = self.nearest(instant)
+        if found.name == name:
+            return found
+        stages = [version for version in self.versions if version.name == name]
+        begun = [version for version in stages if version.since <= instant]
+        return begun[-1] if begun else stages[0] if stages else found
 
     def at(self, instant: int) -> ProgrammeVersion | None:
         """The version that decides what occurred at an instant; None before the first."""

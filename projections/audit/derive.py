@@ -78,7 +78,7 @@ def _derive(
         repeats = None if number == row.number else Repetition(number, first == digest)
         book = book_at(row.sequence)
         if repeats is None and isinstance(fact, ProgrammePublished):
-            stored = Programme([v.toml for v in book.versions], engine=STORED)
+            stored = Programme([v.toml for v in book.by_name.values()], engine=STORED)
             decision = publication(account, stored, fact.data.toml, occurred, head.engine)
         elif with_care:
             account, decision = decided_with_care(account, pages, item, book, limits, repeats)

@@ -42,10 +42,10 @@ def draft_book(ledger: Ledger, toml: str, where: str, since: int | None = None) 
 
     Raises `BadProgramme`, also where the ledger's accounts have something that the draft lacks.
     """
-    book = Programme([version.toml for version in ledger.book.versions], engine=STORED)
+    book = Programme([version.toml for version in ledger.book.by_name.values()], engine=STORED)
     draft = book.add(toml, where)
     draft.since = 0 if since is None else since
-    book.versions = [*(v for v in book.versions if v is not draft and v.since < draft.since), draft]
+    book.versions = [*(v for v in book.versions if v.name != draft.name and v.since < draft.since), draft]
     return book
 
 

@@ -36,6 +36,9 @@ REQUEST_SECONDS = Histogram(
     "points_http_request_seconds", "Seconds from a request to its answer.", ["method", "route"], buckets=SECONDS
 )
 RUNNING = Gauge("points_http_requests_running", "Requests that are being answered.", multiprocess_mode="livesum")
+TURNED_AWAY = Counter(
+    "points_http_turned_away", "Connections cut and requests given up or refused for want of room, by what.", ["what"]
+)
 WAITING = Gauge("points_facts_waiting", "Facts given and not yet durable.", multiprocess_mode="livesum")
 APPENDED = Counter("points_facts_appended", "Facts made durable in the inbox.")
 APPEND_SECONDS = Histogram("points_append_seconds", "Seconds of an append, to the disk.", buckets=SECONDS)

@@ -110,7 +110,7 @@ def _asked_of(draft: Draft, page: OrderPage, order: AmendedOrder, line: PageLine
             term = term_at(draft.account, membership, page.ended_at)
             if term is not None:
                 completion.cards = {**(completion.cards or {}), membership: term.card}
-    version = draft.book.by_name.get(completion.version) or draft.book.nearest(completion.at)
+    version = draft.book.decided(completion.version, completion.at)
     return _Order(order.order, page, order, completion, version)
 
 
