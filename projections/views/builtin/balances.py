@@ -30,9 +30,10 @@ def _expiring(subject: MemberState, now: int, until: int) -> Iterator[Row]:
 
 
 class Balances(PointsView):
-    """The open lots of each member."""
+    """The account of each member."""
 
     name = "balances"
+    version = 2
     about = "what each member has, by kind and by lot, and what of it expires soon"
     queries = (
         Query("balances", "spendable, pending and held points and debt, by member and kind", of_accounts(balances)),
