@@ -28,5 +28,5 @@ class BookHistory:
             names = self._names[: published + 1]
             book = self._made[published] = Programme([])
             book.versions = [version for version in self.whole.versions if version.name in names]
-            book.by_name = {version.name: version for version in book.versions}
+            book.by_name = {name: self.whole.by_name[name] for name in names}
         return book

@@ -1,7 +1,7 @@
 """A rule book's TOML, read and checked against the schema, with errors that name the table and key."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
@@ -9,7 +9,7 @@ import msgspec
 
 from ledger.rulebook.attributes import is_value
 from ledger.rulebook.bounded_toml import read_toml
-from ledger.rulebook.languages import Languages, take_languages
+from ledger.rulebook.languages import take_languages
 from ledger.rulebook.schema import (
     Attribute,
     Award,
@@ -29,6 +29,7 @@ from ledger.rulebook.schema import (
     instant_of,
     zone_of,
 )
+from ledger.rulebook.union import Part, clashes, in_order, merged, placed, texts_of
 from ledger.wire.entries import ENGINE
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES, OCCASIONS, OLDER_OCCASIONS, REACHED, Occasion
 from ledger.wire.facts import KIND_LEFT_OUT
@@ -41,26 +42,58 @@ _OF_TWO_ACCOUNTS = frozenset({"stock", "stock_per", "seats", "campaign", "campai
 
 def parse_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> ProgrammeTables:
     """A checked version from its TOML. Raises `BadProgramme` that names `where`, the table and the key."""
-    return read_programme(toml, where, engine)[0]
+    return merged(read_parts(toml, where, engine))[0]
 
 
-def read_programme(toml: str, where: str = "rule book", engine: int = ENGINE) -> tuple[ProgrammeTables, Languages]:
-    """A checked version from its TOML, and its names in languages by their places. Raises `BadProgramme`.
+def read_parts(toml: str, where: str = "rule book", engine: int = ENGINE) -> tuple[Part, ...]:
+    """Return the books of a version from its text, checked by themselves and together. Raises `BadProgramme`.
 
     `engine` is the one whose checks it met when it was published: one that is stored is not refused by later checks.
     """
+    texts = texts_of(toml)
+    names = [f"{where}, book {place}" for place in range(1, len(texts) + 1)] if len(texts) > 1 else [where]
+    parts = tuple(read_part(text, name) for name, text in zip(names, texts, strict=True))
+    if parts != in_order(parts):
+        raise BadProgramme(f"{where}: its books do not stand in the order of their `programme`")
+    check_parts(parts, engine)
+    return parts
+
+
+def read_part(toml: str, where: str) -> Part:
+    """Return one book by the schema, not checked any further. Raises `BadProgramme`."""
     try:
         document = _with_moments(read_toml(toml))
     except UNREADABLE as error:
         raise BadProgramme(f"{where}: not TOML: {error}") from None
     languages = take_languages(document, where)
-    programme: ProgrammeTables = _convert(document, ProgrammeTables, where)
+    return Part(where, toml, _convert(document, ProgrammeTables, where), languages)
+
+
+def check_parts(parts: Sequence[Part], engine: int = ENGINE) -> None:
+    """Raise `BadProgramme` where books cannot be one version: it names the file (or both), the table and the key."""
+    clash = next(clashes(parts), None)
+    if clash:
+        raise BadProgramme(clash)
+    programme, _ = merged(parts)
     problem = next(_problems(programme), None)
     if problem is None and engine >= 2:
         problem = next(_problems_since_engine_2(programme), None)
     if problem:
-        raise BadProgramme(f"{where}: {problem}")
-    return programme, languages
+        raise BadProgramme(placed(problem, parts))
+
+
+# What may name a table of a book that does not hold yet: it is not met before that does.
+_NOT_MET_YET = re.compile(r"[^:]*\.(?:who\b|member:|exempt:|instead_of:|open\.month_of:|quota\[)")
+
+
+def check_stage(parts: Sequence[Part], since: date) -> None:
+    """Raise `BadProgramme` where what holds from a day on needs a table of another file that holds from later on."""
+    for problem in _problems(merged(parts)[0]):
+        if not _NOT_MET_YET.match(problem):
+            raise BadProgramme(
+                f"{placed(problem, parts)} on {since}; a file that has it holds from a later day on:"
+                " let both have the same `from`"
+            )
 
 
 def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:

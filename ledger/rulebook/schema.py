@@ -30,6 +30,7 @@ _Day = Annotated[int, Meta(ge=1, le=31)]
 _ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
 
 
+DIVIDER = "\f"  # between the texts of several rule books that are one version; no TOML may hold it
 AT_SHOP = "@"  # between a kind or score and the shop that it is kept for: shop-points@shop-a
 
 
@@ -453,8 +454,8 @@ class ProgrammeTables(_Table, frozen=True):
 
 
 def version_of(toml: str) -> str:
-    """The name of a version: the first 16 hex digits of the SHA-256 of its text."""
-    return sha256(toml.encode()).hexdigest()[:16]
+    """The name of a version: the first 16 hex digits of the SHA-256 of its text, or of its texts one after another."""
+    return sha256(toml.replace(DIVIDER, "").encode()).hexdigest()[:16]
 
 
 @cache

@@ -71,7 +71,8 @@ def _rules(book: Programme) -> list[RuleCode]:
                 rules[rule] = RuleCode(rule, benefit.name, benefit.text, "benefit.claimed", version.name)
         for name, exchange in version.programme.exchanges.items():
             rule = f"exchange.{name}"
-            rules[rule] = RuleCode(rule, exchange.name, "", "exchange.requested", version.name)
+            text = f"points of {exchange.gives} for points of {exchange.takes}"
+            rules[rule] = RuleCode(rule, exchange.name, text, "exchange.requested", version.name)
     for rule, (name, text) in WITHOUT_A_RULE.items():
         rules.setdefault(rule, RuleCode(rule, name, text))
     return list(rules.values())

@@ -72,13 +72,13 @@ def _derive(
             return
         account.number = row.number - 1
         place = head.offset, head.recorded, head.backlog
-        item = FactRecord(*place, fact, occurred, head.fact, head.received, head.engine)
+        item = FactRecord(*place, fact, occurred, head.fact, head.received, head.engine, head.pushed)
         digest = sha256(head.fact).digest()
         number, first = seen.setdefault((fact.source, fact.id), (row.number, digest))
         repeats = None if number == row.number else Repetition(number, first == digest)
         book = book_at(row.sequence)
         if repeats is None and isinstance(fact, ProgrammePublished):
-            stored = Programme([v.toml for v in book.versions], engine=STORED)
+            stored = Programme([v.toml for v in book.by_name.values()], engine=STORED)
             decision = publication(account, stored, fact.data.toml, occurred, head.engine)
         elif with_care:
             account, decision = decided_with_care(account, pages, item, book, limits, repeats)

@@ -213,7 +213,7 @@ class History:
 
     def version_of(self, entry: Entry) -> ProgrammeVersion:
         """The version pinned to an entry, or the nearest where none was in force."""
-        return self.whole_book.by_name.get(entry.version) or self.whole_book.nearest(entry.occurred)
+        return self.whole_book.decided(entry.version, entry.occurred)
 
     def words_of(self, entry: Entry) -> Words:
         """The words of the version pinned to an entry."""
@@ -277,5 +277,5 @@ def _decide_again(
     if entry.reason in ("duplicate", "conflict"):
         repeats = Repetition(int(entry.figures["first"]), entry.reason == "duplicate")
     place = entry.offset, entry.recorded, entry.backlog
-    item = FactRecord(*place, fact, entry.occurred, entry.fact, entry.received, entry.engine)
+    item = FactRecord(*place, fact, entry.occurred, entry.fact, entry.received, entry.engine, entry.pushed)
     return decided(account, pages, item, book, limits, repeats, trace)

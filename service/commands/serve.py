@@ -1,11 +1,14 @@
 """The HTTP API: serve."""
 
+from ipaddress import ip_address
 from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
 
+from ledger.errors import WrongUse
 from service.commands.options import ConfigOption, FolderOption
+from service.http.bounds import Bounds
 from service.shell import Shell, command
 
 
@@ -30,6 +33,37 @@ def serve(
         bool,
         typer.Option("--no-views", help="Keep no views up to date: the books are then summed when they are asked for."),
     ] = False,
+    connections: Annotated[
+        int,
+        typer.Option(
+            min=8,
+            max=100_000,
+            metavar="N",
+            help="Connections that a process has open; where more come, one that waits is closed.",
+        ),
+    ] = 2_048,
+    requests: Annotated[
+        int, typer.Option(min=1, max=10_000, metavar="N", help="Requests with a key that a process answers at once.")
+    ] = 512,
+    key_requests: Annotated[
+        int, typer.Option(min=1, max=10_000, metavar="N", help="Those of one key, or of all while there are no keys.")
+    ] = 384,
+    unknown_requests: Annotated[
+        int, typer.Option(min=1, max=64, metavar="N", help="Those of one address without a key.")
+    ] = 16,
+    header_seconds: Annotated[
+        float, typer.Option(min=0.1, max=120, metavar="SECONDS", help="How long a request's headers may take to come.")
+    ] = 15.0,
+    least_rate: Annotated[
+        int,
+        typer.Option(
+            min=1, max=1 << 30, metavar="BYTES", help="A second: slower bodies are refused, slower readers cut off."
+        ),
+    ] = 4_096,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Of a proxy: callers without a key are those of its X-Forwarded-For."),
+    ] = None,
     folder: FolderOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -46,5 +80,16 @@ def serve(
 
     points keys new shop --scope facts:write:/shop/ && points serve --host 0.0.0.0
     """
+    bounds = Bounds(
+        connections, requests, key_requests, unknown_requests, header_seconds, least_rate, _proxies(trusted_proxy or [])
+    )
     run = resolve_name("service.commands.serving:run_server")
-    run(shell, host, port, wait, shell.data_folder(folder), workers, config, follows=not no_views)
+    run(shell, host, port, wait, shell.data_folder(folder), workers, config, bounds, follows=not no_views)
+
+
+def _proxies(texts: list[str]) -> frozenset[str]:
+    """Return addresses as connections have them. Raises `WrongUse`."""
+    try:
+        return frozenset(str(ip_address(text)) for text in texts)
+    except ValueError as error:
+        raise WrongUse(f"--trusted-proxy: {error}; give the address that the proxy connects from") from None

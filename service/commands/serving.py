@@ -19,6 +19,7 @@ from service.errors import say
 from service.follower import Follower
 from service.http import metrics
 from service.http.app import make_app
+from service.http.bounds import Bounds
 from service.http.server import is_local, listen
 from service.http.server import serve as serve_here
 from service.http.workers import Job, shares_of, supervise
@@ -41,6 +42,7 @@ def run_server(
     folder: Path,
     workers: int = 1,
     config: Path | None = None,
+    bounds: Bounds = Bounds(),  # noqa: B008  # it is frozen
     *,
     follows: bool = True,
 ) -> None:
@@ -61,13 +63,13 @@ def run_server(
         with Follower(shell.place, folder) if follows else nullcontext():
             if workers == 1:
                 app = make_app(opened, folder, keys, Sessions(), wait, version, kafka)
-                serve_here(app, listening, lambda: tell([os.getpid()]))
+                serve_here(app, bounds, listening, lambda: tell([os.getpid()]))
                 return
             keys.close()
             lock = opened.lock if isinstance(opened, FolderLedger) else None
             with metrics.shared_folder() as shared:
                 shares = [] if kafka else shares_of(opened, shared, workers)
-                job = Job(shell.place, folder, shared, wait, version, kafka, workers, shares, lock)
+                job = Job(shell.place, folder, shared, wait, version, kafka, workers, shares, bounds, lock)
                 supervise(job, listening, tell)
 
 

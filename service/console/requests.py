@@ -14,6 +14,7 @@ from service.console.language import Language, chosen_language
 from service.console.sessions import Sessions
 from service.http.access import EVERYTHING, Authenticator, Caller, Connection
 from service.http.problems import Problem
+from service.keys import Key
 
 SESSION_COOKIE = "points-session"
 LANGUAGE_COOKIE = "points-language"
@@ -108,14 +109,13 @@ def authenticator_of(connection: Connection) -> Authenticator:
 
 def _visitor(connection: Connection) -> Visitor:
     authenticator, sessions = authenticator_of(connection), connection.app.state.sessions
-    cookies = _cookies(connection)
+    cookies = _cookies(connection.headers.get("cookie", ""))
     language = chosen_language(cookies.get(LANGUAGE_COOKIE), connection.headers.get("accept-language", ""))
     token, caller = cookies.get(SESSION_COOKIE, ""), None
     if authenticator.is_open_to(connection):
         token, caller = "", EVERYTHING
     else:
-        id = sessions.key_of(token)
-        key = authenticator.keys.live(id) if id else None
+        key = key_of_session(token, authenticator, sessions)
         if key is None:
             token = ""
         else:
@@ -123,9 +123,20 @@ def _visitor(connection: Connection) -> Visitor:
     return Visitor(caller, language, token, sessions.form_token(token))
 
 
-def _cookies(connection: Connection) -> dict[str, str]:
+def session_token(cookies: str) -> str:
+    """Return what a Cookie header says that the session is; empty where it says nothing."""
+    return _cookies(cookies).get(SESSION_COOKIE, "")
+
+
+def key_of_session(token: str, authenticator: Authenticator, sessions: Sessions) -> Key | None:
+    """Return the live key of a session that holds; None where there is none."""
+    id = sessions.key_of(token)
+    return authenticator.keys.live(id) if id else None
+
+
+def _cookies(header: str) -> dict[str, str]:
     try:
-        return {name: one.value for name, one in SimpleCookie(connection.headers.get("cookie", "")).items()}
+        return {name: one.value for name, one in SimpleCookie(header).items()}
     except CookieError:
         return {}
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.types import Guard
+from litestar.types import Guard, Scope
 
 from service.http.problems import Problem
 from service.keys import Key, Keys
@@ -15,6 +15,7 @@ from service.keys import Key, Keys
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 WRITE, WRITE_OF = "facts:write", "facts:write:"
 LOCAL = "local"  # who asks where there are no keys
+_KEY = "points.key"  # of a request, in its scope
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
@@ -81,19 +82,27 @@ class Authenticator:
 
     def caller_of(self, connection: Connection) -> Caller:
         """Return who asks. Raises `Problem` where a key is missing, wrong, or used too often."""
-        header = connection.headers.get("authorization")
-        if header is None and self.is_open_to(connection):
+        has_header = "authorization" in connection.headers
+        if not has_header and self.is_open_to(connection):
             return EVERYTHING
-        scheme, _, text = (header or "").partition(" ")
-        key = self.keys.find(text.strip()) if scheme.lower() == "bearer" else None
+        key = self.key_in(connection.scope)
         if key is None:
-            what = "the key is not valid, has expired or was revoked" if header else "no key was given"
+            what = "the key is not valid, has expired or was revoked" if has_header else "no key was given"
             raise Problem(
                 "no-key",
                 f"{what}; send `Authorization: Bearer KEY` with one that `points keys new` printed",
                 {"WWW-Authenticate": "Bearer"},
             )
         return self.admitted(key)
+
+    def key_in(self, scope: Scope) -> Key | None:
+        """Return the live key in a request's headers, looked up once a request; None where there is none."""
+        if _KEY not in scope:
+            headers = [value for name, value in scope["headers"] if name == b"authorization"]
+            scheme, _, text = (headers[0] if headers else b"").decode("latin-1").partition(" ")
+            scope[_KEY] = self.keys.find(text.strip()) if scheme.lower() == "bearer" else None  # type: ignore[literal-required]
+        found: Key | None = scope[_KEY]  # type: ignore[literal-required]
+        return found
 
     def is_open_to(self, connection: Connection) -> bool:
         """Return True if no key is needed, since none was ever made. Raises `Problem` to those of another site."""

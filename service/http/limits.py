@@ -1,19 +1,24 @@
-"""Around the application: headers that every answer has, bounds on time and on requests at once, and metrics."""
+"""Around the application: places by caller, bounds on time and on the rate of bodies and answers, and metrics."""
 
 import asyncio
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import unquote_to_bytes
 
 from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
 
 from service.http import metrics
+from service.http.bounds import BULK_SECONDS, REQUEST_SECONDS, SLOW_SECONDS, Bounds
+from service.http.places import CLOSE, Places, Who
 from service.http.problems import MEDIA_TYPE, Problem
+from service.http.protocol import CONNECTION, Protocol
 
-IDLE_SECONDS = 15.0  # between two pieces of a body
-REQUEST_SECONDS = 60.0
-BULK_SECONDS = 600.0
-RUNNING = 512  # requests
+PIECE_BYTES = 64 << 10  # of an answer: a client that does not read holds no more of it, and a place
+ROOTS = ("/", "/console/")  # that people type
 METHODS = frozenset(("GET", "POST", "DELETE", "OPTIONS", "HEAD", "PUT", "PATCH"))
+ALWAYS = ("/health/live", "/health/ready", "/metrics")  # answered however many other requests are
 # What an answer has unless it says otherwise: nothing of it is run, framed, guessed at or kept by a browser.
 HEADERS = {
     b"cache-control": b"no-store",
@@ -26,77 +31,125 @@ HEADERS = {
 
 
 class Limits:
-    """The application as the server sees it."""
+    """The application as the server sees it; `who` finds out who asks."""
 
-    def __init__(self, app: ASGIApp, running: int = RUNNING, idle: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self, app: ASGIApp, who: Callable[[HTTPScope], Who], bounds: Bounds, slow: float = SLOW_SECONDS
+    ) -> None:
         self._app = app
-        self._most = running
-        self._idle = idle
+        self._who = who
+        self._rate = bounds.least_rate
+        self._slow = slow
+        self._places = Places(bounds)
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        asked = scope["method"]
+        began, asked = time.perf_counter(), scope["method"]
+        connection: Protocol | None = scope.pop(CONNECTION, None)  # type: ignore[misc]
+        exchange = Exchange(receive, send, connection, self._slow, self._rate)
         if asked == "HEAD":  # answered as GET is, by a server that keeps the body to itself (RFC 9110, 9.3.2)
             scope = {**scope, "method": HttpMethod.GET}
-        exchange = _Exchange(receive, send, self._idle)
-        began = time.perf_counter()
-        if self._running >= self._most:
-            await exchange.answer(Problem("busy", f"{self._running:,} requests are being answered", _CLOSE))
-            return
         self._running += 1
         metrics.RUNNING.set(self._running)
         try:
-            async with asyncio.timeout(BULK_SECONDS if scope["path"].endswith(":bulk") else REQUEST_SECONDS):
-                await self._app(scope, exchange.receive, exchange.send)
-        except TimeoutError:
-            if not exchange.status:
-                name = "took-too-long" if exchange.is_whole else "too-slow"
-                await exchange.answer(Problem(name, "the request was given up; what was taken stays taken", _CLOSE))
+            await self._answer(scope, exchange)
         finally:
             self._running -= 1
             metrics.RUNNING.set(self._running)
             _count(asked, scope, exchange.status, time.perf_counter() - began)
 
+    async def _answer(self, scope: HTTPScope, exchange: "Exchange") -> None:
+        who = self._who(scope)
+        exchange.is_from(who)
+        if not _is_plain(scope):
+            await exchange.answer(Problem("not-found", "no address here is written so: see /schema/openapi.json"))
+            return
+        if scope["path"] not in ALWAYS:
+            try:
+                self._places.take(who, exchange)
+            except Problem as problem:
+                await exchange.answer(problem)
+                return
+        try:
+            async with asyncio.timeout(BULK_SECONDS if scope["path"].endswith(":bulk") else REQUEST_SECONDS) as until:
+                exchange.until = until
+                await self._app(scope, exchange.receive, exchange.send)
+        except TimeoutError:
+            await exchange.answer_late()
+        finally:
+            self._places.free(exchange)
+            exchange.end()
 
-_CLOSE = {"Connection": "close"}
 
+class Exchange:
+    """One request and its answer, and how long it has waited for its client.
 
-class _Exchange:
-    """One request and its answer."""
+    A client has `slow` seconds in which nothing need move, and then `rate` bytes a second: bodies that come more slowly
+    are refused, and an answer that is read more slowly is cut.
+    """
 
-    def __init__(self, receive: Receive, send: Send, idle: float) -> None:
+    def __init__(self, receive: Receive, send: Send, connection: Protocol | None, slow: float, rate: int) -> None:
         self._receive = receive
         self._send = send
-        self._idle = idle
+        self._connection = connection
+        self._slow = slow
+        self._rate = rate
+        self._late = 0.0  # seconds of waiting that no bytes have made good
+        self._waits_since: float | None = None
+        self._is_given_up = False
+        self._is_complete = False  # the answer
+        self.until: asyncio.Timeout | None = None
         self.is_whole = False  # the body is here
         self.status = 0
+
+    def is_from(self, who: Who) -> None:
+        """Say who asks."""
+        if self._connection is not None:
+            self._connection.answer_for(*who)
 
     async def receive(self) -> HTTPReceiveMessage:
         """The next piece of the body. Raises `Problem` where it takes too long, or will never come."""
         if self.is_whole:
             return await self._receive()  # type: ignore[return-value]
         try:
-            async with asyncio.timeout(self._idle):
-                message = await self._receive()
+            with self._waiting():
+                async with asyncio.timeout(self._slow - self._late):
+                    message = await self._receive()
         except TimeoutError:
-            raise Problem("too-slow", f"nothing came for {self._idle:g} seconds; send the whole body at once") from None
+            raise Problem(
+                "too-slow",
+                f"the body came with less than {self._rate:,} bytes a second, and {self._slow:g} seconds of patience"
+                " are over; send the whole body at once",
+            ) from None
         if message["type"] == "http.disconnect":
-            raise Problem("bad-request", "the connection broke before the whole body was here", _CLOSE)
+            raise Problem("bad-request", "the connection broke before the whole body was here", CLOSE)
+        body: bytes = message.get("body", b"")  # type: ignore[assignment]
+        self._has_moved(len(body))
         self.is_whole = not message.get("more_body", False)
         return message  # type: ignore[return-value]
 
     async def send(self, message: Message) -> None:
-        """Send, with the headers that are missing."""
+        """Send, with the headers that are missing; a long body in pieces, as its client reads them."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self._late = 0.0
             headers = list(message["headers"])
             given = {name.lower() for name, _ in headers}
             headers.extend((name, value) for name, value in HEADERS.items() if name not in given)
             message = {**message, "headers": headers}
-        await self._send(message)
+        elif message["type"] == "http.response.body":
+            body: bytes = message.get("body", b"")
+            at = 0
+            while len(body) - at > PIECE_BYTES:
+                piece = body[at : at + PIECE_BYTES]
+                await self._send_read({"type": "http.response.body", "body": piece, "more_body": True}, PIECE_BYTES)
+                at += PIECE_BYTES
+            message = {**message, "body": body[at:]} if at else message
+            self._is_complete = not message.get("more_body", False)
+        await self._send_read(message, 0)
 
     async def answer(self, problem: Problem) -> None:
         """Answer with a problem that the application did not make."""
@@ -105,6 +158,79 @@ class _Exchange:
         headers += [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
         await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def answer_late(self) -> None:
+        """Answer that the request was ended, where no answer has begun."""
+        if self.status:
+            return
+        if self._is_given_up:
+            problem = Problem("too-slow", "the body was slow, and its place was given to another request of yours")
+        else:
+            name = "took-too-long" if self.is_whole else "too-slow"
+            problem = Problem(name, "the request was given up; what was taken stays taken", CLOSE)
+        await self.answer(problem)
+
+    def seconds_late(self) -> float:
+        """Return how long it has waited for its client beyond the least rate; below 0 where it does not wait."""
+        return -1.0 if self._waits_since is None else self._late + time.monotonic() - self._waits_since
+
+    def give_up(self) -> None:
+        """End it: its place was given to another."""
+        self._is_given_up = True
+        if self.status:
+            self._cut()
+        elif self.until is not None:
+            self.until.reschedule(asyncio.get_running_loop().time())
+
+    def end(self) -> None:
+        """Close the connection of an answer that will never be whole."""
+        if self.status and not self._is_complete:
+            self._cut()
+
+    async def _send_read(self, message: Message, size: int) -> None:
+        """Send once enough of the answer was read; a client that reads too slowly is cut."""
+        if self._connection is None or not self._connection.flow.write_paused:
+            await self._send(message)
+            return
+        cutting = asyncio.get_running_loop().call_later(self._slow - self._late, self._cut)
+        try:
+            with self._waiting():
+                await self._send(message)
+        finally:
+            cutting.cancel()
+        self._has_moved(size)
+
+    def _cut(self) -> None:
+        if self._connection is not None:
+            metrics.TURNED_AWAY.labels("slow").inc()
+            self._connection.cut()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Count the time as waited for the client."""
+        self._waits_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._late += time.monotonic() - self._waits_since
+            self._waits_since = None
+
+    def _has_moved(self, size: int) -> None:
+        self._late = max(0.0, self._late - size / self._rate)
+
+
+def _is_plain(scope: HTTPScope) -> bool:
+    """Return False for a path that the router would read as another one: by its slashes, or as no UTF-8.
+
+    A member's token may hold what the router leaves out, and would be answered for another member's.
+    """
+    path = scope["path"]
+    if "\ufffd" in path:  # written so, or put in place of what is no UTF-8
+        try:
+            unquote_to_bytes(scope["raw_path"]).decode()
+        except UnicodeDecodeError:
+            return False
+    return "//" not in path and (not path.endswith("/") or path in ROOTS)
 
 
 def _count(asked: str, scope: HTTPScope, status: int, seconds: float) -> None:

@@ -2,26 +2,27 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 import uvicorn
 from litestar import Litestar
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ledger.errors import CannotRunNow
+from service.http.bounds import IDLE_SECONDS, Bounds
+from service.http.callers import caller_finder
 from service.http.dispatcher import Receiver
-from service.http.limits import RUNNING, Limits
-from service.http.problems import MEDIA_TYPE, Problem
+from service.http.limits import Limits
+from service.http.protocol import Protocol, Room
 
-HEADER_SECONDS = 15.0  # from a connection, or the first byte of its next request, to the end of the headers
-HEADER_BYTES = 512 << 10  # more than one reading of the connection may bring of two requests
-KEEP_ALIVE_SECONDS = 30
 BACKLOG = 2_048  # connections that wait to be accepted
 GRACE_SECONDS = 20  # for requests that run when the server is stopped
 TICKS = 10  # of the library, in a second
-CONNECTIONS = 4 * RUNNING  # beyond which uvicorn turns away
+OTHER_FILES = 512  # that a process has open beside its connections, at most
 YOUNG = 20_000  # objects made until the collector looks for cycles among them: a bulk request holds many at once
 
 
@@ -38,14 +39,16 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
-def serve(app: Litestar, listening: socket.socket, on_start: Callable[[], None]) -> None:
+def serve(app: Litestar, bounds: Bounds, listening: socket.socket, on_start: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM. Requests that run then are answered first. Raises `CannotRunNow`."""
-    _run(_Server(_config(app), on_start), [listening])
+    _run(_Server(_config(app, bounds), on_start), [listening])
 
 
-def serve_inside(app: Litestar, inside: socket.socket, on_start: Callable[[], None], beat: Callable[[], bool]) -> None:
+def serve_inside(
+    app: Litestar, bounds: Bounds, inside: socket.socket, on_start: Callable[[], None], beat: Callable[[], bool]
+) -> None:
     """Serve the connections that come in, as `serve` does, or until `beat`, asked every second, returns False."""
-    _run(_Inside(_config(app), on_start, inside, beat), [])
+    _run(_Inside(_config(app, bounds), on_start, inside, beat), [])
 
 
 def _run(server: "_Server", listening: list[socket.socket]) -> None:
@@ -55,11 +58,12 @@ def _run(server: "_Server", listening: list[socket.socket]) -> None:
         raise CannotRunNow("the server could not start; what it said stands above")
 
 
-def _config(app: Litestar) -> uvicorn.Config:
+def _config(app: Litestar, bounds: Bounds) -> uvicorn.Config:
+    room = Room(_connections(bounds.connections))
     return uvicorn.Config(
-        Limits(app),
+        Limits(app, caller_finder(app, bounds.proxies), bounds),
         loop="uvloop",
-        http=Protocol,
+        http=partial(Protocol, room=room, bounds=bounds),  # type: ignore[arg-type]  # it is called as the class is
         ws="none",
         lifespan="on",
         log_config=None,
@@ -68,10 +72,21 @@ def _config(app: Litestar) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         backlog=BACKLOG,
-        limit_concurrency=CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=int(IDLE_SECONDS),
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+
+
+def _connections(wanted: int) -> int:
+    """Return how many connections this process may have open; its limit of files is raised as far as that needs."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + OTHER_FILES
+    if files < needed:
+        files = needed if most == resource.RLIM_INFINITY else min(needed, most)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(1, min(wanted, files - OTHER_FILES if files > 2 * OTHER_FILES else files // 2))
 
 
 def _stopped(_: int, __: object) -> None:
@@ -107,62 +122,18 @@ class _Inside(_Server):
         return await super().on_tick(counter) or (counter % TICKS == 0 and not self._beat())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._receiver = Receiver(self._inside, lambda: Protocol(self.config, self.server_state, self.lifespan.state))
+        self._receiver = Receiver(self._inside, self._connection)
         await super().startup(sockets)
         if self.started:
             self._receiver.open()
 
+    def _connection(self) -> asyncio.Protocol:
+        """A connection as the library makes it from a socket that listens."""
+        return self.config.http_protocol_class(self.config, self.server_state, self.lifespan.state)  # type: ignore[call-arg]
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._receiver.close()
         await super().shutdown(sockets)
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol with bounds on the time and the bytes that headers take, and errors as problems."""
-
-    _headers_due: asyncio.TimerHandle | None = None
-    _held = 0  # bytes of headers that are not whole yet
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._expect_headers()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._have_headers()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._held = self._held + len(data) if self._headers_due is not None else 0
-        if self._held > HEADER_BYTES and not self.transport.is_closing():
-            self.send_400_response(f"the headers have more than {HEADER_BYTES:,} bytes")
-
-    def on_message_begin(self) -> None:
-        """The first byte of a request: its headers have to follow in time."""
-        super().on_message_begin()
-        if self._headers_due is None:
-            self._expect_headers()
-
-    def on_headers_complete(self) -> None:
-        """The headers are whole: they are waited for no longer."""
-        self._have_headers()
-        super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """A request that is no HTTP."""
-        body = Problem("bad-request", msg).body()
-        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
-        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
-        self.transport.close()
-
-    def _expect_headers(self) -> None:
-        self._headers_due = self.loop.call_later(HEADER_SECONDS, self.transport.close)
-
-    def _have_headers(self) -> None:
-        if self._headers_due is not None:
-            self._headers_due.cancel()
-            self._headers_due = None
-        self._held = 0
 
 
 def is_local(host: str) -> bool:

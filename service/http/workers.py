@@ -24,6 +24,7 @@ from ledger.journal.open import open_ledger
 from service.console.sessions import Sessions
 from service.errors import report
 from service.http.app import make_app
+from service.http.bounds import Bounds
 from service.http.channels import RemoteOwners, Share
 from service.http.dispatcher import Dispatcher, connection_pair, pass_on
 from service.http.owner_process import own
@@ -55,6 +56,7 @@ class Job:
     kafka: KafkaSettings | None
     workers: int
     shares: list[Share]
+    bounds: Bounds
     lock: Lock | None = None
 
 
@@ -168,6 +170,6 @@ def _serve(pipe: Connection, job: Job, inside: socket.socket) -> None:
             closing(Sessions(job.shared / "sessions.db")) as sessions,
         ):
             app = make_app(ledger, job.folder, keys, sessions, job.wait, job.version, job.kafka, owners, job.workers)
-            serve_inside(app, inside, lambda: pipe.send(STARTED), beat)
+            serve_inside(app, job.bounds, inside, lambda: pipe.send(STARTED), beat)
     except Exception as error:
         raise SystemExit(report(error)) from None

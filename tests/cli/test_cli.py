@@ -220,7 +220,10 @@ def test_show_has_the_shape_of_the_contract(shop: Path) -> None:
         "pending": True,
         "pending_until": "2026-01-09T00:00:00+08:00",
     }
-    assert found["points"] == {"beans": {"spendable": 0, "pending": 800, "held": 0, "debt": 0, "lots": [lot]}}
+    assert found["points"] == {
+        "beans": {"spendable": 0, "pending": 800, "held": 0, "debt": 0, "lots": [lot]},
+        "brand-points": {"spendable": 0, "pending": 0, "held": 0, "debt": 0, "lots": []},
+    }
     assert found["scores"]["jd-value"] == {
         "value": 810,
         "tier": "201",
@@ -693,7 +696,7 @@ def test_a_ledger_that_cannot_be_written_is_read(unwritable: Path) -> None:
         ran = as_a_reader("--ledger", unwritable, *command.split())
         assert (ran.returncode, ran.stderr) == (0, ""), command
     ran = as_a_reader("--ledger", unwritable, "export", "balances")
-    assert ran.stdout.splitlines()[1:] == [f"{MEMBER},beans,60,0,0,0"]
+    assert ran.stdout.splitlines()[1:] == [f"{MEMBER},beans,60,0,0,0", f"{MEMBER},brand-points,0,0,0,0"]
     assert {file.name: file.read_bytes() for file in unwritable.iterdir()} == before
 
 

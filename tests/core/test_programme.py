@@ -271,7 +271,7 @@ BAD_BOOKS = [
 NAMED_TABLES = [
     ("fen = 1 ", "fen = 1.5 ", r"kinds\.beans\.fen: Expected `int`, got `float`"),
     ('burn = "soonest-expiring"', 'burn = "random"', r"kinds\.beans\.burn: Invalid enum value"),
-    ("days = 365", "days = -365", r"memberships\.plus\.products.*plus\.annual.*days: Expected `int` >= 1"),
+    ("days = 365\ncap", "days = -365\ncap", r"memberships\.plus\.products.*plus\.annual.*days: Expected `int` >= 1"),
     ('per = "year"', 'per = "decade"', r"memberships\.plus\.benefits\.consultation\.per: Invalid enum value"),
     ('share = "1/2"', 'share = "50%"', r"uses\.offset\.share: "),
     ('share = "1/2"', 'share = "1/0"', r"uses\.offset\.share: "),
@@ -327,6 +327,7 @@ def test_the_shipped_book_says_what_the_contract_says() -> None:
         "plus.quarter": (90, 12_000),
         "plus.month": (30, 4_000),
         "plus.trial": (30, 4_000),
+        "plus.student": (365, None),
     }
     assert set(programme.uses) == {"offset", "coupon", "data", "top-up", "service", "draw"}
     assert [tier.name for tier in programme.scores["jd-value"].tiers] == ["201", "5001", "10001", "20001"]

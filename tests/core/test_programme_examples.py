@@ -461,3 +461,142 @@ def test_a_birthday_pack_is_for_its_month_once_a_year() -> None:
     assert shop.claims("birthday", at="2014-09-01 10:00") == "refused: not-open"
     shop.tells("member.described", attributes={"birthday": "09-01"})
     assert shop.claims("birthday") == "refused: quota-used"
+
+
+# -- 京东会员 ----------------------------------------------------------------------------------------------------------
+
+
+def jd_member(paid_yuan: int, *, now: str = "2019-02-10", category: str = "book") -> Shop:
+    """A member who bought one line in the month before: a point for each ¥1, and ten for a new category."""
+    shop = open_shop("jd", now)
+    shop.completes("O1", line(100 * (paid_yuan - 10), category=category))
+    return shop
+
+
+def test_the_price_of_the_annual_card_falls_with_the_score() -> None:
+    for value, paid_fen, note in (
+        (5_000, 9_900, "accepted"),
+        (5_000, 14_900, "accepted: price-differs"),
+        (4_999, 14_900, "accepted"),
+        (4_999, 9_900, "accepted: price-differs"),
+    ):
+        assert jd_member(value).buys("plus.annual", at="2019-03-01", paid_fen=paid_fen) == note
+
+
+def test_a_credit_of_30_or_a_score_of_201_opens_the_annual_card() -> None:
+    for credit, value, note in ((29, 200, "accepted: not-eligible"), (30, 200, "accepted"), (29, 201, "accepted")):
+        shop = jd_member(value)
+        shop.has_credit(credit)
+        assert shop.buys("plus.annual", at="2019-03-01", paid_fen=14_900) == note
+
+
+def test_a_gift_pack_from_the_5th_to_the_20th_once_a_month() -> None:
+    shop = jd_member(10_000)
+    assert shop.claims("gift-pack", at="2019-03-04 23:59:59") == "refused: not-open"
+    assert shop.claims("gift-pack", at="2019-03-05") == "accepted"
+    assert shop.claims("gift-pack", at="2019-03-20 23:59:59") == "refused: quota-used"
+    assert shop.claims("gift-pack", at="2019-03-21") == "refused: not-open"
+    assert jd_member(9_999).claims("gift-pack", at="2019-03-05") == "refused: not-entitled"
+
+
+def test_a_birthday_is_for_persons_in_its_month() -> None:
+    for told, found in (("person", "accepted"), ("enterprise", "refused: not-entitled"), ("", "refused: not-entitled")):
+        shop = jd_member(500, now="2019-07-10")
+        shop.tells("member.described", attributes={"birthday": "08-08"} | ({"kind": told} if told else {}))
+        assert shop.claims("birthday", at="2019-08-31 23:59:59") == found
+    shop.tells("member.described", attributes={"kind": "person"})
+    assert shop.claims("birthday", at="2019-09-01") == "refused: not-open"
+
+
+def test_plus_day_gives_once_more_beside_the_cap() -> None:
+    shop = open_shop("jd", "2020-01-07")
+    shop.buys("plus.annual", paid_fen=14_900)
+    shop.completes("O1", line(12_345, category="phone"), at="2020-01-08")
+    assert shop.awarded == [123, 123]
+    assert shop.account.terms["plus"][0].capped == 123, "the cap counts what the card gave, and no more"
+    shop.completes("O2", line(12_345, category="phone"), at="2020-01-09")
+    assert shop.awarded == [123, 123, 123]
+    without = open_shop("jd", "2020-01-08")
+    without.completes("O1", line(12_345, category="phone"))
+    assert without.awarded == [12]
+
+
+def test_a_medal_is_lit_by_what_was_bought_for_babies() -> None:
+    shop = open_shop("jd", "2019-03-02")
+    shop.completes("O1", line(99_999, category="baby"))
+    assert level(shop.on("2019-04-01"), "medal-baby") == [999, ""]
+    shop.completes("O2", line(100, category="baby"), at="2019-03-03")
+    shop.completes("O3", line(100, category="toy"), tags=["pin-gou"], at="2019-03-04")
+    assert level(shop.on("2019-03-31 23:59:59"), "medal-baby") == [0, ""]
+    assert level(shop.on("2019-04-01"), "medal-baby") == [1_000, "lit"]
+    assert level(shop.on("2019-04-01"), "jd-value") == [999 + 1 + 1 + 10 + 10 + 30 + 2, "201"]
+    assert shop.claims("medal-baby", at="2019-03-31") == "refused: not-entitled"
+    assert [shop.claims("medal-baby", at="2019-04-01") for _ in range(2)] == ["accepted", "refused: quota-used"]
+
+
+def test_beans_become_brand_points_that_end_no_later() -> None:
+    shop = open_shop("jd", "2019-03-01")
+    shop.is_granted(1_000, expires="2019-06-01")
+    assert shop.tells("exchange.requested", request="X1", exchange="brand", points=1_000) == "accepted"
+    assert (spendable(shop, "beans"), spendable(shop, "brand-points")) == (0, 100)
+    assert spendable(shop.on("2019-05-31 23:59:59"), "brand-points") == 100
+    assert spendable(shop.on("2019-06-01"), "brand-points") == 0
+    later = open_shop("jd", "2019-03-01")
+    later.is_granted(1_000, expires="2021-01-01")
+    later.tells("exchange.requested", request="X1", exchange="brand", points=1_000)
+    assert spendable(later.on("2020-02-28 23:59:59"), "brand-points") == 100, "365 days of a brand point"
+    assert spendable(later.on("2020-02-29"), "brand-points") == 0
+    assert later.tells("exchange.requested", request="X2", exchange="brand", points=50) == "refused: not-a-multiple"
+
+
+def test_a_card_opens_a_year_of_films_and_is_not_refunded_then() -> None:
+    shop = open_shop("jd", "2019-03-01")
+    shop.has_credit(30)
+    shop.buys("plus.annual", card="K", paid_fen=14_900)
+    assert shop.claims("iqiyi") == "accepted"
+    assert shop.shown["memberships"]["iqiyi"]["until"] == "2020-02-29T00:00:00+08:00"
+    assert shop.refunds_card("K", at="2019-03-02", refund_fen=14_900) == "accepted: refund-not-due"
+    unused = open_shop("jd", "2019-03-01")
+    unused.buys("plus.annual", card="K", paid_fen=14_900)
+    assert unused.refunds_card("K", at="2019-03-08", refund_fen=14_900) == "accepted"
+
+
+def test_what_a_card_gives_by_the_piece_of_thirty_days() -> None:
+    shop = open_shop("jd", "2019-03-01")
+    shop.buys("plus.annual", paid_fen=14_900)
+    assert [shop.claims("shipping-month") for _ in range(6)] == ["accepted"] * 5 + ["refused: quota-used"]
+    assert shop.claims("shipping-month", at="2019-03-30 23:59:59") == "refused: quota-used"
+    assert shop.claims("shipping-month", at="2019-03-31") == "accepted"
+    assert shop.claims("cleaning") == "refused: beans-short"
+    shop.is_granted(2_000)
+    assert (shop.claims("cleaning"), shop.beans) == ("accepted", 0)
+    assert shop.claims("instant-shipping") == "refused: not-open"
+
+
+def test_a_phone_of_the_shops_own_may_be_exchanged_for_180_days() -> None:
+    shop = open_shop("jd", "2019-03-01")
+    shop.buys("plus.annual", paid_fen=14_900)
+    phone = {"line": "1", "paid_fen": 200_000, "category": "phone", "self_operated": True}
+    shop.completes("O1", [phone, {"line": "2", "paid_fen": 5_000, "category": "book", "self_operated": True}])
+    assert shop.claims("exchange-180", order="O1", line="2") == "refused: no-right"
+    assert shop.claims("exchange-180", order="O1", line="1", at="2019-08-27 23:59:59") == "accepted"
+    assert shop.claims("exchange-180", order="O1", line="1", at="2019-08-28") == "refused: right-over"
+
+
+def test_tiers_of_the_score_have_what_needs_no_card() -> None:
+    high, low = jd_member(20_000), jd_member(19_999)
+    names = ("two-way-shipping", "pick-up", "vip-line", "lightning-refund", "exchange-for-repair")
+    assert [high.claims(name, at="2019-03-01") for name in names] == ["accepted"] * 5
+    assert [low.claims(name, at="2019-03-01") for name in names] == ["refused: not-entitled"] * 5
+    low.tries_plus()
+    assert low.claims("vip-line") == "accepted", "a card opens the line as well"
+    assert low.claims("return-shipping") == "accepted"
+
+
+def test_a_good_deed_counts_until_it_is_undone() -> None:
+    shop = open_shop("jd", "2019-03-01")
+    shop.tells("activity.done", done="D1", activity="charity")
+    shop.tells("activity.done", done="D2", activity="marathon")
+    assert level(shop.on("2019-04-01"), "jd-value") == [2, ""]
+    shop.tells("activity.undone", done="D1")
+    assert level(shop.on("2019-04-01"), "jd-value") == [0, ""]

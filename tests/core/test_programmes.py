@@ -56,8 +56,8 @@ def told(old: str, new: str) -> list[str]:
             "rule purchase.beans: cap: at most 1,000 a line → at most 800 a line",
         ),
         (
-            "at_least = 5_000 }",
-            "at_least = 9_900 }",
+            "paid_fen = { at_least = 5_000 }",
+            "paid_fen = { at_least = 9_900 }",
             "rule purchase.beans: when paid_fen: at least 5,000 → at least 9,900",
         ),
         ("days = 180 }", "days = 90 }", "kinds beans: expiry: from 2026-01-01: 180 days → from 2026-01-01: 90 days"),

@@ -30,7 +30,7 @@ def test_lines_count_at_the_ordinary_rate_from_then_on() -> None:
     """H5: ¥50,000 at 1 % were 50,000 beans; the ordinary rule gives ¥50,000 / ¥10, at most 1,000 a line."""
     shop = annual(O1=("phone", 1, 5_000_000))
     assert shop.beans == 50_000
-    assert shop.refunds_card("K", at="2025-05-02 13:00", refund_fen=PRICE) == "accepted"
+    assert shop.refunds_card("K", at="2025-05-02 13:00", refund_fen=PRICE) == "accepted: refund-not-due"
     assert shop.beans == 1_000
     shop.returns("O1", [("1", 1, 5_000_000)], at="2025-05-03")
     assert (shop.beans, shop.debt) == (0, 0)

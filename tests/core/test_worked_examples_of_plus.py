@@ -128,7 +128,7 @@ def test_a_claim_without_a_card_is_refused() -> None:
 
 
 def test_a_card_of_a_product_nobody_knows_is_ignored() -> None:
-    assert Shop().buys("plus.student") == "ignored: unknown-product"
+    assert Shop().buys("plus.decade") == "ignored: unknown-product"
 
 
 def test_a_refunded_card_ends_at_its_refund_and_later_terms_move_up() -> None:

@@ -195,12 +195,14 @@ def test_a_refunded_card_and_a_trial_have_no_grace() -> None:
 
 # -- upgrades ----------------------------------------------------------------------------------------------------------
 
-UPGRADES = shipped("jd").replace('"plus.annual" = { days', '"plus.annual" = { upgrades = ["plus.month"], days')
+ANNUAL = '[memberships.plus.products."plus.annual"]\n'
+UPGRADES = shipped("jd").replace(ANNUAL, ANNUAL + 'upgrades = ["plus.month"]\n')
 
 
 def test_an_upgrade_ends_the_running_card_and_begins_now() -> None:
     """H6: the month card of ¥19.80 was used up; the annual card earns from the next day on."""
     shop = Shop(UPGRADES)
+    shop.has_credit(30, at="2025-05-01 12:00")
     shop.buys("plus.month", at="2025-05-01 12:00", card="K", paid_fen=1_980)
     shop.completes("O0", [("phone", 1, 390_000)], at="2025-05-02 12:00")
     shop.buys("plus.annual", at="2025-05-03 12:00", card="K2", paid_fen=14_900)
@@ -249,8 +251,9 @@ def test_an_upgrade_that_is_heard_of_late_lays_a_term_behind_it_that_was_over() 
 
 def test_a_product_without_the_key_is_laid_behind_as_ever() -> None:
     shop = Shop()
+    shop.has_credit(30, at="2025-05-01 12:00")
     shop.buys("plus.month", at="2025-05-01 12:00", card="K")
-    shop.buys("plus.annual", at="2025-05-03 12:00", card="K2")
+    shop.buys("plus.annual", at="2025-05-03 12:00", card="K2", paid_fen=14_900)
     assert terms(shop)[1][1] == "2025-05-31T12:00" and shop.last.figures == {}
 
 

@@ -129,7 +129,8 @@ def test_a_draft_decides_from_the_instant_it_is_given(ledger: Ledger) -> None:
 
 
 def test_members_change_tiers_as_the_matrix_says(ledger: Ledger) -> None:
-    found = backtested(ledger, draft("at_least = 201", "at_least = 1_001"), "new.toml", AT)["tiers"]["jd-value"]
+    toml = draft("at_least = 201, name", "at_least = 1_001, name")
+    found = backtested(ledger, toml, "new.toml", AT)["tiers"]["jd-value"]
     low, next_tier = found["tiers"].index(""), found["tiers"].index("201")
     assert found["matrix"][next_tier][low] == 1, "m-2 has 310, m-1 1,109"
     assert (found["up"], found["down"], found["same"]) == (0, 1, 2)

@@ -168,11 +168,12 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_cards_are_offered_at_the_price_that_a_purchase_is_then_judged_by(tmp_path: Path) -> None:
-    cheap = "price = [{ fen = 9_900, who = { attribute = { credit = { at_least = 30 } } } }, { fen = 14_900 }], "
-    toml = shipped("jd").replace('"plus.annual" = { ', '"plus.annual" = { ' + cheap)
-    toml = toml.replace('"plus.month" = { ', '"plus.month" = { who = { attribute = { credit = { at_least = 30 } } }, ')
+    month = '"plus.month" = { '
+    toml = shipped("jd").replace(month, month + "who = { attribute = { credit = { at_least = 30 } } }, ")
     ledger = open_or_create(tmp_path / "ledger", toml)
     offers = {card.product: card for card in products(ledger, "m", instant("2025-11-11")).products}
-    assert (offers["plus.annual"].price_fen, offers["plus.annual"].eligible) == (14_900, True)
+    why = "none of: attribute.credit, is unknown; score.jd-value, is 0"
+    assert (offers["plus.annual"].price_fen, offers["plus.annual"].why) == (14_900, why)
+    assert (offers["plus.quarter"].price_fen, offers["plus.quarter"].eligible) == (None, True)
     assert (offers["plus.month"].price_fen, offers["plus.month"].why) == (None, "attribute.credit, is unknown")
     assert offers["plus.trial"].trial and offers["plus.trial"].eligible

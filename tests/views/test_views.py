@@ -487,9 +487,9 @@ def test_a_day_that_is_past_is_told_whole_whether_an_entry_says_what_fell_due_on
         with scratch() as folder:
             ledger = told(folder / "ledger", *facts)
             for day, expired, left in (("2025-06-09", 0, 100), ("2025-06-10", 100, 0), ("2025-06-10 15:00", 100, 0)):
-                [row] = rows_of(ledger, "liability", instant(day))
+                [row] = [row for row in rows_of(ledger, "liability", instant(day)) if "beans" in row]
                 assert (row[3], row[5]) == (expired, left), day
-                [row] = rows_of(ledger, "outstanding", instant(day))
+                [row] = [row for row in rows_of(ledger, "outstanding", instant(day)) if "beans" in row]
                 assert (row[4], row[6]) == (expired, left), day
                 [row] = rows_of(ledger, "campaigns", instant(day))
                 assert (row[6], row[8]) == (expired, left), day

@@ -121,13 +121,12 @@ class Memberships(View):
 def _rule(step: FoldStep, name: str | None) -> Rule | None:
     entry = step.entry
     assert entry is not None
-    version = step.book.by_name.get(entry.version)
-    if version is None:
+    if entry.version not in step.book.by_name:
         raise Damaged(
             f"entry {entry.number} of {entry.member} was decided by version {entry.version} of the programme,"
             " which the ledger has no more: what it stores of it was edited"
         )
-    return version.rules.get(name or "")
+    return step.book.decided(entry.version, entry.occurred).rules.get(name or "")
 
 
 def _ordinary_points(step: FoldStep, change: Earned, rule: Rule | None) -> int:

@@ -1,0 +1,307 @@
+"""Clients that are slow, many or odd take nothing from the others: places by caller, and bounds on what arrives."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from ledger.journal.open import open_or_create
+from service.http.bounds import HEAD_BYTES, PIPELINED, UNKNOWN_REQUESTS, Bounds
+from service.http.callers import address_of
+from service.http.limits import Limits
+from service.http.places import LATE_SECONDS, Places, Who
+from service.http.problems import Problem
+from service.http.protocol import network_of
+from tests.support.ledgers import scratch
+from tests.support.served import Server, grant, new_key, served
+
+SMALL = (
+    *("--connections", "40", "--requests", "12", "--key-requests", "6", "--unknown-requests", "4"),
+    *("--header-seconds", "1.5"),
+)
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nf"
+SLOW_SIGN_IN = b"POST /console/sign-in HTTP/1.1\r\nHost: localhost\r\n" + FORM
+SLOW_LANGUAGE = b"POST /console/language HTTP/1.1\r\nHost: localhost\r\n" + FORM
+
+
+class Shop:
+    """A server with small bounds, and its keys."""
+
+    def __init__(self, server: Server, keys: dict[str, str]) -> None:
+        self.server = server
+        self.keys = keys
+        host, port = server.url.removeprefix("http://").split(":")
+        self.address = host, int(port)
+
+    def connect(self, sent: bytes) -> socket.socket:
+        wire = socket.socket()
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)  # what is not read waits in the server
+        wire.settimeout(20)
+        wire.connect(self.address)
+        wire.sendall(sent)
+        return wire
+
+    @contextmanager
+    def connected(self, count: int, *sent: bytes) -> Iterator[list[socket.socket]]:
+        """So many connections that have sent what they do, in turns."""
+        with ExitStack() as stack:
+            yield [stack.enter_context(self.connect(sent[n % len(sent)])) for n in range(count)]
+
+    def ask(self, request: bytes) -> bytes:
+        """All that comes back until the server closes the connection."""
+        with self.connect(request) as wire:
+            return read_all(wire)
+
+    def slow_fact(self, name: str) -> bytes:
+        """The beginning of a fact under a key."""
+        head = "POST /v1/facts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        return f"{head}Authorization: Bearer {self.keys[name]}\r\nContent-Length: 5000\r\n\r\n{{".encode()
+
+    def is_answering(self, key: str) -> None:
+        """Others are answered: one with a key, one without, who signs in, and whoever asks whether it lives."""
+        with self.server.client(self.keys[key]) as http:
+            assert http.post("/v1/facts", json=grant("m-1", f"g-{time.monotonic_ns()}", 1)).status_code == 200
+            assert http.get("/v1/members/m-1").status_code == 200
+            assert http.get("/metrics").status_code == 200
+        with self.server.client() as http:
+            assert http.get("/health/live").status_code == 200
+            assert http.get("/health/ready").status_code == 200
+            page = http.get("/console/sign-in").text
+            form = {"key": self.keys[key], "form_token": page.partition('name="form_token" value="')[2].split('"')[0]}
+            assert http.post("/console/sign-in", data=form).status_code == 303
+
+
+def read_all(wire: socket.socket) -> bytes:
+    found = b""
+    try:
+        while data := wire.recv(65_536):
+            found += data
+    except ConnectionError:
+        pass
+    return found
+
+
+@pytest.fixture(scope="module", params=["1", "2"])
+def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
+    with scratch() as place:
+        open_or_create(place / "ledger").close()
+        scopes = ("facts:write", "members:read", "books:read")
+        keys = {name: new_key(place / "ledger", name, *scopes) for name in ("slow", "quick")}
+        with served(place / "ledger", "--workers", request.param, *SMALL) as server:
+            yield Shop(server, keys)
+
+
+# -- slow ones take no place
+
+
+def test_slow_forms_without_a_key_turn_nobody_away(shop: Shop) -> None:
+    with shop.connected(30, SLOW_SIGN_IN, SLOW_LANGUAGE) as slow:
+        shop.is_answering("quick")
+        first = slow[0].recv(12)
+        assert first == b"HTTP/1.1 408", "the oldest gave its place up"
+
+
+def test_slow_bodies_with_a_key_turn_away_neither_other_keys_nor_their_own(shop: Shop) -> None:
+    with shop.connected(30, shop.slow_fact("slow")):
+        shop.is_answering("quick")
+        time.sleep(LATE_SECONDS + 0.1)
+        shop.is_answering("slow")
+
+
+def test_unfinished_headers_turn_nobody_away_and_are_closed_in_time(shop: Shop) -> None:
+    began = time.monotonic()
+    with shop.connected(90, b"POST /v1/facts HTTP/1.1\r\nHost: localhost\r\n", b"G", b"") as slow:
+        shop.is_answering("quick")
+        assert [read_all(one) for one in slow] == [b""] * len(slow)
+        assert time.monotonic() - began < 15
+
+
+def test_an_answer_that_nobody_reads_gives_its_place_up(shop: Shop) -> None:
+    body = b"{}\n" * 20_000  # each told with its reason: far more than the sockets hold
+    head = "POST /v1/facts:bulk HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+    more = f"Authorization: Bearer {shop.keys['slow']}\r\nContent-Length: {len(body)}\r\n\r\n"
+
+    def is_answered() -> bool:
+        with shop.server.client(shop.keys["slow"]) as http:
+            return http.get("/v1/members/m-1").status_code == 200
+
+    with shop.connected(12, f"{head}{more}".encode() + body):
+        shop.is_answering("quick")
+        until = time.monotonic() + 60
+        while not all(is_answered() for _ in range(4)):  # each worker has made its answers by then
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+# -- what arrives
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"GET /health/live HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\nAuthorization: Bearer y\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 101, 431),
+        (b"GET /health/live HTTP/1.1\r\nHost: a\r\n" + b"X: %s\r\n" % (b"y" * 9_000) * 4, 431),
+        (b"GET /health/live HTTP/1.1\r\nHost: a\r\nX: " + b"y" * HEAD_BYTES, 431),
+        (b"GET /health/live?%s HTTP/1.1\r\nHost: a\r\n" % (b"x" * 9_000), 414),
+        (b"GET /health/live HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n", 400),
+        (b"POST /v1/facts HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n", 200),
+        (b"GET /health/live HTTP/1.0\r\n", 200),
+    ],
+    ids=lambda one: str(one)[:60] if isinstance(one, int) else "",
+)
+def test_a_head_that_is_too_large_or_says_two_things_is_refused(shop: Shop, request_head: bytes, status: int) -> None:
+    answer = shop.ask(request_head + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    if status != 200:
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b"application/problem+json" in head and json.loads(body)["status"] == status
+
+
+def test_what_comes_behind_a_body_is_no_header(shop: Shop) -> None:
+    head = b"GET /v1/members/m-1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    trailer = f"Authorization: Bearer {shop.keys['quick']}\r\n\r\n".encode()
+    assert shop.ask(head + trailer).startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize("endless", [b"0\r\nX: ", b"5;x="])
+def test_what_belongs_to_a_body_and_never_ends_is_not_held(shop: Shop, endless: bytes) -> None:
+    head = b"POST /console/sign-in HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with shop.connect(head + endless) as wire, pytest.raises(ConnectionError):
+        wire.sendall(b"x" * (64 << 20))
+
+
+def test_requests_that_pile_up_on_a_connection_end_it(shop: Shop) -> None:
+    one = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
+    with shop.connect(one * PIPELINED) as wire:
+        answers = b""
+        while answers.count(b"HTTP/1.1 200") < PIPELINED:
+            answers += wire.recv(65_536)
+    assert shop.ask(one * 1_000).count(b"HTTP/1.1 200") <= PIPELINED
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/members/m-1/", "/v1/members/m-1%2F", "/v1/members/%2Fm-1", "/v1/members//m-1", "/v1/members/%FF"]
+)
+def test_a_path_answers_for_no_other_member_than_it_names(shop: Shop, path: str) -> None:
+    with shop.server.client(shop.keys["quick"]) as http:
+        for member in ("m-1", "\ufffd"):
+            assert http.post("/v1/facts", json=grant(member, f"g-{time.monotonic_ns()}", 1)).status_code == 200
+        assert http.get("/v1/members/%EF%BF%BD").status_code == 200
+    key = f"Authorization: Bearer {shop.keys['quick']}\r\n"
+    answer = shop.ask(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{key}\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 404 ") and b"/problems/not-found" in answer
+
+
+# -- places
+
+
+class Request:
+    """A request that has waited so long for its client."""
+
+    def __init__(self, late: float = -1.0) -> None:
+        self.late = late
+        self.is_given_up = False
+
+    def seconds_late(self) -> float:
+        return self.late
+
+    def give_up(self) -> None:
+        self.is_given_up = True
+
+
+KEY, OTHER_KEY = Who("k", True), Who("j", True)
+
+
+def refused(places: Places, who: Who, late: float = -1.0) -> str:
+    """The problem with which a request is turned away; empty where it has a place."""
+    try:
+        places.take(who, Request(late))
+    except Problem as problem:
+        return problem.name
+    return ""
+
+
+def test_a_key_has_its_places_and_the_server_its_own_but_each_key_has_a_few() -> None:
+    given = Places(Bounds(requests=20, key_requests=15))
+    assert [refused(given, KEY) for _ in range(16)] == [""] * 15 + ["too-many-requests"]
+    assert [refused(given, OTHER_KEY) for _ in range(9)] == [""] * 8 + ["busy"], "8, though 20 are running"
+    assert refused(given, Who("192.0.2.1", False)) == ""
+
+
+def test_those_without_a_key_have_few_places_by_address_and_few_together() -> None:
+    given = Places(Bounds(unknown_requests=4))
+    assert [refused(given, Who("a", False)) for _ in range(5)] == [""] * 4 + ["too-many-requests"]
+    others = [refused(given, Who(str(n), False)) for n in range(UNKNOWN_REQUESTS - 4 + 1)]
+    assert others == [""] * (UNKNOWN_REQUESTS - 4) + ["busy"]
+    assert refused(given, KEY) == ""
+
+
+def test_the_slowest_of_the_same_caller_gives_its_place_up() -> None:
+    given = Places(Bounds(key_requests=3))
+    slow, slower, quick, other = Request(1.5), Request(9.0), Request(), Request(50.0)
+    for one in (slow, slower, quick):
+        given.take(KEY, one)
+    given.take(OTHER_KEY, other)
+    assert refused(given, KEY) == ""
+    assert [one.is_given_up for one in (slow, slower, quick, other)] == [False, True, False, False]
+    given.free(slower)  # which has none any more
+    slow.late = LATE_SECONDS / 2
+    assert refused(given, KEY) == "too-many-requests"
+    for one in (slow, quick):
+        given.free(one)
+    assert [refused(given, KEY) for _ in range(2)] == ["", ""]
+
+
+def test_a_caller_is_known_by_what_a_trusted_proxy_says_and_by_no_other() -> None:
+    def found(client: str, forwarded: bytes) -> str:
+        scope = {"client": (client, 1), "headers": [(b"x-forwarded-for", forwarded)]}
+        return address_of(scope, frozenset(("192.0.2.1", "192.0.2.2")))  # type: ignore[arg-type]
+
+    assert found("198.51.100.7", b"203.0.113.9") == "198.51.100.7"
+    assert found("192.0.2.1", b"203.0.113.9") == "203.0.113.9"
+    assert found("192.0.2.1", b"10.9.9.9, 203.0.113.9, 192.0.2.2") == "203.0.113.9", "what comes first anybody may say"
+    assert found("192.0.2.1", b"") == found("192.0.2.1", b"no address") == "192.0.2.1"
+    assert network_of("203.0.113.9") == network_of("::ffff:203.0.113.9") == "203.0.113.9"
+    assert network_of("2001:db8:1:2::3") == network_of("2001:db8:1:2:ffff::4") != network_of("2001:db8:1:3::3")
+
+
+# -- the least rate
+
+
+def slow_body(pieces: int, size: int, seconds: float, rate: int) -> tuple[str, int]:
+    """How a body ends that comes so, where a server has 0.2 seconds of patience, and how many of its pieces came."""
+    came = 0
+
+    async def app(_scope: object, receive: object, _send: object) -> None:
+        nonlocal came
+        while (await receive()).get("more_body"):  # type: ignore[operator]
+            came += 1
+
+    async def piece() -> dict[str, object]:
+        await asyncio.sleep(seconds)
+        return {"type": "http.request", "body": bytes(size), "more_body": came < pieces}
+
+    async def send(_: object) -> None:
+        pass
+
+    limits = Limits(app, lambda _: KEY, Bounds(least_rate=rate), slow=0.2)  # type: ignore[arg-type]
+    scope = {"type": "http", "path": "/v1/facts", "method": "POST"}
+    try:
+        asyncio.run(limits(scope, piece, send))  # type: ignore[arg-type]
+    except Problem as problem:
+        return problem.name, came
+    return "", came
+
+
+def test_a_body_comes_at_the_least_rate_or_is_refused() -> None:
+    assert slow_body(30, 100, 0.02, rate=2_000) == ("", 30)
+    name, came = slow_body(30, 10, 0.02, rate=2_000)
+    assert name == "too-slow" and 8 <= came <= 15
