@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from msgspec import UNSET, Struct, UnsetType, field
 
 from ledger.core.pages import PagesInMemory, QuotaPage, ScorePage, SeenPage
-from ledger.core.standing import first_tier
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.rankings import Ranking
@@ -86,7 +85,7 @@ class ShopScores(Struct, array_like=True, gc=False):
 
 
 def _tier(version: ProgrammeVersion, name: str, score: ShopScore) -> str:
-    return first_tier(version.rankings[name]) if score.tier is None else score.tier
+    return version.rankings[name].first_tier if score.tier is None else score.tier
 
 
 def next_tier(ranking: Ranking, tier: str, value: int) -> answers.NextTier | UnsetType:
