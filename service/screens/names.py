@@ -8,7 +8,7 @@ from ledger.rulebook.compiled import Programme
 from projections.answers.codes import rule_names
 from projections.answers.plain import plain
 from projections.answers.shops import without_shop
-from projections.explaining.book import benefit_needs
+from projections.explaining.book import benefit_needs, whom_text
 
 
 class Names:
@@ -24,6 +24,7 @@ class Names:
         self._benefits = {code: b.name for version in book.versions for code, (_, b) in version.benefits.items()}
         self._rules = rule_names(book)
         self._gives = {code: version for version in book.versions for code in version.benefits}
+        self._sells = {code: version for version in book.versions for code in version.products}
 
     def kind(self, kind: str) -> Text:
         """Return the label of a kind of points."""
@@ -59,6 +60,11 @@ class Names:
         name = without_shop(benefit)
         version = self._gives.get(name)
         return "" if version is None else benefit_needs(version, version.benefits[name][1], language)
+
+    def opened_by(self, product: str, language: str = "en") -> str:
+        """Return who may open a card of a product; "" where everybody may, or it is unknown."""
+        version = self._sells.get(product)
+        return "" if version is None else whom_text(version, [version.products[product][1].who], language)
 
     def fen(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where no version has the kind."""

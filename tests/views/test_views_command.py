@@ -204,7 +204,7 @@ def test_what_is_asked_for_wrongly_is_told_plainly(kept: Path) -> None:
     fails(points("views", "compare", "balances"), 3, "points views rebuild balances")
     fails(points("views", "switch", "balances"), 3, "no build beside the live one")
     fails(points("views", "show", "balances", "--folder", kept / "elsewhere"), 4, "points views run")
-    Path("points-ledger/views/balances-v1.db").write_bytes(b"no database")
+    Path("points-ledger/views/balances-v2.db").write_bytes(b"no database")
     fails(points("views", "show", "balances"), 3, "a view is disposable")
 
 
