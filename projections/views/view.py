@@ -248,13 +248,18 @@ class Snapshot(ABC):
 
 @dataclass(frozen=True)
 class Query:
-    """A question that a view answers: `rows` makes the table from a snapshot of it."""
+    """A question that a view answers: `rows` makes the table from a snapshot of it.
+
+    `keys` are the columns that stay where the table is summed by what is known of the members (``--by``); with none it
+    is not.
+    """
 
     name: str
     about: str
     rows: Callable[[Snapshot, Options], Table]
     options: frozenset[str] = frozenset()
     is_by_member: bool = True
+    keys: tuple[str, ...] = ()
 
 
 def of_accounts(table: AccountTable) -> Callable[[Snapshot, Options], Table]:

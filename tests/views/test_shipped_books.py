@@ -30,7 +30,9 @@ from projections.explaining.explain import explain_entry
 from projections.explaining.history import History
 from projections.explaining.member import explain_member
 from projections.views import runner
+from projections.views.builtin.attributes import Attributes, values_of
 from projections.views.builtin.books import Books
+from projections.views.grouped import by_attribute
 from projections.views.registry import BUILT_IN
 from projections.views.snapshot import snapshot
 from service.demo.programmes import made_up_year
@@ -168,3 +170,17 @@ def test_every_entry_is_explained_and_a_refused_claim_says_what_it_needed(ledger
             if found["reason"] in ("not-entitled", "not-open", "quota-used"):
                 assert found["needed"], found["text"]
             assert "0000-" not in json.dumps(found, ensure_ascii=False)
+
+
+def test_what_members_have_is_summed_and_averaged_by_what_is_known_of_them(ledger: Ledger) -> None:
+    at = instants(ledger)[0]
+    for name in ledger.book.nearest(at).programme.attributes:
+        told = {member: value for member, attribute, value in rows_of(ledger, "attributes", at) if attribute == name}
+        groups: dict[tuple[str, str], list[int]] = {}
+        for member, score, value, *_ in rows_of(ledger, "scores", at):
+            groups.setdefault((told.get(member, ""), score), []).append(value)
+        with snapshot(ledger, views_of(ledger), Attributes(), at) as known:
+            table = tables.TABLES["scores"](ledger, at, None)
+            found = [row[:5] for row in by_attribute(table, ("score",), values_of(known, name), name).rows]
+        means = [(*key, len(of), sum(of), sum(of) // len(of)) for key, of in sorted(groups.items())]
+        assert found == means

@@ -36,7 +36,12 @@ class Balances(PointsView):
     version = 2
     about = "what each member has, by kind and by lot, and what of it expires soon"
     queries = (
-        Query("balances", "spendable, pending and held points and debt, by member and kind", of_accounts(balances)),
+        Query(
+            "balances",
+            "spendable, pending and held points and debt, by member and kind",
+            of_accounts(balances),
+            keys=("kind",),
+        ),
         Query("lots", "open lots, the soonest to expire first", of_accounts(lots)),
         Query("expiring", "points that expire within --days (30): a feed for reminders", expiring, frozenset({"days"})),
     )

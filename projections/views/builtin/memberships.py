@@ -90,9 +90,24 @@ class Memberships(View):
     needs_fact = True
     state = RankedMember
     queries = (
-        Query("memberships", "the current or else the last term of each membership", _memberships),
-        Query("quotas", "what is left of the benefits that a member has, by card or without one", quotas),
-        Query("savings", "points beyond the ordinary rate, by card", savings),
+        Query(
+            "memberships",
+            "the current or else the last term of each membership",
+            _memberships,
+            keys=("membership", "state"),
+        ),
+        Query(
+            "quotas",
+            "what is left of the benefits that a member has, by card or without one",
+            quotas,
+            keys=("membership", "benefit"),
+        ),
+        Query(
+            "savings",
+            "points beyond the ordinary rate, by card",
+            savings,
+            keys=("membership", "kind"),
+        ),
     )
 
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:

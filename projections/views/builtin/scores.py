@@ -78,7 +78,15 @@ class Scores(View):
     about = "each member's scores (京享值 …) with their parts and tier"
     changes = OF_SCORES | {TierMoved, Joined}
     state = RankedMember
-    queries = (Query("scores", "value, tier and parts by member; --score names one", scores, frozenset({"score"})),)
+    queries = (
+        Query(
+            "scores",
+            "value, tier and parts by member; --score names one",
+            scores,
+            frozenset({"score"}),
+            keys=("score",),
+        ),
+    )
 
     def account(self, state: Any) -> Account | None:
         """The account in the state."""
