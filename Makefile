@@ -33,7 +33,7 @@ CREATED := $(VENV)/.python-$(PYTHON_VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types bench campaign fuzz lock clean python
+.PHONY: help demo test lint types bench campaign simulate fuzz lock clean python
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -58,6 +58,9 @@ bench: $(DEV) ## measure speed, and print each figure beside a peer's
 
 campaign: $(DEV) ## run the long tests that `make test` leaves out
 	@$(BIN)/python -m pytest -m campaign --timeout 0 $(ARGS)
+
+simulate: $(DEV) ## run seeds of the simulator (ARGS="--seed 7", "--seed 1 --minutes 5", "--planted")
+	@$(BIN)/python -m tests.simulator $(if $(ARGS),$(ARGS),--seed 1 --minutes 1)
 
 fuzz: $(FUZZ) ## fuzz facts, rule books and HTTP with coverage (ARGS="--minutes 10")
 	@$(BIN)/python -m tests.fuzz $(ARGS)

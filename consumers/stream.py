@@ -5,6 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from ledger.wire.times import SECOND
+
 BACKLOG = 1  # recorded as an importer declared it
 AHEAD = 2  # the importer saw that it occurred more than five minutes after the present instant
 
@@ -12,11 +14,24 @@ AHEAD = 2  # the importer saw that it occurred more than five minutes after the 
 EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG = "empty", "no-key", "not-stamped", "untrusted-backlog"
 
 
+PUSHED = SECOND  # less is not told: clocks of several hosts differ by so much
+
+
+def pushed_by(recorded: int, stamped: int) -> int:
+    """Return by how many microseconds `recorded` is later than the clock said; 0 where that is less than a second.
+
+    Along a partition `recorded` never runs back, so that a clock that was once ahead pushes what comes after it.
+    """
+    ahead = recorded - stamped
+    return ahead if ahead >= PUSHED else 0
+
+
 class Record(Struct, frozen=True, gc=False):
     """A record of a partition: `recorded` in microseconds, `backlog` where an importer declared it (see `AHEAD`).
 
     `whole_length` and `whole_sha256` are set where `value` is only the beginning of what was sent; `fault` where the
-    stream found the record itself wanting (see `EMPTY`).
+    stream found the record itself wanting (see `EMPTY`); `pushed` where `recorded` is later than the clock said
+    (see `pushed_by`).
     """
 
     offset: int
@@ -27,6 +42,7 @@ class Record(Struct, frozen=True, gc=False):
     whole_length: int = 0
     whole_sha256: bytes = b""
     fault: str = ""
+    pushed: int = 0
 
 
 class Stream(Protocol):

@@ -33,6 +33,7 @@ class ConsumerLog:
         self._facts = self._facts_then = 0
         self._then = time.monotonic()
         self._lag: dict[int, int] = {}
+        self._ahead: set[int] = set()  # partitions whose `recorded` is ahead of the clock
         self._last_error = ""
 
     def info(self, event: str, **facts: Any) -> None:
@@ -42,8 +43,9 @@ class ConsumerLog:
     def observe(self, event: Event) -> None:
         """Log an event, and the progress where it is due."""
         match event:
-            case Decided(records=records):
-                self._facts += records
+            case Decided():
+                self._facts += event.records
+                self._compare_clocks(event)
             case Lag(by_partition):
                 self._lag.update(by_partition)
             case Acquired(partition, epoch, position):
@@ -59,6 +61,15 @@ class ConsumerLog:
         now = time.monotonic()
         if now - self._then >= EVERY_SECONDS:
             self._progress(now)
+
+    def _compare_clocks(self, batch: Decided) -> None:
+        """Log once that `recorded` of a partition is ahead of the clock, and once that it is not any more."""
+        if batch.ahead and batch.partition not in self._ahead:
+            self._ahead.add(batch.partition)
+            self._logger.warning("recorded-ahead", partition=batch.partition, seconds=batch.ahead)
+        elif not batch.ahead and batch.partition in self._ahead:
+            self._ahead.discard(batch.partition)
+            self.info("recorded-in-time", partition=batch.partition)
 
     def _progress(self, now: float) -> None:
         rate = (self._facts - self._facts_then) / (now - self._then)

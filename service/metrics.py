@@ -32,6 +32,9 @@ class Metrics:
         self._committed = gauge(
             "points_last_commit_timestamp_seconds", "When a batch was last committed.", ["partition"]
         )
+        self._ahead = gauge(
+            "points_recorded_ahead_seconds", "By how much recorded is ahead of the clock.", ["partition"]
+        )
         self._epoch = gauge("points_epoch", "Epoch in which a partition is owned.", ["partition"])
         self._published = gauge("points_published", "Number of the last record published.", ["flow", "partition"])
         self._troubles = counter("points_troubles", "Errors that were met, by stage.", ["stage"])
@@ -58,7 +61,7 @@ class Metrics:
                 self._epoch.labels(partition).set(epoch)
                 self._position.labels(partition).set(position)
             case Released(partition):
-                for gauge in (self._epoch, self._position, self._lag, self._committed):
+                for gauge in (self._epoch, self._position, self._lag, self._committed, self._ahead):
                     gauge.remove(partition)
             case Published(partition, flow, upto):
                 self._published.labels(flow, partition).set(upto)
@@ -81,3 +84,4 @@ class Metrics:
             self._stages.labels(stage).observe(getattr(batch, stage))
         self._position.labels(batch.partition).set(batch.offset)
         self._committed.labels(batch.partition).set(batch.at)
+        self._ahead.labels(batch.partition).set(batch.ahead)

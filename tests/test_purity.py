@@ -21,6 +21,7 @@ PURE = {
     "datetime",
     "fractions",
     "functools",
+    "heapq",
     "hashlib",
     "json",
     "msgspec",

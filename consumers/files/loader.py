@@ -2,7 +2,6 @@
 
 import gzip
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
@@ -12,6 +11,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from consumers import clock
 from consumers.local.port import Inbox, InboxLine, SourceCursor
 from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG
@@ -247,7 +247,7 @@ class Router:
         self._operators = None if operators is None else frozenset(operators)
         self._backlog = backlog
         self._latest = latest
-        self._now = now or (lambda: time.time_ns() // 1000)
+        self._now = now or clock.now
         self._past = 0  # an instant that has come
         self._partitioner = Partitioner(partitions)
 

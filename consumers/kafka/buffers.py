@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 
 from consumers.kafka.port import Headers, Hole, Start
 from consumers.runtime.intake import MAX_AHEAD
-from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG, Record
+from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, UNTRUSTED_BACKLOG, Record, pushed_by
 from ledger.journal.port import KEPT_WHOLE
 from ledger.wire.facts import MAX_BYTES
 
@@ -54,12 +54,13 @@ class Buffer:
         """Add a fetched record; `timestamp` is in milliseconds, and the broker's own if `is_stamped`."""
         if offset <= self.last:
             return  # a client may begin with the batch that an offset stands in
-        backlog, fault, text, whole_length, digest = 0, "", "", 0, b""
+        backlog, fault, text, whole_length, digest, pushed = 0, "", "", 0, b"", 0
         if is_stamped:
             recorded = timestamp * MILLISECOND
             if headers:
                 recorded, backlog, fault = self._declared(headers, recorded)
             if recorded < self._recorded:
+                pushed = 0 if backlog else pushed_by(self._recorded, recorded)
                 recorded = self._recorded
         else:
             recorded, fault = self._recorded, NOT_STAMPED
@@ -79,7 +80,7 @@ class Buffer:
             self.holes.append(Hole(self.last + 1, offset - 1))
         self.last, self._recorded = offset, recorded
         self._weight += len(value) + OVERHEAD
-        self._records.append(Record(offset, recorded, backlog, text, value, whole_length, digest, fault))
+        self._records.append(Record(offset, recorded, backlog, text, value, whole_length, digest, fault, pushed))
 
     def _declared(self, headers: Iterable[tuple[str, bytes | None]], stamped: int) -> tuple[int, int, str]:
         """Return what is recorded, the backlog flags and the fault, by a header and the broker's own stamp."""

@@ -108,19 +108,37 @@ class Consumer:
 
         Raises `CannotDecide`, `StreamError`, `JournalError`; failures that may pass are observed and waited for.
         """
-        self._begin()
+        self.begin()
         with quiet_collector():  # `_housekeeping` collects the cycles of the client
             timeout = 0.0
             while not is_stopped():
-                fetching = self._fetch(timeout)  # first: what the group has to say comes before an epoch is raised
-                self._acquire_missing()
-                worked = self._decide(fetching)
-                self._publisher.pump()
-                self._housekeeping()
+                worked = self.turn(timeout)
                 if self._has_ended():
                     break
                 timeout = 0.0 if worked else POLL_SECONDS if self._publisher.is_done else PUBLISHING_SECONDS
             self._publisher.flush(FLUSH_SECONDS)
+
+    def begin(self) -> None:
+        """Name the partitions of this process, or join the group that assigns them."""
+        if self._plan.group:
+            self._reader.join(self._plan.group, self._assigned, self._revoked, self._lost)
+        else:
+            self._reader.assign({partition: Start() for partition in self._plan.partitions})
+            self._assigned(self._plan.partitions)
+            for partition in self._plan.partitions:
+                self._reader.drop(partition)  # until it is owned, and the journal says from where
+
+    def turn(self, timeout: float) -> bool:
+        """Fetch (waiting at most `timeout` seconds), decide a batch of each partition, publish; return True if any was.
+
+        Raises as `run` does.
+        """
+        fetching = self._fetch(timeout)  # first: what the group has to say comes before an epoch is raised
+        self._acquire_missing()
+        worked = self._decide(fetching)
+        self._publisher.pump()
+        self._housekeeping()
+        return worked
 
     def close(self) -> None:
         """Leave the group and close the clients."""
@@ -129,15 +147,6 @@ class Consumer:
         self._publisher.close()
 
     # -- whose partitions --------------------------------------------------------------------------------------------
-
-    def _begin(self) -> None:
-        if self._plan.group:
-            self._reader.join(self._plan.group, self._assigned, self._revoked, self._lost)
-        else:
-            self._reader.assign({partition: Start() for partition in self._plan.partitions})
-            self._assigned(self._plan.partitions)
-            for partition in self._plan.partitions:
-                self._reader.drop(partition)  # until it is owned, and the journal says from where
 
     def _assigned(self, partitions: Sequence[int]) -> Mapping[int, Start]:
         for partition in partitions:
@@ -195,6 +204,9 @@ class Consumer:
                 owner.release()
                 owner.back_off(error)
                 self._report("kafka", str(error))
+            except Fenced as error:  # while a gap was passed
+                owner.release()
+                self._fenced(owner, error)
             except STORE_FAILURES as error:
                 owner.release()
                 owner.back_off(error)
@@ -210,6 +222,8 @@ class Consumer:
         head, known = journal.head(), journal.state().stream
         if known and self._topic_id not in ("", known, self._plan.topic_id):
             raise self._made_anew(known, self._topic_id)
+        if end < head.offset:  # records may have come meanwhile, and an owner that is not fenced yet decided them
+            end = self._reader.end(partition)
         if end < head.offset:
             raise StreamBroken(
                 f"partition {partition} of the topic ends at offset {end}, and this ledger has decided up to"
@@ -385,8 +399,12 @@ class Consumer:
             except BrokerAway as error:
                 self._report("kafka", str(error))
             except Fenced as error:
+                owner.release()
                 self._fenced(owner, error)
             except STORE_FAILURES as error:
+                if owner.writer is not None:  # it failed beside the turn, which releases by itself
+                    owner.release()
+                    owner.back_off(error)
                 self._store_failed(owner, error)
                 self._dropped(owner, f"the store: {error}")
             else:

@@ -7,15 +7,21 @@ inbox must do is said in cases by `tests/support/inbox_contract.py`.
 import heapq
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import count
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 
-from consumers.stream import Record
+from consumers import clock
+from consumers.runtime.intake import MAX_AHEAD
+from consumers.stream import Record, pushed_by
 from ledger.errors import CannotRunNow
 from ledger.journal.port import JournalError
+from ledger.wire.times import to_instant
+from ledger.wire.unreadable import UNREADABLE
 
 
 class InboxLine(Struct, frozen=True, gc=False):
@@ -61,6 +67,10 @@ class CannotAppend(CannotRunNow, JournalError):
     """The inbox cannot be written now (a full disk); what was taken of the batch all the same counts once if resent."""
 
 
+class ClockAhead(CannotAppend):
+    """This host's clock is far ahead of what a second source says: nothing was stamped with it, nor appended."""
+
+
 class End(NamedTuple):
     """Where a partition ends: its last record's offset, the latest recorded, and the number that orders all lines."""
 
@@ -74,6 +84,7 @@ class Inbox(ABC):
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
+        self._tolerance = clock.tolerance()
 
     @abstractmethod
     def _end(self, partition: int) -> End:
@@ -136,12 +147,72 @@ class Inbox(ABC):
         """Let go of files and connections."""
 
 
+def last_stamp(lines: Iterable[InboxLine]) -> int:
+    """Return the latest instant that this host's clock gave lines, 0 where it gave none."""
+    return max((line.recorded for line in lines if not line.backlog), default=0)
+
+
+def check_by_clock(stamp: int, other: int, tolerance: int, whose: str) -> None:
+    """Raise `ClockAhead` where a stamp is further ahead of another clock than is allowed."""
+    if clock.is_ahead(stamp, other, tolerance):
+        raise ClockAhead(
+            f"this host's clock says {clock.says(stamp)}, and {whose} says {clock.says(other)}: nothing was taken,"
+            f" since it would be recorded in the future; {clock.way_out(stamp, other)}"
+        )
+
+
+def check_by_facts(lines: Iterable[InboxLine], last: int, tolerance: int) -> None:
+    """Raise `ClockAhead` where lines are stamped long after the ledger's last record, and their own times deny it.
+
+    They do where the latest of them is near the last record, but not near the stamp. Facts that are older than that
+    come late, and say nothing about the present instant. `last` is 0 where there is no record.
+    """
+    lines = list(lines)
+    stamp, allowed = last_stamp(lines), max(tolerance, clock.LEAST_BY_FACTS)
+    if not last or not clock.is_ahead(stamp, last, allowed):
+        return
+    times = [at for line in lines if (at := _time_of(line.value)) <= stamp + MAX_AHEAD]
+    latest = max(times, default=0)
+    if last - allowed <= latest and clock.is_ahead(stamp, latest, allowed):
+        raise ClockAhead(
+            f"this host's clock says {clock.says(stamp)}, and what comes in is from {clock.says(latest)} at the latest;"
+            f" the ledger's last record is from {clock.says(last)}: nothing was taken, since it may be recorded in the"
+            f" future; {clock.way_out(stamp, max(last, latest))}"
+        )
+
+
+class _Timed(Struct, gc=False):
+    time: datetime
+
+
+_timed = msgspec.json.Decoder(_Timed)
+
+
+def _time_of(value: bytes) -> int:
+    """Return the time of a fact in microseconds, 0 where it cannot be read."""
+    try:
+        return to_instant(_timed.decode(value).time)
+    except (*UNREADABLE, OverflowError):
+        return 0
+
+
 def numbered_by_partition(lines: Sequence[InboxLine], first: int) -> dict[int, list[Numbered]]:
     """Return the lines of each partition, numbered from `first` in the order they came."""
     found: dict[int, list[Numbered]] = defaultdict(list)
     for numbered in enumerate(lines, first):
         found[numbered[1].partition].append(numbered)
     return found
+
+
+def pushed_of(lines: Iterable[InboxLine], recorded: Iterable[int]) -> list[int]:
+    """Return by how much each line's `recorded` is later than the clock said (see `pushed_by`).
+
+    0 where no clock was asked: in a backlog, and for a line that declares nothing.
+    """
+    return [
+        0 if line.backlog or not line.recorded else pushed_by(at, line.recorded)
+        for line, at in zip(lines, recorded, strict=True)
+    ]
 
 
 def places_of(lines: Sequence[InboxLine], firsts: Mapping[int, int]) -> list[tuple[int, int]]:

@@ -19,8 +19,11 @@ from consumers.local.port import (
     InboxLine,
     Numbered,
     SourceCursor,
+    check_by_clock,
+    last_stamp,
     numbered_by_partition,
     places_of,
+    pushed_of,
 )
 from consumers.runtime.notify import APPENDED, encode_notification
 from consumers.stream import Record
@@ -29,13 +32,15 @@ from ledger.journal.port import JournalError
 from ledger.journal.postgres_server import Server
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
+_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"  # in microseconds
+
 FED_ROWS = 1_000  # of a feed, read at a time
 _MOST_LINES = 1 << 32  # of one append; a line's number orders a feed's records
 
 _INSERT = """WITH moved AS (UPDATE {schema}.inbox_end SET position = %b, recorded = %b)
-    INSERT INTO {schema}.inbox SELECT position, line, recorded, backlog, %b::bigint, key, value, length, sha256
+    INSERT INTO {schema}.inbox SELECT position, line, recorded, backlog, %b::bigint, key, value, length, sha256, pushed
     FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::integer[], %b::bytea[], %b::bytea[], %b::bigint[],
-    %b::bytea[]) AS new (position, line, recorded, backlog, key, value, length, sha256)"""
+    %b::bytea[], %b::bigint[]) AS new (position, line, recorded, backlog, key, value, length, sha256, pushed)"""
 _MOVE_SPAN = """INSERT INTO {schema}.inbox_spans VALUES (%b, %b, %b)
     ON CONFLICT (feed) DO UPDATE SET last = excluded.last"""
 
@@ -62,15 +67,15 @@ class PostgresInbox(Inbox):
     def read(self, partition: int, after: int, limit: int, most_bytes: int = 1 << 62) -> Sequence[Record]:
         rows = self._rows(
             partition,
-            "SELECT position, recorded, backlog, key, value, whole_length, whole_sha256"
+            "SELECT position, recorded, backlog, key, value, whole_length, whole_sha256, pushed"
             f" FROM ({bounded_records('{schema}')}) AS bounded WHERE held < %s ORDER BY position",
             after,
             limit,
             most_bytes,
         )
         return [
-            Record(offset, recorded, backlog, key.decode(), value, whole_length, whole_sha256)
-            for offset, recorded, backlog, key, value, whole_length, whole_sha256 in rows
+            Record(offset, recorded, backlog, key.decode(), value, whole_length, whole_sha256, pushed=pushed)
+            for offset, recorded, backlog, key, value, whole_length, whole_sha256, pushed in rows
         ]
 
     # -- feeds -------------------------------------------------------------------------------------------------------
@@ -156,7 +161,8 @@ class PostgresInbox(Inbox):
                 if feed is not None and server is self._topology.main:
                     self._move(c, feed)
                 here = [partition for partition in sorted(batches) if self._topology.server_of(partition) is server]
-                ends = self._lock_ends(c, here)
+                ends, now = self._lock_ends(c, here)
+                check_by_clock(last_stamp(lines), now, self._tolerance, f"the database's ({server.name})")
                 for partition in here:
                     offsets[partition] = ends[partition].position + 1
                     self._insert(c, partition, batches[partition], ends[partition], feed.number if feed else 0)
@@ -181,14 +187,19 @@ class PostgresInbox(Inbox):
         if not c.rowcount:
             raise CannotAppend("another process feeds the same file; wait for it to end, and run the command again")
 
-    def _lock_ends(self, c: psycopg.Cursor[Any], partitions: Sequence[int]) -> dict[int, End]:
-        """Lock where partitions of a server end, one after the other, as every appender does."""
+    def _lock_ends(self, c: psycopg.Cursor[Any], partitions: Sequence[int]) -> tuple[dict[int, End], int]:
+        """Lock where partitions of a server end, one after the other, as every appender does.
+
+        Return these ends, and the instant by the server's clock.
+        """
         asked = " UNION ALL ".join(
             f"SELECT * FROM (SELECT {partition}, position, recorded"
             f" FROM {self._topology.schema_of(partition)}.inbox_end FOR UPDATE) AS end_{partition}"
             for partition in partitions
         )
-        return {row[0]: End(*row[1:]) for row in c.execute(asked)} if partitions else {}
+        asked += f"{' UNION ALL ' if partitions else ''}SELECT -1, -1, {_NOW}"  # as a partition that ends now
+        found = {row[0]: End(*row[1:]) for row in c.execute(asked)}
+        return found, found.pop(-1).recorded
 
     def _insert(self, c: psycopg.Cursor[Any], partition: int, batch: Sequence[Numbered], end: End, feed: int) -> None:
         """Append to a partition whose end is locked, and move the end on."""
@@ -209,6 +220,7 @@ class PostgresInbox(Inbox):
                 [line.value for _, line in batch],
                 [line.whole_length for _, line in batch],
                 [line.whole_sha256 for _, line in batch],
+                pushed_of((line for _, line in batch), recorded),
             ),
         )
         if feed:

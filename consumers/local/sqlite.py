@@ -13,14 +13,17 @@ from msgspec.structs import replace
 
 from consumers.local.port import (
     CannotAppend,
+    ClockAhead,
     End,
     FedRecord,
     Inbox,
     InboxLine,
     Numbered,
     SourceCursor,
+    check_by_facts,
     numbered_by_partition,
     places_of,
+    pushed_of,
 )
 from consumers.stream import Record
 from ledger.journal.blocks import Block, blocks_after, encode_block
@@ -129,6 +132,8 @@ class SQLiteInbox(Inbox):
             records = list(map(Record, range(first, 1 << 62), block.recorded, block.backlog, block.keys, block.values))
             for place, (length, sha256) in block.wholes.items():
                 records[place] = replace(records[place], whole_length=length, whole_sha256=sha256)
+            for place, pushed in block.pushed.items():
+                records[place] = replace(records[place], pushed=pushed)
             yield from records[max(0, after + 1 - first) :]
 
     # -- feeds -------------------------------------------------------------------------------------------------------
@@ -172,6 +177,7 @@ class SQLiteInbox(Inbox):
         try:
             self._db.execute("BEGIN IMMEDIATE")
             ends = list(self._ends_now())
+            check_by_facts(lines, max(end.recorded for end in ends), self._tolerance)
             firsts = self._append(lines, ends, feed.number if feed else 0)
             if feed is not None:
                 self._db.execute(
@@ -179,6 +185,9 @@ class SQLiteInbox(Inbox):
                     (feed.size, feed.lines, feed.digest, feed.tail, feed.number),
                 )
             self._db.execute("COMMIT")
+        except ClockAhead:
+            self._db.execute("ROLLBACK")
+            raise
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -210,13 +219,16 @@ class SQLiteInbox(Inbox):
 
     def _insert(self, partition: int, first: int, some: Sequence[Numbered], recorded: int, feed: int) -> End:
         """Insert a block; along a partition recorded never runs back behind what it was before."""
+        stamps = list(accumulate((line.recorded for _, line in some), max, initial=recorded))[1:]
+        pushed = pushed_of((line for _, line in some), stamps)
         block = Block(
-            list(accumulate((line.recorded for _, line in some), max, initial=recorded))[1:],
+            stamps,
             [line.backlog for _, line in some],
             [number for number, _ in some],
             [line.key for _, line in some],
             [line.value for _, line in some],
             {at: (line.whole_length, line.whole_sha256) for at, (_, line) in enumerate(some) if line.whole_sha256},
+            {at: by for at, by in enumerate(pushed) if by},
         )
         end = End(first + len(some) - 1, block.recorded[-1], block.lines[-1])
         self._db.execute(

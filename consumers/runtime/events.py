@@ -24,7 +24,10 @@ class Released(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """A batch of records was decided and committed up to an offset; `fetch` to `store` are seconds by stage."""
+    """A batch of records was decided and committed up to an offset; `fetch` to `store` are seconds by stage.
+
+    `ahead` is by how many seconds its last `recorded` is later than the clock, 0 where that is less than a minute.
+    """
 
     partition: int
     offset: int
@@ -36,6 +39,7 @@ class Decided(NamedTuple):
     decode: float
     decide: float
     store: float
+    ahead: int = 0
 
 
 class Published(NamedTuple):

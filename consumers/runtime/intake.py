@@ -51,14 +51,16 @@ class Intake(NamedTuple):
         else:
             fact, occurred = decode(value)
         is_ahead = record.backlog & AHEAD != 0
-        check_admissible(fact, occurred, record.recorded, self.operators, grantors=self.grantors, is_ahead=is_ahead)
+        stamped = record.recorded - record.pushed
+        check_admissible(fact, occurred, stamped, self.operators, grantors=self.grantors, is_ahead=is_ahead)
         subject = fact.subject
         if record.key != subject:
             raise BadFact("wrong-key", f'the record\'s key is not its subject "{subject}"')
         if self.partitioner(subject) != self.partition and type(fact) is not ProgrammePublished:
             raise BadFact("wrong-partition", f'"{subject}" belongs to partition {self.partitioner(subject)}')
         digest = sha256(value).digest()
-        return FactRecord(record.offset, record.recorded, record.backlog != 0, fact, occurred, canonical(fact), digest)
+        place = record.offset, record.recorded, record.backlog != 0
+        return FactRecord(*place, fact, occurred, canonical(fact), digest, pushed=record.pushed)
 
 
 _NOTHING: tuple[bytes, None] = (b"", None)

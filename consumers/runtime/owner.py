@@ -4,8 +4,9 @@ Files, Kafka and the HTTP server use it alike; what an error means to each of th
 """
 
 from collections.abc import Mapping, Sequence
-from time import perf_counter, time
+from time import perf_counter
 
+from consumers import clock
 from consumers.runtime.continuity import LastTaken, check_taken, last_taken
 from consumers.runtime.events import Decided
 from consumers.runtime.intake import Intake, dead_lettered
@@ -19,6 +20,7 @@ from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import DeadLetter
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import Fact
+from ledger.wire.times import SECOND
 
 BATCH = 8_000  # records, and
 BATCH_BYTES = 8 << 20  # of them, in one transaction at most
@@ -41,6 +43,7 @@ class PartitionOwner:
         self.wanted: Mapping[int, object] = {}
         self.decoded: dict[int, tuple[bytes, Fact]] = {}
         self.decided: list[DecidedRecord] = []
+        self.ahead_until = 0  # the last `recorded` where it is later than the clock by much, else 0
         self.taken: LastTaken | None = None  # the last record of the journal, until the stream has shown to have it
         self._ledger = ledger
         self._batch = batch
@@ -108,10 +111,13 @@ class PartitionOwner:
         committing, deciding = writer.committing, writer.deciding
         tally = self.take(writer, records)
         committing, deciding = writer.committing - committing, writer.deciding - deciding
+        now, last = clock.now(), records[-1].recorded
+        ahead = clock.seconds_ahead(last, now)
+        self.ahead_until = last if ahead else 0
         return Decided(
             self.partition,
             writer.offset,
-            time(),
+            now / SECOND,
             len(records),
             sum(len(record.value) for record in records),
             tally,
@@ -119,6 +125,7 @@ class PartitionOwner:
             decode=perf_counter() - taken - committing,
             decide=deciding,
             store=committing - deciding,
+            ahead=ahead,
         )
 
     def _is_continued_by(self, stream: Stream, taken: LastTaken) -> bool:

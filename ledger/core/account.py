@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct, field
 
+from ledger.core.burning import LARGE, OrderedLots
 from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH
 from ledger.wire.times import first_day
 
@@ -56,7 +57,34 @@ class Purse(Struct, array_like=True, gc=False):
 
     def spendable(self) -> int:
         """Points that a redemption may take now."""
-        return sum([lot.left for lot in self.lots.values() if not lot.pending_until])
+        lots = self.lots
+        if type(lots) is OrderedLots:
+            return lots.spendable
+        return sum([lot.left for lot in lots.values() if not lot.pending_until])
+
+    def burn(self, points: int, burn: str) -> list[tuple[int, int]]:
+        """Return which spendable lots a burn takes: (lot, points) in the order `burn` names. The sum may fall short.
+
+        A large purse keeps its lots in that order from then on.
+        """
+        lots = self.lots
+        if len(lots) >= LARGE and type(lots) is not OrderedLots:
+            lots = self.lots = OrderedLots(lots)
+        if type(lots) is OrderedLots:
+            return lots.burn(points, by_end=burn != "oldest")
+        keys = sorted(lots)
+        if burn != "oldest":
+            keys.sort(key=lambda key: lots[key].expires_at)
+        taken = []
+        for key in keys:
+            if not points:
+                break
+            lot = lots[key]
+            if lot.left and not lot.pending_until:
+                part = min(points, lot.left)
+                taken.append((key, part))
+                points -= part
+        return taken
 
     def pending(self) -> int:
         """Points that are visible and frozen."""

@@ -14,7 +14,7 @@ from ledger.core.lots import earn
 from ledger.core.pages import Award, DayPage, OrderPage, PageLine
 from ledger.core.shops import has_joined
 from ledger.core.terms import open_free
-from ledger.rulebook.compiled import MANY, Bucket, Rule, Rules
+from ledger.rulebook.compiled import Bucket, Multiplier, Rule, Rules
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import CounterAdded, Earned, FirstSeen, Multiplied, Scored, ScoredOnce, Withheld
 from ledger.wire.facts import OrderLine
@@ -26,7 +26,7 @@ _ONCE = "once"  # the mark of a rule for points that gives once
 
 def apply_rules(
     draft: Draft,
-    rules: tuple[Rule, ...],
+    rules: Rules,
     data: Any,
     page: str,
     line: Line | None = None,
@@ -45,42 +45,42 @@ def apply_rules(
     `order` counts its caps; `multiplied` is told by rule the multiplier that holds for the line, where it is not 1.
     What is given for a line, or if it `may_return`, can be taken back.
     """
-    account, occurred, trace, live = draft.account, draft.occurred, draft.trace, draft.version.live
+    account, occurred, trace = draft.account, draft.occurred, draft.trace
+    is_now = occurred == draft.clock and draft.engine >= 2
     name, category = "", ""
     if line is not None:
         name, fen, category, count = line.line, line.paid_fen, line.category, line.quantity
-    if len(rules) >= MANY and isinstance(rules, Rules) and rules.by_field is not None and trace is None:
-        rules = rules_for(rules.by_field, rules, line, data)
+    asked: tuple[Rule, ...] = rules
+    if rules.lookup is not None and trace is None:
+        asked = rules_for(rules.lookup, rules, line, data, occurred)
     awards: list[Award] = []
     replaced: dict[str, str] = {}  # rule -> the one that stands in for it
-    for rule in rules:
+    for rule in asked:
         if replaced and rule.name in replaced:
             if trace is not None:
                 trace.skipped(rule, "replaced", {"line": name, "by": replaced[rule.name]})
             continue
-        if rule.is_dated and not rule.since <= occurred < rule.until:
-            if trace is not None:
-                trace.skipped(rule, "not-in-force", {"line": name})
-            continue
-        if rule.clauses and not meets(rule.clauses, line, data):
-            if trace is not None:
-                trace.skipped(rule, "condition", {"line": name})
-            continue
         term: Term | None = None
-        if rule.member is not None:
-            term = term_at(account, rule.member, occurred)
-            if term is None:
+        times: Multiplier | None = None
+        if not rule.is_plain:
+            if rule.is_dated and not rule.since <= occurred < rule.until:
                 if trace is not None:
-                    trace.skipped(rule, "no-membership", {"line": name})
+                    trace.skipped(rule, "not-in-force", {"line": name})
                 continue
-        times, by = None, ""
-        if rule.asks_more:
+            if rule.clauses and not meets(rule.clauses, line, data):
+                if trace is not None:
+                    trace.skipped(rule, "condition", {"line": name})
+                continue
+            if rule.member is not None:
+                term = term_at(account, rule.member, occurred)
+                if term is None:
+                    if trace is not None:
+                        trace.skipped(rule, "no-membership", {"line": name})
+                    continue
             if rule.times:
                 times = multiplier_of(rule, line, data, occurred, draft.unentitled or ())
-                if times is not None:
-                    by = times.text
-                    if multiplied is not None:
-                        multiplied[rule.name] = by
+                if times is not None and multiplied is not None:
+                    multiplied[rule.name] = times.text
             if rule.who is not None and draft.unentitled and rule.name in draft.unentitled:
                 points = draft.bounded(amount_of(rule.amount, fen, category, count, times))
                 withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
@@ -89,9 +89,11 @@ def apply_rules(
                 continue
             if rule.has_guards and not _is_let(draft, rule, line, name, since):
                 continue
-        points = uncapped = amount_of(rule.amount, fen, category, count, times)
-        if points > MAX_TOTAL:
-            draft.bounded(points)
+        points = uncapped = rule.flat
+        if not points or times is not None:
+            points = uncapped = amount_of(rule.amount, fen, category, count, times)
+            if points > MAX_TOTAL:
+                draft.bounded(points)
         if rule.is_limited:
             if rule.line_cap and points > rule.line_cap:
                 points = rule.line_cap
@@ -123,19 +125,22 @@ def apply_rules(
             continue
         if rule.stands_in_for and draft.engine >= 2:
             replaced[rule.stands_in_for] = rule.name
-        if by:
-            draft.emit(Multiplied(rule.name, name, by))
+        if times is not None:
+            draft.emit(Multiplied(rule.name, name, times.text))
         if rule.key:
             score, month = rule.score, draft.month
-            if rule.gives_once:
+            if rule.is_monthly and is_now:  # it moves no more than the month that runs
+                draft.emit(Scored(score, rule.part, rule.name, month, points, page, name, fen, uncapped))
+            elif rule.gives_once:
                 draft.remember(score)
                 draft.emit(ScoredOnce(score, rule.part, rule.name, points, occurred))
                 continue
-            if live and score in live:
-                month = draft.version.bucket(score, occurred)
-            if rule.at_shop:
-                score = f"{score}{AT_SHOP}{data.shop}"
-            draft.score(Scored(score, rule.part, rule.name, month, points, page, name, fen, uncapped))
+            else:
+                if score in draft.version.live:
+                    month = draft.version.bucket(score, occurred)
+                if rule.at_shop:
+                    score = f"{score}{AT_SHOP}{data.shop}"
+                draft.score(Scored(score, rule.part, rule.name, month, points, page, name, fen, uncapped))
             if rule.is_kept:
                 awards.append(Award(rule.name, points, points, "", 0, 0, score, rule.part, month))
         else:
@@ -200,10 +205,10 @@ def withhold(draft: Draft, rule: Rule, code: str, line: str, would: int, **figur
 
 def _is_let(draft: Draft, rule: Rule, line: Line | None, name: str, since: int) -> bool:
     """Return True if a rule is in time, its line was not returned whole, and it is a first that the rule wants."""
-    award = rule.award
     if rule.within and draft.occurred - since > rule.within:
         withhold(draft, rule, "too-long-after-completion", name, 0, since=since)
         return False
+    award = rule.award
     if award.unless_returned and isinstance(line, PageLine) and line.returned >= line.quantity:
         withhold(draft, rule, "line-returned", name, 0)
         return False

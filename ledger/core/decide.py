@@ -34,7 +34,7 @@ from ledger.core.penalties import apply_penalties
 from ledger.core.reached import award_reached
 from ledger.core.shops import follow_shops
 from ledger.core.tiers import follow_scores, refresh_settled
-from ledger.core.who import judge_rules
+from ledger.core.who import unentitled_by
 from ledger.rulebook.compiled import Programme
 from ledger.wire import facts
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Entry
@@ -67,6 +67,7 @@ def entry_of(
     backlog: bool,
     fact: bytes,
     received: bytes,
+    pushed: int = 0,
 ) -> Entry:
     """The entry that writes a decision down: the owner's, and a replay's to compare with it."""
     return Entry(
@@ -86,6 +87,7 @@ def entry_of(
         decision.changes,
         fact,
         received,
+        pushed,
     )
 
 
@@ -112,6 +114,7 @@ def decide(
     book: Programme,
     *,
     recorded: int,
+    pushed: int = 0,
     backlog: bool = False,
     limits: Limits = Limits(),
     repeats: Repetition | None = None,
@@ -120,9 +123,11 @@ def decide(
 ) -> Decision:
     """Decide one fact for one member; the account is evolved by the changes, the pages by what they must keep.
 
-    `repeats` says that a fact of the same (subject, source, id) came before; `trace` is told of each rule that gave
-    nothing; `engine` is the one that is to decide: an entry's own where it is derived again. Raises `draft.OutOfRange`
-    where a bound of the account's integers would be passed: the account is then half changed, and to be dropped.
+    `recorded` is when the stream took it, and `pushed` by how much that is later than the clock said (both in
+    microseconds). `repeats` says that a fact of the same (subject, source, id) came before; `trace` is told of each
+    rule that gave nothing; `engine` is the one that is to decide: an entry's own where it is derived again. Raises
+    `draft.OutOfRange` where a bound of the account's integers would be passed: the account is then half changed, and
+    to be dropped.
     """
     if engine == 1:
         pages = PagesOfEngine1(pages)
@@ -151,11 +156,11 @@ def decide(
         if clock - occurred > version.late:
             draft.decline("too-late")
         if row.is_request:
-            _check_request(draft, row.own_key(fact.data), recorded, backlog, limits)
+            _check_request(draft, row.own_key(fact.data), recorded, pushed, backlog, limits)
         elif account.closed and kind not in _COUNT_WHEN_CLOSED:
             draft.decline("account-closed")
-        if version.asks_who:
-            judge_rules(draft, row.on, fact.data)
+        if row.on in version.asks_who:
+            draft.unentitled = unentitled_by(draft, version.asks_who[row.on], fact.data)
         _DECIDER_OF[kind](draft, fact.data)
         if kind in version.asked_behind:
             _ask_rules(draft, row, fact.data)
@@ -187,13 +192,14 @@ def run_to(account: Account, book: Programme, instant: int, pages: Pages) -> lis
     return draft.changes
 
 
-def _check_request(draft: Draft, key: str, recorded: int, backlog: bool, limits: Limits) -> None:
+def _check_request(draft: Draft, key: str, recorded: int, pushed: int, backlog: bool, limits: Limits) -> None:
     """Decline a request that came before (its page has this key), is too old, or meets a frozen account."""
     if draft.pages.get(key) is not None:
         draft.decline("already")
-    age = recorded - draft.occurred
+    age = recorded - pushed - draft.occurred
     if not backlog and age > limits.request_max_age:
-        draft.decline("stale", age_seconds=age // SECOND, most_seconds=limits.request_max_age // SECOND)
+        ahead = {"recorded_ahead_seconds": pushed // SECOND} if pushed else {}
+        draft.decline("stale", age_seconds=age // SECOND, most_seconds=limits.request_max_age // SECOND, **ahead)
     if draft.account.closed:
         draft.decline("account-closed")
     if draft.account.frozen:

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from ledger.core.account import NEVER, Account
 from ledger.core.evolve import APPLY
 from ledger.core.pages import SEEN, Award, Pages, ScorePage
-from ledger.core.standing import Stand, first_tier, stand_of
+from ledger.core.standing import Stand, stand_of
 from ledger.errors import ControlFlow
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
 from ledger.rulebook.schema import AT_SHOP
@@ -78,7 +78,7 @@ class Draft(Struct, gc=False):
         """Write a change down and apply it. Raises `OutOfRange`."""
         self.changes.append(change)
         grown = APPLY[type(change)](self.account, change)  # what `evolve` does, without a call of its own
-        if grown is not None and not -MAX_TOTAL <= grown <= MAX_TOTAL:
+        if grown and not -MAX_TOTAL <= grown <= MAX_TOTAL:
             self._beyond(type(change).__name__, grown)
 
     def bounded(self, total: int) -> int:
@@ -162,7 +162,7 @@ class Draft(Struct, gc=False):
         key = f"score/{name}/{shop}"
         page = self.pages.get(key)
         if not isinstance(page, ScorePage):
-            page = ScorePage(tier=first_tier(self.version.rankings[name]))
+            page = ScorePage(tier=self.version.rankings[name].first_tier)
         page.parts[change.part] = page.parts.get(change.part, 0) + change.points
         self.bounded(sum(map(abs, page.parts.values())))
         self.pages.put(key, page)

@@ -1,48 +1,55 @@
 """What a compiled rule says of one line or fact: whether its conditions are met, and what it gives."""
 
+from bisect import bisect_right
 from collections.abc import Container
 from typing import Any
 
-from ledger.rulebook.compiled import MAX_KNOWN, Amount, Clause, Multiplier, Rule, RuleIndex
+from ledger.rulebook.compiled import MAX_KNOWN, Amount, Clause, Multiplier, Rule, RuleIndex, Rules
 
 
 def meets(clauses: tuple[Clause, ...], line: Any, data: Any) -> bool:
     """Return True if a line and the data of its fact meet every clause."""
     for field, of_line, op, value in clauses:
         found = getattr(line if of_line else data, field)
-        if op == "at_least":
-            met = found >= value
+        if op == "in":
+            if found not in value:
+                return False
         elif op == "not_in":
-            met = found not in value
-        elif op == "in":
-            met = found in value
-        elif op == "at_most":
-            met = found <= value
-        else:
-            met = value in found
-        if not met:
+            if found in value:
+                return False
+        elif op == "at_least":
+            if found < value:
+                return False
+        elif op == "has":
+            if value not in found:
+                return False
+        elif found > value:
             return False
     return True
 
 
-def rules_for(index: RuleIndex, rules: tuple[Rule, ...], line: Any, data: Any) -> tuple[Rule, ...]:
-    """Return the rules that a line and the data of its fact may meet, in their order."""
-    key = tuple([_known(getattr(line if of_line else data, name), values) for name, of_line, values in index.fields])
+def rules_for(index: RuleIndex, rules: Rules, line: Any, data: Any, occurred: int) -> tuple[Rule, ...]:
+    """Return the rules whose dates and conditions hold for a line and the data of its fact, in their order.
+
+    Of their conditions only those on what a list has are still to be asked.
+    """
+    key = bisect_right(index.edges, occurred)
+    for name, of_line, numbers, size in index.texts:
+        key = key * size + numbers.get(getattr(line if of_line else data, name), 0)
+    for name, of_line, edges, size in index.numbers:
+        key = key * size + bisect_right(edges, getattr(line if of_line else data, name))
     found = index.known.get(key)
     if found is None:
-        places = set(index.others)
-        for value, (_, _, values) in zip(key, index.fields, strict=True):
-            if value is not None:
-                places |= values[value]
-        found = tuple(rules[place] for place in sorted(places))
+        found = tuple(
+            rest
+            for rule, rest in zip(rules, index.rest, strict=True)
+            if rule.since <= occurred < rule.until
+            and meets(tuple(clause for clause in rule.clauses if clause.op != "has"), line, data)
+        )
         if len(index.known) >= MAX_KNOWN:
             index.known.clear()
         index.known[key] = found
     return found
-
-
-def _known(value: str, values: Container[str]) -> str | None:
-    return value if value in values else None
 
 
 def amount_of(amount: Amount, fen: int, category: str, count: int = 1, times: Multiplier | None = None) -> int:
@@ -50,9 +57,10 @@ def amount_of(amount: Amount, fen: int, category: str, count: int = 1, times: Mu
 
     It is rounded down once, the multiplier `times` included.
     """
-    points, per_fen, floor_fen, rates, steps, per_count = amount
-    if times is None and not (steps or rates or per_count):  # what most rules give
+    points, per_fen, floor_fen = amount.points, amount.per_fen, amount.floor_fen
+    if times is None and amount.is_plain:
         return fen // floor_fen * floor_fen * points // per_fen if per_fen else points
+    rates, steps, per_count = amount.rates, amount.steps, amount.per_count
     by, of = (times.by, times.of) if times is not None else (1, 1)
     if per_fen and not steps:
         if rates and category in rates:

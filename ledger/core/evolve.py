@@ -20,6 +20,7 @@ from ledger.core.account import (
     move_lapse,
 )
 from ledger.core.benefits import forget_days, quota_key
+from ledger.core.burning import OrderedLots
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import entries
 from ledger.wire.entries import CHANGE_TYPES, Change, Entry, lot_key
@@ -55,19 +56,20 @@ def _scored(account: Account, change: entries.Scored) -> int:
         for hold in account.tier_holds.get(change.score, {}).values():
             if change.month >= hold.first:
                 hold.value += change.points
-    if change.month < account.pruned_before and is_dropped(change.month, account.pruned_before):
+    month, part, points = change.month, change.part, change.points
+    if month < account.pruned_before and is_dropped(month, account.pruned_before):
         return 0  # that month is dropped; it counts in no score that can still be asked of this account
     months = account.sums.get(change.score)
     if months is None:
         if AT_SHOP in change.score:
             return 0  # it stands on a page of its own
         months = account.sums[change.score] = {}
-    parts = months.get(change.month)
+    parts = months.get(month)
     if parts is None:
-        months[change.month] = {change.part: change.points}
+        months[month] = {part: points}
     else:
-        parts[change.part] = parts.get(change.part, 0) + change.points
-    return 0 if -SMALL < change.points < SMALL else extent_of_score(account, change.score)
+        parts[part] = parts.get(part, 0) + points
+    return 0 if -SMALL < points < SMALL else extent_of_score(account, change.score)
 
 
 def extent_of_score(account: Account, score: str) -> int:
@@ -86,6 +88,8 @@ def _earned(account: Account, change: entries.Earned) -> int:
         points, 0, points, change.earned_at, change.expires_at, change.rule, change.pending_until, change.returnable
     )
     purse.issued += points
+    if not change.pending_until:
+        _note(purse, change.lot, points)
     due = change.pending_until or change.expires_at
     if due < account.next_due_at:
         account.next_due_at = due
@@ -152,9 +156,18 @@ def _repaid(account: Account, change: entries.Repaid) -> int:
     return purse.clawed_back
 
 
+def _note(purse: Purse, key: int, points: int) -> None:
+    """Tell the lots of a large purse that points of one became spendable, or (below 0) are so no more."""
+    lots = purse.lots
+    if type(lots) is OrderedLots:
+        lots.changed(key, points)
+
+
 def _take(purse: Purse, key: int, points: int) -> None:
     lot = purse.lots[key]
     lot.left -= points
+    if not lot.pending_until:
+        _note(purse, key, -points)
     if not lot.left and not lot.held:
         del purse.lots[key]
 
@@ -167,6 +180,8 @@ def _restored(account: Account, change: entries.Restored) -> int:
         lot = Lot(0, 0, change.earned, change.earned_at, change.expires_at, change.rule, 0, change.returnable)
         purse.lots[change.lot] = lot
     lot.left += change.points
+    if not lot.pending_until:
+        _note(purse, change.lot, change.points)
     account.next_due_at = min(account.next_due_at, lot.pending_until or lot.expires_at)
     return lot.left
 
@@ -185,6 +200,8 @@ def _given_back(account: Account, change: entries.GivenBack) -> int:
         lot = Lot(0, 0, change.earned, change.earned_at, change.expires_at, change.rule, 0, change.returnable)
         purse.lots[change.lot] = lot
     lot.left += change.points
+    if not lot.pending_until:
+        _note(purse, change.lot, change.points)
     account.next_due_at = min(account.next_due_at, lot.expires_at)
     return lot.left
 
@@ -194,14 +211,21 @@ def _forgiven(account: Account, change: entries.Forgiven) -> None:
 
 
 def _confirmed(account: Account, change: entries.Confirmed) -> None:
-    lot = account.purses[change.kind].lots[change.lot]
-    lot.pending_until = 0
+    purse = account.purses[change.kind]
+    lot = purse.lots[change.lot]
+    if lot.pending_until:
+        lot.pending_until = 0
+        _note(purse, change.lot, lot.left)
     lot.waits = 0
     account.next_due_at = min(account.next_due_at, lot.expires_at)
 
 
 def _refrozen(account: Account, change: entries.Refrozen) -> None:
-    account.purses[change.kind].lots[change.lot].pending_until = change.pending_until
+    purse = account.purses[change.kind]
+    lot = purse.lots[change.lot]
+    if not lot.pending_until:
+        _note(purse, change.lot, -lot.left)
+    lot.pending_until = change.pending_until
     account.next_due_at = min(account.next_due_at, change.pending_until)
 
 
@@ -224,9 +248,12 @@ def _written_off(account: Account, change: entries.WrittenOff) -> int:
 
 
 def _held(account: Account, change: entries.Held) -> None:
-    lot = account.purses[change.kind].lots[change.lot]
+    purse = account.purses[change.kind]
+    lot = purse.lots[change.lot]
     lot.left -= change.points
     lot.held += change.points
+    if not lot.pending_until:
+        _note(purse, change.lot, -change.points)
     hold = account.holds.get(change.hold)
     if hold is None:
         hold = account.holds[change.hold] = OpenHold(change.kind, change.until_at, {})
@@ -246,9 +273,12 @@ def _captured(account: Account, change: entries.Captured) -> int:
 
 
 def _released(account: Account, change: entries.Released) -> None:
-    lot = account.purses[change.kind].lots[change.lot]
+    purse = account.purses[change.kind]
+    lot = purse.lots[change.lot]
     lot.held -= change.points
     lot.left += change.points
+    if not lot.pending_until:
+        _note(purse, change.lot, change.points)
     account.next_due_at = min(account.next_due_at, lot.pending_until or lot.expires_at)
     _end_part(account, change.hold, change.lot, change.points)
 

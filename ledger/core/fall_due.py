@@ -1,6 +1,6 @@
 """What falls due by itself: holds, lots and terms that end, tiers and sums as months pass. Time goes first."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ledger.core.account import NEVER, is_dropped, next_due
 from ledger.core.benefits import has_old_days
@@ -9,9 +9,9 @@ from ledger.core.lots import end_idle, end_waiting, expire, release_hold
 from ledger.core.reached import award_reached
 from ledger.core.tiers import end_tier_grants, end_tier_holds, move_tiers, pass_period, place_anew
 from ledger.rulebook.compiled import OPENS, ProgrammeVersion
-from ledger.rulebook.rankings import DAYS, moves_of, oldest_needed, settle_instant
-from ledger.wire.entries import DAY_BUCKETS, FIRST_MONTH, HistoryPruned, TermEnded
-from ledger.wire.times import DAY, day_of, instant_at, month_start
+from ledger.rulebook.rankings import DAYS, moves_of, settle_instant
+from ledger.wire.entries import DAY_BUCKETS, HistoryPruned, TermEnded
+from ledger.wire.times import DAY, day_of, instant_at, month_of, month_start
 
 MAX_MONTHS = 12  # that are asked one by one whether they matter; of more, the buckets are asked
 
@@ -67,10 +67,10 @@ def _instants_that_matter(draft: Draft, until: int, now: ProgrammeVersion, month
     `now` is the version at `until`, and `month_now` the month by it.
     """
     account, book, after = draft.account, draft.book, draft.account.clock
-    versions = [version for version in book.versions if after < version.since <= until]
+    versions = [] if now.since <= after else [version for version in book.versions if after < version.since <= until]
     found = {version.since for version in versions}
-    for version in (book.nearest(after), *versions):
-        before, last = version.month(after), month_now if version is now else version.month(until)
+    for version in (book.nearest(after), *versions) if versions else (now,):
+        before, last = month_of(after, version.offset), month_now if version is now else version.month(until)
         for name, sums in account.sums.items():
             ranking = version.rankings.get(name)
             if ranking is None:
@@ -92,7 +92,10 @@ def _instants_that_matter(draft: Draft, until: int, now: ProgrammeVersion, month
 def _next_passing(draft: Draft, version: ProgrammeVersion, month: int, until: int) -> int:
     """The next instant at which a month, day or version may begin that moves a score."""
     zone = version.offset
-    found = [month_start(month + 1, zone)]
+    next_month = month_start(month + 1, zone)
+    if not version.own_days and draft.book.versions[-1].since <= until:
+        return next_month
+    found = [next_month]
     for later in draft.book.versions:
         if later.since > until:
             found.append(later.since)
@@ -107,22 +110,19 @@ def _next_passing(draft: Draft, version: ProgrammeVersion, month: int, until: in
 def _prune(draft: Draft, now: int) -> None:
     """Drop the sums and counters that no fact may come late for, and no score counts any more."""
     account, version = draft.account, draft.version
-    zone = version.offset
-    kept = version.month(max(0, month_start(now, zone) - version.late))
-    for ranking in version.kept_longer:
-        kept = min(kept, oldest_needed(ranking, now))
+    kept = version.oldest_kept(now)
     if account.pruned_before < kept:
-        year = kept // 12
         counted = (*account.sums.values(), account.counts, account.days)
-        is_old = False
-        for buckets in counted:
-            for bucket in buckets:
-                if bucket < kept:
-                    is_old = is_old or bucket >= FIRST_MONTH or 0 < bucket < year
-                elif bucket >= DAY_BUCKETS:
-                    is_old = is_old or is_dropped(bucket, kept)
+        is_old = any(_has_old(buckets, kept) for buckets in counted)
         if is_old or any(has_old_days(term, kept) for terms in account.terms.values() for term in terms):
-            draft.emit(HistoryPruned(kept, month_start(kept, zone)))
+            draft.emit(HistoryPruned(kept, month_start(kept, version.offset)))
+
+
+def _has_old(buckets: Collection[int], kept: int) -> bool:
+    """Return True if buckets of sums or counters lie before a month."""
+    if not buckets or (kept <= min(buckets) and max(buckets) < DAY_BUCKETS):
+        return False  # months alone, as most are
+    return any(is_dropped(bucket, kept) for bucket in buckets)
 
 
 def _fall_due_then_pass_months(draft: Draft, until: int) -> None:

@@ -1,7 +1,5 @@
 """How points move: earned into lots, spent from them in burn order, restored to them, clawed back to the last point."""
 
-from collections.abc import Iterator
-
 from ledger.core.account import Lot, OpenHold, Purse
 from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
 from ledger.core.pages import Award, Fined, LotPage, Part, RedemptionPage
@@ -70,16 +68,7 @@ def end_waiting(draft: Draft, kind: str, key: int, now: int) -> None:
 def take(draft: Draft, kind: str, points: int) -> list[tuple[int, int]]:
     """Which spendable lots a burn of `points` takes: (lot, points) in burn order. The sum may fall short."""
     purse = draft.account.purses.get(kind)
-    if purse is None:
-        return []
-    taken = []
-    for key, lot in burn_order(purse, draft.version.kind(kind).burn):
-        if not points:
-            break
-        part = min(points, lot.left)
-        taken.append((key, part))
-        points -= part
-    return taken
+    return [] if purse is None else purse.burn(points, draft.version.kind(kind).burn)
 
 
 def spend(draft: Draft, kind: str, points: int, redemption: str) -> list[Part]:
@@ -289,18 +278,6 @@ def owe(draft: Draft, kind: str, points: int, origin: str, line: str = "") -> No
     if draft.account.purse(kind).debt + points > MAX_TOTAL:
         raise OutOfRange("debt beyond what a store's integers hold")
     draft.emit(DebtIncurred(kind, points, origin, line))
-
-
-def burn_order(purse: Purse, burn: str) -> Iterator[tuple[int, Lot]]:
-    """Spendable lots with their keys, in the order a burn takes them."""
-    lots = purse.lots
-    keys = sorted(lots)
-    if burn != "oldest":
-        keys.sort(key=lambda key: lots[key].expires_at)
-    for key in keys:
-        lot = lots[key]
-        if lot.left and not lot.pending_until:
-            yield key, lot
 
 
 def release_hold(draft: Draft, name: str, hold: OpenHold, now: int, due: int = 0) -> None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from ledger.core.awards import apply_rules
 from ledger.core.draft import Draft
-from ledger.core.who import judge_rules
+from ledger.core.who import unentitled_by
 from ledger.wire.fact_catalogue import REACHED
 
 
@@ -30,8 +30,6 @@ def award_reached(draft: Draft) -> None:
             continue
         draft.version, draft.occurred, draft.month, draft.clock = then, at, then.month(at), at
         data = Reached(score, tier, before)
-        asked = {rule.name for rule in rules}
-        draft.unentitled = {name: failed for name, failed in (draft.unentitled or {}).items() if name not in asked}
-        judge_rules(draft, REACHED, data)
+        draft.unentitled = unentitled_by(draft, then.asks_who.get(REACHED, ()), data)
         apply_rules(draft, rules, data, f"{score}/{tier}")
     draft.version, draft.occurred, draft.month, draft.clock = version, occurred, month, clock

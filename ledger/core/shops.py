@@ -2,7 +2,7 @@
 
 from ledger.core.draft import Draft
 from ledger.core.pages import ScorePage
-from ledger.core.standing import first_tier, tier_name
+from ledger.core.standing import tier_name
 from ledger.rulebook.rankings import Ranking
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import TierMoved
@@ -18,7 +18,7 @@ def page_of_shop(draft: Draft, name: str, shop: str) -> ScorePage | None:
     if not shop or (draft.version.programme.scores[name].joined and not has_joined(draft, shop)):
         return None
     page = draft.pages.get(f"score/{name}/{shop}")
-    return page if isinstance(page, ScorePage) else ScorePage(tier=first_tier(draft.version.rankings[name]))
+    return page if isinstance(page, ScorePage) else ScorePage(tier=draft.version.rankings[name].first_tier)
 
 
 def follow_shops(draft: Draft) -> None:

@@ -4,6 +4,7 @@ The own tier is the highest of the tier of the value and of those held. A score 
 age, so that there the value alone says it.
 """
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 from ledger.core.account import Account
@@ -22,7 +23,9 @@ class Stand(NamedTuple):
 
 def own_place(account: Account, ranking: Ranking, value: int) -> int:
     """Return the place of a member's own tier at a value of the score; -1 below the first."""
-    held = () if ranking.deducts else account.tier_holds.get(ranking.name, ())
+    held = () if ranking.deducts or not account.tier_holds else account.tier_holds.get(ranking.name, ())
+    if ranking.bounds is not None and not held:
+        return bisect_right(ranking.bounds, value) - 1
     place = -1
     for number, (name, at_least, invited, _) in enumerate(ranking.tiers):
         if (value >= at_least or name in held) and (not invited or is_invited(account, ranking, number)):
@@ -61,18 +64,11 @@ def tier_at(account: Account, version: ProgrammeVersion, name: str, instant: int
     moves = account.tier_moves.get(name)
     if moves is None:
         held = account.tiers.get(name)
-        return first_tier(version.rankings[name]) if held is None else held
+        return version.rankings[name].first_tier if held is None else held
     for at, tier in reversed(moves):
         if at <= instant:
             return tier
     return moves[0][1]
-
-
-def first_tier(ranking: Ranking) -> str:
-    """The tier of the value 0, which a member has before any item."""
-    return tier_name(
-        ranking, max((i for i, t in enumerate(ranking.tiers) if t.at_least <= 0 and not t.invited), default=-1)
-    )
 
 
 def is_invited(account: Account, ranking: Ranking, place: int) -> bool:

@@ -8,7 +8,7 @@ from ledger.core.account import TierHold
 from ledger.core.draft import Draft
 from ledger.core.evolve import forget_moves
 from ledger.core.scores import tier_of, value_in, value_of, value_since
-from ledger.core.standing import Stand, first_tier, is_invited, own_place, place_at, tier_name
+from ledger.core.standing import Stand, is_invited, own_place, place_at, tier_name
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.rankings import YEAR, Ranking, hold_until, period_at, window_of
 from ledger.wire.entries import (
@@ -49,8 +49,9 @@ def pass_period(draft: Draft, at: int) -> None:
     """Move the tiers as a month, day or year begins at an instant, or another version, which places the member anew."""
     account, version = draft.account, draft.book.nearest(at)
     awards = version.rules_on("tier.reached")
+    month = month_of(at, version.offset)
     for ranking in version.rankings.values():
-        period = period_at(ranking, at, version.offset)
+        period = month if ranking.is_monthly else period_at(ranking, at, version.offset)
         if ranking.holds or awards:
             before = period_at(ranking, at - 1, version.offset)
             if period != before:
@@ -119,7 +120,7 @@ def _place(draft: Draft, ranking: Ranking, value: int, at: int) -> None:
     account, name = draft.account, ranking.name
     before = account.tiers.get(name)
     if before is None:
-        before = first_tier(ranking)
+        before = ranking.first_tier
     after = tier_name(ranking, place_at(account, ranking, value))
     if after != before:
         draft.emit(TierMoved(name, before, after, at))

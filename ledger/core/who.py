@@ -11,7 +11,7 @@ from ledger.core.draft import Draft
 from ledger.core.scores import value_at
 from ledger.core.shops import page_of_shop
 from ledger.core.standing import tier_at
-from ledger.rulebook.compiled import Entitlement, MemberClause, ProgrammeVersion
+from ledger.rulebook.compiled import Asked, Entitlement, MemberClause, ProgrammeVersion
 from ledger.wire.fact_catalogue import BUILT_IN_ATTRIBUTES
 
 
@@ -44,14 +44,18 @@ def require(draft: Draft, who: Entitlement | None, shop: str = "") -> None:
         draft.decline("not-entitled", who=failed[:512])
 
 
-def judge_rules(draft: Draft, on: str, data: Any) -> None:
-    """Find which award rules on a type of fact are not this member's, before the fact changes anything."""
-    shop, unentitled = getattr(data, "shop", ""), {**(draft.unentitled or {})}
-    for rule in draft.version.asks_who.get(on, ()):
-        failed = who_fails(draft, rule.who, shop)
-        if failed is not None:
-            unentitled[rule.name] = failed
-    draft.unentitled = unentitled
+def unentitled_by(draft: Draft, asked: tuple[Asked, ...], data: Any) -> dict[str, str]:
+    """Return the award rules and multipliers that are not this member's, each with the condition that fails.
+
+    It is asked before the fact changes anything.
+    """
+    occurred, unentitled = draft.occurred, dict[str, str]()
+    for who, since, until, names in asked:
+        if since <= occurred < until:
+            failed = who_fails(draft, who, getattr(data, "shop", ""))
+            if failed is not None:
+                unentitled.update(dict.fromkeys(names, failed))
+    return unentitled
 
 
 def attribute_of(account: Account, version: ProgrammeVersion, name: str) -> str | int | None:

@@ -10,7 +10,10 @@ from ledger.wire.unreadable import UNREADABLE
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Records of one partition that stand behind each other, a list a field; `wholes` by their place in the block."""
+    """Records of one partition that stand behind each other, a list a field; `wholes` by their place in the block.
+
+    So is `pushed`: by how many microseconds `recorded` is later than the clock said, where it is.
+    """
 
     recorded: list[int]
     backlog: list[int]
@@ -18,6 +21,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     keys: list[str]
     values: list[bytes]
     wholes: dict[int, tuple[int, bytes]]
+    pushed: dict[int, int] = {}
 
 
 encode_block = msgspec.msgpack.Encoder().encode

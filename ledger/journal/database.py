@@ -109,13 +109,13 @@ class DatabaseLedger(Ledger):
         schema = self.topology.schema_of(partition)
         rows = self.topology.server_of(partition).rows(
             schema,
-            "SELECT position, recorded, value, whole_sha256, backlog, key, whole_length"
+            "SELECT position, recorded, value, whole_sha256, backlog, key, whole_length, pushed"
             f" FROM ({bounded_records(schema)}) AS bounded WHERE position <= %s AND held < %s ORDER BY position",
             (after, READ, upto, READ_BYTES),
         )
         return [
-            StreamRecord(offset, recorded, value, digest, backlog, key.decode("utf-8", "replace"), length)
-            for offset, recorded, value, digest, backlog, key, length in rows
+            StreamRecord(offset, recorded, value, digest, backlog, key.decode("utf-8", "replace"), length, pushed)
+            for offset, recorded, value, digest, backlog, key, length, pushed in rows
         ]
 
     def check_inbox(self, partition: int) -> None:

@@ -188,10 +188,8 @@ class FolderLedger(Ledger):
                     for place, (recorded, value) in enumerate(zip(block.recorded, block.values, strict=True)):
                         if after < first + place <= upto:
                             length, digest = block.wholes.get(place, (0, b""))
-                            key = block.keys[place]
-                            found.append(
-                                StreamRecord(first + place, recorded, value, digest, block.backlog[place], key, length)
-                            )
+                            declared = block.backlog[place], block.keys[place], length, block.pushed.get(place, 0)
+                            found.append(StreamRecord(first + place, recorded, value, digest, *declared))
                     if first + len(block.recorded) > upto or len(found) >= READ:
                         break
         except (sqlite3.Error, msgspec.MsgspecError) as error:

@@ -43,6 +43,7 @@ class FactRecord(Struct, frozen=True, gc=False):
     canonical: bytes
     sha256: bytes  # of the bytes as they came
     engine: int = ENGINE  # that decides it: another where an archive is restored
+    pushed: int = 0  # by how much `recorded` is later than the clock said
 
 
 @dataclass(slots=True)
@@ -410,6 +411,7 @@ def decided(
         item.occurred,
         book,
         recorded=item.recorded,
+        pushed=item.pushed,
         backlog=item.backlog,
         limits=limits,
         repeats=repeats,
@@ -446,6 +448,7 @@ def entry_from(decision: Decision, item: FactRecord, number: int, partition: int
         backlog=item.backlog,
         fact=item.canonical,
         received=item.sha256,
+        pushed=item.pushed,
     )
 
 

@@ -128,8 +128,8 @@ class Receipt(NamedTuple):
 class StreamRecord(NamedTuple):
     """A record of a stream; `sha256` is of what was sent where `value` is only its beginning, else empty.
 
-    `backlog` is 1 in a backlog, `length` of what was sent where `value` is only its beginning, else 0. These and `key`
-    are None where whoever read it does not say.
+    `backlog` is 1 in a backlog, `length` of what was sent where `value` is only its beginning, else 0; by `pushed`
+    microseconds `recorded` is later than the clock said. These and `key` are None where whoever read it does not say.
     """
 
     offset: int
@@ -139,6 +139,7 @@ class StreamRecord(NamedTuple):
     backlog: int | None = None
     key: str | None = None
     length: int | None = None
+    pushed: int | None = None
 
 
 class Published(NamedTuple):

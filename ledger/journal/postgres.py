@@ -90,6 +90,7 @@ JOURNAL_STEPS: Steps = (
         "ALTER TABLE {schema}.shard ADD COLUMN stream text NOT NULL DEFAULT ''",
         "ALTER TABLE {schema}.parked ADD COLUMN seal bytea",
     ),
+    ("ALTER TABLE {schema}.inbox ADD COLUMN pushed bigint NOT NULL DEFAULT 0",),  # recorded is later than the clock
 )
 
 

@@ -14,6 +14,7 @@ SNAPSHOT_ON_EVICTION = 8  # entries that a reload would have to fold
 HOT_BYTES = 48 << 20  # by a rough reckoning:
 ACCOUNT_BYTES, LOT_BYTES = 5_000, 320
 ENCODED_BYTES = 32 << 20
+HUGE_BYTES = 1 << 20  # of one account
 
 
 @dataclass(slots=True)
@@ -58,7 +59,8 @@ class AccountCache:
         """Put an account back, hot; returns the snapshots that are to be stored.
 
         The hot ones used longest ago are encoded, and the encoded ones let go: with a snapshot where that pays,
-        otherwise their entries are folded when they are needed again.
+        otherwise their entries are folded when they are needed again. A huge one that was used last stays hot, since
+        to encode and decode it for each of its entries would cost more than all else.
         """
         snapshots = []
         account = cached.account
@@ -68,7 +70,8 @@ class AccountCache:
         cached.weight = ACCOUNT_BYTES + LOT_BYTES * sum(len(purse.lots) for purse in account.purses.values())
         self._hot[member] = cached
         self._hot_bytes += cached.weight
-        while self._hot_bytes > self._most_hot:
+        least = 1 if cached.weight > HUGE_BYTES else 0
+        while self._hot_bytes > self._most_hot and len(self._hot) > least:
             oldest = next(iter(self._hot))
             cached = self._hot.pop(oldest)
             self._hot_bytes -= cached.weight

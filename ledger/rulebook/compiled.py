@@ -1,6 +1,6 @@
 """A programme compiled: each rule once, to plain data that the core evaluates. No rule is interpreted per fact."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
@@ -33,8 +33,8 @@ from ledger.rulebook.schema import (
 )
 from ledger.rulebook.union import Part, in_order, joined, merged
 from ledger.wire.entries import ENGINE, ENGINES, FIRST_MONTH
-from ledger.wire.fact_catalogue import BY_CLASS, OCCASIONS, REACHED
-from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_of_day, month_start, months_later
+from ledger.wire.fact_catalogue import BY_CLASS, KEPT, OCCASIONS, REACHED
+from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_start, months_later
 
 STORED: Final = ENGINES[0]  # what is stored met the checks of its day, of whatever engine
 NO_END: Final = 1 << 62  # an instant after every other
@@ -65,7 +65,16 @@ class Entitlement(NamedTuple):
     any_of: tuple["Entitlement", ...]
 
 
-class Amount(NamedTuple):
+class Asked(NamedTuple):
+    """Whom some rules and multipliers are for that stand on one type of fact, all alike, while any is in force."""
+
+    who: Entitlement
+    since: int
+    until: int
+    names: tuple[str, ...]
+
+
+class Amount(Struct, frozen=True, eq=False):
     """What a rule gives: by `steps` of an amount of fen, by a category's rate, or `points` (per `per_fen` or count)."""
 
     points: int  # 0 where there are steps
@@ -73,7 +82,8 @@ class Amount(NamedTuple):
     floor_fen: int
     rates: dict[str, int]  # category -> points for 10,000 fen
     steps: tuple[tuple[int, int], ...]  # (least fen, points), the highest first
-    per_count: int = 0  # 0: pieces do not count
+    per_count: int  # 0: pieces do not count
+    is_plain: bool  # by fen, or as they stand: what most rules give
 
 
 class Multiplier(NamedTuple):
@@ -187,7 +197,7 @@ class Rule(Struct, frozen=True, eq=False):
     month_cap: int
     year_cap: int
     day_mark: str | None  # the field of a fact's data whose every value counts once a day
-    is_kept: bool  # on the page of what it was given for, so that it can be taken back
+    is_kept: bool  # what it gives stands on the page of what that was given for, so that it can be taken back
     times: tuple[Multiplier, ...] = ()
     buckets: tuple[Bucket, ...] = ()
     order_bucket: Bucket | None = None  # of these, which is asked before the card's cap
@@ -198,24 +208,27 @@ class Rule(Struct, frozen=True, eq=False):
     wants_joined: bool = False  # its score begins where the member joined the shop
     is_of_day: bool = False  # its one cap but those of line and card is that of the day
     # Compiled once, so that a rule does not pay for what it has not.
-    asks_more: bool = False  # a multiplier, whom it is for, a shop or a guard
+    is_plain: bool = False  # nothing is asked but whether another stands in for it
     is_limited: bool = False  # a cap of any kind, or once
     gives_once: bool = False
+    flat: int = 0  # the points that it gives as they stand; 0: not so
+    is_monthly: bool = False  # its score counts in months alone, and moves as these begin
     stands_in_for: str = ""  # the rule that gives nothing where it gives; "": none
 
 
-def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables) -> Rule:
-    """An award of a book whose days are a zone's, as data."""
+def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables, live: Container[str]) -> Rule:
+    """An award of a book whose days are a zone's, as data; `live` are the scores that do not go by months alone."""
     caps = {cap.per: cap.points for cap in award.cap if cap.each is None}
     occasion = OCCASIONS[award.on]
     of_line = occasion.line_fields if award.each == "line" or occasion.lines == "one" else frozenset[str]()
     give = award.give
     buckets = compile_buckets(award.cap, of_line)
     periods = [bucket[::2] for bucket in buckets]
-    who, has_guards = (
-        compile_who(award.who),
-        bool(award.within_days or award.unless_returned or award.first or award.days_in_month),
-    )
+    steps = tuple(sorted(((step.at_least_fen, step.points) for step in give.steps), reverse=True))
+    is_simple = not (steps or award.rates or give.per_count)
+    clauses, who = compile_clauses(award.when, of_line), compile_who(award.who)
+    is_dated = award.from_ is not None or award.until is not None
+    has_guards = bool(award.within_days or award.unless_returned or award.first or award.days_in_month)
     is_counted = award.once or award.each_day is not None or bool(buckets)
     by_shop = programme.scores[award.score] if award.score else programme.kinds.get(award.kind or "")
     at_shop = award.opens is None and by_shop is not None and by_shop.each is not None
@@ -226,18 +239,13 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables) -> Rule:
         score=award.score or "",
         part=award.part or "",
         key=f"{award.score}/{award.part}/{award.rule}" if award.score else "",
-        clauses=compile_clauses(award.when, of_line),
+        clauses=clauses,
         amount=Amount(
-            give.points or 0,
-            give.per_fen or 0,
-            give.floor_fen,
-            award.rates,
-            tuple(sorted(((step.at_least_fen, step.points) for step in give.steps), reverse=True)),
-            give.per_count or 0,
+            give.points or 0, give.per_fen or 0, give.floor_fen, award.rates, steps, give.per_count or 0, is_simple
         ),
         member=award.member,
         who=who,
-        is_dated=award.from_ is not None or award.until is not None,
+        is_dated=is_dated,
         since=instant_of(award.from_, zone) if award.from_ else 0,
         until=instant_of(award.until, zone) if award.until else NO_END,
         within=award.within_days * DAY if award.within_days else 0,
@@ -248,7 +256,7 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables) -> Rule:
         month_cap=caps.get("month", 0),
         year_cap=caps.get("year", 0),
         day_mark=award.each_day,
-        is_kept=award.returns or award.each == "fact",
+        is_kept=award.returns if award.each == "line" else award.on in KEPT,
         times=tuple(_multiplier(f"{award.rule}/times/{i}", t, of_line, zone) for i, t in enumerate(award.times)),
         buckets=buckets,
         order_bucket=next((bucket for bucket in buckets if bucket.per == "order"), None),
@@ -258,9 +266,11 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables) -> Rule:
         at_shop=at_shop,
         wants_joined=award.score is not None and programme.scores[award.score].joined,
         is_of_day=periods == [("day", "")],
-        asks_more=bool(award.times) or who is not None or at_shop or has_guards,
+        is_plain=not (is_dated or clauses or award.member or award.times or who or at_shop or has_guards),
         is_limited=is_counted or "line" in caps or award.member is not None,
         gives_once=award.once,
+        flat=give.points or 0 if is_simple and not give.per_fen else 0,
+        is_monthly=award.score is not None and award.score not in live and not at_shop and not award.once,
         stands_in_for=award.instead_of or "",
     )
 
@@ -302,53 +312,94 @@ def compile_penalty(name: str, penalty: Penalty) -> Fine:
     return Fine(f"penalty.{name}", penalty, compile_clauses(penalty.when, frozenset()), is_counted)
 
 
-MANY: Final = 16  # so many rules are found by their fields; fewer are sooner asked one after the other
-MAX_KNOWN: Final = 4_096  # combinations of fields whose rules are remembered
+def compile_asked(rules: Iterable[Rule]) -> dict[str, tuple[Asked, ...]]:
+    """Return by type of fact whom its rules and their multipliers are for, each condition once."""
+    alike: dict[tuple[str, Entitlement], list[Rule | Multiplier]] = {}
+    for rule in rules:
+        judged: list[Rule | Multiplier] = [rule, *rule.times]
+        for one in judged:
+            if one.who is not None:
+                alike.setdefault((rule.award.on, one.who), []).append(one)
+    asked: dict[str, tuple[Asked, ...]] = {}
+    for (on, who), found in alike.items():
+        since, until = min(one.since for one in found), max(one.until for one in found)
+        asked[on] = (*asked.get(on, ()), Asked(who, since, until, tuple(one.name for one in found)))
+    return asked
+
+
+MANY: Final = 3  # so many rules with conditions or dates are found by these; fewer are sooner asked one by one
+MAX_KNOWN: Final = 4_096  # combinations of fields and dates whose rules are remembered
+
+
+class IndexedText(NamedTuple):
+    """A field that conditions of some rules compare with texts and truths; any other value of it is number 0."""
+
+    name: str
+    of_line: bool
+    numbers: dict[str | bool, int]  # a value that a rule names -> its number, from 1
+    size: int  # how many numbers there are, 0 among them
+
+
+class IndexedNumber(NamedTuple):
+    """A field that conditions of some rules bound, by the least values from which on another of these holds."""
+
+    name: str
+    of_line: bool
+    edges: tuple[int, ...]
+    size: int
 
 
 class RuleIndex(Struct, eq=False):
-    """Which of many rules may be met by the values of some fields: every other rule fails the condition it names.
+    """Finds the rules whose dates and conditions hold, but for conditions on what a list has: only those are left.
 
-    `known` remembers the rules of the combinations of values that were met, None for a value that no rule names.
+    `known` remembers them by the combination of fields and dates that was met.
     """
 
-    fields: tuple[tuple[str, bool, dict[str, frozenset[int]]], ...]  # name, of the line, value -> places of rules
-    others: frozenset[int]  # places of rules that name none of the fields
-    known: dict[tuple[str | None, ...], tuple[Rule, ...]]
+    texts: tuple[IndexedText, ...]
+    numbers: tuple[IndexedNumber, ...]
+    edges: tuple[int, ...]  # the instants at which a rule begins or ends
+    rest: tuple[Rule, ...]  # each rule, in the book's order, without what the index answers
+    known: dict[int, tuple[Rule, ...]]
 
 
 class Rules(tuple[Rule, ...]):
     """Rules in the book's order, with an index where there are many."""
 
-    by_field: RuleIndex | None = None
+    lookup: RuleIndex | None = None
+
+
+NO_RULES: Final = Rules()
 
 
 def index_rules(found: Iterable[Rule]) -> Rules:
-    """Return rules with their index: each by the values of one field that it wants to be one of some texts."""
+    """Return rules with their index: by their dates, and by the fields that their conditions name."""
     rules = Rules(found)
-    if len(rules) < MANY:
-        return rules
-    wanted = [[c for c in rule.clauses if c.op == "in" and all(isinstance(v, str) for v in c.value)] for rule in rules]
-    often: dict[tuple[str, bool], int] = {}
-    for clauses in wanted:
-        for clause in clauses:
-            often[clause[:2]] = often.get(clause[:2], 0) + 1
-    fields: dict[tuple[str, bool], dict[str, set[int]]] = {}
-    others = set()
-    for place, clauses in enumerate(wanted):
-        if not clauses:
-            others.add(place)
-            continue
-        clause = max(clauses, key=lambda one: often[one[:2]])
-        for value in clause.value:
-            fields.setdefault(clause[:2], {}).setdefault(value, set()).add(place)
-    if fields:
-        made = tuple(
-            (name, of_line, {value: frozenset(places) for value, places in values.items()})
-            for (name, of_line), values in fields.items()
+    texts: dict[tuple[str, bool], dict[str | bool, int]] = {}
+    numbers: dict[tuple[str, bool], set[int]] = {}
+    for field, of_line, op, value in (clause for rule in rules for clause in rule.clauses):
+        if op in ("in", "not_in"):
+            numbered = texts.setdefault((field, of_line), {})
+            for one in value:
+                numbered.setdefault(one, len(numbered) + 1)
+        elif op != "has":
+            numbers.setdefault((field, of_line), set()).add(value if op == "at_least" else value + 1)
+    dates = {instant for rule in rules if rule.is_dated for instant in (rule.since, rule.until)}
+    if sum(rule.is_dated or bool(rule.clauses) for rule in rules) >= MANY:
+        rules.lookup = RuleIndex(
+            tuple(IndexedText(*field, numbered, len(numbered) + 1) for field, numbered in texts.items()),
+            tuple(IndexedNumber(*field, tuple(sorted(edges)), len(edges) + 1) for field, edges in numbers.items()),
+            tuple(sorted(dates)),
+            tuple(_without_index(rule) for rule in rules),
+            {},
         )
-        rules.by_field = RuleIndex(made, frozenset(others), {})
     return rules
+
+
+def _without_index(rule: Rule) -> Rule:
+    """Return a rule without the dates and conditions that an index answers."""
+    clauses = tuple(clause for clause in rule.clauses if clause.op == "has")
+    is_plain = not (clauses or rule.member or rule.times or rule.who or rule.at_shop or rule.has_guards)
+    return structs.replace(rule, is_dated=False, clauses=clauses, is_plain=is_plain)
 
 
 def compile_clauses(when: Mapping[str, Condition], of_line: frozenset[str]) -> tuple[Clause, ...]:
@@ -509,7 +560,10 @@ class ProgrammeVersion:
         self.offset = zone_of(self.programme)
         self.since = instant_of(self.programme.from_, self.offset)
         self.late = self.programme.late_days * DAY
-        rules = [compile_rule(award, self.offset, self.programme) for award in self.programme.award]
+        self.rankings = {name: compile_ranking(name, score) for name, score in self.programme.scores.items()}
+        # Scores whose items stand in other buckets than months, move the value at once, or are to be held.
+        self.live = {name: r for name, r in self.rankings.items() if r.window != MONTHS or r.at_once or r.holds}
+        rules = [compile_rule(award, self.offset, self.programme, self.live) for award in self.programme.award]
         self.rules = {rule.name: rule for rule in rules}
         of_lines = [rule for rule in rules if rule.award.each == "line"]
         self.line_rules = index_rules(rule for rule in of_lines if rule.award.on == "order.completed")
@@ -529,13 +583,8 @@ class ProgrammeVersion:
             self.penalties[penalty.on] = (*self.penalties.get(penalty.on, ()), compile_penalty(name, penalty))
         behind = self.rules_after.keys() | self.penalties.keys()
         self.asked_behind = frozenset(fact for fact, row in BY_CLASS.items() if row.on in behind)
-        # By type of fact, the award rules and multipliers that not every member has.
-        self.asks_who: dict[str, tuple[Rule | Multiplier, ...]] = {}
-        for rule in rules:
-            judged: list[Rule | Multiplier] = [rule, *rule.times]
-            asking = tuple(one for one in judged if one.who is not None)
-            if asking:
-                self.asks_who[rule.award.on] = (*self.asks_who.get(rule.award.on, ()), *asking)
+        # By type of fact, whom its award rules and their multipliers are for, where that is not every member.
+        self.asks_who = compile_asked(rules)
         self.products: dict[str, tuple[str, Product]] = {}
         self.benefits: dict[str, tuple[str, Benefit]] = {}
         for name, membership in self.programme.memberships.items():
@@ -568,9 +617,6 @@ class ProgrammeVersion:
         self.exchanges = {
             name: compile_exchange(exchange, self.offset) for name, exchange in self.programme.exchanges.items()
         }
-        self.rankings = {name: compile_ranking(name, score) for name, score in self.programme.scores.items()}
-        # Scores whose items stand in other buckets than months, move the value at once, or are to be held.
-        self.live = {name: r for name, r in self.rankings.items() if r.window != MONTHS or r.at_once or r.holds}
         # Scores that need older months than facts may still come for.
         self.kept_longer = [r for r in self.rankings.values() if oldest_needed(r, FIRST_MONTH) < FIRST_MONTH]
         # Scores that move on other days than the first of a month.
@@ -583,10 +629,12 @@ class ProgrammeVersion:
         self.idle = {
             name: periods[0].number * DAY for name, periods in self.expiries.items() if periods[0].how == "idle_days"
         }
+        self._oldest_kept: dict[int, int] = {}
+        self._last_month = (0, 0, 0)  # its first instant, that of the next one, and the month: most facts are of it
 
-    def rules_on(self, on: str) -> tuple[Rule, ...]:
+    def rules_on(self, on: str) -> Rules:
         """The rules that stand on a whole fact of a type (without its version)."""
-        return self.fact_rules.get(on, ())
+        return self.fact_rules.get(on, NO_RULES)
 
     def kind(self, name: str) -> Kind:
         """Return the table of a kind, also of one that is kept for a shop."""
@@ -630,10 +678,22 @@ class ProgrammeVersion:
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""
+        first, end, month = self._last_month
+        if first <= instant < end:
+            return month
         zone = self.offset
-        if isinstance(zone, int):  # what most books have: without a call more, as every fact asks
-            return month_of_day((instant + zone) // DAY)
-        return month_of(instant, zone)
+        month = month_of(instant, zone)
+        if isinstance(zone, int):  # elsewhere clocks that are put back may show the end of a month twice
+            self._last_month = (month_start(month, zone), month_start(month + 1, zone), month)
+        return month
+
+    def oldest_kept(self, month: int) -> int:
+        """The oldest month whose sums and counters are still needed in a month: by late facts, or by a score."""
+        kept = self._oldest_kept.get(month)
+        if kept is None:
+            kept = month_of(max(0, month_start(month, self.offset) - self.late), self.offset)
+            kept = self._oldest_kept[month] = min([kept, *(oldest_needed(r, month) for r in self.kept_longer)])
+        return kept
 
     def bucket(self, score: str, instant: int) -> int:
         """The bucket of a score's item that occurred at an instant."""

@@ -36,6 +36,8 @@ class Ranking(Struct, frozen=True, eq=False):
     at_once: bool  # an item counts from its instant, and not only from the next month or day on
     settle_day: int  # of the month, on which value and tier of a monthly score begin
     tiers: tuple[RankTier, ...]  # the lowest first
+    bounds: tuple[int, ...] | None  # what each tier begins at; None where one is by invitation
+    first_tier: str  # that of the value 0, which a member has before any item
     limits: tuple[tuple[str, int, int], ...]  # attribute, value, the most that the score then is
     hold_days: int  # 0: not by days
     hold_years: int  # -1: not by years
@@ -64,6 +66,8 @@ def compile_ranking(name: str, score: Score) -> Ranking:
         at_once=at_once,
         settle_day=settle_day,
         tiers=tuple(RankTier(t.name, t.at_least, t.invited, deduct.get(t.name, 0)) for t in score.tiers),
+        bounds=None if any(t.invited for t in score.tiers) else tuple(t.at_least for t in score.tiers),
+        first_tier=next((t.name for t in reversed(score.tiers) if t.at_least <= 0 and not t.invited), ""),
         limits=score.limits,
         hold_days=hold_days,
         hold_years=hold_years,

@@ -50,6 +50,7 @@ class _Decided(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     changes: list[dict[str, Any]]
     link: str
     backlog: bool = False
+    stamped: str = ""  # what the clock said, where `recorded` is later since another clock was once ahead
 
 
 class Entry(_Decided, frozen=True, omit_defaults=True, gc=False):
@@ -598,7 +599,11 @@ class Adjustments(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """That the server lives, or takes facts and decides them; `troubled` says why some partitions are not decided."""
+    """That the server lives, or takes facts and decides them; `troubled` says why some partitions are not decided.
+
+    `recorded_ahead` says by how many seconds partitions are recorded ahead of the clock.
+    """
 
     status: str
     troubled: dict[int, str] = {}
+    recorded_ahead: dict[int, int] = {}

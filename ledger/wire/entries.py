@@ -572,9 +572,14 @@ class Deciding(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Entry(Deciding, array_like=True, frozen=True, gc=False):
-    """One decision about one fact. `fact` is its canonical bytes, `received` the SHA-256 of what was received."""
+    """One decision about one fact. `fact` is its canonical bytes, `received` the SHA-256 of what was received.
+
+    `pushed` is by how many microseconds `recorded` is later than the clock said: it never runs back, and a record
+    before was stamped by a clock that was ahead. A request's age is reckoned without it.
+    """
 
     figures: dict[str, int | str]
     changes: list[Change]
     fact: bytes
     received: bytes
+    pushed: int = 0

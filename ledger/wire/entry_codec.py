@@ -18,10 +18,22 @@ class EntryHead(Deciding, array_like=True, frozen=True, gc=False):
     changes: msgspec.Raw
     fact: bytes
     received: bytes
+    pushed: int = 0
 
 
-# The bytes of an entry, which are what is stored, hashed and compared. Raises OverflowError beyond 64 bits.
-encode_entry: Callable[[Entry], bytes] = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
+_UNPUSHED = b"\xdc\x00\x10"  # an array without its last field, `pushed`
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Return the bytes of an entry: what is stored, hashed and compared. Raises OverflowError beyond 64 bits.
+
+    Most entries were not pushed. Theirs are those of the versions of points that knew no such field.
+    """
+    state = _encode(entry)
+    return state if entry.pushed else _UNPUSHED + state[3:-1]
+
+
 # An entry, or its head, from its bytes. Raises `msgspec.DecodeError` or `ValidationError` where they are damaged.
 decode_entry: Callable[[bytes], Entry] = msgspec.msgpack.Decoder(Entry).decode
 decode_head: Callable[[bytes], EntryHead] = msgspec.msgpack.Decoder(EntryHead).decode

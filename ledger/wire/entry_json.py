@@ -77,6 +77,7 @@ def _decided(entry: Entry, link: bytes, offset: Zone) -> dict[str, Any]:
         "changes": [change_to_dict(change, offset) for change in entry.changes],
         "link": link.hex(),
         "backlog": entry.backlog,
+        "stamped": to_text(entry.recorded - entry.pushed, offset) if entry.pushed else "",
     }
 
 

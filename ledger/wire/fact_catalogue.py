@@ -27,6 +27,7 @@ class FactType(Struct, frozen=True, eq=False):
     fen: str = ""  # of its data, what is counted `per_fen` where it has no line
     count: str = ""  # and `per_count`
     asks: bool = False  # its own decision asks the rules; those of other types are asked behind it
+    keeps: bool = False  # what rules give for the whole of it stands on its page, to be taken back
     sets: type[Rated | CreditSet] | None = None  # the change that keeps what it says of the member
     moves_tiers: bool = False  # at once, and not only when a month begins
     is_request: bool = False  # may be refused
@@ -56,13 +57,13 @@ _DONE: Final = {"done": "activity"}
 LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line", "list_fen", "saved_by"} | {"unit_fen"}
 
 CATALOGUE: Final[tuple[FactType, ...]] = (
-    FactType(facts.OrderPaid, _ORDER, fields=_OF_ORDERS, lines="each", asks=True),
+    FactType(facts.OrderPaid, _ORDER, fields=_OF_ORDERS, lines="each", asks=True, keeps=True),
     FactType(facts.OrderCompleted, _ORDER, fields=_OF_ORDERS, lines="each", asks=True),
     FactType(facts.OrderAmended, _ORDER),
     FactType(facts.OrderCancelled, _ORDER, fields=_REASON),
     FactType(facts.OrderReturned, {"return_": "return"} | _ORDER, fields=_NO_FIELDS),
     FactType(facts.OrderRejected, _ORDER, fields=_REASON),
-    FactType(facts.ReviewPosted, {"review": "review"} | _ORDER, fields=_OF_REVIEWS, lines="one", asks=True),
+    FactType(facts.ReviewPosted, {"review": "review"} | _ORDER, fields=_OF_REVIEWS, lines="one", asks=True, keeps=True),
     FactType(facts.ReviewRemoved, {"review": "review"}, fields=_NO_FIELDS),
     FactType(facts.QuestionAnswered, {"answer": "answer"}, fields=frozenset({"sku"}), asks=True),
     FactType(facts.ItemShared, {"share": "share"}, fields=frozenset({"sku", "via"}), asks=True),
@@ -82,7 +83,7 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.ReputationRated, fields=frozenset({"stars"}), sets=Rated, moves_tiers=True),
     FactType(facts.MemberDescribed, fields=_NO_FIELDS),
     FactType(facts.MemberJoined, {"shop": "joined"}, fields=frozenset({"shop"}), asks=True),
-    FactType(facts.ActivityDone, _DONE, fields=_OF_ACTIVITIES, fen="amount_fen", count="count", asks=True),
+    FactType(facts.ActivityDone, _DONE, fields=_OF_ACTIVITIES, fen="amount_fen", count="count", asks=True, keeps=True),
     FactType(facts.ActivityUndone, _DONE, fields=_NO_FIELDS),
     FactType(
         facts.RedemptionRequested,
@@ -117,6 +118,7 @@ CATALOGUE: Final[tuple[FactType, ...]] = (
         {"claim": "claim"} | _ORDER,
         fields=frozenset({"benefit", "shop"}),
         asks=True,
+        keeps=True,
         is_request=True,
     ),
     FactType(facts.BenefitReturned, {"claim": "claim"}, {"claim": "claim-price"}, fields=_NO_FIELDS),
@@ -134,6 +136,7 @@ BUILT_IN_ATTRIBUTES: Final = frozenset(row.sets.__struct_fields__[0] for row in 
 BY_CLASS: Final[Mapping[type[Fact], FactType]] = {row.fact: row for row in CATALOGUE}
 BY_NAME: Final[Mapping[str, FactType]] = {row.on: row for row in CATALOGUE}
 REQUESTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_request)  # the only facts that can be refused
+KEPT: Final = frozenset(row.on for row in CATALOGUE if row.keeps)
 GRANTOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_grantors)
 OPERATOR_FACTS: Final = frozenset(row.fact for row in CATALOGUE if row.is_operators)
 assert tuple(BY_CLASS) == Fact.__args__, "the catalogue has each type of the union once, in its order"

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, field
 
-from ledger.core.standing import first_tier
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.schema import AT_SHOP
@@ -52,7 +51,7 @@ class ShopScores(Struct, array_like=True, gc=False):
             begun += [key for key in self.scores if key.partition(AT_SHOP)[0] == name]
             for key in sorted(set(begun)):
                 score = self.scores.get(key) or ShopScore()
-                tier = first_tier(version.rankings[name]) if score.tier is None else score.tier
+                tier = version.rankings[name].first_tier if score.tier is None else score.tier
                 parts = dict.fromkeys(tables.parts, 0) | score.points
                 yield name, key, answers.Score(max(0, sum(score.points.values())), tier, month, parts)
 

@@ -72,7 +72,7 @@ def _derive(
             return
         account.number = row.number - 1
         place = head.offset, head.recorded, head.backlog
-        item = FactRecord(*place, fact, occurred, head.fact, head.received, head.engine)
+        item = FactRecord(*place, fact, occurred, head.fact, head.received, head.engine, head.pushed)
         digest = sha256(head.fact).digest()
         number, first = seen.setdefault((fact.source, fact.id), (row.number, digest))
         repeats = None if number == row.number else Repetition(number, first == digest)

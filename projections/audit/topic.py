@@ -81,6 +81,8 @@ def _compare_letter(letter: DeadLetter, record: StreamRecord) -> Iterator[dict[s
         yield {"field": "parked", "stored": f"{letter.length} bytes", "derived": "another length"}
     if letter.recorded != record.recorded:
         yield {"field": "recorded", "stored": letter.recorded, "derived": record.recorded}
+    if record.backlog and record.pushed:
+        yield {"field": "pushed", "stored": record.pushed, "derived": "none, in a backlog"}
     if letter.reason not in REASONS or REASONS[letter.reason].where != PARKED:
         yield {"field": "reason", "stored": letter.reason, "derived": "a code of dead letters"}
 
@@ -122,6 +124,8 @@ def _compare(entry: Entry, record: StreamRecord) -> Iterator[dict[str, Any]]:
         yield {"field": "received", "stored": entry.received.hex(), "derived": sha256(value).hexdigest()}
     if entry.recorded != recorded:
         yield {"field": "recorded", "stored": entry.recorded, "derived": recorded}
+    if record.pushed not in (None, entry.pushed) and entry.engine >= 2:  # an earlier one knew of none
+        yield {"field": "pushed", "stored": entry.pushed, "derived": record.pushed}
     try:
         kept = canonical(decode(value)[0])
     except BadFact as bad:

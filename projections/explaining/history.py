@@ -277,5 +277,5 @@ def _decide_again(
     if entry.reason in ("duplicate", "conflict"):
         repeats = Repetition(int(entry.figures["first"]), entry.reason == "duplicate")
     place = entry.offset, entry.recorded, entry.backlog
-    item = FactRecord(*place, fact, entry.occurred, entry.fact, entry.received, entry.engine)
+    item = FactRecord(*place, fact, entry.occurred, entry.fact, entry.received, entry.engine, entry.pushed)
     return decided(account, pages, item, book, limits, repeats, trace)

@@ -12,7 +12,7 @@ from ledger.wire.entries import Change, Entry
 from ledger.wire.unreadable import UNREADABLE
 from projections.views.view import BY_TIME, View
 
-_AFTER_CHANGES = ("fact", "received")
+_AFTER_CHANGES = ("fact", "received", "pushed")
 
 
 def decoder_for(views: Sequence[View]) -> Callable[[bytes], Entry]:

@@ -15,7 +15,7 @@ from ledger.core.decide import run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.postings import FORFEITED, IN_AND_OUT, MOVES, growth, postings_of
-from ledger.core.standing import first_tier, tier_now
+from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
@@ -228,7 +228,7 @@ def _end_at_shops(
     ]
     for key in at[ACTUAL].keys() | at[DRAFT].keys():
         name = without_shop(key)
-        was, would = (at[side].get(key, first_tier(versions[side].rankings[name])) for side in (ACTUAL, DRAFT))
+        was, would = (at[side].get(key, versions[side].rankings[name].first_tier) for side in (ACTUAL, DRAFT))
         sums.tiers[name, was, would] += 1
 
 

@@ -143,6 +143,5 @@ def _received(archive: Archive, entry: Entry) -> FactRecord:
         fact, occurred = decode_canonical(entry.fact)
     except UNREADABLE as error:
         raise BadCopy(f"{archive.folder}: entry {entry.number} of {entry.member} holds no fact: {error}") from None
-    return FactRecord(
-        entry.offset, entry.recorded, entry.backlog, fact, occurred, entry.fact, entry.received, entry.engine
-    )
+    place = entry.offset, entry.recorded, entry.backlog
+    return FactRecord(*place, fact, occurred, entry.fact, entry.received, entry.engine, entry.pushed)

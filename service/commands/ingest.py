@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from consumers import clock
 from consumers.files.check import check_has_facts
 from consumers.files.loader import BadFile, is_stream, open_facts, source_of
 from consumers.local.open import has_inbox, open_inbox
@@ -16,10 +17,12 @@ from consumers.runtime.ingest import ingest as take_in
 from consumers.runtime.outcomes import outcomes_of
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import JournalError
 from projections.answers.output import output_file
 from projections.answers.to_json import to_json
 from service.commands.options import BookOption, FilesArgument, named_file
 from service.commands.summaries import name_parked, print_summary, summary_to_dict
+from service.errors import say
 from service.shell import Answer, Shell, Tick, command, processors, text_of_books
 
 SMALL = 4 << 20  # bytes of input for which worker processes are not worth their start
@@ -87,10 +90,22 @@ def ingest(
         if outcomes is not None:
             with shell.progress("writing outcomes") as tick:
                 _write_outcomes(opened, files, outcomes, tick)
+        _warn_of_clocks(opened)
         if damaged is not None:
             raise damaged
         document = summary_to_dict(summary) | name_parked(opened, before, summary.tally.parked)
     return Answer(document, lambda: print_summary(shell.console, document))
+
+
+def _warn_of_clocks(ledger: Ledger) -> None:
+    """Say which partitions are recorded ahead of this host's clock."""
+    for partition in ledger.partitions:
+        with suppress(JournalError):  # one that cannot be read was told
+            if seconds := clock.seconds_ahead(ledger.journal(partition).head().recorded):
+                say(
+                    f"recorded-ahead: partition {partition} is recorded {seconds:,} s ahead of this host's clock, since"
+                    " one was ahead; the age of requests is reckoned by the clock as it is now"
+                )
 
 
 def facts_ahead(ledger: Ledger, files: Sequence[str]) -> int | None:

@@ -55,6 +55,7 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
                 record.whole_sha256,
                 key=record.key,
                 length=record.whole_length,
+                pushed=record.pushed,
             )
             read += 1
             tick(read)

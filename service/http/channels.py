@@ -163,4 +163,5 @@ class RemoteOwners:
             error = next(filter(None, (each.last_error for each in self._states)), "")
             troubled = {partition: why for each in self._states for partition, why in each.troubled.items()}
             is_caught_up = all(each.is_caught_up for each in self._states)
-            self.state = OwnersState(self._moves, error, is_caught_up, troubled)
+            ahead = {partition: until for each in self._states for partition, until in each.ahead_until.items()}
+            self.state = OwnersState(self._moves, error, is_caught_up, troubled, ahead)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
+from typing import NamedTuple
 
 from prometheus_client import (
     REGISTRY,
@@ -65,12 +66,18 @@ def count(tally: Tally) -> None:
     PARKED.inc(tally.parked)
 
 
-class Standing(Collector):
-    """Where a ledger stands: whether this process is ready, by partition (position, end), and what troubles which."""
+class Place(NamedTuple):
+    """Where a partition stands: the last offset decided, the stream's end, and the seconds it is recorded ahead."""
 
-    def __init__(
-        self, is_ready: bool, partitions: Mapping[int, tuple[int, int]], troubled: Mapping[int, str] = EMPTY
-    ) -> None:
+    offset: int
+    end: int
+    ahead: int
+
+
+class Standing(Collector):
+    """Where a ledger stands: whether this process is ready, by partition its place, and what troubles which."""
+
+    def __init__(self, is_ready: bool, partitions: Mapping[int, Place], troubled: Mapping[int, str] = EMPTY) -> None:
         self._is_ready = is_ready
         self._partitions = partitions
         self._troubled = troubled
@@ -80,11 +87,16 @@ class Standing(Collector):
         yield GaugeMetricFamily("points_ready", "Whether facts are taken and decided.", int(self._is_ready))
         lag = GaugeMetricFamily("points_lag_records", "Records behind those decided.", labels=["partition"])
         position = GaugeMetricFamily("points_position", "Offset of the last record decided.", labels=["partition"])
-        for partition, (at, end) in self._partitions.items():
-            lag.add_metric([str(partition)], end - at)
-            position.add_metric([str(partition)], at)
+        ahead = GaugeMetricFamily(
+            "points_recorded_ahead_seconds", "By how much recorded is ahead of the clock.", labels=["partition"]
+        )
+        for partition, place in self._partitions.items():
+            lag.add_metric([str(partition)], place.end - place.offset)
+            position.add_metric([str(partition)], place.offset)
+            ahead.add_metric([str(partition)], place.ahead)
         yield lag
         yield position
+        yield ahead
         troubled = GaugeMetricFamily(
             "points_partition_troubled", "Partitions that cannot be decided now, and why.", labels=["partition", "why"]
         )

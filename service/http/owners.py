@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from consumers import clock
 from consumers.local.open import open_inbox
 from consumers.local.port import Inbox
 from consumers.runtime.outcomes import DecidedRecord
@@ -41,13 +42,15 @@ class OwnersState(NamedTuple):
     """What a server knows of the owners. `programmes` moves when a programme may have been published.
 
     `last_error` says why no facts are decided now, `troubled` why those of some partitions are not; `is_caught_up`,
-    whether all that was there at the start is decided, but for those.
+    whether all that was there at the start is decided, but for those. `ahead_until` has the last `recorded` of
+    partitions in which it is ahead of the clock, since a clock was once wrong.
     """
 
     programmes: int = 0
     last_error: str = ""
     is_caught_up: bool = False
     troubled: Mapping[int, str] = {}  # by partition
+    ahead_until: Mapping[int, int] = {}  # by partition, in microseconds since 1970 UTC
 
 
 class Owners:
@@ -119,11 +122,12 @@ class Owners:
         partitions = self._partitions.values()
         programmes = sum(partition.programmes for partition in partitions)
         troubled = {one.number: one.owner.last_error for one in partitions if one.owner.last_error}
+        ahead = {one.number: one.owner.ahead_until for one in partitions if one.owner.ahead_until}
         is_caught_up = all(one.is_caught_up or one.number in troubled for one in partitions if self._is_ours(one))
         if elsewhere:
             is_caught_up &= elsewhere.is_settled
-            return OwnersState(programmes + elsewhere.programmes, elsewhere.last_error, is_caught_up, troubled)
-        return OwnersState(programmes, "", is_caught_up, troubled)
+            return OwnersState(programmes + elsewhere.programmes, elsewhere.last_error, is_caught_up, troubled, ahead)
+        return OwnersState(programmes, "", is_caught_up, troubled, ahead)
 
     def _is_ours(self, partition: "_Partition") -> bool:
         return self._assignment is None or self._assignment.owns(partition.number)
@@ -147,7 +151,8 @@ class Owners:
     def _turn(self, partition: "_Partition") -> None:
         """Decide a batch of a partition, and come again while there may be more."""
         partition.is_queued = False
-        before = partition.owner.last_error, partition.is_caught_up
+        owner = partition.owner
+        before = owner.last_error, partition.is_caught_up, owner.ahead_until
         try:
             has_more = self._decide(partition)
             while has_more and self._stopping.is_set():
@@ -158,7 +163,10 @@ class Owners:
                 partition.owner.back_off(error)
             self._failed(partition, error)
             partition.close()
-        if before != (partition.owner.last_error, partition.is_caught_up):
+        if owner.ahead_until and not before[2]:
+            ahead = clock.seconds_ahead(owner.ahead_until)
+            say(f"recorded-ahead: partition {partition.number} is recorded {ahead:,} s ahead of this host's clock")
+        if before != (owner.last_error, partition.is_caught_up, owner.ahead_until):
             self._on_change()
         if has_more:
             self.look([partition.number])

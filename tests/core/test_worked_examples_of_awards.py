@@ -8,7 +8,7 @@ import pytest
 from ledger.rulebook import compiled
 from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.schema import BadProgramme
-from ledger.wire.entries import Multiplied, Withheld
+from ledger.wire.entries import Earned, Multiplied, Withheld
 from tests.support.shop import OPERATORS, Shop
 
 HEAD = """
@@ -600,8 +600,8 @@ def many(number: int) -> str:
 def asked_of(shop: Shop) -> int:
     """How many rules were looked at for the last order's line."""
     rules = shop.book.versions[0].line_rules_without_card
-    assert rules.by_field is not None
-    return max(len(found) for found in rules.by_field.known.values())
+    assert rules.lookup is not None
+    return max(len(found) for found in rules.lookup.known.values())
 
 
 def test_of_many_rules_only_those_are_asked_that_may_be_met_and_they_give_in_the_books_order() -> None:
@@ -613,13 +613,33 @@ def test_of_many_rules_only_those_are_asked_that_may_be_met_and_they_give_in_the
     assert shop.awarded[3:] == [place + 1 for place in range(200) if place % 3] + [1_000]
 
 
+VARIED = (
+    'when = { category = { in = ["c1", "c2"] } }',
+    'when = { category = { not_in = ["c1"] }, channel = { in = ["app"] } }',
+    "when = { paid_fen = { at_least = 200, at_most = 400 } }",
+    "when = { paid_fen = { at_most = 199 }, quantity = { at_least = 2 } }",
+    'when = { tags = { has = "sale" }, self_operated = { in = [true] } }',
+    "from = 2025-11-11T12:00:00+08:00\nuntil = 2025-11-12",
+    'from = 2025-11-12\nwhen = { category = { in = ["c2"] } }',
+    "until = 2025-11-12",
+)
+
+
 def test_an_index_decides_as_the_rules_do_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    orders = [[("c7", 1, 100), ("both", 1, 100)], [("c9", 1, 100)], [("", 1, 100), ("c199", 2, 100)]]
-    indexed = shop_of(many(200))
+    rules = "".join(
+        line_award(f"{keys}\ngive = {{ points = {place + 1} }}", rule=f"r{place}") for place, keys in enumerate(VARIED)
+    )
+    indexed = shop_of(rules)
+    assert indexed.book.versions[0].line_rules.lookup is not None
     monkeypatch.setattr(compiled, "MANY", 1_000)
-    plain = shop_of(many(200))
-    assert plain.book.versions[0].line_rules.by_field is None
-    for number, lines in enumerate(orders):
-        for shop in (indexed, plain):
-            shop.completes(f"O{number}", lines, channel="web" if number else "app")
-        assert indexed.entries[-1].changes == plain.entries[-1].changes
+    plain = shop_of(rules)
+    assert plain.book.versions[0].line_rules.lookup is None
+    lines = [(name, count, fen) for name in ("c1", "c2", "c3", "") for count in (1, 2) for fen in (199, 200, 400, 401)]
+    given = set()
+    for hour in ("2025-11-11 11:59:59", "2025-11-11 12:00", "2025-11-11 23:59:59", "2025-11-12 00:00"):
+        for channel, tags, own in (("app", ["sale"], True), ("app", ["new"], True), ("web", ["sale"], False)):
+            for shop in (indexed, plain):
+                shop.completes(f"O{hour}{channel}{tags}", lines, at=hour, channel=channel, tags=tags, self_operated=own)
+            assert indexed.entries[-1].changes == plain.entries[-1].changes
+            given |= {change.rule for change in plain.entries[-1].changes if isinstance(change, Earned)}
+    assert len(given) == len(VARIED)

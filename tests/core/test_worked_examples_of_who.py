@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ledger.core import who
 from ledger.core.account import Account
 from ledger.core.evolve import evolve_entry
 from ledger.rulebook.compiled import Programme
@@ -248,6 +249,30 @@ def test_a_rule_whose_when_does_not_hold_writes_no_line() -> None:
     corner = shop('tier = { level = { in = ["gold"] } }', 'when = { category = { in = ["food"] } }')
     corner.completes("O1", [("book", 1, 10_000)])
     assert withheld(corner) == []
+
+
+def test_a_line_that_an_amendment_adds_is_judged_by_who_its_member_is_then() -> None:
+    corner = shop('tier = { level = { in = ["silver"] } }')
+    corner.completes("O1", [("book", 1, 10_000)])
+    corner.amends("O1", [("book", 1, 10_000), ("pen", 1, 5_000)])
+    assert (corner.beans, withheld(corner)) == (0, [Withheld("beans", "not-entitled", "2", 50)])
+    corner.amends("O1", [("book", 1, 10_000), ("pen", 1, 5_000), ("ink", 1, 2_000)], at="2025-04-01 00:00")
+    assert corner.beans == 20
+
+
+def test_one_condition_is_asked_once_for_all_rules_that_have_it_and_never_out_of_their_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    monkeypatch.setattr(who, "tier_at", lambda *_: asked.append(1) or "silver")
+    silver = 'who = { tier = { level = { in = ["silver"] } } }\n'
+    rules = "".join(BEANS.replace('"beans"\nname', f'"beans-{i}"\nname') + silver for i in range(5))
+    over = (
+        BEANS.replace('"beans"\nname', '"over"\nname') + silver.replace('"silver"', '"gold"') + "until = 2025-03-01\n"
+    )
+    corner = Shop(BOOK + rules + over, now="2025-03-01 10:00")
+    corner.completes("O1", [("book", 1, 10_000), ("pen", 1, 10_000)])
+    assert (corner.beans, len(asked)) == (1_000, 1)
 
 
 def test_a_return_asks_nobody_again() -> None:

@@ -352,7 +352,7 @@ def test_a_book_that_reached_only_some_partitions_is_published_to_the_rest(place
         "data": {"toml": toml},
     }
     inbox.append(
-        [line(2, 1_800_000_000_000_000, encode(fact), "programme")]
+        [line(2, 1_750_000_000_000_000, encode(fact), "programme")]
     )  # as a crash between two servers leaves it
     decide_all(ledger)
     version = version_of(toml)

@@ -11,6 +11,7 @@ from consumers.local.port import Inbox, InboxLine, SourceCursor
 from consumers.stream import BACKLOG, Record
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
+from ledger.wire.times import SECOND
 
 PARTITIONS = 4
 
@@ -69,6 +70,16 @@ class InboxContract:
         inbox.append([line(0, 45), line(0, 60), line(0, 59)])
         assert [record.recorded for record in inbox.read(0, -1, 10)] == [50, 50, 50, 60, 60]
         assert (inbox.last_recorded(0), inbox.last_recorded(1)) == (60, 30)
+
+    def test_how_far_recorded_is_pushed_is_told_from_a_second_on(self, inbox: Inbox, ledger: Ledger) -> None:
+        long = InboxLine(0, 0, 0, "", b"beginning", 70_000, sha256(b"whole").digest())
+        first = line(0, 9 * SECOND)
+        later = [line(0, 8 * SECOND), line(0, 8 * SECOND + 1), line(0, SECOND, backlog=BACKLOG), long]
+        inbox.append([first, *later, line(1, SECOND)])
+        inbox.append([line(0, 2 * SECOND)])
+        pushed = [0, SECOND, 0, 0, 0, 7 * SECOND]
+        assert [record.pushed for record in inbox.read(0, -1, 10)] == pushed
+        assert [record.pushed for record in ledger.records(0, -1, 10)] == pushed
 
     def test_reading_is_bounded_in_records_and_bytes(self, inbox: Inbox) -> None:
         inbox.append([line(0, n, bytes(100)) for n in range(10)])
@@ -142,5 +153,5 @@ class InboxContract:
 
     def test_the_ledger_gives_the_records_for_a_replay(self, inbox: Inbox, ledger: Ledger) -> None:
         inbox.append([line(0, n, b"%d" % n) for n in range(5)])
-        assert ledger.records(0, 0, 3) == [(n, n, b"%d" % n, b"", 0, "m-1", 0) for n in (1, 2, 3)]
+        assert ledger.records(0, 0, 3) == [(n, n, b"%d" % n, b"", 0, "m-1", 0, 0) for n in (1, 2, 3)]
         assert ledger.records(0, 3, 3) == []

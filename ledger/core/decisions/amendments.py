@@ -24,6 +24,7 @@ from ledger.core.evaluate import amount_of, meets, multiplier_of
 from ledger.core.lots import claw_back
 from ledger.core.pages import COMPLETED, Award, CardPage, Completion, GrownLot, OrderPage, PageLine, kept_of
 from ledger.core.rights import end_rights
+from ledger.core.who import unentitled_by
 from ledger.rulebook.compiled import Multiplier, ProgrammeVersion, Rule
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entries import Scored
@@ -68,6 +69,8 @@ def amend(draft: Draft, order: AmendedOrder) -> None:
     gone = [line.line for line in order.lines if line.line in known and known[line.line].is_gone]
     if gone:
         draft.note("line-returned", lines=listed(gone))
+    asked = draft.version.asks_who.get("order.completed", ()) if fresh else ()
+    unentitled = unentitled_by(draft, asked, order)
     named = {line.line for line in order.lines}
     missing = [line for line in page.lines if not line.is_gone and line.line not in named]
     for line in missing:
@@ -78,6 +81,7 @@ def amend(draft: Draft, order: AmendedOrder) -> None:
     for renewed in amended:
         _amend_line(draft, _asked_of(draft, page, order, renewed.page), renewed)
     if fresh:
+        draft.unentitled = unentitled
         place = begin_completion(draft, page, order)
         for data in fresh:
             award_line(draft, page, order, data, place)

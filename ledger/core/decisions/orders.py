@@ -85,10 +85,10 @@ def page_line(line: OrderLine) -> PageLine:
 def complete(draft: Draft, order: CompletedOrder) -> None:
     """Decide lines of an order that are completed: they are awarded, and returns that came before are applied."""
     page, lines = page_of(draft, order.order), order.lines
+    is_first = page is None or page.status != COMPLETED
     if page is None:
         page = OrderPage()
-    is_first = page.status != COMPLETED
-    if page.more and not is_first:
+    elif page.more and not is_first:
         lines = [line for line in lines if page.line(line.line) is None]
         if not lines:
             draft.decline("already")
@@ -110,7 +110,8 @@ def complete(draft: Draft, order: CompletedOrder) -> None:
         apply_rules(draft, draft.version.rules_on("order.completed"), order, order.order, order=page)
     if not page.more and page.tendered != page.redeemed:
         draft.note("points-differ", tendered=page.tendered, redeemed=page.redeemed)
-    apply_early(draft, page)
+    if page.early:
+        apply_early(draft, page)
     draft.pages.put(f"order/{order.order}", page)
 
 
@@ -137,7 +138,8 @@ def award_line(draft: Draft, page: OrderPage, order: CompletedOrder, line: Order
     if version.rights:
         give_rights(draft, order, line, kept)
     page.lines.append(kept)
-    page.tendered = draft.bounded(page.tendered + line.points)
+    if line.points:
+        page.tendered = draft.bounded(page.tendered + line.points)
 
 
 def begin_completion(draft: Draft, page: OrderPage, order: CompletedOrder) -> int:

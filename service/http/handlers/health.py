@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from litestar import Response, get
 
+from consumers import clock
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.answers import Health
@@ -31,13 +32,17 @@ async def ready(request: AnyRequest) -> Response[Health]:
     """200 while facts are taken and decided, and all that waited at the start is. No key is needed.
 
     `troubled` are partitions that cannot be decided now, while others can: their members alone are turned away.
+    `recorded_ahead` says by how many seconds partitions are recorded ahead of the clock, since one was once wrong.
     """
     served = served_by(request)
     if served.has_trouble:
         raise Problem("busy", "facts cannot be taken or decided now; the server's log says why")
     if not served.owners.state.is_caught_up:
         raise Problem("busy", "facts from before the start are still being decided")
-    return plain_answer(Health("ready", dict(served.owners.state.troubled)))
+    state = served.owners.state
+    until = state.ahead_until.items()
+    ahead = {partition: seconds for partition, at in until if (seconds := clock.seconds_ahead(at))}
+    return plain_answer(Health("ready", dict(state.troubled), ahead))
 
 
 @Subject("Health", needs("books:read")).get("/metrics", "getMetrics", "Metrics", media_type=METRICS_TYPE)
@@ -53,13 +58,14 @@ async def get_metrics(request: AnyRequest) -> Response[bytes]:
     return Response(metrics.text(standing), media_type=METRICS_TYPE)
 
 
-def _standing(ledger: Ledger, served: Served) -> dict[int, tuple[int, int]]:
-    """Return by partition its offset and the stream's end, of those whose journals can be read."""
+def _standing(ledger: Ledger, served: Served) -> dict[int, metrics.Place]:
+    """Return where each partition stands, of those whose journals can be read."""
     found = {}
     for partition, end in enumerate(served.stream.ends(ledger)):
         with suppress(JournalError):
-            offset = ledger.journal(partition).head().offset
-            found[partition] = offset, max(end, offset)  # the journal was read after the end
+            head = ledger.journal(partition).head()
+            end = max(end, head.offset)  # the journal was read after it
+            found[partition] = metrics.Place(head.offset, end, clock.seconds_ahead(head.recorded))
     return found
 
 

@@ -1,0 +1,140 @@
+"""One run: a seed makes a world, a scene plays in it, and the laws are checked after every turn."""
+
+import gc
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from traceback import format_exception
+from unittest.mock import patch
+
+from ledger.journal import partition as partition_module
+from ledger.journal import snapshots
+from ledger.rulebook import compiled
+from tests.simulator.audits import (
+    Kept,
+    check_audits,
+    check_oracle,
+    check_order_of_members,
+    check_tampering,
+    check_way_back,
+    without_number,
+)
+from tests.simulator.kafka_scene import KafkaScene
+from tests.simulator.scene import choice_by_seed
+from tests.simulator.world import Plan, Violation, World
+from tests.support.ledgers import scratch
+
+WHOLE = Plan()
+QUIET_STEPS = 3_000
+VIEWED, TOLD_TWICE = 0.15, 0.3  # of the runs
+
+
+@dataclass
+class Result:
+    """What became of a run; `law` is empty where all held."""
+
+    seed: int
+    steps: int = 0
+    turns: int = 0
+    facts: int = 0
+    entries: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    checked: Counter[str] = field(default_factory=Counter)
+    law: str = ""
+    what: str = ""
+    trace: str = ""
+    lines: list[str] = field(default_factory=list)
+
+
+_version = lru_cache(maxsize=64)(compiled.ProgrammeVersion)
+
+
+@contextmanager
+def small_memories() -> Iterator[None]:
+    """Caches and snapshots as a ledger of many members has them, with a few; books are compiled once a process."""
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(snapshots, "SNAPSHOT_EVERY", 6))
+        stack.enter_context(patch.object(snapshots, "SNAPSHOT_ON_EVICTION", 2))
+        stack.enter_context(patch.object(snapshots, "HOT_BYTES", 12_000))
+        stack.enter_context(patch.object(snapshots, "ENCODED_BYTES", 4_000))
+        stack.enter_context(patch.object(partition_module, "PAGES", 8))
+        stack.enter_context(patch.object(compiled, "ProgrammeVersion", _version))
+        stack.enter_context(patch.object(gc, "collect", lambda: 0))  # nothing here waits for it
+        yield
+
+
+def run(seed: int, plan: Plan = WHOLE) -> Result:
+    """Play a seed to its end, or to the first law that does not hold."""
+    world = World(seed, plan)
+    result = Result(seed)
+    with world.clocks(), small_memories():
+        scene = None
+        try:
+            scene = KafkaScene(world)
+            play(scene)
+        except Violation as violation:
+            result.law, result.what = violation.law, str(violation)
+            result.lines.extend(format_exception(violation))
+    result.steps, result.turns, result.faults = world.steps, world.turns, world.faults
+    result.trace = world.trace
+    result.lines[:0] = world.lines
+    if scene is not None:
+        result.facts, result.checked = scene.facts, scene.laws.checked
+        result.entries = sum(len(truth.entries) for truth in scene.truths.values())
+    return result
+
+
+def play(scene: KafkaScene) -> None:
+    """Turns with faults, then without any until nothing is left to do; and what is checked at the end."""
+    world = scene.world
+    random = choice_by_seed(world.seed, "end")
+    with ExitStack() as stack:
+        kept = Kept(stack.enter_context(scratch()), random) if random.random() < VIEWED else None
+        while world.steps < world.plan.steps:
+            scene.step()
+            if kept is not None and world.steps in (world.plan.steps // 3, world.plan.steps * 2 // 3):
+                kept.follow(scene.ledger)
+        world.is_healed = True
+        while scene.waiting:
+            scene.step()
+        scene.close_the_day()
+        until_quiet(scene)
+        if random.random() < TOLD_TWICE:
+            tell_all_twice(scene)
+        check_audits(scene.laws, scene.ledger)
+        check_oracle(scene.laws)
+        check_order_of_members(scene.laws)
+        if kept is not None:
+            kept.follow(scene.ledger)
+            kept.check(scene.laws, scene.ledger)
+        for partition in scene.truths:
+            world.note(f"{partition} ends with {scene.ledger.journal(partition).head()}")
+        check_way_back(scene.laws)
+        check_tampering(scene.laws, scene.ledger, random)
+
+
+def until_quiet(scene: KafkaScene) -> None:
+    """Turns until all that was told is decided and published."""
+    last = scene.world.steps + QUIET_STEPS
+    while not scene.is_quiet():
+        if scene.world.steps >= last:
+            raise Violation("liveness", "all is healed, and it does not come to an end")
+        scene.step()
+
+
+def tell_all_twice(scene: KafkaScene) -> None:
+    """Law 4: the whole topic read twice changes no account."""
+    if not scene.is_whole():
+        return
+    before = {
+        (partition, name): without_number(member.account)
+        for partition, truth in scene.truths.items()
+        for name, member in truth.members.items()
+    }
+    scene.tells_all_again()
+    until_quiet(scene)
+    for (partition, name), account in before.items():
+        same = without_number(scene.truths[partition].members[name].account) == account
+        scene.laws.law("law 4", same, f"{name}: the topic read twice changes the account")

@@ -1,0 +1,125 @@
+"""A scene: a ledger, its stream, the processes around it, and the laws that are checked after each turn."""
+
+from collections import Counter
+from random import Random
+from typing import Any
+
+from ledger.errors import PointsLedgerError
+from tests.simulator.ledgers import Files, SimulatedLedger
+from tests.simulator.world import DEEPEST, SAID, Crash, Process, Violation, World
+
+LEAST_OFTEN, MOST_OFTEN = 2, 15  # turns that a process is away
+
+
+class Scene:
+    """Processes that take turns; what feeds the ledger, and what they are, is a subclass's to say."""
+
+    def __init__(self, world: World, files: Files) -> None:
+        self.world = world
+        self.files = files
+        self.auditor = Process(world, "auditor", is_disturbed=False)
+        self.ledger = SimulatedLedger(files, self.auditor)
+        self.processes: list[Any] = []
+        self.away: dict[str, int] = {}  # until which turn a process does nothing
+        self.entered: Counter[str] = Counter()
+        world.interrupt = self.others_have_a_turn
+
+    # -- turns -------------------------------------------------------------------------------------------------------
+
+    def ready(self) -> list[Any]:
+        """The processes that may have a turn now."""
+        turns = self.world.turns
+        return [p for p in self.processes if p not in self.world.running and self.away.get(p.name, 0) <= turns]
+
+    def step(self) -> None:
+        """Let one process have a turn, and check the laws."""
+        world = self.world
+        world.steps += 1
+        world.passes(world.order.choice((0.001, 0.02, 0.2)))
+        if world.strikes("power-cut"):
+            self.loses_power()
+        self.happens()
+        ready = self.ready()
+        if ready:
+            self.turn(world.order.choice(ready))
+        else:
+            world.turns += 1
+        self.check()
+
+    def others_have_a_turn(self) -> None:
+        """Within a turn of one process, at a call of the store, let others have theirs."""
+        if len(self.world.running) >= DEEPEST:
+            return
+        for _ in range(self.world.order.choice((1, 1, 1, 2, 4))):
+            ready = self.ready()
+            if ready:
+                self.turn(self.world.order.choice(ready))
+
+    def turn(self, process: Any) -> None:
+        """One turn of a process, to its end or the process's."""
+        world = self.world
+        world.turns += 1
+        self.entered[process.kind] += 1
+        world.note(f"{world.turns} {process.name}")
+        if world.strikes("stall"):
+            self.leaves(process)
+            return
+        world.running.append(process)
+        try:
+            process.check()
+            process.turn()
+        except Crash:
+            self.ended(process)
+        except PointsLedgerError as error:
+            world.note(f"{process.name} ends: {error}")
+            self.gave_up(process, error)
+        except Exception as error:
+            raise Violation("availability", f"{process.name} falls over: {type(error).__name__}: {error}") from error
+        finally:
+            world.running.remove(process)
+
+    def leaves(self, process: Any) -> None:
+        """A process does nothing for a while."""
+        self.away[process.name] = self.world.turns + self.world.order.randint(LEAST_OFTEN, MOST_OFTEN)
+
+    def loses_power(self) -> None:
+        """All end at once, and what was not synced is gone."""
+        for process in list(self.processes):
+            process.alive = False
+            if process not in self.world.running:
+                self.ended(process)
+        for disk in (*self.files.journals.values(), self.files.inbox):
+            disk.loses_power()
+
+    def ended(self, process: Any) -> None:
+        """A process is dead: another one takes its place after a while."""
+        process.alive = False
+        if process in self.processes:
+            self.processes[self.processes.index(process)] = process.successor()
+        self.leaves(process)
+
+    def gave_up(self, process: Any, error: PointsLedgerError) -> None:
+        """A process ended by itself with an error, which is one only where the world made it up."""
+        if SAID not in str(error):
+            raise Violation("availability", f"{process.name} ends: {error}")
+        process.close()
+        self.ended(process)
+
+    # -- what a subclass says ----------------------------------------------------------------------------------------
+
+    def happens(self) -> None:
+        """What happens around the processes before a turn."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Check the laws after a turn. Raises `Violation`."""
+        raise NotImplementedError
+
+    def is_quiet(self) -> bool:
+        """Return True if nothing is left to do."""
+        raise NotImplementedError
+
+
+def choice_by_seed(seed: int, what: str) -> Random:
+    """Return the chance of one part of a scene, which no other part's draws disturb."""
+    return Random(f"{seed} {what}")

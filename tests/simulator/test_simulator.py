@@ -1,0 +1,61 @@
+"""The simulator: the same seed is the same run, each planted bug is found, and what fails is made smaller."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulator.planted import BUGS, Bug, a_receipt_skipped
+from tests.simulator.run import run
+from tests.simulator.shrink import shrink
+from tests.simulator.world import Plan
+
+ROOT = Path(__file__).parents[2]
+MOST_TURNS = 20_000  # in which a planted bug is found
+
+
+def test_two_runs_of_a_seed_are_the_same_to_the_last_step() -> None:
+    seed = 11
+    one, other = run(seed), run(seed)
+    assert one == other and one.trace and one.turns > 100
+    code = f"from tests.simulator.run import run; print(run({seed}).trace)"
+    again = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert again.stdout.strip() == one.trace
+    assert run(seed + 1).trace != one.trace
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_all_laws_hold_in_some_seeds(seed: int) -> None:
+    result = run(seed)
+    assert not result.law, "\n".join([result.what, *result.lines[-40:]])
+    assert result.faults and min(result.checked[law] for law in ("law 1", "law 2", "law 4", "law 5", "law 8")) > 0
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+def test_a_planted_bug_is_found(bug: Bug) -> None:
+    turns, seed = 0, 1
+    while turns < MOST_TURNS:
+        with bug():
+            result = run(seed)
+        turns, seed = turns + result.turns, seed + 1
+        if result.law:
+            return
+    pytest.fail(f"not found in {turns:,} turns")
+
+
+def test_what_fails_is_made_smaller_and_fails_alike() -> None:
+    with a_receipt_skipped():
+        failed = next(result for seed in range(1, 9) if (result := run(seed)).law)
+        plan, smallest = shrink(failed, Plan(), seconds=3)
+        assert run(failed.seed, plan).what == smallest.what
+    assert smallest.law == failed.law
+    assert smallest.facts + smallest.faults.total() < failed.facts + failed.faults.total()
