@@ -48,12 +48,12 @@ def backtest(
 
     points backtest new.toml --from 2025-06-01 --html report.html
     """
-    parts, where = read_named_books(drafts), ", ".join(map(str, drafts))
+    where = ", ".join(map(str, drafts))
     with shell.reading() as opened:
         book, total = opened.book, entries_in(opened)
-        text = joined(drafted(book, parts))
         start = None if since is None else instant(since, "--from", book)
         until = instant(as_of, "--as-of", book)
+        text = joined(drafted(book, read_named_books(drafts)))
         with shell.progress("deciding again", total) as tick:
             found = compare(opened, text, where, until, since=start, jobs=jobs_for(jobs, total), progress=tick)
         kept_in = folder_in(opened, AUDITS, folder)
