@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -194,7 +195,12 @@ def piped(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
 
     def put(data: bytes) -> None:
         reading, writing = os.pipe()
-        threading.Thread(target=lambda: (os.write(writing, data), os.close(writing)), daemon=True).start()
+
+        def write() -> None:
+            with open(writing, "wb") as pipe, suppress(BrokenPipeError):
+                pipe.write(data)
+
+        threading.Thread(target=write, daemon=True).start()
         monkeypatch.setattr("sys.stdin", open(reading))  # noqa: SIM115 - read once, and closed with the test
 
     return put
