@@ -40,12 +40,12 @@ def quotas_of(draft: Draft, name: str, term: Term) -> Iterator[tuple[str, int, i
 def quotas_alone(draft: Draft, shops: list[str]) -> Iterator[tuple[str, int, int]]:
     """Yield each benefit that stands by itself and is limited for the member, as `quotas_of` does those of a card.
 
-    Those of shops are named ``benefit@shop``.
+    Those of shops are named ``benefit@shop``, and as others are where the member has none.
     """
     for label in draft.version.programme.benefits:
         perk = draft.version.perks[label]
         if perk.counted == "shop":
-            for shop in shops:
+            for shop in shops or [""]:
                 yield from _quota(draft, perk, None, shop)
         elif not perk.of_line:
             yield from _quota(draft, perk, None)

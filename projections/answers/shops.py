@@ -28,7 +28,7 @@ class ShopScores(Struct, array_like=True, gc=False):
 
     scores: dict[str, ShopScore] = field(default_factory=dict)
     joined: list[str] = field(default_factory=list)
-    claims: dict[str, dict[int, int]] = field(default_factory=dict)  # by the quota's page and bucket
+    claims: dict[str, dict[str, dict[int, int]]] = field(default_factory=dict)  # by shop, benefit and bucket
 
     def take(self, change: Change) -> None:
         """Take a change in; those that are about no shop change nothing."""
@@ -40,13 +40,13 @@ class ShopScores(Struct, array_like=True, gc=False):
         elif isinstance(change, TierMoved) and AT_SHOP in change.score:
             self._of(change.score).tier = change.after
         elif isinstance(change, BenefitCounted | BenefitGivenBack) and change.shop:
-            used = self.claims.setdefault(f"benefit/{change.benefit}/{change.shop}", {})
+            used = self.claims.setdefault(change.shop, {}).setdefault(change.benefit, {})
             by = 1 if isinstance(change, BenefitCounted) else -1
             used[change.bucket] = used.get(change.bucket, 0) + by
 
     def begun(self, version: ProgrammeVersion) -> list[str]:
-        """Return the shops where the member has a score of the book, sorted."""
-        return sorted({key.partition(AT_SHOP)[2] for _, key in self._begun(version)})
+        """Return the shops where the member has a score of the book or claimed a benefit, sorted."""
+        return sorted({*self.claims, *(key.partition(AT_SHOP)[2] for _, key in self._begun(version))})
 
     def pages(self, version: ProgrammeVersion) -> PagesInMemory:
         """Return the pages that conditions and quotas of shops are asked of."""
@@ -57,8 +57,9 @@ class ShopScores(Struct, array_like=True, gc=False):
             score = self.scores.get(key) or ShopScore()
             page = ScorePage(score.points, _tier(version, name, score))
             pages.put(f"score/{name}/{key.partition(AT_SHOP)[2]}", page)
-        for key, used in self.claims.items():
-            pages.put(key, QuotaPage(used))
+        for shop, benefits in self.claims.items():
+            for benefit, used in benefits.items():
+                pages.put(f"benefit/{benefit}/{shop}", QuotaPage(used))
         return pages
 
     def _begun(self, version: ProgrammeVersion) -> Iterator[tuple[str, str]]:
