@@ -11,7 +11,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +102,7 @@ def commit_of_this() -> str:
 
 def keep(log: Path, result: Result, commit: str) -> None:
     """Add a line to the log."""
-    line = {name: value for name, value in asdict(result).items() if name in TOLD} | {"commit": commit}
+    line = {name: getattr(result, name) for name in TOLD} | {"commit": commit}
     with log.open("a") as file:
         file.write(json.dumps(line) + "\n")
 

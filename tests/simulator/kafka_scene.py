@@ -28,7 +28,7 @@ from tests.simulator.laws import Laws, PartitionTruth
 from tests.simulator.ledgers import Files
 from tests.simulator.scene import Scene, choice_by_seed
 from tests.simulator.story import Fact, bad_value, first_book, later_book, tellings
-from tests.simulator.world import SAID, Process, Violation, World
+from tests.simulator.world import SAID, SECOND, Process, Violation, World
 from tests.support.histories import encode
 from tests.support.oracle import Oracle
 
@@ -181,11 +181,14 @@ class KafkaScene(Scene):
             fault = NO_KEY
         if found.value is None:
             fault = EMPTY
-        return Record(at, max(recorded, stamped), backlog, key, found.value or b"", fault=fault)
+        by = recorded - stamped
+        pushed = by if found.is_stamped and not backlog and by >= SECOND else 0
+        return Record(at, max(recorded, stamped), backlog, key, found.value or b"", fault=fault, pushed=pushed)
 
     def _append(self, value: bytes | None, key: bytes | None, partition: int, occurred: int = 0) -> None:
         headers = ((RECORDED, b"%d" % occurred),) if self._is_backlog and occurred else ()
-        stamp = self.world.now // 1000
+        ahead = self.world.order.choice((3_600_000, 3 * 86_400_000)) if self.world.strikes("clock-ahead") else 0
+        stamp = self.world.now // 1000 + ahead
         self.cluster.genuine.logs[partition].records.append(LogRecord(stamp, key, value, headers))
 
     def append_lines(self, lines: list[InboxLine]) -> list[tuple[int, int]]:
@@ -447,4 +450,6 @@ class KafkaScene(Scene):
     def tells_all_again(self) -> None:
         """Producers send everything once more."""
         for log in self.cluster.genuine.logs:
-            log.records.extend([record for record in log.records if record != MARKER])
+            stamp = self.world.now // 1000
+            again = [record._replace(timestamp=stamp) for record in log.records if isinstance(record, LogRecord)]
+            log.records.extend(again)
