@@ -17,7 +17,6 @@ from consumers.publishing import send
 from consumers.runtime.events import Event, Failed
 from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, Record
-from ledger.errors import PointsLedgerError
 from ledger.journal.gaps import GAP, Gap
 from ledger.journal.ledger import KAFKA, Settings
 from ledger.journal.partitioning import Partitioner
@@ -339,7 +338,7 @@ class KafkaScene(Scene):
             if log.records[at] != MARKER:
                 log.lost.add(at)
 
-    def gave_up(self, process: Any, error: PointsLedgerError) -> None:
+    def gave_up(self, process: Any, error: Exception) -> None:
         if isinstance(error, StreamBroken):
             logs = self.cluster.genuine.logs
             if not (self.trouble or self._mended_at or any(log.lost or log.begin for log in logs)):
