@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -10,12 +10,13 @@ from unittest.mock import patch
 
 import pytest
 
-from consumers.kafka.port import StreamBroken
+from consumers.kafka.port import Start, StreamBroken
 from consumers.local.port import CannotAppend, InboxLine
 from consumers.local.sqlite import SQLiteInbox
+from consumers.runtime.owner import PartitionOwner
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.port import Damaged, Fenced, Unavailable
-from tests.simulator.cluster import SimulatedReader
+from tests.simulator.cluster import MARKER, SimulatedReader
 from tests.simulator.kafka_scene import ConsumerProcess, KafkaScene
 from tests.simulator.run import small_memories
 from tests.simulator.world import Plan, Process, World
@@ -106,6 +107,31 @@ def test_an_owner_that_is_fenced_while_it_passes_a_gap_leaves_the_partition_to_t
     ):
         turns(consumer_of(scene), 3)
     assert not errors
+
+
+def test_an_owner_goes_on_behind_what_the_one_before_decided_while_it_was_fenced(scene: KafkaScene) -> None:
+    """The latest `recorded` was read before the fence: records behind it could be recorded earlier."""
+    assert all_is_decided(scene)
+    acquire, started = PartitionOwner.acquire, []
+
+    def after_another(owner: PartitionOwner, share: float) -> PartitionWriter:
+        before = scene.ledger.writer(owner.partition)
+        head = before.journal.head()
+        before.commit([], [], head.offset + 1, head.recorded + 7)
+        return acquire(owner, share)
+
+    def seek(_reader: SimulatedReader, partition: int, start: Start) -> None:
+        started.append((partition, start.recorded))
+
+    consumer_of(scene).close()
+    scene.processes = [ConsumerProcess(scene, "consumer")]
+    for log in scene.cluster.genuine.logs:
+        log.records.append(MARKER)
+    with patch.object(PartitionOwner, "acquire", after_another), patch.object(SimulatedReader, "seek", seek):
+        consumer_of(scene)._observe = lambda _event: None
+        with suppress(KeyError):  # nothing is read
+            consumer_of(scene).turn()
+    assert started == [(p, scene.ledger.journal(p).head().recorded) for p in scene.ledger.partitions]
 
 
 class LosesAnAnswer(Process):
