@@ -403,9 +403,10 @@ class Journal(_Reader):
         )
         return int(count)
 
-    def parked_for(self, reason: str) -> list[int]:
-        """Return the offsets of the dead letters that have a reason, in order; of those that are done too."""
-        rows = self._rows(f"SELECT position FROM {self.schema}.parked WHERE reason = ? ORDER BY position", (reason,))
+    def parked_for(self, reason: str, after: int = -1) -> list[int]:
+        """Return the offsets behind `after` of the dead letters that have a reason, in order; done ones too."""
+        query = f"SELECT position FROM {self.schema}.parked WHERE reason = ? AND position > ? ORDER BY position"
+        rows = self._rows(query, (reason, after))
         return [int(row[0]) for row in rows]
 
     def last_parked(self) -> int:

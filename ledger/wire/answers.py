@@ -592,9 +592,11 @@ class Adjustments(Struct, frozen=True):
 class Health(Struct, frozen=True):
     """That the server lives, or takes facts and decides them; `troubled` says why some partitions are not decided.
 
-    `recorded_ahead` says by how many seconds partitions are recorded ahead of the clock.
+    `recorded_ahead` says by how many seconds partitions are recorded ahead of the clock, `gaps` how many gaps in the
+    stream operators accepted in which.
     """
 
     status: str
     troubled: dict[int, str] = {}
     recorded_ahead: dict[int, int] = {}
+    gaps: dict[int, int] = {}

@@ -20,7 +20,7 @@ from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.workers import consume as consume_as_planned
 from consumers.kafka.workers import once_a_broker_answers
-from consumers.runtime.events import STAGES, Decided, Event, Failed, Lag, Observe
+from consumers.runtime.events import STAGES, Decided, Event, Failed, Lag, Left, Observe
 from consumers.runtime.ingest import Summary
 from ledger.errors import WrongUse
 from ledger.journal.gaps import Gap
@@ -237,6 +237,8 @@ def _observing(
                     lags.update(event.by_partition)
                 elif isinstance(event, Failed):
                     say(f"{event.stage}: {event.why}; trying again")
+                elif isinstance(event, Left):
+                    say(f"partition {event.partition} is left, the others go on: {event.why}")
                 tick(summary.facts, summary.facts + sum(lags.values()))
 
             watchers.append(show)

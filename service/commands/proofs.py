@@ -21,7 +21,8 @@ from projections.audit.verify import verify as recompute
 from service.commands.options import FolderOption, OutOption, named_file, option
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS, print_plain, say
-from service.keys import problems_of
+from service.http.operator_lines import problems_of as operator_problems
+from service.keys import problems_of as key_problems
 from service.shell import Answer, Shell, command, command_in, entries_in, standard_output
 
 app = typer.Typer(no_args_is_help=True)
@@ -196,7 +197,7 @@ def verify(
         with shell.progress("verifying", entries_in(opened)) as tick:
             found = recompute(opened, checkpoints=signed, progress=tick)
         beside = folder or opened.folder
-        for problem in problems_of(beside) if beside is not None else ():
+        for problem in (*key_problems(beside), *operator_problems(beside)) if beside is not None else ():
             found["broken"].append({"partition": None, "place": 0, "member": "", "number": 0, "problem": problem})
         position = {part["partition"]: part["entries"] for part in found["partitions"]}
         note = ", ".join(f"checkpoint of {one.checkpoint.at}" for one in signed)

@@ -17,11 +17,11 @@ from ledger.journal.ledger import KAFKA, Ledger
 from service.console.sessions import Sessions
 from service.errors import say
 from service.follower import Follower
-from service.http import metrics
 from service.http.app import make_app
 from service.http.bounds import Bounds
 from service.http.server import is_local, listen
 from service.http.server import serve as serve_here
+from service.http.shared_folder import shared_folder
 from service.http.workers import Job, shares_of, supervise
 from service.installed import installed_version
 from service.keys import FILE as KEYS
@@ -67,7 +67,7 @@ def run_server(
                 return
             keys.close()
             lock = opened.lock if isinstance(opened, FolderLedger) else None
-            with metrics.shared_folder() as shared:
+            with shared_folder() as shared:
                 shares = [] if kafka else shares_of(opened, shared, workers)
                 job = Job(shell.place, folder, shared, wait, version, kafka, workers, shares, bounds, lock)
                 supervise(job, listening, tell)

@@ -111,6 +111,14 @@ class Authenticator:
         _check_local(connection)
         return True
 
+    def shows(self, connection: Connection, scope: str) -> bool:
+        """Return True if a request that needs no key shows one with a scope, or if none was ever made."""
+        key = self.key_in(connection.scope)
+        try:
+            return scope in key.scopes if key is not None else self.is_open_to(connection)
+        except Problem:
+            return False
+
     def admitted(self, key: Key) -> Caller:
         """Return who asks with a live key. Raises `Problem` where it is used too often."""
         self._take(key)

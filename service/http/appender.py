@@ -17,6 +17,7 @@ from consumers.local.port import InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact
+from service.errors import say
 from service.http import metrics
 from service.http.owners import Decoded, OwnersState
 from service.http.pending import Busy, Message, Notify, Offsets, Pending, PendingFacts, Place
@@ -85,9 +86,10 @@ class FactAppender:
 
         `facts` are the values decoded, where they were: they are not decoded again.
         """
-        error = "it is stopping" if self._stopping else self._owners.state.last_error
-        if error:
-            raise Busy(f"facts cannot be decided now: {error}")
+        if self._stopping:
+            raise Busy("the server is stopping")
+        if self._owners.state.last_error:
+            raise Busy("facts cannot be decided now; the server's log says why")
         outcomes = self._loop.create_future() if waits else None
         pending = Pending(values, facts, self._loop.create_future(), outcomes, is_bulk, is_backlog)
         size = pending.size
@@ -154,8 +156,10 @@ class FactAppender:
                 counting.append([self._route(route, value, lines) for value in pending.values])
             places = feeding.appender.append(lines)
         except JournalError as error:
+            if not self.cannot_append:
+                say(f"facts cannot be written: {error.__cause__ or error}")
             self.cannot_append = True
-            self._post(self._turn_away, taken, Busy(str(error.__cause__ or error)))
+            self._post(self._turn_away, taken, Busy("facts cannot be written now; the server's log says why"))
             return
         self.cannot_append = False
         metrics.APPEND_SECONDS.observe(time.perf_counter() - began)

@@ -2,10 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import NamedTuple
 
 from prometheus_client import (
@@ -29,7 +25,6 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 MOST_WHY = 200  # characters of an error
-EMPTY: Mapping[int, str] = MappingProxyType({})
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 REQUESTS = Counter("points_http_requests", "Requests answered.", ["method", "route", "status"])
@@ -45,16 +40,6 @@ APPENDED = Counter("points_facts_appended", "Facts made durable in the inbox.")
 APPEND_SECONDS = Histogram("points_append_seconds", "Seconds of an append, to the disk.", buckets=SECONDS)
 FACTS = Counter("points_facts", "Facts decided, by outcome.", ["outcome"])
 PARKED = Counter("points_parked", "Records that are no facts.")
-
-
-@contextmanager
-def shared_folder() -> Iterator[Path]:
-    """A folder for what the processes of a server share while it runs: sessions, and the metrics they count."""
-    with TemporaryDirectory(prefix="points-serve-") as made:
-        folder = Path(made)
-        (folder / "metrics").mkdir()
-        os.environ[SHARED] = str(folder / "metrics")
-        yield folder
 
 
 def count(tally: Tally) -> None:
@@ -75,12 +60,22 @@ class Place(NamedTuple):
 
 
 class Standing(Collector):
-    """Where a ledger stands: whether this process is ready, by partition its place, and what troubles which."""
+    """Where a ledger stands: whether this process is ready, by partition its place, and what troubles which.
 
-    def __init__(self, is_ready: bool, partitions: Mapping[int, Place], troubled: Mapping[int, str] = EMPTY) -> None:
+    `gaps` are how many gaps in the stream operators accepted.
+    """
+
+    def __init__(
+        self,
+        is_ready: bool,
+        partitions: Mapping[int, Place],
+        troubled: Mapping[int, str],
+        gaps: Mapping[int, int],
+    ) -> None:
         self._is_ready = is_ready
         self._partitions = partitions
         self._troubled = troubled
+        self._gaps = gaps
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges."""
@@ -103,6 +98,12 @@ class Standing(Collector):
         for partition, why in sorted(self._troubled.items()):
             troubled.add_metric([str(partition), why[:MOST_WHY]], 1)
         yield troubled
+        gaps = GaugeMetricFamily(
+            "points_accepted_gaps", "Gaps in the stream that an operator accepted.", labels=["partition"]
+        )
+        for partition, count in sorted(self._gaps.items()):
+            gaps.add_metric([str(partition)], count)
+        yield gaps
 
 
 def text(standing: Standing) -> bytes:

@@ -2,6 +2,7 @@
 
 A line is on the disk before its action is done. Adjustments that wait for approval are the fold of its lines. Several
 processes may write it: each holds the file's lock while it reads what the others added, and adds its own line.
+Lines are sealed, and a file beside it says how many there are, so that an audit finds what was changed or taken out.
 """
 
 import fcntl
@@ -9,47 +10,20 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
 
 from ledger.journal.port import JournalError
 from ledger.wire.answers import Adjustment, AdjustmentRequest
 from ledger.wire.facts import Fact, fact_type
-from ledger.wire.unreadable import UNREADABLE
+from service.http.operator_lines import FILE, HEAD, WAY_OUT, Action, GivenFact, LogLine, cause_of, lines_of, write_head
 from service.http.problems import Problem
-
-FILE = "operators.ndjson"
-Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint", "give", "accept-gap", "accept-topic"]
-
-
-class GivenFact(Struct, frozen=True):
-    """An operators' fact as it was given, by which its entry is found."""
-
-    type: str
-    subject: str
-    source: str
-
-
-class LogLine(Struct, omit_defaults=True):
-    """An action: `by` is the name of the key.
-
-    `about` is a position, the name of an adjustment or checkpoint, the id of a fact that was given, the positions
-    of an accepted gap, or the id of an accepted topic. `why` is the reason that was given for these.
-    """
-
-    at: str
-    by: str
-    action: Action
-    about: str
-    proposed: AdjustmentRequest | None = None
-    mended: bool = False
-    given: GivenFact | None = None
-    why: str = ""
+from service.http.sealed_lines import Chain
 
 
 class OperatorLog:
@@ -57,9 +31,12 @@ class OperatorLog:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
+        self._head = folder / HEAD
+        self._chain = Chain()
         self._lock = threading.Lock()
         self._adjustments: dict[str, Adjustment] = {}
         self._known = 0  # bytes
+        self._damage = ""  # why the file cannot be read
         try:
             self._file = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
         except OSError as error:
@@ -98,6 +75,8 @@ class OperatorLog:
                 if found.state != wanted or found.decided_by != by:
                     raise Problem("already-done", f"it was {found.state} by {found.decided_by}")
                 return found
+            if action == "approve" and self._chain.problems:
+                raise JournalError(f"{self.path}: {self._chain.problems[0]}; {WAY_OUT}")
             if action == "approve" and by == found.by:
                 raise Problem("approval-needed", f"{by} proposed it; another key must approve it")
             self._append(LogLine(_now(), by, action, name))
@@ -135,20 +114,39 @@ class OperatorLog:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _catch_up(self) -> None:
-        """Read the lines behind those known."""
+        """Read the lines behind those known. Raises `JournalError`, from then on whenever it is called."""
+        if self._damage:
+            raise JournalError(self._damage)
         try:
             added = os.pread(self._file, os.fstat(self._file).st_size - self._known, self._known)
             whole = added.rfind(b"\n") + 1
+            lines = added[:whole].split(b"\n")[:-1]
             if whole < len(added):
+                if self._chain.count + len(lines) < lines_of(self._head):
+                    raise self._damaged(len(lines) + 1, "it has no end, and was whole before")
                 os.ftruncate(self._file, self._known + whole)  # a line cut off by a crash: its action was not done
-            for line in added[:whole].splitlines():
-                self._fold(msgspec.json.decode(line, type=LogLine))
-        except (OSError, *UNREADABLE) as error:
+        except OSError as error:
             raise JournalError(f"{self.path}: {error}") from error
+        for number, line in enumerate(lines, 1):
+            try:
+                self._fold(msgspec.json.decode(line, type=LogLine))
+            except (msgspec.DecodeError, KeyError) as error:
+                raise self._damaged(number, f"it cannot be read ({cause_of(error)})") from error
+        for line in lines:
+            self._chain.take(line)
         self._known += whole
 
+    def _damaged(self, number: int, why: str) -> JournalError:
+        """Return the error of a line, counted from those known."""
+        self._damage = f"{self.path}, line {self._chain.count + number}: {why}; {WAY_OUT}"
+        return JournalError(self._damage)
+
     def _append(self, *lines: LogLine) -> None:
-        data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+        chain, data = copy(self._chain), b""
+        for line in lines:
+            sealed = chain.sealed(msgspec.json.encode(line))
+            chain.take(sealed)
+            data += sealed + b"\n"
         try:
             if os.write(self._file, data) != len(data):
                 raise OSError("the lines were written in part")
@@ -157,6 +155,9 @@ class OperatorLog:
             os.ftruncate(self._file, self._known)  # a full disk: nothing of it stays
             raise
         self._known += len(data)
+        self._chain = chain
+        with suppress(OSError):  # one that is behind the lines is right, too
+            write_head(self._head, chain)
         for line in lines:
             self._fold(line)
 

@@ -6,7 +6,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 import uvicorn
@@ -41,14 +41,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: Litestar, bounds: Bounds, listening: socket.socket, on_start: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM. Requests that run then are answered first. Raises `CannotRunNow`."""
-    _run(_Server(_config(app, bounds), on_start), [listening])
+    _run(_Server(app, _config(app, bounds), on_start), [listening])
 
 
 def serve_inside(
     app: Litestar, bounds: Bounds, inside: socket.socket, on_start: Callable[[], None], beat: Callable[[], bool]
 ) -> None:
     """Serve the connections that come in, as `serve` does, or until `beat`, asked every second, returns False."""
-    _run(_Inside(_config(app, bounds), on_start, inside, beat), [])
+    _run(_Inside(app, _config(app, bounds), on_start, inside, beat), [])
 
 
 def _run(server: "_Server", listening: list[socket.socket]) -> None:
@@ -65,7 +65,7 @@ def _config(app: Litestar, bounds: Bounds) -> uvicorn.Config:
         loop="uvloop",
         http=partial(Protocol, room=room, bounds=bounds),  # type: ignore[arg-type]  # it is called as the class is
         ws="none",
-        lifespan="on",
+        lifespan="off",
         log_config=None,
         log_level="error",
         access_log=False,
@@ -93,12 +93,26 @@ def _stopped(_: int, __: object) -> None:
     """What uvicorn raises again once it has stopped: the end is a good one."""
 
 
+def _first_of(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+    """The library's server, which holds the application open itself: what stops its start is raised as it is."""
+
+    def __init__(self, app: Litestar, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
         super().__init__(config)
+        self._app = app
+        self._open = AsyncExitStack()
         self._on_start = on_start
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await self._open.enter_async_context(self._app.lifespan())
+        except ExceptionGroup as group:  # in which the application wraps whatever it was
+            raise _first_of(group) from None
         await super().startup(sockets)
         if self.started:
             gc.collect()
@@ -106,14 +120,23 @@ class _Server(uvicorn.Server):
             gc.set_threshold(YOUNG)
             self._on_start()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await self._open.aclose()
+
 
 class _Inside(_Server):
     """One that listens nowhere: connections are handed to it."""
 
     def __init__(
-        self, config: uvicorn.Config, on_start: Callable[[], None], inside: socket.socket, beat: Callable[[], bool]
+        self,
+        app: Litestar,
+        config: uvicorn.Config,
+        on_start: Callable[[], None],
+        inside: socket.socket,
+        beat: Callable[[], bool],
     ) -> None:
-        super().__init__(config, on_start)
+        super().__init__(app, config, on_start)
         self._inside = inside
         self._beat = beat
 

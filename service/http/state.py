@@ -16,6 +16,7 @@ from ledger.journal.port import Head
 from projections.answers.sidecar import AUDITS, VIEWS
 from projections.views.files import Folder
 from service.http.appender import Decides, FactAppender
+from service.http.gaps import AcceptedGaps
 from service.http.operator_log import OperatorLog
 from service.http.owners import owners_of
 from service.http.pending import Busy, PendingFacts
@@ -46,6 +47,7 @@ class Served:
     views: Folder
     audits: Path  # what audits left
     throughput: Throughput
+    gaps: AcceptedGaps
 
     @property
     def has_trouble(self) -> bool:
@@ -58,7 +60,7 @@ class Served:
         """Raise `Busy` where the facts of a member's partition cannot be decided now."""
         troubled = self.owners.state.troubled
         if troubled and (partition := self.ledger.partition_of(member)) in troubled:
-            raise Busy(f"partition {partition} cannot be decided now: {troubled[partition]}", partition)
+            raise Busy(f"partition {partition} cannot be decided now; the server's log says why", partition)
 
 
 @contextmanager
@@ -108,14 +110,17 @@ def serving(
         Folder(folder / VIEWS),
         folder / AUDITS,
         throughput,
+        AcceptedGaps(),
     )
     appender.start()
     decides.start(appender.notify)
-    looking = asyncio.get_running_loop().create_task(throughput.run())
+    loop = asyncio.get_running_loop()
+    looking = loop.create_task(throughput.run()), loop.create_task(served.gaps.run(readers.read))
     try:
         yield served
     finally:
-        looking.cancel()
+        for task in looking:
+            task.cancel()
         appender.stop()
         decides.stop()
         served.checkers.shutdown(cancel_futures=True)

@@ -21,6 +21,8 @@ from ledger.wire.reasons import PARKED, REASONS
 from service.console.sessions import Sessions
 from service.http import problems
 from service.http.app import make_app
+from service.http.bounds import Bounds
+from service.http.callers import caller_finder
 from service.http.limits import Limits
 from service.http.problems import BASE, MEDIA_TYPE, TYPES
 from service.keys import Keys
@@ -182,7 +184,7 @@ class Requests(Target):
         self._bugs: list[Exception] = []  # that were answered with 500
         self._open.enter_context(patch.object(problems, "_report", self._bugs.append))
         app = make_app(ledger, folder / "ledger", keys, Sessions(), 1.0, "0")
-        self._app: Any = Limits(app)
+        self._app: Any = Limits(app, caller_finder(app, frozenset()), Bounds())
         self._orders: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}

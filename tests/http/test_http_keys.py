@@ -13,9 +13,13 @@ import httpx
 import pytest
 
 from ledger.journal.open import open_or_create
+from ledger.journal.port import JournalError
 from ledger.wire import answers
+from ledger.wire.answers import AdjustmentRequest
 from service.cli import run
 from service.http.access import Bucket, Caller
+from service.http.operator_lines import problems_of as operator_problems
+from service.http.operator_log import OperatorLog
 from service.keys import BadKey, Keys, problems_of
 from tests.http.test_http import fits, is_problem
 from tests.support.ledgers import ingested, scratch
@@ -400,3 +404,100 @@ def test_keys_of_an_older_version_are_sealed_once() -> None:
         assert problems_of(place / "ledger") == []
         (place / "ledger" / "keys.db").write_bytes(b"no database at all, " * 100)
         assert "cannot be read" in problems_of(place / "ledger")[0]
+
+
+# -- what operators did, as it stands in the folder
+
+
+def written(ledger: Path, lines: int = 3) -> Path:
+    """A folder in which operators did something."""
+    open_or_create(ledger).close()
+    with closing(OperatorLog(ledger)) as log:
+        for number in range(lines):
+            log.record("ann", "drop", f"0:{number}")
+    assert operator_problems(ledger) == []
+    return ledger
+
+
+@pytest.mark.parametrize("server", ["serve", "serve --workers 2"])
+def test_a_damaged_line_of_an_operator_is_named_by_whoever_reads_it(server: str) -> None:
+    with scratch() as place:
+        path = written(place / "ledger") / "operators.ndjson"
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join([lines[0], b'{"at":\n', lines[2]]))
+        for command in ([*server.split(), "--port", "0"], ["verify"]):
+            found = asked(place / "ledger", *command)
+            told = (found.stdout + found.stderr).decode()
+            assert found.returncode in (1, 3, 4), told
+            assert "operators.ndjson" in told and "line 2" in told and "put a copy" in told and "Traceback" not in told
+
+
+def test_a_line_of_an_operator_that_is_changed_moved_or_gone_is_found() -> None:
+    with scratch() as place:
+        path, head = written(place / "ledger") / "operators.ndjson", place / "ledger" / "operators.head"
+        whole, told_head = path.read_bytes(), head.read_bytes()
+        one, two, three = whole.splitlines(keepends=True)
+        unsealed = two[: two.index(b',"seal"')] + b"}\n"
+        for changed in (
+            one.replace(b"ann", b"bob") + two + three,
+            one + two.replace(b"0:1", b"0:7") + three,
+            one + two + three.replace(b'"seal":"', b'"seal":"0')[:-5] + b'"}\n',
+            two + one + three,
+            one + three,
+            one + two,
+            one + unsealed + three,
+            one + two + three.replace(b"}", b" }", 1),
+            b"",
+            one + one + two + three,
+        ):
+            path.write_bytes(changed)
+            assert operator_problems(place / "ledger"), changed
+        path.unlink()
+        assert operator_problems(place / "ledger")
+        path.write_bytes(whole)
+        assert operator_problems(place / "ledger") == []
+        head.unlink()
+        assert "operators.head is gone" in operator_problems(place / "ledger")[0]
+        head.write_bytes(b"2 " + told_head[2:])
+        assert operator_problems(place / "ledger")
+
+
+def test_a_head_that_is_behind_the_lines_is_no_damage_and_old_lines_are_vouched_for_by_the_first_sealed_one() -> None:
+    with scratch() as place:
+        ledger = written(place / "ledger")
+        path, head = ledger / "operators.ndjson", ledger / "operators.head"
+        behind = head.read_bytes()
+        with closing(OperatorLog(ledger)) as log:
+            log.record("bob", "drop", "0:3")
+        head.write_bytes(behind)  # the server died between the two
+        assert operator_problems(ledger) == []
+        old = b'{"at":"2026-01-01","by":"ann","action":"drop","about":"0:1"}\n'
+        path.write_bytes(old)
+        head.unlink()
+        assert operator_problems(ledger) == []
+        with closing(OperatorLog(ledger)) as log:
+            log.record("bob", "drop", "0:2")
+        assert operator_problems(ledger) == []
+        path.write_bytes(path.read_bytes().replace(b"ann", b"eve"))
+        assert "line 2" in operator_problems(ledger)[0]
+
+
+def test_nothing_is_approved_by_lines_that_were_changed() -> None:
+    with scratch() as place:
+        open_or_create(place / "ledger").close()
+        with closing(OperatorLog(place / "ledger")) as log:
+            proposed = log.propose("ann", AdjustmentRequest("m-1", 5, "sorry"))
+        path = place / "ledger" / "operators.ndjson"
+        path.write_bytes(path.read_bytes().replace(b'"points":5', b'"points":500000'))
+        with closing(OperatorLog(place / "ledger")) as log:
+            with pytest.raises(JournalError, match="line 1"):
+                log.decide("bob", proposed.adjustment, "approve")
+            assert log.decide("bob", proposed.adjustment, "reject").state == "rejected"
+
+
+def test_a_line_that_was_whole_and_lost_its_end_is_not_taken_for_one_cut_off_by_a_crash() -> None:
+    with scratch() as place:
+        path = written(place / "ledger") / "operators.ndjson"
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(JournalError, match="line 3: it has no end"):
+            OperatorLog(place / "ledger")

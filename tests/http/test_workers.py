@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -40,6 +41,7 @@ from service.http.handlers.facts import decided
 from service.http.metrics import SHARED
 from service.http.owners import OwnersState, owners_of
 from service.http.pending import Abandoned, Message
+from service.http.shared_folder import shared_folder
 from service.http.state import serving
 from service.keys import Keys
 from tests.support.contents import journals
@@ -49,6 +51,7 @@ from tests.support.ledgers import histories_of
 from tests.support.served import (
     JSON,
     NDJSON,
+    ROOT,
     Fact,
     Server,
     environment,
@@ -621,3 +624,37 @@ def test_a_connection_is_passed_on_only_while_somebody_takes_it_and_few_wait() -
         inside.close()
         assert not pass_on(outside, one)
     outside.close()
+
+
+# -- what a killed server leaves -------------------------------------------------------------------------------------
+
+
+def test_the_folder_of_a_server_whose_first_process_was_killed_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv(SHARED, raising=False)
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    def begin() -> "subprocess.Popen[bytes]":
+        """A process that uses such a folder."""
+        text = "import time\nfrom service.http.shared_folder import shared_folder\n"
+        text += "with shared_folder():\n    print(flush=True)\n    time.sleep(60)\n"
+        process = subprocess.Popen([sys.executable, "-c", text], cwd=ROOT, stdout=subprocess.PIPE)
+        assert process.stdout is not None and process.stdout.readline()
+        return process
+
+    killed, alive = begin(), begin()
+    killed.kill()
+    killed.communicate()
+    made = tmp_path / "points-serve-just-made"
+    made.mkdir()
+    before = set(tmp_path.iterdir())
+    with shared_folder() as folder:
+        assert len(before - set(tmp_path.iterdir())) == 1, "the killed one's is gone, the living one's and the new stay"
+        assert folder.is_dir() and made.is_dir()
+    alive.kill()
+    alive.communicate()
+    with shared_folder():
+        pass
+    assert list(tmp_path.iterdir()) == [made]

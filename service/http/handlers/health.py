@@ -9,7 +9,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.answers import Health
 from service.http import metrics
-from service.http.access import needs
+from service.http.access import Authenticator, needs
 from service.http.answers import plain_answer
 from service.http.operations import AnyRequest, Subject, problems
 from service.http.pending import Busy
@@ -31,8 +31,10 @@ async def live() -> Response[Health]:
 async def ready(request: AnyRequest) -> Response[Health]:
     """200 while facts are taken and decided, and all that waited at the start is. No key is needed.
 
-    `troubled` are partitions that cannot be decided now, while others can: their members alone are turned away.
-    `recorded_ahead` says by how many seconds partitions are recorded ahead of the clock, since one was once wrong.
+    `troubled` are partitions that cannot be decided now, while others can: their members alone are turned away. Why
+    is told to a key with `books:read`, to others that it is so. `recorded_ahead` says by how many seconds partitions
+    are recorded ahead of the clock, since one was once wrong. `gaps` counts the gaps in the stream that operators
+    accepted, by partition.
     """
     served = served_by(request)
     if served.has_trouble:
@@ -42,7 +44,11 @@ async def ready(request: AnyRequest) -> Response[Health]:
     state = served.owners.state
     until = state.ahead_until.items()
     ahead = {partition: seconds for partition, at in until if (seconds := clock.seconds_ahead(at))}
-    return plain_answer(Health("ready", dict(state.troubled), ahead))
+    troubled = dict(state.troubled)
+    authenticator: Authenticator = request.app.state.authenticator
+    if troubled and not authenticator.shows(request, "books:read"):
+        troubled = dict.fromkeys(troubled, "it cannot be decided now; the server's log says why")
+    return plain_answer(Health("ready", troubled, ahead, served.gaps.by_partition))
 
 
 @Subject("Health", needs("books:read")).get("/metrics", "getMetrics", "Metrics", media_type=METRICS_TYPE)
@@ -54,7 +60,7 @@ async def get_metrics(request: AnyRequest) -> Response[bytes]:
     except (Busy, JournalError):
         found = {}
     is_ready = served.owners.state.is_caught_up and not served.has_trouble
-    standing = metrics.Standing(is_ready, found, served.owners.state.troubled)
+    standing = metrics.Standing(is_ready, found, served.owners.state.troubled, served.gaps.by_partition)
     return Response(metrics.text(standing), media_type=METRICS_TYPE)
 
 

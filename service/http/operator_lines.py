@@ -1,0 +1,90 @@
+"""The lines of what operators did, as they stand in a folder, and what an audit finds wrong with them."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from ledger.journal.durable import sync
+from ledger.wire.answers import AdjustmentRequest
+from service.http.sealed_lines import Chain
+
+FILE = "operators.ndjson"
+HEAD = "operators.head"  # how many lines it has, and what they come to
+WAY_OUT = (
+    f"put a copy of it and of {HEAD} back, or move both away: then nothing is known of what operators did until now,"
+    " and adjustments that wait have to be proposed again"
+)
+Action = Literal["propose", "approve", "reject", "retry", "drop", "checkpoint", "give", "accept-gap", "accept-topic"]
+
+
+class GivenFact(Struct, frozen=True):
+    """An operators' fact as it was given, by which its entry is found."""
+
+    type: str
+    subject: str
+    source: str
+
+
+class LogLine(Struct, omit_defaults=True):
+    """An action: `by` is the name of the key.
+
+    `about` is a position, the name of an adjustment or checkpoint, the id of a fact that was given, the positions
+    of an accepted gap, or the id of an accepted topic. `why` is the reason that was given for these.
+    """
+
+    at: str
+    by: str
+    action: Action
+    about: str
+    proposed: AdjustmentRequest | None = None
+    mended: bool = False
+    given: GivenFact | None = None
+    why: str = ""
+
+
+def problems_of(folder: Path) -> list[str]:
+    """Return what is wrong with what operators did, as it stands in a folder: nothing where it is as it was written."""
+    path, head = folder / FILE, folder / HEAD
+    try:
+        expected = head.read_text().strip() if head.is_file() else ""
+        data = path.read_bytes() if path.is_file() else b""
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"{path} cannot be read: {error}"]
+    chain, found, is_reached = Chain(), [], not expected
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
+        chain.take(line)
+        is_reached |= chain.head == expected
+        try:
+            msgspec.json.decode(line, type=LogLine)
+        except msgspec.DecodeError as error:
+            found.append(f"line {number} cannot be read ({cause_of(error)})")
+    found += chain.problems
+    if not found and not is_reached:
+        found = [f"its lines are not those that {head.name} tells of: some are gone, or were made anew"]
+    elif chain.is_sealed and not expected:
+        found.append(f"{head.name} is gone, which says how many lines there are")
+    return [f"{path}: {problem}; {WAY_OUT}" for problem in found]
+
+
+def write_head(path: Path, chain: Chain) -> None:
+    """Write down, in one step, how many lines there are and what they come to."""
+    made = path.with_suffix(".new")
+    made.write_text(f"{chain.head}\n")
+    made.chmod(0o600)
+    sync(made)
+    made.replace(path)
+
+
+def lines_of(head: Path) -> int:
+    """Return how many lines there were when it was last written down; 0 where that is not known."""
+    try:
+        return int(head.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def cause_of(error: Exception) -> str:
+    """Return why a line cannot be read."""
+    return f"there is no adjustment {error}" if isinstance(error, KeyError) else str(error)
