@@ -28,7 +28,7 @@ from tests.simulator.laws import Laws, PartitionTruth
 from tests.simulator.ledgers import Files
 from tests.simulator.scene import Scene, choice_by_seed
 from tests.simulator.story import Fact, bad_value, first_book, later_book, tellings
-from tests.simulator.world import SAID, SECOND, Process, Violation, World
+from tests.simulator.world import SAID, Process, Violation, World
 from tests.support.histories import encode
 from tests.support.oracle import Oracle
 

@@ -5,6 +5,7 @@ event loop goes round once in a turn. `points ingest` decides beside them.
 """
 
 import asyncio
+import os
 import sys
 import threading
 from collections import deque
@@ -19,6 +20,7 @@ from unittest.mock import patch
 
 import msgspec
 
+from consumers.clock import MOST_SECONDS, TOLERANCE
 from consumers.dead_letters import dead_letters_of
 from consumers.runtime import ingest
 from consumers.stream import Record
@@ -28,6 +30,7 @@ from ledger.rulebook.schema import shipped
 from ledger.wire.answers import DeadLettered, Fate
 from ledger.wire.fact_codec import BadFact, decode
 from ledger.wire.times import DAY, to_datetime
+from service.http import appender as appender_module
 from service.http import assignment as assignment_module
 from service.http import owners as owners_module
 from service.http.appender import FactAppender
@@ -396,6 +399,8 @@ class ServedScene(Scene):
         with (
             patch("consumers.local.open._open", lambda ledger, *, create=False: ledger.inbox_of(create=create)),
             patch.object(owners_module, "say", self._says),
+            patch.object(appender_module, "say", self._says),
+            patch.dict(os.environ, {TOLERANCE: str(MOST_SECONDS)}),  # this world's time leaps
             patch.object(owners_module, "traceback", SimpleNamespace(print_exc=self._falls_over)),
         ):
             yield
