@@ -203,7 +203,7 @@ class SQLiteInbox(Inbox):
         except ClockAhead:
             self._db.execute("ROLLBACK")
             raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, JournalError) as error:
             self._seen = -1  # nobody knows whether it was committed: the ends are looked up again
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
