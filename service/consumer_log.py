@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from consumers.runtime.events import Acquired, Decided, Event, Failed, Lag, Recovered, Released
+from consumers.runtime.events import Acquired, Decided, Event, Failed, Lag, Left, Recovered, Released
 from projections.answers.plain import escaped
 
 EVERY_SECONDS = 10.0  # between two lines of progress
@@ -53,6 +53,9 @@ class ConsumerLog:
             case Released(partition, why):
                 self._lag.pop(partition, None)
                 self._logger.warning("dropped", partition=partition, why=why)
+            case Left(partition, why):
+                self._last_error = why
+                self._logger.error("left", partition=partition, error=why)
             case Failed(stage, why):
                 self._last_error = why
                 self._logger.error("trouble", stage=stage, error=why)

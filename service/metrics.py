@@ -5,7 +5,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 
-from consumers.runtime.events import STAGES, Acquired, Decided, Event, Failed, Lag, Published, Recovered, Released
+from consumers.runtime.events import STAGES, Acquired, Decided, Event, Failed, Lag, Left, Published, Recovered, Released
 from ledger.errors import BadInput
 
 RECORDS = (1, 4, 16, 64, 256, 1_024, 4_000)
@@ -39,6 +39,7 @@ class Metrics:
         self._published = gauge("points_published", "Number of the last record published.", ["flow", "partition"])
         self._troubles = counter("points_troubles", "Errors that were met, by stage.", ["stage"])
         self._in_trouble = gauge("points_in_trouble", "Whether a stage is stopped now.", ["stage"])
+        self._left = gauge("points_partition_left", "Partitions that cannot be gone on with.", ["partition"])
         self._error = Info("points_last_error", "The last error met.", registry=self.registry)
         self._error_at = gauge("points_last_error_timestamp_seconds", "When the last error was met.")
 
@@ -65,13 +66,19 @@ class Metrics:
                     gauge.remove(partition)
             case Published(partition, flow, upto):
                 self._published.labels(flow, partition).set(upto)
+            case Left(partition, why):
+                self._left.labels(partition).set(1)
+                self._met("deciding", why)
             case Failed(stage, why):
-                self._troubles.labels(stage).inc()
                 self._in_trouble.labels(stage).set(1)
-                self._error.info({"stage": stage, "error": why[:LONGEST_ERROR]})
-                self._error_at.set(time.time())
+                self._met(stage, why)
             case Recovered(stage):
                 self._in_trouble.labels(stage).set(0)
+
+    def _met(self, stage: str, why: str) -> None:
+        self._troubles.labels(stage).inc()
+        self._error.info({"stage": stage, "error": why[:LONGEST_ERROR]})
+        self._error_at.set(time.time())
 
     def _decided(self, batch: Decided) -> None:
         tally = batch.tally

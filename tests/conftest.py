@@ -1,6 +1,9 @@
 """What is started once for the whole run, whichever tests ask for it."""
 
+import os
 import signal
+import sys
+from pathlib import Path
 
 pytest_plugins = ["tests.support.brokers", "tests.support.browsers", "tests.support.databases"]
 
@@ -8,3 +11,10 @@ pytest_plugins = ["tests.support.brokers", "tests.support.browsers", "tests.supp
 # that: a test that stops a command so would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Hundreds of commands are run, each a process: where the environment has Python keep no bytecode, each of them would
+# compile the whole product anew. It is kept beside the caches of the tests.
+if sys.dont_write_bytecode:
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": sys.pycache_prefix}

@@ -16,7 +16,7 @@ from consumers.kafka.holes import Log
 from consumers.kafka.port import BrokerAway, Denied, Hole, Start, StreamBroken, Topic
 from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
 from consumers.runtime.continuity import NotContinued
-from consumers.runtime.events import Acquired, Failed, Lag, Observe, Recovered, Released
+from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released
 from consumers.runtime.ingest import CannotDecide, quiet_collector
 from consumers.runtime.owner import BATCH, PartitionOwner
 from consumers.runtime.retry import STORE_FAILURES, Backoff
@@ -102,11 +102,13 @@ class Consumer:
         self._topic_id = ""  # as it was at the last acquisition
         self._is_idle = True  # nothing waited when it was last looked at
         self._unbound: set[int] = set()  # partitions whose journals do not have that id yet
+        self._left: dict[int, Exception] = {}  # partitions that cannot be gone on with, and why
 
     def run(self, is_stopped: Callable[[], bool]) -> None:
         """Work until stopped or, where so planned, until all that stood in the topic at the start is decided.
 
-        Raises `CannotDecide`, `StreamError`, `JournalError`; failures that may pass are observed and waited for.
+        A partition that cannot be gone on with is left, and the others go on. Raises `CannotDecide`, `StreamError`,
+        `JournalError`, those of a partition at the end; failures that may pass are observed and waited for.
         """
         self.begin()
         with quiet_collector():  # `_housekeeping` collects the cycles of the client
@@ -117,6 +119,7 @@ class Consumer:
                     break
                 timeout = 0.0 if worked else POLL_SECONDS if self._publisher.is_done else PUBLISHING_SECONDS
             self._publisher.flush(FLUSH_SECONDS)
+        self._check_left()
 
     def begin(self) -> None:
         """Name the partitions of this process, or join the group that assigns them."""
@@ -140,11 +143,41 @@ class Consumer:
         self._housekeeping()
         return worked
 
+    @property
+    def left(self) -> Mapping[int, Exception]:
+        """The partitions that cannot be gone on with, and why."""
+        return self._left
+
     def close(self) -> None:
         """Leave the group and close the clients."""
         self._reader.close()
         self._log.close()
         self._publisher.close()
+
+    def _leave(self, owner: PartitionOwner, error: Exception) -> None:
+        """Go on without a partition that is not acquired; raise the error where no other is left."""
+        partition = owner.partition
+        self._left[partition] = error
+        owner.release()
+        del self._owners[partition]
+        self._reader.drop(partition)
+        self._observe(Left(partition, str(error)))
+        if not self._owners:
+            self._check_left()
+
+    def _drop_and_leave(self, owner: PartitionOwner, error: Exception) -> None:
+        """Give up a partition that was acquired, and go on without it, as `_leave` does."""
+        self._dropped(owner, str(error))
+        self._leave(owner, error)
+
+    def _check_left(self) -> None:
+        """Raise what is wrong with the partitions that were left."""
+        errors = list(self._left.values())
+        if len(set(map(str, errors))) > 1:
+            told = (f"partition {partition}: {error}" for partition, error in sorted(self._left.items()))
+            raise CannotDecide("; ".join(told))
+        if errors:
+            raise errors[0]
 
     # -- whose partitions --------------------------------------------------------------------------------------------
 
@@ -162,6 +195,7 @@ class Consumer:
 
     def _give_up(self, partitions: Iterable[int], why: str) -> None:
         for partition in partitions:
+            self._left.pop(partition, None)
             owner = self._owners.pop(partition, None)
             if owner is not None and owner.writer is not None:
                 owner.release()
@@ -204,6 +238,8 @@ class Consumer:
                 owner.release()
                 owner.back_off(error)
                 self._report("kafka", str(error))
+            except StreamBroken as error:
+                self._leave(owner, error)
             except Fenced as error:  # while a gap was passed
                 owner.release()
                 self._fenced(owner, error)
@@ -366,8 +402,8 @@ class Consumer:
         try:
             self._reader.poll(timeout)
         except StreamBroken:
-            self._name_what_is_gone()
-            raise
+            if not self._leave_what_is_gone():
+                raise
         if self._reader.last_error:
             self._report("kafka", self._reader.last_error)
         elif self._last_error:
@@ -375,14 +411,21 @@ class Consumer:
             self._observe(Recovered("kafka"))
         return perf_counter() - began if not timeout else 0.0
 
-    def _name_what_is_gone(self) -> None:
-        """Raise `StreamBroken` that names the positions, where the log begins behind them by now."""
-        acquired = [owner for owner in self._acquired() if owner.writer is not None]
-        with suppress(BrokerAway):
+    def _leave_what_is_gone(self) -> bool:
+        """Leave partitions whose log begins behind their positions by now; return True if there were any."""
+        acquired, was_left = self._acquired(), False
+        try:
             begins = self._reader.begins([owner.partition for owner in acquired])
-            for owner in acquired:
-                assert owner.writer is not None
+        except BrokerAway:
+            return False
+        for owner in acquired:
+            assert owner.writer is not None
+            try:
                 self._check_beginning(owner.partition, owner.writer.offset, begins[owner.partition])
+            except StreamBroken as error:
+                self._drop_and_leave(owner, error)
+                was_left = True
+        return was_left
 
     def _decide(self, fetching: float) -> bool:
         """Decide a batch of each partition; return True if there was one."""
@@ -395,7 +438,11 @@ class Consumer:
                 batch = owner.turn(self._reader)
                 self._bind(owner)
             except NotContinued as error:
-                raise StreamBroken(str(error)) from error
+                broken = StreamBroken(str(error))
+                broken.__cause__ = error
+                self._drop_and_leave(owner, broken)
+            except StreamBroken as error:
+                self._drop_and_leave(owner, error)
             except BrokerAway as error:
                 self._report("kafka", str(error))
             except Fenced as error:
@@ -405,8 +452,8 @@ class Consumer:
                 if owner.writer is not None:  # it failed beside the turn, which releases by itself
                     owner.release()
                     owner.back_off(error)
-                self._store_failed(owner, error)
                 self._dropped(owner, f"the store: {error}")
+                self._store_failed(owner, error)
             else:
                 if batch is not None:
                     if owner.has_recovered:
@@ -419,9 +466,10 @@ class Consumer:
     def _fenced(self, owner: PartitionOwner, error: Fenced) -> None:
         """Another process raised the epoch. It is acquired again only if the group still says so after a while."""
         if not self._plan.group:
-            raise CannotDecide(
-                f"partition {owner.partition}: {error}; nothing was lost, run the command again"
-            ) from error
+            fenced = CannotDecide(f"partition {owner.partition}: {error}; nothing was lost, run the command again")
+            fenced.__cause__ = error
+            self._drop_and_leave(owner, fenced)
+            return
         self._reader.drop(owner.partition)
         self._dropped(owner, str(error))
         owner.backoff = Backoff(first=self._plan.fenced_seconds)
@@ -430,9 +478,10 @@ class Consumer:
     def _store_failed(self, owner: PartitionOwner, error: Exception) -> None:
         """Whether the batch was committed is read from the store at the next acquisition; nothing is retried."""
         if self._plan.until_end:
-            raise CannotDecide(
-                f"{error}; what was decided is kept: mend that and run the same command again"
-            ) from error
+            failed = CannotDecide(f"{error}; what was decided is kept: mend that and run the same command again")
+            failed.__cause__ = error
+            self._leave(owner, failed)
+            return
         self._reader.drop(owner.partition)
         self._publisher.drop(owner.partition)
         self._observe(Failed("deciding", f"partition {owner.partition}: {error}"))
@@ -463,7 +512,7 @@ class Consumer:
                 self._ends = self._reader.ends(range(self._ledger.settings.partitions))
             except BrokerAway:
                 return False
-        return all(map(self._is_through, self._owners.values())) and self._publisher.is_done
+        return all(map(self._is_through, list(self._owners.values()))) and self._publisher.is_done
 
     def _is_through(self, owner: PartitionOwner) -> bool:
         assert self._ends is not None
@@ -473,7 +522,11 @@ class Consumer:
         if owner.writer.offset >= end:
             return True
         is_read = self._reader.waiting(partition) == 0 and self._reader.passed(partition) >= end
-        return is_read and self._is_whole(partition, Hole(owner.writer.offset + 1, end))
+        try:
+            return is_read and self._is_whole(partition, Hole(owner.writer.offset + 1, end))
+        except StreamBroken as error:
+            self._drop_and_leave(owner, error)
+            return True
 
     def _is_whole(self, partition: int, hole: Hole) -> bool:
         """Return True if no record is missing at the end, False where nobody can be asked. Raises `StreamBroken`."""

@@ -12,9 +12,10 @@ from consumers.kafka.clients import open_reader, open_writer, partitions_of
 from consumers.kafka.consume import Consumer, Plan
 from consumers.kafka.holes import Log
 from consumers.kafka.kafka_python import Admin
-from consumers.kafka.port import BrokerAway, Denied
+from consumers.kafka.port import BrokerAway, Denied, StreamBroken
 from consumers.kafka.settings import KafkaSettings
 from consumers.runtime.events import Failed, Observe, Recovered
+from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.retry import Backoff
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger
@@ -32,13 +33,14 @@ def consume(
 ) -> None:
     """Work as planned: one plan in this process, several in a worker process each.
 
-    Where a worker ends with an error all end, and the error is raised here. Raises `CannotDecide`, `StreamError`,
-    `JournalError`.
+    A worker that ends since each of its partitions is in trouble lets the others go on, and its error is raised at the
+    end; any other error ends all. Raises `CannotDecide`, `StreamError`, `JournalError`.
     """
     if len(plans) == 1:
         _consume(ledger, settings, plans[0], observe, is_stopped)
         return
-    workers = Workers(_work, [(ledger.place, settings, plan) for plan in plans])
+    parts = [(ledger.place, settings, plan) for plan in plans]
+    workers = Workers(_work, parts, outlast=(StreamBroken, CannotDecide))
     is_stopping = False
     try:
         while workers.are_running:

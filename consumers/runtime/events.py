@@ -23,6 +23,13 @@ class Released(NamedTuple):
     why: str
 
 
+class Left(NamedTuple):
+    """A partition cannot be gone on with, and why; this process goes on with its others until it ends."""
+
+    partition: int
+    why: str
+
+
 class Decided(NamedTuple):
     """A batch of records was decided and committed up to an offset; `fetch` to `store` are seconds by stage.
 
@@ -69,5 +76,5 @@ class Recovered(NamedTuple):
     stage: str
 
 
-Event = Acquired | Released | Decided | Published | Lag | Failed | Recovered
+Event = Acquired | Released | Left | Decided | Published | Lag | Failed | Recovered
 Observe = Callable[[Event], None]

@@ -140,13 +140,13 @@ class _InProcess:
         self._claims = ledger.claims()
         share = 1 / len(partitions)
         self._partitions: list[ClaimedPartition] = []
-        self._failed: CannotDecide | None = None  # the first partition that could not be decided
+        self._failed: list[Exception] = []  # of each partition that could not be decided
         self._is_last = False
         for p in partitions:
             try:
                 self._partitions.append(ClaimedPartition(ledger, self._inbox, self._claims, p, share))
             except JournalError as error:
-                self._leave(error)
+                self._failed.append(error)
 
     def messages(self, _seconds: float | None = None) -> Iterator[Tally]:
         """Decide what waits, and yield how each batch came out.
@@ -159,18 +159,12 @@ class _InProcess:
                     yield tally
             except (Fenced, JournalError, sqlite3.Error, OSError) as error:  # the journal's, and the inbox's own
                 self._partitions.remove(partition)
-                self._leave(error)
-        if self._failed is not None and (self._is_last or not self._partitions):
-            raise self._failed
-
-    def _leave(self, error: Exception) -> None:
-        """Keep the first error, to be raised at the end."""
-        way_out = "what was decided is kept: mend that and run the same command again"
-        if isinstance(error, Fenced):
-            way_out = "nothing was lost, run the command again"
-        if self._failed is None:
-            self._failed = CannotDecide(f"{error}; {way_out}")
-            self._failed.__cause__ = error
+                self._failed.append(error)
+        if self._failed and (self._is_last or not self._partitions):
+            way_out = "what was decided is kept: mend that and run the same command again"
+            if all(isinstance(error, Fenced) for error in self._failed):
+                way_out = "nothing was lost, run the command again"
+            raise CannotDecide(f"{'; '.join(map(str, self._failed))}; {way_out}") from self._failed[0]
 
     def send(self, _message: str) -> None:
         """Take it that nothing more is fed: `messages` decides what waits and then says what could not be."""
@@ -184,7 +178,8 @@ class _InProcess:
 
 def _workers(ledger: Ledger, jobs: int) -> Workers:
     """Return worker processes, each the owner of some partitions, which decide while this one goes on feeding."""
-    return Workers(_work, [(ledger.place, part) for job in range(jobs) if (part := ledger.partitions[job::jobs])])
+    parts = [(ledger.place, part) for job in range(jobs) if (part := ledger.partitions[job::jobs])]
+    return Workers(_work, parts, outlast=(Exception,))
 
 
 def _work(pipe: Connection, place: str, partitions: Sequence[int]) -> None:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from ledger.errors import CannotRunNow
 
+_AGAIN = "what was decided is kept: run the same command again"
+
 Work = Callable[..., None]  # takes a pipe and arguments; a function found by its name
 
 
@@ -57,9 +59,16 @@ def end_worker(process: BaseProcess, seconds: float) -> None:
 
 
 class Workers:
-    """Processes that run ``work(pipe, *arguments)``, one for each of `arguments`."""
+    """Processes that run ``work(pipe, *arguments)``, one for each of `arguments`.
 
-    def __init__(self, work: Work, arguments: Iterable[Sequence[Any]]) -> None:
+    Where one ends with an error of those to `outlast` the others go on, and it is raised once all have ended.
+    """
+
+    def __init__(
+        self, work: Work, arguments: Iterable[Sequence[Any]], outlast: tuple[type[Exception], ...] = ()
+    ) -> None:
+        self._outlast = outlast
+        self.failures: list[Exception] = []  # that were outlasted so far
         started = [start_worker(work, *these) for these in arguments]
         self._processes = [process for process, _ in started]
         self._pipes = [pipe for _, pipe in started]
@@ -81,18 +90,22 @@ class Workers:
                 try:
                     message = pipe.recv()
                 except (EOFError, OSError):
-                    raise CannotRunNow(
-                        "a worker process died; what was decided is kept: run the same command again"
-                    ) from None
+                    message = _Ended(CannotRunNow(f"a worker process died; {_AGAIN}"))
                 if not isinstance(message, _Ended):
                     yield message
-                elif message.error is not None:
-                    raise message.error
-                else:
-                    self._pipes.remove(pipe)
-                    pipe.close()
+                    continue
+                if message.error is not None:
+                    if not isinstance(message.error, self._outlast):
+                        raise message.error
+                    self.failures.append(message.error)
+                self._pipes.remove(pipe)
+                pipe.close()
             if not ready:
                 return
+        if len(self.failures) > 1:
+            raise CannotRunNow("; ".join(map(str, self.failures))) from self.failures[0]
+        if self.failures:
+            raise self.failures[0]
 
     def send(self, message: Any) -> None:
         """Send a message to each worker that has not ended."""

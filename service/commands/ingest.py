@@ -23,7 +23,7 @@ from projections.answers.to_json import to_json
 from service.commands.options import BookOption, FilesArgument, named_file
 from service.commands.summaries import name_parked, print_summary, summary_to_dict
 from service.errors import say
-from service.shell import Answer, Shell, Tick, command, processors, text_of_book
+from service.shell import Answer, Shell, Tick, command, processors, text_of_books
 
 SMALL = 4 << 20  # bytes of input for which worker processes are not worth their start
 
@@ -71,7 +71,7 @@ def ingest(
         check_has_facts(name)
     if outcomes is not None:
         _check_outcomes(outcomes, files)
-    toml = text_of_book(book, is_there=shell.has_ledger)
+    toml = text_of_books(book, is_there=shell.has_ledger)
     summary = Summary()
     damaged: BadFile | None = None
     with shell.writing(toml, create=True) as opened:

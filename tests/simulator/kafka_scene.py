@@ -15,6 +15,7 @@ from consumers.kafka.produce import headers_of
 from consumers.local.port import InboxLine
 from consumers.publishing import send
 from consumers.runtime.events import Event, Failed
+from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, Record
 from ledger.errors import PointsLedgerError
@@ -22,7 +23,7 @@ from ledger.journal.gaps import GAP, Gap
 from ledger.journal.ledger import KAFKA, Settings
 from ledger.journal.partitioning import Partitioner
 from ledger.rulebook.schema import shipped
-from ledger.wire.times import DAY, to_datetime, to_instant
+from ledger.wire.times import DAY, SECOND, to_datetime, to_instant
 from tests.simulator.cluster import MARKER, Cluster, LogRecord, SimulatedAdmin, SimulatedReader, SimulatedWriter
 from tests.simulator.laws import Laws, PartitionTruth
 from tests.simulator.ledgers import Files
@@ -32,6 +33,7 @@ from tests.simulator.world import SAID, Process, Violation, World
 from tests.support.histories import encode
 from tests.support.oracle import Oracle
 
+LOOKS = 0.3  # how likely an operator sees in a turn that a partition was left, while others are gone on with
 ACCEPT = re.compile(r"--accept-gap (\d+):(\d+)-(\d+)")
 REFUSED = re.compile(r"--accept-gap (\d+):(\d+)-(\d+): (?:nothing|what is missing .* is \d+:(\d+)-(\d+))")
 NO_RECORD = re.compile(r"the stream has no record at (\d+):(\d+)")
@@ -68,7 +70,19 @@ class ConsumerProcess(Process):
                 ledger, self.reader, log, lambda: SimulatedWriter(cluster, self), plan, self._observe
             )
             self._consumer.begin()
-        self._consumer.turn(0.0)
+        try:
+            self._consumer.turn(0.0)
+        except (StreamBroken, CannotDecide):
+            if not self._consumer.left:
+                raise
+            self._ends_with_what_was_left()
+        if self._consumer.left and self.world.order.random() < LOOKS:
+            self._ends_with_what_was_left()
+
+    def _ends_with_what_was_left(self) -> None:
+        """An operator looks at the log and ends the process: the first partition that was left is told."""
+        assert self._consumer is not None
+        raise next(iter(self._consumer.left.values()))
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, Failed) and SAID not in event.why:
@@ -181,7 +195,9 @@ class KafkaScene(Scene):
             fault = NO_KEY
         if found.value is None:
             fault = EMPTY
-        return Record(at, max(recorded, stamped), backlog, key, found.value or b"", fault=fault)
+        ahead = max(recorded - stamped, 0)
+        pushed = 0 if backlog or not found.is_stamped or ahead < SECOND else ahead
+        return Record(at, max(recorded, stamped), backlog, key, found.value or b"", fault=fault, pushed=pushed)
 
     def _append(self, value: bytes | None, key: bytes | None, partition: int, occurred: int = 0) -> None:
         headers = ((RECORDED, b"%d" % occurred),) if self._is_backlog and occurred else ()

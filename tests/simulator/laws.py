@@ -141,7 +141,9 @@ class PartitionTruth:
             raise Violation("law 4", f"{name} of {item.fact.subject} is decided twice")
 
     def _ask_the_oracle(self, oracle: Oracle, item: FactRecord, outcome: str, reason: str) -> None:
-        said = oracle.take(json.loads(item.canonical), None if item.backlog else to_datetime(item.recorded))
+        said = oracle.take(
+            json.loads(item.canonical), None if item.backlog else to_datetime(item.recorded - item.pushed)
+        )
         is_note = outcome == "accepted" and reason not in NOTES and said[1] not in NOTES
         if outcome != said[0] or (reason != said[1] and not is_note):
             where = f"partition {self.partition}, offset {item.offset}"

@@ -99,7 +99,7 @@ class SimulatedLedger(Ledger):
     def records(self, partition: int, after: int, upto: int) -> list[StreamRecord]:
         inbox = self.inbox_of()
         return [
-            StreamRecord(r.offset, r.recorded, r.value, r.whole_sha256, r.backlog, r.key, r.whole_length)
+            StreamRecord(r.offset, r.recorded, r.value, r.whole_sha256, r.backlog, r.key, r.whole_length, r.pushed)
             for r in inbox.read(partition, after, 2_000)
             if r.offset <= upto
         ]
