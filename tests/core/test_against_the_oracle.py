@@ -19,7 +19,7 @@ from ledger.rulebook.schema import shipped, shipped_names
 from ledger.wire.times import to_datetime, to_instant
 from tests.support.books import made_book, made_versions
 from tests.support.histories import amended_history, book_history, changed_history, history
-from tests.support.oracle import Oracle, instant
+from tests.support.oracle import Oracle, instant, parts_that_differ
 from tests.support.shop import Shop
 
 TOTALS = (
@@ -60,9 +60,8 @@ def _differences(shop: Shop, oracle: Oracle, said: tuple[str, str], told: str, m
     now = to_datetime(shop.account.clock)
     later = shop.on(now)
     ours, theirs = later.shown, oracle.show(member, now)
-    for part in ("entries", "frozen", "points", "scores", "memberships", "benefits"):
-        if ours[part] != theirs[part]:
-            yield part, (ours[part], theirs[part])
+    for part in parts_that_differ(ours, theirs):
+        yield part, (ours[part], theirs[part])
     for kind in theirs["points"]:
         purse, totals = later.account.purse(kind), oracle.totals(member, now, kind)
         for name in TOTALS:

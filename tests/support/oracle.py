@@ -97,6 +97,8 @@ FIELDS: dict[str, Table] = {
     "lot.opened": {"lot": "", "kind": "beans", "points": 0, "earned_at": None, "expires_at": None, "shop": ""},
 }
 TIMES = ("expires", "until", "earned_at", "expires_at")
+# What is shown besides: why it is so, how long, and what comes next.
+MORE = {"because", "until", "then", "next", "why", "opens_at", "closes_at", "again_at", "benefits"}
 # The business ids that may come once and need no page of their own.
 OWN_IDS = {
     "question.answered": "answer",
@@ -108,6 +110,25 @@ OWN_IDS = {
 def instant(written: str) -> datetime:
     """An instant as a fact writes it, in UTC."""
     return datetime.fromisoformat(written.upper()).astimezone(UTC)
+
+
+def parts_that_differ(shown: Table, told: Table) -> list[str]:
+    """The parts of what is shown of a member that do not say what the oracle told.
+
+    More may be shown: why it is so and how long, and quotas that each shop has.
+    """
+    benefits = {name: one for name, one in shown["benefits"].items() if name in told["benefits"]}
+    parts = ("entries", "frozen", "points", "scores", "memberships", "benefits")
+    return [part for part in parts if not _says((shown | {"benefits": benefits})[part], told[part])]
+
+
+def _says(shown: Any, told: Any) -> bool:
+    if isinstance(shown, dict) and isinstance(told, dict):
+        is_whole = told.keys() <= shown.keys() and shown.keys() - told.keys() <= MORE
+        return is_whole and all(_says(shown[key], told[key]) for key in told)
+    if isinstance(shown, list) and isinstance(told, list):
+        return len(shown) == len(told) and all(map(_says, shown, told))
+    return bool(shown == told)
 
 
 def complete(data: Table, fields: Table) -> Table:
@@ -2716,7 +2737,7 @@ class Member:
             "benefits": {
                 name: self.show_benefit(name, table, at)
                 for name, table in self.book.tables.get("benefits", {}).items()
-                if table.get("of") != "line"
+                if table.get("of") != "line" and not self.is_by_shop(table)
             },
         }
 
@@ -2807,9 +2828,8 @@ class Member:
 
     def show_benefit(self, name: str, table: Table, at: datetime) -> Table:
         fits, quota = self.offer(table, "", at, "")
-        left = None
-        if quota is not None and not self.is_by_shop(table):
-            left = max(quota - self.counts.get(self.counted_by(name, table, None, at, ""), 0), 0)
+        used = self.counts.get(self.counted_by(name, table, None, at, ""), 0)
+        left = None if quota is None else max(quota - used, 0)
         return {"left": left, "entitled": fits, "open": self.is_open(table, at)}
 
     def totals(self, name: str) -> dict[str, int]:
