@@ -1058,8 +1058,9 @@ class Member:
         passed: list[tuple[str, str]] = []
         if any(place == 8 for place, _ in due):  # another version: all are placed anew, and nothing is reached
             self.book = self.version_at(at)
+            begins = [whom[0] for place, whom in due if place == 7]  # Reading: what a day or month brings is reached
             for key in self.items:
-                if "@" not in key:
+                if "@" not in key and key not in begins:
                     self.place(key, at, by_item=False)
         for place, whom in due:
             if place == 5:
