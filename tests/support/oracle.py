@@ -1549,6 +1549,8 @@ class Member:
             fresh = [line for line in fresh if line["line"] not in order.lines]
             if not fresh:
                 return "ignored", "already"
+            if len(fresh) < len(data["lines"]):
+                self.say("line-completed")
         elif order.end:
             return "ignored", "already" if order.end == "completed" else f"order-{order.end}"
         is_first = order.end == ""
@@ -1656,6 +1658,8 @@ class Member:
             lines = data["lines"]
         if not lines:
             return "ignored", "unknown-line"
+        if data["order"] not in self.orders:
+            self.say("unknown-order")
         order = self.order(data["order"])
         self.seen.setdefault("return", []).append(data["return"])
         # Reading: the refund of the whole fact, lines it has wrong included.
