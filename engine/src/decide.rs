@@ -19,7 +19,7 @@ use crate::reached::award_reached;
 use crate::shops::follow_shops;
 use crate::tiers::follow_scores;
 use crate::times::SECOND;
-use crate::who::judge_rules;
+use crate::who::unentitled_by;
 
 /// What became of a fact.
 pub struct Decision {
@@ -35,6 +35,8 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     pub recorded: i64,
+    /// By how much `recorded` is later than the clock said, in microseconds.
+    pub pushed: i64,
     pub backlog: bool,
     /// The number of the entry that decided a fact of the same name, and whether its content is the same.
     pub repeats: Option<(i64, bool)>,
@@ -117,8 +119,8 @@ fn decide_fact(draft: &mut Draft, version: Option<&Version>, data: &Data, arriva
     } else if draft.account.closed && !counts_when_closed {
         return Err(decline("account-closed", []));
     }
-    if !version.asks_who.is_empty() {
-        judge_rules(draft, data.on(), data)?;
+    if version.asks_who.contains_key(data.on()) {
+        draft.unentitled = unentitled_by(draft, data.on(), data)?;
     }
     decide_type(draft, data)?;
     if version.asked_behind.contains(data.on()) {
@@ -133,10 +135,16 @@ fn check_request(draft: &mut Draft, data: &Data, arrival: Arrival) -> Done {
     if draft.has_page(&format!("{kind}/{id}"))? {
         return Err(decline("already", []));
     }
-    let age = arrival.recorded - draft.occurred;
+    let age = arrival.recorded - arrival.pushed - draft.occurred;
     if !arrival.backlog && age > arrival.max_age {
         let (age, most) = (age.div_euclid(SECOND), arrival.max_age.div_euclid(SECOND));
-        return Err(decline("stale", [("age_seconds", age.into()), ("most_seconds", most.into())]));
+        let figures = [("age_seconds", age.into()), ("most_seconds", most.into())];
+        if arrival.pushed == 0 {
+            return Err(decline("stale", figures));
+        }
+        let ahead = arrival.pushed.div_euclid(SECOND);
+        let [age, most] = figures;
+        return Err(decline("stale", [age, most, ("recorded_ahead_seconds", ahead.into())]));
     }
     if draft.account.closed {
         return Err(decline("account-closed", []));

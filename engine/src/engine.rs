@@ -42,6 +42,7 @@ pub struct Item<'a> {
     pub member: &'a str,
     pub offset: i64,
     pub recorded: i64,
+    pub pushed: i64,
     pub backlog: bool,
     pub canonical: &'a [u8],
     pub received: &'a [u8],
@@ -204,7 +205,8 @@ impl Engine {
                 let in_batch = usize::try_from(-1 - number).ok();
                 (in_batch.map_or(number, |place| batch.decided[place].number), is_same)
             });
-            let arrival = Arrival { recorded: item.recorded, backlog: item.backlog, repeats, max_age: self.max_age };
+            let (recorded, pushed, backlog) = (item.recorded, item.pushed, item.backlog);
+            let arrival = Arrival { recorded, pushed, backlog, repeats, max_age: self.max_age };
             let decision = decide(account, &mut pages, fact, &self.book, arrival)?;
             account.number += 1;
             let entry = Entry {
@@ -224,6 +226,7 @@ impl Engine {
                 changes: decision.changes,
                 fact: Bytes(item.canonical),
                 received: Bytes(item.received),
+                pushed: item.pushed,
             };
             batch.decided[place] =
                 Decided { number: account.number, outcome: decision.outcome, state: pack(&entry) };

@@ -207,6 +207,13 @@ pub struct Entry<'a> {
     pub fact: Bytes<'a>,
     #[serde(borrow)]
     pub received: Bytes<'a>,
+    /// By how many microseconds `recorded` is later than the clock said; left out where it is not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pushed: i64,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// Bytes that are stored as such.

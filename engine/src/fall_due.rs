@@ -77,7 +77,7 @@ fn instants_that_matter(draft: &Draft, until: i64, now: &Version, month_now: i64
     let mut found: BTreeSet<i64> = later.iter().map(|version| version.since).collect();
     for version in std::iter::once(book.nearest(after)).chain(later) {
         let before = version.month(after);
-        let last = if version.name == now.name { month_now } else { version.month(until) };
+        let last = if std::ptr::eq(version, now) { month_now } else { version.month(until) };
         for (name, sums) in &account.sums {
             let Some(ranking) = version.rankings.get(name) else { continue };
             if ranking.is_monthly {

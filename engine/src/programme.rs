@@ -117,6 +117,15 @@ pub struct Entitlement {
     pub any_of: Vec<Entitlement>,
 }
 
+/// Whom some rules and multipliers are for that stand on one type of fact, all alike, while any is in force.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AskedWho {
+    pub who: Entitlement,
+    pub since: i64,
+    pub until: i64,
+    pub names: Vec<Text>,
+}
+
 /// What a rule gives.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Amount {
@@ -497,7 +506,7 @@ pub struct Version {
     pub fact_rules: Map<Text, Vec<usize>>,
     pub rules_after: FxHashSet<Text>,
     pub asked_behind: FxHashSet<Text>,
-    pub asks_who: Map<Text, Vec<(Text, Entitlement)>>,
+    pub asks_who: Map<Text, Vec<AskedWho>>,
     pub penalties: Map<Text, Vec<Fine>>,
     pub multiplies: bool,
     pub products: Map<Text, Product>,
@@ -573,21 +582,15 @@ impl Version {
     }
 }
 
-/// A ledger's rule book: the newest version whose `from` is at or before an instant decides what occurred then.
+/// A ledger's rule book, its versions by their `from`: the newest at or before an instant decides what occurred then.
+///
+/// A version of several owners' books may stand here more than once, as it is from each of their days on.
 #[derive(Clone, Debug, Default)]
 pub struct Programme {
     pub versions: Vec<Version>,
 }
 
 impl Programme {
-    /// Take a version in; one that is known already changes nothing.
-    pub fn add(&mut self, version: Version) {
-        if self.versions.iter().all(|known| known.name != version.name) {
-            self.versions.push(version);
-            self.versions.sort_by_key(|version| version.since);
-        }
-    }
-
     /// Return the version that decides what occurred at an instant; None before the first.
     pub fn at(&self, instant: i64) -> Option<&Version> {
         self.versions.iter().rev().find(|version| version.since <= instant)
@@ -598,8 +601,14 @@ impl Programme {
         self.at(instant).unwrap_or(&self.versions[0])
     }
 
-    /// Return the version of a name.
-    pub fn named(&self, name: &str) -> Option<&Version> {
-        self.versions.iter().find(|version| &*version.name == name)
+    /// Return the version of a name as it was at an instant; the one in force then where it is unknown.
+    pub fn decided(&self, name: &str, instant: i64) -> &Version {
+        let found = self.nearest(instant);
+        if &*found.name == name {
+            return found;
+        }
+        let mut stages = self.versions.iter().filter(|version| &*version.name == name);
+        let begun = stages.clone().rfind(|version| version.since <= instant);
+        begun.or_else(|| stages.next()).unwrap_or(found)
     }
 }

@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyList};
 use crate::engine::{Engine, Item, Store, links};
 use crate::programme::Version;
 
-type Facts = Vec<(PyBackedStr, i64, i64, bool, PyBackedBytes, PyBackedBytes, Option<(i64, bool)>)>;
+type Facts = Vec<(PyBackedStr, i64, i64, i64, bool, PyBackedBytes, PyBackedBytes, Option<(i64, bool)>)>;
 type Rows<'py> = (
     Vec<(i64, i64, Bound<'py, PyBytes>)>,
     Vec<(String, String, Bound<'py, PyBytes>)>,
@@ -29,10 +29,11 @@ impl PyEngine {
         PyEngine(Mutex::new(Engine::new(partition, max_age, most_bytes)))
     }
 
-    /// Take a version of the programme in, as `plain.plain_version` gives it.
-    fn add_version(&self, plain: &[u8]) -> PyResult<()> {
-        let version: Version = rmp_serde::from_slice(plain).map_err(|error| PyValueError::new_err(error.to_string()))?;
-        self.0.lock().expect("no call panics").book.add(version);
+    /// Take the versions of the programme by their `from`, each as `plain.plain_version` gives it.
+    fn take_programme(&self, plain: Vec<PyBackedBytes>) -> PyResult<()> {
+        let versions: Result<Vec<Version>, _> = plain.iter().map(|version| rmp_serde::from_slice(version)).collect();
+        let versions = versions.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        self.0.lock().expect("no call panics").book.versions = versions;
         Ok(())
     }
 
@@ -59,15 +60,16 @@ impl PyEngine {
 
     /// Decide a batch: by place (number, outcome, state); pages and snapshots to be written; members handed back, why.
     ///
-    /// A fact is (member, offset, recorded, backlog, canonical, received, repeats). `store` has `account`, `page` and `entry`.
+    /// A fact is (member, offset, recorded, pushed, backlog, canonical, received, repeats). `store` has `account`, `page` and `entry`.
     fn decide<'py>(&self, py: Python<'py>, facts: Facts, store: Py<PyAny>) -> PyResult<Rows<'py>> {
         let done = py.detach(|| {
             let items: Vec<Item> = facts
                 .iter()
-                .map(|(member, offset, recorded, backlog, canonical, received, repeats)| Item {
+                .map(|(member, offset, recorded, pushed, backlog, canonical, received, repeats)| Item {
                     member,
                     offset: *offset,
                     recorded: *recorded,
+                    pushed: *pushed,
                     backlog: *backlog,
                     canonical,
                     received,

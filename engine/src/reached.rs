@@ -4,7 +4,7 @@ use crate::awards::{Given, apply_rules};
 use crate::draft::{Done, Draft};
 use crate::entries::Text;
 use crate::facts::{Data, Reached};
-use crate::who::judge_rules;
+use crate::who::unentitled_by;
 
 /// Give what the rules on reached tiers give for those that the draft has noted, each at its own instant.
 pub fn award_reached(draft: &mut Draft) -> Done {
@@ -17,10 +17,9 @@ pub fn award_reached(draft: &mut Draft) -> Done {
             continue;
         }
         (draft.version, draft.occurred, draft.month, draft.clock) = (then, at, then.month(at), at);
-        draft.unentitled.retain(|name, _| rules.iter().all(|place| then.rules[*place].name != *name));
         let page: Text = format!("{score}/{tier}").into();
         let data = Data::Reached(Reached { score, tier, before });
-        judge_rules(draft, "tier.reached", &data)?;
+        draft.unentitled = unentitled_by(draft, "tier.reached", &data)?;
         apply_rules(draft, rules, &Given::of_fact(&data, &page), None, None)?;
     }
     (draft.version, draft.occurred, draft.month, draft.clock) = (version, occurred, month, clock);

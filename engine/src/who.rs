@@ -2,7 +2,7 @@
 
 use crate::account::Account;
 use crate::draft::{Done, Draft, decline};
-use crate::entries::{Figure, Text};
+use crate::entries::{Figure, Map, Text};
 use crate::facts::{Data, Value};
 use crate::programme::{AttributeType, Entitlement, MemberClause, Op, Table, Version, Wanted};
 use crate::scores::value_at;
@@ -45,14 +45,19 @@ pub fn cut(text: &str) -> String {
     text.chars().take(512).collect()
 }
 
-/// Find which award rules on a type of fact are not this member's, before the fact changes anything.
-pub fn judge_rules(draft: &mut Draft, on: &str, data: &Data) -> Done {
-    for (name, who) in draft.version.asks_who.get(on).map_or(&[][..], Vec::as_slice) {
-        if let Some(failed) = who_fails(draft, Some(who), data.shop())? {
-            draft.unentitled.insert(name.clone(), failed);
+/// Return the award rules and multipliers on a type of fact that are not this member's, each with what fails.
+///
+/// It is asked before the fact changes anything.
+pub fn unentitled_by(draft: &mut Draft, on: &str, data: &Data) -> Done<Map<Text, String>> {
+    let mut unentitled = Map::default();
+    for asked in draft.version.asks_who.get(on).map_or(&[][..], Vec::as_slice) {
+        if asked.since <= draft.occurred && draft.occurred < asked.until {
+            if let Some(failed) = who_fails(draft, Some(&asked.who), data.shop())? {
+                unentitled.extend(asked.names.iter().map(|name| (name.clone(), failed.clone())));
+            }
         }
     }
-    Ok(())
+    Ok(unentitled)
 }
 
 /// Return what is known of a member; None where nothing is, or what is known is no value of this version's.
@@ -75,6 +80,9 @@ pub fn attribute_of(account: &Account, version: &Version, name: &str) -> Option<
 
 fn found(draft: &mut Draft, clause: &MemberClause, shop: &str) -> Done<Option<Figure>> {
     let (table, name) = (clause.table, &clause.name);
+    if matches!(table, Table::Tier | Table::Score) && !draft.version.rankings.contains_key(name) {
+        return Ok(None); // of a file that does not hold yet
+    }
     if matches!(table, Table::Tier | Table::Score) && draft.version.keyed_scores.contains(name) {
         let page = page_of_shop(draft, name, shop)?;
         return Ok(match table {

@@ -21,9 +21,9 @@ VARIABLE: Final = "POINTS_ENGINE"
 MODULE: Final = "points_engine"
 MEMBER_BYTES: Final = 128 << 20  # of members in the engine's memory, in a process, over all its partitions
 
-# (member, offset, recorded, backlog, canonical, received, repeats); `repeats` is the number of the entry that decided a
-# fact of the same name, or of one of this batch -1 - its place in it, and whether the content is the same.
-NativeFact = tuple[str, int, int, bool, bytes, bytes, tuple[int, bool] | None]
+# (member, offset, recorded, pushed, backlog, canonical, received, repeats); `repeats` is the number of the entry that
+# decided a fact of the same name, or of one of this batch -1 - its place in it, and whether the content is the same.
+NativeFact = tuple[str, int, int, int, bool, bytes, bytes, tuple[int, bool] | None]
 
 
 class NoEngine(Unusable):
@@ -63,7 +63,7 @@ class NativeEngine:
         self._module = module
         self._engine = module.Engine(partition, limits.request_max_age, int(MEMBER_BYTES * share))
         self._book = book
-        self._known: set[str] = set()  # versions
+        self._known = 0  # versions that the engine has
         self.handed_back: Counter[str] = Counter()  # members, by why
 
     def clear(self) -> None:
@@ -86,10 +86,9 @@ class NativeEngine:
 
     def decide(self, batch: Batch, facts: Sequence[NativeFact]) -> NativeBatch:
         """Decide facts in stream order; the lock of the interpreter is free meanwhile, but for what is read."""
-        for version in self._book.versions:
-            if version.name not in self._known:
-                self._engine.add_version(plain_version(version))
-                self._known.add(version.name)
+        if len(self._book.versions) != self._known:  # a programme is only added to
+            self._engine.take_programme([plain_version(version) for version in self._book.versions])
+            self._known = len(self._book.versions)
         decided, pages, snapshots, handed_back = self._engine.decide(facts, _Reading(batch))
         self.handed_back.update(why for _, why in handed_back)
         return NativeBatch(

@@ -346,9 +346,8 @@ class PartitionWriter:
         for index in indexes:
             item = work.facts[index]
             repeats = self._repeated_natively(work, index, item, place_of) if work.repeated else None
-            facts.append(
-                (item.fact.subject, item.offset, item.recorded, item.backlog, item.canonical, item.sha256, repeats)
-            )
+            arrived = item.offset, item.recorded, item.pushed, item.backlog
+            facts.append((item.fact.subject, *arrived, item.canonical, item.sha256, repeats))
         if not facts:
             return left
         found = native.decide(work.batch, facts)

@@ -31,7 +31,7 @@ def plain_version(version: ProgrammeVersion) -> bytes:
             "fact_rules": {on: placed(found) for on, found in version.fact_rules.items()},
             "rules_after": list(version.rules_after),
             "asked_behind": [*version.rules_after, *version.penalties],
-            "asks_who": {on: [(one.name, one.who) for one in judged] for on, judged in version.asks_who.items()},
+            "asks_who": version.asks_who,
             "penalties": version.penalties,
             "multiplies": version.multiplies,
             "products": {

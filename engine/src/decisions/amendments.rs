@@ -17,6 +17,7 @@ use crate::lots::claw_back;
 use crate::pages::{Award, CardPage, COMPLETED, Completion, GrownLot, OrderPage, PageLine, kept_of};
 use crate::programme::{Multiplier, Rule, Version};
 use crate::rights::end_rights;
+use crate::who::unentitled_by;
 
 /// A line that is amended: its place on the page, its new data, and by rule what it kept before.
 struct Renewed<'a> {
@@ -63,6 +64,8 @@ pub fn amend(draft: &mut Draft, data: &Data, order: &Order) -> Done {
     if !gone.is_empty() {
         draft.note("line-returned", [("lines", listed(gone.into_iter()).into())]);
     }
+    let asks = if fresh.is_empty() { "" } else { "order.completed" };
+    let unentitled = unentitled_by(draft, asks, data)?;
     let mut missing = Vec::new();
     for (place, line) in page.lines.iter_mut().enumerate() {
         if !line.is_gone && order.lines.iter().all(|named| named.line != line.line) {
@@ -79,6 +82,7 @@ pub fn amend(draft: &mut Draft, data: &Data, order: &Order) -> Done {
         amend_line(draft, &mut page, &asking, line)?;
     }
     if !fresh.is_empty() {
+        draft.unentitled = unentitled;
         let place = begin_completion(draft, &mut page, order);
         for line in fresh {
             award_line(draft, &mut page, data, order, line, place)?;
@@ -111,7 +115,7 @@ fn asking_of<'a, 'd: 'a>(draft: &Draft<'d>, page: &OrderPage, data: &'a Data, or
         // engine 1 kept no more than the instant
         None => Completion { at: page.ended_at, cards: cards_at(draft, page.ended_at), ..Completion::default() },
     };
-    let version = draft.book.named(&completion.version).unwrap_or_else(|| draft.book.nearest(completion.at));
+    let version = draft.book.decided(&completion.version, completion.at);
     Asking { data, order, completion, version }
 }
 
