@@ -57,12 +57,21 @@ def _take_of_standing(draft: Draft, earned: Earned, points: int) -> int:
     """Take of an award that nothing else takes back: its lot's page counts what adjustments took."""
     before = lot_page(draft, earned.lot).taken
     held = earned.points - before
-    award = Award(earned.rule, earned.points, held, earned.kind, earned.lot, earned.expires_at, less=before)
-    taken = _take(draft, [award], points, "")
+    if _is_gone(draft, earned):
+        taken = min(points, held)
+    else:
+        award = Award(earned.rule, earned.points, held, earned.kind, earned.lot, earned.expires_at, less=before)
+        taken = _take(draft, [award], points, "")
     page = lot_page(draft, earned.lot)
     page.taken = before + taken
     draft.pages.put(f"lot/{earned.lot}", page)
     return taken
+
+
+def _is_gone(draft: Draft, earned: Earned) -> bool:
+    """Return True if a lot is over of which no page remembers what expired: it counts as expired, and none is asked."""
+    idle_ended = draft.account.purse(earned.kind).idle_ended
+    return not earned.returnable and (earned.expires_at <= draft.clock or earned.lot < idle_ended)
 
 
 def _take(draft: Draft, awards: list[Award], points: int, line: str) -> int:

@@ -70,7 +70,7 @@ def ordinary_of(
     After the caps of the line and the order; caps of periods are neither asked nor counted. 0 where there is none, or
     it gives something else. A rule at the same membership's rate is passed over for the one that it stands in for.
     """
-    ordinary = _stood_in_for(version, rule)
+    ordinary = stood_in_for(version, rule)
     if ordinary is None or (ordinary.kind, ordinary.key[: -len(ordinary.name)]) != (
         rule.kind,
         rule.key[: -len(rule.name)],
@@ -93,7 +93,8 @@ def ordinary_of(
     return draft.bounded(points)
 
 
-def _stood_in_for(version: ProgrammeVersion, rule: Rule) -> Rule | None:
+def stood_in_for(version: ProgrammeVersion, rule: Rule) -> Rule | None:
+    """Return the ordinary rule along `instead_of`: the first that is not at the same membership's rate."""
     found = version.rules.get(rule.award.instead_of or "")
     while found is not None and found.member == rule.member:
         found = version.rules.get(found.award.instead_of or "")
@@ -114,7 +115,7 @@ def _counted(version: ProgrammeVersion, page: OrderPage, line: PageLine, data: A
             rule = version.rules.get(award.rule)
             if award.rule == ordinary.name:
                 total += award.given
-            elif rule is not None and award.card and _stood_in_for(version, rule) is ordinary:
+            elif rule is not None and award.card and stood_in_for(version, rule) is ordinary:
                 total += award.ordinary
     return total
 

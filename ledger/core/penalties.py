@@ -7,8 +7,9 @@ from ledger.core.draft import Draft
 from ledger.core.evaluate import meets
 from ledger.core.lots import collect, owe_back, parts_of
 from ledger.core.pages import Fined
+from ledger.core.shops import page_of_shop
 from ledger.rulebook.compiled import Fine
-from ledger.rulebook.schema import AT_SHOP
+from ledger.rulebook.schema import AT_SHOP, Penalty
 from ledger.wire.entries import CounterAdded, Scored
 
 
@@ -21,6 +22,8 @@ def apply_penalties(draft: Draft, on: str, data: Any, page: str, line: Any = Non
         if fine.is_counted and _is_spared(draft, fine):
             continue
         penalty = fine.penalty
+        if not _has_begun(draft, penalty, data):
+            continue
         if penalty.score is not None:
             part, month = penalty.part or "", draft.version.bucket(penalty.score, draft.occurred)
             score = penalty.score + _at_shop(penalty.score in draft.version.keyed_scores, data)
@@ -34,6 +37,13 @@ def apply_penalties(draft: Draft, on: str, data: Any, page: str, line: Any = Non
             owed = draft.account.purse(kind).debt - debt
             fined.append(Fined(fine.name, penalty.points, kind, parts, owed))
     return fined
+
+
+def _has_begun(draft: Draft, penalty: Penalty, data: Any) -> bool:
+    """Return True if there is what a penalty takes from: of what is kept for each shop, a shop is named and joined."""
+    if penalty.score is not None and penalty.score in draft.version.keyed_scores:
+        return page_of_shop(draft, penalty.score, data.shop) is not None
+    return penalty.kind not in draft.version.keyed_kinds or bool(data.shop)
 
 
 def _at_shop(is_kept_so: bool, data: Any) -> str:

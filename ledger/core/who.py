@@ -78,7 +78,7 @@ def _found(draft: Draft, table: str, name: str, shop: str) -> str | int | None:
     if table in ("tier", "score") and name in version.keyed_scores:
         page = page_of_shop(draft, name, shop)
         if table == "tier":
-            return page.tier if page is not None else ""
+            return page.tier if page is not None else None
         return page.value() if page is not None else None
     if table == "tier":
         return tier_at(account, version, name, draft.occurred)
@@ -107,6 +107,6 @@ def _holds(version: ProgrammeVersion, clause: MemberClause, found: str | int | N
 
 
 def _said(table: str, found: str | int | None) -> str:
-    if found is None:
+    if found is None:  # of a score by shop: none is named, or it was not joined
         return "not held" if table == "card" else "unknown"
     return str(found) or "none"

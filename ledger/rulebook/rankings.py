@@ -131,11 +131,8 @@ def hold_until(ranking: Ranking, year: int, begun_at: int, zone: Zone) -> int:
 
 
 def oldest_needed(ranking: Ranking, month: int) -> int:
-    """The oldest month whose sums a score still needs in a month.
-
-    A monthly score as engine 1 knew it needs none of itself: its book's `late_days` say how long its months are kept.
-    """
-    if ranking.window == LIFE or (ranking.is_monthly and ranking.span <= 13):
+    """The oldest month whose sums a score still needs in a month."""
+    if ranking.window == LIFE:
         return month
     if ranking.window == YEAR:
         return (month // 12 - 1) * 12

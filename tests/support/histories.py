@@ -1,6 +1,7 @@
 """Made-up histories of one member, dense in what is hard: returns, reversals, late facts, expiry, cards, holds."""
 
 import json
+import tomllib
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, ClassVar
@@ -67,6 +68,11 @@ def changed_history(random: Random, length: int, member: str = "m-1") -> list[di
 def amended_history(random: Random, length: int) -> list[dict[str, Any]]:
     """The same with amendments of orders, and adjustments that are aimed at what orders and grants gave."""
     return _AmendedMaker(random, "m-1", START).make(length)
+
+
+def book_history(random: Random, length: int, toml: str) -> list[dict[str, Any]]:
+    """All types of facts, about what a rule book has."""
+    return _BookMaker(random, toml).make(length)
 
 
 def encode(fact: dict[str, Any]) -> bytes:
@@ -494,3 +500,220 @@ class _AmendedMaker(_OrdersMaker):
             approved_by="boss",
             of=of,
         )
+
+
+class _BookMaker(_AmendedMaker):
+    """Facts about the kinds, uses, cards, benefits, scores and attributes of one book."""
+
+    kinds: ClassVar[dict[str, int]] = {
+        **_AmendedMaker.kinds,
+        "busy_month": 0,
+        "trial_story": 2,
+        "described": 6,
+        "joined": 4,
+        "activity": 14,
+        "undone": 5,
+        "credit": 2,
+        "grant_tier": 5,
+        "withdraw_tier": 3,
+        "exchange": 6,
+        "exchange_back": 4,
+        "claim_points": 5,
+        "claim": 12,
+        "claim_back": 5,
+        "claim_right": 6,
+        "late_order": 4,
+    }
+
+    def __init__(self, random: Random, toml: str) -> None:
+        super().__init__(random, "m-1", START)
+        self.book = tomllib.loads(toml)
+        self.products = [p for table in self.book.get("memberships", {}).values() for p in table["products"]]
+        self.of_orders: dict[str, dict[str, Any]] = {}
+        self.benefits = [*self.book.get("benefits", {})]
+        for table in self.book.get("memberships", {}).values():
+            self.benefits += table.get("benefits", {})
+
+    def _shop(self) -> str:
+        return str(self._pick("self", "shop-a", "shop-a", "shop-b"))
+
+    def _of_kind(self) -> dict[str, Any]:
+        """A kind of the book, with the shop that it is kept for."""
+        kind = self._pick(*self.book["kinds"])
+        if self.random.random() < 0.03:
+            return {"kind": "nuggets"}
+        if self.book["kinds"][kind].get("each"):
+            return {"kind": kind} | ({"shop": self._shop()} if self.random.random() < 0.9 else {})
+        return {} if kind == self.book.get("default_kind", "beans") and self.random.random() < 0.5 else {"kind": kind}
+
+    def _order_fields(self, order: str) -> dict[str, Any]:
+        if order not in self.of_orders:
+            fields = {"shop": self._shop(), "channel": self._pick("app", "counter"), "pay": self._pick("", "jd-pay")}
+            fields |= {"tags": self._pick([], ["gift"]), "self_operated": self._pick(True, True, False)}
+            self.of_orders[order] = fields
+        return self.of_orders[order]
+
+    def _lines_of(self, order: str) -> list[dict[str, Any]]:
+        if order not in self.lines:
+            for line in super()._lines_of(order):
+                line["sku"] = self._pick("s", "s", "t")
+        return self.lines[order]
+
+    def _completed(self, order: str = "") -> str:
+        order = order or (self._new_order() if self.random.random() < 0.6 else self._order())
+        self._add("order.completed", order=order, lines=self._lines_of(order), **self._order_fields(order))
+        return order
+
+    def _late_order(self) -> None:
+        order = self._new_order()
+        self._add("order.completed", late=0.8, order=order, lines=self._lines_of(order), **self._order_fields(order))
+
+    def _paid(self) -> None:
+        self._paid_again(self._order())
+
+    def _paid_again(self, order: str) -> None:
+        self._add("order.paid", order=order, lines=self._lines_of(order), **self._order_fields(order))
+
+    def _in_parcels(self) -> str:
+        order = self._new_order()
+        lines = self._lines_of(order)
+        for place, line in enumerate(lines):
+            more = place < len(lines) - 1 or self.random.random() < 0.2
+            data = self._order_fields(order) | ({"more": True} if more else {})
+            self._add("order.completed", order=order, lines=[*lines[: self._pick(0, place)], line], **data)
+            self._wait(0, 0.1, 2)
+            if self.random.random() < 0.3:
+                self._returned(order)
+        return order
+
+    def _amended(self) -> None:
+        super()._amended()
+        data = self.facts[-1]["data"]
+        data.update(self._order_fields(data["order"]))
+
+    def _grant(self) -> None:
+        data = {"grant": self._new("G"), "campaign": "618", "points": self._pick(1, 50, 500, 2_500), **self._of_kind()}
+        if self.random.random() < 0.3:
+            data["expires"] = (self.now + timedelta(days=self._pick(-1, 1, 20, 180))).isoformat()
+        self._add("campaign.granted", **data)
+
+    def _redeem_order(self, order: str = "") -> None:
+        use = self._pick(*(name for name, use in self.book["uses"].items() if use.get("order")), "coupon")
+        self._ask_points(use, order=order or self._order(), settlement_fen=self._pick(0, 1_999, 10_000, 50_000))
+
+    def _redeem(self) -> None:
+        self._ask_points(self._pick(*self.book["uses"], "coupon", "nothing"))
+
+    def _ask_points(self, use: str, **more: Any) -> None:
+        kinds = self.book["uses"].get(use, {"kinds": ["beans"]})["kinds"]
+        data: dict[str, Any] = {"kind": self._pick(*kinds, "")}
+        if self.random.random() < 0.05:
+            data = self._of_kind()
+        if self.book["kinds"].get(data.get("kind") or kinds[0], {}).get("each"):
+            data |= {"shop": self._shop()}
+        points = self._pick(1, 5, 20, 20, 100, 100, 300, 1_000)
+        self._add("redemption.requested", redemption=self._new("R"), points=points, use=use, **data, **more)
+
+    def _hold(self) -> None:
+        until = (self.now + timedelta(days=self._pick(1, 5, 100, 400))).isoformat()
+        self._add("hold.requested", hold=self._new("H"), points=self._pick(1, 10, 100), until=until, **self._of_kind())
+
+    def _card(self) -> None:
+        product = self._pick(*self.products, *(p for p in self.products if p != "club.trial"), "gold")
+        paid = self._pick(0, 4_900, 9_900, 14_900, 14_900)
+        self._add("card.purchased", late=0.15, card=self._new("C"), product=product, paid_fen=paid)
+
+    def _code(self) -> None:
+        self._add("card.code-redeemed", card=self._new("C"), product=self._pick(*self.products, "gold"), code="x")
+
+    def _trial(self) -> None:
+        self._add(
+            "card.trial-started", card=self._new("C"), product=self._pick("club.trial", "club.trial", "club.year")
+        )
+
+    def _claim(self) -> None:
+        data = {"claim": self._new("B"), "benefit": self._pick(*self.benefits, "nothing")}
+        if self.random.random() < 0.6:
+            data["shop"] = self._shop()
+        if self.random.random() < 0.3:
+            data |= {"order": self._order(), "line": self._pick("1", "2")}
+        self._add("benefit.claimed", **data)
+
+    def _claim_right(self) -> None:
+        rights = [name for name in self.benefits if name in ("repair", "swap")] or ["pack"]
+        data = {"benefit": self._pick(*rights), "order": self._order(), "line": self._pick("1", "1", "2")}
+        self._add("benefit.claimed", claim=self._new("B"), **data)
+
+    def _claimed_for_an_order(self) -> None:
+        benefit = self._pick(*self.benefits, "nothing")
+        self._add("benefit.claimed", claim=self._new("B"), benefit=benefit, order=self._order())
+
+    def _adjust(self) -> None:
+        data = {"points": self._pick(50, 400, -50, -700), **self._of_kind(), "reason": "goodwill"}
+        approved = self._pick("boss", "boss", "boss", "me", "")
+        data |= {"adjustment": self._new("J"), "by": "me", "approved_by": approved}
+        self._add("points.adjusted", "/operators", **data)
+
+    def _aimed(self) -> None:
+        super()._aimed()
+        self.facts[-1]["data"].update(self._of_kind())
+
+    def _open_lot(self) -> None:
+        times = {"earned_at": self.now - timedelta(days=100)}
+        times["expires_at"] = self.now + timedelta(days=self._pick(-1, 10, 300))
+        data = {name: time.isoformat() for name, time in times.items()}
+        self._add("lot.opened", "/operators", lot=self._new("L"), points=self._pick(10, 800), **self._of_kind(), **data)
+
+    def _described(self) -> None:
+        told = {
+            "customer": self._pick("person", "person", "enterprise", "robot", ""),
+            "region": self._pick("north", "south", ""),
+            "rating": self._pick(90, 120, "many"),
+            "birthday": self._pick("08-08", "04-10", "05", "02-29", "13-01"),
+            "colour": "red",
+        }
+        names = self.random.sample(sorted(told), self._pick(1, 1, 3))
+        self._add("member.described", late=0.2, attributes={name: told[name] for name in names})
+
+    def _joined(self) -> None:
+        self._add("member.joined", shop=self._shop())
+
+    def _activity(self) -> None:
+        data = {"done": self._new("D"), "activity": self._pick("ride", "post", "violation"), "count": self._pick(1, 3)}
+        data |= {"amount_fen": self._pick(0, 999, 26_700), "sku": self._pick("", "s"), "channel": "app"}
+        if self.random.random() < 0.8:
+            data["shop"] = self._shop()
+        self._add("activity.done", **data)
+
+    def _undone(self) -> None:
+        self._add("activity.undone", done=self._known("D"))
+
+    def _credit(self) -> None:
+        self._add("credit.scored", score=self._pick(0, 29, 30, 90))
+
+    def _grant_tier(self) -> None:
+        scores = self.book.get("scores", {})
+        score = self._pick(*scores, "nothing")
+        tiers = [tier["name"] for tier in scores[score]["tiers"]] if score in scores else []
+        until = (self.now + timedelta(days=self._pick(-1, 3, 30, 200))).isoformat()
+        data = {"grant": self._new("X"), "score": score, "tier": self._pick(*tiers, *tiers, "nothing"), "until": until}
+        self._add("tier.granted", "/operators", **data)
+
+    def _withdraw_tier(self) -> None:
+        self._add("tier.withdrawn", "/operators", grant=self._pick(self._known("X"), "claim/" + self._known("B")))
+
+    def _exchange(self) -> None:
+        data = {"exchange": self._pick("swap", "swap", "back"), "points": self._pick(1, 7, 10, 70, 100, 500)}
+        self._add("exchange.requested", request=self._new("E"), **data)
+
+    def _exchange_back(self) -> None:
+        self._add("exchange.reversed", request=self._known("E"))
+
+    def _claim_points(self) -> None:
+        of = self._pick(
+            {"order": self._order(), "line": self._pick("1", "2")},
+            {"grant": self._known("G")},
+            {"lot": f"{self.random.randint(1, max(1, len(self.facts)))}.1"},
+            {"lot": f"{max(1, len(self.facts) - self._pick(0, 1, 2))}.1"},
+        )
+        self._add("points.claimed", of=of)

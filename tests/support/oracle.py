@@ -31,7 +31,7 @@ OPERATOR_FACTS = (
     *("tier.granted", "tier.withdrawn", "lot.opened", "programme.published"),
 )
 # Rules of these are asked where they are decided; those of other types behind the decision.
-ASKED_WITHIN = ("order.paid", "order.completed", "review.posted")
+ASKED_WITHIN = ("order.paid", "order.completed", "review.posted", "activity.done", "benefit.claimed")
 # The fields of each fact with their defaults: unknown fields are dropped, a field left out has its default.
 LINE = {"line": "", "sku": "", "category": "", "quantity": 1, "paid_fen": 0, "points": 0}
 RETURN_LINE = {"line": "", "quantity": 0, "refund_fen": 0, "points": 0, "exchange": False}
@@ -299,8 +299,9 @@ class Lot:
     gone: bool = False  # it ended: what comes back to it is gone, too
     expired: int = 0
     forfeited: int = 0
+    waited_for_claim: bool = False
+    has_no_page: bool = False  # nobody remembers what of it expired
     was_claimed: bool = False
-    lapsed: bool = False
 
 
 @dataclass(eq=False)
@@ -341,6 +342,7 @@ class Award:
     term: "Term | None" = None
     ordinary: int | None = None  # what the rule would have given that it left out
     of_payment: bool = False
+    is_remembered: bool = True
     less: int = 0  # what adjustments took
 
 
@@ -360,7 +362,6 @@ class Line:
     order: Table = field(default_factory=dict)
     by: dict[str, tuple[int, int]] = field(default_factory=dict)
     cards: "dict[str, Term]" = field(default_factory=dict)  # that held when it completed
-    was_entitled: list[str] = field(default_factory=list)  # rules whose conditions on the member held
     left_out_by_amendment: bool = False
 
     @property
@@ -447,6 +448,7 @@ class Claim:
     lots: list[Slice]
     cards: list[Term]
     grant: str
+    awards: list[Award] = field(default_factory=list)  # of rules on the claim
     is_returned: bool = False
 
 
@@ -553,7 +555,7 @@ class Member:
                         yield until, 1, nth * 100_000 + number, self.confirm, (lot,)
                     else:
                         yield until, 2, nth * 100_000 + number, self.lapse, (lot,)
-                elif self.book.idle_days(kind_of(name)) is None:
+                else:
                     yield lot.ends, 2, nth * 100_000 + number, self.expire, (lot,)
             if purse.idle_end is not None:
                 yield purse.idle_end, 3, nth, self.end_idle, (name,)
@@ -602,7 +604,7 @@ class Member:
     def end_of(self, lot: Lot) -> datetime:
         if lot.gone:
             return datetime(1, 1, 1, tzinfo=UTC)
-        return self.purse(lot.purse).idle_end or lot.ends
+        return min(self.purse(lot.purse).idle_end or NEVER, lot.ends)
 
     def pending_until(self, lot: Lot) -> datetime:
         return self.trial_over(self.trial_of(lot.membership)) if lot.pending == "trial" else lot.until
@@ -610,7 +612,7 @@ class Member:
     def burn_order(self, name: str) -> list[Lot]:
         lots = [lot for lot in self.purse(name).lots if lot.left and not lot.pending]
         if self.book.kinds[kind_of(name)].get("burn") == "oldest":
-            return sorted(lots, key=lambda lot: lot.earned_at)
+            return lots  # Reading: in the order of entries
         return sorted(lots, key=lambda lot: lot.ends)
 
     def stir(self, name: str, at: datetime) -> None:
@@ -657,7 +659,7 @@ class Member:
                 self.lapse(lot)
                 return lot
         elif pending:
-            lot.pending, lot.until = pending, until
+            lot.pending, lot.until, lot.waited_for_claim = pending, until, pending == "claim"
             if min(self.end_of(lot), until) > self.clock:
                 return lot
             if self.end_of(lot) <= until:
@@ -700,7 +702,6 @@ class Member:
         lot.pending = ""
 
     def lapse(self, lot: Lot) -> None:
-        lot.lapsed = True
         self.expire(lot)
 
     def end_idle(self, name: str) -> None:
@@ -1006,7 +1007,9 @@ class Member:
             before = self.late_values.get((key, last), 0)
             for tier in table.get("tiers", []):
                 if before < tier["at_least"] <= value and self.may_have(key, tier):
-                    until = self.hold_end(key, self.book.instant_of(datetime(first, 1, 1)) - timedelta(microseconds=1))
+                    until = self.hold_end(key, at)  # Reading: days count from the clock, also of last year's hold
+                    if "days" not in table["hold"]:
+                        until = self.hold_end(key, self.book.moment(date(last, 6, 1)))
                     old = held.get(tier["name"])
                     if until > at and (old is None or old.until < until):
                         held[tier["name"]] = Hold(until, self.unaged(key, last), last, tier["at_least"])
@@ -1045,13 +1048,13 @@ class Member:
         for key in [*self.book.scores, *(key for key in self.items if "@" in key)]:
             if not self.score_table(key).get("each") or "@" in key:
                 found = self.place(key, self.clock, by_item=by_item)
-                passed += [(key, tier) for tier in found if "@" not in key]
+                passed += [(key, tier) for tier in found]
         self.award_what_was_reached(passed, self.clock)
 
     def award_what_was_reached(self, passed: list[tuple[str, str]], at: datetime) -> None:
         for key, tier in passed:
             before = self.ladder(key)[self.rank(key, tier) - 1]["name"]
-            fields = {"score": key, "tier": tier, "before": before}
+            fields = {"score": key.partition("@")[0], "tier": tier, "before": before}
             asking = Asking("tier.reached", at, fields, self.book.day(at))
             self.verdicts = {}
             self.judge(asking)
@@ -1126,7 +1129,8 @@ class Member:
             if before is not None:
                 term.start = max(term.opened, before.until)
                 grace = timedelta(days=before.spec.get("grace_days", 0))
-                if before.until < term.opened < before.until + grace and not (before.is_trial or before.is_refunded):
+                is_late = before.until < term.opened < before.until + grace and number < anew
+                if is_late and not (before.is_trial or before.is_refunded):
                     term.start = before.until
             if number >= anew:
                 term.is_laid_anew = True
@@ -1140,6 +1144,7 @@ class Member:
             term.anchor = None
             return term.start + timedelta(days=term.spec["days"])
         chained = before is not None and before.anchor is not None and before.until == term.start
+        chained = chained and before is not None and before.cut is None
         term.anchor = before.anchor if chained and before and not term.is_laid_anew else term.start
         assert term.anchor is not None
         wall, start = self.book.local(term.anchor), self.book.local(term.start)
@@ -1185,7 +1190,8 @@ class Member:
             if is_spared:
                 continue
             if "score" in table:
-                if self.book.scores[table["score"]].get("each") and not asking.shop:
+                score = self.book.scores[table["score"]]
+                if score.get("each") and not (asking.shop and (asking.shop in self.joined or not score.get("joined"))):
                     continue
                 key = self.key_of(table["score"], asking.shop)
                 self.add_item(key, table["part"], asking.at, -table["points"])
@@ -1198,7 +1204,7 @@ class Member:
             owed = self.purse(purse).debt
             self.fall_short(purse, short, Cash())
             owed = self.purse(purse).debt - owed
-            taken.append({"purse": purse, "slices": slices, "owed": owed})
+            taken.append({"purse": purse, "slices": slices, "owed": owed, "rule": f"penalty.{name}"})
         return taken
 
     def count(self, *key: Any) -> int:
@@ -1278,14 +1284,16 @@ class Member:
         if points <= 0:
             return None
         self.count_given(rule, asking, term, fields, points)
-        award = Award(name, purse, score, rule.get("part", ""), points, points, at, not rule.get("once"), [])
+        ages = not (score and rule.get("once"))
+        award = Award(name, purse, score, rule.get("part", ""), points, points, at, ages, [])
         award.returns = rule.get("returns", True)
+        award.is_remembered = line is not None or asking.on in ("order.paid", "activity.done", "benefit.claimed")
         if line is not None:
             award.paid_fen, award.quantity = line.fields["paid_fen"], line.fields["quantity"]
         if term is not None:
             award.term = term
             term.capped += points
-            award.ordinary = self.ordinary(rule, fields, at)
+            award.ordinary = self.ordinary(rule, line, asking) if line is not None else 0
         if rule.get("once"):
             self.once.append(name)
         self.hand_out(rule, award, term)
@@ -1309,6 +1317,7 @@ class Member:
         self.stir(award.purse, award.at)
         lot = self.open_lot(award.purse, award.rule, award.given, award.at, None, pending, until, membership)
         award.lots = [[lot, award.given]]
+        lot.has_no_page = not (award.is_remembered or pending)
         self.aimed[lot.name] = award
 
     def multiplier(self, rule: Table, at: datetime, fields: Table) -> tuple[int, int]:
@@ -1379,8 +1388,9 @@ class Member:
         if asking.order is not None:
             asking.order.given[rule["rule"]] = asking.order.given.get(rule["rule"], 0) + points
 
-    def ordinary(self, rule: Table, fields: Table, at: datetime, kept: dict[str, tuple[int, int]] | None = None) -> int:
-        """What the rule that one leaves out would have given a line: no period's cap is asked."""
+    def ordinary(self, rule: Table, line: Line, asking: Asking) -> int:
+        """What the rule that one leaves out would have given a line, after the caps of the line and the order."""
+        fields, at = asking.fields | line.fields, asking.at
         other = next((r for r in self.book.awards if r["rule"] == rule.get("instead_of")), None)
         while other is not None and other.get("member") == rule["member"]:
             other = next((r for r in self.book.awards if r["rule"] == other.get("instead_of")), None)
@@ -1392,9 +1402,18 @@ class Member:
             return 0
         if "until" in other and at >= self.book.moment(other["until"]):
             return 0
-        by = (kept or {}).get(other["rule"]) or self.multiplier(other, at, fields)
-        amount = self.amount(other, fields["paid_fen"], fields["quantity"], fields["category"], by)
-        return self.room_of_line(other, None, amount)
+        by = self.multiplier(other, at, fields)
+        points = self.amount(other, fields["paid_fen"], fields["quantity"], fields["category"], by)
+        gave = 0  # that rule for the lines before, or would have given
+        for before in asking.order.lines.values() if asking.order is not None else ():
+            if before is line:
+                break
+            gave += sum(a.given for a in before.awards if a.rule == other["rule"])
+            gave += sum(a.ordinary or 0 for a in before.awards if a.rule == rule["rule"])
+        for cap in other.get("cap", []):
+            if cap["per"] in ("line", "order"):
+                points = min(points, cap["points"] - (gave if cap["per"] == "order" else 0))
+        return max(points, 0)
 
     def take_back(self, award: Award, keeps: int, cash: Cash) -> None:
         """Take what an award holds above what it keeps."""
@@ -1434,14 +1453,26 @@ class Member:
             line.awards = self.give_lines("order.paid", asking, line)
             for award in line.awards:
                 award.of_payment = True
-        before = len(order.paid_awards)
         for rule in self.book.awards:
             if rule["on"] == "order.paid" and rule.get("each", "fact") == "fact":
                 award = self.give(rule, asking, None, set())
                 if award is not None:
                     order.paid_awards.append(award)
-        assert before <= len(order.paid_awards)
+        for told in order.waiting:  # returns that came before it
+            self.take_payment_back(order, told["lines"], told["cash"])
         return "accepted", ""
+
+    def take_payment_back(self, order: Order, lines: list[Table], cash: Cash) -> None:
+        """What the payment gave for lines that came back before they completed."""
+        for told in lines:
+            paid = (order.paid or {}).get(told["line"])
+            if paid is None:
+                continue
+            paid.refunded += told["refund_fen"]
+            paid.returned = min(paid.fields["quantity"], paid.returned + told["quantity"])
+            for award in paid.awards:
+                if award.returns:
+                    self.take_back(award, self.keeps(paid, award), cash)
 
     def new_line(self, fields: Table, data: Table, at: datetime) -> Line:
         fields = fields | {"unit_fen": fields["paid_fen"] // fields["quantity"]}
@@ -1491,7 +1522,6 @@ class Member:
         line = self.new_line(fields, data, at)
         order.lines[fields["line"]] = line
         line.cards = {name: t for name in self.book.memberships if (t := self.term_at(name, at)) is not None}
-        line.was_entitled = [rule for (rule, number), verdict in self.verdicts.items() if number is None and verdict]
         paid = (order.paid or {}).get(fields["line"])
         if paid is not None:
             line.awards += paid.awards
@@ -1562,8 +1592,8 @@ class Member:
         given = award.given if given is None else given
         if line.returned >= award.quantity:
             return 0
-        if not award.paid_fen:
-            return 0
+        if not award.paid_fen:  # Reading: of nothing that was paid nothing came back
+            return given
         return int(given * (award.paid_fen - min(line.refunded, award.paid_fen)) // award.paid_fen)
 
     def order_returned(self, data: Table, at: datetime) -> Decision:
@@ -1600,15 +1630,7 @@ class Member:
             self.take_lines_back(order, lines, cash)
             lines = [line for line in lines if line["line"] not in order.lines]
         elif order.paid is not None:
-            for told in lines:  # what the payment gave is taken back at once
-                if told["line"] not in order.paid:
-                    continue
-                paid = order.paid[told["line"]]
-                paid.refunded += told["refund_fen"]
-                paid.returned = min(paid.fields["quantity"], paid.returned + told["quantity"])
-                for award in paid.awards:
-                    if award.returns:
-                        self.take_back(award, self.keeps(paid, award), cash)
+            self.take_payment_back(order, lines, cash)
         if for_later:
             order.waiting.append({"lines": lines, "cash": cash, "asked": asked})
         return "accepted", ""
@@ -1687,6 +1709,7 @@ class Member:
                 for award in line.awards:
                     if award.returns:
                         self.take_back(award, 0, cash)
+        self.apply_waiting(order, at)
         return "accepted", ""
 
     def is_whole_after(self, order: Order, told: dict[str, Table]) -> bool:
@@ -1703,6 +1726,11 @@ class Member:
         line.fields = fields | {"unit_fen": fields["paid_fen"] // fields["quantity"]}
         asking = self.asking_of("order.completed", line.order, line.at, order)
         left_out: set[str] = set()
+        kept: dict[str, int] = {}  # K(A) by the old figures
+        for award in line.awards:  # later returns reckon with the new figures; a payment's with its own
+            if not award.of_payment:
+                kept[award.rule] = self.keeps(line, award)
+                award.paid_fen, award.quantity = line.fields["paid_fen"], line.fields["quantity"]
         for rule in self.book.awards:
             if rule["on"] != "order.completed" or rule.get("each") != "line":
                 continue
@@ -1717,12 +1745,14 @@ class Member:
             award.paid_fen, award.quantity = line.fields["paid_fen"], line.fields["quantity"]
             gives = 0 if rule["rule"] in left_out else self.would_give(rule, award, asking, line)
             gives = max(0, gives - award.less)
-            more = self.keeps(line, award, gives) - award.held
+            before = kept.get(award.rule, 0)
+            more = self.keeps(line, award, gives) - before
             if more > 0:
-                gives = self.give_more(rule, award, asking, line, at, gives, 0 if is_late else more)
+                got = self.give_more(rule, award, asking, line, at, 0 if is_late else more)
+                if got < more:  # the least A of which this is kept
+                    gives = next(n for n in range(gives + 1) if self.keeps(line, award, n) >= before + got)
             else:
-                award.given = gives
-                self.take_back(award, award.held + more, cash)
+                self.take_back(award, max(0, award.held + more), cash)
             award.given = gives
             if found is None and award.given:
                 line.awards.append(award)
@@ -1738,9 +1768,9 @@ class Member:
                 return None
         purse = self.purse_name(rule["kind"], asking.shop) if "kind" in rule else ""
         score = self.key_of(rule["score"], asking.shop) if "score" in rule else ""
-        if score and self.book.scores[rule["score"]].get("joined") and asking.shop not in self.joined:
-            return None
-        if "@" not in (purse or score) and not (purse or score):
+        if score and self.book.scores[rule["score"]].get("joined"):
+            return None  # earlier purchases are not counted afterwards
+        if not purse and not score:
             return None
         return Award(rule["rule"], purse, score, rule.get("part", ""), 0, 0, line.at, True, [], term=term)
 
@@ -1748,7 +1778,7 @@ class Member:
         """What a rule gives on the line as it is now, after the caps of the line and the order."""
         fields = asking.fields | line.fields
         if award.term is not None and award.term.is_taken_back:
-            award.ordinary = self.ordinary_of(rule, fields, line)
+            award.ordinary = self.ordinary_of(rule, line, asking, award.ordinary or 0)
             return award.ordinary
         if not meets(rule.get("when", {}), fields):
             return 0
@@ -1757,29 +1787,37 @@ class Member:
         if "until" in rule and line.at >= self.book.moment(rule["until"]):
             return 0
         by = line.by.get(rule["rule"], (1, 1))
+        if award not in line.awards:  # one that gave nothing has the first multiplier that is for anybody
+            judged, self.verdicts = self.verdicts, {}
+            for number, entry in enumerate(rule.get("times", [])):
+                self.verdicts[rule["rule"], number] = "who" not in entry
+            by = self.multiplier(rule, line.at, fields)
+            self.verdicts = judged
+            line.by[rule["rule"]] = by
         points = self.amount(rule, line.fields["paid_fen"], line.fields["quantity"], line.fields["category"], by)
         for cap in rule.get("cap", []):
             if cap["per"] == "line":
                 points = min(points, cap["points"])
-            elif cap["per"] == "order" and asking.order is not None:
-                given = asking.order.given.get(rule["rule"], 0)
-                points = min(points, max(0, cap["points"] - given) + award.given + award.less)
         if award.term is not None:
-            award.ordinary = self.ordinary_of(rule, fields, line)
+            award.ordinary = self.ordinary_of(rule, line, asking, award.ordinary or 0)
         return points
 
-    def ordinary_of(self, rule: Table, fields: Table, line: Line) -> int:
+    def ordinary_of(self, rule: Table, line: Line, asking: Asking, had: int) -> int:
         """What the rule that one leaves out would give on the line as it is now."""
-        self.verdicts |= {(name, None): True for name in line.was_entitled}
-        self.verdicts |= {(r["rule"], None): False for r in self.book.awards if r["rule"] not in line.was_entitled}
-        return self.ordinary(rule, fields, line.at, line.by)
+        judged, self.verdicts = self.verdicts, {}
+        for r in self.book.awards:  # one with `who` only if it would have given; multipliers are those for anybody
+            self.verdicts[r["rule"], None] = "who" not in r or bool(had)
+            self.verdicts |= {(r["rule"], n): "who" not in entry for n, entry in enumerate(r.get("times", []))}
+        found = self.ordinary(rule, line, asking)
+        self.verdicts = judged
+        return found
 
-    def give_more(
-        self, rule: Table, award: Award, asking: Asking, line: Line, at: datetime, gives: int, more: int
-    ) -> int:
-        """Give the difference, as far as the completion's own buckets have room; the A that there is then."""
-        wanted = self.keeps(line, award, gives) - award.held
+    def give_more(self, rule: Table, award: Award, asking: Asking, line: Line, at: datetime, more: int) -> int:
+        """Give the difference, as far as the completion's own buckets have room; says how much."""
         term = award.term
+        more = self.room_of_line(
+            rule | {"cap": [c for c in rule.get("cap", []) if c["per"] == "order"]}, asking.order, more
+        )
         if term is not None and "cap" in term.spec and not term.is_taken_back:
             left = max(term.spec["cap"] - term.capped, 0)
             if more > left:
@@ -1798,12 +1836,7 @@ class Member:
             award.lots += extra.lots
             for lot, _ in extra.lots:
                 self.aimed[lot.name] = award
-        if more == wanted:
-            return gives
-        least = 0
-        while self.keeps(line, award, least) < award.held:
-            least += 1
-        return least
+        return more
 
     # -- reviews, activities and what needs no page
 
@@ -1876,7 +1909,9 @@ class Member:
             purse.debt -= owed
             repaid = taken["owed"] - owed
             if repaid:
-                self.open_lot(taken["purse"], "penalty", repaid, at, None)
+                purse.clawed_back -= repaid
+                purse.issued -= repaid
+                self.open_lot(taken["purse"], taken["rule"], repaid, at, None)
         return "accepted", ""
 
     def own_id(self, data: Table, at: datetime) -> Decision:
@@ -1927,11 +1962,11 @@ class Member:
         return (purse, "") if purse else ("", "shop-missing")
 
     def campaign_granted(self, data: Table, at: datetime) -> Decision:
-        if data["grant"] in self.grants_of_points:
-            return "ignored", "already"
-        purse, wrong = self.kind_asked(data)
+        purse, wrong = self.kind_asked(data)  # Reading: before all else, as of adjustments and opened lots
         if wrong:
             return "ignored", wrong
+        if data["grant"] in self.grants_of_points:
+            return "ignored", "already"
         self.stir(purse, at)
         lot = self.open_lot(purse, "campaign", data["points"], at, data["expires"])
         self.grants_of_points[data["grant"]] = lot
@@ -1945,23 +1980,25 @@ class Member:
         )
 
     def lot_opened(self, data: Table, at: datetime) -> Decision:
-        if data["lot"] in self.seen.get("lot", []):
-            return "ignored", "already"
         purse, wrong = self.kind_asked(data)
         if wrong:
             return "ignored", wrong
+        if data["lot"] in self.seen.get("lot", []):
+            return "ignored", "already"
         self.seen.setdefault("lot", []).append(data["lot"])
+        self.stir(purse, at)  # Reading: an opened lot is earned
         self.aim_at(self.open_lot(purse, "lot.opened", data["points"], data["earned_at"], data["expires_at"]))
         return "accepted", ""
 
     def points_adjusted(self, data: Table, at: datetime) -> Decision:
+        assert self.clock is not None
+        purse, wrong = self.kind_asked(data)
+        if wrong:
+            return "ignored", wrong
         if data["adjustment"] in self.seen.get("adjustment", []):
             return "ignored", "already"
         if not data["approved_by"] or data["approved_by"] == data["by"]:
             return "ignored", "not-approved"
-        purse, wrong = self.kind_asked(data)
-        if wrong:
-            return "ignored", wrong
         points = data["points"]
         aims: list[Award] = []
         if points < 0 and data["of"] is not None:
@@ -1980,7 +2017,9 @@ class Member:
                 award.given -= taken
                 award.less += taken
                 award.held -= taken
-                self.claw_back(award.lots, taken, Cash())
+                # A lot without a page counts as expired from its end on (decision 29).
+                if not all(lot.has_no_page and self.end_of(lot) <= self.clock for lot, _ in award.lots):
+                    self.claw_back(award.lots, taken, Cash())
             if asked:
                 self.say("adjustment-capped")
         else:
@@ -1993,21 +2032,26 @@ class Member:
         if of["order"]:
             order = self.orders.get(of["order"])
             line = order.lines.get(of["line"]) if order is not None else None
-            return [award for award in line.awards if not award.of_payment] if line is not None else []
+            # Reading: what returns leave to her is aimed at by its lot.
+            return [a for a in line.awards if not a.of_payment and a.returns] if line is not None else []
         if of["grant"]:
             lot = self.grants_of_points.get(of["grant"])
             return [self.aimed[lot.name]] if lot is not None else []
         return [self.aimed[of["lot"]]] if of["lot"] in self.aimed else []
 
     def points_claimed(self, data: Table, at: datetime) -> Decision:
-        lots = [lot for award in self.awards_aimed_at(data["of"]) for lot, _ in award.lots]
-        waited = [lot for lot in lots if lot.pending == "claim" or lot.was_claimed or lot.lapsed]
-        waited = [lot for lot in waited if not lot.membership]
-        waiting = [lot for lot in waited if lot.pending == "claim"]
-        if not waited:
-            return "ignored", "unknown-award"
+        order = self.orders.get(data["of"]["order"], Order())
+        lines = [lines[data["of"]["line"]] for lines in (order.paid or {}, order.lines) if data["of"]["line"] in lines]
+        awards = [award for line in lines for award in line.awards] or self.awards_aimed_at(data["of"])
+        lots = [lot for award in awards for lot, _ in award.lots]
+        waited = [lot for lot in lots if lot.waited_for_claim]
+        waiting = [lot for lot in waited if lot.pending == "claim" and lot.left]
+        if not waited:  # Reading: of what is gone it is not told how it went
+            return "ignored", "unknown-award|lapsed"
         if not waiting:
-            return "ignored", "lapsed" if any(lot.lapsed for lot in waited) else "already"
+            was_claimed = any(lot.was_claimed for lot in waited)
+            lapsed = "lapsed" if any(lot.expired for lot in waited) else "unknown-award|lapsed"
+            return "ignored", "already" if was_claimed else lapsed
         for lot in waiting:
             lot.was_claimed = True
             self.confirm(lot)
@@ -2415,7 +2459,7 @@ class Member:
             return fits, quota.get(product, 0)
         if isinstance(quota, list):
             found = next((one["times"] for one in quota if self.is_one(one.get("who"), at, shop)), None)
-            return fits and found is not None, found
+            return fits and found is not None, found or 0
         return fits, quota
 
     def can_pay(self, table: Table, at: datetime, shop: str) -> bool:
@@ -2526,6 +2570,12 @@ class Member:
         claim = Claim(counted, term, (line, name) if line is not None else None, burned, [], [], "")
         self.claims[data["claim"]] = claim
         self.hand_over(data["claim"], claim, name, table, at, shop)
+        asking = self.asking_of(self.on, data, at, None)
+        for rule in self.book.awards:
+            if rule["on"] == self.on:
+                award = self.give(rule, asking, None, set())
+                if award is not None:
+                    claim.awards.append(award)
         if table.get("returns_with_order") and data["order"]:
             self.order(data["order"]).claims.append(data["claim"])
         return "accepted", ""
@@ -2578,6 +2628,9 @@ class Member:
             award = self.aimed[piece[0].name]
             self.claw_back_of(piece[0], min(points, award.held), Cash())
             award.held = 0
+        for award in claim.awards:
+            if award.ages:
+                self.take_back(award, 0, Cash())
         for term in claim.cards:
             if term.until > at and term in self.terms[term.membership]:
                 self.end_term(term, at)
@@ -2602,7 +2655,7 @@ class Member:
         self.judge(asking)
         outcome, reason = HANDLERS[on](self, data, at)
         if outcome == "accepted":
-            if on not in ASKED_WITHIN and on != "activity.done":
+            if on not in ASKED_WITHIN:
                 self.ask(asking)
             if on != "activity.done":
                 self.penalise(asking)

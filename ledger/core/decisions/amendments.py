@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ledger.core.account import Term, term_at
 from ledger.core.awards import Counted, earn_award, room_of, withhold
-from ledger.core.card_orders import ordinary_of, put_order
+from ledger.core.card_orders import ordinary_of, put_order, stood_in_for
 from ledger.core.decisions.orders import (
     ENDED,
     apply_early,
@@ -19,6 +19,7 @@ from ledger.core.decisions.orders import (
     page_of,
     restore_rest,
 )
+from ledger.core.decisions.payments import take_back_line
 from ledger.core.draft import Draft
 from ledger.core.evaluate import amount_of, meets, multiplier_of
 from ledger.core.lots import claw_back
@@ -79,6 +80,7 @@ def amend(draft: Draft, order: AmendedOrder) -> None:
     if not fresh:
         restore_rest(draft, page)
     for renewed in amended:
+        draft.unentitled = None  # what was judged at its completion holds
         _amend_line(draft, _asked_of(draft, page, order, renewed.page), renewed)
     if fresh:
         draft.unentitled = unentitled
@@ -87,6 +89,7 @@ def amend(draft: Draft, order: AmendedOrder) -> None:
             award_line(draft, page, order, data, place)
     for gone_line in missing:
         end_rights(draft, gone_line)
+        take_back_line(draft, page, gone_line.line)
         for award in gone_line.awards:
             claw_back(draft, award, 0, gone_line.line)
     apply_early(draft, page)
@@ -124,14 +127,14 @@ def _amend_line(draft: Draft, order: _Order, line: _Line) -> None:
     replaced: set[str] = set()
     for rule in order.version.line_rules:
         award = awards.get(rule.name)
-        if not rule.is_kept or rule.award.first or (award is None and (rule.has_guards or rule.who is not None)):
+        if not rule.is_kept or rule.award.first or (award is None and _is_not_asked_anew(order, rule)):
             continue
         term = _term_of(draft, order, rule, award)
         given = 0
         if rule.name not in replaced and (term is not None or rule.member is None or award is not None):
             given = _would_give(order, rule, line)
         if award is not None and award.card and rule.member in order.version.claws_back:
-            award.ordinary = _ordinary_of(draft, order, line, rule)
+            award.ordinary = _ordinary_of(draft, order, line, rule, award.ordinary)
             if award.is_ordinary:
                 given = award.ordinary
         award = _move_to(draft, order, line, rule, award, term, given)
@@ -139,8 +142,20 @@ def _amend_line(draft: Draft, order: _Order, line: _Line) -> None:
             replaced.add(rule.award.instead_of)
 
 
-def _ordinary_of(draft: Draft, order: _Order, line: _Line, rule: Rule) -> int:
-    """Return what the rule would have given for the new line, at its completion, that a card's rule stands in for."""
+def _is_not_asked_anew(order: _Order, rule: Rule) -> bool:
+    """Return True if a rule that gave nothing gives nothing now: what it asked of the member is not known any more."""
+    return rule.has_guards or rule.who is not None or rule.wants_joined or (rule.at_shop and not order.data.shop)
+
+
+def _ordinary_of(draft: Draft, order: _Order, line: _Line, rule: Rule, had: int) -> int:
+    """Return what the rule would have given for the new line, at its completion, that a card's rule stands in for.
+
+    One with `who` only if it would have then; a multiplier that was not asked for then is the first for anybody.
+    """
+    other = stood_in_for(order.version, rule)
+    if other is None or (other.who is not None and not had):
+        return 0
+    draft.unentitled = {times.name: "" for times in other.times if times.who is not None}
     return ordinary_of(draft, order.version, order.completion.at, order.data, order.page, line.page, rule)
 
 
@@ -166,13 +181,17 @@ def _would_give(order: _Order, rule: Rule, line: _Line) -> int:
 
 def _times_of(order: _Order, rule: Rule, line: _Line) -> Multiplier | None:
     """The multiplier that held at the line's completion; where the rule was not asked then, the first for anybody."""
-    text = line.page.times.get(rule.name) if line.page.times else None
-    if text is not None:
-        return next((times for times in rule.times if times.text == text), None)
+    kept = line.page.times or {}
     if rule.name in line.kept:
-        return None
+        text = kept.get(rule.name)
+        return next((times for times in rule.times if times.text == text), None)
     of_some = {times.name for times in rule.times if times.who is not None}
-    return multiplier_of(rule, line.data, order.data, order.completion.at, of_some)
+    found = multiplier_of(rule, line.data, order.data, order.completion.at, of_some)
+    if found is not None:  # it stands, should the rule give now
+        line.page.times = {**kept, rule.name: found.text}
+    elif rule.name in kept:
+        del kept[rule.name]
+    return found
 
 
 def _move_to(
@@ -229,7 +248,7 @@ def _add(
         else:
             award.lot, award.expires_at, award.card = earned.lot, earned.expires_at, earned.card
             if rule.member in order.version.claws_back:
-                award.ordinary = _ordinary_of(draft, order, line, rule)
+                award.ordinary = _ordinary_of(draft, order, line, rule, 0)
                 put_order(draft, earned.card, order.name)
     award.held = draft.bounded(award.held + points)
     return award

@@ -93,4 +93,4 @@ def _open(draft: Draft, kind: str, rule: str, request: str, burned: Part, taken:
     ends = draft.account.purse(taken).idle_until or burned.expires_at
     at, lot = draft.occurred, draft.next_lot()
     expires_at = min(draft.version.expires_at(kind, at), burned.expires_at, ends)
-    return earn(draft, Earned(kind, lot, points, rule, at, expires_at, page=request, uncapped=points))
+    return earn(draft, Earned(kind, lot, points, rule, at, expires_at, page=request, uncapped=points, returnable=True))

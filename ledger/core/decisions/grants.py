@@ -1,7 +1,7 @@
 """Tiers that are granted and withdrawn, by operators or by whom the ledger's settings name as grantors."""
 
 from ledger.core.draft import Draft
-from ledger.core.pages import SEEN
+from ledger.core.pages import SEEN, ClaimPage
 from ledger.core.tiers import MAX_GRANTS, grant_tier, withdraw_tier
 from ledger.wire.facts import TierGrant, TierWithdrawal
 from ledger.wire.times import to_instant
@@ -13,7 +13,8 @@ def grant(draft: Draft, data: TierGrant) -> None:
     if data.grant in draft.account.grants or draft.pages.get(page) is not None:
         draft.decline("already")
     ranking = draft.version.rankings.get(data.score)
-    if ranking is None or all(tier.name != data.tier for tier in ranking.tiers):
+    is_kept_so = data.score in draft.version.keyed_scores  # for each shop, and a grant names none
+    if ranking is None or is_kept_so or all(tier.name != data.tier for tier in ranking.tiers):
         draft.decline("unknown-tier", score=data.score, tier=data.tier)
     until = to_instant(data.until)
     if until <= draft.clock:
@@ -28,7 +29,7 @@ def withdraw(draft: Draft, data: TierWithdrawal) -> None:
     """Decide that a granted tier ends: a fact's own, or what a claim gave (``claim/ID``)."""
     name = data.grant
     if name not in draft.account.grants:
-        page = name if name.startswith("claim/") else f"tier-grant/{name}"
-        was_known = draft.pages.get(page) is not None
+        page = draft.pages.get(name if name.startswith("claim/") else f"tier-grant/{name}")
+        was_known = page.has_tier if isinstance(page, ClaimPage) else page is not None
         draft.decline("already" if was_known else "unknown-grant", grant=name)
     withdraw_tier(draft, name)

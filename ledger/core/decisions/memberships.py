@@ -27,6 +27,7 @@ def open_card(draft: Draft, data: Card | CodedCard, *, is_trial: bool = False) -
         draft.decline("trial-used")
     note_opening(draft, data.product, data.paid_fen if isinstance(data, Card) else None)
     upgraded: Term | None = None
+    frozen = [] if is_trial else _frozen(draft, membership)  # as it stood: a trial that this ends is not over before it
     if not is_trial:
         running = term_at(draft.account, membership, draft.occurred)
         if running is not None and running.trial:
@@ -45,7 +46,7 @@ def open_card(draft: Draft, data: Card | CodedCard, *, is_trial: bool = False) -
     if draft.engine >= 2:
         page.paid_fen = data.paid_fen if isinstance(data, Card) else 0
     if not is_trial:
-        trial, released = _release_pending(draft, membership)
+        trial, released = _release_pending(draft, membership, frozen)
         if trial and membership in draft.version.claws_back and draft.engine >= 2:
             page.trial, page.released = trial, released
     draft.pages.put(f"card/{data.card}", page)
@@ -63,22 +64,31 @@ def _end_upgraded(draft: Draft, membership: str, running: Term) -> None:
     end_if_over(draft, membership, running)
 
 
-def _release_pending(draft: Draft, membership: str) -> tuple[str, list[tuple[str, int]]]:
-    """A card was bought: the frozen points of the trial become spendable. Returns its card, and the kinds and lots.
+def _frozen(draft: Draft, membership: str) -> list[Term]:
+    """Return the trials of a membership whose points still wait for a card.
 
     What has lapsed by the clock stays so, also for orders of the trial that come to be known later (contract §3: a card
     releases them "at the latest 30 days after the trial's end"; engine 1 gave those orders spendable points).
     """
-    trial, released = "", []
     release = draft.version.programme.memberships[membership].release_days * DAY
     lapsed_by = draft.clock if draft.engine >= 2 else 0
-    for term in draft.account.terms[membership]:
-        if term.trial and not term.converted and term.until + release > lapsed_by:
-            draft.emit(TrialConverted(membership, term.card))
-            trial = term.card
+    terms = draft.account.terms.get(membership, ())
+    return [term for term in terms if term.trial and not term.converted and term.until + release > lapsed_by]
+
+
+def _release_pending(draft: Draft, membership: str, frozen: list[Term]) -> tuple[str, list[tuple[str, int]]]:
+    """A card was bought: the frozen points of the trial become spendable. Returns its card, and the kinds and lots."""
+    trial, released = "", []
+    lapsed_by = draft.clock if draft.engine >= 2 else 0
+    for term in frozen:
+        draft.emit(TrialConverted(membership, term.card))
+        trial = term.card
     for kind, purse in draft.account.purses.items():
         for key, lot in sorted(purse.lots.items()):
             if lot.pending_until > lapsed_by and (lot.left or lot.held) and not lot.waits:
+                rule = draft.version.rules.get(lot.rule)
+                if draft.engine >= 2 and rule is not None and rule.member not in (None, membership):
+                    continue  # it waits for a card of another membership
                 draft.emit(Confirmed(kind, key, lot.left))
                 released.append((kind, key))
                 repay_or_expire(draft, kind, key, draft.clock)

@@ -39,3 +39,12 @@ def take_back_payment(draft: Draft, page: OrderPage, completed: bool = False) ->
         for award in line.awards:
             claw_back(draft, award, 0, line.line)
     page.paid = tuple(kept)
+
+
+def take_back_line(draft: Draft, page: OrderPage, name: str) -> None:
+    """Take back what the payment gave for a line of which nothing is left."""
+    for line in page.paid:
+        if line.line == name:
+            line.returned = line.quantity
+            for award in line.awards:
+                claw_back(draft, award, 0, line.line)
