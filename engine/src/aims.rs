@@ -76,21 +76,32 @@ fn award_of<'a>(page: &'a mut Page, line: &str, key: i64) -> Option<&'a mut Awar
 /// Take of an award that nothing else takes back: its lot's page counts what adjustments took.
 fn take_of_standing(draft: &mut Draft, earned: &Earned, points: i64) -> Done<i64> {
     let before = lot_page(draft, earned.lot)?.taken;
-    let mut award = Award {
-        rule: earned.rule.clone(),
-        given: earned.points,
-        held: earned.points - before,
-        kind: earned.kind.clone(),
-        lot: earned.lot,
-        expires_at: earned.expires_at,
-        less: before,
-        ..Award::default()
+    let held = earned.points - before;
+    let taken = if is_gone(draft, earned) {
+        points.min(held)
+    } else {
+        let mut award = Award {
+            rule: earned.rule.clone(),
+            given: earned.points,
+            held,
+            kind: earned.kind.clone(),
+            lot: earned.lot,
+            expires_at: earned.expires_at,
+            less: before,
+            ..Award::default()
+        };
+        take(draft, &mut [&mut award], points, &Text::default())?
     };
-    let taken = take(draft, &mut [&mut award], points, &Text::default())?;
     let mut page = lot_page(draft, earned.lot)?;
     page.taken = before + taken;
     draft.put(format!("lot/{}", earned.lot), page);
     Ok(taken)
+}
+
+/// Return true if a lot is over of which no page remembers what expired: it counts as expired, and none is asked.
+fn is_gone(draft: &Draft, earned: &Earned) -> bool {
+    let idle_ended = draft.purse(&earned.kind).map_or(0, |purse| purse.idle_ended);
+    !earned.returnable && (earned.expires_at <= draft.clock || earned.lot < idle_ended)
 }
 
 /// Take up to `points` of awards, one after the other, as a claw-back does; returns reckon with that much less.

@@ -98,7 +98,8 @@ pub fn ordinary_of(
     bounded(points)
 }
 
-fn stood_in_for<'a>(version: &'a Version, rule: &Rule) -> Option<&'a Rule> {
+/// Return the ordinary rule along `instead_of`: the first that is not at the same membership's rate.
+pub fn stood_in_for<'a>(version: &'a Version, rule: &Rule) -> Option<&'a Rule> {
     let next = |rule: &Rule| rule.award.instead_of.as_ref().and_then(|name| version.rule(name));
     let mut found = next(rule);
     while let Some(other) = found.filter(|other| other.member == rule.member) {

@@ -6,7 +6,8 @@ use crate::evaluate::{Asked, meets};
 use crate::facts::Data;
 use crate::lots::{collect, owe_back, parts_of};
 use crate::pages::Fined;
-use crate::programme::Fine;
+use crate::programme::{Fine, Penalty};
+use crate::shops::page_of_shop;
 
 /// Take what the penalties on a type of fact say; return what would be given back if the fact did not stand.
 pub fn apply_penalties(draft: &mut Draft, data: &Data, page: &Text) -> Done<Vec<Fined>> {
@@ -17,6 +18,9 @@ pub fn apply_penalties(draft: &mut Draft, data: &Data, page: &Text) -> Done<Vec<
             continue;
         }
         if fine.is_counted && is_spared(draft, fine)? {
+            continue;
+        }
+        if !has_begun(draft, &fine.penalty, data)? {
             continue;
         }
         let (penalty, rule, points) = (&fine.penalty, fine.name.clone(), fine.penalty.points);
@@ -45,6 +49,15 @@ pub fn apply_penalties(draft: &mut Draft, data: &Data, page: &Text) -> Done<Vec<
         }
     }
     Ok(fined)
+}
+
+/// Return true if there is what a penalty takes from: of what is kept for each shop, a shop is named and joined.
+fn has_begun(draft: &mut Draft, penalty: &Penalty, data: &Data) -> Done<bool> {
+    if let Some(score) = penalty.score.as_ref().filter(|score| draft.version.keyed_scores.contains(*score)) {
+        return Ok(page_of_shop(draft, score, data.shop())?.is_some());
+    }
+    let is_kept_so = penalty.kind.as_ref().is_some_and(|kind| draft.version.keyed_kinds.contains(kind));
+    Ok(!is_kept_so || !data.shop().is_empty())
 }
 
 /// Count a fact of a penalty in its month and its year; true where these are too few, or the member is exempt.

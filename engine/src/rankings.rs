@@ -105,7 +105,6 @@ impl Ranking {
     pub fn oldest_needed(&self, month: i64) -> i64 {
         match self.window {
             Window::Life => month,
-            Window::Months if self.is_monthly && self.span <= 13 => month,
             Window::Year => (month.div_euclid(12) - 1) * 12,
             Window::Days => month - self.span / 28 - 1,
             Window::Months => month - self.span - i64::from(self.settle_day > 1),

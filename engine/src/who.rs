@@ -86,7 +86,7 @@ fn found(draft: &mut Draft, clause: &MemberClause, shop: &str) -> Done<Option<Fi
     if matches!(table, Table::Tier | Table::Score) && draft.version.keyed_scores.contains(name) {
         let page = page_of_shop(draft, name, shop)?;
         return Ok(match table {
-            Table::Tier => Some(Figure::Text(page.map_or_else(Text::default, |page| page.tier))),
+            Table::Tier => page.map(|page| Figure::Text(page.tier)),
             _ => page.map(|page| Figure::Number(page.value())),
         });
     }

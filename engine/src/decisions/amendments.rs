@@ -5,10 +5,11 @@
 
 use crate::account::Term;
 use crate::awards::{Counted, Earning, earn_award, room_of, withhold};
-use crate::card_orders::{ordinary_of, put_order};
+use crate::card_orders::{ordinary_of, put_order, stood_in_for};
 use crate::decisions::orders::{
     apply_early, award_line, begin_completion, cards_at, ended, listed, page_line, page_of, restore_rest,
 };
+use crate::decisions::payments::take_back_line;
 use crate::draft::{Done, Draft, at_shop, bounded, decline};
 use crate::entries::{Map, Scored, Text};
 use crate::evaluate::{Asked, Line, amount_of, meets, multiplier_of};
@@ -78,6 +79,7 @@ pub fn amend(draft: &mut Draft, data: &Data, order: &Order) -> Done {
         restore_rest(draft, &mut page, &[])?;
     }
     for line in &amended {
+        draft.unentitled.clear(); // what was judged at its completion holds
         let asking = asking_of(draft, &page, data, order, &page.lines[line.place]);
         amend_line(draft, &mut page, &asking, line)?;
     }
@@ -92,7 +94,8 @@ pub fn amend(draft: &mut Draft, data: &Data, order: &Order) -> Done {
         let line = &mut page.lines[place];
         end_rights(draft, line)?;
         let name = line.line.clone();
-        for award in &mut line.awards {
+        take_back_line(draft, &mut page, &name)?;
+        for award in &mut page.lines[place].awards {
             claw_back(draft, award, 0, &name)?;
         }
     }
@@ -125,19 +128,20 @@ fn amend_line(draft: &mut Draft, page: &mut OrderPage, asking: &Asking, line: &R
     let mut replaced: Vec<Text> = Vec::new();
     for rule in version.line_rules.iter().map(|place| &version.rules[*place]) {
         let mut award = page.lines[line.place].awards.iter().position(|award| award.rule == rule.name);
-        let is_new = award.is_none() && (rule.has_guards || rule.who.is_some());
+        let is_new = award.is_none() && is_not_asked_anew(asking, rule);
         if !rule.is_kept || rule.award.first.is_some() || is_new {
             continue;
         }
         let term = term_of(draft, asking, rule, award.map(|place| &page.lines[line.place].awards[place]))?;
         let mut given = 0;
         if !replaced.contains(&rule.name) && (term.is_some() || rule.member.is_none() || award.is_some()) {
-            given = would_give(asking, rule, line, &page.lines[line.place])?;
+            given = would_give(asking, rule, line, &mut page.lines[line.place])?;
         }
         if let Some(place) = award {
             let claws_back = rule.member.as_ref().is_some_and(|member| version.claws_back.contains(member));
             if claws_back && !page.lines[line.place].awards[place].card.is_empty() {
-                let ordinary = ordinary(draft, page, asking, line, rule)?;
+                let had = page.lines[line.place].awards[place].ordinary;
+                let ordinary = ordinary(draft, page, asking, line, rule, had)?;
                 let award = &mut page.lines[line.place].awards[place];
                 award.ordinary = ordinary;
                 if award.is_ordinary {
@@ -155,8 +159,27 @@ fn amend_line(draft: &mut Draft, page: &mut OrderPage, asking: &Asking, line: &R
     Ok(())
 }
 
+/// Return true if a rule that gave nothing gives nothing now: what it asked of the member is not known any more.
+fn is_not_asked_anew(asking: &Asking, rule: &Rule) -> bool {
+    let has_no_shop = rule.at_shop && asking.order.shop.is_empty();
+    rule.has_guards || rule.who.is_some() || rule.wants_joined || has_no_shop
+}
+
 /// Return what the rule would have given for the new line, at its completion, that a card's rule stands in for.
-fn ordinary(draft: &Draft, page: &OrderPage, asking: &Asking, line: &Renewed, rule: &Rule) -> Done<i64> {
+///
+/// One with `who` only if it would have then; a multiplier that was not asked for then is the first for anybody.
+fn ordinary(
+    draft: &mut Draft,
+    page: &OrderPage,
+    asking: &Asking,
+    line: &Renewed,
+    rule: &Rule,
+    had: i64,
+) -> Done<i64> {
+    let Some(other) = stood_in_for(asking.version, rule).filter(|other| other.who.is_none() || had != 0) else {
+        return Ok(0);
+    };
+    draft.unentitled = of_some(other);
     let at = asking.completion.at;
     ordinary_of(draft, asking.version, at, asking.data, page, line.place, &page.lines[line.place], rule)
 }
@@ -174,7 +197,7 @@ fn term_of(draft: &mut Draft, asking: &Asking, rule: &Rule, award: Option<&Award
 }
 
 /// Return A′: what a rule gives for the new line at its completion, after the cap of the line.
-fn would_give(asking: &Asking, rule: &Rule, line: &Renewed, page: &PageLine) -> Done<i64> {
+fn would_give(asking: &Asking, rule: &Rule, line: &Renewed, page: &mut PageLine) -> Done<i64> {
     let (at, own, asked) = (asking.completion.at, Line::from(line.data), Asked::Data(asking.data));
     if !(rule.since <= at && at < rule.until && meets(&rule.clauses, Some(&own), asked)) {
         return Ok(0);
@@ -185,16 +208,26 @@ fn would_give(asking: &Asking, rule: &Rule, line: &Renewed, page: &PageLine) -> 
 }
 
 /// Return the multiplier that held at the line's completion; where the rule was not asked then, the first for anybody.
-fn times_of<'a>(asking: &Asking, rule: &'a Rule, line: &Renewed, page: &PageLine) -> Option<&'a Multiplier> {
-    if let Some(text) = page.times.as_ref().and_then(|times| times.get(&rule.name)).filter(|text| !text.is_empty()) {
+fn times_of<'a>(asking: &Asking, rule: &'a Rule, line: &Renewed, page: &mut PageLine) -> Option<&'a Multiplier> {
+    if line.kept.contains_key(&rule.name) {
+        let text = page.times.as_ref().and_then(|kept| kept.get(&rule.name))?;
         return rule.times.iter().find(|times| times.text == *text);
     }
-    if line.kept.contains_key(&rule.name) {
-        return None;
+    let asked = Asked::Data(asking.data);
+    let found = multiplier_of(rule, Some(&line.data.into()), asked, asking.completion.at, &of_some(rule));
+    if let Some(found) = found {
+        // it stands, should the rule give now
+        page.times.get_or_insert_default().insert(rule.name.clone(), found.text.clone());
+    } else if let Some(kept) = &mut page.times {
+        kept.shift_remove(&rule.name);
     }
+    found
+}
+
+/// Return the multipliers of a rule that are for some members alone.
+fn of_some(rule: &Rule) -> Map<Text, String> {
     let of_some = rule.times.iter().filter(|times| times.who.is_some());
-    let of_some: Map<Text, String> = of_some.map(|times| (times.name.clone(), String::new())).collect();
-    multiplier_of(rule, Some(&line.data.into()), Asked::Data(asking.data), asking.completion.at, &of_some)
+    of_some.map(|times| (times.name.clone(), String::new())).collect()
 }
 
 /// Let an award come to `given`, or one begin that gave nothing. Returns its place on the line, None where there is none.
@@ -312,7 +345,7 @@ fn add(
         } else {
             (kept.lot, kept.expires_at, kept.card) = (earned.lot, earned.expires_at, earned.card.clone());
             if rule.member.as_ref().is_some_and(|member| asking.version.claws_back.contains(member)) {
-                let ordinary = ordinary(draft, page, asking, line, rule)?;
+                let ordinary = ordinary(draft, page, asking, line, rule, 0)?;
                 page.lines[place].awards[award].ordinary = ordinary;
                 put_order(draft, &earned.card, &order.order)?;
             }

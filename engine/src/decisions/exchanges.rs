@@ -123,6 +123,7 @@ fn open(
         expires_at,
         page: request.clone(),
         uncapped: points,
+        returnable: true,
         ..Earned::default()
     };
     earn(draft, earned, 0)

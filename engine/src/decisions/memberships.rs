@@ -34,6 +34,8 @@ pub fn open_card(draft: &mut Draft, data: &Card, is_trial: bool) -> Done {
     }
     note_opening(draft, product, data.paid_fen)?;
     let mut upgraded = None;
+    // as it stood: a trial that this ends is not over before it
+    let frozen = if is_trial { vec![] } else { frozen(draft, membership) };
     if !is_trial {
         let running = draft.account.term_at(membership, draft.occurred).cloned();
         let place = |draft: &Draft, card: &Text| {
@@ -84,7 +86,7 @@ pub fn open_card(draft: &mut Draft, data: &Card, is_trial: bool) -> Done {
     let mut page = CardPage { membership: membership.clone(), ..CardPage::default() };
     page.paid_fen = Paid(data.paid_fen.unwrap_or(0));
     if !is_trial {
-        let (trial, released) = release_pending(draft, membership)?;
+        let (trial, released) = release_pending(draft, membership, frozen)?;
         if !trial.is_empty() && version.claws_back.contains(membership) {
             (page.trial, page.released) = (trial, released);
         }
@@ -93,25 +95,33 @@ pub fn open_card(draft: &mut Draft, data: &Card, is_trial: bool) -> Done {
     Ok(())
 }
 
-/// A card was bought: the frozen points of the trial become spendable. Returns its card, and the kinds and lots.
-fn release_pending(draft: &mut Draft, membership: &Text) -> Done<(Text, Vec<(Text, i64)>)> {
+/// Return the trials of a membership whose points still wait for a card.
+fn frozen(draft: &Draft, membership: &Text) -> Vec<Text> {
     let release = draft.version.release_days[membership] * DAY;
-    let lapsed_by = draft.clock;
-    let terms = draft.account.terms[membership].iter();
-    let waiting = terms.filter(|term| term.trial && !term.converted && term.until + release > lapsed_by);
-    let waiting: Vec<Text> = waiting.map(|term| term.card.clone()).collect();
+    let terms = draft.account.terms.get(membership).into_iter().flatten();
+    let waiting = terms.filter(|term| term.trial && !term.converted && term.until + release > draft.clock);
+    waiting.map(|term| term.card.clone()).collect()
+}
+
+/// A card was bought: the frozen points of the trial become spendable. Returns its card, and the kinds and lots.
+fn release_pending(draft: &mut Draft, membership: &Text, frozen: Vec<Text>) -> Done<(Text, Vec<(Text, i64)>)> {
+    let (version, lapsed_by) = (draft.version, draft.clock);
     let mut trial = Text::default();
-    for card in waiting {
+    for card in frozen {
         draft.emit(TrialConverted { membership: membership.clone(), card: card.clone() })?;
         trial = card;
     }
     let mut released = Vec::new();
     let kinds: Vec<Text> = draft.account.purses.keys().cloned().collect();
     for kind in kinds {
-        let frozen: Vec<i64> = draft.account.purses[&kind].lots.keys().copied().collect();
-        for key in frozen {
+        let lots: Vec<i64> = draft.account.purses[&kind].lots.keys().copied().collect();
+        for key in lots {
             let Some(lot) = draft.account.lot(&kind, key) else { continue };
             if lot.pending_until > lapsed_by && (lot.left != 0 || lot.held != 0) && lot.waits == 0 {
+                let member = version.rule(&lot.rule).and_then(|rule| rule.member.as_ref());
+                if member.is_some_and(|member| member != membership) {
+                    continue; // it waits for a card of another membership
+                }
                 let points = lot.left;
                 draft.emit(Confirmed { kind: kind.clone(), lot: key, points })?;
                 released.push((kind.clone(), key));

@@ -5,7 +5,7 @@ use crate::draft::{Done, Draft, decline};
 use crate::entries::{Closed, Confirmed, Earned, Frozen, Reopened, Text, Unfrozen};
 use crate::facts::{Adjustment, Aim, Grant, OpeningLot, PointsClaim, Reason, TierGrantFact, TierWithdrawal};
 use crate::lots::{collect, earn, forfeit, lot_page, release_hold, repay_or_expire};
-use crate::pages::{GrantPage, OrderPage, SeenPage};
+use crate::pages::{GrantPage, OrderPage, Page, SeenPage};
 use crate::programme::CLAIM;
 use crate::tiers::{MAX_GRANTS, grant_tier, withdraw_tier};
 
@@ -138,7 +138,9 @@ pub fn grant_of_tier(draft: &mut Draft, data: &TierGrantFact) -> Done {
     if draft.account.grants.contains_key(&data.grant) || draft.has_page(&page)? {
         return Err(decline("already", []));
     }
-    let ranking = draft.version.rankings.get(&data.score);
+    // one that is kept for each shop cannot be granted: a grant names no shop
+    let is_kept_so = draft.version.keyed_scores.contains(&data.score);
+    let ranking = draft.version.rankings.get(&data.score).filter(|_| !is_kept_so);
     if !ranking.is_some_and(|ranking| ranking.tiers.iter().any(|tier| tier.name == data.tier)) {
         return Err(decline("unknown-tier", [("score", (&data.score).into()), ("tier", (&data.tier).into())]));
     }
@@ -158,7 +160,11 @@ pub fn withdraw_of_tier(draft: &mut Draft, data: &TierWithdrawal) -> Done {
     let name = &data.grant;
     if !draft.account.grants.contains_key(name) {
         let page = if name.starts_with("claim/") { name.to_string() } else { format!("tier-grant/{name}") };
-        let reason = if draft.has_page(&page)? { "already" } else { "unknown-grant" };
+        let was_known = match draft.pages.get(&page)? {
+            Some(Page::ClaimPage(page)) => page.has_tier,
+            page => page.is_some(),
+        };
+        let reason = if was_known { "already" } else { "unknown-grant" };
         return Err(decline(reason, [("grant", name.into())]));
     }
     withdraw_tier(draft, name)

@@ -2,6 +2,7 @@
 
 use crate::awards::{Given, apply_rules};
 use crate::draft::{Done, Draft};
+use crate::entries::Text;
 use crate::facts::{Data, Order};
 use crate::lots::claw_back;
 use crate::pages::{OrderPage, PageLine};
@@ -51,5 +52,16 @@ pub fn take_back_payment(draft: &mut Draft, page: &mut OrderPage, completed: boo
         }
     }
     page.paid = kept;
+    Ok(())
+}
+
+/// Take back what the payment gave for a line of which nothing is left.
+pub fn take_back_line(draft: &mut Draft, page: &mut OrderPage, name: &Text) -> Done {
+    for line in page.paid.iter_mut().filter(|line| line.line == *name) {
+        line.returned = line.quantity;
+        for award in &mut line.awards {
+            claw_back(draft, award, 0, name)?;
+        }
+    }
     Ok(())
 }
