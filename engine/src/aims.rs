@@ -51,7 +51,9 @@ fn take_of_lot(draft: &mut Draft, key: i64, kind: &Text, points: i64) -> Done<i6
     };
     for name in names {
         let name = format!("{name}/{}", earned.page);
-        let Some(mut page) = draft.pages.get(&name)? else { continue };
+        let Some(mut page) = draft.pages.get(&name)? else {
+            continue;
+        };
         if let Some(award) = award_of(&mut page, &earned.line, key) {
             let taken = take(draft, &mut [award], points, &earned.line)?;
             draft.put(name, page);

@@ -178,7 +178,8 @@ pub fn apply_rules(
             }
             let returnable = given.may_return || !name.is_empty() || rule.wait.is_some();
             let shop = if rule.at_shop { given.data.shop() } else { "" };
-            let earning = Earning { points, uncapped, page: given.page, line: &name, base: given.fen, returnable, shop };
+            let earning =
+                Earning { points, uncapped, page: given.page, line: &name, base: given.fen, returnable, shop };
             let lot = earn_award(draft, rule, &earning, term.as_ref())?;
             if rule.is_kept {
                 awards.push(Award {
@@ -267,10 +268,10 @@ fn is_let(draft: &mut Draft, rule: &Rule, line: Option<&Line>, name: &Text, sinc
         withhold(draft, rule, "line-returned", name, 0)?;
         return Ok(false);
     }
-    if let (Some(_), Some(line)) = (&award.first, line) {
-        if !is_first(draft, rule, line)? {
-            return Ok(false);
-        }
+    if let (Some(_), Some(line)) = (&award.first, line)
+        && !is_first(draft, rule, line)?
+    {
+        return Ok(false);
     }
     match award.days_in_month {
         Some(wanted) => is_nth_day(draft, rule, wanted),
@@ -361,11 +362,15 @@ pub fn room_of(
 
 /// Return what a card's cap leaves of an award: all, or the rest of one that is filled; None: the rule gives nothing.
 fn room_of_card(draft: &mut Draft, rule: &Rule, term: &Term, points: i64, line: &Text) -> Done<Option<i64>> {
-    let Some(product) = draft.version.products.get(&term.product) else { return Ok(Some(points)) };
+    let Some(product) = draft.version.products.get(&term.product) else {
+        return Ok(Some(points));
+    };
     // what this entry gave by the card counts as well, so the term is asked as it stands now
     let membership = rule.member.as_deref().unwrap_or_default();
     let capped = draft.account.term_of(membership, &term.card).map_or(term.capped, |term| term.capped);
-    let Some(cap) = product.table.cap else { return Ok(Some(points)) };
+    let Some(cap) = product.table.cap else {
+        return Ok(Some(points));
+    };
     if i128::from(capped) + i128::from(points) <= i128::from(cap) {
         return Ok(Some(points));
     }
@@ -380,7 +385,7 @@ fn take_room(
     rule: &Rule,
     points: i64,
     counted: &Counted,
-    mut order: Option<&mut OrderPage>,
+    order: Option<&mut OrderPage>,
 ) -> Done<i64> {
     let mark = rule.day_mark.map_or_else(Text::default, |field| text_of(counted.data.field(field)));
     let mut key = String::new();
@@ -392,7 +397,7 @@ fn take_room(
         }
     }
     let points = room(draft, rule, &rule.buckets, points, counted, order.as_deref())?;
-    count(draft, rule, &rule.buckets, points, counted, order.as_deref_mut())?;
+    count(draft, rule, &rule.buckets, points, counted, order)?;
     if !mark.is_empty() && points != 0 {
         let mut page: DayPage = draft.page(&key)?.unwrap_or_default();
         if rule.day_cap == 0 {

@@ -14,7 +14,10 @@ pub fn check_caps(draft: &mut Draft, name: &Text, caps: &[UseCap], points: i64, 
         };
         if i128::from(given) + i128::from(points) > i128::from(cap.points) {
             let (per, cap) = (cap.per.name().into(), cap.points.into());
-            return Err(decline("cap-full", [("asked", points.into()), ("per", per), ("cap", cap), ("given", given.into())]));
+            return Err(decline(
+                "cap-full",
+                [("asked", points.into()), ("per", per), ("cap", cap), ("given", given.into())],
+            ));
         }
     }
     Ok(())

@@ -62,7 +62,9 @@ pub fn ordinary_of(
     line: &PageLine,
     rule: &Rule,
 ) -> Done<i64> {
-    let Some(ordinary) = stood_in_for(version, rule) else { return Ok(0) };
+    let Some(ordinary) = stood_in_for(version, rule) else {
+        return Ok(0);
+    };
     let score_of = |rule: &Rule| rule.key[..rule.key.len().saturating_sub(rule.name.len())].to_owned();
     if ordinary.kind != rule.kind || score_of(ordinary) != score_of(rule) {
         return Ok(0);
@@ -109,13 +111,7 @@ pub fn stood_in_for<'a>(version: &'a Version, rule: &Rule) -> Option<&'a Rule> {
 }
 
 /// Return what the lines before this one gave, or would have given, by a rule that has a cap for the order.
-fn counted(
-    version: &Version,
-    page: &OrderPage,
-    before: usize,
-    line: &PageLine,
-    ordinary: &Rule,
-) -> i128 {
+fn counted(version: &Version, page: &OrderPage, before: usize, line: &PageLine, ordinary: &Rule) -> i128 {
     let bucket = ordinary.order_bucket.as_ref().expect("asked of a rule that has one");
     let mut total = 0;
     for other in &page.lines[..before] {
@@ -205,10 +201,10 @@ fn orders_of(draft: &mut Draft, card: &Text, page: &CardPage) -> Done<Map<Text, 
     names.extend(page.orders.iter().cloned());
     let mut found = Map::default();
     for name in names {
-        if !found.contains_key(&name) {
-            if let Some(order) = draft.page::<OrderPage>(&format!("order/{name}"))? {
-                found.insert(name, order);
-            }
+        if !found.contains_key(&name)
+            && let Some(order) = draft.page::<OrderPage>(&format!("order/{name}"))?
+        {
+            found.insert(name, order);
         }
     }
     Ok(found)

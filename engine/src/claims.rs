@@ -1,8 +1,8 @@
 //! What a claim of a benefit costs and gives, and how all of it comes back.
 
+use crate::benefits::quota_key;
 use crate::draft::{Done, Draft, at_shop, decline};
 use crate::entries::{BenefitGivenBack, DAY_BUCKETS, Earned, Map, Text};
-use crate::benefits::quota_key;
 use crate::lots::{claw_back, earn, restore, spend};
 use crate::pages::{Award, ClaimPage, OrderPage, QuotaPage, RedemptionPage};
 use crate::programme::Gift;
@@ -137,7 +137,9 @@ fn count_back(draft: &mut Draft, claim: &Text, page: &ClaimPage) -> Done {
     }
     if !page.line.is_empty() {
         let key = format!("order/{}", page.order);
-        let Some(mut order) = draft.page::<OrderPage>(&key)? else { return Ok(()) };
+        let Some(mut order) = draft.page::<OrderPage>(&key)? else {
+            return Ok(());
+        };
         let claimed = order.line_mut(&page.line).and_then(|line| line.claimed.as_mut());
         let Some(times) = claimed.and_then(|claimed| claimed.get_mut(benefit)).filter(|times| **times != 0) else {
             return Ok(());

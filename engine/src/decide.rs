@@ -108,12 +108,13 @@ pub fn decide(
 }
 
 fn decide_fact(draft: &mut Draft, version: Option<&Version>, data: &Data, arrival: Arrival) -> Done {
-    let Some(version) = version else { return Err(decline("no-programme", [])) };
+    let Some(version) = version else {
+        return Err(decline("no-programme", []));
+    };
     if draft.clock - draft.occurred > version.late {
         return Err(decline("too-late", []));
     }
-    let counts_when_closed =
-        matches!(data, Data::OrderReturned(_) | Data::AccountClosed(_) | Data::AccountReopened(_));
+    let counts_when_closed = matches!(data, Data::OrderReturned(_) | Data::AccountClosed(_) | Data::AccountReopened(_));
     if data.is_request() {
         check_request(draft, data, arrival)?;
     } else if draft.account.closed && !counts_when_closed {

@@ -159,7 +159,9 @@ impl<'a> Draft<'a> {
 
     /// Return true if a purse is there or may be opened; false, with a note, where a kind has too many shops.
     pub fn has_room_for(&mut self, kind: &str) -> bool {
-        let Some((base, shop)) = kind.split_once(AT_SHOP).filter(|(_, shop)| !shop.is_empty()) else { return true };
+        let Some((base, shop)) = kind.split_once(AT_SHOP).filter(|(_, shop)| !shop.is_empty()) else {
+            return true;
+        };
         if self.account.purses.contains_key(kind) {
             return true;
         }
@@ -240,11 +242,7 @@ impl<'a> Draft<'a> {
 
 /// Return a sum that an account or a page is to keep.
 pub fn bounded(total: i128) -> Done<i64> {
-    if (-MAX_TOTAL..=MAX_TOTAL).contains(&total) {
-        Ok(total as i64)
-    } else {
-        Err(Stop::HandBack("out of range"))
-    }
+    if (-MAX_TOTAL..=MAX_TOTAL).contains(&total) { Ok(total as i64) } else { Err(Stop::HandBack("out of range")) }
 }
 
 /// Return a kind or score as it is kept for a shop.

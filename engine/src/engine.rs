@@ -27,10 +27,13 @@ const ACCOUNT_BYTES: usize = 3_000;
 const LOT_BYTES: usize = 160;
 const PAGE_BYTES: usize = 600;
 
+/// A member's snapshot, if there is one, and the entries behind it.
+pub type Stored = (Option<Vec<u8>>, Vec<Vec<u8>>);
+
 /// What is read of a journal while a batch is decided.
 pub trait Store {
     /// Return a member's snapshot, if there is one, and the entries behind it.
-    fn account(&mut self, member: &str) -> Result<(Option<Vec<u8>>, Vec<Vec<u8>>), String>;
+    fn account(&mut self, member: &str) -> Result<Stored, String>;
     /// Return the bytes of a member's page.
     fn page(&mut self, member: &str, key: &str) -> Result<Option<Vec<u8>>, String>;
     /// Return the bytes of a member's entry by its number.
@@ -228,8 +231,7 @@ impl Engine {
                 received: Bytes(item.received),
                 pushed: item.pushed,
             };
-            batch.decided[place] =
-                Decided { number: account.number, outcome: decision.outcome, state: pack(&entry) };
+            batch.decided[place] = Decided { number: account.number, outcome: decision.outcome, state: pack(&entry) };
         }
         Ok(())
     }
@@ -328,7 +330,9 @@ impl Pages for MemberPages<'_> {
             return Ok(opened.clone());
         }
         let stored = self.store.entry(self.member, number).map_err(Stop::Store)?;
-        let Some(bytes) = stored else { return Ok(vec![]) };
+        let Some(bytes) = stored else {
+            return Ok(vec![]);
+        };
         let entry: Entry = unpack(&bytes).map_err(Stop::Store)?;
         Ok(earned_in(&entry.changes))
     }

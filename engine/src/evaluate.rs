@@ -98,7 +98,9 @@ pub fn meets(clauses: &[Clause], line: Option<&Line>, data: Asked) -> bool {
             (Op::AtMost, Value::Number(number)) => number <= clause.value.number(),
             (Op::In, found) => clause.value.names(found),
             (Op::NotIn, found) => !clause.value.names(found),
-            (Op::Has, Value::Texts(texts)) => matches!(&clause.value, Wanted::Text(text) if texts.contains(text)),
+            (Op::Has, Value::Texts(texts)) => {
+                matches!(&clause.value, Wanted::Text(text) if texts.contains(text))
+            }
             _ => panic!("a condition asks {:?} of what it is not", clause.field),
         }
     })

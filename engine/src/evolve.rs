@@ -223,7 +223,8 @@ pub fn apply(account: &mut Account, change: &Change) -> i128 {
             0
         }
         Change::TierHeld(change) => {
-            let hold = TierHold { until: change.until_at, value: change.value, first: change.first, needs: change.needs };
+            let hold =
+                TierHold { until: change.until_at, value: change.value, first: change.first, needs: change.needs };
             account.tier_holds.entry(change.score.clone()).or_default().insert(change.tier.clone(), hold);
             account.is_due_by(change.until_at);
             0
@@ -436,7 +437,8 @@ fn scored(account: &mut Account, score: &Text, month: i64, part: &Text, points: 
 /// Return the sum of all that a score holds, each without its sign: no sum over months and parts is beyond it.
 pub fn extent_of_score(account: &Account, score: &str) -> i128 {
     let size = |points: &i64| i128::from(*points).abs();
-    let mut total: i128 = account.sums.get(score).into_iter().flat_map(Map::values).flat_map(Map::values).map(size).sum();
+    let mut total: i128 =
+        account.sums.get(score).into_iter().flat_map(Map::values).flat_map(Map::values).map(size).sum();
     let own = format!("{score}/");
     total += account.once.iter().filter(|(key, _)| key.starts_with(&own)).map(|(_, points)| size(points)).sum::<i128>();
     let holds = account.tier_holds.get(score).into_iter().flat_map(Map::values);

@@ -623,7 +623,10 @@ impl Data {
     pub fn is_request(&self) -> bool {
         matches!(
             self,
-            Data::RedemptionRequested(_) | Data::HoldRequested(_) | Data::ExchangeRequested(_) | Data::BenefitClaimed(_)
+            Data::RedemptionRequested(_)
+                | Data::HoldRequested(_)
+                | Data::ExchangeRequested(_)
+                | Data::BenefitClaimed(_)
         )
     }
 

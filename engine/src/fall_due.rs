@@ -79,7 +79,9 @@ fn instants_that_matter(draft: &Draft, until: i64, now: &Version, month_now: i64
         let before = version.month(after);
         let last = if std::ptr::eq(version, now) { month_now } else { version.month(until) };
         for (name, sums) in &account.sums {
-            let Some(ranking) = version.rankings.get(name) else { continue };
+            let Some(ranking) = version.rankings.get(name) else {
+                continue;
+            };
             if ranking.is_monthly {
                 let span = ranking.span; // a bucket counts from the month behind it on, for as long as the window is
                 let mut months: Vec<i64> = (before..last).collect();

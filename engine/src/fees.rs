@@ -15,7 +15,9 @@ pub fn note_opening(draft: &mut Draft, product: &Product, paid_fen: Option<i64>)
         draft.note("not-eligible", [("who", cut(&barred).into())]);
         return Ok(());
     }
-    let Some(paid_fen) = paid_fen else { return Ok(()) };
+    let Some(paid_fen) = paid_fen else {
+        return Ok(());
+    };
     for price in &product.prices {
         if price.since <= draft.occurred && who_fails(draft, price.who.as_ref(), "")?.is_none() {
             if price.fen != paid_fen {

@@ -60,7 +60,9 @@ fn lot_of<'a>(draft: &'a Draft, kind: &str, key: i64) -> &'a Lot {
 
 /// Return which spendable lots a burn of `points` takes: (lot, points) in burn order. The sum may fall short.
 pub fn take(draft: &Draft, kind: &str, points: i64) -> Vec<(i64, i64)> {
-    let Some(purse) = draft.purse(kind) else { return vec![] };
+    let Some(purse) = draft.purse(kind) else {
+        return vec![];
+    };
     let spendable = purse.lots.iter().filter(|(_, lot)| lot.left != 0 && lot.pending_until == 0);
     let mut lots: Vec<(i64, i64, i64)> = spendable.map(|(key, lot)| (lot.expires_at, *key, lot.left)).collect();
     if &*draft.version.kind(kind).burn != "oldest" {
@@ -156,13 +158,7 @@ pub fn part_of(lot: &Lot, key: i64, points: i64) -> Part {
 /// Give up to `points` of a redemption back to their lots, the last taken first. Returns how many there were.
 ///
 /// `key` is that of its page.
-pub fn restore(
-    draft: &mut Draft,
-    redemption: &Text,
-    mut page: RedemptionPage,
-    points: i64,
-    key: String,
-) -> Done<i64> {
+pub fn restore(draft: &mut Draft, redemption: &Text, mut page: RedemptionPage, points: i64, key: String) -> Done<i64> {
     let mut rest = points;
     let of_page = page.kind.clone();
     for part in page.parts.iter_mut().rev() {
@@ -282,8 +278,7 @@ pub fn collect(draft: &mut Draft, kind: &Text, claim: i64, origin: &Text, line: 
         if points != 0 {
             let fen = points * currency.fen;
             draft.refund_fen -= fen;
-            let change =
-                PaidInCash { kind: kind.clone(), points, fen, origin: origin.clone(), line: line.clone() };
+            let change = PaidInCash { kind: kind.clone(), points, fen, origin: origin.clone(), line: line.clone() };
             draft.emit(change)?;
             claim -= points;
         }
@@ -373,7 +368,9 @@ pub fn end_idle(draft: &mut Draft, kind: &Text, at: i64) -> Done {
 
 /// Give what a hold still keeps back to its lots, the last taken first; `due_at` where it ends by itself.
 pub fn release_hold(draft: &mut Draft, name: &Text, now: i64, due_at: i64) -> Done {
-    let Some(hold) = draft.account.holds.get(name) else { return Ok(()) };
+    let Some(hold) = draft.account.holds.get(name) else {
+        return Ok(());
+    };
     let kind = hold.kind.clone();
     let parts: Vec<(i64, i64)> = hold.parts.iter().rev().map(|(lot, points)| (*lot, *points)).collect();
     for (lot, points) in parts {

@@ -166,6 +166,7 @@ pub struct Fined {
 
 tagged! {
     /// A page, by what it is of.
+    #[allow(clippy::enum_variant_names)]
     Page {
         /// An order: how far it has come, its lines, what was redeemed for it, and returns from before it completed.
         OrderPage "order" {
@@ -265,6 +266,18 @@ macro_rules! kinds {
 }
 
 kinds!(
-    OrderPage, ReviewPage, RedemptionPage, HoldPage, CardPage, CardOrdersPage, LotPage, DayPage, ExchangePage, ScorePage,
-    GrantPage, ClaimPage, QuotaPage, ActivityPage
+    OrderPage,
+    ReviewPage,
+    RedemptionPage,
+    HoldPage,
+    CardPage,
+    CardOrdersPage,
+    LotPage,
+    DayPage,
+    ExchangePage,
+    ScorePage,
+    GrantPage,
+    ClaimPage,
+    QuotaPage,
+    ActivityPage
 );

@@ -68,12 +68,12 @@ fn is_spared(draft: &mut Draft, fine: &Fine) -> Done<bool> {
     let in_month = draft.account.count(month, &fine.name);
     let in_year = draft.account.count(year, &fine.name);
     let mut is_exempt = false;
-    if let Some(exempt) = &penalty.exempt {
-        if draft.account.term_at(&exempt.membership, draft.occurred).is_some() {
-            let rule: Text = format!("{}.exempt", fine.name).into();
-            draft.emit(CounterAdded { rule: rule.clone(), bucket: month, by: 1 })?;
-            is_exempt = draft.account.count(month, &rule) <= exempt.in_month;
-        }
+    if let Some(exempt) = &penalty.exempt
+        && draft.account.term_at(&exempt.membership, draft.occurred).is_some()
+    {
+        let rule: Text = format!("{}.exempt", fine.name).into();
+        draft.emit(CounterAdded { rule: rule.clone(), bucket: month, by: 1 })?;
+        is_exempt = draft.account.count(month, &rule) <= exempt.in_month;
     }
     draft.figures.insert("in_month".into(), in_month.into());
     draft.figures.insert("in_year".into(), in_year.into());

@@ -53,7 +53,9 @@ pub enum One {
 impl Wanted {
     /// Return true if a field's value is one of several.
     pub fn names(&self, found: Value) -> bool {
-        let Wanted::Any(ones) = self else { return false };
+        let Wanted::Any(ones) = self else {
+            return false;
+        };
         ones.iter().any(|one| match (one, found) {
             (One::Truth(truth), Value::Truth(found)) => *truth == found,
             (One::Text(text), Value::Text(found)) => text == found,

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyList};
 
-use crate::engine::{Engine, Item, Store, links};
+use crate::engine::{Engine, Item, Store, Stored, links};
 use crate::programme::Version;
 
 type Facts = Vec<(PyBackedStr, i64, i64, i64, bool, PyBackedBytes, PyBackedBytes, Option<(i64, bool)>)>;
@@ -84,9 +84,11 @@ impl PyEngine {
         let decided = batch.decided.iter();
         let decided = decided.map(|one| (one.number, one.outcome, PyBytes::new(py, &one.state))).collect();
         let pages = batch.pages.iter();
-        let pages = pages.map(|(key, member, page)| (key.clone(), member.to_string(), PyBytes::new(py, page))).collect();
+        let pages =
+            pages.map(|(key, member, page)| (key.clone(), member.to_string(), PyBytes::new(py, page))).collect();
         let snapshots = batch.snapshots.iter();
-        let snapshots = snapshots.map(|(member, at, state)| (member.to_string(), *at, PyBytes::new(py, state))).collect();
+        let snapshots =
+            snapshots.map(|(member, at, state)| (member.to_string(), *at, PyBytes::new(py, state))).collect();
         let handed_back = batch.handed_back.iter().map(|(member, why)| (member.to_string(), *why)).collect();
         Ok((decided, pages, snapshots, handed_back))
     }
@@ -116,7 +118,7 @@ impl PyStore {
 }
 
 impl Store for PyStore {
-    fn account(&mut self, member: &str) -> Result<(Option<Vec<u8>>, Vec<Vec<u8>>), String> {
+    fn account(&mut self, member: &str) -> Result<Stored, String> {
         self.ask(|py, store| store.call_method1(py, "account", (member,))?.extract(py))
     }
 

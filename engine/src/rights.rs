@@ -30,7 +30,9 @@ pub fn give_rights(draft: &mut Draft, data: &Data, order: &Order, asked: &Line, 
         }
         let (mut card, mut product) = (Text::default(), Text::default());
         if !perk.membership.is_empty() {
-            let Some(term) = holder_of(draft, perk) else { continue };
+            let Some(term) = holder_of(draft, perk) else {
+                continue;
+            };
             if perk.by_product.as_ref().is_some_and(|by_product| !by_product.contains_key(&term.product)) {
                 continue;
             }
@@ -75,7 +77,8 @@ pub fn end_rights(draft: &mut Draft, line: &mut PageLine) -> Done {
 ///
 /// Declines a line that has not completed, has no such right or has it no longer, or came back.
 pub fn check_line(draft: &Draft, perk: &Perk, data: &Claim, page: Option<&OrderPage>) -> Done<Right> {
-    let of_line = |reason: &'static str| decline(reason, [("order", (&data.order).into()), ("line", (&data.line).into())]);
+    let of_line =
+        |reason: &'static str| decline(reason, [("order", (&data.order).into()), ("line", (&data.line).into())]);
     let of_right = |reason: &'static str| {
         let (benefit, order, line) = ((&perk.name).into(), (&data.order).into(), (&data.line).into());
         decline(reason, [("benefit", benefit), ("order", order), ("line", line)])

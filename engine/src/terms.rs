@@ -119,7 +119,9 @@ pub fn open_free(draft: &mut Draft, card: &Text, label: &Text) -> Done<Text> {
 /// End what is left of a card that was not bought at the fact's instant; the terms that follow it move up.
 pub fn end_free(draft: &mut Draft, membership: &Text, card: &Text) -> Done {
     let terms = draft.account.terms.get(membership).map_or(&[][..], Vec::as_slice);
-    let Some(place) = terms.iter().position(|term| term.card == *card) else { return Ok(()) };
+    let Some(place) = terms.iter().position(|term| term.card == *card) else {
+        return Ok(());
+    };
     let term = &terms[place];
     if term.until <= draft.occurred {
         return Ok(());

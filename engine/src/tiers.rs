@@ -24,11 +24,12 @@ pub fn follow_scores(draft: &mut Draft) -> Done {
     let mut oldest: Map<Text, i64> = Map::default();
     let stands = std::mem::take(&mut draft.stands);
     for change in &draft.changes {
-        if let Change::Scored(scored) = change {
-            if FIRST_MONTH <= scored.month && scored.month < now {
-                let first = oldest.entry(scored.score.clone()).or_insert(now);
-                *first = scored.month.min(*first);
-            }
+        if let Change::Scored(scored) = change
+            && FIRST_MONTH <= scored.month
+            && scored.month < now
+        {
+            let first = oldest.entry(scored.score.clone()).or_insert(now);
+            *first = scored.month.min(*first);
         }
     }
     for (name, ranking) in &version.rankings {
@@ -171,7 +172,9 @@ pub fn end_tier_holds(draft: &mut Draft, due: i64) -> Done {
     let version = draft.book.nearest(due);
     let held: Vec<Text> = draft.account.tier_holds.keys().cloned().collect();
     for name in held {
-        let Some(holds) = draft.account.tier_holds.get(&name) else { continue };
+        let Some(holds) = draft.account.tier_holds.get(&name) else {
+            continue;
+        };
         let over = holds.iter().filter(|(_, hold)| hold.until <= due);
         let over: Map<Text, TierHold> = over.map(|(tier, hold)| (tier.clone(), hold.clone())).collect();
         if over.is_empty() {
@@ -193,7 +196,9 @@ pub fn end_tier_holds(draft: &mut Draft, due: i64) -> Done {
 /// Place a member in the tiers of one score again, where nothing is reached by that.
 fn place_score(draft: &mut Draft, name: &str, at: i64) -> Done {
     let version = draft.book.nearest(at);
-    let Some(ranking) = version.rankings.get(name) else { return Ok(()) };
+    let Some(ranking) = version.rankings.get(name) else {
+        return Ok(());
+    };
     let value = value_in(draft.account, ranking, ranking.period_at(at, &version.zone));
     place(draft, ranking, value, at)
 }
@@ -206,7 +211,9 @@ pub fn grant_tier(draft: &mut Draft, grant: &Text, score: &Text, tier: &Text, un
 
 /// End a granted tier at the clock, where one of that name runs.
 pub fn withdraw_tier(draft: &mut Draft, grant: &Text) -> Done {
-    let Some(found) = draft.account.grants.get(grant).cloned() else { return Ok(()) };
+    let Some(found) = draft.account.grants.get(grant).cloned() else {
+        return Ok(());
+    };
     let (score, at) = (found.score.clone(), draft.clock);
     let why = "withdrawn".into();
     draft.emit(TierGrantEnded { grant: grant.clone(), score: found.score, tier: found.tier, at, why })?;
@@ -224,9 +231,7 @@ fn end_holds(draft: &mut Draft, version: &Version, ranking: &Ranking, over: &Map
     let after = own_place(draft.account, ranking, value);
     if ranking.steps_down && after < before {
         let mut step = before - 1;
-        while step > after
-            && ranking.tiers[step as usize].invited
-            && !is_invited(draft.account, ranking, step as usize)
+        while step > after && ranking.tiers[step as usize].invited && !is_invited(draft.account, ranking, step as usize)
         {
             step -= 1;
         }

@@ -51,10 +51,11 @@ pub fn cut(text: &str) -> String {
 pub fn unentitled_by(draft: &mut Draft, on: &str, data: &Data) -> Done<Map<Text, String>> {
     let mut unentitled = Map::default();
     for asked in draft.version.asks_who.get(on).map_or(&[][..], Vec::as_slice) {
-        if asked.since <= draft.occurred && draft.occurred < asked.until {
-            if let Some(failed) = who_fails(draft, Some(&asked.who), data.shop())? {
-                unentitled.extend(asked.names.iter().map(|name| (name.clone(), failed.clone())));
-            }
+        if asked.since <= draft.occurred
+            && draft.occurred < asked.until
+            && let Some(failed) = who_fails(draft, Some(&asked.who), data.shop())?
+        {
+            unentitled.extend(asked.names.iter().map(|name| (name.clone(), failed.clone())));
         }
     }
     Ok(unentitled)

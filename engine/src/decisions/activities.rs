@@ -23,10 +23,10 @@ pub fn act(draft: &mut Draft, data: &Data) -> Done {
         None => Text::default(),
     };
     let mut given = Given::of_fact(data, &page);
-    if let Data::MemberSignedIn(sign_in) = data {
-        if !sign_in.day.is_empty() {
-            given.day = Some(day_named(&sign_in.day).ok_or(Stop::HandBack("a day written by its week"))?);
-        }
+    if let Data::MemberSignedIn(sign_in) = data
+        && !sign_in.day.is_empty()
+    {
+        given.day = Some(day_named(&sign_in.day).ok_or(Stop::HandBack("a day written by its week"))?);
     }
     apply_rules(draft, draft.version.rules_on(data.on()), &given, None, None)?;
     Ok(())
@@ -34,7 +34,8 @@ pub fn act(draft: &mut Draft, data: &Data) -> Done {
 
 /// Return the day that `YYYY-MM-DD` names.
 fn day_named(text: &str) -> Option<i64> {
-    let (year, month, day) = (text.get(..4)?.parse().ok()?, text.get(5..7)?.parse().ok()?, text.get(8..)?.parse().ok()?);
+    let (year, month, day) =
+        (text.get(..4)?.parse().ok()?, text.get(5..7)?.parse().ok()?, text.get(8..)?.parse().ok()?);
     Some(day_of_date(year, month, day))
 }
 
@@ -127,6 +128,8 @@ fn is_month_day(text: &str) -> bool {
         is_number.then(|| digits.parse::<u32>().unwrap_or(0))
     };
     let (month, day) = text.split_once('-').map_or((text, None), |(month, day)| (month, Some(day)));
-    let Some(month) = two(month).filter(|month| (1..=12).contains(month)) else { return false };
+    let Some(month) = two(month).filter(|month| (1..=12).contains(month)) else {
+        return false;
+    };
     day.is_none_or(|day| two(day).is_some_and(|day| (1..=DAYS[month as usize - 1]).contains(&day)))
 }

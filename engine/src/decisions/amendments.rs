@@ -15,7 +15,7 @@ use crate::entries::{Map, Scored, Text};
 use crate::evaluate::{Asked, Line, amount_of, meets, multiplier_of};
 use crate::facts::{Data, Order, OrderLine};
 use crate::lots::claw_back;
-use crate::pages::{Award, CardPage, COMPLETED, Completion, GrownLot, OrderPage, PageLine, kept_of};
+use crate::pages::{Award, COMPLETED, CardPage, Completion, GrownLot, OrderPage, PageLine, kept_of};
 use crate::programme::{Multiplier, Rule, Version};
 use crate::rights::end_rights;
 use crate::who::unentitled_by;
@@ -112,7 +112,13 @@ fn renew<'a>(line: &mut PageLine, place: usize, data: &'a OrderLine) -> Renewed<
     Renewed { place, data, kept }
 }
 
-fn asking_of<'a, 'd: 'a>(draft: &Draft<'d>, page: &OrderPage, data: &'a Data, order: &'a Order, line: &PageLine) -> Asking<'a> {
+fn asking_of<'a, 'd: 'a>(
+    draft: &Draft<'d>,
+    page: &OrderPage,
+    data: &'a Data,
+    order: &'a Order,
+    line: &PageLine,
+) -> Asking<'a> {
     let completion = match page.completions.get(line.completion as usize) {
         Some(completion) => completion.clone(),
         // engine 1 kept no more than the instant
@@ -150,10 +156,10 @@ fn amend_line(draft: &mut Draft, page: &mut OrderPage, asking: &Asking, line: &R
             }
         }
         award = move_to(draft, page, asking, line, rule, award, term.as_ref(), given)?;
-        if let (Some(place), Some(instead_of)) = (award, &rule.award.instead_of) {
-            if page.lines[line.place].awards[place].given != 0 {
-                replaced.push(instead_of.clone());
-            }
+        if let (Some(place), Some(instead_of)) = (award, &rule.award.instead_of)
+            && page.lines[line.place].awards[place].given != 0
+        {
+            replaced.push(instead_of.clone());
         }
     }
     Ok(())
@@ -168,14 +174,7 @@ fn is_not_asked_anew(asking: &Asking, rule: &Rule) -> bool {
 /// Return what the rule would have given for the new line, at its completion, that a card's rule stands in for.
 ///
 /// One with `who` only if it would have then; a multiplier that was not asked for then is the first for anybody.
-fn ordinary(
-    draft: &mut Draft,
-    page: &OrderPage,
-    asking: &Asking,
-    line: &Renewed,
-    rule: &Rule,
-    had: i64,
-) -> Done<i64> {
+fn ordinary(draft: &mut Draft, page: &OrderPage, asking: &Asking, line: &Renewed, rule: &Rule, had: i64) -> Done<i64> {
     let Some(other) = stood_in_for(asking.version, rule).filter(|other| other.who.is_none() || had != 0) else {
         return Ok(0);
     };
@@ -186,10 +185,14 @@ fn ordinary(
 
 /// Return the term of the card by which a rule gave, or of the one that held at the line's completion.
 fn term_of(draft: &mut Draft, asking: &Asking, rule: &Rule, award: Option<&Award>) -> Done<Option<Term>> {
-    let Some(member) = &rule.member else { return Ok(None) };
+    let Some(member) = &rule.member else {
+        return Ok(None);
+    };
     let held = || asking.completion.cards.as_ref().and_then(|cards| cards.get(member).cloned());
     let of_award = award.map(|award| award.card.clone()).filter(|card| !card.is_empty());
-    let Some(card) = of_award.or_else(held).filter(|card| !card.is_empty()) else { return Ok(None) };
+    let Some(card) = of_award.or_else(held).filter(|card| !card.is_empty()) else {
+        return Ok(None);
+    };
     if draft.page::<CardPage>(&format!("card/{card}"))?.is_some_and(|page| page.is_taken_back) {
         return Ok(None);
     }
@@ -271,13 +274,13 @@ fn move_to(
         if room != 0 {
             award = Some(add(draft, page, asking, line, rule, award, term, room)?);
         }
-    } else if more < 0 {
-        if let Some(award) = award {
-            let name = page.lines[place].line.clone();
-            let award = &mut page.lines[place].awards[award];
-            let keep = (award.held + more).max(0);
-            claw_back(draft, award, keep, &name)?;
-        }
+    } else if more < 0
+        && let Some(award) = award
+    {
+        let name = page.lines[place].line.clone();
+        let award = &mut page.lines[place].awards[award];
+        let keep = (award.held + more).max(0);
+        claw_back(draft, award, keep, &name)?;
     }
     if let Some(award) = award {
         page.lines[place].awards[award].given = bounded(i128::from(counted) + i128::from(less))?;

@@ -139,7 +139,13 @@ fn count(
         *line.claimed.get_or_insert_default().entry(perk.name.clone()).or_insert(0) += 1;
         (page.order, page.line) = (data.order.clone(), data.line.clone());
         let (membership, card) = (perk.membership.clone(), card.clone());
-        draft.emit(BenefitCounted { membership, card, order: data.order.clone(), line: data.line.clone(), ..counted })?;
+        draft.emit(BenefitCounted {
+            membership,
+            card,
+            order: data.order.clone(),
+            line: data.line.clone(),
+            ..counted
+        })?;
     } else if perk.counted == CountedBy::Shop {
         page.shop = data.shop.clone();
         count_at_shop(draft, &perk.name, &data.shop, bucket, 1)?;

@@ -116,7 +116,9 @@ fn release_pending(draft: &mut Draft, membership: &Text, frozen: Vec<Text>) -> D
     for kind in kinds {
         let lots: Vec<i64> = draft.account.purses[&kind].lots.keys().copied().collect();
         for key in lots {
-            let Some(lot) = draft.account.lot(&kind, key) else { continue };
+            let Some(lot) = draft.account.lot(&kind, key) else {
+                continue;
+            };
             if lot.pending_until > lapsed_by && (lot.left != 0 || lot.held != 0) && lot.waits == 0 {
                 let member = version.rule(&lot.rule).and_then(|rule| rule.member.as_ref());
                 if member.is_some_and(|member| member != membership) {

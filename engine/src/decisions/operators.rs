@@ -188,7 +188,13 @@ pub fn claim_points(draft: &mut Draft, data: &PointsClaim) -> Done {
             is_claimed = is_claimed || page.claimed;
             is_expired = is_expired || page.expired != 0;
         }
-        let reason = if is_claimed { "already" } else if is_expired { "lapsed" } else { "unknown-award" };
+        let reason = if is_claimed {
+            "already"
+        } else if is_expired {
+            "lapsed"
+        } else {
+            "unknown-award"
+        };
         return Err(decline(reason, []));
     }
     for (kind, key) in waiting {
@@ -206,7 +212,9 @@ pub fn claim_points(draft: &mut Draft, data: &PointsClaim) -> Done {
 fn lots_of(draft: &mut Draft, aim: &Aim) -> Done<Vec<i64>> {
     let mut lots = Vec::new();
     if !aim.order.is_empty() {
-        let Some(page) = draft.page::<OrderPage>(&format!("order/{}", aim.order))? else { return Ok(lots) };
+        let Some(page) = draft.page::<OrderPage>(&format!("order/{}", aim.order))? else {
+            return Ok(lots);
+        };
         for award in page.line(&aim.line).map_or(&[][..], |line| &line.awards) {
             lots.push(award.lot);
             lots.extend(award.grown.iter().map(|grown| grown.lot));

@@ -185,7 +185,8 @@ pub fn begin_completion(draft: &Draft, page: &mut OrderPage, order: &Order) -> i
 /// Return the card of each membership that held at an instant; None where none did.
 pub fn cards_at(draft: &Draft, instant: i64) -> Option<Map<Text, Text>> {
     let account = &draft.account;
-    let held = account.terms.keys().filter_map(|name| Some((name.clone(), account.term_at(name, instant)?.card.clone())));
+    let held =
+        account.terms.keys().filter_map(|name| Some((name.clone(), account.term_at(name, instant)?.card.clone())));
     let cards: Map<Text, Text> = held.collect();
     (!cards.is_empty()).then_some(cards)
 }
@@ -346,7 +347,9 @@ pub fn apply_early(draft: &mut Draft, page: &mut OrderPage) -> Done {
 
 /// Claw back what a line's awards hold above the formula's K. False where the order has no such line.
 fn return_line(draft: &mut Draft, page: &mut OrderPage, name: &str, pieces: i64, refund_fen: i64) -> Done<bool> {
-    let Some(line) = page.line_mut(name) else { return Ok(false) };
+    let Some(line) = page.line_mut(name) else {
+        return Ok(false);
+    };
     take_of_line(draft, line, pieces, refund_fen)?;
     Ok(true)
 }
@@ -402,4 +405,3 @@ fn give_back_redeemed(draft: &mut Draft, page: &OrderPage, points: i64) -> Done<
     }
     Ok(points - rest)
 }
-

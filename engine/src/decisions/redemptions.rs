@@ -119,7 +119,9 @@ fn redeemed_fen(draft: &Draft, page: &OrderPage, kind: &str) -> i128 {
 
 /// Decline what is worth more than the use's share of the settlement, over all redemptions of the order.
 fn check_share(draft: &Draft, found: &Use, data: &Redemption, page: &OrderPage, kind: &str, fen: i128) -> Done {
-    let Some((numerator, denominator)) = found.share else { return Ok(()) };
+    let Some((numerator, denominator)) = found.share else {
+        return Ok(());
+    };
     let (numerator, denominator) = (i128::from(numerator), i128::from(denominator));
     let settlement = i128::from(data.settlement_fen);
     if (redeemed_fen(draft, page, kind) + fen) * denominator > numerator * settlement {
@@ -136,10 +138,10 @@ pub fn reverse(draft: &mut Draft, data: &Reversal) -> Done {
     let mut key = format!("redemption/{}", data.redemption);
     let mut page = draft.page::<RedemptionPage>(&key)?;
     let captured = format!("captured/{}", data.redemption);
-    if let Some(held) = draft.page::<RedemptionPage>(&captured)? {
-        if !page.as_ref().is_some_and(|page| reversible(page) != 0) {
-            (key, page) = (captured, Some(held));
-        }
+    if let Some(held) = draft.page::<RedemptionPage>(&captured)?
+        && page.as_ref().is_none_or(|page| reversible(page) == 0)
+    {
+        (key, page) = (captured, Some(held));
     }
     let Some(page) = page else {
         return Err(decline("unknown-redemption", [("redemption", (&data.redemption).into())]));

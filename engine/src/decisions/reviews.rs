@@ -13,7 +13,8 @@ pub fn post_review(draft: &mut Draft, data: &Data, review: &Review) -> Done {
     if draft.has_page(&key)? {
         return Err(decline("already", []));
     }
-    let of_line = |reason: &'static str| decline(reason, [("order", (&review.order).into()), ("line", (&review.line).into())]);
+    let of_line =
+        |reason: &'static str| decline(reason, [("order", (&review.order).into()), ("line", (&review.line).into())]);
     let name = format!("order/{}", review.order);
     let order = draft.page::<OrderPage>(&name)?.filter(|order| order.status == COMPLETED);
     let mut order = order.ok_or_else(|| of_line("line-not-completed"))?;
