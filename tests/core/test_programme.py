@@ -389,7 +389,7 @@ def test_a_benefits_name_stands_in_one_table_but_a_book_that_is_stored_stays_usa
     assert Programme([TWO_TABLES], engine=STORED).versions[0].benefits["shipping"][0] == "b"
 
 
-# -- what a bad book is told, over the command ---------------------------------------------------------------------------
+# -- what a bad book is told, over the command -------------------------------------------------------------------------
 
 _BACK = """products = { "iqiyi.year" = { days = 365 } }
 [memberships.iqiyi.benefits.back]
@@ -411,7 +411,7 @@ REFUSED = [
     (
         "characters = { at_least",
         "characters = { atleast",
-        'award[6].when.characters (rule "review.beans"): no key `atleast`; there are at_least, at_most, in, not_in, has',
+        'award[6].when.characters (rule "review.beans"): no key `atleast`; there are at_least, at_most, in, not_in,',
     ),
     (
         "who = { tier",
