@@ -1,65 +1,72 @@
-"""The rule book's names next to their codes."""
+"""What the rule book calls its kinds, scores, cards and rules, in the reader's language."""
 
 from datetime import datetime
 
 from rich.text import Text
 
 from ledger.rulebook.compiled import Programme
+from ledger.rulebook.schema import AT_SHOP
 from projections.answers.codes import rule_names
 from projections.answers.plain import plain
 
 
 class Names:
-    """Labels such as ``京豆 beans`` from a rule book; the newest version that has a code names it."""
+    """Names from a rule book in a language; the newest version that has a code names it.
 
-    def __init__(self, book: Programme) -> None:
-        programmes = [version.programme for version in book.versions]
-        scores = [pair for programme in programmes for pair in programme.scores.items()]
-        self._kinds = {code: kind for programme in programmes for code, kind in programme.kinds.items()}
-        self._scores = {code: score.name for code, score in scores}
-        self._parts = {(code, part): name for code, score in scores for part, name in score.parts.items()}
-        self._memberships = {code: m.name for programme in programmes for code, m in programme.memberships.items()}
-        self._benefits = {code: b.name for version in book.versions for code, (_, b) in version.benefits.items()}
-        self._rules = rule_names(book)
+    Where no language is asked for (""), or the book has no name in it, the book's first one stands.
+    """
+
+    def __init__(self, book: Programme, language: str = "") -> None:
+        self._fen = {code: kind.fen for version in book.versions for code, kind in version.programme.kinds.items()}
+        self._names: dict[str, str] = {}
+        for version in book.versions:
+            tables = version.programme
+            named = {f"kinds.{code}.name": kind.name for code, kind in tables.kinds.items()}
+            for code, score in tables.scores.items():
+                named[f"scores.{code}.name"] = score.name
+                named |= {f"scores.{code}.parts.{part}": name for part, name in score.parts.items()}
+            for code, membership in tables.memberships.items():
+                named[f"memberships.{code}.name"] = membership.name
+            self._names |= {place: version.text_in(place, language, name) for place, name in named.items()}
+            for code, (owner, benefit) in version.benefits.items():
+                place = f"memberships.{owner}.benefits.{code}.name" if owner else f"benefits.{code}.name"
+                self._names[f"benefits.{code}.name"] = version.text_in(place, language, benefit.name)
+        self._rules = rule_names(book, language)
 
     def kind(self, kind: str) -> Text:
-        """Return the label of a kind of points."""
-        return label(self._kinds[kind].name if kind in self._kinds else "", kind)
+        """Return the name of a kind of points; of one that is kept for each shop, with the shop."""
+        base, at, shop = kind.partition(AT_SHOP)
+        return label(self._names.get(f"kinds.{base}.name", ""), kind, f"{at}{shop}")
 
     def score(self, score: str) -> Text:
-        """Return the label of a score."""
-        return label(self._scores.get(score, ""), score)
+        """Return the name of a score; of one that is kept for each shop, with the shop."""
+        base, at, shop = score.partition(AT_SHOP)
+        return label(self._names.get(f"scores.{base}.name", ""), score, f"{at}{shop}")
 
     def part(self, score: str, part: str) -> Text:
-        """Return the label of a part of a score."""
-        return label(self._parts.get((score, part), ""), part)
+        """Return the name of a part of a score."""
+        return label(self._names.get(f"scores.{score.partition(AT_SHOP)[0]}.parts.{part}", ""), part)
 
     def rule(self, rule: str) -> Text:
-        """Return the label of a rule."""
+        """Return the name of a rule."""
         return label(self._rules.get(rule, ""), rule)
 
-    def rule_alone(self, rule: str) -> Text:
-        """Return the name of a rule without its code, for narrow screens."""
-        return Text(plain(self._rules.get(rule, "") or rule))
-
     def membership(self, membership: str) -> Text:
-        """Return the label of a membership."""
-        return label(self._memberships.get(membership, ""), membership)
+        """Return the name of a membership."""
+        return label(self._names.get(f"memberships.{membership}.name", ""), membership)
 
     def benefit(self, benefit: str) -> Text:
-        """Return the label of a benefit of a membership."""
-        return label(self._benefits.get(benefit, ""), benefit)
+        """Return the name of a benefit."""
+        return label(self._names.get(f"benefits.{benefit}.name", ""), benefit)
 
     def fen(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where no version has the kind."""
-        return self._kinds[kind].fen if kind in self._kinds else 0
+        return self._fen.get(kind.partition(AT_SHOP)[0], 0)
 
 
-def label(name: str, code: str) -> Text:
-    """Return a name and, where they differ, its code beside it."""
-    if not name or name.casefold() == code.casefold():
-        return Text(plain(name or code))
-    return Text.assemble(plain(name), " ", (plain(code), "dim"))
+def label(name: str, code: str, shop: str = "") -> Text:
+    """Return a name, with the shop behind it where there is one; the code where there is no name."""
+    return Text(plain(f"{name}{shop}" if name else code))
 
 
 def short_time(text: str) -> str:

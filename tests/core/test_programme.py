@@ -239,7 +239,7 @@ AWARD_0, AWARD_1, AWARD_2 = (
 )
 BAD_BOOKS = [
     ("[kinds.beans]", "[kinds.beans", "not TOML"),
-    ('name = "京东会员"\n', "", r"top level: .*`name`"),
+    ('name = { zh = "京东会员", en = "JD members" }\n', "", r"top level: .*`name`"),
     ("late_days = 400", 'late_days = "400"', r"late_days: Expected `int`, got `str`"),
     ("late_days = 400", "late_days = 0", r"late_days: Expected `int` >= 1"),
     ("late_days = 400", "late_dayz = 400", r"late_dayz"),
@@ -267,7 +267,11 @@ BAD_BOOKS = [
         r'\.instead_of: "purchase\.plus" stands before it; a rule stands before the one that it leaves out',
     ),
     ('part = "purchase"', 'part = "shopping"', rf'{AWARD_2}\.part: scores\.jd-value\.parts has no "shopping"'),
-    ('"抽奖"\nkinds = ["beans"]', '"抽奖"\nkinds = ["nuts"]', r"uses\.draw\.kinds: there is no \[kinds\.nuts\]"),
+    (
+        'en = "Draw" }\nkinds = ["beans"]',
+        'en = "Draw" }\nkinds = ["nuts"]',
+        r"uses\.draw\.kinds: there is no \[kinds\.nuts\]",
+    ),
     ('{ membership = "plus"', '{ membership = "prime"', r"rejection\.exempt: there is no \[memberships\.prime\]"),
 ]
 NAMED_TABLES = [
@@ -397,17 +401,25 @@ name = "返"
 gives = [{ opens = "plus.annual" }]"""
 REFUSED = [
     (
-        'name = "运费券"',
-        'naem = "运费券"',
+        'name = { zh = "运费券"',
+        'naem = { zh = "运费券"',
         "memberships.plus.benefits.shipping: no key `naem`; there are name, quota, per,",
     ),
-    ('name = "京享礼包"', 'nmae = "京享礼包"', "benefits.gift-pack: no key `nmae`; there are name, quota, per,"),
+    (
+        'name = { zh = "京享礼包"',
+        'nmae = { zh = "京享礼包"',
+        "benefits.gift-pack: no key `nmae`; there are name, quota, per,",
+    ),
     (
         "days = 365\ncap",
         "dyas = 365\ncap",
         "memberships.plus.products.plus.annual: no key `dyas`; there are days, cap,",
     ),
-    ('name = "签到"', 'nmae = "签到"', 'award[14] (rule "sign-in"): no key `nmae`; there are rule, name, on, give,'),
+    (
+        'name = { zh = "签到"',
+        'nmae = { zh = "签到"',
+        'award[14] (rule "sign-in"): no key `nmae`; there are rule, name, on, give,',
+    ),
     (
         "characters = { at_least",
         "characters = { atleast",
