@@ -5,9 +5,10 @@ from datetime import datetime
 from rich.text import Text
 
 from ledger.rulebook.compiled import Programme
-from ledger.rulebook.schema import AT_SHOP
 from projections.answers.codes import rule_names
 from projections.answers.plain import plain
+from projections.answers.shops import without_shop
+from projections.explaining.book import benefit_needs, whom_text
 
 
 class Names:
@@ -32,20 +33,20 @@ class Names:
                 place = f"memberships.{owner}.benefits.{code}.name" if owner else f"benefits.{code}.name"
                 self._names[f"benefits.{code}.name"] = version.text_in(place, language, benefit.name)
         self._rules = rule_names(book, language)
+        self._gives = {code: version for version in book.versions for code in version.benefits}
+        self._sells = {code: version for version in book.versions for code in version.products}
 
     def kind(self, kind: str) -> Text:
         """Return the name of a kind of points; of one that is kept for each shop, with the shop."""
-        base, at, shop = kind.partition(AT_SHOP)
-        return label(self._names.get(f"kinds.{base}.name", ""), kind, f"{at}{shop}")
+        return label(self._names.get(f"kinds.{without_shop(kind)}.name", ""), kind)
 
     def score(self, score: str) -> Text:
         """Return the name of a score; of one that is kept for each shop, with the shop."""
-        base, at, shop = score.partition(AT_SHOP)
-        return label(self._names.get(f"scores.{base}.name", ""), score, f"{at}{shop}")
+        return label(self._names.get(f"scores.{without_shop(score)}.name", ""), score)
 
     def part(self, score: str, part: str) -> Text:
         """Return the name of a part of a score."""
-        return label(self._names.get(f"scores.{score.partition(AT_SHOP)[0]}.parts.{part}", ""), part)
+        return label(self._names.get(f"scores.{without_shop(score)}.parts.{part}", ""), part)
 
     def rule(self, rule: str) -> Text:
         """Return the name of a rule."""
@@ -56,17 +57,28 @@ class Names:
         return label(self._names.get(f"memberships.{membership}.name", ""), membership)
 
     def benefit(self, benefit: str) -> Text:
-        """Return the name of a benefit."""
-        return label(self._names.get(f"benefits.{benefit}.name", ""), benefit)
+        """Return the name of a benefit, with its shop where it is one's."""
+        return label(self._names.get(f"benefits.{without_shop(benefit)}.name", ""), benefit)
+
+    def needs(self, benefit: str, language: str = "en") -> str:
+        """Return what a member must be to be given a benefit; "" where it is for everybody, or is no benefit."""
+        name = without_shop(benefit)
+        version = self._gives.get(name)
+        return "" if version is None else benefit_needs(version, version.benefits[name][1], language)
+
+    def opened_by(self, product: str, language: str = "en") -> str:
+        """Return who may open a card of a product; "" where everybody may, or it is unknown."""
+        version = self._sells.get(product)
+        return "" if version is None else whom_text(version, [version.products[product][1].who], language)
 
     def fen(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where no version has the kind."""
-        return self._fen.get(kind.partition(AT_SHOP)[0], 0)
+        return self._fen.get(without_shop(kind), 0)
 
 
-def label(name: str, code: str, shop: str = "") -> Text:
-    """Return a name, with the shop behind it where there is one; the code where there is no name."""
-    return Text(plain(f"{name}{shop}" if name else code))
+def label(name: str, code: str) -> Text:
+    """Return a name, with the shop of the code behind it where it has one; the code where there is no name."""
+    return Text(plain(name + code[len(without_shop(code)) :] if name else code))
 
 
 def short_time(text: str) -> str:
