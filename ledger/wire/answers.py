@@ -507,8 +507,16 @@ class Proof(Struct, frozen=True):
     format: Literal["points-ledger.inclusion.v1", "points-ledger.consistency.v1"]
 
 
+class BookDescription(Struct, frozen=True):
+    """One owner's book in a version: what it holds decides from its own `from` on."""
+
+    programme: str
+    name: str
+    from_: str = field(name="from")
+
+
 class VersionDescription(Struct, frozen=True):
-    """A version of the rule book, and from when it decides."""
+    """A version of the rule book, and from when it decides: of several `books`, the earliest of theirs."""
 
     version: str
     programme: str
@@ -518,6 +526,7 @@ class VersionDescription(Struct, frozen=True):
     scores: list[str]
     memberships: list[str]
     rules: list[str]
+    books: list[BookDescription]
 
 
 class Programmes(Struct, frozen=True):

@@ -10,14 +10,14 @@ import msgspec
 from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, decide
 from ledger.core.decisions.redemptions import redeemed_fen, shares_of
-from ledger.core.draft import Draft
+from ledger.core.draft import Draft, OutOfRange
 from ledger.core.fees import bars, price_of
 from ledger.core.pages import OrderPage, Page, earned_in
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire import answers
-from ledger.wire.entries import Change, Earned, Scored, Withheld
+from ledger.wire.entries import IGNORED, Change, Earned, Scored, Withheld
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
@@ -81,7 +81,10 @@ class Quoter:
         fact, occurred = decode(text)
         account = decode_account(self._state)
         pages = _Overlay(self._journal, self.member)
-        return decide(account, pages, fact, occurred, self.book, recorded=occurred, limits=Limits())
+        try:
+            return decide(account, pages, fact, occurred, self.book, recorded=occurred, limits=Limits())
+        except OutOfRange:  # as the ledger would
+            return Decision(IGNORED, "out-of-range", {}, [], self.at, self.version.name)
 
     def draft(self) -> Draft:
         """Return a decision at the instant that has not begun."""
