@@ -33,7 +33,7 @@ from tests.support.served import grant
 
 KILLED = -9
 SOME = 3  # of a scenario's changes, in `make test`
-CHANGES = ("eio", "eio-always", "full", "short", "kill", "lose", "tear")
+CHANGES = ("eio", "eio-always", "eio-then-lose", "full", "short", "kill", "lose", "tear")
 CUTS = ("lose", "tear")  # of power
 WHAT_FAILED = re.compile(
     r"unable to open database file|Input/output error|No space left|disk I/O error|disk is full|is malformed",
@@ -274,7 +274,7 @@ def disturbed(scenario: Scenario, number: int, what: str, seed: int = 1) -> Ende
         assert ended.code == 4 or (ended.code, what) == (3, "eio-read"), ended  # SQLite says "damaged" of a read
         assert WHAT_FAILED.search(ended.said) and " a bug" not in ended.said, ended.said
         assert scenario.traces or "Traceback" not in ended.said, ended.said
-    elif what in CUTS:  # the power went behind the end
+    elif what in (*CUTS, "eio-then-lose"):  # the power went behind the end
         assert scenario.found() == scenario.undisturbed()
     scenario.check_kept(ended)
     scenario.run_again()
