@@ -301,6 +301,16 @@ def test_a_disk_that_fails_at_a_read(scenario: Scenario) -> None:
     disturbed(scenario, scenario.reads() // 2, "eio-read")
 
 
+def test_an_inbox_whose_making_was_interrupted_is_made_anew(disk: Disk) -> None:
+    with scratch() as folder:
+        shutil.rmtree(disk.below, ignore_errors=True)
+        disk.below.mkdir()
+        scenario = Ingest(disk, folder)
+        made = scenario.changes().index("create /ledger/inbox.db 0") + 1
+        for number in (made + 1, made + 6, made + 12):
+            assert disturbed(scenario, number, "kill").code == KILLED
+
+
 DONE = """
 import ctypes, os, sys
 below, aside, number, what, seed = [*sys.argv[1:], "7"][:5]

@@ -25,11 +25,14 @@ MALFORMED = "database disk image is malformed"  # what SQLite says where the dis
 
 @pytest.fixture
 def api() -> Iterator[InProcess]:
-    with scratch() as folder, closing(ingested(folder, [grant("m-1", "g-0", 5)])) as ledger, ledger.writing():
-        with closing(Keys(folder / "ledger")) as keys:
-            app = make_app(ledger, folder / "ledger", keys, Sessions(), 5.0, "0")
-            with closing(InProcess(app)) as found:
-                yield found
+    with (
+        scratch() as folder,
+        closing(ingested(folder, [grant("m-1", "g-0", 5)])) as ledger,
+        ledger.writing(),
+        closing(Keys(folder / "ledger")) as keys,
+        closing(InProcess(make_app(ledger, folder / "ledger", keys, Sessions(), 5.0, "0"))) as found,
+    ):
+        yield found
 
 
 def test_facts_are_taken_again_once_the_inbox_can_be_read(api: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
