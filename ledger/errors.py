@@ -82,6 +82,11 @@ class ControlFlow(PointsLedgerError):
 
 def damage(error: BaseException) -> str:
     """Return the message about a ledger whose stored bytes cannot be read."""
+    if any((getattr(cause, "sqlite_errorname", None) or "").startswith("SQLITE_CORRUPT") for cause in causes(error)):
+        return (
+            f"the ledger is damaged, or the disk could not read it, of which SQLite says the same ({error}): run the"
+            " same command again; where that stays so, restore the ledger from a copy, then `points verify`"
+        )
     return f"the ledger is damaged ({error}): restore it from a copy, then `points verify`"
 
 

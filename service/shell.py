@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from pkgutil import resolve_name
@@ -16,8 +16,10 @@ import typer
 
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.checks import parts_of
+from ledger.rulebook.compiled import Programme, ProgrammeVersion, checked_version
 from ledger.rulebook.schema import shipped
+from ledger.rulebook.union import Part, in_order
 from ledger.wire.times import parse_instant
 from projections.answers.plain import escaped
 from projections.answers.to_json import to_json
@@ -245,18 +247,31 @@ def read_book(path: Path) -> str:
     return with_transitions(read_text(path), str(path))
 
 
-def text_of_book(book: Path | None, *, is_there: bool) -> str | None:
-    """Return the text of --book, None where it is not given. Raises `WrongUse` where the ledger is there already."""
-    if book is None:
+def text_of_books(books: Sequence[str] | None, *, is_there: bool) -> str | None:
+    """Return the text of what --book names, None where nothing. Raises `WrongUse` where the ledger is there already."""
+    if not books:
         return None
     if is_there:
         raise WrongUse("--book: this ledger has its book already; a new version comes as programme.published.v1")
-    return read_named_book(str(book))
+    return read_version(books).toml
 
 
 def read_named_book(name: str) -> str:
     """Return a rule book by its file, or a shipped one by its name. Raises `BadInput`, `BadProgramme`."""
     return read_book(Path(name)) if Path(name).exists() or Path(name).suffix else shipped(name)
+
+
+def read_named_books(names: Sequence[str | Path]) -> tuple[Part, ...]:
+    """Return rule books by their files, or shipped ones by their names, each read by itself and not checked further.
+
+    Raises `BadInput`, `BadProgramme`.
+    """
+    return in_order([part for name in names for part in parts_of(read_named_book(str(name)), str(name))])
+
+
+def read_version(names: Sequence[str | Path]) -> ProgrammeVersion:
+    """Return the version that rule books make together, by their files or names. Raises `BadInput`, `BadProgramme`."""
+    return checked_version(read_named_books(names))
 
 
 def entries_in(ledger: Ledger) -> int:

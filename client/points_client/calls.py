@@ -219,9 +219,10 @@ def programmes() -> Call[Programmes]:
     return _get(Programmes, "/v1/programmes")
 
 
-def programme(version: str) -> Call[str]:
-    """Return a version of the rule book, as TOML. Raises `NotFound`."""
-    return Call("GET", f"/v1/programmes/{quoted(version, safe='')}", lambda response: response.text)
+def programme(version: str, book: str | None = None) -> Call[str]:
+    """Return a version of the rule book, as TOML; of several books the one of a programme. Raises `NotFound`."""
+    path = f"/v1/programmes/{quoted(version, safe='')}"
+    return Call("GET", path, lambda response: response.text, {"book": book})
 
 
 def books(*, as_of: str | None = None, by_shop: bool = False) -> Call[Books]:

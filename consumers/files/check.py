@@ -1,16 +1,20 @@
 """Files of facts decoded and checked line by line, with nothing taken in."""
 
+import zlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
-from consumers.files.loader import BadFile, Reader, is_stream, open_facts
+from consumers.files.loader import BOM, BadFile, Peeked, Reader, is_stream, open_facts
 from consumers.runtime.intake import check_admissible
 from ledger.wire.fact_codec import BadFact, decode, too_long
+
+PEEKED = 1 << 20  # bytes of a stream that are looked at before a ledger is made for it
 
 
 def check_has_facts(name: str) -> None:
     """Raise `BadFile` where a file has lines, and none of them begins as a fact does: it was named by mistake.
 
-    What comes through a pipe is not looked at, since it is there once.
+    What comes through a pipe is there once, and is looked at by `open_with_facts`.
     """
     if is_stream(name):
         return
@@ -23,6 +27,29 @@ def check_has_facts(name: str) -> None:
     if lines:
         why = f"none of its {lines:,} lines begins as a fact does, with {{"
         raise BadFile(f"{name}: {why}: nothing was taken in; `points check` says what is wrong with each")
+
+
+def open_with_facts(name: str) -> BinaryIO:
+    """Return a stream, opened to be read once, of whose first lines one begins as a fact does, or that has none.
+
+    Raises `BadFile` where lines come, and none of the first mebibyte begins so: it was sent by mistake.
+    """
+    file = open_facts(name)
+    head, line = bytearray(), b""
+    try:
+        while len(head) < PEEKED and (block := file.read1(PEEKED)):  # type: ignore[attr-defined]
+            head += block
+            *lines, line = (line + block).split(b"\n")
+            if any(one.removeprefix(BOM).lstrip().startswith(b"{") for one in (*lines, line)):
+                return Peeked(bytes(head), file)  # type: ignore[return-value]
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadFile(f"{name}: damaged before its first fact: {error}; nothing was taken in") from error
+    if not head.strip():
+        return Peeked(bytes(head), file)  # type: ignore[return-value]
+    file.close()
+    raise BadFile(
+        f"{name}: none of its first lines begins as a fact does, with {{: no ledger was made, and nothing was taken in"
+    )
 
 
 def check_file(name: str, now: int) -> Iterator[tuple[int, BadFact | None]]:

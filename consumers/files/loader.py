@@ -3,10 +3,11 @@
 import gzip
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from pkgutil import resolve_name
+from types import MappingProxyType
 from typing import BinaryIO
 
 import msgspec
@@ -102,6 +103,31 @@ class _Zstd:
 
     def close(self) -> None:
         self._raw.close()
+
+
+class Peeked:
+    """A file whose beginning was read already, and is given out again first."""
+
+    def __init__(self, head: bytes, file: BinaryIO) -> None:
+        self._head = head
+        self._file = file
+
+    def read1(self, size: int) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        if self._head:
+            block, self._head = self._head[:size], self._head[size:]
+            return block
+        return self._file.read1(size)  # type: ignore[attr-defined,no-any-return]
+
+    def __enter__(self) -> "Peeked":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 class Reader:
@@ -322,12 +348,19 @@ def router_into(inbox: Inbox, operators: Sequence[str], *, backlog: bool) -> Rou
     return Router(inbox.partitions, operators, backlog=backlog, latest=latest)
 
 
-class FileLoader:
-    """Appends the lines of files to the inbox, each under its member's partition."""
+_NONE: Mapping[str, BinaryIO] = MappingProxyType({})
 
-    def __init__(self, inbox: Inbox, router: Router) -> None:
+
+class FileLoader:
+    """Appends the lines of files to the inbox, each under its member's partition.
+
+    `opened` are streams by their name that somebody has opened already.
+    """
+
+    def __init__(self, inbox: Inbox, router: Router, opened: Mapping[str, BinaryIO] = _NONE) -> None:
         self._inbox = inbox
         self._router = router
+        self._opened = opened
 
     def feed(self, name: str) -> Iterator[tuple[int, SourceCursor, bool]]:
         """Feed a file; yields (lines, feed, skipped) after each chunk: appended ones, or those of an earlier run."""
@@ -340,7 +373,9 @@ class FileLoader:
                         yield known.lines, known, True
                     yield from self._append(reader, known)
                     return
-        with open_facts(name) as file:  # a new file, or one that is not what was fed under its name
+        with self._opened.get(name) or open_facts(
+            name
+        ) as file:  # a new file, or one that is not what was fed under its name
             yield from self._append(Reader(file, name, _GO_ON), self._inbox.new_feed(source))
 
     def _append(self, reader: Reader, feed: SourceCursor) -> Iterator[tuple[int, SourceCursor, bool]]:

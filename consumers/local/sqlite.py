@@ -6,8 +6,10 @@ transaction: after a crash the same command goes on exactly where the inbox stan
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate, groupby
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -26,9 +28,10 @@ from consumers.local.port import (
     pushed_of,
 )
 from consumers.stream import Record
+from ledger.errors import may_pass
 from ledger.journal.blocks import Block, blocks_after, encode_block
 from ledger.journal.opening import BUSY_SECONDS
-from ledger.journal.port import JournalError
+from ledger.journal.port import Damaged, JournalError, Unavailable
 from ledger.wire.facts import PROGRAMME_SUBJECT
 
 FORMAT = 2
@@ -111,20 +114,31 @@ class SQLiteInbox(Inbox):
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say what SQLite says by the port's errors."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise (Unavailable if may_pass(error) else Damaged)(f"{self.path}: {error}") from error
+
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
+        with self._reading():
+            return self._db.execute(sql, parameters).fetchall()
+
     def _end(self, partition: int) -> End:
-        row = self._db.execute(
-            f"SELECT last, recorded, line FROM partition_{partition} ORDER BY last DESC LIMIT 1"
-        ).fetchone()
-        return End(*row) if row else End()
+        rows = self._rows(f"SELECT last, recorded, line FROM partition_{partition} ORDER BY last DESC LIMIT 1")
+        return End(*rows[0]) if rows else End()
 
     def read(self, partition: int, after: int, limit: int, most_bytes: int = 1 << 62) -> Sequence[Record]:
         found: list[Record] = []
         held = 0
-        for record in self._records_after(partition, after) if limit else ():
-            found.append(record)
-            held += len(record.value)
-            if held >= most_bytes or len(found) == limit:
-                break
+        with self._reading():
+            for record in self._records_after(partition, after) if limit else ():
+                found.append(record)
+                held += len(record.value)
+                if held >= most_bytes or len(found) == limit:
+                    break
         return found
 
     def _records_after(self, partition: int, after: int) -> Iterator[Record]:
@@ -139,33 +153,34 @@ class SQLiteInbox(Inbox):
     # -- feeds -------------------------------------------------------------------------------------------------------
 
     def feeds_of(self, source: str) -> list[SourceCursor]:
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT number, size, lines, digest, tail FROM feeds WHERE source = ? ORDER BY number DESC", (source,)
         )
         return [SourceCursor(*row) for row in rows]
 
     def new_feed(self, source: str) -> SourceCursor:
-        number = self._db.execute(
+        ((number,),) = self._rows(
             "INSERT INTO feeds (source, size, lines, digest) VALUES (?, 0, 0, ?) RETURNING number",
             (source, b""),
-        ).fetchone()[0]
+        )
         return SourceCursor(number, 0, 0, b"")
 
     def spans_of(self, feed: int) -> list[tuple[int, int, int]]:
-        rows = self._db.execute("SELECT partition, first, last FROM spans WHERE feed = ?", (feed,))
+        rows = self._rows("SELECT partition, first, last FROM spans WHERE feed = ?", (feed,))
         return [(row[0], row[1], row[2]) for row in rows]
 
     def _fed(self, feed: int, partition: int, first: int, last: int) -> Iterator[FedRecord]:
-        for at, block in blocks_after(self._db, partition, first - 1, last, feed):
-            for place, (line, key) in enumerate(zip(block.lines, block.keys, strict=True)):
-                yield FedRecord(line, partition, at + place, key)
+        with self._reading():
+            for at, block in blocks_after(self._db, partition, first - 1, last, feed):
+                for place, (line, key) in enumerate(zip(block.lines, block.keys, strict=True)):
+                    yield FedRecord(line, partition, at + place, key)
 
     def count_after(self, partition: int, after: int, feed: int) -> int:
-        row = self._db.execute(
+        ((count,),) = self._rows(
             f"SELECT coalesce(sum(last - max(first - 1, ?)), 0) FROM partition_{partition} WHERE last > ? AND feed = ?",
             (after, after, feed),
-        ).fetchone()
-        return int(row[0])
+        )
+        return int(count)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -188,7 +203,8 @@ class SQLiteInbox(Inbox):
         except ClockAhead:
             self._db.execute("ROLLBACK")
             raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, JournalError) as error:
+            self._seen = -1  # nobody knows whether it was committed: the ends are looked up again
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise CannotAppend(f"{self.path}: {error}; nothing of this batch was taken") from error

@@ -3,10 +3,12 @@
 import gc
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from types import MappingProxyType
+from typing import BinaryIO
 
 from consumers.files.loader import BadFile, FileLoader, is_stream, router_into, source_of
 from consumers.local.open import open_inbox
@@ -47,15 +49,23 @@ class Summary:
         return self.entries + self.tally.parked
 
 
+_NONE: Mapping[str, BinaryIO] = MappingProxyType({})
 Progress = Callable[[int, int], None]  # lines read so far, records decided so far
 
 
 def ingest(
-    ledger: Ledger, files: Sequence[str], *, backlog: bool, jobs: int = 1, progress: Progress | None = None
+    ledger: Ledger,
+    files: Sequence[str],
+    *,
+    backlog: bool,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    opened: Mapping[str, BinaryIO] = _NONE,
 ) -> Summary:
     """Feed files to a ledger's inbox and decide all that waits there; hold the ledger's lock around it.
 
-    Partitions that another process has claimed are decided there, and waited for.
+    Partitions that another process has claimed are decided there, and waited for. `opened` are streams among the files
+    that somebody has opened already.
 
     Raises `files.BadFile` after what stands before the damage was decided, and `CannotDecide`.
     """
@@ -64,7 +74,7 @@ def ingest(
     inbox = open_inbox(ledger, feeding=True)
     ours, others = _waiting(ledger, inbox, files)
     deciders = _workers(ledger, jobs) if jobs > 1 else _InProcess(ledger, ledger.partitions)
-    feeder = FileLoader(inbox, router_into(inbox, ledger.settings.operators, backlog=backlog))
+    feeder = FileLoader(inbox, router_into(inbox, ledger.settings.operators, backlog=backlog), opened)
     damaged: BadFile | None = None
     try:
         with quiet_collector():

@@ -183,10 +183,13 @@ def decide(
 
 
 def run_to(account: Account, book: Programme, instant: int, pages: Pages) -> list[Change]:
-    """Run an account's clock to an instant without a fact: what falls due by then happens to it, and is returned."""
+    """Run an account's clock to an instant without a fact: what falls due by then happens to it, and is returned.
+
+    The account is for a question: it may come to integers beyond what a store holds.
+    """
     if instant < account.clock:
         return []  # at the clock itself: a late fact may just have let something fall due before it
-    draft = Draft(account, pages, book, book.nearest(instant), account.number + 1, instant, instant)
+    draft = Draft(account, pages, book, book.nearest(instant), account.number + 1, instant, instant, is_question=True)
     fall_due(draft, instant)
     account.clock = instant
     return draft.changes

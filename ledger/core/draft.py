@@ -51,7 +51,10 @@ class Trace(Protocol):
 
 
 class Draft(Struct, gc=False):
-    """One decision: `occurred` picks the version and the month, `clock` what is spendable."""
+    """One decision: `occurred` picks the version and the month, `clock` what is spendable.
+
+    One that `is_question` is never stored: no bound of a store holds for it, and it is answered whatever it comes to.
+    """
 
     account: Account
     pages: Pages
@@ -73,6 +76,7 @@ class Draft(Struct, gc=False):
     reached: tuple[tuple[str, str, str, int], ...] = ()  # score, own tier reached, the one below, at
     at_shops: dict[str, str] | None = None  # score@shop whose items moved -> the tier before
     unentitled: dict[str, str] | None = None  # rule -> the condition on the member that fails
+    is_question: bool = False
 
     def emit(self, change: Change) -> None:
         """Write a change down and apply it. Raises `OutOfRange`."""
@@ -88,9 +92,14 @@ class Draft(Struct, gc=False):
         return total
 
     def _beyond(self, what: str, total: int) -> None:
-        """Raise `OutOfRange`; what engine 1 decided had no such bound."""
+        """Raise `OutOfRange`, as `beyond` does; what engine 1 decided had no such bound."""
         if self.engine >= 2:
-            raise OutOfRange(f"{what} comes to {total}, beyond what a store's integers hold")
+            self.beyond(f"{what} comes to {total}, beyond what a store's integers hold")
+
+    def beyond(self, why: str) -> None:
+        """Raise `OutOfRange`, unless it is a question."""
+        if not self.is_question:
+            raise OutOfRange(why)
 
     def note(self, reason: str, **figures: int | str) -> None:
         """Say something of an accepted fact: the first reason stays."""

@@ -1,7 +1,7 @@
 """How points move: earned into lots, spent from them in burn order, restored to them, clawed back to the last point."""
 
 from ledger.core.account import Lot, OpenHold, Purse
-from ledger.core.draft import MAX_TOTAL, Draft, OutOfRange
+from ledger.core.draft import MAX_TOTAL, Draft
 from ledger.core.pages import Award, Fined, LotPage, Part, RedemptionPage
 from ledger.rulebook.compiled import OPENS
 from ledger.rulebook.schema import AT_SHOP
@@ -37,7 +37,7 @@ def earn(draft: Draft, earned: Earned, waits: int = 0) -> int:
     purse = draft.account.purses.get(kind)
     issued = purse.issued if purse is not None else 0
     if issued + earned.points > MAX_TOTAL and (purse is not None or draft.engine >= 2):
-        raise OutOfRange("more points than a store's integers hold")
+        draft.beyond("more points than a store's integers hold")
     if draft.version.idle:
         keep_alive(draft, kind)
         purse = draft.account.purses.get(kind)
@@ -276,7 +276,7 @@ def end_idle(draft: Draft, kind: str, purse: Purse, at: int) -> None:
 def owe(draft: Draft, kind: str, points: int, origin: str, line: str = "") -> None:
     """Make a claim that nothing could meet a debt. Raises OutOfRange."""
     if draft.account.purse(kind).debt + points > MAX_TOTAL:
-        raise OutOfRange("debt beyond what a store's integers hold")
+        draft.beyond("debt beyond what a store's integers hold")
     draft.emit(DebtIncurred(kind, points, origin, line))
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from eventsourcing.persistence import OperationalError, PersistenceError
+from eventsourcing.persistence import PersistenceError
 from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 
 from ledger.errors import may_pass
@@ -126,7 +126,7 @@ class SQLiteJournal(Journal, SQLiteProcessRecorder):
         self.name = str(path)
         try:
             self.migrated = self._migrate(create=create, may_migrate=create or migrate)
-        except (sqlite3.DatabaseError, OperationalError) as error:
+        except (sqlite3.DatabaseError, PersistenceError) as error:
             if may_pass(error):
                 raise Unavailable(f"{path}: {error}; see to the rights on it and on its folder, and to room") from error
             raise JournalError(f"{path}: {error}; it is not a journal of this ledger, or it is damaged") from error

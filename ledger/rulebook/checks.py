@@ -50,17 +50,21 @@ def read_parts(toml: str, where: str = "rule book", engine: int = ENGINE) -> tup
 
     `engine` is the one whose checks it met when it was published: one that is stored is not refused by later checks.
     """
-    texts = texts_of(toml)
-    names = [f"{where}, book {place}" for place in range(1, len(texts) + 1)] if len(texts) > 1 else [where]
-    parts = tuple(read_part(text, name) for name, text in zip(names, texts, strict=True))
+    parts = parts_of(toml, where)
     if parts != in_order(parts):
         raise BadProgramme(f"{where}: its books do not stand in the order of their `programme`")
     check_parts(parts, engine)
     return parts
 
 
-def read_part(toml: str, where: str) -> Part:
-    """Return one book by the schema, not checked any further. Raises `BadProgramme`."""
+def parts_of(toml: str, where: str) -> tuple[Part, ...]:
+    """Return the books of a version by the schema, not checked any further. Raises `BadProgramme`."""
+    texts = texts_of(toml)
+    names = [f"{where}, book {place}" for place in range(1, len(texts) + 1)] if len(texts) > 1 else [where]
+    return tuple(_read_part(text, name) for name, text in zip(names, texts, strict=True))
+
+
+def _read_part(toml: str, where: str) -> Part:
     try:
         document = _with_moments(read_toml(toml))
     except UNREADABLE as error:

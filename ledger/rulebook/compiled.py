@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct, structs
 
-from ledger.rulebook.checks import check_stage, misfits, read_parts
+from ledger.rulebook.checks import check_parts, check_stage, misfits, read_parts
 from ledger.rulebook.languages import text_in
 from ledger.rulebook.rankings import DAYS, MONTHS, Ranking, bucket_at, compile_ranking, oldest_needed
 from ledger.rulebook.schema import (
@@ -712,6 +712,12 @@ class ProgrammeVersion:
         return bucket_at(ranking, instant, self.offset)
 
 
+def checked_version(parts: Sequence[Part]) -> ProgrammeVersion:
+    """Return the version that books make together, checked as the first of a ledger. Raises `BadProgramme`."""
+    check_parts(parts)
+    return Programme([]).take(ProgrammeVersion.of(parts))
+
+
 class Programme:
     """A ledger's rule book: the newest version whose `from` is at or before an instant decides what occurred then."""
 
@@ -742,15 +748,16 @@ class Programme:
             problem = next(misfits(other.programme, version.programme), None)
             if problem:
                 raise BadProgramme(f"{where}: {problem}")
-        self.versions += self._stages(version, engine)
+        self.versions += self.stages_of(version, engine)
         self.versions.sort(key=lambda v: v.since)  # stable: of equal dates the one published last is last
         self.by_name[version.name] = version
         return version
 
-    def _stages(self, version: ProgrammeVersion, engine: int) -> list[ProgrammeVersion]:
+    def stages_of(self, version: ProgrammeVersion, engine: int) -> list[ProgrammeVersion]:
         """Return what a version of several books is from each of their days on.
 
-        Before its own day, the book of an owner is as the ledger had it; days on which nothing changes are left out.
+        Before its own day, the book of an owner is as the ledger had it; the first days on which nothing changes are
+        left out. Raises `BadProgramme`.
         """
         if len(version.parts) == 1:
             return [version]
@@ -768,6 +775,13 @@ class Programme:
                 check_stage(found, begin)
             stages.append(ProgrammeVersion.of(found, version.toml, begin))
         return stages or [version]
+
+    def beside(self, parts: Sequence[Part]) -> tuple[Part, ...]:
+        """Return books with those of other owners that the ledger has: whoever publishes theirs replaces it alone."""
+        own = {part.tables.programme for part in parts}
+        held = self.by_name[self.versions[-1].name].parts
+        others = (part._replace(where=f"the ledger's {part.tables.programme}") for part in held)
+        return in_order([*parts, *(part for part in others if part.tables.programme not in own)])
 
     @property
     def whole_versions(self) -> list[ProgrammeVersion]:

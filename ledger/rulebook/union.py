@@ -66,9 +66,10 @@ def clashes(parts: Sequence[Part]) -> Iterator[str]:
         for space, name, place in _names(part.tables):
             known = taken.setdefault((space, name), (place, part))
             if known[1] is not part:
+                also = "stands in both" if known[0] == place else f"is the name of {known[0]} in the first, too"
                 yield (
-                    f"{known[1].where} and {part.where}: {place}: {known[0]} has this name already; names are"
-                    f' one space for all files, call one of them "{part.tables.programme}.{name}"'
+                    f"{known[1].where} and {part.where}: {place}: {also}; names are one space for all files:"
+                    f' call one of them "{part.tables.programme}.{name}"'
                 )
 
 

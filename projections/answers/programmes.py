@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct, field
 
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Programme, ProgrammeVersion, Rule
+from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion, Rule
 from ledger.rulebook.schema import Award, ProgrammeTables
-from ledger.wire.answers import VersionDescription
+from ledger.wire.answers import BookDescription, VersionDescription
 from ledger.wire.entry_codec import decode_entry, decode_head
 from ledger.wire.entry_json import fact_head, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -47,7 +47,10 @@ class VersionInUse(Struct, frozen=True):
 
 def versions(ledger: Ledger, progress: Progress = lambda _: None) -> list[VersionInUse]:
     """Return every version by the day from which it decides; `progress` is called with how many entries were read."""
-    book = ledger.book
+    found = ledger.book.whole_versions
+    begins: dict[str, str] = {}
+    for stage in ledger.book.versions:
+        begins.setdefault(stage.name, stage.programme.from_.isoformat())
     decided = _decided(ledger, progress)
     published = dict(_published(ledger))
     return [
@@ -55,13 +58,13 @@ def versions(ledger: Ledger, progress: Progress = lambda _: None) -> list[Versio
             version.name,
             version.programme.programme,
             version.programme.name,
-            version.programme.from_.isoformat(),
-            later.programme.from_.isoformat() if later else None,
+            begins[version.name],
+            begins[later.name] if later else None,
             len(version.programme.award),
             decided[version.name],
             published.get(version.name),
         )
-        for version, later in zip(book.versions, [*book.versions[1:], None], strict=True)
+        for version, later in zip(found, [*found[1:], None], strict=True)
     ]
 
 
@@ -77,6 +80,10 @@ def describe_version(version: ProgrammeVersion) -> VersionDescription:
         list(programme.scores),
         list(programme.memberships),
         [award.rule for award in programme.award],
+        [
+            BookDescription(part.tables.programme, part.tables.name, part.tables.from_.isoformat())
+            for part in version.parts
+        ],
     )
 
 
@@ -113,8 +120,8 @@ def _published(ledger: Ledger) -> Iterator[tuple[str, Publication]]:
 
 def warnings(version: ProgrammeVersion, book: Programme | None = None) -> list[str]:
     """Return what the dates of a book leave open or say twice, by itself and among the versions of a ledger's book."""
-    programme = version.programme
-    found = [*_kind_warnings(programme), *_award_warnings(version), *_opening_warnings(version)]
+    kinds = (warning for part in version.parts for warning in _kind_warnings(part.tables))
+    found = [*kinds, *_award_warnings(version), *_opening_warnings(version)]
     return found if book is None else [*found, *_version_warnings(version, book)]
 
 
@@ -170,17 +177,18 @@ def _version_warnings(version: ProgrammeVersion, book: Programme) -> Iterator[st
     if version.name in book.by_name:
         yield f"version {version.name} is in the ledger already: publishing it again changes nothing"
         return
-    begins = version.programme.from_
+    stage = book.stages_of(version, STORED)[0]
+    begins = stage.programme.from_
     first, last = book.versions[0], book.versions[-1]
-    same = [other for other in book.versions if other.since == version.since]
+    same = [other for other in book.versions if other.since == stage.since]
     if same:
         yield f"overlap: version {same[-1].name} begins on {begins} too; this one would decide in its place"
-    if version.since < first.since:
+    if stage.since < first.since:
         yield f"begins on {begins}, before the ledger's first version ({first.name}, {first.programme.from_})"
-    elif version.since < last.since:
-        later = next(other for other in book.versions if other.since > version.since)
+    elif stage.since < last.since:
+        later = next(other for other in book.versions if other.since > stage.since)
         yield f"decides until {later.programme.from_} only, where version {later.name} takes over"
-    before = book.nearest(version.since)
+    before = book.nearest(stage.since)
     for name, ranking in version.rankings.items():
         had = before.rankings.get(name)
         if had is not None and ranking.span > had.span and ranking.window == had.window:

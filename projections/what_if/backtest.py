@@ -7,7 +7,7 @@ other, so the history streams member by member, and memory does not grow with th
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ledger.core.account import Account
@@ -20,6 +20,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
+from ledger.rulebook.union import Part
 from ledger.wire.entries import OUTCOMES, Change, Earned, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -35,6 +36,13 @@ TICK_EVERY = 2_000  # entries
 FLOW = growth({figure: figure for figure in IN_AND_OUT})
 
 Progress = Callable[[int], None]
+
+
+def drafted(book: Programme, parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Return the books that a draft is of: those given, beside the others of a ledger that has theirs among several."""
+    held = {part.tables.programme for part in book.versions[-1].parts}
+    is_one_of_several = len(held) > 1 and any(part.tables.programme in held for part in parts)
+    return book.beside(parts) if is_one_of_several else tuple(parts)
 
 
 def draft_book(ledger: Ledger, toml: str, where: str, since: int | None = None) -> Programme:

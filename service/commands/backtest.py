@@ -7,19 +7,23 @@ from typing import Annotated
 
 import typer
 
+from ledger.rulebook.union import joined
 from ledger.wire.times import to_text
 from projections.answers.output import output_file
 from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
 from projections.what_if.backtest import backtest as compare
+from projections.what_if.backtest import drafted
 from projections.what_if.reports import store
 from service.commands.options import AsOfOption, FolderOption, JobsOption, named_file, option
-from service.shell import Answer, Shell, command, entries_in, instant, jobs_for, read_book
+from service.shell import Answer, Shell, command, entries_in, instant, jobs_for, read_named_books
 
 
 @command
 def backtest(
     shell: Shell,
-    draft: Annotated[Path, typer.Argument(metavar="NEW.toml", help="The draft of a rule book.")],
+    drafts: Annotated[
+        list[Path], typer.Argument(metavar="NEW.toml…", help="The draft of a rule book; several make one version.")
+    ],
     since: Annotated[
         str | None,
         option("--from", "T", "The draft decides what occurred from this instant on. (default: the whole history)"),
@@ -37,19 +41,21 @@ def backtest(
 ) -> Answer:
     """Decide the whole history again under a draft rule book: what would be issued, who gains, who drops a tier.
 
-    Nothing is written to the ledger. The draft's own `from` is left aside: it decides from --from on.
+    Nothing is written to the ledger. The draft's own `from` is left aside: it decides from --from on. Where the ledger
+    has books of several owners, those that are not given are as they are.
 
     points backtest new.toml
 
     points backtest new.toml --from 2025-06-01 --html report.html
     """
-    text = read_book(draft)
+    where = ", ".join(map(str, drafts))
     with shell.reading() as opened:
         book, total = opened.book, entries_in(opened)
         start = None if since is None else instant(since, "--from", book)
         until = instant(as_of, "--as-of", book)
+        text = joined(drafted(book, read_named_books(drafts)))
         with shell.progress("deciding again", total) as tick:
-            found = compare(opened, text, str(draft), until, since=start, jobs=jobs_for(jobs, total), progress=tick)
+            found = compare(opened, text, where, until, since=start, jobs=jobs_for(jobs, total), progress=tick)
         kept_in = folder_in(opened, AUDITS, folder)
         if keeps and kept_in is not None:
             store(kept_in / BACKTESTS, found, to_text(time.time_ns() // 1000, book.offset))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from getpass import getuser
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, NamedTuple
 
@@ -28,7 +27,7 @@ from ledger.journal.ledger import KAFKA, Ledger, Settings, new_id
 from service.commands.options import BookOption, ConfigOption, option
 from service.commands.summaries import name_parked, print_summary, summary_to_dict
 from service.errors import say
-from service.shell import Answer, Shell, command, text_of_book
+from service.shell import Answer, Shell, command, text_of_books
 from service.stopping import stopping
 
 MOST_WHY = 500  # characters of a reason
@@ -142,11 +141,11 @@ def _plans(
 
 @contextmanager
 def _opened(
-    shell: Shell, settings: KafkaSettings, book: Path | None, observe: Observe, is_stopped: Callable[[], bool]
+    shell: Shell, settings: KafkaSettings, book: list[str] | None, observe: Observe, is_stopped: Callable[[], bool]
 ) -> Iterator[Ledger | None]:
     """Yield the ledger, fed by that topic, with its lock held; None where it was stopped before a broker answered."""
     is_there, topic = shell.has_ledger, settings.topics.facts
-    toml = text_of_book(book, is_there=is_there)
+    toml = text_of_books(book, is_there=is_there)
     if is_there:
         with shell.reading() as found:
             check_stream(found, topic)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from consumers import clock
-from consumers.files.check import check_has_facts
+from consumers.files.check import check_has_facts, open_with_facts
 from consumers.files.loader import BadFile, is_stream, open_facts, source_of
 from consumers.local.open import has_inbox, open_inbox
 from consumers.runtime.ingest import Summary
@@ -23,7 +23,7 @@ from projections.answers.to_json import to_json
 from service.commands.options import BookOption, FilesArgument, named_file
 from service.commands.summaries import name_parked, print_summary, summary_to_dict
 from service.errors import say
-from service.shell import Answer, Shell, Tick, command, processors, text_of_book
+from service.shell import Answer, Shell, Tick, command, processors, text_of_books
 
 SMALL = 4 << 20  # bytes of input for which worker processes are not worth their start
 
@@ -71,7 +71,9 @@ def ingest(
         check_has_facts(name)
     if outcomes is not None:
         _check_outcomes(outcomes, files)
-    toml = text_of_book(book, is_there=shell.has_ledger)
+    is_there = shell.has_ledger
+    toml = text_of_books(book, is_there=is_there)
+    streams = {} if is_there else {name: open_with_facts(name) for name in files if is_stream(name)}
     summary = Summary()
     damaged: BadFile | None = None
     with shell.writing(toml, create=True) as opened:
@@ -84,6 +86,7 @@ def ingest(
                     backlog=backlog,
                     jobs=jobs or _jobs_for(files),
                     progress=lambda _read, decided: tick(decided),
+                    opened=streams,
                 )
             except BadFile as error:
                 damaged = error  # what stands before the damage is in, and has outcomes

@@ -8,15 +8,16 @@ from ledger.rulebook.compiled import ProgrammeVersion
 from projections.answers.programmes import describe_version
 from service.commands.options import option
 from service.errors import print_plain
-from service.shell import Answer, Shell, command, read_named_book
+from service.shell import Answer, Shell, command, read_version
 
 
 @command
 def init(
     shell: Shell,
     book: Annotated[
-        str, option("--book", "NAME|TOML", "A shipped rule book by its name, or a file. (default: jd)")
-    ] = "jd",
+        list[str] | None,
+        option("--book", "NAME|TOML", "A shipped rule book by its name, or a file; or several. (default: jd)"),
+    ] = None,
 ) -> Answer:
     """Make a ledger that has no facts yet, with the rule book that it is born with.
 
@@ -24,14 +25,15 @@ def init(
     version of the book comes by `points programme publish`.
 
         points init --book suning
+
+        points init --book mall.toml --book partner.toml
     """
     if is_address(shell.place):
         raise WrongUse("a ledger in a database is made by `points store migrate --book FILE`")
     if shell.has_ledger:
         raise WrongUse(f"there is a ledger in {shell.place} already; give another --ledger")
-    toml = read_named_book(book)
-    version = ProgrammeVersion(toml, book)
-    with shell.writing(toml, create=True) as opened:
+    version = read_version(book or ["jd"])
+    with shell.writing(version.toml, create=True) as opened:
         document = {"ledger": shell.place, "partitions": opened.settings.partitions, **_described(version)}
     return Answer(
         document,

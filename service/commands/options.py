@@ -68,8 +68,12 @@ ConfigOption = Annotated[
     option("--config", "TOML", "Kafka's settings.", envvar="POINTS_CONFIG"),
 ]
 BookOption = Annotated[
-    Path | None,
-    option("--book", "NAME|TOML", "The rule book of a ledger that is made now. (default: the shipped jd)"),
+    list[str] | None,
+    option(
+        "--book",
+        "NAME|TOML",
+        "The rule book of a ledger that is made now; several make one version. (default: the shipped jd)",
+    ),
 ]
 OutOption = Annotated[
     Path | None,

@@ -1,5 +1,6 @@
 """The rule book: programme list, check, diff, publish, and the codes of rules and reasons."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
@@ -12,8 +13,10 @@ from consumers.publishing import is_published
 from consumers.publishing import publish as publish_here
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import KAFKA, Ledger
-from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
+from ledger.rulebook.checks import check_parts, parts_of
+from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion, checked_version
 from ledger.rulebook.schema import BadProgramme, shipped, shipped_names
+from ledger.rulebook.union import Part, in_order
 from ledger.wire.answers import DeadLettered, Fate
 from projections.answers.codes import codes as codes_of
 from projections.answers.plain import plain
@@ -22,13 +25,15 @@ from projections.explaining.book import LANGUAGES, sentences
 from projections.explaining.words import count
 from service.commands.options import ConfigOption
 from service.errors import print_plain, say
-from service.shell import Answer, Shell, command, command_in, entries_in, read_book
+from service.shell import Answer, Shell, command, command_in, entries_in, read_named_books
 
 MOST_BY = 128  # characters of a publisher's name
 
 app = typer.Typer(no_args_is_help=True)
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A rule book in TOML.")]
+FilesArgument = Annotated[
+    list[Path], typer.Argument(metavar="FILE…", help="A rule book in TOML; several make one version.")
+]
 
 
 @command_in(app, "list")
@@ -53,23 +58,29 @@ def list_versions(
 
 
 @command_in(app, "check")
-def check_programme(shell: Shell, file: FileArgument) -> Answer:
-    """Check a rule book; exit 3 with the file, table and key where something is wrong. Warns of gaps and overlaps.
+def check_programme(shell: Shell, files: FilesArgument) -> Answer:
+    """Check rule books; exit 3 with the file, table and key where something is wrong. Warns of gaps and overlaps.
 
-    Where there is a ledger, the book is checked as its next version too.
+    Several are checked together, as the owners of one ledger publish them: names are one space for all. Where there is
+    a ledger, they are checked as its next version too, beside the books of other owners that it has.
 
         points programme check jd.toml
+
+        points programme check mall.toml partner.toml
     """
     with shell.reading() if shell.has_ledger else nullcontext() as opened:
-        version, warned = _checked(opened, file)
-    found = {"file": str(file), **to_builtins(describe_version(version)), "warnings": warned}
+        version, warned = _checked(opened, files)
+    found = {"file": _named(files), **to_builtins(describe_version(version)), "warnings": warned}
     return Answer(found, lambda: _print_checked(found))
 
 
 @command_in(app)
 def show(
     shell: Shell,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A file, a version of the ledger, or a shipped book.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME…", help="A file, a version of the ledger, or a shipped book; or several."),
+    ],
     language: Annotated[str, typer.Option("--language", metavar="zh|en", help="The reader's.")] = "en",
 ) -> Answer:
     """Say a rule book as sentences, one for each of its tables: what it gives, to whom, how much at most.
@@ -78,7 +89,7 @@ def show(
     """
     if language not in LANGUAGES:
         raise WrongUse(f'--language "{language}": there are {" and ".join(LANGUAGES)}')
-    version = _named_book(shell, name)
+    version = _named_book(shell, names)
     told = sentences(version, language)
     document = {**to_builtins(describe_version(version)), "language": language, "sentences": told}
     return Answer(document, lambda: print_plain(*(one.text for one in told)))
@@ -87,16 +98,23 @@ def show(
 @command_in(app)
 def diff(
     shell: Shell,
-    old: Annotated[str, typer.Argument(metavar="A", help="A file, a version of the ledger, or the shipped jd.")],
+    old: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="A file, a version of the ledger, or a shipped book; or several: a.toml+b.toml."
+        ),
+    ],
     new: Annotated[str, typer.Argument(metavar="B", help="The same.")],
 ) -> Answer:
     """Say in words what differs between two rule books.
+
+    Where A is a version of several owners' books, B may be the book of one: the others are as they were.
 
     points programme diff jd my.toml
 
     points programme diff e8a4b86a my.toml
     """
-    before, after = _named_book(shell, old), _named_book(shell, new)
+    before, after = _named_book(shell, _names_in(old)), _named_book(shell, _names_in(new), beside=_names_in(old))
     found = differences(before.programme, after.programme)
     told = [{"from": v.programme.from_.isoformat(), "version": v.name} for v in (before, after)]
     changed = [{**one._asdict(), "text": one.text} for one in found]
@@ -107,21 +125,25 @@ def diff(
 @command_in(app)
 def publish(
     shell: Shell,
-    file: FileArgument,
+    files: FilesArgument,
     by: Annotated[str, typer.Option(metavar="WHO", help="Who publishes it; kept with it for ever.")],
     config: ConfigOption = None,
 ) -> Answer:
-    """Publish a rule book as the ledger's next version, for what occurs from its `from` on. It cannot be taken back.
+    """Publish rule books as the ledger's next version, for what occurs from their `from` on. It cannot be taken back.
 
-    It is checked first. Entries already made stay as they are. Where Kafka
+    They are checked first, beside the books of other owners that the ledger has,
+    which stay as they are. Entries already made stay as they are. Where Kafka
     feeds the ledger, it is sent to the topic, and `points consume` decides it.
 
         points programme publish jd-2026.toml --by li.wei
+
+        points programme publish mall.toml partner.toml --by li.wei
     """
     if not 0 < len(by) <= MOST_BY:
         raise WrongUse(f"--by: a name of 1 to {MOST_BY} characters is needed")
     with shell.operating() as opened:
-        version, warned = _checked(opened, file)
+        version, warned = _checked(opened, files)
+        decides_from = opened.book.stages_of(version, STORED)[0].programme.from_.isoformat()
         is_new = version.name not in opened.new_book().by_name and not is_published(opened, version.name)
         position: str | None = None
         fate: Fate | None = None
@@ -130,6 +152,7 @@ def publish(
         elif is_new:
             fate = publish_here(opened, version.toml, by)
             position = fate.position
+    file = _named(files)
     for warning in warned:
         say(f"{file}: warning: {warning}")
     if fate is not None and fate.outcome != "accepted" and fate.reason != "duplicate":
@@ -138,36 +161,65 @@ def publish(
     document = {
         "version": version.name,
         "from": version.programme.from_.isoformat(),
+        "decides_from": decides_from,
         "by": by,
         "published": is_new,
         "position": position,
         "warnings": warned,
     }
     what = "published" if fate is not None else "sent, and not decided yet: published"
-    line = plain(f"version {version.name} from {document['from']}, {what} by {by} at {document['position']}")
+    line = plain(f"version {version.name} from {decides_from}, {what} by {by} at {document['position']}")
     return Answer(document, lambda: print_plain(line) if is_new else None)
 
 
-def _checked(ledger: Ledger | None, file: Path) -> tuple[ProgrammeVersion, list[str]]:
-    """Return a book that can be a ledger's next version, and the warnings about its dates. Raises `BadProgramme`."""
+def _checked(ledger: Ledger | None, files: Sequence[Path]) -> tuple[ProgrammeVersion, list[str]]:
+    """Return a version that can be a ledger's next, and the warnings about its dates. Raises `BadProgramme`."""
+    parts = read_named_books([str(file) for file in files])
     if ledger is None:
-        version = ProgrammeVersion(read_book(file), str(file))
+        version = checked_version(parts)
         return version, warnings(version)
-    version = Programme([known.toml for known in ledger.book.versions], engine=STORED).add(read_book(file), str(file))
+    book = Programme([known.toml for known in ledger.book.by_name.values()], engine=STORED)
+    parts = book.beside(parts)
+    check_parts(parts)
+    version = book.take(ProgrammeVersion.of(parts), _named(files))
     return version, warnings(version, ledger.book)
 
 
-def _named_book(shell: Shell, name: str) -> ProgrammeVersion:
-    """Return a rule book by its file, by the beginning of its version in the ledger, or a shipped one."""
+def _named(files: Sequence[Path]) -> str:
+    """Return the names of files as one."""
+    return ", ".join(map(str, files))
+
+
+def _names_in(text: str) -> list[str]:
+    """Return the books that an argument names: a file of that name, or several with + between."""
+    return [text] if Path(text).is_file() else text.split("+")
+
+
+def _named_book(shell: Shell, names: Sequence[str], beside: Sequence[str] = ()) -> ProgrammeVersion:
+    """Return the version of rule books: each a file, the beginning of a version in the ledger, or a shipped one.
+
+    Of a version of several owners' books that `beside` names, those that are not given are taken too.
+    """
+    parts = [part for name in names for part in _named_parts(shell, name)]
+    own = {part.tables.programme for part in parts}
+    if len(beside) == 1 and not Path(beside[0]).is_file():
+        others = _named_parts(shell, beside[0])
+        if not own.isdisjoint(part.tables.programme for part in others):
+            parts += [part for part in others if part.tables.programme not in own]
+    return checked_version(in_order(parts))
+
+
+def _named_parts(shell: Shell, name: str) -> tuple[Part, ...]:
     if Path(name).is_file():
-        return ProgrammeVersion(read_book(Path(name)), name)
+        return read_named_books([name])
     if shell.has_ledger:
         with shell.reading() as opened:
-            found = [version for version in opened.book.versions if len(name) >= 4 and version.name.startswith(name)]
+            known = opened.book.by_name
+        found = [version for begin, version in known.items() if len(name) >= 4 and begin.startswith(name)]
         if len(found) == 1:
-            return found[0]
+            return found[0].parts
     try:
-        return ProgrammeVersion(shipped(name), name)
+        return parts_of(shipped(name), name)
     except BadProgramme:
         raise BadInput(
             f'"{name}": no such file, and no version of the ledger begins so; `points programme list` shows them'

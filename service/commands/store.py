@@ -12,9 +12,9 @@ from ledger.errors import WrongUse
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import is_address
 from ledger.journal.settings import Kept, kept_at, ledger_kept
-from service.commands.options import option
+from service.commands.options import BookOption, option
 from service.errors import BAD_NEWS, print_plain
-from service.shell import Answer, Shell, command_in, read_book
+from service.shell import Answer, Shell, command_in, read_version
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -25,9 +25,7 @@ def migrate(
     partitions: Annotated[
         int | None, typer.Option(min=1, max=1024, help="How many, fixed for life. (default: 64)", show_default=False)
     ] = None,
-    book: Annotated[
-        Path | None, typer.Option(metavar="TOML", help="The rule book it is born with. (default: the shipped jd)")
-    ] = None,
+    book: BookOption = None,
     topic: Annotated[
         str | None,
         typer.Option(
@@ -51,10 +49,10 @@ def migrate(
         points --ledger ./points-ledger store migrate
     """
     if is_address(shell.place):
-        text = None if book is None else read_book(book)
+        text = read_version(book).toml if book else None
         migrate_database = resolve_name("ledger.journal.database:migrate")
         done = migrate_database(shell.place, partitions=partitions, book=text, topic=topic, servers=_spans(servers))
-    elif partitions is not None or book is not None or topic is not None or servers:
+    elif partitions is not None or book or topic is not None or servers:
         raise WrongUse(
             "--partitions, --book, --topic and --server are for a ledger in a database (postgresql://…);"
             " `points ingest` makes one in a folder"

@@ -15,7 +15,7 @@ from service.keys import Key, Keys
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 WRITE, WRITE_OF = "facts:write", "facts:write:"
 LOCAL = "local"  # who asks where there are no keys
-_KEY = "points.key"  # of a request, in its scope
+_KEY, _HAS_KEYS = "points.key", "points.has-keys"  # of a request, in its scope
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
@@ -106,10 +106,16 @@ class Authenticator:
 
     def is_open_to(self, connection: Connection) -> bool:
         """Return True if no key is needed, since none was ever made. Raises `Problem` to those of another site."""
-        if self.keys.exist():
+        if self.has_keys(connection.scope):
             return False
         _check_local(connection)
         return True
+
+    def has_keys(self, scope: Scope) -> bool:
+        """Return True if any key was ever made, asked once a request."""
+        if _HAS_KEYS not in scope:
+            scope[_HAS_KEYS] = self.keys.exist()  # type: ignore[literal-required]
+        return bool(scope[_HAS_KEYS])  # type: ignore[literal-required]
 
     def shows(self, connection: Connection, scope: str) -> bool:
         """Return True if a request that needs no key shows one with a scope, or if none was ever made."""

@@ -5,15 +5,17 @@ from an event loop and never block it.
 """
 
 import asyncio
+import sqlite3
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from consumers.files.loader import NdjsonLine
-from consumers.local.port import InboxLine
+from consumers.local.port import CannotAppend, InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact
@@ -125,8 +127,12 @@ class FactAppender:
     def _append_all(self) -> None:
         while batch := self._take():
             self._append(batch)
+        self._close_feeding()
+
+    def _close_feeding(self) -> None:
         if self._feeding is not None:
             self._feeding.appender.close()
+            self._feeding = None
 
     def _take(self) -> list[Pending]:
         """What is appended next: single facts, and a piece of those in bulk; nothing at the end."""
@@ -155,10 +161,14 @@ class FactAppender:
                 route = feeding.old if pending.is_backlog else feeding.new
                 counting.append([self._route(route, value, lines) for value in pending.values])
             places = feeding.appender.append(lines)
-        except JournalError as error:
+        except Exception as error:  # whatever it is: nothing was taken, and what comes is tried anew
             if not self.cannot_append:
                 say(f"facts cannot be written: {error.__cause__ or error}")
             self.cannot_append = True
+            if not isinstance(error, CannotAppend):  # after which the appender goes on by itself
+                self._close_feeding()
+            if not isinstance(error, JournalError | sqlite3.Error):
+                traceback.print_exc()
             self._post(self._turn_away, taken, Busy("facts cannot be written now; the server's log says why"))
             return
         self.cannot_append = False

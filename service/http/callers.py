@@ -28,7 +28,7 @@ def caller_finder(app: Litestar, proxies: frozenset[str]) -> Callable[[HTTPScope
     def find(scope: HTTPScope) -> Who:
         try:
             key = authenticator.key_in(scope) or _key_of_session(scope, authenticator, sessions)
-            is_open = key is None and not authenticator.keys.exist()
+            is_open = key is None and not authenticator.has_keys(scope)
         except sqlite3.Error:  # the handler that wants to know says so
             key, is_open = None, False
         if key is not None:

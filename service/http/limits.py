@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
 
+from service.console.requests import HOME
 from service.http import metrics
 from service.http.bounds import BULK_SECONDS, REQUEST_SECONDS, SLOW_SECONDS, Bounds
 from service.http.places import CLOSE, Places, Who
@@ -17,6 +18,7 @@ from service.http.protocol import CONNECTION, Protocol
 
 PIECE_BYTES = 64 << 10  # of an answer: a client that does not read holds no more of it, and a place
 ROOTS = ("/", "/console/")  # that people type
+GATHERED_BYTES = 16 << 10  # of a form from a caller without a key
 METHODS = frozenset(("GET", "POST", "DELETE", "OPTIONS", "HEAD", "PUT", "PATCH"))
 ALWAYS = ("/health/live", "/health/ready", "/metrics")  # answered however many other requests are
 # What an answer has unless it says otherwise: nothing of it is run, framed, guessed at or kept by a browser.
@@ -67,12 +69,14 @@ class Limits:
         if not _is_plain(scope):
             await exchange.answer(Problem("not-found", "no address here is written so: see /schema/openapi.json"))
             return
-        if scope["path"] not in ALWAYS:
-            try:
+        try:
+            if not who.is_known and scope["method"] == "POST" and scope["path"].startswith(HOME):
+                await exchange.gather()
+            if scope["path"] not in ALWAYS:
                 self._places.take(who, exchange)
-            except Problem as problem:
-                await exchange.answer(problem)
-                return
+        except Problem as problem:
+            await exchange.answer(problem)
+            return
         try:
             async with asyncio.timeout(BULK_SECONDS if scope["path"].endswith(":bulk") else REQUEST_SECONDS) as until:
                 exchange.until = until
@@ -99,6 +103,7 @@ class Exchange:
         self._rate = rate
         self._late = 0.0  # seconds of waiting that no bytes have made good
         self._waits_since: float | None = None
+        self._gathered: HTTPReceiveMessage | None = None
         self._is_given_up = False
         self._is_complete = False  # the answer
         self.until: asyncio.Timeout | None = None
@@ -110,8 +115,24 @@ class Exchange:
         if self._connection is not None:
             self._connection.answer_for(*who)
 
+    async def gather(self) -> None:
+        """Wait for a short body, as a connection that waits and needs no place. Raises `Problem`."""
+        body = b""
+        if self._connection is not None:
+            self._connection.begin_to_wait()
+        while not self.is_whole:
+            body += (await self.receive())["body"]  # type: ignore[typeddict-item]
+            if len(body) > GATHERED_BYTES:
+                raise Problem("too-large", f"the body has more than {GATHERED_BYTES:,} bytes")
+        if self._connection is not None:
+            self._connection.end_to_wait()
+        self._gathered = {"type": "http.request", "body": body, "more_body": False}
+
     async def receive(self) -> HTTPReceiveMessage:
         """The next piece of the body. Raises `Problem` where it takes too long, or will never come."""
+        if self._gathered is not None:
+            gathered, self._gathered = self._gathered, None
+            return gathered
         if self.is_whole:
             return await self._receive()  # type: ignore[return-value]
         try:
@@ -177,8 +198,8 @@ class Exchange:
     def give_up(self) -> None:
         """End it: its place was given to another."""
         self._is_given_up = True
-        if self.status:
-            self._cut()
+        if self._connection is not None and self.status:
+            self._connection.cut()
         elif self.until is not None:
             self.until.reschedule(asyncio.get_running_loop().time())
 

@@ -126,10 +126,8 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException() if error.status_code in _BY_STATUS:
             return Problem(_BY_STATUS[error.status_code], _detail_of(error), error.headers)
     _report(error)
-    if isinstance(error, JournalError) and error.can_retry:
-        return Problem("busy", "the ledger's store cannot be used now; the server's log says why")
     if isinstance(error, JournalError | sqlite3.Error):
-        return Problem("internal", "the ledger's store cannot be used; the server's log says why")
+        return Problem("busy", "the ledger's store cannot be used now; the server's log says why")
     return Problem("internal", "the server's log says more: please report it with that")
 
 

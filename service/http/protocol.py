@@ -113,8 +113,6 @@ class Protocol(HttpToolsProtocol):
         self._unanswered = 0  # requests whose headers are whole
         self._in_head = True  # what comes next is of a request line or of headers
         self._fed = 0  # bytes that neither ended a head nor were of a body
-        self._size = 0  # bytes of the headers that are whole,
-        self._fields = 0  # and how many they are
         self._problem: Problem | None = None
 
     # -- the connection
@@ -144,6 +142,15 @@ class Protocol(HttpToolsProtocol):
         self.caller, self.is_known = caller, is_known
         if waits:
             self._hold()
+
+    def begin_to_wait(self) -> None:
+        """Count the connection among those that wait, though its request has begun: its body is still to come."""
+        self._hold()
+
+    def end_to_wait(self) -> None:
+        """Its request is answered from now."""
+        if not self.flow.write_paused:
+            self._release()
 
     def cut(self) -> None:
         """Close the connection at once, whatever of an answer was not read yet."""
@@ -178,39 +185,22 @@ class Protocol(HttpToolsProtocol):
         """The first byte of a request: its headers have to follow in time."""
         super().on_message_begin()
         self._in_head = True
-        self._size = self._fields = 0
         self.scope[CONNECTION] = self  # type: ignore[literal-required]
         if self.cycle is not None and not self._unanswered:
             self._expect(self._bounds.header_seconds)
 
-    def on_url(self, url: bytes) -> None:
-        """A piece of the address, which is bounded."""
-        super().on_url(url)
-        if len(self.url) > URL_BYTES:
-            self._refuse(Problem("address-too-long", f"the address has more than {URL_BYTES:,} bytes"))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer behind a body; they are bounded together."""
-        self._size += len(name) + len(value)
-        self._fields += 1
-        if self._size > HEAD_BYTES or self._fields > HEADER_COUNT:
-            self._refuse(_too_large())
-        if self._in_head:  # what comes behind a body is no header
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
-        """The headers are whole: refuse those that say two things, and answer the request."""
+        """The headers are whole: refuse those that are too many or say two things, and answer the request."""
         self._in_head = False
         self._fed = 0
-        names = [name for name, _ in self.headers]
-        for name in ONCE:
-            if names.count(name) > 1:
-                self._refuse(Problem("bad-request", f"there are several {name.decode().title()} headers; send one"))
-        if b"host" not in names and self.parser.get_http_version() != "1.0":
-            self._refuse(Problem("bad-request", "there is no Host header; send one (RFC 9112, 3.2)"))
+        problem = _wrong_with(self.url, self.headers, self.parser.get_http_version())
         if self._unanswered == PIPELINED:
-            self._refuse(Problem("bad-request", f"more than {PIPELINED} requests on a connection wait for answers"))
+            problem = Problem("bad-request", f"more than {PIPELINED} requests on a connection wait for answers")
+        if problem is not None:
+            self._problem = problem
+            raise ValueError(problem.detail)  # which stops the parser, and is answered as what is no request
         super().on_headers_complete()
+        self.headers = []  # what comes behind a body is no header
         self._unanswered += 1
         self._expect(None)
         if not self.flow.write_paused:
@@ -248,11 +238,6 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
         self._expect(IDLE_SECONDS)
 
-    def _refuse(self, problem: Problem) -> None:
-        """End the request that is being read: what is raised here stops the parser, which answers 400."""
-        self._problem = problem
-        raise ValueError(problem.detail)
-
     # -- waiting
 
     def _hold(self) -> None:
@@ -273,6 +258,21 @@ class Protocol(HttpToolsProtocol):
 
 
 _PHRASES = {400: "Bad Request", 414: "URI Too Long", 431: "Request Header Fields Too Large"}
+
+
+def _wrong_with(url: bytes, headers: list[tuple[bytes, bytes]], version: str) -> Problem | None:
+    """Return why a request line and its headers are refused, if they are."""
+    if len(url) > URL_BYTES:
+        return Problem("address-too-long", f"the address has more than {URL_BYTES:,} bytes")
+    if len(headers) > HEADER_COUNT or sum(len(name) + len(value) for name, value in headers) > HEAD_BYTES:
+        return _too_large()
+    names = [name for name, _ in headers]
+    for name in ONCE:
+        if names.count(name) > 1:
+            return Problem("bad-request", f"there are several {name.decode().title()} headers; send one")
+    if b"host" not in names and version != "1.0":
+        return Problem("bad-request", "there is no Host header; send one (RFC 9112, 3.2)")
+    return None
 
 
 def _too_large() -> Problem:

@@ -8,21 +8,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger.core.account import Account, decode_account, encode_account
-from ledger.core.decide import Limits
+from ledger.core.account import Account, copy_account, decode_account, encode_account
+from ledger.core.decide import Limits, run_to
 from ledger.core.draft import MAX_TOTAL
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory, encode_page
 from ledger.journal.partition import FactRecord, decided_with_care, entry_from
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
-from ledger.wire.entries import Entry
+from ledger.wire.entries import Entry, Expired
 from ledger.wire.entry_codec import decode_entry, encode_entry
 from ledger.wire.fact_codec import canonical, decode
 from ledger.wire.facts import MAX_INT
 from projections.answers.to_json import to_json
 from tests.support.accounts import alike
 from tests.support.histories import amended_history, changed_history, encode, history
+from tests.support.shop import Shop, instant
 
 SIGNED = 1 << 63  # what a column of either store, and an integer of JSON readers, holds
 LINE_CAP = 'cap = [{ per = "line", points = 1_000 }]\n'
@@ -134,3 +135,14 @@ def test_the_months_of_a_score_stay_within_range_however_many_orders_complete() 
     beyond = [entry for entry in entries if entry.reason == "out-of-range"]
     assert 0 < len(beyond) < len(entries) and not any(entry.changes or entry.outcome != 2 for entry in beyond)
     assert MAX_TOTAL // 2 < sum(account.sums["jd-value"][2025 * 12 + 4].values()) <= MAX_TOTAL
+
+
+def test_a_question_is_answered_where_time_alone_would_pass_a_bound() -> None:
+    shop = Shop(now="2025-11-11")
+    shop.is_granted(10)
+    purse = shop.account.purses["beans"]
+    purse.expired = MAX_TOTAL
+    asked, book = copy_account(shop.account), shop.book
+    changes = run_to(asked, book, instant("2028-01-01"), PagesInMemory())
+    assert [type(change) for change in changes] == [Expired]
+    assert (asked.purses["beans"].expired, asked.purses["beans"].spendable()) == (MAX_TOTAL + 10, 0)

@@ -1,6 +1,5 @@
 """What is fuzzed: borders of the product. Each takes any bytes, and raises where it does not keep what it promises."""
 
-import asyncio
 import json
 import re
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 from unittest.mock import patch
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 from ledger.rulebook.checks import misfits
 from ledger.rulebook.compiled import ProgrammeVersion
@@ -21,11 +20,9 @@ from ledger.wire.reasons import PARKED, REASONS
 from service.console.sessions import Sessions
 from service.http import problems
 from service.http.app import make_app
-from service.http.bounds import Bounds
-from service.http.callers import caller_finder
-from service.http.limits import Limits
 from service.http.problems import BASE, MEDIA_TYPE, TYPES
 from service.keys import Keys
+from tests.support.asgi import InProcess
 from tests.support.histories import LONG_AGO, amended_history, encode
 from tests.support.ledgers import histories_of, ingested, scratch
 
@@ -173,7 +170,6 @@ class Requests(Target):
 
     def __init__(self) -> None:
         self._open = ExitStack()
-        self._loop = self._open.enter_context(closing(asyncio.new_event_loop()))
         folder = self._open.enter_context(scratch())
         lines: list[Any] = [*histories_of(Random(1), members=3, length=40, start=LONG_AGO), b"{"]
         ledger = self._open.enter_context(closing(ingested(folder, lines)))
@@ -184,19 +180,12 @@ class Requests(Target):
         self._bugs: list[Exception] = []  # that were answered with 500
         self._open.enter_context(patch.object(problems, "_report", self._bugs.append))
         app = make_app(ledger, folder / "ledger", keys, Sessions(), 1.0, "0")
-        self._app: Any = Limits(app, caller_finder(app, frozenset()), Bounds())
-        self._orders: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-        self._life = self._loop.create_task(self._app(scope, self._orders.get, told.put))
-        self._orders.put_nowait({"type": "lifespan.startup"})
-        self._loop.run_until_complete(told.get())
-        _, _, body, _ = self._ask(b"GET", b"/schema/openapi.json", [], b"")
-        self._document: dict[str, Any] = json.loads(body)
+        self._app = self._open.enter_context(closing(InProcess(app)))
+        self._document: dict[str, Any] = json.loads(self._app.ask(b"GET", b"/schema/openapi.json").body)
 
     def meet(self, data: bytes) -> None:
         asked = request_of(data, self._keys)
-        status, headers, body, template = self._ask(*asked)
+        status, headers, body, template = self._app.ask(*asked)
         if self._bugs:
             raise self._bugs.pop()
         assert status < 500, body  # nothing is wrong with this server, and nobody else keeps it busy
@@ -211,40 +200,6 @@ class Requests(Target):
             kind = TYPES[problem["type"].removeprefix(BASE)]
             assert (problem["status"], problem["title"], kind.status) == (status, kind.title, status), problem
             assert problem["detail"]
-
-    def _ask(
-        self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes
-    ) -> tuple[int, dict[bytes, bytes], bytes, str]:
-        """Ask as a server would hand the request on; returns status, headers, body and the route's template."""
-        path, _, query = target.partition(b"?")
-        scope: dict[str, Any] = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": ("127.0.0.1", 80),
-            "client": ("127.0.0.1", 50_000),
-            "scheme": "http",
-            "method": method.decode(),
-            "root_path": "",
-            "path": unquote_to_bytes(path).decode(errors="replace"),
-            "raw_path": path,
-            "query_string": query,
-            "headers": headers,
-            "state": {},
-        }
-        given: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
-        told: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return given.pop() if given else await asyncio.Future()
-
-        async def send(message: dict[str, Any]) -> None:
-            told.append(message)
-
-        self._loop.run_until_complete(self._app(scope, receive, send))
-        start = told[0]
-        content = b"".join(part.get("body", b"") for part in told[1:])
-        return start["status"], dict(start["headers"]), content, str(scope.get("path_template") or "")
 
     def seeds(self) -> Iterator[bytes]:
         paths = {"member": "m-1", "number": "3", "position": "0-1", "lot": "1.1", "name": "1"}
@@ -299,8 +254,6 @@ class Requests(Target):
         )
 
     def close(self) -> None:
-        self._orders.put_nowait({"type": "lifespan.shutdown"})
-        self._loop.run_until_complete(self._life)
         self._open.close()
 
 

@@ -75,7 +75,10 @@ def test_facts_redemptions_and_answers_have_types(client: Client) -> None:
     lot = client.explain("c-1", 1)["changes"][0]["lot"]
     assert client.explain_lot("c-1", lot)["explains"] == "lot"
     (version,) = client.programmes().versions
-    assert client.programme(version.version) == shipped("jd")
+    assert client.programme(version.version) == client.programme(version.version, "jd") == shipped("jd")
+    assert [(book.programme, book.from_) for book in version.books] == [("jd", "2017-09-14")]
+    with pytest.raises(NotFound, match="has no book suning; it has jd"):
+        client.programme(version.version, "suning")
     assert client.checkpoints().checkpoints == []
     with pytest.raises(NotFound):
         client.proof("c-1", 1)

@@ -2,10 +2,15 @@
 
 import asyncio
 import json
+import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -17,15 +22,13 @@ from service.http.places import LATE_SECONDS, Places, Who
 from service.http.problems import Problem
 from service.http.protocol import network_of
 from tests.support.ledgers import scratch
-from tests.support.served import Server, grant, new_key, served
+from tests.support.served import ROOT, Server, grant, new_key, served
+from tests.support.slow_clients import SLOW_LANGUAGE, SLOW_SIGN_IN, slow_fact
 
 SMALL = (
     *("--connections", "40", "--requests", "12", "--key-requests", "6", "--unknown-requests", "4"),
     *("--header-seconds", "1.5"),
 )
-FORM = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nf"
-SLOW_SIGN_IN = b"POST /console/sign-in HTTP/1.1\r\nHost: localhost\r\n" + FORM
-SLOW_LANGUAGE = b"POST /console/language HTTP/1.1\r\nHost: localhost\r\n" + FORM
 
 
 class Shop:
@@ -56,11 +59,6 @@ class Shop:
         with self.connect(request) as wire:
             return read_all(wire)
 
-    def slow_fact(self, name: str) -> bytes:
-        """The beginning of a fact under a key."""
-        head = "POST /v1/facts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        return f"{head}Authorization: Bearer {self.keys[name]}\r\nContent-Length: 5000\r\n\r\n{{".encode()
-
     def is_answering(self, key: str) -> None:
         """Others are answered: one with a key, one without, who signs in, and whoever asks whether it lives."""
         with self.server.client(self.keys[key]) as http:
@@ -73,6 +71,13 @@ class Shop:
             page = http.get("/console/sign-in").text
             form = {"key": self.keys[key], "form_token": page.partition('name="form_token" value="')[2].split('"')[0]}
             assert http.post("/console/sign-in", data=form).status_code == 303
+
+
+def made(place: Path) -> dict[str, str]:
+    """The keys of a ledger that is made."""
+    open_or_create(place / "ledger").close()
+    scopes = ("facts:write", "members:read", "books:read")
+    return {name: new_key(place / "ledger", name, *scopes) for name in ("slow", "quick")}
 
 
 def read_all(wire: socket.socket) -> bytes:
@@ -88,9 +93,7 @@ def read_all(wire: socket.socket) -> bytes:
 @pytest.fixture(scope="module", params=["1", "2"])
 def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
     with scratch() as place:
-        open_or_create(place / "ledger").close()
-        scopes = ("facts:write", "members:read", "books:read")
-        keys = {name: new_key(place / "ledger", name, *scopes) for name in ("slow", "quick")}
+        keys = made(place)
         with served(place / "ledger", "--workers", request.param, *SMALL) as server:
             yield Shop(server, keys)
 
@@ -99,14 +102,13 @@ def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
 
 
 def test_slow_forms_without_a_key_turn_nobody_away(shop: Shop) -> None:
-    with shop.connected(30, SLOW_SIGN_IN, SLOW_LANGUAGE) as slow:
+    with shop.connected(90, SLOW_SIGN_IN, SLOW_LANGUAGE) as slow:
         shop.is_answering("quick")
-        first = slow[0].recv(12)
-        assert first == b"HTTP/1.1 408", "the oldest gave its place up"
+        assert read_all(slow[0]) == b"", "the oldest of them was closed for a new one"
 
 
 def test_slow_bodies_with_a_key_turn_away_neither_other_keys_nor_their_own(shop: Shop) -> None:
-    with shop.connected(30, shop.slow_fact("slow")):
+    with shop.connected(30, slow_fact(shop.keys["slow"])):
         shop.is_answering("quick")
         time.sleep(LATE_SECONDS + 0.1)
         shop.is_answering("slow")
@@ -135,6 +137,30 @@ def test_an_answer_that_nobody_reads_gives_its_place_up(shop: Shop) -> None:
         while not all(is_answered() for _ in range(4)):  # each worker has made its answers by then
             assert time.monotonic() < until
             time.sleep(0.1)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_thousands_of_slow_clients_turn_nobody_away(workers: str) -> None:
+    """600 slow forms, 600 slow bodies with a key and 2,100 unfinished heads, which come again when they are closed."""
+    with scratch() as place, ExitStack() as stack:
+        keys = made(place)
+        shop = Shop(stack.enter_context(served(place / "ledger", "--workers", workers)), keys)
+        words = ["tests.support.slow_clients", shop.server.url, keys["slow"], "600", "600", "2100"]
+        slow = stack.enter_context(subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT))
+        stack.callback(slow.kill)
+        time.sleep(5)
+        millis, until = [], time.monotonic() + 60
+        while time.monotonic() < until:
+            began = time.monotonic()
+            shop.is_answering("quick")
+            millis.append((time.monotonic() - began) * 1_000)
+        shop.is_answering("slow")
+        with shop.server.client(keys["quick"]) as http:
+            turned = re.findall(r'turned_away_total{what="(\w+)"} (\S+)', http.get("/metrics").text)
+        print(f"{workers} workers: 9 requests in turn, {len(millis)} times: median {median(millis):.0f} ms,", end=" ")
+        print(f"longest {max(millis):.0f} ms; turned away {dict(turned)}")
+        assert slow.poll() is None and max(millis) < 5_000
 
 
 # -- what arrives

@@ -191,8 +191,8 @@ class Connection:
                 self._commits()
             case "ROLLBACK":
                 self._rolls_back()
-            case "PRAGMA synchronous=FULL":
-                self._is_synced = True
+            case "PRAGMA synchronous=FULL" | "PRAGMA synchronous=NORMAL":
+                self._is_synced = sql.endswith("FULL")
             case "PRAGMA data_version":  # moves with what other connections commit
                 return _Answer([(self._disk.commits - self._own,)])
             case _:

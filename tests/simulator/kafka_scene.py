@@ -18,7 +18,6 @@ from consumers.runtime.events import Event, Failed
 from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, Record
-from ledger.errors import PointsLedgerError
 from ledger.journal.gaps import GAP, Gap
 from ledger.journal.ledger import KAFKA, Settings
 from ledger.journal.partitioning import Partitioner
@@ -195,13 +194,14 @@ class KafkaScene(Scene):
             fault = NO_KEY
         if found.value is None:
             fault = EMPTY
-        ahead = max(recorded - stamped, 0)
-        pushed = 0 if backlog or not found.is_stamped or ahead < SECOND else ahead
+        by = recorded - stamped
+        pushed = by if found.is_stamped and not backlog and by >= SECOND else 0
         return Record(at, max(recorded, stamped), backlog, key, found.value or b"", fault=fault, pushed=pushed)
 
     def _append(self, value: bytes | None, key: bytes | None, partition: int, occurred: int = 0) -> None:
         headers = ((RECORDED, b"%d" % occurred),) if self._is_backlog and occurred else ()
-        stamp = self.world.now // 1000
+        ahead = self.world.order.choice((3_600_000, 3 * 86_400_000)) if self.world.strikes("clock-ahead") else 0
+        stamp = self.world.now // 1000 + ahead
         self.cluster.genuine.logs[partition].records.append(LogRecord(stamp, key, value, headers))
 
     def append_lines(self, lines: list[InboxLine]) -> list[tuple[int, int]]:
@@ -352,7 +352,7 @@ class KafkaScene(Scene):
             if log.records[at] != MARKER:
                 log.lost.add(at)
 
-    def gave_up(self, process: Any, error: PointsLedgerError) -> None:
+    def gave_up(self, process: Any, error: Exception) -> None:
         if isinstance(error, StreamBroken):
             logs = self.cluster.genuine.logs
             if not (self.trouble or self._mended_at or any(log.lost or log.begin for log in logs)):
@@ -463,4 +463,6 @@ class KafkaScene(Scene):
     def tells_all_again(self) -> None:
         """Producers send everything once more."""
         for log in self.cluster.genuine.logs:
-            log.records.extend([record for record in log.records if record != MARKER])
+            stamp = self.world.now // 1000
+            again = [record._replace(timestamp=stamp) for record in log.records if isinstance(record, LogRecord)]
+            log.records.extend(again)

@@ -1,10 +1,13 @@
 """The product's ledger, journals and inbox over simulated files, each opened by a process of the world."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
-from consumers.local.port import Inbox
+from consumers.local import sqlite as sqlite_inbox
 from consumers.local.sqlite import SQLiteInbox
 from ledger.journal import sqlite as sqlite_store
 from ledger.journal.ledger import Ledger, Settings
@@ -33,20 +36,6 @@ class SimulatedJournal(SQLiteJournal):
             ((epoch,),) = self.disk.rows("SELECT epoch FROM shard")  # still inside of it
             if epoch != token:
                 raise Violation("law 5", f"{self.name}: the owner by token {token} writes, and {epoch} is the last")
-
-
-class SimulatedInbox(SQLiteInbox):
-    """The product's inbox over a simulated file."""
-
-    def __init__(self, disk: Disk, process: Process, partitions: int) -> None:
-        Inbox.__init__(self, partitions)
-        self.path = Path(disk.name)
-        self._db = Connection(disk, process)
-        self._db.execute("PRAGMA synchronous=FULL")  # as the product's own opening does
-        self._seen = -1
-        self._ends = []
-        if not disk.rows("PRAGMA user_version")[0][0]:
-            self._migrate()
 
 
 class Files:
@@ -104,9 +93,16 @@ class SimulatedLedger(Ledger):
             if r.offset <= upto
         ]
 
-    def inbox_of(self) -> SimulatedInbox:
-        """The inbox, as this ledger's process opens it."""
-        return SimulatedInbox(self.files.inbox, self.process, self.settings.partitions)
+    def inbox_of(self, *, create: bool = False) -> SQLiteInbox:
+        """The product's inbox over the simulated file, as this ledger's process opens it."""
+        connection = Connection(self.files.inbox, self.process)
+        opened = SimpleNamespace(connect=lambda *_, **__: connection, Error=sqlite3.Error)
+        try:
+            with patch.object(sqlite_inbox, "sqlite3", opened):
+                return SQLiteInbox(Path(self.files.inbox.name), self.settings.partitions, create=create)
+        except BaseException:
+            connection.close()  # as SQLite does with one that nobody has any more
+            raise
 
     def new_book(self) -> Programme:
         if self.files.versions is None:

@@ -8,6 +8,7 @@ from unittest.mock import patch
 from consumers.kafka import publisher
 from consumers.kafka.consume import Consumer
 from consumers.kafka.publisher import Flow, Outcomes
+from consumers.local.sqlite import SQLiteInbox
 from consumers.runtime.owner import PartitionOwner
 from ledger.core import evolve
 from ledger.core.decide import Decision
@@ -17,6 +18,7 @@ from ledger.journal.snapshots import AccountCache, CachedAccount
 from ledger.journal.sql import Batch, Journal
 from ledger.journal.sqlite import SQLiteBatch
 from ledger.wire.entries import Restored
+from service.http.pending import PendingFacts, Resolved
 
 Bug = Callable[[], AbstractContextManager[Any]]
 
@@ -226,6 +228,36 @@ def a_topic_not_told_apart() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def an_inbox_that_is_not_synced() -> Iterator[None]:
+    """What is answered as durable is not on the disk yet."""
+    real = SQLiteInbox.__init__
+
+    def unsynced(self: SQLiteInbox, *arguments: Any, **options: Any) -> None:
+        real(self, *arguments, **options)
+        self._db.execute("PRAGMA synchronous=NORMAL")
+
+    with patch.object(SQLiteInbox, "__init__", unsynced):
+        yield
+
+
+@contextmanager
+def a_decision_told_to_another() -> Iterator[None]:
+    """Of requests that wait together each gets the decision of the next."""
+    real = PendingFacts.receive
+
+    def shifted(self: PendingFacts, message: Any) -> None:
+        if isinstance(message, Resolved) and len(message.decided) > 1:
+            moved = [*message.decided[1:], message.decided[0]]
+            whose = [new._replace(offset=old.offset) for old, new in zip(message.decided, moved, strict=True)]
+            message = message._replace(decided=whose)
+        real(self, message)
+
+    with patch.object(PendingFacts, "receive", shifted):
+        yield
+
+
+# Where a ledger that Kafka feeds shows them,
 BUGS: tuple[Bug, ...] = (
     a_fence_left_out,
     a_receipt_skipped,
@@ -242,4 +274,9 @@ BUGS: tuple[Bug, ...] = (
     a_page_not_written,
     a_hole_passed_over,
     a_topic_not_told_apart,
+)
+# and one that servers share.
+BUGS_OF_SERVERS: tuple[Bug, ...] = (
+    an_inbox_that_is_not_synced,
+    a_decision_told_to_another,
 )

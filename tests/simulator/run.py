@@ -22,12 +22,14 @@ from tests.simulator.audits import (
     without_number,
 )
 from tests.simulator.kafka_scene import KafkaScene
-from tests.simulator.scene import choice_by_seed
+from tests.simulator.scene import Scene, choice_by_seed
+from tests.simulator.served_scene import ServedScene
 from tests.simulator.world import Plan, Violation, World
 from tests.support.ledgers import scratch
 
 WHOLE = Plan()
 QUIET_STEPS = 3_000
+SERVED = 3  # each third seed is a ledger that servers share, the others one that Kafka feeds
 VIEWED, TOLD_TWICE = 0.15, 0.3  # of the runs
 
 
@@ -72,8 +74,9 @@ def run(seed: int, plan: Plan = WHOLE) -> Result:
     with world.clocks(), small_memories():
         scene = None
         try:
-            scene = KafkaScene(world)
-            play(scene)
+            with ExitStack() as stack:
+                scene = ServedScene(world, stack) if seed % SERVED == 0 else KafkaScene(world)
+                play(scene)
         except Violation as violation:
             result.law, result.what = violation.law, str(violation)
             result.lines.extend(format_exception(violation))
@@ -86,7 +89,7 @@ def run(seed: int, plan: Plan = WHOLE) -> Result:
     return result
 
 
-def play(scene: KafkaScene) -> None:
+def play(scene: Scene) -> None:
     """Turns with faults, then without any until nothing is left to do; and what is checked at the end."""
     world = scene.world
     random = choice_by_seed(world.seed, "end")
@@ -115,7 +118,7 @@ def play(scene: KafkaScene) -> None:
         check_tampering(scene.laws, scene.ledger, random)
 
 
-def until_quiet(scene: KafkaScene) -> None:
+def until_quiet(scene: Scene) -> None:
     """Turns until all that was told is decided and published."""
     last = scene.world.steps + QUIET_STEPS
     while not scene.is_quiet():
@@ -124,7 +127,7 @@ def until_quiet(scene: KafkaScene) -> None:
         scene.step()
 
 
-def tell_all_twice(scene: KafkaScene) -> None:
+def tell_all_twice(scene: Scene) -> None:
     """Law 4: the whole topic read twice changes no account."""
     if not scene.is_whole():
         return

@@ -1,5 +1,6 @@
 """A scene: a ledger, its stream, the processes around it, and the laws that are checked after each turn."""
 
+import sqlite3
 from collections import Counter
 from random import Random
 from typing import Any
@@ -70,7 +71,7 @@ class Scene:
             process.turn()
         except Crash:
             self.ended(process)
-        except PointsLedgerError as error:
+        except (PointsLedgerError, sqlite3.Error) as error:
             world.note(f"{process.name} ends: {error}")
             self.gave_up(process, error)
         except Exception as error:
@@ -98,7 +99,7 @@ class Scene:
             self.processes[self.processes.index(process)] = process.successor()
         self.leaves(process)
 
-    def gave_up(self, process: Any, error: PointsLedgerError) -> None:
+    def gave_up(self, process: Any, error: Exception) -> None:
         """A process ended by itself with an error, which is one only where the world made it up."""
         if SAID not in str(error):
             raise Violation("availability", f"{process.name} ends: {error}")

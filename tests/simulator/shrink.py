@@ -1,15 +1,14 @@
 """Makes a failing run smaller: fewer kinds of faults, fewer facts, as long as the same law does not hold."""
 
-import time
 from dataclasses import replace
 
 from tests.simulator.run import Result, run
 from tests.simulator.world import Plan
 
 
-def shrink(failed: Result, plan: Plan, seconds: float) -> tuple[Plan, Result]:
-    """Return the smallest plan that was found in some seconds, and what its run comes to."""
-    found = _Shrinking(failed, plan, time.monotonic() + seconds)
+def shrink(failed: Result, plan: Plan, most: int) -> tuple[Plan, Result]:
+    """Return the smallest plan that was found in `most` runs, and what its run comes to."""
+    found = _Shrinking(failed, plan, most)
     found.leave_out_facts()
     for kind in sorted(failed.faults):
         found.take(replace(found.plan, without=found.plan.without | {kind}))
@@ -20,15 +19,16 @@ def shrink(failed: Result, plan: Plan, seconds: float) -> tuple[Plan, Result]:
 class _Shrinking:
     """The smallest run so far."""
 
-    def __init__(self, failed: Result, plan: Plan, until: float) -> None:
+    def __init__(self, failed: Result, plan: Plan, left: int) -> None:
         self.plan = plan
         self.best = failed
-        self._until = until
+        self._left = left
 
     def take(self, smaller: Plan) -> bool:
         """Take a smaller plan where its run fails alike."""
-        if time.monotonic() > self._until:
+        if not self._left:
             return False
+        self._left -= 1
         found = run(self.best.seed, smaller)
         if found.law != self.best.law:
             return False

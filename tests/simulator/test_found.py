@@ -1,17 +1,25 @@
 """What the simulator found in the product, each as a case of its own that failed before it was mended."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
 from unittest.mock import patch
 
 import pytest
 
-from consumers.kafka.port import StreamBroken
+from consumers.kafka.port import Start, StreamBroken
+from consumers.local.port import CannotAppend, InboxLine
+from consumers.local.sqlite import SQLiteInbox
+from consumers.runtime.owner import PartitionOwner
 from ledger.journal.partition import PartitionWriter
-from ledger.journal.port import Fenced, Unavailable
-from tests.simulator.cluster import SimulatedReader
+from ledger.journal.port import Damaged, Fenced, Unavailable
+from tests.simulator.cluster import MARKER, SimulatedReader
 from tests.simulator.kafka_scene import ConsumerProcess, KafkaScene
 from tests.simulator.run import small_memories
-from tests.simulator.world import Plan, World
+from tests.simulator.world import Plan, Process, World
 
 
 @pytest.fixture
@@ -99,3 +107,62 @@ def test_an_owner_that_is_fenced_while_it_passes_a_gap_leaves_the_partition_to_t
     ):
         turns(consumer_of(scene), 3)
     assert not errors
+
+
+def test_an_owner_goes_on_behind_what_the_one_before_decided_while_it_was_fenced(scene: KafkaScene) -> None:
+    """The latest `recorded` was read before the fence: records behind it could be recorded earlier."""
+    assert all_is_decided(scene)
+    acquire, started = PartitionOwner.acquire, []
+
+    def after_another(owner: PartitionOwner, share: float) -> PartitionWriter:
+        before = scene.ledger.writer(owner.partition)
+        head = before.journal.head()
+        before.commit([], [], head.offset + 1, head.recorded + 7)
+        return acquire(owner, share)
+
+    def seek(_reader: SimulatedReader, partition: int, start: Start) -> None:
+        started.append((partition, start.recorded))
+
+    consumer_of(scene).close()
+    scene.processes = [ConsumerProcess(scene, "consumer")]
+    for log in scene.cluster.genuine.logs:
+        log.records.append(MARKER)
+    with patch.object(PartitionOwner, "acquire", after_another), patch.object(SimulatedReader, "seek", seek):
+        consumer_of(scene)._observe = lambda _event: None
+        with suppress(KeyError):  # nothing is read
+            consumer_of(scene).turn()
+    assert started == [(p, scene.ledger.journal(p).head().recorded) for p in scene.ledger.partitions]
+
+
+class LosesAnAnswer(Process):
+    """A process whose next commit nobody hears the answer of."""
+
+    def strikes(self, kind: str) -> bool:
+        """Return True for the one fault."""
+        return kind == "answer-lost" and not self.heard.append(kind) and len(self.heard) == 1
+
+    heard: ClassVar[list[str]] = []
+
+
+def test_an_inbox_whose_commit_was_not_answered_goes_on_behind_what_it_holds(scene: KafkaScene) -> None:
+    """It went on behind the end it had known, and two records stood at one position."""
+    ledger = scene.files.opened(scene.auditor)
+    ledger.inbox_of(create=True)
+    inbox = scene.files.opened(LosesAnAnswer(scene.world, "server")).inbox_of()
+    line = InboxLine(0, 1, 0, "m-0", b"{}")
+    with pytest.raises(CannotAppend):
+        inbox.append([line])
+    assert inbox.append([line, line]) == [(0, 1), (0, 2)]
+    assert [record.offset for record in ledger.inbox_of().read(0, -1, 9)] == [0, 1, 2]
+
+
+def test_an_inbox_that_cannot_be_read_says_so_by_an_error_of_the_port(tmp_path: Path) -> None:
+    """SQLite's own errors came through: where the first fact opened it, the server appended nothing any more."""
+    inbox = SQLiteInbox(tmp_path / "inbox.db", 1, create=True)
+    with closing(sqlite3.connect(tmp_path / "inbox.db")) as other:
+        other.execute("DROP TABLE partition_0")
+        other.execute("DROP TABLE feeds")
+    for ask in (partial(inbox.end, 0), partial(inbox.read, 0, -1, 1), partial(inbox.feeds_of, "x")):
+        with pytest.raises(Damaged, match=r"inbox\.db"):
+            ask()
+    inbox.close()

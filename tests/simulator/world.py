@@ -36,6 +36,7 @@ RATES = {
     "ack-lost": 0.01,
     "resend": 0.06,  # a producer sends a fact twice
     "delay": 0.1,
+    "clock-ahead": 0.004,  # of a broker, when it stamps a record
     "bad-record": 0.03,
     "marker": 0.04,
     "rebalance": 0.02,

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -182,3 +184,53 @@ def test_what_was_kept_in_part_is_named_where_all_are_driven_again(
     assert run(["--ledger", str(points.folder), "dead-letters", "retry", "--all"]) == 0
     told = capsys.readouterr()
     assert "1 more wait that were kept in part" in told.err and "no dead letters" not in told.out
+
+
+NONSENSE = b"# Points Ledger\n\nA ledger of points.\n"
+
+
+@pytest.fixture
+def piped(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Put bytes into standard input, as a pipe does."""
+
+    def put(data: bytes) -> None:
+        reading, writing = os.pipe()
+
+        def write() -> None:
+            with open(writing, "wb") as pipe, suppress(BrokenPipeError):
+                pipe.write(data)
+
+        threading.Thread(target=write, daemon=True).start()
+        monkeypatch.setattr("sys.stdin", open(reading))  # noqa: SIM115 - read once, and closed with the test
+
+    return put
+
+
+def test_a_pipe_of_nonsense_makes_no_ledger(points: Points, piped: Callable[[bytes], None]) -> None:
+    for nonsense in (NONSENSE, b"x" * 3_000_000, b"\n" + b"y\n" * 800_000):
+        piped(nonsense)
+        assert "none of its first lines begins as a fact does" in points("ingest", "-", code=3)
+        assert not points.folder.exists()
+
+
+def test_a_pipe_of_nonsense_is_parked_in_a_ledger_that_is_there(
+    points: Points, piped: Callable[[bytes], None], tmp_path: Path
+) -> None:
+    piped(NONSENSE + TEXT)
+    first = points("ingest", "--backlog", "-")
+    assert (first["facts"], first["parked"]) == (len(FACTS) + 2, 2)
+    piped(NONSENSE)
+    assert points("ingest", "-")["parked"] == 2
+
+
+def test_a_pipe_of_facts_makes_the_ledger_that_a_file_does(
+    points: Points, piped: Callable[[bytes], None], whole: list[bytes]
+) -> None:
+    piped(b"\xef\xbb\xbf" + TEXT)
+    points("ingest", "--backlog", "-")
+    assert points.entries() == whole
+
+
+def test_an_empty_pipe_makes_an_empty_ledger(points: Points, piped: Callable[[bytes], None]) -> None:
+    piped(b"")
+    assert points("ingest", "-")["facts"] == 0

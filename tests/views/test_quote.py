@@ -14,7 +14,8 @@ from ledger.wire.entries import ACCEPTED, REFUSED, Earned, Scored, Withheld
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact
-from ledger.wire.times import SECOND, to_datetime
+from ledger.wire.facts import MAX_INT
+from ledger.wire.times import DAY, SECOND, to_datetime
 from projections.what_if.quote import products, quote
 from service.cli import run
 from tests.support.ledgers import Fact, SmallLedger, histories_of, ingested, scratch
@@ -177,3 +178,38 @@ def test_cards_are_offered_at_the_price_that_a_purchase_is_then_judged_by(tmp_pa
     assert (offers["plus.quarter"].price_fen, offers["plus.quarter"].eligible) == (None, True)
     assert (offers["plus.month"].price_fen, offers["plus.month"].why) == (None, "attribute.credit, is unknown")
     assert offers["plus.trial"].trial and offers["plus.trial"].eligible
+
+
+def test_points_of_a_shop_are_offered_for_a_cart_of_that_shop() -> None:
+    lines = [{"line": "1", "sku": "s", "quantity": 1, "paid_fen": 100_000}]
+    at = instant("2025-07-03")
+    with scratch() as folder:
+        small = SmallLedger(folder / "ledger", book=shipped("enterprise-shop"))
+        small.hears(
+            [
+                fact("member.joined", "j", "m", at - 2 * SECOND, shop="a"),
+                fact("order.completed", "o", "m", at - SECOND, order="O1", shop="a", lines=lines),
+            ]
+        )
+        small.decides()
+        for shop, most in (("a", 500), ("b", 0)):
+            cart = json.dumps({"lines": lines, "shop": shop, "settlement_fen": 1_000}).encode()
+            [offered] = quote(small.ledger, "m", cart, at).redeem
+            assert (offered.kind, offered.most, offered.worth_fen) == ("shop-points", most, most)
+        small.close()
+
+
+def test_a_cart_that_would_pass_what_a_store_holds_is_quoted_as_it_would_be_decided(tmp_path: Path) -> None:
+    small = SmallLedger(tmp_path / "ledger")
+    at = instant("2026-03-01")
+    most = {"campaign": "c", "points": MAX_INT}
+    small.hears(fact("campaign.granted", f"f{n}", "m-1", at, grant=f"G{n}", **most) for n in range(512))
+    small.decides()
+    quoted = quote(small.ledger, "m-1", json.dumps(CART).encode(), at + SECOND)
+    small.hears([fact("order.completed", "o", "m-1", at + SECOND, order="O1", **CART)])
+    small.decides()
+    decided = last_entry(small.ledger, "m-1")
+    assert (decided.reason, decided.changes) == ("out-of-range", [])
+    assert (quoted.outcome, quoted.reason) == ("ignored", "out-of-range")
+    assert small.ledger.account("m-1", at + 800 * DAY), "what falls due is told, whatever it comes to"
+    small.close()

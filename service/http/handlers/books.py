@@ -14,6 +14,7 @@ from litestar.params import PathParameter, QueryParameter
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.rulebook.compiled import ProgrammeVersion
+from ledger.rulebook.schema import DIVIDER
 from ledger.wire.answers import Books, Liability, Partition, Positions, Programmes
 from ledger.wire.times import to_text
 from projections.answers import stats
@@ -63,11 +64,20 @@ async def get_programmes(request: AnyRequest) -> Response[Programmes]:
     "/v1/programmes/{version:str}", "getProgramme", "A rule book", "unknown-version", media_type="application/toml"
 )
 async def get_programme(
-    request: AnyRequest, version: Annotated[str, PathParameter(description="As entries name it.", max_length=64)]
+    request: AnyRequest,
+    version: Annotated[str, PathParameter(description="As entries name it.", max_length=64)],
+    book: Annotated[
+        str,
+        QueryParameter(description="Of a version of several books, the one of this programme alone.", max_length=64),
+    ] = "",
 ) -> Response[bytes]:
-    """The TOML of a version, as it was published."""
+    """The TOML of a version, as it was published: of several books, their texts with a form feed between them."""
     found = version_named(await versions_of(served_by(request)), version)
-    return Response(found.toml.encode(), media_type="application/toml")
+    texts = [part.toml for part in found.parts if book in ("", part.tables.programme)]
+    if not texts:
+        has = ", ".join(part.tables.programme for part in found.parts)
+        raise Problem("unknown-version", f"version {version} has no book {book}; it has {has}")
+    return Response(DIVIDER.join(texts).encode(), media_type="application/toml")
 
 
 @_ALL_MEMBERS.get("/v1/positions", "getPositions", "Positions and lag")
@@ -78,7 +88,7 @@ async def get_positions(request: AnyRequest) -> Response[Positions]:
 
 async def versions_of(served: Served) -> list[ProgrammeVersion]:
     """Return every version of the rule book, by the day from which it decides. Raises `Busy`."""
-    return await served.readers.read(lambda ledger: list(ledger.book.versions))
+    return await served.readers.read(lambda ledger: ledger.book.whole_versions)
 
 
 def version_named(versions: list[ProgrammeVersion], name: str) -> ProgrammeVersion:
