@@ -1651,8 +1651,8 @@ class Member:
             return "ignored", f"order-{found.end}"
         if found.end == "completed":
             lines = [line for line in data["lines"] if line["line"] in found.lines or found.more]
-        elif found.amended is not None or found.paid is not None:
-            known = found.amended if found.amended is not None else list(found.paid or {})
+        elif found.paid is not None:  # Reading: lines are known by the payment, or as it was amended
+            known = found.amended if found.amended is not None else list(found.paid)
             lines = [line for line in data["lines"] if line["line"] in known]
         else:
             lines = data["lines"]
@@ -1802,9 +1802,9 @@ class Member:
             else:
                 self.take_back(award, max(0, award.held + more), cash)
             award.given = gives
-            if found is None and award.given:
+            if found is None and award.held:
                 line.awards.append(award)
-            if award.given and "instead_of" in rule:
+            if award.given and (found is not None or award.held) and "instead_of" in rule:
                 left_out.add(rule["instead_of"])
         self.book = now
 
