@@ -21,7 +21,7 @@ from ledger.wire.facts import OrderLine
 from ledger.wire.times import DAY, day_of, day_text, month_text
 
 Line = OrderLine | PageLine
-_ONCE = "once"  # the mark of a rule for points that gives once
+ONCE = "once"  # the mark of a rule for points that gives once
 
 
 def apply_rules(
@@ -145,7 +145,7 @@ def apply_rules(
                 awards.append(Award(rule.name, points, points, "", 0, 0, score, rule.part, month))
         else:
             if rule.gives_once:
-                draft.emit(FirstSeen(rule.name, 0, _ONCE))
+                draft.emit(FirstSeen(rule.name, 0, ONCE))
             is_returnable = may_return or name != "" or rule.wait is not None
             shop = data.shop if rule.at_shop else ""
             lot = earn_award(draft, rule, points, uncapped, page, name, fen, term, is_returnable, shop)
@@ -158,7 +158,7 @@ def apply_rules(
 def _open(draft: Draft, rule: Rule) -> None:
     """Lay the card that a rule opens; of a rule that gives once this was asked before."""
     if rule.award.once:
-        draft.emit(FirstSeen(rule.name, 0, _ONCE))
+        draft.emit(FirstSeen(rule.name, 0, ONCE))
     open_free(draft, f"{rule.name}/{draft.number}.{len(draft.changes)}", rule.opens)
 
 
@@ -232,7 +232,7 @@ def _is_of_shop(draft: Draft, rule: Rule, data: Any, name: str) -> bool:
 def _was_given(draft: Draft, rule: Rule, points: int) -> bool:
     """Return True if a rule that gives once has given."""
     account = draft.account
-    given = rule.key in account.once if rule.key else _ONCE in account.marks.get(rule.name, ())
+    given = rule.key in account.once if rule.key else ONCE in account.marks.get(rule.name, ())
     if given:
         withhold(draft, rule, "once", "", points)
     return given

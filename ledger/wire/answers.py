@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 Figures = dict[str, int | str]
 Outcome = Literal["accepted", "refused", "ignored"]
+Because = Literal["value", "held", "granted"]
 Audit = Literal["verify", "replay", "reconcile", "checkpoint"]
 
 
@@ -135,10 +136,21 @@ class Purse(Balance, frozen=True):
     lots: list[Lot]
 
 
+class NextTier(Struct, frozen=True):
+    """The tier above a member's: what it needs, and what is missing; `invited` where it needs a permission, too."""
+
+    tier: str
+    at_least: int
+    missing: int
+    invited: bool
+
+
 class Score(Struct, frozen=True):
     """A score of a month, its tier and its parts.
 
     `held_until` is set where the tier does not fall by ageing before then, `granted_until` where it was granted.
+    `because` says why the member has the tier: by the value, or the value alone would make a lower one. `until` is when
+    the tier moves by time alone, and `then` what it is from then on; `next` is the tier above.
     """
 
     value: int
@@ -147,32 +159,43 @@ class Score(Struct, frozen=True):
     parts: dict[str, int]
     held_until: str | UnsetType = UNSET
     granted_until: str | UnsetType = UNSET
+    because: Because | UnsetType = UNSET
+    until: str | UnsetType = UNSET
+    then: str | UnsetType = UNSET
+    next: NextTier | UnsetType = UNSET
+
+
+class Benefit(Struct, frozen=True):
+    """What a benefit is to a member: how often it may still be claimed now (None: without a limit), and when.
+
+    `entitled` says whether the member meets its conditions, else `why` names the first that fails, with what was found.
+    `open` says whether it may be claimed at this time: until `closes_at`, or from `opens_at` on. Of a quota that is
+    used up `again_at` is when it begins anew.
+    """
+
+    left: int | None
+    entitled: bool
+    is_open: bool = field(name="open")
+    why: str | UnsetType = UNSET
+    opens_at: str | UnsetType = UNSET
+    closes_at: str | UnsetType = UNSET
+    again_at: str | UnsetType = UNSET
 
 
 class Membership(Struct, frozen=True):
-    """The current or else the last term of a membership, and what is left of its quotas."""
+    """The current or else the last term of a membership, what is left of its quotas, and the benefits it gives."""
 
     state: Literal["trial", "active", "grace", "ended"]
     product: str
     from_: str = field(name="from")
     until: str
     quotas: dict[str, int]
+    benefits: dict[str, Benefit]
 
 
 class _OfMember(Struct, frozen=True):
     member: str
     as_of: str
-
-
-class Benefit(Struct, frozen=True):
-    """A benefit that stands by itself: how often it may still be claimed now (None: without a limit), and by whom.
-
-    `entitled` says whether the member meets its conditions, `open` whether it may be claimed at this time.
-    """
-
-    left: int | None
-    entitled: bool
-    is_open: bool = field(name="open")
 
 
 class Member(_OfMember, frozen=True):

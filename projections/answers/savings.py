@@ -37,9 +37,9 @@ from ledger.wire.facts import (
     OrderReturned,
 )
 from ledger.wire.times import DAY, to_text
+from projections.answers.benefits import draft_at
 from projections.answers.members import account_of
 from projections.answers.shops import entries_until
-from projections.answers.show import draft_at
 
 YEAR = 365 * DAY  # of orders before the instant, for which a card that the member had not would have saved money
 

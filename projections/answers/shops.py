@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
+from ledger.core.pages import PagesInMemory, QuotaPage, ScorePage, SeenPage
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import ProgrammeVersion
+from ledger.rulebook.rankings import Ranking
 from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import answers
-from ledger.wire.entries import Change, Entry, Joined, Scored, TierMoved
+from ledger.wire.entries import BenefitCounted, BenefitGivenBack, Change, Entry, Joined, Scored, TierMoved
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text
@@ -26,6 +28,7 @@ class ShopScores(Struct, array_like=True, gc=False):
 
     scores: dict[str, ShopScore] = field(default_factory=dict)
     joined: list[str] = field(default_factory=list)
+    claims: dict[str, dict[str, dict[int, int]]] = field(default_factory=dict)  # by shop, benefit and bucket
 
     def take(self, change: Change) -> None:
         """Take a change in; those that are about no shop change nothing."""
@@ -36,6 +39,36 @@ class ShopScores(Struct, array_like=True, gc=False):
             points[change.part] = points.get(change.part, 0) + change.points
         elif isinstance(change, TierMoved) and AT_SHOP in change.score:
             self._of(change.score).tier = change.after
+        elif isinstance(change, BenefitCounted | BenefitGivenBack) and change.shop:
+            used = self.claims.setdefault(change.shop, {}).setdefault(change.benefit, {})
+            by = 1 if isinstance(change, BenefitCounted) else -1
+            used[change.bucket] = used.get(change.bucket, 0) + by
+
+    def begun(self, version: ProgrammeVersion) -> list[str]:
+        """Return the shops where the member has a score of the book or claimed a benefit, sorted."""
+        return sorted({*self.claims, *(key.partition(AT_SHOP)[2] for _, key in self._begun(version))})
+
+    def pages(self, version: ProgrammeVersion) -> PagesInMemory:
+        """Return the pages that conditions and quotas of shops are asked of."""
+        pages = PagesInMemory()
+        for shop in self.joined:
+            pages.put(f"joined/{shop}", SeenPage())
+        for name, key in self._begun(version):
+            score = self.scores.get(key) or ShopScore()
+            page = ScorePage(score.points, _tier(version, name, score))
+            pages.put(f"score/{name}/{key.partition(AT_SHOP)[2]}", page)
+        for shop, benefits in self.claims.items():
+            for benefit, used in benefits.items():
+                pages.put(f"benefit/{benefit}/{shop}", QuotaPage(used))
+        return pages
+
+    def _begun(self, version: ProgrammeVersion) -> Iterator[tuple[str, str]]:
+        """Yield each score of the book with ``score@shop`` where it has begun: by score, then by shop."""
+        for name, tables in version.programme.scores.items():
+            if name in version.keyed_scores:
+                begun = [f"{name}{AT_SHOP}{shop}" for shop in self.joined if tables.joined]
+                begun += [key for key in self.scores if without_shop(key) == name]
+                yield from ((name, key) for key in sorted(set(begun)))
 
     def _of(self, key: str) -> ShopScore:
         return self.scores.setdefault(key, ShopScore())
@@ -43,17 +76,27 @@ class ShopScores(Struct, array_like=True, gc=False):
     def describe(self, version: ProgrammeVersion, as_of: int) -> Iterator[tuple[str, str, answers.Score]]:
         """Yield each score of the book, ``score@shop`` and what it is at an instant: by score, then by shop."""
         month = month_text(version.month(as_of))
-        for name in version.programme.scores:
-            if name not in version.keyed_scores:
-                continue
-            tables = version.programme.scores[name]
-            begun = [f"{name}{AT_SHOP}{shop}" for shop in self.joined if tables.joined]
-            begun += [key for key in self.scores if key.partition(AT_SHOP)[0] == name]
-            for key in sorted(set(begun)):
-                score = self.scores.get(key) or ShopScore()
-                tier = version.rankings[name].first_tier if score.tier is None else score.tier
-                parts = dict.fromkeys(tables.parts, 0) | score.points
-                yield name, key, answers.Score(max(0, sum(score.points.values())), tier, month, parts)
+        for name, key in self._begun(version):
+            score = self.scores.get(key) or ShopScore()
+            tier, value = _tier(version, name, score), max(0, sum(score.points.values()))
+            parts = dict.fromkeys(version.programme.scores[name].parts, 0) | score.points
+            following = next_tier(version.rankings[name], tier, value)
+            because: answers.Because | UnsetType = "value" if tier else UNSET
+            yield name, key, answers.Score(value, tier, month, parts, because=because, next=following)
+
+
+def _tier(version: ProgrammeVersion, name: str, score: ShopScore) -> str:
+    return version.rankings[name].first_tier if score.tier is None else score.tier
+
+
+def next_tier(ranking: Ranking, tier: str, value: int) -> answers.NextTier | UnsetType:
+    """Return the tier above another that needs the least, and how much of the value is missing for it."""
+    names = [one.name for one in ranking.tiers]
+    above = ranking.tiers[names.index(tier) + 1 if tier in names else 0 :]
+    for one in above:
+        if value < one.at_least or one.invited:
+            return answers.NextTier(one.name, one.at_least, max(0, one.at_least - value), one.invited)
+    return UNSET
 
 
 def entries_until(entries: Iterable[Entry], as_of: int, known_at: int | None) -> Iterator[Entry]:
@@ -73,11 +116,14 @@ def shops_of(entries: Iterable[Entry]) -> ShopScores:
     return found
 
 
-def describe_shops(entries: Iterable[Entry], version: ProgrammeVersion, as_of: int) -> dict[str, answers.Score]:
-    """Return the scores of each shop by ``score@shop``, of the entries until an instant; {} where the book has none."""
+def shops_of_member(
+    ledger: Ledger, member: str, version: ProgrammeVersion, as_of: int, known_at: int | None = None
+) -> ShopScores:
+    """Return a member's scores by shop at an instant; none are read where the book has none."""
     if not version.keyed_scores:
-        return {}
-    return {key: score for _, key, score in shops_of(entries).describe(version, as_of)}
+        return ShopScores()
+    rows = ledger.journal(ledger.partition_of(member)).entries_of(member)
+    return shops_of(entries_until((decode_entry(row.state) for row in rows), as_of, known_at))
 
 
 def shops_by_member(

@@ -1,52 +1,43 @@
 """One member at an instant: points in lots, scores by part, memberships with what is left of their quotas."""
 
-from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from msgspec import UNSET
 
-from ledger.core.account import Account, Lot, Purse, Term, current_term
-from ledger.core.benefits import bucket_of, is_in_grace, times_used
+from ledger.core.account import Account, Lot, Purse, Term, copy_account, current_term
+from ledger.core.benefits import is_in_grace
+from ledger.core.decide import run_to
 from ledger.core.draft import Draft
 from ledger.core.pages import PagesInMemory
-from ledger.core.perks import offer_of, why_closed
 from ledger.core.scores import parts_at, score_month, value_at
-from ledger.core.standing import tier_now
+from ledger.core.standing import own_place, tier_name, tier_now
 from ledger.journal.ledger import Ledger
-from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import Programme, ProgrammeVersion
-from ledger.rulebook.rankings import MONTHS, period_at, window_of
+from ledger.rulebook.rankings import DAYS, LIFE, MONTHS, YEAR, Ranking, period_at, window_of
 from ledger.wire import answers
-from ledger.wire.entries import LOT_BITS, Entry
-from ledger.wire.entry_codec import decode_entry
+from ledger.wire.entries import LOT_BITS, TierMoved
 from ledger.wire.entry_json import bucket_text
-from ledger.wire.times import MAX_INSTANT, Zone, month_text, to_text
+from ledger.wire.times import DAY, MAX_INSTANT, Zone, month_text, to_text
+from projections.answers.benefits import benefits_alone, benefits_of, draft_at, quotas_of
 from projections.answers.members import account_of
-from projections.answers.shops import describe_shops, entries_until
+from projections.answers.shops import ShopScores, next_tier, shops_of_member
 
 
 def show_member(ledger: Ledger, member: str, as_of: int, known_at: int | None = None) -> answers.Member:
     """Return a member at an instant. Raises `UnknownMember`."""
     account, book = account_of(ledger, member, as_of, known_at), ledger.book_known_at(known_at)
-    version = book.nearest(as_of)
-    shops: dict[str, answers.Score] = {}
-    if version.keyed_scores:
-        rows = ledger.journal(ledger.partition_of(member)).entries_of(member)
-        shops = describe_shops(entries_until(map(_entry, rows), as_of, known_at), version, as_of)
+    shops = shops_of_member(ledger, member, book.nearest(as_of), as_of, known_at)
     return describe_account(member, account, book, as_of, shops)
 
 
-def _entry(row: EntryRow) -> Entry:
-    return decode_entry(row.state)
-
-
 def describe_account(
-    member: str, account: Account, book: Programme, as_of: int, shops: Mapping[str, answers.Score] = {}
+    member: str, account: Account, book: Programme, as_of: int, shops: ShopScores | None = None
 ) -> answers.Member:
     """Return an account that was run to `as_of` as its member is told, under the version of the book that holds.
 
     `shops` are the scores that are kept for each shop, which the account has not.
     """
+    shops = ShopScores() if shops is None else shops
     version = book.nearest(as_of)
     programme, offset = version.programme, version.offset
     keyed = version.keyed_scores | version.keyed_kinds
@@ -55,17 +46,22 @@ def describe_account(
         *(kind for kind in account.purses if kind not in programme.kinds),
     ]
     terms = {name: current_term(account, name, as_of) for name in programme.memberships}
-    draft = draft_at(account, book, as_of)
+    draft = draft_at(account, book, as_of, shops.pages(version))
+    falls = next_falls(account, book, as_of)
     return answers.Member(
         member,
         to_text(as_of, offset),
         account.number,
         account.frozen,
         {kind: _purse(account.purse(kind), offset) for kind in kinds},
-        {name: describe_score(account, version, name, as_of) for name in programme.scores if name not in keyed}
-        | dict(shops),
+        {
+            name: describe_score(account, version, name, as_of, falls.get(name))
+            for name in programme.scores
+            if name not in keyed
+        }
+        | {key: score for _, key, score in shops.describe(version, as_of)},
         {name: _membership(draft, name, term) for name, term in terms.items() if term is not None},
-        dict(_benefits(draft)),
+        benefits_alone(draft, shops.begun(version)),
         account.closed,
     )
 
@@ -86,19 +82,54 @@ def open_lots(purse: Purse) -> list[tuple[int, Lot, int | None]]:
     return [(key, lot, end if end < MAX_INSTANT else None) for key, lot, end in lots]
 
 
-def describe_score(account: Account, version: ProgrammeVersion, name: str, as_of: int) -> answers.Score:
-    """Return a score with its tier and parts at the instant that the account was run to."""
-    tier = tier_now(account, version, name, as_of)
+def describe_score(
+    account: Account, version: ProgrammeVersion, name: str, as_of: int, fall: TierMoved | None
+) -> answers.Score:
+    """Return a score with its tier and parts at the instant that the account was run to.
+
+    `fall` is how the tier moves next where nothing else comes.
+    """
+    ranking, zone = version.rankings[name], version.offset
+    value, tier = value_at(account, version, name, as_of), tier_now(account, version, name, as_of)
     hold = account.tier_holds.get(name, {}).get(tier)
     granted = [grant.until for grant in account.grants.values() if (grant.score, grant.tier) == (name, tier)]
+    own = tier_name(ranking, own_place(account, ranking, value))
+    is_by_value = any(one.name == tier and value >= one.at_least for one in ranking.tiers)
+    because: answers.Because = "value" if is_by_value and own == tier else "held" if own == tier else "granted"
     return answers.Score(
-        value_at(account, version, name, as_of),
+        value,
         tier,
         month_text(score_month(version, name, as_of)),
         parts_at(account, version, name, as_of),
-        UNSET if hold is None else to_text(hold.until, version.offset),
-        to_text(max(granted), version.offset) if granted else UNSET,
+        UNSET if hold is None else to_text(hold.until, zone),
+        to_text(max(granted), zone) if granted else UNSET,
+        because if tier else UNSET,
+        UNSET if fall is None else to_text(fall.at, zone),
+        UNSET if fall is None else fall.after,
+        next_tier(ranking, tier, value),
     )
+
+
+def next_falls(account: Account, book: Programme, as_of: int) -> dict[str, TierMoved]:
+    """Return by score how its tier moves next, where nothing but time comes to an account that was run to `as_of`."""
+    version = book.nearest(as_of)
+    if not version.rankings:
+        return {}
+    ends = [hold.until for holds in account.tier_holds.values() for hold in holds.values()]
+    ends += [grant.until for grant in account.grants.values()]
+    ends += [as_of + _days_counted(ranking) * DAY for ranking in version.rankings.values()]
+    found: dict[str, TierMoved] = {}
+    for change in run_to(copy_account(account), book, min(max(ends), MAX_INSTANT - 1), PagesInMemory()):
+        if isinstance(change, TierMoved):
+            found.setdefault(change.score, change)
+    return found
+
+
+def _days_counted(ranking: Ranking) -> int:
+    """After how many days all that a score counts now has aged out of it, or more."""
+    if ranking.window == MONTHS:
+        return (ranking.span + 3) * 31
+    return {DAYS: ranking.span + 2, YEAR: 367, LIFE: 0}[ranking.window]
 
 
 def score_months(account: Account, version: ProgrammeVersion, name: str, as_of: int) -> dict[str, dict[str, int]]:
@@ -115,59 +146,6 @@ def state_of(term: Term, version: ProgrammeVersion, instant: int) -> Literal["tr
     if not term.start <= instant < term.until:
         return "grace" if is_in_grace(version, term, instant) else "ended"
     return "trial" if term.trial else "active"
-
-
-def quotas_of(draft: Draft, name: str, term: Term) -> Iterator[tuple[str, int, int]]:
-    """Yield each benefit that a running term of a membership limits, how often it may be used, and how often it was.
-
-    Rights of lines and quotas by shop are not among them.
-    """
-    version = draft.version
-    if state_of(term, version, draft.occurred) == "ended":
-        return
-    for label in version.programme.memberships[name].benefits:
-        perk = version.perks[label]
-        if perk.membership != name or perk.counted in ("line", "shop"):
-            continue
-        if perk.by_product is not None and term.product not in perk.by_product:
-            continue
-        offer = offer_of(draft, perk, term.product)
-        if offer.quota is not None and not offer.fails:
-            bucket = bucket_of(perk, draft.book, version, term, draft.occurred)
-            yield label, offer.quota, times_used(draft.account, perk, term, bucket)
-
-
-def quotas_alone(draft: Draft) -> Iterator[tuple[str, int, int]]:
-    """Yield each benefit that stands by itself and is limited for the member, as `quotas_of` does those of a card."""
-    for label in draft.version.programme.benefits:
-        perk = draft.version.perks[label]
-        if perk.of_line or perk.counted == "shop":
-            continue
-        offer = offer_of(draft, perk, "")
-        if offer.quota is not None and not offer.fails:
-            bucket = bucket_of(perk, draft.book, draft.version, None, draft.occurred)
-            yield label, offer.quota, times_used(draft.account, perk, None, bucket)
-
-
-def draft_at(account: Account, book: Programme, instant: int) -> Draft:
-    """Return a decision at an instant that has not begun: to ask what holds for an account that was run to it."""
-    version = book.nearest(instant)
-    number, month = account.number + 1, version.month(instant)
-    return Draft(account, PagesInMemory(), book, version, number, instant, instant, month)
-
-
-def _benefits(draft: Draft) -> Iterator[tuple[str, answers.Benefit]]:
-    """Each benefit that stands by itself: what is left of it, whether it is this member's, and whether it is open."""
-    for label in draft.version.programme.benefits:
-        perk = draft.version.perks[label]
-        if perk.of_line:
-            continue
-        offer = offer_of(draft, perk, "")
-        left: int | None = None
-        if offer.quota is not None and perk.counted != "shop":
-            bucket = bucket_of(perk, draft.book, draft.version, None, draft.occurred)
-            left = max(offer.quota - times_used(draft.account, perk, None, bucket), 0)
-        yield label, answers.Benefit(left, not offer.fails, why_closed(draft, perk) is None)
 
 
 def _purse(purse: Purse, offset: Zone) -> answers.Purse:
@@ -192,4 +170,5 @@ def _membership(draft: Draft, name: str, term: Term) -> answers.Membership:
     version = draft.version
     left = {label: max(quota - used, 0) for label, quota, used in quotas_of(draft, name, term)}
     start, until = to_text(term.start, version.offset), to_text(term.until, version.offset)
-    return answers.Membership(state_of(term, version, draft.occurred), term.product, start, until, left)
+    state, benefits = state_of(term, version, draft.occurred), benefits_of(draft, name, term)
+    return answers.Membership(state, term.product, start, until, left, benefits)

@@ -4,6 +4,7 @@ from typing import Any
 
 from ledger.core.evaluate import ordinary_points
 from ledger.core.pages import DayPage, OrderPage, PageLine
+from ledger.core.tiers import DEDUCTION
 from ledger.rulebook.compiled import CLAIM, Rule
 from ledger.wire.entries import Earned, Scored, ScoredOnce, Withheld
 from ledger.wire.facts import OrderAmended, OrderCompleted, OrderLine
@@ -48,7 +49,9 @@ def explain_scored(context: Context, change: Scored) -> View:
     line = line_of(moment, change.line)
     part = words.say("part", change, name=score.parts.get(change.part, "") if score else "")
     caps: list[View] = []
-    if change.points < 0:
+    if change.rule == DEDUCTION:
+        parts = [words.say("scored.deduction", part=part)]
+    elif change.points < 0:
         parts = [words.say("scored.back", change, cause=cause_text(moment.step.fact, words), part=part)]
     else:
         caps = _caps(context, rule, change) if rule else []
@@ -56,7 +59,7 @@ def explain_scored(context: Context, change: Scored) -> View:
         if rule is not None and rule.award.first and line is not None:
             parts = [words.say("given.new-category", line)]
         if rule is not None and rule.award.days_in_month:
-            parts = [words.say("given.days", change, days=rule.award.days_in_month)]
+            parts = [words.say("given.days", change, days=rule.award.days_in_month, month=moment.month)]
         parts += [cap["text"] for cap in caps if cap.get("text")]
         if score is not None and moment.version.rankings[change.score].is_plain:
             last = change.month + score.window_months

@@ -5,7 +5,7 @@ sentence says its keys in the order in which the phrases of its table stand ther
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, Final
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from ledger.rulebook.compiled import ProgrammeVersion
-from ledger.rulebook.schema import AT_SHOP, Award, Cap, Condition, Give, Tier, UseCap, Who
+from ledger.rulebook.schema import AT_SHOP, Award, Benefit, Cap, Condition, Give, Tier, UseCap, Who
 
 LANGUAGES: Final = ("zh", "en")
 _TABLES: Final = ("attributes", "kinds", "scores", "memberships", "award", "benefits", "uses", "exchanges", "penalties")
@@ -74,6 +74,10 @@ class BookTeller:
                         at = f"{place}.{inner}.{label}"
                         title = self._text(f"{at}.name", card.name) if inner == "benefits" else label
                         yield Sentence(at, self._sentence(title, self._clauses(card, at)))
+
+    def who(self, who: Who) -> str:
+        """Return whom a condition on the member is for."""
+        return self._shape["with"].join(self._inner(who, ""))
 
     # -- tables --------------------------------------------------------------------------------------------------------
 
@@ -216,3 +220,17 @@ class BookTeller:
         is_whole = points == 1 or give.floor_fen > 1
         said = phrases["per_fen"] if is_whole else self._shape["in_proportion"]
         return said.format(points=f"{points:,}", v=self._money(per), unit=unit)
+
+
+def whom_text(version: ProgrammeVersion, conditions: Iterable[Who | None], language: str) -> str:
+    """Return for whom conditions on the member are, of which one is enough, in one of `LANGUAGES`; "" for everybody."""
+    teller, told = BookTeller(version, language), list(conditions)
+    return "" if None in told else book_phrases(language)["shape"]["or"].join(teller.who(who) for who in told if who)
+
+
+def benefit_needs(version: ProgrammeVersion, benefit: Benefit, language: str) -> str:
+    """Return what a member must be to be given a benefit: its conditions, and those of its quotas and prices."""
+    quotas = benefit.quota if isinstance(benefit.quota, tuple) else ()
+    needs = [whom_text(version, [benefit.who], language)]
+    needs += [whom_text(version, [one.who for one in entries], language) for entries in (quotas, benefit.price)]
+    return book_phrases(language)["shape"]["with"].join(dict.fromkeys(said for said in needs if said))

@@ -16,7 +16,7 @@ from ledger.rulebook.rankings import MONTHS, period_at, window_of
 from ledger.wire import entries
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.times import month_of, month_text
-from projections.answers.show import draft_at
+from projections.answers.benefits import draft_at
 from projections.explaining.awards import explain_earned, explain_scored, explain_scored_once, explain_withheld
 from projections.explaining.context import Context, put, term_of
 from projections.explaining.facts import cause_text, redemption_text

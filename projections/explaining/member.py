@@ -8,6 +8,7 @@ from ledger.core.standing import tier_now
 from ledger.journal.ledger import Ledger
 from ledger.wire import entries
 from ledger.wire.facts import fact_type
+from projections.answers.shops import ShopScores, shops_of
 from projections.answers.show import state_of
 from projections.explaining.context import Context, purse_sums
 from projections.explaining.facts import fact_text
@@ -26,6 +27,8 @@ _OF_TIME = frozenset(
     (
         entries.Expired,
         entries.Released,
+        entries.Confirmed,
+        entries.IdleEnded,
         entries.TermEnded,
         entries.TierMoved,
         entries.TierHeld,
@@ -73,10 +76,16 @@ def _since(changes: list[entries.Change], words: Words) -> list[str]:
     """What fell due since the last entry, with its dates; what expired together is one text."""
     expired: dict[tuple[str, int], int] = {}
     texts: list[str] = []
+    at = 0  # of the tier that moved or was held no longer last: what it gave or took has no date of its own
     for change in changes:
+        at = getattr(change, "at", at)
         if isinstance(change, entries.Expired):
             key = change.kind, change.due_at
             expired[key] = expired.get(key, 0) + change.points
+        elif isinstance(change, entries.Scored | entries.Earned):
+            unit = change.score if isinstance(change, entries.Scored) else change.kind
+            signed = words.signed(change.points, unit)
+            texts.append(words.say(f"since.{TAGS[type(change)]}", change, signed=signed, when=at))
         elif type(change) in _OF_TIME:
             texts.append(words.say(f"since.{TAGS[type(change)]}", change))
     gone = [words.say("since.expired", amount=words.points(n, kind), due_at=at) for (kind, at), n in expired.items()]
@@ -132,8 +141,14 @@ def _scores(history: History, words: Words) -> View:
     at = history.as_of
     views = {}
     for name, score in version.programme.scores.items():
+        if name in version.keyed_scores:
+            continue
         value, tier = value_at(account, version, name, at), tier_now(account, version, name, at)
         views[name] = {"name": score.name, "value": value, "tier": tier, "parts": parts_at(account, version, name, at)}
+    shops = shops_of(step.entry for step in history.steps) if version.keyed_scores else ShopScores()
+    for name, key, of in shops.describe(version, at):
+        title = version.programme.scores[name].name
+        views[key] = {"name": title, "value": of.value, "tier": of.tier, "parts": of.parts}
     return views
 
 

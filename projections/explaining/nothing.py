@@ -7,6 +7,7 @@ from ledger.core.evaluate import meets
 from ledger.core.pages import COMPLETED, OrderPage, PageLine
 from ledger.rulebook.compiled import Clause, Rule
 from ledger.wire import entries
+from ledger.wire.fact_catalogue import REACHED
 from ledger.wire.facts import (
     OrderCancelled,
     OrderLine,
@@ -32,7 +33,7 @@ def explain_nothing(context: Context) -> list[View]:
     moment = context.moment
     if moment.step.entry.outcome:
         return []  # the reason says it
-    views = [_view(context, skip) for skip in moment.skips if not _gave(context, skip)]
+    views = [_view(context, skip) for skip in moment.skips if not _gave(context, skip) and not _is_of_another(skip)]
     views = list({(view["rule"], view.get("line")): view for view in views}.values())  # the last guard is the one
     own = moment.step.entry.changes[moment.due :]
     if not views and COUNTED.issuperset(map(type, own)):
@@ -49,6 +50,11 @@ def _gave(context: Context, skip: Skip) -> bool:
         _is_award(change, skip) and (not of_line or getattr(change, "line", "") == skip.line)
         for change in context.moment.step.entry.changes
     )
+
+
+def _is_of_another(skip: Skip) -> bool:
+    """Return True if a rule on reached tiers is about another one than was reached: nobody would ask after it."""
+    return skip.code == "condition" and skip.rule.award.on == REACHED
 
 
 def _is_award(change: entries.Change, skip: Skip) -> bool:

@@ -25,6 +25,7 @@ from ledger.wire.facts import (
     RedemptionRequested,
 )
 from ledger.wire.times import DAY
+from projections.explaining.book import benefit_needs
 from projections.explaining.facts import business_id
 from projections.explaining.history import History, Moment, Step
 from projections.explaining.words import Words, joined
@@ -203,7 +204,8 @@ def needed_text(moment: Moment, words: Words) -> str:
             values |= {"used": entry.figures.get("used", 0), "per": words.say(f"per.{perk.per}", days=perk.days)}
             term = current_of(moment, perk.membership)
             code += ".alone" if perk.counted != "term" and code == "quota-used" else ""
-            if perk.counted != "term" or term is not None:
+            values["conditions"] = benefit_needs(version, perk.benefit, "en")
+            if code.startswith("quota-used"):
                 values["again"] = words.say(f"again.{perk.per}", term, days=perk.days)
             if term is not None:
                 sources.append(term)

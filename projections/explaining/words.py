@@ -10,6 +10,7 @@ from typing import Any
 
 from ledger.core.evaluate import amount_of
 from ledger.rulebook.compiled import ProgrammeVersion, Rule
+from ledger.wire.entry_json import bucket_text
 from ledger.wire.times import MAX_INSTANT, month_text, to_instant, to_text
 
 
@@ -233,4 +234,4 @@ class Words:
         """What a counter counts by: a month, a year, or all time."""
         if not bucket:
             return self.say("all-time")
-        return str(bucket) if bucket < 10_000 else month_text(bucket)
+        return bucket_text(bucket)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ledger.errors import Unusable
 from projections.views.builtin.activity import Activity
+from projections.views.builtin.attributes import Attributes
 from projections.views.builtin.balances import Balances
 from projections.views.builtin.books import Books
 from projections.views.builtin.campaigns import Campaigns
@@ -31,6 +32,7 @@ BUILT_IN: tuple[View, ...] = (
     Campaigns(),
     Activity(),
     Savings(),
+    Attributes(),
 )
 GROUP = "points_ledger.views"  # of entry points, each a subclass of `View`
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,63}$")

@@ -8,14 +8,14 @@ import time
 
 import msgspec
 
-from ledger.core.account import copy_account, next_due
+from ledger.core.account import copy_account
 from ledger.core.benefits import next_end_of_grace
 from ledger.core.decide import run_to
 from ledger.core.pages import PagesInMemory
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme
 from projections.views.store import Build, member_row, table_rows
-from projections.views.view import Key, MemberState, RowDeltas, View
+from projections.views.view import Key, MemberState, RowDeltas, View, next_change
 
 AT_ONCE = 1_000  # members of a transaction
 _Row = tuple[str, Key, list[int]]  # of a table
@@ -41,7 +41,7 @@ def count(view: View, book: Programme, subject: MemberState, instant: int, rows:
     found = RowDeltas(view.tables)
     view.count(account, max(instant, account.clock), book, found)
     clock = max(instant, account.clock)
-    subject.due = min(next_due(account), next_end_of_grace(account, book.nearest(clock), clock))
+    subject.due = min(next_change(account, book), next_end_of_grace(account, book.nearest(clock), clock))
     counted = [(table, key, amounts) for table, of in found.of.items() for key, amounts in of.items() if any(amounts)]
     for table, key, amounts in counted:
         rows.add(table, key, *amounts)

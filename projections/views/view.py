@@ -21,23 +21,38 @@ from ledger.core.account import NEVER, Account, copy_account, next_due
 from ledger.core.decide import run_to
 from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
+from ledger.core.tiers import DEDUCTION
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.compiled import OPENS, Programme, ProgrammeVersion
+from ledger.rulebook.rankings import moves_of
 from ledger.rulebook.schema import ProgrammeTables
 from ledger.wire.entries import (
     Change,
+    Confirmed,
+    CounterAdded,
+    Earned,
     Entry,
     Expired,
+    FirstSeen,
     HistoryPruned,
     IdleEnded,
+    IdleMoved,
+    Multiplied,
     Released,
     Repaid,
+    Resettled,
+    Scored,
+    TermAnchored,
     TermEnded,
+    TermOpened,
     TierGrantEnded,
     TierHeld,
     TierHoldEnded,
     TierMoved,
+    Waiting,
+    Withheld,
 )
+from ledger.wire.fact_catalogue import REACHED
 from ledger.wire.times import Zone, day_of, day_text, month_of, month_text
 from projections.answers.shops import without_shop
 from projections.answers.tables import AccountTable, Column, Row, Table
@@ -48,10 +63,11 @@ Keys = TypeVar("Keys", bound=Hashable)
 Tick = Callable[[int], None]
 
 
-# What time does to an account, at the head of an entry; behind any other change stands the decision.
-BY_TIME = frozenset(
-    {Expired, IdleEnded, Released, Repaid, TermEnded, TierMoved, TierHeld, TierHoldEnded, TierGrantEnded, HistoryPruned}
-)
+# What time does to an account, at the head of an entry, and what goes with it; behind any other change stands the
+# decision. Time gives points, too: those that wait for their instant, and those of a tier that is reached.
+BY_TIME = {Expired, IdleEnded, Released, Repaid, HistoryPruned, Confirmed, Earned, Scored}
+BY_TIME |= {TermEnded, TierMoved, TierHeld, TierHoldEnded, TierGrantEnded}
+BY_TIME |= {CounterAdded, FirstSeen, Multiplied, Withheld, Waiting, IdleMoved, TermOpened, TermAnchored, Resettled}
 
 
 class SumTable(NamedTuple):
@@ -232,13 +248,18 @@ class Snapshot(ABC):
 
 @dataclass(frozen=True)
 class Query:
-    """A question that a view answers: `rows` makes the table from a snapshot of it."""
+    """A question that a view answers: `rows` makes the table from a snapshot of it.
+
+    `keys` are the columns that stay where the table is summed by what is known of the members (``--by``); with none it
+    is not.
+    """
 
     name: str
     about: str
     rows: Callable[[Snapshot, Options], Table]
     options: frozenset[str] = frozenset()
     is_by_member: bool = True
+    keys: tuple[str, ...] = ()
 
 
 def of_accounts(table: AccountTable) -> Callable[[Snapshot, Options], Table]:
@@ -303,7 +324,7 @@ def fold_entry(view: View, step: FoldStep, rows: RowDeltas) -> None:
         for change in entry.changes:
             kind = type(change)
             if by_time:
-                by_time = kind in BY_TIME and _dates(step, change)
+                by_time = kind in BY_TIME and _dates(view, step, change)
                 if not by_time:
                     step.at = entry.clock
             if kind in wanted:
@@ -313,22 +334,62 @@ def fold_entry(view: View, step: FoldStep, rows: RowDeltas) -> None:
     account = state if type(state) is Account else view.account(state)
     if account is not None:
         account.number, account.clock = entry.number, entry.clock
-        if account.next_due_at <= entry.clock:
-            account.next_due_at = next_due(account)
+        if account.next_due_at <= entry.clock or rises_by_time(step.book):
+            account.next_due_at = next_change(account, step.book)
 
 
-def _dates(step: FoldStep, change: Change) -> bool:
+def rises_by_time(book: Programme) -> bool:
+    """Return True if time alone may raise a tier, and a rule gives points for it."""
+    return any(
+        version.rules_on(REACHED) and not all(ranking.at_once for ranking in version.rankings.values())
+        for version in book.versions
+    )
+
+
+def next_change(account: Account, book: Programme) -> int:
+    """Return the instant at which something next falls due, or at which what a score holds begins to count."""
+    due = next_due(account)
+    if rises_by_time(book):
+        for version in book.versions:
+            rankings = [(r, account.sums.get(r.name, {})) for r in version.rankings.values() if not r.at_once]
+            begins = (moves_of(ranking, bucket, version.offset)[0] for ranking, sums in rankings for bucket in sums)
+            due = min((at for at in begins if account.clock < at < due), default=due)
+    return due
+
+
+def _dates(view: View, step: FoldStep, change: Change) -> bool:
     """Set the instant of a change at the head of an entry; return whether time made it before the decision.
 
     Nothing can be dated behind the entry before. Points that a hold gave back repay debt at the instant it ended.
     """
-    if isinstance(change, Released) and not change.due_at:
-        return False
-    if isinstance(change, Expired | Released):
-        step.at = max(change.due_at - 1, step.subject.clock)
-    elif isinstance(change, IdleEnded):
-        step.at = max(change.at - 1, step.subject.clock)
+    match change:
+        case Released(due_at=0):
+            return False
+        case Expired() | Released():
+            step.at = max(change.due_at - 1, step.subject.clock)
+        case IdleEnded():
+            step.at = max(change.at - 1, step.subject.clock)
+        case Confirmed():
+            account = view.account(step.subject.state)
+            lot = account.purse(change.kind).lots.get(change.lot) if account is not None else None
+            if lot is None or lot.waits != OPENS:
+                return False
+            step.at = max(lot.pending_until, step.subject.clock)
+        case Scored():
+            return change.rule == DEDUCTION
+        case Earned():
+            if not any(_is_of_reached(version, change.rule) for version in step.book.versions):
+                return False
+            step.at = max(change.earned_at, step.subject.clock)
+        case TermEnded() | TierMoved() | TierHeld() | TierHoldEnded() | TierGrantEnded():
+            step.at = max(change.at, step.subject.clock)
     return True
+
+
+def _is_of_reached(version: ProgrammeVersion, rule: str) -> bool:
+    """Return True if a rule gives points for a tier that is reached, which time may do."""
+    found = version.rules.get(rule)
+    return found is not None and found.award.on == REACHED
 
 
 def pass_time(view: View, step: FoldStep, until: int, rows: RowDeltas) -> None:
@@ -337,14 +398,14 @@ def pass_time(view: View, step: FoldStep, until: int, rows: RowDeltas) -> None:
     account = view.account(subject.state)
     if account is None or account.next_due_at > until or until <= subject.clock:
         return
-    step.entry = None
+    step.entry, step.at = None, subject.clock
     for change in run_to(copy_account(account), step.book, until, PagesInMemory()):
-        _dates(step, change)
+        _dates(view, step, change)
         if type(change) in view.changes:
             view.change(step, change, rows)
             view.evolve(subject.state, change)
     account.clock = until
-    account.next_due_at = next_due(account)
+    account.next_due_at = next_change(account, step.book)
 
 
 def new_member(view: View, member: str) -> MemberState:

@@ -16,11 +16,13 @@ from ledger.core.pages import OrderPage, Page, earned_in
 from ledger.journal.ledger import Ledger
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import ProgrammeVersion
+from ledger.rulebook.schema import AT_SHOP
 from ledger.wire import answers
 from ledger.wire.entries import IGNORED, Change, Earned, Scored, Withheld
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import change_to_dict
 from ledger.wire.fact_codec import BadFact, decode
+from ledger.wire.facts import SELF
 from ledger.wire.times import Zone, to_text
 from ledger.wire.unreadable import UNREADABLE
 
@@ -145,7 +147,7 @@ def quote(ledger: Ledger, member: str, cart: bytes, at: int) -> answers.Quote:
         _earnings(decision.changes, quoter.version.offset),
         settlement,
         [
-            _most(quoter, use, kind, order["order"], settlement)
+            _most(quoter, use, kind, order, settlement)
             for use, bounds in quoter.version.programme.uses.items()
             if bounds.order
             for kind in (*bounds.kinds, *([""] if len(bounds.kinds) > 1 else []))
@@ -172,13 +174,17 @@ def _earnings(changes: list[Change], offset: Zone) -> answers.Earnings:
     return answers.Earnings(points, scores, [answers.QuotedLine(line, awards) for line, awards in lines.items()])
 
 
-def _most(quoter: Quoter, use: str, kind: str, order: str, settlement: int) -> answers.MostRedeemable:
+def _most(quoter: Quoter, use: str, kind: str, cart: dict[str, Any], settlement: int) -> answers.MostRedeemable:
     """Return the most points a redemption for this order may ask for, and why no more: the refusal of the next step.
 
-    An empty `kind` is all kinds of the use, in their order.
+    An empty `kind` is all kinds of the use, in their order; one that is kept for each shop is that of the cart's shop.
     """
-    bounds = quoter.version.programme.uses[use]
-    kinds = (kind,) if kind else bounds.kinds
+    version, order = quoter.version, cart["order"]
+    bounds, shop = version.programme.uses[use], cart.get("shop", SELF)
+    kinds = tuple(
+        f"{one}{AT_SHOP}{shop}" if one in version.keyed_kinds else one for one in ((kind,) if kind else bounds.kinds)
+    )
+    named = {"shop": shop} if version.keyed_kinds.intersection(bounds.kinds) else {}
     share = quoter.version.shares[use]
     most = sum(quoter.account.purse(one).spendable() for one in kinds)
     if share is not None:
@@ -189,7 +195,7 @@ def _most(quoter: Quoter, use: str, kind: str, order: str, settlement: int) -> a
     most = max(min(most, bounds.exactly or most), 0) // step * step
 
     def asks(points: int) -> Decision:
-        data = {"redemption": NO_NAME, "kind": kind, "points": points, "use": use, "order": order}
+        data = {"redemption": NO_NAME, "kind": kind, "points": points, "use": use, "order": order, **named}
         return quoter.tries("redemption.requested", {**data, "settlement_fen": settlement})
 
     if most and (full := asks(most)).reason == "cap-full":
@@ -217,7 +223,7 @@ def _within(quoter: Quoter, kinds: tuple[str, ...], fen: int) -> int:
     """The most spendable points, taken from kinds in their order, that are worth up to `fen`."""
     points = 0
     for kind in kinds:
-        spendable, each = quoter.account.purse(kind).spendable(), quoter.version.programme.kinds[kind].fen
+        spendable, each = quoter.account.purse(kind).spendable(), quoter.version.programme.fen_of(kind)
         taken = max(min(spendable, fen // each), 0)
         points, fen = points + taken, fen - taken * each
         if taken < spendable:
@@ -228,4 +234,4 @@ def _within(quoter: Quoter, kinds: tuple[str, ...], fen: int) -> int:
 def _worth(quoter: Quoter, kinds: tuple[str, ...], points: int) -> int:
     """What points taken from kinds in their order are worth, in fen."""
     programme = quoter.version.programme
-    return sum(part * programme.kinds[kind].fen for kind, part in shares_of(quoter.draft(), kinds, points))
+    return sum(part * programme.fen_of(kind) for kind, part in shares_of(quoter.draft(), kinds, points))

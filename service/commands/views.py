@@ -18,11 +18,13 @@ from projections.answers.output import terminal_output
 from projections.answers.sidecar import VIEWS, folder_in
 from projections.answers.tables import Table
 from projections.answers.to_json import to_json
+from projections.views.builtin.attributes import Attributes, values_of
 from projections.views.builtin.liability import Liability
 from projections.views.builtin.liability import close as of_month
 from projections.views.compare import compare as side_by_side
 from projections.views.compare import switch as let_have
 from projections.views.files import Folder
+from projections.views.grouped import attribute_to_group_by, by_attribute
 from projections.views.registry import all_views, find_query
 from projections.views.runner import rebuild as build_again
 from projections.views.runner import run as catch_up
@@ -220,6 +222,9 @@ def show(
     ] = None,
     score: Annotated[str | None, option("--score", "SCORE", "One score, of scores.")] = None,
     by_shop: ByShopOption = False,
+    by: Annotated[
+        str | None, option("--by", "ATTRIBUTE", "Sums and averages over members, by what is known of them.")
+    ] = None,
     form: FormatOption = None,
     safe_csv: SafeCsvOption = None,
     out: OutOption = None,
@@ -235,13 +240,15 @@ def show(
     points views show statement --member m-17850 --month 2025-11
 
     points views show balances --as-of 2025-12-01 -o balances.parquet
+
+    points views show scores --score taoqi --by region
     """
     options = Options(month=month, days=days, score=score, by_shop=by_shop or None)
     form = format_of(form, out, shell.json, "table")
     view, query = _query(all_views(more), name)
     if month is not None:
         _month_number(month)
-    _check_options(query, options, member)
+    _check_options(query, options, member, by)
     with shell.reading() as opened, ExitStack() as stack:
         at = instant(as_of, "--as-of", opened.book)
         if member is not None:
@@ -249,7 +256,13 @@ def show(
         else:
             built = snapshot(opened, _folder(opened, folder), view, None if as_of is None else at)
             taken = stack.enter_context(built)
-        _write(shell, query.name, taken, query.rows(taken, options), form, out, safe_csv)
+        table, about = query.rows(taken, options), {}
+        if by is not None:
+            name = attribute_to_group_by(opened.book.nearest(taken.as_of), by)
+            known = stack.enter_context(snapshot(opened, _folder(opened, folder), Attributes(), taken.as_of))
+            table, about = by_attribute(table, query.keys, values_of(known, name), name), {"by": name}
+            _say_behind(known)
+        _write(shell, query.name, taken, table, form, out, safe_csv, about)
 
 
 @command_in(app)
@@ -311,18 +324,27 @@ def _query(views: dict[str, View], name: str) -> tuple[View, Query]:
     return found
 
 
-def _check_options(query: Query, options: Options, member: str | None) -> None:
+def _check_options(query: Query, options: Options, member: str | None, by: str | None) -> None:
     for name in ("month", "days", "score", "by_shop"):
         if getattr(options, name) is not None and name not in query.options:
             raise WrongUse(f"--{name.replace('_', '-')} is not for {query.name}")
     if member is not None and not query.is_by_member:
         raise WrongUse(f"--member: {query.name} is about all members together")
+    if by is not None and (member is not None or not query.keys):
+        whole = "one member" if member is not None else f"{query.name}, which is not summed over members"
+        raise WrongUse(f"--by is not for {whole}")
 
 
 def _month_number(text: str) -> int:
     if not re.fullmatch(r"(19[7-9]\d|2\d\d\d)-(0[1-9]|1[0-2])", text):
         raise WrongUse(f'"{text}" is no month of the years 1970 to 2999; give it as 2025-11')
     return int(text[:4]) * 12 + int(text[5:]) - 1
+
+
+def _say_behind(taken: ViewSnapshot) -> None:
+    standing, view = taken.standing, taken.view.name
+    if standing is not None and standing.behind:
+        say(f"{view} is {standing.behind:,} entries behind the ledger: `points views run` brings it up to date")
 
 
 def _write(
@@ -341,8 +363,7 @@ def _write(
     if (standing := taken.standing) is not None:
         positions = {str(partition): place for partition, place in sorted(standing.positions.items())}
         about |= {"version": standing.version, "position": positions, "behind": standing.behind}
-        if standing.behind:
-            say(f"{view} is {standing.behind:,} entries behind the ledger: `points views run` brings it up to date")
+        _say_behind(taken)
     about |= more or {}
     if form == "json":
         with standard_output(), terminal_output() as file:

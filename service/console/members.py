@@ -17,6 +17,7 @@ from ledger.wire.entry_json import fact_head
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, day_of, day_text, parse_instant, to_text
 from projections.answers.members import UnknownMember, account_of
 from projections.answers.savings import saves, savings
+from projections.answers.shops import shops_of_member
 from projections.answers.show import describe_account, score_months
 from projections.audit.proof.prove import place_of
 from projections.audit.proof.store import NoCheckpoint
@@ -112,7 +113,8 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, An
         raise UnknownMember(ledger, member)
     first_day = day_of(decode_entry(journal.entries_of(member, 0, 1)[0].state).clock, offset)
     account = _account(ledger, member, instant)
-    shown = describe_account(member, account, ledger.book, instant)
+    version = ledger.book.nearest(instant)
+    shown = describe_account(member, account, ledger.book, instant, shops_of_member(ledger, member, version, instant))
     today = day_of(now, offset)
     return {
         "shown": shown,
@@ -167,7 +169,8 @@ def _lots(lots: Sequence[Lot]) -> dict[str, Any]:
 def _score_months(ledger: Ledger, account: Account, instant: int) -> dict[str, dict[str, dict[str, int]]]:
     """By score: the months that count, with the points of each part; parts that never age are in none."""
     version = ledger.book.nearest(instant)
-    return {name: score_months(account, version, name, instant) for name in version.programme.scores}
+    names = version.programme.scores.keys() - version.keyed_scores
+    return {name: score_months(account, version, name, instant) for name in names}
 
 
 def _statement(ledger: Ledger, member: str, last: int, before: int) -> dict[str, Any]:

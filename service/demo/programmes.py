@@ -36,6 +36,8 @@ class _Maker:
         self._book = version.programme
         self._chance = random.Random(version.programme.programme)
         self._begin = to_datetime(version.since).astimezone(UTC) + timedelta(hours=2)
+        saves = [(label, benefit.saves) for label, (_, benefit) in version.benefits.items()]
+        self._saving = [label for label, of in saves if of is not None and of.share is not None]
         self._awarded = {award.on for award in self._book.award}
         self._count = 0
         self._member = ""
@@ -44,7 +46,8 @@ class _Maker:
         """Yield the facts of one member's year."""
         self._member = name
         if any(score.joined for score in self._book.scores.values()):
-            yield self._fact(0, "member.joined", shop=SHOPS[0])
+            for shop in SHOPS:
+                yield self._fact(0, "member.joined", shop=shop)
         if self._book.attributes:
             yield self._fact(0, "member.described", attributes=self._attributes())
         if "identity.verified" in self._awarded:
@@ -88,7 +91,9 @@ class _Maker:
             "paid_fen": paid,
             "quantity": self._chance.randint(1, 3),
         }
-        told = {"channel": self._one_of("channel"), "shop": SHOPS[0], "tags": self._named("tags")}
+        if self._saving:  # the line names a benefit that saves a share of its list price
+            line |= {"saved_by": self._saving[self._count // 2 % len(self._saving)], "list_fen": paid + paid // 10}
+        told = {"channel": self._one_of("channel"), "shop": SHOPS[self._count % 2], "tags": self._named("tags")}
         yield self._fact(day, "order.completed", order=order, lines=[line], **told)
         if "review.posted" in self._awarded and self._chance.random() < 0.5:
             review = {"review": self._id("V"), "order": order, "line": "1", "characters": 30, "images": 3}

@@ -11,7 +11,7 @@ from service.http import metrics
 from service.http.bounds import OWN_REQUESTS, UNKNOWN_REQUESTS, Bounds
 from service.http.problems import Problem
 
-LATE_SECONDS = 1.0  # that a request with a key has waited for its client before it gives its place up
+LATE_SECONDS = 0.25  # that a request with a key has waited for its client before it gives its place up
 CLOSE = {"Connection": "close"}
 
 

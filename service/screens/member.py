@@ -1,6 +1,7 @@
 """One member on a screen: points in lots, what ranks the member, and what the cards still give."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -118,7 +119,25 @@ def _score(name: str, score: Score, names: Names) -> RenderableType:
     if score.granted_until:
         head.append(f"   granted until {short_time(score.granted_until)}", style="yellow")
     head.append(f"   {score.month}", style="dim")
-    return Group(head, _figures("", [(names.part(name, part), points) for part, points in score.parts.items()]))
+    parts = _figures("", [(names.part(name, part), points) for part, points in score.parts.items()])
+    standing = "; ".join(_standing(score))
+    return Group(head, parts, Padding(Text(standing, style="dim"), (0, 0, 0, 2))) if standing else Group(head, parts)
+
+
+_BECAUSE = {"held": "held though the value has fallen below it", "granted": "granted, and not reached by the value"}
+
+
+def _standing(score: Score) -> Iterator[str]:
+    """Yield why the member has the tier, how it moves by time alone, and what the tier above needs."""
+    if because := _BECAUSE.get(score.because or ""):
+        yield because
+    if score.until:
+        to = f"tier {plain(score.then)}" if score.then else "below every tier"
+        yield f"{to} from {short_time(score.until)} on if nothing comes"
+    if above := score.next:
+        more = [f"{above.missing:,} more"] if above.missing else []
+        more += ["an invitation"] if above.invited else []
+        yield f"tier {plain(above.tier)} needs {' and '.join(more)} (from {above.at_least:,})"
 
 
 def _membership(name: str, term: Membership, names: Names) -> RenderableType:
@@ -130,17 +149,30 @@ def _membership(name: str, term: Membership, names: Names) -> RenderableType:
         f"   {plain(term.product)}",
         (f"   {short_time(term.from_)} → {short_time(term.until)}", "dim"),
     )
-    if not term.quotas:
-        return head
-    return Group(head, _figures("left: ", [(names.benefit(benefit), left) for benefit, left in term.quotas.items()]))
+    blocks: list[RenderableType] = [head]
+    if term.quotas:
+        lefts = [(names.benefit(benefit), left) for benefit, left in term.quotas.items()]
+        blocks.append(_figures("left: ", lefts))
+    told = [(benefit, of) for benefit, of in term.benefits.items() if not of.entitled or not of.is_open or of.again_at]
+    blocks += [Padding(_benefit(benefit, of, names), (0, 0, 0, 2)) for benefit, of in told]
+    return Group(*blocks)
 
 
 def _benefit(name: str, benefit: Benefit, names: Names) -> RenderableType:
     line = Text.assemble(names.benefit(name), "   ")
     if not benefit.entitled:
-        return line.append("not for this member", style="dim")
+        needs = plain(names.needs(name))
+        found = plain(benefit.why or "")
+        return line.append(f"not for this member: {found}{f' (for members: {needs})' if needs else ''}", style="dim")
     line.append("without a limit" if benefit.left is None else f"{benefit.left:,} left", style="bold")
-    return line if benefit.is_open else line.append("   not open now", style="yellow")
+    if benefit.again_at:
+        line.append(f"   again from {short_time(benefit.again_at)}", style="yellow")
+    if benefit.closes_at:
+        line.append(f"   open until {short_time(benefit.closes_at)}", style="dim")
+    if not benefit.is_open:
+        when = f", opens {short_time(benefit.opens_at)}" if benefit.opens_at else ""
+        line.append(f"   not open now{when}", style="yellow")
+    return line
 
 
 def _figures(title: str, figures: list[tuple[Text, int]]) -> RenderableType:

@@ -7,6 +7,8 @@ from rich.text import Text
 from ledger.rulebook.compiled import Programme
 from projections.answers.codes import rule_names
 from projections.answers.plain import plain
+from projections.answers.shops import without_shop
+from projections.explaining.book import benefit_needs, whom_text
 
 
 class Names:
@@ -21,18 +23,21 @@ class Names:
         self._memberships = {code: m.name for programme in programmes for code, m in programme.memberships.items()}
         self._benefits = {code: b.name for version in book.versions for code, (_, b) in version.benefits.items()}
         self._rules = rule_names(book)
+        self._gives = {code: version for version in book.versions for code in version.benefits}
+        self._sells = {code: version for version in book.versions for code in version.products}
 
     def kind(self, kind: str) -> Text:
         """Return the label of a kind of points."""
-        return label(self._kinds[kind].name if kind in self._kinds else "", kind)
+        base = without_shop(kind)
+        return label(self._kinds[base].name if base in self._kinds else "", kind)
 
     def score(self, score: str) -> Text:
         """Return the label of a score."""
-        return label(self._scores.get(score, ""), score)
+        return label(self._scores.get(without_shop(score), ""), score)
 
     def part(self, score: str, part: str) -> Text:
         """Return the label of a part of a score."""
-        return label(self._parts.get((score, part), ""), part)
+        return label(self._parts.get((without_shop(score), part), ""), part)
 
     def rule(self, rule: str) -> Text:
         """Return the label of a rule."""
@@ -47,12 +52,24 @@ class Names:
         return label(self._memberships.get(membership, ""), membership)
 
     def benefit(self, benefit: str) -> Text:
-        """Return the label of a benefit of a membership."""
-        return label(self._benefits.get(benefit, ""), benefit)
+        """Return the label of a benefit, with its shop where it is one's."""
+        return label(self._benefits.get(without_shop(benefit), ""), benefit)
+
+    def needs(self, benefit: str, language: str = "en") -> str:
+        """Return what a member must be to be given a benefit; "" where it is for everybody, or is no benefit."""
+        name = without_shop(benefit)
+        version = self._gives.get(name)
+        return "" if version is None else benefit_needs(version, version.benefits[name][1], language)
+
+    def opened_by(self, product: str, language: str = "en") -> str:
+        """Return who may open a card of a product; "" where everybody may, or it is unknown."""
+        version = self._sells.get(product)
+        return "" if version is None else whom_text(version, [version.products[product][1].who], language)
 
     def fen(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where no version has the kind."""
-        return self._kinds[kind].fen if kind in self._kinds else 0
+        base = without_shop(kind)
+        return self._kinds[base].fen if base in self._kinds else 0
 
 
 def label(name: str, code: str) -> Text:

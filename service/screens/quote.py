@@ -26,10 +26,12 @@ def print_quote(_console: Console, found: Quote, names: Names) -> None:
         print_plain(f"  may redeem {use.most:,} {use.kind} for {use.use}; no more: {why}")
 
 
-def print_products(_console: Console, found: Products, _names: Names) -> None:
+def print_products(_console: Console, found: Products, names: Names) -> None:
     """Print what each card costs the member, and why the member may not open it."""
     print_plain(f"{found.member}{'' if found.known else ' (new here)'} at {found.at}")
     for card in found.products:
         price = "no price" if card.price_fen is None else yuan(card.price_fen)
-        may = "may be opened" if card.eligible else f"not for this member: {card.why}"
+        needs = names.opened_by(card.product)
+        whom = f" (for members: {needs})" if needs else ""
+        may = "may be opened" if card.eligible else f"not for this member: {card.why}{whom}"
         print_plain(f"  {card.membership:<12} {card.product:<20} {price:>12}  {may}")

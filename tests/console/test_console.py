@@ -679,3 +679,25 @@ def test_nobody_is_led_away_after_a_form(server: Server, back: str) -> None:
         form = {"form_token": token[1], "language": "zh", "back": back}
         answer = http.post("/console/language", data=form)
         assert (answer.status_code, answer.headers["location"]) == (303, "/console")
+
+
+@pytest.mark.parametrize(
+    ("book", "day", "said"),
+    [
+        ("enterprise-shop", "2024-07-01", ("stars@shop-a", "店铺星级的等级为 4-star、5-star", "距等级 2-star 还差")),
+        (
+            "meituan",
+            "2025-08-09",
+            ("若无新增，自 2026-05-01 起为等级 platinum", "需满足：成长值的等级为 black-diamond", "0"),
+        ),
+    ],
+)
+def test_a_member_of_another_programme_is_told_of_tiers_and_benefits(
+    chromium: Browser, tmp_path: Path, book: str, day: str, said: tuple[str, ...]
+) -> None:
+    ran = subprocess.run([*points(tmp_path / "ledger"), "demo", "--programme", book], cwd=ROOT, check=False)
+    assert ran.returncode == 0
+    with served(tmp_path / "ledger") as server, opened(chromium, server.url, locale="zh-CN") as page:
+        page.goto(f"/console/member?id=member-03&as_of={day}")
+        for text in said:
+            expect(page.locator("#member")).to_contain_text(text)

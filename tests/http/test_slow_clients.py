@@ -114,6 +114,17 @@ def test_slow_bodies_with_a_key_turn_away_neither_other_keys_nor_their_own(shop:
         shop.is_answering("slow")
 
 
+def test_while_there_are_no_keys_slow_bodies_turn_nobody_away() -> None:
+    with scratch() as place, served(place / "ledger", *SMALL) as server:
+        shop = Shop(server, {})
+        begin = b"POST /v1/facts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        begin += b"Content-Length: 99\r\n\r\n"
+        with shop.connected(30, begin), server.client() as http:
+            time.sleep(LATE_SECONDS + 0.1)
+            assert http.post("/v1/facts", json=grant("m-1", "g-1", 1)).status_code == 200
+            assert http.get("/v1/members/m-1").status_code == 200
+
+
 def test_unfinished_headers_turn_nobody_away_and_are_closed_in_time(shop: Shop) -> None:
     began = time.monotonic()
     with shop.connected(90, b"POST /v1/facts HTTP/1.1\r\nHost: localhost\r\n", b"G", b"") as slow:

@@ -65,11 +65,14 @@ class StreamInMemory:
 
 
 class SmallLedger:
-    """A ledger in a folder or a database, with a stream of its own; `share` is how much its owners keep in memory."""
+    """A ledger in a folder or a database, with a stream of its own; `share` is how much its owners keep in memory.
 
-    def __init__(self, place: Path | str, share: float = 1.0) -> None:
+    It is born with a `book`, the shipped jd where none is given.
+    """
+
+    def __init__(self, place: Path | str, share: float = 1.0, book: str = "") -> None:
         self._share = share
-        self.ledger = open_or_create(place)
+        self.ledger = open_or_create(place, *filter(None, [book]))
         self.stream = StreamInMemory(self.ledger)
         self._owners: dict[int, Owner] = {}
 

@@ -21,7 +21,7 @@ from ledger.rulebook.schema import shipped
 from ledger.wire.entries import ENGINE, OUTCOMES, Earned, Entry
 from ledger.wire.fact_codec import canonical, decode
 from ledger.wire.times import DAY, to_instant
-from projections.answers.shops import describe_shops
+from projections.answers.shops import shops_of
 from projections.answers.show import describe_account
 
 SHANGHAI = timezone(timedelta(hours=8))
@@ -263,9 +263,7 @@ class Shop:
         """What `points show` says of her."""
         now = to_instant(self.now)
         shown: dict[str, Any] = msgspec.to_builtins(
-            describe_account(
-                "m-1", self.account, self.book, now, describe_shops(self.entries, self.book.nearest(now), now)
-            )
+            describe_account("m-1", self.account, self.book, now, shops_of(self.entries))
         )
         del shown["member"]
         return shown

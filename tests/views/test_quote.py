@@ -180,6 +180,25 @@ def test_cards_are_offered_at_the_price_that_a_purchase_is_then_judged_by(tmp_pa
     assert offers["plus.trial"].trial and offers["plus.trial"].eligible
 
 
+def test_points_of_a_shop_are_offered_for_a_cart_of_that_shop() -> None:
+    lines = [{"line": "1", "sku": "s", "quantity": 1, "paid_fen": 100_000}]
+    at = instant("2025-07-03")
+    with scratch() as folder:
+        small = SmallLedger(folder / "ledger", book=shipped("enterprise-shop"))
+        small.hears(
+            [
+                fact("member.joined", "j", "m", at - 2 * SECOND, shop="a"),
+                fact("order.completed", "o", "m", at - SECOND, order="O1", shop="a", lines=lines),
+            ]
+        )
+        small.decides()
+        for shop, most in (("a", 500), ("b", 0)):
+            cart = json.dumps({"lines": lines, "shop": shop, "settlement_fen": 1_000}).encode()
+            [offered] = quote(small.ledger, "m", cart, at).redeem
+            assert (offered.kind, offered.most, offered.worth_fen) == ("shop-points", most, most)
+        small.close()
+
+
 def test_a_cart_that_would_pass_what_a_store_holds_is_quoted_as_it_would_be_decided(tmp_path: Path) -> None:
     small = SmallLedger(tmp_path / "ledger")
     at = instant("2026-03-01")

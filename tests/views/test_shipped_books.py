@@ -1,24 +1,38 @@
 """Answers, exports and views over a made-up year of shipped books: each knows all that its book says."""
 
+import json
 from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from consumers.runtime.ingest import ingest
+from ledger.core.account import copy_account
+from ledger.core.decide import run_to
+from ledger.core.pages import PagesInMemory
+from ledger.core.perks import why_closed
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.times import DAY
+from ledger.wire.times import DAY, MAX_INSTANT, to_instant
 from projections.answers import stats, tables
+from projections.answers.benefits import draft_at
 from projections.answers.shops import without_shop
-from projections.answers.show import show_member
+from projections.answers.show import describe_account, show_member
+from projections.explaining.explain import explain_entry
+from projections.explaining.history import History
+from projections.explaining.member import explain_member
 from projections.views import runner
+from projections.views.builtin.attributes import Attributes, values_of
 from projections.views.builtin.books import Books
+from projections.views.grouped import by_attribute
 from projections.views.registry import BUILT_IN
 from projections.views.snapshot import snapshot
 from service.demo.programmes import made_up_year
@@ -36,7 +50,7 @@ def made_up(folder: Path, book: str) -> Ledger:
     return ledger
 
 
-BOOKS = ("enterprise-shop", "jd-2013-growth", "jd-enterprise", "marriott", "meituan", "taoqi-88vip")
+BOOKS = ("enterprise-shop", "jd-2013-growth", "jd-enterprise", "marriott", "meituan", "suning", "taoqi-88vip")
 
 
 @pytest.fixture(scope="module", params=BOOKS)
@@ -109,3 +123,64 @@ def test_the_books_kept_are_the_books_summed_over_shops_and_by_shop(ledger: Ledg
         kinds = {row[0] for row in rows_of(ledger, query, taken.as_of)}
         assert kinds <= set(found[False].points)
         assert {row[0] for row in rows_of(ledger, query, taken.as_of, by_shop=True)} <= set(found[True].points)
+
+
+def test_a_tier_moves_when_it_is_said_to_if_nothing_comes(ledger: Ledger) -> None:
+    for at in instants(ledger):
+        for member, _ in ledger.accounts(at):
+            for name, score in show_member(ledger, member, at).scores.items():
+                if score.until is UNSET:
+                    continue
+                until = to_instant(datetime.fromisoformat(score.until))
+                alone = History(ledger, member, at)  # what comes between is another story
+                assert {n: s for n, s in told(alone, until - 1).items() if n == name}[name] == score.tier
+                assert told(alone, until)[name] == score.then != score.tier
+
+
+def told(history: History, at: int) -> dict[str, str]:
+    """The tiers of a member at an instant, by the entries of a history alone."""
+    account = copy_account(history.present.account)
+    run_to(account, history.whole_book, at, PagesInMemory())
+    shown = describe_account(history.member, account, history.whole_book, at)
+    return {name: score.tier for name, score in shown.scores.items()}
+
+
+def test_a_benefit_opens_closes_and_is_there_again_when_it_is_said_to_be(ledger: Ledger) -> None:
+    for at in instants(ledger):
+        for member, account in ledger.accounts(at):
+            for label, benefit in show_member(ledger, member, at).benefits.items():
+                perk = ledger.book.nearest(at).perks[without_shop(label)]
+                for told, before, after in ((benefit.opens_at, False, True), (benefit.closes_at, True, False)):
+                    if told is not UNSET:
+                        then = to_instant(datetime.fromisoformat(told))
+                        assert (why_closed(draft_at(account, ledger.book, then - 1), perk) is None) == before
+                        assert (why_closed(draft_at(account, ledger.book, then), perk) is None) == after
+                if benefit.again_at is not UNSET:
+                    then = to_instant(datetime.fromisoformat(benefit.again_at))
+                    assert benefit.left == 0 and show_member(ledger, member, then - 1).benefits[label].left == 0
+                    later = show_member(ledger, member, then).benefits[label]
+                    assert later.left or not later.entitled
+
+
+def test_every_entry_is_explained_and_a_refused_claim_says_what_it_needed(ledger: Ledger) -> None:
+    for member, account in islice(ledger.accounts(MAX_INSTANT - 1), 1):
+        assert len(explain_member(ledger, member)["statement"]) == account.number
+        for number in range(1, account.number + 1):
+            found = explain_entry(ledger, member, number)
+            if found["reason"] in ("not-entitled", "not-open", "quota-used"):
+                assert found["needed"], found["text"]
+            assert "0000-" not in json.dumps(found, ensure_ascii=False)
+
+
+def test_what_members_have_is_summed_and_averaged_by_what_is_known_of_them(ledger: Ledger) -> None:
+    at = instants(ledger)[0]
+    for name in ledger.book.nearest(at).programme.attributes:
+        told = {member: value for member, attribute, value in rows_of(ledger, "attributes", at) if attribute == name}
+        groups: dict[tuple[str, str], list[int]] = {}
+        for member, score, value, *_ in rows_of(ledger, "scores", at):
+            groups.setdefault((told.get(member, ""), score), []).append(value)
+        with snapshot(ledger, views_of(ledger), Attributes(), at) as known:
+            table = tables.TABLES["scores"](ledger, at, None)
+            found = [row[:5] for row in by_attribute(table, ("score",), values_of(known, name), name).rows]
+        means = [(*key, len(of), sum(of), sum(of) // len(of)) for key, of in sorted(groups.items())]
+        assert found == means

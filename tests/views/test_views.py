@@ -422,9 +422,9 @@ def test_two_runners_at_once_count_nothing_twice() -> None:
 # -- corners that made-up histories seldom meet ------------------------------------------------------------------------
 
 
-def told(folder: Path, *facts: dict[str, Any]) -> Ledger:
+def told(folder: Path, *facts: dict[str, Any], book: str = "") -> Ledger:
     """A ledger that took these facts, with its views."""
-    small = SmallLedger(folder)
+    small = SmallLedger(folder, book=book)
     small.hears(facts)
     assert small.decides().accepted == len(facts)
     runner.run(small.ledger, views_of(small.ledger), BUILT_IN)
@@ -609,3 +609,58 @@ def test_a_book_that_forgets_months_a_score_counts_is_read_alike() -> None:
         for day in ("04-20", "05-20", "06-20", "11-20"):
             assert rows_of(ledger, "scores", at(day)) == list(tables.TABLES["scores"](ledger, at(day), None).rows)
         ledger.close()
+
+
+def test_what_a_tier_that_time_raised_gives_is_there_whether_an_entry_says_so_or_not() -> None:
+    """Bought in January, the tier is reached as February begins, and gives 500 points that end after 40 days."""
+    book = """
+programme = "raised"
+name = "raised"
+from = 2025-01-01
+utc_offset = "+08:00"
+[kinds.beans]
+name = "beans"
+expiry = [{ from = 2025-01-01, days = 40 }]
+[scores.value]
+name = "value"
+window_months = 12
+parts = { bought = "bought" }
+tiers = [{ at_least = 0, name = "a" }, { at_least = 100, name = "b" }]
+[[award]]
+rule = "bought"
+name = "bought"
+on = "order.completed"
+each = "line"
+score = "value"
+part = "bought"
+give = { points = 1, per_fen = 100 }
+[[award]]
+rule = "raised"
+name = "raised"
+on = "tier.reached"
+when = { tier = { in = ["b"] } }
+kind = "beans"
+give = { points = 500 }
+"""
+    bought = fact(
+        "order.completed", "o1", "01-10", order="O1", lines=[{"line": "1", "quantity": 1, "paid_fen": 20_000}]
+    )
+    later = fact("order.completed", "o2", "04-25", order="O2", lines=[{"line": "1", "quantity": 1, "paid_fen": 500}])
+    queries = ("statement", "liability", "outstanding", "balances", "lots")
+    days = [instant(day) for day in ("2025-01-31", "2025-02-05", "2025-03-31", "2025-04-20")]
+    found: list[dict[str, list[Rows]]] = []
+    for facts in ([bought], [bought, later]):
+        with scratch() as folder:
+            ledger = told(folder / "ledger", *facts, book=book)
+            found.append({query: [rows_of(ledger, query, day) for day in days] for query in queries})
+            for day in days:
+                for name in ("balances", "lots"):
+                    assert rows_of(ledger, name, day) == list(tables.TABLES[name](ledger, day, None).rows)
+            ledger.close()
+    assert found[0] == found[1]
+    assert [[row[2:5] for row in rows] for rows in found[0]["statement"]] == [
+        [],
+        [("2025-02", 0, 500)],
+        [("2025-02", 0, 500), ("2025-03", 500, 0)],
+        [("2025-02", 0, 500), ("2025-03", 500, 0)],
+    ]

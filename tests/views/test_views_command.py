@@ -158,7 +158,7 @@ def test_a_rebuild_is_compared_and_switched_while_a_reader_goes_on(kept: Path) -
     assert points("views", "compare", "statement").code == 0
     assert points("views", "switch", "statement").code == 0
     live = [b["file"] for b in points("views", "status", "--json").json if b["view"] == "statement" and b["is_live"]]
-    assert live == ["statement-v2-2.db"]
+    assert live == ["statement-v3-2.db"]
     points("views", "rebuild", "statement")
     assert not Path("points-ledger/views/statement-v2.db").exists()
     assert first is not None and len(open_rows.fetchall()) == 1  # of a file that is gone
@@ -204,7 +204,7 @@ def test_what_is_asked_for_wrongly_is_told_plainly(kept: Path) -> None:
     fails(points("views", "compare", "balances"), 3, "points views rebuild balances")
     fails(points("views", "switch", "balances"), 3, "no build beside the live one")
     fails(points("views", "show", "balances", "--folder", kept / "elsewhere"), 4, "points views run")
-    Path("points-ledger/views/balances-v1.db").write_bytes(b"no database")
+    Path("points-ledger/views/balances-v2.db").write_bytes(b"no database")
     fails(points("views", "show", "balances"), 3, "a view is disposable")
 
 

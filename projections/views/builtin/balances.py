@@ -30,12 +30,18 @@ def _expiring(subject: MemberState, now: int, until: int) -> Iterator[Row]:
 
 
 class Balances(PointsView):
-    """The open lots of each member."""
+    """The account of each member."""
 
     name = "balances"
+    version = 2
     about = "what each member has, by kind and by lot, and what of it expires soon"
     queries = (
-        Query("balances", "spendable, pending and held points and debt, by member and kind", of_accounts(balances)),
+        Query(
+            "balances",
+            "spendable, pending and held points and debt, by member and kind",
+            of_accounts(balances),
+            keys=("kind",),
+        ),
         Query("lots", "open lots, the soonest to expire first", of_accounts(lots)),
         Query("expiring", "points that expire within --days (30): a feed for reminders", expiring, frozenset({"days"})),
     )

@@ -5,22 +5,13 @@ It counts (`projections.views.timed`), so that the present is a sum of a few row
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
-
-from msgspec import Struct
 
 from ledger.core.account import Account, Purse, current_term
 from ledger.rulebook.compiled import Programme
-from ledger.wire.entries import (
-    OUTCOMES,
-    CardChange,
-    Frozen,
-    HistoryPruned,
-    Unfrozen,
-)
+from ledger.wire.entries import OUTCOMES
 from projections.answers.show import open_lots, state_of
 from projections.answers.tables import Column, Row, Table, columns
-from projections.views.builtin.points import POINTS
+from projections.views.builtin.points import PointsView
 from projections.views.view import (
     Amounts,
     FoldStep,
@@ -30,7 +21,6 @@ from projections.views.view import (
     RowDeltas,
     Snapshot,
     SumTable,
-    View,
     month_at,
     over_shops,
 )
@@ -80,15 +70,13 @@ def _flat(rows: dict[Key, Amounts]) -> Iterator[Row]:
     return ((*key, *amounts) for key, amounts in rows.items())
 
 
-class Books(View):
+class Books(PointsView):
     """Sums over all members."""
 
     name = "books"
-    version = 2
+    version = 3
     about = "where the points of each kind are, what expires in which month, and how every fact was answered: now"
     tables = (POINTS_TABLE, EXPIRING, PEOPLE, CARDS, OUTCOMES_TABLE)
-    changes = POINTS | {HistoryPruned, Frozen, Unfrozen, *CardChange.__args__}
-    state: ClassVar[type[Struct] | None] = Account
     counts = True
     queries = (
         Query("books", "where the points of each kind are", _books, frozenset({"by_shop"}), is_by_member=False),

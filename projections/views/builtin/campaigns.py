@@ -53,7 +53,7 @@ class Campaigns(PointsView):
     """Sums by campaign, kind and day."""
 
     name = "campaigns"
-    version = 2
+    version = 3
     about = "points granted by each campaign and what became of them"
     tables = (SPEND,)
     state = Granted

@@ -174,7 +174,7 @@ class Liability(PointsView):
     """Movements of points over all members, by kind, month booked, day, and month of expiry."""
 
     name = "liability"
-    version = 2
+    version = 3
     about = "points issued, redeemed, expired, clawed back and outstanding, by the month of expiry; the monthly close"
     tables = (MOVEMENTS,)
     queries = (

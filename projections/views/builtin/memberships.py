@@ -6,7 +6,6 @@ from typing import Any
 from ledger.core.account import Account, current_term
 from ledger.core.decide import run_to
 from ledger.core.evaluate import ordinary_points
-from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
 from ledger.journal.port import Damaged
 from ledger.rulebook.compiled import Rule
@@ -19,19 +18,28 @@ from ledger.wire.entries import (
     CreditSet,
     Earned,
     HistoryPruned,
+    Joined,
     TierMoved,
 )
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import OrderCompleted
-from projections.answers.show import draft_at, quotas_alone, quotas_of
+from projections.answers.benefits import draft_at, quotas_alone, quotas_of
 from projections.answers.tables import Row, Table, columns, memberships
-from projections.views.builtin.scores import OF_SCORES
-from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View, of_accounts
+from projections.views.builtin.scores import OF_SCORES, RankedMember
+from projections.views.view import FoldStep, Known, Options, Query, RowDeltas, Snapshot, SumTable, View
 
 TERMS = frozenset((*CardChange.__args__, BenefitUsed, BenefitCounted, BenefitGivenBack, HistoryPruned))
 QUOTAS = columns("member membership product benefit quota:integer used:integer left:integer")
 SAVINGS = SumTable("savings", columns("member membership card kind"), ("points", "ordinary_points", "lines"))
 BENEFITS = SumTable("benefits", columns("member membership card benefit"), ("times",))
+
+
+def _memberships(taken: Snapshot, _: Options) -> Table:
+    version = taken.book.nearest(taken.as_of)
+    return taken.by_member(
+        memberships.columns(version),
+        lambda known: memberships.rows(version, taken.as_of, known.subject.member, known.subject.state.account),
+    )
 
 
 def quotas(taken: Snapshot, _: Options) -> Table:
@@ -40,16 +48,17 @@ def quotas(taken: Snapshot, _: Options) -> Table:
 
 
 def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
-    account: Account = known.subject.state
+    state: RankedMember = known.subject.state
+    account, version = state.account, taken.book.nearest(taken.as_of)
     run_to(account, taken.book, taken.as_of, PagesInMemory())
-    draft = draft_at(account, taken.book, taken.as_of)
+    draft = draft_at(account, taken.book, taken.as_of, state.shops.pages(version))
     for name in draft.version.programme.memberships:
         term = current_term(account, name, taken.as_of)
         if term is None:
             continue
         for label, quota, used in quotas_of(draft, name, term):
             yield known.subject.member, name, term.product, label, quota, used, max(quota - used, 0)
-    for label, quota, used in quotas_alone(draft):
+    for label, quota, used in quotas_alone(draft, state.shops.begun(version)):
         yield known.subject.member, "", "", label, quota, used, max(quota - used, 0)
 
 
@@ -77,13 +86,28 @@ class Memberships(View):
     version = 2
     about = "each member's cards with quotas, and what they gave beyond the ordinary rate"
     tables = (SAVINGS, BENEFITS)
-    changes = TERMS | OF_SCORES | {Earned, TierMoved, CreditSet}
+    changes = TERMS | OF_SCORES | {Earned, TierMoved, CreditSet, Joined}
     needs_fact = True
-    state = Account
+    state = RankedMember
     queries = (
-        Query("memberships", "the current or else the last term of each membership", of_accounts(memberships)),
-        Query("quotas", "what is left of the benefits that a member has, by card or without one", quotas),
-        Query("savings", "points beyond the ordinary rate, by card", savings),
+        Query(
+            "memberships",
+            "the current or else the last term of each membership",
+            _memberships,
+            keys=("membership", "state"),
+        ),
+        Query(
+            "quotas",
+            "what is left of the benefits that a member has, by card or without one",
+            quotas,
+            keys=("membership", "benefit"),
+        ),
+        Query(
+            "savings",
+            "points beyond the ordinary rate, by card",
+            savings,
+            keys=("membership", "kind"),
+        ),
     )
 
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
@@ -101,7 +125,12 @@ class Memberships(View):
     def evolve(self, state: Any, change: Change) -> None:
         """Apply a change to a term, or to what conditions on the member are asked of."""
         if not isinstance(change, Earned):
-            evolve(state, change)
+            state.take(change)
+
+    def account(self, state: Any) -> Account | None:
+        """The account in the state."""
+        assert isinstance(state, RankedMember)
+        return state.account
 
 
 def _rule(step: FoldStep, name: str | None) -> Rule | None:

@@ -1,28 +1,27 @@
-"""What the views on points share: a member's open lots as their state, and which changes move points."""
+"""What the views on points share: each member's whole account, for time gives points as well as it takes them.
+
+A tier that is reached as a month begins may give points: so nothing can be left out of an account but what was met for
+the first time, on which time gives nothing. (A set has no order, and two builds are to be alike byte for byte.)
+"""
 
 from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from ledger.core.account import Account, move_lapse
-from ledger.core.evolve import evolve
-from ledger.core.postings import MOVES
-from ledger.wire.entries import Change, IdleEnded, IdleMoved, TermMoved
+from ledger.core.account import Account
+from ledger.core.awards import ONCE
+from ledger.core.evolve import APPLY, evolve
+from ledger.wire.entries import Change, FirstSeen
 from projections.views.view import View
-
-POINTS = MOVES | {IdleMoved, IdleEnded, TermMoved}  # of a term: until when a trial's points are frozen
 
 
 class PointsView(View):
-    """A view that keeps the points of each account: purses with their lots, debt and totals, and holds."""
+    """A view that keeps the account of each member."""
 
-    changes = POINTS
+    changes = frozenset(APPLY)
     state: ClassVar[type[Struct] | None] = Account
 
     def evolve(self, state: Any, change: Change) -> None:
-        """Apply a change that moves points; of a term only that frozen points wait until another instant."""
-        if type(change) is TermMoved:
-            if change.pending_until:
-                move_lapse(state, change.pending_until)
-        else:
+        """Apply a change to the account, unless it is what was met for the first time."""
+        if type(change) is not FirstSeen or change.mark == ONCE:
             evolve(state, change)

@@ -51,8 +51,15 @@ class Savings(View):
     needs_fact = True
     state = SavingsState
     queries = (
-        Query("saved", "what each benefit saved, by card, beside the card's fee", saved),
-        Query("would-have-saved", "what cards would have saved members without them, in a year", would_have_saved),
+        Query(
+            "saved", "what each benefit saved, by card, beside the card's fee", saved, keys=("membership", "benefit")
+        ),
+        Query(
+            "would-have-saved",
+            "what cards would have saved members without them, in a year",
+            would_have_saved,
+            keys=("membership", "benefit"),
+        ),
     )
 
     def entry(self, step: FoldStep, rows: RowDeltas) -> None:

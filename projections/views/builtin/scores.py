@@ -64,6 +64,11 @@ class RankedMember(Struct, array_like=True):
     account: Account = field(default_factory=Account)
     shops: ShopScores = field(default_factory=ShopScores)
 
+    def take(self, change: Change) -> None:
+        """Apply a change to the account, or to the score of a shop."""
+        evolve(self.account, change)
+        self.shops.take(change)
+
 
 class Scores(View):
     """The sums by month that the scores of each member are made of."""
@@ -73,7 +78,15 @@ class Scores(View):
     about = "each member's scores (京享值 …) with their parts and tier"
     changes = OF_SCORES | {TierMoved, Joined}
     state = RankedMember
-    queries = (Query("scores", "value, tier and parts by member; --score names one", scores, frozenset({"score"})),)
+    queries = (
+        Query(
+            "scores",
+            "value, tier and parts by member; --score names one",
+            scores,
+            frozenset({"score"}),
+            keys=("score",),
+        ),
+    )
 
     def account(self, state: Any) -> Account | None:
         """The account in the state."""
@@ -82,5 +95,4 @@ class Scores(View):
 
     def evolve(self, state: Any, change: Change) -> None:
         """Apply a change to the account, or to the score of a shop."""
-        evolve(state.account, change)
-        state.shops.take(change)
+        state.take(change)

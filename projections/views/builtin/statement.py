@@ -48,10 +48,18 @@ class Statement(PointsView):
     """Sums by member, kind and month. Held and frozen points are the member's, so they stand in the closing balance."""
 
     name = "statement"
-    version = 2
+    version = 3
     about = "opening, earned, spent, expired, clawed back and closing by member, kind and month"
     tables = (MONTHS,)
-    queries = (Query("statement", "by member, kind and month; --month for one", statement, frozenset({"month"})),)
+    queries = (
+        Query(
+            "statement",
+            "by member, kind and month; --month for one",
+            statement,
+            frozenset({"month"}),
+            keys=("kind", "month"),
+        ),
+    )
 
     def change(self, step: FoldStep, change: Change, rows: RowDeltas) -> None:
         """Sum a change that moves points in or out."""
