@@ -34,12 +34,12 @@ from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_af
 from ledger.wire.fact_codec import BadFact
 from ledger.wire.facts import PROGRAMME_SUBJECT, ProgrammePublished
 from ledger.wire.times import DAY, to_datetime
-from projections.answers.show import describe_account
+from projections.answers.show import show_member
 from tests.core.test_against_the_oracle import NOTES
 from tests.simulator.ledgers import Files
 from tests.simulator.world import Violation
 from tests.support.accounts import alike
-from tests.support.oracle import Oracle
+from tests.support.oracle import Oracle, parts_that_differ
 
 ASKED_EVERY = 5  # entries of a member, for what the oracle says of the account; of each entry it is asked
 LOOKS = (0, 400 * DAY)  # after an account's clock: the books balance at any instant
@@ -275,30 +275,18 @@ class Laws:
         clock = truth.members[name].account.clock
         if truth.oracle is None:
             return
-        seen = self.ledger.account(name, clock)
-        assert seen is not None
-        shown: dict[str, Any] = msgspec.to_builtins(describe_account(name, seen, self.ledger.book, clock))
+        shown: dict[str, Any] = msgspec.to_builtins(show_member(self.ledger, name, clock))
         said = truth.oracle.show(name, to_datetime(clock))
         where = f"partition {partition}, {name}"
-        for part in ("entries", "frozen", "points", "scores", "memberships", "benefits"):
-            ours, theirs = _what_both_say(shown[part], said[part]), said[part]
-            self.law("oracle", ours == theirs, f"{where}: {part} {ours}, the oracle {theirs}")
+        differ = parts_that_differ(shown, said)
+        parts = (f"{part} {shown[part]}, the oracle {said[part]}" for part in differ)
+        self.law("oracle", not differ, f"{where}: {'; '.join(parts)}")
 
     def law(self, law: str, holds: bool, what: str) -> None:
         """Count a check of a law. Raises `Violation` unless it holds."""
         self.checked[law] += 1
         if not holds:
             raise Violation(law, what)
-
-
-def _what_both_say(shown: Any, said: Any) -> Any:
-    """Return what is shown, of each named thing as far as the oracle speaks of it."""
-    if not isinstance(shown, dict):
-        return shown
-    return {
-        name: {key: value for key, value in told.items() if key in said[name]} if name in said else told
-        for name, told in shown.items()
-    }
 
 
 def problems_of(account: Account) -> Iterator[str]:
