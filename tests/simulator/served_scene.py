@@ -385,7 +385,7 @@ class ServedScene(Scene):
         }
         self.laws = Laws(self.files, self.ledger, self.truths)
         self.processes = [ServerProcess(self, f"server-{n}") for n in range(self.chance.choice((1, 2, 2)))]
-        self.processes += [ClientProcess(self, "client")] * 1
+        self.processes.append(ClientProcess(self, "client"))
         if self.chance.random() < 0.4:
             self.processes.append(IngestProcess(self, "ingest"))
 
