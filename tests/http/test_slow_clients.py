@@ -205,6 +205,16 @@ def test_a_head_that_is_too_large_or_says_two_things_is_refused(shop: Shop, requ
         assert b"application/problem+json" in head and json.loads(body)["status"] == status
 
 
+def test_a_bad_head_is_answered_in_its_turn_or_not_at_all(shop: Shop) -> None:
+    good, bad = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"
+    with shop.connect(good) as wire:
+        assert wire.recv(4_096).startswith(b"HTTP/1.1 200 ")
+        wire.sendall(bad)
+        assert b"HTTP/1.1 400 " in read_all(wire)
+    slow = b"POST /console/sign-in HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+    assert b"HTTP/1.1 400 " not in shop.ask(slow + b"a=b&" + bad), "it would be taken for the form's answer"
+
+
 def test_what_comes_behind_a_body_is_no_header(shop: Shop) -> None:
     head = b"GET /v1/members/m-1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
     trailer = f"Authorization: Bearer {shop.keys['quick']}\r\n\r\n".encode()
