@@ -4,6 +4,7 @@ from contextlib import closing
 
 from consumers.local.port import Inbox
 from consumers.local.sqlite import SQLiteInbox
+from consumers.runtime.continuity import check_id
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.port import JournalError
@@ -32,6 +33,12 @@ def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
     if is_new and max(decided.values()) >= 0:
         raise _lacks(ledger, max(decided, key=decided.__getitem__), -1, max(decided.values()))
     inbox = _open(ledger, create=True)
+    for partition in decided:
+        try:
+            check_id(ledger, ledger.journal(partition).state().stream, inbox.id)
+        except JournalError:
+            inbox.close()
+            raise
     for partition, position in decided.items():
         if (end := inbox.end(partition)) < position:
             inbox.close()

@@ -86,6 +86,11 @@ class Inbox(ABC):
         self.partitions = partitions
         self._tolerance = clock.tolerance()
 
+    @property
+    def id(self) -> str:
+        """What tells this inbox from others, for life; "" where it cannot be replaced without its journals."""
+        return ""
+
     @abstractmethod
     def _end(self, partition: int) -> End:
         """Return where a partition ends."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, groupby
 from pathlib import Path
+from secrets import randbelow
 from typing import Any
 
 from msgspec.structs import replace
@@ -29,7 +30,7 @@ from consumers.local.port import (
 )
 from consumers.stream import Record
 from ledger.errors import may_pass
-from ledger.journal.blocks import Block, blocks_after, encode_block
+from ledger.journal.blocks import Block, blocks_after, encode_block, inbox_id
 from ledger.journal.opening import BUSY_SECONDS
 from ledger.journal.port import Damaged, JournalError, Unavailable
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -70,6 +71,12 @@ class SQLiteInbox(Inbox):
         self._seen = -1  # the version of the file's content when its ends were read
         self._ends: list[End] = []
 
+    @property
+    def id(self) -> str:
+        """As `inbox_id` has it: drawn when the file was made, or first fed by a version that knows of ids."""
+        with self._reading():
+            return inbox_id(self._db)
+
     def _format(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
@@ -98,6 +105,8 @@ class SQLiteInbox(Inbox):
                 " first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (feed, partition)) WITHOUT ROWID"
             )
             self._db.execute(f"PRAGMA user_version = {FORMAT}")
+        if found <= FORMAT and not inbox_id(self._db):
+            self._db.execute(f"PRAGMA application_id = {1 + randbelow((1 << 31) - 1)}")
         self._db.execute("COMMIT")
         return max(0, FORMAT - found)
 

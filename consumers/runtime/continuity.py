@@ -57,6 +57,14 @@ def check_taken(ledger: Ledger, partition: int, taken: LastTaken, found: Record 
         )
 
 
+def check_id(ledger: Ledger, known: str, found: str) -> None:
+    """Raise `NotContinued` where a journal remembers another stream's id than the one it is to be fed from now."""
+    if known and found and known != found:
+        raise NotContinued(
+            f"the stream's id is {found}, and {ledger.name} was fed from the one with {known}{_way_out(ledger)}"
+        )
+
+
 def _way_out(ledger: Ledger) -> str:
     if ledger.settings.stream == INBOX:
         return (

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 from consumers import clock
-from consumers.runtime.continuity import LastTaken, check_taken, last_taken
+from consumers.local.port import Inbox
+from consumers.runtime.continuity import LastTaken, check_id, check_taken, last_taken
 from consumers.runtime.events import Decided
 from consumers.runtime.intake import Intake, dead_lettered
 from consumers.runtime.outcomes import DecidedRecord
@@ -45,6 +46,7 @@ class PartitionOwner:
         self.decided: list[DecidedRecord] = []
         self.ahead_until = 0  # the last `recorded` where it is later than the clock by much, else 0
         self.taken: LastTaken | None = None  # the last record of the journal, until the stream has shown to have it
+        self._inbox_id = ""  # of the inbox that was seen to be the journal's
         self._ledger = ledger
         self._batch = batch
         settings = ledger.settings
@@ -59,6 +61,7 @@ class PartitionOwner:
         self.writer = self._ledger.writer(self.partition, share)
         self.writer.on_entries = self._keep_wanted
         self.taken = last_taken(self.writer.journal)
+        self._inbox_id = ""
         return self.writer
 
     def release(self) -> None:
@@ -103,6 +106,8 @@ class PartitionOwner:
         began = perf_counter()
         if self.taken is not None and not self._is_continued_by(stream, self.taken):
             return None
+        if isinstance(stream, Inbox):
+            self._check_inbox(writer, stream)
         records = stream.read(self.partition, writer.offset, self._batch, BATCH_BYTES)
         if not records:
             return None
@@ -127,6 +132,16 @@ class PartitionOwner:
             store=committing - deciding,
             ahead=ahead,
         )
+
+    def _check_inbox(self, writer: PartitionWriter, inbox: Inbox) -> None:
+        """Raise `NotContinued` for another inbox than the journal's, whose id it keeps from the first time on."""
+        if self._inbox_id:
+            return
+        found, known = inbox.id, writer.journal.stream
+        check_id(self._ledger, known, found)
+        if found and not known:
+            writer.bind(found)
+        self._inbox_id = found
 
     def _is_continued_by(self, stream: Stream, taken: LastTaken) -> bool:
         """Return True if the stream has the record that the journal took last, False where it has not come yet."""

@@ -23,9 +23,12 @@ def page_of_shop(draft: Draft, name: str, shop: str) -> ScorePage | None:
 
 def follow_shops(draft: Draft) -> None:
     """Move the tiers of the shops whose scores a decision moved, and note what was reached."""
+    version = draft.book.nearest(draft.clock)  # the tier in force is that of now, also where the fact came late
     for score, before in (draft.at_shops or {}).items():
         name, _, shop = score.partition(AT_SHOP)
-        page, ranking = draft.pages.get(f"score/{name}/{shop}"), draft.version.rankings[name]
+        page, ranking = draft.pages.get(f"score/{name}/{shop}"), version.rankings.get(name)
+        if ranking is None:
+            ranking = draft.version.rankings[name]
         assert isinstance(page, ScorePage)
         place = _place(ranking, page.value())
         page.tier = tier_name(ranking, place)

@@ -58,9 +58,20 @@ def pass_period(draft: Draft, at: int) -> None:
                 value = value_in(account, ranking, before)
                 # Time reaches nothing in a year that is over: it stood then as it stands now.
                 last_year = value_in(account, ranking, period - 1) if ranking.window == YEAR else 0
-                _move(draft, version, ranking, Stand(value, last_year, own_place(account, ranking, value)), at)
+                own = max(own_place(account, ranking, value), _held_until(draft, ranking, at))
+                _move(draft, version, ranking, Stand(value, last_year, own), at)
                 continue
         _place(draft, ranking, value_in(account, ranking, period), at)
+
+
+def _held_until(draft: Draft, ranking: Ranking, at: int) -> int:
+    """Return the place of the highest tier whose hold was over at this instant: it was the member's until then."""
+    names = [tier.name for tier in ranking.tiers]
+    found = -1
+    for change in draft.changes if ranking.holds else ():
+        if isinstance(change, TierHoldEnded) and (change.score, change.at, change.why) == (ranking.name, at, "over"):
+            found = max(found, names.index(change.tier) if change.tier in names else -1)
+    return found
 
 
 def place_anew(draft: Draft, at: int) -> None:
@@ -82,18 +93,20 @@ def _move(draft: Draft, version: ProgrammeVersion, ranking: Ranking, stand: Stan
     for tier, hold in list(account.tier_holds.get(ranking.name, {}).items()):
         if hold.value < hold.needs:
             draft.emit(TierHoldEnded(ranking.name, tier, at, "pierced"))
+    has_risen = value > stand.value
     if ranking.holds:
         first = window_of(ranking, period)[0]
         year = month_of(at, version.offset) // 12
         if ranking.window == YEAR:
             last_year = value_in(account, ranking, period - 1)
             until = hold_until(ranking, year - 1, at, version.offset)
+            has_risen = has_risen or last_year > stand.last_year
             if until > at:
                 _hold_reached(draft, ranking, stand.last_year, last_year, at, until, first - 1)
         until = hold_until(ranking, year, at, version.offset)
         _hold_reached(draft, ranking, stand.value, value, at, until, first)
     _place(draft, ranking, value, at)
-    if value > stand.value:
+    if has_risen:
         _reach(draft, ranking, stand.own, own_place(account, ranking, value), at)
 
 

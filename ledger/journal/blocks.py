@@ -28,6 +28,15 @@ encode_block = msgspec.msgpack.Encoder().encode
 decode_block = msgspec.msgpack.Decoder(Block).decode
 
 
+def inbox_id(inbox: Connection) -> str:
+    """Return what tells an inbox from others: eight hexadecimal digits; "" for one that was given none yet.
+
+    It stands in the file's header as SQLite's `application_id`.
+    """
+    number = inbox.execute("PRAGMA application_id").fetchone()[0]
+    return f"{number:08x}" if number else ""
+
+
 def blocks_after(
     inbox: Connection, partition: int, after: int, last: int | None = None, feed: int | None = None
 ) -> Iterator[tuple[int, Block]]:

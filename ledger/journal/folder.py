@@ -17,13 +17,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict
 
-from ledger.journal.blocks import blocks_after
+from ledger.journal.blocks import blocks_after, inbox_id
 from ledger.journal.durable import sync
 from ledger.journal.ledger import Ledger, LedgerLocked, Settings, new_id
 from ledger.journal.migrations import Migrated
 from ledger.journal.opening import reading_of
 from ledger.journal.origin import Origin
-from ledger.journal.port import PUT_BACK, Claims, JournalError, StreamRecord
+from ledger.journal.port import PUT_BACK, Claims, Damaged, JournalError, StreamRecord
 from ledger.journal.sqlite import SQLiteJournal
 from ledger.rulebook.compiled import STORED, Programme
 from ledger.rulebook.schema import BadProgramme, shipped
@@ -197,7 +197,19 @@ class FolderLedger(Ledger):
         return found
 
     def check_inbox(self, partition: int) -> None:
-        """Do nothing: each block says where it ends, which is checked whenever it is read."""
+        """Raise `Damaged` for another inbox than the one that a partition's journal was fed from.
+
+        Each block says where it ends, which is checked whenever it is read.
+        """
+        known = self.journal(partition).state().stream
+        if known and self.inbox.exists():
+            with reading_of(self.inbox) as inbox:
+                found = inbox_id(inbox)
+            if found != known:
+                raise Damaged(
+                    f"{self.inbox}: partition {partition} was fed from the inbox with the id {known}, and this one has"
+                    f" {found or 'none'}: it was replaced"
+                )
 
     @contextmanager
     def writing(self) -> Iterator[None]:

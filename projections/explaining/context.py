@@ -8,7 +8,7 @@ import msgspec
 
 from ledger.core.account import Account, Purse, Term
 from ledger.core.pages import OrderPage, PageLine
-from ledger.wire.facts import OrderAmended, OrderCompleted, OrderLine, ReviewPosted
+from ledger.wire.facts import OrderAmended, OrderCompleted, OrderLine, OrderPaid, ReviewPosted
 from projections.explaining.history import History, Moment, Skip
 from projections.explaining.words import Words, sentence
 
@@ -34,9 +34,9 @@ def put(amount: str, how: str, **more: Any) -> dict[str, Any]:
 
 
 def line_of(moment: Moment, name: str) -> OrderLine | PageLine | None:
-    """The order line that an award is about: of the completed order, or of the reviewed one."""
+    """The order line that an award is about: of the order that was paid or completed, or of the reviewed one."""
     fact = moment.step.fact
-    if isinstance(fact, OrderCompleted | OrderAmended):
+    if isinstance(fact, OrderPaid | OrderCompleted | OrderAmended):
         return next((line for line in fact.data.lines if line.line == name), None)
     if isinstance(fact, ReviewPosted):
         page = moment.pages.get(f"order/{fact.data.order}")

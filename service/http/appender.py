@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from consumers.files.loader import NdjsonLine
-from consumers.local.port import CannotAppend, InboxLine
+from consumers.local.port import CannotAppend, ClockAhead, InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact
@@ -65,6 +65,7 @@ class FactAppender:
         self._facts = self._bytes = 0  # that wait to be appended
         self._stopping = False
         self.cannot_append = False  # the last time it was tried; what comes is tried all the same
+        self._is_clock_told = False  # since facts were last appended
         self._feeding: Feeding | None = None
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -161,6 +162,12 @@ class FactAppender:
                 route = feeding.old if pending.is_backlog else feeding.new
                 counting.append([self._route(route, value, lines) for value in pending.values])
             places = feeding.appender.append(lines)
+        except ClockAhead as error:  # facts that agree with the clock are taken: the server stays ready for them
+            if not self._is_clock_told:
+                say(f"facts cannot be written: {error}")
+            self._is_clock_told = True
+            self._post(self._turn_away, taken, Busy("the server's clock is far ahead; the server's log says of what"))
+            return
         except Exception as error:  # whatever it is: nothing was taken, and what comes is tried anew
             if not self.cannot_append:
                 say(f"facts cannot be written: {error.__cause__ or error}")
@@ -171,7 +178,7 @@ class FactAppender:
                 traceback.print_exc()
             self._post(self._turn_away, taken, Busy("facts cannot be written now; the server's log says why"))
             return
-        self.cannot_append = False
+        self.cannot_append = self._is_clock_told = False
         metrics.APPEND_SECONDS.observe(time.perf_counter() - began)
         metrics.APPENDED.inc(len(lines))
         found = [[places[line] for line in these] for these in counting]

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ledger.rulebook.schema import shipped
+from ledger.rulebook.schema import shipped, shipped_names
 from ledger.wire.times import to_datetime, to_instant
-from tests.support.books import made_book
+from tests.support.books import made_book, made_versions
 from tests.support.histories import amended_history, book_history, changed_history, history
-from tests.support.oracle import Oracle, instant
+from tests.support.oracle import Oracle, instant, parts_that_differ
 from tests.support.shop import Shop
 
 TOTALS = (
@@ -60,9 +60,8 @@ def _differences(shop: Shop, oracle: Oracle, said: tuple[str, str], told: str, m
     now = to_datetime(shop.account.clock)
     later = shop.on(now)
     ours, theirs = later.shown, oracle.show(member, now)
-    for part in ("entries", "frozen", "points", "scores", "memberships", "benefits"):
-        if ours[part] != theirs[part]:
-            yield part, (ours[part], theirs[part])
+    for part in parts_that_differ(ours, theirs):
+        yield part, (ours[part], theirs[part])
     for kind in theirs["points"]:
         purse, totals = later.account.purse(kind), oracle.totals(member, now, kind)
         for name in TOTALS:
@@ -100,6 +99,11 @@ def check_under_a_made_up_book(seed: int, length: int) -> None:
     check(seed, length, lambda random, size: book_history(random, size, book), book)
 
 
+def check_under_two_versions(seed: int, length: int) -> None:
+    books = made_versions(Random(seed))
+    check(seed, length, lambda random, size: book_history(random, size, books[0]), *books)
+
+
 # A smaller seed is no smaller history: `smallest` does that.
 no_shrinking = settings(
     deadline=None,
@@ -127,9 +131,27 @@ def test_they_say_the_same_of_amended_orders_and_of_adjustments_that_are_aimed(s
     check(seed, length, amended_history)
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", range(40))
 def test_they_say_the_same_under_made_up_books(seed: int) -> None:
     check_under_a_made_up_book(seed, 60)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_they_say_the_same_where_another_version_decides_from_some_day_on(seed: int) -> None:
+    check_under_two_versions(seed, 60)
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_they_say_the_same_under_each_shipped_book(name: str) -> None:
+    for seed in range(2):
+        check(seed, 50, lambda random, size: book_history(random, size, shipped(name)), shipped(name))
+
+
+@pytest.mark.campaign
+@settings(no_shrinking, max_examples=5_000)
+@given(seed=st.integers(0, 1 << 48), length=st.integers(1, 160))
+def test_they_say_the_same_under_two_versions_over_a_long_campaign(seed: int, length: int) -> None:
+    check_under_two_versions(seed, length)
 
 
 @pytest.mark.campaign

@@ -48,6 +48,14 @@ part = "spent"
 when = { paid_fen = { at_least = 5_000 } }
 give = { points = 1, per_fen = 100 }
 """
+REACHED = """
+[[award]]
+rule = "reached"
+name = "reached"
+on = "tier.reached"
+kind = "beans"
+give = { points = 7 }
+"""
 CLUB = """
 [memberships.club]
 name = "club"
@@ -194,3 +202,25 @@ def test_a_score_of_twelve_months_has_them_where_facts_may_be_late_by_less() -> 
     assert shop.shown["scores"]["year"]["value"] == 10
     shop.signs_in(at="2026-04-01")
     assert shop.shown["scores"]["year"]["value"] == 0
+
+
+def test_a_tier_that_last_year_reached_by_what_is_told_late_is_reached() -> None:
+    score = '[scores.nights]\nname = "nights"\nsettle = "at-once"\nwindow = "year"\nhold = { end_of_year_after = 1 }\n'
+    score += 'parts = { spent = "spent" }\ntiers = [{ at_least = 10, name = "silver" }]\n'
+    rule = SPENT.replace('kind = "beans"', 'score = "nights"\npart = "spent"')
+    shop = Shop(HEAD + score + rule + REACHED)
+    shop.signs_in(at="2025-01-10")
+    shop.completes("O1", BOOK, at="2024-12-30")
+    assert (shop.shown["scores"]["nights"]["tier"], shop.awarded) == ("silver", [7])
+
+
+def test_a_hold_that_ends_as_the_day_of_a_new_value_begins_is_no_tier_reached() -> None:
+    score = '[scores.days]\nname = "days"\nsettle = "daily"\nwindow_days = 1\nhold = { days = 1 }\n'
+    score += 'parts = { spent = "spent" }\ntiers = [{ at_least = 10, name = "silver" }]\n'
+    rule = SPENT.replace('kind = "beans"', 'score = "days"\npart = "spent"')
+    shop = Shop(HEAD + score + rule + REACHED)
+    shop.completes("O1", BOOK, at="2025-03-01")
+    shop.signs_in(at="2025-03-02")
+    shop.completes("O2", BOOK, at="2025-03-02 10:00")
+    shop.signs_in(at="2025-03-03 10:00")
+    assert shop.awarded == [7]

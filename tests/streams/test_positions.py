@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +18,8 @@ from consumers.kafka.holes import Log
 from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import Hole
 from consumers.kafka.settings import KafkaSettings
+from consumers.local.open import open_inbox
+from consumers.runtime.ingest import CannotDecide, decide_all
 from consumers.runtime.outcomes import outcome_at
 from ledger.journal.open import open_ledger
 from ledger.wire.answers import Decision
@@ -359,3 +363,42 @@ def test_an_older_copy_of_the_inbox_that_was_fed_further_is_refused(tmp_path: Pa
         (ours / f"inbox.db{suffix}").unlink(missing_ok=True)
     shutil.copy(copy / "inbox.db", ours / "inbox.db")
     assert ingest(ours, FACTS[40:50], "fourth").returncode == 4
+
+
+def test_another_inbox_that_has_the_last_record_at_its_place_is_told_by_its_id(tmp_path: Path) -> None:
+    ours, other = tmp_path / "ours", tmp_path / "other"
+    assert ingest(ours, FACTS[:40], "first").returncode == 0
+    assert ingest(other, FACTS[:140], "others").returncode == 0
+    before = contents(ours)
+    for suffix in ("", "-wal", "-shm"):
+        (ours / f"inbox.db{suffix}").unlink(missing_ok=True)
+    shutil.copy(other / "inbox.db", ours / "inbox.db")
+    refused = ingest(ours, FACTS[40:50], "second")
+    assert refused.returncode == 4, refused.stderr
+    assert "fed from the one with" in refused.stderr
+    assert "Put the newest copy of the inbox back" in refused.stderr
+    with closing(open_ledger(ours)) as ledger, pytest.raises(CannotDecide, match="fed from the one with"):
+        decide_all(ledger)
+    assert contents(ours) == before
+    audited = points(ours, "replay", "--from-topic")
+    assert audited.returncode == 3
+    assert "fed from the inbox with" in audited.stderr
+
+
+def test_an_inbox_of_before_there_were_ids_gets_one_and_keeps_it(tmp_path: Path) -> None:
+    place = tmp_path / "ledger"
+    assert ingest(place, FACTS[:20], "first").returncode == 0
+    with closing(open_ledger(place)) as ledger:
+        for partition in ledger.partitions:
+            seal = ledger.journal(partition).state()._replace(stream="").made_seal()
+            with closing(sqlite3.connect(place / f"partition-{partition}.db")) as database, database:
+                database.execute("UPDATE shard SET stream = '', seal = ?", (seal,))
+    with closing(sqlite3.connect(place / "inbox.db")) as database:
+        database.execute("PRAGMA application_id = 0")
+    assert ingest(place, FACTS[20:40], "second").returncode == 0
+    with closing(open_ledger(place)) as ledger, closing(open_inbox(ledger)) as inbox:
+        known = inbox.id
+        assert len(known) == 8
+        assert {ledger.journal(partition).state().stream for partition in ledger.partitions} <= {known, ""}
+    assert ingest(place, FACTS[40:60], "third").returncode == 0
+    assert points(place, "verify").returncode == 0

@@ -61,6 +61,14 @@ def made_book(random: Random, features: set[str] | None = None) -> str:
     return with_transitions(toml_of(Author(random, features).book()))
 
 
+def made_versions(random: Random) -> tuple[str, str]:
+    """Two versions of a made-up book: other rules, uses, bounds of tiers and expiry from some day on."""
+    features = {name for name, often in FEATURES.items() if random.random() < often}
+    author = Author(random, features)
+    first = author.book()
+    return with_transitions(toml_of(first)), with_transitions(toml_of(author.next_version(first)))
+
+
 def toml_of(book: Table) -> str:
     """A book as TOML: a table for each name, all below it inline."""
     lines = [f"{key} = {_inline(value)}" for key, value in book.items() if not isinstance(value, dict | list)]
@@ -139,6 +147,21 @@ class Author:
         return (
             book | {"award": self.awards} | {name: table for name, table in tables.items() if table or name == "kinds"}
         )
+
+    def next_version(self, first: Table) -> Table:
+        """The same kinds, scores, cards and benefits, under other rules."""
+        self.awards = []
+        self.write_awards()
+        for kind in self.kinds.values():
+            if "idle_days" not in kind["expiry"][0]:
+                kind["expiry"] = self.expiry()
+        for score in self.scores.values():
+            for tier, least in zip(score["tiers"][-3:], (self.pick(40, 300), 800, 4_000), strict=True):
+                tier["at_least"] = least
+        other = {"from": date(2025, 6, 17), "award": self.awards, "uses": self.uses()}
+        if "penalties" in first:
+            other["penalties"] = self.penalties()
+        return first | other
 
     # -- kinds and scores
 

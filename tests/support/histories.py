@@ -70,9 +70,9 @@ def amended_history(random: Random, length: int) -> list[dict[str, Any]]:
     return _AmendedMaker(random, "m-1", START).make(length)
 
 
-def book_history(random: Random, length: int, toml: str) -> list[dict[str, Any]]:
+def book_history(random: Random, length: int, toml: str, member: str = "m-1") -> list[dict[str, Any]]:
     """All types of facts, about what a rule book has."""
-    return _BookMaker(random, toml).make(length)
+    return _BookMaker(random, toml, member).make(length)
 
 
 def encode(fact: dict[str, Any]) -> bytes:
@@ -525,24 +525,34 @@ class _BookMaker(_AmendedMaker):
         "late_order": 4,
     }
 
-    def __init__(self, random: Random, toml: str) -> None:
-        super().__init__(random, "m-1", START)
+    def __init__(self, random: Random, toml: str, member: str) -> None:
+        super().__init__(random, member, START)
         self.book = tomllib.loads(toml)
-        self.products = [p for table in self.book.get("memberships", {}).values() for p in table["products"]]
+        cards = {
+            p: card for table in self.book.get("memberships", {}).values() for p, card in table["products"].items()
+        }
+        self.products = list(cards)
+        self.trials = [product for product, card in cards.items() if card.get("trial")]
+        self.uses = self.book.get("uses", {})
+        self.activities = ["ride", "post", "violation"]
+        for rule in self.book.get("award", []):
+            self.activities += rule.get("when", {}).get("activity", {}).get("in", [])
         self.of_orders: dict[str, dict[str, Any]] = {}
-        self.benefits = [*self.book.get("benefits", {})]
+        benefits = dict(self.book.get("benefits", {}))
         for table in self.book.get("memberships", {}).values():
-            self.benefits += table.get("benefits", {})
+            benefits |= table.get("benefits", {})
+        self.benefits = list(benefits)
+        self.rights = [name for name, table in benefits.items() if table.get("of") == "line"]
 
     def _shop(self) -> str:
         return str(self._pick("self", "shop-a", "shop-a", "shop-b"))
 
     def _of_kind(self) -> dict[str, Any]:
         """A kind of the book, with the shop that it is kept for."""
-        kind = self._pick(*self.book["kinds"])
+        kind = self._pick(*self.book["kinds"], *([] if self.book["kinds"] else ["beans"]))
         if self.random.random() < 0.03:
             return {"kind": "nuggets"}
-        if self.book["kinds"][kind].get("each"):
+        if self.book["kinds"].get(kind, {}).get("each"):
             return {"kind": kind} | ({"shop": self._shop()} if self.random.random() < 0.9 else {})
         return {} if kind == self.book.get("default_kind", "beans") and self.random.random() < 0.5 else {"kind": kind}
 
@@ -598,14 +608,14 @@ class _BookMaker(_AmendedMaker):
         self._add("campaign.granted", **data)
 
     def _redeem_order(self, order: str = "") -> None:
-        use = self._pick(*(name for name, use in self.book["uses"].items() if use.get("order")), "coupon")
+        use = self._pick(*(name for name, use in self.uses.items() if use.get("order")), "coupon")
         self._ask_points(use, order=order or self._order(), settlement_fen=self._pick(0, 1_999, 10_000, 50_000))
 
     def _redeem(self) -> None:
-        self._ask_points(self._pick(*self.book["uses"], "coupon", "nothing"))
+        self._ask_points(self._pick(*self.uses, "coupon", "nothing"))
 
     def _ask_points(self, use: str, **more: Any) -> None:
-        kinds = self.book["uses"].get(use, {"kinds": ["beans"]})["kinds"]
+        kinds = self.uses.get(use, {"kinds": ["beans"]})["kinds"]
         data: dict[str, Any] = {"kind": self._pick(*kinds, "")}
         if self.random.random() < 0.05:
             data = self._of_kind()
@@ -619,7 +629,7 @@ class _BookMaker(_AmendedMaker):
         self._add("hold.requested", hold=self._new("H"), points=self._pick(1, 10, 100), until=until, **self._of_kind())
 
     def _card(self) -> None:
-        product = self._pick(*self.products, *(p for p in self.products if p != "club.trial"), "gold")
+        product = self._pick(*self.products, *(p for p in self.products if p not in self.trials), "gold")
         paid = self._pick(0, 4_900, 9_900, 14_900, 14_900)
         self._add("card.purchased", late=0.15, card=self._new("C"), product=product, paid_fen=paid)
 
@@ -640,8 +650,11 @@ class _BookMaker(_AmendedMaker):
         self._add("benefit.claimed", **data)
 
     def _claim_right(self) -> None:
-        rights = [name for name in self.benefits if name in ("repair", "swap")] or ["pack"]
-        data = {"benefit": self._pick(*rights), "order": self._order(), "line": self._pick("1", "1", "2")}
+        data = {
+            "benefit": self._pick(*self.rights, "nothing"),
+            "order": self._order(),
+            "line": self._pick("1", "1", "2"),
+        }
         self._add("benefit.claimed", claim=self._new("B"), **data)
 
     def _claimed_for_an_order(self) -> None:
@@ -679,7 +692,7 @@ class _BookMaker(_AmendedMaker):
         self._add("member.joined", shop=self._shop())
 
     def _activity(self) -> None:
-        data = {"done": self._new("D"), "activity": self._pick("ride", "post", "violation"), "count": self._pick(1, 3)}
+        data = {"done": self._new("D"), "activity": self._pick(*self.activities), "count": self._pick(1, 3)}
         data |= {"amount_fen": self._pick(0, 999, 26_700), "sku": self._pick("", "s"), "channel": "app"}
         if self.random.random() < 0.8:
             data["shop"] = self._shop()
@@ -703,7 +716,10 @@ class _BookMaker(_AmendedMaker):
         self._add("tier.withdrawn", "/operators", grant=self._pick(self._known("X"), "claim/" + self._known("B")))
 
     def _exchange(self) -> None:
-        data = {"exchange": self._pick("swap", "swap", "back"), "points": self._pick(1, 7, 10, 70, 100, 500)}
+        data = {
+            "exchange": self._pick(*self.book.get("exchanges", {}), "swap"),
+            "points": self._pick(1, 7, 10, 70, 100, 500),
+        }
         self._add("exchange.requested", request=self._new("E"), **data)
 
     def _exchange_back(self) -> None:

@@ -97,6 +97,8 @@ FIELDS: dict[str, Table] = {
     "lot.opened": {"lot": "", "kind": "beans", "points": 0, "earned_at": None, "expires_at": None, "shop": ""},
 }
 TIMES = ("expires", "until", "earned_at", "expires_at")
+# What is shown besides: why it is so, how long, and what comes next.
+MORE = {"because", "until", "then", "next", "why", "opens_at", "closes_at", "again_at", "benefits"}
 # The business ids that may come once and need no page of their own.
 OWN_IDS = {
     "question.answered": "answer",
@@ -108,6 +110,25 @@ OWN_IDS = {
 def instant(written: str) -> datetime:
     """An instant as a fact writes it, in UTC."""
     return datetime.fromisoformat(written.upper()).astimezone(UTC)
+
+
+def parts_that_differ(shown: Table, told: Table) -> list[str]:
+    """The parts of what is shown of a member that do not say what the oracle told.
+
+    More may be shown: why it is so and how long, and quotas that each shop has.
+    """
+    benefits = {name: one for name, one in shown["benefits"].items() if name in told["benefits"]}
+    parts = ("entries", "frozen", "points", "scores", "memberships", "benefits")
+    return [part for part in parts if not _says((shown | {"benefits": benefits})[part], told[part])]
+
+
+def _says(shown: Any, told: Any) -> bool:
+    if isinstance(shown, dict) and isinstance(told, dict):
+        is_whole = told.keys() <= shown.keys() and shown.keys() - told.keys() <= MORE
+        return is_whole and all(_says(shown[key], told[key]) for key in told)
+    if isinstance(shown, list) and isinstance(told, list):
+        return len(shown) == len(told) and all(map(_says, shown, told))
+    return bool(shown == told)
 
 
 def complete(data: Table, fields: Table) -> Table:
@@ -300,6 +321,7 @@ class Lot:
     expired: int = 0
     forfeited: int = 0
     waited_for_claim: bool = False
+    ended_idle: bool = False  # with its purse: what comes back to it moves nothing
     has_no_page: bool = False  # nobody remembers what of it expired
     was_claimed: bool = False
 
@@ -352,6 +374,7 @@ class Line:
 
     fields: Table
     at: datetime
+    book: Book
     refunded: int = 0
     returned: int = 0
     awards: list[Award] = field(default_factory=list)
@@ -507,6 +530,7 @@ class Member:
         self.marks: dict[str, list[Any]] = {}  # by rule: categories, days, shops of a day
         self.once: list[str] = []
         self.items: dict[str, list[tuple[str, datetime, int, bool]]] = {}  # score: (part, when, points, ages)
+        self.moved: set[str] = set()  # scores that this fact moved
         self.tiers: dict[str, str] = {}  # in force, granted ones counted
         self.own_tiers: dict[str, str] = {}
         self.moves: dict[str, list[tuple[datetime, str, str]]] = {}  # (from, before, after)
@@ -525,6 +549,7 @@ class Member:
     def run_to(self, until: datetime) -> None:
         """Move the clock on; what is due up to and including `until` happens strictly by its instants."""
         while True:
+            self.book = self.version_at(until if self.clock is None else self.clock)
             due = sorted((one for one in self.due() if one[0] <= until), key=lambda one: one[:3])
             if not due:
                 break
@@ -535,6 +560,11 @@ class Member:
             else:
                 self.move_tiers([one for one in due if one[0] == at and one[1] >= 5], at)
         self.clock = until
+        self.book = self.version_at(until)
+
+    def version_at(self, at: datetime) -> Book:
+        """The version of the book that holds at an instant, or the first."""
+        return next((book for book in reversed(self.books) if book.begins <= at), self.books[0])
 
     def due(self) -> Iterator[tuple[datetime, int, int, Callable[..., None], tuple[Any, ...]]]:
         """(instant, place among what is due at once, number, what happens, to whom)."""
@@ -568,6 +598,9 @@ class Member:
         for score, tiers in self.tier_holds.items():
             for tier, held in tiers.items():
                 yield held.until, 6, 0, self.release, (score, tier)
+        for book in self.books[1:]:
+            if self.clock is not None and self.clock < book.begins:
+                yield book.begins, 8, 0, self.release, ()
         for number, score in enumerate(self.book.scores):
             if self.items.get(score):
                 after = self.placed.get(score, datetime(1, 1, 1, tzinfo=UTC))
@@ -709,7 +742,7 @@ class Member:
         for lot in purse.lots:
             if lot.left:
                 self.expire(lot)
-            lot.gone = True
+            lot.gone = lot.ended_idle = True
         purse.idle_end = None
 
     def take_from_lots(self, name: str, points: int) -> list[Slice]:
@@ -783,7 +816,8 @@ class Member:
                 back += amount
                 self.purse(piece[0].purse).redeemed -= amount
                 self.make_spendable(piece[0], amount)
-                self.stir(piece[0].purse, at)
+                if not piece[0].ended_idle:
+                    self.stir(piece[0].purse, at)
         return back
 
     # -- who she is
@@ -878,6 +912,7 @@ class Member:
         if not points:
             return
         self.items.setdefault(key, []).append((part, at, points, ages))
+        self.moved.add(key)
         for held in self.tier_holds.get(key, {}).values():
             if not ages or self.bucket(key, at) >= held.first_bucket:
                 held.value += points
@@ -936,6 +971,8 @@ class Member:
         if table.get("each") and (not shop or (table.get("joined") and shop not in self.joined)):
             return None
         key = self.key_of(score, shop)
+        if table.get("each"):
+            return self.tier(key)  # Reading: a shop's page keeps the tier as it stands
         moves = self.moves.get(key, [])
         for since, _, after in reversed(moves):
             if since <= at:
@@ -976,7 +1013,7 @@ class Member:
                 own = below["name"]
                 if own:
                     held[own] = Hold(self.hold_end(key, at), ended[1].value, ended[1].first_bucket, below["at_least"])
-        if has_deduct and (own != own_before or ended is not None):
+        if has_deduct and ((by_item and own != own_before) or ended is not None):
             held.clear()
             if own and table["deduct"].get(own, 0):
                 held[own] = Hold(self.hold_end(key, at), 0, 0, 0)
@@ -1020,21 +1057,26 @@ class Member:
     def move_tiers(self, due: list[tuple[Any, ...]], at: datetime) -> None:
         """Grants that end, holds that end, and then the month or day: all at one instant."""
         passed: list[tuple[str, str]] = []
+        if any(place == 8 for _, place, _, _, _ in due):  # another version: all are placed anew, and nothing is reached
+            self.book = self.version_at(at)
+            for key in self.items:
+                if "@" not in key:
+                    self.place(key, at, by_item=False)
         for _, place, _, _, whom in due:
             if place == 5:
                 whom[0].is_over = True
                 self.place(whom[0].score, at, by_item=False)
-        for _, place, _, _, whom in due:
-            if place == 6:
-                key, tier = whom
-                ended = self.tier_holds[key].pop(tier, None)
-                if ended is None:
-                    continue
-                table = self.score_table(key)
-                if "deduct" in table:
-                    part = "deduction"
-                    self.add_item(key, part, at, -min(table["deduct"].get(tier, 0), self.value(key, at)))
-                passed += [(key, one) for one in self.place(key, at, (tier, ended))]
+        over = [whom for _, place, _, _, whom in due if place == 6]
+        for key, tier in sorted(over, key=lambda one: self.rank(*one)):  # the lowest first: it is one fall at most
+            ended = self.tier_holds[key].get(tier)
+            if ended is None or ended.until > at:  # another that ended here began it anew
+                continue
+            del self.tier_holds[key][tier]
+            table = self.score_table(key)
+            if "deduct" in table:
+                part = "deduction"
+                self.add_item(key, part, at, -min(table["deduct"].get(tier, 0), self.value(key, at)))
+            passed += [(key, one) for one in self.place(key, at, (tier, ended))]
         for _, place, _, _, whom in due:
             if place == 7:
                 self.placed[whom[0]] = at
@@ -1045,7 +1087,8 @@ class Member:
         """After a fact: the tiers by what it changed."""
         assert self.clock is not None
         passed: list[tuple[str, str]] = []
-        for key in [*self.book.scores, *(key for key in self.items if "@" in key)]:
+        # Reading: what is kept for each shop is placed where it moves, and not anew by another version.
+        for key in [*self.book.scores, *(key for key in self.items if "@" in key and key in self.moved)]:
             if not self.score_table(key).get("each") or "@" in key:
                 found = self.place(key, self.clock, by_item=by_item)
                 passed += [(key, tier) for tier in found]
@@ -1129,7 +1172,7 @@ class Member:
             if before is not None:
                 term.start = max(term.opened, before.until)
                 grace = timedelta(days=before.spec.get("grace_days", 0))
-                is_late = before.until < term.opened < before.until + grace and number < anew
+                is_late = before.until < term.opened < before.until + grace and number < anew and not term.is_trial
                 if is_late and not (before.is_trial or before.is_refunded):
                     term.start = before.until
             if number >= anew:
@@ -1385,7 +1428,7 @@ class Member:
     def count_given(self, rule: Table, asking: Asking, term: Term | None, fields: Table, points: int) -> None:
         for key in {key for _, key in self.buckets(rule, asking, term, fields)}:
             self.counts[key] = self.counts.get(key, 0) + points
-        if asking.order is not None:
+        if asking.order is not None and any(cap["per"] == "order" for cap in rule.get("cap", [])):
             asking.order.given[rule["rule"]] = asking.order.given.get(rule["rule"], 0) + points
 
     def ordinary(self, rule: Table, line: Line, asking: Asking) -> int:
@@ -1477,7 +1520,7 @@ class Member:
     def new_line(self, fields: Table, data: Table, at: datetime) -> Line:
         fields = fields | {"unit_fen": fields["paid_fen"] // fields["quantity"]}
         asked = {name: data[name] for name in ("shop", "self_operated", "channel", "pay", "tags")}
-        return Line(fields, at, order=asked)
+        return Line(fields, at, self.book, order=asked)
 
     def give_lines(self, on: str, asking: Asking, line: Line) -> list[Award]:
         """What the rules for lines give for one."""
@@ -1722,7 +1765,8 @@ class Member:
     def amend_line(self, order: Order, line: Line, fields: Table, data: Table, at: datetime, cash: Cash) -> None:
         """A line as it is now: each rule gives the difference, or it is taken back as a return does."""
         assert self.clock is not None
-        is_late = self.clock - line.at > self.book.late
+        is_late, now = self.clock - line.at > self.book.late, self.book
+        self.book = line.book
         line.fields = fields | {"unit_fen": fields["paid_fen"] // fields["quantity"]}
         asking = self.asking_of("order.completed", line.order, line.at, order)
         left_out: set[str] = set()
@@ -1758,6 +1802,7 @@ class Member:
                 line.awards.append(award)
             if award.given and "instead_of" in rule:
                 left_out.add(rule["instead_of"])
+        self.book = now
 
     def nothing_yet(self, rule: Table, line: Line, asking: Asking) -> Award | None:
         """An award of a rule that gave nothing for a line; None where it cannot give."""
@@ -1831,7 +1876,9 @@ class Member:
             extra = Award(award.rule, award.purse, award.score, award.part, more, more, line.at, True, [])
             if award.purse:
                 extra.at = at
+            by_then, self.book = self.book, self.version_at(at)  # it is earned now
             self.hand_out(rule, extra, term)
+            self.book = by_then
             award.held += more
             award.lots += extra.lots
             for lot, _ in extra.lots:
@@ -2044,6 +2091,8 @@ class Member:
         lines = [lines[data["of"]["line"]] for lines in (order.paid or {}, order.lines) if data["of"]["line"] in lines]
         awards = [award for line in lines for award in line.awards] or self.awards_aimed_at(data["of"])
         lots = [lot for award in awards for lot, _ in award.lots]
+        if data["of"]["lot"]:  # Reading: that lot, and not what an amendment gave beside it
+            lots = [lot for lot in lots if lot.name == data["of"]["lot"]]
         waited = [lot for lot in lots if lot.waited_for_claim]
         waiting = [lot for lot in waited if lot.pending == "claim" and lot.left]
         if not waited:  # Reading: of what is gone it is not told how it went
@@ -2601,6 +2650,7 @@ class Member:
                 if until > self.clock:
                     claim.grant = f"claim/{claim_id}"
                     self.grants[claim.grant] = Grant(gift["score"], gift["tier"], until)
+                    self.place(gift["score"], self.clock, by_item=False)  # what is granted is not reached
 
     def benefit_returned(self, data: Table, at: datetime) -> Decision:
         claim = self.claims.get(data["claim"])
@@ -2635,7 +2685,9 @@ class Member:
             if term.until > at and term in self.terms[term.membership]:
                 self.end_term(term, at)
         if claim.grant and not self.grants[claim.grant].is_over:
+            assert self.clock is not None
             self.grants[claim.grant].is_over = True
+            self.place(self.grants[claim.grant].score, self.clock, by_item=False)
 
     # -- what is decided
 
@@ -2646,7 +2698,7 @@ class Member:
     def decide(self, on: str, data: Table, at: datetime) -> Decision:
         """Decide a fact that nothing stands against."""
         self.on = on
-        self.verdicts = {}
+        self.verdicts, self.moved = {}, set()
         asking = self.asking_of(on, data, at, None)
         if on == "member.signed-in" and data["day"]:
             asking.day = date.fromisoformat(data["day"]).toordinal()
@@ -2659,6 +2711,7 @@ class Member:
                 self.ask(asking)
             if on != "activity.done":
                 self.penalise(asking)
+            self.book = self.version_at(self.clock)
             self.settle(by_item=on not in ("tier.granted", "tier.withdrawn"))
         return outcome, reason or self.note
 
@@ -2684,7 +2737,7 @@ class Member:
             "benefits": {
                 name: self.show_benefit(name, table, at)
                 for name, table in self.book.tables.get("benefits", {}).items()
-                if table.get("of") != "line"
+                if table.get("of") != "line" and not self.is_by_shop(table)
             },
         }
 
@@ -2775,9 +2828,8 @@ class Member:
 
     def show_benefit(self, name: str, table: Table, at: datetime) -> Table:
         fits, quota = self.offer(table, "", at, "")
-        left = None
-        if quota is not None and not self.is_by_shop(table):
-            left = max(quota - self.counts.get(self.counted_by(name, table, None, at, ""), 0), 0)
+        used = self.counts.get(self.counted_by(name, table, None, at, ""), 0)
+        left = None if quota is None else max(quota - used, 0)
         return {"left": left, "entitled": fits, "open": self.is_open(table, at)}
 
     def totals(self, name: str) -> dict[str, int]:
@@ -2909,7 +2961,7 @@ class Oracle:
         begun = [book for book in self.books if book.begins <= at]
         if not begun:
             return no, "no-programme"
-        m.book = begun[-1]
+        m.book = begun[-1]  # what occurred is decided by the version of then
         if m.clock - at > m.book.late:
             return no, "too-late"
         if on in REQUESTS:
