@@ -33,12 +33,12 @@ CREATED := $(VENV)/.python-$(PYTHON_VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types bench campaign simulate fuzz lock clean python
+.PHONY: help demo test lint types engine engine-lint bench campaign simulate fuzz lock clean python
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(RUN) ## build a small ledger from the sample data and ask it the five questions
 	@$(BIN)/points demo $(ARGS)
@@ -52,6 +52,17 @@ lint: $(DEV) ## check style (ARGS=--fix mends what can be mended)
 
 types: $(DEV) ## check types, strictly
 	@$(BIN)/python -m mypy $(ARGS)
+
+engine: $(DEV) ## build the native engine into .venv, where there is cargo (Rust 1.88 or newer)
+	@command -v cargo >/dev/null || { echo 'cargo is not there; Rust builds the native engine. Python decides without it.' >&2; exit 1; }
+	@cargo build --quiet --release --locked --manifest-path engine/Cargo.toml --features extension-module
+	@cp engine/target/release/libpoints_engine.$$(test "$$(uname)" = Darwin && echo dylib || echo so) \
+		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/points_engine.abi3.so"
+	@$(BIN)/python -c 'import points_engine'
+
+engine-lint: ## check the native engine's style, where there is cargo
+	@cargo fmt --manifest-path engine/Cargo.toml --check
+	@cargo clippy --quiet --release --locked --manifest-path engine/Cargo.toml --features extension-module -- -D warnings
 
 bench: $(DEV) ## measure speed, and print each figure beside a peer's
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -80,7 +91,7 @@ lock: python ## resolve the dependencies again (UPGRADE=1 for the newest)
 	$(COMPILE) --group fuzz --output-file $(FUZZ_LOCK)
 
 clean: ## remove environments, caches and builds (a ledger's data stays)
-	rm -rf $(VENV) .venv-lock build dist .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lock build dist engine/target .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:

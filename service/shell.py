@@ -25,6 +25,7 @@ from projections.answers.plain import escaped
 from projections.answers.to_json import to_json
 from service.commands.options import DEFAULT_LEDGER, JsonOption, LedgerOption
 from service.errors import quiet_standard_output, say
+from service.languages import terminal_language
 from service.time_zones import with_transitions
 
 WIDTH_OF_A_FILE = 120  # of tables that go to a file or a pipe
@@ -172,7 +173,7 @@ class Shell:
         else:
             with standard_output():
                 if isinstance(answer.screen, str):
-                    names = () if answer.book is None else (resolve_name("service.screens.names:Names")(answer.book),)
+                    names = () if answer.book is None else (_names_of(answer.book),)
                     resolve_name(f"service.screens.{answer.screen}")(self.console, answer.document, *names)
                 else:
                     answer.screen()
@@ -196,6 +197,11 @@ class Shell:
             return
         with resolve_name("service.screens.progress:bar")(label, total) as tick:
             yield tick
+
+
+def _names_of(book: Programme) -> Any:
+    """Return the names of a book for the terminal's reader."""
+    return resolve_name("service.screens.names:Names")(book, terminal_language())
 
 
 @contextmanager

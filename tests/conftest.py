@@ -12,6 +12,10 @@ pytest_plugins = ["tests.support.brokers", "tests.support.browsers", "tests.supp
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The names of a book are shown in the language that the reader's locale asks for: the tests ask for none.
+os.environ["LC_ALL"] = "C.UTF-8"
+os.environ.pop("POINTS_LANGUAGE", None)
+
 # Hundreds of commands are run, each a process: where the environment has Python keep no bytecode, each of them would
 # compile the whole product anew. It is kept beside the caches of the tests.
 if sys.dont_write_bytecode:

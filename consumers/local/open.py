@@ -12,7 +12,7 @@ from ledger.journal.port import JournalError
 
 def has_inbox(ledger: Ledger) -> bool:
     """Whether an inbox has been made by now."""
-    return ledger.settings.stream == INBOX and (not isinstance(ledger, FolderLedger) or ledger.inbox.exists())
+    return ledger.settings.stream == INBOX and (not isinstance(ledger, FolderLedger) or ledger.is_inbox_made)
 
 
 def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
@@ -27,7 +27,7 @@ def open_inbox(ledger: Ledger, *, feeding: bool = False) -> Inbox:
     if not feeding:
         return _open(ledger)
     decided, error = _decided(ledger)
-    is_new = isinstance(ledger, FolderLedger) and not ledger.inbox.exists()
+    is_new = isinstance(ledger, FolderLedger) and not ledger.is_inbox_made
     if error is not None and (is_new or not decided):
         raise error
     if is_new and max(decided.values()) >= 0:

@@ -8,7 +8,7 @@ from ledger.rulebook.compiled import MAX_KNOWN, Amount, Clause, Multiplier, Rule
 
 
 def meets(clauses: tuple[Clause, ...], line: Any, data: Any) -> bool:
-    """Return True if a line and the data of its fact meet every clause."""
+    """Return True if a line and the data of its fact meet every clause. What a list has, a line may have by itself."""
     for field, of_line, op, value in clauses:
         found = getattr(line if of_line else data, field)
         if op == "in":
@@ -21,7 +21,7 @@ def meets(clauses: tuple[Clause, ...], line: Any, data: Any) -> bool:
             if found < value:
                 return False
         elif op == "has":
-            if value not in found:
+            if value not in found and value not in getattr(line, field, ()):
                 return False
         elif found > value:
             return False

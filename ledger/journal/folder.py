@@ -166,6 +166,20 @@ class FolderLedger(Ledger):
         """The file of the local stream, where that is what feeds it."""
         return self.folder / INBOX
 
+    @property
+    def is_inbox_made(self) -> bool:
+        """Return True if there is an inbox; one whose making was interrupted has a file and no format.
+
+        Raises `JournalError`.
+        """
+        if not self.inbox.is_file():
+            return False
+        try:
+            with reading_of(self.inbox) as inbox:
+                return bool(inbox.execute("PRAGMA user_version").fetchone()[0])
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.inbox}: {error}") from error
+
     def reopen(self) -> "FolderLedger":
         """Return the ledger opened once more, for another thread of this process."""
         return FolderLedger.at(self.folder)
@@ -180,7 +194,7 @@ class FolderLedger(Ledger):
         An inbox that was not made yet has none; where records were decided, one that is missing is an error.
         """
         found: list[StreamRecord] = []
-        if not self.inbox.exists() and self.journal(partition).head().offset < 0:
+        if self.journal(partition).head().offset < 0 and not self.is_inbox_made:
             return found
         try:
             with reading_of(self.inbox) as inbox:

@@ -15,16 +15,17 @@ from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.decide import Decision, Limits, Repetition, decide, entry_of
 from ledger.core.draft import OutOfRange, Trace
 from ledger.core.page_keys import cards_ahead, pages_ahead
-from ledger.core.pages import Page, Pages, TrialPages, earned_in
+from ledger.core.pages import Page, Pages, TrialPages, earned_in, encode_page
 from ledger.errors import ControlFlow
 from ledger.journal.failpoints import failpoint
+from ledger.journal.native import NativeEngine, NativeFact, native_module
 from ledger.journal.port import Damaged, DeadLetter, EntryRow, PageRow, ReceiptRow, Snapshot
 from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import STORED, Programme
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Earned, Entry
-from ledger.wire.entry_codec import decode_entry, encode_entry, leaf_of, link_after
+from ledger.wire.entry_codec import decode_entry, encode_entry, links_after
 from ledger.wire.facts import Fact, ProgrammePublished
 
 PAGES = 8_000
@@ -113,6 +114,8 @@ class _Work:
     states: list[bytes]
     outcomes: list[int]
     written: dict[tuple[str, str], Page] = field(default_factory=dict)
+    pages: list[PageRow] = field(default_factory=list)  # that the native engine wrote
+    snapshots: list[Snapshot] = field(default_factory=list)  # and its snapshots
 
 
 # What deciding and encoding raise where they are wrong themselves; a store that fails raises others.
@@ -156,6 +159,8 @@ class PartitionWriter:
         self._accounts = AccountCache(share)
         self._most_pages = max(1, int(PAGES * share))
         self._pages: dict[tuple[str, str], Page] = {}
+        module = native_module()
+        self.native = None if module is None else NativeEngine(module, partition, book, limits, share)
         self._is_strict = False  # once a batch could not be written: each account is then seen to be one that can be
         # Called after each commit with its facts, their entries' bytes, and the chain's link at each entry.
         self.on_entries: Callable[[Sequence[FactRecord], Sequence[bytes], Sequence[bytes]], None] | None = None
@@ -228,8 +233,9 @@ class PartitionWriter:
                 failpoint("before-commit")
             failpoint("after-commit")
         except BaseException:
-            self._accounts.clear()
-            self._pages.clear()
+            self._forget()
+            if self.native is not None:
+                self.native.clear()
             raise
         self.offset = offset
         self.committing += perf_counter() - began
@@ -237,18 +243,27 @@ class PartitionWriter:
             self.on_entries(facts, states, links)
         return tally
 
+    def _forget(self) -> None:
+        """Forget accounts and pages: some may be half changed, or decided about by the native engine."""
+        self._accounts.clear()
+        self._pages.clear()
+
     def _prefetch(self, batch: Batch, facts: Sequence[FactRecord]) -> None:
         """Name what the batch will read, for stores that fetch it ahead."""
         members = dict.fromkeys(item.fact.subject for item in facts)
+        has = self._accounts.__contains__ if self.native is None else self.native.has
         batch.prefetch(
-            (member for member in members if member not in self._accounts),
+            (member for member in members if not has(member)),
             (
                 (key, item.fact.subject)
                 for item in facts
                 for key in pages_ahead(item.fact, item.occurred, self.book)
-                if (key, item.fact.subject) not in self._pages
+                if not self._knows_page(item.fact.subject, key)
             ),
         )
+
+    def _knows_page(self, member: str, key: str) -> bool:
+        return (key, member) in self._pages if self.native is None else self.native.knows_page(member, key)
 
     def _taken(
         self, batch: Batch, facts: Sequence[FactRecord], by_member: dict[str, list[int]]
@@ -283,6 +298,8 @@ class PartitionWriter:
         work = _Work(batch, facts, batch.receive(receipts), first, [0] * count, [b""] * count, [UNCOUNTED] * count)
         snapshots: list[Snapshot] = []
         began = perf_counter()
+        if self.native is not None:
+            by_member = self._decide_natively(self.native, work, by_member)
         for member, indexes, cached in self._taken(batch, facts, by_member):
             try:
                 pages = _MemberPages(batch, member, self._pages, work.written)
@@ -294,20 +311,64 @@ class PartitionWriter:
             snapshots += self._accounts.put(member, cached)
         self.deciding += perf_counter() - began
         tally.count(work.outcomes)
-        rows = []
-        links = []
-        link = batch.link
-        for (_, _, member, sequence), number, state in zip(receipts, work.numbers, work.states, strict=True):
-            link = link_after(link, leaf_of(state))
-            links.append(link)
-            rows.append(EntryRow(sequence, member, number, state, link))
-        batch.link = link
-        batch.append(rows)
-        self._keep_pages(batch, work.written)
+        links = (links_after if self.native is None else self.native.links_after)(batch.link, work.states)
+        batch.append(
+            [
+                EntryRow(sequence, member, number, state, link)
+                for (_, _, member, sequence), number, state, link in zip(
+                    receipts, work.numbers, work.states, links, strict=True
+                )
+            ]
+        )
+        batch.link = links[-1] if links else batch.link
+        self._keep_pages(batch, work)
+        snapshots += work.snapshots
         if snapshots:
             snapshots.sort()
             batch.put_accounts(snapshots)
         return work.states, links
+
+    def _decide_natively(
+        self, native: NativeEngine, work: _Work, by_member: dict[str, list[int]]
+    ) -> dict[str, list[int]]:
+        """Let the native engine decide; return the members, with the indexes of their facts, who are left to Python."""
+        left = {
+            member: indexes
+            for member, indexes in by_member.items()
+            if any(
+                type(f.fact) is ProgrammePublished or f.engine != ENGINE for f in map(work.facts.__getitem__, indexes)
+            )
+        }
+        native.forget(left)
+        indexes = [i for i, item in enumerate(work.facts) if item.fact.subject not in left]
+        place_of = {index: place for place, index in enumerate(indexes)}
+        facts: list[NativeFact] = []
+        for index in indexes:
+            item = work.facts[index]
+            repeats = self._repeated_natively(work, index, item, place_of) if work.repeated else None
+            arrived = item.offset, item.recorded, item.pushed, item.backlog
+            facts.append((item.fact.subject, *arrived, item.canonical, item.sha256, repeats))
+        if not facts:
+            return left
+        found = native.decide(work.batch, facts)
+        left |= {member: by_member[member] for member in found.handed_back}
+        for index, (number, outcome, state) in zip(indexes, found.decided, strict=True):
+            work.numbers[index], work.outcomes[index], work.states[index] = number, outcome, state
+        work.pages, work.snapshots = found.pages, found.snapshots
+        return left
+
+    def _repeated_natively(
+        self, work: _Work, index: int, item: FactRecord, place_of: dict[int, int]
+    ) -> tuple[int, bool] | None:
+        """Return what a receipt points at, as the native engine is told it."""
+        sequence = work.repeated.get(work.first + index)
+        if sequence is None:
+            return None
+        if sequence >= work.first:
+            at = sequence - work.first
+            return -1 - place_of[at], work.facts[at].canonical == item.canonical
+        stored = self._stored_repetition(work, sequence, item)
+        return stored.first, stored.is_same
 
     def _decide_member(
         self, work: _Work, account: Account, pages: Pages, indexes: Sequence[int], *, with_care: bool = False
@@ -353,6 +414,10 @@ class PartitionWriter:
             number = sum(1 for f in facts[: at + 1] if f.fact.subject == item.fact.subject)
             before = sum(1 for f in facts if f.fact.subject == item.fact.subject and f.offset < item.offset)
             return Repetition(decided - before + number, facts[at].canonical == item.canonical)
+        return self._stored_repetition(work, sequence, item)
+
+    def _stored_repetition(self, work: _Work, sequence: int, item: FactRecord) -> Repetition:
+        """Return what a receipt points at in an earlier batch."""
         state = work.batch.entry_state(sequence)
         if state is None:
             raise Damaged(f"a receipt of {item.fact.id} points at entry {sequence}, which is not there")
@@ -365,10 +430,14 @@ class PartitionWriter:
             work.batch.put_programme(work.first, str(decision.figures["version"]), fact.data.toml)
         return decision
 
-    def _keep_pages(self, batch: Batch, written: dict[tuple[str, str], Page]) -> None:
-        if not written:
+    def _keep_pages(self, batch: Batch, work: _Work) -> None:
+        written = work.written
+        rows = sorted([*work.pages, *(PageRow(*name, encode_page(page)) for name, page in written.items())])
+        if rows:
+            batch.put_pages(rows)
+        if self.native is not None:
+            self._forget()  # a member that was handed back once may be the engine's in the next batch
             return
-        batch.put_pages([PageRow(*name, written[name]) for name in sorted(written)])
         self._pages.update(written)
         if len(self._pages) > self._most_pages:
             for name in list(self._pages)[: len(self._pages) - self._most_pages // 2]:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.core.pages import Page
 from ledger.errors import CannotRunNow, Unusable, damage
 
 STREAM = "facts"  # the tracking name of the stream's offset
@@ -104,7 +103,7 @@ class PageRow(NamedTuple):
 
     key: str
     member: str
-    page: Page
+    state: bytes
 
 
 class ReceiptRow(NamedTuple):

@@ -13,7 +13,6 @@ import psycopg
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from psycopg.rows import tuple_row
 
-from ledger.core.pages import Page, decode_page, encode_page
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import (
     NOTHING_IN_IT,
@@ -197,12 +196,11 @@ class PostgresBatch(Batch):
             return super().entries_of(member, after, limit)
         return [row for row in ahead if row.number > after][:limit]
 
-    def page(self, member: str, key: str) -> Page | None:
-        """Return a page of a member."""
+    def page_state(self, member: str, key: str) -> bytes | None:
+        """Return a page of a member as it is stored."""
         if (key, member) not in self._pages:
-            return super().page(member, key)
-        state = self._pages[key, member]
-        return decode_page(state) if state is not None else None
+            return super().page_state(member, key)
+        return self._pages[key, member]
 
     def put_pages(self, pages: Sequence[PageRow]) -> None:
         """Write pages, best in the order of their keys: those that are known to be new by COPY."""
@@ -211,7 +209,7 @@ class PostgresBatch(Batch):
         for page in pages:
             is_new = self._pages.get((page.key, page.member), b"") is None
             (new if is_new else others).append(page)
-        self._insert("pages", "key, member, state", [(key, member, encode_page(page)) for key, member, page in new])
+        self._insert("pages", "key, member, state", new)
         super().put_pages(others)
 
     def park(self, parked: Sequence[DeadLetter]) -> None:

@@ -15,7 +15,7 @@ from itertools import groupby, starmap
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ledger.core.pages import Page, decode_page, encode_page
+from ledger.core.pages import Page, decode_page
 from ledger.journal.origin import Origin, State, seal_of
 from ledger.journal.port import (
     SOURCES,
@@ -95,8 +95,8 @@ class _Reader(ABC):
 
     def page(self, member: str, key: str) -> Page | None:
         """Return a page of a member."""
-        rows = self._rows(f"SELECT state FROM {self.schema}.pages WHERE key = ? AND member = ?", (key, member))
-        return decode_page(rows[0][0]) if rows else None
+        state = self.page_state(member, key)
+        return decode_page(state) if state is not None else None
 
     def page_state(self, member: str, key: str) -> bytes | None:
         """Return a page of a member as it is stored."""
@@ -544,7 +544,7 @@ class Batch(_Reader):
 
     def put_pages(self, pages: Sequence[PageRow]) -> None:
         """Write pages, best in the order of their keys."""
-        self._replace("pages", [(key, member, encode_page(page)) for key, member, page in pages])
+        self._replace("pages", pages)
 
     def put_accounts(self, accounts: Sequence[Snapshot]) -> None:
         """Write snapshots, best in the order of members."""

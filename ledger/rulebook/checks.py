@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -112,16 +112,63 @@ def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
         return msgspec.convert(document, table, strict=True)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at ")
+        path, hint = _place_in(document, table, path.removeprefix("`key` in ").strip("`").removeprefix("$"))
         field = re.search(r"unknown field `(\w+)`", text)
+        allowed = [name for one in _options_of(hint) for name in getattr(one, "__struct_encode_fields__", ())]
+        values = [str(value) for one in _options_of(hint) if get_origin(one) is Literal for value in get_args(one)]
         if field is not None and field[1] in _OF_TWO_ACCOUNTS:
             text += "; what takes two accounts (budgets, stock, seats, transfers) is not built"
-        path = at + path.removeprefix("`key` in ").strip("`").removeprefix("$")
+        elif field is not None:
+            text = f"no key `{field[1]}`; there are {', '.join(allowed)}"
+        elif values:
+            text += f"; there are {', '.join(values)}"
+        path = at + path
         found = re.match(r"\.award\[(\d+)\]", path)
         award = document["award"][int(found[1])] if found else None
         if path.endswith((".from", ".until")):
             text += "; a date like 2017-07-10 is wanted, or in rules a time like 2017-07-10T18:00:00+08:00"
         rule = f' (rule "{award["rule"]}")' if isinstance(award, dict) and award.get("rule") else ""
         raise BadProgramme(f"{where}: {path[1:] or 'top level'}{rule}: {text}") from None
+
+
+def _options_of(hint: Any) -> list[Any]:
+    """The types that a hint allows, without what is annotated."""
+    if get_origin(hint) is Annotated:
+        return _options_of(get_args(hint)[0])
+    if get_origin(hint) not in (None, dict, tuple, Literal):  # a union, however it is written
+        return [one for option in get_args(hint) for one in _options_of(option)]
+    return [hint]
+
+
+def _place_in(document: Any, hint: Any, path: str) -> tuple[str, Any]:
+    """The place of a complaint with the names that msgspec leaves out of it, and the type that stands there."""
+    said = ""
+    for step in re.findall(r"\.\w+|\[[^]]*\]", path):
+        options = _options_of(hint)
+        if step.startswith("."):
+            table = next((one for one in options if isinstance(one, type) and issubclass(one, msgspec.Struct)), None)
+            hints = get_type_hints(table, include_extras=True) if table is not None else {}
+            fields = dict(zip(table.__struct_encode_fields__, table.__struct_fields__, strict=True)) if table else {}
+            hint = hints.get(fields.get(step[1:], ""), Any)
+            document = document.get(step[1:]) if isinstance(document, dict) else None
+        elif step == "[...]":
+            hint = next((get_args(one)[1] for one in options if get_origin(one) is dict), Any)
+            named = document if isinstance(document, dict) else {}
+            name = next((name for name, value in named.items() if not _is_a(value, hint)), "...")
+            step, document = f".{name}", named.get(name)
+        else:
+            hint = next((get_args(one)[0] for one in options if get_origin(one) is tuple), Any)
+            document = document[int(step[1:-1])] if isinstance(document, list) else None
+        said += step
+    return said, hint
+
+
+def _is_a(value: Any, hint: Any) -> bool:
+    try:
+        msgspec.convert(value, hint, strict=True)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _with_moments(value: Any) -> Any:

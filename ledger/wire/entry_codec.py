@@ -1,6 +1,6 @@
 """An entry's bytes, its leaf and its link: what is stored, hashed and compared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Final
 
@@ -42,6 +42,15 @@ decode_head: Callable[[bytes], EntryHead] = msgspec.msgpack.Decoder(EntryHead).d
 def leaf_of(state: bytes) -> bytes:
     """SHA-256 of an entry's bytes."""
     return sha256(state).digest()
+
+
+def links_after(link: bytes, states: Iterable[bytes]) -> list[bytes]:
+    """The chain's link at each of some entries, behind the link before them."""
+    links = []
+    for state in states:
+        link = link_after(link, leaf_of(state))
+        links.append(link)
+    return links
 
 
 def link_after(previous: bytes, leaf: bytes) -> bytes:

@@ -53,8 +53,8 @@ _REASON: Final = frozenset({"reason"})
 _ORDER: Final = {"order": "order"}
 _DONE: Final = {"done": "activity"}
 
-# Of a line, that a rule may name: its fields, and what one piece of it was paid.
-LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line", "list_fen", "saved_by"} | {"unit_fen"}
+# Of a line, that a rule may name: its fields, and what one piece of it was paid. Its tags are asked with the order's.
+LINE_FIELDS: Final = frozenset(OrderLine.__struct_fields__) - {"line", "list_fen", "saved_by", "tags"} | {"unit_fen"}
 
 CATALOGUE: Final[tuple[FactType, ...]] = (
     FactType(facts.OrderPaid, _ORDER, fields=_OF_ORDERS, lines="each", asks=True, keeps=True),

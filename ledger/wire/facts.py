@@ -45,6 +45,7 @@ class OrderLine(_Data):
     """A line of an order: `paid_fen` is the cash for the whole line after coupons and points, without freight.
 
     `list_fen` is what it would have cost without the benefit `saved_by`; 0: not known. Nothing is decided by them.
+    `tags` are the line's own, beside those of its order.
     """
 
     line: Id
@@ -55,6 +56,7 @@ class OrderLine(_Data):
     points: Count = 0
     list_fen: Count = 0
     saved_by: Name = ""
+    tags: Tags = []
 
     @property
     def unit_fen(self) -> int:

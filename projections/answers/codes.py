@@ -1,9 +1,16 @@
 """Every reason code and every rule of a book, each with a sentence."""
 
+import tomllib
+from functools import cache
+from importlib import resources
+
 from msgspec import Struct
 
-from ledger.rulebook.compiled import Programme
+from ledger.rulebook.compiled import Programme, ProgrammeVersion
+from ledger.rulebook.schema import Award, Benefit, Penalty
 from ledger.wire.reasons import REASONS
+
+SHORT = "-short"  # the end of a code that is about a kind of points
 
 # Lots and score items that no [[award]] of a book gives.
 WITHOUT_A_RULE = {
@@ -38,41 +45,66 @@ class Codes(Struct, frozen=True):
     rules: list[RuleCode]
 
 
-def codes(book: Programme) -> Codes:
-    """Return every reason code, and every rule of a book with the newest version that has it."""
-    return Codes(_reasons(book), _rules(book))
+def codes(book: Programme, language: str = "") -> Codes:
+    """Return every reason code, and every rule of a book with the newest version that has it.
+
+    Sentences and names are in a language, where there are some in it: reasons have English and Chinese ones.
+    """
+    return Codes(_reasons(book, language), _rules(book, language))
 
 
-def rule_names(book: Programme) -> dict[str, str]:
-    """Return what people call each rule, by its code, in every version of a book."""
-    return {rule.rule: rule.name for rule in _rules(book)}
+def reason_text(code: str, language: str = "") -> str:
+    """Return the sentence about a reason code in a language, the English one where there is none; "" of no code."""
+    known = code if code in REASONS else f"<kind>{SHORT}" if code.endswith(SHORT) else ""
+    text = REASONS[known].text if known else ""
+    return reasons_in(language).get(known, text)
 
 
-def _reasons(book: Programme) -> list[ReasonCode]:
+@cache
+def reasons_in(language: str) -> dict[str, str]:
+    """Return the sentences about reasons in a language by their codes; none where there is no file of them."""
+    file = resources.files(__package__) / f"reasons-{language}.toml"
+    return tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+
+
+def rule_names(book: Programme, language: str = "") -> dict[str, str]:
+    """Return what people call each rule, by its code, in every version of a book; in a language, where it has one."""
+    return {rule.rule: rule.name for rule in _rules(book, language)}
+
+
+def _reasons(book: Programme, language: str) -> list[ReasonCode]:
     kinds = dict.fromkeys(kind for version in book.versions for kind in version.programme.kinds)
     return [
-        ReasonCode(code.replace("<kind>", kind), reason.where, reason.text)
+        ReasonCode(code.replace("<kind>", kind), reason.where, reasons_in(language).get(code, reason.text))
         for code, reason in REASONS.items()
         for kind in (kinds if "<kind>" in code else ("",))
     ]
 
 
-def _rules(book: Programme) -> list[RuleCode]:
+def _code(
+    version: ProgrammeVersion, rule: str, place: str, table: Award | Penalty | Benefit, on: str, language: str
+) -> RuleCode:
+    name, text = (version.text_in(f"{place}.{key}", language, getattr(table, key)) for key in ("name", "text"))
+    return RuleCode(rule, name, text, on, version.name)
+
+
+def _rules(book: Programme, language: str = "") -> list[RuleCode]:
     rules: dict[str, RuleCode] = {}
     for version in book.versions:
         for award in version.programme.award:
-            rules[award.rule] = RuleCode(award.rule, award.name, award.text, award.on, version.name)
+            rules[award.rule] = _code(version, award.rule, f"award.{award.rule}", award, award.on, language)
         for name, penalty in version.programme.penalties.items():
             rule = f"penalty.{name}"
-            rules[rule] = RuleCode(rule, penalty.name, penalty.text, penalty.on, version.name)
-        for name, (_, benefit) in version.benefits.items():
+            rules[rule] = _code(version, rule, f"penalties.{name}", penalty, penalty.on, language)
+        for name, (owner, benefit) in version.benefits.items():
             if any(gift.kind for gift in benefit.gives):
+                place = f"memberships.{owner}.benefits.{name}" if owner else f"benefits.{name}"
                 rule = f"benefit.{name}"
-                rules[rule] = RuleCode(rule, benefit.name, benefit.text, "benefit.claimed", version.name)
+                rules[rule] = _code(version, rule, place, benefit, "benefit.claimed", language)
         for name, exchange in version.programme.exchanges.items():
-            rule = f"exchange.{name}"
+            rule, called = f"exchange.{name}", version.text_in(f"exchanges.{name}.name", language, exchange.name)
             text = f"points of {exchange.gives} for points of {exchange.takes}"
-            rules[rule] = RuleCode(rule, exchange.name, text, "exchange.requested", version.name)
+            rules[rule] = RuleCode(rule, called, text, "exchange.requested", version.name)
     for rule, (name, text) in WITHOUT_A_RULE.items():
         rules.setdefault(rule, RuleCode(rule, name, text))
     return list(rules.values())

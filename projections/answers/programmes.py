@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion, Rule
+from ledger.rulebook.languages import text_in
 from ledger.rulebook.schema import Award, ProgrammeTables
 from ledger.wire.answers import BookDescription, VersionDescription
 from ledger.wire.entry_codec import decode_entry, decode_head
@@ -68,20 +69,24 @@ def versions(ledger: Ledger, progress: Progress = lambda _: None) -> list[Versio
     ]
 
 
-def describe_version(version: ProgrammeVersion) -> VersionDescription:
-    """Return what a version of the rule book has."""
+def describe_version(version: ProgrammeVersion, language: str = "") -> VersionDescription:
+    """Return what a version of the rule book has; its names are in a language, where it has them in it."""
     programme = version.programme
     return VersionDescription(
         version.name,
         programme.programme,
-        programme.name,
+        version.text_in("name", language, programme.name),
         programme.from_.isoformat(),
         list(programme.kinds),
         list(programme.scores),
         list(programme.memberships),
         [award.rule for award in programme.award],
         [
-            BookDescription(part.tables.programme, part.tables.name, part.tables.from_.isoformat())
+            BookDescription(
+                part.tables.programme,
+                text_in(part.languages, "name", language, part.tables.name),
+                part.tables.from_.isoformat(),
+            )
             for part in version.parts
         ],
     )

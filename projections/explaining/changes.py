@@ -162,7 +162,7 @@ def _benefit_used(context: Context, change: entries.BenefitUsed) -> View:
     term = term_of(context.scratch, change.membership, change.card)
     if perk is None or term is None:
         return put(change.benefit, words.say("change.benefit-used.unknown", change))
-    name, used = perk.benefit.name, term.used.get(quota_key(change.benefit, change.bucket), 0) + 1
+    name, used = words.benefit_name(change.benefit), term.used.get(quota_key(change.benefit, change.bucket), 0) + 1
     if perk.counted != "term":
         return put(f"{change.benefit} {name}", words.say("change.benefit-used.unknown", change), rule=change.benefit)
     quota = offer_of(draft_at(moment.at, moment.book, moment.step.entry.occurred), perk, term.product).quota
@@ -175,8 +175,7 @@ def _benefit_used(context: Context, change: entries.BenefitUsed) -> View:
 
 def _of_benefit(context: Context, change: Any) -> View:
     """A benefit that no card counts, or a line's right to one."""
-    perk = context.moment.version.perks.get(change.benefit)
-    name = perk.benefit.name if perk is not None else ""
+    name = context.words.benefit_name(change.benefit)
     return {**_plain(context, change, name=name), "rule": change.benefit, "rule_name": name}
 
 

@@ -24,24 +24,33 @@ from projections.explaining.reasons import reason_details
 
 
 def explain(
-    ledger: Ledger, member: str, what: str | None = None, *, as_of: int | None = None, lines: int | None = LINES
+    ledger: Ledger,
+    member: str,
+    what: str | None = None,
+    *,
+    as_of: int | None = None,
+    lines: int | None = LINES,
+    language: str = "",
 ) -> dict[str, Any]:
     """What a command line names: nothing for the member's story, "12" for an entry, "12.1" for a lot.
 
+    Names of the book are in a language, where it has them in it.
     Raises `UnknownMember`, or `NothingToExplain` where it is none of these.
     """
     if what and "." in what:
-        return explain_lot(ledger, member, what, as_of=as_of)
+        return explain_lot(ledger, member, what, as_of=as_of, language=language)
     if what and not (what.isascii() and what.isdigit()):
         raise NothingToExplain(f'"{what}" is neither an entry, such as 12, nor a lot, such as 12.1')
     if what:
-        return explain_entry(ledger, member, int(what), as_of=as_of)
-    return explain_member(ledger, member, as_of=as_of, lines=lines)
+        return explain_entry(ledger, member, int(what), as_of=as_of, language=language)
+    return explain_member(ledger, member, as_of=as_of, lines=lines, language=language)
 
 
-def explain_entry(ledger: Ledger, member: str, number: int, *, as_of: int | None = None) -> dict[str, Any]:
+def explain_entry(
+    ledger: Ledger, member: str, number: int, *, as_of: int | None = None, language: str = ""
+) -> dict[str, Any]:
     """What one entry decided and why, change by change. Raises `UnknownMember` and `NothingToExplain`."""
-    return _entry(History(ledger, member, as_of), number)
+    return _entry(History(ledger, member, as_of, language), number)
 
 
 def _entry(history: History, number: int) -> dict[str, Any]:
@@ -64,7 +73,7 @@ def _entry(history: History, number: int) -> dict[str, Any]:
         "recorded": words.time(entry.recorded),
         "clock": words.time(entry.clock),
         "book": version.programme.programme,
-        "book_name": version.programme.name,
+        "book_name": words.text("name", version.programme.name),
         "version": entry.version,
         "version_from": version.programme.from_.isoformat(),
         "engine": entry.engine,
@@ -97,12 +106,14 @@ def _entry(history: History, number: int) -> dict[str, Any]:
     return explanation
 
 
-def explain_lot(ledger: Ledger, member: str, lot: str, *, as_of: int | None = None) -> dict[str, Any]:
+def explain_lot(
+    ledger: Ledger, member: str, lot: str, *, as_of: int | None = None, language: str = ""
+) -> dict[str, Any]:
     """A lot's whole life, and the entry that opened it. `lot` is its name, entry.place: "3.1".
 
     Raises `UnknownMember`, or `NothingToExplain` where there is no such lot.
     """
-    history = History(ledger, member, as_of)
+    history = History(ledger, member, as_of, language)
     key = lot_of(lot)
     story = history.lots.get(key)
     if story is None:

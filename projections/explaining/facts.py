@@ -49,8 +49,7 @@ def fact_text(fact: Fact, words: Words) -> str:
         case MemberDescribed():
             more["told"] = ", ".join(f"{name} {value}".rstrip() for name, value in fact.data.attributes.items())
         case BenefitClaimed():
-            known = words.version.benefits.get(fact.data.benefit)
-            more["name"] = known[1].name if known else ""
+            more["name"] = words.benefit_name(fact.data.benefit)
     return words.say(f"fact.{name_of(fact)}", fact.data, **more)
 
 

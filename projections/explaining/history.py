@@ -161,7 +161,7 @@ class History:
     Raises `UnknownMember` where the ledger has no entry of the member at all.
     """
 
-    def __init__(self, ledger: Ledger, member: str, as_of: int | None = None) -> None:
+    def __init__(self, ledger: Ledger, member: str, as_of: int | None = None, language: str = "") -> None:
         if member == PROGRAMME_SUBJECT:
             raise UnknownMember(ledger, member)
         journal = ledger.journal(ledger.partition_of(member))
@@ -170,6 +170,7 @@ class History:
         self.whole_book = self._books.whole
         self.offset = self.whole_book.offset
         self._limits = ledger.limits
+        self._language = language
         self.steps: list[Step] = []
         self.lots: dict[int, LotStory] = {}
         self.redemptions: dict[str, Redemption] = {}  # that were granted
@@ -219,7 +220,7 @@ class History:
         """The words of the version pinned to an entry."""
         version = self.version_of(entry)
         if version not in self._words:
-            self._words[version] = Words(version)
+            self._words[version] = Words(version, reader=self._language)
         return self._words[version]
 
     def moment(self, number: int) -> Moment:

@@ -39,20 +39,22 @@ _OF_TIME = frozenset(
 _SILENT = _OF_TIME | COUNTED  # of which alone a line may have to say why nothing came
 
 
-def explain_member(ledger: Ledger, member: str, *, as_of: int | None = None, lines: int | None = LINES) -> View:
+def explain_member(
+    ledger: Ledger, member: str, *, as_of: int | None = None, lines: int | None = LINES, language: str = ""
+) -> View:
     """A member's story by the entries whose clock is by `as_of`; by all of them where it is None.
 
     Its statement has the last `lines` entries, or all of them (None); `earlier` counts those before. Raises
     `UnknownMember`.
     """
-    history = History(ledger, member, as_of)
+    history = History(ledger, member, as_of, language)
     statement: list[View] = []
     earlier = 0 if lines is None else max(0, len(history.steps) - lines)
     for step, account, moment in history.walk(lambda entry: entry.number > earlier and _gave_nothing(entry)):
         if step.entry.number > earlier:
             spendable = {kind: purse.spendable() for kind, purse in account.purses.items()}
             statement.append(_line(history, step, moment, spendable))
-    present, words = history.present, Words(history.whole_book.nearest(history.as_of))
+    present, words = history.present, Words(history.whole_book.nearest(history.as_of), reader=language)
     return {
         "explains": "member",
         "member": history.member,
@@ -140,15 +142,19 @@ def _scores(history: History, words: Words) -> View:
     version, account = words.version, history.present.account
     at = history.as_of
     views = {}
-    for name, score in version.programme.scores.items():
+    for name in version.programme.scores:
         if name in version.keyed_scores:
             continue
         value, tier = value_at(account, version, name, at), tier_now(account, version, name, at)
-        views[name] = {"name": score.name, "value": value, "tier": tier, "parts": parts_at(account, version, name, at)}
+        views[name] = {
+            "name": words.name(name),
+            "value": value,
+            "tier": tier,
+            "parts": parts_at(account, version, name, at),
+        }
     shops = shops_of(step.entry for step in history.steps) if version.keyed_scores else ShopScores()
     for name, key, of in shops.describe(version, at):
-        title = version.programme.scores[name].name
-        views[key] = {"name": title, "value": of.value, "tier": of.tier, "parts": of.parts}
+        views[key] = {"name": words.name(name), "value": of.value, "tier": of.tier, "parts": of.parts}
     return views
 
 

@@ -205,6 +205,7 @@ def needed_text(moment: Moment, words: Words) -> str:
             term = current_of(moment, perk.membership)
             code += ".alone" if perk.counted != "term" and code == "quota-used" else ""
             values["conditions"] = benefit_needs(version, perk.benefit, "en")
+            values["unnamed"] = perk.counted == "shop" and not fact.data.shop
             if code.startswith("quota-used"):
                 values["again"] = words.say(f"again.{perk.per}", term, days=perk.days)
             if term is not None:

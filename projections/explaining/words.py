@@ -92,10 +92,11 @@ def _parsed(template: str) -> tuple[tuple[str, str, str, str], ...]:
 
 
 class Words:
-    """The words of one version of a book in one language."""
+    """The words of one version of a book in one language; its names are in the reader's, where the book has them."""
 
-    def __init__(self, version: ProgrammeVersion, language: str = "english") -> None:
+    def __init__(self, version: ProgrammeVersion, language: str = "english", reader: str = "") -> None:
         self.version = version
+        self._reader = reader
         self._phrases = phrases(language)
 
     def say(self, code: str, *sources: object, **values: Any) -> str:
@@ -169,10 +170,21 @@ class Words:
     def name(self, label: str) -> str:
         """The book's own name of a kind of points, a score or a membership; empty where it has none."""
         programme = self.version.programme
-        for named in (programme.kinds, programme.scores, programme.memberships):
+        for table in ("kinds", "scores", "memberships"):
+            named = getattr(programme, table)
             if label in named:
-                return str(named[label].name)
+                return self.text(f"{table}.{label}.name", named[label].name)
         return ""
+
+    def text(self, place: str, otherwise: str) -> str:
+        """A text of the book in the reader's language, or the book's own where it has none in it."""
+        return self.version.text_in(place, self._reader, otherwise)
+
+    def benefit_name(self, label: str) -> str:
+        """The book's name of a benefit; empty where it has none."""
+        owner, benefit = self.version.benefits.get(label, ("", None))
+        place = f"memberships.{owner}.benefits.{label}.name" if owner else f"benefits.{label}.name"
+        return self.text(place, benefit.name) if benefit is not None else ""
 
     def membership(self, label: str) -> str:
         """What a membership is called in a sentence."""
@@ -195,15 +207,20 @@ class Words:
     def _of_rule(self, rule: str) -> tuple[str, str]:
         known = self.version.rules.get(rule)
         if known is not None:
-            return known.award.name, known.award.text
+            return self._texts(f"award.{rule}", known.award.name, known.award.text)
         exchange = self.version.programme.exchanges.get(rule.removeprefix("exchange."))
         if exchange is not None:
-            return exchange.name, ""
+            return self._texts(f"exchanges.{rule.removeprefix('exchange.')}", exchange.name, "")
         benefit = self.version.perks.get(rule.removeprefix("benefit.")) if rule.startswith("benefit.") else None
         if benefit is not None:
-            return benefit.benefit.name, benefit.benefit.text
+            return self.benefit_name(benefit.name), benefit.benefit.text
         penalty = self.version.programme.penalties.get(rule.removeprefix("penalty."))
-        return ("", self.say(f"built-in.{rule}")) if penalty is None else (penalty.name, penalty.text)
+        if penalty is None:
+            return "", self.say(f"built-in.{rule}")
+        return self._texts(f"penalties.{rule.removeprefix('penalty.')}", penalty.name, penalty.text)
+
+    def _texts(self, place: str, name: str, text: str) -> tuple[str, str]:
+        return self.text(f"{place}.name", name), self.text(f"{place}.text", text)
 
     def rule(self, rule: str) -> str:
         """A rule in a sentence: 购物返豆 (purchase.beans)."""
@@ -213,7 +230,7 @@ class Words:
     def use(self, use: str) -> str:
         """A redemption's use in a sentence: offset (抵现)."""
         known = self.version.programme.uses.get(use)
-        return f"{use} ({known.name})" if known is not None else use
+        return f"{use} ({self.text(f'uses.{use}.name', known.name)})" if known is not None else use
 
     def calculation(self, rule: Rule, fen: int, category: str) -> str:
         """How a rule comes from fen to points: ¥359.00 at 10 for every ¥100.00, in whole steps of ¥10.00, makes 35."""

@@ -55,10 +55,10 @@ def back_up(ledger: Ledger, folder: Path, progress: Progress = lambda _: None) -
         done = 0
         for name in names:
             done = _copy(ledger.folder / name, making / name, done, progress)
-        inbox = ledger.folder / INBOX  # none where the facts come from Kafka
-        if _is_made(inbox):  # asked when the journals are copied: they cannot be ahead of one made since
+        # There is none where the facts come from Kafka. The journals, copied before, cannot be ahead of one made since.
+        if ledger.is_inbox_made:
             names.append(INBOX)
-            _copy(inbox, making / INBOX, done, progress)
+            _copy(ledger.inbox, making / INBOX, done, progress)
         for name in (SETTINGS, BOOK):
             _copy_file(ledger.folder / name, making / name)
         entries = _entries(making)
@@ -93,14 +93,6 @@ def _check_whole(backup: Backup, making: Path, manifest: Path) -> None:
             is_whole = ledger.identity == backup.ledger and names == sorted(wanted)
     if not is_whole:
         raise BadCopy(f"{manifest}: does not list each file of its ledger once; take another copy of the backup")
-
-
-def _is_made(inbox: Path) -> bool:
-    """Return True if there is an inbox; one that is being made has a file and no format yet."""
-    if not inbox.is_file():
-        return False
-    with reading_of(inbox) as connection:
-        return bool(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _copy(source: Path, target: Path, before: int, progress: Progress) -> int:

@@ -27,6 +27,7 @@ from service.commands.summaries import summary_to_dict
 from service.demo.programmes import MEMBERS, made_up_year
 from service.demo.story import FACTS, YEAR, FoundMember, decide_year, end_of, interesting_members, write_year
 from service.errors import print_plain
+from service.languages import terminal_language
 from service.screens.demo import PORT, print_demo
 from service.screens.names import Names
 from service.shell import Answer, Shell, command, entries_in, processors
@@ -77,7 +78,8 @@ def demo(
         ]
         book = opened.book
     document = {**summary_to_dict(year.summary), "order_lines": year.lines, "stats": books, "members": found}
-    answer = Answer(document, lambda: print_demo(shell.console, document, Names(book), _called(shell)))
+    names = Names(book, terminal_language())
+    answer = Answer(document, lambda: print_demo(shell.console, document, names, _called(shell)))
     if not serve:
         return answer
     shell.give(answer)

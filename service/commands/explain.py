@@ -9,6 +9,7 @@ from ledger.errors import WrongUse
 from projections.explaining.explain import explain as why
 from projections.explaining.member import LINES
 from service.commands.options import AsOfOption, MemberArgument
+from service.languages import terminal_language
 from service.shell import Answer, Shell, command, instant
 
 _ENTRY_OR_LOT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
@@ -39,5 +40,7 @@ def explain(
         raise WrongUse(f'"{what[:100]}" is neither an entry, such as 12, nor a lot, such as 12.1')
     with shell.reading() as opened:
         until = None if as_of is None else instant(as_of, "--as-of", opened.book)
-        explanation = why(opened, member, what, as_of=until, lines=None if every else LINES)
+        explanation = why(
+            opened, member, what, as_of=until, lines=None if every else LINES, language=terminal_language()
+        )
     return Answer(explanation, "explanation:print_explanation")

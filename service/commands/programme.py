@@ -23,8 +23,9 @@ from projections.answers.plain import plain
 from projections.answers.programmes import VersionInUse, describe_version, differences, versions, warnings
 from projections.explaining.book import LANGUAGES, sentences
 from projections.explaining.words import count
-from service.commands.options import ConfigOption
+from service.commands.options import ConfigOption, option
 from service.errors import print_plain, say
+from service.languages import terminal_language
 from service.shell import Answer, Shell, command, command_in, entries_in, read_named_books
 
 MOST_BY = 128  # characters of a publisher's name
@@ -227,13 +228,23 @@ def _named_parts(shell: Shell, name: str) -> tuple[Part, ...]:
 
 
 @command
-def codes(shell: Shell) -> Answer:
+def codes(
+    shell: Shell,
+    language: Annotated[
+        str | None, option("--language", "zh|en", "The reader's. (default: as the terminal's locale says)")
+    ] = None,
+) -> Answer:
     """Every reason code and every rule, each with a sentence; of the shipped book where there is no ledger.
 
     points codes
+
+    points codes --language zh
     """
+    if language is not None and language not in LANGUAGES:
+        raise WrongUse(f'--language "{language}": there are {" and ".join(LANGUAGES)}')
+    asked = terminal_language() if language is None else language
     with shell.reading() if shell.has_ledger else nullcontext() as opened:
-        return Answer(codes_of(opened.book if opened else Programme([shipped("jd")])), "codes:print_codes")
+        return Answer(codes_of(opened.book if opened else Programme([shipped("jd")]), asked), "codes:print_codes")
 
 
 class ShippedBook(Struct, frozen=True):

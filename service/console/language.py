@@ -6,6 +6,8 @@ from functools import cache
 from importlib import resources
 from typing import Literal, get_args
 
+from service.languages import accepted_languages
+
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 HTML_LANGUAGE: dict[Language, str] = {"zh": "zh-CN", "en": "en"}
@@ -15,20 +17,11 @@ def chosen_language(remembered: str | None, accepted: str) -> Language:
     """Return the language that was chosen, else the first of Accept-Language that there is, else English."""
     if remembered in LANGUAGES:
         return remembered
-    for name in sorted(map(_weighed, accepted.split(",")), key=lambda one: -one[1]):
+    for wanted in accepted_languages(accepted):
         for language in LANGUAGES:
-            if name[1] > 0 and name[0].partition("-")[0] == language:
+            if wanted == language:
                 return language
     return "en"
-
-
-def _weighed(one: str) -> tuple[str, float]:
-    """Return a language of Accept-Language and its weight, 0 where that cannot be read."""
-    name, _, weight = one.strip().lower().partition(";")
-    try:
-        return name.strip(), float(weight.strip().removeprefix("q=") or 1)
-    except ValueError:
-        return name, 0.0
 
 
 def words_in(language: Language) -> Callable[..., str]:

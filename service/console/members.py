@@ -24,7 +24,7 @@ from projections.audit.proof.store import NoCheckpoint
 from projections.explaining.explain import explain_entry
 from projections.explaining.movements import effect_of
 from service.console.pages import Labels, page
-from service.console.requests import AnyRequest, caller_of, needs
+from service.console.requests import AnyRequest, caller_of, needs, visitor_of
 from service.http.access import check_readable
 from service.http.handlers.checkpoints import checkpoint_store
 from service.http.problems import Problem
@@ -70,7 +70,8 @@ async def get_member(
     try:
         served = served_by(request)
         readers = served.histories if as_of.strip() else served.readers
-        found = await readers.read(lambda ledger: _found(ledger, member, as_of.strip(), before))
+        language = visitor_of(request).language
+        found = await readers.read(lambda ledger: _found(ledger, member, as_of.strip(), before, language))
     except UnknownMember:
         return page(request, "member.html", status=404, member=member, found=None)
     return page(request, "member.html", member=member, found=found, **found)
@@ -83,11 +84,12 @@ async def get_why(
     """Why an entry did what it did: a part of the statement, or a page of its own."""
     check_readable(caller_of(request), id)
 
-    served = served_by(request)
+    served, language = served_by(request), visitor_of(request).language
 
     def explained(ledger: Ledger) -> dict[str, Any]:
-        why = _readable(explain_entry(ledger, id, number))
-        return {"why": why, "names": Labels(ledger.book), "provable": _is_provable(ledger, served, id, number)}
+        why = _readable(explain_entry(ledger, id, number, language=language))
+        names = Labels(ledger.book, language)
+        return {"why": why, "names": names, "provable": _is_provable(ledger, served, id, number)}
 
     template = "why.html" if "hx-request" in request.headers else "why-page.html"
     return page(request, template, member=id, **await served.histories.read(explained))
@@ -102,7 +104,7 @@ def _is_provable(ledger: Ledger, served: Served, member: str, number: int) -> bo
     return True
 
 
-def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, Any]:
+def _found(ledger: Ledger, member: str, as_of: str, before: int, language: str) -> dict[str, Any]:
     """Return all that the page shows of a member."""
     now = time.time_ns() // 1000
     offset = ledger.book.offset
@@ -128,7 +130,7 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int) -> dict[str, An
             "text": day_text(day_of(instant, offset)),
             "is_now": not as_of,
         },
-        "names": Labels(ledger.book),
+        "names": Labels(ledger.book, language),
         "saved": savings(ledger, member, instant) if account.number and saves(ledger.book) else None,
     }
 

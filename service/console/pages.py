@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ledger.rulebook.compiled import Programme
 from ledger.wire.times import to_text
+from projections.answers.codes import reason_text
 from service.console.language import HTML_LANGUAGE, LANGUAGES, translations, words_in
 from service.console.requests import AnyRequest, Visitor, visitor_of
 from service.http.state import served_by
@@ -59,10 +60,10 @@ def is_instant(text: str) -> bool:
 
 
 class Labels:
-    """What the book calls things, with the code beside it where that is another word: parts for a template."""
+    """What the book calls things in the visitor's language: parts for a template."""
 
-    def __init__(self, book: Programme) -> None:
-        self._names = Names(book)
+    def __init__(self, book: Programme, language: str) -> None:
+        self._names = Names(book, language)
 
     def __getattr__(self, what: str) -> Any:
         found = getattr(self._names, what)
@@ -76,7 +77,8 @@ class Labels:
 
 async def labels(request: AnyRequest) -> Labels:
     """Return what the served ledger's book calls things. Raises `Busy`."""
-    return await served_by(request).readers.read(lambda ledger: Labels(ledger.book))
+    language = visitor_of(request).language
+    return await served_by(request).readers.read(lambda ledger: Labels(ledger.book, language))
 
 
 def page(
@@ -103,6 +105,7 @@ def render(visitor: Visitor, template: str, /, **values: Any) -> str:
         .render(
             t=t,
             said=said,
+            reason=lambda code: reason_text(code, visitor.language),
             visitor=visitor,
             language=HTML_LANGUAGE[visitor.language],
             other_language=next(one for one in LANGUAGES if one != visitor.language),

@@ -29,9 +29,10 @@ def answer(request: Request[Any, Any, Any], document: Document) -> Response[Any]
     else:
         tagged = to_json(replace(document, as_of="")) if hasattr(document, "as_of") else body
     tag = f'W/"{sha256(tagged).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Vary": "Accept-Language"}
     if _matches(request.headers.get("if-none-match"), tag):
-        return Response(None, status_code=304, headers={"ETag": tag})
-    return Response(body, media_type=JSON, headers={"ETag": tag})
+        return Response(None, status_code=304, headers=headers)
+    return Response(body, media_type=JSON, headers=headers)
 
 
 def _matches(header: str | None, tag: str) -> bool:

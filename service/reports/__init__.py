@@ -11,6 +11,7 @@ from ledger.rulebook.compiled import Programme
 from projections.answers.plain import visible
 from projections.explaining.words import yuan
 from projections.what_if.reports import Report
+from service.languages import terminal_language
 from service.screens.names import Names
 
 
@@ -23,7 +24,7 @@ def backtest_html(found: Report, book: Programme) -> str:
         .render(
             found=found,
             months=to_builtins(found.months),
-            names=Names(book),
+            names=Names(book, terminal_language()),
             uplot_css=vendor.joinpath("uPlot.min.css").read_text(encoding="utf-8"),
             uplot_js=vendor.joinpath("uPlot.iife.min.js").read_text(encoding="utf-8"),
         )

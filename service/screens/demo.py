@@ -37,7 +37,7 @@ def print_demo(console: Screen, document: dict[str, Any], names: Names, called: 
         console.print()
         console.print(
             Panel(
-                render_member(find, names, console.width - 4),
+                render_member(find, names),
                 title=Text(find.why, style="bold"),
                 title_align="left",
                 border_style="dim",

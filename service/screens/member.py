@@ -16,26 +16,25 @@ from service.screens.names import Names, number, short_time
 
 LOTS_SHOWN = 6  # rows
 MONTHS_SHOWN = 4
-WIDE = 100  # columns from which a table has room for the codes of rules too
 
 
 def print_member(console: Console, member: Member, names: Names) -> None:
     """Print the document of `points show`; lots that were earned and expire together share a row."""
-    console.print(render_member(member, names, console.width))
+    console.print(render_member(member, names))
 
 
 def print_every_lot(console: Console, member: Member, names: Names) -> None:
     """Print the document of `points show` with a row for each lot."""
-    console.print(render_member(member, names, console.width, every_lot=True))
+    console.print(render_member(member, names, every_lot=True))
 
 
-def render_member(member: Member, names: Names, width: int, *, every_lot: bool = False) -> RenderableType:
-    """Return a member as one block of a width in columns."""
+def render_member(member: Member, names: Names, *, every_lot: bool = False) -> RenderableType:
+    """Return a member as one block."""
     blocks: list[RenderableType] = [_head(member)]
     for kind, purse in member.points.items():
         blocks += [Text(), _purse(kind, purse, names)]
         if purse.lots:
-            blocks.append(Padding(_lots(purse.lots, names, every_lot, width >= WIDE), (0, 0, 0, 2)))
+            blocks.append(Padding(_lots(purse.lots, names, every_lot), (0, 0, 0, 2)))
     for name, score in member.scores.items():
         blocks += [Text(), _score(name, score, names)]
     for name, term in member.memberships.items():
@@ -71,7 +70,7 @@ def _purse(kind: str, purse: Purse, names: Names) -> Text:
     return line
 
 
-def _lots(lots: list[Lot], names: Names, every: bool, wide: bool) -> RenderableType:
+def _lots(lots: list[Lot], names: Names, every: bool) -> RenderableType:
     table = grid("entry", "earned on", "rule", right=("lots", "earned", "left"))
     table.columns[0].justify = "right"
     table.add_column("gone from")
@@ -87,7 +86,7 @@ def _lots(lots: list[Lot], names: Names, every: bool, wide: bool) -> RenderableT
         table.add_row(
             f"#{lot.entry}",
             short_time(lot.earned_at)[:10],
-            names.rule(lot.rule) if wide else names.rule_alone(lot.rule),
+            names.rule(lot.rule),
             f"{len(row):,}",
             f"{sum(lot.earned for lot in row):,}",
             Text(f"{sum(lot.left for lot in row):,}", style="bold"),

@@ -1,4 +1,4 @@
-"""The rule book's names next to their codes."""
+"""What the rule book calls its kinds, scores, cards and rules, in the reader's language."""
 
 from datetime import datetime
 
@@ -12,48 +12,53 @@ from projections.explaining.book import benefit_needs, whom_text
 
 
 class Names:
-    """Labels such as ``京豆 beans`` from a rule book; the newest version that has a code names it."""
+    """Names from a rule book in a language; the newest version that has a code names it.
 
-    def __init__(self, book: Programme) -> None:
-        programmes = [version.programme for version in book.versions]
-        scores = [pair for programme in programmes for pair in programme.scores.items()]
-        self._kinds = {code: kind for programme in programmes for code, kind in programme.kinds.items()}
-        self._scores = {code: score.name for code, score in scores}
-        self._parts = {(code, part): name for code, score in scores for part, name in score.parts.items()}
-        self._memberships = {code: m.name for programme in programmes for code, m in programme.memberships.items()}
-        self._benefits = {code: b.name for version in book.versions for code, (_, b) in version.benefits.items()}
-        self._rules = rule_names(book)
+    Where no language is asked for (""), or the book has no name in it, the book's first one stands.
+    """
+
+    def __init__(self, book: Programme, language: str = "") -> None:
+        self._fen = {code: kind.fen for version in book.versions for code, kind in version.programme.kinds.items()}
+        self._names: dict[str, str] = {}
+        for version in book.versions:
+            tables = version.programme
+            named = {f"kinds.{code}.name": kind.name for code, kind in tables.kinds.items()}
+            for code, score in tables.scores.items():
+                named[f"scores.{code}.name"] = score.name
+                named |= {f"scores.{code}.parts.{part}": name for part, name in score.parts.items()}
+            for code, membership in tables.memberships.items():
+                named[f"memberships.{code}.name"] = membership.name
+            self._names |= {place: version.text_in(place, language, name) for place, name in named.items()}
+            for code, (owner, benefit) in version.benefits.items():
+                place = f"memberships.{owner}.benefits.{code}.name" if owner else f"benefits.{code}.name"
+                self._names[f"benefits.{code}.name"] = version.text_in(place, language, benefit.name)
+        self._rules = rule_names(book, language)
         self._gives = {code: version for version in book.versions for code in version.benefits}
         self._sells = {code: version for version in book.versions for code in version.products}
 
     def kind(self, kind: str) -> Text:
-        """Return the label of a kind of points."""
-        base = without_shop(kind)
-        return label(self._kinds[base].name if base in self._kinds else "", kind)
+        """Return the name of a kind of points; of one that is kept for each shop, with the shop."""
+        return label(self._names.get(f"kinds.{without_shop(kind)}.name", ""), kind)
 
     def score(self, score: str) -> Text:
-        """Return the label of a score."""
-        return label(self._scores.get(without_shop(score), ""), score)
+        """Return the name of a score; of one that is kept for each shop, with the shop."""
+        return label(self._names.get(f"scores.{without_shop(score)}.name", ""), score)
 
     def part(self, score: str, part: str) -> Text:
-        """Return the label of a part of a score."""
-        return label(self._parts.get((without_shop(score), part), ""), part)
+        """Return the name of a part of a score."""
+        return label(self._names.get(f"scores.{without_shop(score)}.parts.{part}", ""), part)
 
     def rule(self, rule: str) -> Text:
-        """Return the label of a rule."""
+        """Return the name of a rule."""
         return label(self._rules.get(rule, ""), rule)
 
-    def rule_alone(self, rule: str) -> Text:
-        """Return the name of a rule without its code, for narrow screens."""
-        return Text(plain(self._rules.get(rule, "") or rule))
-
     def membership(self, membership: str) -> Text:
-        """Return the label of a membership."""
-        return label(self._memberships.get(membership, ""), membership)
+        """Return the name of a membership."""
+        return label(self._names.get(f"memberships.{membership}.name", ""), membership)
 
     def benefit(self, benefit: str) -> Text:
-        """Return the label of a benefit, with its shop where it is one's."""
-        return label(self._benefits.get(without_shop(benefit), ""), benefit)
+        """Return the name of a benefit, with its shop where it is one's."""
+        return label(self._names.get(f"benefits.{without_shop(benefit)}.name", ""), benefit)
 
     def needs(self, benefit: str, language: str = "en") -> str:
         """Return what a member must be to be given a benefit; "" where it is for everybody, or is no benefit."""
@@ -68,15 +73,12 @@ class Names:
 
     def fen(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where no version has the kind."""
-        base = without_shop(kind)
-        return self._kinds[base].fen if base in self._kinds else 0
+        return self._fen.get(without_shop(kind), 0)
 
 
 def label(name: str, code: str) -> Text:
-    """Return a name and, where they differ, its code beside it."""
-    if not name or name.casefold() == code.casefold():
-        return Text(plain(name or code))
-    return Text.assemble(plain(name), " ", (plain(code), "dim"))
+    """Return a name, with the shop of the code behind it where it has one; the code where there is no name."""
+    return Text(plain(name + code[len(without_shop(code)) :] if name else code))
 
 
 def short_time(text: str) -> str:

@@ -612,12 +612,19 @@ def test_people_get_text_and_programs_get_one_document(shop: Path, command: str)
     assert json.dumps(points(*arguments, "--json").json)
 
 
-def test_chinese_names_stand_beside_the_codes(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_in_the_language_of_the_terminal(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)  # as wide as a file may be
     points("ingest", write(shop / "facts.ndjson", order("O1")), "--backlog")
     shown = points("show", MEMBER, "--as-of", "2025-12-01").out
-    for name in ("京豆 beans", "购物返豆 purchase.beans", "京享值 jd-value", "消费 purchase"):
+    for name in ("京豆", "购物返豆", "京享值", "消费 8"):
         assert name in shown
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
+    shown = points("show", MEMBER, "--as-of", "2025-12-01").out
+    for name in ("Beans", "Purchase beans", "JD value", "Purchases 8"):
+        assert name in shown
+    assert "京" not in shown and "jd-value" not in shown
+    monkeypatch.setenv("POINTS_LANGUAGE", "zh")
+    assert "京豆" in points("show", MEMBER, "--as-of", "2025-12-01").out
 
 
 def test_text_from_outside_cannot_move_the_terminal(shop: Path) -> None:

@@ -77,7 +77,11 @@ def life_of(member: str) -> list[bytes]:
 
 def book_with_names(where: Path) -> Path:
     """The shipped rule book, with hostile names of what a screen names."""
-    text = shipped("jd").replace('name = "京豆"', f"name = {json.dumps(NAME)}").replace("2000-01-01", "2025-11-15")
+    text = (
+        shipped("jd")
+        .replace('name = { zh = "京豆", en = "Beans" }', f"name = {json.dumps(NAME)}")
+        .replace("2000-01-01", "2025-11-15")
+    )
     assert NAME.partition("\u202e")[0] in text
     where.write_text(text, encoding="utf-8")
     return where

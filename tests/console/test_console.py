@@ -146,7 +146,7 @@ def test_a_member_is_found_and_shown_with_all_that_support_needs(chromium: Brows
         with server.client() as http:
             shown = http.get(f"/v1/members/{MEMBER}").json()
         spendable = shown["points"]["beans"]["spendable"]
-        expect(page.locator("section", has_text="京豆").locator(".figure").first).to_contain_text(f"{spendable:,}")
+        expect(page.locator("section", has_text="Beans").locator(".figure").first).to_contain_text(f"{spendable:,}")
         expect(page.get_by_role("heading", name="PLUS", exact=True)).to_be_visible()
         expect(page.locator("#months-1 tbody tr")).to_have_count(12)
         expect(page.locator(".chart canvas")).to_have_count(2)
@@ -171,7 +171,7 @@ def test_why_is_loaded_where_it_is_asked_for(chromium: Browser, server: Server) 
         expect(refused.locator(".explained")).to_contain_text("spendable")
         earned = page.locator(".statement > li", has_text="O1-done")
         earned.locator("summary").first.click()
-        expect(earned.locator(".explained")).to_contain_text("购物返豆")
+        expect(earned.locator(".explained")).to_contain_text("Purchase beans")
         assert page.url.endswith("before=10")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
 from ledger.wire.reasons import REASONS
-from projections.answers.codes import codes
+from projections.answers.codes import codes, reason_text, reasons_in
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*sorted((ROOT / "ledger").rglob("*.py")), *sorted((ROOT / "consumers").rglob("*.py"))]
@@ -62,3 +62,14 @@ def test_codes_lists_a_reason_for_each_kind_and_every_rule_of_the_book() -> None
     assert "beans-short" in {reason.code for reason in found.reasons}
     assert {"purchase.beans", "penalty.rejection", "campaign"} <= {rule.rule for rule in found.rules}
     assert all(item.text for item in [*found.reasons, *found.rules])
+
+
+def test_every_reason_has_a_sentence_in_both_languages() -> None:
+    chinese = reasons_in("zh")
+    assert set(chinese) == set(REASONS)
+    for code, reason in REASONS.items():
+        assert reason.text.endswith("."), code
+        assert chinese[code].endswith("。") and any("一" <= letter <= "鿿" for letter in chinese[code]), code
+    assert reason_text("coins-short", "zh") == chinese["<kind>-short"]
+    assert reason_text("coins-short", "fr") == REASONS["<kind>-short"].text
+    assert {one.text for one in codes(Programme([shipped("jd")]), "zh").reasons} == set(chinese.values())

@@ -3,7 +3,7 @@
 import pytest
 
 from ledger.rulebook.compiled import ProgrammeVersion
-from ledger.rulebook.schema import BadProgramme
+from ledger.rulebook.schema import BadProgramme, shipped, shipped_names
 
 BOOK = """
 programme = "corner"
@@ -56,3 +56,20 @@ def test_a_bad_table_of_texts_is_told_by_its_place(name: str, said: str) -> None
     with pytest.raises(BadProgramme) as told:
         ProgrammeVersion(BOOK.replace('{ en = "Stars" }', name), "corner.toml")
     assert str(told.value).startswith(f"corner.toml: {said}")
+
+
+@pytest.mark.parametrize("book", shipped_names())
+def test_every_name_of_a_shipped_book_is_chinese_and_english(book: str) -> None:
+    version = ProgrammeVersion(shipped(book))
+    for place, texts in version.languages.items():
+        assert {"zh", "en"} <= set(texts), place
+    tables = version.programme
+    named = {f"kinds.{name}.name": kind.name for name, kind in tables.kinds.items()}
+    named |= {f"scores.{name}.name": score.name for name, score in tables.scores.items()}
+    named |= {f"memberships.{name}.name": membership.name for name, membership in tables.memberships.items()}
+    named |= {f"award.{award.rule}.name": award.name for award in tables.award}
+    named |= {f"uses.{name}.name": use.name for name, use in tables.uses.items()}
+    named |= {f"benefits.{name}.name": benefit.name for name, benefit in tables.benefits.items()}
+    for place, name in named.items():
+        english = version.text_in(place, "en", name)
+        assert not any("一" <= letter <= "鿿" for letter in english), f"{place} has no English name"

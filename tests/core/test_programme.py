@@ -2,6 +2,7 @@
 
 import re
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
 from ledger.rulebook.schema import BadProgramme, shipped, version_of
 from projections.answers.programmes import warnings
+from service.cli import run
 from tests.support.shop import BOOK, OPERATORS, PHONE, Shop, instant, shop_with
 
 JD = shipped("jd")
@@ -237,7 +239,7 @@ AWARD_0, AWARD_1, AWARD_2 = (
 )
 BAD_BOOKS = [
     ("[kinds.beans]", "[kinds.beans", "not TOML"),
-    ('name = "京东会员"\n', "", r"top level: .*`name`"),
+    ('name = { zh = "京东会员", en = "JD members" }\n', "", r"top level: .*`name`"),
     ("late_days = 400", 'late_days = "400"', r"late_days: Expected `int`, got `str`"),
     ("late_days = 400", "late_days = 0", r"late_days: Expected `int` >= 1"),
     ("late_days = 400", "late_dayz = 400", r"late_dayz"),
@@ -265,7 +267,11 @@ BAD_BOOKS = [
         r'\.instead_of: "purchase\.plus" stands before it; a rule stands before the one that it leaves out',
     ),
     ('part = "purchase"', 'part = "shopping"', rf'{AWARD_2}\.part: scores\.jd-value\.parts has no "shopping"'),
-    ('"抽奖"\nkinds = ["beans"]', '"抽奖"\nkinds = ["nuts"]', r"uses\.draw\.kinds: there is no \[kinds\.nuts\]"),
+    (
+        'en = "Draw" }\nkinds = ["beans"]',
+        'en = "Draw" }\nkinds = ["nuts"]',
+        r"uses\.draw\.kinds: there is no \[kinds\.nuts\]",
+    ),
     ('{ membership = "plus"', '{ membership = "prime"', r"rejection\.exempt: there is no \[memberships\.prime\]"),
 ]
 NAMED_TABLES = [
@@ -385,3 +391,81 @@ def test_a_benefits_name_stands_in_one_table_but_a_book_that_is_stored_stays_usa
     with pytest.raises(BadProgramme, match=said):
         parse_programme(TWO_TABLES)
     assert Programme([TWO_TABLES], engine=STORED).versions[0].benefits["shipping"][0] == "b"
+
+
+# -- what a bad book is told, over the command -------------------------------------------------------------------------
+
+_BACK = """products = { "iqiyi.year" = { days = 365 } }
+[memberships.iqiyi.benefits.back]
+name = "返"
+gives = [{ opens = "plus.annual" }]"""
+REFUSED = [
+    (
+        'name = { zh = "运费券"',
+        'naem = { zh = "运费券"',
+        "memberships.plus.benefits.shipping: no key `naem`; there are name, quota, per,",
+    ),
+    (
+        'name = { zh = "京享礼包"',
+        'nmae = { zh = "京享礼包"',
+        "benefits.gift-pack: no key `nmae`; there are name, quota, per,",
+    ),
+    (
+        "days = 365\ncap",
+        "dyas = 365\ncap",
+        "memberships.plus.products.plus.annual: no key `dyas`; there are days, cap,",
+    ),
+    (
+        'name = { zh = "签到"',
+        'nmae = { zh = "签到"',
+        'award[14] (rule "sign-in"): no key `nmae`; there are rule, name, on, give,',
+    ),
+    (
+        "characters = { at_least",
+        "characters = { atleast",
+        'award[6].when.characters (rule "review.beans"): no key `atleast`; there are at_least, at_most, in, not_in,',
+    ),
+    (
+        "who = { tier",
+        "who = { teir",
+        "benefits.medal-baby.who: no key `teir`; there are score, tier, card, attribute, any",
+    ),
+    (
+        'burn = "soonest-expiring"',
+        'burn = "soonest"',
+        "kinds.beans.burn: Invalid enum value 'soonest'; there are soonest-expiring, oldest",
+    ),
+    ("[benefits.birthday]", "[benefits.shipping]", "memberships.plus.benefits.shipping: stands in benefits, too;"),
+    ('rule = "sign-in"', 'rule = "shop-visit"', 'award[15] (rule "shop-visit"): this rule name stands twice'),
+    (
+        'products = { "iqiyi.year" = { days = 365 } }',
+        _BACK,
+        "memberships.iqiyi.benefits.back.gives: opens memberships.plus again, which led to it;",
+    ),
+    (
+        "    { from = 2017-09-14, fen = 14_900 },",
+        "    { from = 2017-09-14, fen = 14_900 },\n    { from = 2017-09-14, fen = 9_900 },",
+        "memberships.plus.products.plus.annual.price[2]: is never reached: price[1] stands before it and holds",
+    ),
+    (
+        "one_star_limit = 200",
+        'window = "life"\none_star_limit = 200',
+        "scores.jd-value.window: give one of window_months, window_days and window",
+    ),
+    (
+        'on = "member.signed-in"\nkind = "beans"',
+        'on = "tier.reached"\nscore = "jd-value"\npart = "activity"',
+        'award[14] (rule "sign-in").score: a tier that is reached gives points, never a score',
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "said"), REFUSED, ids=[said for _, _, said in REFUSED])
+def test_a_bad_book_is_told_the_file_the_table_the_key_and_what_is_allowed(
+    old: str, new: str, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bad.toml"
+    assert old in JD
+    file.write_text(JD.replace(old, new, 1), encoding="utf-8")
+    assert run(["--ledger", str(tmp_path / "ledger"), "programme", "check", str(file)]) == 3
+    assert f"{file}: {said}" in capfd.readouterr().err

@@ -67,7 +67,7 @@ def told(old: str, new: str) -> list[str]:
         ("returns = false ", "returns = true ", "rule purchase.new-category: returns: no → yes"),
         ('share = "1/2" ', 'share = "1/3" ', "uses offset: share: 1/2 → 1/3"),
         ("multiple = 1_000", "multiple = 500", "uses offset: multiple: 1,000 → 500"),
-        ('name = "签到"', 'name = "每日签到"', 'rule sign-in: name: "签到" → "每日签到"'),
+        ('zh = "签到"', 'zh = "每日签到"', 'rule sign-in: name: "签到" → "每日签到"'),
         ("late_days = 400", "late_days = 500", "the book: late_days: 400 → 500"),
         ("# rates = ", "rates = ", "rule purchase.plus: rates phone: none → 0.5 %"),
         (
@@ -264,12 +264,12 @@ def test_benefits_exchanges_and_attributes_differ_too() -> None:
     changes = [
         ("take = 3", "take = 4"),
         ("idle_days = 730", "idle_days = 700"),
-        ('[benefits.gift-silver]\nname = "Gift of Silver"', '[benefits.gift-silver]\nname = "Silver for a friend"'),
+        ('zh = "赠送银卡"', 'zh = "送友银卡"'),
     ]
     said = told(old, changed(*changes, toml=old))
     assert any("exchanges miles: rate" in one for one in said)
     assert any("730 days without a movement" in one for one in said)
-    assert 'benefits gift-silver: name: "Gift of Silver" → "Silver for a friend"' in said
+    assert 'benefits gift-silver: name: "赠送银卡" → "送友银卡"' in said
     every = [told(shipped(one), shipped(other)) for one in shipped_names() for other in shipped_names()]
     assert not any("None" in text for texts in every for text in texts)
 

@@ -7,7 +7,7 @@ import pytest
 
 from ledger.rulebook import compiled
 from ledger.rulebook.checks import parse_programme
-from ledger.rulebook.schema import BadProgramme
+from ledger.rulebook.schema import BadProgramme, shipped
 from ledger.wire.entries import Earned, Multiplied, Withheld
 from tests.support.shop import OPERATORS, Shop
 
@@ -643,3 +643,28 @@ def test_an_index_decides_as_the_rules_do_one_after_the_other(monkeypatch: pytes
             assert indexed.entries[-1].changes == plain.entries[-1].changes
             given |= {change.rule for change in plain.entries[-1].changes if isinstance(change, Earned)}
     assert len(given) == len(VARIED)
+
+
+def test_a_line_has_tags_of_its_own_beside_those_of_its_order() -> None:
+    book = shipped("jd").replace(
+        "[[award]]",
+        """[[award]]
+rule = "marked"
+name = "marked"
+on = "order.completed"
+each = "line"
+kind = "beans"
+when = { tags = { has = "marked" } }
+give = { points = 7 }
+
+[[award]]""",
+        1,
+    )
+    line = {"category": "virtual", "quantity": 1, "paid_fen": 100}
+    lines = [{"line": "1", **line, "tags": ["marked"]}, {"line": "2", **line}]
+    for tags, given in (([], 7), (["marked"], 14)):
+        shop = Shop(book)
+        assert shop.completes("O1", lines, tags=tags) == "accepted"
+        assert shop.beans == given
+        assert shop.returns("O1", [("1", 1, 100)]) == "accepted"
+        assert shop.beans == given - 7

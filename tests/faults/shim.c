@@ -18,8 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum fault { NONE, EIO_ONCE, EIO_ALWAYS, FULL, SHORT, KILL, LOSE, TEAR, EIO_READ };
-static const char *NAMES[] = {"none", "eio", "eio-always", "full", "short", "kill", "lose", "tear", "eio-read"};
+enum fault { NONE, EIO_ONCE, EIO_ALWAYS, EIO_THEN_LOSE, FULL, SHORT, KILL, LOSE, TEAR, EIO_READ };
+static const char *NAMES[] = {"none", "eio", "eio-always", "eio-then-lose", "full", "short", "kill", "lose", "tear", "eio-read"};
 
 enum kind { WRITTEN, CUT_TO, CREATED, MADE, RENAMED, UNLINKED, REMOVED };
 
@@ -126,7 +126,7 @@ static struct change *noted(enum kind kind) {
   return change;
 }
 
-static int is_noting(void) { return fault == LOSE || fault == TEAR; }
+static int is_noting(void) { return fault == LOSE || fault == TEAR || fault == EIO_THEN_LOSE; }
 
 static void note_bytes(enum kind kind, int file, off_t place, const void *data, size_t size) {
   struct stat now;
@@ -231,6 +231,7 @@ static int met(const char *what, const char *path, size_t size, int takes_room) 
   if (!fault || fault == EIO_READ || count < at || (count > at && fault != EIO_ALWAYS)) return 0;
   switch (fault) {
     case EIO_ONCE:
+    case EIO_THEN_LOSE:
     case EIO_ALWAYS: return EIO;
     case FULL: is_full = 1; return takes_room ? ENOSPC : 0;
     case SHORT: is_full = 1; return 0; /* the caller writes half */

@@ -4,10 +4,12 @@ After each the command has said what failed, nothing is half-written, the same c
 undisturbed one does, leaf by leaf, and the audits are green.
 """
 
+import json
 import re
 import shutil
 import sys
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import cache
@@ -31,7 +33,7 @@ from tests.support.served import grant
 
 KILLED = -9
 SOME = 3  # of a scenario's changes, in `make test`
-CHANGES = ("eio", "eio-always", "full", "short", "kill", "lose", "tear")
+CHANGES = ("eio", "eio-always", "eio-then-lose", "full", "short", "kill", "lose", "tear")
 CUTS = ("lose", "tear")  # of power
 WHAT_FAILED = re.compile(
     r"unable to open database file|Input/output error|No space left|disk I/O error|disk is full|is malformed",
@@ -272,7 +274,7 @@ def disturbed(scenario: Scenario, number: int, what: str, seed: int = 1) -> Ende
         assert ended.code == 4 or (ended.code, what) == (3, "eio-read"), ended  # SQLite says "damaged" of a read
         assert WHAT_FAILED.search(ended.said) and " a bug" not in ended.said, ended.said
         assert scenario.traces or "Traceback" not in ended.said, ended.said
-    elif what in CUTS:  # the power went behind the end
+    elif what in (*CUTS, "eio-then-lose"):  # the power went behind the end
         assert scenario.found() == scenario.undisturbed()
     scenario.check_kept(ended)
     scenario.run_again()
@@ -297,6 +299,16 @@ def test_a_disk_that_fails_at_some_changes(scenario: Scenario) -> None:
 
 def test_a_disk_that_fails_at_a_read(scenario: Scenario) -> None:
     disturbed(scenario, scenario.reads() // 2, "eio-read")
+
+
+def test_an_inbox_whose_making_was_interrupted_is_made_anew(disk: Disk) -> None:
+    with scratch() as folder:
+        shutil.rmtree(disk.below, ignore_errors=True)
+        disk.below.mkdir()
+        scenario = Ingest(disk, folder)
+        made = scenario.changes().index("create /ledger/inbox.db 0") + 1
+        for number in (made + 1, made + 6, made + 12):
+            assert disturbed(scenario, number, "kill").code == KILLED
 
 
 DONE = """
@@ -350,24 +362,27 @@ def test_a_power_cut_keeps_a_part_of_what_was_not_brought_to_the_disk(disk: Disk
     assert names == {"a", "b"} and contents == {b"first", b"first, second"}
 
 
+def disturbed_at_each(scenario: Scenario, what: str, numbers: Sequence[int]) -> None:
+    """Something happens at each of these changes; prints how many runs ended how, which `pytest -rP` shows."""
+    ended: Counter[str] = Counter()
+    broken = []
+    for number in numbers:
+        try:
+            code = disturbed(scenario, number, what, seed=number).code
+            ended["killed" if code == KILLED else f"exit {code}"] += 1
+        except AssertionError as error:
+            broken.append((number, str(error)[:600]))
+    print(json.dumps({"command": scenario.name, "what": what, "runs": len(numbers), **ended, "broken": len(broken)}))
+    assert broken == []
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_disk_that_fails_at_every_change(scenario: Scenario, what: str) -> None:
-    broken = []
-    for number in range(1, len(scenario.changes()) + 2):
-        try:
-            disturbed(scenario, number, what, seed=number)
-        except AssertionError as error:
-            broken.append((number, str(error)[:600]))
-    assert broken == []
+    behind = 1 if what in CUTS else 0  # the power may go behind the end, too
+    disturbed_at_each(scenario, what, range(1, len(scenario.changes()) + 1 + behind))
 
 
 @pytest.mark.campaign
 def test_a_disk_that_fails_at_every_read(scenario: Scenario) -> None:
-    broken = []
-    for number in range(1, scenario.reads() + 1):
-        try:
-            disturbed(scenario, number, "eio-read")
-        except AssertionError as error:
-            broken.append((number, str(error)[:600]))
-    assert broken == []
+    disturbed_at_each(scenario, "eio-read", range(1, scenario.reads() + 1))

@@ -243,7 +243,12 @@ class Requests(Target):
 
     def mutated(self, data: bytes, chance: Random) -> bytes:
         head, gap, body = data.partition(b"\n\n")
-        return head + gap + json_mutated(body, chance)
+        if chance.random() < 0.5 and body:
+            return head + gap + json_mutated(body, chance)
+        first, end, rest = head.partition(b"\n")
+        parts = re.split(rb"([ /?=&])", first)  # a part of the target, then what stands between two
+        parts[chance.randrange(0, len(parts), 2)] = chance.choice(_TARGET_VALUES)
+        return b"".join(parts) + end + rest + gap + body
 
     def words(self) -> set[str]:
         of_facts = {f'"{word}"' for word in strings_in(json_schemas()) if len(word) < 40}
@@ -303,6 +308,27 @@ _JSON_VALUES: tuple[Any, ...] = (
     *("", "x", "1", "m-1", "@", "é", "\ud83d\ude00", "\ud800", "\u0000", "x" * 300, [], {}, [{}], [[]] * 3, {"": None}),
     *("2024-02-30T00:00:00Z", "2024-02-29T00:00:00.1234567+14:00", "0001-01-01T00:00:00+14:00", "2016-12-31T23:59:60Z"),
     *("9999-12-31T23:59:59.9999999-12:00", "2024-01-01", "1970-01-01T00:00:00Z", "2024-01-01T00:00:00", "x" * 5_000),
+)
+_TARGET_VALUES = (
+    *(
+        b"",
+        b"0",
+        b"-1",
+        b"1",
+        b"9" * 30,
+        b"1e9",
+        b"0x1",
+        b"true",
+        b"m-1",
+        b"m-2",
+        b"1.1",
+        b"0-1",
+        b"3-0",
+        b"-",
+        b"x" * 300,
+    ),
+    *(b"%00", b"%2F", b"%ff", b"%E4%BC%9A", b"%ED%A0%80", b"..", b"%", b"+", b"as_of", b"known_at", b"limit", b"after"),
+    *(b"2024-01-01", b"2024-02-30", b"9999-12-31T23:59:59Z", b"0001-01-01T00:00:00+14:00", b"2018-06-01T00:00:00.123Z"),
 )
 _TOML_VALUES = (
     *(b"0", b"-1", b"1", b"9223372036854775808", b"9" * 5_000, b"0x" + b"f" * 300, b"1.5", b"inf", b"nan", b"true"),

@@ -268,3 +268,17 @@ def test_the_wheel_of_the_client_works_beside_a_folder_named_service(tmp_path: P
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split() == [str(tmp_path / "site" / "points_client" / "__init__.py"), "False", "False"]
     assert (tmp_path / "site" / "points_client" / "py.typed").exists()
+
+
+def test_names_are_in_the_language_that_is_accepted(server: Server) -> None:
+    with server.client() as http:
+        for accepted, name in (
+            ("en-GB, zh;q=0.5", "JD members"),
+            ("zh-CN", "京东会员"),
+            ("fr", "京东会员"),
+            ("", "京东会员"),
+        ):
+            answered = http.get("/v1/programmes", headers={"Accept-Language": accepted})
+            (version,) = answered.json()["versions"]
+            assert version["name"] == version["books"][0]["name"] == name
+            assert answered.headers["vary"] == "Accept-Language"

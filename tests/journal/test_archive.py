@@ -35,7 +35,7 @@ BAD = [b"{", b"\xff", b'{"specversion":"1.0"}', b"[" * 70_000, b"{}"]
 
 
 def published(day: datetime, name: str) -> dict[str, Any]:
-    toml = shipped("jd").replace('name = "', f'name = "{name} ', 1)
+    toml = shipped("jd").replace('name = { zh = "', f'name = {{ zh = "{name} ', 1)
     return {
         "specversion": "1.0",
         "id": name,

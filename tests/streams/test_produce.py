@@ -58,7 +58,7 @@ def lines() -> list[bytes]:
     """Facts of forty members, a rule book in the middle, and what is no fact."""
     facts: list[Any] = histories_of(Random(5), members=40, length=25, start=LONG_AGO)
     time = facts[len(facts) // 2]["time"]
-    toml = shipped("jd").replace('name = "京豆"', 'name = "豆"', 1)
+    toml = shipped("jd").replace('zh = "京豆"', 'zh = "豆"', 1)
     book = {"specversion": "1.0", "type": "programme.published.v1", "id": "v2", "source": "/operators", "time": time}
     facts.insert(len(facts) // 2, {**book, "subject": PROGRAMME_SUBJECT, "data": {"toml": toml}})
     found = [encode(fact) for fact in facts]

@@ -1,5 +1,8 @@
 """What every store of a journal must do, as cases that each of them runs: inherit, and say how to open one.
 
+SEEN_PAGE, OPEN_PAGE = encode_page(SEEN), encode_page(OrderPage())
+
+
 class TestMyStore(StoreContract):
     def open(self, place: Path) -> MyJournal: ...
 """
@@ -10,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from ledger.core.pages import COMPLETED, SEEN, OrderPage
+from ledger.core.pages import COMPLETED, SEEN, OrderPage, encode_page
 from ledger.journal.port import DeadLetter, EntryRow, Fenced, Head, PageRow, Published, ReceiptRow, Snapshot
 from ledger.wire.entry_codec import GENESIS_LINK, leaf_of, link_after
+
+SEEN_PAGE, OPEN_PAGE = encode_page(SEEN), encode_page(OrderPage())
 
 
 class Broken(Exception):
@@ -75,7 +80,7 @@ class StoreContract:
         assert [row.link for row in store.scan()][-1] == link
 
     def test_what_was_written_is_there_when_the_store_is_opened_again(self, store: Any, place: Path) -> None:
-        self.write(store, b"a", put_pages=[PageRow("order/O1", "m-1", SEEN)], park=[parked(9)], position=9)
+        self.write(store, b"a", put_pages=[PageRow("order/O1", "m-1", SEEN_PAGE)], park=[parked(9)], position=9)
         before = store.head()
         again = self.open(place)
         assert again.head() == before
@@ -131,7 +136,7 @@ class StoreContract:
                 source = batch.source("/new")
                 batch.receive([ReceiptRow(source, "id-1", "m-1", batch.before + 1)])
                 batch.append([EntryRow(batch.before + 1, "m-1", 2, b"b", bytes(32))])
-                batch.put_pages([PageRow("order/O1", "m-1", SEEN)])
+                batch.put_pages([PageRow("order/O1", "m-1", SEEN_PAGE)])
                 batch.put_accounts([Snapshot("m-1", 2, b"state")])
                 batch.put_programme(2, "version", "toml")
                 batch.park([parked(5)])
@@ -155,7 +160,7 @@ class StoreContract:
         reader = self.open(place)
         with store.transaction(1, self.token) as batch:
             batch.append([EntryRow(1, "m-1", 1, b"a", bytes(32))])
-            batch.put_pages([PageRow("order/O1", "m-1", SEEN)])
+            batch.put_pages([PageRow("order/O1", "m-1", SEEN_PAGE)])
             assert list(reader.scan()) == [] and reader.page("m-1", "order/O1") is None
             batch.finish(bytes(32), 0, 1)
         assert len(list(reader.scan())) == 1
@@ -230,7 +235,11 @@ class StoreContract:
 
     def test_an_owner_reads_what_earlier_batches_wrote(self, store: Any) -> None:
         self.write(
-            store, b"a", b"b", put_pages=[PageRow("order/O1", "m-1", SEEN)], put_accounts=[Snapshot("m-1", 2, b"state")]
+            store,
+            b"a",
+            b"b",
+            put_pages=[PageRow("order/O1", "m-1", SEEN_PAGE)],
+            put_accounts=[Snapshot("m-1", 2, b"state")],
         )
         with store.transaction(0, self.token) as batch:
             assert batch.entry_state(2) == b"b" and batch.entry_state(3) is None
@@ -245,7 +254,7 @@ class StoreContract:
             b"a",
             b"b",
             b"c",
-            put_pages=[PageRow("order/O1", "m-1", SEEN)],
+            put_pages=[PageRow("order/O1", "m-1", SEEN_PAGE)],
             put_accounts=[Snapshot("m-1", 2, b"state")],
         )
         self.write(store, b"d", member="m-2")
@@ -259,21 +268,28 @@ class StoreContract:
             assert batch.snapshot("m-9") is None and batch.entries_of("m-9", 0) == []
             assert batch.page("m-1", "order/O1") == SEEN and batch.page("m-1", "order/O2") is None
             assert batch.page("m-1", "order/O3") is None
-            batch.put_pages([PageRow(f"order/O{n}", "m-1", OrderPage(COMPLETED, n)) for n in range(1, 5)])
+            batch.put_pages([PageRow(f"order/O{n}", "m-1", encode_page(OrderPage(COMPLETED, n))) for n in range(1, 5)])
             batch.finish(bytes(32), 4, 1)
         assert [store.page("m-1", f"order/O{n}") for n in range(1, 5)] == [OrderPage(COMPLETED, n) for n in range(1, 5)]
 
     def test_members_are_told_apart_to_the_last_character(self, store: Any) -> None:
         for member in ("m-1", "M-1", "m-1 ", "会员", "m" * 128):
-            self.write(store, member.encode(), member=member, put_pages=[PageRow("order/O1", member, SEEN)])
+            self.write(store, member.encode(), member=member, put_pages=[PageRow("order/O1", member, SEEN_PAGE)])
         for member in ("m-1", "M-1", "m-1 ", "会员", "m" * 128):
             assert [row.state for row in store.entries_of(member)] == [member.encode()]
 
     # -- pages, snapshots, programmes, parked records ----------------------------------------------------------------
 
     def test_a_page_is_replaced_by_its_newer_state_and_belongs_to_its_member(self, store: Any) -> None:
-        self.write(store, b"a", put_pages=[PageRow("order/O1", "m-1", OrderPage()), PageRow("order/O1", "m-2", SEEN)])
-        self.write(store, b"b", put_pages=[PageRow("order/O1", "m-1", OrderPage(COMPLETED, 17))])
+        self.write(
+            store,
+            b"a",
+            put_pages=[
+                PageRow("order/O1", "m-1", OPEN_PAGE),
+                PageRow("order/O1", "m-2", SEEN_PAGE),
+            ],
+        )
+        self.write(store, b"b", put_pages=[PageRow("order/O1", "m-1", encode_page(OrderPage(COMPLETED, 17)))])
         assert store.page("m-1", "order/O1") == OrderPage(COMPLETED, 17)
         assert store.page("m-2", "order/O1") == SEEN
         assert store.page("m-1", "order/O2") is None

@@ -27,6 +27,7 @@ from service.http.handlers.members import AsOf
 from service.http.operations import AnyRequest, Subject
 from service.http.problems import Problem
 from service.http.state import Served, served_by, standing
+from service.languages import accepted_language
 
 BOOKS_SECONDS = 20.0
 MOST_DUE = 1_000  # members for whom something fell due since the view looked: more are counted where sums are made
@@ -57,7 +58,9 @@ async def get_liability(request: AnyRequest, as_of: AsOf = None, by_shop: ByShop
 @_ALL_MEMBERS.get("/v1/programmes", "getProgrammes", "Rule book versions")
 async def get_programmes(request: AnyRequest) -> Response[Programmes]:
     """Every version of the rule book, by the day from which it decides."""
-    return answer(request, Programmes([describe_version(version) for version in await versions_of(served_by(request))]))
+    language = accepted_language(request.headers.get("accept-language", ""))
+    versions = await versions_of(served_by(request))
+    return answer(request, Programmes([describe_version(version, language) for version in versions]))
 
 
 @_ALL_MEMBERS.get(

@@ -17,6 +17,7 @@ from service.http.access import needs_member
 from service.http.answers import answer, instant, known_instant
 from service.http.operations import AnyRequest, Subject
 from service.http.state import served_by
+from service.languages import accepted_language
 
 MOST_ENTRIES = 1_000
 ENTRIES = 100
@@ -105,7 +106,9 @@ async def get_entry(request: AnyRequest, member: Token, number: Number) -> Respo
 @MEMBER.get("/v1/members/{member:str}/explain", "explainMember", "Why", "unknown-member")
 async def explain_all(request: AnyRequest, member: Token, as_of: AsOf = None) -> Response[dict[str, Any]]:
     """A member's story: each entry in plain words, with what it moved, and what fell due since."""
-    return await _explained(request, as_of, lambda ledger, at: explain_member(ledger, member, as_of=at))
+    return await _explained(
+        request, as_of, lambda ledger, at, asked: explain_member(ledger, member, as_of=at, language=asked)
+    )
 
 
 @MEMBER.get(
@@ -119,7 +122,9 @@ async def explain_one(
     request: AnyRequest, member: Token, number: Number, as_of: AsOf = None
 ) -> Response[dict[str, Any]]:
     """Each change of an entry: by which rule of which version, from which figures and caps; or why nothing came."""
-    return await _explained(request, as_of, lambda ledger, at: explain_entry(ledger, member, number, as_of=at))
+    return await _explained(
+        request, as_of, lambda ledger, at, asked: explain_entry(ledger, member, number, as_of=at, language=asked)
+    )
 
 
 @MEMBER.get(
@@ -136,7 +141,9 @@ async def explain_the_lot(
     as_of: AsOf = None,
 ) -> Response[dict[str, Any]]:
     """Where the points of a lot came from and went."""
-    return await _explained(request, as_of, lambda ledger, at: explain_lot(ledger, member, lot, as_of=at))
+    return await _explained(
+        request, as_of, lambda ledger, at, asked: explain_lot(ledger, member, lot, as_of=at, language=asked)
+    )
 
 
 async def _shown(request: AnyRequest, member: str, as_of: str | None, known_at: str | None) -> Member:
@@ -149,10 +156,12 @@ async def _shown(request: AnyRequest, member: str, as_of: str | None, known_at: 
 
 
 async def _explained(
-    request: AnyRequest, as_of: str | None, explain: Callable[[Ledger, int | None], dict[str, Any]]
+    request: AnyRequest, as_of: str | None, explain: Callable[[Ledger, int | None, str], dict[str, Any]]
 ) -> Response[dict[str, Any]]:
+    asked = accepted_language(request.headers.get("accept-language", ""))
+
     def explained(ledger: Ledger) -> dict[str, Any]:
-        return explain(ledger, None if as_of is None else instant(as_of, "as_of", ledger.book))
+        return explain(ledger, None if as_of is None else instant(as_of, "as_of", ledger.book), asked)
 
     return answer(request, await served_by(request).histories.read(explained))
 

@@ -1,0 +1,347 @@
+//! One partition's members in memory, and batches of facts decided on them.
+//!
+//! What this engine does not do it hands back: the member's facts of the batch are decided by Python, and nothing of them
+//! is kept here. That is
+//!
+//! - a fact that engine 1 decided, a published programme, and a fact that `facts::decode` does not know;
+//! - a decision that would pass a bound of the account's integers;
+//! - a sign-in whose day is written by its week;
+//! - anything that breaks an invariant of the code (a panic), which Python then names.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::account::Account;
+use crate::decide::{Arrival, decide};
+use crate::draft::{Done, Pages, Stop};
+use crate::entries::{Bytes, Change, ENGINE, Earned, Entry, Map, Text, leaf_of, link_after};
+use crate::evolve::apply_entry;
+use crate::facts::{Fact, decode};
+use crate::pages::Page;
+use crate::programme::Programme;
+
+const SNAPSHOT_EVERY: i64 = 64;
+const SNAPSHOT_ON_EVICTION: i64 = 8;
+const ACCOUNT_BYTES: usize = 3_000;
+const LOT_BYTES: usize = 160;
+const PAGE_BYTES: usize = 600;
+
+/// A member's snapshot, if there is one, and the entries behind it.
+pub type Stored = (Option<Vec<u8>>, Vec<Vec<u8>>);
+
+/// What is read of a journal while a batch is decided.
+pub trait Store {
+    /// Return a member's snapshot, if there is one, and the entries behind it.
+    fn account(&mut self, member: &str) -> Result<Stored, String>;
+    /// Return the bytes of a member's page.
+    fn page(&mut self, member: &str, key: &str) -> Result<Option<Vec<u8>>, String>;
+    /// Return the bytes of a member's entry by its number.
+    fn entry(&mut self, member: &str, number: i64) -> Result<Option<Vec<u8>>, String>;
+}
+
+/// A fact where it stands in the stream.
+pub struct Item<'a> {
+    pub member: &'a str,
+    pub offset: i64,
+    pub recorded: i64,
+    pub pushed: i64,
+    pub backlog: bool,
+    pub canonical: &'a [u8],
+    pub received: &'a [u8],
+    /// Of a fact that came before: the number of its entry, or below 0 its place in this batch as `-1 - place`;
+    /// and whether the content is the same.
+    pub repeats: Option<(i64, bool)>,
+}
+
+/// What a fact came to.
+#[derive(Clone, Default)]
+pub struct Decided {
+    pub number: i64,
+    pub outcome: i64,
+    pub state: Vec<u8>,
+}
+
+/// What a batch came to: by its places what is decided, what is to be written, and who is handed back.
+#[derive(Default)]
+pub struct Batch {
+    pub decided: Vec<Decided>,
+    pub pages: Vec<(String, Text, Vec<u8>)>,
+    pub snapshots: Vec<(Text, i64, Vec<u8>)>,
+    pub handed_back: Vec<(Text, &'static str)>,
+}
+
+struct Member {
+    account: Account,
+    saved: i64,
+    pages: FxHashMap<String, Option<Page>>,
+    used: u64,
+    weight: usize,
+}
+
+/// A partition's members and its programme.
+pub struct Engine {
+    pub book: Programme,
+    partition: i64,
+    max_age: i64,
+    most_bytes: usize,
+    members: FxHashMap<Text, Member>,
+    bytes: usize,
+    batches: u64,
+}
+
+impl Engine {
+    /// Make an engine that holds about `most_bytes` of members.
+    pub fn new(partition: i64, max_age: i64, most_bytes: usize) -> Engine {
+        Engine {
+            book: Programme::default(),
+            partition,
+            max_age,
+            most_bytes,
+            members: FxHashMap::default(),
+            bytes: 0,
+            batches: 0,
+        }
+    }
+
+    /// Forget all members: after an error some may be ahead of what is stored.
+    pub fn clear(&mut self) {
+        self.members.clear();
+        self.bytes = 0;
+    }
+
+    /// Forget a member, whom Python has decided about.
+    pub fn forget(&mut self, member: &str) {
+        if let Some(known) = self.members.remove(member) {
+            self.bytes -= known.weight;
+        }
+    }
+
+    /// Return true if a member is in memory.
+    pub fn has(&self, member: &str) -> bool {
+        self.members.contains_key(member)
+    }
+
+    /// Return true if it is known whether a member has a page.
+    pub fn knows_page(&self, member: &str, key: &str) -> bool {
+        self.members.get(member).is_some_and(|member| member.pages.contains_key(key))
+    }
+
+    /// Decide a batch, member by member. Raises what the store does; the engine is then to be cleared.
+    pub fn decide(&mut self, items: &[Item], store: &mut dyn Store) -> Result<Batch, String> {
+        self.batches += 1;
+        let mut batch = Batch { decided: vec![Decided::default(); items.len()], ..Batch::default() };
+        let facts: Vec<Option<Fact>> = items.iter().map(|item| decode(item.canonical)).collect();
+        let mut by_member: Map<&str, Vec<usize>> = Map::default();
+        for (place, item) in items.iter().enumerate() {
+            by_member.entry(item.member).or_default().push(place);
+        }
+        for (name, places) in by_member {
+            if places.iter().any(|place| facts[*place].is_none()) {
+                self.forget(name);
+                batch.handed_back.push((name.into(), "a fact that is not known"));
+                continue;
+            }
+            let name: &Text = &name.into();
+            let mut member = match self.members.remove(name) {
+                Some(member) => {
+                    self.bytes -= member.weight;
+                    member
+                }
+                None => load(name, store)?,
+            };
+            let mut written = FxHashSet::default();
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                self.decide_member(&mut member, name, &places, items, &facts, store, &mut written, &mut batch)
+            }));
+            let why = match done {
+                Ok(Ok(())) => None,
+                Ok(Err(Stop::Store(error))) => return Err(error),
+                Ok(Err(Stop::HandBack(why))) => Some(why),
+                Ok(Err(Stop::Decline(..))) => Some("a decline outside a fact"),
+                Err(_) => Some("an invariant does not hold"),
+            };
+            if let Some(why) = why {
+                batch.handed_back.push((name.clone(), why));
+                continue;
+            }
+            for key in written {
+                if let Some(Some(page)) = member.pages.get(&key) {
+                    batch.pages.push((key, name.clone(), pack(page)));
+                }
+            }
+            member.used = self.batches;
+            if member.account.number - member.saved >= SNAPSHOT_EVERY {
+                member.saved = member.account.number;
+                batch.snapshots.push((name.clone(), member.saved, pack(&member.account)));
+            }
+            let lots: usize = member.account.purses.values().map(|purse| purse.lots.len()).sum();
+            member.weight = ACCOUNT_BYTES + LOT_BYTES * lots + PAGE_BYTES * member.pages.len();
+            self.bytes += member.weight;
+            self.members.insert(name.clone(), member);
+        }
+        if self.bytes > self.most_bytes {
+            self.evict(&mut batch);
+        }
+        batch.pages.sort_unstable_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+        batch.snapshots.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Ok(batch)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn decide_member(
+        &self,
+        member: &mut Member,
+        name: &Text,
+        places: &[usize],
+        items: &[Item],
+        facts: &[Option<Fact>],
+        store: &mut dyn Store,
+        written: &mut FxHashSet<String>,
+        batch: &mut Batch,
+    ) -> Done {
+        let Member { account, pages, .. } = member;
+        let mut pages = MemberPages { member: name, pages, store, written, entered: FxHashMap::default() };
+        for &place in places {
+            let (item, fact) = (&items[place], facts[place].as_ref().expect("it was decoded"));
+            let repeats = item.repeats.map(|(number, is_same)| {
+                let in_batch = usize::try_from(-1 - number).ok();
+                (in_batch.map_or(number, |place| batch.decided[place].number), is_same)
+            });
+            let (recorded, pushed, backlog) = (item.recorded, item.pushed, item.backlog);
+            let arrival = Arrival { recorded, pushed, backlog, repeats, max_age: self.max_age };
+            let decision = decide(account, &mut pages, fact, &self.book, arrival)?;
+            account.number += 1;
+            let entry = Entry {
+                member: name.clone(),
+                number: account.number,
+                partition: self.partition,
+                offset: item.offset,
+                occurred: fact.occurred,
+                recorded: item.recorded,
+                clock: decision.clock,
+                backlog: item.backlog,
+                version: decision.version,
+                engine: ENGINE,
+                outcome: decision.outcome,
+                reason: decision.reason,
+                figures: decision.figures,
+                changes: decision.changes,
+                fact: Bytes(item.canonical),
+                received: Bytes(item.received),
+                pushed: item.pushed,
+            };
+            batch.decided[place] = Decided { number: account.number, outcome: decision.outcome, state: pack(&entry) };
+        }
+        Ok(())
+    }
+
+    /// Let go of the members used longest ago, with a snapshot where a reload would have to fold many entries.
+    fn evict(&mut self, batch: &mut Batch) {
+        let mut by_use: Vec<(u64, Text)> =
+            self.members.iter().map(|(name, member)| (member.used, name.clone())).collect();
+        by_use.sort_unstable();
+        for (_, name) in by_use {
+            if self.bytes <= self.most_bytes / 4 * 3 {
+                break;
+            }
+            if let Some(member) = self.members.remove(&name) {
+                self.bytes -= member.weight;
+                if member.account.number - member.saved >= SNAPSHOT_ON_EVICTION {
+                    batch.snapshots.push((name, member.account.number, pack(&member.account)));
+                }
+            }
+        }
+    }
+}
+
+/// Return the links of a chain behind a link, one for each entry.
+pub fn links<S: AsRef<[u8]>>(link: [u8; 32], states: &[S]) -> Vec<[u8; 32]> {
+    let mut link = link;
+    let mut links = Vec::with_capacity(states.len());
+    for state in states {
+        link = link_after(&link, &leaf_of(state.as_ref()));
+        links.push(link);
+    }
+    links
+}
+
+fn load(name: &str, store: &mut dyn Store) -> Result<Member, String> {
+    let (snapshot, entries) = store.account(name)?;
+    let mut account = match snapshot {
+        Some(bytes) => unpack(&bytes)?,
+        None => Account::default(),
+    };
+    let saved = account.number;
+    for bytes in &entries {
+        apply_entry(&mut account, &unpack::<Entry>(bytes)?);
+    }
+    Ok(Member { account, saved, pages: FxHashMap::default(), used: 0, weight: 0 })
+}
+
+fn pack<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    rmp_serde::to_vec(value).expect("all of it can be written")
+}
+
+fn unpack<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+    rmp_serde::from_slice(bytes).map_err(|error| format!("what is stored cannot be read: {error}"))
+}
+
+/// One member's pages within a batch: what is in memory, then the store.
+struct MemberPages<'a> {
+    member: &'a Text,
+    pages: &'a mut FxHashMap<String, Option<Page>>,
+    store: &'a mut dyn Store,
+    written: &'a mut FxHashSet<String>,
+    entered: FxHashMap<i64, Vec<Earned>>,
+}
+
+impl MemberPages<'_> {
+    fn known(&mut self, key: &str) -> Done<&Option<Page>> {
+        if !self.pages.contains_key(key) {
+            let stored = self.store.page(self.member, key).map_err(Stop::Store)?;
+            let page = stored.map(|bytes| unpack(&bytes)).transpose().map_err(Stop::Store)?;
+            self.pages.insert(key.to_owned(), page);
+        }
+        Ok(&self.pages[key])
+    }
+}
+
+impl Pages for MemberPages<'_> {
+    fn get(&mut self, key: &str) -> Done<Option<Page>> {
+        self.known(key).cloned()
+    }
+
+    fn has(&mut self, key: &str) -> Done<bool> {
+        Ok(self.known(key)?.is_some())
+    }
+
+    fn put(&mut self, key: String, page: Page) {
+        self.written.insert(key.clone());
+        self.pages.insert(key, Some(page));
+    }
+
+    fn enter(&mut self, number: i64, changes: &[Change]) {
+        self.entered.insert(number, earned_in(changes));
+    }
+
+    fn opened(&mut self, number: i64) -> Done<Vec<Earned>> {
+        if let Some(opened) = self.entered.get(&number) {
+            return Ok(opened.clone());
+        }
+        let stored = self.store.entry(self.member, number).map_err(Stop::Store)?;
+        let Some(bytes) = stored else {
+            return Ok(vec![]);
+        };
+        let entry: Entry = unpack(&bytes).map_err(Stop::Store)?;
+        Ok(earned_in(&entry.changes))
+    }
+}
+
+fn earned_in(changes: &[Change]) -> Vec<Earned> {
+    let earned = changes.iter().filter_map(|change| match change {
+        Change::Earned(earned) => Some(earned.clone()),
+        _ => None,
+    });
+    earned.collect()
+}

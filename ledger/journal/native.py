@@ -1,0 +1,123 @@
+"""The native engine, where it is installed: it decides a partition's facts to the bytes that `ledger.core` makes.
+
+`POINTS_ENGINE` chooses: ``auto`` (the native engine where there is one), ``python`` or ``native``. The engine keeps the
+members that it decided about in memory; what it does not do it hands back, and Python decides that.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
+from ledger.core.decide import Limits
+from ledger.errors import Unusable
+from ledger.journal.port import PageRow, Snapshot
+from ledger.journal.sql import Batch
+from ledger.rulebook.compiled import Programme
+from ledger.rulebook.plain import plain_version
+
+VARIABLE: Final = "POINTS_ENGINE"
+MODULE: Final = "points_engine"
+MEMBER_BYTES: Final = 128 << 20  # of members in the engine's memory, in a process, over all its partitions
+
+# (member, offset, recorded, pushed, backlog, canonical, received, repeats); `repeats` is the number of the entry that
+# decided a fact of the same name, or of one of this batch -1 - its place in it, and whether the content is the same.
+NativeFact = tuple[str, int, int, int, bool, bytes, bytes, tuple[int, bool] | None]
+
+
+class NoEngine(Unusable):
+    """The engine that was asked for is not there."""
+
+
+class NativeBatch(NamedTuple):
+    """What a batch came to: by place (number, outcome, entry's bytes), and the rows that are to be written."""
+
+    decided: Sequence[tuple[int, int, bytes]]
+    pages: list[PageRow]
+    snapshots: list[Snapshot]
+    handed_back: set[str]
+
+
+def native_module() -> Any | None:
+    """Return the native engine's module, None where Python decides. Raises `NoEngine`."""
+    wanted = os.environ.get(VARIABLE, "auto")
+    if wanted not in ("auto", "python", "native"):
+        raise NoEngine(f"{VARIABLE} is {wanted!r}; it is auto, python or native")
+    if wanted == "python":
+        return None
+    try:
+        return import_module(MODULE)
+    except ImportError:
+        if wanted == "native":
+            raise NoEngine(
+                f"{VARIABLE} is native, and the native engine is not installed; `make engine` builds it from a clone"
+            ) from None
+        return None
+
+
+class NativeEngine:
+    """One partition's native engine."""
+
+    def __init__(self, module: Any, partition: int, book: Programme, limits: Limits, share: float) -> None:
+        self._module = module
+        self._engine = module.Engine(partition, limits.request_max_age, int(MEMBER_BYTES * share))
+        self._book = book
+        self._known = 0  # versions that the engine has
+        self.handed_back: Counter[str] = Counter()  # members, by why
+
+    def clear(self) -> None:
+        """Forget all members: after an error some may be ahead of what is stored."""
+        self._engine.clear()
+
+    def forget(self, members: Iterable[str]) -> None:
+        """Forget members about whom Python decides."""
+        self._engine.forget(list(members))
+
+    def has(self, member: str) -> bool:
+        """Return True if a member is in memory."""
+        found: bool = self._engine.has(member)
+        return found
+
+    def knows_page(self, member: str, key: str) -> bool:
+        """Return True if it is known whether a member has a page."""
+        found: bool = self._engine.knows_page(member, key)
+        return found
+
+    def decide(self, batch: Batch, facts: Sequence[NativeFact]) -> NativeBatch:
+        """Decide facts in stream order; the lock of the interpreter is free meanwhile, but for what is read."""
+        if len(self._book.versions) != self._known:  # a programme is only added to
+            self._engine.take_programme([plain_version(version) for version in self._book.versions])
+            self._known = len(self._book.versions)
+        decided, pages, snapshots, handed_back = self._engine.decide(facts, _Reading(batch))
+        self.handed_back.update(why for _, why in handed_back)
+        return NativeBatch(
+            decided,
+            [PageRow(*row) for row in pages],
+            [Snapshot(*row) for row in snapshots],
+            {m for m, _ in handed_back},
+        )
+
+    def links_after(self, link: bytes, states: Sequence[bytes]) -> list[bytes]:
+        """Return the chain's link at each of some entries."""
+        links: list[bytes] = self._module.chain(link, states)
+        return links
+
+
+class _Reading:
+    """What the engine reads of a journal within a batch."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self.page = batch.page_state
+
+    def account(self, member: str) -> tuple[bytes | None, list[bytes]]:
+        """Return a member's snapshot, and the entries behind it."""
+        snapshot = self._batch.snapshot(member)
+        entries = self._batch.entries_of(member, snapshot.number if snapshot else 0)
+        return (snapshot.state if snapshot else None), [row.state for row in entries]
+
+    def entry(self, member: str, number: int) -> bytes | None:
+        """Return a member's entry by its number."""
+        rows = self._batch.entries_of(member, number - 1, 1)
+        return rows[0].state if rows and rows[0].number == number else None

@@ -1,0 +1,141 @@
+"""The native engine decides what the core decides, to the last byte; what it does not do it hands back.
+
+`make engine` builds it. Without it these tests are skipped, and with CI=true where there is cargo they fail.
+"""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from random import Random
+from typing import Any
+
+import pytest
+
+from ledger.journal.native import VARIABLE, NoEngine, native_module
+from ledger.rulebook.compiled import Programme
+from ledger.rulebook.plain import plain_version
+from ledger.rulebook.schema import shipped, shipped_names
+from tests.support.books import made_book
+from tests.support.engines import difference
+from tests.support.histories import amended_history, book_history, changed_history, history
+from tests.support.ledgers import SmallLedger, histories_of, scratch
+
+
+@pytest.fixture(scope="module")
+def native() -> Any:
+    if os.environ.get("POINTS_TEST_ENGINE") == "required":
+        import points_engine
+
+        return points_engine
+    return pytest.importorskip("points_engine", reason="make engine builds the native engine")
+
+
+@cache
+def jd() -> Programme:
+    return Programme([shipped("jd")])
+
+
+MADE: dict[str, Callable[[Random, int], list[dict[str, Any]]]] = {
+    "plain": history,
+    "changed": changed_history,
+    "amended": amended_history,
+}
+BATCHES = ((1, 1), (1, 1 << 22), (7, 1), (1_000, 1 << 22))  # facts a call, bytes in memory
+
+
+@pytest.mark.parametrize("made", MADE)
+@pytest.mark.parametrize("seed", range(4))
+def test_histories_under_the_shipped_book_come_to_the_same_bytes(native: Any, seed: int, made: str) -> None:
+    assert difference(native, jd(), MADE[made](Random(seed), 100), *BATCHES[seed % 4]) == ""
+
+
+def under_a_made_up_book(native: Any, seed: int, length: int) -> None:
+    toml = made_book(Random(seed))
+    assert difference(native, Programme([toml]), book_history(Random(seed), length, toml), *BATCHES[seed % 4]) == ""
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_histories_under_made_up_books_come_to_the_same_bytes(native: Any, seed: int) -> None:
+    under_a_made_up_book(native, seed, 80)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(1_000, 3_000))
+def test_they_come_to_the_same_bytes_over_a_long_campaign(native: Any, seed: int) -> None:
+    under_a_made_up_book(native, seed, 120)
+    for made in MADE.values():
+        assert difference(native, jd(), made(Random(seed), 120), *BATCHES[seed % 4]) == ""
+
+
+def test_every_shipped_book_is_plain_data_that_it_takes(native: Any) -> None:
+    for name in shipped_names():
+        native.Engine(0, 0, 0).take_programme([plain_version(Programme([shipped(name)]).versions[0])])
+
+
+def journals(
+    monkeypatch: pytest.MonkeyPatch, engine: str, facts: list[Any], batch: int, share: float
+) -> tuple[Any, ...]:
+    """The entries and pages of a small ledger whose facts an engine decided."""
+    monkeypatch.setenv(VARIABLE, engine)
+    with scratch() as folder:
+        ledger = SmallLedger(folder / "ledger", share)
+        ledger.hears(facts)
+        ledger.decides(batch)
+        ledger.restarts()
+        ledger.hears(facts[: len(facts) // 2])  # all of them again, behind a restart
+        ledger.decides(batch)
+        kept = ledger.journal, ledger.pages
+        ledger.close()
+    return kept
+
+
+@pytest.mark.parametrize(("batch", "share"), [(4_000, 1.0), (3, 0.0)])
+def test_a_ledger_comes_to_the_same_journal_by_either_engine(
+    native: Any, monkeypatch: pytest.MonkeyPatch, batch: int, share: float
+) -> None:
+    facts = [*histories_of(Random(7), members=4, length=60), b"{"]
+    by_python = journals(monkeypatch, "python", facts, batch, share)
+    assert journals(monkeypatch, "native", facts, batch, share) == by_python
+
+
+def test_facts_beyond_an_accounts_range_are_handed_back_and_decided_with_care(
+    native: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = {"kind": "beans", "campaign": "c", "points": 1 << 53}
+    facts = [
+        {
+            "specversion": "1.0",
+            "id": f"g-{n}",
+            "source": "/shop",
+            "type": "campaign.granted.v1",
+            "subject": "m-1",
+            "time": f"2025-03-01T10:{n // 60:02}:{n % 60:02}+08:00",
+            "data": {"grant": f"G{n}", **huge},
+        }
+        for n in range(520)
+    ]
+    by_python = journals(monkeypatch, "python", facts, 100, 1.0)
+    assert any(b"out-of-range" in row[3] for rows in by_python[0] for row in rows)
+    assert journals(monkeypatch, "native", facts, 100, 1.0) == by_python
+
+
+def test_python_decides_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "python")
+    assert native_module() is None
+
+
+def test_an_engine_that_is_no_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "rust")
+    with pytest.raises(NoEngine, match="POINTS_ENGINE is 'rust'; it is auto, python or native"):
+        native_module()
+
+
+def test_a_native_engine_that_is_not_installed_is_an_error_only_where_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ledger.journal.native.MODULE", "points_engine_that_is_not_there")
+    monkeypatch.setenv(VARIABLE, "auto")
+    assert native_module() is None
+    monkeypatch.setenv(VARIABLE, "native")
+    with pytest.raises(NoEngine, match="make engine"):
+        native_module()

@@ -1,0 +1,68 @@
+"""A store that cannot be read for a while, seen from outside: what is said, and that it goes on afterwards."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from consumers.local.sqlite import SQLiteInbox
+from ledger.journal.port import Damaged
+from ledger.journal.sqlite import SQLiteJournal
+from service.console.sessions import Sessions
+from service.http.app import make_app
+from service.keys import Keys
+from tests.support.asgi import InProcess
+from tests.support.histories import encode
+from tests.support.ledgers import ingested, scratch
+from tests.support.served import grant, ndjson
+
+JSON = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+NDJSON = [(b"host", b"localhost"), (b"content-type", b"application/x-ndjson")]
+MALFORMED = "database disk image is malformed"  # what SQLite says where the disk fails to read, too
+
+
+@pytest.fixture
+def api() -> Iterator[InProcess]:
+    with (
+        scratch() as folder,
+        closing(ingested(folder, [grant("m-1", "g-0", 5)])) as ledger,
+        ledger.writing(),
+        closing(Keys(folder / "ledger")) as keys,
+        closing(InProcess(make_app(ledger, folder / "ledger", keys, Sessions(), 5.0, "0"))) as found,
+    ):
+        yield found
+
+
+def test_facts_are_taken_again_once_the_inbox_can_be_read(api: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise sqlite3.DatabaseError(MALFORMED)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLiteInbox, "_end", fails)
+        for n in (1, 2):
+            answer = api.ask(b"POST", b"/v1/facts", JSON, encode(grant("m-1", f"g-{n}", 5)))
+            assert answer.status == 503 and b"retry-after" in answer.headers
+    assert api.ask(b"POST", b"/v1/facts", JSON, encode(grant("m-1", "g-2", 5))).status == 200
+
+
+def test_receipts_that_cannot_be_read_turn_no_facts_away(api: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise Damaged(MALFORMED)
+
+    facts = [grant(f"m-{n}", f"g-{n % 3}", 5) for n in range(3)]
+    monkeypatch.setattr(SQLiteJournal, "received", fails)
+    answer = api.ask(b"POST", b"/v1/facts:bulk?outcomes=true", NDJSON, ndjson(facts))
+    assert answer.status == 200
+    assert [json.loads(line)["outcome"] for line in answer.body.splitlines()] == ["accepted"] * 3
+    assert api.ask(b"POST", b"/v1/facts", JSON, encode(facts[0])).status == 200
+
+
+def test_a_store_that_cannot_be_read_is_no_bug(api: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise Damaged(MALFORMED)
+
+    monkeypatch.setattr(SQLiteJournal, "head", fails)
+    answer = api.ask(b"GET", b"/v1/positions", JSON)
+    assert (answer.status, json.loads(answer.body)["type"]) == (503, "/problems/busy")

@@ -1,0 +1,106 @@
+"""The two engines side by side: what the core makes of a history and what the native engine does, byte for byte."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from ledger.core.account import Account, decode_account
+from ledger.core.decide import Limits, Repetition, decide, entry_of
+from ledger.core.draft import OutOfRange
+from ledger.core.pages import PagesInMemory, encode_page
+from ledger.rulebook.compiled import Programme
+from ledger.rulebook.plain import plain_version
+from ledger.wire.entry_codec import encode_entry
+from ledger.wire.fact_codec import BadFact, canonical, decode
+from tests.support.histories import encode
+
+
+class Kept:
+    """What a journal would keep of one member."""
+
+    def __init__(self) -> None:
+        self.states: list[bytes] = []
+        self.pages: dict[str, bytes] = {}
+
+    def account(self, _member: str) -> tuple[bytes | None, list[bytes]]:
+        return None, list(self.states)
+
+    def page(self, _member: str, key: str) -> bytes | None:
+        return self.pages.get(key)
+
+    def entry(self, _member: str, number: int) -> bytes | None:
+        return self.states[number - 1] if 0 < number <= len(self.states) else None
+
+
+def difference(native: Any, book: Programme, facts: Sequence[dict[str, Any]], batch: int, most: int) -> str:
+    """Decide a member's facts by both engines; return what differs, empty where nothing does.
+
+    The native engine decides `batch` facts a call, and holds members of about `most` bytes.
+    """
+    engine = native.Engine(0, Limits().request_max_age, most)
+    engine.take_programme([plain_version(version) for version in book.versions])
+    account, pages, kept = Account(), PagesInMemory(), Kept()
+    first: dict[tuple[str, str], tuple[int, bytes]] = {}
+    waiting: list[tuple[tuple[Any, ...], bytes]] = []
+
+    def compare() -> str:
+        found, rows, snapshots, handed_back = engine.decide([fact for fact, _ in waiting], kept)
+        if handed_back:
+            return f"handed back: {handed_back}"
+        for (_, _, state), (fact, wanted) in zip(found, waiting, strict=True):
+            if state != wanted:
+                decoded = [msgspec.msgpack.decode(each) for each in (wanted, state)]
+                return f"of {fact[5]!r}\n   the core makes {decoded[0]}\n   the native engine {decoded[1]}"
+            kept.states.append(state)
+        kept.pages |= {key: page for key, _, page in rows}
+        waiting.clear()
+        wrong = [key for key, page in kept.pages.items() if page != encode_page(pages[key])]
+        for _, number, state in snapshots:
+            if number == account.number and _without_marks(decode_account(state)) != _without_marks(account):
+                wrong.append(f"the account at {number}")
+        return f"differ: {wrong}" if wrong else ""
+
+    for offset, told in enumerate(facts):
+        raw = encode(told)
+        try:
+            fact, occurred = decode(raw)
+        except BadFact:
+            continue
+        kept_as = canonical(fact)
+        number, same = first.setdefault((fact.source, fact.id), (account.number + 1, kept_as))
+        repeats = None if number > account.number else Repetition(number, same == kept_as)
+        try:
+            decision = decide(account, pages, fact, occurred, book, recorded=occurred, repeats=repeats)
+        except OutOfRange:
+            return "the core needs care"
+        account.number += 1
+        entry = entry_of(
+            decision,
+            member=fact.subject,
+            number=account.number,
+            partition=0,
+            offset=offset,
+            occurred=occurred,
+            recorded=occurred,
+            backlog=False,
+            fact=kept_as,
+            received=sha256(raw).digest(),
+        )
+        told_so = None if repeats is None else (repeats.first, repeats.is_same)
+        arrived = (fact.subject, offset, occurred, 0, False, kept_as, entry.received, told_so)
+        waiting.append((arrived, encode_entry(entry)))
+        if len(waiting) >= batch and (problem := compare()):
+            return problem
+    problem = compare() if waiting else ""
+    missing = pages.keys() - kept.pages.keys()
+    return problem or (f"no page of {sorted(missing)}" if missing else "")
+
+
+def _without_marks(account: Account) -> tuple[Any, dict[str, set[str]]]:
+    """An account to be compared: sets have no order, and the due instants may be early."""
+    plain = msgspec.structs.asdict(account)
+    for name in ("next_due_at", "next_month_at"):
+        plain.pop(name)
+    return plain, plain.pop("marks")
