@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import growth, kafka, questions, report, stores, views, whole
+from benchmarks import growth, kafka, questions, report, rules, stores, views, whole
 from benchmarks.compare import compare, stages_of
 from benchmarks.console import console
 from benchmarks.http import http
@@ -20,7 +20,20 @@ QUICK = 40_000
 STAGED = 60_000  # facts, for the stages: enough to warm every cache
 MEMORY = 3  # times the facts
 FULL = (1_000_000, 10_000_000)
-SECTIONS = ("stages", "whole", "stores", "audits", "questions", "views", "real", "members", "memory", "http", "console")
+SECTIONS = (
+    "stages",
+    "rules",
+    "whole",
+    "stores",
+    "audits",
+    "questions",
+    "views",
+    "real",
+    "members",
+    "memory",
+    "http",
+    "console",
+)
 BY_NAME = (*SECTIONS, "kafka")  # which needs a broker, and is run only when it is named
 
 
@@ -51,6 +64,9 @@ def _measure(options: argparse.Namespace) -> Figures:
             say("stages")
             found["stages"] = stages_of(part)
             report.stages(found["stages"])
+        if "rules" in wanted:
+            found["rules"] = rules.rules(place.traffic(min(facts, STAGED), MEMBERS), rounds)
+            report.rules(found["rules"])
         if "whole" in wanted:
             found["whole"] = whole.whole(place, path, rounds)
             report.whole(found["whole"], facts)

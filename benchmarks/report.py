@@ -6,6 +6,7 @@ import sys
 
 from benchmarks.growth import SKEW
 from benchmarks.measure import Figures
+from benchmarks.rules import ASKED, FEW, PLAIN, UNASKED, WITH_MANY
 from consumers.runtime.events import STAGES
 
 WIDTH = 44
@@ -35,6 +36,17 @@ def stages(found: Figures) -> None:
     fold = found["fold"]
     for name, micros in fold.items():
         _row(f"to fold stored entries: {name}", f"{micros:.1f}", "")
+
+
+def rules(found: Figures) -> None:
+    """Books that differ in rules which a fact does not meet."""
+    _title("Deciding by the book jd with other rules", "µs a fact")
+    micros = found["micros"]
+    for name, figure in micros.items():
+        _row(name, f"{figure:.1f}")
+    _ratio("200 rules : the 8 of them that are met", micros[WITH_MANY] / micros[FEW])
+    _ratio("a who that is not asked : none", micros[UNASKED] / micros[PLAIN])
+    _ratio("a who asked of every order : none", micros[ASKED] / micros[PLAIN])
 
 
 def whole(found: Figures, facts: int) -> None:

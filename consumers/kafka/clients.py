@@ -1,9 +1,12 @@
 """Which client: the setting chooses, nothing else knows."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from consumers.kafka.client_base import Reader, Writer
 from consumers.kafka.settings import BadSettings, KafkaSettings
+
+if TYPE_CHECKING:
+    from consumers.kafka.kafka_python import Admin
 
 
 class Client(Protocol):
@@ -36,6 +39,13 @@ def check_client(settings: KafkaSettings) -> Client:
     from consumers.kafka import kafka_python  # takes a while: not where the other client is used
 
     return kafka_python
+
+
+def open_admin(settings: KafkaSettings) -> "Admin":
+    """Connect to see to topics: kafka-python does that, whichever client is set. Raises `BrokerAway`, `Denied`."""
+    from consumers.kafka import kafka_python  # takes a while: not where no broker is asked
+
+    return kafka_python.Admin(settings)
 
 
 def open_reader(settings: KafkaSettings, topic: str) -> Reader:

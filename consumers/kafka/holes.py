@@ -6,9 +6,12 @@ without having a record there, were lost or compacted away.
 """
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import Hole, LoggedBatch
+
+if TYPE_CHECKING:
+    from consumers.kafka.kafka_python import Admin
 
 
 class Log:
@@ -17,7 +20,7 @@ class Log:
     Every call raises `BrokerAway`, `Denied` and `StreamBroken`.
     """
 
-    def __init__(self, open_admin: Callable[[], Admin], topic: str) -> None:
+    def __init__(self, open_admin: "Callable[[], Admin]", topic: str) -> None:
         self._open_admin = open_admin
         self._admin: Admin | None = None
         self._topic = topic
@@ -71,7 +74,7 @@ class Log:
             read = self._read[partition] = self._opened().batches(self._topic, partition, offset)
         return read
 
-    def _opened(self) -> Admin:
+    def _opened(self) -> "Admin":
         self._admin = self._admin or self._open_admin()
         return self._admin
 

@@ -1,11 +1,13 @@
 """The three topics as they have to be: makes them, and finds what differs of those that are there."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import Topic
 from consumers.kafka.settings import Topics
+
+if TYPE_CHECKING:
+    from consumers.kafka.kafka_python import Admin
 
 PARTITIONS = 64  # of a cluster, chosen once: a member stays in one for ever
 REPLICATION = 3  # where there are so many brokers
@@ -51,13 +53,13 @@ def wanted_topics(names: Topics, partitions: int, replication: int) -> list[Topi
     ]
 
 
-def create_topics(admin: Admin, names: Topics, partitions: int, replication: int | None) -> list[tuple[str, bool]]:
+def create_topics(admin: "Admin", names: Topics, partitions: int, replication: int | None) -> list[tuple[str, bool]]:
     """Make those that are not there; return of each its name and whether it was made. Raises `Denied`, `BrokerAway`."""
     copies = replication or min(REPLICATION, admin.brokers())
     return [(topic.name, admin.create(topic)) for topic in wanted_topics(names, partitions, copies)]
 
 
-def differences(admin: Admin, names: Topics, partitions: int | None = None) -> Iterator[Difference]:
+def differences(admin: "Admin", names: Topics, partitions: int | None = None) -> Iterator[Difference]:
     """Yield what is not as it has to be; `partitions` where their number is known. Raises `Denied`, `BrokerAway`."""
     facts = admin.topic(names.facts)
     copies = min(REPLICATION, admin.brokers())

@@ -8,10 +8,9 @@ from time import sleep
 from typing import TypeVar
 
 from consumers.kafka.client_base import Writer
-from consumers.kafka.clients import open_reader, open_writer, partitions_of
+from consumers.kafka.clients import open_admin, open_reader, open_writer, partitions_of
 from consumers.kafka.consume import Consumer, Plan
 from consumers.kafka.holes import Log
-from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import BrokerAway, Denied, StreamBroken
 from consumers.kafka.settings import KafkaSettings
 from consumers.runtime.events import Failed, Observe, Recovered
@@ -66,7 +65,7 @@ def _consume(
     reader = once_a_broker_answers(partial(open_reader, settings, settings.topics.facts), observe, is_stopped)
     if reader is not None:
         new_writer = partial(_open_writer, settings, plan, ledger.settings.partitions)
-        log = Log(partial(Admin, settings), settings.topics.facts)
+        log = Log(partial(open_admin, settings), settings.topics.facts)
         with closing(Consumer(ledger, reader, log, new_writer, plan, observe)) as consumer:
             consumer.run(is_stopped)
 

@@ -11,6 +11,7 @@ from consumers.stream import AHEAD, Record
 from ledger.journal.partition import FactRecord
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import KEPT_WHOLE, DeadLetter
+from ledger.wire.entries import ENGINE
 from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
 from ledger.wire.fact_codec import BadFact, canonical, decode, too_long
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, ProgrammePublished
@@ -59,8 +60,10 @@ class Intake(NamedTuple):
         if self.partitioner(subject) != self.partition and type(fact) is not ProgrammePublished:
             raise BadFact("wrong-partition", f'"{subject}" belongs to partition {self.partitioner(subject)}')
         digest = sha256(value).digest()
-        place = record.offset, record.recorded, record.backlog != 0
-        return FactRecord(*place, fact, occurred, canonical(fact), digest, pushed=record.pushed)
+        kept, is_backlog = canonical(fact), record.backlog != 0
+        return FactRecord(
+            record.offset, record.recorded, is_backlog, fact, occurred, kept, digest, ENGINE, record.pushed
+        )
 
 
 _NOTHING: tuple[bytes, None] = (b"", None)
@@ -86,9 +89,12 @@ def check_admissible(
         )
     if (type(fact) is ProgrammePublished) != (fact.subject == PROGRAMME_SUBJECT):
         raise BadFact("bad-fact", f'the subject "{PROGRAMME_SUBJECT}" belongs to programme.published.v1 alone')
-    may_grant = type(fact) in GRANTOR_FACTS and fact.source in grantors
-    if type(fact) in OPERATOR_FACTS and fact.source not in operators and not may_grant:
+    if type(fact) in OPERATOR_FACTS and fact.source not in operators and not _may_grant(fact, grantors):
         raise BadFact("not-authorised", f'"{fact.source}" is not one of the ledger\'s operators')
+
+
+def _may_grant(fact: Fact, grantors: Container[str]) -> bool:
+    return type(fact) in GRANTOR_FACTS and fact.source in grantors
 
 
 def dead_lettered(record: Record, bad: BadFact) -> DeadLetter:

@@ -330,15 +330,16 @@ def _take_day(draft: Draft, rule: Rule, points: int, line: str, data: Any, day: 
     if mark and mark in page.marks:
         withhold(draft, rule, "already-today", "", points, day=day, mark=mark)
         return 0
-    left = max(rule.day_cap - page.given, 0)
+    left = rule.day_cap - page.given
     if points > left:
+        left = max(left, 0)
         given = rule.day_cap - left
         withhold(
             draft, rule, "cap-full", line, points - left, cap=rule.day_cap, given=given, per="day", of=day_text(day)
         )
         points = left
     if points:
-        page.given = draft.bounded(page.given + points)
+        page.given += points  # within the cap
         if mark:
             page.marks.append(mark)
         draft.pages.put(key, page)

@@ -84,13 +84,14 @@ def _earned(account: Account, change: entries.Earned) -> int:
     if purse is None:
         purse = account.purses[change.kind] = Purse()
     points = change.points
-    purse.lots[change.lot] = Lot(
-        points, 0, points, change.earned_at, change.expires_at, change.rule, change.pending_until, change.returnable
+    lots, pending = purse.lots, change.pending_until
+    lots[change.lot] = Lot(
+        points, 0, points, change.earned_at, change.expires_at, change.rule, pending, change.returnable
     )
     purse.issued += points
-    if not change.pending_until:
-        _note(purse, change.lot, points)
-    due = change.pending_until or change.expires_at
+    if type(lots) is OrderedLots and not pending:
+        lots.changed(change.lot, points)
+    due = pending or change.expires_at
     if due < account.next_due_at:
         account.next_due_at = due
     if change.card:

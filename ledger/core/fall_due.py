@@ -67,9 +67,15 @@ def _instants_that_matter(draft: Draft, until: int, now: ProgrammeVersion, month
     `now` is the version at `until`, and `month_now` the month by it.
     """
     account, book, after = draft.account, draft.book, draft.account.clock
-    versions = [] if now.since <= after else [version for version in book.versions if after < version.since <= until]
-    found = {version.since for version in versions}
-    for version in (book.nearest(after), *versions) if versions else (now,):
+    found: set[int] = set()
+    versions = [now]
+    if now.since > after:
+        begun = [version for version in book.versions if after < version.since <= until]
+        found = {version.since for version in begun}
+        versions = [book.nearest(after), *begun]
+    elif not account.sums:
+        return []
+    for version in versions:
         before, last = month_of(after, version.offset), month_now if version is now else version.month(until)
         for name, sums in account.sums.items():
             ranking = version.rankings.get(name)
@@ -112,9 +118,12 @@ def _prune(draft: Draft, now: int) -> None:
     account, version = draft.account, draft.version
     kept = version.oldest_kept(now)
     if account.pruned_before < kept:
-        counted = (*account.sums.values(), account.counts, account.days)
-        is_old = any(_has_old(buckets, kept) for buckets in counted)
-        if is_old or any(has_old_days(term, kept) for terms in account.terms.values() for term in terms):
+        is_old = _has_old(account.counts, kept) or _has_old(account.days, kept)
+        for sums in account.sums.values():
+            is_old = is_old or _has_old(sums, kept)
+        if not is_old and account.terms:
+            is_old = any(has_old_days(term, kept) for terms in account.terms.values() for term in terms)
+        if is_old:
             draft.emit(HistoryPruned(kept, month_start(kept, version.offset)))
 
 

@@ -36,7 +36,7 @@ def own_place(account: Account, ranking: Ranking, value: int) -> int:
 def place_at(account: Account, ranking: Ranking, value: int) -> int:
     """Return the place of the tier in force at a value: the higher of the own one and of those granted."""
     place = own_place(account, ranking, value)
-    for grant in account.grants.values():
+    for grant in account.grants.values() if account.grants else ():
         if grant.score == ranking.name:
             for number, tier in enumerate(ranking.tiers):
                 if tier.name == grant.tier and not tier.invited:

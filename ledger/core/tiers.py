@@ -50,7 +50,10 @@ def pass_period(draft: Draft, at: int) -> None:
     account, version = draft.account, draft.book.nearest(at)
     awards = version.rules_on("tier.reached")
     month = month_of(at, version.offset)
-    for ranking in version.rankings.values():
+    is_bare = not (account.once or account.grants or account.tier_holds)
+    for name, ranking in version.rankings.items():
+        if is_bare and name not in account.sums and name not in account.tiers:
+            continue  # it is 0, as it was
         period = month if ranking.is_monthly else period_at(ranking, at, version.offset)
         if ranking.holds or awards:
             before = period_at(ranking, at - 1, version.offset)

@@ -36,6 +36,7 @@ from ledger.wire.entries import ENGINE, ENGINES, FIRST_MONTH
 from ledger.wire.fact_catalogue import BY_CLASS, KEPT, OCCASIONS, REACHED
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_start, months_later
 
+_NEVER: Final = (0, 0, 0)  # no instant lies between the first two
 STORED: Final = ENGINES[0]  # what is stored met the checks of its day, of whatever engine
 NO_END: Final = 1 << 62  # an instant after every other
 
@@ -630,7 +631,8 @@ class ProgrammeVersion:
             name: periods[0].number * DAY for name, periods in self.expiries.items() if periods[0].how == "idle_days"
         }
         self._oldest_kept: dict[int, int] = {}
-        self._last_month = (0, 0, 0)  # its first instant, that of the next one, and the month: most facts are of it
+        self._last_month = _NEVER  # its first instant, that of the next one, and the month: most facts are of it
+        self._last_end: dict[str, tuple[int, int, int]] = {}  # by kind, from and until when earned, and the expiry
 
     def rules_on(self, on: str) -> Rules:
         """The rules that stand on a whole fact of a type (without its version)."""
@@ -650,20 +652,29 @@ class ProgrammeVersion:
 
     def expires_at(self, kind: str, earned_at: int) -> int:
         """When points of a kind earned at an instant expire (exclusive); `MAX_INSTANT`: they do not by themselves."""
+        first, end, expires_at = self._last_end.get(kind, _NEVER)
+        if first <= earned_at < end:
+            return expires_at
+        later = NO_END
         for period in self.expiries.get(kind) or self.expiries[kind.partition(AT_SHOP)[0]]:
             if period[0] <= earned_at:
                 break  # and where none has begun, the first period holds
-        _, how, count = period
+            later = period[0]
+        since, how, count = period
         if how == "days":
             end = earned_at + count * DAY
             return end if end < MAX_INSTANT else MAX_INSTANT
-        if how == "end_of_year_after":
-            return month_start(min(self.month(earned_at) // 12 + count + 1, 2999) * 12, self.offset)
         if how == "months":
             return months_later(earned_at, count, self.offset)
-        if how == "end_of_month_after":
-            return month_start(self.month(earned_at) + count + 1, self.offset)
-        return MAX_INSTANT  # never, or by the purse's own instant
+        if how not in ("end_of_year_after", "end_of_month_after"):
+            return MAX_INSTANT  # never, or by the purse's own instant
+        month = self.month(earned_at)
+        month = min(month // 12 + count + 1, 2999) * 12 if how == "end_of_year_after" else month + count + 1
+        expires_at = month_start(month, self.offset)
+        first, end, _ = self._last_month
+        if since <= earned_at and first <= earned_at < end and kind in self.expiries:
+            self._last_end[kind] = (max(first, since), min(end, later), expires_at)
+        return expires_at
 
     def pending_until(self, wait: Wait, earned_at: int) -> int:
         """Until when points that are earned at an instant are pending."""

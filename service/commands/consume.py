@@ -13,8 +13,8 @@ from typing import Annotated, NamedTuple
 import typer
 
 from consumers.kafka.client_base import no_topic
+from consumers.kafka.clients import open_admin
 from consumers.kafka.consume import Plan, check_stream, check_topic
-from consumers.kafka.kafka_python import Admin
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.workers import consume as consume_as_planned
@@ -26,9 +26,7 @@ from ledger.journal.gaps import Gap
 from ledger.journal.ledger import KAFKA, Ledger, Settings, new_id
 from service.commands.options import BookOption, ConfigOption, option
 from service.commands.summaries import name_parked, print_summary, summary_to_dict
-from service.consumer_log import ConsumerLog
 from service.errors import say
-from service.http.operator_log import OperatorLog
 from service.shell import Answer, Shell, command, text_of_books
 from service.stopping import stopping
 
@@ -164,7 +162,7 @@ def _opened(
 
 def _partitions_of(settings: KafkaSettings, topic: str) -> int:
     """Return how many partitions the topic has. Raises `Denied` where it is not there, or compacted; `BrokerAway`."""
-    with closing(Admin(settings)) as admin:
+    with closing(open_admin(settings)) as admin:
         found = admin.topic(topic)
     if found is None:
         raise no_topic(topic)
@@ -197,7 +195,7 @@ def _record_accepted(ledger: Ledger, accepted: _Accepted) -> None:
         if partition not in ledger.partitions:
             raise WrongUse(f"--accept-gap {partition}:{gap.first}-{gap.last}: {ledger.name} has no such partition")
     if (accepted.gaps or accepted.topic) and ledger.folder is not None:
-        with closing(OperatorLog(ledger.folder)) as log:
+        with closing(resolve_name("service.http.operator_log:OperatorLog")(ledger.folder)) as log:
             for partition, gap in accepted.gaps:
                 log.record(accepted.by, "accept-gap", f"{partition}:{gap.first}-{gap.last}", why=gap.why)
             if accepted.topic:
@@ -243,7 +241,7 @@ def _observing(
             watchers.append(show)
             yield observe
     else:
-        log = ConsumerLog()
+        log = resolve_name("service.consumer_log:ConsumerLog")()
         watchers.append(log.observe)
         log.info("started", ledger=shell.ledger_name)
         yield observe

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from consumers.kafka.kafka_python import Admin
+from consumers.kafka.clients import open_admin
 from consumers.kafka.settings import load as load_settings
 from consumers.kafka.topics import Difference, create_topics, differences
 from service.commands.options import ConfigOption
@@ -31,7 +31,7 @@ def create(
     points topics create --config points.toml --partitions 64
     """
     settings = load_settings(config)
-    with closing(Admin(settings)) as admin:
+    with closing(open_admin(settings)) as admin:
         made = create_topics(admin, settings.topics, partitions, replication)
         found = list(differences(admin, settings.topics, partitions))
     lines = [f"{name}: {f'made, {partitions} partitions' if is_new else 'is there already'}" for name, is_new in made]
@@ -52,7 +52,7 @@ def check(
     """
     settings = load_settings(config)
     names = settings.topics
-    with closing(Admin(settings)) as admin:
+    with closing(open_admin(settings)) as admin:
         found = list(differences(admin, names, partitions))
     all_topics = (names.facts, names.outcomes, names.dead_letters)
     good = [] if found else [f"{', '.join(all_topics)}: as they have to be"]

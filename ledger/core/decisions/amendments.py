@@ -12,8 +12,7 @@ from ledger.core.card_orders import ordinary_of, put_order, stood_in_for
 from ledger.core.decisions.orders import (
     ENDED,
     apply_early,
-    award_line,
-    begin_completion,
+    award_lines,
     listed,
     page_line,
     page_of,
@@ -84,9 +83,7 @@ def amend(draft: Draft, order: AmendedOrder) -> None:
         _amend_line(draft, _asked_of(draft, page, order, renewed.page), renewed)
     if fresh:
         draft.unentitled = unentitled
-        place = begin_completion(draft, page, order)
-        for data in fresh:
-            award_line(draft, page, order, data, place)
+        award_lines(draft, page, order, fresh)
     for gone_line in missing:
         end_rights(draft, gone_line)
         take_back_line(draft, page, gone_line.line)

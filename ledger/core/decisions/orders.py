@@ -103,9 +103,7 @@ def complete(draft: Draft, order: CompletedOrder) -> None:
         page.ended_at = draft.occurred
         page.lines = []
     page.more = order.more
-    place = begin_completion(draft, page, order)
-    for line in lines:
-        award_line(draft, page, order, line, place)
+    award_lines(draft, page, order, lines)
     if is_first:
         apply_rules(draft, draft.version.rules_on("order.completed"), order, order.order, order=page)
     if not page.more and page.tendered != page.redeemed:
@@ -115,34 +113,36 @@ def complete(draft: Draft, order: CompletedOrder) -> None:
     draft.pages.put(f"order/{order.order}", page)
 
 
-def award_line(draft: Draft, page: OrderPage, order: CompletedOrder, line: OrderLine, place: int) -> None:
-    """Give what a line earns that completes with this fact, and put it on its order's page."""
-    version = draft.version
-    asks_all = draft.account.terms or draft.trace is not None
-    rules = version.line_rules if asks_all else version.line_rules_without_card
-    times: dict[str, str] | None = {} if version.multiplies else None
-    awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=times)
-    kept = PageLine(
-        line.line,
-        line.quantity,
-        line.paid_fen,
-        line.category,
-        awards=awards,
-        completion=place,
-        times=times or None,
-        sku=line.sku,
-        points=line.points,
-    )
-    if version.claws_back and draft.account.terms and draft.engine >= 2:
-        remember(draft, order, page, kept)
-    if version.rights:
-        give_rights(draft, order, line, kept)
-    page.lines.append(kept)
-    if line.points:
-        page.tendered = draft.bounded(page.tendered + line.points)
+def award_lines(draft: Draft, page: OrderPage, order: CompletedOrder, lines: Iterable[OrderLine]) -> None:
+    """Give what lines earn that complete with this fact, and put them on their order's page."""
+    version, terms, trace = draft.version, draft.account.terms, draft.trace
+    may_claw_back = version.claws_back and draft.engine >= 2
+    place = _begin_completion(draft, page, order)
+    for line in lines:
+        rules = version.line_rules if terms or trace is not None else version.line_rules_without_card
+        times: dict[str, str] | None = {} if version.multiplies else None
+        awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=times)
+        kept = PageLine(
+            line.line,
+            line.quantity,
+            line.paid_fen,
+            line.category,
+            awards=awards,
+            completion=place,
+            times=times or None,
+            sku=line.sku,
+            points=line.points,
+        )
+        if may_claw_back and terms:
+            remember(draft, order, page, kept)
+        if version.rights:
+            give_rights(draft, order, line, kept)
+        page.lines.append(kept)
+        if line.points:
+            page.tendered = draft.bounded(page.tendered + line.points)
 
 
-def begin_completion(draft: Draft, page: OrderPage, order: CompletedOrder) -> int:
+def _begin_completion(draft: Draft, page: OrderPage, order: CompletedOrder) -> int:
     """Keep what holds for the lines that complete with this fact, as an amendment will ask. Returns its place."""
     version = draft.version
     completion = Completion(draft.occurred, version.name, said=said_of(order) if version.keeps_said else None)
