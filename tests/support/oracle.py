@@ -836,7 +836,7 @@ class Member:
         if not who:
             return True
         for name, condition in who.get("score", {}).items():
-            if self.book.scores[name].get("each") and not shop:
+            if self.tier_at(name, at, shop) is None:  # no shop is named, or it was not joined
                 return False
             if not holds(self.value(self.key_of(name, shop), at), condition):
                 return False
@@ -1223,8 +1223,9 @@ class Member:
             if table["on"] != asking.on or not meets(table.get("when", {}), asking.fields):
                 continue
             month, year = self.book.month(asking.at), self.book.year(asking.at)
-            in_month = self.count("penalty", name, "month", month)
-            in_year = self.count("penalty", name, "year", year)
+            is_counted = "exempt" in table or any(key in table for key in FROM)
+            in_month = self.count("penalty", name, "month", month) if is_counted else 0
+            in_year = self.count("penalty", name, "year", year) if is_counted else 0
             least = [(n, in_month if key == "from_in_month" else in_year) for key in FROM if (n := table.get(key))]
             is_spared = bool(least) and all(number < n for n, number in least)
             exempt = table.get("exempt")
