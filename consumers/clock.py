@@ -40,11 +40,6 @@ def seconds_ahead(recorded: int, at: int | None = None) -> int:
     return seconds if seconds >= TOLD_SECONDS else 0
 
 
-def is_ahead(stamp: int, other: int, allowed: int) -> bool:
-    """Return True if a stamp is further ahead of what another source says than is allowed; all in microseconds."""
-    return stamp > other + allowed
-
-
 def says(instant: int) -> str:
     """Return an instant as errors about clocks tell it, in UTC."""
     return datetime.fromtimestamp(instant // SECOND, UTC).isoformat()

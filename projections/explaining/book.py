@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.schema import AT_SHOP, Award, Benefit, Cap, Condition, Give, Tier, UseCap, Who
+from projections.explaining.words import SIGNS
 
 LANGUAGES: Final = ("zh", "en")
 _TABLES: Final = ("attributes", "kinds", "scores", "memberships", "award", "benefits", "uses", "exchanges", "penalties")
@@ -22,7 +23,6 @@ _NAMED: Final = {"kind": "kinds", "default_kind": "kinds", "takes": "kinds", "gi
 _ALWAYS: Final = frozenset({"fen"})  # said even where it is as it is when left out
 _CARDS: Final = frozenset({"member", "membership"})
 _SAID_WITH_ANOTHER: Final = frozenset({"name", "part", "score", "kind"})  # of a rule: with what it gives
-_SIGNS: Final = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 
 class Sentence(Struct, frozen=True):
@@ -190,7 +190,7 @@ class BookTeller:
 
     def _money(self, fen: int) -> str:
         currency = self._version.programme.currency
-        sign = _SIGNS.get(currency, f"{currency} ")
+        sign = SIGNS.get(currency, f"{currency} ")
         return f"{sign}{fen // 100:,}" + (f".{fen % 100:02d}" if fen % 100 else "")
 
     def _given(self, award: Award, give: Give) -> str:

@@ -202,26 +202,26 @@ def _failing(context: Context, skip: Skip, line: OrderLine | PageLine | None) ->
 
 def _clause(context: Context, rule: Rule, clause: Clause, value: Any) -> tuple[str, str]:
     name, condition, form = clause.field, rule.award.when[clause.field], ""
-    values: View = {"name": name, "value": _value(name, value)}
+    values: View = {"name": name, "value": _value(context, name, value)}
     match clause.op:
         case "at_least" | "at_most":
             code = "below-threshold" if clause.op == "at_least" else "above-threshold"
-            form, values["needed"] = f".{name}", _value(name, clause.value)
+            form, values["needed"] = f".{name}", _value(context, name, clause.value)
         case "in":
-            code, values["others"] = "not-included", [_value(name, item) for item in condition.in_ or ()]
+            code, values["others"] = "not-included", [_value(context, name, item) for item in condition.in_ or ()]
         case "not_in":
-            others = [_value(name, item) for item in condition.not_in or () if item != value]
+            others = [_value(context, name, item) for item in condition.not_in or () if item != value]
             code, values["others"] = "excluded", others
         case _:
             code, values["needed"] = "lacks-tag", clause.value
     return code, context.words.say(f"nothing.{code}{form}", **values)
 
 
-def _value(name: str, value: Any) -> str:
+def _value(context: Context, name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return yuan(value) if name.endswith("_fen") else f"{value:,}"
+        return yuan(value, context.words.version.programme.currency) if name.endswith("_fen") else f"{value:,}"
     return str(value) or "not given"
 
 

@@ -15,6 +15,7 @@ from ledger.wire.facts import (
     BenefitClaimed,
     CardRefunded,
     CardTrialStarted,
+    ExchangeRequested,
     Fact,
     HoldCaptured,
     HoldReleased,
@@ -25,7 +26,7 @@ from ledger.wire.facts import (
     RedemptionRequested,
 )
 from ledger.wire.times import DAY
-from projections.explaining.book import benefit_needs
+from projections.explaining.book import benefit_needs, whom_text
 from projections.explaining.facts import business_id
 from projections.explaining.history import History, Moment, Step
 from projections.explaining.words import Words, joined
@@ -179,6 +180,7 @@ def needed_text(moment: Moment, words: Words) -> str:
     code, programme = _code(entry.reason), version.programme
     sources: list[object] = [fact.data, entry]
     values: dict[str, Any] = {"could": "", "earliest": entry.clock - version.late, "all_kinds": list(programme.kinds)}
+    values |= {"conditions": "", "unnamed": False}
     if isinstance(fact, RedemptionRequested | HoldRequested):
         spendable = int(entry.figures.get("spendable", moment.at.purse(fact.data.kind).spendable()))
         use = programme.uses.get(fact.data.use) if isinstance(fact, RedemptionRequested) else None
@@ -187,12 +189,16 @@ def needed_text(moment: Moment, words: Words) -> str:
             sources.insert(0, use)
             least = use.balance_at_least if code == "balance-too-small" else least
             most = _most_redeemable(moment, fact, spendable, values)
+            values["conditions"] = whom_text(version, [use.who], "en")
             code += ".redemption" if code == "stale" else ""
             values["amount_exactly"] = words.points(use.exactly or 0, fact.data.kind)
         values["uses"] = sorted(programme.uses)
         values["missing"] = words.points(least - spendable, fact.data.kind)
         if code in ("not-a-multiple", "above-share", "short"):
             values["could"] = _offer(moment, fact, most, words)
+    if isinstance(fact, ExchangeRequested) and (exchange := programme.exchanges.get(fact.data.exchange)) is not None:
+        rates = [rate.who for rate in exchange.rate]
+        values["conditions"] = whom_text(version, [exchange.who], "en") or whom_text(version, rates, "en")
     if isinstance(fact, BenefitClaimed):
         values["benefits"] = sorted(version.benefits)
         code += ".claim" if code == "stale" else ""

@@ -6,18 +6,20 @@ from datetime import datetime
 from functools import cache
 from importlib import resources
 from string import Formatter
-from typing import Any
+from typing import Any, Final
 
 from ledger.core.evaluate import amount_of
 from ledger.rulebook.compiled import ProgrammeVersion, Rule
 from ledger.wire.entry_json import bucket_text
 from ledger.wire.times import MAX_INSTANT, month_text, to_instant, to_text
 
+SIGNS: Final = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
-def yuan(fen: int) -> str:
-    """Money: 123456 fen is ¥1,234.56."""
+
+def yuan(fen: int, currency: str = "CNY") -> str:
+    """Money: 123456 fen is ¥1,234.56; hundredths of another currency have its sign or else its name before them."""
     sign = "-" if fen < 0 else ""
-    return f"{sign}¥{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
+    return f"{sign}{SIGNS.get(currency, f'{currency} ')}{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
 
 
 def count(number: int, noun: str, nouns: str = "") -> str:
@@ -62,7 +64,6 @@ def sentence(text: str) -> str:
 
 
 _SHOWN: dict[str, Callable[[Any], str]] = {
-    "money": yuan,
     "month": month_text,
     "nth": ordinal,
     "span": span,
@@ -142,6 +143,8 @@ class Words:
             return f"until {self.time(value)}" if value < MAX_INSTANT else "without an end of its own"
         if how == "end":
             return self.end(value)
+        if how == "money":
+            return yuan(value, self.version.programme.currency)
         if how in _SHOWN:
             return _SHOWN[how](value)
         if how in ("rule", "use", "membership", "beside", "bucket"):

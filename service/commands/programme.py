@@ -29,6 +29,7 @@ from service.languages import terminal_language
 from service.shell import Answer, Shell, command, command_in, entries_in, read_named_books
 
 MOST_BY = 128  # characters of a publisher's name
+LEAST_OF_A_VERSION = 4  # characters of a version's name that are taken for it
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -201,24 +202,33 @@ def _named_book(shell: Shell, names: Sequence[str], beside: Sequence[str] = ()) 
 
     Of a version of several owners' books that `beside` names, those that are not given are taken too.
     """
+    known = _of_the_ledger(shell, names[0]) if len(names) == 1 else None
+    if known is not None:
+        return known  # it met the checks of its day
     parts = [part for name in names for part in _named_parts(shell, name)]
     own = {part.tables.programme for part in parts}
-    if len(beside) == 1 and not Path(beside[0]).is_file():
-        others = _named_parts(shell, beside[0])
-        if not own.isdisjoint(part.tables.programme for part in others):
-            parts += [part for part in others if part.tables.programme not in own]
+    before = _of_the_ledger(shell, beside[0]) if len(beside) == 1 else None
+    if before is not None and not own.isdisjoint(part.tables.programme for part in before.parts):
+        parts += [part for part in before.parts if part.tables.programme not in own]
     return checked_version(in_order(parts))
 
 
+def _of_the_ledger(shell: Shell, name: str) -> ProgrammeVersion | None:
+    """Return the version of the ledger that begins so; None where a file has the name, or not one version."""
+    if Path(name).is_file() or len(name) < LEAST_OF_A_VERSION or not shell.has_ledger:
+        return None
+    with shell.reading() as opened:
+        found = [version for begin, version in opened.book.by_name.items() if begin.startswith(name)]
+    return found[0] if len(found) == 1 else None
+
+
 def _named_parts(shell: Shell, name: str) -> tuple[Part, ...]:
+    """Return the books of a file, of a version of the ledger, or the shipped one of a name."""
+    known = _of_the_ledger(shell, name)
+    if known is not None:
+        return known.parts
     if Path(name).is_file():
         return read_named_books([name])
-    if shell.has_ledger:
-        with shell.reading() as opened:
-            known = opened.book.by_name
-        found = [version for begin, version in known.items() if len(name) >= 4 and begin.startswith(name)]
-        if len(found) == 1:
-            return found[0].parts
     try:
         return parts_of(shipped(name), name)
     except BadProgramme:

@@ -218,7 +218,8 @@ def show(
     member: Annotated[str | None, option("--member", "MEMBER", "One member, by the very last entry.")] = None,
     month: Annotated[str | None, option("--month", "YYYY-MM", "One month, of statement and activity.")] = None,
     days: Annotated[
-        int | None, typer.Option("--days", min=1, max=40_000, help="How far to look ahead, of expiring. (default: 30)")
+        int | None,
+        typer.Option("--days", min=1, max=40_000, help="How far to look ahead, of expiring and tiers. (default: 30)"),
     ] = None,
     score: Annotated[str | None, option("--score", "SCORE", "One score, of scores.")] = None,
     by_shop: ByShopOption = False,

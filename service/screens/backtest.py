@@ -4,7 +4,6 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from projections.answers.plain import plain
-from projections.explaining.words import yuan
 from projections.what_if.reports import ChangedAnswer, Moves, Pair, Report, Rule, Tiers
 from service.screens.grid import grid
 from service.screens.names import Names, number, short_time
@@ -63,7 +62,7 @@ def _points(kind: str, figures: dict[str, Pair], names: Names) -> RenderableType
     table = grid(str(names.kind(kind)), right=("as it is", "under the draft", "difference", "worth"))
     for name, text in _FIGURES:
         pair = figures[name]
-        worth = Text(yuan(pair.difference * fen) if pair.difference else "", style="dim")
+        worth = Text(names.money(pair.difference * fen) if pair.difference else "", style="dim")
         table.add_row(text, *_compared(pair), worth)
     return table
 

@@ -4,7 +4,6 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from ledger.wire.answers import Books, BooksOfKind
-from projections.explaining.words import yuan
 from service.screens.grid import grid
 from service.screens.names import Names, number, short_time
 
@@ -68,7 +67,7 @@ def _kind(kind: str, figures: BooksOfKind, names: Names) -> RenderableType:
     table.add_row(Text.assemble(names.kind(kind), "  issued"), Text(f"{figures.issued:,}", style="bold"), "")
     for name, text in _WHERE:
         points = getattr(figures, name)
-        table.add_row(f"  {text}", number(points), yuan(points * fen) if name == "spendable" else "")
+        table.add_row(f"  {text}", number(points), names.money(points * fen) if name == "spendable" else "")
     total = sum(getattr(figures, name) for name, _ in _WHERE)
     verdict = Text("= issued ✓", style="green") if figures.balanced else Text("≠ issued ✗", style="bold red")
     table.add_row(Text("  together", style="bold"), Text(f"{total:,}", style="bold"), verdict)
@@ -78,5 +77,5 @@ def _kind(kind: str, figures: BooksOfKind, names: Names) -> RenderableType:
         if getattr(figures, name)
     ]
     if figures.cash_shortfall_fen:
-        beside.append(f"{yuan(figures.cash_shortfall_fen)} kept from refunds")
+        beside.append(f"{names.money(figures.cash_shortfall_fen)} kept from refunds")
     return Group(table, Text("  beside that: " + ", ".join(beside), style="dim")) if beside else table

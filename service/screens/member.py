@@ -10,7 +10,6 @@ from rich.text import Text
 
 from ledger.wire.answers import Benefit, Lot, Member, Membership, Purse, Score
 from projections.answers.plain import plain
-from projections.explaining.words import yuan
 from service.screens.grid import grid
 from service.screens.names import Names, number, short_time
 
@@ -63,7 +62,7 @@ def _head(member: Member) -> Text:
 def _purse(kind: str, purse: Purse, names: Names) -> Text:
     worth = purse.spendable * names.fen(kind)
     line = Text.assemble(names.kind(kind), "   ", (f"{purse.spendable:,}", "bold green"), " spendable")
-    line.append(f" ({yuan(worth)})", style="dim")
+    line.append(f" ({names.money(worth)})", style="dim")
     for name in ("pending", "held", "debt"):
         if points := getattr(purse, name):
             line.append(f"   {points:,} {name}", style="red" if name == "debt" else "yellow")

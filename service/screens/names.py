@@ -9,6 +9,7 @@ from projections.answers.codes import rule_names
 from projections.answers.plain import plain
 from projections.answers.shops import without_shop
 from projections.explaining.book import benefit_needs, whom_text
+from projections.explaining.words import yuan
 
 
 class Names:
@@ -32,6 +33,7 @@ class Names:
             for code, (owner, benefit) in version.benefits.items():
                 place = f"memberships.{owner}.benefits.{code}.name" if owner else f"benefits.{code}.name"
                 self._names[f"benefits.{code}.name"] = version.text_in(place, language, benefit.name)
+        self._currency = book.versions[-1].programme.currency
         self._rules = rule_names(book, language)
         self._gives = {code: version for version in book.versions for code in version.benefits}
         self._sells = {code: version for version in book.versions for code in version.products}
@@ -70,6 +72,10 @@ class Names:
         """Return who may open a card of a product; "" where everybody may, or it is unknown."""
         version = self._sells.get(product)
         return "" if version is None else whom_text(version, [version.products[product][1].who], language)
+
+    def money(self, fen: int) -> str:
+        """Return an amount of the book's currency, of which `fen` are hundredths."""
+        return yuan(fen, self._currency)
 
     def fen(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where no version has the kind."""

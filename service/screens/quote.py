@@ -3,7 +3,6 @@
 from rich.console import Console
 
 from ledger.wire.answers import Products, Quote
-from projections.explaining.words import yuan
 from service.errors import print_plain
 from service.screens.names import Names
 
@@ -30,7 +29,7 @@ def print_products(_console: Console, found: Products, names: Names) -> None:
     """Print what each card costs the member, and why the member may not open it."""
     print_plain(f"{found.member}{'' if found.known else ' (new here)'} at {found.at}")
     for card in found.products:
-        price = "no price" if card.price_fen is None else yuan(card.price_fen)
+        price = "no price" if card.price_fen is None else names.money(card.price_fen)
         needs = names.opened_by(card.product)
         whom = f" (for members: {needs})" if needs else ""
         may = "may be opened" if card.eligible else f"not for this member: {card.why}{whom}"

@@ -39,3 +39,11 @@ def test_the_demo_of_a_programme_gives_points_and_derives_again(book: str, tmp_p
     assert points("--ledger", ledger, "replay").code == 0
     assert points("--ledger", ledger, "stats").code == 0
     assert points("--ledger", ledger, "demo", "--programme", "prime").code == 2
+
+
+def test_money_is_in_the_currency_of_the_book(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    assert points("--ledger", ledger, "demo", "--programme", "marriott").code == 0
+    for command in (["show", "member-03", "--as-of", "2019-07-31"], ["explain", "member-03"], ["stats"]):
+        shown = points("--ledger", ledger, *command).out
+        assert "$" in shown and "¥" not in shown, command

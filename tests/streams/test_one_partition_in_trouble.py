@@ -1,6 +1,9 @@
 """Where one partition cannot be decided, `ingest` and `consume` go on with the others, and say so at the end."""
 
+import os
 import signal
+import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 
@@ -9,8 +12,10 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from consumers.runtime.ingest import CannotDecide, ingest
+from ledger.errors import CannotRunNow
 from ledger.journal.folder import FolderLedger
 from ledger.journal.ledger import Settings, new_id
+from ledger.journal.processes import Workers
 from projections.audit.replay import replay
 from projections.audit.verify import verify
 from tests.support.brokers import Broker
@@ -111,3 +116,24 @@ def test_a_consumer_goes_on_with_the_other_partitions_for_as_long_as_it_runs(bro
     assert run.returncode == 4
     assert "positions 1:0 to 1:0 (1) have no records" in error.splitlines()[-1]
     assert contents(place)["entries 1"] == []
+
+
+def _work(pipe: Connection, number: int) -> None:
+    if number == 0:
+        os._exit(9)
+    if number == 1:
+        raise CannotDecide("the disk of worker 1 is full")
+    for count in range(3):
+        time.sleep(0.2)
+        pipe.send(count)
+
+
+def test_workers_that_die_or_fail_let_the_others_finish_and_each_is_told_at_the_end() -> None:
+    workers = Workers(_work, [(0,), (1,), (2,)], outlast=(Exception,))
+    told: list[int] = []
+    with pytest.raises(CannotRunNow) as error:
+        told.extend(workers.messages())
+    workers.close(5)
+    assert told == [0, 1, 2]
+    assert "a worker process died" in str(error.value)
+    assert "the disk of worker 1 is full" in str(error.value)

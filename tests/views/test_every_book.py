@@ -148,6 +148,7 @@ def test_the_books_kept_are_the_books_summed_over_shops_and_by_shop(ledger: Ledg
 
 def test_a_tier_moves_when_it_is_said_to_if_nothing_comes(ledger: Ledger) -> None:
     for at in instants(ledger):
+        moves: dict[tuple[str, str], list[str | int]] = {}
         for member, _ in ledger.accounts(at):
             for name, score in show_member(ledger, member, at).scores.items():
                 if score.until is UNSET:
@@ -156,6 +157,9 @@ def test_a_tier_moves_when_it_is_said_to_if_nothing_comes(ledger: Ledger) -> Non
                 alone = History(ledger, member, at)  # what comes between is another story
                 assert {n: s for n, s in told(alone, until - 1).items() if n == name}[name] == score.tier
                 assert told(alone, until)[name] == score.then != score.tier
+                moves[member, name] = [score.tier, score.then, until]
+        found = {(row[0], row[1]): list(row[2:5]) for row in rows_of(ledger, "tiers", at, days=40_000)}
+        assert found == moves
 
 
 def told(history: History, at: int) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Every score of the book with its parts and tier: 京享值 and its likes."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct, field
@@ -23,11 +24,15 @@ from ledger.wire.entries import (
     TierHoldEnded,
     TierMoved,
 )
-from ledger.wire.times import month_start
+from ledger.wire.times import DAY, month_start
 from projections.answers import tables
 from projections.answers.shops import ShopScores, without_shop
-from projections.answers.tables import Row, Table
+from projections.answers.show import next_falls
+from projections.answers.tables import Row, Table, columns
 from projections.views.view import Known, Options, Query, Snapshot, View
+
+SOON = 30  # days, where nothing else is said
+TIERS = columns("member score tier then at:instant days_left:integer")
 
 # What the scores of an account are made of.
 OF_SCORES = frozenset(
@@ -49,6 +54,21 @@ def scores(taken: Snapshot, options: Options) -> Table:
         return [row for row in found if options.score in (None, row[1], without_shop(row[1]))]
 
     return taken.by_member(tables.scores.columns(version), rows)
+
+
+def tiers(taken: Snapshot, options: Options) -> Table:
+    """Tiers that move by time alone within some days, where nothing else comes: how they are, and will be."""
+    until = taken.as_of + (options.days or SOON) * DAY
+
+    def rows(known: Known) -> Iterator[Row]:
+        account: Account = known.subject.state.account
+        run_to(account, taken.book, taken.as_of, PagesInMemory())
+        for name, moved in sorted(next_falls(account, taken.book, taken.as_of).items()):
+            if moved.at <= until:
+                left = (moved.at - taken.as_of) // DAY
+                yield known.subject.member, name, moved.before, moved.after, moved.at, left
+
+    return taken.by_member(TIERS, rows)
 
 
 def _forgets(version: ProgrammeVersion, instant: int) -> bool:
@@ -85,6 +105,9 @@ class Scores(View):
             scores,
             frozenset({"score"}),
             keys=("score",),
+        ),
+        Query(
+            "tiers", "tiers that time alone moves within --days (30): a feed for reminders", tiers, frozenset({"days"})
         ),
     )
 
