@@ -191,8 +191,6 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers are whole: refuse those that are too many or say two things, and answer the request."""
-        self._in_head = False
-        self._fed = 0
         problem = _wrong_with(self.url, self.headers, self.parser.get_http_version())
         if self._unanswered == PIPELINED:
             problem = Problem("bad-request", f"more than {PIPELINED} requests on a connection wait for answers")
@@ -200,6 +198,8 @@ class Protocol(HttpToolsProtocol):
             self._problem = problem
             raise ValueError(problem.detail)  # which stops the parser, and is answered as what is no request
         super().on_headers_complete()
+        self._in_head = False
+        self._fed = 0
         self.headers = []  # what comes behind a body is no header
         self._unanswered += 1
         self._expect(None)

@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from ledger.journal.open import open_or_create
 from service.http.bounds import HEAD_BYTES, PIPELINED, UNKNOWN_REQUESTS, Bounds
@@ -20,7 +23,7 @@ from service.http.callers import address_of
 from service.http.limits import Limits
 from service.http.places import LATE_SECONDS, Places, Who
 from service.http.problems import Problem
-from service.http.protocol import network_of
+from service.http.protocol import Protocol, Room, network_of
 from tests.support.ledgers import scratch
 from tests.support.served import ROOT, Server, grant, new_key, served
 from tests.support.slow_clients import SLOW_LANGUAGE, SLOW_SIGN_IN, slow_fact
@@ -202,6 +205,16 @@ def test_a_head_that_is_too_large_or_says_two_things_is_refused(shop: Shop, requ
         assert b"application/problem+json" in head and json.loads(body)["status"] == status
 
 
+def test_a_bad_head_is_answered_in_its_turn_or_not_at_all(shop: Shop) -> None:
+    good, bad = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"
+    with shop.connect(good) as wire:
+        assert wire.recv(4_096).startswith(b"HTTP/1.1 200 ")
+        wire.sendall(bad)
+        assert b"HTTP/1.1 400 " in read_all(wire)
+    slow = b"POST /console/sign-in HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+    assert b"HTTP/1.1 400 " not in shop.ask(slow + b"a=b&" + bad), "it would be taken for the form's answer"
+
+
 def test_what_comes_behind_a_body_is_no_header(shop: Shop) -> None:
     head = b"GET /v1/members/m-1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
     trailer = f"Authorization: Bearer {shop.keys['quick']}\r\n\r\n".encode()
@@ -235,6 +248,56 @@ def test_a_path_answers_for_no_other_member_than_it_names(shop: Shop, path: str)
     key = f"Authorization: Bearer {shop.keys['quick']}\r\n"
     answer = shop.ask(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{key}\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 404 ") and b"/problems/not-found" in answer
+
+
+# -- a connection on its own
+
+
+@pytest.mark.parametrize(
+    ("begin", "trickle"),
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nX: ", b"x"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b""),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\r\n"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n", b"x"),
+        (b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n", b""),
+        (b"GET /long HTTP/1.0\r\nHost: a\r\n\r\n", b""),
+    ],
+    ids=["silent", "half a head", "idle", "blank lines", "a body behind its answer", "unread", "unread to its end"],
+)
+def test_a_connection_that_waits_is_closed_in_time_whatever_trickles_in(
+    begin: bytes, trickle: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.http.protocol.IDLE_SECONDS", 0.4)
+    length = 32 << 20  # more than the sockets hold
+
+    async def app(scope: Any, _: object, send: Any) -> None:
+        body = bytes(length if scope["path"] == "/long" else 0)
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def seconds_open() -> float:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        bounds, room, state = Bounds(header_seconds=0.4), Room(10), ServerState()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: Protocol(config, state, {}, room=room, bounds=bounds), "127.0.0.1", backlog=1
+        )
+        began = time.monotonic()
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(begin)
+        await asyncio.sleep(0.1)
+        while state.connections and time.monotonic() < began + 5:
+            writer.write(trickle)
+            await asyncio.sleep(0.05)
+        writer.transport.abort()
+        server.close()
+        return time.monotonic() - began
+
+    assert 0.3 < asyncio.run(seconds_open()) < 3
 
 
 # -- places
