@@ -27,6 +27,7 @@ class BookHistory:
         if book is None:
             names = self._names[: published + 1]
             book = self._made[published] = Programme([])
-            book.versions = [version for version in self.whole.versions if version.name in names]
             book.by_name = {name: self.whole.by_name[name] for name in names}
+            # Of equal dates the one published last is last, and each partition may have heard them in its own order.
+            book.versions = sorted(book.by_name.values(), key=lambda version: version.since)
         return book

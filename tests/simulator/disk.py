@@ -63,11 +63,12 @@ class Cursor:
         self._is_writing = is_writing
         self._cursor = disk.db.cursor()
         self.row_factory = None
+        self._answer: Iterator[Any] = iter(())
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> "Cursor":
         self._reaches(sql)
         self._cursor.row_factory = self.row_factory
-        self._cursor.execute(sql, parameters)
+        self._answer = iter(self._cursor.execute(sql, parameters).fetchall())  # at once: who shares the file may commit
         return self
 
     def executemany(self, sql: str, parameters: Any) -> "Cursor":
@@ -85,13 +86,13 @@ class Cursor:
             raise _failure("database or disk is full", "SQLITE_FULL")
 
     def fetchall(self) -> list[Any]:
-        return self._cursor.fetchall()
+        return list(self._answer)
 
     def fetchone(self) -> Any:
-        return self._cursor.fetchone()
+        return next(self._answer, None)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._cursor.fetchall())
+        return self._answer
 
     @property
     def rowcount(self) -> int:

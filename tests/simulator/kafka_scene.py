@@ -21,16 +21,14 @@ from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, Record
 from ledger.journal.gaps import GAP, Gap
 from ledger.journal.ledger import KAFKA, Settings
 from ledger.journal.partitioning import Partitioner
-from ledger.rulebook.schema import shipped
 from ledger.wire.times import DAY, SECOND, to_datetime, to_instant
 from tests.simulator.cluster import MARKER, Cluster, LogRecord, SimulatedAdmin, SimulatedReader, SimulatedWriter
-from tests.simulator.laws import Laws, PartitionTruth
+from tests.simulator.laws import Laws, PartitionTruth, oracle_of
 from tests.simulator.ledgers import Files
 from tests.simulator.scene import Scene, choice_by_seed
 from tests.simulator.story import Fact, bad_value, first_book, later_book, tellings
 from tests.simulator.world import SAID, Process, Violation, World
 from tests.support.histories import encode
-from tests.support.oracle import Oracle
 
 LOOKS = 0.3  # how likely an operator sees in a turn that a partition was left, while others are gone on with
 ACCEPT = re.compile(r"--accept-gap (\d+):(\d+)-(\d+)")
@@ -160,8 +158,7 @@ class KafkaScene(Scene):
         self._letters: dict[int, set[str]] = {partition: set() for partition in range(partitions)}
         self._letters_read = dict.fromkeys(range(partitions), 0)
         self.truths = {
-            p: PartitionTruth(p, self.ledger, partial(self._record, p), Oracle(book) if book == shipped("jd") else None)
-            for p in range(partitions)
+            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book)) for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)
         self.processes = [ConsumerProcess(self, f"consumer-{n}") for n in range(self.chance.choice((1, 2, 3)))]

@@ -1,7 +1,6 @@
 """A scene: a ledger, its stream, the processes around it, and the laws that are checked after each turn."""
 
 import sqlite3
-from collections import Counter
 from random import Random
 from typing import Any
 
@@ -22,7 +21,6 @@ class Scene:
         self.ledger = SimulatedLedger(files, self.auditor)
         self.processes: list[Any] = []
         self.away: dict[str, int] = {}  # until which turn a process does nothing
-        self.entered: Counter[str] = Counter()
         world.interrupt = self.others_have_a_turn
 
     # -- turns -------------------------------------------------------------------------------------------------------
@@ -60,7 +58,6 @@ class Scene:
         """One turn of a process, to its end or the process's."""
         world = self.world
         world.turns += 1
-        self.entered[process.kind] += 1
         world.note(f"{world.turns} {process.name}")
         if world.strikes("stall"):
             self.leaves(process)

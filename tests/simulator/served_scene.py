@@ -26,7 +26,6 @@ from consumers.runtime import ingest
 from consumers.stream import Record
 from ledger.journal.ledger import INBOX, Settings
 from ledger.journal.port import Claims, JournalError, Unavailable
-from ledger.rulebook.schema import shipped
 from ledger.wire.answers import DeadLettered, Fate
 from ledger.wire.fact_codec import BadFact, decode
 from ledger.wire.times import DAY, to_datetime
@@ -39,13 +38,12 @@ from service.http.owners import Owners
 from service.http.pending import Busy, Pending, PendingFacts
 from service.http.repeated import decided_before
 from service.http.streams import InboxStream
-from tests.simulator.laws import Laws, PartitionTruth
+from tests.simulator.laws import Laws, PartitionTruth, oracle_of
 from tests.simulator.ledgers import Files, SimulatedLedger
 from tests.simulator.scene import Scene, choice_by_seed
 from tests.simulator.story import bad_value, first_book, later_book, tellings
 from tests.simulator.world import SAID, Process, Violation, World
 from tests.support.histories import encode
-from tests.support.oracle import Oracle
 
 LOOK_SECONDS = 0.5
 MOST_ASKED = 8  # requests that clients wait for together
@@ -382,14 +380,12 @@ class ServedScene(Scene):
         self._fates: list[Fate] = []
         self._records: dict[int, list[Record]] = {partition: [] for partition in range(partitions)}
         self._inbox = self.ledger.inbox_of(create=True)
-        is_spoken = book == shipped("jd")
         self.truths = {
-            p: PartitionTruth(p, self.ledger, partial(self._record, p), Oracle(book) if is_spoken else None)
-            for p in range(partitions)
+            p: PartitionTruth(p, self.ledger, partial(self._record, p), oracle_of(book)) for p in range(partitions)
         }
         self.laws = Laws(self.files, self.ledger, self.truths)
         self.processes = [ServerProcess(self, f"server-{n}") for n in range(self.chance.choice((1, 2, 2)))]
-        self.processes += [ClientProcess(self, "client")] * 1
+        self.processes.append(ClientProcess(self, "client"))
         if self.chance.random() < 0.4:
             self.processes.append(IngestProcess(self, "ingest"))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import ClassVar
 from unittest.mock import patch
 
@@ -16,10 +17,13 @@ from consumers.local.sqlite import SQLiteInbox
 from consumers.runtime.owner import PartitionOwner
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.port import Damaged, Fenced, Unavailable
+from ledger.rulebook.schema import shipped
+from projections.audit.replay import replay
 from tests.simulator.cluster import MARKER, SimulatedReader
 from tests.simulator.kafka_scene import ConsumerProcess, KafkaScene
 from tests.simulator.run import small_memories
 from tests.simulator.world import Plan, Process, World
+from tests.support.ledgers import SmallLedger, histories_of
 
 
 @pytest.fixture
@@ -166,3 +170,18 @@ def test_an_inbox_that_cannot_be_read_says_so_by_an_error_of_the_port(tmp_path: 
         with pytest.raises(Damaged, match=r"inbox\.db"):
             ask()
     inbox.close()
+
+
+def test_books_of_one_day_that_partitions_heard_in_another_order_are_replayed_as_they_decided(tmp_path: Path) -> None:
+    """A replay took the order of the first partition for all."""
+    small = SmallLedger(tmp_path / "ledger")
+    first, second = (shipped("jd").replace("from = 2017-09-14", "from = 2025-03-01", 1) + end for end in ("# 1", "# 2"))
+    for partition, books in enumerate([(first, second), (second, first)] * 2):
+        for number, toml in enumerate(books):
+            told = {"id": f"{number}", "source": "/operators", "type": "programme.published.v1", "data": {"toml": toml}}
+            fact = {"specversion": "1.0", "subject": "programme", "time": "2025-03-02T00:00:00Z"} | told
+            small.stream.append(fact, partition)
+    small.hears(histories_of(Random(3), members=8, length=20))
+    small.decides()
+    assert replay(small.ledger)["differences"] == []
+    small.close()

@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from random import Random
 from types import SimpleNamespace
@@ -140,31 +141,28 @@ class World:
             "time_ns": lambda: self.now * 1000,
             "sleep": self.passes,
         }
-        real = {getattr(time, name): name for name in ours}
         module = SimpleNamespace(**ours)
-        changed: list[tuple[Any, str, Any]] = []
-        for name, room in list(sys.modules.items()):
-            if not name.startswith(ROOMS) or room is None:
-                continue
-            for attribute, value in list(vars(room).items()):
-                if value is time:
-                    changed.append((room, attribute, value))
-                    setattr(room, attribute, module)
-                elif callable(value) and _is_key(value, real):
-                    changed.append((room, attribute, value))
-                    setattr(room, attribute, ours[real[value]])
+        places = _clocks_of_the_product(tuple(ours))
+        for room, attribute, name, _ in places:
+            setattr(room, attribute, ours[name] if name else module)
         try:
             yield
         finally:
-            for room, attribute, value in changed:
+            for room, attribute, _, value in places:
                 setattr(room, attribute, value)
 
 
-def _is_key(value: Any, real: dict[Any, str]) -> bool:
-    try:
-        return value in real
-    except TypeError:
-        return False
+@lru_cache
+def _clocks_of_the_product(names: tuple[str, ...]) -> list[tuple[Any, str, str, Any]]:
+    """Return where the product's modules hold a clock: module, attribute, whose function it is or "", and its value."""
+    real = {id(getattr(time, name)): name for name in names} | {id(time): ""}
+    rooms = [room for name, room in list(sys.modules.items()) if name.startswith(ROOMS)]
+    return [
+        (room, attribute, real[id(value)], value)
+        for room in rooms
+        for attribute, value in vars(room).items()
+        if id(value) in real
+    ]
 
 
 class Process:
