@@ -233,3 +233,13 @@ def test_what_a_payment_gave_is_not_taken_twice() -> None:
     shop.cancels("O1")
     assert shop.is_adjusted_of(-7, lot="1.1") == "accepted: adjustment-capped"
     assert shop.debt == 0
+
+
+def test_points_of_a_cancelled_order_are_back_before_what_its_payment_gave_is_taken() -> None:
+    whole = SPENT.replace("order.completed", "order.paid").replace('each = "line"\n', "")
+    head = HEAD.replace('name = "beans"\n', 'name = "beans"\nshortfall = "clamp"\n')
+    shop = Shop(head + whole.replace("points = 1, per_fen = 1_000", "points = 7"), now="2025-03-01")
+    shop.pays("O1", BOOK)
+    shop.redeems(5, order="O1", settlement_fen=100)
+    shop.cancels("O1")
+    assert (shop.beans, shop.purse.written_off) == (0, 0)

@@ -193,8 +193,8 @@ def _end_with_restoration(draft: Draft, order: str, page: OrderPage, status: int
     page.status = status
     page.ended_at = draft.occurred
     page.early = []
+    _restore(draft, page, 1 << 62)  # first, as where an order comes back whole (orders.md 7)
     take_back_payment(draft, page)
-    _restore(draft, page, 1 << 62)
     for name in page.claims:
         claim = draft.pages.get(f"claim/{name}")
         if isinstance(claim, ClaimPage) and not claim.is_returned:
