@@ -20,6 +20,7 @@ from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import Record, pushed_by
 from ledger.errors import CannotRunNow
 from ledger.journal.port import JournalError
+from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import to_instant
 from ledger.wire.unreadable import UNREADABLE
 
@@ -153,8 +154,12 @@ class Inbox(ABC):
 
 
 def last_stamp(lines: Iterable[InboxLine]) -> int:
-    """Return the latest instant that this host's clock gave lines, 0 where it gave none."""
-    return max((line.recorded for line in lines if not line.backlog), default=0)
+    """Return the latest instant that this host's clock gave lines, 0 where it gave none.
+
+    A published rule book is recorded as late as any partition, whatever the clock says.
+    """
+    stamps = (line.recorded for line in lines if not line.backlog and line.key != PROGRAMME_SUBJECT)
+    return max(stamps, default=0)
 
 
 def check_by_clock(stamp: int, other: int, tolerance: int, whose: str) -> None:

@@ -229,7 +229,13 @@ def test_show_has_the_shape_of_the_contract(shop: Path) -> None:
         "tier": "201",
         "month": "2025-12",
         "parts": {"account": 0, "purchase": 810, "activity": 0, "reputation": 0, "credit": 0},
+        "because": "value",
+        "next": {"tier": "5001", "at_least": 5_001, "missing": 4_191, "invited": False},
+        "until": "2026-12-01T00:00:00+08:00",
+        "then": "",
     }
+    unlimited = found["memberships"]["plus"].pop("benefits")
+    assert unlimited["brand-discount"]["entitled"] is True and unlimited["brand-discount"]["left"] is None
     assert found["memberships"]["plus"] == {
         "state": "trial",
         "product": "plus.trial",

@@ -684,7 +684,7 @@ def test_nobody_is_led_away_after_a_form(server: Server, back: str) -> None:
 @pytest.mark.parametrize(
     ("book", "day", "said"),
     [
-        ("enterprise-shop", "2024-07-01", ("stars@shop-a", "店铺星级的等级为 4-star、5-star", "距等级 2-star 还差")),
+        ("enterprise-shop", "2024-07-01", ("店铺星级@shop-a", "店铺星级的等级为 4-star、5-star", "距等级 2-star 还差")),
         (
             "meituan",
             "2025-08-09",

@@ -24,6 +24,7 @@ from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.partitioning import Partitioner
+from ledger.rulebook.schema import shipped
 from ledger.wire.entries import OUTCOMES, Entry
 from ledger.wire.entry_codec import decode_entry, encode_entry
 from ledger.wire.times import DAY, SECOND
@@ -227,6 +228,24 @@ def test_a_clock_ahead_of_the_database_stamps_nothing_in_whatever_process(host: 
         host.ahead = 0
         two.append(routes[1].routed(encode(host.grant())))
         assert sum(one.end(partition) + 1 for partition in ledger.partitions) == 1
+
+
+def test_a_rule_book_is_published_to_a_ledger_that_was_stamped_ahead(
+    host: Host, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(postgres, partitions=PARTITIONS)
+    monkeypatch.setenv(clock.TOLERANCE, str(2 * YEAR // SECOND))
+    with closing(open_ledger(postgres)) as ledger:
+        inbox = open_inbox(ledger, feeding=True)
+        host.ahead = YEAR
+        inbox.append(router_into(inbox, [], backlog=False).routed(encode(host.grant())))
+        host.ahead = 0
+        monkeypatch.delenv(clock.TOLERANCE)
+        inbox = open_inbox(ledger, feeding=True)
+        book = host.fact("programme.published", "programme", toml=shipped("jd")) | {"source": "/operators"}
+        places = inbox.append(router_into(inbox, ["/operators"], backlog=False).routed(encode(book)))
+        assert len(places) == PARTITIONS
+        assert [inbox.last_recorded(partition) for partition in ledger.partitions] == [host.true + YEAR] * PARTITIONS
 
 
 # -- it is said --------------------------------------------------------------------------------------------------------
