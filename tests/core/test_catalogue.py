@@ -71,7 +71,7 @@ def test_a_compiled_rule_is_plain_data_that_another_engine_could_take(rule: Rule
     read = msgspec.json.decode(msgspec.json.encode(rule))
     assert read["name"] == rule.name
     assert [clause[0] for clause in read["clauses"]] == [clause.field for clause in rule.clauses]
-    assert read["amount"][0] == (rule.award.give.points or 0)
+    assert read["amount"]["points"] == (rule.award.give.points or 0)
 
 
 def test_a_rule_is_met_and_gives_by_its_clauses_and_amount_alone() -> None:
