@@ -34,7 +34,7 @@ def _take_of_lot(draft: Draft, key: int, kind: str, points: int) -> int:
     earned = next((change for change in draft.pages.opened(key >> LOT_BITS) if change.lot == key), None)
     if earned is None or earned.kind != kind:
         draft.decline("unknown-award", lot=lot_text(key))
-    for name in (("order", "review") if earned.line else ("claim", "activity")) if earned.page else ():
+    for name in (("order", "review") if earned.line else ("order", "claim", "activity")) if earned.page else ():
         page = draft.pages.get(f"{name}/{earned.page}")
         award = _award_of(page, earned.line, key)
         if award is not None and page is not None:
@@ -45,11 +45,12 @@ def _take_of_lot(draft: Draft, key: int, kind: str, points: int) -> int:
 
 
 def _award_of(page: Page | None, name: str, key: int) -> Award | None:
-    """Return the award on a page, of an order that of the line so named, which opened a lot."""
-    found = page.line(name) if isinstance(page, OrderPage) else page
-    for award in found.awards if isinstance(found, PageLine | ReviewPage | ClaimPage | ActivityPage) else ():
-        if key == award.lot or any(key == grown.lot for grown in award.grown):
-            return award
+    """Return the award on a page, of an order that of the line so named or of its payment, which opened a lot."""
+    found = [page.line(name), *page.paid] if isinstance(page, OrderPage) else [page]
+    for holder in found:
+        for award in holder.awards if isinstance(holder, PageLine | ReviewPage | ClaimPage | ActivityPage) else ():
+            if key == award.lot or any(key == grown.lot for grown in award.grown):
+                return award
     return None
 
 

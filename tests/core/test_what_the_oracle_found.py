@@ -224,3 +224,12 @@ def test_a_hold_that_ends_as_the_day_of_a_new_value_begins_is_no_tier_reached() 
     shop.completes("O2", BOOK, at="2025-03-02 10:00")
     shop.signs_in(at="2025-03-03 10:00")
     assert shop.awarded == [7]
+
+
+def test_what_a_payment_gave_is_not_taken_twice() -> None:
+    whole = SPENT.replace("order.completed", "order.paid").replace('each = "line"\n', "")
+    shop = Shop(HEAD + whole.replace("points = 1, per_fen = 1_000", "points = 7"))
+    shop.pays("O1", BOOK, at="2025-03-01")
+    shop.cancels("O1")
+    assert shop.is_adjusted_of(-7, lot="1.1") == "accepted: adjustment-capped"
+    assert shop.debt == 0

@@ -509,7 +509,6 @@ class Member:
         self.clock: datetime | None = None
         self.entries = 0
         self.opened_lots = 0  # of this entry
-        self.outcomes = {"accepted": 0, "refused": 0, "ignored": 0}
         self.facts: dict[tuple[str, str], tuple[Any, ...]] = {}
         self.seen: dict[str, list[str]] = {}
         self.note = ""
@@ -553,12 +552,12 @@ class Member:
             due = sorted((one for one in self.due() if one[0] <= until), key=lambda one: one[:3])
             if not due:
                 break
-            at, place, _, happen, whom = due[0]
+            at, _, _, happen, whom = due[0]
             self.clock = at if self.clock is None else max(self.clock, at)
-            if place < 5:
+            if happen is not None:
                 happen(*whom)
             else:
-                self.move_tiers([one for one in due if one[0] == at and one[1] >= 5], at)
+                self.move_tiers([(place, whom) for when, place, _, _, whom in due if when == at and place >= 5], at)
         self.clock = until
         self.book = self.version_at(until)
 
@@ -566,8 +565,8 @@ class Member:
         """The version of the book that holds at an instant, or the first."""
         return next((book for book in reversed(self.books) if book.begins <= at), self.books[0])
 
-    def due(self) -> Iterator[tuple[datetime, int, int, Callable[..., None], tuple[Any, ...]]]:
-        """(instant, place among what is due at once, number, what happens, to whom)."""
+    def due(self) -> Iterator[tuple[datetime, int, int, Callable[..., None] | None, tuple[Any, ...]]]:
+        """(instant, place among what is due at once, number, what happens, to whom); tiers move together."""
         for number, hold in enumerate(self.holds.values()):
             if hold["open"]:
                 yield hold["until"], 0, number, self.release, (hold,)
@@ -594,19 +593,19 @@ class Member:
                 yield self.trial_over(term), 2, 0, self.trial_lapses, (term,)
         for number, grant in enumerate(self.grants.values()):
             if not grant.is_over:
-                yield grant.until, 5, number, self.release, (grant,)
+                yield grant.until, 5, number, None, (grant,)
         for score, tiers in self.tier_holds.items():
             for tier, held in tiers.items():
-                yield held.until, 6, 0, self.release, (score, tier)
+                yield held.until, 6, 0, None, (score, tier)
         for book in self.books[1:]:
             if self.clock is not None and self.clock < book.begins:
-                yield book.begins, 8, 0, self.release, ()
+                yield book.begins, 8, 0, None, ()
         for number, score in enumerate(self.book.scores):
             if self.items.get(score):
                 after = self.placed.get(score, datetime(1, 1, 1, tzinfo=UTC))
                 for at in self.boundaries(score):
                     if at > after and (self.clock is None or at >= self.clock):
-                        yield at, 7, number, self.release, (score,)
+                        yield at, 7, number, None, (score,)
 
     def copy_at(self, as_of: datetime) -> "Member":
         """A copy run on to `as_of`; itself where it is there."""
@@ -837,7 +836,7 @@ class Member:
         if not who:
             return True
         for name, condition in who.get("score", {}).items():
-            if self.book.scores[name].get("each") and not shop:
+            if self.tier_at(name, at, shop) is None:  # no shop is named, or it was not joined
                 return False
             if not holds(self.value(self.key_of(name, shop), at), condition):
                 return False
@@ -1054,19 +1053,20 @@ class Member:
         if table.get("window") == "year":
             self.late_values[key, first] = self.value(key, at)
 
-    def move_tiers(self, due: list[tuple[Any, ...]], at: datetime) -> None:
+    def move_tiers(self, due: list[tuple[int, tuple[Any, ...]]], at: datetime) -> None:
         """Grants that end, holds that end, and then the month or day: all at one instant."""
         passed: list[tuple[str, str]] = []
-        if any(place == 8 for _, place, _, _, _ in due):  # another version: all are placed anew, and nothing is reached
+        if any(place == 8 for place, _ in due):  # another version: all are placed anew, and nothing is reached
             self.book = self.version_at(at)
+            begins = [whom[0] for place, whom in due if place == 7]  # Reading: what a day or month brings is reached
             for key in self.items:
-                if "@" not in key:
+                if "@" not in key and key not in begins:
                     self.place(key, at, by_item=False)
-        for _, place, _, _, whom in due:
+        for place, whom in due:
             if place == 5:
                 whom[0].is_over = True
                 self.place(whom[0].score, at, by_item=False)
-        over = [whom for _, place, _, _, whom in due if place == 6]
+        over = [whom for place, whom in due if place == 6]
         for key, tier in sorted(over, key=lambda one: self.rank(*one)):  # the lowest first: it is one fall at most
             ended = self.tier_holds[key].get(tier)
             if ended is None or ended.until > at:  # another that ended here began it anew
@@ -1077,7 +1077,7 @@ class Member:
                 part = "deduction"
                 self.add_item(key, part, at, -min(table["deduct"].get(tier, 0), self.value(key, at)))
             passed += [(key, one) for one in self.place(key, at, (tier, ended))]
-        for _, place, _, _, whom in due:
+        for place, whom in due:
             if place == 7:
                 self.placed[whom[0]] = at
                 passed += [(whom[0], one) for one in self.place(whom[0], at)]
@@ -1223,8 +1223,9 @@ class Member:
             if table["on"] != asking.on or not meets(table.get("when", {}), asking.fields):
                 continue
             month, year = self.book.month(asking.at), self.book.year(asking.at)
-            in_month = self.count("penalty", name, "month", month)
-            in_year = self.count("penalty", name, "year", year)
+            is_counted = "exempt" in table or any(key in table for key in FROM)
+            in_month = self.count("penalty", name, "month", month) if is_counted else 0
+            in_year = self.count("penalty", name, "year", year) if is_counted else 0
             least = [(n, in_month if key == "from_in_month" else in_year) for key in FROM if (n := table.get(key))]
             is_spared = bool(least) and all(number < n for n, number in least)
             exempt = table.get("exempt")
@@ -1549,6 +1550,8 @@ class Member:
             fresh = [line for line in fresh if line["line"] not in order.lines]
             if not fresh:
                 return "ignored", "already"
+            if len(fresh) < len(data["lines"]):
+                self.say("line-completed")
         elif order.end:
             return "ignored", "already" if order.end == "completed" else f"order-{order.end}"
         is_first = order.end == ""
@@ -1649,13 +1652,15 @@ class Member:
             return "ignored", f"order-{found.end}"
         if found.end == "completed":
             lines = [line for line in data["lines"] if line["line"] in found.lines or found.more]
-        elif found.amended is not None or found.paid is not None:
-            known = found.amended if found.amended is not None else list(found.paid or {})
+        elif found.paid is not None:  # Reading: lines are known by the payment, or as it was amended
+            known = found.amended if found.amended is not None else list(found.paid)
             lines = [line for line in data["lines"] if line["line"] in known]
         else:
             lines = data["lines"]
         if not lines:
             return "ignored", "unknown-line"
+        if data["order"] not in self.orders:
+            self.say("unknown-order")
         order = self.order(data["order"])
         self.seen.setdefault("return", []).append(data["return"])
         # Reading: the refund of the whole fact, lines it has wrong included.
@@ -1798,9 +1803,9 @@ class Member:
             else:
                 self.take_back(award, max(0, award.held + more), cash)
             award.given = gives
-            if found is None and award.given:
+            if found is None and award.held:
                 line.awards.append(award)
-            if award.given and "instead_of" in rule:
+            if award.given and (found is not None or award.held) and "instead_of" in rule:
                 left_out.add(rule["instead_of"])
         self.book = now
 
@@ -2948,7 +2953,6 @@ class Oracle:
         outcome, reason = self.decide(m, fact, on, data, at, recorded or at)
         assert m.clock is not None
         m.run_to(m.clock)  # what a late fact brought may be due already
-        m.outcomes[outcome] += 1
         return outcome, reason
 
     def decide(self, m: Member, fact: Table, on: str, data: Table, at: datetime, recorded: datetime) -> Decision:

@@ -31,14 +31,11 @@ def award_payment(draft: Draft, page: OrderPage, order: Order) -> None:
 
 def take_back_payment(draft: Draft, page: OrderPage, completed: bool = False) -> None:
     """Take back what a payment gave for an order that ends; `completed` keeps that of the lines that completed."""
-    kept = []
     for line in page.paid:
         if completed and (not line.line or page.line(line.line) is not None):
-            kept.append(line)
             continue
         for award in line.awards:
             claw_back(draft, award, 0, line.line)
-    page.paid = tuple(kept)
 
 
 def take_back_line(draft: Draft, page: OrderPage, name: str) -> None:
