@@ -27,7 +27,7 @@ from consumers.stream import Record
 from ledger.core.account import Account
 from ledger.core.decide import decide
 from ledger.core.evolve import evolve
-from ledger.core.pages import Page, PagesInMemory
+from ledger.core.pages import Page, PagesInMemory, encode_page
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_or_create
 from ledger.journal.port import EntryRow, PageRow, ReceiptRow
@@ -188,7 +188,7 @@ def _write(
             )
             batch.append(rows)
             written = sorted((key, member) for member in by_member for key in pages[member].written)
-            batch.put_pages([PageRow(key, member, pages[member][key]) for key, member in written])
+            batch.put_pages([PageRow(key, member, encode_page(pages[member][key])) for key, member in written])
             batch.finish(link, records[-1].offset, records[-1].recorded)
         for member in by_member:
             pages[member].written.clear()

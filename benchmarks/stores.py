@@ -15,7 +15,7 @@ from benchmarks.measure import Failed, Figures, say
 from benchmarks.work import Work
 from consumers.runtime.ingest import ingest
 from ledger.core.page_keys import pages_ahead
-from ledger.core.pages import Page
+from ledger.core.pages import Page, encode_page
 from ledger.journal.database import migrate
 from ledger.journal.ledger import Ledger
 from ledger.journal.open import open_ledger, open_or_create
@@ -124,5 +124,5 @@ def _write(journal: Journal, steps: Sequence[_Step], size: int) -> None:
             for key, member in pages:
                 batch.page(member, key)
             batch.append([step.row for step in some])
-            batch.put_pages([PageRow(*name, pages[name]) for name in sorted(pages)])
+            batch.put_pages([PageRow(*name, encode_page(pages[name])) for name in sorted(pages)])
             batch.finish(some[-1].row.link, some[-1].offset, some[-1].recorded)

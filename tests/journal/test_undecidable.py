@@ -14,7 +14,7 @@ from consumers.runtime.owner import PartitionOwner
 from ledger.core import decide as deciding
 from ledger.core.account import Account, decode_account, encode_account
 from ledger.core.pages import GrantPage, Page
-from ledger.journal import partition, snapshots, sql
+from ledger.journal import partition, snapshots
 from ledger.journal.open import open_or_create
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry
@@ -27,6 +27,12 @@ from tests.support.ledgers import write_facts
 
 DAY = "2025-05-{:02}T10:00:00+08:00"
 MOST = 1 << 53
+
+
+@pytest.fixture(autouse=True)
+def _by_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core is broken on purpose; the native engine would not notice."""
+    monkeypatch.setenv("POINTS_ENGINE", "python")
 
 
 def fact(number: int, kind: str, member: str, **data: Any) -> dict[str, Any]:
@@ -161,14 +167,14 @@ def test_an_earlier_fact_behind_one_beyond_range_does_not_turn_the_clock_back(tm
 
 
 def test_a_page_that_cannot_be_encoded_parks_its_fact_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = sql.encode_page
+    encode = partition.encode_page
 
     def encode_but_one(page: Page) -> bytes:
         if isinstance(page, GrantPage) and page.lot >> 16 == 3:
             raise OverflowError("an integer of this page")
         return encode(page)
 
-    monkeypatch.setattr(sql, "encode_page", encode_but_one)
+    monkeypatch.setattr(partition, "encode_page", encode_but_one)
     facts = [grant(n, f"m-{n % 3}") for n in range(60)]
     facts.insert(30, fact(99, "shop.visited", "m-0", shop="s"))
     place = open_or_create(tmp_path / "ledger")
