@@ -47,7 +47,7 @@ fn take_of_lot(draft: &mut Draft, key: i64, kind: &Text, points: i64) -> Done<i6
     let names: &[&str] = match (earned.page.is_empty(), earned.line.is_empty()) {
         (true, _) => &[],
         (false, false) => &["order", "review"],
-        (false, true) => &["claim", "activity"],
+        (false, true) => &["order", "claim", "activity"],
     };
     for name in names {
         let name = format!("{name}/{}", earned.page);
@@ -63,16 +63,19 @@ fn take_of_lot(draft: &mut Draft, key: i64, kind: &Text, points: i64) -> Done<i6
     take_of_standing(draft, &earned, points)
 }
 
-/// Return the award on a page, of an order that of the line so named, which opened a lot.
+/// Return the award on a page, of an order that of the line so named or of its payment, which opened a lot.
 fn award_of<'a>(page: &'a mut Page, line: &str, key: i64) -> Option<&'a mut Award> {
-    let awards = match page {
-        Page::OrderPage(order) => &mut order.line_mut(line)?.awards,
+    let opened = |award: &&mut Award| award.lot == key || award.grown.iter().any(|grown| grown.lot == key);
+    match page {
+        Page::OrderPage(order) => {
+            let named = order.lines.iter_mut().find(|one| &*one.line == line);
+            named.into_iter().chain(&mut order.paid).flat_map(|line| &mut line.awards).find(opened)
+        }
         Page::ReviewPage(ReviewPage { awards, .. })
         | Page::ClaimPage(ClaimPage { awards, .. })
-        | Page::ActivityPage(ActivityPage { awards, .. }) => awards,
-        _ => return None,
-    };
-    awards.iter_mut().find(|award| award.lot == key || award.grown.iter().any(|grown| grown.lot == key))
+        | Page::ActivityPage(ActivityPage { awards, .. }) => awards.iter_mut().find(opened),
+        _ => None,
+    }
 }
 
 /// Take of an award that nothing else takes back: its lot's page counts what adjustments took.

@@ -14,6 +14,8 @@ pub struct Line<'a> {
     pub sku: &'a Text,
     pub category: &'a Text,
     pub points: i64,
+    /// Its own, beside those of its order; a line that stands on a page has none.
+    pub tags: &'a [Text],
     /// Whether all pieces of a line that stands on a page came back.
     pub is_returned: bool,
 }
@@ -27,6 +29,7 @@ impl<'a> From<&'a OrderLine> for Line<'a> {
             sku: &line.sku,
             category: &line.category,
             points: line.points,
+            tags: &line.tags,
             is_returned: false,
         }
     }
@@ -41,6 +44,7 @@ impl<'a> From<&'a PageLine> for Line<'a> {
             sku: &line.sku,
             category: &line.category,
             points: line.points,
+            tags: &[],
             is_returned: line.returned >= line.quantity,
         }
     }
@@ -86,7 +90,7 @@ impl Asked<'_> {
     }
 }
 
-/// Return true if a line and the data of its fact meet every clause.
+/// Return true if a line and the data of its fact meet every clause. What a list has, a line may have by itself.
 pub fn meets(clauses: &[Clause], line: Option<&Line>, data: Asked) -> bool {
     clauses.iter().all(|clause| {
         let found = match line {

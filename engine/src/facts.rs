@@ -56,6 +56,8 @@ pub struct OrderLine {
     pub category: Text,
     #[serde(default)]
     pub points: i64,
+    #[serde(default)]
+    pub tags: Vec<Text>,
 }
 
 /// An order that was paid, completed or amended.

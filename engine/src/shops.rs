@@ -23,9 +23,11 @@ pub fn page_of_shop(draft: &mut Draft, name: &str, shop: &str) -> Done<Option<Sc
 
 /// Move the tiers of the shops whose scores a decision moved, and note what was reached.
 pub fn follow_shops(draft: &mut Draft) -> Done {
+    let now = draft.book.nearest(draft.clock); // the tier in force is that of now, also where the fact came late
     for (score, before) in draft.at_shops.clone() {
         let (name, shop) = score.split_once(AT_SHOP).expect("the score of a shop names it");
-        let (key, ranking) = (format!("score/{name}/{shop}"), &draft.version.rankings[name]);
+        let ranking = now.rankings.get(name).unwrap_or_else(|| &draft.version.rankings[name]);
+        let key = format!("score/{name}/{shop}");
         let mut page: ScorePage = draft.page(&key)?.expect("its item was put there");
         let value = page.value();
         let place = ranking.tiers.iter().rposition(|tier| value >= tier.at_least).map_or(-1, |place| place as i64);

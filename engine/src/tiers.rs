@@ -58,7 +58,7 @@ pub fn pass_period(draft: &mut Draft, at: i64) -> Done {
                 // Time reaches nothing in a year that is over: it stood then as it stands now.
                 let of_year = ranking.window == Window::Year;
                 let last_year = if of_year { value_in(draft.account, ranking, period - 1) } else { 0 };
-                let own = own_place(draft.account, ranking, value);
+                let own = own_place(draft.account, ranking, value).max(held_until(draft, ranking, at));
                 follow(draft, version, ranking, Stand { value, last_year, own }, at)?;
                 continue;
             }
@@ -66,6 +66,22 @@ pub fn pass_period(draft: &mut Draft, at: i64) -> Done {
         place(draft, ranking, value_in(draft.account, ranking, period), at)?;
     }
     Ok(())
+}
+
+/// Return the place of the highest tier whose hold was over at this instant: it was the member's until then.
+fn held_until(draft: &Draft, ranking: &Ranking, at: i64) -> i64 {
+    let mut found = -1;
+    for change in draft.changes.iter().filter(|_| ranking.holds) {
+        if let Change::TierHoldEnded(ended) = change
+            && ended.score == ranking.name
+            && ended.at == at
+            && &*ended.why == "over"
+        {
+            let place = ranking.tiers.iter().position(|tier| tier.name == ended.tier);
+            found = found.max(place.map_or(-1, |place| place as i64));
+        }
+    }
+    found
 }
 
 /// Place a member in the tiers of the version at an instant: nothing is reached by that.
@@ -91,12 +107,14 @@ fn follow(draft: &mut Draft, version: &Version, ranking: &Ranking, stand: Stand,
     for tier in pierced {
         draft.emit(TierHoldEnded { score: ranking.name.clone(), tier, at, why: "pierced".into() })?;
     }
+    let mut has_risen = value > stand.value;
     if ranking.holds {
         let first = ranking.window_of(period).0;
         let year = zone.month(at).div_euclid(12);
         if ranking.window == Window::Year {
             let last_year = value_in(draft.account, ranking, period - 1);
             let until = ranking.hold_until(year - 1, at, zone);
+            has_risen = has_risen || last_year > stand.last_year;
             if until > at {
                 hold_reached(draft, ranking, stand.last_year, last_year, at, until, first - 1)?;
             }
@@ -105,7 +123,7 @@ fn follow(draft: &mut Draft, version: &Version, ranking: &Ranking, stand: Stand,
         hold_reached(draft, ranking, stand.value, value, at, until, first)?;
     }
     place(draft, ranking, value, at)?;
-    if value > stand.value {
+    if has_risen {
         reach(draft, ranking, stand.own, own_place(draft.account, ranking, value), at);
     }
     Ok(())

@@ -228,8 +228,8 @@ fn end_with_restoration(draft: &mut Draft, order: &Text, mut page: OrderPage, st
     page.status = status;
     page.ended_at = draft.occurred;
     page.early.clear();
+    give_back_redeemed(draft, &page, ALL)?; // first, as where an order comes back whole
     take_back_payment(draft, &mut page, false)?;
-    give_back_redeemed(draft, &page, ALL)?;
     let claims = std::mem::take(&mut page.claims);
     let key = format!("order/{order}");
     draft.put(key.clone(), page); // where a claim of one of its lines is counted back

@@ -40,18 +40,16 @@ pub fn award_payment(draft: &mut Draft, page: &mut OrderPage, data: &Data, order
 
 /// Take back what a payment gave for an order that ends; `completed` keeps that of the lines that completed.
 pub fn take_back_payment(draft: &mut Draft, page: &mut OrderPage, completed: bool) -> Done {
-    let mut kept = Vec::new();
-    for mut line in std::mem::take(&mut page.paid) {
-        if completed && (line.line.is_empty() || page.line(&line.line).is_some()) {
-            kept.push(line);
+    let OrderPage { lines, paid, .. } = page;
+    for line in paid {
+        let name = line.line.clone();
+        if completed && (name.is_empty() || lines.iter().any(|line| line.line == name)) {
             continue;
         }
-        let name = line.line.clone();
         for award in &mut line.awards {
             claw_back(draft, award, 0, &name)?;
         }
     }
-    page.paid = kept;
     Ok(())
 }
 
