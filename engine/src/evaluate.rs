@@ -103,7 +103,8 @@ pub fn meets(clauses: &[Clause], line: Option<&Line>, data: Asked) -> bool {
             (Op::In, found) => clause.value.names(found),
             (Op::NotIn, found) => !clause.value.names(found),
             (Op::Has, Value::Texts(texts)) => {
-                matches!(&clause.value, Wanted::Text(text) if texts.contains(text))
+                let own = line.map_or(&[][..], |line| line.tags);
+                matches!(&clause.value, Wanted::Text(text) if texts.contains(text) || own.contains(text))
             }
             _ => panic!("a condition asks {:?} of what it is not", clause.field),
         }
