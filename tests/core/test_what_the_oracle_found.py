@@ -243,3 +243,14 @@ def test_points_of_a_cancelled_order_are_back_before_what_its_payment_gave_is_ta
     shop.redeems(5, order="O1", settlement_fen=100)
     shop.cancels("O1")
     assert (shop.beans, shop.purse.written_off) == (0, 0)
+
+
+def test_an_amendment_gives_more_at_the_rate_of_a_card_that_was_taken_out_since() -> None:
+    shop = Shop()
+    shop.redeems_code("plus.annual", at="2025-04-21 10:00", card="K")
+    shop.completes("O1", [("books", 1, 10_000)], at="2025-04-21 11:00")
+    assert shop.beans == 100
+    assert shop.refunds_card("K", at="2025-04-20 10:00", refund_fen=1) == "accepted: refund-above-price"
+    assert shop.account.terms == {"plus": []}
+    shop.amends("O1", [("books", 1, 20_000)], at="2025-04-22 10:00")
+    assert shop.beans == 200

@@ -1315,7 +1315,8 @@ class Member:
         if rule.get("once") and name in self.once:
             return None
         if "opens" in rule:
-            self.once.append(name)
+            if rule.get("once"):  # Reading: one that becomes `once` in a later version has given nothing so far
+                self.once.append(name)
             membership = self.book.products[rule["opens"]]
             self.lay(membership, f"{name}/{self.entries}", rule["opens"], at, is_free=True)
             return None
@@ -1697,7 +1698,8 @@ class Member:
             return "accepted", ""
         if order.end:
             return "ignored", "already" if order.end == "cancelled" else f"order-{order.end}"
-        if not order.is_known and not order.waiting:
+        # Reading: an order for which a benefit was claimed was seen, as one that points were redeemed for
+        if not order.is_known and not order.waiting and not order.claims:
             self.say("unknown-order")
         self.end_order(order, "cancelled", at)
         return "accepted", ""

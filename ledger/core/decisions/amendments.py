@@ -203,7 +203,7 @@ def _move_to(
         room = 0
         if draft.clock - order.completion.at > draft.version.late:
             withhold(draft, rule, "too-long-after-completion", page.line, more, since=order.completion.at)
-        elif term is not None or rule.member is None or (award is not None and award.is_ordinary):
+        elif term is not None or rule.member is None or award is not None:  # its card may be taken out by now
             at = order.completion.at
             day, month = day_of(at, order.version.offset), order.version.month(at)
             room = room_of(draft, rule, more, Counted(order.data, line.data, term, order.page, day, month))
