@@ -254,11 +254,11 @@ fn move_to(
     let mut award = award;
     if more > 0 {
         let mut room = 0;
-        let is_ordinary = of(page, award).is_some_and(|award| award.is_ordinary);
         if draft.clock - at > draft.version.late {
             let name = page.lines[place].line.clone();
             withhold(draft, rule, "too-long-after-completion", &name, more)?;
-        } else if term.is_some() || rule.member.is_none() || is_ordinary {
+        } else if term.is_some() || rule.member.is_none() || award.is_some() {
+            // its card may be taken out by now
             let counted = Counted {
                 data: asking.data,
                 line: Some(line.data.into()),
