@@ -8,7 +8,7 @@
     ├── NotFound                   3  the ledger has no such thing
     │   └── UnknownMember, NothingToExplain, BadPosition, NoCheckpoint
     ├── Unusable                   3  a file, key or rule book that is damaged or does not fit; 4 where the disk is full
-    │   ├── BadCopy, BadKey, BadList, BadProgramme, BadSettings, BadView
+    │   ├── BadCopy, BadKey, BadList, BadProgramme, BadSettings, BadView, NoEngine
     │   ├── BadProof ── NoEntry, NotCovered
     │   └── JournalError ── Damaged, OfAnotherLedger, NothingBeside, Past
     ├── CannotRunNow               4  something outside stands in the way

@@ -35,7 +35,7 @@ CONSISTENCY = "points-ledger.consistency.v1"
 MOST_BYTES = 64 << 20  # of a file
 FIELDS = (  # of an entry; instants are microseconds since 1970 UTC
     *("member", "number", "partition", "offset", "occurred", "recorded", "clock", "backlog", "version", "engine"),
-    *("outcome", "reason", "figures", "changes", "fact", "received"),
+    *("outcome", "reason", "figures", "changes", "fact", "received", "pushed"),
 )
 
 

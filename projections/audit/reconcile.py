@@ -68,13 +68,14 @@ class Reconciliation:
 def balances_in(path: Path, ledger: Ledger) -> Iterator[Iterator[Row]]:
     """Yield a list from outside, sorted by member and kind on disk. Raises `BadList`."""
     kinds = list(dict.fromkeys(kind for version in ledger.book.versions for kind in version.programme.kinds))
+    default = kinds[0] if len(kinds) == 1 else ledger.book.versions[-1].default_kind
     with closing(sqlite3.connect("")) as file:  # a temporary file of its own, which goes with it
         file.execute(
             "CREATE TABLE rows (member TEXT, kind TEXT, balance INTEGER, as_of INTEGER, PRIMARY KEY (member, kind))"
             " WITHOUT ROWID"
         )
         for number, values in _read(path):
-            row = _row(path, number, values, kinds, ledger.book.offset)
+            row = _row(path, number, values, kinds, default, ledger.book.offset)
             try:
                 file.execute("INSERT INTO rows VALUES (?, ?, ?, ?)", row)
             except sqlite3.IntegrityError:
@@ -233,10 +234,10 @@ def _check_columns(path: Path, names: Any) -> None:
         raise BadList(f"{path}: has no column {' and none '.join(lacking)}; member, kind, balance and as_of are read")
 
 
-def _row(path: Path, number: int, values: dict[str, Any], kinds: list[str], offset: Zone) -> Row:
+def _row(path: Path, number: int, values: dict[str, Any], kinds: list[str], default: str, offset: Zone) -> Row:
     where = f"{path}:{number}"
     member, balance, as_of = values.get("member"), values.get("balance"), values.get("as_of")
-    kind = values.get("kind") or (kinds[0] if len(kinds) == 1 else "")
+    kind = values.get("kind") or default
     if not isinstance(member, str) or not 0 < len(member) <= 128:
         raise BadList(f"{where}: no member; a name of 1 to 128 characters is needed")
     if kind not in kinds:

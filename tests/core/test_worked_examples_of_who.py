@@ -316,7 +316,7 @@ def test_a_use_for_some_is_refused_with_the_condition_that_failed() -> None:
         ('any = [{ tier = { rank = { in = ["x"] } } }]', "who.any[0].tier.rank: there is no [scores.rank]"),
         ("any = [{}]", "who.any[0]: says nothing"),
         ("", "who: says nothing"),
-        ("shoe = 43", "who (rule \"beans\"): no key `shoe`; there are score, tier, card, attribute, any"),
+        ("shoe = 43", 'who (rule "beans"): no key `shoe`; there are score, tier, card, attribute, any'),
     ],
 )
 def test_a_bad_book_is_told_file_table_and_key(who: str, said: str) -> None:

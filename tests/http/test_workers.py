@@ -633,7 +633,8 @@ def test_the_folder_of_a_server_whose_first_process_was_killed_is_removed_by_the
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.delenv(SHARED, raising=False)
+    monkeypatch.setenv(SHARED, "to be restored")
+    monkeypatch.delenv(SHARED)
     monkeypatch.setattr("tempfile.tempdir", None)
 
     def begin() -> "subprocess.Popen[bytes]":
