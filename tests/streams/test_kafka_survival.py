@@ -122,16 +122,18 @@ def test_a_database_that_is_killed_while_it_commits_is_waited_for(
     place = own_postgres.address
     migrate(place, partitions=PARTITIONS, topic=mine.facts)
     records = sum(len(rows) for name, rows in undisturbed.items() if name.startswith(("entries", "parked")))
-    run = start(place, "consume", "--batch", "8", environment=in_own_group(mine))
-    for share in (0.2, 0.5):
+    run = start(place, "consume", "--batch", "4", environment=in_own_group(mine))
+    was_deciding = False
+    for share in (0.1, 0.4):
         until(lambda share=share: decided(place) > share * records, run)
         own_postgres.kill()
         own_postgres.start()
+        was_deciding = was_deciding or decided(place) < records  # a slow machine may kill it when all is decided
     until(lambda: decided(place) == records, run)
     run.terminate()
     _, log = run.communicate(timeout=60)
     assert run.returncode == 0, log
-    assert events_of(log, "trouble"), log  # deciding or publishing, whichever it met
+    assert events_of(log, "trouble") or not was_deciding, log  # deciding or publishing, whichever it met
     with patch.dict(os.environ, in_own_group(mine)):
         ends_as_undisturbed(mine, place, undisturbed, log)
 
