@@ -137,7 +137,7 @@ impl<'a> Draft<'a> {
         self.pages.put(key.into(), page.into());
     }
 
-    /// Return the purse of a kind, an empty one where there is none.
+    /// Return the purse of a kind, None where there is none yet.
     pub fn purse(&self, kind: &str) -> Option<&Purse> {
         self.account.purses.get(kind)
     }

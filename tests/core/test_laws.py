@@ -16,7 +16,7 @@ from ledger.core.account import Account, Purse, decode_account, encode_account
 from ledger.core.decide import run_to
 from ledger.core.decisions.orders import kept_of
 from ledger.core.evolve import evolve, evolve_entry
-from ledger.core.pages import COMPLETED, OPEN, PAID, OrderPage, PagesInMemory
+from ledger.core.pages import OrderPage, PagesInMemory
 from ledger.core.postings import (
     ACCOUNTS,
     CASH_SHORTFALL,
@@ -50,7 +50,6 @@ from ledger.wire.entries import (
     TermOpened,
 )
 from ledger.wire.entry_codec import decode_entry, encode_entry
-from ledger.wire.facts import MAX_INT
 from ledger.wire.times import DAY, month_start, to_datetime
 from projections.audit.replay import replay
 from tests.support.accounts import alike, next_due
@@ -351,15 +350,7 @@ def test_each_spent_point_is_given_back_by_some_fact_that_can_still_come(seed: i
     shop.now = to_datetime(shop.account.clock)
     if shop.account.closed:
         assert shop.is_reopened() == "accepted"
-    for key, page in list(shop.pages.items()):
-        name = key.partition("/")[2]
-        if isinstance(page, OrderPage):
-            if page.status in (OPEN, PAID) or page.more:
-                shop.cancels(name)
-            if page.status == COMPLETED:
-                shop.returns(name, [(line.line, MAX_INT, 0) for line in page.lines])
-        elif key.startswith(("redemption/", "captured/")):
-            shop.gives_back(name)
+    shop.brings_back_all_that_can_be()
     assert shop.purse.redeemed == 0
 
 

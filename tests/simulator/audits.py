@@ -4,9 +4,8 @@ from pathlib import Path
 from random import Random
 
 from ledger.core.account import Account, decode_account, encode_account
-from ledger.core.pages import COMPLETED, OPEN, PAID, OrderPage
 from ledger.journal.ledger import Ledger
-from ledger.wire.facts import MAX_INT, PROGRAMME_SUBJECT
+from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import DAY, to_datetime
 from projections.answers.stats import stats
 from projections.audit.replay import replay
@@ -81,15 +80,7 @@ def left_spent(member: Member) -> int:
     shop.now = to_datetime(shop.account.clock)
     if shop.account.closed:
         shop.is_reopened()
-    for key, page in list(shop.pages.items()):
-        name = key.partition("/")[2]
-        if isinstance(page, OrderPage):
-            if page.status in (OPEN, PAID) or page.more:
-                shop.cancels(name)
-            if page.status == COMPLETED:
-                shop.returns(name, [(line.line, MAX_INT, 0) for line in page.lines])
-        elif key.startswith(("redemption/", "captured/")):
-            shop.gives_back(name)
+    shop.brings_back_all_that_can_be()
     return sum(purse.redeemed for purse in shop.account.purses.values())
 
 

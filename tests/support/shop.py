@@ -15,11 +15,12 @@ import msgspec
 
 from ledger.core.account import Account, Purse, decode_account, encode_account
 from ledger.core.decide import Limits, Repetition, decide, run_to
-from ledger.core.pages import PagesInMemory
+from ledger.core.pages import COMPLETED, OPEN, PAID, OrderPage, PagesInMemory
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import shipped
 from ledger.wire.entries import ENGINE, OUTCOMES, Earned, Entry
 from ledger.wire.fact_codec import canonical, decode
+from ledger.wire.facts import MAX_INT
 from ledger.wire.times import DAY, to_instant
 from projections.answers.shops import shops_of
 from projections.answers.show import describe_account
@@ -229,6 +230,18 @@ class Shop:
     def tells(self, type_: str, at: str = "", **data: Any) -> str:
         """Any other fact, by its type without the version."""
         return self._tell(type_, at, data)
+
+    def brings_back_all_that_can_be(self) -> None:
+        """Every order ends or comes back whole, and every other redemption is reversed: what law 10 walks."""
+        for key, page in list(self.pages.items()):
+            name = key.partition("/")[2]
+            if isinstance(page, OrderPage):
+                if page.status in (OPEN, PAID) or page.more:
+                    self.cancels(name)
+                if page.status == COMPLETED:
+                    self.returns(name, [(line.line, MAX_INT, 0) for line in page.lines])
+            elif key.startswith(("redemption/", "captured/")):
+                self.gives_back(name)
 
     # -- what she has ------------------------------------------------------------------------------------------------
 
