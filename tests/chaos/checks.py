@@ -60,9 +60,9 @@ def faults(
         if not (firsts[told.fact] if source else told.sha256 in letters):
             wrong.append(f"{where} is lost")
             continue
-        row = decided.get(told.position)
-        if is_same_stream and (row is None or row.sha256 != told.sha256):
-            wrong.append(f"{where} is not what stands there: {row}")
+        there = decided.get(told.position)
+        if is_same_stream and (there is None or there.sha256 != told.sha256):
+            wrong.append(f"{where} is not what stands there: {there}")
         elif told.outcome and not any(_is_as_told(told, each) for each in by_fact[told.fact]):
             wrong.append(f"{where} was told as {told.outcome} {told.reason} {told.number}: {by_fact[told.fact]}")
     return wrong

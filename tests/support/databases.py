@@ -130,6 +130,12 @@ class OwnServer(Server):
             else:
                 return
 
+    @property
+    def pid(self) -> int:
+        """The server's first process."""
+        assert self._process is not None
+        return self._process.pid
+
     def log(self) -> str:
         """The end of what it logged."""
         return (self._folder / "log").read_text(errors="replace")[-2_000:]
