@@ -70,21 +70,30 @@ def test_a_million_mutants_have_pythons_bytes_or_are_handed_back(native: Any, se
 
 
 def test_nothing_of_plain_traffic_is_handed_back(native: Any) -> None:
-    handed_back = [raw for raw in traffic(3_000, 200, 7, 30, 0.8) if native.canonical(raw) != by_python(raw)]
+    handed_back = [raw for raw in traffic(3_000, 200, 7, days=30) if native.canonical(raw) != by_python(raw)]
     assert handed_back == []
 
 
+HEAD = b'{"specversion":"1.0","id":"1","source":"/s","subject":"m","time":"2025-01-01T00:00:00Z","type":'
+
+
 @pytest.mark.parametrize(
-    "raw",
+    "rest",
     [
-        b'{"specversion":"1.0","id":"1","source":"/s","type":"shop.visited.v1","subject":"m","time":"2025-01-01T00:00:00Z","data":["s"]}',
-        b'{"specversion":"1.0","id":"1","source":"/s","type":"member.described.v1","subject":"m","time":"2025-01-01T00:00:00Z","data":{"attributes":{"a":1,"a":2}}}',
-        b'{"specversion":"1.0","id":"1","source":"/s","type":"shop.visited.v1","subject":"m","time":"2025-01-01T00:00:00Z"}',
-        b'{"specversion":"1.0","id":"1","id":"1","source":"/s","type":"qq.bound.v1","subject":"m","time":"2025-01-01T00:00:00Z"}',
+        b'"shop.visited.v1"}',
+        b'"shop.visited.v1","data":["s"]}',
+        b'"shop.visited.v1","data":{"shop":"s"},"id":"1"}',
+        b'"shop.visited.v1","data":{"shop":"s","shop":"s"}}',
+        b'"shop.visited.v1","data":{"shop":"\\u0073"}}',
+        b'"shop.visited.v1","data":{"shop":"s","more":{}}}',
+        b'"member.described.v1","data":{"attributes":{"a":1,"a":2}}}',
+        b'"qq.bound.v1","data":null}',
+        b'"programme.published.v1","data":{"toml":"x"}}',
     ],
 )
-def test_what_is_odd_is_handed_back(native: Any, raw: bytes) -> None:
-    assert native.canonical(raw) is None
+def test_what_is_odd_is_handed_back(native: Any, rest: bytes) -> None:
+    assert native.canonical(HEAD + b'"shop.visited.v1","data":{"shop":"s"}}') is not None
+    assert native.canonical(HEAD + rest) is None
 
 
 def test_records_are_taken_as_python_takes_them(native: Any) -> None:
