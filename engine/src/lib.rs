@@ -15,6 +15,7 @@ mod decisions;
 mod draft;
 mod engine;
 mod entries;
+mod entry_json;
 mod evaluate;
 mod evolve;
 mod fact_codec;

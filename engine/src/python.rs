@@ -12,11 +12,13 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::{Engine, Item, Repeats, Store, Stored, StoredPage, links};
 use crate::entries::ENGINE;
+use crate::entry_json::published;
 use crate::fact_codec::{self, Plain};
 use crate::facts;
 use crate::intake::Intake;
 use crate::programme::Version;
 use crate::quiet;
+use crate::times::Zone;
 
 type Rows<'py> = (
     Vec<i64>,
@@ -315,6 +317,31 @@ fn chain<'py>(py: Python<'py>, link: [u8; 32], states: Vec<PyBackedBytes>) -> Py
     PyList::new(py, made.iter().map(|link| PyBytes::new(py, link)))
 }
 
+/// What tells of entries, with times in a zone.
+#[pyclass(name = "Teller", frozen)]
+struct PyTeller(Zone);
+
+#[pymethods]
+impl PyTeller {
+    /// `zone` is MessagePack: an offset in microseconds, or a map with `starts` and `offsets`.
+    #[new]
+    fn new(zone: &[u8]) -> PyResult<PyTeller> {
+        rmp_serde::from_slice(zone).map(PyTeller).map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Return an entry as it is published, as JSON; None where Python is to describe it.
+    fn published<'py>(
+        &self,
+        py: Python<'py>,
+        place: i64,
+        state: &[u8],
+        link: &[u8],
+        is_copy: bool,
+    ) -> Option<Bound<'py, PyBytes>> {
+        published(place, state, link, &self.0, is_copy).map(|json| PyBytes::new(py, &json))
+    }
+}
+
 /// The journal, by a Python object that reads it.
 struct PyStore {
     store: Py<PyAny>,
@@ -357,6 +384,7 @@ fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyEngine>()?;
     module.add_class::<PyIntake>()?;
     module.add_class::<PyRecord>()?;
+    module.add_class::<PyTeller>()?;
     module.add_function(wrap_pyfunction!(canonical, module)?)?;
     module.add_function(wrap_pyfunction!(chain, module)?)
 }

@@ -61,6 +61,23 @@ impl Zone {
         self.local(instant).div_euclid(DAY)
     }
 
+    /// Return an instant as clocks show it: RFC 3339, with a fraction only where there is one. None before 1970 or after
+    /// the year 3000.
+    pub fn text(&self, instant: i64) -> Option<String> {
+        if !(0..=MAX_INSTANT).contains(&instant) {
+            return None;
+        }
+        let local = self.local(instant);
+        let (sign, ahead) = if local < instant { ('-', instant - local) } else { ('+', local - instant) };
+        let (hours, minutes, seconds) = (ahead / SECOND / 3_600, ahead / SECOND / 60 % 60, ahead / SECOND % 60);
+        let mut text = clock_text(local);
+        text += &format!("{sign}{hours:02}:{minutes:02}");
+        if seconds != 0 {
+            text += &format!(":{seconds:02}");
+        }
+        Some(text)
+    }
+
     /// Return the local month of an instant.
     pub fn month(&self, instant: i64) -> i64 {
         month_of_day(self.day(instant))
@@ -127,6 +144,11 @@ pub fn day_text(day: i64) -> String {
     format!("{year:04}-{month:02}-{of_month:02}")
 }
 
+/// Return a month as `YYYY-MM`.
+pub fn month_text(month: i64) -> String {
+    format!("{:04}-{:02}", month.div_euclid(12), month.rem_euclid(12) + 1)
+}
+
 /// Return the instant that RFC 3339 names where it is plainly written: a `T`, up to six digits of a second, and `Z` or
 /// an offset of whole minutes; years 1970 to 2999. None for anything else, which Python may still read.
 pub fn instant_of(text: &str) -> Option<i64> {
@@ -175,11 +197,16 @@ fn has_day(year: i64, month: i64, day: i64) -> bool {
     day >= 1 && day_of_date(year, month, day) < next
 }
 
-/// Return an instant in UTC as canonical facts have it: with no fraction of a second, or one of six digits.
+/// Return an instant in UTC as canonical facts have it.
 pub fn utc_text(instant: i64) -> String {
-    let (year, month, day) = date_of(instant.div_euclid(DAY));
-    let (seconds, micros) = (instant.rem_euclid(DAY) / SECOND, instant.rem_euclid(SECOND));
+    clock_text(instant) + "Z"
+}
+
+/// Return what clocks show, with no fraction of a second or one of six digits; `local` as microseconds since 1970 by them.
+fn clock_text(local: i64) -> String {
+    let (year, month, day) = date_of(local.div_euclid(DAY));
+    let (seconds, micros) = (local.rem_euclid(DAY) / SECOND, local.rem_euclid(SECOND));
     let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-    if micros == 0 { text + "Z" } else { format!("{text}.{micros:06}Z") }
+    if micros == 0 { text } else { format!("{text}.{micros:06}") }
 }

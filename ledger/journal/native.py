@@ -13,12 +13,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from msgspec import msgpack
+
 from ledger.core.decide import Limits
 from ledger.errors import Unusable
 from ledger.journal.port import PageRow, Snapshot
 from ledger.journal.sql import Batch
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
+from ledger.wire.times import Zone
 
 VARIABLE: Final = "POINTS_ENGINE"
 MODULE: Final = "points_engine"
@@ -86,6 +89,15 @@ def plain_intake(
         partition, partitions, list(operators), list(grantors)
     ).read
     return read
+
+
+def published_by(module: Any, zone: Zone) -> Callable[[int, bytes, bytes, bool], bytes | None]:
+    """Return what encodes an entry as `entry_json.describe_published` tells it; None where Python is to do it.
+
+    It takes the place in the journal, the entry's bytes, the chain's link at it, and whether it is a copy.
+    """
+    published: Callable[[int, bytes, bytes, bool], bytes | None] = module.Teller(msgpack.encode(zone)).published
+    return published
 
 
 class NativeEngine:

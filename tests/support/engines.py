@@ -10,10 +10,12 @@ from ledger.core.account import Account, decode_account
 from ledger.core.decide import Limits, Repetition, decide, entry_of
 from ledger.core.draft import OutOfRange
 from ledger.core.pages import PagesInMemory, encode_page
+from ledger.journal.native import published_by
 from ledger.journal.partition import FactRecord
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
-from ledger.wire.entry_codec import encode_entry
+from ledger.wire.entry_codec import decode_entry, encode_entry
+from ledger.wire.entry_json import describe_published
 from ledger.wire.fact_codec import BadFact, canonical, decode
 from tests.support.histories import encode
 
@@ -50,6 +52,8 @@ def difference(native: Any, book: Programme, facts: Sequence[dict[str, Any]], ba
     waiting: list[tuple[FactRecord, bytes]] = []
     repeats: dict[int, tuple[int, bool]] = {}
 
+    told_by = published_by(native, book.offset)
+
     def compare() -> str:
         _, _, states, rows, snapshots, handed_back = engine.decide([item for item, _ in waiting], repeats, kept)
         if handed_back:
@@ -59,6 +63,9 @@ def difference(native: Any, book: Programme, facts: Sequence[dict[str, Any]], ba
                 decoded = [msgspec.msgpack.decode(each) for each in (wanted, state)]
                 return f"of {item.canonical!r}\n   the core makes {decoded[0]}\n   the native engine {decoded[1]}"
             kept.states.append(state)
+            told = describe_published(7, decode_entry(state), bytes(32), book.offset, is_copy=len(state) % 2 == 0)
+            if told_by(7, state, bytes(32), len(state) % 2 == 0) != msgspec.json.encode(told):
+                return f"told otherwise: {told}"
         kept.written |= {key: page for key, _, page in rows}
         waiting.clear()
         repeats.clear()
