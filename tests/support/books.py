@@ -358,6 +358,7 @@ class Author:
             {"when": {"paid_fen": {"at_least": 5_000}}},
             {"when": {"unit_fen": {"at_most": 100_000}, "self_operated": {"in": [True]}}},
             {"when": {"tags": {"has": "gift"}}},
+            {"when": {"tags": {"has": "own"}}},
             {"when": {"channel": {"in": ["app"]}, "quantity": {"at_least": 2}}},
             {"when": {"shop": {"not_in": ["shop-b"]}}},
         )
@@ -579,6 +580,8 @@ class Author:
         table: Table = {"name": "right", "of": "line", "per": "line"} | self.pick({}, {"days": 30}, {"days": 180})
         table |= self.pick({}, {"quota": 1}, {"quota": 2})
         table |= self.pick({}, {"when": {"category": {"in": ["phone", "books"]}}}, {"when": {"shop": {"in": ["self"]}}})
+        if self.chance(0.3):
+            table["when"] = {"tags": {"has": self.pick("own", "gift")}}
         if products and self.chance(0.3):
             table["quota"] = {products[0]: 1}
         if self.chance(0.4):

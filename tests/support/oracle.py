@@ -33,7 +33,7 @@ OPERATOR_FACTS = (
 # Rules of these are asked where they are decided; those of other types behind the decision.
 ASKED_WITHIN = ("order.paid", "order.completed", "review.posted", "activity.done", "benefit.claimed")
 # The fields of each fact with their defaults: unknown fields are dropped, a field left out has its default.
-LINE = {"line": "", "sku": "", "category": "", "quantity": 1, "paid_fen": 0, "points": 0}
+LINE = {"line": "", "sku": "", "category": "", "quantity": 1, "paid_fen": 0, "points": 0, "tags": []}
 RETURN_LINE = {"line": "", "quantity": 0, "refund_fen": 0, "points": 0, "exchange": False}
 ORDER = {
     **{"order": "", "lines": [LINE], "shop": "self", "self_operated": True},
@@ -282,6 +282,11 @@ def holds(value: Any, condition: Table) -> bool:
         and ("not_in" not in condition or value not in condition["not_in"])
         and ("has" not in condition or condition["has"] in value)
     )
+
+
+def asked_of(fields: Table, line: "Line") -> Table:
+    """What conditions on a line are asked of: what its order or review says, and the line; its tags beside theirs."""
+    return fields | line.fields | {"tags": [*fields.get("tags", []), *line.fields["tags"]]}
 
 
 def fraction(written: str) -> tuple[int, int]:
@@ -1276,7 +1281,7 @@ class Member:
             term = self.term_at(rule["member"], at)
             if term is None:
                 return None
-        fields = asking.fields | (line.fields if line is not None else {})
+        fields = asking.fields if line is None else asked_of(asking.fields, line)
         if not meets(rule.get("when", {}), fields) or not self.verdicts[name, None]:
             return None
         purse = score = ""
@@ -1435,7 +1440,7 @@ class Member:
 
     def ordinary(self, rule: Table, line: Line, asking: Asking) -> int:
         """What the rule that one leaves out would have given a line, after the caps of the line and the order."""
-        fields, at = asking.fields | line.fields, asking.at
+        fields, at = asked_of(asking.fields, line), asking.at
         other = next((r for r in self.book.awards if r["rule"] == rule.get("instead_of")), None)
         while other is not None and other.get("member") == rule["member"]:
             other = next((r for r in self.book.awards if r["rule"] == other.get("instead_of")), None)
@@ -1576,7 +1581,7 @@ class Member:
         line.awards += self.give_lines("order.completed", asking, line)
         for name, table, membership in self.rights():
             is_given = table.get("at", "completion") == "completion" and self.verdicts["right", name]
-            if is_given and meets(table.get("when", {}), asking.fields | line.fields):
+            if is_given and meets(table.get("when", {}), asked_of(asking.fields, line)):
                 days = table.get("days")
                 line.rights[name] = NEVER if days is None else at + timedelta(days=days)
                 term = self.term_at(membership, at)
@@ -1828,7 +1833,7 @@ class Member:
 
     def would_give(self, rule: Table, award: Award, asking: Asking, line: Line) -> int:
         """What a rule gives on the line as it is now, after the caps of the line and the order."""
-        fields = asking.fields | line.fields
+        fields = asked_of(asking.fields, line)
         if award.term is not None and award.term.is_taken_back:
             award.ordinary = self.ordinary_of(rule, line, asking, award.ordinary or 0)
             return award.ordinary
@@ -2574,7 +2579,7 @@ class Member:
                 if at >= line.rights[name]:
                     return "refused", "right-over"
             else:
-                if not meets(table.get("when", {}), line.order | line.fields):
+                if not meets(table.get("when", {}), asked_of(line.order, line)):
                     return "refused", "no-right"
                 if "days" in table and at >= line.at + timedelta(days=table["days"]):
                     return "refused", "right-over"
