@@ -1,7 +1,5 @@
 """Rights of an order's line: given as it completes, claimed by order and line, gone with the last piece."""
 
-from msgspec.structs import replace
-
 from ledger.core.awards import Line
 from ledger.core.draft import Draft
 from ledger.core.evaluate import meets
@@ -85,7 +83,8 @@ def _asked_now(page: OrderPage, line: PageLine, perk: Perk) -> Right | None:
     if perk.asks_order and said is None:
         return None
     if said is not None and said.of_lines:
-        said = replace(said, tags=[*said.tags, *said.of_lines.get(line.line, ())])
+        tags = [*said.tags, *said.of_lines.get(line.line, ())]
+        said = SaidOfOrder(said.shop, said.self_operated, said.channel, said.pay, tags)
     return Right(perk.name, _until(page.completed_at(line), perk)) if meets(perk.clauses, line, said) else None
 
 
