@@ -13,7 +13,7 @@ its instants; then one method per type of fact decides. Queries run a deep copy 
 
 import tomllib
 from calendar import monthrange
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
@@ -149,11 +149,41 @@ def complete(data: Table, fields: Table) -> Table:
 # ---- the book ------------------------------------------------------------------------------------------------------
 
 
-class Book:
-    """One version of a rule book, read from its TOML."""
+def books_of(tomls: Sequence[str]) -> list["Book"]:
+    """Versions that were published one after the other, as they hold: of several owners' files each from its day on.
 
-    def __init__(self, toml: str) -> None:
-        self.tables: Table = tomllib.loads(toml)
+    Before the day of a file its owner's file of before holds, where there is one.
+    """
+    found: list[Book] = []
+    for toml in tomls:
+        files = {file["programme"]: file for file in map(tomllib.loads, toml.split("\f"))}
+        stages = []
+        for day in sorted({file["from"] for file in files.values()}):
+            begins = Book([next(iter(files.values())) | {"from": day}]).begins
+            before = [book.files for book in found if book.begins <= begins]
+            held = {file["programme"]: file for file in before[-1]} if before else {}
+            chosen = {name: file if file["from"] <= day else held.get(name) for name, file in files.items()}
+            stages.append(Book([file for _, file in sorted(chosen.items()) if file is not None], day))
+        found = sorted([*found, *stages], key=lambda book: book.begins)
+    return found
+
+
+class Book:
+    """One version of a rule book as it holds from some day on: what the files of its owners say together."""
+
+    def __init__(self, files: list[Table], begins: Any = None) -> None:
+        self.files = files
+        self.tables: Table = {}
+        for file in files:  # in the order of their programmes
+            for key, value in file.items():
+                if isinstance(value, dict):
+                    self.tables[key] = self.tables.get(key, {}) | value
+                elif isinstance(value, list):
+                    self.tables[key] = [*self.tables.get(key, []), *value]
+                else:
+                    self.tables[key] = value
+        if begins is not None:
+            self.tables["from"] = begins
         self.zone: tzinfo = self._zone()
         self.begins = self.moment(self.tables["from"])
         self.late = timedelta(days=self.tables.get("late_days", 400))
@@ -971,7 +1001,9 @@ class Member:
 
     def tier_at(self, score: str, at: datetime, shop: str = "") -> str | None:
         """The tier in force at an instant as it was known; None where she has none."""
-        table = self.book.scores[score]
+        table = self.book.scores.get(score)
+        if table is None:
+            return None  # its file does not hold yet
         if table.get("each") and (not shop or (table.get("joined") and shop not in self.joined)):
             return None
         key = self.key_of(score, shop)
@@ -2532,7 +2564,7 @@ class Member:
         quota = table.get("quota")
         entries = quota if isinstance(quota, list) else []
         asked = [*asks_scores(table.get("who")), *(s for one in entries for s in asks_scores(one.get("who")))]
-        return any(self.book.scores[score].get("each") for score in asked)
+        return any(self.book.scores.get(score, {}).get("each") for score in asked)
 
     def counted_by(self, name: str, table: Table, term: Term | None, at: datetime, shop: str) -> tuple[Any, ...]:
         """What a claim is counted by."""
@@ -2943,7 +2975,7 @@ class Oracle:
     """Takes facts one by one; answers `show` and `totals` at instants not before what it has seen."""
 
     def __init__(self, *tomls: str, request_max_age: int | None = 86_400) -> None:
-        self.books = sorted((Book(toml) for toml in tomls), key=lambda book: book.begins)
+        self.books = books_of(tomls)
         self.request_max_age = request_max_age
         self.members: dict[str, Member] = {}
 
