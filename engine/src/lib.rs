@@ -43,3 +43,7 @@ mod terms;
 mod tiers;
 mod times;
 mod who;
+
+/// A batch makes and drops some hundred small things a fact, which the system's allocator takes a fifth of all time for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -120,4 +120,4 @@ def test_records_are_taken_as_python_takes_them(native: Any) -> None:
             assert with_fact(found) == wanted
             names = [name for name in FactRecord.__struct_fields__ if name != "fact"] + ["member", "source", "id"]
             assert [getattr(found, name) for name in names] == [getattr(wanted, name) for name in names]
-    assert taken > 500
+    assert taken > 300
