@@ -1,10 +1,13 @@
 """The rule book as one partition knew it at each place of its journal: what was published later is not in it."""
 
 from bisect import bisect_left
+from collections.abc import Iterator
 
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import version_of
+
+_FIRST = -(1 << 62)  # before every place
 
 
 class BookHistory:
@@ -19,6 +22,10 @@ class BookHistory:
             ledger.forget_book()
         self.whole = ledger.book
         self._made: dict[int, Programme] = {}
+
+    def books(self) -> Iterator[tuple[int, Programme]]:
+        """Return each book, the first one first, with the place behind which it decides."""
+        return ((place, self.before(place + 1)) for place in (_FIRST, *self._places))
 
     def before(self, place: int) -> Programme:
         """Return the book that decided the entry at a place."""

@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ledger.errors import Unusable
+from ledger.journal.engines import CONFIG, Engine
 from ledger.wire.unreadable import UNREADABLE
 
-CONFIG = "POINTS_CONFIG"
 PREFIX = "POINTS"
 T = TypeVar("T", bound=Struct)
 
@@ -95,6 +95,7 @@ class KafkaSettings(_Table, frozen=True):
 
 
 class _File(_Table, frozen=True):
+    engine: Engine = "auto"  # that decides; `ledger.journal.engines` asks for it
     kafka: KafkaSettings = KafkaSettings()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ledger.journal.native import VARIABLE, NoEngine, native_module
+from ledger.journal.engines import VARIABLE, NoEngine, native_module
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 from ledger.rulebook.schema import shipped, shipped_names
@@ -133,7 +133,7 @@ def test_an_engine_that_is_no_engine_is_refused(monkeypatch: pytest.MonkeyPatch)
 def test_a_native_engine_that_is_not_installed_is_an_error_only_where_it_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ledger.journal.native.MODULE", "points_engine_that_is_not_there")
+    monkeypatch.setattr("ledger.journal.engines.MODULE", "points_engine_that_is_not_there")
     monkeypatch.setenv(VARIABLE, "auto")
     assert native_module() is None
     monkeypatch.setenv(VARIABLE, "native")
