@@ -78,7 +78,7 @@ def command(run: Callable[..., Answer | None]) -> Callable[..., int]:
 
 @contextmanager
 def _config_known(config: Path | None) -> Iterator[None]:
-    """Let POINTS_CONFIG name the settings of --config meanwhile, for what reads them itself, also in other processes."""
+    """Let POINTS_CONFIG name the settings of --config meanwhile: processes that are started read them, too."""
     before = os.environ.get(CONFIG)
     if config is not None:
         os.environ[CONFIG] = str(config)

@@ -7,7 +7,10 @@ there is one), ``python`` or ``native``. Both come to the same bytes.
 import os
 import tomllib
 from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from ledger.errors import Unusable
@@ -16,6 +19,8 @@ from ledger.wire.unreadable import UNREADABLE
 VARIABLE: Final = "POINTS_ENGINE"
 CONFIG: Final = "POINTS_CONFIG"
 MODULE: Final = "points_engine"
+# The code that says what is decided and how it is written: an engine made beside other code might decide otherwise.
+CODE: Final = ("core", "rulebook", "wire")
 
 Engine = Literal["auto", "python", "native"]
 
@@ -64,14 +69,29 @@ def native_module(engine: str | None = None) -> Any | None:
     if choice.engine == "python":
         return None
     try:
-        return import_module(MODULE)
+        module = import_module(MODULE)
     except ImportError:
-        if choice.engine == "native":
-            raise NoEngine(
-                f"{choice.said_by} is native, and the native engine is not installed;"
-                " `make engine` builds it from a clone"
-            ) from None
-        return None
+        why = "the native engine is not installed; `make engine` builds it from a clone"
+    else:
+        if getattr(module, "CODE", None) == code():
+            return module
+        why = "the native engine was built beside other code than this; `make engine` builds it anew"
+    if choice.engine == "native":
+        raise NoEngine(f"{choice.said_by} is native, and {why}")
+    return None
+
+
+@cache
+def code() -> str:
+    """Return the SHA-256 of the code that decides here, as hex: the `CODE` of an engine that was made beside it."""
+    ledger = Path(__file__).resolve().parents[1]
+    files = {file.relative_to(ledger).as_posix(): file for folder in CODE for file in (ledger / folder).rglob("*.py")}
+    found = sha256()
+    for name, file in sorted(files.items()):
+        text = file.read_bytes()
+        found.update(f"{name} {len(text)}\n".encode())
+        found.update(text)
+    return found.hexdigest()
 
 
 def engine_that_decides() -> str:

@@ -1,6 +1,6 @@
 """The native engine, where it is installed: it decides a partition's facts to the bytes that `ledger.core` makes.
 
-The engine keeps the members that it decided about in memory; what it does not do it hands back, and Python decides that.
+The engine keeps the members that it decided about in memory; what it does not do it hands back to Python.
 """
 
 from collections import Counter

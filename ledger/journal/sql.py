@@ -96,7 +96,9 @@ class _Reader(ABC):
     def snapshots_of(self, members: Sequence[str]) -> list[Snapshot]:
         """Return the last snapshots of some members, of those that have one."""
         marks = ", ".join("?" * len(members))
-        rows = self._rows(f"SELECT member, number, state FROM {self.schema}.accounts WHERE member IN ({marks})", members)
+        rows = self._rows(
+            f"SELECT member, number, state FROM {self.schema}.accounts WHERE member IN ({marks})", members
+        )
         return [Snapshot(*row) for row in rows]
 
     def page(self, member: str, key: str) -> Page | None:

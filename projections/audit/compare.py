@@ -70,11 +70,7 @@ class Comparing:
             entry = entry_from(found.decision, found.item, row.number, differ.partition)
             if encode_entry(entry) != row.state:
                 add_fields_that_differ(differ, where_of(row), row.state, entry)
-            if (
-                snapshot is not None
-                and snapshot.number == row.number
-                and not is_account(snapshot.state, found.account)
-            ):
+            if snapshot is not None and snapshot.number == row.number and not is_account(snapshot.state, found.account):
                 differ.add(**where_of(row), field="account", stored="snapshot", derived="another account")
         if is_foreign or not is_readable:
             self.pages.leave_out(member)

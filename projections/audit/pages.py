@@ -129,4 +129,3 @@ def _derived(ledger: Ledger, journal: Journal, books: BookHistory, member: str) 
             return None
         pages = found.pages
     return pages
-

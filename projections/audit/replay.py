@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ledger.journal.ledger import Ledger
 from ledger.journal.engines import native_module
+from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import Damaged, Unavailable
 from ledger.wire.entries import ENGINES

@@ -3,15 +3,18 @@
 `make engine` builds it. Without it these tests are skipped, and with CI=true where there is cargo they fail.
 """
 
-import os
+import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from random import Random
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from ledger.journal.engines import VARIABLE, NoEngine, native_module
+from consumers.kafka.settings import BadSettings, load
+from ledger.journal.engines import VARIABLE, NoEngine, chosen_engine, code, native_module
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 from ledger.rulebook.schema import shipped, shipped_names
@@ -19,15 +22,6 @@ from tests.support.books import made_book
 from tests.support.engines import difference
 from tests.support.histories import amended_history, book_history, changed_history, history
 from tests.support.ledgers import SmallLedger, histories_of, scratch
-
-
-@pytest.fixture(scope="module")
-def native() -> Any:
-    if os.environ.get("POINTS_TEST_ENGINE") == "required":
-        import points_engine
-
-        return points_engine
-    return pytest.importorskip("points_engine", reason="make engine builds the native engine")
 
 
 @cache
@@ -139,3 +133,39 @@ def test_a_native_engine_that_is_not_installed_is_an_error_only_where_it_was_ask
     monkeypatch.setenv(VARIABLE, "native")
     with pytest.raises(NoEngine, match="make engine"):
         native_module()
+
+
+def test_an_engine_that_was_built_beside_other_code_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ModuleType("points_engine_of_before")
+    monkeypatch.setitem(sys.modules, other.__name__, other)
+    monkeypatch.setattr("ledger.journal.engines.MODULE", other.__name__)
+    for mark in (None, "0" * 64):
+        monkeypatch.setattr(other, "CODE", mark, raising=False)
+        monkeypatch.setenv(VARIABLE, "auto")
+        assert native_module() is None
+        monkeypatch.setenv(VARIABLE, "native")
+        with pytest.raises(NoEngine, match="built beside other code"):
+            native_module()
+    monkeypatch.setattr(other, "CODE", code())
+    assert native_module() is other
+
+
+def test_the_settings_file_says_which_engine_decides_where_the_variable_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "points.toml"
+    file.write_text('engine = "python"\n[kafka]\ngroup = "g"\n', encoding="utf-8")
+    named = {"POINTS_CONFIG": str(file)}
+    assert chosen_engine(named) == ("python", f"{file}: engine")
+    assert chosen_engine({**named, VARIABLE: "native"}) == ("native", VARIABLE)
+    assert chosen_engine({**named, VARIABLE: ""}).engine == "python"
+    assert chosen_engine({}) == ("auto", "the default")
+    assert load(file, {}).group == "g"
+    file.write_text('engine = "rust"\n', encoding="utf-8")
+    with pytest.raises(NoEngine, match="points.toml: engine is 'rust'; it is auto, python or native"):
+        chosen_engine(named)
+    with pytest.raises(BadSettings, match="engine: .*one of auto, python, native is wanted"):
+        load(file, {})
+
+
+def test_every_reason_to_hand_back_stands_on_the_page(native: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "engine.md").read_text(encoding="utf-8")
+    assert [reason for reason in native.HANDED_BACK if f"| `{reason}` |" not in page] == []
