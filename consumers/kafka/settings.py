@@ -110,6 +110,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     where = str(path) if path else "the environment"
     known: set[str] = set()
     settings = _table(_File, document, "", where, environment, known).kafka
+    known = {name for name in known if name.startswith(f"{PREFIX}_KAFKA_")}
     for name in sorted(environment):
         if name.startswith(f"{PREFIX}_KAFKA_") and environment[name] and name not in known:
             raise BadSettings(f"{name}: there is no such setting; there are {', '.join(sorted(known))}")
