@@ -18,7 +18,7 @@ from ledger.journal.engines import VARIABLE, NoEngine, chosen_engine, code, nati
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 from ledger.rulebook.schema import shipped, shipped_names
-from tests.support.books import made_book
+from tests.support.books import made_book, made_union
 from tests.support.engines import difference
 from tests.support.histories import amended_history, book_history, changed_history, history
 from tests.support.ledgers import SmallLedger, histories_of, scratch
@@ -53,10 +53,22 @@ def test_histories_under_made_up_books_come_to_the_same_bytes(native: Any, seed:
     under_a_made_up_book(native, seed, 80)
 
 
+def under_several_owners_books(native: Any, seed: int, length: int) -> None:
+    whole, books = made_union(Random(seed))
+    facts = book_history(Random(seed), length, whole)
+    assert difference(native, Programme(books), facts, *BATCHES[seed % 4]) == ""
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_histories_under_several_owners_books_come_to_the_same_bytes(native: Any, seed: int) -> None:
+    under_several_owners_books(native, seed, 80)
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(1_000, 3_000))
 def test_they_come_to_the_same_bytes_over_a_long_campaign(native: Any, seed: int) -> None:
     under_a_made_up_book(native, seed, 120)
+    under_several_owners_books(native, seed, 120)
     for made in MADE.values():
         assert difference(native, jd(), made(Random(seed), 120), *BATCHES[seed % 4]) == ""
 
