@@ -40,7 +40,7 @@ class TopicAppender:
             raise CannotAppend(f"the topic {self._topic}: {error}") from error
         if (unknown := offsets.count(UNKNOWN)) > 0:
             raise CannotAppend(
-                f"the topic {self._topic}: {unknown:,} records stand there, and the brokers do not say where, as they had"
+                f"the topic {self._topic}: {unknown:,} records stand there, and the brokers do not say where: they had"
                 " them already; sent again they are told where they stand"
             )
         return [(line.partition, offset) for line, offset in zip(lines, offsets, strict=True)]
