@@ -17,9 +17,10 @@ from consumers.kafka.client_base import Writer
 from consumers.kafka.port import StreamError
 from consumers.runtime.events import Failed, Observe, Published, Recovered
 from consumers.runtime.retry import STORE_FAILURES, Backoff
+from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
-from ledger.journal.native import native_module, published_by
+from ledger.journal.native import published_by
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_published
 from ledger.wire.facts import PROGRAMME_SUBJECT

@@ -1,21 +1,17 @@
 //! One partition's members in memory, and batches of facts decided on them.
 //!
 //! What this engine does not do it hands back: the member's facts of the batch are decided by Python, and nothing of them
-//! is kept here. That is
-//!
-//! - a fact that another engine decided, a published programme, and a fact that `facts::decode` does not know;
-//! - a decision that would pass a bound of the account's integers;
-//! - a sign-in whose day is written by its week;
-//! - anything that breaks an invariant of the code (a panic), which Python then names.
+//! is kept here. `handed_back.rs` lists the reasons.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::account::Account;
-use crate::decide::{Arrival, decide};
+use crate::decide::{Arrival, Place, decide};
 use crate::draft::{Done, Pages, Stop};
-use crate::entries::{Bytes, Change, ENGINE, Earned, Entry, Map, Text, leaf_of, link_after};
+use crate::entries::{Change, Earned, Entry, Map, Text, leaf_of, link_after};
 use crate::evolve::apply_entry;
 use crate::facts::Fact;
+use crate::handed_back::HandedBack;
 use crate::page_keys::pages_ahead;
 use crate::pages::Page;
 use crate::programme::Programme;
@@ -54,8 +50,8 @@ pub struct Item {
     pub backlog: bool,
     pub canonical: Vec<u8>,
     pub received: Vec<u8>,
-    /// None for one that is to be handed back.
-    pub fact: Option<Fact>,
+    /// Or why it is to be handed back.
+    pub fact: Result<Fact, HandedBack>,
 }
 
 /// The number of the entry that decided a fact, or below 0 its place in this batch as `-1 - place`; and whether the
@@ -76,7 +72,7 @@ pub struct Batch {
     pub decided: Vec<Decided>,
     pub pages: Vec<(String, Text, Vec<u8>)>,
     pub snapshots: Vec<(Text, i64, Vec<u8>)>,
-    pub handed_back: Vec<(Text, &'static str)>,
+    pub handed_back: Vec<(Text, HandedBack)>,
 }
 
 struct Member {
@@ -147,9 +143,9 @@ impl Engine {
         }
         let mut ahead = self.read_ahead(&by_member, items, store)?;
         for (name, places) in by_member {
-            if places.iter().any(|place| items[*place].fact.is_none()) {
+            if let Some(why) = places.iter().find_map(|&place| items[place].fact.as_ref().err().copied()) {
                 self.forget(name);
-                batch.handed_back.push((name.clone(), "a fact that is not known"));
+                batch.handed_back.push((name.clone(), why));
                 continue;
             }
             let mut member = match self.members.remove(name) {
@@ -171,8 +167,7 @@ impl Engine {
                 Some(Ok(())) => None,
                 Some(Err(Stop::Store(error))) => return Err(error),
                 Some(Err(Stop::HandBack(why))) => Some(why),
-                Some(Err(Stop::Decline(..))) => Some("a decline outside a fact"),
-                None => Some("an invariant does not hold"),
+                Some(Err(Stop::Decline(..))) | None => Some(HandedBack::BrokenInvariant),
             };
             if let Some(why) = why {
                 batch.handed_back.push((name.clone(), why));
@@ -211,7 +206,7 @@ impl Engine {
         let mut asked: FxHashMap<&Text, FxHashMap<String, Option<Vec<u8>>>> = FxHashMap::default();
         for (&name, places) in by_member {
             let known = self.members.get(name);
-            let facts = places.iter().filter_map(|place| items[*place].fact.as_ref());
+            let facts = places.iter().filter_map(|place| items[*place].fact.as_ref().ok());
             let keys = facts.flat_map(|fact| pages_ahead(fact, &self.book));
             let lacking = keys.filter(|key| known.is_none_or(|member| !member.pages.contains_key(key)));
             let lacking: FxHashMap<_, _> = lacking.map(|key| (key, None)).collect();
@@ -257,26 +252,18 @@ impl Engine {
             let arrival = Arrival { recorded, pushed, backlog, repeats, max_age: self.max_age };
             let decision = decide(account, &mut pages, fact, &self.book, arrival)?;
             account.number += 1;
-            let entry = Entry {
+            let outcome = decision.outcome;
+            let entry_place = Place {
                 member: name.clone(),
                 number: account.number,
                 partition: self.partition,
                 offset: item.offset,
-                occurred: fact.occurred,
-                recorded: item.recorded,
-                clock: decision.clock,
-                backlog: item.backlog,
-                version: decision.version,
-                engine: ENGINE,
-                outcome: decision.outcome,
-                reason: decision.reason,
-                figures: decision.figures,
-                changes: decision.changes,
-                fact: Bytes(&item.canonical),
-                received: Bytes(&item.received),
-                pushed: item.pushed,
+                recorded,
+                backlog,
+                pushed,
             };
-            batch.decided[place] = Decided { number: account.number, outcome: decision.outcome, state: pack(&entry) };
+            let entry = decision.into_entry(entry_place, fact.occurred, &item.canonical, &item.received);
+            batch.decided[place] = Decided { number: account.number, outcome, state: pack(&entry) };
         }
         Ok(())
     }
@@ -324,11 +311,13 @@ fn load(name: &str, store: &mut dyn Store) -> Result<Member, String> {
     Ok(Member { account, saved, pages: FxHashMap::default(), used: 0, weight: 0 })
 }
 
-fn pack<T: serde::Serialize>(value: &T) -> Vec<u8> {
+/// Return the bytes of an entry, a page or an account.
+pub fn pack<T: serde::Serialize>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec(value).expect("all of it can be written")
 }
 
-fn unpack<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+/// Return an entry, a page or an account from its bytes.
+pub fn unpack<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     rmp_serde::from_slice(bytes).map_err(|error| format!("what is stored cannot be read: {error}"))
 }
 
@@ -383,7 +372,8 @@ impl Pages for MemberPages<'_> {
     }
 }
 
-fn earned_in(changes: &[Change]) -> Vec<Earned> {
+/// Return the lots that an entry opened, by its changes.
+pub fn earned_in(changes: &[Change]) -> Vec<Earned> {
     let earned = changes.iter().filter_map(|change| match change {
         Change::Earned(earned) => Some(earned.clone()),
         _ => None,

@@ -152,9 +152,7 @@ fn fits(data: &Data) -> bool {
         Data::OrderCancelled(end) | Data::OrderRejected(end) => ids([&end.order]) && names([&end.reason]),
         Data::OrderReturned(back) => fits_return(back),
         Data::ReviewPosted(review) => {
-            ids([&review.review, &review.order, &review.line])
-                && is_count(review.characters)
-                && is_count(review.images)
+            ids([&review.review, &review.order, &review.line]) && is_count(review.characters) && is_count(review.images)
         }
         Data::ReviewRemoved(removal) => ids([&removal.review]),
         Data::QuestionAnswered(answer) => ids([&answer.answer]) && names([&answer.sku]),
@@ -169,7 +167,10 @@ fn fits(data: &Data) -> bool {
         Data::ReputationRated(rated) => (1..=5).contains(&rated.stars),
         Data::MemberDescribed(described) => {
             described.attributes.len() <= MAX_ATTRIBUTES
-                && described.attributes.iter().all(|(name, value)| is_name(name) && value.as_ref().is_some_and(is_figure))
+                && described
+                    .attributes
+                    .iter()
+                    .all(|(name, value)| is_name(name) && value.as_ref().is_some_and(is_figure))
         }
         Data::ActivityDone(activity) => {
             ids([&activity.done, &activity.activity])
@@ -190,9 +191,7 @@ fn fits(data: &Data) -> bool {
         Data::HoldCaptured(end) => ids([&end.hold]) && end.points.is_none_or(is_some),
         Data::HoldReleased(end) => ids([&end.hold]) && end.points.is_none(),
         Data::PointsClaimed(claim) => is_aim(&claim.of),
-        Data::ExchangeRequested(exchange) => {
-            ids([&exchange.request, &exchange.exchange]) && is_some(exchange.points)
-        }
+        Data::ExchangeRequested(exchange) => ids([&exchange.request, &exchange.exchange]) && is_some(exchange.points),
         Data::ExchangeReversed(reversal) => ids([&reversal.request]),
         Data::CardPurchased(card) => fits_card(card) && card.code.is_empty() && card.paid_fen.is_some_and(is_count),
         Data::CardCodeRedeemed(card) | Data::CardTrialStarted(card) => fits_card(card) && card.paid_fen.is_none(),

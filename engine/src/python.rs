@@ -1,6 +1,6 @@
 //! What Python sees of the engine.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -15,8 +15,10 @@ use crate::entries::ENGINE;
 use crate::entry_json::published;
 use crate::fact_codec::{self, Plain};
 use crate::facts;
+use crate::handed_back::HandedBack;
 use crate::intake::Intake;
 use crate::programme::Version;
+use crate::python_replay::PyReplay;
 use crate::quiet;
 use crate::times::Zone;
 
@@ -187,7 +189,7 @@ impl PyIntake {
                     backlog: arrived.backlog != 0,
                     canonical: plain.canonical,
                     received,
-                    fact: Some(plain.fact),
+                    fact: Ok(plain.fact),
                 },
             })
         });
@@ -201,12 +203,21 @@ fn canonical<'py>(py: Python<'py>, raw: &[u8]) -> Option<(Bound<'py, PyBytes>, i
     fact_codec::decode(raw).map(|plain| (PyBytes::new(py, &plain.canonical), plain.fact.occurred))
 }
 
-/// Return a fact that Python has decoded as an item; one of another engine is to be handed back.
+/// How the canonical bytes of a published programme begin.
+const PUBLICATION: &[u8] = br#"{"type":"programme.published.v1""#;
+
+/// Return a fact that Python has decoded as an item.
 fn item_of(record: &Bound<PyAny>) -> PyResult<Item> {
     let number = |name: &str| -> PyResult<i64> { record.getattr(name)?.extract() };
     let text: String = record.getattr("member")?.extract()?;
     let canonical: Vec<u8> = record.getattr("canonical")?.extract::<PyBackedBytes>()?.to_vec();
-    let fact = if number("engine")? == ENGINE { facts::decode(&canonical) } else { None };
+    let fact = if number("engine")? != ENGINE {
+        Err(HandedBack::Engine1)
+    } else if canonical.starts_with(PUBLICATION) {
+        Err(HandedBack::Publication)
+    } else {
+        facts::decode(&canonical).ok_or(HandedBack::UnknownFact)
+    };
     Ok(Item {
         member: text.into(),
         offset: number("offset")?,
@@ -254,9 +265,7 @@ impl PyEngine {
 
     /// Take the versions of the programme by their `from`, each as `plain.plain_version` gives it.
     fn take_programme(&self, plain: Vec<PyBackedBytes>) -> PyResult<()> {
-        let versions: Result<Vec<Version>, _> = plain.iter().map(|version| rmp_serde::from_slice(version)).collect();
-        let versions = versions.map_err(|error| PyValueError::new_err(error.to_string()))?;
-        self.0.lock().expect("no call panics").book.versions = versions;
+        self.0.lock().expect("no call panics").book.versions = versions_of(&plain)?;
         Ok(())
     }
 
@@ -305,9 +314,15 @@ impl PyEngine {
         let snapshots = batch.snapshots.iter();
         let snapshots =
             snapshots.map(|(member, at, state)| (member.to_string(), *at, PyBytes::new(py, state))).collect();
-        let handed_back = batch.handed_back.iter().map(|(member, why)| (member.to_string(), *why)).collect();
+        let handed_back = batch.handed_back.iter().map(|(member, why)| (member.to_string(), why.name())).collect();
         Ok((numbers, outcomes, states, pages, snapshots, handed_back))
     }
+}
+
+/// Return versions of a programme, each from what `plain.plain_version` gives.
+pub fn versions_of(plain: &[PyBackedBytes]) -> PyResult<Vec<Arc<Version>>> {
+    let versions: Result<_, _> = plain.iter().map(|version| rmp_serde::from_slice(version)).collect();
+    versions.map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
 /// Return the links of a chain behind a link, one for each entry's bytes.
@@ -386,5 +401,7 @@ fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyRecord>()?;
     module.add_class::<PyTeller>()?;
     module.add_function(wrap_pyfunction!(canonical, module)?)?;
+    module.add_class::<PyReplay>()?;
+    module.add("HANDED_BACK", HandedBack::ALL.map(HandedBack::name))?;
     module.add_function(wrap_pyfunction!(chain, module)?)
 }

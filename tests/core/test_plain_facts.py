@@ -9,7 +9,7 @@ import pytest
 
 from consumers.runtime.intake import Intake
 from consumers.stream import AHEAD, BACKLOG, Record
-from ledger.journal.native import native_module
+from ledger.journal.engines import native_module
 from ledger.journal.partition import FactRecord, with_fact
 from ledger.journal.partitioning import Partitioner
 from ledger.wire.fact_codec import BadFact, canonical, decode

@@ -1,15 +1,18 @@
 """The two engines side by side: what the core makes of a history and what the native engine does, byte for byte."""
 
+import os
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
 import msgspec
+import pytest
 
 from ledger.core.account import Account, decode_account
 from ledger.core.decide import Limits, Repetition, decide, entry_of
 from ledger.core.draft import OutOfRange
 from ledger.core.pages import PagesInMemory, encode_page
+from ledger.journal.engines import native_module
 from ledger.journal.native import published_by
 from ledger.journal.partition import FactRecord
 from ledger.rulebook.compiled import Programme
@@ -18,6 +21,16 @@ from ledger.wire.entry_codec import decode_entry, encode_entry
 from ledger.wire.entry_json import describe_published
 from ledger.wire.fact_codec import BadFact, canonical, decode
 from tests.support.histories import encode
+
+
+@pytest.fixture(scope="session")
+def native() -> Any:
+    """The native engine's module."""
+    found = native_module()
+    if found is None and os.environ.get("POINTS_TEST_ENGINE") != "required":
+        pytest.skip("no native engine of this code is installed; make engine builds it")
+    assert found is not None
+    return found
 
 
 class Kept:
