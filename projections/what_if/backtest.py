@@ -7,7 +7,7 @@ other, so the history streams member by member, and memory does not grow with th
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ledger.core.account import Account
@@ -27,6 +27,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
 from projections.answers.shops import ShopScores, without_shop
 from projections.audit.derive import Unreadable, derive
+from projections.ticking import Progress
 from projections.views.builtin.books import FIGURES, figures_of
 from projections.views.builtin.liability import outstanding_of
 from projections.what_if.reports import Answer, ChangedAnswer, Draft, Month, Move, Moves, Pair, Report, Rule, Tiers
@@ -34,8 +35,6 @@ from projections.what_if.reports import Answer, ChangedAnswer, Draft, Month, Mov
 LARGEST = 10  # members listed on either side
 TICK_EVERY = 2_000  # entries
 FLOW = growth({figure: figure for figure in IN_AND_OUT})
-
-Progress = Callable[[int], None]
 
 
 def drafted(book: Programme, parts: Sequence[Part]) -> tuple[Part, ...]:

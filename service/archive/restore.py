@@ -51,7 +51,10 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
                     progress(done + entries)
                 done += part.entries
             if ledger.settings.stream == INBOX:
-                _begin_inbox(archive, ledger)
+                with closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)) as inbox:
+                    for part in archive.manifest.partitions:
+                        if part.position >= 0:  # its own positions go on behind those of the archive
+                            inbox.begin_behind(part.partition, part.position, part.recorded)
             ledger.close()
             making.rename(folder)
             sync(folder.absolute().parent)
@@ -81,14 +84,6 @@ def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dic
                 # A published book stands in every partition and counts in one.
                 entries -= sum(ledger.journal(partition).last_number(PROGRAMME_SUBJECT) for partition in others)
     return replayed(started, entries, accounts, differences, len(differences))
-
-
-def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:
-    """Make an inbox whose positions go on behind those of the archive."""
-    with closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)) as inbox:
-        for part in archive.manifest.partitions:
-            if part.position >= 0:
-                inbox.begin_behind(part.partition, part.position, part.recorded)
 
 
 def _begin(archive: Archive, making: Path) -> FolderLedger:

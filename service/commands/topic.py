@@ -8,7 +8,7 @@ from typing import Any
 from consumers.dead_letters import StoredDeadLetter, send_again
 from consumers.kafka.appending import TopicAppender
 from consumers.kafka.client_base import Reader
-from consumers.kafka.clients import open_reader
+from consumers.kafka.clients import client_of
 from consumers.kafka.consume import check_stream
 from consumers.kafka.settings import load as load_settings
 from consumers.publishing import send
@@ -61,7 +61,7 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
             tick(read)
 
     with (
-        closing(open_reader(settings, settings.topics.facts)) as reader,
+        closing(client_of(settings).Reader(settings, settings.topics.facts)) as reader,
         shell.progress("comparing with the topic") as tick,
     ):
         for partition in ledger.partitions:

@@ -10,9 +10,8 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from consumers.files.loader import NdjsonLine
 from consumers.local.port import CannotAppend, ClockAhead, InboxLine
@@ -21,40 +20,23 @@ from ledger.journal.port import JournalError
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact
 from service.errors import say
 from service.http import metrics
-from service.http.owners import Decoded, OwnersState
-from service.http.pending import Busy, Message, Notify, Offsets, Pending, PendingFacts, Place
-from service.http.streams import Feeding, Route, Stream
+from service.http.channels import RemoteOwners
+from service.http.owners import Owners
+from service.http.pending import Busy, Message, Pending, PendingFacts, Place
+from service.http.streams import DecidedByConsumers, Feeding, Route, Stream
 
 WAITING_FACTS = 20_000  # to be appended, and
 WAITING_BYTES = 64 << 20  # of them, at most: more are turned away
 APPENDED_AT_ONCE = 2_000
 
 
-class Decides(Protocol):
-    """Who decides what is appended: owners in this process or another one, or the consumers of Kafka. See `Owners`."""
-
-    @property
-    def state(self) -> OwnersState:
-        """As it is now."""
-        ...
-
-    def start(self, notify: Notify) -> None:
-        """Begin; `notify` hears what other processes decide."""
-        ...
-
-    def stop(self) -> None:
-        """Decide what somebody waits for, and end."""
-        ...
-
-    def expect(self, notify: Notify, offsets: Offsets, decoded: Mapping[int, Decoded]) -> None:
-        """Decide what was appended; what becomes of it at these offsets is told to `notify`."""
-        ...
+Deciders = Owners | RemoteOwners | DecidedByConsumers  # of what is appended: in this process, in others, or of Kafka
 
 
 class FactAppender:
     """Appends facts and has them decided. Give it facts from the event loop it was started in."""
 
-    def __init__(self, ledger: Ledger, owners: Decides, pending: PendingFacts, stream: Stream) -> None:
+    def __init__(self, ledger: Ledger, owners: Deciders, pending: PendingFacts, stream: Stream) -> None:
         self._owners = owners
         self._pending = pending
         self._stream = stream

@@ -3,43 +3,30 @@
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 
 from consumers.files.loader import NdjsonLine, Router, router_into
 from consumers.kafka.appending import TopicAppender
 from consumers.kafka.client_base import Reader
-from consumers.kafka.clients import open_reader
+from consumers.kafka.clients import client_of
 from consumers.kafka.port import StreamError
 from consumers.kafka.settings import KafkaSettings
 from consumers.local.open import open_inbox
-from consumers.local.port import InboxLine
+from consumers.local.port import Inbox, InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from service.http.owners import OwnersState
-from service.http.pending import Busy, Place
+from service.http.pending import Busy
 
 FRESH_SECONDS = 1.0  # that what a broker said of the ends holds
 BROKER_SECONDS = 2.0  # that a broker is waited for, where its ends are all that is asked
 PROGRAMME_SECONDS = 1.0  # between two looks at whether a programme was published
 AGAIN_SECONDS = 5.0  # until one that did not answer is asked again
-
-
-class LineAppender(Protocol):
-    """Makes lines durable. For one thread."""
-
-    def append(self, lines: Sequence[InboxLine]) -> list[Place]:
-        """Append lines; returns where each stands. Raises `CannotAppend`."""
-        ...
-
-    def close(self) -> None:
-        """Let go of files and connections."""
-        ...
 
 
 # Puts a line under its partition, a published programme under all.
@@ -50,7 +37,7 @@ Route = Callable[[NdjsonLine, list[InboxLine]], None]
 class Feeding:
     """An appender, and what routes facts to it: new ones, and those of a backlog. For one thread."""
 
-    appender: LineAppender
+    appender: Inbox | TopicAppender
     new: Route
     old: Route
 
@@ -147,7 +134,7 @@ class TopicStream(Stream):
         topic = self._ledger.settings.topic
         hasty = msgspec.structs.replace(self._settings, timeout_seconds=BROKER_SECONDS)
         try:
-            reader = self._reader = self._reader or open_reader(hasty, topic)
+            reader = self._reader = self._reader or client_of(hasty).Reader(hasty, topic)
             found = reader.ends(self._ledger.partitions)
         except StreamError as error:
             self.close()
