@@ -173,8 +173,10 @@ class Shell:
         else:
             with standard_output():
                 if isinstance(answer.screen, str):
-                    names = () if answer.book is None else (_names_of(answer.book),)
-                    resolve_name(f"service.screens.{answer.screen}")(self.console, answer.document, *names)
+                    shown = [self.console, answer.document]
+                    if answer.book is not None:
+                        shown.append(resolve_name("service.screens.names:Names")(answer.book, terminal_language()))
+                    resolve_name(f"service.screens.{answer.screen}")(*shown)
                 else:
                     answer.screen()
         if answer.remark:
@@ -197,11 +199,6 @@ class Shell:
             return
         with resolve_name("service.screens.progress:bar")(label, total) as tick:
             yield tick
-
-
-def _names_of(book: Programme) -> Any:
-    """Return the names of a book for the terminal's reader."""
-    return resolve_name("service.screens.names:Names")(book, terminal_language())
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def books_of(ledger: Ledger, sums: BookSums, *, by_shop: bool = False) -> answer
         kind: answers.BooksOfKind(**of, balanced=of["issued"] == sum(of[name] for name in IN_THE_SUM))
         for kind, of in _by_kind(book, sums, by_shop=by_shop).items()
     }
-    counted = tables[OUTCOMES_TABLE.name]
+    counted, cards = tables[OUTCOMES_TABLE.name], tables[CARDS.name]
     return answers.Books(
         **_head(book, sums),
         frozen=_one(tables[PEOPLE.name], FROZEN),
@@ -134,7 +134,10 @@ def books_of(ledger: Ledger, sums: BookSums, *, by_shop: bool = False) -> answer
         },
         parked=sum(parked.values()),
         parked_reasons=_most_first(parked),
-        memberships=_by_membership(tables[CARDS.name]),
+        memberships={
+            name: {state: cards.get((name, state), [0])[0] for state in ("active", "trial", "grace", "ended")}
+            for name, _ in sorted(cards)
+        },
         points=points,
         balanced=all(of.balanced for of in points.values()),
     )
@@ -185,8 +188,3 @@ def _by_kind(book: Programme, sums: BookSums, *, by_shop: bool) -> dict[str, dic
 
 def _most_first(counted: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counted.items(), key=lambda one: (-one[1], one[0])))
-
-
-def _by_membership(counted: Mapping[Key, Amounts]) -> dict[str, dict[str, int]]:
-    states = ("active", "trial", "grace", "ended")
-    return {name: {state: counted.get((name, state), [0])[0] for state in states} for name, _ in sorted(counted)}

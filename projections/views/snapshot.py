@@ -78,7 +78,6 @@ class ViewSnapshot(Snapshot):
             yield Known(subject, {name: merged(found, later.of[name]) for name, found in rows.items()})
 
     def counted(self, tick: Progress = lambda _: None) -> dict[str, dict[Key, Amounts]]:
-        """Return every table of a view that counts. `tick` gets how many members something fell due for since."""
         batch, rows = self._batch, RowDeltas(self.view.tables)
         assert batch is not None
         for _, subject in ticking(batch.due_members(self.as_of), tick, every=TICK_EVERY):
@@ -91,7 +90,6 @@ class ViewSnapshot(Snapshot):
         return self._batch.has_due(self.as_of, more_than)
 
     def sums(self, table: str, until: Callable[[MemberState], int] | None = None) -> dict[Key, Amounts]:
-        """As `Snapshot.sums` says."""
         batch = self._batch
         assert batch is not None
         sums = next(t for t in self.view.tables if t.name == table)

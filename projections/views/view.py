@@ -23,7 +23,7 @@ from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
 from ledger.core.tiers import DEDUCTION
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import OPENS, Programme, ProgrammeVersion
+from ledger.rulebook.compiled import OPENS, Programme
 from ledger.rulebook.rankings import moves_of
 from ledger.rulebook.schema import ProgrammeTables
 from ledger.wire.entries import (
@@ -384,18 +384,13 @@ def _dates(view: View, step: FoldStep, change: Change) -> bool:
         case Scored():
             return change.rule == DEDUCTION
         case Earned():
-            if not any(_is_of_reached(version, change.rule) for version in step.book.versions):
-                return False
+            rules = (version.rules.get(change.rule) for version in step.book.versions)
+            if not any(rule is not None and rule.award.on == REACHED for rule in rules):
+                return False  # only for a tier that is reached time gives points
             step.at = max(change.earned_at, step.subject.clock)
         case TermEnded() | TierMoved() | TierHeld() | TierHoldEnded() | TierGrantEnded():
             step.at = max(change.at, step.subject.clock)
     return True
-
-
-def _is_of_reached(version: ProgrammeVersion, rule: str) -> bool:
-    """Return True if a rule gives points for a tier that is reached, which time may do."""
-    found = version.rules.get(rule)
-    return found is not None and found.award.on == REACHED
 
 
 def pass_time(view: View, step: FoldStep, until: int, rows: RowDeltas) -> None:

@@ -125,7 +125,7 @@ class _Sums:
             for posting in postings_of(change, None):
                 for flow, sign in FLOW[posting.source, posting.destination]:
                     kind = without_shop(posting.kind)
-                    self.flows[side, kind, _month(book, at), flow] += sign * posting.points
+                    self.flows[side, kind, book.versions[0].month(at), flow] += sign * posting.points
             if isinstance(change, Earned):
                 self.rules[side, without_shop(change.kind), change.rule] += change.points
 
@@ -243,10 +243,6 @@ def _tier(side: tuple[Account, Programme], score: str, as_of: int) -> str:
     account, book = side
     version = book.nearest(as_of)
     return tier_now(account, version, score, as_of)
-
-
-def _month(book: Programme, instant: int) -> int:
-    return book.versions[0].month(instant)
 
 
 # -- the report ------------------------------------------------------------------------------------------------------

@@ -197,7 +197,7 @@ def _most(quoter: Quoter, use: str, kind: str, cart: dict[str, Any], settlement:
         return quoter.tries("redemption.requested", {**data, "settlement_fen": settlement})
 
     if most and (full := asks(most)).reason == "cap-full":
-        most = max(_room(full), 0) // step * step
+        most = max(int(full.figures["cap"]) - int(full.figures["given"]), 0) // step * step
     refused = asks(most + step)
     if most:
         first = asks(most)
@@ -205,11 +205,6 @@ def _most(quoter: Quoter, use: str, kind: str, cart: dict[str, Any], settlement:
             most, refused = 0, first
     no_more = answers.NoMore(refused.reason, refused.figures)
     return answers.MostRedeemable(use, kind, most, _worth(quoter, kinds, most), no_more)
-
-
-def _room(full: Decision) -> int:
-    """Points that the cap which refused a redemption still grants."""
-    return int(full.figures["cap"]) - int(full.figures["given"])
 
 
 def _redeemed_fen(quoter: Quoter, order: str, kind: str) -> int:
