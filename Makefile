@@ -33,7 +33,7 @@ CREATED := $(VENV)/.python-$(PYTHON_VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types engine engine-lint bench campaign simulate fuzz lock clean python
+.PHONY: help demo test lint types engine engine-lint bench campaign simulate chaos fuzz lock clean python
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -72,6 +72,9 @@ campaign: $(DEV) ## run the long tests that `make test` leaves out
 
 simulate: $(DEV) ## run seeds of the simulator (ARGS="--seed 7", "--seed 1 --minutes 5", "--planted")
 	@$(BIN)/python -m tests.simulator $(if $(ARGS),$(ARGS),--seed 1 --minutes 1)
+
+chaos: $(DEV) ## play chaos on real brokers, databases, consumers and servers (ARGS="--minutes 10 --seed 1")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 fuzz: $(FUZZ) ## fuzz facts, rule books and HTTP with coverage (ARGS="--minutes 10")
 	@$(BIN)/python -m tests.fuzz $(ARGS)

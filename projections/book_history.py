@@ -13,21 +13,13 @@ class BookHistory:
     def __init__(self, ledger: Ledger, partition: int) -> None:
         published = ledger.journal(partition).published()
         self._places = [book.sequence for book in published]
-        self._names = [version_of(ledger.genesis_book), *(book.version for book in published)]
+        self._names = (version_of(ledger.genesis_book), *(book.version for book in published))
         self.versions = frozenset(self._names)
         if not self.versions <= ledger.book.by_name.keys():
             ledger.forget_book()
-        self.whole = ledger.book
-        self._made: dict[int, Programme] = {}
+        self._books = ledger.books()
+        self.whole = self._books.ordered(tuple(dict.fromkeys((*self._names, *ledger.book.by_name))))
 
     def before(self, place: int) -> Programme:
         """Return the book that decided the entry at a place."""
-        published = bisect_left(self._places, place)
-        book = self._made.get(published)
-        if book is None:
-            names = self._names[: published + 1]
-            book = self._made[published] = Programme([])
-            book.by_name = {name: self.whole.by_name[name] for name in names}
-            # Of equal dates the one published last is last, and each partition may have heard them in its own order.
-            book.versions = sorted(book.by_name.values(), key=lambda version: version.since)
-        return book
+        return self._books.ordered(self._names[: bisect_left(self._places, place) + 1])

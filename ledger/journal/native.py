@@ -7,7 +7,10 @@ members that it decided about in memory; what it does not do it hands back, and 
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
+from hashlib import sha256
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ledger.core.decide import Limits
@@ -19,6 +22,8 @@ from ledger.rulebook.plain import plain_version
 
 VARIABLE: Final = "POINTS_ENGINE"
 MODULE: Final = "points_engine"
+# The code that says what is decided and how it is written: an engine made beside other code might decide otherwise.
+CODE: Final = ("core", "rulebook", "wire")
 MEMBER_BYTES: Final = 128 << 20  # of members in the engine's memory, in a process, over all its partitions
 
 # (member, offset, recorded, pushed, backlog, canonical, received, repeats); `repeats` is the number of the entry that
@@ -47,13 +52,29 @@ def native_module() -> Any | None:
     if wanted == "python":
         return None
     try:
-        return import_module(MODULE)
+        module = import_module(MODULE)
     except ImportError:
-        if wanted == "native":
-            raise NoEngine(
-                f"{VARIABLE} is native, and the native engine is not installed; `make engine` builds it from a clone"
-            ) from None
-        return None
+        why = "the native engine is not installed; `make engine` builds it from a clone"
+    else:
+        if getattr(module, "CODE", None) == code():
+            return module
+        why = "the native engine was built beside other code than this; `make engine` builds it anew"
+    if wanted == "native":
+        raise NoEngine(f"{VARIABLE} is native, and {why}")
+    return None
+
+
+@cache
+def code() -> str:
+    """Return the SHA-256 of the code that decides here, as hex: the `CODE` of an engine that was made beside it."""
+    ledger = Path(__file__).resolve().parents[1]
+    files = {file.relative_to(ledger).as_posix(): file for folder in CODE for file in (ledger / folder).rglob("*.py")}
+    found = sha256()
+    for name, file in sorted(files.items()):
+        text = file.read_bytes()
+        found.update(f"{name} {len(text)}\n".encode())
+        found.update(text)
+    return found.hexdigest()
 
 
 class NativeEngine:

@@ -31,6 +31,7 @@ from ledger.journal.port import (
     Receipt,
     ReceiptRow,
     Snapshot,
+    WentBack,
 )
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ class Journal(_Reader):
     batch: ClassVar[type["Batch"]]
     datastore: Any  # the library's, as is the next
     _insert_tracking: Any
-    sources: dict[str, int]  # numbers of sources that are committed, and so hold for ever
+    sources: dict[str, int]  # numbers of sources that are committed, and so hold as long as the owner does
+    seal: bytes = b""  # over head and position, as the last owner by this object left them
     sealed: bytes = b""  # digest of the origin, as it was when the partition was acquired
     stream: str = ""  # the id of the topic, as it is under the seal
 
@@ -152,13 +154,14 @@ class Journal(_Reader):
 
     @contextmanager
     def transaction(self, entries: int, token: int) -> Iterator["Batch"]:
-        """One batch of `entries` entries in one transaction. Raises `Fenced` before anything is written.
+        """One batch of `entries` entries in one transaction. Raises `Fenced`, `WentBack` before anything is written.
 
         It is never tried again here: after an error at its commit nobody knows whether it is in (`Unavailable`).
         """
         with self._writing() as cursor:
             batch = self.batch(self, cursor, entries, token)
             yield batch
+        self.seal = batch.seal
         if len(self.sources) > SOURCES:
             self.sources.clear()
         self.sources.update(batch.named)
@@ -437,15 +440,22 @@ class Batch(_Reader):
         self.named: dict[str, int] = {}  # sources whose number was looked up or given here
         rows = self._rows(
             f"UPDATE {self.schema}.shard SET head = head + ? WHERE epoch = coalesce(?, epoch)"
-            " RETURNING head, link, epoch",
+            " RETURNING head, link, epoch, seal",
             (entries, token),
         )
         if not rows and token is None:
             raise _no_head(self.name, 0)
         if not rows:
             raise Fenced(f"epoch {token} is over: another process owns this partition now")
-        self._head, self.link, self._epoch = rows[0]
+        self._head, self.link, self._epoch, seal = rows[0]
+        self.seal: bytes = seal or b""
         self.before = self._head - entries
+        if token is not None and journal.seal not in (b"", self.seal):
+            raise WentBack(
+                f"{self.name} is not as its owner left it, and nobody else took it: an earlier state stands there, as"
+                " where a standby that lagged took over, or a backup was put back. Nothing was written; it goes on from"
+                f" what is there, behind entry {self.before:,}"
+            )
 
     def take(self) -> int:
         """Raise the fencing token; returns it. Raises `Damaged` where the seal does not fit what it is over.
@@ -466,7 +476,10 @@ class Batch(_Reader):
             raise Damaged(f"{self.name}: entry {state.last} stands behind {state.head}, by the head the last")
         self._journal.sealed = b"" if state.origin is None else state.origin.digest()
         self._journal.stream = state.stream
-        return self._move_epoch(state, 1)
+        epoch = self._move_epoch(state, 1)
+        self._journal.sources.clear()  # those of an earlier owner may never have been: see `WentBack`
+        self._journal.seal = self.seal
+        return epoch
 
     def stamp(self, origin: Origin) -> None:
         """Write which ledger the journal belongs to; owners of before are fenced. Raises `Damaged`, as `take`."""
@@ -482,8 +495,8 @@ class Batch(_Reader):
 
     def bind(self, stream: str) -> None:
         """Keep the id of the topic in which the position means something, in place of an earlier one."""
-        seal = self.state()._replace(stream=stream).made_seal()
-        self._rows(f"UPDATE {self.schema}.shard SET stream = ?, seal = ?", (stream, seal))
+        self.seal = self.state()._replace(stream=stream).made_seal()
+        self._rows(f"UPDATE {self.schema}.shard SET stream = ?, seal = ?", (stream, self.seal))
         self._journal.stream = stream
 
     def _older_letters(self) -> Iterator[DeadLetter]:
@@ -498,7 +511,8 @@ class Batch(_Reader):
 
     def _move_epoch(self, state: State, by: int) -> int:
         state = state._replace(epoch=state.epoch + by)
-        self._rows(f"UPDATE {self.schema}.shard SET epoch = ?, seal = ?", (state.epoch, state.made_seal()))
+        self.seal = state.made_seal()
+        self._rows(f"UPDATE {self.schema}.shard SET epoch = ?, seal = ?", (state.epoch, self.seal))
         return state.epoch
 
     @abstractmethod
@@ -562,7 +576,7 @@ class Batch(_Reader):
     def finish(self, link: bytes, offset: int, recorded: int) -> None:
         """Move the chain's last link and the stream's offset; the transaction commits after this."""
         stream = self._journal.stream
-        seal = seal_of(self._journal.sealed, self._epoch, self._head, link, recorded, offset + 1, stream)
-        self._rows(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?, seal = ?", (link, recorded, seal))
+        self.seal = seal_of(self._journal.sealed, self._epoch, self._head, link, recorded, offset + 1, stream)
+        self._rows(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?, seal = ?", (link, recorded, self.seal))
         if not self._rows(f"{_MOVE} RETURNING 1".format(self.schema), (STREAM, offset + 1)):
             raise Damaged(f"the stream's offset would not move forward to {offset}")

@@ -203,13 +203,14 @@ def saves(book: Programme) -> bool:
 
 def savings(ledger: Ledger, member: str, as_of: int) -> answers.Savings:
     """Return what a member saved until an instant, and what cards would have saved. Raises `UnknownMember`."""
-    account, version = account_of(ledger, member, as_of), ledger.book.nearest(as_of)
+    account, book = account_of(ledger, member, as_of), ledger.book_of(member)
+    version = book.nearest(as_of)
     rows = ledger.journal(ledger.partition_of(member)).entries_of(member)
     state = SavingsState()
     for entry in entries_until(rows, as_of, None):
         fold_savings(state, entry)
     saved = list(savings_of(state, version, as_of))
-    draft, offset = draft_at(account, ledger.book, as_of), version.offset
+    draft, offset = draft_at(account, book, as_of), version.offset
     cards = []
     for name, card in state.cards.items():
         benefits = [_row(row, version) for row in saved if row.card == name and not row.is_missed]

@@ -73,10 +73,11 @@ def stats(
 
 def summed(ledger: Ledger, as_of: int, progress: Progress = lambda _: None, *, known_at: int | None = None) -> BookSums:
     """Return all members summed from their entries. `progress` gets how many entries were read."""
-    book, positions = ledger.book_known_at(known_at), ledger.heads()
+    books, positions = ledger.books(known_at), ledger.heads()
     home = ledger.partition_of(PROGRAMME_SUBJECT)  # a published book stands in every partition and counts once
     rows, done = RowDeltas(_VIEW.tables), 0
     for partition in ledger.partitions:
+        book = books.in_partition(partition)
         for member, entries in ledger.journal(partition).by_member():
             if member == PROGRAMME_SUBJECT and partition != home:
                 continue

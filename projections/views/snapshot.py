@@ -74,14 +74,14 @@ class ViewSnapshot(Snapshot):
                     yield known
                 continue
             later = RowDeltas(self.view.tables)
-            pass_time(self.view, FoldStep(self.book, subject), self.as_of, later)
+            pass_time(self.view, FoldStep(self.book_of(subject.member), subject), self.as_of, later)
             yield Known(subject, {name: merged(found, later.of[name]) for name, found in rows.items()})
 
     def counted(self, tick: Progress = lambda _: None) -> dict[str, dict[Key, Amounts]]:
         batch, rows = self._batch, RowDeltas(self.view.tables)
         assert batch is not None
         for _, subject in ticking(batch.due_members(self.as_of), tick, every=TICK_EVERY):
-            count(self.view, self.book, subject, self.as_of, rows)
+            count(self.view, self.book_of(subject.member), subject, self.as_of, rows)
         return {table.name: merged(dict(batch.sums(table)), rows.of[table.name]) for table in self.view.tables}
 
     def has_due(self, more_than: int) -> bool:
@@ -96,7 +96,8 @@ class ViewSnapshot(Snapshot):
         rows = dict(batch.sums(sums))
         later, last = RowDeltas(self.view.tables), self._last() + 1
         for _, subject in batch.members("WHERE due <= ?", last) if self.view.state is not None else ():
-            pass_time(self.view, FoldStep(self.book, subject), until(subject) if until else last, later)
+            step = FoldStep(self.book_of(subject.member), subject)
+            pass_time(self.view, step, until(subject) if until else last, later)
         return merged(rows, later.of[table])
 
     def _last(self) -> int:
@@ -109,7 +110,7 @@ class ViewSnapshot(Snapshot):
         """Return a member run to the instant, folded from the entries up to it (and up to a place of the journal)."""
         view = self.view
         decode = decoder_for([view])
-        step, rows = FoldStep(self.book, new_member(view, member)), RowDeltas(view.tables)
+        step, rows = FoldStep(self.book_of(member), new_member(view, member)), RowDeltas(view.tables)
         for row in self.ledger.journal(self.ledger.partition_of(member)).entries_of(member):
             entry = decoded(decode, row)
             if entry.clock > self.as_of or (upto is not None and row.sequence > upto):

@@ -214,8 +214,16 @@ class Snapshot(ABC):
 
     @property
     def book(self) -> Programme:
-        """The ledger's rule book."""
+        """The ledger's rule book, for what is about no member."""
         return self.ledger.book
+
+    def book_of(self, member: str) -> Programme:
+        """Return the rule book that decides about a member."""
+        return self.ledger.book_of(member)
+
+    def version_of(self, member: str) -> ProgrammeVersion:
+        """Return the version of the member's rule book that holds at the instant."""
+        return self.book_of(member).nearest(self.as_of)
 
     @property
     def programme(self) -> ProgrammeTables:
@@ -275,7 +283,9 @@ def of_accounts(table: AccountTable) -> Callable[[Snapshot, Options], Table]:
         version = taken.book.nearest(taken.as_of)
         return taken.by_member(
             table.columns(version),
-            lambda known: table.rows(version, taken.as_of, known.subject.member, known.subject.state),
+            lambda known: table.rows(
+                taken.version_of(known.subject.member), taken.as_of, known.subject.member, known.subject.state
+            ),
         )
 
     return made

@@ -44,12 +44,12 @@ def drafted(book: Programme, parts: Sequence[Part]) -> tuple[Part, ...]:
     return book.beside(parts) if is_one_of_several else tuple(parts)
 
 
-def draft_book(ledger: Ledger, toml: str, where: str, since: int | None = None) -> Programme:
-    """Return the ledger's book with a draft that decides from an instant on, or (None) whatever the ledger ever saw.
+def draft_book(held: Programme, toml: str, where: str, since: int | None = None) -> Programme:
+    """Return a ledger's book with a draft that decides from an instant on, or (None) whatever the ledger ever saw.
 
     Raises `BadProgramme`, also where the ledger's accounts have something that the draft lacks.
     """
-    book = Programme([version.toml for version in ledger.book.by_name.values()], engine=STORED)
+    book = Programme([version.toml for version in held.by_name.values()], engine=STORED)
     draft = book.add(toml, where)
     draft.since = 0 if since is None else since
     book.versions = [*(v for v in book.versions if v.name != draft.name and v.since < draft.since), draft]
@@ -68,7 +68,7 @@ def backtest(
 ) -> Report:
     """Return the whole comparison; docs/backtest.md has each field. Raises `BadProgramme`, `JournalError`."""
     started = time.monotonic()
-    draft = draft_book(ledger, toml, where, since)
+    draft = draft_book(ledger.book, toml, where, since)
     sums = _Sums()
     for part in partition_map(ledger, jobs, backtest_partition, toml, where, as_of, since):
         if isinstance(part, int):
@@ -150,13 +150,14 @@ def backtest_partition(
     ledger: Ledger, partition: int, toml: str, where: str, as_of: int, since: int | None
 ) -> Iterator[int | _Sums]:
     """Compare one partition: counts of entries as they are done, then the sums (whose own count is 0)."""
-    draft = draft_book(ledger, toml, where, since)
+    book = ledger.books().in_partition(partition)
+    draft = draft_book(book, toml, where, since)
     sums = _Sums()
     done = 0
     for member, rows in ledger.journal(partition).by_member():
         if member == PROGRAMME_SUBJECT:
             continue
-        one = _member(ledger, partition, member, rows, draft, as_of)
+        one = _member(ledger, partition, member, rows, (book, draft), as_of)
         done += one.counts.pop("entries", 0)
         sums.add(one)
         if done >= TICK_EVERY:
@@ -167,10 +168,18 @@ def backtest_partition(
 
 
 def _member(
-    ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow], draft: Programme, as_of: int
+    ledger: Ledger,
+    partition: int,
+    member: str,
+    rows: Iterator[EntryRow],
+    books: tuple[Programme, Programme],
+    as_of: int,
 ) -> _Sums:
-    """Return one member decided again; facts whose clock lies behind `as_of` are left out on both sides."""
-    book = ledger.book
+    """Return one member decided again by a draft, the second of the books.
+
+    Facts whose clock lies behind `as_of` are left out on both sides.
+    """
+    book, draft = books
     sums, is_account, would_be = _Sums(), Account(), Account()
     shops = ShopScores(), ShopScores()
     for found in derive(ledger.journal(partition), member, rows, lambda _: draft, ledger.limits, as_of):

@@ -63,7 +63,7 @@ class Quoter:
     """Decides facts about one member at an instant without keeping anything."""
 
     def __init__(self, ledger: Ledger, member: str, at: int) -> None:
-        self.book = ledger.book
+        self.book = ledger.book_of(member)
         self.member = member
         self.at = at
         account = ledger.account(member, at)

@@ -10,6 +10,7 @@ from litestar.params import QueryParameter
 
 from ledger.core.account import Account
 from ledger.journal.ledger import Ledger
+from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.wire.answers import Lot
 from ledger.wire.entries import OUTCOMES, Expired
 from ledger.wire.entry_codec import decode_entry
@@ -114,13 +115,14 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int, language: str) 
     journal = ledger.journal(ledger.partition_of(member))
     first_day = day_of(decode_entry(journal.entries_of(member, 0, 1)[0].state).clock, offset)
     account = ledger.account(member, instant) or Account()  # before the first entry
-    version = ledger.book.nearest(instant)
-    shown = describe_account(member, account, ledger.book, instant, shops_of_member(ledger, member, version, instant))
+    book = ledger.book_of(member)
+    version = book.nearest(instant)
+    shown = describe_account(member, account, book, instant, shops_of_member(ledger, member, version, instant))
     today = day_of(now, offset)
     return {
         "shown": shown,
         "lots": {kind: _lots(purse.lots) for kind, purse in shown.points.items()},
-        "months": _score_months(ledger, account, instant),
+        "months": _score_months(version, account, instant),
         "statement": _statement(ledger, member, account.number, before),
         "days": {
             "first": first_day,
@@ -158,9 +160,8 @@ def _lots(lots: Sequence[Lot]) -> dict[str, Any]:
     return {"days": days, "rows": listed, "more": len(rows) - len(listed), "lots": len(lots)}
 
 
-def _score_months(ledger: Ledger, account: Account, instant: int) -> dict[str, dict[str, dict[str, int]]]:
+def _score_months(version: ProgrammeVersion, account: Account, instant: int) -> dict[str, dict[str, dict[str, int]]]:
     """By score: the months that count, with the points of each part; parts that never age are in none."""
-    version = ledger.book.nearest(instant)
     names = version.programme.scores.keys() - version.keyed_scores
     return {name: score_months(account, version, name, instant) for name in names}
 

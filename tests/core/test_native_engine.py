@@ -4,14 +4,16 @@
 """
 
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from random import Random
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from ledger.journal.native import VARIABLE, NoEngine, native_module
+from ledger.journal.native import VARIABLE, NoEngine, code, native_module
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 from ledger.rulebook.schema import shipped, shipped_names
@@ -23,11 +25,11 @@ from tests.support.ledgers import SmallLedger, histories_of, scratch
 
 @pytest.fixture(scope="module")
 def native() -> Any:
-    if os.environ.get("POINTS_TEST_ENGINE") == "required":
-        import points_engine
-
-        return points_engine
-    return pytest.importorskip("points_engine", reason="make engine builds the native engine")
+    found = native_module()
+    if found is None and os.environ.get("POINTS_TEST_ENGINE") != "required":
+        pytest.skip("no native engine of this code is installed; make engine builds it")
+    assert found is not None
+    return found
 
 
 @cache
@@ -139,3 +141,18 @@ def test_a_native_engine_that_is_not_installed_is_an_error_only_where_it_was_ask
     monkeypatch.setenv(VARIABLE, "native")
     with pytest.raises(NoEngine, match="make engine"):
         native_module()
+
+
+def test_an_engine_that_was_built_beside_other_code_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ModuleType("points_engine_of_before")
+    monkeypatch.setitem(sys.modules, other.__name__, other)
+    monkeypatch.setattr("ledger.journal.native.MODULE", other.__name__)
+    for mark in (None, "0" * 64):
+        monkeypatch.setattr(other, "CODE", mark, raising=False)
+        monkeypatch.setenv(VARIABLE, "auto")
+        assert native_module() is None
+        monkeypatch.setenv(VARIABLE, "native")
+        with pytest.raises(NoEngine, match="built beside other code"):
+            native_module()
+    monkeypatch.setattr(other, "CODE", code())
+    assert native_module() is other

@@ -48,9 +48,10 @@ def scores(taken: Snapshot, options: Options) -> Table:
     def rows(known: Known) -> list[Row]:
         member, state = known.subject.member, known.subject.state
         if forgets:
-            run_to(state.account, taken.book, taken.as_of, PagesInMemory())
-        found = [*tables.scores.rows(version, taken.as_of, member, state.account)]
-        found += tables.scores_at_shops(version, taken.as_of, member, state.shops)
+            run_to(state.account, taken.book_of(member), taken.as_of, PagesInMemory())
+        own = taken.version_of(member)
+        found = [*tables.scores.rows(own, taken.as_of, member, state.account)]
+        found += tables.scores_at_shops(own, taken.as_of, member, state.shops)
         return [row for row in found if options.score in (None, row[1], without_shop(row[1]))]
 
     return taken.by_member(tables.scores.columns(version), rows)
@@ -62,11 +63,13 @@ def tiers(taken: Snapshot, options: Options) -> Table:
 
     def rows(known: Known) -> Iterator[Row]:
         account: Account = known.subject.state.account
-        run_to(account, taken.book, taken.as_of, PagesInMemory())
-        for name, moved in sorted(next_falls(account, taken.book, taken.as_of).items()):
+        member = known.subject.member
+        book = taken.book_of(member)
+        run_to(account, book, taken.as_of, PagesInMemory())
+        for name, moved in sorted(next_falls(account, book, taken.as_of).items()):
             if moved.at <= until:
                 left = (moved.at - taken.as_of) // DAY
-                yield known.subject.member, name, moved.before, moved.after, moved.at, left
+                yield member, name, moved.before, moved.after, moved.at, left
 
     return taken.by_member(TIERS, rows)
 
