@@ -23,7 +23,7 @@ from ledger.core.evolve import evolve
 from ledger.core.pages import PagesInMemory
 from ledger.core.tiers import DEDUCTION
 from ledger.journal.ledger import Ledger
-from ledger.rulebook.compiled import OPENS, Programme
+from ledger.rulebook.compiled import OPENS, Programme, ProgrammeVersion
 from ledger.rulebook.rankings import moves_of
 from ledger.rulebook.schema import ProgrammeTables
 from ledger.wire.entries import (
