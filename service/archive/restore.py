@@ -112,7 +112,7 @@ def _restore(archive: Archive, ledger: FolderLedger, part: ArchivedPartition) ->
             yield writer.journal.head().entries
     if part.position > writer.offset:  # the stream's last records were neither facts nor dead letters
         writer.commit([], [], part.position, part.recorded)
-    writer.journal.mark_retried([parked.offset for parked in archive.parked(part.partition) if parked.is_done])
+    writer.journal.mark_retried([parked.offset for parked in archive.dead_letters(part.partition) if parked.is_done])
     head = writer.journal.head()
     if (head.entries, head.link.hex(), head.offset) != (part.entries, part.link, part.position):
         raise Refuted(f"partition {part.partition} of {archive.folder} does not come out as its manifest says")

@@ -27,7 +27,7 @@ PositionsArgument = Annotated[
 
 
 @command_in(app, "list")
-def list_letters(
+def list_dead_letters(
     shell: Shell,
     every: Annotated[bool, typer.Option("--all", help="Those that were retried or dropped too.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
@@ -38,7 +38,7 @@ def list_letters(
     """
     with shell.reading() as opened:
         found = [letter.described(opened.book.offset) for letter in dead_letters_of(opened, every=every, limit=limit)]
-    return Answer(found, "dead_letters:print_letters")
+    return Answer(found, "dead_letters:print_dead_letters")
 
 
 @command_in(app)
@@ -55,7 +55,7 @@ def show(
         letter = dead_letter_at(opened, position)
         found = letter.described(opened.book.offset)
     if not raw or shell.json:
-        return Answer(found, "dead_letters:print_letter")
+        return Answer(found, "dead_letters:print_dead_letter")
     with standard_output(), terminal_output() as out:
         out.write(letter.raw)
     return None
