@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from consumers.files.loader import NdjsonLine
+from consumers.feeding import Feeding
+from consumers.files.loader import Router
 from consumers.local.port import CannotAppend, ClockAhead, InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
@@ -23,7 +24,7 @@ from service.http import metrics
 from service.http.channels import RemoteOwners
 from service.http.owners import Owners
 from service.http.pending import Busy, Message, Pending, PendingFacts, Place
-from service.http.streams import DecidedByConsumers, Feeding, Route, Stream
+from service.http.streams import DecidedByConsumers, Stream
 
 WAITING_FACTS = 20_000  # to be appended, and
 WAITING_BYTES = 64 << 20  # of them, at most: more are turned away
@@ -114,7 +115,7 @@ class FactAppender:
 
     def _close_feeding(self) -> None:
         if self._feeding is not None:
-            self._feeding.appender.close()
+            self._feeding.close()
             self._feeding = None
 
     def _take(self) -> list[Pending]:
@@ -141,9 +142,9 @@ class FactAppender:
         try:
             feeding = self._feeding = self._feeding or self._stream.feeding()
             for pending in taken:
-                route = feeding.old if pending.is_backlog else feeding.new
-                counting.append([self._route(route, value, lines) for value in pending.values])
-            places = feeding.appender.append(lines)
+                router = feeding.old if pending.is_backlog else feeding.new
+                counting.append([self._route(router, value, lines) for value in pending.values])
+            places = feeding.append(lines)
         except ClockAhead as error:  # facts that agree with the clock are taken: the server stays ready for them
             if not self._is_clock_told:
                 say(f"facts cannot be written: {error}")
@@ -184,10 +185,10 @@ class FactAppender:
         with suppress(RuntimeError):  # the loop has ended: nobody waits
             self._post(self._pending.receive, message)
 
-    def _route(self, route: Route, value: bytes, lines: list[InboxLine]) -> int:
+    def _route(self, router: Router, value: bytes, lines: list[InboxLine]) -> int:
         """Put a fact under its partition; a published programme, which goes to all, counts in its home."""
         first = len(lines)
-        route(NdjsonLine(value), lines)
+        lines += router.routed(value)
         return next((at for at in range(first, len(lines)) if lines[at].partition == self._home), first)
 
     def _post(self, call: Callable[..., None], *arguments: object) -> None:

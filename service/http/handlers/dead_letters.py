@@ -15,6 +15,7 @@ from consumers.dead_letters import (
     dead_letters_of,
     describe_retried,
     drop,
+    was_backlog,
 )
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import DeadLetter, DeadLetters, Retried
@@ -81,7 +82,7 @@ async def retried(served: Served, caller: Caller, position: str, mended: bytes |
 
     Raises `BadFact`, `BadPosition` and `Problem`.
     """
-    letter, was_backlog = await served.readers.read(lambda ledger: _to_retry(ledger, served, position, mended))
+    letter, was_backlog = await served.readers.read(lambda ledger: _to_retry(ledger, position, mended))
     if mended is not None:
         await asyncio.to_thread(record, [admit(mended, caller, served)], caller, served)
     is_mended = mended is not None
@@ -117,14 +118,14 @@ def cursor(after: str) -> tuple[int, int]:
     return int(partition), int(offset)
 
 
-def _to_retry(ledger: Ledger, served: Served, position: str, mended: bytes | None) -> tuple[StoredDeadLetter, bool]:
+def _to_retry(ledger: Ledger, position: str, mended: bytes | None) -> tuple[StoredDeadLetter, bool]:
     """Return a dead letter that may be redriven, and whether it came as one of a backlog."""
     letter = dead_letter_at(ledger, position)
     try:
         check_retry(letter, mended)
     except BadPosition as error:
         raise Problem("already-done", str(error)) from None
-    return letter, served.stream.was_backlog(ledger, letter.partition, letter.offset)
+    return letter, was_backlog(ledger, letter)
 
 
 def _drop(ledger: Ledger, letter: StoredDeadLetter) -> DeadLetter:
