@@ -21,7 +21,7 @@ from ledger.errors import NotFound
 from ledger.journal.gaps import GAP
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.wire import answers
-from ledger.wire.entry_json import position_text
+from ledger.wire.entry_json import parse_position, position_text
 from ledger.wire.facts import MAX_BYTES
 from ledger.wire.times import Zone, to_text
 
@@ -90,12 +90,13 @@ def dead_letters_of(
 
 def dead_letter_at(ledger: Ledger, position: str) -> StoredDeadLetter:
     """Return the dead letter at a position. Raises `BadPosition`."""
-    partition, _, offset = position.partition(":")
-    if not (partition.isascii() and partition.isdecimal() and offset.isascii() and offset.isdecimal()):
-        raise BadPosition(f'"{position}" is no position such as 0:17; `points dead-letters list` shows them')
-    if int(partition) in ledger.partitions and int(offset) < 1 << 62:
-        for parked in ledger.journal(int(partition)).parked(int(offset) - 1, upto=int(offset), retried=True):
-            return StoredDeadLetter(int(partition), *parked)
+    place = parse_position(position)
+    if place is None:
+        raise BadPosition(f'"{position[:100]}" is no position such as 0:17; `points dead-letters list` shows them')
+    partition, offset = place
+    if partition in ledger.partitions:
+        for letter in ledger.journal(partition).parked(offset - 1, upto=offset, retried=True):
+            return StoredDeadLetter(partition, *letter)
     raise BadPosition(f"nothing is parked at {position}; `points dead-letters list` shows what is")
 
 

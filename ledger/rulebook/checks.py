@@ -247,7 +247,8 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
     yield from _zone_problems(programme)
     for name, kind in programme.kinds.items():
         for index, period in enumerate(kind.expiry):
-            if sum(value is not None and value is not False for value in _ends_of(period)) != 1:
+            ends = [getattr(period, name) for name in _ENDS]
+            if sum(value is not None and value is not False for value in ends) != 1:
                 yield f"kinds.{name}.expiry[{index}]: give either {', '.join(_ENDS[:-1])} or {_ENDS[-1]}"
         if len(kind.expiry) > 1 and any(period.idle_days is not None for period in kind.expiry):
             yield f"kinds.{name}.expiry: idle_days is the only period of its kind"
@@ -320,10 +321,6 @@ def _problems_since_engine_2(programme: ProgrammeTables) -> Iterator[str]:
 
 
 _ENDS = tuple(name for name in Expiry.__struct_fields__ if name != "from_")
-
-
-def _ends_of(period: Expiry) -> list[Any]:
-    return [getattr(period, name) for name in _ENDS]
 
 
 def _zone_problems(programme: ProgrammeTables) -> Iterator[str]:

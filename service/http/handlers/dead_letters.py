@@ -19,6 +19,7 @@ from consumers.dead_letters import (
 )
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import DeadLetter, DeadLetters, Retried
+from ledger.wire.entry_json import parse_position
 from ledger.wire.facts import MAX_BYTES
 from service.http.access import Caller, caller_of
 from service.http.answers import answer, plain_answer
@@ -110,12 +111,10 @@ async def dropped(served: Served, caller: Caller, position: str) -> DeadLetter:
 
 def cursor(after: str) -> tuple[int, int]:
     """Return the place behind which a page begins. Raises `Problem`."""
-    partition, _, offset = after.partition(":")
-    if not after:
-        return 0, -1
-    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (partition, offset)):
+    place = parse_position(after) if after else (0, -1)
+    if place is None:
         raise Problem("bad-request", "after: it is no position such as 0:17; give `next` of the page before")
-    return int(partition), int(offset)
+    return place
 
 
 def _to_retry(ledger: Ledger, position: str, mended: bytes | None) -> tuple[StoredDeadLetter, bool]:
