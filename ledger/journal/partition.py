@@ -17,8 +17,9 @@ from ledger.core.draft import OutOfRange, Trace
 from ledger.core.page_keys import cards_ahead, pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages, earned_in, encode_page
 from ledger.errors import ControlFlow
+from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
-from ledger.journal.native import NativeEngine, NativeFact, native_module
+from ledger.journal.native import NativeEngine, NativeFact
 from ledger.journal.port import Damaged, DeadLetter, EntryRow, PageRow, ReceiptRow, Snapshot
 from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal

@@ -40,7 +40,7 @@ def _formula(context: Context, line: PageLine | None, award: Award) -> str:
     if line.returned >= line.quantity:
         return say("formula.whole", line, are="is" if line.quantity == 1 else "are")
     if not line.paid_fen:
-        return say("formula.unpaid", award)
+        return say("formula.unpaid", line, award)
     refunded = min(line.refunded_fen, line.paid_fen)
     keep = award.given * (line.paid_fen - refunded) // line.paid_fen
     return say("formula.part", line, award, refunded=refunded, keep=keep)

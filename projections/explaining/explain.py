@@ -74,6 +74,7 @@ def _entry(history: History, number: int) -> dict[str, Any]:
         "clock": words.time(entry.clock),
         "book": version.programme.programme,
         "book_name": words.text("name", version.programme.name),
+        "currency": version.programme.currency,
         "version": entry.version,
         "version_from": version.programme.from_.isoformat(),
         "engine": entry.engine,

@@ -22,7 +22,7 @@ from projections.explaining.facts import name_of
 from projections.explaining.history import Skip, Step
 from projections.explaining.movements import COUNTED
 from projections.explaining.reasons import current_of, term_text
-from projections.explaining.words import sentence, yuan
+from projections.explaining.words import sentence
 
 View = dict[str, Any]
 Why = tuple[str, str, list[View]]  # a code, its sentence, and the caps that were full
@@ -221,7 +221,7 @@ def _value(context: Context, name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return yuan(value, context.words.version.programme.currency) if name.endswith("_fen") else f"{value:,}"
+        return context.words.money(value) if name.endswith("_fen") else f"{value:,}"
     return str(value) or "not given"
 
 

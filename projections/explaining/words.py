@@ -16,10 +16,14 @@ from ledger.wire.times import MAX_INSTANT, month_text, to_instant, to_text
 SIGNS: Final = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 
-def yuan(fen: int, currency: str = "CNY") -> str:
-    """Money: 123456 fen is ¥1,234.56; hundredths of another currency have its sign or else its name before them."""
-    sign = "-" if fen < 0 else ""
-    return f"{sign}{SIGNS.get(currency, f'{currency} ')}{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
+def money(fen: int, currency: str) -> str:
+    """Money of a currency, of which `fen` are hundredths: 123456 of CNY is ¥1,234.56, of CHF it is CHF 1,234.56."""
+    return f"{'-' if fen < 0 else ''}{sign_of(currency)}{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
+
+
+def sign_of(currency: str) -> str:
+    """What stands before an amount of a currency: its sign, or its name and a space."""
+    return SIGNS.get(currency, f"{currency} ")
 
 
 def count(number: int, noun: str, nouns: str = "") -> str:
@@ -144,7 +148,7 @@ class Words:
         if how == "end":
             return self.end(value)
         if how == "money":
-            return yuan(value, self.version.programme.currency)
+            return self.money(value)
         if how in _SHOWN:
             return _SHOWN[how](value)
         if how in ("rule", "use", "membership", "beside", "bucket"):
@@ -152,6 +156,10 @@ class Words:
         if how in ("and", "or"):
             return joined(list(value), how)
         return count(value, noun)
+
+    def money(self, fen: int) -> str:
+        """An amount of the book's currency."""
+        return money(fen, self.version.programme.currency)
 
     def time(self, instant: int) -> str:
         """An instant in the book's zone."""

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from projections.answers.plain import plain, visible
-from projections.explaining.words import count, sentence, yuan
+from projections.explaining.words import count, money, sentence
 from service.screens.grid import grid
 
 _COLOURS = {"accepted": "green", "refused": "red", "ignored": "yellow"}
@@ -73,7 +73,7 @@ def _decided(data: View, shown: list[View], console: Console) -> None:
     for name, line in lines.items():
         category = f", {line['category']}" if line.get("category") else ""
         pieces = "" if line.get("quantity", 1) == 1 else f", {line['quantity']:,} pieces"
-        title = f"Line {name}{category}{pieces}, {yuan(line['paid_fen'])} paid"
+        title = f"Line {name}{category}{pieces}, {money(line['paid_fen'], data['currency'])} paid"
         _part(console, title, *([view for view in part if view.get("line") == name] for part in parts))
     given, back, nothing = ([view for view in part if view.get("line") not in lines] for part in parts)
     title = "What it did" if given or back else "Nothing came of it"

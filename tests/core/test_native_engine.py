@@ -3,33 +3,25 @@
 `make engine` builds it. Without it these tests are skipped, and with CI=true where there is cargo they fail.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from ledger.journal.native import VARIABLE, NoEngine, code, native_module
+from consumers.kafka.settings import BadSettings, load
+from ledger.journal.engines import VARIABLE, NoEngine, chosen_engine, code, native_module
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 from ledger.rulebook.schema import shipped, shipped_names
-from tests.support.books import made_book
+from tests.support.books import made_book, made_union
 from tests.support.engines import difference
 from tests.support.histories import amended_history, book_history, changed_history, history
 from tests.support.ledgers import SmallLedger, histories_of, scratch
-
-
-@pytest.fixture(scope="module")
-def native() -> Any:
-    found = native_module()
-    if found is None and os.environ.get("POINTS_TEST_ENGINE") != "required":
-        pytest.skip("no native engine of this code is installed; make engine builds it")
-    assert found is not None
-    return found
 
 
 @cache
@@ -61,10 +53,22 @@ def test_histories_under_made_up_books_come_to_the_same_bytes(native: Any, seed:
     under_a_made_up_book(native, seed, 80)
 
 
+def under_several_owners_books(native: Any, seed: int, length: int) -> None:
+    whole, books = made_union(Random(seed))
+    facts = book_history(Random(seed), length, whole)
+    assert difference(native, Programme(books), facts, *BATCHES[seed % 4]) == ""
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_histories_under_several_owners_books_come_to_the_same_bytes(native: Any, seed: int) -> None:
+    under_several_owners_books(native, seed, 80)
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(1_000, 3_000))
 def test_they_come_to_the_same_bytes_over_a_long_campaign(native: Any, seed: int) -> None:
     under_a_made_up_book(native, seed, 120)
+    under_several_owners_books(native, seed, 120)
     for made in MADE.values():
         assert difference(native, jd(), made(Random(seed), 120), *BATCHES[seed % 4]) == ""
 
@@ -135,7 +139,7 @@ def test_an_engine_that_is_no_engine_is_refused(monkeypatch: pytest.MonkeyPatch)
 def test_a_native_engine_that_is_not_installed_is_an_error_only_where_it_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ledger.journal.native.MODULE", "points_engine_that_is_not_there")
+    monkeypatch.setattr("ledger.journal.engines.MODULE", "points_engine_that_is_not_there")
     monkeypatch.setenv(VARIABLE, "auto")
     assert native_module() is None
     monkeypatch.setenv(VARIABLE, "native")
@@ -146,7 +150,7 @@ def test_a_native_engine_that_is_not_installed_is_an_error_only_where_it_was_ask
 def test_an_engine_that_was_built_beside_other_code_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
     other = ModuleType("points_engine_of_before")
     monkeypatch.setitem(sys.modules, other.__name__, other)
-    monkeypatch.setattr("ledger.journal.native.MODULE", other.__name__)
+    monkeypatch.setattr("ledger.journal.engines.MODULE", other.__name__)
     for mark in (None, "0" * 64):
         monkeypatch.setattr(other, "CODE", mark, raising=False)
         monkeypatch.setenv(VARIABLE, "auto")
@@ -156,3 +160,24 @@ def test_an_engine_that_was_built_beside_other_code_does_not_decide(monkeypatch:
             native_module()
     monkeypatch.setattr(other, "CODE", code())
     assert native_module() is other
+
+
+def test_the_settings_file_says_which_engine_decides_where_the_variable_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "points.toml"
+    file.write_text('engine = "python"\n[kafka]\ngroup = "g"\n', encoding="utf-8")
+    named = {"POINTS_CONFIG": str(file)}
+    assert chosen_engine(named) == ("python", f"{file}: engine")
+    assert chosen_engine({**named, VARIABLE: "native"}) == ("native", VARIABLE)
+    assert chosen_engine({**named, VARIABLE: ""}).engine == "python"
+    assert chosen_engine({}) == ("auto", "the default")
+    assert load(file, {}).group == "g"
+    file.write_text('engine = "rust"\n', encoding="utf-8")
+    with pytest.raises(NoEngine, match="engine is 'rust'; it is auto, python or native"):
+        chosen_engine(named)
+    with pytest.raises(BadSettings, match="one of auto, python, native is wanted"):
+        load(file, {})
+
+
+def test_every_reason_to_hand_back_stands_on_the_page(native: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "engine.md").read_text(encoding="utf-8")
+    assert [reason for reason in native.HANDED_BACK if f"| `{reason}` |" not in page] == []
