@@ -90,7 +90,7 @@ class Cluster:
     def ends(self, topic: str, partitions: int) -> list[int]:
         """Return the offset of the last record of each partition, -1 where it is empty. Raises `KafkaException`."""
         admin = self._admin()
-        asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(partitions)}
+        asked = {TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call] for partition in range(partitions)}
         found = admin.list_offsets(asked, request_timeout=ADMIN_SECONDS)
         return [found[place].result(ADMIN_SECONDS).offset - 1 for place in asked]
 
@@ -107,7 +107,8 @@ class Cluster:
         """Let a replica lead that is not in sync, where no other is there: what it lacks is lost."""
         entry = ConfigEntry("unclean.leader.election.enable", "true", incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-        self._admin().incremental_alter_configs([resource])[resource].result(ADMIN_SECONDS)
+        admin = self._admin()  # kept, or its answer is lost with it
+        admin.incremental_alter_configs([resource])[resource].result(ADMIN_SECONDS)
 
     def leader(self, topic: str, partition: int) -> int:
         """Return the id of a partition's leader, -1 where it has none. Raises `KafkaException`."""

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,14 @@ from tests.chaos.troubles import GROUPS, UNCLEAN, Trouble, schedule
 
 PARTITIONS = 8
 TOPIC = "points.facts.v1"
+SHOP = "shop"  # the schema of the servers' own ledger
 CLIENTS = 6
 READY_SECONDS, DRAIN_SECONDS = 60.0, 240.0
 COMMAND_SECONDS = 300.0
 LEADING_SECONDS = 40.0
 KILLED, CANNOT_RUN = -9, 4  # exit codes
 _LEFT = re.compile(r'^\{"partition": ([0-9]+), "error": .*"event": "left"', re.MULTILINE)
+_GONE = re.compile(r"facts at ([0-9]+):([0-9]+) to [0-9]+:([0-9]+) were acknowledged, and are gone")
 _TRACES = ("Traceback (most recent call last)", "/problems/internal")
 
 
@@ -45,6 +47,7 @@ class Plan:
     minutes: float
     is_synchronous: bool = True
     client: str = "confluent-kafka"
+    has_inbox: bool = False  # the servers have a ledger of their own, fed by its inbox
     is_unclean: bool = False  # a broker that lags is made leader, and acknowledged records are lost
 
 
@@ -89,6 +92,8 @@ class Campaign:
         synchronous = plan.is_synchronous
         self.databases = Databases(programs, stores, memory / "postgres", logs, is_synchronous=synchronous)
         self.told = Told()
+        self.figures: dict[str, Any] = {}
+        self.acknowledged: dict[str, int] = {}
         self.troubles: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
         self.named: list[str] = []
@@ -110,8 +115,11 @@ class Campaign:
             self.log.say("healed")
             for sender in senders:
                 sender.end()
+            self.acknowledged = dict(Counter(each.by for each in self.told.acknowledged))
             self.log.say("sent", facts=self.told.sent, acknowledged=len(self.told.acknowledged))
             drained = self._drain()
+            if drained and self.plan.has_inbox:
+                self._post_again(senders)
             supervisor.let_go()
             self._end_points()
             if drained:
@@ -128,6 +136,10 @@ class Campaign:
         if self.plan.is_unclean:
             self.cluster.allow_unclean_leaders(TOPIC)
         self._point("store", "migrate", "--partitions", str(PARTITIONS), "--topic", TOPIC)
+        if self.plan.has_inbox:
+            self._point(
+                "store", "migrate", "--partitions", str(PARTITIONS), environment={"POINTS_LEDGER": self._served}
+            )
         self._urls, folders = [], []
         for number in range(GROUPS["server"]):
             host = self.hosts[f"server-{number}"]
@@ -137,7 +149,9 @@ class Campaign:
             self._urls.append(f"http://{host.address}:{port}")
             options = ["--folder", str(folder), "--host", host.address, "--port", str(port), "--no-views"]
             self._points.append(self._process(host, "serve", *options))
-        key = self._point("keys", "new", "shop", "--scope", "facts:write", "--folder", str(folders[0]))
+        own = {"POINTS_LEDGER": self._served}
+        asked = ["keys", "new", "shop", "--scope", "facts:write", "--folder", str(folders[0])]
+        key = self._point(*asked, environment=own)
         self._key = json.loads(key)["key"]
         for folder in folders[1:]:
             (folder / "keys.db").write_bytes((folders[0] / "keys.db").read_bytes())
@@ -148,6 +162,11 @@ class Campaign:
         self._wait("all to be ready", READY_SECONDS, self._is_ready)
         self.log.say("ready", brokers=self.cluster.addresses, ledger=self.databases.address)
         return supervisor
+
+    @property
+    def _served(self) -> str:
+        """The address of the ledger that the servers serve."""
+        return self.databases.address + (f"&points_schema={SHOP}" if self.plan.has_inbox else "")
 
     def _is_ready(self) -> bool:
         if not self.databases.wait_until_followed():
@@ -169,7 +188,10 @@ class Campaign:
 
     def _process(self, host: Host, *arguments: str) -> Process:
         command = [sys.executable, "-m", "service.cli", *arguments]
-        return Process(host, host.name, command, self._logs / f"{host.name}.log", self._environment())
+        environment = self._environment()
+        if arguments[0] == "serve":
+            environment["POINTS_LEDGER"] = self._served
+        return Process(host, host.name, command, self._logs / f"{host.name}.log", environment)
 
     def _point(self, *arguments: str, code: int = 0, environment: Mapping[str, str] | None = None) -> str:
         """Run a command of `points` to its end; returns what it printed as JSON."""
@@ -342,7 +364,7 @@ class Campaign:
                 self.log.say("draining", ends=ends, offsets=offsets)
                 named = self._named_partitions()
                 whole = [p for p in range(PARTITIONS) if p not in named]
-                return all(offsets[p] >= ends[p] for p in whole)
+                return all(offsets[p] >= ends[p] for p in whole) and self._is_inbox_decided()
             return False
 
         try:
@@ -351,6 +373,37 @@ class Campaign:
             self._wrong.append(str(error))
             return False
         return True
+
+    def _is_inbox_decided(self) -> bool:
+        if not self.plan.has_inbox:
+            return True
+        ends = self.databases.of_each(f"SELECT position FROM {SHOP}_{{}}.inbox_end", PARTITIONS)
+        return self.databases.offsets(PARTITIONS, SHOP) == [end for (end,) in ends]
+
+    def _post_again(self, senders: "Sequence[ToTopic | OverHttp]") -> None:
+        """Look what an inbox lost that it had acknowledged, whether that was said, and have it sent again."""
+        with closing(open_ledger(self._served)) as ledger:
+            decided = {row.fact for row in decided_in(ledger).values()}
+        lost = [told for told in self.told.acknowledged if told.by == "http" and told.fact not in decided]
+        gone = self._gone()
+        unsaid = [told for told in lost if not any(told.position in positions for positions in gone)]
+        self.figures["acknowledged by the inbox, and lost"] = len(lost)
+        self.figures["… of which no server said so"] = len(unsaid)
+        self.log.say("lost", said=len(lost) - len(unsaid), unsaid=[(told.fact, told.position) for told in unsaid])
+        if lost and self.plan.is_synchronous:
+            self._wrong += [f"{told.fact} at {told.position} is lost, with a synchronous standby" for told in lost[:20]]
+        self.told.acknowledged = [told for told in self.told.acknowledged if told.by != "http" or told.fact in decided]
+        client = next(sender for sender in senders if isinstance(sender, OverHttp))
+        client.again(sorted({told.fact for told in lost}))
+        self._wait("what was sent again to be decided", DRAIN_SECONDS, self._is_inbox_decided)
+
+    def _gone(self) -> list[set[tuple[int, int]]]:
+        """Return the positions of which servers said that what they had acknowledged is gone."""
+        found = []
+        for process in self._points:
+            for partition, first, last in _GONE.findall(process.log.read_text(errors="replace")):
+                found.append({(int(partition), offset) for offset in range(int(first), int(last) + 1)})
+        return found
 
     def _end_points(self) -> None:
         for process in self._points:
@@ -370,12 +423,16 @@ class Campaign:
                 self._point(*audit)
         with closing(open_ledger(place)) as ledger:
             decided = decided_in(ledger)
+        if self.plan.has_inbox:
+            self._check_inbox()
+            self.told.acknowledged = [told for told in self.told.acknowledged if told.by == "kafka"]
         whole = [told for told in self.told.acknowledged if told.position[0] not in named]
         self._wrong += faults(whole, decided)[:50]
         out_of_place = [told for told in self.told.acknowledged if told.position[0] in named]
-        self.lost = len([line for line in faults(out_of_place, decided, is_same_stream=False) if "is lost" in line])
-        self.left = sorted(named)
-        self.decided = len(decided)
+        lost = len([line for line in faults(out_of_place, decided, is_same_stream=False) if "is lost" in line])
+        self.figures["partitions that were left, by name"] = sorted(named)
+        self.figures["acknowledged in these, and not decided"] = lost
+        self.figures["decided"] = self.figures.get("decided", 0) + len(decided)
         with self._noting("the undisturbed ledger"):
             alone = {"POINTS_LEDGER": str(other)}
             self._point("consume", "--until-end", "--no-publish", environment=alone)
@@ -393,27 +450,41 @@ class Campaign:
                 found.update(int(number) for number in _LEFT.findall(process.log.read_text(errors="replace")))
         return found
 
+    def _check_inbox(self) -> None:
+        """Check the servers' own ledger: positions say nothing where a standby that lagged took over."""
+        own = {"POINTS_LEDGER": self._served}
+        for audit in (["verify"], ["replay"], ["replay", "--from-topic"]):
+            with self._noting(f"{' '.join(audit)} of the servers' ledger"):
+                self._point(*audit, environment=own)
+        with closing(open_ledger(self._served)) as ledger:
+            decided = decided_in(ledger)
+        gone = set().union(*self._gone())  # what was told of these holds no more
+        told = [
+            replace(each, outcome="") if each.position in gone else each
+            for each in self.told.acknowledged
+            if each.by == "http"
+        ]
+        self._wrong += faults(told, decided, is_same_stream=self.plan.is_synchronous)[:50]
+        self.figures["decided"] = len(decided)
+
     def _noting(self, what: str) -> "_Noting":
         return _Noting(what, self._wrong)
 
     def _figures(self, supervisor: Supervisor) -> dict[str, Any]:
-        by = Counter(each.by for each in self.told.acknowledged)
         return {
             "seed": self.plan.seed,
             "minutes": self.plan.minutes,
             "replication": "synchronous" if self.plan.is_synchronous else "asynchronous",
             "client": self.plan.client,
             "sent": self.told.sent,
-            "acknowledged": dict(by),
+            "acknowledged": self.acknowledged,
             "unanswered": self.told.unanswered,
-            "decided": getattr(self, "decided", 0),
             "troubles": dict(sorted(self.troubles.items())),
             "restarts": supervisor.restarts,
             "ended": dict(sorted(self.ended.items())),
             "entries that went back": self.went_back,
-            "partitions that were left, by name": getattr(self, "left", []),
-            "acknowledged in these, and not decided": getattr(self, "lost", 0),
             "named": self.named[:20],
+            **self.figures,
         }
 
     def _kill_all(self) -> None:
