@@ -90,7 +90,7 @@ class Cluster:
     def ends(self, topic: str, partitions: int) -> list[int]:
         """Return the offset of the last record of each partition, -1 where it is empty. Raises `KafkaException`."""
         admin = self._admin()
-        asked = {TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call] for partition in range(partitions)}
+        asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(partitions)}
         found = admin.list_offsets(asked, request_timeout=ADMIN_SECONDS)
         return [found[place].result(ADMIN_SECONDS).offset - 1 for place in asked]
 
