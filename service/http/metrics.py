@@ -37,6 +37,7 @@ TURNED_AWAY = Counter(
 )
 WAITING = Gauge("points_facts_waiting", "Facts given and not yet durable.", multiprocess_mode="livesum")
 APPENDED = Counter("points_facts_appended", "Facts made durable in the inbox.")
+GONE = Counter("points_facts_gone", "Facts that were acknowledged, and are gone: an earlier state stands there.")
 APPEND_SECONDS = Histogram("points_append_seconds", "Seconds of an append, to the disk.", buckets=SECONDS)
 FACTS = Counter("points_facts", "Facts decided, by outcome.", ["outcome"])
 PARKED = Counter("points_parked", "Records that are no facts.")
