@@ -9,6 +9,7 @@ mod awards;
 mod benefits;
 mod caps;
 mod card_orders;
+mod chain;
 mod claims;
 mod decide;
 mod decisions;

@@ -18,9 +18,13 @@ use crate::facts;
 use crate::handed_back::HandedBack;
 use crate::intake::Intake;
 use crate::programme::Version;
+<<<<<<< HEAD
 use crate::python_replay::PyReplay;
 use crate::quiet;
 use crate::times::Zone;
+=======
+use crate::python_replay::{PyReplay, follow_chain};
+>>>>>>> trunk
 
 type Rows<'py> = (
     Vec<i64>,
@@ -402,6 +406,7 @@ fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyTeller>()?;
     module.add_function(wrap_pyfunction!(canonical, module)?)?;
     module.add_class::<PyReplay>()?;
+    module.add_function(wrap_pyfunction!(follow_chain, module)?)?;
     module.add("HANDED_BACK", HandedBack::ALL.map(HandedBack::name))?;
     module.add_function(wrap_pyfunction!(chain, module)?)
 }

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyBytes;
 
+use crate::chain::{self, Journal};
 use crate::programme::Programme;
 use crate::python::versions_of;
 use crate::replay::{Difference, Found, Replay, Row};
@@ -143,6 +144,35 @@ impl PyReplay {
     fn page_groups_that_differ(&self) -> Vec<u64> {
         self.replay().pages.groups_that_differ()
     }
+}
+
+/// Return where a journal stands (sequence, link, offset) behind rows (sequence, member, number, state, link).
+///
+/// None where one of them is not plainly as it should be. `at` is where it stands before; `versions` were seen.
+#[pyfunction]
+pub fn follow_chain(
+    py: Python<'_>,
+    at: (i64, [u8; 32], i64),
+    partition: i64,
+    partitions: i64,
+    versions: Vec<String>,
+    rows: Vec<(i64, PyBackedStr, i64, PyBackedBytes, PyBackedBytes)>,
+) -> Option<(i64, [u8; 32], i64)> {
+    py.detach(|| {
+        let journal = Journal { partition, partitions, versions: versions.into_iter().collect() };
+        let rows: Vec<chain::Row> = rows
+            .iter()
+            .map(|(sequence, member, number, state, link)| chain::Row {
+                sequence: *sequence,
+                member,
+                number: *number,
+                state,
+                link,
+            })
+            .collect();
+        let at = chain::Standing { sequence: at.0, link: at.1, offset: at.2 };
+        chain::follow(at, &journal, &rows).map(|at| (at.sequence, at.link, at.offset))
+    })
 }
 
 fn plain<'py>(py: Python<'py>, found: Found) -> (Differences<'py>, Ended) {

@@ -36,6 +36,23 @@ class Choice(NamedTuple):
     said_by: str
 
 
+class Deciding(NamedTuple):
+    """The program that decides: ``python`` or ``native``, the choice behind it, and why it is not the native one.
+
+    `why_not` is empty where the native engine decides, or where Python was asked for.
+    """
+
+    decides: Literal["python", "native"]
+    asked: Engine
+    said_by: str
+    why_not: str
+
+    @property
+    def is_missing(self) -> bool:
+        """Return True if the native engine was asked for by name and is not there: then nothing is decided."""
+        return self.asked == "native" and bool(self.why_not)
+
+
 def chosen_engine(environment: Mapping[str, str] = os.environ) -> Choice:
     """Return the engine that is asked for, ``auto`` where nothing says it. Raises `NoEngine`."""
     if environment.get(VARIABLE):
@@ -68,17 +85,21 @@ def native_module(engine: str | None = None) -> Any | None:
     choice = chosen_engine() if engine in (None, "auto") else _choice(engine, "the engine")
     if choice.engine == "python":
         return None
+    module, why = _installed()
+    if module is None and choice.engine == "native":
+        raise NoEngine(f"{choice.said_by} is native, and {why}")
+    return module
+
+
+def _installed() -> tuple[Any | None, str]:
+    """Return the native engine's module; where there is none that may decide here, None and why."""
     try:
         module = import_module(MODULE)
     except ImportError:
-        why = "the native engine is not installed; `make engine` builds it from a clone"
-    else:
-        if getattr(module, "CODE", None) == code():
-            return module
-        why = "the native engine was built beside other code than this; `make engine` builds it anew"
-    if choice.engine == "native":
-        raise NoEngine(f"{choice.said_by} is native, and {why}")
-    return None
+        return None, "the native engine is not installed; `make engine` builds it from a clone"
+    if getattr(module, "CODE", None) == code():
+        return module, ""
+    return None, "the native engine was built beside other code than this; `make engine` builds it anew"
 
 
 @cache
@@ -94,6 +115,8 @@ def code() -> str:
     return found.hexdigest()
 
 
-def engine_that_decides() -> str:
-    """Return ``native`` or ``python``: which program decides in this process. Raises `NoEngine`."""
-    return "python" if native_module() is None else "native"
+def deciding() -> Deciding:
+    """Return which program decides in this process, and why."""
+    choice = chosen_engine()
+    module, why = (None, "") if choice.engine == "python" else _installed()
+    return Deciding("python" if module is None else "native", choice.engine, choice.said_by, why)

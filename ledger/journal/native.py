@@ -60,11 +60,17 @@ class NativeEngine:
         self._engine = module.Engine(partition, limits.request_max_age, int(MEMBER_BYTES * share))
         self._book = book
         self._known = 0  # versions that the engine has
-        self.handed_back: Counter[str] = Counter()  # members, by why
+        self._handed_back: Counter[str] = Counter()  # facts, by why, until they are taken
 
     def clear(self) -> None:
         """Forget all members: after an error some may be ahead of what is stored."""
         self._engine.clear()
+        self._handed_back.clear()
+
+    def take_handed_back(self) -> Counter[str]:
+        """Return how many facts were handed back, by why, since this was last asked."""
+        taken, self._handed_back = self._handed_back, Counter()
+        return taken
 
     def forget(self, members: Iterable[str]) -> None:
         """Forget members about whom Python decides."""
@@ -85,8 +91,16 @@ class NativeEngine:
         if len(self._book.versions) != self._known:  # a programme is only added to
             self._engine.take_programme([plain_version(version) for version in self._book.versions])
             self._known = len(self._book.versions)
+<<<<<<< HEAD
         numbers, outcomes, states, pages, snapshots, handed_back = self._engine.decide(facts, repeats, _Reading(batch))
         self.handed_back.update(why for _, why in handed_back)
+=======
+        decided, pages, snapshots, handed_back = self._engine.decide(facts, _Reading(batch))
+        if handed_back:
+            of = Counter(fact[0] for fact in facts)
+            for member, why in handed_back:
+                self._handed_back[why] += of[member]
+>>>>>>> trunk
         return NativeBatch(
             numbers,
             outcomes,

@@ -269,11 +269,19 @@ class Journal(_Reader):
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
         """Return entries in journal order, streamed; those that are there when the first is read."""
         last = self.head().entries if upto is None else upto
-        condition = f"{self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id} LIMIT ?"
-        while len(rows := self._entry_rows(condition, (after, last, self.scan_rows))) == self.scan_rows:
-            yield from rows
-            after = rows[-1].sequence
-        yield from rows
+        return starmap(EntryRow, chain.from_iterable(self.scan_rows_of(after, last)))
+
+    def scan_rows_of(self, after: int, upto: int) -> Iterator[list[tuple[int, str, int, bytes, bytes]]]:
+        """Return the same up to a sequence, some at a time, as plain rows."""
+        query = (
+            f"SELECT {self.entry_id}, originator_id, originator_version, state, link FROM {self.schema}.stored_events"
+            f" WHERE {self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id} LIMIT ?"
+        )
+        while rows := self._rows(query, (after, upto, self.scan_rows)):
+            yield rows
+            if len(rows) < self.scan_rows:
+                return
+            after = rows[-1][0]
 
     def scan_by_member(self, after: str = "", number: int = _ALL, upto: int | None = None) -> Iterator[EntryRow]:
         """Return entries by member and number behind a member and number, streamed, up to a sequence.
@@ -304,6 +312,8 @@ class Journal(_Reader):
         after, number = "", _ALL
         while rows := self._rows(query, (after, number, upto, self.scan_rows)):
             yield rows
+            if len(rows) < self.scan_rows:
+                return
             _, after, number, _ = rows[-1]
 
     def by_member(self, after: str = "") -> Iterator[tuple[str, Iterator[EntryRow]]]:

@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from consumers.kafka.settings import BadSettings, load
-from ledger.journal.engines import VARIABLE, NoEngine, chosen_engine, code, native_module
+from consumers.runtime.events import Decided
+from ledger.journal.engines import VARIABLE, NoEngine, chosen_engine, code, deciding, native_module
 from ledger.journal.native import published_by
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
@@ -23,6 +24,7 @@ from ledger.rulebook.schema import shipped, shipped_names
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_published
 from ledger.wire.times import SECOND, TimeZone, Zone
+from service.metrics import Metrics
 from tests.support import engine_history
 from tests.support.books import made_book, made_union
 from tests.support.engines import difference
@@ -122,22 +124,27 @@ def test_a_ledger_comes_to_the_same_journal_by_either_engine(
     assert journals(monkeypatch, "native", facts, batch, share) == by_python
 
 
-def test_facts_beyond_an_accounts_range_are_handed_back_and_decided_with_care(
-    native: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def beyond_range(count: int) -> list[Any]:
+    """Grants to one member whose sum passes what an account holds."""
     huge = {"kind": "beans", "campaign": "c", "points": 1 << 53}
-    facts = [
+    return [
         {
             "specversion": "1.0",
             "id": f"g-{n}",
             "source": "/shop",
             "type": "campaign.granted.v1",
-            "subject": "m-1",
+            "subject": "m-rich",
             "time": f"2025-03-01T10:{n // 60:02}:{n % 60:02}+08:00",
             "data": {"grant": f"G{n}", **huge},
         }
-        for n in range(520)
+        for n in range(count)
     ]
+
+
+def test_facts_beyond_an_accounts_range_are_handed_back_and_decided_with_care(
+    native: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = beyond_range(520)
     by_python = journals(monkeypatch, "python", facts, 100, 1.0)
     assert any(b"out-of-range" in row[3] for rows in by_python[0] for row in rows)
     assert journals(monkeypatch, "native", facts, 100, 1.0) == by_python
@@ -199,3 +206,33 @@ def test_the_settings_file_says_which_engine_decides_where_the_variable_does_not
 def test_every_reason_to_hand_back_stands_on_the_page(native: Any) -> None:
     page = (Path(__file__).parents[2] / "docs" / "engine.md").read_text(encoding="utf-8")
     assert [reason for reason in native.HANDED_BACK if f"| `{reason}` |" not in page] == []
+
+
+def test_what_is_handed_back_is_counted_by_why_and_told_with_who_decides(
+    native: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "native")
+    with scratch() as folder:
+        ledger = SmallLedger(folder / "ledger", 1.0)
+        ledger.hears([*histories_of(Random(7), members=2, length=20), *beyond_range(520)])
+        tally = ledger.decides(1_000)
+        ledger.close()
+    assert dict(tally.handed_back) == {"out-of-range": 520}
+    metrics = Metrics()
+    metrics.observe(Decided(0, 9, 0.0, 560, 1, tally, 0.0, 0.0, 0.0, 0.0))
+    sample = metrics.registry.get_sample_value
+    assert sample("points_engine_handed_back_total", {"why": "out-of-range"}) == 520
+    assert sample("points_engine", {"engine": "native"}) == 1
+
+
+def test_whoever_asks_is_told_which_program_decides_and_why_it_is_not_the_native_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(VARIABLE, "python")
+    assert deciding() == ("python", "python", VARIABLE, "")
+    monkeypatch.setattr("ledger.journal.engines.MODULE", "points_engine_that_is_not_there")
+    monkeypatch.setenv(VARIABLE, "auto")
+    assert deciding()[:3] == ("python", "auto", VARIABLE)
+    assert "not installed" in deciding().why_not and not deciding().is_missing
+    monkeypatch.setenv(VARIABLE, "native")
+    assert deciding().is_missing
