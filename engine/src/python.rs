@@ -18,13 +18,9 @@ use crate::facts;
 use crate::handed_back::HandedBack;
 use crate::intake::Intake;
 use crate::programme::Version;
-<<<<<<< HEAD
-use crate::python_replay::PyReplay;
+use crate::python_replay::{PyReplay, follow_chain};
 use crate::quiet;
 use crate::times::Zone;
-=======
-use crate::python_replay::{PyReplay, follow_chain};
->>>>>>> trunk
 
 type Rows<'py> = (
     Vec<i64>,

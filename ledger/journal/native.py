@@ -91,16 +91,11 @@ class NativeEngine:
         if len(self._book.versions) != self._known:  # a programme is only added to
             self._engine.take_programme([plain_version(version) for version in self._book.versions])
             self._known = len(self._book.versions)
-<<<<<<< HEAD
         numbers, outcomes, states, pages, snapshots, handed_back = self._engine.decide(facts, repeats, _Reading(batch))
-        self.handed_back.update(why for _, why in handed_back)
-=======
-        decided, pages, snapshots, handed_back = self._engine.decide(facts, _Reading(batch))
         if handed_back:
-            of = Counter(fact[0] for fact in facts)
+            of = Counter(item.member for item in facts)
             for member, why in handed_back:
                 self._handed_back[why] += of[member]
->>>>>>> trunk
         return NativeBatch(
             numbers,
             outcomes,
