@@ -33,7 +33,7 @@ CLIENTS = 6
 READY_SECONDS, DRAIN_SECONDS = 60.0, 240.0
 COMMAND_SECONDS = 300.0
 LEADING_SECONDS = 40.0
-KILLED, CANNOT_RUN = -9, 4  # exit codes
+KILLED, ENDED_EARLY, CANNOT_RUN = -9, -15, 4  # exit codes; the second of one that was told to end as it began
 _LEFT = re.compile(r'^\{"partition": ([0-9]+), "error": .*"event": "left"', re.MULTILINE)
 _GONE = re.compile(r"facts at ([0-9]+):([0-9]+) to [0-9]+:([0-9]+) were acknowledged, and are gone")
 _TRACES = ("Traceback (most recent call last)", "/problems/internal")
@@ -269,6 +269,7 @@ class Campaign:
         if trouble.group == "broker":
             process = self.cluster.brokers[trouble.target]
             if trouble.kind == UNCLEAN:
+                self._wait("each replica to be in sync", READY_SECONDS, lambda: self.cluster.is_whole(TOPIC), every=1.0)
                 return process.kill, lambda: self._lead_uncleanly(process)
             if trouble.kind == "kill-controller":
                 process = self.cluster.controller
@@ -409,7 +410,8 @@ class Campaign:
         for process in self._points:
             code = process.end()
             self.log.say("ended at last", name=process.name, code=code)
-            if code and not (code == CANNOT_RUN and self._named_partitions()):
+            is_named = code == CANNOT_RUN and self._named_partitions()
+            if code not in (0, ENDED_EARLY) and not is_named:
                 self._wrong.append(f"{process.name} ended with exit {code} at last: {process.said[-1_000:]}")
 
     def _check(self) -> None:
