@@ -13,7 +13,7 @@ from benchmarks.console import console
 from benchmarks.http import http
 from benchmarks.measure import Failed, Figures, say
 from benchmarks.work import work
-from ledger.journal.native import MODULE
+from ledger.journal.engines import MODULE
 
 MEMBERS = 5_000
 MANY = 1_000_000

@@ -1,11 +1,11 @@
-//! Writes down what code of `ledger` this engine was made beside: `native.py` compares before the engine decides anything.
+//! Writes down what code of `ledger` this engine was made beside: `engines.py` compares before the engine decides anything.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// The folders whose code says what is decided and how it is written; `ledger/journal/native.py` has the same.
+/// The folders whose code says what is decided and how it is written; `ledger/journal/engines.py` has the same.
 const FOLDERS: [&str; 3] = ["core", "rulebook", "wire"];
 
 fn main() {

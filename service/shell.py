@@ -15,6 +15,7 @@ import msgspec
 import typer
 
 from ledger.errors import BadInput, WrongUse
+from ledger.journal.engines import CONFIG
 from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
 from ledger.rulebook.checks import parts_of
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, checked_version
@@ -57,7 +58,8 @@ def command(run: Callable[..., Answer | None]) -> Callable[..., int]:
 
     def call(context: typer.Context, ledger: str | None, as_json: bool, **options: Any) -> int:
         shell = Shell(context, ledger, as_json)
-        answer = run(shell, **options)
+        with _config_known(options.get("config")):
+            answer = run(shell, **options)
         return 0 if answer is None else shell.give(answer)
 
     own = list(inspect.signature(run).parameters.values())[1:]
@@ -72,6 +74,21 @@ def command(run: Callable[..., Answer | None]) -> Callable[..., int]:
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     call.__name__, call.__doc__, call.__module__ = run.__name__, run.__doc__, run.__module__
     return call
+
+
+@contextmanager
+def _config_known(config: Path | None) -> Iterator[None]:
+    """Let POINTS_CONFIG name the settings of --config meanwhile: processes that are started read them, too."""
+    before = os.environ.get(CONFIG)
+    if config is not None:
+        os.environ[CONFIG] = str(config)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(CONFIG, None)
+        else:
+            os.environ[CONFIG] = before
 
 
 def command_in(group: typer.Typer, name: str | None = None) -> Callable[[Callable[..., Answer | None]], Any]:

@@ -16,7 +16,7 @@ from consumers.kafka.holes import Log
 from consumers.kafka.port import BrokerAway, Denied, Hole, Start, StreamBroken, Topic
 from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
 from consumers.runtime.continuity import NotContinued
-from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released
+from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released, WentBack
 from consumers.runtime.ingest import CannotDecide, quiet_collector
 from consumers.runtime.owner import BATCH, PartitionOwner
 from consumers.runtime.retry import STORE_FAILURES, Backoff
@@ -287,6 +287,9 @@ class Consumer:
         self._publisher.add(partition, flows)
         after = writer.offset if owner.taken is None else owner.taken.offset - 1
         self._reader.seek(partition, Start(after, head.recorded))
+        if writer.offset < owner.known:  # a standby that lagged took over, or a backup was put back
+            self._observe(WentBack(partition, writer.offset, owner.known))
+        owner.known = writer.offset
         self._observe(Acquired(partition, writer.token, writer.offset))
 
     def _made_anew(self, known: str, found: str) -> StreamBroken:

@@ -297,6 +297,7 @@ class Writer(_Client, base.Writer):
             self._producer.close(timeout=base.CLOSE_SECONDS)
         except errors.KafkaTimeoutError:
             self._producer._sender.force_close()  # or it would go on trying behind our back
+            self._producer._closed = True  # or its destructor would flush once more, and write a traceback
 
 
 class Admin(_Client):

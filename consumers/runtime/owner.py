@@ -46,6 +46,7 @@ class PartitionOwner:
         self.decided: list[DecidedRecord] = []
         self.ahead_until = 0  # the last `recorded` where it is later than the clock by much, else 0
         self.taken: LastTaken | None = None  # the last record of the journal, until the stream has shown to have it
+        self.known = -1  # the last offset that this process knows to have been committed
         self._inbox_id = ""  # of the inbox that was seen to be the journal's
         self._ledger = ledger
         self._batch = batch
@@ -115,6 +116,7 @@ class PartitionOwner:
         taken = perf_counter()
         committing, deciding = writer.committing, writer.deciding
         tally = self.take(writer, records)
+        self.known = writer.offset
         committing, deciding = writer.committing - committing, writer.deciding - deciding
         now, last = clock.now(), records[-1].recorded
         ahead = clock.seconds_ahead(last, now)

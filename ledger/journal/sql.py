@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import groupby, starmap
+from itertools import chain, groupby, starmap, takewhile
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -93,6 +93,14 @@ class _Reader(ABC):
         """Return a member's last snapshot."""
         rows = self._rows(f"SELECT member, number, state FROM {self.schema}.accounts WHERE member = ?", (member,))
         return Snapshot(*rows[0]) if rows else None
+
+    def snapshots_of(self, members: Sequence[str]) -> list[Snapshot]:
+        """Return the last snapshots of some members, of those that have one."""
+        marks = ", ".join("?" * len(members))
+        rows = self._rows(
+            f"SELECT member, number, state FROM {self.schema}.accounts WHERE member IN ({marks})", members
+        )
+        return [Snapshot(*row) for row in rows]
 
     def page(self, member: str, key: str) -> Page | None:
         """Return a page of a member."""
@@ -262,15 +270,26 @@ class Journal(_Reader):
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
         """Return entries in journal order, streamed; those that are there when the first is read."""
         last = self.head().entries if upto is None else upto
-        condition = f"{self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id} LIMIT ?"
-        while len(rows := self._entry_rows(condition, (after, last, self.scan_rows))) == self.scan_rows:
-            yield from rows
-            after = rows[-1].sequence
-        yield from rows
+        return starmap(EntryRow, chain.from_iterable(self.scan_rows_of(after, last)))
 
-    def scan_by_member(self, after: str = "") -> Iterator[EntryRow]:
-        """Return entries by member and number, streamed; those that are there when the first is read."""
-        last, number = self.head().entries, _ALL
+    def scan_rows_of(self, after: int, upto: int) -> Iterator[list[tuple[int, str, int, bytes, bytes]]]:
+        """Return the same up to a sequence, some at a time, as plain rows."""
+        query = (
+            f"SELECT {self.entry_id}, originator_id, originator_version, state, link FROM {self.schema}.stored_events"
+            f" WHERE {self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id} LIMIT ?"
+        )
+        while rows := self._rows(query, (after, upto, self.scan_rows)):
+            yield rows
+            if len(rows) < self.scan_rows:
+                return
+            after = rows[-1][0]
+
+    def scan_by_member(self, after: str = "", number: int = _ALL, upto: int | None = None) -> Iterator[EntryRow]:
+        """Return entries by member and number behind a member and number, streamed, up to a sequence.
+
+        Without one they are those that are there when the first is read.
+        """
+        last = self.head().entries if upto is None else upto
         condition = (
             f"(originator_id, originator_version) > (?, ?) AND {self.entry_id} <= ?"
             " ORDER BY originator_id, originator_version LIMIT ?"
@@ -280,12 +299,35 @@ class Journal(_Reader):
             after, number = rows[-1].member, rows[-1].number
         yield from rows
 
+    def scan_of(self, member: str, upto: int) -> Iterator[EntryRow]:
+        """Return a member's entries up to a sequence as `scan_by_member` does, whatever their numbers are."""
+        return takewhile(lambda row: row.member == member, self.scan_by_member(member, -_ALL, upto))
+
+    def rows_by_member(self, upto: int) -> Iterator[list[tuple[int, str, int, bytes]]]:
+        """Return entries up to a sequence by member and number, some at a time: (sequence, member, number, state)."""
+        query = (
+            f"SELECT {self.entry_id}, originator_id, originator_version, state FROM {self.schema}.stored_events"
+            f" WHERE (originator_id, originator_version) > (?, ?) AND {self.entry_id} <= ?"
+            " ORDER BY originator_id, originator_version LIMIT ?"
+        )
+        after, number = "", _ALL
+        while rows := self._rows(query, (after, number, upto, self.scan_rows)):
+            yield rows
+            if len(rows) < self.scan_rows:
+                return
+            _, after, number, _ = rows[-1]
+
     def by_member(self, after: str = "") -> Iterator[tuple[str, Iterator[EntryRow]]]:
         """Return each member behind one with the entries, streamed; a group is to be read before the next, or left."""
         return groupby(self.scan_by_member(after), attrgetter("member"))
 
     def receipts(self, upto: int | None = None) -> Iterator[Receipt]:
         """Return the receipts of entries up to a sequence, streamed; all where none is given."""
+        for names, rows in self.receipt_rows(upto):
+            yield from (Receipt(names[source], id, member, place) for source, id, member, place in rows)
+
+    def receipt_rows(self, upto: int | None = None) -> Iterator[tuple[dict[int, str], list[Any]]]:
+        """Return the same some at a time, as rows in which sources have numbers, with the names of these."""
         rows: list[Any] = [(0, "", "")]  # the key that the first page comes after
         while rows:
             rows = self._rows(
@@ -297,7 +339,7 @@ class Journal(_Reader):
             names = defaultdict[int, str](
                 str, self._rows(f"SELECT number, name FROM {self.schema}.sources WHERE number BETWEEN ? AND ?", span)
             )
-            yield from (Receipt(names[source], id, member, place) for source, id, member, place in rows)
+            yield names, rows
 
     def received(self, names: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], EntryRow]:
         """Return by (source, id, member) the entry that first decided a fact, of those that were decided."""
@@ -317,13 +359,17 @@ class Journal(_Reader):
 
     def pages(self) -> Iterator[tuple[str, str, bytes]]:
         """Return every page as it is stored (key, member, bytes), streamed."""
+        return chain.from_iterable(self.page_rows())
+
+    def page_rows(self) -> Iterator[list[tuple[str, str, bytes]]]:
+        """Return the same some at a time."""
         key, member = "", ""
         while rows := self._rows(
             f"SELECT key, member, state FROM {self.schema}.pages WHERE (key, member) > (?, ?)"
             " ORDER BY key, member LIMIT ?",
             (key, member, _SCAN_PAGES),
         ):
-            yield from rows
+            yield rows
             key, member, _ = rows[-1]
 
     def snapshots_of_nobody(self) -> Iterator[str]:

@@ -18,6 +18,7 @@ from consumers.files.loader import NdjsonLine
 from consumers.local.port import CannotAppend, ClockAhead, InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
+from ledger.wire.entry_json import position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact
 from service.errors import say
 from service.http import metrics
@@ -66,6 +67,7 @@ class FactAppender:
         self._stopping = False
         self.cannot_append = False  # the last time it was tried; what comes is tried all the same
         self._is_clock_told = False  # since facts were last appended
+        self._known: dict[int, int] = {}  # the last offset of a partition at which a fact was appended here
         self._feeding: Feeding | None = None
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -181,9 +183,23 @@ class FactAppender:
         self.cannot_append = self._is_clock_told = False
         metrics.APPEND_SECONDS.observe(time.perf_counter() - began)
         metrics.APPENDED.inc(len(lines))
+        self._name_what_is_gone(places)
         found = [[places[line] for line in these] for these in counting]
         self._post(self._appended, taken, found)  # first: who waits is known before anything is decided
         self._expect(places, taken, found)
+
+    def _name_what_is_gone(self, places: Sequence[Place]) -> None:
+        """Say which facts that were acknowledged here are gone: others stand at their offsets, or before them."""
+        for partition, offset in places:
+            known = self._known.get(partition, -1)
+            if offset <= known:
+                metrics.GONE.inc(known - offset + 1)
+                say(
+                    f"partition {partition}: facts at {position_text(partition, offset)} to"
+                    f" {position_text(partition, known)} were acknowledged, and are gone: an earlier state is there,"
+                    " as where a standby that lagged took over. Let their senders send them again"
+                )
+            self._known[partition] = offset
 
     def _expect(self, places: Sequence[Place], taken: list[Pending], found: list[list[Place]]) -> None:
         """Have the owners decide what was appended, and hand along what was decoded of it."""

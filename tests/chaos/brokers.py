@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -31,7 +33,7 @@ PROPERTIES_OF_THREE: Mapping[str, str] = {
     "num.io.threads": "2",
 }
 _JAVA = ("java", "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-ADMIN_SECONDS = 10.0
+ADMIN_SECONDS, START_SECONDS = 10.0, 60.0
 
 
 class Cluster:
@@ -68,13 +70,26 @@ class Cluster:
         self.controller, *self.brokers = processes
 
     def start(self) -> None:
-        """Start all of them."""
+        """Start all of them, and wait until each is there."""
         for process in (self.controller, *self.brokers):
             process.start()
+        deadline = time.monotonic() + START_SECONDS
+        while self._count() < BROKERS:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not all brokers are there after {START_SECONDS:.0f} seconds")
+            time.sleep(0.2)
+
+    def _count(self) -> int:
+        with suppress(KafkaException):
+            return len(self._admin().list_topics(timeout=1.0).brokers)
+        return 0
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.addresses, "log_level": 0})
 
     def ends(self, topic: str, partitions: int) -> list[int]:
         """Return the offset of the last record of each partition, -1 where it is empty. Raises `KafkaException`."""
-        admin = AdminClient({"bootstrap.servers": self.addresses})
+        admin = self._admin()
         asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(partitions)}
         found = admin.list_offsets(asked, request_timeout=ADMIN_SECONDS)
         return [found[place].result(ADMIN_SECONDS).offset - 1 for place in asked]
@@ -82,7 +97,7 @@ class Cluster:
     def is_whole(self, topic: str) -> bool:
         """Return True if each replica of each partition is in sync."""
         try:
-            found = AdminClient({"bootstrap.servers": self.addresses}).list_topics(timeout=ADMIN_SECONDS)
+            found = self._admin().list_topics(timeout=ADMIN_SECONDS)
         except KafkaException:
             return False
         described = found.topics.get(topic)
@@ -90,5 +105,5 @@ class Cluster:
 
     def leader(self, topic: str, partition: int) -> int:
         """Return the id of a partition's leader, -1 where it has none. Raises `KafkaException`."""
-        found = AdminClient({"bootstrap.servers": self.addresses}).list_topics(topic, timeout=ADMIN_SECONDS)
+        found = self._admin().list_topics(topic, timeout=ADMIN_SECONDS)
         return int(found.topics[topic].partitions[partition].leader)

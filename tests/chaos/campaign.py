@@ -27,7 +27,7 @@ from tests.chaos.troubles import GROUPS, Trouble, schedule
 
 PARTITIONS = 8
 TOPIC = "points.facts.v1"
-CLIENTS = 3
+CLIENTS = 6
 READY_SECONDS, DRAIN_SECONDS = 60.0, 240.0
 COMMAND_SECONDS = 300.0
 KILLED = -9

@@ -33,7 +33,7 @@ class Acknowledged:
     """A fact that its sender was told to be kept: where, what of its bytes, and what it was told to have come to."""
 
     fact: Key
-    position: tuple[int, int]
+    position: tuple[int, int]  # an offset of -1 is not known
     sha256: bytes
     by: str  # kafka, or http
     outcome: str = ""  # where it was told
@@ -160,9 +160,9 @@ class ToTopic:
         if error is not None:
             self._told.unanswered += 1
             return
-        partition, offset = message.partition(), message.offset()
-        assert partition is not None and offset is not None
-        self._told.acknowledged.append(Acknowledged(fact, (partition, offset), digest, "kafka"))
+        partition, offset = message.partition(), message.offset()  # None where the brokers had it already
+        position = (-1 if partition is None else partition, -1 if offset is None else offset)
+        self._told.acknowledged.append(Acknowledged(fact, position, digest, "kafka"))
 
 
 class OverHttp:
