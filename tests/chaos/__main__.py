@@ -24,6 +24,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="for how long there are troubles (10)")
     parser.add_argument("--seed", type=int, default=1, help="decides which troubles come when (1)")
     parser.add_argument("--asynchronous", action="store_true", help="the standby lags, and takes over all the same")
+    parser.add_argument("--inbox", action="store_true", help="the servers have a ledger of their own, with an inbox")
+    parser.add_argument("--unclean", action="store_true", help="a broker that lags is made leader, halfway")
     parser.add_argument("--client", default="", help="confluent-kafka or kafka-python (by the seed)")
     parser.add_argument(
         "--logs", type=Path, help="a folder for what everybody said (a new one in the temporary folder)"
@@ -37,7 +39,14 @@ def main() -> int:
     logs = asked.logs or Path(tempfile.mkdtemp(prefix="points-chaos-"))
     logs.mkdir(parents=True, exist_ok=True)
     client = asked.client or ("confluent-kafka", "kafka-python")[asked.seed % 2]
-    plan = Plan(asked.seed, asked.minutes, is_synchronous=not asked.asynchronous, client=client)
+    plan = Plan(
+        asked.seed,
+        asked.minutes,
+        is_synchronous=not asked.asynchronous,
+        client=client,
+        has_inbox=asked.inbox,
+        is_unclean=asked.unclean,
+    )
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="points-chaos-", dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as memory:
         os.chmod(memory, 0o755)  # the database's user has to come in

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, OffsetSpec
 
 from tests.chaos.hosts import Host
 from tests.chaos.processes import Process
@@ -102,6 +102,13 @@ class Cluster:
             return False
         described = found.topics.get(topic)
         return described is not None and all(len(p.isrs) == BROKERS for p in described.partitions.values())
+
+    def allow_unclean_leaders(self, topic: str) -> None:
+        """Let a replica lead that is not in sync, where no other is there: what it lacks is lost."""
+        entry = ConfigEntry("unclean.leader.election.enable", "true", incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+        admin = self._admin()  # kept, or its answer is lost with it
+        admin.incremental_alter_configs([resource])[resource].result(ADMIN_SECONDS)
 
     def leader(self, topic: str, partition: int) -> int:
         """Return the id of a partition's leader, -1 where it has none. Raises `KafkaException`."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,18 @@ from tests.chaos.databases import Databases
 from tests.chaos.hosts import Host, Network
 from tests.chaos.processes import ROOT, Ended, Process, Supervisor
 from tests.chaos.traffic import OverHttp, Told, ToTopic
-from tests.chaos.troubles import GROUPS, Trouble, schedule
+from tests.chaos.troubles import GROUPS, UNCLEAN, Trouble, schedule
 
 PARTITIONS = 8
 TOPIC = "points.facts.v1"
+SHOP = "shop"  # the schema of the servers' own ledger
 CLIENTS = 6
 READY_SECONDS, DRAIN_SECONDS = 60.0, 240.0
 COMMAND_SECONDS = 300.0
-KILLED = -9
+LEADING_SECONDS = 40.0
+KILLED, ENDED_EARLY, CANNOT_RUN = -9, -15, 4  # exit codes; the second of one that was told to end as it began
+_LEFT = re.compile(r'^\{"partition": ([0-9]+), "error": .*"event": "left"', re.MULTILINE)
+_GONE = re.compile(r"facts at ([0-9]+):([0-9]+) to [0-9]+:([0-9]+) were acknowledged, and are gone")
 _TRACES = ("Traceback (most recent call last)", "/problems/internal")
 
 
@@ -42,6 +47,8 @@ class Plan:
     minutes: float
     is_synchronous: bool = True
     client: str = "confluent-kafka"
+    has_inbox: bool = False  # the servers have a ledger of their own, fed by its inbox
+    is_unclean: bool = False  # a broker that lags is made leader, and acknowledged records are lost
 
 
 @dataclass
@@ -85,6 +92,8 @@ class Campaign:
         synchronous = plan.is_synchronous
         self.databases = Databases(programs, stores, memory / "postgres", logs, is_synchronous=synchronous)
         self.told = Told()
+        self.figures: dict[str, Any] = {}
+        self.acknowledged: dict[str, int] = {}
         self.troubles: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
         self.named: list[str] = []
@@ -101,12 +110,16 @@ class Campaign:
             senders = self._senders()
             for sender in senders:
                 sender.start()
-            self._play(schedule(self.plan.seed, 60 * self.plan.minutes, can_cut=self.network.can_cut))
+            plan, can_cut = self.plan, self.network.can_cut
+            self._play(schedule(plan.seed, 60 * plan.minutes, can_cut=can_cut, is_unclean=plan.is_unclean))
             self.log.say("healed")
             for sender in senders:
                 sender.end()
+            self.acknowledged = dict(Counter(each.by for each in self.told.acknowledged))
             self.log.say("sent", facts=self.told.sent, acknowledged=len(self.told.acknowledged))
             drained = self._drain()
+            if drained and self.plan.has_inbox:
+                self._post_again(senders)
             supervisor.let_go()
             self._end_points()
             if drained:
@@ -120,7 +133,13 @@ class Campaign:
         self.cluster.start()
         self.databases.make()
         self._point("topics", "create", "--partitions", str(PARTITIONS))
+        if self.plan.is_unclean:
+            self.cluster.allow_unclean_leaders(TOPIC)
         self._point("store", "migrate", "--partitions", str(PARTITIONS), "--topic", TOPIC)
+        if self.plan.has_inbox:
+            self._point(
+                "store", "migrate", "--partitions", str(PARTITIONS), environment={"POINTS_LEDGER": self._served}
+            )
         self._urls, folders = [], []
         for number in range(GROUPS["server"]):
             host = self.hosts[f"server-{number}"]
@@ -130,7 +149,9 @@ class Campaign:
             self._urls.append(f"http://{host.address}:{port}")
             options = ["--folder", str(folder), "--host", host.address, "--port", str(port), "--no-views"]
             self._points.append(self._process(host, "serve", *options))
-        key = self._point("keys", "new", "shop", "--scope", "facts:write", "--folder", str(folders[0]))
+        own = {"POINTS_LEDGER": self._served}
+        asked = ["keys", "new", "shop", "--scope", "facts:write", "--folder", str(folders[0])]
+        key = self._point(*asked, environment=own)
         self._key = json.loads(key)["key"]
         for folder in folders[1:]:
             (folder / "keys.db").write_bytes((folders[0] / "keys.db").read_bytes())
@@ -141,6 +162,11 @@ class Campaign:
         self._wait("all to be ready", READY_SECONDS, self._is_ready)
         self.log.say("ready", brokers=self.cluster.addresses, ledger=self.databases.address)
         return supervisor
+
+    @property
+    def _served(self) -> str:
+        """The address of the ledger that the servers serve."""
+        return self.databases.address + (f"&points_schema={SHOP}" if self.plan.has_inbox else "")
 
     def _is_ready(self) -> bool:
         if not self.databases.wait_until_followed():
@@ -162,7 +188,10 @@ class Campaign:
 
     def _process(self, host: Host, *arguments: str) -> Process:
         command = [sys.executable, "-m", "service.cli", *arguments]
-        return Process(host, host.name, command, self._logs / f"{host.name}.log", self._environment())
+        environment = self._environment()
+        if arguments[0] == "serve":
+            environment["POINTS_LEDGER"] = self._served
+        return Process(host, host.name, command, self._logs / f"{host.name}.log", environment)
 
     def _point(self, *arguments: str, code: int = 0, environment: Mapping[str, str] | None = None) -> str:
         """Run a command of `points` to its end; returns what it printed as JSON."""
@@ -239,6 +268,9 @@ class Campaign:
         host = self.hosts[f"{trouble.group}-{trouble.target}"]
         if trouble.group == "broker":
             process = self.cluster.brokers[trouble.target]
+            if trouble.kind == UNCLEAN:
+                self._wait("each replica to be in sync", READY_SECONDS, lambda: self.cluster.is_whole(TOPIC), every=1.0)
+                return process.kill, lambda: self._lead_uncleanly(process)
             if trouble.kind == "kill-controller":
                 process = self.cluster.controller
             if trouble.kind.startswith("kill"):
@@ -250,6 +282,24 @@ class Campaign:
         if trouble.kind == "stop":
             return process.stop, process.wake
         return lambda: self._cut(host, trouble), lambda: self.network.heal(host)
+
+    def _lead_uncleanly(self, lagging: Process) -> None:
+        """The brokers that have all die, and the one that has not leads; then they come back, and follow it."""
+        others = [broker for broker in self.cluster.brokers if broker is not lagging]
+        for broker in others:
+            broker.kill()
+        lagging.start()
+        number = self.cluster.brokers.index(lagging) + 1
+
+        def leads() -> bool:
+            with suppress(KafkaException):
+                return all(self.cluster.leader(TOPIC, partition) == number for partition in range(PARTITIONS))
+            return False
+
+        self._wait("the broker that lags to lead", LEADING_SECONDS, leads)
+        self.log.say("leads uncleanly", broker=lagging.name)
+        for broker in others:
+            broker.start()
 
     def _cut(self, host: Host, trouble: Trouble) -> None:
         """Cut a host off, from others of a group or from all; in one direction where the kind says so."""
@@ -313,7 +363,9 @@ class Campaign:
                 ends = self.cluster.ends(TOPIC, PARTITIONS)
                 offsets = self.databases.offsets(PARTITIONS)
                 self.log.say("draining", ends=ends, offsets=offsets)
-                return all(offset >= end for offset, end in zip(offsets, ends, strict=True))
+                named = self._named_partitions()
+                whole = [p for p in range(PARTITIONS) if p not in named]
+                return all(offsets[p] >= ends[p] for p in whole) and self._is_inbox_decided()
             return False
 
         try:
@@ -323,11 +375,43 @@ class Campaign:
             return False
         return True
 
+    def _is_inbox_decided(self) -> bool:
+        if not self.plan.has_inbox:
+            return True
+        ends = self.databases.of_each(f"SELECT position FROM {SHOP}_{{}}.inbox_end", PARTITIONS)
+        return self.databases.offsets(PARTITIONS, SHOP) == [end for (end,) in ends]
+
+    def _post_again(self, senders: "Sequence[ToTopic | OverHttp]") -> None:
+        """Look what an inbox lost that it had acknowledged, whether that was said, and have it sent again."""
+        with closing(open_ledger(self._served)) as ledger:
+            decided = {row.fact for row in decided_in(ledger).values()}
+        lost = [told for told in self.told.acknowledged if told.by == "http" and told.fact not in decided]
+        gone = self._gone()
+        unsaid = [told for told in lost if not any(told.position in positions for positions in gone)]
+        self.figures["acknowledged by the inbox, and lost"] = len(lost)
+        self.figures["… of which no server said so"] = len(unsaid)
+        self.log.say("lost", said=len(lost) - len(unsaid), unsaid=[(told.fact, told.position) for told in unsaid])
+        if lost and self.plan.is_synchronous:
+            self._wrong += [f"{told.fact} at {told.position} is lost, with a synchronous standby" for told in lost[:20]]
+        self.told.acknowledged = [told for told in self.told.acknowledged if told.by != "http" or told.fact in decided]
+        client = next(sender for sender in senders if isinstance(sender, OverHttp))
+        client.again(sorted({told.fact for told in lost}))
+        self._wait("what was sent again to be decided", DRAIN_SECONDS, self._is_inbox_decided)
+
+    def _gone(self) -> list[set[tuple[int, int]]]:
+        """Return the positions of which servers said that what they had acknowledged is gone."""
+        found = []
+        for process in self._points:
+            for partition, first, last in _GONE.findall(process.log.read_text(errors="replace")):
+                found.append({(int(partition), offset) for offset in range(int(first), int(last) + 1)})
+        return found
+
     def _end_points(self) -> None:
         for process in self._points:
             code = process.end()
             self.log.say("ended at last", name=process.name, code=code)
-            if code:
+            is_named = code == CANNOT_RUN and self._named_partitions()
+            if code not in (0, ENDED_EARLY) and not is_named:
                 self._wrong.append(f"{process.name} ended with exit {code} at last: {process.said[-1_000:]}")
 
     def _check(self) -> None:
@@ -335,40 +419,74 @@ class Campaign:
         from tests.support.kafka_shop import contents
 
         place, other = self.databases.address, self._memory / "undisturbed"
-        for audit in (["verify"], ["replay"], ["replay", "--from-topic"]):
+        named = self._named_partitions()
+        for audit in (["verify"], ["replay"], *([] if named else [["replay", "--from-topic"]])):
             with self._noting(" ".join(audit)):
                 self._point(*audit)
         with closing(open_ledger(place)) as ledger:
             decided = decided_in(ledger)
-        self._wrong += faults(self.told.acknowledged, decided)[:50]
-        self.decided = len(decided)
+        if self.plan.has_inbox:
+            self._check_inbox()
+            self.told.acknowledged = [told for told in self.told.acknowledged if told.by == "kafka"]
+        whole = [told for told in self.told.acknowledged if told.position[0] not in named]
+        self._wrong += faults(whole, decided)[:50]
+        out_of_place = [told for told in self.told.acknowledged if told.position[0] in named]
+        lost = len([line for line in faults(out_of_place, decided, is_same_stream=False) if "is lost" in line])
+        self.figures["partitions that were left, by name"] = sorted(named)
+        self.figures["acknowledged in these, and not decided"] = lost
+        self.figures["decided"] = self.figures.get("decided", 0) + len(decided)
         with self._noting("the undisturbed ledger"):
             alone = {"POINTS_LEDGER": str(other)}
             self._point("consume", "--until-end", "--no-publish", environment=alone)
             mine, undisturbed = contents(place), contents(other)
             for name, rows in undisturbed.items():
-                if mine[name] != rows:
+                is_left = any(name.endswith(f" {partition}") for partition in named) or (named and name == "accounts")
+                if mine[name] != rows and not is_left:
                     self._wrong.append(f"{name} is not as in an undisturbed ledger")
+
+    def _named_partitions(self) -> set[int]:
+        """Return the partitions of which a consumer said that it cannot go on, and why."""
+        found: set[int] = set()
+        for process in self._points:
+            if process.name.startswith("consumer"):
+                found.update(int(number) for number in _LEFT.findall(process.log.read_text(errors="replace")))
+        return found
+
+    def _check_inbox(self) -> None:
+        """Check the servers' own ledger: positions say nothing where a standby that lagged took over."""
+        own = {"POINTS_LEDGER": self._served}
+        for audit in (["verify"], ["replay"], ["replay", "--from-topic"]):
+            with self._noting(f"{' '.join(audit)} of the servers' ledger"):
+                self._point(*audit, environment=own)
+        with closing(open_ledger(self._served)) as ledger:
+            decided = decided_in(ledger)
+        gone = set().union(*self._gone())  # what was told of these holds no more
+        told = [
+            replace(each, outcome="") if each.position in gone else each
+            for each in self.told.acknowledged
+            if each.by == "http"
+        ]
+        self._wrong += faults(told, decided, is_same_stream=self.plan.is_synchronous)[:50]
+        self.figures["decided"] = len(decided)
 
     def _noting(self, what: str) -> "_Noting":
         return _Noting(what, self._wrong)
 
     def _figures(self, supervisor: Supervisor) -> dict[str, Any]:
-        by = Counter(each.by for each in self.told.acknowledged)
         return {
             "seed": self.plan.seed,
             "minutes": self.plan.minutes,
             "replication": "synchronous" if self.plan.is_synchronous else "asynchronous",
             "client": self.plan.client,
             "sent": self.told.sent,
-            "acknowledged": dict(by),
+            "acknowledged": self.acknowledged,
             "unanswered": self.told.unanswered,
-            "decided": getattr(self, "decided", 0),
             "troubles": dict(sorted(self.troubles.items())),
             "restarts": supervisor.restarts,
             "ended": dict(sorted(self.ended.items())),
             "entries that went back": self.went_back,
             "named": self.named[:20],
+            **self.figures,
         }
 
     def _kill_all(self) -> None:

@@ -128,9 +128,9 @@ class Databases:
         """Return how many entries the primary's journals have. Raises `psycopg.Error`."""
         return sum(row[0] for row in self.of_each("SELECT head FROM points_{}.shard", partitions))
 
-    def offsets(self, partitions: int) -> list[int]:
-        """Return the offset up to which each partition is decided. Raises `psycopg.Error`."""
-        asked = "SELECT notification_id - 1 FROM points_{}.tracking WHERE application_name = 'facts'"
+    def offsets(self, partitions: int, schema: str = "points") -> list[int]:
+        """Return the offset up to which each partition of a ledger is decided. Raises `psycopg.Error`."""
+        asked = f"SELECT notification_id - 1 FROM {schema}_{{}}.tracking WHERE application_name = 'facts'"
         return [row[0] for row in self.of_each(f"SELECT coalesce(({asked}), -1)", partitions)]
 
     def of_each(self, sql: str, partitions: int) -> list[Any]:

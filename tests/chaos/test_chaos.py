@@ -11,7 +11,7 @@ from tests.chaos.checks import DUPLICATE, Decided, faults
 from tests.chaos.hosts import Network
 from tests.chaos.processes import ROOT, Ended, Process, Supervisor
 from tests.chaos.traffic import Acknowledged, Story
-from tests.chaos.troubles import GROUPS, KINDS, schedule
+from tests.chaos.troubles import GROUPS, KINDS, UNCLEAN, schedule
 from tests.support.kafka_shop import until
 
 FACT = ("/shop", "f-1", "m-1")
@@ -30,6 +30,11 @@ def test_a_seed_decides_every_trouble_and_each_kind_comes() -> None:
 def test_where_nobody_can_be_cut_off_the_other_troubles_come() -> None:
     kinds = {trouble.kind for trouble in schedule(7, 600, can_cut=False)}
     assert kinds >= {"kill", "stop", "fail-over"} and not any(kind.startswith("cut") for kind in kinds)
+
+
+def test_a_broker_that_lags_is_made_leader_halfway_where_that_is_wanted() -> None:
+    added = set(schedule(7, 600, is_unclean=True)) - set(schedule(7, 600))
+    assert [(trouble.kind, trouble.at) for trouble in added] == [(UNCLEAN, 300)]
 
 
 def test_what_was_acknowledged_and_decided_once_as_told_is_right() -> None:

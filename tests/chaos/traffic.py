@@ -49,6 +49,7 @@ class Told:
     acknowledged: list[Acknowledged] = field(default_factory=list)
     sent: int = 0
     unanswered: int = 0  # sent, and nobody said whether it was kept
+    values: dict[Key, bytes] = field(default_factory=dict)  # of the facts that were posted
     wrong: list[str] = field(default_factory=list)  # answers that no trouble accounts for
 
 
@@ -187,13 +188,24 @@ class OverHttp:
         self._thread.join()
 
     def _run(self) -> None:
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        with httpx.Client(headers=headers, timeout=ANSWER_SECONDS, trust_env=False) as client:
+        with self._client() as client:
             while not self._is_over.wait(CLIENT_PAUSE):
                 fact, value = self._story.next(with_poison=False)
                 self._told.sent += 1
+                self._told.values[fact] = value
                 if not self._post(client, fact, value):
                     self._told.unanswered += 1
+
+    def again(self, facts: Sequence[Key]) -> None:
+        """Post facts again that were posted before, as senders do with what they were told is gone."""
+        with self._client() as client:
+            for fact in facts:
+                if not self._post(client, fact, self._told.values[fact]):
+                    self._told.unanswered += 1
+
+    def _client(self) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        return httpx.Client(headers=headers, timeout=ANSWER_SECONDS, trust_env=False)
 
     def _post(self, client: httpx.Client, fact: Key, value: bytes) -> bool:
         """Post until it is answered; False where it was not, to the end."""

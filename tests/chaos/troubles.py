@@ -44,6 +44,8 @@ KINDS: Mapping[str, Mapping[str, tuple[int, float]]] = {
         "cut-from-all": (1, 12.0),
     },
 }
+UNCLEAN = "lead-uncleanly"  # of a broker that was dead while others acknowledged, and they are dead now
+UNCLEAN_SECONDS = 4.0  # for which it is dead alone
 CALM_SECONDS = (2.0, 9.0)  # between two troubles of a group
 SHORTEST = 0.3  # seconds that a trouble which lasts goes on
 
@@ -58,8 +60,11 @@ class Trouble(NamedTuple):
     seconds: float
 
 
-def schedule(seed: int, seconds: float, *, can_cut: bool = True) -> list[Trouble]:
-    """Return the troubles of a campaign, by their instants; without those that cut somebody off where nobody can be."""
+def schedule(seed: int, seconds: float, *, can_cut: bool = True, is_unclean: bool = False) -> list[Trouble]:
+    """Return the troubles of a campaign, by their instants; without those that cut somebody off where nobody can be.
+
+    Where it `is_unclean` a broker that lags is made leader, halfway.
+    """
     found: list[Trouble] = []
     for group, count in GROUPS.items():
         chance = Random(f"{seed} {group}")
@@ -72,4 +77,6 @@ def schedule(seed: int, seconds: float, *, can_cut: bool = True) -> list[Trouble
             lasting = round(chance.uniform(min(SHORTEST, most), most), 1)
             found.append(Trouble(round(at, 1), group, kind, chance.randrange(count), lasting))
             at += lasting + chance.uniform(*CALM_SECONDS)
+        if group == "broker" and is_unclean:
+            found.append(Trouble(round(seconds / 2, 1), group, UNCLEAN, chance.randrange(count), UNCLEAN_SECONDS))
     return sorted(found)
