@@ -1,4 +1,4 @@
-"""Facts that arrive one by one and go to the topic: where each stands is told only where the brokers said so."""
+"""Facts that go to the topic one by one: where each stands is told only where the brokers said so."""
 
 from types import SimpleNamespace
 from typing import Any
