@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from msgspec import Struct, structs
@@ -39,6 +40,7 @@ from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, mont
 _NEVER: Final = (0, 0, 0)  # no instant lies between the first two
 STORED: Final = ENGINES[0]  # what is stored met the checks of its day, of whatever engine
 NO_END: Final = 1 << 62  # an instant after every other
+KNOWN_VERSIONS: Final = 16  # that a process keeps when it has read them once
 
 
 class Clause(NamedTuple):
@@ -718,6 +720,12 @@ def checked_version(parts: Sequence[Part]) -> ProgrammeVersion:
     return Programme([]).take(ProgrammeVersion.of(parts))
 
 
+@lru_cache(maxsize=KNOWN_VERSIONS)
+def _version(toml: str, where: str, engine: int) -> ProgrammeVersion:
+    """Return the version of a text: each partition of a ledger has the same. Raises `BadProgramme`."""
+    return ProgrammeVersion(toml, where, engine)
+
+
 class Programme:
     """A ledger's rule book: the newest version whose `from` is at or before an instant decides what occurred then."""
 
@@ -735,7 +743,7 @@ class Programme:
         known = self.by_name.get(version_of(toml))
         if known is not None and known.toml == toml:
             return known
-        return self.take(ProgrammeVersion(toml, where, engine), where, engine)
+        return self.take(_version(toml, where, engine), where, engine)
 
     def take(self, version: ProgrammeVersion, where: str = "rule book", engine: int = ENGINE) -> ProgrammeVersion:
         """Take in a version that was read already. Returns and raises as `add` does."""
