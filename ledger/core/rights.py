@@ -17,9 +17,9 @@ def said_of(order: CompletedOrder) -> SaidOfOrder:
     return SaidOfOrder(order.shop, order.self_operated, order.channel, order.pay, order.tags)
 
 
-def give_rights(draft: Draft, order: CompletedOrder, data: Line, line: PageLine) -> None:
+def give_rights(draft: Draft, rights: tuple[Perk, ...], order: CompletedOrder, data: Line, line: PageLine) -> None:
     """Give a line that completes its rights; whose they are is judged now, and holds whatever comes."""
-    for perk in draft.version.rights:
+    for perk in rights:
         if not meets(perk.clauses, data, order):
             continue
         card, product = "", ""
