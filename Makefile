@@ -10,6 +10,7 @@ VENV := .venv
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 FUZZ := $(VENV)/.installed-fuzz
+WHEEL := $(VENV)/.installed-wheel
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Not compiled ahead: that takes a third of the install, most of it for modules nobody imports.
@@ -20,6 +21,7 @@ RUN_LOCK := requirements-run.lock
 IMAGE_LOCK := requirements-image.lock
 DEV_LOCK := requirements.lock
 FUZZ_LOCK := requirements-fuzz.lock
+WHEEL_LOCK := requirements-wheel.lock
 
 # The tool that resolves the locks; only `make lock` needs it.
 UV := uv>=0.9,<1
@@ -33,7 +35,7 @@ CREATED := $(VENV)/.python-$(PYTHON_VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types engine engine-lint bench campaign simulate fuzz lock clean python
+.PHONY: help demo test lint types engine engine-lint wheel bench campaign simulate chaos fuzz lock clean python
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -60,6 +62,19 @@ engine: $(DEV) ## build the native engine into .venv, where there is cargo (Rust
 		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/points_engine.abi3.so"
 	@$(BIN)/python -c 'import points_engine'
 
+# Of the native engine: on Linux against glibc 2.17 of 2012, whatever libc this machine has.
+MATURIN := $(BIN)/maturin build --quiet --release --locked --manifest-path engine/Cargo.toml --out dist
+ifeq ($(shell uname),Linux)
+MATURIN += --zig --compatibility manylinux_2_17
+endif
+
+wheel: $(WHEEL) ## build the wheels into dist/: ours, the client's, and the native engine's where there is cargo
+	@rm -rf dist
+	@$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . ./client
+	@if command -v cargo >/dev/null; then PATH="$$PWD/$(BIN):$$PATH" $(MATURIN); \
+		else echo 'cargo is not there: no wheel of the native engine was built' >&2; fi
+	@ls dist
+
 engine-lint: ## check the native engine's style, where there is cargo
 	@cargo fmt --manifest-path engine/Cargo.toml --check
 	@cargo clippy --quiet --release --locked --manifest-path engine/Cargo.toml --features extension-module -- -D warnings
@@ -72,6 +87,9 @@ campaign: $(DEV) ## run the long tests that `make test` leaves out
 
 simulate: $(DEV) ## run seeds of the simulator (ARGS="--seed 7", "--seed 1 --minutes 5", "--planted")
 	@$(BIN)/python -m tests.simulator $(if $(ARGS),$(ARGS),--seed 1 --minutes 1)
+
+chaos: $(DEV) ## play chaos on real brokers, databases, consumers and servers (ARGS="--minutes 10 --seed 1")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 fuzz: $(FUZZ) ## fuzz facts, rule books and HTTP with coverage (ARGS="--minutes 10")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
@@ -89,6 +107,7 @@ lock: python ## resolve the dependencies again (UPGRADE=1 for the newest)
 	$(COMPILE) --group build --constraints $(DEV_LOCK) --output-file $(RUN_LOCK) pyproject.toml
 	$(COMPILE) --group build --extra fast --extra postgres --constraints $(DEV_LOCK) --output-file $(IMAGE_LOCK) pyproject.toml
 	$(COMPILE) --group fuzz --output-file $(FUZZ_LOCK)
+	$(COMPILE) --group wheel --output-file $(WHEEL_LOCK)
 
 clean: ## remove environments, caches and builds (a ledger's data stays)
 	rm -rf $(VENV) .venv-lock build dist engine/target .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -121,4 +140,9 @@ $(DEV): $(RUN) $(DEV_LOCK)
 $(FUZZ): $(DEV) $(FUZZ_LOCK)
 	@echo 'installing $(FUZZ_LOCK)'
 	@$(INSTALL) --require-hashes -r $(FUZZ_LOCK)
+	@touch $@
+
+$(WHEEL): $(RUN) $(WHEEL_LOCK)
+	@echo 'installing $(WHEEL_LOCK)'
+	@$(INSTALL) --require-hashes -r $(WHEEL_LOCK)
 	@touch $@

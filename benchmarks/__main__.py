@@ -4,19 +4,22 @@ import argparse
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import growth, kafka, questions, report, rules, stores, views, whole
+from benchmarks import growth, kafka, questions, report, rules, stores, streams, views, whole
 from benchmarks.compare import compare, stages_of
 from benchmarks.console import console
 from benchmarks.http import http
 from benchmarks.measure import Failed, Figures, say
 from benchmarks.work import work
+from ledger.journal.engines import MODULE
 
 MEMBERS = 5_000
 MANY = 1_000_000
 FACTS = 200_000
 QUICK = 40_000
+STREAMED = 20  # facts a member, beside Kafka Streams
 STAGED = 60_000  # facts, for the stages: enough to warm every cache
 MEMORY = 3  # times the facts
 FULL = (1_000_000, 10_000_000)
@@ -34,7 +37,7 @@ SECTIONS = (
     "http",
     "console",
 )
-BY_NAME = (*SECTIONS, "kafka")  # which needs a broker, and is run only when it is named
+BY_NAME = (*SECTIONS, "kafka", "streams")  # which need a broker, and are run only when they are named
 
 
 def main() -> int:
@@ -96,6 +99,12 @@ def _measure(options: argparse.Namespace) -> Figures:
         if "kafka" in wanted:
             found["kafka"] = kafka.kafka(place, path, facts)
             report.kafka(found["kafka"], facts)
+        if "streams" in wanted:
+            members = facts // STREAMED
+            found["streams"] = streams.streams(
+                place, facts, members, options.rounds, has_native=find_spec(MODULE) is not None
+            )
+            report.streams(found["streams"])
         if "http" in wanted:
             part = place.traffic(min(facts, STAGED), MEMBERS)
             found["http"] = http(place, part, min(facts, STAGED))

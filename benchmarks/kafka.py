@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from benchmarks.measure import Figures, points, run, say
 from benchmarks.work import Work
-from consumers.kafka.clients import open_writer
+from consumers.kafka.clients import client_of
 from consumers.kafka.consume import Plan
 from consumers.kafka.kafka_python import Admin
 from consumers.kafka.settings import KafkaSettings, load
@@ -42,7 +42,7 @@ PATIENCE = 60.0
 
 def kafka(work: Work, path: Path, facts: int) -> Figures:
     """Whole runs by client and number of processes, and the latency by client and size of batch."""
-    with _broker() as address, _environment(address):
+    with broker() as (address, _), environment(address):
         say(f"sending {facts:,} facts to {address}")
         run(points("produce", "--backlog", str(path), "--json"))
         runs = {}
@@ -95,7 +95,7 @@ def _latency(work: Work, path: Path, client: str, batch: int) -> list[float]:
     topic = new_topic_name()
     with patch.dict(os.environ, POINTS_KAFKA_CLIENT=client, POINTS_KAFKA_TOPICS_FACTS=topic):
         gentle = load()
-    _make_topics(gentle)
+    make_topics(gentle)
     sent: dict[tuple[int, int], float] = {}
     decided: dict[int, list[tuple[int, float]]] = {}
     owned, done = threading.Semaphore(0), threading.Event()
@@ -130,7 +130,7 @@ def _latency(work: Work, path: Path, client: str, batch: int) -> list[float]:
 def _send_gently(settings: KafkaSettings, path: Path, sent: dict[tuple[int, int], float]) -> None:
     """Facts one by one in their time; `sent` takes when each was sent, by where it stands."""
     partitioner = Partitioner(PARTITIONS)
-    writer = open_writer(settings)
+    writer = client_of(settings).Writer(settings)
     started = time.monotonic()
     with path.open("rb") as file:
         for number, line in enumerate(islice(file, GENTLE)):
@@ -159,21 +159,22 @@ def _is_through(ledger: Ledger, sent: dict[tuple[int, int], float], deadline: fl
 
 
 @contextmanager
-def _broker() -> Iterator[str]:
+def broker(*, is_short: bool = True) -> Iterator[tuple[str, int | None]]:
+    """A broker's address, and the process it runs in where it was started here; `is_short`: not for minutes."""
     address = os.environ.get(VARIABLE)
     if address:
-        yield address
+        yield address, None
         return
-    broker = BrokerFromJars()
-    broker.start()
+    own = BrokerFromJars(is_short=is_short)
+    own.start()
     try:
-        yield broker.address
+        yield own.address, own.pid
     finally:
-        broker.stop()
+        own.stop()
 
 
 @contextmanager
-def _environment(address: str) -> Iterator[None]:
+def environment(address: str) -> Iterator[None]:
     """Topics of our own, which are made, and the settings that name them."""
     names = {
         "POINTS_KAFKA_BOOTSTRAP_SERVERS": address,
@@ -184,11 +185,11 @@ def _environment(address: str) -> Iterator[None]:
         "POINTS_KAFKA_TOPICS_DEAD_LETTERS": new_topic_name("dead-letters"),
     }
     with patch.dict(os.environ, names):
-        _make_topics(load())
+        make_topics(load())
         yield
 
 
-def _make_topics(settings: KafkaSettings) -> None:
+def make_topics(settings: KafkaSettings) -> None:
     admin = Admin(settings)
     try:
         for topic in wanted_topics(settings.topics, PARTITIONS, 1):

@@ -78,6 +78,18 @@ def say(text: str) -> None:
     print(f"… {text}", file=sys.stderr, flush=True)
 
 
+def cpu_of(pid: int | None) -> float:
+    """The CPU seconds of a process and its children so far; 0 without a process, or where there is no /proc."""
+    if pid is None:
+        return 0.0
+    ticks = 0
+    for each in (pid, *_children(pid)):
+        with suppress(OSError):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(int(field) for field in fields[11:15])  # its own, and of children that ended
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 class _Watch(threading.Thread):
     """Looks at the memory of a process and its children while they run; nothing is seen where there is no /proc."""
 

@@ -3,10 +3,12 @@
 import os
 import platform
 import sys
+from statistics import median
 
 from benchmarks.growth import SKEW
 from benchmarks.measure import Figures
 from benchmarks.rules import ASKED, FEW, PLAIN, UNASKED, WITH_MANY
+from benchmarks.streams import JOBS, STREAMS, ratios
 from consumers.runtime.events import STAGES
 
 WIDTH = 44
@@ -148,6 +150,21 @@ def kafka(found: Figures, facts: int) -> None:
     for row in found["latency"]:
         most = f"{facts / row['seconds']:,.0f}" if row["seconds"] else ""
         _row(f"{row['client']}, batches of {row['batch']:,}", f"{row['median']:.1f}", f"{row['p99']:.1f}", most)
+
+
+def streams(found: Figures) -> None:
+    """Beside Kafka Streams; medians of the rounds."""
+    facts, beside = found["facts"], ratios(found)
+    title = f"{facts:,} facts of {found['members']:,} members, {JOBS} processes or threads, outcomes sent"
+    _title(title, "facts/s", "CPU µs", "broker µs", "server µs", "RSS MB", "speed", "CPU")
+    for name, rounds in found["runs"].items():
+        middle = {key: median(each[key] for each in rounds) for key in ("seconds", "cpu", "broker", "server", "rss")}
+        micros = [f"{middle[key] * MEGA / facts:.1f}" for key in ("cpu", "broker", "server")]
+        ratio = [f"{figure:.2f}" for figure in beside.get(name, (1.0, 1.0))]
+        _row(name, f"{facts / middle['seconds']:,.0f}", *micros, f"{middle['rss'] / MEGA:,.0f}", *ratio)
+    inside = median(each["inside"] for each in found["runs"][STREAMS])
+    _row("Kafka Streams, once its first fact is there", f"{facts / inside:,.0f}")
+    print(f"points consume decides by the {found['engine']} engine where nothing else is said")
 
 
 def questions(found: Figures, facts: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from consumers.runtime.events import Acquired, Decided, Event, Failed, Lag, Left, Recovered, Released
+from consumers.runtime.events import Acquired, Decided, Event, Failed, Lag, Left, Recovered, Released, WentBack
 from projections.answers.plain import escaped
 
 EVERY_SECONDS = 10.0  # between two lines of progress
@@ -56,6 +56,8 @@ class ConsumerLog:
             case Left(partition, why):
                 self._last_error = why
                 self._logger.error("left", partition=partition, error=why)
+            case WentBack(partition, position, known):
+                self._logger.warning("went-back", partition=partition, position=position, known=known)
             case Failed(stage, why):
                 self._last_error = why
                 self._logger.error("trouble", stage=stage, error=why)

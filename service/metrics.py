@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from consumers.runtime.events import STAGES, Acquired, Decided, Event, Failed, Lag, Left, Published, Recovered, Released
 from ledger.errors import BadInput
+from ledger.journal.engines import deciding
 
 RECORDS = (1, 4, 16, 64, 256, 1_024, 4_000)
 BYTES = (1 << 10, 1 << 13, 1 << 16, 1 << 19, 1 << 22, 1 << 23)
@@ -24,6 +25,10 @@ class Metrics:
         histogram = partial(Histogram, registry=self.registry)
         self._facts = counter("points_facts", "Records decided, by outcome.", ["outcome"])
         self._parked = counter("points_parked", "Records that are no facts.")
+        self._handed_back = counter(
+            "points_engine_handed_back", "Facts that the native engine left to Python, by why.", ["why"]
+        )
+        gauge("points_engine", "Which program decides: native or python.", ["engine"]).labels(deciding().decides).set(1)
         self._lag = gauge("points_lag_records", "Records behind those decided.", ["partition"])
         self._records = histogram("points_batch_records", "Records of a batch.", buckets=RECORDS)
         self._bytes = histogram("points_batch_bytes", "Bytes of a batch.", buckets=BYTES)
@@ -85,6 +90,8 @@ class Metrics:
         for outcome in ("accepted", "refused", "ignored"):
             self._facts.labels(outcome).inc(getattr(tally, outcome))
         self._parked.inc(tally.parked)
+        for why, facts in tally.handed_back.items():
+            self._handed_back.labels(why).inc(facts)
         self._records.observe(batch.records)
         self._bytes.observe(batch.bytes)
         for stage in STAGES:

@@ -15,6 +15,7 @@ import msgspec
 import typer
 
 from ledger.errors import BadInput, WrongUse
+from ledger.journal.engines import CONFIG
 from ledger.journal.ledger import KAFKA, Ledger, Settings, is_address
 from ledger.rulebook.checks import parts_of
 from ledger.rulebook.compiled import Programme, ProgrammeVersion, checked_version
@@ -57,7 +58,8 @@ def command(run: Callable[..., Answer | None]) -> Callable[..., int]:
 
     def call(context: typer.Context, ledger: str | None, as_json: bool, **options: Any) -> int:
         shell = Shell(context, ledger, as_json)
-        answer = run(shell, **options)
+        with _config_known(options.get("config")):
+            answer = run(shell, **options)
         return 0 if answer is None else shell.give(answer)
 
     own = list(inspect.signature(run).parameters.values())[1:]
@@ -72,6 +74,21 @@ def command(run: Callable[..., Answer | None]) -> Callable[..., int]:
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     call.__name__, call.__doc__, call.__module__ = run.__name__, run.__doc__, run.__module__
     return call
+
+
+@contextmanager
+def _config_known(config: Path | None) -> Iterator[None]:
+    """Let POINTS_CONFIG name the settings of --config meanwhile: processes that are started read them, too."""
+    before = os.environ.get(CONFIG)
+    if config is not None:
+        os.environ[CONFIG] = str(config)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(CONFIG, None)
+        else:
+            os.environ[CONFIG] = before
 
 
 def command_in(group: typer.Typer, name: str | None = None) -> Callable[[Callable[..., Answer | None]], Any]:
@@ -173,8 +190,10 @@ class Shell:
         else:
             with standard_output():
                 if isinstance(answer.screen, str):
-                    names = () if answer.book is None else (_names_of(answer.book),)
-                    resolve_name(f"service.screens.{answer.screen}")(self.console, answer.document, *names)
+                    shown = [self.console, answer.document]
+                    if answer.book is not None:
+                        shown.append(resolve_name("service.screens.names:Names")(answer.book, terminal_language()))
+                    resolve_name(f"service.screens.{answer.screen}")(*shown)
                 else:
                     answer.screen()
         if answer.remark:
@@ -197,11 +216,6 @@ class Shell:
             return
         with resolve_name("service.screens.progress:bar")(label, total) as tick:
             yield tick
-
-
-def _names_of(book: Programme) -> Any:
-    """Return the names of a book for the terminal's reader."""
-    return resolve_name("service.screens.names:Names")(book, terminal_language())
 
 
 @contextmanager
@@ -242,17 +256,6 @@ def readable(path: Path | str) -> Iterator[None]:
         raise BadInput(f"{path}: byte {error.start} is not UTF-8; give a text file") from None
 
 
-def read_text(path: Path) -> str:
-    """Return a text file given by the user. Raises `BadInput`."""
-    with readable(path):
-        return path.read_text(encoding="utf-8")
-
-
-def read_book(path: Path) -> str:
-    """Return a rule book given by the user, with the transitions of its time zone. Raises `BadInput`."""
-    return with_transitions(read_text(path), str(path))
-
-
 def text_of_books(books: Sequence[str] | None, *, is_there: bool) -> str | None:
     """Return the text of what --book names, None where nothing. Raises `WrongUse` where the ledger is there already."""
     if not books:
@@ -262,9 +265,12 @@ def text_of_books(books: Sequence[str] | None, *, is_there: bool) -> str | None:
     return read_version(books).toml
 
 
-def read_named_book(name: str) -> str:
-    """Return a rule book by its file, or a shipped one by its name. Raises `BadInput`, `BadProgramme`."""
-    return read_book(Path(name)) if Path(name).exists() or Path(name).suffix else shipped(name)
+def _text_of(name: str) -> str:
+    """Return a rule book by its file, with the transitions of its time zone, or a shipped one by its name."""
+    if not Path(name).exists() and not Path(name).suffix:
+        return shipped(name)
+    with readable(name):
+        return with_transitions(Path(name).read_text(encoding="utf-8"), name)
 
 
 def read_named_books(names: Sequence[str | Path]) -> tuple[Part, ...]:
@@ -272,7 +278,7 @@ def read_named_books(names: Sequence[str | Path]) -> tuple[Part, ...]:
 
     Raises `BadInput`, `BadProgramme`.
     """
-    return in_order([part for name in names for part in parts_of(read_named_book(str(name)), str(name))])
+    return in_order([part for name in names for part in parts_of(_text_of(str(name)), str(name))])
 
 
 def read_version(names: Sequence[str | Path]) -> ProgrammeVersion:

@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-pytest_plugins = ["tests.support.brokers", "tests.support.browsers", "tests.support.databases"]
+pytest_plugins = ["tests.support.brokers", "tests.support.browsers", "tests.support.databases", "tests.support.engines"]
 
 # A shell that starts the run in the background (`make test &`) has it ignore SIGINT, and what the run starts inherits
 # that: a test that stops a command so would wait for ever.

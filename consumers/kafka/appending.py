@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 
-from consumers.kafka.client_base import Writer
-from consumers.kafka.clients import open_writer
+from consumers.kafka.client_base import UNKNOWN, Writer
+from consumers.kafka.clients import client_of
 from consumers.kafka.port import StreamError
 from consumers.kafka.produce import headers_of
 from consumers.kafka.settings import KafkaSettings
@@ -25,12 +25,12 @@ class TopicAppender:
     def append(self, lines: Sequence[InboxLine]) -> list[tuple[int, int]]:
         """Append lines, wait for them, and return the (partition, offset) of each.
 
-        Raises `CannotAppend` unless all are acknowledged; some may stand in the topic all the same, and are duplicates
-        when they are sent again.
+        Raises `CannotAppend` unless all are acknowledged, and it is known where; some may stand in the topic all the
+        same, and are duplicates when they are sent again.
         """
-        offsets = [-1] * len(lines)
+        offsets = [UNKNOWN] * len(lines)
         try:
-            writer = self._writer = self._writer or open_writer(self._settings)
+            writer = self._writer = self._writer or client_of(self._settings).Writer(self._settings)
             for at, line in enumerate(lines):
                 key, on_delivered = line.key.encode(), partial(offsets.__setitem__, at)
                 writer.send(self._topic, line.partition, key, line.value, headers_of(line), on_delivered)
@@ -38,6 +38,11 @@ class TopicAppender:
         except StreamError as error:
             self.close()
             raise CannotAppend(f"the topic {self._topic}: {error}") from error
+        if (unknown := offsets.count(UNKNOWN)) > 0:
+            raise CannotAppend(
+                f"the topic {self._topic}: {unknown:,} records stand there, and the brokers do not say where: they had"
+                " them already; sent again they are told where they stand"
+            )
         return [(line.partition, offset) for line, offset in zip(lines, offsets, strict=True)]
 
     def close(self) -> None:

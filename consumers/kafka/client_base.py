@@ -34,6 +34,7 @@ MOST_IN_FLIGHT = 20_000  # records, and
 MOST_IN_FLIGHT_BYTES = 32 << 20
 CLOSE_SECONDS = 2.0
 POLL_SECONDS = 0.2
+UNKNOWN = -1  # the offset of a record that was sent again, where the brokers only say that they have it
 FIRST_SECONDS = 1.0  # that an answer is waited for before it is looked at whether the cluster refuses this client
 
 # By Kafka's own names, which both libraries have.
@@ -385,6 +386,7 @@ class Writer(Client):
     ) -> None:
         """Append a record to a partition; `on_delivered` is called with its offset once it is acknowledged.
 
+        The offset is `UNKNOWN` where the brokers had it already from an attempt whose answer was lost.
         Waits while as much is in flight as may be. Raises `Denied`, `BrokerAway`.
         """
         self.poll()

@@ -258,7 +258,8 @@ class Writer(_Client, base.Writer):
                 return
             if self._reported.text:
                 self._reported.clear()
-            self._acknowledged(pending, message.offset() or 0)
+            offset = message.offset()
+            self._acknowledged(pending, base.UNKNOWN if offset is None else offset)
 
         self._producer.produce(topic, value, key, partition, settled, headers=headers)  # type: ignore[arg-type]
 

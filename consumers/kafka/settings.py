@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ledger.errors import Unusable
+from ledger.journal.engines import CONFIG, Engine
 from ledger.wire.unreadable import UNREADABLE
 
-CONFIG = "POINTS_CONFIG"
 PREFIX = "POINTS"
 T = TypeVar("T", bound=Struct)
 
@@ -95,6 +95,7 @@ class KafkaSettings(_Table, frozen=True):
 
 
 class _File(_Table, frozen=True):
+    engine: Engine = "auto"  # that decides; `ledger.journal.engines` asks for it
     kafka: KafkaSettings = KafkaSettings()
 
 
@@ -109,6 +110,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     where = str(path) if path else "the environment"
     known: set[str] = set()
     settings = _table(_File, document, "", where, environment, known).kafka
+    known = {name for name in known if name.startswith(f"{PREFIX}_KAFKA_")}
     for name in sorted(environment):
         if name.startswith(f"{PREFIX}_KAFKA_") and environment[name] and name not in known:
             raise BadSettings(f"{name}: there is no such setting; there are {', '.join(sorted(known))}")

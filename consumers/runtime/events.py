@@ -30,6 +30,14 @@ class Left(NamedTuple):
     why: str
 
 
+class WentBack(NamedTuple):
+    """The store lost what this process had decided behind an offset, up to `known`; it is decided again."""
+
+    partition: int
+    offset: int
+    known: int
+
+
 class Decided(NamedTuple):
     """A batch of records was decided and committed up to an offset; `fetch` to `store` are seconds by stage.
 
@@ -76,5 +84,5 @@ class Recovered(NamedTuple):
     stage: str
 
 
-Event = Acquired | Released | Left | Decided | Published | Lag | Failed | Recovered
+Event = Acquired | Released | Left | WentBack | Decided | Published | Lag | Failed | Recovered
 Observe = Callable[[Event], None]

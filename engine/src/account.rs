@@ -13,7 +13,7 @@ use crate::times::first_day;
 pub const NEVER: i64 = 1 << 62;
 
 /// Points earned together: `left` are free (pending while `pending_until` is set), `held` on hold.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Lot {
     pub left: i64,
@@ -39,7 +39,7 @@ impl Lot {
 }
 
 /// One kind of points: open lots by their key, debt, and totals since the account began (points; cash in fen).
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Purse {
     pub lots: BTreeMap<i64, Lot>,
@@ -68,7 +68,7 @@ impl Purse {
 }
 
 /// Points kept for a hold until an instant, by lot in the order they were taken.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OpenHold {
     pub kind: Text,
@@ -77,7 +77,7 @@ pub struct OpenHold {
 }
 
 /// An interval of a membership, and what was used of its cap and its quotas (by `benefit:bucket`).
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Term {
     pub card: Text,
@@ -98,7 +98,7 @@ pub struct Term {
 }
 
 /// A tier that does not fall by ageing before `until`; `value` is the score without ageing, below `needs` it ends.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TierHold {
     pub until: i64,
@@ -108,7 +108,7 @@ pub struct TierHold {
 }
 
 /// A tier of a score that is granted until an instant.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TierGrant {
     pub score: Text,
@@ -120,7 +120,7 @@ pub struct TierGrant {
 pub type Sums = Map<Text, Map<i64, Map<Text, i64>>>;
 
 /// Everything about one member that the next decision may need.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Account {
     pub number: i64,

@@ -9,6 +9,7 @@ use crate::draft::{Done, Draft, MAX_TOTAL, Stop, at_shop, bounded};
 use crate::entries::{CounterAdded, Earned, FirstSeen, Map, Multiplied, Scored, ScoredOnce, Text, Withheld};
 use crate::evaluate::{Asked, Line, amount_of, meets, multiplier_of};
 use crate::facts::{Data, Field, Value};
+use crate::handed_back::HandedBack;
 use crate::lots::earn;
 use crate::pages::{Award, DayPage, OrderPage};
 use crate::programme::{Bucket, Per, Rule};
@@ -99,7 +100,7 @@ pub fn apply_rules(
         }
         let uncapped = amount_of(&rule.amount, given.fen, category, given.count, times);
         if uncapped > MAX_TOTAL {
-            return Err(Stop::HandBack("out of range"));
+            return Err(Stop::HandBack(HandedBack::OutOfRange));
         }
         let uncapped = uncapped as i64;
         let mut points = uncapped;

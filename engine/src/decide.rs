@@ -10,7 +10,7 @@ use crate::decisions::{
     activities, amendments, benefits, exchanges, memberships, operators, orders, redemptions, reviews,
 };
 use crate::draft::{Done, Draft, Pages, Stop, decline};
-use crate::entries::{ACCEPTED, Change, Figures, IGNORED, REFUSED, Text};
+use crate::entries::{ACCEPTED, Bytes, Change, ENGINE, Entry, Figures, IGNORED, REFUSED, Text};
 use crate::facts::{Data, Fact, Field, Value};
 use crate::fall_due::fall_due;
 use crate::penalties::apply_penalties;
@@ -29,6 +29,42 @@ pub struct Decision {
     pub changes: Vec<Change>,
     pub clock: i64,
     pub version: Text,
+}
+
+impl Decision {
+    /// Return the entry that writes it down: the owner's, and a replay's to compare with it.
+    pub fn into_entry<'a>(self, place: Place, occurred: i64, fact: &'a [u8], received: &'a [u8]) -> Entry<'a> {
+        Entry {
+            member: place.member,
+            number: place.number,
+            partition: place.partition,
+            offset: place.offset,
+            occurred,
+            recorded: place.recorded,
+            clock: self.clock,
+            backlog: place.backlog,
+            version: self.version,
+            engine: ENGINE,
+            outcome: self.outcome,
+            reason: self.reason,
+            figures: self.figures,
+            changes: self.changes,
+            fact: Bytes(fact),
+            received: Bytes(received),
+            pushed: place.pushed,
+        }
+    }
+}
+
+/// Where an entry stands: among its member's, and where its fact came.
+pub struct Place {
+    pub member: Text,
+    pub number: i64,
+    pub partition: i64,
+    pub offset: i64,
+    pub recorded: i64,
+    pub backlog: bool,
+    pub pushed: i64,
 }
 
 /// How a fact came: when it was recorded, whether in a backlog, and which entry decided it before.

@@ -6,6 +6,7 @@ use crate::account::{Account, Purse};
 use crate::entries::{Change, Earned, Figure, Figures, LOT_BITS, Map, Scored, Text, lot_key};
 use crate::evolve::apply;
 use crate::facts::BEANS;
+use crate::handed_back::HandedBack;
 use crate::pages::{Kind, Page, ScorePage, SeenPage};
 use crate::programme::{AT_SHOP, Programme, Version, base_of};
 use crate::standing::{Stand, first_tier, stand_of};
@@ -20,8 +21,8 @@ pub const MAX_TOTAL: i128 = 1 << 62;
 pub enum Stop {
     /// The fact is refused (a request) or ignored; nothing was changed.
     Decline(Text, Figures),
-    /// Python is to decide: a bound of the account's integers would be passed.
-    HandBack(&'static str),
+    /// Python is to decide.
+    HandBack(HandedBack),
     /// The store cannot be read.
     Store(String),
 }
@@ -186,7 +187,7 @@ impl<'a> Draft<'a> {
     /// Return the key of a lot that this entry opens.
     pub fn next_lot(&mut self) -> Done<i64> {
         if self.lots >= MAX_LOTS {
-            return Err(Stop::HandBack("too many lots in one entry"));
+            return Err(Stop::HandBack(HandedBack::TooManyLots));
         }
         self.lots += 1;
         Ok(lot_key(self.number, self.lots - 1))
@@ -242,7 +243,11 @@ impl<'a> Draft<'a> {
 
 /// Return a sum that an account or a page is to keep.
 pub fn bounded(total: i128) -> Done<i64> {
-    if (-MAX_TOTAL..=MAX_TOTAL).contains(&total) { Ok(total as i64) } else { Err(Stop::HandBack("out of range")) }
+    if (-MAX_TOTAL..=MAX_TOTAL).contains(&total) {
+        Ok(total as i64)
+    } else {
+        Err(Stop::HandBack(HandedBack::OutOfRange))
+    }
 }
 
 /// Return a kind or score as it is kept for a shop.

@@ -1,23 +1,19 @@
 //! One partition's members in memory, and batches of facts decided on them.
 //!
 //! What this engine does not do it hands back: the member's facts of the batch are decided by Python, and nothing of them
-//! is kept here. That is
-//!
-//! - a fact that engine 1 decided, a published programme, and a fact that `facts::decode` does not know;
-//! - a decision that would pass a bound of the account's integers;
-//! - a sign-in whose day is written by its week;
-//! - anything that breaks an invariant of the code (a panic), which Python then names.
+//! is kept here. `handed_back.rs` lists the reasons.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::account::Account;
-use crate::decide::{Arrival, decide};
+use crate::decide::{Arrival, Place, decide};
 use crate::draft::{Done, Pages, Stop};
-use crate::entries::{Bytes, Change, ENGINE, Earned, Entry, Map, Text, leaf_of, link_after};
+use crate::entries::{Change, Earned, Entry, Map, Text, leaf_of, link_after};
 use crate::evolve::apply_entry;
 use crate::facts::{Fact, decode};
+use crate::handed_back::HandedBack;
 use crate::pages::Page;
 use crate::programme::Programme;
 
@@ -68,7 +64,7 @@ pub struct Batch {
     pub decided: Vec<Decided>,
     pub pages: Vec<(String, Text, Vec<u8>)>,
     pub snapshots: Vec<(Text, i64, Vec<u8>)>,
-    pub handed_back: Vec<(Text, &'static str)>,
+    pub handed_back: Vec<(Text, HandedBack)>,
 }
 
 struct Member {
@@ -139,7 +135,7 @@ impl Engine {
         for (name, places) in by_member {
             if places.iter().any(|place| facts[*place].is_none()) {
                 self.forget(name);
-                batch.handed_back.push((name.into(), "a fact that is not known"));
+                batch.handed_back.push((name.into(), HandedBack::UnknownFact));
                 continue;
             }
             let name: &Text = &name.into();
@@ -158,8 +154,7 @@ impl Engine {
                 Ok(Ok(())) => None,
                 Ok(Err(Stop::Store(error))) => return Err(error),
                 Ok(Err(Stop::HandBack(why))) => Some(why),
-                Ok(Err(Stop::Decline(..))) => Some("a decline outside a fact"),
-                Err(_) => Some("an invariant does not hold"),
+                Ok(Err(Stop::Decline(..))) | Err(_) => Some(HandedBack::BrokenInvariant),
             };
             if let Some(why) = why {
                 batch.handed_back.push((name.clone(), why));
@@ -212,26 +207,18 @@ impl Engine {
             let arrival = Arrival { recorded, pushed, backlog, repeats, max_age: self.max_age };
             let decision = decide(account, &mut pages, fact, &self.book, arrival)?;
             account.number += 1;
-            let entry = Entry {
+            let outcome = decision.outcome;
+            let entry_place = Place {
                 member: name.clone(),
                 number: account.number,
                 partition: self.partition,
                 offset: item.offset,
-                occurred: fact.occurred,
-                recorded: item.recorded,
-                clock: decision.clock,
-                backlog: item.backlog,
-                version: decision.version,
-                engine: ENGINE,
-                outcome: decision.outcome,
-                reason: decision.reason,
-                figures: decision.figures,
-                changes: decision.changes,
-                fact: Bytes(item.canonical),
-                received: Bytes(item.received),
-                pushed: item.pushed,
+                recorded,
+                backlog,
+                pushed,
             };
-            batch.decided[place] = Decided { number: account.number, outcome: decision.outcome, state: pack(&entry) };
+            let entry = decision.into_entry(entry_place, fact.occurred, item.canonical, item.received);
+            batch.decided[place] = Decided { number: account.number, outcome, state: pack(&entry) };
         }
         Ok(())
     }
@@ -279,11 +266,13 @@ fn load(name: &str, store: &mut dyn Store) -> Result<Member, String> {
     Ok(Member { account, saved, pages: FxHashMap::default(), used: 0, weight: 0 })
 }
 
-fn pack<T: serde::Serialize>(value: &T) -> Vec<u8> {
+/// Return the bytes of an entry, a page or an account.
+pub fn pack<T: serde::Serialize>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec(value).expect("all of it can be written")
 }
 
-fn unpack<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+/// Return an entry, a page or an account from its bytes.
+pub fn unpack<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     rmp_serde::from_slice(bytes).map_err(|error| format!("what is stored cannot be read: {error}"))
 }
 
@@ -338,7 +327,8 @@ impl Pages for MemberPages<'_> {
     }
 }
 
-fn earned_in(changes: &[Change]) -> Vec<Earned> {
+/// Return the lots that an entry opened, by its changes.
+pub fn earned_in(changes: &[Change]) -> Vec<Earned> {
     let earned = changes.iter().filter_map(|change| match change {
         Change::Earned(earned) => Some(earned.clone()),
         _ => None,

@@ -14,7 +14,7 @@ pub struct Line<'a> {
     pub sku: &'a Text,
     pub category: &'a Text,
     pub points: i64,
-    /// Its own, beside those of its order; a line that stands on a page has none.
+    /// Its own, beside those of its order; those of a line that stands on a page are kept with its completion.
     pub tags: &'a [Text],
     /// Whether all pieces of a line that stands on a page came back.
     pub is_returned: bool,

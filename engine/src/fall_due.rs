@@ -1,6 +1,7 @@
 //! What falls due by itself: holds, lots and terms that end, tiers and sums as months pass. Time goes first.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::account::is_dropped;
 use crate::benefits::has_old_days;
@@ -72,8 +73,12 @@ pub fn fall_due(draft: &mut Draft, until: i64) -> Done {
 /// Return the instants after the clock at which time alone, or a version, moves a score that has items; in order.
 fn instants_that_matter(draft: &Draft, until: i64, now: &Version, month_now: i64) -> Vec<i64> {
     let (account, book, after) = (&draft.account, draft.book, draft.account.clock);
-    let later: Vec<&Version> =
-        book.versions.iter().filter(|version| after < version.since && version.since <= until).collect();
+    let later: Vec<&Version> = book
+        .versions
+        .iter()
+        .map(Arc::as_ref)
+        .filter(|version| after < version.since && version.since <= until)
+        .collect();
     let mut found: BTreeSet<i64> = later.iter().map(|version| version.since).collect();
     for version in std::iter::once(book.nearest(after)).chain(later) {
         let before = version.month(after);

@@ -6,6 +6,7 @@ use crate::entries::{
     ClawedBack, Confirmed, DebtIncurred, Earned, Expired, Forfeited, Forgiven, GivenBack, IdleEnded, IdleMoved,
     PaidInCash, Released, Repaid, Restored, Scored, Spent, Text, Waiting, WrittenOff,
 };
+use crate::handed_back::HandedBack;
 use crate::pages::{Award, Fined, LotPage, Part, RedemptionPage};
 use crate::programme::{OPENS, Shortfall, base_of};
 use crate::times::MAX_INSTANT;
@@ -18,7 +19,7 @@ pub fn earn(draft: &mut Draft, earned: Earned, waits: i64) -> Done<i64> {
     let (pending_until, expires_at) = (earned.pending_until, earned.expires_at);
     let issued = draft.purse(&kind).map_or(0, |purse| purse.issued);
     if i128::from(issued) + i128::from(earned.points) > MAX_TOTAL {
-        return Err(Stop::HandBack("out of range"));
+        return Err(Stop::HandBack(HandedBack::OutOfRange));
     }
     if !draft.version.idle.is_empty() {
         keep_alive(draft, &kind)?;
@@ -285,7 +286,7 @@ pub fn collect(draft: &mut Draft, kind: &Text, claim: i64, origin: &Text, line: 
     }
     if claim != 0 {
         if i128::from(draft.account.debt(&kind)) + i128::from(claim) > MAX_TOTAL {
-            return Err(Stop::HandBack("out of range"));
+            return Err(Stop::HandBack(HandedBack::OutOfRange));
         }
         draft.emit(DebtIncurred { kind, points: claim, origin, line })?;
     }

@@ -104,7 +104,7 @@ pub fn kept_of(line: &PageLine, given: i64) -> i64 {
     (i128::from(given) * i128::from(left)).div_euclid(i128::from(paid)) as i64
 }
 
-/// What an order's fact said besides its lines.
+/// What an order's fact said besides its lines, and the tags of those lines that have some of their own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SaidOfOrder {
@@ -113,6 +113,8 @@ pub struct SaidOfOrder {
     pub channel: Text,
     pub pay: Text,
     pub tags: Vec<Text>,
+    /// A line to its tags.
+    pub of_lines: Option<Map<Text, Vec<Text>>>,
 }
 
 /// Lines of an order completed together: when, by which version, and the card of each membership that held.

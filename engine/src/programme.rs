@@ -1,5 +1,7 @@
 //! A programme as plain data: what `ledger/rulebook/compiled.py` makes of its TOML, handed over by `plain.py`.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashSet;
 use serde::Deserialize;
 
@@ -589,13 +591,13 @@ impl Version {
 /// A version of several owners' books may stand here more than once, as it is from each of their days on.
 #[derive(Clone, Debug, Default)]
 pub struct Programme {
-    pub versions: Vec<Version>,
+    pub versions: Vec<Arc<Version>>,
 }
 
 impl Programme {
     /// Return the version that decides what occurred at an instant; None before the first.
     pub fn at(&self, instant: i64) -> Option<&Version> {
-        self.versions.iter().rev().find(|version| version.since <= instant)
+        self.versions.iter().rev().find(|version| version.since <= instant).map(Arc::as_ref)
     }
 
     /// Return the version at an instant, or the first where none held yet.
@@ -609,7 +611,7 @@ impl Programme {
         if &*found.name == name {
             return found;
         }
-        let mut stages = self.versions.iter().filter(|version| &*version.name == name);
+        let mut stages = self.versions.iter().map(Arc::as_ref).filter(|version| &*version.name == name);
         let begun = stages.clone().rfind(|version| version.since <= instant);
         begun.or_else(|| stages.next()).unwrap_or(found)
     }

@@ -1,6 +1,6 @@
 //! What Python sees of the engine.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -8,7 +8,9 @@ use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyList};
 
 use crate::engine::{Engine, Item, Store, Stored, links};
+use crate::handed_back::HandedBack;
 use crate::programme::Version;
+use crate::python_replay::{PyBacktest, PyReplay, follow_chain};
 
 type Facts = Vec<(PyBackedStr, i64, i64, i64, bool, PyBackedBytes, PyBackedBytes, Option<(i64, bool)>)>;
 type Rows<'py> = (
@@ -31,9 +33,7 @@ impl PyEngine {
 
     /// Take the versions of the programme by their `from`, each as `plain.plain_version` gives it.
     fn take_programme(&self, plain: Vec<PyBackedBytes>) -> PyResult<()> {
-        let versions: Result<Vec<Version>, _> = plain.iter().map(|version| rmp_serde::from_slice(version)).collect();
-        let versions = versions.map_err(|error| PyValueError::new_err(error.to_string()))?;
-        self.0.lock().expect("no call panics").book.versions = versions;
+        self.0.lock().expect("no call panics").book.versions = versions_of(&plain)?;
         Ok(())
     }
 
@@ -89,9 +89,15 @@ impl PyEngine {
         let snapshots = batch.snapshots.iter();
         let snapshots =
             snapshots.map(|(member, at, state)| (member.to_string(), *at, PyBytes::new(py, state))).collect();
-        let handed_back = batch.handed_back.iter().map(|(member, why)| (member.to_string(), *why)).collect();
+        let handed_back = batch.handed_back.iter().map(|(member, why)| (member.to_string(), why.name())).collect();
         Ok((decided, pages, snapshots, handed_back))
     }
+}
+
+/// Return versions of a programme, each from what `plain.plain_version` gives.
+pub fn versions_of(plain: &[PyBackedBytes]) -> PyResult<Vec<Arc<Version>>> {
+    let versions: Result<_, _> = plain.iter().map(|version| rmp_serde::from_slice(version)).collect();
+    versions.map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
 /// Return the links of a chain behind a link, one for each entry's bytes.
@@ -135,6 +141,11 @@ impl Store for PyStore {
 #[pymodule]
 fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     std::panic::set_hook(Box::new(|_| {})); // a panic hands its member back, and is counted
+    module.add("CODE", env!("POINTS_CODE"))?; // SHA-256 of what it was made beside; build.rs
     module.add_class::<PyEngine>()?;
+    module.add_class::<PyReplay>()?;
+    module.add_class::<PyBacktest>()?;
+    module.add_function(wrap_pyfunction!(follow_chain, module)?)?;
+    module.add("HANDED_BACK", HandedBack::ALL.map(HandedBack::name))?;
     module.add_function(wrap_pyfunction!(chain, module)?)
 }

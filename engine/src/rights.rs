@@ -3,7 +3,7 @@
 use crate::draft::{Done, Draft, decline};
 use crate::entries::{RightEnded, RightGiven, Text};
 use crate::evaluate::{Asked, Line, meets};
-use crate::facts::{Claim, Data, Order};
+use crate::facts::{Claim, Data, Order, OrderLine};
 use crate::pages::{COMPLETED, OrderPage, PageLine, Right, SaidOfOrder};
 use crate::perks::holder_of;
 use crate::programme::Perk;
@@ -12,12 +12,26 @@ use crate::who::who_fails;
 
 /// Return what is kept of an order's fact where a claim of a line's right will ask it.
 pub fn said_of(order: &Order) -> SaidOfOrder {
-    SaidOfOrder {
+    let mut said = SaidOfOrder {
         shop: order.shop.clone(),
         self_operated: order.self_operated,
         channel: order.channel.clone(),
         pay: order.pay.clone(),
         tags: order.tags.clone(),
+        of_lines: None,
+    };
+    for line in &order.lines {
+        tag_line(&mut said, line);
+    }
+    said
+}
+
+/// Keep a line's own tags, in place of those it had before.
+pub fn tag_line(said: &mut SaidOfOrder, line: &OrderLine) {
+    if !line.tags.is_empty() {
+        said.of_lines.get_or_insert_default().insert(line.line.clone(), line.tags.clone());
+    } else if let Some(of_lines) = &mut said.of_lines {
+        of_lines.shift_remove(&line.line);
     }
 }
 
@@ -107,7 +121,9 @@ fn asked_now(page: &OrderPage, line: &PageLine, perk: &Perk) -> Option<Right> {
         return None;
     }
     let asked = said.map_or(Asked::Nothing, Asked::Said);
-    meets(&perk.clauses, Some(&line.into()), asked).then(|| Right {
+    let own = said.and_then(|said| said.of_lines.as_ref()).and_then(|of_lines| of_lines.get(&line.line));
+    let line_asked = Line { tags: own.map_or(&[], Vec::as_slice), ..line.into() };
+    meets(&perk.clauses, Some(&line_asked), asked).then(|| Right {
         benefit: perk.name.clone(),
         until: until(page.completed_at(line), perk),
         ..Right::default()

@@ -103,13 +103,14 @@ def kept_of(line: PageLine, given: int) -> int:
 
 
 class SaidOfOrder(Struct, array_like=True, gc=False):
-    """What an order's fact said besides its lines."""
+    """What an order's fact said besides its lines, and the tags of those lines that have some of their own."""
 
     shop: str
     self_operated: bool
     channel: str
     pay: str
     tags: list[str]
+    of_lines: dict[str, list[str]] | None = None  # line -> its tags
 
 
 class Completion(Struct, array_like=True, gc=False):

@@ -8,13 +8,25 @@ from ledger.core.perks import holder_of
 from ledger.core.who import who_fails
 from ledger.rulebook.compiled import Perk
 from ledger.wire.entries import RightEnded, RightGiven
-from ledger.wire.facts import Claim, CompletedOrder
+from ledger.wire.facts import Claim, CompletedOrder, OrderLine
 from ledger.wire.times import DAY, MAX_INSTANT
 
 
 def said_of(order: CompletedOrder) -> SaidOfOrder:
     """What is kept of an order's fact where a claim of a line's right will ask it."""
-    return SaidOfOrder(order.shop, order.self_operated, order.channel, order.pay, order.tags)
+    said = SaidOfOrder(order.shop, order.self_operated, order.channel, order.pay, order.tags)
+    for line in order.lines:
+        tag_line(said, line)
+    return said
+
+
+def tag_line(said: SaidOfOrder, line: OrderLine) -> None:
+    """Keep a line's own tags, in place of those it had before."""
+    if line.tags:
+        said.of_lines = said.of_lines or {}
+        said.of_lines[line.line] = line.tags
+    elif said.of_lines:
+        said.of_lines.pop(line.line, None)
 
 
 def give_rights(draft: Draft, rights: tuple[Perk, ...], order: CompletedOrder, data: Line, line: PageLine) -> None:
@@ -70,6 +82,9 @@ def _asked_now(page: OrderPage, line: PageLine, perk: Perk) -> Right | None:
     said = page.completions[line.completion].said if page.completions else None
     if perk.asks_order and said is None:
         return None
+    if said is not None and said.of_lines:
+        tags = [*said.tags, *said.of_lines.get(line.line, ())]
+        said = SaidOfOrder(said.shop, said.self_operated, said.channel, said.pay, tags)
     return Right(perk.name, _until(page.completed_at(line), perk)) if meets(perk.clauses, line, said) else None
 
 

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha256
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from secrets import token_hex
@@ -18,6 +19,7 @@ from ledger.core.account import Account
 from ledger.core.decide import Limits
 from ledger.errors import CannotRunNow, WrongUse
 from ledger.journal.accounts_at import account_of, accounts_at, folded
+from ledger.journal.books import Books
 from ledger.journal.origin import Origin, problem_with
 from ledger.journal.partition import PartitionWriter
 from ledger.journal.partitioning import Partitioner
@@ -93,7 +95,7 @@ class Ledger(ABC):
         self.name = name
         self.settings = settings
         self.genesis_book = book  # the TOML that the ledger was born with
-        self._book: Programme | None = None
+        self._books: Books | None = None
         self._origin: Origin | None = None
         self._journals: dict[int, Journal] = {}
         self._partitioner = Partitioner(settings.partitions)
@@ -220,40 +222,51 @@ class Ledger(ABC):
 
     @property
     def book(self) -> Programme:
-        """The whole rule book, with every published version, for readers.
+        """The whole rule book, with every published version, for what is about no member. Raises `JournalError`."""
+        return self.books().whole
+
+    def book_of(self, member: str) -> Programme:
+        """Return the rule book that decides about a member, with every published version. Raises `JournalError`."""
+        return self.books().of(member)
+
+    def books(self, known_at: int | None = None) -> Books:
+        """Return the rule book of each partition, with the versions that were recorded by an instant, or with all.
 
         Each partition has them all: one that cannot be read is passed over while another can. Raises `JournalError`.
         """
-        if self._book is None:
-            book, error, has_read = self.new_book(), None, False
+        if known_at is not None:
+            return self._books_of({partition: self._published(partition, known_at) for partition in self.partitions})
+        if self._books is None:
+            heard: dict[int, list[str]] = {}
+            error = None
             for partition in self.partitions:
                 try:
-                    for published in self.journal(partition).published():
-                        book.add(published.toml, engine=STORED)
-                    has_read = True
+                    heard[partition] = self._published(partition)
                 except JournalError as unreadable:
                     error = unreadable
-            if error is not None and not has_read:
+            if error is not None and not heard:
                 raise error
-            self._book = book
-        return self._book
+            self._books = self._books_of(heard)
+        return self._books
 
-    def book_known_at(self, known_at: int | None) -> Programme:
-        """Return the rule book with the versions that were recorded by an instant; the whole where none is given."""
+    def _books_of(self, heard: dict[int, list[str]]) -> Books:
+        whole = self.new_book()
+        for toml in chain.from_iterable(heard.values()):
+            whole.add(toml, engine=STORED)
+        return Books(whole, heard, self.partition_of)
+
+    def _published(self, partition: int, known_at: int | None = None) -> list[str]:
+        """Return the texts of the versions that a partition heard, recorded by an instant, in its order."""
+        journal = self.journal(partition)
+        found = journal.published()
         if known_at is None:
-            return self.book
-        book = self.new_book()
-        for partition in self.partitions:
-            journal = self.journal(partition)
-            for published in journal.published():
-                for row in journal.scan(published.sequence - 1, published.sequence):
-                    if decode_entry(row.state).recorded <= known_at:
-                        book.add(published.toml, engine=STORED)
-        return book
+            return [book.toml for book in found]
+        rows = ((book.toml, row) for book in found for row in journal.scan(book.sequence - 1, book.sequence))
+        return [toml for toml, row in rows if decode_entry(row.state).recorded <= known_at]
 
     def forget_book(self) -> None:
         """Read the rule book again when it is next asked for: a version may have been published since."""
-        self._book = None
+        self._books = None
 
     def journal(self, partition: int) -> Journal:
         """Return a partition's journal, opened once. Raises `JournalError`, also where it is another ledger's."""
@@ -331,12 +344,15 @@ class Ledger(ABC):
             rows = journal.entries_of(member)
         if not rows and not account.number:
             return None
-        return folded(account, rows, self.book_known_at(known_at), as_of, known_at)
+        return folded(account, rows, self.books(known_at).of(member), as_of, known_at)
 
     def accounts(self, as_of: int, known_at: int | None = None) -> Iterator[tuple[str, Account]]:
         """Return every member with an entry by then and the account at an instant, by member, streamed."""
-        book = self.book_known_at(known_at)
-        streams = [accounts_at(self.journal(partition), book, as_of, known_at) for partition in self.partitions]
+        books = self.books(known_at)
+        streams = [
+            accounts_at(self.journal(partition), books.in_partition(partition), as_of, known_at)
+            for partition in self.partitions
+        ]
         return heapq.merge(*streams, key=itemgetter(0))
 
 

@@ -1,33 +1,23 @@
 """The native engine, where it is installed: it decides a partition's facts to the bytes that `ledger.core` makes.
 
-`POINTS_ENGINE` chooses: ``auto`` (the native engine where there is one), ``python`` or ``native``. The engine keeps the
-members that it decided about in memory; what it does not do it hands back, and Python decides that.
+The engine keeps the members that it decided about in memory; what it does not do it hands back to Python.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 from ledger.core.decide import Limits
-from ledger.errors import Unusable
 from ledger.journal.port import PageRow, Snapshot
 from ledger.journal.sql import Batch
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 
-VARIABLE: Final = "POINTS_ENGINE"
-MODULE: Final = "points_engine"
 MEMBER_BYTES: Final = 128 << 20  # of members in the engine's memory, in a process, over all its partitions
 
 # (member, offset, recorded, pushed, backlog, canonical, received, repeats); `repeats` is the number of the entry that
 # decided a fact of the same name, or of one of this batch -1 - its place in it, and whether the content is the same.
 NativeFact = tuple[str, int, int, int, bool, bytes, bytes, tuple[int, bool] | None]
-
-
-class NoEngine(Unusable):
-    """The engine that was asked for is not there."""
 
 
 class NativeBatch(NamedTuple):
@@ -39,23 +29,6 @@ class NativeBatch(NamedTuple):
     handed_back: set[str]
 
 
-def native_module() -> Any | None:
-    """Return the native engine's module, None where Python decides. Raises `NoEngine`."""
-    wanted = os.environ.get(VARIABLE, "auto")
-    if wanted not in ("auto", "python", "native"):
-        raise NoEngine(f"{VARIABLE} is {wanted!r}; it is auto, python or native")
-    if wanted == "python":
-        return None
-    try:
-        return import_module(MODULE)
-    except ImportError:
-        if wanted == "native":
-            raise NoEngine(
-                f"{VARIABLE} is native, and the native engine is not installed; `make engine` builds it from a clone"
-            ) from None
-        return None
-
-
 class NativeEngine:
     """One partition's native engine."""
 
@@ -64,11 +37,17 @@ class NativeEngine:
         self._engine = module.Engine(partition, limits.request_max_age, int(MEMBER_BYTES * share))
         self._book = book
         self._known = 0  # versions that the engine has
-        self.handed_back: Counter[str] = Counter()  # members, by why
+        self._handed_back: Counter[str] = Counter()  # facts, by why, until they are taken
 
     def clear(self) -> None:
         """Forget all members: after an error some may be ahead of what is stored."""
         self._engine.clear()
+        self._handed_back.clear()
+
+    def take_handed_back(self) -> Counter[str]:
+        """Return how many facts were handed back, by why, since this was last asked."""
+        taken, self._handed_back = self._handed_back, Counter()
+        return taken
 
     def forget(self, members: Iterable[str]) -> None:
         """Forget members about whom Python decides."""
@@ -90,7 +69,10 @@ class NativeEngine:
             self._engine.take_programme([plain_version(version) for version in self._book.versions])
             self._known = len(self._book.versions)
         decided, pages, snapshots, handed_back = self._engine.decide(facts, _Reading(batch))
-        self.handed_back.update(why for _, why in handed_back)
+        if handed_back:
+            of = Counter(fact[0] for fact in facts)
+            for member, why in handed_back:
+                self._handed_back[why] += of[member]
         return NativeBatch(
             decided,
             [PageRow(*row) for row in pages],

@@ -4,6 +4,7 @@ Within a batch facts are decided member by member (members never touch each othe
 processor's cache; entries are numbered and chained in the order of the stream all the same.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,8 +18,9 @@ from ledger.core.draft import OutOfRange, Trace
 from ledger.core.page_keys import cards_ahead, pages_ahead
 from ledger.core.pages import Page, Pages, TrialPages, earned_in, encode_page
 from ledger.errors import ControlFlow
+from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
-from ledger.journal.native import NativeEngine, NativeFact, native_module
+from ledger.journal.native import NativeEngine, NativeFact
 from ledger.journal.port import Damaged, DeadLetter, EntryRow, PageRow, ReceiptRow, Snapshot
 from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
@@ -55,6 +57,7 @@ class Tally:
     refused: int = 0
     ignored: int = 0
     parked: int = 0
+    handed_back: Counter[str] = field(default_factory=Counter)  # facts that the native engine left to Python, by why
 
     def count(self, outcomes: Sequence[int]) -> None:
         """Count entries."""
@@ -68,6 +71,7 @@ class Tally:
         self.refused += other.refused
         self.ignored += other.ignored
         self.parked += other.parked
+        self.handed_back.update(other.handed_back)
 
 
 @dataclass(slots=True)
@@ -237,6 +241,8 @@ class PartitionWriter:
             if self.native is not None:
                 self.native.clear()
             raise
+        if self.native is not None:
+            tally.handed_back.update(self.native.take_handed_back())
         self.offset = offset
         self.committing += perf_counter() - began
         if self.on_entries is not None:

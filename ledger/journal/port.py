@@ -53,6 +53,13 @@ class Unavailable(CannotRunNow, JournalError):
     """
 
 
+class WentBack(Unavailable):
+    """The store is not as its owner left it, by its own token: an earlier state of it stands there now.
+
+    Nothing was written. What the owner holds in memory may never have been; who acquires reads what is there.
+    """
+
+
 class Head(NamedTuple):
     """Where a journal stands: entries so far, the chain's last link, the stream's offset and its last recorded."""
 

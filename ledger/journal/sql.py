@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import groupby, starmap
+from itertools import chain, groupby, starmap, takewhile
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +31,7 @@ from ledger.journal.port import (
     Receipt,
     ReceiptRow,
     Snapshot,
+    WentBack,
 )
 
 if TYPE_CHECKING:
@@ -93,6 +94,14 @@ class _Reader(ABC):
         rows = self._rows(f"SELECT member, number, state FROM {self.schema}.accounts WHERE member = ?", (member,))
         return Snapshot(*rows[0]) if rows else None
 
+    def snapshots_of(self, members: Sequence[str]) -> list[Snapshot]:
+        """Return the last snapshots of some members, of those that have one."""
+        marks = ", ".join("?" * len(members))
+        rows = self._rows(
+            f"SELECT member, number, state FROM {self.schema}.accounts WHERE member IN ({marks})", members
+        )
+        return [Snapshot(*row) for row in rows]
+
     def page(self, member: str, key: str) -> Page | None:
         """Return a page of a member."""
         state = self.page_state(member, key)
@@ -123,7 +132,8 @@ class Journal(_Reader):
     batch: ClassVar[type["Batch"]]
     datastore: Any  # the library's, as is the next
     _insert_tracking: Any
-    sources: dict[str, int]  # numbers of sources that are committed, and so hold for ever
+    sources: dict[str, int]  # numbers of sources that are committed, and so hold as long as the owner does
+    seal: bytes = b""  # over head and position, as the last owner by this object left them
     sealed: bytes = b""  # digest of the origin, as it was when the partition was acquired
     stream: str = ""  # the id of the topic, as it is under the seal
 
@@ -152,13 +162,14 @@ class Journal(_Reader):
 
     @contextmanager
     def transaction(self, entries: int, token: int) -> Iterator["Batch"]:
-        """One batch of `entries` entries in one transaction. Raises `Fenced` before anything is written.
+        """One batch of `entries` entries in one transaction. Raises `Fenced`, `WentBack` before anything is written.
 
         It is never tried again here: after an error at its commit nobody knows whether it is in (`Unavailable`).
         """
         with self._writing() as cursor:
             batch = self.batch(self, cursor, entries, token)
             yield batch
+        self.seal = batch.seal
         if len(self.sources) > SOURCES:
             self.sources.clear()
         self.sources.update(batch.named)
@@ -259,15 +270,26 @@ class Journal(_Reader):
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[EntryRow]:
         """Return entries in journal order, streamed; those that are there when the first is read."""
         last = self.head().entries if upto is None else upto
-        condition = f"{self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id} LIMIT ?"
-        while len(rows := self._entry_rows(condition, (after, last, self.scan_rows))) == self.scan_rows:
-            yield from rows
-            after = rows[-1].sequence
-        yield from rows
+        return starmap(EntryRow, chain.from_iterable(self.scan_rows_of(after, last)))
 
-    def scan_by_member(self, after: str = "") -> Iterator[EntryRow]:
-        """Return entries by member and number, streamed; those that are there when the first is read."""
-        last, number = self.head().entries, _ALL
+    def scan_rows_of(self, after: int, upto: int) -> Iterator[list[tuple[int, str, int, bytes, bytes]]]:
+        """Return the same up to a sequence, some at a time, as plain rows."""
+        query = (
+            f"SELECT {self.entry_id}, originator_id, originator_version, state, link FROM {self.schema}.stored_events"
+            f" WHERE {self.entry_id} > ? AND {self.entry_id} <= ? ORDER BY {self.entry_id} LIMIT ?"
+        )
+        while rows := self._rows(query, (after, upto, self.scan_rows)):
+            yield rows
+            if len(rows) < self.scan_rows:
+                return
+            after = rows[-1][0]
+
+    def scan_by_member(self, after: str = "", number: int = _ALL, upto: int | None = None) -> Iterator[EntryRow]:
+        """Return entries by member and number behind a member and number, streamed, up to a sequence.
+
+        Without one they are those that are there when the first is read.
+        """
+        last = self.head().entries if upto is None else upto
         condition = (
             f"(originator_id, originator_version) > (?, ?) AND {self.entry_id} <= ?"
             " ORDER BY originator_id, originator_version LIMIT ?"
@@ -277,12 +299,35 @@ class Journal(_Reader):
             after, number = rows[-1].member, rows[-1].number
         yield from rows
 
+    def scan_of(self, member: str, upto: int) -> Iterator[EntryRow]:
+        """Return a member's entries up to a sequence as `scan_by_member` does, whatever their numbers are."""
+        return takewhile(lambda row: row.member == member, self.scan_by_member(member, -_ALL, upto))
+
+    def rows_by_member(self, upto: int) -> Iterator[list[tuple[int, str, int, bytes]]]:
+        """Return entries up to a sequence by member and number, some at a time: (sequence, member, number, state)."""
+        query = (
+            f"SELECT {self.entry_id}, originator_id, originator_version, state FROM {self.schema}.stored_events"
+            f" WHERE (originator_id, originator_version) > (?, ?) AND {self.entry_id} <= ?"
+            " ORDER BY originator_id, originator_version LIMIT ?"
+        )
+        after, number = "", _ALL
+        while rows := self._rows(query, (after, number, upto, self.scan_rows)):
+            yield rows
+            if len(rows) < self.scan_rows:
+                return
+            _, after, number, _ = rows[-1]
+
     def by_member(self, after: str = "") -> Iterator[tuple[str, Iterator[EntryRow]]]:
         """Return each member behind one with the entries, streamed; a group is to be read before the next, or left."""
         return groupby(self.scan_by_member(after), attrgetter("member"))
 
     def receipts(self, upto: int | None = None) -> Iterator[Receipt]:
         """Return the receipts of entries up to a sequence, streamed; all where none is given."""
+        for names, rows in self.receipt_rows(upto):
+            yield from (Receipt(names[source], id, member, place) for source, id, member, place in rows)
+
+    def receipt_rows(self, upto: int | None = None) -> Iterator[tuple[dict[int, str], list[Any]]]:
+        """Return the same some at a time, as rows in which sources have numbers, with the names of these."""
         rows: list[Any] = [(0, "", "")]  # the key that the first page comes after
         while rows:
             rows = self._rows(
@@ -294,7 +339,7 @@ class Journal(_Reader):
             names = defaultdict[int, str](
                 str, self._rows(f"SELECT number, name FROM {self.schema}.sources WHERE number BETWEEN ? AND ?", span)
             )
-            yield from (Receipt(names[source], id, member, place) for source, id, member, place in rows)
+            yield names, rows
 
     def received(self, names: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], EntryRow]:
         """Return by (source, id, member) the entry that first decided a fact, of those that were decided."""
@@ -314,13 +359,17 @@ class Journal(_Reader):
 
     def pages(self) -> Iterator[tuple[str, str, bytes]]:
         """Return every page as it is stored (key, member, bytes), streamed."""
+        return chain.from_iterable(self.page_rows())
+
+    def page_rows(self) -> Iterator[list[tuple[str, str, bytes]]]:
+        """Return the same some at a time."""
         key, member = "", ""
         while rows := self._rows(
             f"SELECT key, member, state FROM {self.schema}.pages WHERE (key, member) > (?, ?)"
             " ORDER BY key, member LIMIT ?",
             (key, member, _SCAN_PAGES),
         ):
-            yield from rows
+            yield rows
             key, member, _ = rows[-1]
 
     def snapshots_of_nobody(self) -> Iterator[str]:
@@ -437,15 +486,22 @@ class Batch(_Reader):
         self.named: dict[str, int] = {}  # sources whose number was looked up or given here
         rows = self._rows(
             f"UPDATE {self.schema}.shard SET head = head + ? WHERE epoch = coalesce(?, epoch)"
-            " RETURNING head, link, epoch",
+            " RETURNING head, link, epoch, seal",
             (entries, token),
         )
         if not rows and token is None:
             raise _no_head(self.name, 0)
         if not rows:
             raise Fenced(f"epoch {token} is over: another process owns this partition now")
-        self._head, self.link, self._epoch = rows[0]
+        self._head, self.link, self._epoch, seal = rows[0]
+        self.seal: bytes = seal or b""
         self.before = self._head - entries
+        if token is not None and journal.seal not in (b"", self.seal):
+            raise WentBack(
+                f"{self.name} is not as its owner left it, and nobody else took it: an earlier state stands there, as"
+                " where a standby that lagged took over, or a backup was put back. Nothing was written; it goes on from"
+                f" what is there, behind entry {self.before:,}"
+            )
 
     def take(self) -> int:
         """Raise the fencing token; returns it. Raises `Damaged` where the seal does not fit what it is over.
@@ -466,7 +522,10 @@ class Batch(_Reader):
             raise Damaged(f"{self.name}: entry {state.last} stands behind {state.head}, by the head the last")
         self._journal.sealed = b"" if state.origin is None else state.origin.digest()
         self._journal.stream = state.stream
-        return self._move_epoch(state, 1)
+        epoch = self._move_epoch(state, 1)
+        self._journal.sources.clear()  # those of an earlier owner may never have been: see `WentBack`
+        self._journal.seal = self.seal
+        return epoch
 
     def stamp(self, origin: Origin) -> None:
         """Write which ledger the journal belongs to; owners of before are fenced. Raises `Damaged`, as `take`."""
@@ -482,8 +541,8 @@ class Batch(_Reader):
 
     def bind(self, stream: str) -> None:
         """Keep the id of the topic in which the position means something, in place of an earlier one."""
-        seal = self.state()._replace(stream=stream).made_seal()
-        self._rows(f"UPDATE {self.schema}.shard SET stream = ?, seal = ?", (stream, seal))
+        self.seal = self.state()._replace(stream=stream).made_seal()
+        self._rows(f"UPDATE {self.schema}.shard SET stream = ?, seal = ?", (stream, self.seal))
         self._journal.stream = stream
 
     def _older_letters(self) -> Iterator[DeadLetter]:
@@ -498,7 +557,8 @@ class Batch(_Reader):
 
     def _move_epoch(self, state: State, by: int) -> int:
         state = state._replace(epoch=state.epoch + by)
-        self._rows(f"UPDATE {self.schema}.shard SET epoch = ?, seal = ?", (state.epoch, state.made_seal()))
+        self.seal = state.made_seal()
+        self._rows(f"UPDATE {self.schema}.shard SET epoch = ?, seal = ?", (state.epoch, self.seal))
         return state.epoch
 
     @abstractmethod
@@ -562,7 +622,7 @@ class Batch(_Reader):
     def finish(self, link: bytes, offset: int, recorded: int) -> None:
         """Move the chain's last link and the stream's offset; the transaction commits after this."""
         stream = self._journal.stream
-        seal = seal_of(self._journal.sealed, self._epoch, self._head, link, recorded, offset + 1, stream)
-        self._rows(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?, seal = ?", (link, recorded, seal))
+        self.seal = seal_of(self._journal.sealed, self._epoch, self._head, link, recorded, offset + 1, stream)
+        self._rows(f"UPDATE {self.schema}.shard SET link = ?, recorded = ?, seal = ?", (link, recorded, self.seal))
         if not self._rows(f"{_MOVE} RETURNING 1".format(self.schema), (STREAM, offset + 1)):
             raise Damaged(f"the stream's offset would not move forward to {offset}")

@@ -54,7 +54,7 @@ def pieces_of(table: Table) -> Iterator[str]:
     """Return the file of a table of postings in pieces."""
     commodities = Commodities()
     yield "".join(f"{OPENED} open {account}\n" for account in ACCOUNTS.values())
-    yield f'{OPENED} commodity {MONEY}\n  name: "the hundredth of a yuan"\n'
+    yield f'{OPENED} commodity {MONEY}\n  name: "a hundredth of the money of the book"\n'
     for (member, entry, at, version), group in groupby(table.rows, key=lambda row: (row[0], row[1], row[2], row[10])):
         rows = list(group)
         for kind in dict.fromkeys(row[3] for row in rows):

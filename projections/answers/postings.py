@@ -36,11 +36,11 @@ class _Collector(PointsView):
 
 def postings(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     """Every posting by an instant, by member and in the order they happened, with what fell due by then."""
-    book = ledger.book_known_at(known_at)
+    books = ledger.books(known_at)
     nowhere = RowDeltas(())
 
     def of(partition: int) -> Iterator[Row]:
-        view = _Collector()
+        view, book = _Collector(), books.in_partition(partition)
         decode = decoder_for([view])
         for member, rows in ledger.journal(partition).by_member():
             if member == PROGRAMME_SUBJECT:
@@ -58,4 +58,4 @@ def postings(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
             yield from view.found
             view.found.clear()
 
-    return Table(POSTINGS, by_member([of(partition) for partition in ledger.partitions]), book.offset)
+    return Table(POSTINGS, by_member([of(partition) for partition in ledger.partitions]), books.whole.offset)

@@ -25,7 +25,7 @@ from projections.answers.shops import ShopScores, next_tier, shops_of_member
 
 def show_member(ledger: Ledger, member: str, as_of: int, known_at: int | None = None) -> answers.Member:
     """Return a member at an instant. Raises `UnknownMember`."""
-    account, book = account_of(ledger, member, as_of, known_at), ledger.book_known_at(known_at)
+    account, book = account_of(ledger, member, as_of, known_at), ledger.books(known_at).of(member)
     shops = shops_of_member(ledger, member, book.nearest(as_of), as_of, known_at)
     return describe_account(member, account, book, as_of, shops)
 

@@ -67,10 +67,14 @@ class AccountTable:
 
     def __call__(self, ledger: Ledger, as_of: int, known_at: int | None) -> Table:
         """Return the table over every member with an entry, folded from the entries."""
-        version = ledger.book_known_at(known_at).nearest(as_of)
-        accounts = ledger.accounts(as_of, known_at)
-        rows = (row for member, account in accounts for row in self.rows(version, as_of, member, account))
-        return Table(self.columns(version), rows, version.offset)
+        books = ledger.books(known_at)
+        version = books.whole.nearest(as_of)
+
+        def rows() -> Iterator[Row]:
+            for member, account in ledger.accounts(as_of, known_at):
+                yield from self.rows(books.of(member).nearest(as_of), as_of, member, account)
+
+        return Table(self.columns(version), rows(), version.offset)
 
 
 def _balances(version: ProgrammeVersion, as_of: int, member: str, account: Account) -> Iterator[Row]:
@@ -111,14 +115,15 @@ def scores_at_shops(version: ProgrammeVersion, as_of: int, member: str, shops: S
 
 def _scores_export(ledger: Ledger, as_of: int, known_at: int | None) -> Table:
     """The scores of every member with an entry; those that are kept for each shop behind the others."""
-    version = ledger.book_known_at(known_at).nearest(as_of)
+    books = ledger.books(known_at)
+    version = books.whole.nearest(as_of)
     table = scores(ledger, as_of, known_at)
     if not version.keyed_scores:
         return table
 
     def at_shops(partition: int) -> Iterator[Row]:
         for member, shops in shops_by_member(ledger, partition, as_of, known_at):
-            yield from scores_at_shops(version, as_of, member, shops)
+            yield from scores_at_shops(books.of(member).nearest(as_of), as_of, member, shops)
 
     return Table(table.columns, by_member([table.rows, *map(at_shops, ledger.partitions)]), table.offset)
 

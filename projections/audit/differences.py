@@ -23,6 +23,11 @@ class Differences:
         if len(self.listed) < MAX_DIFFERENCES:
             self.listed.append({"partition": self.partition, **difference})
 
+    def add_all(self, other: "Differences") -> None:
+        """Count the differences that were found apart from these."""
+        self.count += other.count
+        self.listed.extend(other.listed[: MAX_DIFFERENCES - len(self.listed)])
+
     def add_unreadable(self, row: EntryRow, problem: object) -> None:
         """Count an entry whose bytes cannot be read."""
         stored = row.state[:64].hex()

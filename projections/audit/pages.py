@@ -5,8 +5,9 @@ differs are the pages of its members compared one by one: a member may have been
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
+from typing import Protocol
 
 from ledger.core.pages import PagesInMemory, decode_page, encode_page
 from ledger.journal.ledger import Ledger
@@ -16,8 +17,28 @@ from projections.audit.derive import Unreadable, derive
 from projections.audit.differences import Differences
 from projections.book_history import BookHistory
 
-_GROUPS = 4_096
+GROUPS = 4_096
 _TRIES = 10  # for a member who is being decided on
+
+
+class PageSums(Protocol):
+    """The pages that a partition's facts come to, as they are counted, by group of members."""
+
+    def add(self, member: str, pages: PagesInMemory) -> None:
+        """Count a member's pages."""
+        ...
+
+    def leave_out(self, member: str) -> None:
+        """Remember that nobody can derive a member's pages here."""
+        ...
+
+    def group_of(self, member: str) -> int:
+        """Return the group of a member."""
+        ...
+
+    def groups_that_differ(self, journal: Journal) -> Collection[int]:
+        """Return the groups whose stored pages come to another sum, those left out excepted."""
+        ...
 
 
 class PageSum:
@@ -26,7 +47,7 @@ class PageSum:
     __slots__ = ("_sums", "_unknown")
 
     def __init__(self) -> None:
-        self._sums = [0] * _GROUPS
+        self._sums = [0] * GROUPS
         self._unknown: set[int] = set()
 
     def add(self, member: str, pages: PagesInMemory) -> None:
@@ -34,30 +55,34 @@ class PageSum:
         total = 0
         for key, page in pages.items():
             total += hash((key, member, encode_page(page)))
-        self._sums[hash(member) % _GROUPS] += total
+        self._sums[hash(member) % GROUPS] += total
 
     def leave_out(self, member: str) -> None:
         """Remember that nobody can derive a member's pages here."""
-        self._unknown.add(_group(member))
+        self._unknown.add(self.group_of(member))
+
+    def group_of(self, member: str) -> int:
+        """Return the group of a member."""
+        return hash(member) % GROUPS
 
     def groups_that_differ(self, journal: Journal) -> set[int]:
         """Return the groups whose stored pages come to another sum, those left out excepted."""
-        stored = [0] * _GROUPS
+        stored = [0] * GROUPS
         for row in journal.pages():
-            stored[hash(row[1]) % _GROUPS] += hash(row)
-        return {group for group in range(_GROUPS) if stored[group] != self._sums[group]} - self._unknown
+            stored[hash(row[1]) % GROUPS] += hash(row)
+        return {group for group in range(GROUPS) if stored[group] != self._sums[group]} - self._unknown
 
 
-def compare_pages(ledger: Ledger, groups: set[int], differ: Differences) -> None:
+def compare_pages(ledger: Ledger, sums: PageSums, groups: Collection[int], differ: Differences) -> None:
     """Find the pages of groups of members that are missing, changed or of no fact, in bounded memory."""
     journal = ledger.journal(differ.partition)
     books = BookHistory(ledger, differ.partition)
     with closing(sqlite3.connect("")) as file:  # a temporary file of its own, which goes with it
         file.execute("CREATE TABLE kept (member, key, PRIMARY KEY (member, key)) WITHOUT ROWID")
-        some = ((member, key) for key, member, _ in journal.pages() if _group(member) in groups)
+        some = ((member, key) for key, member, _ in journal.pages() if sums.group_of(member) in groups)
         file.executemany("INSERT INTO kept VALUES (?, ?)", some)
         for member in journal.members():
-            if _group(member) in groups:
+            if sums.group_of(member) in groups:
                 keys = [key for (key,) in file.execute("SELECT key FROM kept WHERE member = ?", (member,))]
                 for key, stored, derived in _that_differ(ledger, journal, books, member, keys):
                     differ.add(member=member, field="page", page=key, stored=stored, derived=derived)
@@ -104,7 +129,3 @@ def _derived(ledger: Ledger, journal: Journal, books: BookHistory, member: str) 
             return None
         pages = found.pages
     return pages
-
-
-def _group(member: str) -> int:
-    return hash(member) % _GROUPS

@@ -7,6 +7,7 @@ where the sums do.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Protocol
 
 from ledger.journal.port import EntryRow
 from ledger.journal.sql import Journal
@@ -14,6 +15,18 @@ from ledger.wire.entry_codec import decode_head
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.unreadable import UNREADABLE
 from projections.audit.differences import Differences, where_of
+
+
+class ReceiptSums(Protocol):
+    """The receipts that a partition's entries give, as they are counted."""
+
+    def add(self, source: str, id: str, member: str, place: int) -> None:
+        """Count a receipt."""
+        ...
+
+    def is_of(self, journal: Journal) -> bool:
+        """Return True if a journal has these receipts and no others."""
+        ...
 
 
 class ReceiptSum:

@@ -180,7 +180,7 @@ def _steps(
             }
         )
         before = after
-    run_to(account, ledger.book, as_of, PagesInMemory())
+    run_to(account, ledger.book_of(member), as_of, PagesInMemory())
     return steps, measure(account.purse(kind))
 
 

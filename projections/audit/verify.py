@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
+from ledger.journal.engines import native_module
 from ledger.journal.gaps import gaps_of
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.journal.origin import State
@@ -22,7 +23,7 @@ from projections.audit.differences import Difference, Differences
 from projections.audit.proof import Refuted
 from projections.audit.proof.checkpoint import Signed, check_ledger
 from projections.audit.proof.tree import Frontier
-from projections.ticking import Progress, ticking
+from projections.ticking import EVERY, Progress
 
 
 def verify(
@@ -61,56 +62,103 @@ def _verify_partition(
     partition = broken.partition
     journal = ledger.journal(partition)
     head = journal.state()
-    link, place, offset, entries = GENESIS_LINK, 0, -1, 0
-    signatures = _Signatures(partition, checkpoints)
-
-    def report(at: int, problem: str, row: EntryRow | None = None) -> None:
-        member, number = (row.member, row.number) if row else ("", 0)
-        broken.add(place=at, member=member, number=number, problem=problem)
-
+    chain: _Chain | None = None
     try:
-        texts = _Texts(ledger, partition)
-        for row in ticking(journal.scan(0, head.head), progress, done):
-            entries += 1
-            if row.sequence != place + 1:
-                report(place + 1, f"entries {place + 1} to {row.sequence - 1} are missing")
-            place = row.sequence
-            leaf = leaf_of(row.state)
-            expected = link_after(link, leaf)
-            if row.link != expected:
-                report(place, "the entry's bytes or its link were changed", row)
-            link = row.link if row.link is not None and len(row.link) == 32 else expected  # go on: name each break once
-            for problem in signatures.see(leaf, link):
-                report(place, problem, row)
-            try:
-                entry = decode_entry(row.state)
-            except UNREADABLE:
-                report(place, "the entry's bytes cannot be read", row)
-                continue
-            if (entry.member, entry.number, entry.partition) != (row.member, row.number, partition):
-                report(place, "the entry stands under another member, number or partition", row)
-            if row.member != PROGRAMME_SUBJECT and ledger.partition_of(row.member) != partition:
-                report(place, f"the member belongs to partition {ledger.partition_of(row.member)}", row)
-            if entry.offset <= offset:
-                report(place, f"its position {entry.offset} does not come after {offset}", row)
-            offset = entry.offset
-            for problem in texts.see(place, entry):
-                report(place, problem, row)
+        chain = _Chain(ledger, broken, checkpoints)
+        for rows in journal.scan_rows_of(0, head.head):
+            before = chain.entries
+            chain.take(rows)
+            if chain.entries // EVERY > before // EVERY:
+                progress(done + chain.entries)
     except (Damaged, Unavailable) as error:
-        report(place + 1, f"the file cannot be read any further: {error}")
+        place, entries, link = (chain.place, chain.entries, chain.link) if chain else (0, 0, GENESIS_LINK)
+        broken.add(place=place + 1, member="", number=0, problem=f"the file cannot be read any further: {error}")
         return entries, link
-    if place != head.head:
-        report(place + 1, f"the journal's head says {head.head} entries, the last is {place}")
-    if link != head.link:
-        report(place, "the last link is not the one that the journal's head keeps")
-    for at, problem in (*signatures.unseen(), *texts.unseen(head.head)):
-        report(at, problem)
+    for at, problem in (*chain.end(head), *_beside(ledger, journal, head, chain.entries)):
+        broken.add(place=at, member="", number=0, problem=problem)
+    return chain.entries, chain.link
+
+
+class _Chain:
+    """A partition's entries as they pass by in their order: how many, and the last one's sequence, link and offset."""
+
+    def __init__(self, ledger: Ledger, broken: Differences, checkpoints: Sequence[Signed]) -> None:
+        self.entries, self.place, self.link, self.offset = 0, 0, GENESIS_LINK, -1
+        self._ledger, self._broken, self._partition = ledger, broken, broken.partition
+        self._signatures = _Signatures(self._partition, checkpoints)
+        self._texts = _Texts(ledger, self._partition)
+        # What was signed is compared leaf by leaf, and the native engine keeps none.
+        self._native = None if checkpoints else native_module()
+
+    def take(self, rows: Sequence[tuple[int, str, int, bytes, bytes]]) -> None:
+        """Take the next entries; what is wrong with them goes to `broken`."""
+        if not self._are_plain(rows):
+            for row in rows:
+                self._see(EntryRow(*row))
+
+    def _are_plain(self, rows: Sequence[tuple[int, str, int, bytes, bytes]]) -> bool:
+        """Let the native engine go over entries; return False, with nothing taken, where they are not plainly good."""
+        if self._native is None:
+            return False
+        before, home = (self.place, self.link, self.offset), (self._partition, len(self._ledger.partitions))
+        try:
+            behind = self._native.follow_chain(before, *home, list(self._texts.known), rows)
+        except (TypeError, ValueError, OverflowError):  # a column that holds something else than it should
+            return False
+        if behind is None:
+            return False
+        self.place, self.link, self.offset = behind
+        self.entries += len(rows)
+        return True
+
+    def _see(self, row: EntryRow) -> None:
+        self.entries += 1
+        if row.sequence != self.place + 1:
+            self._report(self.place + 1, f"entries {self.place + 1} to {row.sequence - 1} are missing")
+        self.place = place = row.sequence
+        leaf = leaf_of(row.state)
+        expected = link_after(self.link, leaf)
+        if row.link != expected:
+            self._report(place, "the entry's bytes or its link were changed", row)
+        # Go on from the stored link: each break is named once.
+        self.link = row.link if row.link is not None and len(row.link) == 32 else expected
+        for problem in self._signatures.see(leaf, self.link):
+            self._report(place, problem, row)
+        try:
+            entry = decode_entry(row.state)
+        except UNREADABLE:
+            self._report(place, "the entry's bytes cannot be read", row)
+            return
+        if (entry.member, entry.number, entry.partition) != (row.member, row.number, self._partition):
+            self._report(place, "the entry stands under another member, number or partition", row)
+        if row.member != PROGRAMME_SUBJECT and (home := self._ledger.partition_of(row.member)) != self._partition:
+            self._report(place, f"the member belongs to partition {home}", row)
+        if entry.offset <= self.offset:
+            self._report(place, f"its position {entry.offset} does not come after {self.offset}", row)
+        self.offset = entry.offset
+        for problem in self._texts.see(place, entry):
+            self._report(place, problem, row)
+
+    def _report(self, at: int, problem: str, row: EntryRow | None = None) -> None:
+        member, number = (row.member, row.number) if row else ("", 0)
+        self._broken.add(place=at, member=member, number=number, problem=problem)
+
+    def end(self, head: State) -> Iterator[tuple[int, str]]:
+        """Yield what is wrong with where the entries end, and the place."""
+        if self.place != head.head:
+            yield self.place + 1, f"the journal's head says {head.head} entries, the last is {self.place}"
+        if self.link != head.link:
+            yield self.place, "the last link is not the one that the journal's head keeps"
+        yield from self._signatures.unseen()
+        yield from self._texts.unseen(head.head)
+
+
+def _beside(ledger: Ledger, journal: Journal, head: State, entries: int) -> Iterator[tuple[int, str]]:
+    """Yield what `_beside_the_chain` does, and where it cannot be read."""
     try:
-        for at, problem in _beside_the_chain(ledger, journal, head, entries):
-            report(at, problem)
+        yield from _beside_the_chain(ledger, journal, head, entries)
     except (Damaged, Unavailable) as error:
-        report(0, f"the file cannot be read any further: {error}")
-    return entries, link
+        yield 0, f"the file cannot be read any further: {error}"
 
 
 def _gaps(ledger: Ledger, broken: Differences) -> list[dict[str, Any]]:
@@ -160,7 +208,7 @@ class _Texts:
     def __init__(self, ledger: Ledger, partition: int) -> None:
         self._journal = ledger.journal(partition)
         self._published = {book.sequence: book for book in self._journal.published()}
-        self._known = {"", version_of(ledger.genesis_book)}
+        self.known = {"", version_of(ledger.genesis_book)}
 
     def see(self, place: int, entry: Entry) -> Iterator[str]:
         """Take the next entry; yield what is wrong with a text, once for each version."""
@@ -168,9 +216,9 @@ class _Texts:
             book = self._published.pop(place, None)
             if book is None or not book.version == version_of(str(book.toml)) == entry.version:
                 yield f"the stored text of version {entry.version}, published here, is missing or was changed"
-        elif entry.version not in self._known:
+        elif entry.version not in self.known:
             yield f"was decided by version {entry.version}, which is not in the rule book: was book.toml edited?"
-        self._known.add(entry.version)
+        self.known.add(entry.version)
 
     def unseen(self, upto: int) -> Iterator[tuple[int, str]]:
         """Yield the texts that no entry up to a place has published, and none that was made meanwhile."""

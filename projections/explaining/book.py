@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.schema import AT_SHOP, Award, Benefit, Cap, Condition, Give, Tier, UseCap, Who
-from projections.explaining.words import SIGNS
+from projections.explaining.words import money
 
 LANGUAGES: Final = ("zh", "en")
 _TABLES: Final = ("attributes", "kinds", "scores", "memberships", "award", "benefits", "uses", "exchanges", "penalties")
@@ -189,9 +189,7 @@ class BookTeller:
         return f"{text}{AT_SHOP}{shop}" if shop else text
 
     def _money(self, fen: int) -> str:
-        currency = self._version.programme.currency
-        sign = SIGNS.get(currency, f"{currency} ")
-        return f"{sign}{fen // 100:,}" + (f".{fen % 100:02d}" if fen % 100 else "")
+        return money(fen, self._version.programme.currency).removesuffix(".00")
 
     def _given(self, award: Award, give: Give) -> str:
         """What a rule gives: so many of a kind, or of a score's part, for an amount, a count, or as they stand."""

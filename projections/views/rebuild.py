@@ -106,7 +106,7 @@ def fold_partition(
 
 
 def _fold_batch(ledger: Ledger, views: Sequence[View], partition: int, upto: int, after: str, most: int) -> MemberBatch:
-    book, decode = ledger.book, decoder_for(views)
+    book, decode = ledger.books().in_partition(partition), decoder_for(views)
     parts = [(view, RowDeltas(view.tables), list[MemberRow]()) for view in views]
     read, last, is_last = 0, after, True
     now = latest = present()

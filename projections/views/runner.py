@@ -163,7 +163,7 @@ def _fold_batch(
     """One batch into several builds: those that stood at `after` (no other runner came first), and the batch's end."""
     decode = decoder_for([build.view for build in builds])
     entries, upto, link = _read(ledger, decode, partition, after, upto)
-    book = ledger.book
+    book = ledger.books().in_partition(partition)
     touched = sorted({entry.member for entry in entries})
     folded = []
     for build in builds:

@@ -58,7 +58,7 @@ def refresh_due(ledger: Ledger, build: Build, instant: int) -> None:
             rows = RowDeltas(build.view.tables)
             members = []
             for partition, subject in batch.due_members(instant, AT_ONCE):
-                count(build.view, ledger.book, subject, instant, rows)
+                count(build.view, ledger.books().in_partition(partition), subject, instant, rows)
                 members.append(member_row(build.view, partition, subject))
             batch.write(members, table_rows(build.view, rows))
             batch.counted_at(instant)

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ledger.journal.engines import Engine
+
 DEFAULT_LEDGER = "points-ledger"
 _COMMON = "Common"
 
@@ -65,7 +67,11 @@ JobsOption = Annotated[
 ]
 ConfigOption = Annotated[
     Path | None,
-    option("--config", "TOML", "Kafka's settings.", envvar="POINTS_CONFIG"),
+    option("--config", "TOML", "Kafka's settings, and the engine.", envvar="POINTS_CONFIG"),
+]
+ByOption = Annotated[
+    Engine | None,
+    option("--by", "ENGINE", "The engine that derives: python, native or auto. (default: the one that decides)"),
 ]
 BookOption = Annotated[
     list[str] | None,

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
 from msgspec import Struct, field, to_builtins
 
+from consumers.feeding import fed
 from consumers.publishing import is_published
-from consumers.publishing import publish as publish_here
+from consumers.publishing import publish as publish_it
 from ledger.errors import BadInput, WrongUse
-from ledger.journal.ledger import KAFKA, Ledger
+from ledger.journal.ledger import Ledger
 from ledger.rulebook.checks import check_parts, parts_of
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion, checked_version
 from ledger.rulebook.schema import BadProgramme, shipped, shipped_names
@@ -22,13 +22,14 @@ from projections.answers.codes import codes as codes_of
 from projections.answers.plain import plain
 from projections.answers.programmes import VersionInUse, describe_version, differences, versions, warnings
 from projections.explaining.book import LANGUAGES, sentences
-from projections.explaining.words import count
+from projections.explaining.speech import ENGLISH
 from service.commands.options import ConfigOption, option
 from service.errors import print_plain, say
 from service.languages import terminal_language
 from service.shell import Answer, Shell, command, command_in, entries_in, read_named_books
 
 MOST_BY = 128  # characters of a publisher's name
+DECISION_SECONDS = 5.0  # that a consumer is waited for
 LEAST_OF_A_VERSION = 4  # characters of a version's name that are taken for it
 
 app = typer.Typer(no_args_is_help=True)
@@ -149,11 +150,9 @@ def publish(
         is_new = version.name not in opened.new_book().by_name and not is_published(opened, version.name)
         position: str | None = None
         fate: Fate | None = None
-        if is_new and opened.settings.stream == KAFKA:
-            position, fate = resolve_name("service.commands.topic:publish")(opened, version.toml, by, config)
-        elif is_new:
-            fate = publish_here(opened, version.toml, by)
-            position = fate.position
+        if is_new:
+            with fed(opened, config) as feeding:
+                position, fate = publish_it(opened, version.toml, by, feeding, DECISION_SECONDS)
     file = _named(files)
     for warning in warned:
         say(f"{file}: warning: {warning}")
@@ -281,7 +280,7 @@ def _print_shipped(books: list[ShippedBook]) -> None:
     """Print each shipped book: its name, whose it is, and what it has."""
     width = max(len(one.book) for one in books)
     for one in books:
-        has = f"{count(one.rules, 'rule')}, {count(one.benefits, 'benefit')}"
+        has = f"{ENGLISH.count(one.rules, 'rule')}, {ENGLISH.count(one.benefits, 'benefit')}"
         print_plain(f"{one.book:{width}}  {one.name}, from {one.from_}: {has}")
 
 
@@ -291,7 +290,7 @@ def _print_versions(versions: list[VersionInUse]) -> None:
         how = one.published
         came = f"published {how.recorded} by {how.by or how.source}" if how else "from birth"
         until = f"until {one.until}" if one.until else "on"
-        decided = count(one.entries, "entry", "entries")
+        decided = ENGLISH.count(one.entries, "entry", "entries")
         print_plain(f"{one.version} from {one.from_} {until}: {decided}; {came}")
 
 
@@ -312,4 +311,4 @@ def _print_differences(found: dict[str, Any]) -> None:
         print_plain(one["text"])
     is_same = found["old"]["version"] == found["new"]["version"]
     same = "the same" if is_same else "the same rules, in other words or another layout"
-    print_plain(count(len(differences), "difference") if differences else same)
+    print_plain(ENGLISH.count(len(differences), "difference") if differences else same)

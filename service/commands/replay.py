@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from ledger.errors import WrongUse
+from ledger.journal.engines import Engine
 from ledger.journal.ledger import KAFKA
 from projections.audit.differences import MAX_DIFFERENCES
 from projections.audit.replay import replay as derive_again
-from service.commands.options import ConfigOption, FolderOption, JobsOption, option
+from service.commands.options import ByOption, ConfigOption, FolderOption, JobsOption, option
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS, print_plain
 from service.shell import Answer, Shell, command, jobs_for
@@ -27,6 +28,7 @@ def replay(
         Path | None,
         option("--from-archive", "DIR", "Take entries and facts from an archive; no ledger is needed."),
     ] = None,
+    by: ByOption = None,
     jobs: JobsOption = None,
     config: ConfigOption = None,
     folder: FolderOption = None,
@@ -35,21 +37,25 @@ def replay(
 
     points replay
 
+    points replay --by python
+
     points replay --from-topic --json
 
     points replay --from-archive 2025.archive
     """
     if from_archive is None:
-        found = _replay_ledger(shell, from_topic, jobs, config, folder)
+        found = _replay_ledger(shell, from_topic, by, jobs, config, folder)
     elif from_topic:
         raise WrongUse("--from-topic and --from-archive: give one of them")
+    elif by is not None:
+        raise WrongUse("--by is not for --from-archive: POINTS_ENGINE says by which engine an archive is decided again")
     else:
         found = resolve_name("service.commands.archive:replay")(shell, from_archive)
     return Answer(found, lambda: _print(found), exit_code=BAD_NEWS if found["differences"] else 0)
 
 
 def _replay_ledger(
-    shell: Shell, from_topic: bool, jobs: int | None, config: Path | None, folder: Path | None
+    shell: Shell, from_topic: bool, by: Engine | None, jobs: int | None, config: Path | None, folder: Path | None
 ) -> dict[str, Any]:
     began = time.monotonic()
     with shell.reading() as opened:
@@ -61,7 +67,7 @@ def _replay_ledger(
             differences, count = resolve_name("service.commands.topic:compare_with_topic")(shell, opened, config)
         with shell.progress("replaying", total) as tick:
             found = derive_again(
-                opened, jobs=jobs_for(jobs, total), from_topic=from_topic and not is_kafka, progress=tick
+                opened, jobs=jobs_for(jobs, total), from_topic=from_topic and not is_kafka, by=by, progress=tick
             )
         found["difference_count"] += count
         found["differences"] = [*differences, *found["differences"]][:MAX_DIFFERENCES]

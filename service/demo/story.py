@@ -103,7 +103,7 @@ def interesting_members(ledger: Ledger, as_of: int) -> list[Find]:
                 entry = decode_entry(row.state)
                 evolve_entry(account, entry)
                 marks.see(entry)
-            run_to(account, ledger.book, as_of, PagesInMemory())
+            run_to(account, ledger.book_of(member), as_of, PagesInMemory())
             held = any(t.start <= as_of < t.until and not t.trial for ts in account.terms.values() for t in ts)
             offer("plus", value_at(account, version, name, as_of) if held else 0, member)
             if account.number <= 120:  # short enough to be read through

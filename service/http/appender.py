@@ -10,51 +10,35 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
-from consumers.files.loader import NdjsonLine
+from consumers.feeding import Feeding
+from consumers.files.loader import Router
 from consumers.local.port import CannotAppend, ClockAhead, InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
+from ledger.wire.entry_json import position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact
 from service.errors import say
 from service.http import metrics
-from service.http.owners import Decoded, OwnersState
-from service.http.pending import Busy, Message, Notify, Offsets, Pending, PendingFacts, Place
-from service.http.streams import Feeding, Route, Stream
+from service.http.channels import RemoteOwners
+from service.http.owners import Owners
+from service.http.pending import Busy, Message, Pending, PendingFacts, Place
+from service.http.streams import DecidedByConsumers, Stream
 
 WAITING_FACTS = 20_000  # to be appended, and
 WAITING_BYTES = 64 << 20  # of them, at most: more are turned away
 APPENDED_AT_ONCE = 2_000
 
 
-class Decides(Protocol):
-    """Who decides what is appended: owners in this process or another one, or the consumers of Kafka. See `Owners`."""
-
-    @property
-    def state(self) -> OwnersState:
-        """As it is now."""
-        ...
-
-    def start(self, notify: Notify) -> None:
-        """Begin; `notify` hears what other processes decide."""
-        ...
-
-    def stop(self) -> None:
-        """Decide what somebody waits for, and end."""
-        ...
-
-    def expect(self, notify: Notify, offsets: Offsets, decoded: Mapping[int, Decoded]) -> None:
-        """Decide what was appended; what becomes of it at these offsets is told to `notify`."""
-        ...
+Deciders = Owners | RemoteOwners | DecidedByConsumers  # of what is appended: in this process, in others, or of Kafka
 
 
 class FactAppender:
     """Appends facts and has them decided. Give it facts from the event loop it was started in."""
 
-    def __init__(self, ledger: Ledger, owners: Decides, pending: PendingFacts, stream: Stream) -> None:
+    def __init__(self, ledger: Ledger, owners: Deciders, pending: PendingFacts, stream: Stream) -> None:
         self._owners = owners
         self._pending = pending
         self._stream = stream
@@ -66,6 +50,7 @@ class FactAppender:
         self._stopping = False
         self.cannot_append = False  # the last time it was tried; what comes is tried all the same
         self._is_clock_told = False  # since facts were last appended
+        self._known: dict[int, int] = {}  # the last offset of a partition at which a fact was appended here
         self._feeding: Feeding | None = None
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -132,7 +117,7 @@ class FactAppender:
 
     def _close_feeding(self) -> None:
         if self._feeding is not None:
-            self._feeding.appender.close()
+            self._feeding.close()
             self._feeding = None
 
     def _take(self) -> list[Pending]:
@@ -159,9 +144,9 @@ class FactAppender:
         try:
             feeding = self._feeding = self._feeding or self._stream.feeding()
             for pending in taken:
-                route = feeding.old if pending.is_backlog else feeding.new
-                counting.append([self._route(route, value, lines) for value in pending.values])
-            places = feeding.appender.append(lines)
+                router = feeding.old if pending.is_backlog else feeding.new
+                counting.append([self._route(router, value, lines) for value in pending.values])
+            places = feeding.append(lines)
         except ClockAhead as error:  # facts that agree with the clock are taken: the server stays ready for them
             if not self._is_clock_told:
                 say(f"facts cannot be written: {error}")
@@ -181,9 +166,23 @@ class FactAppender:
         self.cannot_append = self._is_clock_told = False
         metrics.APPEND_SECONDS.observe(time.perf_counter() - began)
         metrics.APPENDED.inc(len(lines))
+        self._name_what_is_gone(places)
         found = [[places[line] for line in these] for these in counting]
         self._post(self._appended, taken, found)  # first: who waits is known before anything is decided
         self._expect(places, taken, found)
+
+    def _name_what_is_gone(self, places: Sequence[Place]) -> None:
+        """Say which facts that were acknowledged here are gone: others stand at their offsets, or before them."""
+        for partition, offset in places:
+            known = self._known.get(partition, -1)
+            if offset <= known:
+                metrics.GONE.inc(known - offset + 1)
+                say(
+                    f"partition {partition}: facts at {position_text(partition, offset)} to"
+                    f" {position_text(partition, known)} were acknowledged, and are gone: an earlier state is there,"
+                    " as where a standby that lagged took over. Let their senders send them again"
+                )
+            self._known[partition] = offset
 
     def _expect(self, places: Sequence[Place], taken: list[Pending], found: list[list[Place]]) -> None:
         """Have the owners decide what was appended, and hand along what was decoded of it."""
@@ -202,10 +201,10 @@ class FactAppender:
         with suppress(RuntimeError):  # the loop has ended: nobody waits
             self._post(self._pending.receive, message)
 
-    def _route(self, route: Route, value: bytes, lines: list[InboxLine]) -> int:
+    def _route(self, router: Router, value: bytes, lines: list[InboxLine]) -> int:
         """Put a fact under its partition; a published programme, which goes to all, counts in its home."""
         first = len(lines)
-        route(NdjsonLine(value), lines)
+        lines += router.routed(value)
         return next((at for at in range(first, len(lines)) if lines[at].partition == self._home), first)
 
     def _post(self, call: Callable[..., None], *arguments: object) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import NamedTuple
 
 from prometheus_client import (
@@ -17,6 +18,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from ledger.journal.engines import deciding
 from ledger.journal.partition import Tally
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each of ours, which nobody reads
@@ -37,9 +39,11 @@ TURNED_AWAY = Counter(
 )
 WAITING = Gauge("points_facts_waiting", "Facts given and not yet durable.", multiprocess_mode="livesum")
 APPENDED = Counter("points_facts_appended", "Facts made durable in the inbox.")
+GONE = Counter("points_facts_gone", "Facts that were acknowledged, and are gone: an earlier state stands there.")
 APPEND_SECONDS = Histogram("points_append_seconds", "Seconds of an append, to the disk.", buckets=SECONDS)
 FACTS = Counter("points_facts", "Facts decided, by outcome.", ["outcome"])
 PARKED = Counter("points_parked", "Records that are no facts.")
+HANDED_BACK = Counter("points_engine_handed_back", "Facts that the native engine left to Python, by why.", ["why"])
 
 
 def count(tally: Tally) -> None:
@@ -49,6 +53,8 @@ def count(tally: Tally) -> None:
         if decided:
             FACTS.labels(outcome).inc(decided)
     PARKED.inc(tally.parked)
+    for why, facts in tally.handed_back.items():
+        HANDED_BACK.labels(why).inc(facts)
 
 
 class Place(NamedTuple):
@@ -80,30 +86,35 @@ class Standing(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges."""
         yield GaugeMetricFamily("points_ready", "Whether facts are taken and decided.", int(self._is_ready))
-        lag = GaugeMetricFamily("points_lag_records", "Records behind those decided.", labels=["partition"])
-        position = GaugeMetricFamily("points_position", "Offset of the last record decided.", labels=["partition"])
-        ahead = GaugeMetricFamily(
-            "points_recorded_ahead_seconds", "By how much recorded is ahead of the clock.", labels=["partition"]
-        )
-        for partition, place in self._partitions.items():
-            lag.add_metric([str(partition)], place.end - place.offset)
-            position.add_metric([str(partition)], place.offset)
-            ahead.add_metric([str(partition)], place.ahead)
-        yield lag
-        yield position
-        yield ahead
+        engine = GaugeMetricFamily("points_engine", "Which program decides: native or python.", labels=["engine"])
+        engine.add_metric([_decides()], 1)
+        yield engine
+        lag = {partition: place.end - place.offset for partition, place in self._partitions.items()}
+        position = {partition: place.offset for partition, place in self._partitions.items()}
+        ahead = {partition: place.ahead for partition, place in self._partitions.items()}
+        yield _gauge("points_lag_records", "Records behind those decided.", lag)
+        yield _gauge("points_position", "Offset of the last record decided.", position)
+        yield _gauge("points_recorded_ahead_seconds", "By how much recorded is ahead of the clock.", ahead)
         troubled = GaugeMetricFamily(
             "points_partition_troubled", "Partitions that cannot be decided now, and why.", labels=["partition", "why"]
         )
         for partition, why in sorted(self._troubled.items()):
             troubled.add_metric([str(partition), why[:MOST_WHY]], 1)
         yield troubled
-        gaps = GaugeMetricFamily(
-            "points_accepted_gaps", "Gaps in the stream that an operator accepted.", labels=["partition"]
-        )
-        for partition, count in sorted(self._gaps.items()):
-            gaps.add_metric([str(partition)], count)
-        yield gaps
+        yield _gauge("points_accepted_gaps", "Gaps in the stream that an operator accepted.", self._gaps)
+
+
+def _gauge(name: str, help: str, by_partition: Mapping[int, int]) -> GaugeMetricFamily:
+    found = GaugeMetricFamily(name, help, labels=["partition"])
+    for partition, value in sorted(by_partition.items()):
+        found.add_metric([str(partition)], value)
+    return found
+
+
+@cache
+def _decides() -> str:
+    """Return which program decides in this process, as it was when this was first asked."""
+    return deciding().decides
 
 
 def text(standing: Standing) -> bytes:

@@ -9,7 +9,6 @@ from msgspec import to_builtins
 
 from ledger.rulebook.compiled import Programme
 from projections.answers.plain import visible
-from projections.explaining.words import yuan
 from projections.what_if.reports import Report
 from service.languages import terminal_language
 from service.screens.names import Names
@@ -52,5 +51,4 @@ def templates_in(package: str, folder: str) -> Environment:
     made.filters["exactly"] = escape
     made.filters["number"] = lambda value: f"{value:,}"
     made.filters["signed"] = lambda value: f"{value:+,}" if value else "0"
-    made.filters["yuan"] = yuan
     return made

@@ -9,7 +9,7 @@ from projections.answers.codes import rule_names
 from projections.answers.plain import plain
 from projections.answers.shops import without_shop
 from projections.explaining.book import benefit_needs, whom_text
-from projections.explaining.words import yuan
+from projections.explaining.words import money, sign_of
 
 
 class Names:
@@ -75,7 +75,12 @@ class Names:
 
     def money(self, fen: int) -> str:
         """Return an amount of the book's currency, of which `fen` are hundredths."""
-        return yuan(fen, self._currency)
+        return money(fen, self._currency)
+
+    @property
+    def sign(self) -> str:
+        """What stands before an amount of the book's currency."""
+        return sign_of(self._currency)
 
     def fen(self, kind: str) -> int:
         """Return what a point of a kind is worth in fen; 0 where no version has the kind."""

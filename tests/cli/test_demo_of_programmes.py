@@ -44,6 +44,26 @@ def test_the_demo_of_a_programme_gives_points_and_derives_again(book: str, tmp_p
 def test_money_is_in_the_currency_of_the_book(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     assert points("--ledger", ledger, "demo", "--programme", "marriott").code == 0
-    for command in (["show", "member-03", "--as-of", "2019-07-31"], ["explain", "member-03"], ["stats"]):
+    draft, page = tmp_path / "draft.toml", tmp_path / "report.html"
+    draft.write_text(shipped("marriott").replace("points = 10", "points = 11"), encoding="utf-8")
+    entries = json.loads(points("--ledger", ledger, "entries", "member-03", "--json").out)
+    order = next(str(entry["number"]) for entry in entries if entry["type"] == "order.completed.v1")
+    for command in (
+        ["show", "member-03", "--as-of", "2019-07-31"],
+        ["explain", "member-03"],
+        ["explain", "member-03", order],
+        ["stats"],
+        ["backtest", draft, "--html", page],
+    ):
         shown = points("--ledger", ledger, *command).out
         assert "$" in shown and "¥" not in shown, command
+    report = page.read_text(encoding="utf-8").replace("</script>", "<script>").split("<script>")
+    assert "$" in report[0] and "¥" not in report[0] + report[-2], "the tables, and what the charts are drawn from"
+
+
+def test_no_page_or_phrase_says_a_currency_by_itself() -> None:
+    """A book may be in any currency, so its sign comes from the book."""
+    root = Path(__file__).resolve().parents[2]
+    told = [file for folder in ("service", "projections") for file in (root / folder).rglob("*")]
+    texts = [file for file in told if file.suffix in (".html", ".js", ".toml") and "vendor" not in file.parts]
+    assert [file.name for file in texts if "¥" in file.read_text(encoding="utf-8")] == []

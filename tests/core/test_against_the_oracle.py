@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ledger.rulebook.schema import shipped, shipped_names
 from ledger.wire.times import to_datetime, to_instant
-from tests.support.books import made_book, made_versions
+from tests.support.books import made_book, made_union, made_versions
 from tests.support.histories import amended_history, book_history, changed_history, history
 from tests.support.oracle import Oracle, instant, parts_that_differ
 from tests.support.shop import Shop
@@ -115,6 +115,11 @@ def check_under_two_versions(seed: int, length: int) -> None:
     check(seed, length, lambda random, size: book_history(random, size, books[0]), *books)
 
 
+def check_under_several_owners_books(seed: int, length: int) -> None:
+    whole, books = made_union(Random(seed))
+    check(seed, length, lambda random, size: book_history(random, size, whole), *books)
+
+
 # A smaller seed is no smaller history: `smallest` does that.
 no_shrinking = settings(
     deadline=None,
@@ -152,6 +157,11 @@ def test_they_say_the_same_where_another_version_decides_from_some_day_on(seed: 
     check_under_two_versions(seed, 60)
 
 
+@pytest.mark.parametrize("seed", range(15))
+def test_they_say_the_same_where_several_owners_files_are_one_book(seed: int) -> None:
+    check_under_several_owners_books(seed, 60)
+
+
 @pytest.mark.parametrize("name", shipped_names())
 def test_they_say_the_same_under_each_shipped_book(name: str) -> None:
     for seed in range(2):
@@ -163,6 +173,13 @@ def test_they_say_the_same_under_each_shipped_book(name: str) -> None:
 @given(seed=st.integers(0, 1 << 48), length=st.integers(1, 160))
 def test_they_say_the_same_under_two_versions_over_a_long_campaign(seed: int, length: int) -> None:
     check_under_two_versions(seed, length)
+
+
+@pytest.mark.campaign
+@settings(no_shrinking, max_examples=5_000)
+@given(seed=st.integers(0, 1 << 48), length=st.integers(1, 160))
+def test_they_say_the_same_under_several_owners_books_over_a_long_campaign(seed: int, length: int) -> None:
+    check_under_several_owners_books(seed, length)
 
 
 @pytest.mark.campaign

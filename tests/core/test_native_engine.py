@@ -3,31 +3,27 @@
 `make engine` builds it. Without it these tests are skipped, and with CI=true where there is cargo they fail.
 """
 
-import os
+import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from random import Random
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from ledger.journal.native import VARIABLE, NoEngine, native_module
+from consumers.kafka.settings import BadSettings, load
+from consumers.runtime.events import Decided
+from ledger.journal.engines import VARIABLE, NoEngine, chosen_engine, code, deciding, native_module
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 from ledger.rulebook.schema import shipped, shipped_names
-from tests.support.books import made_book
+from service.metrics import Metrics
+from tests.support.books import made_book, made_union
 from tests.support.engines import difference
 from tests.support.histories import amended_history, book_history, changed_history, history
 from tests.support.ledgers import SmallLedger, histories_of, scratch
-
-
-@pytest.fixture(scope="module")
-def native() -> Any:
-    if os.environ.get("POINTS_TEST_ENGINE") == "required":
-        import points_engine
-
-        return points_engine
-    return pytest.importorskip("points_engine", reason="make engine builds the native engine")
 
 
 @cache
@@ -59,10 +55,22 @@ def test_histories_under_made_up_books_come_to_the_same_bytes(native: Any, seed:
     under_a_made_up_book(native, seed, 80)
 
 
+def under_several_owners_books(native: Any, seed: int, length: int) -> None:
+    whole, books = made_union(Random(seed))
+    facts = book_history(Random(seed), length, whole)
+    assert difference(native, Programme(books), facts, *BATCHES[seed % 4]) == ""
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_histories_under_several_owners_books_come_to_the_same_bytes(native: Any, seed: int) -> None:
+    under_several_owners_books(native, seed, 80)
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(1_000, 3_000))
 def test_they_come_to_the_same_bytes_over_a_long_campaign(native: Any, seed: int) -> None:
     under_a_made_up_book(native, seed, 120)
+    under_several_owners_books(native, seed, 120)
     for made in MADE.values():
         assert difference(native, jd(), made(Random(seed), 120), *BATCHES[seed % 4]) == ""
 
@@ -98,22 +106,27 @@ def test_a_ledger_comes_to_the_same_journal_by_either_engine(
     assert journals(monkeypatch, "native", facts, batch, share) == by_python
 
 
-def test_facts_beyond_an_accounts_range_are_handed_back_and_decided_with_care(
-    native: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def beyond_range(count: int) -> list[Any]:
+    """Grants to one member whose sum passes what an account holds."""
     huge = {"kind": "beans", "campaign": "c", "points": 1 << 53}
-    facts = [
+    return [
         {
             "specversion": "1.0",
             "id": f"g-{n}",
             "source": "/shop",
             "type": "campaign.granted.v1",
-            "subject": "m-1",
+            "subject": "m-rich",
             "time": f"2025-03-01T10:{n // 60:02}:{n % 60:02}+08:00",
             "data": {"grant": f"G{n}", **huge},
         }
-        for n in range(520)
+        for n in range(count)
     ]
+
+
+def test_facts_beyond_an_accounts_range_are_handed_back_and_decided_with_care(
+    native: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = beyond_range(520)
     by_python = journals(monkeypatch, "python", facts, 100, 1.0)
     assert any(b"out-of-range" in row[3] for rows in by_python[0] for row in rows)
     assert journals(monkeypatch, "native", facts, 100, 1.0) == by_python
@@ -133,9 +146,75 @@ def test_an_engine_that_is_no_engine_is_refused(monkeypatch: pytest.MonkeyPatch)
 def test_a_native_engine_that_is_not_installed_is_an_error_only_where_it_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ledger.journal.native.MODULE", "points_engine_that_is_not_there")
+    monkeypatch.setattr("ledger.journal.engines.MODULE", "points_engine_that_is_not_there")
     monkeypatch.setenv(VARIABLE, "auto")
     assert native_module() is None
     monkeypatch.setenv(VARIABLE, "native")
     with pytest.raises(NoEngine, match="make engine"):
         native_module()
+
+
+def test_an_engine_that_was_built_beside_other_code_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ModuleType("points_engine_of_before")
+    monkeypatch.setitem(sys.modules, other.__name__, other)
+    monkeypatch.setattr("ledger.journal.engines.MODULE", other.__name__)
+    for mark in (None, "0" * 64):
+        monkeypatch.setattr(other, "CODE", mark, raising=False)
+        monkeypatch.setenv(VARIABLE, "auto")
+        assert native_module() is None
+        monkeypatch.setenv(VARIABLE, "native")
+        with pytest.raises(NoEngine, match="built beside other code"):
+            native_module()
+    monkeypatch.setattr(other, "CODE", code())
+    assert native_module() is other
+
+
+def test_the_settings_file_says_which_engine_decides_where_the_variable_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "points.toml"
+    file.write_text('engine = "python"\n[kafka]\ngroup = "g"\n', encoding="utf-8")
+    named = {"POINTS_CONFIG": str(file)}
+    assert chosen_engine(named) == ("python", f"{file}: engine")
+    assert chosen_engine({**named, VARIABLE: "native"}) == ("native", VARIABLE)
+    assert chosen_engine({**named, VARIABLE: ""}).engine == "python"
+    assert chosen_engine({}) == ("auto", "the default")
+    assert load(file, {}).group == "g"
+    file.write_text('engine = "rust"\n', encoding="utf-8")
+    with pytest.raises(NoEngine, match="engine is 'rust'; it is auto, python or native"):
+        chosen_engine(named)
+    with pytest.raises(BadSettings, match="one of auto, python, native is wanted"):
+        load(file, {})
+
+
+def test_every_reason_to_hand_back_stands_on_the_page(native: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "engine.md").read_text(encoding="utf-8")
+    assert [reason for reason in native.HANDED_BACK if f"| `{reason}` |" not in page] == []
+
+
+def test_what_is_handed_back_is_counted_by_why_and_told_with_who_decides(
+    native: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "native")
+    with scratch() as folder:
+        ledger = SmallLedger(folder / "ledger", 1.0)
+        ledger.hears([*histories_of(Random(7), members=2, length=20), *beyond_range(520)])
+        tally = ledger.decides(1_000)
+        ledger.close()
+    assert dict(tally.handed_back) == {"out-of-range": 520}
+    metrics = Metrics()
+    metrics.observe(Decided(0, 9, 0.0, 560, 1, tally, 0.0, 0.0, 0.0, 0.0))
+    sample = metrics.registry.get_sample_value
+    assert sample("points_engine_handed_back_total", {"why": "out-of-range"}) == 520
+    assert sample("points_engine", {"engine": "native"}) == 1
+
+
+def test_whoever_asks_is_told_which_program_decides_and_why_it_is_not_the_native_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(VARIABLE, "python")
+    assert deciding() == ("python", "python", VARIABLE, "")
+    monkeypatch.setattr("ledger.journal.engines.MODULE", "points_engine_that_is_not_there")
+    monkeypatch.setenv(VARIABLE, "auto")
+    assert deciding()[:3] == ("python", "auto", VARIABLE)
+    assert "not installed" in deciding().why_not and not deciding().is_missing
+    monkeypatch.setenv(VARIABLE, "native")
+    assert deciding().is_missing

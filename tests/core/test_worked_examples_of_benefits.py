@@ -662,6 +662,27 @@ def test_a_right_judged_at_the_claim_asks_the_member_then() -> None:
     assert member.claims("exchange-180", "2025-04-15 10:00", order="O1", line="1") == "refused: no-membership"
 
 
+def test_a_right_judged_at_the_claim_knows_the_tags_of_its_line_too() -> None:
+    """It knew those of the order alone: a line with a tag of its own never had the right."""
+    of_tag = """
+[benefits.repair]
+name = "以换代修"
+of = "line"
+at = "claim"
+when = { tags = { has = "own" } }
+"""
+    member = shop(of_tag)
+    lines = [{"line": str(n), "quantity": 1, "paid_fen": 9_900, "tags": tags} for n, tags in ((1, ["own"]), (2, []))]
+    member.completes("O1", lines, "2025-03-01 10:00")
+    assert member.claims("repair", order="O1", line="1") == "accepted"
+    assert member.claims("repair", order="O1", line="2") == "refused: no-right"
+    member.amends("O1", [line | {"tags": ["own"] if line["line"] == "2" else []} for line in lines], "2025-03-02 10:00")
+    assert member.claims("repair", order="O1", line="1") == "refused: no-right", "as the amendment has it"
+    assert member.claims("repair", order="O1", line="2") == "accepted"
+    member.completes("O2", [("books", 1, 100)], "2025-03-03 10:00", tags=["own"])
+    assert member.claims("repair", order="O2", line="1") == "accepted", "the order's tags are every line's"
+
+
 def test_a_right_of_who_alone_is_judged_before_the_orders_own_changes() -> None:
     of_tier = """
 [benefits.care]

@@ -1,9 +1,11 @@
 """A store that cannot be read for a while, seen from outside: what is said, and that it goes on afterwards."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -66,3 +68,25 @@ def test_a_store_that_cannot_be_read_is_no_bug(api: InProcess, monkeypatch: pyte
     monkeypatch.setattr(SQLiteJournal, "head", fails)
     answer = api.ask(b"GET", b"/v1/positions", JSON)
     assert (answer.status, json.loads(answer.body)["type"]) == (503, "/problems/busy")
+
+
+def test_facts_that_were_acknowledged_and_are_gone_are_named(
+    api: InProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def post(name: str) -> int:
+        return api.ask(b"POST", b"/v1/facts", JSON, encode(grant("m-1", name, 5))).status
+
+    assert [post(f"g-{n}") for n in range(1, 4)] == [200] * 3
+    assert "gone" not in capsys.readouterr().err
+    append = SQLiteInbox.append
+
+    def two_earlier(*given: Any) -> list[tuple[int, int]]:
+        return [(partition, offset - 2) for partition, offset in append(*given)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLiteInbox, "append", two_earlier)
+        post("g-4")  # stands where g-2 or g-3 was, as if an earlier state had been put back
+    said = capsys.readouterr().err
+    assert re.search(r"facts at (\d:)2 to \1\d were acknowledged, and are gone", said), said
+    assert post("g-5") == 200
+    assert "gone" not in capsys.readouterr().err

@@ -349,6 +349,48 @@ def test_a_dead_owners_partitions_are_taken_over_and_shared_out_again(
         migrate(postgres, topic="another")
 
 
+def tables_of(place: str) -> list[str]:
+    """The tables of a ledger in a database, partition by partition."""
+    with psycopg.connect(place) as connection:
+        asked = "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname LIKE 'points\\_%' ORDER BY 1"
+        return [name for (name,) in connection.execute(asked).fetchall()]
+
+
+def test_what_a_standby_that_lagged_has_not_got_is_decided_again_though_nobody_was_fenced(
+    broker: Broker, postgres: str, tmp_path: Path
+) -> None:
+    facts = histories_of(Random(5), members=6, length=25, start=LONG_AGO)
+    topics = Topics(broker).make()
+    migrate(postgres, partitions=PARTITIONS, topic=topics.facts)
+    log = tmp_path / "log"
+    run = start_in_group(postgres, topics, log=log)
+    topics.send(facts[:50])
+    until(lambda: decided(postgres) == 50, run)
+    with psycopg.connect(postgres) as connection:
+        for name in tables_of(postgres):
+            connection.execute(f"CREATE TABLE {name.replace('.', '_')} AS TABLE {name}")
+    topics.send(facts[50:100])
+    until(lambda: decided(postgres) == 100, run)
+    with psycopg.connect(postgres) as connection:  # an earlier state, at one blow, and no connection is lost
+        for name in tables_of(postgres):
+            connection.execute(f"DELETE FROM {name}")
+            connection.execute(f"INSERT INTO {name} SELECT * FROM {name.replace('.', '_')}")
+    topics.send(facts[100:])
+    until(lambda: decided(postgres) == len(facts), run)
+    run.terminate()
+    run.communicate(timeout=60)
+    assert run.returncode == 0, log.read_text()
+    assert any("is not as its owner left it" in event["error"] for event in events_in(log, "trouble")), log.read_text()
+    back = events_in(log, "went-back")
+    assert {event["partition"] for event in back} == set(range(PARTITIONS)), log.read_text()
+    assert sum(event["known"] - event["position"] for event in back) == 50
+    with scratch() as other:
+        consume(topics.with_own_outlets(), other / "ledger", "--no-publish")
+        assert contents(postgres) == contents(other / "ledger")
+    outcomes_are_whole(topics, postgres)
+    is_whole(postgres)
+
+
 def test_processes_that_share_an_import_all_come_to_its_end(
     topics: Topics, undisturbed: dict[str, Any], postgres: str
 ) -> None:

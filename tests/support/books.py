@@ -5,10 +5,15 @@ What else it has is drawn by FEATURES; figures are small, so that caps fill, tie
 """
 
 import json
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
 
+from ledger.rulebook.checks import parts_of
+from ledger.rulebook.compiled import Programme
+from ledger.rulebook.schema import BadProgramme
+from ledger.rulebook.union import joined
 from service.time_zones import with_transitions
 
 Table = dict[str, Any]
@@ -52,6 +57,8 @@ ACTIVITIES = ("ride", "post", "violation")
 CUSTOMERS = ("person", "enterprise")
 REGIONS = ("north", "south")
 BEGIN = date(2024, 1, 1)
+OWNERS = ("card", "mall", "partner", "zoo")
+DAYS = (BEGIN, BEGIN, date(2025, 3, 20), date(2025, 4, 10), date(2025, 6, 1))  # on which files begin
 
 
 def made_book(random: Random, features: set[str] | None = None) -> str:
@@ -67,6 +74,61 @@ def made_versions(random: Random) -> tuple[str, str]:
     author = Author(random, features)
     first = author.book()
     return with_transitions(toml_of(first)), with_transitions(toml_of(author.next_version(first)))
+
+
+def made_union(random: Random) -> tuple[str, list[str]]:
+    """A made-up book, and what its two or three owners publish of it: one text of all their files, often a second.
+
+    Each name stands in a file of some owner, and each file has a day of its own. In the second text one owner has
+    published other rules from some day on. The first text of what is returned says all of it in one file.
+    """
+    features = {name for name, often in FEATURES.items() if random.random() < often}
+    author = Author(random, features)
+    whole = author.book()
+    while True:
+        owners = random.sample(OWNERS, random.choice((2, 3)))
+        of = {place: random.choice(owners) for place in _places(whole)}
+        days = {owner: random.choice(DAYS) for owner in owners} | {owners[0]: BEGIN}
+        files = [part_of(whole, owner, of, days[owner]) for owner in owners]
+        with suppress(BadProgramme):
+            book = Programme([_union(files)])
+            break
+    published = [_union(files)]
+    if random.random() < 0.4:
+        other = author.next_version(whole)
+        of = {place: of.get(place, owners[0]) for place in _places(other)}
+        later = part_of(other, owners[0], of, random.choice(DAYS[2:]))
+        with suppress(BadProgramme):
+            book.add(_union([later, *files[1:]]))
+            published.append(_union([later, *files[1:]]))
+    return with_transitions(toml_of(whole)), published
+
+
+def part_of(whole: Table, owner: str, of: dict[tuple[str, str], str], begins: date) -> Table:
+    """The file of one owner of the names of a book."""
+    part: Table = {"programme": owner, "name": owner, "from": begins, "kinds": {}}
+    for key, value in whole.items():
+        if isinstance(value, dict):
+            found = {name: table for name, table in value.items() if of[key, name] == owner}
+            part |= {key: found} if found or key == "kinds" else {}
+        elif isinstance(value, list):
+            part |= {key: [rule for rule in value if of[key, rule["rule"]] == owner]}
+        elif key not in ("programme", "name", "from"):
+            part[key] = value
+    return part
+
+
+def _places(whole: Table) -> list[tuple[str, str]]:
+    """Each name of a book with the table that it stands in."""
+    tables = [(key, name) for key, value in whole.items() if isinstance(value, dict) for name in value]
+    return [
+        *tables,
+        *((key, rule["rule"]) for key, value in whole.items() if isinstance(value, list) for rule in value),
+    ]
+
+
+def _union(files: list[Table]) -> str:
+    return joined([part for file in files for part in parts_of(with_transitions(toml_of(file)), file["programme"])])
 
 
 def toml_of(book: Table) -> str:
@@ -358,6 +420,7 @@ class Author:
             {"when": {"paid_fen": {"at_least": 5_000}}},
             {"when": {"unit_fen": {"at_most": 100_000}, "self_operated": {"in": [True]}}},
             {"when": {"tags": {"has": "gift"}}},
+            {"when": {"tags": {"has": "own"}}},
             {"when": {"channel": {"in": ["app"]}, "quantity": {"at_least": 2}}},
             {"when": {"shop": {"not_in": ["shop-b"]}}},
         )
@@ -579,6 +642,8 @@ class Author:
         table: Table = {"name": "right", "of": "line", "per": "line"} | self.pick({}, {"days": 30}, {"days": 180})
         table |= self.pick({}, {"quota": 1}, {"quota": 2})
         table |= self.pick({}, {"when": {"category": {"in": ["phone", "books"]}}}, {"when": {"shop": {"in": ["self"]}}})
+        if self.chance(0.3):
+            table["when"] = {"tags": {"has": self.pick("own", "gift")}}
         if products and self.chance(0.3):
             table["quota"] = {products[0]: 1}
         if self.chance(0.4):

@@ -148,8 +148,8 @@ class BrokerInDocker:
 class BrokerFromJars:
     """A broker that runs here on Java, from jars that Maven fetches once."""
 
-    def __init__(self) -> None:
-        jars = _jars()
+    def __init__(self, *, is_short: bool = True) -> None:
+        found = jars()
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-", dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
         port, secure, controller = _free_port(), _free_port(), _free_port()
         self.address = f"localhost:{port}"
@@ -166,12 +166,13 @@ class BrokerFromJars:
         self._config = self._folder / "server.properties"
         self._config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         self._log = self._folder / "broker.log"
-        # A short-lived process: the second compiler would take the cores from the tests.
-        self._java = ["java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        self._java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
+        self._java = ["java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC"]
+        # The second compiler would take the cores from tests, and pays in a process that runs for minutes only.
+        self._java += ["-XX:TieredStopAtLevel=1"] * is_short
+        self._java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{found}/*"]
         user = f"SCRAM-SHA-512=[name={self.secure.username},password={self.secure.password}]"
         # With "=", as an id may begin with a dash.
-        options = [f"--cluster-id={_cluster_id()}", "-c", str(self._config), "--add-scram", user]
+        options = [f"--cluster-id={cluster_id()}", "-c", str(self._config), "--add-scram", user]
         formatted = subprocess.run(
             [*self._java, "kafka.tools.StorageTool", "format", *options],
             capture_output=True,
@@ -205,6 +206,12 @@ class BrokerFromJars:
             "listener.name.secure.plain.sasl.jaas.config": plain,
             "listener.name.secure.scram-sha-512.sasl.jaas.config": f"{modules}.scram.ScramLoginModule required;",
         }
+
+    @property
+    def pid(self) -> int:
+        """The process it runs in."""
+        assert self._process is not None
+        return self._process.pid
 
     def start(self) -> None:
         with self._log.open("ab") as log:
@@ -312,7 +319,7 @@ def _version() -> str:
     return found[1]
 
 
-def _jars() -> Path:
+def jars() -> Path:
     """The broker's jars, fetched once into the cache."""
     folder = CACHE / f"kafka-{_version()}"
     if not folder.is_dir():
@@ -330,7 +337,7 @@ def _jars() -> Path:
     return folder
 
 
-def _cluster_id() -> str:
+def cluster_id() -> str:
     import base64
 
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

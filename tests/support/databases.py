@@ -66,7 +66,7 @@ class OwnServer(Server):
     def __init__(self, programs: Path, under: Path | None = None) -> None:
         self._programs = programs
         self._folder = Path(mkdtemp(prefix="points-postgres-", dir=under or _in_memory()))
-        self._user = _another_user()
+        self._user = another_user()
         if self._user:
             os.chown(self._folder, *self._user)
         self.data = self._folder / "data"
@@ -130,6 +130,12 @@ class OwnServer(Server):
             else:
                 return
 
+    @property
+    def pid(self) -> int:
+        """The server's first process."""
+        assert self._process is not None
+        return self._process.pid
+
     def log(self) -> str:
         """The end of what it logged."""
         return (self._folder / "log").read_text(errors="replace")[-2_000:]
@@ -159,7 +165,7 @@ class OwnServer(Server):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _another_user() -> tuple[int, int] | None:
+def another_user() -> tuple[int, int] | None:
     """PostgreSQL refuses to run as root: the user and group to run it as then."""
     if os.geteuid() != 0:
         return None

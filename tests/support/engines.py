@@ -1,20 +1,33 @@
 """The two engines side by side: what the core makes of a history and what the native engine does, byte for byte."""
 
+import os
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
 import msgspec
+import pytest
 
 from ledger.core.account import Account, decode_account
 from ledger.core.decide import Limits, Repetition, decide, entry_of
 from ledger.core.draft import OutOfRange
 from ledger.core.pages import PagesInMemory, encode_page
+from ledger.journal.engines import native_module
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 from ledger.wire.entry_codec import encode_entry
 from ledger.wire.fact_codec import BadFact, canonical, decode
 from tests.support.histories import encode
+
+
+@pytest.fixture(scope="session")
+def native() -> Any:
+    """The native engine's module."""
+    found = native_module()
+    if found is None and os.environ.get("POINTS_TEST_ENGINE") != "required":
+        pytest.skip("no native engine of this code is installed; make engine builds it")
+    assert found is not None
+    return found
 
 
 class Kept:

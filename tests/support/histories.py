@@ -567,6 +567,8 @@ class _BookMaker(_AmendedMaker):
         if order not in self.lines:
             for line in super()._lines_of(order):
                 line["sku"] = self._pick("s", "s", "t")
+                if self.random.random() < 0.3:
+                    line["tags"] = self._pick(["own"], ["gift"], ["own", "gift"])
         return self.lines[order]
 
     def _completed(self, order: str = "") -> str:

@@ -13,7 +13,7 @@ its instants; then one method per type of fact decides. Queries run a deep copy 
 
 import tomllib
 from calendar import monthrange
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
@@ -33,7 +33,7 @@ OPERATOR_FACTS = (
 # Rules of these are asked where they are decided; those of other types behind the decision.
 ASKED_WITHIN = ("order.paid", "order.completed", "review.posted", "activity.done", "benefit.claimed")
 # The fields of each fact with their defaults: unknown fields are dropped, a field left out has its default.
-LINE = {"line": "", "sku": "", "category": "", "quantity": 1, "paid_fen": 0, "points": 0}
+LINE = {"line": "", "sku": "", "category": "", "quantity": 1, "paid_fen": 0, "points": 0, "tags": []}
 RETURN_LINE = {"line": "", "quantity": 0, "refund_fen": 0, "points": 0, "exchange": False}
 ORDER = {
     **{"order": "", "lines": [LINE], "shop": "self", "self_operated": True},
@@ -149,11 +149,41 @@ def complete(data: Table, fields: Table) -> Table:
 # ---- the book ------------------------------------------------------------------------------------------------------
 
 
-class Book:
-    """One version of a rule book, read from its TOML."""
+def books_of(tomls: Sequence[str]) -> list["Book"]:
+    """Versions that were published one after the other, as they hold: of several owners' files each from its day on.
 
-    def __init__(self, toml: str) -> None:
-        self.tables: Table = tomllib.loads(toml)
+    Before the day of a file its owner's file of before holds, where there is one.
+    """
+    found: list[Book] = []
+    for toml in tomls:
+        files = {file["programme"]: file for file in map(tomllib.loads, toml.split("\f"))}
+        stages = []
+        for day in sorted({file["from"] for file in files.values()}):
+            begins = Book([next(iter(files.values())) | {"from": day}]).begins
+            before = [book.files for book in found if book.begins <= begins]
+            held = {file["programme"]: file for file in before[-1]} if before else {}
+            chosen = {name: file if file["from"] <= day else held.get(name) for name, file in files.items()}
+            stages.append(Book([file for _, file in sorted(chosen.items()) if file is not None], day))
+        found = sorted([*found, *stages], key=lambda book: book.begins)
+    return found
+
+
+class Book:
+    """One version of a rule book as it holds from some day on: what the files of its owners say together."""
+
+    def __init__(self, files: list[Table], begins: Any = None) -> None:
+        self.files = files
+        self.tables: Table = {}
+        for file in files:  # in the order of their programmes
+            for key, value in file.items():
+                if isinstance(value, dict):
+                    self.tables[key] = self.tables.get(key, {}) | value
+                elif isinstance(value, list):
+                    self.tables[key] = [*self.tables.get(key, []), *value]
+                else:
+                    self.tables[key] = value
+        if begins is not None:
+            self.tables["from"] = begins
         self.zone: tzinfo = self._zone()
         self.begins = self.moment(self.tables["from"])
         self.late = timedelta(days=self.tables.get("late_days", 400))
@@ -282,6 +312,11 @@ def holds(value: Any, condition: Table) -> bool:
         and ("not_in" not in condition or value not in condition["not_in"])
         and ("has" not in condition or condition["has"] in value)
     )
+
+
+def asked_of(fields: Table, line: "Line") -> Table:
+    """What conditions on a line are asked of: what its order or review says, and the line; its tags beside theirs."""
+    return fields | line.fields | {"tags": [*fields.get("tags", []), *line.fields["tags"]]}
 
 
 def fraction(written: str) -> tuple[int, int]:
@@ -966,7 +1001,9 @@ class Member:
 
     def tier_at(self, score: str, at: datetime, shop: str = "") -> str | None:
         """The tier in force at an instant as it was known; None where she has none."""
-        table = self.book.scores[score]
+        table = self.book.scores.get(score)
+        if table is None:
+            return None  # its file does not hold yet
         if table.get("each") and (not shop or (table.get("joined") and shop not in self.joined)):
             return None
         key = self.key_of(score, shop)
@@ -1276,7 +1313,7 @@ class Member:
             term = self.term_at(rule["member"], at)
             if term is None:
                 return None
-        fields = asking.fields | (line.fields if line is not None else {})
+        fields = asking.fields if line is None else asked_of(asking.fields, line)
         if not meets(rule.get("when", {}), fields) or not self.verdicts[name, None]:
             return None
         purse = score = ""
@@ -1435,7 +1472,7 @@ class Member:
 
     def ordinary(self, rule: Table, line: Line, asking: Asking) -> int:
         """What the rule that one leaves out would have given a line, after the caps of the line and the order."""
-        fields, at = asking.fields | line.fields, asking.at
+        fields, at = asked_of(asking.fields, line), asking.at
         other = next((r for r in self.book.awards if r["rule"] == rule.get("instead_of")), None)
         while other is not None and other.get("member") == rule["member"]:
             other = next((r for r in self.book.awards if r["rule"] == other.get("instead_of")), None)
@@ -1576,7 +1613,7 @@ class Member:
         line.awards += self.give_lines("order.completed", asking, line)
         for name, table, membership in self.rights():
             is_given = table.get("at", "completion") == "completion" and self.verdicts["right", name]
-            if is_given and meets(table.get("when", {}), asking.fields | line.fields):
+            if is_given and meets(table.get("when", {}), asked_of(asking.fields, line)):
                 days = table.get("days")
                 line.rights[name] = NEVER if days is None else at + timedelta(days=days)
                 term = self.term_at(membership, at)
@@ -1828,7 +1865,7 @@ class Member:
 
     def would_give(self, rule: Table, award: Award, asking: Asking, line: Line) -> int:
         """What a rule gives on the line as it is now, after the caps of the line and the order."""
-        fields = asking.fields | line.fields
+        fields = asked_of(asking.fields, line)
         if award.term is not None and award.term.is_taken_back:
             award.ordinary = self.ordinary_of(rule, line, asking, award.ordinary or 0)
             return award.ordinary
@@ -2527,7 +2564,7 @@ class Member:
         quota = table.get("quota")
         entries = quota if isinstance(quota, list) else []
         asked = [*asks_scores(table.get("who")), *(s for one in entries for s in asks_scores(one.get("who")))]
-        return any(self.book.scores[score].get("each") for score in asked)
+        return any(self.book.scores.get(score, {}).get("each") for score in asked)
 
     def counted_by(self, name: str, table: Table, term: Term | None, at: datetime, shop: str) -> tuple[Any, ...]:
         """What a claim is counted by."""
@@ -2574,7 +2611,7 @@ class Member:
                 if at >= line.rights[name]:
                     return "refused", "right-over"
             else:
-                if not meets(table.get("when", {}), line.order | line.fields):
+                if not meets(table.get("when", {}), asked_of(line.order, line)):
                     return "refused", "no-right"
                 if "days" in table and at >= line.at + timedelta(days=table["days"]):
                     return "refused", "right-over"
@@ -2938,7 +2975,7 @@ class Oracle:
     """Takes facts one by one; answers `show` and `totals` at instants not before what it has seen."""
 
     def __init__(self, *tomls: str, request_max_age: int | None = 86_400) -> None:
-        self.books = sorted((Book(toml) for toml in tomls), key=lambda book: book.begins)
+        self.books = books_of(tomls)
         self.request_max_age = request_max_age
         self.members: dict[str, Member] = {}
 

@@ -14,7 +14,19 @@ from typing import Any
 import pytest
 
 from ledger.core.pages import COMPLETED, SEEN, OrderPage, encode_page
-from ledger.journal.port import DeadLetter, EntryRow, Fenced, Head, PageRow, Published, ReceiptRow, Snapshot
+from ledger.journal.origin import State
+from ledger.journal.port import (
+    STREAM,
+    DeadLetter,
+    EntryRow,
+    Fenced,
+    Head,
+    PageRow,
+    Published,
+    ReceiptRow,
+    Snapshot,
+    WentBack,
+)
 from ledger.wire.entry_codec import GENESIS_LINK, leaf_of, link_after
 
 SEEN_PAGE, OPEN_PAGE = encode_page(SEEN), encode_page(OrderPage())
@@ -124,6 +136,33 @@ class StoreContract:
         for _ in range(2):
             with pytest.raises(Fenced):
                 self.write(store, b"a")
+
+    def test_an_owner_whose_store_went_back_writes_nothing_until_it_acquires_what_is_there(self, store: Any) -> None:
+        self.write(store, b"a", park=[parked(1)], position=1)
+        before = store.state()
+        with store.transaction(1, self.token) as batch:
+            source = batch.source("/lost")
+            batch.append([EntryRow(batch.before + 1, "m-1", 2, b"b", bytes(32))])
+            batch.finish(bytes(32), 2, 2)
+        put_back(store, before)
+        for _ in range(2):
+            with pytest.raises(WentBack), store.transaction(1, self.token):
+                pytest.fail("by its token it is still the owner, and what it remembers never was")
+        assert store.head() == Head(1, before.link, 1, 1)
+        self.token = store.acquire()
+        with store.transaction(1, self.token) as batch:
+            assert batch.source("/another") == source, "the number is free, since its source was lost"
+            batch.append([EntryRow(batch.before + 1, "m-1", 2, b"b", bytes(32))])
+            batch.finish(bytes(32), 2, 2)
+        assert store.head().entries == 2
+
+    def test_a_store_that_went_back_by_dead_letters_alone_is_noticed_too(self, store: Any) -> None:
+        self.write(store, b"a")
+        before = store.state()
+        self.write(store, park=[parked(1)], position=1)
+        put_back(store, before)
+        with pytest.raises(WentBack):
+            self.write(store, b"b", position=2)
 
     # -- all or nothing ----------------------------------------------------------------------------------------------
 
@@ -353,3 +392,18 @@ class StoreContract:
     def test_a_members_last_number_is_known(self, store: Any) -> None:
         self.write(store, b"a", b"b")
         assert store.last_number("m-1") == 2 and store.last_number("m-2") == 0
+
+
+def put_back(store: Any, state: State) -> None:
+    """Put a store back to an earlier state, as a standby has it that lagged and takes over."""
+    tables = {
+        "stored_events": (store.entry_id, state.head),
+        "parked": ("position", state.position - 1),
+        "sources": ("number", 0),
+    }
+    for table, (column, last) in tables.items():
+        store._change(f"DELETE FROM {store.schema}.{table} WHERE {column} > ?", [(last,)])
+    head = (state.epoch, state.head, state.link, state.recorded, state.seal)
+    store._change(f"UPDATE {store.schema}.shard SET epoch = ?, head = ?, link = ?, recorded = ?, seal = ?", [head])
+    moved = f"UPDATE {store.schema}.tracking SET notification_id = ? WHERE application_name = ?"
+    store._change(moved, [(state.position, STREAM)])

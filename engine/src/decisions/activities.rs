@@ -4,6 +4,7 @@ use crate::awards::{Given, apply_rules};
 use crate::draft::{Done, Draft, Stop, decline};
 use crate::entries::{AttributeTold, Figure, Joined, Text};
 use crate::facts::{Activity, Data, Description, Undone};
+use crate::handed_back::HandedBack;
 use crate::lots::claw_back;
 use crate::pages::ActivityPage;
 use crate::penalties::{apply_penalties, give_back_fines};
@@ -26,7 +27,7 @@ pub fn act(draft: &mut Draft, data: &Data) -> Done {
     if let Data::MemberSignedIn(sign_in) = data
         && !sign_in.day.is_empty()
     {
-        given.day = Some(day_named(&sign_in.day).ok_or(Stop::HandBack("a day written by its week"))?);
+        given.day = Some(day_named(&sign_in.day).ok_or(Stop::HandBack(HandedBack::DayByWeek))?);
     }
     apply_rules(draft, draft.version.rules_on(data.on()), &given, None, None)?;
     Ok(())

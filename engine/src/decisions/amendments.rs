@@ -17,7 +17,7 @@ use crate::facts::{Data, Order, OrderLine};
 use crate::lots::claw_back;
 use crate::pages::{Award, COMPLETED, CardPage, Completion, GrownLot, OrderPage, PageLine, kept_of};
 use crate::programme::{Multiplier, Rule, Version};
-use crate::rights::end_rights;
+use crate::rights::{end_rights, tag_line};
 use crate::who::unentitled_by;
 
 /// A line that is amended: its place on the page, its new data, and by rule what it kept before.
@@ -59,7 +59,7 @@ pub fn amend(draft: &mut Draft, data: &Data, order: &Order) -> Done {
         match place_of(&page, &line.line) {
             None => fresh.push(line),
             Some(place) if page.lines[place].is_gone => gone.push(&line.line),
-            Some(place) => amended.push(renew(&mut page.lines[place], place, line)),
+            Some(place) => amended.push(renew(&mut page, place, line)),
         }
     }
     if !gone.is_empty() {
@@ -105,10 +105,15 @@ pub fn amend(draft: &mut Draft, data: &Data, order: &Order) -> Done {
 }
 
 /// Put a line's new figures on its page; what it kept of each award goes by the old ones.
-fn renew<'a>(line: &mut PageLine, place: usize, data: &'a OrderLine) -> Renewed<'a> {
+fn renew<'a>(page: &mut OrderPage, place: usize, data: &'a OrderLine) -> Renewed<'a> {
+    let line = &mut page.lines[place];
     let kept = line.awards.iter().map(|award| (award.rule.clone(), kept_of(line, award.counted()))).collect();
     (line.quantity, line.paid_fen, line.category) = (data.quantity, data.paid_fen, data.category.clone());
     (line.sku, line.points) = (data.sku.clone(), data.points);
+    let completion = page.completions.get_mut(line.completion as usize);
+    if let Some(said) = completion.and_then(|completion| completion.said.as_mut()) {
+        tag_line(said, data);
+    }
     Renewed { place, data, kept }
 }
 

@@ -23,7 +23,7 @@ from ledger.core.draft import Draft
 from ledger.core.evaluate import amount_of, meets, multiplier_of
 from ledger.core.lots import claw_back
 from ledger.core.pages import COMPLETED, Award, CardPage, Completion, GrownLot, OrderPage, PageLine, kept_of
-from ledger.core.rights import end_rights
+from ledger.core.rights import end_rights, tag_line
 from ledger.core.who import unentitled_by
 from ledger.rulebook.compiled import Multiplier, ProgrammeVersion, Rule
 from ledger.rulebook.schema import AT_SHOP
@@ -64,7 +64,7 @@ def amend(draft: Draft, order: AmendedOrder) -> None:
     draft.refund_fen = order.refund_fen
     page.more = page.more or order.more
     known = {line.line: line for line in page.lines}
-    amended = [_renew(known[line.line], line) for line in order.lines if _is_there(known, line.line)]
+    amended = [_renew(page, known[line.line], line) for line in order.lines if _is_there(known, line.line)]
     fresh = [line for line in order.lines if line.line not in known]
     gone = [line.line for line in order.lines if line.line in known and known[line.line].is_gone]
     if gone:
@@ -97,11 +97,14 @@ def _is_there(known: dict[str, PageLine], name: str) -> bool:
     return name in known and not known[name].is_gone
 
 
-def _renew(line: PageLine, data: OrderLine) -> _Line:
+def _renew(page: OrderPage, line: PageLine, data: OrderLine) -> _Line:
     """Put a line's new figures on its page; what it kept of each award goes by the old ones."""
     kept = {award.rule: kept_of(line, award.counted) for award in line.awards}
     line.quantity, line.paid_fen, line.category = data.quantity, data.paid_fen, data.category
     line.sku, line.points = data.sku, data.points
+    said = page.completions[line.completion].said if page.completions else None
+    if said is not None:
+        tag_line(said, data)
     return _Line(line, data, kept)
 
 

@@ -139,7 +139,7 @@ def award_lines(draft: Draft, page: OrderPage, order: CompletedOrder, lines: Ite
 
 
 def _cards_at(draft: Draft) -> dict[str, str] | None:
-    """Return the card of each membership that holds at the fact's instant, as an amendment will ask; None where none."""
+    """Return the card of each membership that holds at the fact's instant, for amendments; None where none does."""
     cards = {}
     for membership in draft.account.terms:
         term = term_at(draft.account, membership, draft.occurred)

@@ -13,9 +13,9 @@ ATTRIBUTES = columns("member attribute value")
 
 def attributes(taken: Snapshot, _: Options) -> Table:
     """A row a member and attribute of the book that is known of the member; a number is told as a text."""
-    version = taken.book.nearest(taken.as_of)
 
     def rows(known: Known) -> Iterator[Row]:
+        version = taken.version_of(known.subject.member)
         for name in version.programme.attributes:
             value = attribute_of(known.subject.state, version, name)
             if value is not None:
@@ -26,9 +26,8 @@ def attributes(taken: Snapshot, _: Options) -> Table:
 
 def values_of(taken: Snapshot, name: str) -> Iterator[tuple[str, str]]:
     """Yield each member with the value of an attribute, "" where it is unknown, in order of the members."""
-    version = taken.book.nearest(taken.as_of)
     for known in taken.members():
-        value = attribute_of(known.subject.state, version, name)
+        value = attribute_of(known.subject.state, taken.version_of(known.subject.member), name)
         yield known.subject.member, "" if value is None else str(value)
 
 

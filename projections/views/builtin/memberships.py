@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ledger.core.account import Account, current_term
+from ledger.core.account import current_term
 from ledger.core.decide import run_to
 from ledger.core.evaluate import ordinary_points
 from ledger.core.pages import PagesInMemory
@@ -38,7 +38,9 @@ def _memberships(taken: Snapshot, _: Options) -> Table:
     version = taken.book.nearest(taken.as_of)
     return taken.by_member(
         memberships.columns(version),
-        lambda known: memberships.rows(version, taken.as_of, known.subject.member, known.subject.state.account),
+        lambda known: memberships.rows(
+            taken.version_of(known.subject.member), taken.as_of, known.subject.member, known.subject.state.account
+        ),
     )
 
 
@@ -49,9 +51,9 @@ def quotas(taken: Snapshot, _: Options) -> Table:
 
 def _quotas(taken: Snapshot, known: Known) -> Iterator[Row]:
     state: RankedMember = known.subject.state
-    account, version = state.account, taken.book.nearest(taken.as_of)
-    run_to(account, taken.book, taken.as_of, PagesInMemory())
-    draft = draft_at(account, taken.book, taken.as_of, state.shops.pages(version))
+    account, book, version = state.account, taken.book_of(known.subject.member), taken.version_of(known.subject.member)
+    run_to(account, book, taken.as_of, PagesInMemory())
+    draft = draft_at(account, book, taken.as_of, state.shops.pages(version))
     for name in draft.version.programme.memberships:
         term = current_term(account, name, taken.as_of)
         if term is None:
@@ -126,11 +128,6 @@ class Memberships(View):
         """Apply a change to a term, or to what conditions on the member are asked of."""
         if not isinstance(change, Earned):
             state.take(change)
-
-    def account(self, state: Any) -> Account | None:
-        """The account in the state."""
-        assert isinstance(state, RankedMember)
-        return state.account
 
 
 def _rule(step: FoldStep, name: str | None) -> Rule | None:

@@ -15,10 +15,10 @@ MISSED = columns(f"member membership benefit {_SUMS} version")
 
 def saved(taken: Snapshot, _: Options) -> Table:
     """What each benefit saved by each card, and what that card cost."""
-    version = taken.book.nearest(taken.as_of)
 
     def rows(known: Known) -> Iterator[Row]:
         state: SavingsState = known.subject.state
+        version = taken.version_of(known.subject.member)
         for row in savings_of(state, version, taken.as_of):
             if not row.is_missed:
                 card = state.cards.get(row.card)
@@ -31,9 +31,9 @@ def saved(taken: Snapshot, _: Options) -> Table:
 
 def would_have_saved(taken: Snapshot, _: Options) -> Table:
     """What each benefit of a card would have saved on orders of the last 365 days of members who had none then."""
-    version = taken.book.nearest(taken.as_of)
 
     def rows(known: Known) -> Iterator[Row]:
+        version = taken.version_of(known.subject.member)
         for row in savings_of(known.subject.state, version, taken.as_of):
             if row.is_missed:
                 sums = (row.times, row.lines, row.list_fen, row.saved_fen)

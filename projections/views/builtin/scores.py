@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import field
 
 from ledger.core.account import Account
 from ledger.core.decide import run_to
@@ -29,7 +29,7 @@ from projections.answers import tables
 from projections.answers.shops import ShopScores, without_shop
 from projections.answers.show import next_falls
 from projections.answers.tables import Row, Table, columns
-from projections.views.view import Known, Options, Query, Snapshot, View
+from projections.views.view import Known, Options, Query, Snapshot, StateWithAccount, View
 
 SOON = 30  # days, where nothing else is said
 TIERS = columns("member score tier then at:instant days_left:integer")
@@ -48,9 +48,10 @@ def scores(taken: Snapshot, options: Options) -> Table:
     def rows(known: Known) -> list[Row]:
         member, state = known.subject.member, known.subject.state
         if forgets:
-            run_to(state.account, taken.book, taken.as_of, PagesInMemory())
-        found = [*tables.scores.rows(version, taken.as_of, member, state.account)]
-        found += tables.scores_at_shops(version, taken.as_of, member, state.shops)
+            run_to(state.account, taken.book_of(member), taken.as_of, PagesInMemory())
+        own = taken.version_of(member)
+        found = [*tables.scores.rows(own, taken.as_of, member, state.account)]
+        found += tables.scores_at_shops(own, taken.as_of, member, state.shops)
         return [row for row in found if options.score in (None, row[1], without_shop(row[1]))]
 
     return taken.by_member(tables.scores.columns(version), rows)
@@ -62,11 +63,13 @@ def tiers(taken: Snapshot, options: Options) -> Table:
 
     def rows(known: Known) -> Iterator[Row]:
         account: Account = known.subject.state.account
-        run_to(account, taken.book, taken.as_of, PagesInMemory())
-        for name, moved in sorted(next_falls(account, taken.book, taken.as_of).items()):
+        member = known.subject.member
+        book = taken.book_of(member)
+        run_to(account, book, taken.as_of, PagesInMemory())
+        for name, moved in sorted(next_falls(account, book, taken.as_of).items()):
             if moved.at <= until:
                 left = (moved.at - taken.as_of) // DAY
-                yield known.subject.member, name, moved.before, moved.after, moved.at, left
+                yield member, name, moved.before, moved.after, moved.at, left
 
     return taken.by_member(TIERS, rows)
 
@@ -78,10 +81,9 @@ def _forgets(version: ProgrammeVersion, instant: int) -> bool:
     return any(not ranking.is_plain or month - ranking.span < kept for ranking in version.rankings.values())
 
 
-class RankedMember(Struct, array_like=True):
+class RankedMember(StateWithAccount):
     """A member's scores: those of the account, and those that are kept for each shop."""
 
-    account: Account = field(default_factory=Account)
     shops: ShopScores = field(default_factory=ShopScores)
 
     def take(self, change: Change) -> None:
@@ -110,11 +112,6 @@ class Scores(View):
             "tiers", "tiers that time alone moves within --days (30): a feed for reminders", tiers, frozenset({"days"})
         ),
     )
-
-    def account(self, state: Any) -> Account | None:
-        """The account in the state."""
-        assert isinstance(state, RankedMember)
-        return state.account
 
     def evolve(self, state: Any, change: Change) -> None:
         """Apply a change to the account, or to the score of a shop."""
