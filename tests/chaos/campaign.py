@@ -32,7 +32,7 @@ SHOP = "shop"  # the schema of the servers' own ledger
 CLIENTS = 6
 READY_SECONDS, DRAIN_SECONDS = 60.0, 240.0
 COMMAND_SECONDS = 300.0
-LEADING_SECONDS = 40.0
+LEADING_SECONDS = 120.0
 KILLED, ENDED_EARLY, CANNOT_RUN = -9, -15, 4  # exit codes; the second of one that was told to end as it began
 _LEFT = re.compile(r'^\{"partition": ([0-9]+), "error": .*"event": "left"', re.MULTILINE)
 _GONE = re.compile(r"facts at ([0-9]+):([0-9]+) to [0-9]+:([0-9]+) were acknowledged, and are gone")
@@ -296,10 +296,12 @@ class Campaign:
                 return all(self.cluster.leader(TOPIC, partition) == number for partition in range(PARTITIONS))
             return False
 
-        self._wait("the broker that lags to lead", LEADING_SECONDS, leads)
-        self.log.say("leads uncleanly", broker=lagging.name)
-        for broker in others:
-            broker.start()
+        try:
+            self._wait("the broker that lags to lead", LEADING_SECONDS, leads, every=1.0)
+            self.log.say("leads uncleanly", broker=lagging.name)
+        finally:
+            for broker in others:
+                broker.start()
 
     def _cut(self, host: Host, trouble: Trouble) -> None:
         """Cut a host off, from others of a group or from all; in one direction where the kind says so."""
