@@ -431,7 +431,14 @@ class Campaign:
             self._check_inbox()
             self.told.acknowledged = [told for told in self.told.acknowledged if told.by == "kafka"]
         whole = [told for told in self.told.acknowledged if told.position[0] not in named]
-        self._wrong += faults(whole, decided)[:50]
+        lines = faults(whole, decided, is_same_stream=not self.plan.is_unclean)
+        if self.plan.is_unclean:  # what brokers lost before anybody had read it only `topics check` warns of
+            with self._noting("topics check"):
+                self._point("topics", "check", code=1)
+            lost_unread = [line for line in lines if line.endswith("is lost")]
+            self.figures["lost by the brokers before anybody read it"] = len(lost_unread)
+            lines = [line for line in lines if line not in set(lost_unread)]
+        self._wrong += lines[:50]
         out_of_place = [told for told in self.told.acknowledged if told.position[0] in named]
         lost = len([line for line in faults(out_of_place, decided, is_same_stream=False) if "is lost" in line])
         self.figures["partitions that were left, by name"] = sorted(named)
