@@ -18,7 +18,7 @@ use crate::facts;
 use crate::handed_back::HandedBack;
 use crate::intake::Intake;
 use crate::programme::Version;
-use crate::python_replay::{PyReplay, follow_chain};
+use crate::python_replay::{PyBacktest, PyReplay, follow_chain};
 use crate::quiet;
 use crate::times::Zone;
 
@@ -402,6 +402,7 @@ fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyTeller>()?;
     module.add_function(wrap_pyfunction!(canonical, module)?)?;
     module.add_class::<PyReplay>()?;
+    module.add_class::<PyBacktest>()?;
     module.add_function(wrap_pyfunction!(follow_chain, module)?)?;
     module.add("HANDED_BACK", HandedBack::ALL.map(HandedBack::name))?;
     module.add_function(wrap_pyfunction!(chain, module)?)
