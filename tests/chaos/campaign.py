@@ -25,6 +25,7 @@ from tests.chaos.hosts import Host, Network
 from tests.chaos.processes import ROOT, Ended, Process, Supervisor
 from tests.chaos.traffic import OverHttp, Told, ToTopic
 from tests.chaos.troubles import GROUPS, UNCLEAN, Trouble, schedule
+from tests.support.kafka_shop import contents
 
 PARTITIONS = 8
 TOPIC = "points.facts.v1"
@@ -222,7 +223,7 @@ class Campaign:
         self.log.say("ended", name=ended.name, code=ended.code, said="" if ended.code == KILLED else last)
         if ended.code != KILLED:
             self.named.append(f"{ended.name}: exit {ended.code}: {last}")
-        if any(trace in ended.said for trace in _TRACES):
+        if ended.code not in (KILLED, CANNOT_RUN) or any(trace in ended.said for trace in _TRACES):
             self._wrong.append(f"{ended.name} fell over: {ended.said[-1_500:]}")
 
     # -- troubles ----------------------------------------------------------------------------------------------------
@@ -418,8 +419,6 @@ class Campaign:
 
     def _check(self) -> None:
         """Compare what was acknowledged with what is decided, and that with an undisturbed ledger of the same topic."""
-        from tests.support.kafka_shop import contents
-
         place, other = self.databases.address, self._memory / "undisturbed"
         named = self._named_partitions()
         for audit in (["verify"], ["replay"], *([] if named else [["replay", "--from-topic"]])):
@@ -431,7 +430,14 @@ class Campaign:
             self._check_inbox()
             self.told.acknowledged = [told for told in self.told.acknowledged if told.by == "kafka"]
         whole = [told for told in self.told.acknowledged if told.position[0] not in named]
-        self._wrong += faults(whole, decided)[:50]
+        lines = faults(whole, decided, is_same_stream=not self.plan.is_unclean)
+        if self.plan.is_unclean:  # what brokers lost before anybody had read it only `topics check` warns of
+            with self._noting("topics check"):
+                self._point("topics", "check", code=1)
+            lost_unread = [line for line in lines if line.endswith("is lost")]
+            self.figures["lost by the brokers before anybody read it"] = len(lost_unread)
+            lines = [line for line in lines if line not in set(lost_unread)]
+        self._wrong += lines[:50]
         out_of_place = [told for told in self.told.acknowledged if told.position[0] in named]
         lost = len([line for line in faults(out_of_place, decided, is_same_stream=False) if "is lost" in line])
         self.figures["partitions that were left, by name"] = sorted(named)
