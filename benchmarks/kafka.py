@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from benchmarks.measure import Figures, points, run, say
 from benchmarks.work import Work
-from consumers.kafka.clients import open_writer
+from consumers.kafka.clients import client_of
 from consumers.kafka.consume import Plan
 from consumers.kafka.kafka_python import Admin
 from consumers.kafka.settings import KafkaSettings, load
@@ -130,7 +130,7 @@ def _latency(work: Work, path: Path, client: str, batch: int) -> list[float]:
 def _send_gently(settings: KafkaSettings, path: Path, sent: dict[tuple[int, int], float]) -> None:
     """Facts one by one in their time; `sent` takes when each was sent, by where it stands."""
     partitioner = Partitioner(PARTITIONS)
-    writer = open_writer(settings)
+    writer = client_of(settings).Writer(settings)
     started = time.monotonic()
     with path.open("rb") as file:
         for number, line in enumerate(islice(file, GENTLE)):

@@ -13,16 +13,15 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from consumers.files.loader import Router, router_into
+from consumers.feeding import Feeding
 from consumers.local.open import open_inbox
-from consumers.local.port import Append
 from consumers.runtime.ingest import decide_all
 from consumers.runtime.outcomes import outcome_at
 from ledger.errors import NotFound
 from ledger.journal.gaps import GAP
 from ledger.journal.ledger import INBOX, Ledger
 from ledger.wire import answers
-from ledger.wire.entry_json import position_text
+from ledger.wire.entry_json import parse_position, position_text
 from ledger.wire.facts import MAX_BYTES
 from ledger.wire.times import Zone, to_text
 
@@ -91,54 +90,52 @@ def dead_letters_of(
 
 def dead_letter_at(ledger: Ledger, position: str) -> StoredDeadLetter:
     """Return the dead letter at a position. Raises `BadPosition`."""
-    partition, _, offset = position.partition(":")
-    if not (partition.isascii() and partition.isdecimal() and offset.isascii() and offset.isdecimal()):
-        raise BadPosition(f'"{position}" is no position such as 0:17; `points dead-letters list` shows them')
-    if int(partition) in ledger.partitions and int(offset) < 1 << 62:
-        for parked in ledger.journal(int(partition)).parked(int(offset) - 1, upto=int(offset), retried=True):
-            return StoredDeadLetter(int(partition), *parked)
+    place = parse_position(position)
+    if place is None:
+        raise BadPosition(f'"{position[:100]}" is no position such as 0:17; `points dead-letters list` shows them')
+    partition, offset = place
+    if partition in ledger.partitions:
+        for letter in ledger.journal(partition).parked(offset - 1, upto=offset, retried=True):
+            return StoredDeadLetter(partition, *letter)
     raise BadPosition(f"nothing is parked at {position}; `points dead-letters list` shows what is")
 
 
-def retry(ledger: Ledger, chosen: Sequence[StoredDeadLetter], mended: bytes | None = None) -> list[answers.Retried]:
-    """Redrive dead letters (one with `mended` bytes) through the inbox; return what became of each.
+def retry(
+    ledger: Ledger,
+    chosen: Sequence[StoredDeadLetter],
+    feeding: Feeding,
+    mended: bytes | None = None,
+    *,
+    backlog: bool = False,
+) -> list[answers.Retried]:
+    """Redrive dead letters (one with `mended` bytes); return where each stands, and what became of those decided here.
 
-    Hold the ledger's lock around it. Raises `BadPosition` before anything is done, `CannotDecide`, `JournalError`.
+    Those of an inbox are decided here, as old as they came: hold the ledger's lock around it. Consumers of Kafka decide
+    theirs, by `backlog` as old ones. Raises `BadPosition` before anything is done, `CannotDecide`, `JournalError`.
     """
     for letter in chosen:
         check_retry(letter, mended)
-    if not chosen:
-        return []
-    places = []
-    with closing(open_inbox(ledger)) as inbox:
-        for letter in chosen:
-            record = inbox.record(letter.partition, letter.offset)
-            router = router_into(inbox, ledger.settings.operators, backlog=bool(record and record.backlog))
-            places.append(inbox.append(router.routed(letter.raw if mended is None else mended))[0])
+    has_inbox, told = ledger.settings.stream == INBOX, []
+    places = [
+        feeding.take(letter.raw if mended is None else mended, is_old=backlog or was_backlog(ledger, letter))[0]
+        for letter in chosen
+    ]
+    if has_inbox:
         decide_all(ledger)
-    told = []
     for letter, place in zip(chosen, places, strict=True):
         ledger.journal(letter.partition).mark_retried([letter.offset])
-        told.append(describe_retried(letter.position, position_text(*place), outcome_at(ledger, *place)))
+        fate = outcome_at(ledger, *place) if has_inbox else None
+        told.append(describe_retried(letter.position, position_text(*place), fate))
     return told
 
 
-def send_again(
-    ledger: Ledger, chosen: Sequence[StoredDeadLetter], mended: bytes | None, append: Append, *, backlog: bool
-) -> list[answers.Retried]:
-    """Append dead letters (one with `mended` bytes) to the topic that feeds a ledger; consumers decide them there.
-
-    Raises `BadPosition` before anything is sent, and `CannotAppend`.
-    """
-    for letter in chosen:
-        check_retry(letter, mended)
-    router = Router(ledger.settings.partitions, None, backlog=backlog)
-    told = []
-    for letter in chosen:
-        place = append(router.routed(letter.raw if mended is None else mended))[0]
-        ledger.journal(letter.partition).mark_retried([letter.offset])
-        told.append(answers.Retried(letter.position, position_text(*place)))
-    return told
+def was_backlog(ledger: Ledger, letter: StoredDeadLetter) -> bool:
+    """Return True if a dead letter's record in the inbox was one of a backlog; what is in a topic is sent anew."""
+    if ledger.settings.stream != INBOX:
+        return False
+    with closing(open_inbox(ledger)) as inbox:
+        record = inbox.record(letter.partition, letter.offset)
+    return bool(record and record.backlog)
 
 
 def describe_retried(position: str, retried_as: str, fate: answers.Fate | None) -> answers.Retried:

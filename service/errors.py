@@ -61,7 +61,8 @@ def _judge(error: BaseException) -> tuple[int, str]:
     usage = getattr(error, "format_message", None)  # the command line library's own
     if usage is not None:
         message = usage()  # empty where the help was shown
-        return WRONG_USE, message and f"{message} ({_help_of(error)})"
+        command = getattr(getattr(error, "ctx", None), "command_path", "points")
+        return WRONG_USE, message and f"{message} (see {command} --help)"
     if may_pass(error) or any(isinstance(cause, CannotRunNow) for cause in causes(error)):
         return CANNOT_NOW, _sentence(error)
     if isinstance(error, PointsLedgerError) and not isinstance(error, ControlFlow):
@@ -84,8 +85,3 @@ def _sentence(error: BaseException) -> str:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}"
     return str(error)
-
-
-def _help_of(error: BaseException) -> str:
-    context = getattr(error, "ctx", None)
-    return f"see {getattr(context, 'command_path', 'points')} --help"

@@ -190,8 +190,10 @@ class Shell:
         else:
             with standard_output():
                 if isinstance(answer.screen, str):
-                    names = () if answer.book is None else (_names_of(answer.book),)
-                    resolve_name(f"service.screens.{answer.screen}")(self.console, answer.document, *names)
+                    shown = [self.console, answer.document]
+                    if answer.book is not None:
+                        shown.append(resolve_name("service.screens.names:Names")(answer.book, terminal_language()))
+                    resolve_name(f"service.screens.{answer.screen}")(*shown)
                 else:
                     answer.screen()
         if answer.remark:
@@ -214,11 +216,6 @@ class Shell:
             return
         with resolve_name("service.screens.progress:bar")(label, total) as tick:
             yield tick
-
-
-def _names_of(book: Programme) -> Any:
-    """Return the names of a book for the terminal's reader."""
-    return resolve_name("service.screens.names:Names")(book, terminal_language())
 
 
 @contextmanager
@@ -259,17 +256,6 @@ def readable(path: Path | str) -> Iterator[None]:
         raise BadInput(f"{path}: byte {error.start} is not UTF-8; give a text file") from None
 
 
-def read_text(path: Path) -> str:
-    """Return a text file given by the user. Raises `BadInput`."""
-    with readable(path):
-        return path.read_text(encoding="utf-8")
-
-
-def read_book(path: Path) -> str:
-    """Return a rule book given by the user, with the transitions of its time zone. Raises `BadInput`."""
-    return with_transitions(read_text(path), str(path))
-
-
 def text_of_books(books: Sequence[str] | None, *, is_there: bool) -> str | None:
     """Return the text of what --book names, None where nothing. Raises `WrongUse` where the ledger is there already."""
     if not books:
@@ -279,9 +265,12 @@ def text_of_books(books: Sequence[str] | None, *, is_there: bool) -> str | None:
     return read_version(books).toml
 
 
-def read_named_book(name: str) -> str:
-    """Return a rule book by its file, or a shipped one by its name. Raises `BadInput`, `BadProgramme`."""
-    return read_book(Path(name)) if Path(name).exists() or Path(name).suffix else shipped(name)
+def _text_of(name: str) -> str:
+    """Return a rule book by its file, with the transitions of its time zone, or a shipped one by its name."""
+    if not Path(name).exists() and not Path(name).suffix:
+        return shipped(name)
+    with readable(name):
+        return with_transitions(Path(name).read_text(encoding="utf-8"), name)
 
 
 def read_named_books(names: Sequence[str | Path]) -> tuple[Part, ...]:
@@ -289,7 +278,7 @@ def read_named_books(names: Sequence[str | Path]) -> tuple[Part, ...]:
 
     Raises `BadInput`, `BadProgramme`.
     """
-    return in_order([part for name in names for part in parts_of(read_named_book(str(name)), str(name))])
+    return in_order([part for name in names for part in parts_of(_text_of(str(name)), str(name))])
 
 
 def read_version(names: Sequence[str | Path]) -> ProgrammeVersion:

@@ -73,12 +73,14 @@ SECTIONS = {
 
 # Words that pages use and that the glossary has to explain.
 WORDS_USED = """
-    account, as of, backtest, books, breakage, cap, change, checkpoint, claw-back,
-    dead letter, duplicate, entry, expiry, fact, hold, inbox, journal, kind,
-    known at, ledger, liability, link, lot, membership, offset, outcome, owner,
-    partition, pending, position, posting, programme, proof, publish, quota, quote,
-    reason, receipt, recorded, redemption, replay, request, rule, scope, score,
-    shortfall, snapshot, spendable, stream, term, tier, verify, view
+    account, API key, as of, attribute, backtest, books, breakage, campaign, cap,
+    card, chain, change, checkpoint, claim, claw-back, dead letter, duplicate,
+    entry, exchange, expiry, fact, front end, gap, grace, hold, inbox, journal,
+    kind, known at, ledger, liability, link, lot, membership, offset, origin,
+    outcome, owner, partition, penalty, pending, position, posting, programme,
+    proof, publish, quota, quote, reason, receipt, recorded, redemption, replay,
+    request, rule, rule book, scope, score, seal, shortfall, snapshot, spendable,
+    stream, term, tier, tree head, trial, verify, view
 """
 # Words that pages used once, and what is said now.
 RETIRED = {

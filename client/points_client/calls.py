@@ -13,26 +13,7 @@ from urllib.parse import quote as quoted
 import httpx
 import msgspec
 
-from points_client.answers import (
-    Balances,
-    Books,
-    BulkLine,
-    Checkpoints,
-    Decision,
-    Entries,
-    Entry,
-    Liability,
-    Lots,
-    Member,
-    Memberships,
-    Positions,
-    Products,
-    Programmes,
-    Quote,
-    Savings,
-    Scores,
-    Taken,
-)
+from points_client import answers
 
 T = TypeVar("T")
 Fact = Mapping[str, Any] | bytes
@@ -66,7 +47,7 @@ class Call(Generic[T]):
 # -- facts in ----------------------------------------------------------------------------------------------------------
 
 
-def post(fact: Fact, *, wait: int | None = None) -> Call[Decision | Taken]:
+def post(fact: Fact, *, wait: int | None = None) -> Call[answers.Decision | answers.Taken]:
     """Give a fact; return its decision where that is known within `wait` seconds, else that it is taken.
 
     Raises `BadFact`, `Conflict`, `NotAllowed`, `Unavailable`.
@@ -86,7 +67,7 @@ def redeem(
     settlement_fen: int = 0,
     at: datetime | None = None,
     wait: int | None = None,
-) -> Call[Decision | Taken]:
+) -> Call[answers.Decision | answers.Taken]:
     """Redeem points; return the decision, or that the request is taken.
 
     `redemption` names it for ever; to ask again later give the same `at`, an aware time.
@@ -112,11 +93,11 @@ def redeem(
     return _give("/v1/redemptions", msgspec.json.encode(fact), wait)
 
 
-def post_piece(facts: Sequence[Fact], before: int, *, outcomes: bool) -> Call[list[BulkLine]]:
+def post_piece(facts: Sequence[Fact], before: int, *, outcomes: bool) -> Call[list[answers.BulkLine]]:
     """Give facts in one request; return what became of each, `line` counting from `before` + 1."""
 
-    def read(response: httpx.Response) -> list[BulkLine]:
-        lines = (msgspec.json.decode(line, type=BulkLine) for line in response.content.splitlines())
+    def read(response: httpx.Response) -> list[answers.BulkLine]:
+        lines = (msgspec.json.decode(line, type=answers.BulkLine) for line in response.content.splitlines())
         return [msgspec.structs.replace(line, line=line.line + before) for line in lines]
 
     body = b"".join(_bytes(fact).replace(b"\n", b" ") + b"\n" for fact in facts)
@@ -124,7 +105,7 @@ def post_piece(facts: Sequence[Fact], before: int, *, outcomes: bool) -> Call[li
     return Call("POST", "/v1/facts:bulk", read, params, body, NDJSON)
 
 
-def decision(position: str) -> Call[Decision | Taken]:
+def decision(position: str) -> Call[answers.Decision | answers.Taken]:
     """Return what became of the fact at a position. Raises `NotFound`."""
     return Call("GET", f"/v1/facts/{position}", _decision)
 
@@ -132,58 +113,58 @@ def decision(position: str) -> Call[Decision | Taken]:
 # -- one member --------------------------------------------------------------------------------------------------------
 
 
-def member(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Member]:
+def member(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[answers.Member]:
     """Return a member at an instant. Raises `NotFound`."""
-    return _get(Member, _of(member), as_of=as_of, known_at=known_at)
+    return _get(answers.Member, _of(member), as_of=as_of, known_at=known_at)
 
 
-def balances(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Balances]:
+def balances(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[answers.Balances]:
     """Return a member's balances. Raises `NotFound`."""
-    return _get(Balances, _of(member, "balances"), as_of=as_of, known_at=known_at)
+    return _get(answers.Balances, _of(member, "balances"), as_of=as_of, known_at=known_at)
 
 
-def lots(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Lots]:
+def lots(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[answers.Lots]:
     """Return a member's open lots. Raises `NotFound`."""
-    return _get(Lots, _of(member, "lots"), as_of=as_of, known_at=known_at)
+    return _get(answers.Lots, _of(member, "lots"), as_of=as_of, known_at=known_at)
 
 
-def scores(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Scores]:
+def scores(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[answers.Scores]:
     """Return a member's scores. Raises `NotFound`."""
-    return _get(Scores, _of(member, "scores"), as_of=as_of, known_at=known_at)
+    return _get(answers.Scores, _of(member, "scores"), as_of=as_of, known_at=known_at)
 
 
-def memberships(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[Memberships]:
+def memberships(member: str, *, as_of: str | None = None, known_at: str | None = None) -> Call[answers.Memberships]:
     """Return a member's memberships. Raises `NotFound`."""
-    return _get(Memberships, _of(member, "memberships"), as_of=as_of, known_at=known_at)
+    return _get(answers.Memberships, _of(member, "memberships"), as_of=as_of, known_at=known_at)
 
 
-def quote(member: str, cart: Mapping[str, Any], *, at: str | None = None) -> Call[Quote]:
+def quote(member: str, cart: Mapping[str, Any], *, at: str | None = None) -> Call[answers.Quote]:
     """Return what a cart (the data of an `order.completed.v1`) would earn, and the most that may be redeemed on it.
 
     Raises `BadFact` where it is none.
     """
     body = msgspec.json.encode({**cart, "member": member, **({"at": at} if at else {})})
-    return Call("POST", "/v1/quotes", _into(Quote), content=body, headers=JSON)
+    return Call("POST", "/v1/quotes", _into(answers.Quote), content=body, headers=JSON)
 
 
-def products(member: str, *, as_of: str | None = None) -> Call[Products]:
+def products(member: str, *, as_of: str | None = None) -> Call[answers.Products]:
     """Return what each card costs a member, and whether the member may open it."""
-    return _get(Products, _of(member, "products"), as_of=as_of)
+    return _get(answers.Products, _of(member, "products"), as_of=as_of)
 
 
-def savings(member: str, *, as_of: str | None = None) -> Call[Savings]:
+def savings(member: str, *, as_of: str | None = None) -> Call[answers.Savings]:
     """Return what benefits saved a member, and what cards would have saved. Raises `NotFound`."""
-    return _get(Savings, _of(member, "savings"), as_of=as_of)
+    return _get(answers.Savings, _of(member, "savings"), as_of=as_of)
 
 
-def page(member: str, after: int, limit: int) -> Call[Entries]:
+def page(member: str, after: int, limit: int) -> Call[answers.Entries]:
     """Up to `limit` entries of a member behind a number. Raises `NotFound`."""
-    return _get(Entries, _of(member, "entries"), after=after, limit=limit)
+    return _get(answers.Entries, _of(member, "entries"), after=after, limit=limit)
 
 
-def entry(member: str, number: int) -> Call[Entry]:
+def entry(member: str, number: int) -> Call[answers.Entry]:
     """Return one entry of a member. Raises `NotFound`."""
-    return _get(Entry, _of(member, "entries", str(number)))
+    return _get(answers.Entry, _of(member, "entries", str(number)))
 
 
 def explain(member: str, number: int | None = None, *, as_of: str | None = None) -> Call[dict[str, Any]]:
@@ -209,14 +190,14 @@ def proof(member: str, number: int, *, checkpoint: str | None = None) -> Call[by
 # -- all members -------------------------------------------------------------------------------------------------------
 
 
-def checkpoints() -> Call[Checkpoints]:
+def checkpoints() -> Call[answers.Checkpoints]:
     """Return the checkpoints that are kept, the one over most entries first."""
-    return _get(Checkpoints, "/v1/checkpoints")
+    return _get(answers.Checkpoints, "/v1/checkpoints")
 
 
-def programmes() -> Call[Programmes]:
+def programmes() -> Call[answers.Programmes]:
     """Return every version of the rule book."""
-    return _get(Programmes, "/v1/programmes")
+    return _get(answers.Programmes, "/v1/programmes")
 
 
 def programme(version: str, book: str | None = None) -> Call[str]:
@@ -225,26 +206,26 @@ def programme(version: str, book: str | None = None) -> Call[str]:
     return Call("GET", path, lambda response: response.text, {"book": book})
 
 
-def books(*, as_of: str | None = None, by_shop: bool = False) -> Call[Books]:
+def books(*, as_of: str | None = None, by_shop: bool = False) -> Call[answers.Books]:
     """Return the books of all members; kinds that are kept for each shop over all shops, or `by_shop`."""
-    return _get(Books, "/v1/stats", as_of=as_of, by_shop=_flag(by_shop))
+    return _get(answers.Books, "/v1/stats", as_of=as_of, by_shop=_flag(by_shop))
 
 
-def liability(*, as_of: str | None = None, by_shop: bool = False) -> Call[Liability]:
+def liability(*, as_of: str | None = None, by_shop: bool = False) -> Call[answers.Liability]:
     """Points outstanding, by the month in which they would expire; `by_shop` as of `books`."""
-    return _get(Liability, "/v1/liability", as_of=as_of, by_shop=_flag(by_shop))
+    return _get(answers.Liability, "/v1/liability", as_of=as_of, by_shop=_flag(by_shop))
 
 
-def positions() -> Call[Positions]:
+def positions() -> Call[answers.Positions]:
     """Return where each partition stands."""
-    return _get(Positions, "/v1/positions")
+    return _get(answers.Positions, "/v1/positions")
 
 
 def _flag(is_set: bool) -> str | None:
     return "true" if is_set else None
 
 
-def _give(path: str, fact: bytes, wait: int | None) -> Call[Decision | Taken]:
+def _give(path: str, fact: bytes, wait: int | None) -> Call[answers.Decision | answers.Taken]:
     preferred = {} if wait is None else {"Prefer": f"wait={wait}"}
     return Call("POST", path, _decision, content=fact, headers=JSON | preferred)
 
@@ -257,8 +238,8 @@ def _into(shape: type[T]) -> Callable[[httpx.Response], T]:
     return lambda response: msgspec.json.decode(response.content, type=shape)
 
 
-def _decision(response: httpx.Response) -> Decision | Taken:
-    shape: type[Decision | Taken] = Taken if response.status_code == 202 else Decision
+def _decision(response: httpx.Response) -> answers.Decision | answers.Taken:
+    shape: type[answers.Decision | answers.Taken] = answers.Taken if response.status_code == 202 else answers.Decision
     return msgspec.json.decode(response.content, type=shape)
 
 

@@ -44,7 +44,9 @@ class _Attempts(Generic[T]):
         if response.status_code not in AGAIN:
             _check(response)
             return True
-        self._count(f"{response.status_code} {response.reason_phrase}", _retry_after(response))
+        asked = response.headers.get("retry-after", "")
+        seconds = float(asked) if asked.isascii() and asked.isdigit() else 0.0
+        self._count(f"{response.status_code} {response.reason_phrase}", seconds)
         return False
 
     def _count(self, failed: str, asked: float) -> None:
@@ -240,8 +242,3 @@ def _check(response: httpx.Response) -> None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # something between us and the server answered
         problem = Problem("about:blank", response.reason_phrase, response.status_code, response.text[:200])
     raise error_of(problem)
-
-
-def _retry_after(response: httpx.Response) -> float:
-    given = response.headers.get("retry-after", "")
-    return float(given) if given.isascii() and given.isdigit() else 0.0

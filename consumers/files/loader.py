@@ -5,9 +5,9 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from io import BufferedIOBase
 from pathlib import Path
 from pkgutil import resolve_name
-from types import MappingProxyType
 from typing import BinaryIO
 
 import msgspec
@@ -83,50 +83,36 @@ def open_facts(name: str) -> BinaryIO:
     return raw
 
 
-class _Zstd:
+class _Zstd(BufferedIOBase):
     """A zstd file through Arrow, which reports one that breaks off (zstandard's own reader takes that for the end)."""
 
     def __init__(self, raw: BinaryIO) -> None:
-        pa = resolve_name("pyarrow")  # large: loaded where it is needed
         self._raw = raw
+        pa = resolve_name("pyarrow")  # large: loaded where it is needed
         self._stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
 
-    def read1(self, size: int) -> bytes:
+    def read1(self, size: int = -1) -> bytes:
         block: bytes = self._stream.read(min(size, 1 << 16))
         return block
-
-    def __enter__(self) -> "_Zstd":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         self._raw.close()
 
 
-class Peeked:
+class Peeked(BufferedIOBase):
     """A file whose beginning was read already, and is given out again first."""
 
     def __init__(self, head: bytes, file: BinaryIO) -> None:
         self._head = head
         self._file = file
 
-    def read1(self, size: int) -> bytes:
-        """Return up to `size` bytes, none at the end."""
+    def read1(self, size: int = -1) -> bytes:
         if self._head:
             block, self._head = self._head[:size], self._head[size:]
             return block
         return self._file.read1(size)  # type: ignore[attr-defined,no-any-return]
 
-    def __enter__(self) -> "Peeked":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
-        """Close the file."""
         self._file.close()
 
 
@@ -348,19 +334,16 @@ def router_into(inbox: Inbox, operators: Sequence[str], *, backlog: bool) -> Rou
     return Router(inbox.partitions, operators, backlog=backlog, latest=latest)
 
 
-_NONE: Mapping[str, BinaryIO] = MappingProxyType({})
-
-
 class FileLoader:
     """Appends the lines of files to the inbox, each under its member's partition.
 
     `opened` are streams by their name that somebody has opened already.
     """
 
-    def __init__(self, inbox: Inbox, router: Router, opened: Mapping[str, BinaryIO] = _NONE) -> None:
+    def __init__(self, inbox: Inbox, router: Router, opened: Mapping[str, BinaryIO] | None = None) -> None:
         self._inbox = inbox
         self._router = router
-        self._opened = opened
+        self._opened = opened or {}
 
     def feed(self, name: str) -> Iterator[tuple[int, SourceCursor, bool]]:
         """Feed a file; yields (lines, feed, skipped) after each chunk: appended ones, or those of an earlier run."""
@@ -373,9 +356,8 @@ class FileLoader:
                         yield known.lines, known, True
                     yield from self._append(reader, known)
                     return
-        with self._opened.get(name) or open_facts(
-            name
-        ) as file:  # a new file, or one that is not what was fed under its name
+        # A new file, or one that is not what was fed under its name.
+        with self._opened.get(name) or open_facts(name) as file:
             yield from self._append(Reader(file, name, _GO_ON), self._inbox.new_feed(source))
 
     def _append(self, reader: Reader, feed: SourceCursor) -> Iterator[tuple[int, SourceCursor, bool]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from consumers.kafka.client_base import UNKNOWN, Writer
-from consumers.kafka.clients import open_writer
+from consumers.kafka.clients import client_of
 from consumers.kafka.port import StreamError
 from consumers.kafka.produce import headers_of
 from consumers.kafka.settings import KafkaSettings
@@ -30,7 +30,7 @@ class TopicAppender:
         """
         offsets = [UNKNOWN] * len(lines)
         try:
-            writer = self._writer = self._writer or open_writer(self._settings)
+            writer = self._writer = self._writer or client_of(self._settings).Writer(self._settings)
             for at, line in enumerate(lines):
                 key, on_delivered = line.key.encode(), partial(offsets.__setitem__, at)
                 writer.send(self._topic, line.partition, key, line.value, headers_of(line), on_delivered)

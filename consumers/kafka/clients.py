@@ -13,11 +13,11 @@ class Client(Protocol):
     """What the file of a client has."""
 
     def Reader(self, settings: KafkaSettings, topic: str) -> Reader:
-        """Return an open reader of a topic. Raises what `open_reader` does."""
+        """Return an open reader of a topic. Raises `BrokerAway`, and `Denied` where there is no such topic."""
         ...
 
     def Writer(self, settings: KafkaSettings) -> Writer:
-        """Return an open writer. Raises what `open_writer` does."""
+        """Return an open writer. Raises `BrokerAway`, `Denied`."""
         ...
 
     def partitions_of(self, settings: KafkaSettings, topic: str) -> int:
@@ -25,7 +25,7 @@ class Client(Protocol):
         ...
 
 
-def check_client(settings: KafkaSettings) -> Client:
+def client_of(settings: KafkaSettings) -> Client:
     """Return the client that the settings name. Raises `BadSettings` where it is not installed."""
     if settings.client == "confluent-kafka":
         try:
@@ -46,18 +46,3 @@ def open_admin(settings: KafkaSettings) -> "Admin":
     from consumers.kafka import kafka_python  # takes a while: not where no broker is asked
 
     return kafka_python.Admin(settings)
-
-
-def open_reader(settings: KafkaSettings, topic: str) -> Reader:
-    """Open a reader of a topic. Raises `BrokerAway`, `Denied` (no such topic too), `BadSettings`."""
-    return check_client(settings).Reader(settings, topic)
-
-
-def open_writer(settings: KafkaSettings) -> Writer:
-    """Open a writer. Raises `BrokerAway`, `Denied`, `BadSettings`."""
-    return check_client(settings).Writer(settings)
-
-
-def partitions_of(settings: KafkaSettings, topic: str) -> int:
-    """Return how many partitions a topic has. Raises `Denied` where there is no such topic, `BrokerAway`."""
-    return check_client(settings).partitions_of(settings, topic)

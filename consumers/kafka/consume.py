@@ -22,7 +22,6 @@ from consumers.runtime.owner import BATCH, PartitionOwner
 from consumers.runtime.retry import STORE_FAILURES, Backoff
 from ledger.journal.gaps import GAP, Gap, letter_of
 from ledger.journal.ledger import KAFKA, OPEN, Ledger, OtherStream
-from ledger.journal.partition import PartitionWriter
 from ledger.journal.port import Fenced, Head
 from ledger.wire.entry_json import position_text
 
@@ -274,7 +273,7 @@ class Consumer:
         writer = owner.acquire(1 / len(self._owners))
         head = journal.head()  # from here on nobody else moves it; until then the owner before did
         if gap is not None and not self._has_passed(partition, gap):
-            self._pass(writer, gap, head.recorded)
+            writer.commit([], [letter_of(gap, head.recorded)], gap.last, head.recorded)
             owner.taken = None
         if owner.taken is not None and owner.taken.offset < begin:
             owner.taken = None  # it was deleted since
@@ -405,10 +404,6 @@ class Consumer:
         letters = self._ledger.journal(partition).parked(gap.last - 1, upto=gap.last, retried=True)
         return any(letter.reason == GAP for letter in letters)
 
-    def _pass(self, writer: PartitionWriter, gap: Gap, recorded: int) -> None:
-        """Write down that an operator accepted a gap, and go on behind it."""
-        writer.commit([], [letter_of(gap, recorded)], gap.last, recorded)
-
     # -- the work ----------------------------------------------------------------------------------------------------
 
     def _fetch(self, timeout: float) -> float:
@@ -508,13 +503,6 @@ class Consumer:
 
     # -- the end, and what is done now and then ----------------------------------------------------------------------
 
-    def _probe(self) -> bool:
-        """Ask for an end, which shows that a broker answers again even where nothing comes; return True if it does."""
-        with suppress(BrokerAway):
-            self._reader.end(self._acquired()[0].partition)
-            return True
-        return False
-
     def _has_ended(self) -> bool:
         """Whether all that stood in the topic at the start is decided and published, as far as it is ours.
 
@@ -559,10 +547,12 @@ class Consumer:
         now = time.monotonic()
         if now >= self._lag_at:
             self._lag_at = now + LAG_SECONDS
-            acquired = [owner.partition for owner in self._acquired()]
+            acquired = self._reading()
             self._observe(Lag({partition: self._reader.lag(partition) for partition in acquired}))
-            if self._last_error and acquired and self._probe():
-                self._look_at_topic(now)  # a client that reads on in vain may have been left behind by its topic
+            if self._last_error and acquired:
+                with suppress(BrokerAway):  # an end shows that a broker answers again, even where nothing comes
+                    self._reader.end(acquired[0])
+                    self._look_at_topic(now)  # a client that reads on in vain may have been left behind by its topic
         if now >= self._collect_at:
             self._collect_at = now + COLLECT_SECONDS
             gc.collect()

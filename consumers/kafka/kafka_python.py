@@ -316,12 +316,8 @@ class Admin(_Client):
     def topic(self, name: str) -> Topic | None:
         """Return a topic with all its settings; None where there is none."""
         with self._translating():
-            found = self._client.describe_topics([name])[0]
-            error = errors.for_code(found["error_code"])
-            if error is errors.UnknownTopicOrPartitionError:
+            if (found := self._described(name)) is None:
                 return None
-            if error is not errors.NoError:
-                raise error(name)
             wanted = ConfigResource(ConfigResourceType.TOPIC, name)
             described = self._client.describe_configs([wanted], config_filter="all")["topic"][name]
         configs = {key: str(config["value"]) for key, config in described.items()}
@@ -331,13 +327,17 @@ class Admin(_Client):
     def topic_id(self, name: str) -> str:
         """Return a topic's id; empty where the cluster has none, or knows of no such topic now."""
         with self._translating():
-            found = self._client.describe_topics([name])[0]
-            error = errors.for_code(found["error_code"])
-            if error is errors.UnknownTopicOrPartitionError:
-                return ""
-            if error is not errors.NoError:
-                raise error(name)
-        return _id_text(found)
+            return _id_text(self._described(name) or {})
+
+    def _described(self, name: str) -> Mapping[str, Any] | None:
+        """Return what the cluster says of a topic, None where there is none. Raises the library's errors."""
+        found: Mapping[str, Any] = self._client.describe_topics([name])[0]
+        error = errors.for_code(found["error_code"])
+        if error is errors.UnknownTopicOrPartitionError:
+            return None
+        if error is not errors.NoError:
+            raise error(name)
+        return found
 
     def batches(self, topic: str, partition: int, offset: int) -> list[LoggedBatch]:
         """Return some of what the log of a partition holds from an offset on, as it stands there, in order.

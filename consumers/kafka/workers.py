@@ -8,7 +8,7 @@ from time import sleep
 from typing import TypeVar
 
 from consumers.kafka.client_base import Writer
-from consumers.kafka.clients import open_admin, open_reader, open_writer, partitions_of
+from consumers.kafka.clients import client_of, open_admin
 from consumers.kafka.consume import Consumer, Plan
 from consumers.kafka.holes import Log
 from consumers.kafka.port import BrokerAway, Denied, StreamBroken
@@ -62,7 +62,8 @@ def _work(pipe: Connection, place: str, settings: KafkaSettings, plan: Plan) -> 
 def _consume(
     ledger: Ledger, settings: KafkaSettings, plan: Plan, observe: Observe, is_stopped: Callable[[], bool]
 ) -> None:
-    reader = once_a_broker_answers(partial(open_reader, settings, settings.topics.facts), observe, is_stopped)
+    new_reader = partial(client_of(settings).Reader, settings, settings.topics.facts)
+    reader = once_a_broker_answers(new_reader, observe, is_stopped)
     if reader is not None:
         new_writer = partial(_open_writer, settings, plan, ledger.settings.partitions)
         log = Log(partial(open_admin, settings), settings.topics.facts)
@@ -72,11 +73,12 @@ def _consume(
 
 def _open_writer(settings: KafkaSettings, plan: Plan, partitions: int) -> Writer:
     """A writer to topics that are there: one that waits for a topic would keep its owner from deciding."""
+    client = client_of(settings)
     for name in filter(None, (plan.outcomes, plan.dead_letters)):
-        found = partitions_of(settings, name)
+        found = client.partitions_of(settings, name)
         if found < partitions:
             raise Denied(f"the topic {name} has {found} partitions, and the ledger has {partitions}")
-    return open_writer(settings)
+    return client.Writer(settings)
 
 
 def once_a_broker_answers(attempt: Callable[[], T], observe: Observe, is_stopped: Callable[[], bool]) -> T | None:

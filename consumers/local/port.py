@@ -117,7 +117,7 @@ class Inbox(ABC):
     def append(self, lines: Sequence[InboxLine], feed: SourceCursor | None = None) -> list[tuple[int, int]]:
         """Append lines, and move a feed on with them; returns the (partition, offset) of each line.
 
-        Raises `CannotAppend` where that cannot be done now.
+        Raises `CannotAppend` where that cannot be done now (a full disk, another process that feeds the same).
         """
 
     @abstractmethod

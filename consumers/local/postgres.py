@@ -136,10 +136,6 @@ class PostgresInbox(Inbox):
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def append(self, lines: Sequence[InboxLine], feed: SourceCursor | None = None) -> list[tuple[int, int]]:
-        """Append lines, and move a feed on with them; returns the (partition, offset) of each line.
-
-        Raises `CannotAppend` where the server does not take them now, or another process feeds the same.
-        """
         try:
             places = self._append(lines, feed)
         except CannotAppend:

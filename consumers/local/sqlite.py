@@ -194,10 +194,6 @@ class SQLiteInbox(Inbox):
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def append(self, lines: Sequence[InboxLine], feed: SourceCursor | None = None) -> list[tuple[int, int]]:
-        """Append lines and move a feed on, in one transaction; returns the (partition, offset) of each line.
-
-        Raises `CannotAppend` where the file cannot be written (a full disk); nothing is appended then.
-        """
         try:
             self._db.execute("BEGIN IMMEDIATE")
             ends = list(self._ends_now())
@@ -263,7 +259,6 @@ class SQLiteInbox(Inbox):
         return end
 
     def drop(self, partition: int, offset: int, length: int, sha256: bytes) -> None:
-        """Remove a record's bytes for good; its length and hash stay in their place."""
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.execute("BEGIN IMMEDIATE")
         first, block = next(blocks_after(self._db, partition, offset - 1))
@@ -286,7 +281,6 @@ class SQLiteInbox(Inbox):
             self._insert(partition, position, [(0, InboxLine(partition, recorded, 0, "", b""))], 0, 0)
 
     def close(self) -> None:
-        """Close the file."""
         self._db.close()
 
 

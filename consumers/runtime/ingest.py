@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from types import MappingProxyType
 from typing import BinaryIO
 
 from consumers.files.loader import BadFile, FileLoader, is_stream, router_into, source_of
@@ -49,7 +48,6 @@ class Summary:
         return self.entries + self.tally.parked
 
 
-_NONE: Mapping[str, BinaryIO] = MappingProxyType({})
 Progress = Callable[[int, int], None]  # lines read so far, records decided so far
 
 
@@ -60,7 +58,7 @@ def ingest(
     backlog: bool,
     jobs: int = 1,
     progress: Progress | None = None,
-    opened: Mapping[str, BinaryIO] = _NONE,
+    opened: Mapping[str, BinaryIO] | None = None,
 ) -> Summary:
     """Feed files to a ledger's inbox and decide all that waits there; hold the ledger's lock around it.
 
@@ -73,7 +71,8 @@ def ingest(
     summary = Summary()
     inbox = open_inbox(ledger, feeding=True)
     ours, others = _waiting(ledger, inbox, files)
-    deciders = _workers(ledger, jobs) if jobs > 1 else _InProcess(ledger, ledger.partitions)
+    parts = [(ledger.place, part) for job in range(jobs) if (part := ledger.partitions[job::jobs])]
+    deciders = Workers(_work, parts, outlast=(Exception,)) if jobs > 1 else _InProcess(ledger, ledger.partitions)
     feeder = FileLoader(inbox, router_into(inbox, ledger.settings.operators, backlog=backlog), opened)
     damaged: BadFile | None = None
     try:
@@ -186,26 +185,16 @@ class _InProcess:
         self._inbox.close()
 
 
-def _workers(ledger: Ledger, jobs: int) -> Workers:
-    """Return worker processes, each the owner of some partitions, which decide while this one goes on feeding."""
-    parts = [(ledger.place, part) for job in range(jobs) if (part := ledger.partitions[job::jobs])]
-    return Workers(_work, parts, outlast=(Exception,))
-
-
 def _work(pipe: Connection, place: str, partitions: Sequence[int]) -> None:
     """Decide what comes until told to drain, or until the feeding process is gone."""
     here = _InProcess(open_ledger(place), partitions)  # its claims end with this process
-    draining = False
+    is_draining = worked = False
     with quiet_collector():
-        while True:
+        while not is_draining or worked:
             worked = False
             for tally in here.messages():
                 worked = True
                 pipe.send(tally)
-            if draining and not worked:
-                return
-            if draining:
-                continue
-            if pipe.poll(0 if worked else IDLE_SECONDS):
+            if not is_draining and pipe.poll(0 if worked else IDLE_SECONDS):
                 here.send(pipe.recv())
-                draining = True
+                is_draining = worked = True

@@ -172,14 +172,14 @@ class PartitionOwner:
             except Undecidable as bug:
                 tally.add(bug.tally)
                 done = writer.offset
-                self._want_parked(parked, done)
+                self._keep_wanted_dead_letters(parked, done)
                 record = next(record for record in records if record.offset == bug.offset)
                 why = BadFact("undecidable", f"{bug}; report it, and retry once that is mended")
                 facts = [fact for fact in facts if fact.offset > done and fact.offset != bug.offset]
                 parked = [letter for letter in parked if letter.offset > done] + [dead_lettered(record, why)]
                 parked.sort(key=lambda letter: letter.offset)
             else:
-                self._want_parked(parked, last.offset)
+                self._keep_wanted_dead_letters(parked, last.offset)
                 return tally
 
     def _keep_wanted(self, facts: Sequence[FactRecord], states: Sequence[bytes], links: Sequence[bytes]) -> None:
@@ -188,7 +188,7 @@ class PartitionOwner:
                 if fact.offset in self.wanted:
                     self.decided.append(DecidedRecord(fact.offset, state, link))
 
-    def _want_parked(self, parked: Sequence[DeadLetter], upto: int) -> None:
+    def _keep_wanted_dead_letters(self, parked: Sequence[DeadLetter], upto: int) -> None:
         """Keep the wanted ones of those that were committed by now."""
         if self.wanted:
             self.decided.extend(

@@ -247,7 +247,8 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
     yield from _zone_problems(programme)
     for name, kind in programme.kinds.items():
         for index, period in enumerate(kind.expiry):
-            if sum(value is not None and value is not False for value in _ends_of(period)) != 1:
+            ends = [getattr(period, name) for name in _ENDS]
+            if sum(value is not None and value is not False for value in ends) != 1:
                 yield f"kinds.{name}.expiry[{index}]: give either {', '.join(_ENDS[:-1])} or {_ENDS[-1]}"
         if len(kind.expiry) > 1 and any(period.idle_days is not None for period in kind.expiry):
             yield f"kinds.{name}.expiry: idle_days is the only period of its kind"
@@ -273,8 +274,7 @@ def _problems(programme: ProgrammeTables) -> Iterator[str]:
         for label in use.kinds:
             if label not in programme.kinds:
                 yield f"uses.{name}.kinds: there is no [kinds.{label}]"
-        if use.who is not None:
-            yield from who_problems(f"uses.{name}.who", use.who, programme)
+        yield from who_problems(f"uses.{name}.who", use.who, programme)
         if use.share and not use.order:
             yield f"uses.{name}.share: needs order = true"
         if not use.order and any(cap.per == "order" for cap in use.cap):
@@ -321,10 +321,6 @@ def _problems_since_engine_2(programme: ProgrammeTables) -> Iterator[str]:
 
 
 _ENDS = tuple(name for name in Expiry.__struct_fields__ if name != "from_")
-
-
-def _ends_of(period: Expiry) -> list[Any]:
-    return [getattr(period, name) for name in _ENDS]
 
 
 def _zone_problems(programme: ProgrammeTables) -> Iterator[str]:
@@ -393,11 +389,9 @@ def _membership_problems(programme: ProgrammeTables) -> Iterator[str]:
                 yield f"{at}: give either days, months or years"
             if card.trial and (card.grace_days or card.upgrades):
                 yield f"{at}: a trial has no grace_days and no upgrades"
-            if card.who is not None:
-                yield from who_problems(f"{at}.who", card.who, programme)
+            yield from who_problems(f"{at}.who", card.who, programme)
             for index, price in enumerate(card.price):
-                if price.who is not None:
-                    yield from who_problems(f"{at}.price[{index}].who", price.who, programme)
+                yield from who_problems(f"{at}.price[{index}].who", price.who, programme)
             yield from _hidden(f"{at}.price", [(price.who, price.from_ or "") for price in card.price])
             for upgraded in card.upgrades:
                 if upgraded not in membership.products:
@@ -435,18 +429,15 @@ def _benefit_problems(
             if product not in membership.products:
                 yield f'{at}.quota: no product "{product}" in this membership'
     is_asked_late = of_line and benefit.at == "completion"
-    if benefit.who is not None:
-        yield from who_problems(f"{at}.who", benefit.who, programme, may_ask_scores=not is_asked_late)
+    yield from who_problems(f"{at}.who", benefit.who, programme, may_ask_scores=not is_asked_late)
     if isinstance(quota, tuple):
         for index, allowed in enumerate(quota):
-            if allowed.who is not None:
-                yield from who_problems(f"{at}.quota[{index}].who", allowed.who, programme)
+            yield from who_problems(f"{at}.quota[{index}].who", allowed.who, programme)
         yield from _hidden(f"{at}.quota", [(allowed.who, "") for allowed in quota])
     for index, price in enumerate(benefit.price):
         if price.kind not in programme.kinds:
             yield f"{at}.price[{index}].kind: there is no [kinds.{price.kind}]"
-        if price.who is not None:
-            yield from who_problems(f"{at}.price[{index}].who", price.who, programme)
+        yield from who_problems(f"{at}.price[{index}].who", price.who, programme)
     yield from _hidden(f"{at}.price", [(price.who, "") for price in benefit.price])
     occasion = OCCASIONS["order.completed"]
     fields = occasion.rule_fields(of_lines=True)
@@ -628,12 +619,10 @@ def _exchange_problems(at: str, exchange: Exchange, programme: ProgrammeTables) 
         yield f'{at}.cap: per = "order" is for uses'
     if len({cap.per for cap in exchange.cap}) < len(exchange.cap):
         yield f"{at}.cap: the same `per` stands twice"
-    if exchange.who is not None:
-        yield from who_problems(f"{at}.who", exchange.who, programme)
+    yield from who_problems(f"{at}.who", exchange.who, programme)
     for place, rate in enumerate(exchange.rate):
         yield from moment_problems(f"{at}.rate[{place}]", rate.from_, None)
-        if rate.who is not None:
-            yield from who_problems(f"{at}.rate[{place}].who", rate.who, programme)
+        yield from who_problems(f"{at}.rate[{place}].who", rate.who, programme)
 
 
 def _penalty_problems(at: str, penalty: Penalty, programme: ProgrammeTables) -> Iterator[str]:
@@ -711,11 +700,9 @@ def _award_problems(at: str, award: Award, programme: ProgrammeTables) -> Iterat
     yield from _condition_problems(f"{at}.when", award.when, fields, row.numbers)
     for place, times in enumerate(award.times):
         yield from moment_problems(f"{at}.times[{place}]", times.from_, times.until)
-        if times.who is not None:
-            yield from who_problems(f"{at}.times[{place}].who", times.who, programme, may_ask_scores=False)
+        yield from who_problems(f"{at}.times[{place}].who", times.who, programme, may_ask_scores=False)
         yield from _condition_problems(f"{at}.times[{place}].when", times.when, fields, row.numbers)
-    if award.who is not None:
-        yield from who_problems(f"{at}.who", award.who, programme, may_ask_scores=False)
+    yield from who_problems(f"{at}.who", award.who, programme, may_ask_scores=False)
     for place, cap in enumerate(award.cap):
         if cap.each is None:
             continue
@@ -737,12 +724,14 @@ MAX_DEPTH = 8  # of `any` within `any`
 
 
 def who_problems(
-    at: str, who: Who, programme: ProgrammeTables, *, may_ask_scores: bool = True, depth: int = 1
+    at: str, who: Who | None, programme: ProgrammeTables, *, may_ask_scores: bool = True, depth: int = 1
 ) -> Iterator[str]:
-    """Yield what is wrong with conditions on the member that stand `at` a place of the book.
+    """Yield what is wrong with conditions on the member that stand `at` a place of the book, if any do.
 
     A score's value is asked where requests and prices are judged; awards may be late, and ask a tier.
     """
+    if who is None:
+        return
     if depth > MAX_DEPTH:
         yield f"{at}: any stands more than {MAX_DEPTH} deep"
         return

@@ -196,7 +196,6 @@ class Rule(Struct, frozen=True, eq=False):
     line_cap: int
     day_cap: int
     month_cap: int
-    year_cap: int
     day_mark: str | None  # the field of a fact's data whose every value counts once a day
     is_kept: bool  # what it gives stands on the page of what that was given for, so that it can be taken back
     times: tuple[Multiplier, ...] = ()
@@ -255,7 +254,6 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables, live: Con
         line_cap=caps.get("line", 0),
         day_cap=caps.get("day", 0),
         month_cap=caps.get("month", 0),
-        year_cap=caps.get("year", 0),
         day_mark=award.each_day,
         is_kept=award.returns if award.each == "line" else award.on in KEPT,
         times=tuple(_multiplier(f"{award.rule}/times/{i}", t, of_line, zone) for i, t in enumerate(award.times)),
@@ -405,7 +403,11 @@ def _without_index(rule: Rule) -> Rule:
 
 def compile_clauses(when: Mapping[str, Condition], of_line: frozenset[str]) -> tuple[Clause, ...]:
     """Conditions by field as clauses; `of_line` are the fields that the line has."""
-    return tuple(clause for name, condition in when.items() for clause in _clauses_of(name, name in of_line, condition))
+    return tuple(
+        Clause(name, name in of_line, op, value)
+        for name, condition in when.items()
+        for op, value in _bounds_of(condition)
+    )
 
 
 def compile_buckets(caps: Iterable[Cap], of_line: frozenset[str] = frozenset()) -> tuple[Bucket, ...]:
@@ -428,10 +430,6 @@ def _wait(pending: Pending) -> Wait:
     if pending.claim_days is not None:
         return Wait(CLAIM, pending.claim_days, 0)
     return Wait(OPENS, pending.days or 0, pending.day_of_next_month or 0)
-
-
-def _clauses_of(name: str, of_line: bool, condition: Condition) -> list[Clause]:
-    return [Clause(name, of_line, op, value) for op, value in _bounds_of(condition)]
 
 
 def _bounds_of(condition: Condition) -> list[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 """An entry as JSON: what `points entries`, outcomes and exports say of it, times in the book's zone."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ class FactHead(Struct, gc=False):
 
 
 _head = msgspec.json.Decoder(FactHead)
+_POSITION = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
 
 
 def fact_head(entry: Entry) -> FactHead:
@@ -30,6 +32,12 @@ def fact_head(entry: Entry) -> FactHead:
 def position_text(partition: int, offset: int) -> str:
     """A position as it is written everywhere: ``partition:offset``."""
     return f"{partition}:{offset}"
+
+
+def parse_position(text: str) -> tuple[int, int] | None:
+    """Return the partition and offset of a position as it is written; None where a text is none."""
+    found = _POSITION.fullmatch(text)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def describe_entry(entry: Entry, link: bytes, offset: Zone) -> answers.Entry:

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from ledger.core.account import NEVER, Account, Term
 from ledger.core.benefits import bucket_of, grace_until, is_in_grace, times_used
 from ledger.core.draft import Draft
-from ledger.core.pages import PagesInMemory, QuotaPage
+from ledger.core.pages import Pages, PagesInMemory, QuotaPage
 from ledger.core.perks import offer_of, why_closed
 from ledger.core.who import attribute_of
 from ledger.rulebook.compiled import Perk, Programme
@@ -19,7 +19,7 @@ from ledger.wire.times import DAY, MAX_INSTANT, Zone, first_day, instant_at, mon
 _YEAR = 12  # months ahead in which every month of a birthday comes once
 
 
-def draft_at(account: Account, book: Programme, instant: int, pages: PagesInMemory | None = None) -> Draft:
+def draft_at(account: Account, book: Programme, instant: int, pages: Pages | None = None) -> Draft:
     """Return a decision at an instant that has not begun: to ask what holds for an account that was run to it."""
     version = book.nearest(instant)
     number, month = account.number + 1, version.month(instant)

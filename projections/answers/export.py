@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -11,34 +11,31 @@ from projections.answers import beancount
 from projections.answers.plain import escaped
 from projections.answers.tables import Form, Row, Table
 from projections.answers.to_json import to_json
+from projections.ticking import Progress, ticking
 
 FORMATS = ("csv", "ndjson", "parquet")
 BEANCOUNT = "beancount"  # of postings only
 TICK_EVERY = 1_000  # rows
 FORMULA = ("=", "+", "-", "@", "'", "＝", "＋", "－", "＠")
 
-Tick = Callable[[int], None]
-
 
 class CountedRows:
     """The rows of a table, counted as they are taken; `tick` gets how many were."""
 
-    def __init__(self, rows: Iterator[Row], tick: Tick) -> None:
+    def __init__(self, rows: Iterator[Row], tick: Progress) -> None:
         self.count = 0
-        self._rows = rows
+        self._rows = ticking(rows, tick, every=TICK_EVERY)
         self._tick = tick
 
     def __iter__(self) -> Iterator[Row]:
         for row in self._rows:
-            yield row
             self.count += 1
-            if not self.count % TICK_EVERY:
-                self._tick(self.count)
+            yield row
         self._tick(self.count)
 
 
 def write_table(
-    table: Table, form: str, out: BinaryIO, tick: Tick = lambda _: None, *, is_safe_csv: bool = False
+    table: Table, form: str, out: BinaryIO, tick: Progress = lambda _: None, *, is_safe_csv: bool = False
 ) -> int:
     """Write a table as csv, ndjson, beancount or a JSON array (``json``); return how many rows it has.
 

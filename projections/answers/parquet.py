@@ -8,14 +8,15 @@ import pyarrow.parquet
 
 from ledger.journal.port import JournalError
 from ledger.wire.times import Zone
-from projections.answers.export import CountedRows, Tick
+from projections.answers.export import CountedRows
 from projections.answers.tables import Form, Table
 from projections.answers.to_json import to_json
+from projections.ticking import Progress
 
 ROW_GROUP = 64 * 1024  # rows, all that is in memory at once
 
 
-def write_parquet(table: Table, out: BinaryIO, tick: Tick = lambda _: None) -> int:
+def write_parquet(table: Table, out: BinaryIO, tick: Progress = lambda _: None) -> int:
     """Write a table as Parquet; return how many rows it has. Raises `JournalError` where a sum is beyond 64 bits."""
     types: dict[Form, Any] = {
         "text": pyarrow.string(),

@@ -1,7 +1,7 @@
 """Rule books through time: which version decides when, how two of them differ in words, gaps and overlaps in dates."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -17,10 +17,8 @@ from ledger.wire.entry_codec import decode_entry, decode_head
 from ledger.wire.entry_json import fact_head, position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
+from projections.ticking import Progress, ticking
 
-REPORT_EVERY = 5_000
-
-Progress = Callable[[int], None]
 Table = dict[str, Any]
 
 
@@ -96,14 +94,10 @@ def _decided(ledger: Ledger, progress: Progress) -> Counter[str]:
     """Entries by the version that decided them; a published book's own entry counts once, as everywhere."""
     found: Counter[str] = Counter()
     home = ledger.partition_of(PROGRAMME_SUBJECT)
-    count = 0
-    for partition in ledger.partitions:
-        for row in ledger.journal(partition).scan():
-            if row.member != PROGRAMME_SUBJECT or partition == home:
-                found[decode_head(row.state).version] += 1
-            count += 1
-            if not count % REPORT_EVERY:
-                progress(count)
+    rows = ((partition, row) for partition in ledger.partitions for row in ledger.journal(partition).scan())
+    for partition, row in ticking(rows, progress):
+        if row.member != PROGRAMME_SUBJECT or partition == home:
+            found[decode_head(row.state).version] += 1
     return found
 
 

@@ -13,29 +13,9 @@ from ledger.core.fees import price_of
 from ledger.core.perks import holder_of, offer_of
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme, ProgrammeVersion
-from ledger.wire import answers
-from ledger.wire.entries import (
-    ACCEPTED,
-    BenefitCounted,
-    BenefitGivenBack,
-    BenefitUsed,
-    Entry,
-    TermMoved,
-    TermOpened,
-)
-from ledger.wire.entry_codec import decode_entry
+from ledger.wire import answers, entries, facts
+from ledger.wire.entries import Entry
 from ledger.wire.fact_codec import decode_canonical
-from ledger.wire.facts import (
-    BenefitClaimed,
-    CardPurchased,
-    CardRefunded,
-    OrderAmended,
-    OrderCancelled,
-    OrderCompleted,
-    OrderLine,
-    OrderRejected,
-    OrderReturned,
-)
 from ledger.wire.times import DAY, to_text
 from projections.answers.benefits import draft_at
 from projections.answers.members import account_of
@@ -88,45 +68,47 @@ _EARLY = frozenset({"before-completion", "unknown-order"})
 
 def fold_savings(state: SavingsState, entry: Entry) -> None:
     """Take an entry in."""
-    if entry.outcome == ACCEPTED:
+    if entry.outcome == entries.ACCEPTED:
         _fold_fact(state, entry)
     for change in entry.changes:
-        if isinstance(change, TermOpened):
+        if isinstance(change, entries.TermOpened):
             fee = state.cards[change.card].fee_fen if change.card in state.cards else 0
             state.cards[change.card] = HeldCard(change.membership, change.product, change.from_at, change.until_at, fee)
-        elif isinstance(change, TermMoved) and change.card in state.cards:
+        elif isinstance(change, entries.TermMoved) and change.card in state.cards:
             state.cards[change.card].start, state.cards[change.card].until = change.from_at, change.until_at
-        elif isinstance(change, BenefitGivenBack):
+        elif isinstance(change, entries.BenefitGivenBack):
             state.claims.pop(change.claim, None)
 
 
 def _fold_fact(state: SavingsState, entry: Entry) -> None:
     fact, _ = decode_canonical(entry.fact)
     match fact:
-        case OrderCompleted():
+        case facts.OrderCompleted():
             lines = state.lines.get(fact.data.order, {})
             _take_lines(state, fact.data.order, [x for x in fact.data.lines if x.line not in lines], entry.occurred)
-        case OrderAmended() if fact.data.order in state.lines:
+        case facts.OrderAmended() if fact.data.order in state.lines:
             _amend(state, fact.data.order, fact.data.lines, entry.occurred)
-        case OrderReturned():
+        case facts.OrderReturned():
             for line in fact.data.lines:
                 if not line.exchange:
                     _return(state, entry, fact.data.order, line.line, line.quantity, line.refund_fen)
-        case OrderCancelled() | OrderRejected():
+        case facts.OrderCancelled() | facts.OrderRejected():
             state.early.pop(fact.data.order, None)
-        case CardPurchased():
-            term = next((c for c in entry.changes if isinstance(c, TermOpened) and c.card == fact.data.card), None)
+        case facts.CardPurchased():
+            term = next(
+                (c for c in entry.changes if isinstance(c, entries.TermOpened) and c.card == fact.data.card), None
+            )
             if term is not None:
                 state.cards[fact.data.card] = HeldCard(term.membership, term.product, 0, 0, fact.data.paid_fen)
-        case CardRefunded() if fact.data.card in state.cards:
+        case facts.CardRefunded() if fact.data.card in state.cards:
             card = state.cards[fact.data.card]
             card.fee_fen = max(0, card.fee_fen - fact.data.refund_fen)
-        case BenefitClaimed():
-            given = [c for c in entry.changes if isinstance(c, BenefitUsed | BenefitCounted) and c.card]
+        case facts.BenefitClaimed():
+            given = [c for c in entry.changes if isinstance(c, entries.BenefitUsed | entries.BenefitCounted) and c.card]
             state.claims[fact.data.claim] = Claimed(fact.data.benefit, given[0].card if given else "")
 
 
-def _take_lines(state: SavingsState, order: str, lines: Iterable[OrderLine], at: int) -> None:
+def _take_lines(state: SavingsState, order: str, lines: Iterable[facts.OrderLine], at: int) -> None:
     """Keep the tagged lines of those that complete now."""
     cards = {card.membership: name for name, card in state.cards.items() if card.start <= at < card.until}
     early = state.early.get(order, {})
@@ -137,7 +119,7 @@ def _take_lines(state: SavingsState, order: str, lines: Iterable[OrderLine], at:
             state.lines.setdefault(order, {})[line.line] = kept
 
 
-def _amend(state: SavingsState, order: str, lines: Iterable[OrderLine], at: int) -> None:
+def _amend(state: SavingsState, order: str, lines: Iterable[facts.OrderLine], at: int) -> None:
     """Take the lines of an order as they are now; one that is left out came back whole."""
     kept, told = state.lines[order], {line.line: line for line in lines}
     for name, line in kept.items():
@@ -225,7 +207,7 @@ def savings(ledger: Ledger, member: str, as_of: int) -> answers.Savings:
     version = book.nearest(as_of)
     rows = ledger.journal(ledger.partition_of(member)).entries_of(member)
     state = SavingsState()
-    for entry in entries_until((decode_entry(row.state) for row in rows), as_of, None):
+    for entry in entries_until(rows, as_of, None):
         fold_savings(state, entry)
     saved = list(savings_of(state, version, as_of))
     draft, offset = draft_at(account, book, as_of), version.offset

@@ -6,6 +6,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from ledger.core.pages import PagesInMemory, QuotaPage, ScorePage, SeenPage
 from ledger.journal.ledger import Ledger
+from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.rankings import Ranking
 from ledger.rulebook.schema import AT_SHOP
@@ -99,9 +100,10 @@ def next_tier(ranking: Ranking, tier: str, value: int) -> answers.NextTier | Uns
     return UNSET
 
 
-def entries_until(entries: Iterable[Entry], as_of: int, known_at: int | None) -> Iterator[Entry]:
-    """Yield the entries whose clock is at or before an instant, and that were recorded by another."""
-    for entry in entries:
+def entries_until(rows: Iterable[EntryRow], as_of: int, known_at: int | None) -> Iterator[Entry]:
+    """Yield a member's entries whose clock is at or before an instant, and that were recorded by another."""
+    for row in rows:
+        entry = decode_entry(row.state)
         if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
             return
         yield entry
@@ -123,7 +125,7 @@ def shops_of_member(
     if not version.keyed_scores:
         return ShopScores()
     rows = ledger.journal(ledger.partition_of(member)).entries_of(member)
-    return shops_of(entries_until((decode_entry(row.state) for row in rows), as_of, known_at))
+    return shops_of(entries_until(rows, as_of, known_at))
 
 
 def shops_by_member(
@@ -133,7 +135,7 @@ def shops_by_member(
     for member, rows in ledger.journal(partition).by_member():
         if member == PROGRAMME_SUBJECT:
             continue
-        entries = list(entries_until((decode_entry(row.state) for row in rows), as_of, known_at))
+        entries = list(entries_until(rows, as_of, known_at))
         if entries:
             yield member, shops_of(entries)
 

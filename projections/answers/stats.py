@@ -21,7 +21,8 @@ from ledger.wire.entries import OUTCOMES
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import to_text
-from projections.answers.shops import without_shop
+from projections.answers.shops import entries_until, without_shop
+from projections.ticking import Progress
 from projections.views.builtin.books import (
     CARDS,
     EXPIRING,
@@ -34,7 +35,7 @@ from projections.views.builtin.books import (
     Books,
 )
 from projections.views.builtin.liability import outstanding_of
-from projections.views.view import Amounts, Key, RowDeltas, Snapshot, Tick
+from projections.views.view import Amounts, Key, RowDeltas, Snapshot
 
 IN_THE_SUM = ("spendable", "pending", "held", "redeemed", "expired", "clawed_back", "forfeited")
 TICK_EVERY = 2_000  # entries
@@ -58,7 +59,7 @@ class BookSums(NamedTuple):
 def stats(
     ledger: Ledger,
     as_of: int,
-    progress: Tick = lambda _: None,
+    progress: Progress = lambda _: None,
     *,
     known_at: int | None = None,
     by_shop: bool = False,
@@ -70,7 +71,7 @@ def stats(
     return books_of(ledger, summed(ledger, as_of, progress, known_at=known_at), by_shop=by_shop)
 
 
-def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known_at: int | None = None) -> BookSums:
+def summed(ledger: Ledger, as_of: int, progress: Progress = lambda _: None, *, known_at: int | None = None) -> BookSums:
     """Return all members summed from their entries. `progress` gets how many entries were read."""
     books, positions = ledger.books(known_at), ledger.heads()
     home = ledger.partition_of(PROGRAMME_SUBJECT)  # a published book stands in every partition and counts once
@@ -81,10 +82,7 @@ def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known
             if member == PROGRAMME_SUBJECT and partition != home:
                 continue
             account = Account()
-            for row in entries:
-                entry = decode_entry(row.state)
-                if entry.clock > as_of or (known_at is not None and entry.recorded > known_at):
-                    break
+            for entry in entries_until(entries, as_of, known_at):
                 evolve_entry(account, entry)
                 rows.add(OUTCOMES_TABLE.name, (OUTCOMES[entry.outcome], entry.reason), 1)
                 done += 1
@@ -97,7 +95,7 @@ def summed(ledger: Ledger, as_of: int, progress: Tick = lambda _: None, *, known
     return BookSums(as_of, rows.of, positions, known_at=known_at)
 
 
-def kept(taken: Snapshot, progress: Tick = lambda _: None) -> BookSums:
+def kept(taken: Snapshot, progress: Progress = lambda _: None) -> BookSums:
     """Return all members as the view `books` has them. `progress` gets how many something fell due for since."""
     assert taken.standing is not None
     rows = RowDeltas(_VIEW.tables)
@@ -124,7 +122,7 @@ def books_of(ledger: Ledger, sums: BookSums, *, by_shop: bool = False) -> answer
         kind: answers.BooksOfKind(**of, balanced=of["issued"] == sum(of[name] for name in IN_THE_SUM))
         for kind, of in _by_kind(book, sums, by_shop=by_shop).items()
     }
-    counted = tables[OUTCOMES_TABLE.name]
+    counted, cards = tables[OUTCOMES_TABLE.name], tables[CARDS.name]
     return answers.Books(
         **_head(book, sums),
         frozen=_one(tables[PEOPLE.name], FROZEN),
@@ -137,7 +135,10 @@ def books_of(ledger: Ledger, sums: BookSums, *, by_shop: bool = False) -> answer
         },
         parked=sum(parked.values()),
         parked_reasons=_most_first(parked),
-        memberships=_by_membership(tables[CARDS.name]),
+        memberships={
+            name: {state: cards.get((name, state), [0])[0] for state in ("active", "trial", "grace", "ended")}
+            for name, _ in sorted(cards)
+        },
         points=points,
         balanced=all(of.balanced for of in points.values()),
     )
@@ -188,8 +189,3 @@ def _by_kind(book: Programme, sums: BookSums, *, by_shop: bool) -> dict[str, dic
 
 def _most_first(counted: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counted.items(), key=lambda one: (-one[1], one[0])))
-
-
-def _by_membership(counted: Mapping[Key, Amounts]) -> dict[str, dict[str, int]]:
-    states = ("active", "trial", "grace", "ended")
-    return {name: {state: counted.get((name, state), [0])[0] for state in states} for name, _ in sorted(counted)}

@@ -18,10 +18,6 @@ def to_json(document: Any) -> bytes:
     if isinstance(first, msgspec.Struct):
         return _encode(document)
     try:
-        return orjson.dumps(document, default=_fragment)
+        return orjson.dumps(document, default=lambda value: orjson.Fragment(_encode(value)))
     except orjson.JSONEncodeError:  # an integer beyond 64 bits, or a key that is no text
         return _encode(document)
-
-
-def _fragment(value: Any) -> orjson.Fragment:
-    return orjson.Fragment(_encode(value))

@@ -48,7 +48,7 @@ def compare_records(ledger: Ledger, upto: int, records: Iterable[StreamRecord], 
         elif letter is None or letter.offset != offset:
             differ.add(position=position, field="entry", stored="none", derived="a record of the stream")
         else:
-            for difference in _compare_letter(letter, record):
+            for difference in _compare_dead_letter(letter, record):
                 differ.add(position=position, **difference)
             letter = next(parked, None)
     while letter is not None:
@@ -67,7 +67,7 @@ def _add_extra(differ: Differences, letter: DeadLetter) -> None:
     differ.add(position=position, field="parked", stored="a dead letter", derived="none")
 
 
-def _compare_letter(letter: DeadLetter, record: StreamRecord) -> Iterator[dict[str, Any]]:
+def _compare_dead_letter(letter: DeadLetter, record: StreamRecord) -> Iterator[dict[str, Any]]:
     """Yield where a dead letter is not what the record makes it: hash, length, instant, kept bytes, code.
 
     Of the reason only that there is such a code is compared: a later version may take what an earlier one did not.

@@ -1,6 +1,5 @@
 """Two builds of a view, row by row at the same position: what a rebuild says otherwise than the view that was kept."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -9,6 +8,7 @@ import msgspec
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from projections.side_by_side import side_by_side
+from projections.ticking import Progress, ticking
 from projections.views.files import File, Folder, is_whole, opened
 from projections.views.runner import follow
 from projections.views.store import Batch, Build, plain_rows
@@ -16,7 +16,6 @@ from projections.views.timed import present, refresh_due
 from projections.views.view import View
 
 MAX_LISTED = 1_000  # differences; all are counted
-TICK_EVERY = 5_000
 
 
 class NothingBeside(JournalError):
@@ -35,9 +34,7 @@ def beside(folder: Folder, view: View) -> File:
     return file
 
 
-def compare(
-    ledger: Ledger, folder: Folder, view: View, progress: Callable[[int], None] = lambda _: None
-) -> dict[str, Any]:
+def compare(ledger: Ledger, folder: Folder, view: View, progress: Progress = lambda _: None) -> dict[str, Any]:
     """Compare the live build with the one beside it: `rows`, `differences` (at most 1,000 listed), `difference_count`.
 
     Both are brought to where the journals stand; a live build of another version stays where it is, and so must the
@@ -77,18 +74,14 @@ def _named(build: Build) -> dict[str, Any]:
     return {"file": build.path.name, "version": build.version}
 
 
-def _compare(
-    view: View, ours: Batch, theirs: Batch, progress: Callable[[int], None]
-) -> tuple[int, int, list[dict[str, Any]]]:
+def _compare(view: View, ours: Batch, theirs: Batch, progress: Progress) -> tuple[int, int, list[dict[str, Any]]]:
     rows = count = 0
     listed: list[dict[str, Any]] = []
     order = {name: place for place, name in enumerate([*(table.name for table in view.tables), "members"])}
     both = side_by_side(plain_rows(ours, view), plain_rows(theirs, view), lambda row: (order[row[0]], row[1]))
-    for one, other in both:
-        kept, rebuilt = one and one[2], other and other[2]
+    for one, other in ticking(both, progress):
         rows += 1
-        if not rows % TICK_EVERY:
-            progress(rows)
+        kept, rebuilt = one and one[2], other and other[2]
         if kept != rebuilt:
             count += 1
             row = one or other

@@ -13,6 +13,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.times import DAY, day_of, instant_at
 from projections.answers.members import require_member
+from projections.ticking import Progress, ticking
 from projections.views.decoding import decoded, decoder_for
 from projections.views.files import Folder
 from projections.views.runner import check_origin, entries_behind
@@ -27,7 +28,6 @@ from projections.views.view import (
     RowDeltas,
     Snapshot,
     Standing,
-    Tick,
     View,
     fold_entry,
     merged,
@@ -77,14 +77,11 @@ class ViewSnapshot(Snapshot):
             pass_time(self.view, FoldStep(self.book_of(subject.member), subject), self.as_of, later)
             yield Known(subject, {name: merged(found, later.of[name]) for name, found in rows.items()})
 
-    def counted(self, tick: Tick = lambda _: None) -> dict[str, dict[Key, Amounts]]:
-        """Return every table of a view that counts. `tick` gets how many members something fell due for since."""
+    def counted(self, tick: Progress = lambda _: None) -> dict[str, dict[Key, Amounts]]:
         batch, rows = self._batch, RowDeltas(self.view.tables)
         assert batch is not None
-        for done, (_, subject) in enumerate(batch.due_members(self.as_of), 1):
+        for _, subject in ticking(batch.due_members(self.as_of), tick, every=TICK_EVERY):
             count(self.view, self.book_of(subject.member), subject, self.as_of, rows)
-            if not done % TICK_EVERY:
-                tick(done)
         return {table.name: merged(dict(batch.sums(table)), rows.of[table.name]) for table in self.view.tables}
 
     def has_due(self, more_than: int) -> bool:
@@ -93,7 +90,6 @@ class ViewSnapshot(Snapshot):
         return self._batch.has_due(self.as_of, more_than)
 
     def sums(self, table: str, until: Callable[[MemberState], int] | None = None) -> dict[Key, Amounts]:
-        """As `Snapshot.sums` says."""
         batch = self._batch
         assert batch is not None
         sums = next(t for t in self.view.tables if t.name == table)

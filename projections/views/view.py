@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ledger.core.account import NEVER, Account, copy_account, next_due
 from ledger.core.decide import run_to
@@ -56,11 +56,11 @@ from ledger.wire.fact_catalogue import REACHED
 from ledger.wire.times import Zone, day_of, day_text, month_of, month_text
 from projections.answers.shops import without_shop
 from projections.answers.tables import AccountTable, Column, Row, Table
+from projections.ticking import Progress
 
 Key = tuple[Any, ...]  # text and integers
 Amounts = list[int]
 Keys = TypeVar("Keys", bound=Hashable)
-Tick = Callable[[int], None]
 
 
 # What time does to an account, at the head of an entry, and what goes with it; behind any other change stands the
@@ -135,6 +135,12 @@ def rows_by_key(rows: dict[Key, Amounts]) -> Iterator[tuple[Key, Amounts]]:
 def merged(rows: dict[Key, Amounts], more: dict[Key, Amounts]) -> dict[Key, Amounts]:
     """Return the sum of both in the order of their keys, without rows that came to nothing."""
     return dict(rows_by_key(summed(chain(rows.items(), more.items()))))
+
+
+class StateWithAccount(Struct, array_like=True):
+    """A member's state that has the account, and more."""
+
+    account: Account = field(default_factory=Account)
 
 
 @dataclass(slots=True)
@@ -250,7 +256,7 @@ class Snapshot(ABC):
         """
 
     @abstractmethod
-    def counted(self, tick: Tick = ...) -> dict[str, dict[Key, Amounts]]:
+    def counted(self, tick: Progress = ...) -> dict[str, dict[Key, Amounts]]:
         """Return every table of a view that counts. `tick` gets how many members something fell due for since."""
 
 
@@ -311,13 +317,13 @@ class View:
 
     def evolve(self, state: Any, change: Change) -> None:
         """Apply one change to a member's state: to the account in it, where there is one."""
-        account = state if isinstance(state, Account) else self.account(state)
-        if account is not None:
+        if (account := self.account(state)) is not None:
             evolve(account, change)
 
     def account(self, state: Any) -> Account | None:
-        """Return the account by which things fall due: the state where it is one. None where time changes nothing."""
-        return state if isinstance(state, Account) else None
+        """Return the account by which things fall due: the state or what it has. None where time changes nothing."""
+        found = state.account if isinstance(state, StateWithAccount) else state
+        return found if isinstance(found, Account) else None
 
     def count(self, account: Account, instant: int, book: Programme, rows: RowDeltas) -> None:
         """Add what a member counts for at an instant that the account was run to."""
@@ -388,18 +394,13 @@ def _dates(view: View, step: FoldStep, change: Change) -> bool:
         case Scored():
             return change.rule == DEDUCTION
         case Earned():
-            if not any(_is_of_reached(version, change.rule) for version in step.book.versions):
-                return False
+            rules = (version.rules.get(change.rule) for version in step.book.versions)
+            if not any(rule is not None and rule.award.on == REACHED for rule in rules):
+                return False  # only for a tier that is reached time gives points
             step.at = max(change.earned_at, step.subject.clock)
         case TermEnded() | TierMoved() | TierHeld() | TierHoldEnded() | TierGrantEnded():
             step.at = max(change.at, step.subject.clock)
     return True
-
-
-def _is_of_reached(version: ProgrammeVersion, rule: str) -> bool:
-    """Return True if a rule gives points for a tier that is reached, which time may do."""
-    found = version.rules.get(rule)
-    return found is not None and found.award.on == REACHED
 
 
 def pass_time(view: View, step: FoldStep, until: int, rows: RowDeltas) -> None:

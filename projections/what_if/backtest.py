@@ -7,7 +7,7 @@ other, so the history streams member by member, and memory does not grow with th
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ledger.core.account import Account
@@ -27,6 +27,7 @@ from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
 from projections.answers.shops import ShopScores, without_shop
 from projections.audit.derive import Unreadable, derive
+from projections.ticking import Progress
 from projections.views.builtin.books import FIGURES, figures_of
 from projections.views.builtin.liability import outstanding_of
 from projections.what_if.reports import Answer, ChangedAnswer, Draft, Month, Move, Moves, Pair, Report, Rule, Tiers
@@ -34,8 +35,6 @@ from projections.what_if.reports import Answer, ChangedAnswer, Draft, Month, Mov
 LARGEST = 10  # members listed on either side
 TICK_EVERY = 2_000  # entries
 FLOW = growth({figure: figure for figure in IN_AND_OUT})
-
-Progress = Callable[[int], None]
 
 
 def drafted(book: Programme, parts: Sequence[Part]) -> tuple[Part, ...]:
@@ -126,7 +125,7 @@ class _Sums:
             for posting in postings_of(change, None):
                 for flow, sign in FLOW[posting.source, posting.destination]:
                     kind = without_shop(posting.kind)
-                    self.flows[side, kind, _month(book, at), flow] += sign * posting.points
+                    self.flows[side, kind, book.versions[0].month(at), flow] += sign * posting.points
             if isinstance(change, Earned):
                 self.rules[side, without_shop(change.kind), change.rule] += change.points
 
@@ -253,10 +252,6 @@ def _tier(side: tuple[Account, Programme], score: str, as_of: int) -> str:
     account, book = side
     version = book.nearest(as_of)
     return tier_now(account, version, score, as_of)
-
-
-def _month(book: Programme, instant: int) -> int:
-    return book.versions[0].month(instant)
 
 
 # -- the report ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from ledger.wire.fact_codec import BadFact, decode
 from ledger.wire.facts import SELF
 from ledger.wire.times import Zone, to_text
 from ledger.wire.unreadable import UNREADABLE
+from projections.answers.benefits import draft_at
 
 MOST_FEN = 1 << 53
 NO_NAME = "quote"  # of the cart's order where it has none yet, and of what is only tried
@@ -90,10 +91,7 @@ class Quoter:
 
     def draft(self) -> Draft:
         """Return a decision at the instant that has not begun."""
-        account, version = decode_account(self._state), self.version
-        pages = _Overlay(self._journal, self.member)
-        number, month = account.number + 1, version.month(self.at)
-        return Draft(account, pages, self.book, version, number, self.at, self.at, month)
+        return draft_at(decode_account(self._state), self.book, self.at, _Overlay(self._journal, self.member))
 
     def has_card(self, membership: str) -> bool:
         """Return True if a card of a membership runs or is to come."""
@@ -199,7 +197,7 @@ def _most(quoter: Quoter, use: str, kind: str, cart: dict[str, Any], settlement:
         return quoter.tries("redemption.requested", {**data, "settlement_fen": settlement})
 
     if most and (full := asks(most)).reason == "cap-full":
-        most = max(_room(full), 0) // step * step
+        most = max(int(full.figures["cap"]) - int(full.figures["given"]), 0) // step * step
     refused = asks(most + step)
     if most:
         first = asks(most)
@@ -207,11 +205,6 @@ def _most(quoter: Quoter, use: str, kind: str, cart: dict[str, Any], settlement:
             most, refused = 0, first
     no_more = answers.NoMore(refused.reason, refused.figures)
     return answers.MostRedeemable(use, kind, most, _worth(quoter, kinds, most), no_more)
-
-
-def _room(full: Decision) -> int:
-    """Points that the cap which refused a redemption still grants."""
-    return int(full.figures["cap"]) - int(full.figures["given"])
 
 
 def _redeemed_fen(quoter: Quoter, order: str, kind: str) -> int:

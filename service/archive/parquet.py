@@ -110,7 +110,7 @@ def _write_archive(ledger: Ledger, making: Path, progress: Progress) -> ArchiveM
             months.append(month)
             progress(done + month.last)
         done += head.entries
-        parked = _write_parked(ledger, partition, head.offset, making)
+        parked = _write_dead_letters(ledger, partition, head.offset, making)
         partitions.append(
             ArchivedPartition(partition, head.entries, head.link.hex(), head.offset, head.recorded, parked)
         )
@@ -143,7 +143,7 @@ def _write_months(ledger: Ledger, partition: int, head: Head, making: Path) -> I
         raise Refuted(f"partition {partition} ends at place {place:,} of {head.entries:,}: run `points verify`")
 
 
-def _write_parked(ledger: Ledger, partition: int, position: int, making: Path) -> int:
+def _write_dead_letters(ledger: Ledger, partition: int, position: int, making: Path) -> int:
     """Write a partition's dead letters up to a position; return how many there are."""
     records, count = ledger.journal(partition).scan_parked(-1, position), 0
     with _writer(making / _parked_file(partition), _PARKED_COLUMNS) as write:
@@ -298,7 +298,7 @@ class Archive:
     def records(self, partition: int) -> Iterator["Archived"]:
         """Yield the entries and dead letters of a partition, by position. Raises `BadCopy`."""
         position = -1
-        parked = (Archived(record) for record in self.parked(partition))
+        parked = (Archived(record) for record in self.dead_letters(partition))
         for record in merge(self._entries(partition), parked, key=lambda record: record.item.offset):
             if record.item.offset <= position:
                 raise BadCopy(f"{self.folder}: position {partition}:{record.item.offset} stands twice, or out of order")
@@ -313,7 +313,7 @@ class Archive:
                 except UNREADABLE as error:
                     raise BadCopy(f"{self.folder / month.file}: holds what is no entry: {error}") from None
 
-    def parked(self, partition: int) -> Iterator[DeadLetter]:
+    def dead_letters(self, partition: int) -> Iterator[DeadLetter]:
         """Return the dead letters of a partition, by position."""
         kinds = {name: kind for name, kind in _PARKED_COLUMNS.items() if name != "partition"}
         return (DeadLetter(raw=row.pop("kept"), **row) for row in self._read(_parked_file(partition), kinds))

@@ -51,7 +51,10 @@ def import_archive(archive: Archive, folder: Path, progress: Progress = lambda _
                     progress(done + entries)
                 done += part.entries
             if ledger.settings.stream == INBOX:
-                _begin_inbox(archive, ledger)
+                with closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)) as inbox:
+                    for part in archive.manifest.partitions:
+                        if part.position >= 0:  # its own positions go on behind those of the archive
+                            inbox.begin_behind(part.partition, part.position, part.recorded)
             ledger.close()
             making.rename(folder)
             sync(folder.absolute().parent)
@@ -83,14 +86,6 @@ def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dic
     return replayed(started, entries, accounts, differences, len(differences))
 
 
-def _begin_inbox(archive: Archive, ledger: FolderLedger) -> None:
-    """Make an inbox whose positions go on behind those of the archive."""
-    with closing(SQLiteInbox(ledger.inbox, ledger.settings.partitions, create=True)) as inbox:
-        for part in archive.manifest.partitions:
-            if part.position >= 0:
-                inbox.begin_behind(part.partition, part.position, part.recorded)
-
-
 def _begin(archive: Archive, making: Path) -> FolderLedger:
     """Return the ledger in the making: begun now, or by an interrupted import of the same archive."""
     manifest = archive.manifest
@@ -117,7 +112,7 @@ def _restore(archive: Archive, ledger: FolderLedger, part: ArchivedPartition) ->
             yield writer.journal.head().entries
     if part.position > writer.offset:  # the stream's last records were neither facts nor dead letters
         writer.commit([], [], part.position, part.recorded)
-    writer.journal.mark_retried([parked.offset for parked in archive.parked(part.partition) if parked.is_done])
+    writer.journal.mark_retried([parked.offset for parked in archive.dead_letters(part.partition) if parked.is_done])
     head = writer.journal.head()
     if (head.entries, head.link.hex(), head.offset) != (part.entries, part.link, part.position):
         raise Refuted(f"partition {part.partition} of {archive.folder} does not come out as its manifest says")

@@ -25,7 +25,7 @@ from ledger.errors import WrongUse
 from ledger.journal.gaps import Gap
 from ledger.journal.ledger import KAFKA, Ledger, Settings, new_id
 from service.commands.options import BookOption, ConfigOption, option
-from service.commands.summaries import name_parked, print_summary, summary_to_dict
+from service.commands.summaries import name_dead_letters, print_summary, summary_to_dict
 from service.errors import say
 from service.shell import Answer, Shell, command, text_of_books
 from service.stopping import stopping
@@ -107,7 +107,7 @@ def consume(
         summary.seconds = time.monotonic() - started
         document = summary_to_dict(summary)
         document["stages"] = {name: round(seconds, 3) for name, seconds in stages.items()}
-        document |= name_parked(opened, before, summary.tally.parked)
+        document |= name_dead_letters(opened, before, summary.tally.parked)
     return Answer(document, lambda: print_summary(shell.console, document))
 
 

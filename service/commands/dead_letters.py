@@ -1,14 +1,14 @@
 """Dead letters: list, show, retry, drop."""
 
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
 
 from consumers.dead_letters import StoredDeadLetter, dead_letter_at, dead_letters_of
 from consumers.dead_letters import drop as drop_bytes
-from consumers.dead_letters import retry as retry_here
+from consumers.dead_letters import retry as redrive
+from consumers.feeding import fed
 from ledger.errors import WrongUse
 from ledger.journal.gaps import GAP
 from ledger.journal.ledger import KAFKA, Ledger
@@ -27,7 +27,7 @@ PositionsArgument = Annotated[
 
 
 @command_in(app, "list")
-def list_letters(
+def list_dead_letters(
     shell: Shell,
     every: Annotated[bool, typer.Option("--all", help="Those that were retried or dropped too.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
@@ -38,7 +38,7 @@ def list_letters(
     """
     with shell.reading() as opened:
         found = [letter.described(opened.book.offset) for letter in dead_letters_of(opened, every=every, limit=limit)]
-    return Answer(found, "dead_letters:print_letters")
+    return Answer(found, "dead_letters:print_dead_letters")
 
 
 @command_in(app)
@@ -55,7 +55,7 @@ def show(
         letter = dead_letter_at(opened, position)
         found = letter.described(opened.book.offset)
     if not raw or shell.json:
-        return Answer(found, "dead_letters:print_letter")
+        return Answer(found, "dead_letters:print_dead_letter")
     with standard_output(), terminal_output() as out:
         out.write(letter.raw)
     return None
@@ -89,13 +89,12 @@ def retry(
         asked = _chosen(opened, positions, every)
         in_part = [letter for letter in asked if every and not letter.is_whole]
         chosen = [letter for letter in asked if not every or letter.is_whole]
-        told: list[Retried]
-        if opened.settings.stream == KAFKA:
-            told = resolve_name("service.commands.topic:retry")(opened, chosen, value, config, backlog)
-        elif backlog:
+        if backlog and opened.settings.stream != KAFKA:
             raise WrongUse("--backlog is for a ledger that Kafka feeds; the inbox knows which of its facts are old")
-        else:
-            told = retry_here(opened, chosen, value)
+        told: list[Retried] = []
+        if chosen:
+            with fed(opened, config) as feeding:
+                told = redrive(opened, chosen, feeding, value, backlog=backlog)
     if in_part:
         say(f"{len(in_part):,} more wait that were kept in part, {in_part[0].position} first; mend each by --with FILE")
     lines = [_line(one) for one in told]

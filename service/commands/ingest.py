@@ -21,7 +21,7 @@ from ledger.journal.port import JournalError
 from projections.answers.output import output_file
 from projections.answers.to_json import to_json
 from service.commands.options import BookOption, FilesArgument, named_file
-from service.commands.summaries import name_parked, print_summary, summary_to_dict
+from service.commands.summaries import name_dead_letters, print_summary, summary_to_dict
 from service.errors import say
 from service.shell import Answer, Shell, Tick, command, processors, text_of_books
 
@@ -96,7 +96,7 @@ def ingest(
         _warn_of_clocks(opened)
         if damaged is not None:
             raise damaged
-        document = summary_to_dict(summary) | name_parked(opened, before, summary.tally.parked)
+        document = summary_to_dict(summary) | name_dead_letters(opened, before, summary.tally.parked)
     return Answer(document, lambda: print_summary(shell.console, document))
 
 

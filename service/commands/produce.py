@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from consumers.kafka.clients import open_writer, partitions_of
+from consumers.kafka.clients import client_of
 from consumers.kafka.port import StreamError
 from consumers.kafka.produce import Sent
 from consumers.kafka.produce import produce as send
@@ -44,10 +44,11 @@ def produce(
     check_files(files)
     settings = load_settings(config)
     topic = settings.topics.facts
-    partitions = partitions_of(settings, topic)
+    client = client_of(settings)
+    partitions = client.partitions_of(settings, topic)
     sent = Sent()
     try:
-        with closing(open_writer(settings)) as writer, shell.progress("sending") as tick:
+        with closing(client.Writer(settings)) as writer, shell.progress("sending") as tick:
             send(
                 writer,
                 topic,

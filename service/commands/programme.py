@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
 from msgspec import Struct, field, to_builtins
 
+from consumers.feeding import fed
 from consumers.publishing import is_published
-from consumers.publishing import publish as publish_here
+from consumers.publishing import publish as publish_it
 from ledger.errors import BadInput, WrongUse
-from ledger.journal.ledger import KAFKA, Ledger
+from ledger.journal.ledger import Ledger
 from ledger.rulebook.checks import check_parts, parts_of
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion, checked_version
 from ledger.rulebook.schema import BadProgramme, shipped, shipped_names
@@ -29,6 +29,7 @@ from service.languages import terminal_language
 from service.shell import Answer, Shell, command, command_in, entries_in, read_named_books
 
 MOST_BY = 128  # characters of a publisher's name
+DECISION_SECONDS = 5.0  # that a consumer is waited for
 LEAST_OF_A_VERSION = 4  # characters of a version's name that are taken for it
 
 app = typer.Typer(no_args_is_help=True)
@@ -149,11 +150,9 @@ def publish(
         is_new = version.name not in opened.new_book().by_name and not is_published(opened, version.name)
         position: str | None = None
         fate: Fate | None = None
-        if is_new and opened.settings.stream == KAFKA:
-            position, fate = resolve_name("service.commands.topic:publish")(opened, version.toml, by, config)
-        elif is_new:
-            fate = publish_here(opened, version.toml, by)
-            position = fate.position
+        if is_new:
+            with fed(opened, config) as feeding:
+                position, fate = publish_it(opened, version.toml, by, feeding, DECISION_SECONDS)
     file = _named(files)
     for warning in warned:
         say(f"{file}: warning: {warning}")

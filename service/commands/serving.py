@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from socket import socket
 
-from consumers.kafka.clients import check_client
+from consumers.kafka.clients import client_of
 from consumers.kafka.settings import KafkaSettings
 from consumers.kafka.settings import load as load_settings
 from consumers.local.open import open_inbox
@@ -81,7 +81,7 @@ def _kafka(shell: Shell, config: Path | None) -> KafkaSettings | None:
         if opened.settings.stream != KAFKA:
             return None
         settings = load_settings(config)
-        check_client(settings)
+        client_of(settings)  # is it installed?
         opened.check_stream(KAFKA, settings.topics.facts)
     return settings
 

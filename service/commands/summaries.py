@@ -24,7 +24,7 @@ def summary_to_dict(summary: Summary) -> dict[str, Any]:
     }
 
 
-def name_parked(ledger: Ledger, before: list[int], count: int) -> dict[str, Any]:
+def name_dead_letters(ledger: Ledger, before: list[int], count: int) -> dict[str, Any]:
     """Name the first dead letters behind these positions; return them for the JSON of a run."""
     parked = [
         {"position": f"{p}:{parked.offset}", "reason": parked.reason, "detail": parked.detail}

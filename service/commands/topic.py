@@ -1,41 +1,19 @@
-"""What some commands need of Kafka, imported where a ledger is fed by it."""
+"""What `points replay` needs of Kafka, imported where a ledger is fed by it."""
 
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from consumers.dead_letters import StoredDeadLetter, send_again
-from consumers.kafka.appending import TopicAppender
 from consumers.kafka.client_base import Reader
-from consumers.kafka.clients import open_reader
+from consumers.kafka.clients import client_of
 from consumers.kafka.consume import check_stream
 from consumers.kafka.settings import load as load_settings
-from consumers.publishing import send
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import StreamRecord
-from ledger.wire.answers import Fate, Retried
-from ledger.wire.entry_json import position_text
 from projections.audit.differences import MAX_DIFFERENCES, Differences
 from projections.audit.topic import compare_records
 from service.shell import Shell, Tick
-
-DECISION_SECONDS = 5.0  # that a consumer is waited for
-
-
-def retry(
-    ledger: Ledger, chosen: list[StoredDeadLetter], mended: bytes | None, config: Path | None, backlog: bool
-) -> list[Retried]:
-    """Send dead letters to the topic again; return where each was and stands now."""
-    with closing(TopicAppender(load_settings(config), ledger.settings.topic)) as appender:
-        return send_again(ledger, chosen, mended, appender.append, backlog=backlog)
-
-
-def publish(ledger: Ledger, toml: str, by: str, config: Path | None) -> tuple[str, Fate | None]:
-    """Publish a rule book through the topic; return its position, and what became of it where that is decided."""
-    with closing(TopicAppender(load_settings(config), ledger.settings.topic)) as appender:
-        place, fate = send(ledger, appender.append, toml, by, DECISION_SECONDS)
-    return position_text(*place), fate
 
 
 def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tuple[list[dict[str, Any]], int]:
@@ -61,7 +39,7 @@ def compare_with_topic(shell: Shell, ledger: Ledger, config: Path | None) -> tup
             tick(read)
 
     with (
-        closing(open_reader(settings, settings.topics.facts)) as reader,
+        closing(client_of(settings).Reader(settings, settings.topics.facts)) as reader,
         shell.progress("comparing with the topic") as tick,
     ):
         for partition in ledger.partitions:

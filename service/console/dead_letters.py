@@ -17,7 +17,7 @@ from service.http.handlers.dead_letters import cursor, dropped, retried
 from service.http.problems import Problem, problem_of
 from service.http.state import served_by
 
-LETTERS = 50
+PAGE = 50
 # A field of a form has three characters for a byte at most, and a mended fact is bounded as any fact is.
 MENDED_BYTES = 3 * MAX_BYTES + FORM_BYTES
 _OPERATE: dict[str, Any] = {"guards": [needs("operate")]}
@@ -25,7 +25,7 @@ Position = Annotated[str, QueryParameter(description="A position, such as 0:17."
 
 
 @get("/dead-letters", **_OPERATE)
-async def get_letters(
+async def get_dead_letters(
     request: AnyRequest,
     every: Annotated[bool, QueryParameter(name="all", description="Those that are done, too.")] = False,
     after: Position = "",
@@ -34,22 +34,22 @@ async def get_letters(
     behind = cursor(after)
 
     found = await served_by(request).readers.read(
-        lambda ledger: dead_letters_of(ledger, every=every, limit=LETTERS + 1, after=behind)
+        lambda ledger: dead_letters_of(ledger, every=every, limit=PAGE + 1, after=behind)
     )
-    following = found[LETTERS - 1].position if len(found) > LETTERS else None
+    following = found[PAGE - 1].position if len(found) > PAGE else None
     return page(
-        request, "dead_letters.html", letters=found[:LETTERS], following=following, every=every, zone=zone_of(request)
+        request, "dead_letters.html", letters=found[:PAGE], following=following, every=every, zone=zone_of(request)
     )
 
 
 @get("/dead-letter", **_OPERATE)
-async def get_letter(request: AnyRequest, position: Position) -> Response[bytes]:
+async def get_dead_letter(request: AnyRequest, position: Position) -> Response[bytes]:
     """One dead letter, with what can be done about it."""
-    return await _letter_page(request, position)
+    return await _dead_letter_page(request, position)
 
 
 @post("/dead-letter/retry", request_max_body_size=MENDED_BYTES, status_code=200, **_OPERATE)
-async def retry_letter(request: AnyRequest) -> Response[bytes]:
+async def retry_dead_letter(request: AnyRequest) -> Response[bytes]:
     """Redrive a dead letter, as it is or mended in the form; what is wrong with it is said beside it."""
     form = await form_of(request)
     position, mended = form.get("position", ""), form.get("fact")
@@ -59,23 +59,23 @@ async def retry_letter(request: AnyRequest) -> Response[bytes]:
         )
     except (BadFact, Problem) as error:
         problem = problem_of(error)
-        return await _letter_page(request, position, status=problem.status, problem=problem, mended=mended)
-    return await _letter_page(request, position, told=told)
+        return await _dead_letter_page(request, position, status=problem.status, problem=problem, mended=mended)
+    return await _dead_letter_page(request, position, told=told)
 
 
 @post("/dead-letter/drop", request_max_body_size=FORM_BYTES, status_code=200, **_OPERATE)
-async def drop_letter(request: AnyRequest) -> Response[bytes]:
+async def drop_dead_letter(request: AnyRequest) -> Response[bytes]:
     """Remove the bytes of a dead letter for good, once that is confirmed."""
     form = await form_of(request)
     position = form.get("position", "")
     if form.get("confirmed") != "yes":
         problem = Problem("bad-request", "dropping cannot be undone: confirm it first")
-        return await _letter_page(request, position, status=problem.status, problem=problem)
+        return await _dead_letter_page(request, position, status=problem.status, problem=problem)
     await dropped(served_by(request), caller_of(request), position)
-    return await _letter_page(request, position)
+    return await _dead_letter_page(request, position)
 
 
-async def _letter_page(
+async def _dead_letter_page(
     request: AnyRequest,
     position: str,
     *,
@@ -103,4 +103,4 @@ def zone_of(request: AnyRequest) -> Zone:
     return served_by(request).ledger.book.offset
 
 
-HANDLERS = (get_letters, get_letter, retry_letter, drop_letter)
+HANDLERS = (get_dead_letters, get_dead_letter, retry_dead_letter, drop_dead_letter)

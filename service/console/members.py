@@ -16,7 +16,7 @@ from ledger.wire.entries import OUTCOMES, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import fact_head
 from ledger.wire.times import DAY, MAX_INSTANT, Zone, day_of, day_text, parse_instant, to_text
-from projections.answers.members import UnknownMember, account_of
+from projections.answers.members import UnknownMember, require_member
 from projections.answers.savings import saves, savings
 from projections.answers.shops import shops_of_member
 from projections.answers.show import describe_account, score_months
@@ -30,6 +30,7 @@ from service.http.access import check_readable
 from service.http.handlers.checkpoints import checkpoint_store
 from service.http.problems import Problem
 from service.http.state import Served, served_by
+from service.screens.member import together
 
 ENTRIES = 50  # of the statement, a page
 MOST_LOTS = 200  # rows
@@ -110,12 +111,10 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int, language: str) 
     now = time.time_ns() // 1000
     offset = ledger.book.offset
     instant = _end_of_day(as_of, offset) if as_of else now
+    require_member(ledger, member)
     journal = ledger.journal(ledger.partition_of(member))
-    last = journal.last_number(member)
-    if not last:
-        raise UnknownMember(ledger, member)
     first_day = day_of(decode_entry(journal.entries_of(member, 0, 1)[0].state).clock, offset)
-    account = _account(ledger, member, instant)
+    account = ledger.account(member, instant) or Account()  # before the first entry
     book = ledger.book_of(member)
     version = book.nearest(instant)
     shown = describe_account(member, account, book, instant, shops_of_member(ledger, member, version, instant))
@@ -137,14 +136,6 @@ def _found(ledger: Ledger, member: str, as_of: str, before: int, language: str) 
     }
 
 
-def _account(ledger: Ledger, member: str, instant: int) -> Account:
-    """Return the account at an instant; an empty one before the first entry."""
-    try:
-        return account_of(ledger, member, instant)
-    except UnknownMember:
-        return Account()
-
-
 def _end_of_day(text: str, offset: Zone) -> int:
     try:
         return parse_instant(date.fromisoformat(text).isoformat(), offset) + DAY - 1
@@ -161,12 +152,11 @@ def _last_expiry(account: Account, offset: Zone) -> int:
 def _lots(lots: Sequence[Lot]) -> dict[str, Any]:
     """Return what expires when, by day; and the lots, those of an entry that go together as one row."""
     days: dict[str, int] = {}
-    rows: dict[Any, list[Lot]] = {}
     for lot in lots:
         if not lot.pending and lot.expires_at is not None:
             days[lot.expires_at] = days.get(lot.expires_at, 0) + lot.left
-        rows.setdefault((lot.entry, lot.rule, lot.expires_at, lot.pending_until), []).append(lot)
-    listed = list(rows.values())[:MOST_LOTS]
+    rows = together(lots)
+    listed = rows[:MOST_LOTS]
     return {"days": days, "rows": listed, "more": len(rows) - len(listed), "lots": len(lots)}
 
 

@@ -14,7 +14,7 @@ from ledger.rulebook.compiled import Programme
 from ledger.wire.times import to_text
 from projections.answers.codes import reason_text
 from service.console.language import HTML_LANGUAGE, LANGUAGES, translations, words_in
-from service.console.requests import AnyRequest, Visitor, visitor_of
+from service.console.requests import AnyRequest, Visitor, address_of, visitor_of
 from service.http.state import served_by
 from service.reports import templates_in
 from service.screens.names import Names, short_time
@@ -86,7 +86,7 @@ def page(
 ) -> Response[bytes]:
     """Return a page, or a part of one, in the visitor's language; `address` is its own where it answers a form."""
     visitor = visitor_of(request)
-    text = render(visitor, template, **{"address": _address(request), **values})
+    text = render(visitor, template, **{"address": address_of(request), **values})
     return Response(text.encode(), status_code=status, media_type=HTML, headers={**HEADERS, **(headers or {})})
 
 
@@ -133,8 +133,3 @@ def _assets() -> dict[str, bytes]:
         "uPlot.min.css": vendor.joinpath("uplot"),
     }
     return {name: place.joinpath(name).read_bytes() for name, place in places.items()}
-
-
-def _address(request: AnyRequest) -> str:
-    query = request.scope.get("query_string", b"").decode("latin-1")
-    return request.url.path + (f"?{query}" if query else "")

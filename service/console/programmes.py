@@ -8,7 +8,7 @@ from litestar.params import QueryParameter
 
 from projections.answers.programmes import differences
 from projections.answers.sidecar import BACKTESTS
-from projections.what_if.reports import StoredReport, report, stored
+from projections.what_if.reports import report, stored
 from service.console.pages import labels, page
 from service.console.requests import AnyRequest, needs
 from service.http.handlers.books import version_named, versions_of
@@ -33,7 +33,7 @@ async def get_programmes(request: AnyRequest, old: Name = "", new: Name = "") ->
         old=old or newest[min(1, len(newest) - 1)].name,
         new=new or newest[0].name,
         differences=found,
-        backtests=await _backtests(request),
+        backtests=await served_by(request).readers.read(lambda _: stored(_folder(request))),
         names=await labels(request),
     )
 
@@ -53,10 +53,6 @@ async def get_backtest(
     if found is None:
         raise Problem("not-found", "no backtest of that name is kept")
     return page(request, "backtest.html", report=found, names=await labels(request))
-
-
-async def _backtests(request: AnyRequest) -> list[StoredReport]:
-    return await served_by(request).readers.read(lambda _: stored(_folder(request)))
 
 
 def _folder(request: AnyRequest) -> Path:

@@ -62,7 +62,7 @@ def caller_of(connection: Connection) -> Caller:
     """Return who is signed in. Raises `SignIn` and `Problem`."""
     caller = visitor_of(connection).caller
     if caller is None:
-        raise SignIn(_address(connection))
+        raise SignIn(address_of(connection))
     return caller
 
 
@@ -141,6 +141,7 @@ def _cookies(header: str) -> dict[str, str]:
         return {}
 
 
-def _address(connection: Connection) -> str:
+def address_of(connection: Connection) -> str:
+    """Return the address of a request, with its query."""
     query = connection.scope.get("query_string", b"").decode("latin-1")
     return quote(connection.url.path, safe="/") + (f"?{query}" if query else "")

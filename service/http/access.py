@@ -1,6 +1,7 @@
 """Who asks, and what they may: keys and their scopes, one bucket of requests a key, and where there are no keys yet."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -127,40 +128,27 @@ class Authenticator:
 
     def admitted(self, key: Key) -> Caller:
         """Return who asks with a live key. Raises `Problem` where it is used too often."""
-        self._take(key)
-        return Caller(key.name, key.scopes)
-
-    def _take(self, key: Key) -> None:
         bucket = self._buckets.get(key.id)
         if bucket is None:
             bucket = self._buckets[key.id] = Bucket(key.rate / self._workers)
-        wait = bucket.take()
-        if wait:
-            raise Problem(
-                "too-many-requests",
-                f"this key may make {key.rate:,} requests a second",
-                {"Retry-After": str(max(1, round(wait)))},
-            )
+        if wait := bucket.take():
+            detail = f"this key may make {key.rate:,} requests a second"
+            raise Problem("too-many-requests", detail, {"Retry-After": str(max(1, round(wait)))})
+        return Caller(key.name, key.scopes)
 
 
 def _check_local(connection: Connection) -> None:
     """Without keys a browser's pages of other sites must not get in, which reach 127.0.0.1 too."""
     host = connection.headers.get("host", "")
     origin = connection.headers.get("origin")
-    named = urlsplit(f"//{host}").hostname if _is_host(host) else None
+    named = None
+    with suppress(ValueError):  # it is no host at all
+        named = urlsplit(f"//{host}").hostname
     if named not in LOCAL_HOSTS or (origin is not None and origin != f"http://{host}"):
         raise Problem(
             "wrong-origin",
             "without keys only this machine is answered, under 127.0.0.1 or localhost; `points keys new` makes a key",
         )
-
-
-def _is_host(text: str) -> bool:
-    try:
-        urlsplit(f"//{text}")
-    except ValueError:
-        return False
-    return True
 
 
 def caller_of(connection: Connection) -> Caller:

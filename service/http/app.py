@@ -16,7 +16,7 @@ from service.console.routes import CONSOLE, answer_nowhere
 from service.console.sessions import Sessions
 from service.http import openapi
 from service.http.access import Authenticator
-from service.http.appender import Decides
+from service.http.appender import Deciders
 from service.http.handlers import adjustments, audits, books, checkpoints, dead_letters, facts, health, members, quotes
 from service.http.problems import answer_problem
 from service.http.state import serving
@@ -54,7 +54,7 @@ def make_app(
     wait: float,
     version: str,
     kafka: KafkaSettings | None = None,
-    owners: Decides | None = None,
+    owners: Deciders | None = None,
     workers: int = 1,
 ) -> Litestar:
     """The application over a ledger, one of so many `workers`; it serves from its start-up to its shutdown.

@@ -10,11 +10,11 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
-from consumers.files.loader import NdjsonLine
+from consumers.feeding import Feeding
+from consumers.files.loader import Router
 from consumers.local.port import CannotAppend, ClockAhead, InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
@@ -22,40 +22,23 @@ from ledger.wire.entry_json import position_text
 from ledger.wire.facts import PROGRAMME_SUBJECT, Fact
 from service.errors import say
 from service.http import metrics
-from service.http.owners import Decoded, OwnersState
-from service.http.pending import Busy, Message, Notify, Offsets, Pending, PendingFacts, Place
-from service.http.streams import Feeding, Route, Stream
+from service.http.channels import RemoteOwners
+from service.http.owners import Owners
+from service.http.pending import Busy, Message, Pending, PendingFacts, Place
+from service.http.streams import DecidedByConsumers, Stream
 
 WAITING_FACTS = 20_000  # to be appended, and
 WAITING_BYTES = 64 << 20  # of them, at most: more are turned away
 APPENDED_AT_ONCE = 2_000
 
 
-class Decides(Protocol):
-    """Who decides what is appended: owners in this process or another one, or the consumers of Kafka. See `Owners`."""
-
-    @property
-    def state(self) -> OwnersState:
-        """As it is now."""
-        ...
-
-    def start(self, notify: Notify) -> None:
-        """Begin; `notify` hears what other processes decide."""
-        ...
-
-    def stop(self) -> None:
-        """Decide what somebody waits for, and end."""
-        ...
-
-    def expect(self, notify: Notify, offsets: Offsets, decoded: Mapping[int, Decoded]) -> None:
-        """Decide what was appended; what becomes of it at these offsets is told to `notify`."""
-        ...
+Deciders = Owners | RemoteOwners | DecidedByConsumers  # of what is appended: in this process, in others, or of Kafka
 
 
 class FactAppender:
     """Appends facts and has them decided. Give it facts from the event loop it was started in."""
 
-    def __init__(self, ledger: Ledger, owners: Decides, pending: PendingFacts, stream: Stream) -> None:
+    def __init__(self, ledger: Ledger, owners: Deciders, pending: PendingFacts, stream: Stream) -> None:
         self._owners = owners
         self._pending = pending
         self._stream = stream
@@ -134,7 +117,7 @@ class FactAppender:
 
     def _close_feeding(self) -> None:
         if self._feeding is not None:
-            self._feeding.appender.close()
+            self._feeding.close()
             self._feeding = None
 
     def _take(self) -> list[Pending]:
@@ -161,9 +144,9 @@ class FactAppender:
         try:
             feeding = self._feeding = self._feeding or self._stream.feeding()
             for pending in taken:
-                route = feeding.old if pending.is_backlog else feeding.new
-                counting.append([self._route(route, value, lines) for value in pending.values])
-            places = feeding.appender.append(lines)
+                router = feeding.old if pending.is_backlog else feeding.new
+                counting.append([self._route(router, value, lines) for value in pending.values])
+            places = feeding.append(lines)
         except ClockAhead as error:  # facts that agree with the clock are taken: the server stays ready for them
             if not self._is_clock_told:
                 say(f"facts cannot be written: {error}")
@@ -218,10 +201,10 @@ class FactAppender:
         with suppress(RuntimeError):  # the loop has ended: nobody waits
             self._post(self._pending.receive, message)
 
-    def _route(self, route: Route, value: bytes, lines: list[InboxLine]) -> int:
+    def _route(self, router: Router, value: bytes, lines: list[InboxLine]) -> int:
         """Put a fact under its partition; a published programme, which goes to all, counts in its home."""
         first = len(lines)
-        route(NdjsonLine(value), lines)
+        lines += router.routed(value)
         return next((at for at in range(first, len(lines)) if lines[at].partition == self._home), first)
 
     def _post(self, call: Callable[..., None], *arguments: object) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_address
 
 from litestar import Litestar
@@ -45,21 +46,13 @@ def address_of(scope: HTTPScope, proxies: frozenset[str]) -> str:
     if address not in proxies:
         return address
     forwarded = b",".join(value for name, value in scope["headers"] if name == FORWARDED_FOR).decode("latin-1")
-    for one in reversed(forwarded.split(",")):
-        if not _is_address(one.strip()):
-            break
-        address = one.strip()
-        if address not in proxies:
-            break
+    with suppress(ValueError):  # what is no address tells nothing of those before it
+        for one in reversed(forwarded.split(",")):
+            ip_address(one.strip())
+            address = one.strip()
+            if address not in proxies:
+                break
     return address
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _key_of_session(scope: HTTPScope, authenticator: Authenticator, sessions: Sessions) -> Key | None:

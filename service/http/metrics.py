@@ -89,30 +89,26 @@ class Standing(Collector):
         engine = GaugeMetricFamily("points_engine", "Which program decides: native or python.", labels=["engine"])
         engine.add_metric([_decides()], 1)
         yield engine
-        lag = GaugeMetricFamily("points_lag_records", "Records behind those decided.", labels=["partition"])
-        position = GaugeMetricFamily("points_position", "Offset of the last record decided.", labels=["partition"])
-        ahead = GaugeMetricFamily(
-            "points_recorded_ahead_seconds", "By how much recorded is ahead of the clock.", labels=["partition"]
-        )
-        for partition, place in self._partitions.items():
-            lag.add_metric([str(partition)], place.end - place.offset)
-            position.add_metric([str(partition)], place.offset)
-            ahead.add_metric([str(partition)], place.ahead)
-        yield lag
-        yield position
-        yield ahead
+        lag = {partition: place.end - place.offset for partition, place in self._partitions.items()}
+        position = {partition: place.offset for partition, place in self._partitions.items()}
+        ahead = {partition: place.ahead for partition, place in self._partitions.items()}
+        yield _gauge("points_lag_records", "Records behind those decided.", lag)
+        yield _gauge("points_position", "Offset of the last record decided.", position)
+        yield _gauge("points_recorded_ahead_seconds", "By how much recorded is ahead of the clock.", ahead)
         troubled = GaugeMetricFamily(
             "points_partition_troubled", "Partitions that cannot be decided now, and why.", labels=["partition", "why"]
         )
         for partition, why in sorted(self._troubled.items()):
             troubled.add_metric([str(partition), why[:MOST_WHY]], 1)
         yield troubled
-        gaps = GaugeMetricFamily(
-            "points_accepted_gaps", "Gaps in the stream that an operator accepted.", labels=["partition"]
-        )
-        for partition, count in sorted(self._gaps.items()):
-            gaps.add_metric([str(partition)], count)
-        yield gaps
+        yield _gauge("points_accepted_gaps", "Gaps in the stream that an operator accepted.", self._gaps)
+
+
+def _gauge(name: str, help: str, by_partition: Mapping[int, int]) -> GaugeMetricFamily:
+    found = GaugeMetricFamily(name, help, labels=["partition"])
+    for partition, value in sorted(by_partition.items()):
+        found.add_metric([str(partition)], value)
+    return found
 
 
 @cache

@@ -92,7 +92,7 @@ class Problem(ControlFlow):
         self.status = TYPES[name].status
         self.detail = detail
         self.headers = dict(headers or {})
-        self.more = more
+        self.more = {name: value for name, value in more.items() if value is not None}
         if self.status in (413, 408):
             self.headers["Connection"] = "close"  # the rest of the body is not worth reading
         if self.status == 503:
@@ -119,20 +119,16 @@ def problem_of(error: Exception) -> Problem:
         case UnknownMember():
             return Problem("unknown-member", "the ledger has no entry of this member")
         case Busy():
-            detail = f"{error}; ask again: a fact counts once"
-            return Problem("busy", detail) if error.partition is None else _of_partition(error.partition, detail)
+            return Problem("busy", f"{error}; ask again: a fact counts once", partition=error.partition)
         case TimeoutError():
             return Problem("took-too-long", "the answer took too long to make; ask for less, or the command line")
         case HTTPException() if error.status_code in _BY_STATUS:
             return Problem(_BY_STATUS[error.status_code], _detail_of(error), error.headers)
-    _report(error)
+    say(f"{type(error).__name__} while answering")
+    traceback.print_exception(error)
     if isinstance(error, JournalError | sqlite3.Error):
         return Problem("busy", "the ledger's store cannot be used now; the server's log says why")
     return Problem("internal", "the server's log says more: please report it with that")
-
-
-def _of_partition(partition: int, detail: str) -> Problem:
-    return Problem("busy", detail, partition=partition)
 
 
 def _detail_of(error: HTTPException) -> str:
@@ -143,16 +139,11 @@ def _detail_of(error: HTTPException) -> str:
     return "; ".join(named) or error.detail.split(" for http", 1)[0]
 
 
-def _report(error: Exception) -> None:
-    say(f"{type(error).__name__} while answering")
-    traceback.print_exception(error)
-
-
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The handler of every error. One of the store that meets a member is that of the member's partition alone."""
     problem = problem_of(error)
     if isinstance(error, JournalError) and "member" in request.path_params:
         partition = request.app.state.served.ledger.partition_of(str(request.path_params["member"]))
         detail = f"partition {partition} cannot be read now; the server's log says why. Other members are answered"
-        problem = _of_partition(partition, detail)
+        problem = Problem("busy", detail, partition=partition)
     return Response(problem.body(), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)

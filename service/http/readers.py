@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
+from projections.ticking import Progress
 from service.http.pending import Busy
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class Readers:
             self._wake.notify()
         return await future
 
-    async def read_within(self, seconds: float, ask: Callable[[Ledger, Callable[[int], None]], T]) -> T:
+    async def read_within(self, seconds: float, ask: Callable[[Ledger, Progress], T]) -> T:
         """Ask what may take long and tells its progress. Raises `TimeoutError` after so many seconds, and as `read`."""
         deadline = time.monotonic() + seconds
 

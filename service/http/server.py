@@ -93,12 +93,6 @@ def _stopped(_: int, __: object) -> None:
     """What uvicorn raises again once it has stopped: the end is a good one."""
 
 
-def _first_of(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
 class _Server(uvicorn.Server):
     """The library's server, which holds the application open itself: what stops its start is raised as it is."""
 
@@ -112,7 +106,10 @@ class _Server(uvicorn.Server):
         try:
             await self._open.enter_async_context(self._app.lifespan())
         except ExceptionGroup as group:  # in which the application wraps whatever it was
-            raise _first_of(group) from None
+            error: Exception = group
+            while isinstance(error, ExceptionGroup):
+                error = error.exceptions[0]
+            raise error from None
         await super().startup(sockets)
         if self.started:
             gc.collect()

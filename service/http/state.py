@@ -15,7 +15,7 @@ from ledger.journal.ledger import Ledger
 from ledger.journal.port import Head
 from projections.answers.sidecar import AUDITS, VIEWS
 from projections.views.files import Folder
-from service.http.appender import Decides, FactAppender
+from service.http.appender import Deciders, FactAppender
 from service.http.gaps import AcceptedGaps
 from service.http.operator_log import OperatorLog
 from service.http.owners import owners_of
@@ -36,7 +36,7 @@ class Served:
     ledger: Ledger
     stream: Stream
     appender: FactAppender
-    owners: Decides
+    owners: Deciders
     readers: Readers  # of one member: short
     histories: Readers  # of one member, by all of the member's entries: long where there are many
     books: Readers  # of all members: long, one at a time
@@ -68,7 +68,7 @@ def serving(
     ledger: Ledger,
     folder: Path,
     wait: float,
-    owners: Decides | None = None,
+    owners: Deciders | None = None,
     kafka: KafkaSettings | None = None,
 ) -> Iterator[Served]:
     """Serve a ledger from the event loop that runs; what was taken into its inbox is decided at the end.
@@ -79,7 +79,7 @@ def serving(
     # msgspec lays out a type when it first meets it, and two threads that meet it at once crash the process: the
     # programme's types are met here, before there are threads.
     _ = ledger.book
-    decides: Decides = DecidedByConsumers(ledger) if kafka else owners or owners_of(ledger)
+    decides: Deciders = DecidedByConsumers(ledger) if kafka else owners or owners_of(ledger)
     is_alone = owners is None and not ledger.is_shared
 
     def readers_of(threads: int, **bounds: int) -> Readers:

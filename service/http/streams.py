@@ -3,56 +3,26 @@
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 
-from consumers.files.loader import NdjsonLine, Router, router_into
-from consumers.kafka.appending import TopicAppender
+from consumers.feeding import Feeding, feeding_of
 from consumers.kafka.client_base import Reader
-from consumers.kafka.clients import open_reader
+from consumers.kafka.clients import client_of
 from consumers.kafka.port import StreamError
 from consumers.kafka.settings import KafkaSettings
 from consumers.local.open import open_inbox
-from consumers.local.port import InboxLine
 from ledger.journal.ledger import Ledger
 from ledger.journal.port import JournalError
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from service.http.owners import OwnersState
-from service.http.pending import Busy, Place
+from service.http.pending import Busy
 
 FRESH_SECONDS = 1.0  # that what a broker said of the ends holds
 BROKER_SECONDS = 2.0  # that a broker is waited for, where its ends are all that is asked
 PROGRAMME_SECONDS = 1.0  # between two looks at whether a programme was published
 AGAIN_SECONDS = 5.0  # until one that did not answer is asked again
-
-
-class LineAppender(Protocol):
-    """Makes lines durable. For one thread."""
-
-    def append(self, lines: Sequence[InboxLine]) -> list[Place]:
-        """Append lines; returns where each stands. Raises `CannotAppend`."""
-        ...
-
-    def close(self) -> None:
-        """Let go of files and connections."""
-        ...
-
-
-# Puts a line under its partition, a published programme under all.
-Route = Callable[[NdjsonLine, list[InboxLine]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Feeding:
-    """An appender, and what routes facts to it: new ones, and those of a backlog. For one thread."""
-
-    appender: LineAppender
-    new: Route
-    old: Route
 
 
 class Stream(ABC):
@@ -70,10 +40,6 @@ class Stream(ABC):
     def end(self, ledger: Ledger, partition: int) -> int:
         """The same of one partition, as it is now."""
 
-    @abstractmethod
-    def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
-        """Return True if a dead letter is recorded anew as one of a backlog."""
-
     def close(self) -> None:  # noqa: B027 - most hold nothing
         """Let go of connections."""
 
@@ -86,9 +52,7 @@ class InboxStream(Stream):
         open_inbox(ledger, feeding=True).close()
 
     def feeding(self) -> Feeding:
-        inbox, operators = open_inbox(self._ledger), self._ledger.settings.operators
-        new, old = (router_into(inbox, operators, backlog=backlog).route for backlog in (False, True))
-        return Feeding(inbox, new, old)
+        return feeding_of(self._ledger)
 
     def ends(self, ledger: Ledger) -> list[int]:
         with closing(open_inbox(ledger)) as inbox:
@@ -97,11 +61,6 @@ class InboxStream(Stream):
     def end(self, ledger: Ledger, partition: int) -> int:
         with closing(open_inbox(ledger)) as inbox:
             return inbox.end(partition)
-
-    def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
-        with closing(open_inbox(ledger)) as inbox:
-            record = inbox.record(partition, offset)
-        return bool(record and record.backlog)
 
 
 class TopicStream(Stream):
@@ -117,9 +76,7 @@ class TopicStream(Stream):
         self._ask_at = 0.0
 
     def feeding(self) -> Feeding:
-        born = self._ledger.settings
-        new, old = (Router(born.partitions, born.operators, backlog=backlog).route for backlog in (False, True))
-        return Feeding(TopicAppender(self._settings, born.topic), new, old)
+        return feeding_of(self._ledger, self._settings)
 
     def ends(self, ledger: Ledger) -> list[int]:
         with self._lock:
@@ -135,9 +92,6 @@ class TopicStream(Stream):
                 self._ask_at = 0.0
         return self.ends(ledger)[partition]
 
-    def was_backlog(self, ledger: Ledger, partition: int, offset: int) -> bool:
-        return False  # what is redriven is recorded now, whatever its first record declared
-
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()
@@ -147,7 +101,7 @@ class TopicStream(Stream):
         topic = self._ledger.settings.topic
         hasty = msgspec.structs.replace(self._settings, timeout_seconds=BROKER_SECONDS)
         try:
-            reader = self._reader = self._reader or open_reader(hasty, topic)
+            reader = self._reader = self._reader or client_of(hasty).Reader(hasty, topic)
             found = reader.ends(self._ledger.partitions)
         except StreamError as error:
             self.close()

@@ -15,7 +15,7 @@ from service.screens.grid import grid
 PREVIEW = 60  # characters of the bytes
 
 
-def print_letters(console: Console, letters: list[DeadLetter]) -> None:
+def print_dead_letters(console: Console, letters: list[DeadLetter]) -> None:
     """Print dead letters, a row each, with the beginning of their bytes."""
     if not letters:
         print_plain("there are no dead letters")
@@ -31,7 +31,7 @@ def print_letters(console: Console, letters: list[DeadLetter]) -> None:
     console.print(table)
 
 
-def print_letter(_console: Console, letter: DeadLetter) -> None:
+def print_dead_letter(_console: Console, letter: DeadLetter) -> None:
     """Print one dead letter whole."""
     kept = b64decode(letter.bytes)
     for name, value in to_builtins(letter).items():

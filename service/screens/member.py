@@ -1,7 +1,7 @@
 """One member on a screen: points in lots, what ranks the member, and what the cards still give."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -75,7 +75,7 @@ def _lots(lots: list[Lot], names: Names, every: bool) -> RenderableType:
     table.add_column("gone from")
     for column in table.columns:
         column.no_wrap = True
-    rows = [[lot] for lot in lots] if every else _together(lots)
+    rows = [[lot] for lot in lots] if every else together(lots)
     shown = rows if every or len(rows) <= LOTS_SHOWN + 1 else rows[:LOTS_SHOWN]
     for row in shown:
         lot = row[0]
@@ -101,7 +101,7 @@ def _lots(lots: list[Lot], names: Names, every: bool) -> RenderableType:
     return Group(table, Text(f"… and later lots: {more} (--lots shows each)", style="dim"))
 
 
-def _together(lots: list[Lot]) -> list[list[Lot]]:
+def together(lots: Sequence[Lot]) -> list[list[Lot]]:
     """Return lots in rows: those that an entry opened by one rule and that expire together share one."""
     rows: dict[tuple[Any, ...], list[Lot]] = {}
     for lot in lots:

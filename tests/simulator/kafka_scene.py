@@ -6,20 +6,22 @@ from collections import deque
 from functools import partial
 from typing import Any
 
-from consumers.dead_letters import dead_letters_of, send_again
+from consumers.dead_letters import dead_letters_of, retry
+from consumers.feeding import Feeding
+from consumers.files.loader import Router
 from consumers.kafka.buffers import RECORDED
 from consumers.kafka.consume import Consumer, Plan
 from consumers.kafka.holes import Log
 from consumers.kafka.port import StreamBroken
 from consumers.kafka.produce import headers_of
 from consumers.local.port import InboxLine
-from consumers.publishing import send
+from consumers.publishing import publish
 from consumers.runtime.events import Event, Failed
 from consumers.runtime.ingest import CannotDecide
 from consumers.runtime.intake import MAX_AHEAD
 from consumers.stream import AHEAD, BACKLOG, EMPTY, NO_KEY, NOT_STAMPED, Record
 from ledger.journal.gaps import GAP, Gap
-from ledger.journal.ledger import KAFKA, Settings
+from ledger.journal.ledger import KAFKA, Ledger, Settings
 from ledger.journal.partitioning import Partitioner
 from ledger.wire.times import DAY, SECOND, to_datetime, to_instant
 from tests.simulator.cluster import MARKER, Cluster, LogRecord, SimulatedAdmin, SimulatedReader, SimulatedWriter
@@ -115,13 +117,13 @@ class OperatorProcess(Process):
         if world.strikes("publish-book"):
             day = to_datetime(world.now + scene.chance.randint(-40, 60) * DAY)
             scene.books += 1
-            send(ledger, scene.append_lines, later_book(scene.chance, scene.files.book, day), "ops", 0.0)
+            publish(ledger, later_book(scene.chance, scene.files.book, day), "ops", scene.feeding(ledger))
         elif world.strikes("retry-letter"):
             waiting = [letter for letter in dead_letters_of(ledger) if letter.reason != GAP and letter.is_whole]
             if waiting:
                 letter = scene.chance.choice(waiting)
                 if letter.raw:
-                    send_again(ledger, [letter], None, scene.append_lines, backlog=False)
+                    retry(ledger, [letter], scene.feeding(ledger))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -200,6 +202,11 @@ class KafkaScene(Scene):
         ahead = self.world.order.choice((3_600_000, 3 * 86_400_000)) if self.world.strikes("clock-ahead") else 0
         stamp = self.world.now // 1000 + ahead
         self.cluster.genuine.logs[partition].records.append(LogRecord(stamp, key, value, headers))
+
+    def feeding(self, ledger: Ledger) -> Feeding:
+        """Return what an operator appends with: what is redriven is not declared as old."""
+        router = Router(ledger.settings.partitions, ledger.settings.operators, backlog=False)
+        return Feeding(self.append_lines, router, router, lambda: None)
 
     def append_lines(self, lines: list[InboxLine]) -> list[tuple[int, int]]:
         """Append what an operator sends, a record after the other."""

@@ -1,5 +1,6 @@
 """Facts that arrive one by one and go to the topic: where each stands is told only where the brokers said so."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +28,8 @@ def test_a_record_that_the_brokers_had_already_is_not_said_to_stand_anywhere(mon
     lines = [InboxLine(2, 0, 0, "m-1", b"{}"), InboxLine(2, 0, 0, "m-1", b"{}")]
     appender = TopicAppender(KafkaSettings(), "facts")
     writer = _Writer(7, UNKNOWN, 8, 9)
-    monkeypatch.setattr("consumers.kafka.appending.open_writer", lambda settings: writer)
+    client = SimpleNamespace(Writer=lambda settings: writer)
+    monkeypatch.setattr("consumers.kafka.appending.client_of", lambda settings: client)
     with pytest.raises(CannotAppend, match="1 records stand there, and the brokers do not say where"):
         appender.append(lines)
     assert appender.append(lines) == [(2, 8), (2, 9)]

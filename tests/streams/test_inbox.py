@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from consumers.feeding import fed
 from consumers.local.open import open_inbox
 from consumers.local.port import CannotAppend, SourceCursor
 from consumers.publishing import is_published, publish
@@ -357,7 +358,8 @@ def test_a_book_that_reached_only_some_partitions_is_published_to_the_rest(place
     decide_all(ledger)
     version = version_of(toml)
     assert not is_published(ledger, version)
-    publish(ledger, toml, "li")
+    with fed(ledger, None) as feeding:
+        publish(ledger, toml, "li", feeding)
     assert is_published(ledger, version)
     assert [len(ledger.journal(partition).published()) for partition in ledger.partitions] == [1, 1, 1, 1]
     entries = [list(ledger.journal(partition).scan()) for partition in ledger.partitions]

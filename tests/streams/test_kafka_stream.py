@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from consumers.kafka import client_base
 from consumers.kafka.buffers import RECORDED
 from consumers.kafka.client_base import Reader, Writer
-from consumers.kafka.clients import open_reader, open_writer
+from consumers.kafka.clients import client_of
 from consumers.kafka.kafka_python import Admin
 from consumers.kafka.port import BrokerAway, Denied, Start, StreamBroken, StreamError, Topic
 from consumers.kafka.settings import Client, KafkaSettings, Secret, Security
@@ -55,14 +54,15 @@ class Kafka:
         return name
 
     def writer(self) -> Writer:
-        writer = open_writer(self.settings)
+        writer = client_of(self.settings).Writer(self.settings)
         self._stack.callback(writer.close)
         return writer
 
     def reader(self, topic: str, **changes: Any) -> Reader:
         import msgspec
 
-        reader = open_reader(msgspec.structs.replace(self.settings, **changes), topic)
+        settings = msgspec.structs.replace(self.settings, **changes)
+        reader = client_of(settings).Reader(settings, topic)
         self._stack.callback(reader.close)
         return reader
 
@@ -477,9 +477,9 @@ def test_an_admin_sees_what_it_made(kafka: Kafka) -> None:
 def test_no_broker_is_said_with_its_address(client: Any) -> None:
     nowhere = KafkaSettings(bootstrap_servers="localhost:1", client=client, timeout_seconds=0.5)
     with pytest.raises(BrokerAway, match="localhost:1"):
-        open_reader(nowhere, "any")
+        client_of(nowhere).Reader(nowhere, "any")
     with pytest.raises(BrokerAway):
-        send_and_flush(open_writer(nowhere), "any", 0, patience=0.5)
+        send_and_flush(client_of(nowhere).Writer(nowhere), "any", 0, patience=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -528,10 +528,11 @@ def test_a_wrong_password_and_an_unknown_certificate_are_denied_and_no_secret_is
     caplog.set_level(logging.DEBUG)
     wrong = "not-the-password-of-anybody"
     began = time.monotonic()
+    unknown = secured(secure_broker, client, timeout_seconds=PATIENCE, ca_file=None)
     with pytest.raises(Denied, match=r"(?i)certificate"):
-        open_reader(secured(secure_broker, client, timeout_seconds=PATIENCE, ca_file=None), "any")
+        client_of(unknown).Reader(unknown, "any")
     told = 'refuses user "points" by SCRAM-SHA-512'  # kafka-python may meet the hang-up before the answer
-    for open_client in (partial(open_reader, topic="any"), send_one):
+    for open_client in (lambda settings: client_of(settings).Reader(settings, "any"), send_one):
         with pytest.raises((Denied, BrokerAway), match=told) as error:
             open_client(secured(secure_broker, client, timeout_seconds=PATIENCE, password=Secret(wrong)))
         assert wrong not in str(error.value)
@@ -540,7 +541,7 @@ def test_a_wrong_password_and_an_unknown_certificate_are_denied_and_no_secret_is
 
 
 def send_one(settings: KafkaSettings) -> None:
-    with closing(open_writer(settings)) as writer:
+    with closing(client_of(settings).Writer(settings)) as writer:
         writer.send("any", 0, b"k", b"v")
         writer.flush(PATIENCE)
 

@@ -3,16 +3,25 @@
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import field
 
 from ledger.core import postings
-from ledger.core.account import Account
 from ledger.core.postings import IN_AND_OUT, growth, postings_of
 from ledger.wire.entries import Change, Earned
 from projections.answers.tables import Column, Row, Table, columns
 from projections.views.builtin.liability import outstanding_of
 from projections.views.builtin.points import PointsView
-from projections.views.view import FoldStep, Options, Query, RowDeltas, Snapshot, SumTable, day_at, summed
+from projections.views.view import (
+    FoldStep,
+    Options,
+    Query,
+    RowDeltas,
+    Snapshot,
+    StateWithAccount,
+    SumTable,
+    day_at,
+    summed,
+)
 
 RULE = "campaign"  # of the lots that a grant opens
 SPEND = SumTable(
@@ -25,10 +34,9 @@ MOVED = (*IN_AND_OUT, postings.FORFEITED)
 PLACES = growth(dict(zip(MOVED, (GRANTED, REDEEMED, EXPIRED, CLAWED_BACK, FORFEITED), strict=True)))
 
 
-class Granted(Struct, array_like=True):
+class Granted(StateWithAccount):
     """A member's points, and the campaign of each lot that was granted (kept for ever: what is spent may come back)."""
 
-    account: Account = field(default_factory=Account)
     campaigns: dict[int, str] = field(default_factory=dict)
 
 
@@ -79,11 +87,6 @@ class Campaigns(PointsView):
         super().evolve(state.account, change)
         if isinstance(change, Earned) and change.rule == RULE:
             state.campaigns[change.lot] = change.page
-
-    def account(self, state: Any) -> Account | None:
-        """The account in the state."""
-        assert isinstance(state, Granted)
-        return state.account
 
 
 def _add(step: FoldStep, rows: RowDeltas, campaign: str, kind: str, place: int, amount: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ledger.core.account import Account, current_term
+from ledger.core.account import current_term
 from ledger.core.decide import run_to
 from ledger.core.evaluate import ordinary_points
 from ledger.core.pages import PagesInMemory
@@ -128,11 +128,6 @@ class Memberships(View):
         """Apply a change to a term, or to what conditions on the member are asked of."""
         if not isinstance(change, Earned):
             state.take(change)
-
-    def account(self, state: Any) -> Account | None:
-        """The account in the state."""
-        assert isinstance(state, RankedMember)
-        return state.account
 
 
 def _rule(step: FoldStep, name: str | None) -> Rule | None:

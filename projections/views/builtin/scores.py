@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import field
 
 from ledger.core.account import Account
 from ledger.core.decide import run_to
@@ -29,7 +29,7 @@ from projections.answers import tables
 from projections.answers.shops import ShopScores, without_shop
 from projections.answers.show import next_falls
 from projections.answers.tables import Row, Table, columns
-from projections.views.view import Known, Options, Query, Snapshot, View
+from projections.views.view import Known, Options, Query, Snapshot, StateWithAccount, View
 
 SOON = 30  # days, where nothing else is said
 TIERS = columns("member score tier then at:instant days_left:integer")
@@ -81,10 +81,9 @@ def _forgets(version: ProgrammeVersion, instant: int) -> bool:
     return any(not ranking.is_plain or month - ranking.span < kept for ranking in version.rankings.values())
 
 
-class RankedMember(Struct, array_like=True):
+class RankedMember(StateWithAccount):
     """A member's scores: those of the account, and those that are kept for each shop."""
 
-    account: Account = field(default_factory=Account)
     shops: ShopScores = field(default_factory=ShopScores)
 
     def take(self, change: Change) -> None:
@@ -113,11 +112,6 @@ class Scores(View):
             "tiers", "tiers that time alone moves within --days (30): a feed for reminders", tiers, frozenset({"days"})
         ),
     )
-
-    def account(self, state: Any) -> Account | None:
-        """The account in the state."""
-        assert isinstance(state, RankedMember)
-        return state.account
 
     def evolve(self, state: Any, change: Change) -> None:
         """Apply a change to the account, or to the score of a shop."""

@@ -19,6 +19,7 @@ from ledger.wire.answers import Books, Liability, Partition, Positions, Programm
 from ledger.wire.times import to_text
 from projections.answers import stats
 from projections.answers.programmes import describe_version
+from projections.ticking import Progress
 from projections.views.builtin.books import Books as BooksView
 from projections.views.snapshot import snapshot
 from service.http.access import needs
@@ -31,7 +32,6 @@ from service.languages import accepted_language
 
 BOOKS_SECONDS = 20.0
 MOST_DUE = 1_000  # members for whom something fell due since the view looked: more are counted where sums are made
-Tick = Callable[[int], None]
 T = TypeVar("T")
 Make = Callable[[Ledger, stats.BookSums], T]
 ByShop = Annotated[
@@ -108,7 +108,7 @@ async def summed(served: Served, as_of: str | None, make: Make[T]) -> T:
     if found is not None:
         return found
 
-    def sum_up(ledger: Ledger, tick: Tick) -> T:
+    def sum_up(ledger: Ledger, tick: Progress) -> T:
         sums = _kept(ledger, served, _asked(as_of, ledger), None, tick)
         return make(ledger, sums or stats.summed(ledger, instant(as_of, "as_of", ledger.book), tick))
 
@@ -134,7 +134,7 @@ def _kept(
     served: Served,
     as_of: int | None,
     most_due: int | None,
-    tick: Tick = lambda _: None,
+    tick: Progress = lambda _: None,
 ) -> stats.BookSums | None:
     """Return the view's sums; None where it cannot answer, or would have to count more members anew than `most_due`."""
     try:

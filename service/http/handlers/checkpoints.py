@@ -1,9 +1,8 @@
 """Checkpoints that were handed in, and proofs by them. The server signs nothing: the signing key lies elsewhere."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from litestar import Response
 from litestar.params import PathParameter, QueryParameter
@@ -22,9 +21,8 @@ from service.http.handlers.members import Number, Token
 from service.http.operations import AnyRequest, Subject
 from service.http.state import Served, served_by
 
-T = TypeVar("T")
 CHECKPOINT_BYTES = 4 << 20  # 1,024 partitions with every peak are 3 MiB
-PROOF_SECONDS = 20.0
+PROOF_SECONDS = 20.0  # for what may read a whole partition
 Name = Annotated[str, PathParameter(description="A checkpoint's name here.", max_length=64)]
 _PROOF = Subject("Proof", needs("books:read"))
 _ERRORS = ("unknown-checkpoint", "bad-checkpoint")
@@ -51,7 +49,7 @@ async def post_checkpoint(request: AnyRequest) -> Response[Checkpoint]:
     raw = await request.body()
     served, caller = served_by(request), caller_of(request)
     store, trees = checkpoint_store(served), served.audits / TREES
-    signed = await proving(served, lambda ledger, tick: _checked(ledger, raw, trees, tick))
+    signed = await served.books.read_within(PROOF_SECONDS, lambda ledger, tick: _checked(ledger, raw, trees, tick))
     found = StoredCheckpoint(name_of(signed), signed)
     if not store.has(found.name):
         await asyncio.to_thread(served.operator_log.record, caller.name, "checkpoint", found.name)
@@ -134,7 +132,7 @@ async def proof_file(served: Served, member: str, number: int, name: str) -> byt
             stored = store.covering(partition, place)
         return prove.write(prove.inclusion(ledger, member, number, stored.signed, tick, trees))
 
-    return await proving(served, prove_it)
+    return await served.books.read_within(PROOF_SECONDS, prove_it)
 
 
 async def consistency_file(served: Served, earlier: str, later: str) -> bytes:
@@ -145,12 +143,7 @@ async def consistency_file(served: Served, earlier: str, later: str) -> bytes:
         first, second = store.get(earlier).signed, store.get(later).signed
         return prove.write(prove.consistency(ledger, first, second, tick, trees))
 
-    return await proving(served, prove_it)
-
-
-async def proving(served: Served, work: Callable[[Ledger, Progress], T]) -> T:
-    """Run something that may read a whole partition, one at a time. Raises `Busy` and `TimeoutError`."""
-    return await served.books.read_within(PROOF_SECONDS, work)
+    return await served.books.read_within(PROOF_SECONDS, prove_it)
 
 
 def checkpoint_store(served: Served) -> CheckpointStore:

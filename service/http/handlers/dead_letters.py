@@ -15,9 +15,11 @@ from consumers.dead_letters import (
     dead_letters_of,
     describe_retried,
     drop,
+    was_backlog,
 )
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import DeadLetter, DeadLetters, Retried
+from ledger.wire.entry_json import parse_position
 from ledger.wire.facts import MAX_BYTES
 from service.http.access import Caller, caller_of
 from service.http.answers import answer, plain_answer
@@ -27,17 +29,17 @@ from service.http.operations import AnyRequest
 from service.http.problems import Problem
 from service.http.state import Served, served_by
 
-LETTERS = 50
-MOST_LETTERS = 200  # of 64 KiB at most, in base64
+PAGE = 50
+MOST_OF_A_PAGE = 200  # of 64 KiB at most, in base64
 _ERRORS = ("unknown-position", "already-done")
 
 
 @OPERATORS.get("/v1/dead-letters", "getDeadLetters", "Dead letters")
-async def get_letters(
+async def get_dead_letters(
     request: AnyRequest,
     every: Annotated[bool, QueryParameter(name="all", description="Those that were retried or dropped too.")] = False,
     after: Annotated[str, QueryParameter(description="The cursor: letters behind this position.", max_length=40)] = "",
-    limit: Annotated[int, QueryParameter(ge=1, le=MOST_LETTERS, description="At most so many.")] = LETTERS,
+    limit: Annotated[int, QueryParameter(ge=1, le=MOST_OF_A_PAGE, description="At most so many.")] = PAGE,
 ) -> Response[DeadLetters]:
     """Facts that could not be taken, by position, a page at a time."""
     behind = cursor(after)
@@ -51,7 +53,7 @@ async def get_letters(
 
 
 @OPERATORS.get("/v1/dead-letters/{position:str}", "getDeadLetter", "A dead letter", "unknown-position")
-async def get_letter(request: AnyRequest, position: PositionParameter) -> Response[DeadLetter]:
+async def get_dead_letter(request: AnyRequest, position: PositionParameter) -> Response[DeadLetter]:
     """One dead letter, with the bytes that are stored of it."""
     return answer(request, await served_by(request).readers.read(lambda ledger: _described(ledger, position)))
 
@@ -66,7 +68,7 @@ async def get_letter(request: AnyRequest, position: PositionParameter) -> Respon
     "bad-fact",
     most_bytes=MAX_BYTES,
 )
-async def retry_letter(request: AnyRequest, position: PositionParameter) -> Response[Retried]:
+async def retry_dead_letter(request: AnyRequest, position: PositionParameter) -> Response[Retried]:
     """Append a dead letter anew and decide it there: the mended fact of the body, or where that is empty, as it is.
 
     A mended fact is given like any other, so the key needs facts:write for its source too. A trace
@@ -81,7 +83,7 @@ async def retried(served: Served, caller: Caller, position: str, mended: bytes |
 
     Raises `BadFact`, `BadPosition` and `Problem`.
     """
-    letter, was_backlog = await served.readers.read(lambda ledger: _to_retry(ledger, served, position, mended))
+    letter, was_backlog = await served.readers.read(lambda ledger: _to_retry(ledger, position, mended))
     if mended is not None:
         await asyncio.to_thread(record, [admit(mended, caller, served)], caller, served)
     is_mended = mended is not None
@@ -93,7 +95,7 @@ async def retried(served: Served, caller: Caller, position: str, mended: bytes |
 
 
 @OPERATORS.delete("/v1/dead-letters/{position:str}", "dropDeadLetter", "Drop a dead letter's bytes", *_ERRORS)
-async def drop_letter(request: AnyRequest, position: PositionParameter) -> Response[DeadLetter]:
+async def drop_dead_letter(request: AnyRequest, position: PositionParameter) -> Response[DeadLetter]:
     """Remove the bytes of a dead letter for good; position, reason, length and hash stay as a trace."""
     return plain_answer(await dropped(served_by(request), caller_of(request), position))
 
@@ -109,22 +111,20 @@ async def dropped(served: Served, caller: Caller, position: str) -> DeadLetter:
 
 def cursor(after: str) -> tuple[int, int]:
     """Return the place behind which a page begins. Raises `Problem`."""
-    partition, _, offset = after.partition(":")
-    if not after:
-        return 0, -1
-    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (partition, offset)):
+    place = parse_position(after) if after else (0, -1)
+    if place is None:
         raise Problem("bad-request", "after: it is no position such as 0:17; give `next` of the page before")
-    return int(partition), int(offset)
+    return place
 
 
-def _to_retry(ledger: Ledger, served: Served, position: str, mended: bytes | None) -> tuple[StoredDeadLetter, bool]:
+def _to_retry(ledger: Ledger, position: str, mended: bytes | None) -> tuple[StoredDeadLetter, bool]:
     """Return a dead letter that may be redriven, and whether it came as one of a backlog."""
     letter = dead_letter_at(ledger, position)
     try:
         check_retry(letter, mended)
     except BadPosition as error:
         raise Problem("already-done", str(error)) from None
-    return letter, served.stream.was_backlog(ledger, letter.partition, letter.offset)
+    return letter, was_backlog(ledger, letter)
 
 
 def _drop(ledger: Ledger, letter: StoredDeadLetter) -> DeadLetter:
@@ -136,4 +136,4 @@ def _described(ledger: Ledger, position: str) -> DeadLetter:
     return dead_letter_at(ledger, position).described(ledger.book.offset)
 
 
-HANDLERS = (get_letters, get_letter, retry_letter, drop_letter)
+HANDLERS = (get_dead_letters, get_dead_letter, retry_dead_letter, drop_dead_letter)

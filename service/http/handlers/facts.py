@@ -14,7 +14,7 @@ from consumers.runtime.outcomes import outcome_at
 from ledger.journal.ledger import Ledger
 from ledger.wire.answers import DeadLettered, Decision, Fate, Taken
 from ledger.wire.entry_codec import decode_entry
-from ledger.wire.entry_json import describe_decision, position_text
+from ledger.wire.entry_json import describe_decision, parse_position, position_text
 from ledger.wire.fact_catalogue import GRANTOR_FACTS, OPERATOR_FACTS
 from ledger.wire.fact_codec import decode
 from ledger.wire.facts import MAX_BYTES, Fact, PointsAdjusted, RedemptionRequested, fact_type
@@ -219,12 +219,10 @@ def _wait_of(request: AnyRequest, prefer: str | None) -> float:
 
 
 def _place_of(position: str, served: Served) -> tuple[int, int]:
-    partition, _, offset = position.partition(":")
-    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (partition, offset)):
+    place = parse_position(position)
+    if place is None or place[0] not in served.ledger.partitions:
         raise _nothing_at(position)
-    if int(partition) not in served.ledger.partitions:
-        raise _nothing_at(position)
-    return int(partition), int(offset)
+    return place
 
 
 def _nothing_at(position: str) -> Problem:
