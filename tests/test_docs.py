@@ -4,6 +4,7 @@ import inspect
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -19,11 +20,12 @@ from ledger.journal.postgres import JOURNAL_STEPS
 from ledger.rulebook import schema
 from ledger.rulebook.checks import parse_programme
 from ledger.rulebook.compiled import ProgrammeVersion
-from ledger.rulebook.schema import ProgrammeTables
+from ledger.rulebook.schema import ProgrammeTables, shipped
 from ledger.wire import answers
 from ledger.wire.facts import FACT_TYPES
 from projections.answers.beancount import ACCOUNTS as BEANCOUNT_ACCOUNTS
 from projections.answers.postings import POSTINGS
+from projections.explaining.book import sentences
 from service import errors
 from service.http.app import HANDLERS
 from service.http.problems import TYPES
@@ -321,3 +323,17 @@ def test_every_public_method_says_what_it_does_itself_or_by_what_it_implements()
         and not inspect.getdoc(getattr(each, name))
     ]
     assert len(classes) > 300 and silent == []
+
+
+def test_every_place_that_the_coverage_of_the_field_names_is_in_its_shipped_book() -> None:
+    for book, place in re.findall(r"`([a-z0-9-]+): ([^`]+)`", page("coverage.md")):
+        assert place in places_of(book), f"{book}: {place}"
+
+
+@cache
+def places_of(book: str) -> set[str]:
+    """The tables of a shipped book by their names, as its sentences have them."""
+    version = ProgrammeVersion(shipped(book))
+    found = {one.table for one in sentences(version, "en")} | {f"award {rule}" for rule in version.rules}
+    cards = version.programme.memberships.items()
+    return found | {f"memberships.{name}.products.{product}" for name, card in cards for product in card.products}

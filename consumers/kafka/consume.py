@@ -15,7 +15,7 @@ from consumers.kafka.client_base import Reader, Writer
 from consumers.kafka.holes import Log
 from consumers.kafka.port import BrokerAway, Denied, Hole, Start, StreamBroken, Topic
 from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
-from consumers.runtime.continuity import NotContinued
+from consumers.runtime.continuity import BEGIN_BEHIND, NotContinued
 from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released, WentBack
 from consumers.runtime.ingest import CannotDecide, quiet_collector
 from consumers.runtime.owner import BATCH, PartitionOwner
@@ -264,8 +264,8 @@ class Consumer:
             raise StreamBroken(
                 f"partition {partition} of the topic ends at offset {end}, and this ledger has decided up to"
                 f" {head.offset}: it is not the topic that fed the ledger (made anew?), or its last"
-                f" {head.offset - end:,} records were lost. Point the settings at the right one or restore it, or make"
-                " a ledger that goes on with this one: `points archive export`, then `import`"
+                f" {head.offset - end:,} records were lost. Point the settings at the right one or restore it, or"
+                f" {BEGIN_BEHIND}"
             )
         gap = self._accepted_gap(partition, head, begin, end)
         if gap is None:
@@ -295,8 +295,8 @@ class Consumer:
         return StreamBroken(
             f"the topic {self._ledger.settings.topic} was made anew: its id is {found}, and this ledger was fed from"
             f" the one with {known}. Point the settings at it; or, where it was restored with its records at their"
-            f" offsets, let an operator say so: `points consume --accept-topic {found} --reason WHY`; or make a ledger"
-            " that goes on with the new one: `points archive export`, then `import`"
+            f" offsets, let an operator say so: `points consume --accept-topic {found} --reason WHY`; or"
+            f" {BEGIN_BEHIND}"
         )
 
     def _is_same(self) -> bool:

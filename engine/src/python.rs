@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyList};
 use crate::engine::{Engine, Item, Store, Stored, links};
 use crate::handed_back::HandedBack;
 use crate::programme::Version;
-use crate::python_replay::{PyReplay, follow_chain};
+use crate::python_replay::{PyBacktest, PyReplay, follow_chain};
 
 type Facts = Vec<(PyBackedStr, i64, i64, i64, bool, PyBackedBytes, PyBackedBytes, Option<(i64, bool)>)>;
 type Rows<'py> = (
@@ -144,6 +144,7 @@ fn points_engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("CODE", env!("POINTS_CODE"))?; // SHA-256 of what it was made beside; build.rs
     module.add_class::<PyEngine>()?;
     module.add_class::<PyReplay>()?;
+    module.add_class::<PyBacktest>()?;
     module.add_function(wrap_pyfunction!(follow_chain, module)?)?;
     module.add("HANDED_BACK", HandedBack::ALL.map(HandedBack::name))?;
     module.add_function(wrap_pyfunction!(chain, module)?)

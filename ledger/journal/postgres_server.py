@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import psycopg
 from eventsourcing.persistence import PersistenceError
@@ -14,6 +15,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from ledger.journal.migrations import Steps, pending
 from ledger.journal.port import Damaged, JournalError, Unavailable
 
+OURS = ("points_schema", "points_connections")  # parameters of an address that libpq does not know
 OLDEST = 15  # major version of the server
 CONNECTIONS = 8  # of a process to one server, unless its address says otherwise
 CONNECT_SECONDS = 5
@@ -45,9 +47,21 @@ _SETTINGS = f"""SELECT
     set_config('jit', 'off', false)"""
 
 
+def split(address: str) -> tuple[str, dict[str, str]]:
+    """Return an address as libpq reads it, and those of its parameters that are ours (`OURS`), by name."""
+    base, _, query = address.partition("?")
+    theirs, ours = [], {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in OURS:
+            ours[name] = value
+        else:
+            theirs.append((name, value))
+    return f"{base}?{urlencode(theirs)}" if theirs else base, ours
+
+
 def name_of(address: str) -> str:
     """Return a server and its database without a password, for people."""
-    parts = _parts(address)
+    parts = _parts(split(address)[0])
     user = f"{parts['user']}@" if "user" in parts else ""
     port = f":{parts['port']}" if "port" in parts else ""
     return f"postgresql://{user}{parts.get('host', parts.get('service', ''))}{port}/{parts.get('dbname', '')}"

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode
 
 from ledger.journal.port import JournalError
-from ledger.journal.postgres_server import CONNECTIONS, Server, has_password, name_of
+from ledger.journal.postgres_server import CONNECTIONS, Server, has_password, name_of, split
 
 SCHEMA = "points"
 _SCHEMA = re.compile("[a-z][a-z0-9_]{0,47}")
@@ -21,14 +20,8 @@ class Topology:
     def __init__(self, address: str) -> None:
         """Open the main server. Raises `JournalError` where it will not do or the address cannot be read."""
         self.address = address
-        base, _, query = address.partition("?")
-        theirs, ours = [], {"points_schema": SCHEMA, "points_connections": str(CONNECTIONS)}
-        for name, value in parse_qsl(query, keep_blank_values=True):
-            if name in ours:
-                ours[name] = value
-            else:
-                theirs.append((name, value))
-        self.schema, most = ours["points_schema"], ours["points_connections"]
+        theirs, ours = split(address)
+        self.schema, most = ours.get("points_schema", SCHEMA), ours.get("points_connections", str(CONNECTIONS))
         if not _SCHEMA.fullmatch(self.schema):
             raise JournalError(f'points_schema="{self.schema}" is no name of a schema: a-z, 0-9 and _, a letter first')
         if self.schema.startswith("pg_"):
@@ -40,7 +33,7 @@ class Topology:
         self._connections = int(most)
         self._spans: list[tuple[range, str]] = []
         self._others: dict[str, Server] = {}
-        self.main = self._opened(f"{base}?{urlencode(theirs)}" if theirs else base)
+        self.main = self._opened(theirs)
 
     def spread(self, partitions: int, servers: Mapping[str, str]) -> None:
         """Put spans of partitions (such as "32-63") on other servers, by address. Raises `JournalError`."""

@@ -32,8 +32,9 @@ def explain_earned(context: Context, change: Earned) -> View:
         form = "" if rule is None or rule.wait is None else ".claim" if rule.wait.waits == CLAIM else ".time"
         parts.append(words.say(f"pending{form}", change))
     return put(
+        context.words,
         words.signed(change.points, change.kind),
-        ". ".join(parts),
+        words.speech.stop.join(parts),
         inputs=inputs_of(moment, line),
         caps=caps,
         multipliers=multipliers,
@@ -47,7 +48,7 @@ def explain_scored(context: Context, change: Scored) -> View:
     rule = moment.version.rules.get(change.rule)
     score = moment.version.programme.scores.get(change.score)
     line = line_of(moment, change.line)
-    part = words.say("part", change, name=score.parts.get(change.part, "") if score else "")
+    part = words.say("part", change, name=words.part_name(change.score, change.part))
     caps: list[View] = []
     if change.rule == DEDUCTION:
         parts = [words.say("scored.deduction", part=part)]
@@ -65,7 +66,14 @@ def explain_scored(context: Context, change: Scored) -> View:
             last = change.month + score.window_months
             parts.append(words.say("scored.counts", first=change.month + 1, last=last, part=part))
     amount = words.signed(change.points, change.score)
-    return put(amount, ". ".join(parts), inputs=inputs_of(moment, line), caps=caps, multipliers=[])
+    return put(
+        context.words,
+        amount,
+        words.speech.stop.join(parts),
+        inputs=inputs_of(moment, line),
+        caps=caps,
+        multipliers=[],
+    )
 
 
 def explain_scored_once(context: Context, change: ScoredOnce) -> View:
@@ -73,7 +81,7 @@ def explain_scored_once(context: Context, change: ScoredOnce) -> View:
     words, inputs = context.words, inputs_of(context.moment, None)
     cap = {"per": "member", "points": change.points, "before": 0, "after": change.points, "took": 0}
     amount = words.signed(change.points, change.score)
-    return put(amount, words.say("given.once", change), inputs=inputs, caps=[cap], multipliers=[])
+    return put(context.words, amount, words.say("given.once", change), inputs=inputs, caps=[cap], multipliers=[])
 
 
 def explain_withheld(context: Context, change: Withheld) -> View:
@@ -83,7 +91,9 @@ def explain_withheld(context: Context, change: Withheld) -> View:
     caps: list[View] = []
     if skip is not None and (skip.rule.name, skip.code, skip.figures["would"]) == (change.rule, how, change.would):
         _, how, caps = skip_text(context, skip)
-    return put("", how, inputs=inputs_of(moment, line_of(moment, change.line)), multipliers=[], caps=caps)
+    return put(
+        context.words, "", how, inputs=inputs_of(moment, line_of(moment, change.line)), multipliers=[], caps=caps
+    )
 
 
 def _counting(context: Context, rule: Rule | None, change: Earned | Scored, line: OrderLine | PageLine | None) -> str:

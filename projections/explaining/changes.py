@@ -49,7 +49,7 @@ def explain_changes(context: Context) -> list[View]:
 def _plain(context: Context, change: entries.Change, **values: Any) -> View:
     """A change that is all said by its own phrases: ``amount.<change>``, where it has one, and ``change.<change>``."""
     say, code, programme = context.words.say, TAGS[type(change)], context.moment.version.programme
-    return put(say(f"amount.{code}", change), say(f"change.{code}", change, programme, **values))
+    return put(context.words, say(f"amount.{code}", change), say(f"change.{code}", change, programme, **values))
 
 
 # -- points that moved in lots ---------------------------------------------------------------------------------------
@@ -74,6 +74,7 @@ def _in_lots(context: Context, change: Any) -> View:
     kind = context.moment.version.programme.kinds.get(change.kind)
     is_burn = kind is not None and isinstance(change, entries.Spent | entries.Held | entries.ClawedBack)
     return put(
+        context.words,
         amount,
         words.say(f"change.{code}", change, what=what, lot=lot_name(history, change.lot, words)),
         what=what,
@@ -117,7 +118,12 @@ def _tier_moved(context: Context, change: entries.TierMoved) -> View:
         value = value_at(context.scratch, version, change.score, change.at)
         needs = {tier.name: tier.at_least for tier in ranking.tiers}
         tier = change.after if change.after in needs else change.before
-        values = {"value": value, "tier": tier if tier in needs else "", "needs": needs.get(tier, 0)}
+        values = {
+            "value": value,
+            "alone": ranking.window != MONTHS,
+            "tier": tier if tier in needs else "",
+            "needs": needs.get(tier, 0),
+        }
         if ranking.window == MONTHS:
             month = period_at(ranking, change.at, version.offset)
             first, last = window_of(ranking, month)
@@ -161,16 +167,18 @@ def _benefit_used(context: Context, change: entries.BenefitUsed) -> View:
     perk = moment.version.perks.get(change.benefit)
     term = term_of(context.scratch, change.membership, change.card)
     if perk is None or term is None:
-        return put(change.benefit, words.say("change.benefit-used.unknown", change))
-    name, used = words.benefit_name(change.benefit), term.used.get(quota_key(change.benefit, change.bucket), 0) + 1
+        return put(context.words, change.benefit, words.say("change.benefit-used.unknown", change))
+    name = words.benefit_name(change.benefit)
+    called = words.say("benefit", change, name=name)
+    used = term.used.get(quota_key(change.benefit, change.bucket), 0) + 1
     if perk.counted != "term":
-        return put(f"{change.benefit} {name}", words.say("change.benefit-used.unknown", change), rule=change.benefit)
+        return put(context.words, called, words.say("change.benefit-used.unknown", change), rule=change.benefit)
     quota = offer_of(draft_at(moment.at, moment.book, moment.step.entry.occurred), perk, term.product).quota
     per = words.say(f"per.{perk.per}", days=perk.days)
     limit = words.say("quota" if quota is None else "quota.limit", per=per, quota=quota)
     cap = {"per": perk.per, "of": change.card, "points": quota, "before": used - 1, "after": used, "took": 0}
     how = words.say("change.benefit-used", change, term, used=used, limit=limit)
-    return put(f"{change.benefit} {name}", how, rule=change.benefit, rule_name=name, caps=[cap])
+    return put(context.words, called, how, rule=change.benefit, rule_name=name, caps=[cap])
 
 
 def _of_benefit(context: Context, change: Any) -> View:

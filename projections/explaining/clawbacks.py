@@ -7,7 +7,6 @@ from ledger.wire.entries import ClawedBack, DebtIncurred, PaidInCash, WrittenOff
 from projections.explaining.context import Context
 from projections.explaining.history import Claim
 from projections.explaining.lots import lot_brief
-from projections.explaining.words import joined, sentence
 
 View = dict[str, Any]
 
@@ -53,6 +52,7 @@ def _claim(context: Context, left: Claim, formula: str) -> View:
         "line": left.line,
         **words.about_rule(award.rule),
         "kind": unit,
+        "unit": words.unit(unit),
         "given": award.given,
         "held_before": left.held,
         "keep": left.keep,
@@ -70,7 +70,9 @@ def _claim(context: Context, left: Claim, formula: str) -> View:
         view["taken"] = met["own_lot"] + met["other_lots"]
         code = "back.taken" if view["taken"] == claim else "back.claimed"
         taken = words.say(code, claim=claim, met=_met_text(context, award, met, others))
-    how = sentence(words.say("back", left, given=words.points(award.given, unit), formula=formula, taken=taken))
+    how = words.speech.sentence(
+        words.say("back", left, given=words.points(award.given, unit), formula=formula, taken=taken)
+    )
     return view | {"how": how, "text": f"{words.rule(award.rule)}: {how}"}
 
 
@@ -95,10 +97,10 @@ def _met(context: Context, award: Award, line: str, claim: int) -> tuple[dict[st
 
 
 def _met_text(context: Context, award: Award, met: dict[str, int], others: list[View]) -> str:
-    say = context.words.say
+    say, speech = context.words.say, context.words.speech
     values = {
         "lot": lot_text(award.lot),
         "lots": ", ".join(say("met.lot", other) for other in others[:MOST_LOTS]),
         "more": len(others[MOST_LOTS:]),
     }
-    return joined([f"{points:,} {say(f'met.{name}', **values)}" for name, points in met.items() if points])
+    return speech.joined([f"{points:,} {say(f'met.{name}', **values)}" for name, points in met.items() if points])

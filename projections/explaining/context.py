@@ -10,7 +10,7 @@ from ledger.core.account import Account, Purse, Term
 from ledger.core.pages import OrderPage, PageLine
 from ledger.wire.facts import OrderAmended, OrderCompleted, OrderLine, OrderPaid, ReviewPosted
 from projections.explaining.history import History, Moment, Skip
-from projections.explaining.words import Words, sentence
+from projections.explaining.words import Words
 
 
 @dataclass(slots=True)
@@ -27,9 +27,9 @@ class Context:
     withheld: Iterator[Skip] = field(default_factory=lambda: iter(()))
 
 
-def put(amount: str, how: str, **more: Any) -> dict[str, Any]:
+def put(words: Words, amount: str, how: str, **more: Any) -> dict[str, Any]:
     """A change in words: `amount` and `how` for a layout, `text` as one sentence."""
-    text = f"{amount}: {how}".rstrip(".") + "." if amount else sentence(how)
+    text = words.speech.ended(f"{amount}: {how}") if amount else words.speech.sentence(how)
     return {"amount": amount, "how": how, "text": text, **more}
 
 

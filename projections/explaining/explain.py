@@ -62,6 +62,7 @@ def _entry(history: History, number: int) -> dict[str, Any]:
     reason = reason_details(history, moment, words) if entry.reason else {"text": "", "needed": ""}
     explanation: dict[str, Any] = {
         "explains": "entry",
+        "language": words.speech.language,
         "member": history.member,
         "number": number,
         "entries": len(history.steps),
@@ -101,8 +102,13 @@ def _entry(history: History, number: int) -> dict[str, Any]:
     if "first" in reason:
         explanation["first"] = reason["first"]
     what = effect_text(entry.changes, words) or words.say("line.unmoved")
-    explanation["text"] = f"{explanation['fact']['text']}. {OUTCOMES[entry.outcome].capitalize()}: " + (
-        f"{reason['text']}." if entry.outcome else f"{what}."
+    explanation["text"] = words.speech.ended(
+        words.say(
+            "entry.text",
+            fact=explanation["fact"]["text"],
+            outcome=words.say(f"outcome.{OUTCOMES[entry.outcome]}").capitalize(),
+            what=reason["text"] if entry.outcome else what,
+        )
     )
     return explanation
 
@@ -127,6 +133,7 @@ def explain_lot(
     opened_by = next(view for view in origin["changes"] if view["change"] == "earned" and view["lot"] == lot)
     return {
         "explains": "lot",
+        "language": words.speech.language,
         "member": member,
         "as_of": words.time(history.as_of),
         **explain_lot_story(history, key, words),

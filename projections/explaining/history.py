@@ -26,7 +26,8 @@ from ledger.wire.facts import PROGRAMME_SUBJECT, Fact, Redemption, RedemptionReq
 from ledger.wire.times import SECOND, to_text
 from projections.answers.members import UnknownMember
 from projections.book_history import BookHistory
-from projections.explaining.words import Words, count
+from projections.explaining.speech import ENGLISH
+from projections.explaining.words import Words
 
 _DECIDED = attrgetter(*Decision.__struct_fields__)
 OUT_OF_RANGE = "out-of-range"  # decided by the owner, without asking the rules
@@ -205,7 +206,7 @@ class History:
             if step.entry.number == number:
                 return step
         then = "" if self._is_now else f" as of {to_text(self.as_of, self.offset)}"
-        entries = count(len(self.steps), "entry", "entries")
+        entries = ENGLISH.count(len(self.steps), "entry", "entries")
         raise NothingToExplain(f'"{self.member}" has {entries}{then}; there is no entry {number}')
 
     def earlier(self, number: int) -> Iterator[Step]:

@@ -57,6 +57,7 @@ def explain_member(
     present, words = history.present, Words(history.whole_book.nearest(history.as_of), reader=language)
     return {
         "explains": "member",
+        "language": words.speech.language,
         "member": history.member,
         "as_of": words.time(history.as_of),
         "entries": len(history.steps),
@@ -103,7 +104,8 @@ def _line(history: History, step: Step, moment: Moment | None, spendable: dict[s
     entry, words = step.entry, history.words_of(step.entry)
     parts = [effect_text(entry.changes, words)]
     if entry.outcome:
-        parts.append(f"{entries.OUTCOMES[entry.outcome]}: {reason_text(step, words)}")
+        outcome = words.say(f"outcome.{entries.OUTCOMES[entry.outcome]}")
+        parts.append(f"{outcome}: {reason_text(step, words)}")
     elif moment is not None and not effect_text(entry.changes[moment.due :], words):
         parts += _briefly(explain_nothing(Context(history, moment, words)), words)
     return {
@@ -122,11 +124,11 @@ def _line(history: History, step: Step, moment: Moment | None, spendable: dict[s
 
 def _briefly(nothing: list[View], words: Words) -> list[str]:
     """The first reason why nothing came, and how many more there are."""
-    texts = list(dict.fromkeys(view["text"].rstrip(".") for view in nothing))
+    texts = list(dict.fromkeys(words.speech.inner(view["text"]) for view in nothing))
     if not texts:
         return []
     code = "line.nothing-yet" if nothing[0]["why"] == "not-completed" else "line.nothing"
-    return [words.say(code, why=texts[0][:1].lower() + texts[0][1:], more=len(texts) - 1)]
+    return [words.say(code, why=texts[0], more=len(texts) - 1)]
 
 
 def _purse(history: History, kind: str, words: Words) -> View:
@@ -151,11 +153,17 @@ def _scores(history: History, words: Words) -> View:
             "value": value,
             "tier": tier,
             "parts": parts_at(account, version, name, at),
+            "part_names": _part_names(words, name),
         }
     shops = shops_of(step.entry for step in history.steps) if version.keyed_scores else ShopScores()
     for name, key, of in shops.describe(version, at):
         views[key] = {"name": words.name(name), "value": of.value, "tier": of.tier, "parts": of.parts}
+        views[key]["part_names"] = _part_names(words, name)
     return views
+
+
+def _part_names(words: Words, score: str) -> dict[str, str]:
+    return {part: words.part_name(score, part) for part in words.version.programme.scores[score].parts}
 
 
 def _memberships(history: History, words: Words) -> View:

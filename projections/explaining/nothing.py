@@ -22,7 +22,6 @@ from projections.explaining.facts import name_of
 from projections.explaining.history import Skip, Step
 from projections.explaining.movements import COUNTED
 from projections.explaining.reasons import current_of, term_text
-from projections.explaining.words import sentence
 
 View = dict[str, Any]
 Why = tuple[str, str, list[View]]  # a code, its sentence, and the caps that were full
@@ -86,7 +85,7 @@ def _put(context: Context, rule: str, code: str, text: str, line: OrderLine | Pa
         view["gives"] = known.kind or known.award.score
     if line is not None:
         view["line"] = line.line
-    return view | {"inputs": inputs_of(context.moment, line), "why": code, "text": sentence(text)}
+    return view | {"inputs": inputs_of(context.moment, line), "why": code, "text": words.speech.sentence(text)}
 
 
 # -- what a guard saw, in words --------------------------------------------------------------------------------------
@@ -151,7 +150,7 @@ def _where(context: Context, skip: Skip, is_it: Callable[[Step, entries.Change],
     for step in context.history.earlier(context.moment.step.entry.number):
         for change in step.entry.changes:
             if _is_award(change, skip) and is_it(step, change):
-                return f": entry {step.entry.number}"
+                return context.words.say("entry.where", step.entry)
     return ""
 
 
@@ -170,7 +169,7 @@ def _where_first(context: Context, skip: Skip) -> str:
         return words.say("nothing.not-first.same")
     for step in context.history.steps[: entry.number - 1]:
         if seen in step.entry.changes:
-            return f"entry {step.entry.number}, {words.time(step.entry.occurred)}"
+            return words.say("entry.at", step.entry, time=step.entry.occurred)
     return ""
 
 
@@ -219,10 +218,10 @@ def _clause(context: Context, rule: Rule, clause: Clause, value: Any) -> tuple[s
 
 def _value(context: Context, name: str, value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return context.words.say("value.yes" if value else "value.no")
     if isinstance(value, int):
         return context.words.money(value) if name.endswith("_fen") else f"{value:,}"
-    return str(value) or "not given"
+    return str(value) or context.words.say("value.none")
 
 
 # -- facts of which no award rule was asked --------------------------------------------------------------------------

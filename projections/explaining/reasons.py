@@ -29,7 +29,7 @@ from ledger.wire.times import DAY
 from projections.explaining.book import benefit_needs, whom_text
 from projections.explaining.facts import business_id
 from projections.explaining.history import History, Moment, Step
-from projections.explaining.words import Words, joined
+from projections.explaining.words import Words
 
 MOST_LINES = 20  # of an order that a sentence names
 
@@ -166,7 +166,7 @@ def _not_spendable(moment: Moment, words: Words) -> str:
     kind = str(getattr(moment.step.fact.data, "kind", ""))
     purse = moment.at.purse(kind)
     sums = {"pending": purse.pending(), "held": purse.held(), "debt": purse.debt}
-    return joined([words.say(f"context.{n}", **{n: words.points(sums[n], kind)}) for n in sums if sums[n]])
+    return words.speech.joined([words.say(f"context.{n}", **{n: words.points(sums[n], kind)}) for n in sums if sums[n]])
 
 
 # -- what would have been needed -------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def needed_text(moment: Moment, words: Words) -> str:
     entry, fact, version = moment.step.entry, moment.step.fact, moment.version
     if entry.outcome != REFUSED:
         return ""
-    code, programme = _code(entry.reason), version.programme
+    code, programme, language = _code(entry.reason), version.programme, words.speech.language
     sources: list[object] = [fact.data, entry]
     values: dict[str, Any] = {"could": "", "earliest": entry.clock - version.late, "all_kinds": list(programme.kinds)}
     values |= {"conditions": "", "unnamed": False}
@@ -189,7 +189,7 @@ def needed_text(moment: Moment, words: Words) -> str:
             sources.insert(0, use)
             least = use.balance_at_least if code == "balance-too-small" else least
             most = _most_redeemable(moment, fact, spendable, values)
-            values["conditions"] = whom_text(version, [use.who], "en")
+            values["conditions"] = whom_text(version, [use.who], language)
             code += ".redemption" if code == "stale" else ""
             values["amount_exactly"] = words.points(use.exactly or 0, fact.data.kind)
         values["uses"] = sorted(programme.uses)
@@ -198,7 +198,7 @@ def needed_text(moment: Moment, words: Words) -> str:
             values["could"] = _offer(moment, fact, most, words)
     if isinstance(fact, ExchangeRequested) and (exchange := programme.exchanges.get(fact.data.exchange)) is not None:
         rates = [rate.who for rate in exchange.rate]
-        values["conditions"] = whom_text(version, [exchange.who], "en") or whom_text(version, rates, "en")
+        values["conditions"] = whom_text(version, [exchange.who], language) or whom_text(version, rates, language)
     if isinstance(fact, BenefitClaimed):
         values["benefits"] = sorted(version.benefits)
         code += ".claim" if code == "stale" else ""
@@ -210,7 +210,7 @@ def needed_text(moment: Moment, words: Words) -> str:
             values |= {"used": entry.figures.get("used", 0), "per": words.say(f"per.{perk.per}", days=perk.days)}
             term = current_of(moment, perk.membership)
             code += ".alone" if perk.counted != "term" and code == "quota-used" else ""
-            values["conditions"] = benefit_needs(version, perk.benefit, "en")
+            values["conditions"] = benefit_needs(version, perk.benefit, language)
             values["unnamed"] = perk.counted == "shop" and not fact.data.shop
             if code.startswith("quota-used"):
                 values["again"] = words.say(f"again.{perk.per}", term, days=perk.days)

@@ -1,7 +1,7 @@
 """Words for people: money, points, counts and times as a support agent reads them, and the names the book gives."""
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from ledger.core.evaluate import amount_of
 from ledger.rulebook.compiled import ProgrammeVersion, Rule
+from ledger.rulebook.schema import AT_SHOP
 from ledger.wire.entry_json import bucket_text
 from ledger.wire.times import MAX_INSTANT, month_text, to_instant, to_text
+from projections.explaining.speech import speech_of
 
 SIGNS: Final = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
@@ -26,52 +28,8 @@ def sign_of(currency: str) -> str:
     return SIGNS.get(currency, f"{currency} ")
 
 
-def count(number: int, noun: str, nouns: str = "") -> str:
-    """A number and its noun: 1 line, 2 lines; `nouns` are several where an s does not make them."""
-    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
-
-
-def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th …"""
-    last = number % 10 if number % 100 not in (11, 12, 13) else 0
-    return f"{number:,}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(last, 'th') }"
-
-
-def joined(parts: Sequence[str], last: str = "and") -> str:
-    """Some things in a sentence: a, b and c."""
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
-
-
-def span(microseconds: int) -> str:
-    """A length of time in its largest whole unit, rounded down: 3 days, 5 hours, 2 minutes."""
-    seconds = microseconds // 1_000_000
-    for length, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        if seconds >= length:
-            return count(seconds // length, unit)
-    return count(seconds, "second")
-
-
-def age(seconds: int) -> str:
-    """How old a request is: whole days, else days or hours with one decimal place, or seconds below an hour."""
-    if seconds % 86_400 == 0 and seconds:
-        return count(seconds // 86_400, "day")
-    if seconds >= 172_800:
-        return f"{seconds / 86_400:,.1f} days"
-    return f"{seconds / 3_600:,.1f} hours" if seconds >= 3_600 else f"{seconds:,} seconds"
-
-
-def sentence(text: str) -> str:
-    """A text with a capital letter and a full stop."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
-
-
 _SHOWN: dict[str, Callable[[Any], str]] = {
     "month": month_text,
-    "nth": ordinal,
-    "span": span,
-    "age": age,
     "list": lambda text: str(text).replace(",", ", "),
     "g": lambda number: f"{number:g}",
     "plain": str,
@@ -97,12 +55,16 @@ def _parsed(template: str) -> tuple[tuple[str, str, str, str], ...]:
 
 
 class Words:
-    """The words of one version of a book in one language; its names are in the reader's, where the book has them."""
+    """The words of one version of a book for a reader, in Chinese or else in English.
 
-    def __init__(self, version: ProgrammeVersion, language: str = "english", reader: str = "") -> None:
+    Its names are in the reader's language where the book has them in it.
+    """
+
+    def __init__(self, version: ProgrammeVersion, reader: str = "") -> None:
         self.version = version
+        self.speech = speech_of(reader)
         self._reader = reader
-        self._phrases = phrases(language)
+        self._phrases = phrases(self.speech.phrases)
 
     def say(self, code: str, *sources: object, **values: Any) -> str:
         """The phrase of a code, or of its group, filled in from `values` and the fields of the `sources`."""
@@ -144,18 +106,23 @@ class Words:
         if how == "time":
             return self.time(to_instant(value) if isinstance(value, datetime) else value)
         if how == "until":
-            return f"until {self.time(value)}" if value < MAX_INSTANT else "without an end of its own"
+            until, without = self.speech.until
+            return f"{until}{self.time(value)}" if value < MAX_INSTANT else without
         if how == "end":
             return self.end(value)
         if how == "money":
             return self.money(value)
         if how in _SHOWN:
             return _SHOWN[how](value)
-        if how in ("rule", "use", "membership", "beside", "bucket"):
+        if how in ("rule", "use", "membership", "benefit", "beside", "bucket"):
             return str(getattr(self, how)(value))
+        if how in ("nth", "span", "age", "failing"):
+            return str(getattr(self.speech, how)(value))
+        if how == "word":
+            return self.say(f"word.{value}", word=value)
         if how in ("and", "or"):
-            return joined(list(value), how)
-        return count(value, noun)
+            return self.speech.joined(list(value), how)
+        return self.speech.count(value, noun)
 
     def money(self, fen: int) -> str:
         """An amount of the book's currency."""
@@ -171,8 +138,11 @@ class Words:
 
     def points(self, number: int, kind: str) -> str:
         """Points of a kind, or of a score: 1,200 beans."""
-        label = kind[:-1] if number in (1, -1) and kind.endswith("s") else kind
-        return f"{number:,} {label}"
+        return self.speech.points(number, kind, self._named(kind))
+
+    def unit(self, kind: str) -> str:
+        """What several points of a kind, or of a score, are called in a sentence."""
+        return self.points(2, kind).partition(" ")[2]
 
     def signed(self, number: int, kind: str) -> str:
         """Points that came or went: +1,200 beans."""
@@ -191,6 +161,13 @@ class Words:
         """A text of the book in the reader's language, or the book's own where it has none in it."""
         return self.version.text_in(place, self._reader, otherwise)
 
+    def part_name(self, score: str, part: str) -> str:
+        """The book's name of a part of a score; empty where it has none."""
+        base = score.partition(AT_SHOP)[0]
+        known = self.version.programme.scores.get(base)
+        name = known.parts.get(part, "") if known is not None else ""
+        return self.text(f"scores.{base}.parts.{part}", name)
+
     def benefit_name(self, label: str) -> str:
         """The book's name of a benefit; empty where it has none."""
         owner, benefit = self.version.benefits.get(label, ("", None))
@@ -202,9 +179,18 @@ class Words:
         return self.name(label) or label
 
     def beside(self, label: str) -> str:
-        """A label with the book's name beside it: beans 京豆."""
-        name = self.name(label)
-        return f"{label} {name}" if name and name != label else label
+        """A label as a sentence has it: with the book's name beside it, or that alone."""
+        return self.speech.beside(label, self._named(label))
+
+    def _named(self, label: str) -> str:
+        """The book's name of a kind or score; of one that is kept for each shop, with the shop."""
+        base, at, shop = label.partition(AT_SHOP)
+        name = self.name(base)
+        return f"{name}{at}{shop}" if name else ""
+
+    def benefit(self, label: str) -> str:
+        """What a benefit is called in a sentence."""
+        return self.benefit_name(label) or label
 
     def rule_name(self, rule: str) -> str:
         """The book's name of an award rule or a penalty."""
@@ -241,7 +227,7 @@ class Words:
     def use(self, use: str) -> str:
         """A redemption's use in a sentence: offset (抵现)."""
         known = self.version.programme.uses.get(use)
-        return f"{use} ({self.text(f'uses.{use}.name', known.name)})" if known is not None else use
+        return self.say("use", use=use, name=self.text(f"uses.{use}.name", known.name)) if known is not None else use
 
     def calculation(self, rule: Rule, fen: int, category: str) -> str:
         """How a rule comes from fen to points: ¥359.00 at 10 for every ¥100.00, in whole steps of ¥10.00, makes 35."""

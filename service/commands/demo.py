@@ -20,7 +20,7 @@ from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.schema import shipped
 from projections.answers.show import show_member
 from projections.answers.stats import stats
-from projections.explaining.words import count
+from projections.explaining.speech import ENGLISH
 from service.commands.ingest import facts_ahead
 from service.commands.options import DEFAULT_LEDGER, FolderOption, JobsOption, option
 from service.commands.summaries import summary_to_dict
@@ -121,8 +121,8 @@ def _check_is_demo(ledger: Ledger, year: Path) -> None:
         if inbox.feeds_of(source_of(str(year))):
             return
     raise WrongUse(
-        f"{ledger.name} has {count(entries, 'entry', 'entries')} of its own, and the demo would pour a shop's year into"
-        " it: name another folder, as in `points demo --ledger demo`"
+        f"{ledger.name} has {ENGLISH.count(entries, 'entry', 'entries')} of its own, and the demo would pour a shop's"
+        " year into it: name another folder, as in `points demo --ledger demo`"
     )
 
 

@@ -22,7 +22,7 @@ from projections.answers.codes import codes as codes_of
 from projections.answers.plain import plain
 from projections.answers.programmes import VersionInUse, describe_version, differences, versions, warnings
 from projections.explaining.book import LANGUAGES, sentences
-from projections.explaining.words import count
+from projections.explaining.speech import ENGLISH
 from service.commands.options import ConfigOption, option
 from service.errors import print_plain, say
 from service.languages import terminal_language
@@ -280,7 +280,7 @@ def _print_shipped(books: list[ShippedBook]) -> None:
     """Print each shipped book: its name, whose it is, and what it has."""
     width = max(len(one.book) for one in books)
     for one in books:
-        has = f"{count(one.rules, 'rule')}, {count(one.benefits, 'benefit')}"
+        has = f"{ENGLISH.count(one.rules, 'rule')}, {ENGLISH.count(one.benefits, 'benefit')}"
         print_plain(f"{one.book:{width}}  {one.name}, from {one.from_}: {has}")
 
 
@@ -290,7 +290,7 @@ def _print_versions(versions: list[VersionInUse]) -> None:
         how = one.published
         came = f"published {how.recorded} by {how.by or how.source}" if how else "from birth"
         until = f"until {one.until}" if one.until else "on"
-        decided = count(one.entries, "entry", "entries")
+        decided = ENGLISH.count(one.entries, "entry", "entries")
         print_plain(f"{one.version} from {one.from_} {until}: {decided}; {came}")
 
 
@@ -311,4 +311,4 @@ def _print_differences(found: dict[str, Any]) -> None:
         print_plain(one["text"])
     is_same = found["old"]["version"] == found["new"]["version"]
     same = "the same" if is_same else "the same rules, in other words or another layout"
-    print_plain(count(len(differences), "difference") if differences else same)
+    print_plain(ENGLISH.count(len(differences), "difference") if differences else same)

@@ -12,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from projections.answers.plain import plain, visible
-from projections.explaining.words import count, money, sentence
+from projections.explaining.speech import Speech, speech_of
+from projections.explaining.words import money, phrases
 from service.screens.grid import grid
 
 _COLOURS = {"accepted": "green", "refused": "red", "ignored": "yellow"}
 _BOOKKEEPING = ("counted", "marked", "forgot", "withheld")  # `withheld` stands under what gave nothing
 _TAKEN = ("clawed-back", "indebted", "paid-in-cash", "written-off", "scored")
-_SETS_OF_POINTS = (("spendable", ""), ("pending", "frozen"), ("held", "on hold"), ("debt", "owed"))
+_SETS_OF_POINTS = ("spendable", "pending", "held", "debt")
 
 View = dict[str, Any]
 Row = tuple[str, Text, str]  # amount, how, style of the amount
@@ -29,40 +30,53 @@ def print_explanation(console: Console, data: View) -> None:
     {"entry": _entry, "lot": _lot, "member": _member}[data["explains"]](data, console)
 
 
+class _Titles:
+    """The titles of an explanation in its language, and how that counts and ends sentences."""
+
+    def __init__(self, data: View) -> None:
+        self.speech: Speech = speech_of(data["language"])
+        self._phrases = phrases(self.speech.phrases)
+
+    def __call__(self, code: str, **values: Any) -> str:
+        """The title of a code."""
+        return self._phrases[f"title.{code}"].format(**values)
+
+
 # -- an entry --------------------------------------------------------------------------------------------------------
 
 
 def _entry(data: View, console: Console) -> None:
-    head = f"  entry {data['number']:,} of {data['entries']:,}  "
-    _head(console, data, head, (data["outcome"], f"bold {_COLOURS[data['outcome']]}"))
+    say = _Titles(data)
+    head = f"  {say('entry', number=data['number'], entries=data['entries'])}  "
+    _head(console, data, head, (say(data["outcome"]), f"bold {_COLOURS[data['outcome']]}"))
     console.print(Text(plain(data["fact"]["text"]), style="bold"))
-    late = "" if data["occurred"] == data["clock"] else f", behind the account's clock, {data['clock']}"
+    late = "" if data["occurred"] == data["clock"] else say("late", clock=data["clock"])
     about = {
-        "occurred": data["occurred"] + late,
-        "recorded": f"{data['recorded']}, position {data['position']}",
-        "fact": f"{plain(data['type'])}  {plain(data['id'])}  from {plain(data['source'])}",
-        "decided by": _book(data),
+        say("occurred"): data["occurred"] + late,
+        say("recorded"): data["recorded"] + say("position", position=data["position"]),
+        say("fact"): f"{plain(data['type'])}  {plain(data['id'])}  {say('source', source=plain(data['source']))}",
+        say("decided-by"): _book(data, say),
     }
     _facts(console, about.items())
     if not data["derives"]:
-        _section(console, "Attention")
-        _say(console, "Decided again, this entry comes out otherwise; `points replay` names what differs.")
+        _section(console, say("attention"))
+        _say(console, say, say("differs"))
     if data["reason"]:
-        _section(console, "Why" if data["outcome"] != "accepted" else "Note")
-        _say(console, f"{data['reason_text']} ({data['reason']})")
+        _section(console, say("why" if data["outcome"] != "accepted" else "note"))
+        _say(console, say, f"{data['reason_text']} ({data['reason']})")
         if data["needed"]:
-            _say(console, f"Needed: {data['needed']}.")
+            _say(console, say, say("needed", needed=data["needed"]))
     shown = [view for view in data["changes"] if view["change"] not in _BOOKKEEPING]
     due = [view for view in shown if view["due"]]
     if due:
-        _section(console, "First, by the passing of time")
-        _rows(console, _given(due))
-    _decided(data, [view for view in shown if not view["due"]], console)
-    _balances(data["balances"], console)
-    _rules([*shown, *data["clawbacks"], *data["nothing"]], data, console)
+        _section(console, say("by-time"))
+        _rows(console, _given(due, say))
+    _decided(data, [view for view in shown if not view["due"]], console, say)
+    _balances(data["balances"], console, say)
+    _rules([*shown, *data["clawbacks"], *data["nothing"]], data, console, say)
 
 
-def _decided(data: View, shown: list[View], console: Console) -> None:
+def _decided(data: View, shown: list[View], console: Console, say: _Titles) -> None:
     """What the fact gave and did not give: line by line where it has lines, then the whole."""
     told = {(view["rule"], view["line"]) for view in data["clawbacks"]}
     shown = [v for v in shown if not (_is_taken(v) and (v.get("rule"), v.get("line", "")) in told)]
@@ -72,90 +86,97 @@ def _decided(data: View, shown: list[View], console: Console) -> None:
         lines = {}
     for name, line in lines.items():
         category = f", {line['category']}" if line.get("category") else ""
-        pieces = "" if line.get("quantity", 1) == 1 else f", {line['quantity']:,} pieces"
-        title = f"Line {name}{category}{pieces}, {money(line['paid_fen'], data['currency'])} paid"
-        _part(console, title, *([view for view in part if view.get("line") == name] for part in parts))
+        pieces = "" if line.get("quantity", 1) == 1 else say("pieces", quantity=line["quantity"])
+        paid = money(line["paid_fen"], data["currency"])
+        title = say("line", line=name, category=category, pieces=pieces, paid=paid)
+        _part(console, say, title, *([view for view in part if view.get("line") == name] for part in parts))
     given, back, nothing = ([view for view in part if view.get("line") not in lines] for part in parts)
-    title = "What it did" if given or back else "Nothing came of it"
+    title = say("did") if given or back else say("came-to-nothing")
     is_part = lines or len(nothing) < len(data["nothing"])
-    _part(console, "The order as a whole" if is_part else title, given, back, nothing)
+    _part(console, say, say("whole") if is_part else title, given, back, nothing)
 
 
-def _part(console: Console, title: str, given: list[View], back: list[View], nothing: list[View]) -> None:
+def _part(console: Console, say: _Titles, title: str, given: list[View], back: list[View], nothing: list[View]) -> None:
     if given or back or nothing:
         _section(console, title)
-        _rows(console, [*_given(given), *map(_clawback, back), *map(_nothing, nothing)])
+        rows = _given(given, say)
+        rows += [_clawback(view, say) for view in back]
+        rows += [_nothing(view, say) for view in nothing]
+        _rows(console, rows)
 
 
 def _is_taken(view: View) -> bool:
     return view["change"] in _TAKEN and (view["change"] != "scored" or view["points"] < 0)
 
 
-def _given(views: list[View]) -> list[Row]:
+def _given(views: list[View], say: _Titles) -> list[Row]:
     """A row a change; lots that moved together, by the same cause, make one."""
     groups: dict[Any, list[View]] = {}
     for place, view in enumerate(views):
         groups.setdefault((view["change"], view.get("kind"), view.get("what", place)), []).append(view)
-    return [_change(group[0]) if len(group) == 1 else _of_many_lots(group) for group in groups.values()]
+    return [_change(group[0], say) if len(group) == 1 else _of_many_lots(group, say) for group in groups.values()]
 
 
-def _change(view: View) -> Row:
+def _change(view: View, say: _Titles) -> Row:
     how = Text()
     if view["rule_name"] and view["change"] in ("earned", "scored", "scored-once"):
         how.append(f"{view['rule_name']} {view['rule']}\n", style="cyan")
-    how.append(plain(sentence(view["how"])))
+    how.append(plain(say.speech.sentence(view["how"])))
     for lot in view["lots"] if view["change"] == "earned" else ():
         untouched = not lot["went"] and lot["left"] == lot["earned"]
-        since = "untouched." if untouched else plain(lot["since"])
-        how.append(f"\nLot {lot['lot']}, since then: {since}", style="dim")
+        since = say("untouched") if untouched else plain(lot["since"])
+        how.append("\n" + say("lot-since", lot=lot["lot"], since=since), style="dim")
     return view["amount"], how, _style(view)
 
 
-def _of_many_lots(group: list[View]) -> Row:
+def _of_many_lots(group: list[View], say: _Titles) -> Row:
     first = group[0]
     sign = first["amount"][0] if first["amount"][:1] in "+-" else ""
     order = f", {first['order']}" if first["order"] else ""
-    how = Text(plain(f"{sentence(first['what'])} {len(group):,} lots{order}:"))
+    how = Text(plain(f"{say.speech.sentence(first['what'])} {say('lots', lots=len(group), order=order)}"))
     for view in group:
         lot = view["lots"][0]
-        how.append(f"\n{view['points']:>7,}  lot {lot['lot']}  {plain(lot.get('origin', ''))}", style="dim")
-    return f"{sign}{sum(view['points'] for view in group):,} {first['kind']}", how, _style(first)
+        of_lot = say("lot", lot=lot["lot"])
+        how.append(f"\n{view['points']:>7,}  {of_lot}  {plain(lot.get('origin', ''))}", style="dim")
+    kind = first["amount"].partition(" ")[2] if say.speech.language != "en" else first["kind"]
+    return f"{sign}{sum(view['points'] for view in group):,} {kind}", how, _style(first)
 
 
-def _clawback(view: View) -> Row:
+def _clawback(view: View, say: _Titles) -> Row:
     how = Text.assemble((f"{view['rule_name']} {view['rule']}\n", "cyan"), plain(view["how"]))
-    amount = f"{-view['taken']:,} {view['kind']}" if view["claim"] else "nothing"
+    amount = f"{-view['taken']:,} {view['unit']}" if view["claim"] else say("nothing")
     return amount, how, "bold" if view["taken"] else "dim"
 
 
-def _nothing(view: View) -> Row:
+def _nothing(view: View, say: _Titles) -> Row:
     rule = f"{view['rule_name']} {view['rule']}: " if view["rule"] else ""
-    return "nothing", Text(rule + plain(view["text"]), style="dim"), "dim"
+    return say("nothing"), Text(rule + plain(view["text"]), style="dim"), "dim"
 
 
 def _style(view: View) -> str:
     return {"-": "bold red", "+": "bold green"}.get(view["amount"][:1], "bold")
 
 
-def _balances(balances: dict[str, View], console: Console) -> None:
+def _balances(balances: dict[str, View], console: Console, say: _Titles) -> None:
     rows = []
     for kind, view in balances.items():
-        for name, label in _SETS_OF_POINTS:
+        for name in _SETS_OF_POINTS:
             before, after = view["before"][name], view["after"][name]
-            title = f"{_named(kind, view['name'])} {label}".rstrip()
+            label = "" if name == "spendable" else say(name)
+            title = f"{_named(kind, view['name'], say)} {label}".rstrip()
             if before != after:
                 rows.append((title, f"{before:,} → {after:,}"))
             elif not label:
-                rows.append((title, f"{after:,}, unchanged"))
+                rows.append((title, f"{after:,}{say('unchanged')}"))
     if rows:
-        _section(console, "Balance")
+        _section(console, say("balance"))
         _facts(console, rows)
 
 
-def _rules(views: list[View], data: View, console: Console) -> None:
+def _rules(views: list[View], data: View, console: Console, say: _Titles) -> None:
     said = {view["rule"]: view for view in views if view.get("rule_text")}
     if said:
-        _section(console, f"The rules, in the version from {data['version_from']}")
+        _section(console, say("rules", day=data["version_from"]))
         names = (
             (f"{view.get('rule_name', '')} {rule}".lstrip(), plain(view["rule_text"])) for rule, view in said.items()
         )
@@ -166,75 +187,85 @@ def _rules(views: list[View], data: View, console: Console) -> None:
 
 
 def _lot(data: View, console: Console) -> None:
-    _head(console, data, f"  lot {data['lot']}  ", (f"{data['earned']:,} {data['kind']}", "bold green"))
+    say = _Titles(data)
+    kind = data["opened_by"]["amount"].partition(" ")[2] if data["language"] != "en" else data["kind"]
+    _head(console, data, f"  {say('lot', lot=data['lot'])}  ", (f"{data['earned']:,} {kind}", "bold green"))
     about = {
-        "from": f"{plain(data['fact']['text'])} (entry {data['entry']:,})",
-        "earned": data["earned_at"],
-        "good until": f"{data['expires_at']} ({data['expiry']})",
-        "decided by": _book(data),
+        say("from"): plain(data["fact"]["text"]) + say("in-entry", number=data["entry"]),
+        say("earned"): data["earned_at"],
+        say("good-until"): f"{data['expires_at']} ({data['expiry']})",
+        say("decided-by"): _book(data, say),
     }
     _facts(console, about.items())
-    _section(console, "Where it came from")
+    _section(console, say("came-from"))
     opened = {**data["opened_by"], "lots": []}
-    _rows(console, _given([opened]))
-    _section(console, "Where it went")
+    _rows(console, _given([opened], say))
+    _section(console, say("went"))
     for event in data["went"]:
         at = f", {event['occurred']}" if event.get("occurred") else ""
-        _say(console, f"{event['text']}{at}")
-    left = f"{data['left']:,} left" if data["left"] or data["held"] else "nothing left"
-    frozen = ", frozen until a card is bought" if data["pending"] else ""
-    held = f", {data['held']:,} on hold" if data["held"] else ""
-    _say(console, f"{left}{frozen}{held} at {data['as_of']}")
-    _rules([opened], data, console)
+        _say(console, say, f"{event['text']}{at}")
+    left = say("left", left=data["left"]) if data["left"] or data["held"] else say("gone")
+    frozen = say("waits") if data["pending"] else ""
+    held = say("on-hold", held=data["held"]) if data["held"] else ""
+    _say(console, say, f"{left}{frozen}{held}{say('at', at=data['as_of'])}")
+    _rules([opened], data, console, say)
 
 
 def _member(data: View, console: Console) -> None:
-    head = f"  {count(data['entries'], 'entry', 'entries')}, at {data['as_of']}"
-    _head(console, data, head, ("  frozen", "bold red") if data["frozen"] else "")
+    say = _Titles(data)
+    entries = say.speech.count(data["entries"], say("one-entry"), say("entries"))
+    _head(console, data, f"  {say('story', entries=entries, at=data['as_of'])}", _frozen(data, say))
     rows = []
     for kind, purse in data["points"].items():
-        sums = [f"{purse[name]:,} {label or name}" for name, label in _SETS_OF_POINTS if purse[name] or not label]
-        rows.append((_named(kind, purse["name"]), ", ".join(sums)))
+        sums = [f"{purse[name]:,} {say(name)}" for name in _SETS_OF_POINTS if purse[name] or name == "spendable"]
+        rows.append((_named(kind, purse["name"], say), ", ".join(sums)))
     for name, score in data["scores"].items():
-        parts = ", ".join(f"{part} {value:,}" for part, value in score["parts"].items() if value)
-        tier = f", tier {score['tier']}" if score["tier"] else ""
-        rows.append((_named(name, score["name"]), f"{score['value']:,}{tier}" + (f" ({parts})" if parts else "")))
+        called = score["part_names"] if say.speech.language != "en" else {}
+        parts = ", ".join(f"{called.get(part) or part} {value:,}" for part, value in score["parts"].items() if value)
+        tier = say("tier", tier=score["tier"]) if score["tier"] else ""
+        rows.append((_named(name, score["name"], say), f"{score['value']:,}{tier}" + (f" ({parts})" if parts else "")))
     for name, term in data["memberships"].items():
-        card = f"{term['state']}, card {term['card']} ({term['product']}) until {term['until']}"
-        rows.append((_named(name, term["name"]), card))
+        told = {key: term[key] for key in ("card", "product", "until")}
+        rows.append((_named(name, term["name"], say), say("card", state=say(f"state.{term['state']}"), **told)))
     _facts(console, rows)
     for kind, purse in data["points"].items():
         if purse["lots"]:
-            _section(console, f"Lots of {_named(kind, purse['name'])}")
-            _print(console, _lots(purse["lots"]))
-    _section(console, "Statement")
+            _section(console, say("lots-of", kind=_named(kind, purse["name"], say)))
+            _print(console, _lots(purse["lots"], say))
+    _section(console, say("statement"))
     if data["earlier"]:
-        earlier = count(data["earlier"], "earlier entry is", "earlier entries are")
-        _say(console, f"{earlier} left out: --all has them, or explain one by its number")
-    _print(console, _statement(data["statement"]))
-    _section(console, "Since then")
-    for text in data["since"]["texts"] or ["nothing fell due"]:
-        _say(console, text)
+        earlier = say.speech.count(data["earlier"], say("earlier-one"), say("earlier"))
+        _say(console, say, say("left-out", earlier=earlier))
+    _print(console, _statement(data["statement"], data["points"], say))
+    _section(console, say("since"))
+    for text in data["since"]["texts"] or [say("nothing-due")]:
+        _say(console, say, text)
 
 
-def _lots(lots: list[View]) -> Table:
-    table = grid(right=("lot", "left", "of"))
-    table.add_column("good until", no_wrap=True)
-    table.add_column("came from", overflow="fold")
+def _frozen(data: View, say: _Titles) -> tuple[str, str] | str:
+    return (f"  {say('frozen')}", "bold red") if data["frozen"] else ""
+
+
+def _lots(lots: list[View], say: _Titles) -> Table:
+    table = grid(right=(say("column.lot"), say("column.left"), say("column.of")))
+    table.add_column(say("good-until"), no_wrap=True)
+    table.add_column(say("column.from"), overflow="fold")
     for lot in lots:
-        state = " frozen" if lot["pending"] else f" ({lot['held']:,} on hold)" if lot["held"] else ""
-        origin = plain(f"{lot['origin']}, entry {lot['entry']:,}")
+        held = f" ({lot['held']:,} {say('held')})" if lot["held"] else ""
+        state = f" {say('frozen')}" if lot["pending"] else held
+        origin = plain(f"{lot['origin']}, {say('of-entry', number=lot['entry'])}")
         table.add_row(lot["lot"], f"{lot['left']:,}{state}", f"{lot['earned']:,}", lot["expires_at"], origin)
     return table
 
 
-def _statement(lines: list[View]) -> Table:
+def _statement(lines: list[View], points: View, say: _Titles) -> Table:
     kinds = list(dict.fromkeys(kind for line in lines for kind in line["spendable"]))
-    table = grid(right=("entry",))
-    table.add_column("occurred", no_wrap=True)
-    table.add_column("what happened, and what came of it", ratio=1, overflow="fold")
+    table = grid(right=(say("column.entry"),))
+    table.add_column(say("occurred"), no_wrap=True)
+    table.add_column(say("column.what"), ratio=1, overflow="fold")
     for kind in kinds:
-        table.add_column(plain(kind), justify="right", no_wrap=True)
+        name = points[kind]["name"] if kind in points and say.speech.language != "en" else ""
+        table.add_column(plain(name or kind), justify="right", no_wrap=True)
     for line in lines:
         style = _COLOURS[line["outcome"]] if line["outcome"] != "accepted" else "cyan" if line["effect"] else "dim"
         text = Text.assemble(plain(line["text"]), (f"\n{plain(line['result'])}", style))
@@ -277,15 +308,17 @@ def _section(console: Console, title: str) -> None:
     console.print(Text(plain(title), style="bold"))
 
 
-def _say(console: Console, text: str) -> None:
-    _print(console, Text(plain(sentence(text)), overflow="fold"))
+def _say(console: Console, say: _Titles, text: str) -> None:
+    _print(console, Text(plain(say.speech.sentence(text)), overflow="fold"))
 
 
-def _book(data: View) -> str:
+def _book(data: View, say: _Titles) -> str:
     if not data["version"]:
-        return "no version of the book"
-    return f"book {data['book']} {data['book_name']}, version {data['version']}, from {data['version_from']}"
+        return say("no-version")
+    return say("book", **{name: data[name] for name in ("book", "book_name", "version", "version_from")})
 
 
-def _named(label: str, name: str) -> str:
+def _named(label: str, name: str, say: _Titles) -> str:
+    if say.speech.language != "en":
+        return name or label
     return f"{label} {name}" if name and name.casefold() != label.casefold() else name or label

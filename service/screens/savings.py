@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from ledger.wire.answers import BenefitSavings, Savings
-from projections.explaining.words import count
+from projections.explaining.speech import ENGLISH
 from service.errors import print_plain
 from service.screens.names import Names
 
@@ -23,7 +23,7 @@ def print_savings(_console: Console, found: Savings, names: Names) -> None:
         print_plain("  without a card:")
         _print_benefits(found.without_card, names)
     for worth in found.worth:
-        days = count(worth.value_days, "day")
+        days = ENGLISH.count(worth.value_days, "day")
         print_plain(f"  {names.benefit(worth.benefit)}: up to {names.money(worth.value_fen)} for {days}")
     for missed in found.missed:
         print_plain(
@@ -40,5 +40,5 @@ def _print_benefits(benefits: list[BenefitSavings], names: Names) -> None:
     for one in benefits:
         how = [f"{one.times:,} claimed"] if one.times else []
         if one.lines:
-            how.append(f"{count(one.lines, 'line')} of {names.money(one.list_fen)}")
+            how.append(f"{ENGLISH.count(one.lines, 'line')} of {names.money(one.list_fen)}")
         print_plain(f"    {one.name} ({one.benefit}): {names.money(one.saved_fen)}, {', '.join(how)}")

@@ -32,8 +32,8 @@ SHOP = "shop"  # the schema of the servers' own ledger
 CLIENTS = 6
 READY_SECONDS, DRAIN_SECONDS = 60.0, 240.0
 COMMAND_SECONDS = 300.0
-LEADING_SECONDS = 40.0
-KILLED, CANNOT_RUN = -9, 4  # exit codes
+LEADING_SECONDS = 120.0
+KILLED, ENDED_EARLY, CANNOT_RUN = -9, -15, 4  # exit codes; the second of one that was told to end as it began
 _LEFT = re.compile(r'^\{"partition": ([0-9]+), "error": .*"event": "left"', re.MULTILINE)
 _GONE = re.compile(r"facts at ([0-9]+):([0-9]+) to [0-9]+:([0-9]+) were acknowledged, and are gone")
 _TRACES = ("Traceback (most recent call last)", "/problems/internal")
@@ -269,6 +269,7 @@ class Campaign:
         if trouble.group == "broker":
             process = self.cluster.brokers[trouble.target]
             if trouble.kind == UNCLEAN:
+                self._wait("each replica to be in sync", READY_SECONDS, lambda: self.cluster.is_whole(TOPIC), every=1.0)
                 return process.kill, lambda: self._lead_uncleanly(process)
             if trouble.kind == "kill-controller":
                 process = self.cluster.controller
@@ -295,10 +296,12 @@ class Campaign:
                 return all(self.cluster.leader(TOPIC, partition) == number for partition in range(PARTITIONS))
             return False
 
-        self._wait("the broker that lags to lead", LEADING_SECONDS, leads)
-        self.log.say("leads uncleanly", broker=lagging.name)
-        for broker in others:
-            broker.start()
+        try:
+            self._wait("the broker that lags to lead", LEADING_SECONDS, leads, every=1.0)
+            self.log.say("leads uncleanly", broker=lagging.name)
+        finally:
+            for broker in others:
+                broker.start()
 
     def _cut(self, host: Host, trouble: Trouble) -> None:
         """Cut a host off, from others of a group or from all; in one direction where the kind says so."""
@@ -409,7 +412,8 @@ class Campaign:
         for process in self._points:
             code = process.end()
             self.log.say("ended at last", name=process.name, code=code)
-            if code and not (code == CANNOT_RUN and self._named_partitions()):
+            is_named = code == CANNOT_RUN and self._named_partitions()
+            if code not in (0, ENDED_EARLY) and not is_named:
                 self._wrong.append(f"{process.name} ended with exit {code} at last: {process.said[-1_000:]}")
 
     def _check(self) -> None:
@@ -427,7 +431,14 @@ class Campaign:
             self._check_inbox()
             self.told.acknowledged = [told for told in self.told.acknowledged if told.by == "kafka"]
         whole = [told for told in self.told.acknowledged if told.position[0] not in named]
-        self._wrong += faults(whole, decided)[:50]
+        lines = faults(whole, decided, is_same_stream=not self.plan.is_unclean)
+        if self.plan.is_unclean:  # what brokers lost before anybody had read it only `topics check` warns of
+            with self._noting("topics check"):
+                self._point("topics", "check", code=1)
+            lost_unread = [line for line in lines if line.endswith("is lost")]
+            self.figures["lost by the brokers before anybody read it"] = len(lost_unread)
+            lines = [line for line in lines if line not in set(lost_unread)]
+        self._wrong += lines[:50]
         out_of_place = [told for told in self.told.acknowledged if told.position[0] in named]
         lost = len([line for line in faults(out_of_place, decided, is_same_stream=False) if "is lost" in line])
         self.figures["partitions that were left, by name"] = sorted(named)

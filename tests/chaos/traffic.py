@@ -130,7 +130,7 @@ class ToTopic:
                 producer = self._anew(producer)
             producer.poll(0)
             self._is_over.wait(PRODUCER_PAUSE)
-        with suppress(KafkaException):
+        with suppress(KafkaException, SystemError):  # after a fatal error the library may raise either
             producer.flush(FLUSH_SECONDS)
         self._told.unanswered += self._flying
 

@@ -22,8 +22,9 @@ PARTITIONS = 8
 
 @pytest.fixture
 def place(postgres: str) -> str:
-    migrate(postgres, partitions=PARTITIONS)
-    return postgres
+    address = f"{postgres}{'&' if '?' in postgres else '?'}points_schema=vip"
+    migrate(address, partitions=PARTITIONS)
+    return address
 
 
 def until_ready(server: Server) -> None:

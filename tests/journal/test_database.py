@@ -20,6 +20,7 @@ from ledger.journal.migrations import pending
 from ledger.journal.open import open_ledger, open_or_create
 from ledger.journal.port import Fenced, JournalError, Unavailable
 from ledger.journal.postgres import JOURNAL_STEPS
+from ledger.journal.postgres_server import name_of
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.times import DAY
@@ -402,6 +403,11 @@ def test_partitions_that_cannot_be_spread_so_are_refused(servers: dict[str, str]
     with pytest.raises(JournalError, match=why) as refused:
         migrate(postgres, partitions=4, servers=servers)
     assert "secret" not in str(refused.value)
+
+
+def test_the_name_of_a_ledger_leaves_out_its_password_and_what_only_we_read() -> None:
+    address = "postgresql://u:secret@h:1/d?points_schema=vip&target_session_attrs=read-write&points_connections=3"
+    assert name_of(address) == "postgresql://u@h:1/d"
 
 
 @pytest.mark.parametrize(

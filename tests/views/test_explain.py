@@ -265,6 +265,43 @@ def test_every_fact_every_change_and_every_reason_why_nothing_came_has_a_phrase_
     assert {f"nothing.{code}" for code in withheld} <= phrases("english").keys()
 
 
+def test_both_languages_have_the_same_phrases_with_the_same_figures() -> None:
+    english, chinese = phrases("english"), phrases("chinese")
+    assert english.keys() <= chinese.keys()
+    own = {code for code in chinese.keys() - english.keys() if not code.startswith(("word.", "cause."))}
+    assert own == set(), "single words and causes are said by their group in English"
+    for code, text in english.items():
+        grammar = {"were", "are", "more"} if code not in NAMED else {"use", "book"}  # of plurals
+        assert _figures_of(text) - grammar <= _figures_of(chinese[code]) <= _figures_of(text), code
+
+
+def _figures_of(phrase: str) -> set[str]:
+    return set(re.findall(r"{(\w+)", phrase))
+
+
+def test_a_reader_of_chinese_is_told_in_chinese(lived: Ledger) -> None:
+    """Every sentence was English, whatever the reader's language."""
+    for explanation in explained(lived)[::12]:
+        view = explain_entry(lived, "m-1", explanation["number"], as_of=last_clock(lived), language="zh")
+        assert view.keys() == explanation.keys() and view["effect"] == explanation["effect"]
+        texts = [view["fact"]["text"], view["reason_text"], view["needed"], view["text"]]
+        for name in ("changes", "clawbacks", "nothing"):
+            texts += [one["text"] for one in view[name]]
+        screen = printed(view).partition("规则, ")[0]  # what the book itself says has its own language
+        for text in (*texts, screen):
+            assert _ENGLISH.search(text) is None, text
+        assert view["fact"]["text"] in view["text"] and view["text"].endswith("。")
+    story = explain_member(lived, "m-1", as_of=last_clock(lived), language="zh")
+    assert _ENGLISH.search(printed(story)) is None
+    lot = next(change["lot"] for change in changes(explained(lived), "earned"))
+    lot_story = printed(explain_lot(lived, "m-1", lot, as_of=last_clock(lived), language="zh"))
+    assert _ENGLISH.search(lot_story.partition("规则, ")[0]) is None
+
+
+NAMED = ("use", "title.book")  # what has a name needs no code beside it
+_ENGLISH = re.compile(r"\b(the|was|were|is|are|of|by|and|from|until|entry)\b")
+
+
 # -- why nothing came ------------------------------------------------------------------------------------------------
 
 
