@@ -25,6 +25,7 @@ from tests.chaos.hosts import Host, Network
 from tests.chaos.processes import ROOT, Ended, Process, Supervisor
 from tests.chaos.traffic import OverHttp, Told, ToTopic
 from tests.chaos.troubles import GROUPS, UNCLEAN, Trouble, schedule
+from tests.support.kafka_shop import contents
 
 PARTITIONS = 8
 TOPIC = "points.facts.v1"
@@ -222,7 +223,7 @@ class Campaign:
         self.log.say("ended", name=ended.name, code=ended.code, said="" if ended.code == KILLED else last)
         if ended.code != KILLED:
             self.named.append(f"{ended.name}: exit {ended.code}: {last}")
-        if any(trace in ended.said for trace in _TRACES):
+        if ended.code not in (KILLED, CANNOT_RUN) or any(trace in ended.said for trace in _TRACES):
             self._wrong.append(f"{ended.name} fell over: {ended.said[-1_500:]}")
 
     # -- troubles ----------------------------------------------------------------------------------------------------
@@ -418,8 +419,6 @@ class Campaign:
 
     def _check(self) -> None:
         """Compare what was acknowledged with what is decided, and that with an undisturbed ledger of the same topic."""
-        from tests.support.kafka_shop import contents
-
         place, other = self.databases.address, self._memory / "undisturbed"
         named = self._named_partitions()
         for audit in (["verify"], ["replay"], *([] if named else [["replay", "--from-topic"]])):
