@@ -462,7 +462,9 @@ def _around_books(
         if type(item.fact) is ProgrammePublished:
             before = [letter for letter in parked if last < letter.offset < item.offset]
             if before or done < index:
-                yield facts[done:index], before, item.offset - 1, item.recorded
+                told = facts[done:index]
+                latest = max([fact.recorded for fact in told[-1:]] + [letter.recorded for letter in before[-1:]])
+                yield told, before, item.offset - 1, latest
             yield [item], [], item.offset, item.recorded
             done, last = index + 1, item.offset
     if last < offset:
