@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// Forget a member, whom Python has decided about.
-    pub fn forget(&mut self, member: &str) {
+    fn forget(&mut self, member: &str) {
         if let Some(known) = self.members.remove(member) {
             self.bytes -= known.weight;
         }

@@ -274,12 +274,6 @@ impl PyEngine {
         self.0.lock().expect("no call panics").clear();
     }
 
-    /// Forget members whom Python has decided about.
-    fn forget(&self, members: Vec<String>) {
-        let mut engine = self.0.lock().expect("no call panics");
-        members.iter().for_each(|member| engine.forget(member));
-    }
-
     /// Return whether a member is in memory.
     fn has(&self, member: &str) -> bool {
         self.0.lock().expect("no call panics").has(member)
