@@ -124,10 +124,11 @@ def apply_rules(
             elif trace is not None and not uncapped:
                 trace.skipped(rule, "too-little", {"line": name})
             continue
-        if rule.stands_in_for and draft.engine >= 2:
-            replaced[rule.stands_in_for] = rule.name
-        if times is not None:
-            draft.emit(Multiplied(rule.name, name, times.text))
+        if rule.is_particular:
+            if rule.stands_in_for and draft.engine >= 2:
+                replaced[rule.stands_in_for] = rule.name
+            if times is not None:
+                draft.emit(Multiplied(rule.name, name, times.text))
         if rule.key:
             score, month = rule.score, draft.month
             if rule.is_monthly and is_now:  # it moves no more than the month that runs

@@ -221,7 +221,7 @@ class Rule(Struct, frozen=True, eq=False):
     is_of_day: bool = False  # its one cap but those of line and card is that of the day
     # Compiled once, so that a rule does not pay for what it has not.
     is_plain: bool = False  # nothing is asked but whether another stands in for it
-    is_particular: bool = False  # it is for card holders, some members or a shop, or is multiplied
+    is_particular: bool = False  # for card holders, some members or a shop; multiplied; or in place of another
     is_limited: bool = False  # a cap of any kind, or once
     gives_once: bool = False
     flat: int = 0  # the points that it gives as they stand; 0: not so
@@ -245,7 +245,7 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables, live: Con
     is_counted = award.once or award.each_day is not None or bool(buckets)
     by_shop = programme.scores[award.score] if award.score else programme.kinds.get(award.kind or "")
     at_shop = award.opens is None and by_shop is not None and by_shop.each is not None
-    is_particular = bool(award.member or award.times or who or at_shop)
+    is_particular = bool(award.member or award.times or who or at_shop or award.instead_of)
     return Rule(
         award=award,
         name=award.rule,
