@@ -100,6 +100,7 @@ class Consumer:
         self._lag_at = self._collect_at = self._topic_at = 0.0
         self._topic_id = ""  # as it was at the last acquisition
         self._is_idle = True  # nothing waited when it was last looked at
+        self._is_doubted = False  # the topic could not be looked at since something was fetched
         self._unbound: set[int] = set()  # partitions whose journals do not have that id yet
         self._left: dict[int, Exception] = {}  # partitions that cannot be gone on with, and why
 
@@ -284,8 +285,7 @@ class Consumer:
         if self._plan.dead_letters:
             flows.append(DeadLetters(self._ledger, partition, self._plan.dead_letters))
         self._publisher.add(partition, flows)
-        after = writer.offset if owner.taken is None else owner.taken.offset - 1
-        self._reader.seek(partition, Start(after, head.recorded))
+        self._reader.seek(partition, _start_of(owner, head.recorded))
         if writer.offset < owner.known:  # a standby that lagged took over, or a backup was put back
             self._observe(WentBack(partition, writer.offset, owner.known))
         owner.known = writer.offset
@@ -312,13 +312,24 @@ class Consumer:
 
     def _look_at_topic(self, now: float) -> bool:
         self._topic_at = now + TOPIC_SECONDS
-        with suppress(BrokerAway):
+        try:
             found = self._log.topic_id()
             if found and self._topic_id not in ("", found):
                 raise self._made_anew(self._topic_id, found)
-            return True
+            if not self._is_doubted:
+                return True
+            self._fetch_again()
+            self._is_doubted = False
+        except BrokerAway:
+            self._is_doubted = True
         self._is_idle = True  # look again before anything is decided
         return False
+
+    def _fetch_again(self) -> None:
+        """Let go of what waits: another topic may have stood there while nobody could look, and be gone again."""
+        for owner in self._acquired():
+            assert owner.writer is not None
+            self._reader.seek(owner.partition, _start_of(owner, owner.writer.journal.head().recorded))
 
     def _reading(self) -> list[int]:
         return [owner.partition for owner in self._acquired()]
@@ -545,3 +556,9 @@ class Consumer:
         if now >= self._collect_at:
             self._collect_at = now + COLLECT_SECONDS
             gc.collect()
+
+
+def _start_of(owner: PartitionOwner, recorded: int) -> Start:
+    """Return where an owner's records begin: with the one the journal took last, while that is still to be compared."""
+    assert owner.writer is not None
+    return Start(owner.writer.offset if owner.taken is None else owner.taken.offset - 1, recorded)

@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
@@ -21,6 +20,7 @@ use crate::facts::decode;
 use crate::handed_back::HandedBack;
 use crate::pages::Page;
 use crate::programme::Programme;
+use crate::quiet;
 
 const GROUPS: u64 = 4_096;
 const PUBLICATION: &str = "programme.published.v1";
@@ -247,10 +247,10 @@ fn head_of<'a>(row: &Row<'a>) -> Done<(&'a [u8], Head<'a>)> {
 
 /// Return what a function comes to, or why it is handed back.
 fn caught<T>(function: impl FnOnce() -> Done<T>) -> Result<T, HandedBack> {
-    match catch_unwind(AssertUnwindSafe(function)) {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(Stop::HandBack(why))) => Err(why),
-        Ok(Err(Stop::Decline(..) | Stop::Store(_))) | Err(_) => Err(HandedBack::BrokenInvariant),
+    match quiet::caught(function) {
+        Some(Ok(done)) => Ok(done),
+        Some(Err(Stop::HandBack(why))) => Err(why),
+        Some(Err(Stop::Decline(..) | Stop::Store(_))) | None => Err(HandedBack::BrokenInvariant),
     }
 }
 

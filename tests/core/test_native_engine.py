@@ -11,15 +11,21 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 from consumers.kafka.settings import BadSettings, load
 from consumers.runtime.events import Decided
 from ledger.journal.engines import VARIABLE, NoEngine, chosen_engine, code, deciding, native_module
+from ledger.journal.native import published_by
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 from ledger.rulebook.schema import shipped, shipped_names
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.entry_json import describe_published
+from ledger.wire.times import SECOND, TimeZone, Zone
 from service.metrics import Metrics
+from tests.support import engine_history
 from tests.support.books import made_book, made_union
 from tests.support.engines import difference
 from tests.support.histories import amended_history, book_history, changed_history, history
@@ -43,6 +49,26 @@ BATCHES = ((1, 1), (1, 1 << 22), (7, 1), (1_000, 1 << 22))  # facts a call, byte
 @pytest.mark.parametrize("seed", range(4))
 def test_histories_under_the_shipped_book_come_to_the_same_bytes(native: Any, seed: int, made: str) -> None:
     assert difference(native, jd(), MADE[made](Random(seed), 100), *BATCHES[seed % 4]) == ""
+
+
+def test_an_order_is_amended_alike_whose_card_was_taken_out_since(native: Any) -> None:
+    def fact(number: int, type_: str, time: str, **data: Any) -> dict[str, Any]:
+        head = {"specversion": "1.0", "id": f"f{number}", "source": "/shop", "subject": "m-1"}
+        return head | {"type": type_, "time": f"2025-04-{time}:00+08:00", "data": data}
+
+    def line(fen: int) -> list[dict[str, Any]]:
+        return [{"line": "1", "sku": "s", "category": "books", "paid_fen": fen}]
+
+    facts = [
+        fact(0, "card.trial-started.v1", "21T10:00", card="C1", product="plus.trial"),
+        fact(1, "order.completed.v1", "21T11:00", order="O1", lines=line(10_000)),
+        fact(2, "card.refunded.v1", "20T10:00", card="C1", refund_fen=0),
+        fact(3, "order.amended.v1", "22T10:00", order="O1", lines=line(20_000)),
+        fact(4, "card.purchased.v1", "23T10:00", card="C2", product="plus.month", paid_fen=100),
+        fact(5, "order.amended.v1", "24T10:00", order="O1", lines=line(30_000)),
+        fact(6, "order.amended.v1", "24T11:00", order="O1", lines=line(900_000)),
+    ]
+    assert difference(native, jd(), facts, 1, 1) == ""
 
 
 def under_a_made_up_book(native: Any, seed: int, length: int) -> None:
@@ -73,6 +99,18 @@ def test_they_come_to_the_same_bytes_over_a_long_campaign(native: Any, seed: int
     under_several_owners_books(native, seed, 120)
     for made in MADE.values():
         assert difference(native, jd(), made(Random(seed), 120), *BATCHES[seed % 4]) == ""
+
+
+MOVING = TimeZone("x", (0, 1_700_000_000 * SECOND, 1_740_000_000 * SECOND), (-2_670 * SECOND, 3_600 * SECOND, 0))
+
+
+@pytest.mark.parametrize("zone", [0, 8 * 3_600 * SECOND, MOVING])
+@pytest.mark.parametrize("path", engine_history.files(), ids=lambda path: path.name)
+def test_recorded_entries_are_published_as_python_does(native: Any, path: Path, zone: Zone) -> None:
+    told_by = published_by(native, zone)
+    for row in [row for rows in engine_history.read(path)[1].values() for row in rows]:
+        told = describe_published(row.sequence, decode_entry(row.state), bytes(32), zone, is_copy=False)
+        assert told_by(row.sequence, row.state, bytes(32), False) == msgspec.json.encode(told)
 
 
 def test_every_shipped_book_is_plain_data_that_it_takes(native: Any) -> None:
