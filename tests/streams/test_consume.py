@@ -16,7 +16,7 @@ from ledger.journal.open import open_ledger
 from ledger.rulebook.schema import shipped
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.times import DAY
-from service.commands import topic
+from service.commands import programme
 from tests.support.brokers import Broker
 from tests.support.histories import LONG_AGO, encode
 from tests.support.kafka_shop import (
@@ -336,7 +336,7 @@ def test_a_book_is_published_through_the_topic(
     opened = open_ledger(ledger)
     assert first["version"] in opened.book.by_name  # decided while the command waited
     opened.close()
-    monkeypatch.setattr(topic, "DECISION_SECONDS", 0.1)
+    monkeypatch.setattr(programme, "DECISION_SECONDS", 0.1)
     second = publish("2032-01-01")  # nobody decides now: it says where it stands
     assert second["published"] and second["position"] != first["position"]
     assert consume(topics, ledger)["facts"] == PARTITIONS
