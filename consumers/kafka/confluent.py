@@ -45,6 +45,7 @@ _AWAY = (
     | _STALE
     | {
         KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._DESTROY_BROKER,  # the library replaces a connection while somebody waits for its answer
         KafkaError._MAX_POLL_EXCEEDED,
         KafkaError._MSG_TIMED_OUT,
         KafkaError._RESOLVE,

@@ -15,7 +15,7 @@ from consumers.kafka.client_base import Reader, Writer
 from consumers.kafka.holes import Log
 from consumers.kafka.port import BrokerAway, Denied, Hole, Start, StreamBroken, Topic
 from consumers.kafka.publisher import DeadLetters, Flow, Outcomes, Publisher
-from consumers.runtime.continuity import NotContinued
+from consumers.runtime.continuity import BEGIN_BEHIND, NotContinued
 from consumers.runtime.events import Acquired, Failed, Lag, Left, Observe, Recovered, Released, WentBack
 from consumers.runtime.ingest import CannotDecide, quiet_collector
 from consumers.runtime.owner import BATCH, PartitionOwner
@@ -100,6 +100,7 @@ class Consumer:
         self._lag_at = self._collect_at = self._topic_at = 0.0
         self._topic_id = ""  # as it was at the last acquisition
         self._is_idle = True  # nothing waited when it was last looked at
+        self._is_doubted = False  # the topic could not be looked at since something was fetched
         self._unbound: set[int] = set()  # partitions whose journals do not have that id yet
         self._left: dict[int, Exception] = {}  # partitions that cannot be gone on with, and why
 
@@ -263,8 +264,8 @@ class Consumer:
             raise StreamBroken(
                 f"partition {partition} of the topic ends at offset {end}, and this ledger has decided up to"
                 f" {head.offset}: it is not the topic that fed the ledger (made anew?), or its last"
-                f" {head.offset - end:,} records were lost. Point the settings at the right one or restore it, or make"
-                " a ledger that goes on with this one: `points archive export`, then `import`"
+                f" {head.offset - end:,} records were lost. Point the settings at the right one or restore it, or"
+                f" {BEGIN_BEHIND}"
             )
         gap = self._accepted_gap(partition, head, begin, end)
         if gap is None:
@@ -284,8 +285,7 @@ class Consumer:
         if self._plan.dead_letters:
             flows.append(DeadLetters(self._ledger, partition, self._plan.dead_letters))
         self._publisher.add(partition, flows)
-        after = writer.offset if owner.taken is None else owner.taken.offset - 1
-        self._reader.seek(partition, Start(after, head.recorded))
+        self._reader.seek(partition, _start_of(owner, head.recorded))
         if writer.offset < owner.known:  # a standby that lagged took over, or a backup was put back
             self._observe(WentBack(partition, writer.offset, owner.known))
         owner.known = writer.offset
@@ -295,8 +295,8 @@ class Consumer:
         return StreamBroken(
             f"the topic {self._ledger.settings.topic} was made anew: its id is {found}, and this ledger was fed from"
             f" the one with {known}. Point the settings at it; or, where it was restored with its records at their"
-            f" offsets, let an operator say so: `points consume --accept-topic {found} --reason WHY`; or make a ledger"
-            " that goes on with the new one: `points archive export`, then `import`"
+            f" offsets, let an operator say so: `points consume --accept-topic {found} --reason WHY`; or"
+            f" {BEGIN_BEHIND}"
         )
 
     def _is_same(self) -> bool:
@@ -312,13 +312,24 @@ class Consumer:
 
     def _look_at_topic(self, now: float) -> bool:
         self._topic_at = now + TOPIC_SECONDS
-        with suppress(BrokerAway):
+        try:
             found = self._log.topic_id()
             if found and self._topic_id not in ("", found):
                 raise self._made_anew(self._topic_id, found)
-            return True
+            if not self._is_doubted:
+                return True
+            self._fetch_again()
+            self._is_doubted = False
+        except BrokerAway:
+            self._is_doubted = True
         self._is_idle = True  # look again before anything is decided
         return False
+
+    def _fetch_again(self) -> None:
+        """Let go of what waits: another topic may have stood there while nobody could look, and be gone again."""
+        for owner in self._acquired():
+            assert owner.writer is not None
+            self._reader.seek(owner.partition, _start_of(owner, owner.writer.journal.head().recorded))
 
     def _reading(self) -> list[int]:
         return [owner.partition for owner in self._acquired()]
@@ -545,3 +556,9 @@ class Consumer:
         if now >= self._collect_at:
             self._collect_at = now + COLLECT_SECONDS
             gc.collect()
+
+
+def _start_of(owner: PartitionOwner, recorded: int) -> Start:
+    """Return where an owner's records begin: with the one the journal took last, while that is still to be compared."""
+    assert owner.writer is not None
+    return Start(owner.writer.offset if owner.taken is None else owner.taken.offset - 1, recorded)

@@ -17,8 +17,10 @@ from consumers.kafka.client_base import Writer
 from consumers.kafka.port import StreamError
 from consumers.runtime.events import Failed, Observe, Published, Recovered
 from consumers.runtime.retry import STORE_FAILURES, Backoff
+from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
 from ledger.journal.ledger import Ledger
+from ledger.journal.native import published_by
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import describe_published
 from ledger.wire.facts import PROGRAMME_SUBJECT
@@ -105,12 +107,19 @@ class Outcomes(Flow):
 
     name = "outcomes"
 
+    def __init__(self, ledger: Ledger, partition: int, topic: str) -> None:
+        super().__init__(ledger, partition, topic)
+        module = native_module()
+        self._native = None if module is None else published_by(module, self._zone)
+
     def _after(self, number: int, limit: int) -> Iterator[Outgoing]:
         for row in self._journal.scan(number, number + limit):
             is_copy = row.member == PROGRAMME_SUBJECT and not self._is_home
-            entry = decode_entry(row.state)
-            outcome = describe_published(row.sequence, entry, row.link, self._zone, is_copy=is_copy)
-            yield Outgoing(row.sequence, row.member.encode(), _encode(outcome))
+            value = None if self._native is None else self._native(row.sequence, row.state, row.link, is_copy)
+            if value is None:
+                entry = decode_entry(row.state)
+                value = _encode(describe_published(row.sequence, entry, row.link, self._zone, is_copy=is_copy))
+            yield Outgoing(row.sequence, row.member.encode(), value)
 
 
 class DeadLetters(Flow):

@@ -16,6 +16,12 @@ from ledger.journal.sql import Journal
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.entry_json import position_text
 
+# What an operator can do where the records of a topic are another stream's.
+BEGIN_BEHIND = (
+    "let its log begin behind what is decided, and send again what is not: docs/kafka.md, Positions that mean another"
+    " stream, says how"
+)
+
 
 class NotContinued(CannotRunNow, JournalError):
     """The stream is not the one that fed the journal, or lacks records: which, and the way out."""
@@ -73,6 +79,5 @@ def _way_out(ledger: Ledger) -> str:
         )
     return (
         f": the topic {ledger.settings.topic} was made anew, or replaced. Nothing was decided. Restore the topic, point"
-        " the settings at the one that fed this ledger, or make a ledger that goes on with the new one:"
-        " `points archive export`, then `import`"
+        f" the settings at the one that fed this ledger, or {BEGIN_BEHIND}"
     )

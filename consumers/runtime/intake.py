@@ -3,11 +3,13 @@
 The intake is the same for every stream, and reads no clock: `recorded` was set when the stream took the record.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from itertools import repeat
+from typing import Any, NamedTuple
 
 from consumers.stream import AHEAD, Record
+from ledger.journal.native import plain_intake
 from ledger.journal.partition import FactRecord
 from ledger.journal.partitioning import Partitioner
 from ledger.journal.port import KEPT_WHOLE, DeadLetter
@@ -37,6 +39,31 @@ class Intake(NamedTuple):
     operators: frozenset[str]
     partitioner: Partitioner
     grantors: frozenset[str]
+    read_plain: Callable[[Sequence[Record]], Sequence[FactRecord | None]] | None = None  # the native engine's
+
+    def with_native(self, module: Any) -> "Intake":
+        """Return the same, with the native engine's module reading the facts that are plain."""
+        partitions = self.partitioner.partitions
+        read = plain_intake(module, self.partition, partitions, self.operators, self.grantors)
+        return self._replace(read_plain=read)
+
+    def take(
+        self, records: Sequence[Record], decoded: dict[int, tuple[bytes, Fact]]
+    ) -> tuple[list[FactRecord], list[DeadLetter]]:
+        """Return the facts of records, and a dead letter for each that is none; `decoded` as `check` has it."""
+        facts: list[FactRecord] = []
+        parked: list[DeadLetter] = []
+        read: Iterable[FactRecord | None] = repeat(None) if self.read_plain is None else self.read_plain(records)
+        for record, fact in zip(records, read, strict=False):
+            if fact is not None:
+                decoded.pop(record.offset, None)
+                facts.append(fact)
+                continue
+            try:
+                facts.append(self.check(record, decoded))
+            except BadFact as bad:
+                parked.append(dead_lettered(record, bad))
+        return facts, parked
 
     def check(self, record: Record, decoded: dict[int, tuple[bytes, Fact]]) -> FactRecord:
         """Return the fact of a record, decoded unless `decoded` has it by its offset. Raises `BadFact`."""

@@ -61,6 +61,8 @@ class PartitionOwner:
         """
         self.writer = self._ledger.writer(self.partition, share)
         self.writer.on_entries = self._keep_wanted
+        if self.writer.native is not None:
+            self._intake = self._intake.with_native(self.writer.native.module)
         self.taken = last_taken(self.writer.journal)
         self._inbox_id = ""
         return self.writer
@@ -156,14 +158,7 @@ class PartitionOwner:
 
     def take(self, writer: PartitionWriter, records: Sequence[Record]) -> Tally:
         """Decide records that stand next in the partition; return how they came out."""
-        facts: list[FactRecord] = []
-        parked: list[DeadLetter] = []
-        check, decoded = self._intake.check, self.decoded
-        for record in records:
-            try:
-                facts.append(check(record, decoded))
-            except BadFact as bad:
-                parked.append(dead_lettered(record, bad))
+        facts, parked = self._intake.take(records, self.decoded)
         last = records[-1]
         tally = Tally()
         while True:

@@ -3,8 +3,6 @@
 //! What this engine does not do it hands back: the member's facts of the batch are decided by Python, and nothing of them
 //! is kept here. `handed_back.rs` lists the reasons.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::account::Account;
@@ -12,10 +10,12 @@ use crate::decide::{Arrival, Place, decide};
 use crate::draft::{Done, Pages, Stop};
 use crate::entries::{Change, Earned, Entry, Map, Text, leaf_of, link_after};
 use crate::evolve::apply_entry;
-use crate::facts::{Fact, decode};
+use crate::facts::Fact;
 use crate::handed_back::HandedBack;
+use crate::page_keys::pages_ahead;
 use crate::pages::Page;
 use crate::programme::Programme;
+use crate::quiet::caught;
 
 const SNAPSHOT_EVERY: i64 = 64;
 const SNAPSHOT_ON_EVICTION: i64 = 8;
@@ -26,10 +26,15 @@ const PAGE_BYTES: usize = 600;
 /// A member's snapshot, if there is one, and the entries behind it.
 pub type Stored = (Option<Vec<u8>>, Vec<Vec<u8>>);
 
+/// A page as it is stored: key, member, bytes.
+pub type StoredPage = (String, String, Vec<u8>);
+
 /// What is read of a journal while a batch is decided.
 pub trait Store {
     /// Return a member's snapshot, if there is one, and the entries behind it.
     fn account(&mut self, member: &str) -> Result<Stored, String>;
+    /// Return those that there are of some pages (key and member), in their order.
+    fn pages(&mut self, asked: Vec<(&str, &str)>) -> Result<Vec<StoredPage>, String>;
     /// Return the bytes of a member's page.
     fn page(&mut self, member: &str, key: &str) -> Result<Option<Vec<u8>>, String>;
     /// Return the bytes of a member's entry by its number.
@@ -37,18 +42,21 @@ pub trait Store {
 }
 
 /// A fact where it stands in the stream.
-pub struct Item<'a> {
-    pub member: &'a str,
+pub struct Item {
+    pub member: Text,
     pub offset: i64,
     pub recorded: i64,
     pub pushed: i64,
     pub backlog: bool,
-    pub canonical: &'a [u8],
-    pub received: &'a [u8],
-    /// Of a fact that came before: the number of its entry, or below 0 its place in this batch as `-1 - place`;
-    /// and whether the content is the same.
-    pub repeats: Option<(i64, bool)>,
+    pub canonical: Vec<u8>,
+    pub received: Vec<u8>,
+    /// Or why it is to be handed back.
+    pub fact: Result<Fact, HandedBack>,
 }
+
+/// The number of the entry that decided a fact, or below 0 its place in this batch as `-1 - place`; and whether the
+/// content is the same.
+pub type Repeats = (i64, bool);
 
 /// What a fact came to.
 #[derive(Clone, Default)]
@@ -118,27 +126,28 @@ impl Engine {
         self.members.contains_key(member)
     }
 
-    /// Return true if it is known whether a member has a page.
-    pub fn knows_page(&self, member: &str, key: &str) -> bool {
-        self.members.get(member).is_some_and(|member| member.pages.contains_key(key))
-    }
-
-    /// Decide a batch, member by member. Raises what the store does; the engine is then to be cleared.
-    pub fn decide(&mut self, items: &[Item], store: &mut dyn Store) -> Result<Batch, String> {
+    /// Decide a batch, member by member; `repeats` by the places of facts that came before.
+    ///
+    /// Raises what the store does; the engine is then to be cleared.
+    pub fn decide(
+        &mut self,
+        items: &[&Item],
+        repeats: &FxHashMap<usize, Repeats>,
+        store: &mut dyn Store,
+    ) -> Result<Batch, String> {
         self.batches += 1;
         let mut batch = Batch { decided: vec![Decided::default(); items.len()], ..Batch::default() };
-        let facts: Vec<Option<Fact>> = items.iter().map(|item| decode(item.canonical)).collect();
-        let mut by_member: Map<&str, Vec<usize>> = Map::default();
+        let mut by_member: Map<&Text, Vec<usize>> = Map::default();
         for (place, item) in items.iter().enumerate() {
-            by_member.entry(item.member).or_default().push(place);
+            by_member.entry(&item.member).or_default().push(place);
         }
+        let mut ahead = self.read_ahead(&by_member, items, store)?;
         for (name, places) in by_member {
-            if places.iter().any(|place| facts[*place].is_none()) {
+            if let Some(why) = places.iter().find_map(|&place| items[place].fact.as_ref().err().copied()) {
                 self.forget(name);
-                batch.handed_back.push((name.into(), HandedBack::UnknownFact));
+                batch.handed_back.push((name.clone(), why));
                 continue;
             }
-            let name: &Text = &name.into();
             let mut member = match self.members.remove(name) {
                 Some(member) => {
                     self.bytes -= member.weight;
@@ -146,15 +155,19 @@ impl Engine {
                 }
                 None => load(name, store)?,
             };
+            for (key, page) in ahead.remove(name).unwrap_or_default() {
+                let page = page.map(|bytes| unpack(&bytes)).transpose()?;
+                member.pages.insert(key, page);
+            }
             let mut written = FxHashSet::default();
-            let done = catch_unwind(AssertUnwindSafe(|| {
-                self.decide_member(&mut member, name, &places, items, &facts, store, &mut written, &mut batch)
-            }));
+            let done = caught(|| {
+                self.decide_member(&mut member, name, &places, items, repeats, store, &mut written, &mut batch)
+            });
             let why = match done {
-                Ok(Ok(())) => None,
-                Ok(Err(Stop::Store(error))) => return Err(error),
-                Ok(Err(Stop::HandBack(why))) => Some(why),
-                Ok(Err(Stop::Decline(..))) | Err(_) => Some(HandedBack::BrokenInvariant),
+                Some(Ok(())) => None,
+                Some(Err(Stop::Store(error))) => return Err(error),
+                Some(Err(Stop::HandBack(why))) => Some(why),
+                Some(Err(Stop::Decline(..))) | None => Some(HandedBack::BrokenInvariant),
             };
             if let Some(why) = why {
                 batch.handed_back.push((name.clone(), why));
@@ -183,14 +196,46 @@ impl Engine {
         Ok(batch)
     }
 
+    /// Read at once the pages that a batch will ask for and that are not in memory; each by its member and key.
+    fn read_ahead<'a>(
+        &self,
+        by_member: &Map<&'a Text, Vec<usize>>,
+        items: &[&Item],
+        store: &mut dyn Store,
+    ) -> Result<FxHashMap<&'a Text, FxHashMap<String, Option<Vec<u8>>>>, String> {
+        let mut asked: FxHashMap<&Text, FxHashMap<String, Option<Vec<u8>>>> = FxHashMap::default();
+        for (&name, places) in by_member {
+            let known = self.members.get(name);
+            let facts = places.iter().filter_map(|place| items[*place].fact.as_ref().ok());
+            let keys = facts.flat_map(|fact| pages_ahead(fact, &self.book));
+            let lacking = keys.filter(|key| known.is_none_or(|member| !member.pages.contains_key(key)));
+            let lacking: FxHashMap<_, _> = lacking.map(|key| (key, None)).collect();
+            if !lacking.is_empty() {
+                asked.insert(name, lacking);
+            }
+        }
+        let mut names: Vec<(&str, &str)> = Vec::new();
+        for (member, keys) in &asked {
+            names.extend(keys.keys().map(|key| (key.as_str(), &***member)));
+        }
+        names.sort_unstable();
+        let found = store.pages(names)?;
+        for (key, member, state) in found {
+            if let Some(page) = asked.get_mut(&Text::from(member)).and_then(|keys| keys.get_mut(&key)) {
+                *page = Some(state);
+            }
+        }
+        Ok(asked)
+    }
+
     #[allow(clippy::too_many_arguments)]
     fn decide_member(
         &self,
         member: &mut Member,
         name: &Text,
         places: &[usize],
-        items: &[Item],
-        facts: &[Option<Fact>],
+        items: &[&Item],
+        repeats: &FxHashMap<usize, Repeats>,
         store: &mut dyn Store,
         written: &mut FxHashSet<String>,
         batch: &mut Batch,
@@ -198,8 +243,8 @@ impl Engine {
         let Member { account, pages, .. } = member;
         let mut pages = MemberPages { member: name, pages, store, written, entered: FxHashMap::default() };
         for &place in places {
-            let (item, fact) = (&items[place], facts[place].as_ref().expect("it was decoded"));
-            let repeats = item.repeats.map(|(number, is_same)| {
+            let (item, fact) = (items[place], items[place].fact.as_ref().expect("others are handed back"));
+            let repeats = repeats.get(&place).map(|&(number, is_same)| {
                 let in_batch = usize::try_from(-1 - number).ok();
                 (in_batch.map_or(number, |place| batch.decided[place].number), is_same)
             });
@@ -217,7 +262,7 @@ impl Engine {
                 backlog,
                 pushed,
             };
-            let entry = decision.into_entry(entry_place, fact.occurred, item.canonical, item.received);
+            let entry = decision.into_entry(entry_place, fact.occurred, &item.canonical, &item.received);
             batch.decided[place] = Decided { number: account.number, outcome, state: pack(&entry) };
         }
         Ok(())

@@ -1,14 +1,15 @@
-//! What happened, from the canonical bytes that Python's decoder made: bounded and checked already.
+//! What happened: facts as they are decided on, and as their canonical bytes have them.
 //!
-//! `ledger/wire/facts.py` and `fact_catalogue.py` say what each means.
+//! `ledger/wire/facts.py` and `fact_catalogue.py` say what each means, and where it has its bounds. A field that has its
+//! default is left out of the canonical bytes.
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::entries::{Figure, Map, Text};
-use crate::times::instant_of;
+use crate::times::{instant_of, utc_text};
 
 fn one() -> i64 {
     1
@@ -30,6 +31,38 @@ fn beans() -> Text {
     BEANS.into()
 }
 
+fn is_one(number: &i64) -> bool {
+    *number == 1
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+fn is_yes(truth: &bool) -> bool {
+    *truth
+}
+
+fn is_false(truth: &bool) -> bool {
+    !truth
+}
+
+fn is_empty(text: &Text) -> bool {
+    text.is_empty()
+}
+
+fn is_own_shop(text: &Text) -> bool {
+    &**text == "self"
+}
+
+fn is_app(text: &Text) -> bool {
+    &**text == "app"
+}
+
+fn is_beans(text: &Text) -> bool {
+    &**text == BEANS
+}
+
 /// The kind of facts that name none, which stands for the book's own `default_kind`.
 pub const BEANS: &str = "beans";
 
@@ -40,288 +73,325 @@ pub struct Instant(pub i64);
 impl<'de> Deserialize<'de> for Instant {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Instant, D::Error> {
         let text = Cow::<str>::deserialize(from)?;
-        instant_of(&text).map(Instant).ok_or_else(|| serde::de::Error::custom("no canonical time"))
+        instant_of(&text).map(Instant).ok_or_else(|| serde::de::Error::custom("no plain time"))
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+impl Serialize for Instant {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&utc_text(self.0))
+    }
+}
+
+type Attributes = Map<Text, Option<Figure>>;
+
+/// Read attributes, each once.
+fn distinct<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Attributes, D::Error> {
+    struct Distinct;
+    impl<'de> serde::de::Visitor<'de> for Distinct {
+        type Value = Attributes;
+        fn expecting(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
+            to.write_str("attributes")
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut from: A) -> Result<Attributes, A::Error> {
+            let mut attributes = Attributes::default();
+            while let Some((name, value)) = from.next_entry()? {
+                if attributes.insert(name, value).is_some() {
+                    return Err(serde::de::Error::custom("an attribute comes twice"));
+                }
+            }
+            Ok(attributes)
+        }
+    }
+    from.deserialize_map(Distinct)
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct OrderLine {
     pub line: Text,
     pub paid_fen: i64,
-    #[serde(default = "one")]
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub quantity: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub sku: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub category: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub points: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub list_fen: i64,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub saved_by: Text,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Text>,
 }
 
 /// An order that was paid, completed or amended.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Order {
     pub order: Text,
     pub lines: Vec<OrderLine>,
-    #[serde(default = "own_shop")]
+    #[serde(default = "own_shop", skip_serializing_if = "is_own_shop")]
     pub shop: Text,
-    #[serde(default = "yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub self_operated: bool,
-    #[serde(default = "app")]
+    #[serde(default = "app", skip_serializing_if = "is_app")]
     pub channel: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub pay: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Text>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub more: bool,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub refund_fen: i64,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct OrderEnd {
     pub order: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub reason: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ReturnLine {
     pub line: Text,
     pub quantity: i64,
     pub refund_fen: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub points: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub exchange: bool,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Return {
     #[serde(rename = "return")]
     pub return_: Text,
     pub lines: Vec<ReturnLine>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub order: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Review {
     pub review: Text,
     pub order: Text,
     pub line: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub characters: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub images: i64,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ReviewRemoval {
     pub review: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Answer {
     pub answer: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub sku: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Share {
     pub share: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub sku: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub via: Text,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct SignIn {
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub day: Text,
 }
 
 /// A shop that was visited or joined.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct AtShop {
     pub shop: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Grant {
-    #[serde(default = "beans")]
+    #[serde(default = "beans", skip_serializing_if = "is_beans")]
     pub kind: Text,
     pub grant: Text,
     pub campaign: Text,
     pub points: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Instant>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub shop: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Activity {
     pub done: Text,
     pub activity: Text,
-    #[serde(default = "one")]
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub amount_fen: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub shop: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub sku: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub channel: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Text>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Undone {
     pub done: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct CreditScore {
     pub score: i64,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Stars {
     pub stars: i64,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Description {
-    pub attributes: Map<Text, Option<Figure>>,
+    #[serde(deserialize_with = "distinct")]
+    pub attributes: Attributes,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Redemption {
-    #[serde(default = "beans")]
+    #[serde(default = "beans", skip_serializing_if = "is_beans")]
     pub kind: Text,
     pub redemption: Text,
     pub points: i64,
     #[serde(rename = "use")]
     pub use_: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub order: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub settlement_fen: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub shop: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Reversal {
     pub redemption: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points: Option<i64>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Hold {
-    #[serde(default = "beans")]
+    #[serde(default = "beans", skip_serializing_if = "is_beans")]
     pub kind: Text,
     pub hold: Text,
     pub points: i64,
     pub until: Instant,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub shop: Text,
 }
 
 /// The capture of a hold's points (all where no number is said), or its release.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct HoldEnd {
     pub hold: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points: Option<i64>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Aim {
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub order: Text,
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub line: Text,
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub grant: Text,
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub lot: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct PointsClaim {
     pub of: Aim,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Exchange {
     pub request: Text,
     pub exchange: Text,
     pub points: i64,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ExchangeReversal {
     pub request: Text,
 }
 
 /// A card that was bought, came by a code, or is tried; `paid_fen` of a bought one alone.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Card {
     pub card: Text,
     pub product: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_fen: Option<i64>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub code: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct CardRefund {
     pub card: Text,
     pub refund_fen: i64,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Claim {
     pub claim: Text,
     pub benefit: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub order: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub line: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub shop: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ClaimReturn {
     pub claim: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Adjustment {
-    #[serde(default = "beans")]
+    #[serde(default = "beans", skip_serializing_if = "is_beans")]
     pub kind: Text,
     pub adjustment: Text,
     pub points: i64,
     pub reason: Text,
     pub by: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub approved_by: Text,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<Aim>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub shop: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct TierGrantFact {
     pub grant: Text,
     pub score: Text,
@@ -329,26 +399,26 @@ pub struct TierGrantFact {
     pub until: Instant,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct TierWithdrawal {
     pub grant: Text,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Reason {
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub reason: Text,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct OpeningLot {
-    #[serde(default = "beans")]
+    #[serde(default = "beans", skip_serializing_if = "is_beans")]
     pub kind: Text,
     pub lot: Text,
     pub points: i64,
     pub earned_at: Instant,
     pub expires_at: Instant,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub shop: Text,
 }
 
@@ -360,8 +430,13 @@ pub struct Reached {
     pub before: Text,
 }
 
+/// No more than the type of fact says.
+#[derive(Deserialize)]
+struct Nothing {}
+
 /// What a fact says, by its type.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
 pub enum Data {
     OrderPaid(Order),
     OrderCompleted(Order),
@@ -408,6 +483,7 @@ pub enum Data {
     TierGranted(TierGrantFact),
     TierWithdrawn(TierWithdrawal),
     LotOpened(OpeningLot),
+    #[serde(skip)]
     Reached(Reached),
 }
 
@@ -436,53 +512,60 @@ pub fn decode(canonical: &[u8]) -> Option<Fact> {
 }
 
 fn data_of(kind: &str, json: &str) -> Option<Data> {
-    use serde_json::from_str;
+    data_by(kind, &mut serde_json::Deserializer::from_str(json))
+}
+
+/// Return what a fact of a CloudEvents type says, read from its data; None where that is not known or does not fit.
+pub fn data_by<'de, D: serde::Deserializer<'de>>(kind: &str, data: D) -> Option<Data> {
+    fn read<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(data: D) -> Option<T> {
+        T::deserialize(data).ok()
+    }
     Some(match kind.strip_suffix(".v1")? {
-        "order.paid" => Data::OrderPaid(from_str(json).ok()?),
-        "order.completed" => Data::OrderCompleted(from_str(json).ok()?),
-        "order.amended" => Data::OrderAmended(from_str(json).ok()?),
-        "order.cancelled" => Data::OrderCancelled(from_str(json).ok()?),
-        "order.rejected" => Data::OrderRejected(from_str(json).ok()?),
-        "order.returned" => Data::OrderReturned(from_str(json).ok()?),
-        "review.posted" => Data::ReviewPosted(from_str(json).ok()?),
-        "review.removed" => Data::ReviewRemoved(from_str(json).ok()?),
-        "question.answered" => Data::QuestionAnswered(from_str(json).ok()?),
-        "item.shared" => Data::ItemShared(from_str(json).ok()?),
-        "member.signed-in" => Data::MemberSignedIn(from_str(json).ok()?),
-        "shop.visited" => Data::ShopVisited(from_str(json).ok()?),
-        "campaign.granted" => Data::CampaignGranted(from_str(json).ok()?),
-        "identity.verified" => Data::IdentityVerified,
-        "wechat.bound" => Data::WechatBound,
-        "qq.bound" => Data::QqBound,
-        "profile.completed" => Data::ProfileCompleted,
-        "credit.scored" => Data::CreditScored(from_str(json).ok()?),
-        "reputation.rated" => Data::ReputationRated(from_str(json).ok()?),
-        "member.described" => Data::MemberDescribed(from_str(json).ok()?),
-        "member.joined" => Data::MemberJoined(from_str(json).ok()?),
-        "activity.done" => Data::ActivityDone(from_str(json).ok()?),
-        "activity.undone" => Data::ActivityUndone(from_str(json).ok()?),
-        "redemption.requested" => Data::RedemptionRequested(from_str(json).ok()?),
-        "redemption.reversed" => Data::RedemptionReversed(from_str(json).ok()?),
-        "hold.requested" => Data::HoldRequested(from_str(json).ok()?),
-        "hold.captured" => Data::HoldCaptured(from_str(json).ok()?),
-        "hold.released" => Data::HoldReleased(from_str(json).ok()?),
-        "points.claimed" => Data::PointsClaimed(from_str(json).ok()?),
-        "exchange.requested" => Data::ExchangeRequested(from_str(json).ok()?),
-        "exchange.reversed" => Data::ExchangeReversed(from_str(json).ok()?),
-        "card.purchased" => Data::CardPurchased(from_str(json).ok()?),
-        "card.code-redeemed" => Data::CardCodeRedeemed(from_str(json).ok()?),
-        "card.trial-started" => Data::CardTrialStarted(from_str(json).ok()?),
-        "card.refunded" => Data::CardRefunded(from_str(json).ok()?),
-        "benefit.claimed" => Data::BenefitClaimed(from_str(json).ok()?),
-        "benefit.returned" => Data::BenefitReturned(from_str(json).ok()?),
-        "points.adjusted" => Data::PointsAdjusted(from_str(json).ok()?),
-        "account.frozen" => Data::AccountFrozen(from_str(json).ok()?),
-        "account.unfrozen" => Data::AccountUnfrozen(from_str(json).ok()?),
-        "account.closed" => Data::AccountClosed(from_str(json).ok()?),
-        "account.reopened" => Data::AccountReopened(from_str(json).ok()?),
-        "tier.granted" => Data::TierGranted(from_str(json).ok()?),
-        "tier.withdrawn" => Data::TierWithdrawn(from_str(json).ok()?),
-        "lot.opened" => Data::LotOpened(from_str(json).ok()?),
+        "order.paid" => Data::OrderPaid(read(data)?),
+        "order.completed" => Data::OrderCompleted(read(data)?),
+        "order.amended" => Data::OrderAmended(read(data)?),
+        "order.cancelled" => Data::OrderCancelled(read(data)?),
+        "order.rejected" => Data::OrderRejected(read(data)?),
+        "order.returned" => Data::OrderReturned(read(data)?),
+        "review.posted" => Data::ReviewPosted(read(data)?),
+        "review.removed" => Data::ReviewRemoved(read(data)?),
+        "question.answered" => Data::QuestionAnswered(read(data)?),
+        "item.shared" => Data::ItemShared(read(data)?),
+        "member.signed-in" => Data::MemberSignedIn(read(data)?),
+        "shop.visited" => Data::ShopVisited(read(data)?),
+        "campaign.granted" => Data::CampaignGranted(read(data)?),
+        "identity.verified" => read(data).map(|Nothing {}| Data::IdentityVerified)?,
+        "wechat.bound" => read(data).map(|Nothing {}| Data::WechatBound)?,
+        "qq.bound" => read(data).map(|Nothing {}| Data::QqBound)?,
+        "profile.completed" => read(data).map(|Nothing {}| Data::ProfileCompleted)?,
+        "credit.scored" => Data::CreditScored(read(data)?),
+        "reputation.rated" => Data::ReputationRated(read(data)?),
+        "member.described" => Data::MemberDescribed(read(data)?),
+        "member.joined" => Data::MemberJoined(read(data)?),
+        "activity.done" => Data::ActivityDone(read(data)?),
+        "activity.undone" => Data::ActivityUndone(read(data)?),
+        "redemption.requested" => Data::RedemptionRequested(read(data)?),
+        "redemption.reversed" => Data::RedemptionReversed(read(data)?),
+        "hold.requested" => Data::HoldRequested(read(data)?),
+        "hold.captured" => Data::HoldCaptured(read(data)?),
+        "hold.released" => Data::HoldReleased(read(data)?),
+        "points.claimed" => Data::PointsClaimed(read(data)?),
+        "exchange.requested" => Data::ExchangeRequested(read(data)?),
+        "exchange.reversed" => Data::ExchangeReversed(read(data)?),
+        "card.purchased" => Data::CardPurchased(read(data)?),
+        "card.code-redeemed" => Data::CardCodeRedeemed(read(data)?),
+        "card.trial-started" => Data::CardTrialStarted(read(data)?),
+        "card.refunded" => Data::CardRefunded(read(data)?),
+        "benefit.claimed" => Data::BenefitClaimed(read(data)?),
+        "benefit.returned" => Data::BenefitReturned(read(data)?),
+        "points.adjusted" => Data::PointsAdjusted(read(data)?),
+        "account.frozen" => Data::AccountFrozen(read(data)?),
+        "account.unfrozen" => Data::AccountUnfrozen(read(data)?),
+        "account.closed" => Data::AccountClosed(read(data)?),
+        "account.reopened" => Data::AccountReopened(read(data)?),
+        "tier.granted" => Data::TierGranted(read(data)?),
+        "tier.withdrawn" => Data::TierWithdrawn(read(data)?),
+        "lot.opened" => Data::LotOpened(read(data)?),
         _ => return None,
     })
 }

@@ -9,9 +9,10 @@ use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyBytes;
 
 use crate::chain::{self, Journal};
+use crate::handed_back::HandedBack;
 use crate::programme::Programme;
 use crate::python::versions_of;
-use crate::replay::{Difference, Found, Replay, Row};
+use crate::replay::{Backtest, Compared, Deriving, Difference, Found, Replay, Row};
 
 type Rows<'py> = Vec<(i64, PyBackedStr, i64, Bound<'py, PyAny>)>;
 type Differences<'py> = Vec<(usize, bool, Bound<'py, PyBytes>)>;
@@ -59,19 +60,9 @@ impl PyReplay {
         rows: Rows<'py>,
         snapshots: Vec<(String, i64, Vec<u8>)>,
     ) -> (Differences<'py>, Ended) {
-        type Plain = (i64, PyBackedStr, i64, Option<PyBackedBytes>);
-        let rows: Vec<Plain> =
-            rows.into_iter().map(|(at, member, number, state)| (at, member, number, state.extract().ok())).collect();
+        let rows = held(rows);
         let found = py.detach(|| {
-            let rows: Vec<Row> = rows
-                .iter()
-                .map(|(sequence, member, number, state)| Row {
-                    sequence: *sequence,
-                    member,
-                    number: *number,
-                    state: state.as_deref(),
-                })
-                .collect();
+            let rows = plain_rows(&rows);
             let snapshots = snapshots.into_iter().map(|(member, number, state)| (member, (number, state))).collect();
             self.replay().feed(&rows, snapshots)
         });
@@ -144,6 +135,73 @@ impl PyReplay {
     fn page_groups_that_differ(&self) -> Vec<u64> {
         self.replay().pages.groups_that_differ()
     }
+}
+
+/// Rows while the lock of the interpreter is released.
+type Held = Vec<(i64, PyBackedStr, i64, Option<PyBackedBytes>)>;
+
+fn held(rows: Rows) -> Held {
+    rows.into_iter().map(|(at, member, number, state)| (at, member, number, state.extract().ok())).collect()
+}
+
+fn plain_rows(rows: &Held) -> Vec<Row<'_>> {
+    rows.iter()
+        .map(|(sequence, member, number, state)| Row {
+            sequence: *sequence,
+            member,
+            number: *number,
+            state: state.as_deref(),
+        })
+        .collect()
+}
+
+type Tried<'py> = (String, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Option<&'static str>);
+
+/// A partition's history decided again under a draft; `replay.rs` says how.
+#[pyclass(name = "Backtest", frozen)]
+pub struct PyBacktest(Mutex<Backtest>);
+
+#[pymethods]
+impl PyBacktest {
+    /// `versions` are those of the draft, as `plain.plain_version` gives them.
+    #[new]
+    fn new(partition: i64, max_age: i64, as_of: i64, versions: Vec<PyBackedBytes>) -> PyResult<PyBacktest> {
+        let versions = versions_of(&versions)?;
+        if versions.is_empty() {
+            return Err(PyValueError::new_err("a book without a version"));
+        }
+        let deriving = Deriving::new(partition, max_age, vec![(i64::MIN, Programme { versions })]);
+        Ok(PyBacktest(Mutex::new(Backtest::new(deriving, as_of))))
+    }
+
+    /// Decide rows (sequence, member, number, state), by member and number.
+    ///
+    /// Return the entry of each, None where it does not count, and who ended (member, the account, the one that would be, why it is handed back).
+    fn feed<'py>(&self, py: Python<'py>, rows: Rows<'py>) -> (Vec<Option<Bound<'py, PyBytes>>>, Vec<Tried<'py>>) {
+        let rows = held(rows);
+        let mut ended = Vec::new();
+        let states = py.detach(|| self.0.lock().expect("no call panics").feed(&plain_rows(&rows), &mut ended));
+        let states = states.into_iter().map(|state| state.map(|state| PyBytes::new(py, &state))).collect();
+        (states, tried(py, ended))
+    }
+
+    /// End the last member; return it as `feed` does.
+    fn finish<'py>(&self, py: Python<'py>) -> Vec<Tried<'py>> {
+        let mut ended = Vec::new();
+        self.0.lock().expect("no call panics").finish(&mut ended);
+        tried(py, ended)
+    }
+}
+
+fn tried(py: Python<'_>, ended: Vec<Compared>) -> Vec<Tried<'_>> {
+    let bytes = |state: &[u8]| PyBytes::new(py, state);
+    ended
+        .into_iter()
+        .map(|one| {
+            let why = one.why.map(HandedBack::name);
+            (one.member.to_string(), bytes(&one.actual), bytes(&one.would_be), why)
+        })
+        .collect()
 }
 
 /// Return where a journal stands (sequence, link, offset) behind rows (sequence, member, number, state, link).

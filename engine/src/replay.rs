@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
@@ -16,10 +15,12 @@ use crate::decide::{Arrival, Place, decide};
 use crate::draft::{Done, Pages, Stop};
 use crate::engine::{earned_in, pack, unpack};
 use crate::entries::{Bytes, Change, ENGINE, Earned, Entry, Text};
+use crate::evolve::apply_entry;
 use crate::facts::decode;
 use crate::handed_back::HandedBack;
 use crate::pages::Page;
 use crate::programme::Programme;
+use crate::quiet;
 
 const GROUPS: u64 = 4_096;
 const PUBLICATION: &str = "programme.published.v1";
@@ -58,29 +59,47 @@ pub struct Found {
     pub ended: Vec<Ended>,
 }
 
+/// How facts are decided again: where, and by which books.
+pub struct Deriving {
+    pub partition: i64,
+    pub max_age: i64,
+    /// Each from behind a sequence on, in their order.
+    pub books: Vec<(i64, Programme)>,
+    random: RandomState,
+}
+
 /// One partition's entries as they are compared, and sums of the receipts and pages that they come to.
 pub struct Replay {
-    partition: i64,
-    max_age: i64,
-    /// Each from behind a sequence on, in their order.
-    books: Vec<(i64, Programme)>,
+    deriving: Deriving,
     versions: FxHashSet<Text>,
     member: Option<Member>,
     pub receipts: ReceiptSum,
     pub pages: PageSum,
 }
 
+/// A fact that was decided again: the entry's bytes, and what names the fact where it did not come before.
+struct Derived<'a> {
+    state: Vec<u8>,
+    first: Option<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
 struct Member {
     name: Text,
     snapshot: Option<Stored>,
+    history: History,
+    receipts: Counted,
+    entries: i64,
+    why: Option<HandedBack>,
+}
+
+/// What a member's facts come to.
+#[derive(Default)]
+struct History {
     account: Account,
     pages: MemberPages,
     sources: FxHashMap<Text, usize>,
     /// By source and id of a fact the number of the entry that took it first, and a hash of its content.
     first: FxHashMap<(usize, Text), (i64, u64)>,
-    receipts: Counted,
-    entries: i64,
-    why: Option<HandedBack>,
 }
 
 /// What of a stored entry its fact does not say.
@@ -106,6 +125,20 @@ struct Head<'a>(
     #[serde(default)] i64,
 );
 
+impl Head<'_> {
+    fn clock(&self) -> i64 {
+        self.6
+    }
+
+    fn version(&self) -> &str {
+        &self.8
+    }
+
+    fn engine(&self) -> i64 {
+        self.9
+    }
+}
+
 /// What names a fact.
 #[derive(Deserialize)]
 struct Name<'a> {
@@ -122,12 +155,12 @@ struct Name<'a> {
 impl Replay {
     /// Make a replay of a partition. `upto` is the last entry whose receipt counts.
     pub fn new(partition: i64, max_age: i64, upto: i64, books: Vec<(i64, Programme)>) -> Replay {
-        let versions = books.iter().flat_map(|(_, book)| &book.versions).map(|version| version.name.clone()).collect();
-        let random = RandomState::new();
+        let versions: FxHashSet<Text> =
+            books.iter().flat_map(|(_, book)| &book.versions).map(|version| version.name.clone()).collect();
+        let deriving = Deriving::new(partition, max_age, books);
+        let random = deriving.random.clone();
         Replay {
-            partition,
-            max_age,
-            books,
+            deriving,
             versions,
             member: None,
             receipts: ReceiptSum {
@@ -151,12 +184,7 @@ impl Replay {
             let mut member = self.member.take().expect("it was made");
             member.entries += 1;
             if member.why.is_none() {
-                let done = catch_unwind(AssertUnwindSafe(|| self.compare(&mut member, row, place, &mut found)));
-                member.why = match done {
-                    Ok(Ok(())) => None,
-                    Ok(Err(Stop::HandBack(why))) => Some(why),
-                    Ok(Err(Stop::Decline(..) | Stop::Store(_))) | Err(_) => Some(HandedBack::BrokenInvariant),
-                };
+                member.why = caught(|| self.compare(&mut member, row, place, &mut found)).err();
             }
             self.member = Some(member);
         }
@@ -170,7 +198,7 @@ impl Replay {
         };
         if member.why.is_none() {
             self.receipts.derived.add_all(&member.receipts);
-            for (key, page) in &member.pages.pages {
+            for (key, page) in &member.history.pages.pages {
                 self.pages.add(&member.name, key, &pack(page));
             }
         }
@@ -179,56 +207,167 @@ impl Replay {
 
     /// Decide the fact of a row again and compare what comes of it.
     fn compare(&self, member: &mut Member, row: &Row, at: usize, found: &mut Found) -> Done {
-        let odd = || Stop::HandBack(HandedBack::OddEntry);
-        let state = row.state.ok_or_else(odd)?;
-        let head: Head = unpack(state).map_err(|_| odd())?;
-        let Head(_, _, _, offset, _, recorded, _, backlog, version, engine, _, _, _, _, fact, received, pushed) = head;
-        if engine == 1 {
-            return Err(Stop::HandBack(HandedBack::Engine1));
-        }
-        if engine != ENGINE || !(version.is_empty() || self.versions.contains(&*version)) {
+        let (state, head) = head_of(row)?;
+        if head.engine() != ENGINE || !(head.version().is_empty() || self.versions.contains(head.version())) {
             return Err(Stop::HandBack(HandedBack::Foreign));
         }
-        if row.number != member.account.number + 1 {
+        let derived = self.deriving.derive(&mut member.history, &member.name, row, &head)?;
+        if let Some((source, id)) = &derived.first {
+            self.receipts.count(&mut member.receipts, source, id, &member.name, row.sequence);
+        }
+        if derived.state != state {
+            if !is_plain(state) {
+                return Err(odd());
+            }
+            found.differences.push((at, Difference::Entry(derived.state)));
+        }
+        let account = &member.history.account;
+        if let Some((number, snapshot)) = &member.snapshot {
+            if *number == row.number && !is_snapshot(snapshot, account) {
+                found.differences.push((at, Difference::Account(pack(account))));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn odd() -> Stop {
+    Stop::HandBack(HandedBack::OddEntry)
+}
+
+/// Return the bytes of a row and what they say; an entry of engine 1 is handed back.
+fn head_of<'a>(row: &Row<'a>) -> Done<(&'a [u8], Head<'a>)> {
+    let state = row.state.ok_or_else(odd)?;
+    let head: Head = unpack(state).map_err(|_| odd())?;
+    if head.engine() == 1 {
+        return Err(Stop::HandBack(HandedBack::Engine1));
+    }
+    Ok((state, head))
+}
+
+/// Return what a function comes to, or why it is handed back.
+fn caught<T>(function: impl FnOnce() -> Done<T>) -> Result<T, HandedBack> {
+    match quiet::caught(function) {
+        Some(Ok(done)) => Ok(done),
+        Some(Err(Stop::HandBack(why))) => Err(why),
+        Some(Err(Stop::Decline(..) | Stop::Store(_))) | None => Err(HandedBack::BrokenInvariant),
+    }
+}
+
+impl Deriving {
+    /// Make what derives a partition's entries.
+    pub fn new(partition: i64, max_age: i64, books: Vec<(i64, Programme)>) -> Deriving {
+        Deriving { partition, max_age, books, random: RandomState::new() }
+    }
+
+    /// Decide the fact of a member's next row again.
+    fn derive<'a>(&self, history: &mut History, member: &Text, row: &Row<'a>, head: &Head<'a>) -> Done<Derived<'a>> {
+        let Head(_, _, _, offset, _, recorded, _, backlog, _, _, _, _, _, _, fact, received, pushed) = *head;
+        if row.number != history.account.number + 1 {
             return Err(odd());
         }
         let name: Name = serde_json::from_slice(fact.0).map_err(|_| odd())?;
         if name.kind == PUBLICATION {
             return Err(Stop::HandBack(HandedBack::Publication));
         }
-        let subject: Text = if *name.subject == *member.name { member.name.clone() } else { name.subject.into() };
-        let content = self.receipts.random.hash_one(fact.0);
-        let (first, known) = member.first_of(&name.source, &name.id, row.number, content);
+        let content = self.random.hash_one(fact.0);
+        let (first, known) = history.first_of(&name.source, &name.id, row.number, content);
         let repeats = (first != row.number).then_some((first, known == content));
         let decoded = decode(fact.0).ok_or(Stop::HandBack(HandedBack::UnknownFact))?;
         let arrival = Arrival { recorded, pushed, backlog, repeats, max_age: self.max_age };
         let book = self.book_before(row.sequence);
-        let decision = decide(&mut member.account, &mut member.pages, &decoded, book, arrival)?;
-        member.account.number = row.number;
-        if repeats.is_none() {
-            self.receipts.count(&mut member.receipts, &name.source, &name.id, &member.name, row.sequence);
-        }
-        let place =
-            Place { member: subject, number: row.number, partition: self.partition, offset, recorded, backlog, pushed };
-        let derived = pack(&decision.into_entry(place, decoded.occurred, fact.0, received.0));
-        if derived != state {
-            if !is_plain(state) {
-                return Err(odd());
-            }
-            found.differences.push((at, Difference::Entry(derived)));
-        }
-        if let Some((number, snapshot)) = &member.snapshot {
-            if *number == row.number && !is_snapshot(snapshot, &member.account) {
-                found.differences.push((at, Difference::Account(pack(&member.account))));
-            }
-        }
-        Ok(())
+        let decision = decide(&mut history.account, &mut history.pages, &decoded, book, arrival)?;
+        history.account.number = row.number;
+        let member = if *name.subject == **member { member.clone() } else { name.subject.into() };
+        let place = Place { member, number: row.number, partition: self.partition, offset, recorded, backlog, pushed };
+        let state = pack(&decision.into_entry(place, decoded.occurred, fact.0, received.0));
+        Ok(Derived { state, first: repeats.is_none().then_some((name.source, name.id)) })
     }
 
     /// Return the book that decided the entry at a sequence.
     fn book_before(&self, sequence: i64) -> &Programme {
         let published = self.books.partition_point(|(from, _)| *from < sequence);
         &self.books[published.saturating_sub(1)].1
+    }
+}
+
+/// A history decided again under another book, beside what was decided.
+pub struct Backtest {
+    deriving: Deriving,
+    as_of: i64,
+    member: Option<Tried>,
+}
+
+struct Tried {
+    name: Text,
+    actual: Account,
+    history: History,
+    is_over: bool,
+    why: Option<HandedBack>,
+}
+
+/// A member whose entries have ended: both accounts, and why it is handed back, if it is.
+pub struct Compared {
+    pub member: Text,
+    pub actual: Vec<u8>,
+    pub would_be: Vec<u8>,
+    pub why: Option<HandedBack>,
+}
+
+impl Backtest {
+    /// Make a backtest of what a partition's members did up to an instant of their clocks.
+    pub fn new(deriving: Deriving, as_of: i64) -> Backtest {
+        Backtest { deriving, as_of, member: None }
+    }
+
+    /// Decide the next rows, by member and number: the entry of each, none of one that does not count.
+    pub fn feed(&mut self, rows: &[Row], ended: &mut Vec<Compared>) -> Vec<Option<Vec<u8>>> {
+        let mut states = Vec::with_capacity(rows.len());
+        for row in rows {
+            if self.member.as_ref().is_none_or(|member| *member.name != *row.member) {
+                self.finish(ended);
+                self.member = Some(Tried {
+                    name: row.member.into(),
+                    actual: Account::default(),
+                    history: History::default(),
+                    is_over: false,
+                    why: None,
+                });
+            }
+            let mut member = self.member.take().expect("it was made");
+            let mut state = None;
+            if member.why.is_none() && !member.is_over {
+                match caught(|| self.derive(&mut member, row)) {
+                    Ok(Some(derived)) => state = Some(derived),
+                    Ok(None) => member.is_over = true,
+                    Err(why) => member.why = Some(why),
+                }
+            }
+            states.push(state);
+            self.member = Some(member);
+        }
+        states
+    }
+
+    fn derive(&self, member: &mut Tried, row: &Row) -> Done<Option<Vec<u8>>> {
+        let (state, head) = head_of(row)?;
+        if head.clock() > self.as_of {
+            return Ok(None);
+        }
+        let stored: Entry = unpack(state).map_err(|_| odd())?;
+        if pack(&stored) != state {
+            return Err(odd());
+        }
+        apply_entry(&mut member.actual, &stored);
+        self.deriving.derive(&mut member.history, &member.name, row, &head).map(|derived| Some(derived.state))
+    }
+
+    /// End the last member.
+    pub fn finish(&mut self, ended: &mut Vec<Compared>) {
+        if let Some(Tried { name, actual, history, why, .. }) = self.member.take() {
+            let (actual, would_be) = (pack(&actual), pack(&history.account));
+            ended.push(Compared { member: name, actual, would_be, why });
+        }
     }
 }
 
@@ -256,16 +395,15 @@ impl Member {
         Member {
             name: name.into(),
             snapshot,
-            account: Account::default(),
-            pages: MemberPages::default(),
-            sources: FxHashMap::default(),
-            first: FxHashMap::default(),
+            history: History::default(),
             receipts: Counted::default(),
             entries: 0,
             why: None,
         }
     }
+}
 
+impl History {
     /// Return the number of the entry that took a fact of a name first, this one if none did, and its content's hash.
     fn first_of(&mut self, source: &str, id: &str, number: i64, content: u64) -> (i64, u64) {
         let source = match self.sources.get(source) {

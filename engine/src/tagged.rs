@@ -33,6 +33,16 @@ macro_rules! tagged {
         #[serde(untagged)]
         pub enum $union { $($name($name)),* }
 
+        impl $union {
+            /// Return the names of its fields, in their stored order.
+            #[allow(dead_code)] // nobody asks it of pages
+            pub fn fields(&self) -> &'static [&'static str] {
+                match self {
+                    $($union::$name(_) => &[$(stringify!($field)),*],)*
+                }
+            }
+        }
+
         impl<'de> serde::Deserialize<'de> for $union {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<$union, D::Error> {
                 struct Visitor;

@@ -61,6 +61,23 @@ impl Zone {
         self.local(instant).div_euclid(DAY)
     }
 
+    /// Return an instant as clocks show it: RFC 3339, with a fraction only where there is one. None before 1970 or after
+    /// the year 3000.
+    pub fn text(&self, instant: i64) -> Option<String> {
+        if !(0..=MAX_INSTANT).contains(&instant) {
+            return None;
+        }
+        let local = self.local(instant);
+        let (sign, ahead) = if local < instant { ('-', instant - local) } else { ('+', local - instant) };
+        let (hours, minutes, seconds) = (ahead / SECOND / 3_600, ahead / SECOND / 60 % 60, ahead / SECOND % 60);
+        let mut text = clock_text(local);
+        text += &format!("{sign}{hours:02}:{minutes:02}");
+        if seconds != 0 {
+            text += &format!(":{seconds:02}");
+        }
+        Some(text)
+    }
+
     /// Return the local month of an instant.
     pub fn month(&self, instant: i64) -> i64 {
         month_of_day(self.day(instant))
@@ -127,7 +144,13 @@ pub fn day_text(day: i64) -> String {
     format!("{year:04}-{month:02}-{of_month:02}")
 }
 
-/// Return the instant that RFC 3339 names, as canonical facts have it: in UTC, with no fraction or one of six digits.
+/// Return a month as `YYYY-MM`.
+pub fn month_text(month: i64) -> String {
+    format!("{:04}-{:02}", month.div_euclid(12), month.rem_euclid(12) + 1)
+}
+
+/// Return the instant that RFC 3339 names where it is plainly written: a `T`, up to six digits of a second, and `Z` or
+/// an offset of whole minutes; years 1970 to 2999. None for anything else, which Python may still read.
 pub fn instant_of(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     let number = |range: std::ops::Range<usize>| -> Option<i64> {
@@ -136,11 +159,54 @@ pub fn instant_of(text: &str) -> Option<i64> {
     };
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let micros = match bytes.get(19)? {
-        b'Z' if bytes.len() == 20 => 0,
-        b'.' if bytes.len() == 27 && bytes[26] == b'Z' => number(20..26)?,
+    let marks = [bytes[4], bytes[7], bytes[10], bytes[13], bytes[16]];
+    let is_a_time = marks == *b"--T::" && hour < 24 && minute < 60 && second < 60;
+    if !is_a_time || !(1970..3000).contains(&year) || !(1..=12).contains(&month) || !has_day(year, month, day) {
+        return None;
+    }
+    let mut at = 19;
+    let mut micros = 0;
+    if bytes.get(at)? == &b'.' {
+        let end = (at + 1..bytes.len()).find(|&at| !bytes[at].is_ascii_digit())?;
+        let digits = end - at - 1;
+        if !(1..=6).contains(&digits) {
+            return None;
+        }
+        micros = number(at + 1..end)? * 10_i64.pow(6 - digits as u32);
+        at = end;
+    }
+    let ahead = match (bytes[at], bytes.len() - at) {
+        (b'Z', 1) => 0,
+        (sign @ (b'+' | b'-'), 6) if bytes[at + 3] == b':' => {
+            let (hours, minutes) = (number(at + 1..at + 3)?, number(at + 4..at + 6)?);
+            if hours > 14 || minutes > 59 {
+                return None;
+            }
+            let ahead = (hours * 60 + minutes) * 60 * SECOND;
+            if sign == b'+' { ahead } else { -ahead }
+        }
         _ => return None,
     };
     let days = day_of_date(year, month, day);
-    Some(days * DAY + (hour * 3_600 + minute * 60 + second) * SECOND + micros)
+    let instant = days * DAY + (hour * 3_600 + minute * 60 + second) * SECOND + micros - ahead;
+    (0..MAX_INSTANT).contains(&instant).then_some(instant)
+}
+
+fn has_day(year: i64, month: i64, day: i64) -> bool {
+    let next = if month == 12 { day_of_date(year + 1, 1, 1) } else { day_of_date(year, month + 1, 1) };
+    day >= 1 && day_of_date(year, month, day) < next
+}
+
+/// Return an instant in UTC as canonical facts have it.
+pub fn utc_text(instant: i64) -> String {
+    clock_text(instant) + "Z"
+}
+
+/// Return what clocks show, with no fraction of a second or one of six digits; `local` as microseconds since 1970 by them.
+fn clock_text(local: i64) -> String {
+    let (year, month, day) = date_of(local.div_euclid(DAY));
+    let (seconds, micros) = (local.rem_euclid(DAY) / SECOND, local.rem_euclid(SECOND));
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    if micros == 0 { text } else { format!("{text}.{micros:06}") }
 }

@@ -45,13 +45,13 @@ def apply_rules(
     `order` counts its caps; `multiplied` is told by rule the multiplier that holds for the line, where it is not 1.
     What is given for a line, or if it `may_return`, can be taken back.
     """
-    account, occurred, trace = draft.account, draft.occurred, draft.trace
+    occurred, trace = draft.occurred, draft.trace
     is_now = occurred == draft.clock and draft.engine >= 2
     name, category = "", ""
     if line is not None:
         name, fen, category, count = line.line, line.paid_fen, line.category, line.quantity
     asked: tuple[Rule, ...] = rules
-    if rules.lookup is not None and trace is None:
+    if trace is None and rules.lookup is not None:
         asked = rules_for(rules.lookup, rules, line, data, occurred)
     awards: list[Award] = []
     replaced: dict[str, str] = {}  # rule -> the one that stands in for it
@@ -71,22 +71,23 @@ def apply_rules(
                 if trace is not None:
                     trace.skipped(rule, "condition", {"line": name})
                 continue
-            if rule.member is not None:
-                term = term_at(account, rule.member, occurred)
-                if term is None:
-                    if trace is not None:
-                        trace.skipped(rule, "no-membership", {"line": name})
+            if rule.is_particular:
+                if rule.member is not None:
+                    term = term_at(draft.account, rule.member, occurred)
+                    if term is None:
+                        if trace is not None:
+                            trace.skipped(rule, "no-membership", {"line": name})
+                        continue
+                if rule.times:
+                    times = multiplier_of(rule, line, data, occurred, draft.unentitled or ())
+                    if times is not None and multiplied is not None:
+                        multiplied[rule.name] = times.text
+                if rule.who is not None and draft.unentitled and rule.name in draft.unentitled:
+                    points = draft.bounded(amount_of(rule.amount, fen, category, count, times))
+                    withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
                     continue
-            if rule.times:
-                times = multiplier_of(rule, line, data, occurred, draft.unentitled or ())
-                if times is not None and multiplied is not None:
-                    multiplied[rule.name] = times.text
-            if rule.who is not None and draft.unentitled and rule.name in draft.unentitled:
-                points = draft.bounded(amount_of(rule.amount, fen, category, count, times))
-                withhold(draft, rule, "not-entitled", name, points, who=draft.unentitled[rule.name])
-                continue
-            if rule.at_shop and not _is_of_shop(draft, rule, data, name):
-                continue
+                if rule.at_shop and not _is_of_shop(draft, rule, data, name):
+                    continue
             if rule.has_guards and not _is_let(draft, rule, line, name, since):
                 continue
         points = uncapped = rule.flat
@@ -123,14 +124,15 @@ def apply_rules(
             elif trace is not None and not uncapped:
                 trace.skipped(rule, "too-little", {"line": name})
             continue
-        if rule.stands_in_for and draft.engine >= 2:
-            replaced[rule.stands_in_for] = rule.name
-        if times is not None:
-            draft.emit(Multiplied(rule.name, name, times.text))
+        if rule.is_particular:
+            if rule.stands_in_for and draft.engine >= 2:
+                replaced[rule.stands_in_for] = rule.name
+            if times is not None:
+                draft.emit(Multiplied(rule.name, name, times.text))
         if rule.key:
             score, month = rule.score, draft.month
             if rule.is_monthly and is_now:  # it moves no more than the month that runs
-                draft.emit(Scored(score, rule.part, rule.name, month, points, page, name, fen, uncapped))
+                draft.score_month(Scored(score, rule.part, rule.name, month, points, page, name, fen, uncapped))
             elif rule.gives_once:
                 draft.remember(score)
                 draft.emit(ScoredOnce(score, rule.part, rule.name, points, occurred))
@@ -146,12 +148,11 @@ def apply_rules(
         else:
             if rule.gives_once:
                 draft.emit(FirstSeen(rule.name, 0, ONCE))
+            kind = f"{rule.kind}{AT_SHOP}{data.shop}" if rule.at_shop else rule.kind
             is_returnable = may_return or name != "" or rule.wait is not None
-            shop = data.shop if rule.at_shop else ""
-            lot = earn_award(draft, rule, points, uncapped, page, name, fen, term, is_returnable, shop)
+            lot = earn_award(draft, rule, kind, points, uncapped, page, name, fen, term, is_returnable)
             if rule.is_kept:
-                card = lot.card
-                awards.append(Award(rule.name, points, points, lot.kind, lot.lot, lot.expires_at, card=card))
+                awards.append(Award(rule.name, points, points, kind, lot.lot, lot.expires_at, card=lot.card))
     return awards
 
 
@@ -165,6 +166,7 @@ def _open(draft: Draft, rule: Rule) -> None:
 def earn_award(
     draft: Draft,
     rule: Rule,
+    kind: str,
     points: int,
     uncapped: int,
     page: str,
@@ -172,10 +174,9 @@ def earn_award(
     base: int,
     term: Term | None,
     is_returnable: bool = True,
-    shop: str = "",
 ) -> Earned:
-    """Write down what a rule gives as a lot; `term` is the card that it counts against."""
-    kind, earned_at = f"{rule.kind}{AT_SHOP}{shop}" if rule.at_shop else rule.kind, draft.occurred
+    """Write down what a rule gives as a lot of a kind; `term` is the card that it counts against."""
+    earned_at = draft.occurred
     expires_at = draft.version.expires_at(kind, earned_at)
     pending, card, waits = 0, "", 0
     if term is not None:

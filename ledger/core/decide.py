@@ -132,16 +132,17 @@ def decide(
     if engine == 1:
         pages = PagesOfEngine1(pages)
     clock = occurred if occurred > account.clock else account.clock
-    version = book.at(occurred)
+    newest = book.versions[-1]  # decides nearly every fact
+    version = newest if newest.since <= occurred else book.at(occurred)
     rules = version or book.versions[0]
     month = rules.month(occurred)
-    draft = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine)
+    draft, due = Draft(account, pages, book, rules, account.number + 1, occurred, clock, month, trace, engine), 0
     if clock >= account.next_due_at or clock >= account.next_month_at or rules.name != account.placed_by:
         fall_due(draft, clock)
+        due = len(draft.changes)
+        if draft.lots:  # that reached tiers gave as time passed: they are there whatever becomes of the fact
+            pages.enter(draft.number, draft.changes)
     account.clock = clock
-    due = len(draft.changes)
-    if draft.lots:  # that reached tiers gave as time passed: they are there whatever becomes of the fact
-        pages.enter(draft.number, draft.changes)
     if trace is not None:
         trace.began(draft)
     name = version.name if version else ""
@@ -168,7 +169,7 @@ def decide(
         assert len(draft.changes) == due, "a fact that is declined changes nothing"
         outcome = REFUSED if row.is_request and decline.reason != "already" else IGNORED
         return Decision(outcome, decline.reason, decline.figures, draft.changes, clock, name, engine)
-    if draft.engine == 1:
+    if engine == 1:
         if draft.oldest_month != NEVER:
             refresh_settled(draft)
     elif draft.stands:

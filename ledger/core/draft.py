@@ -160,10 +160,14 @@ class Draft(Struct, gc=False):
                 self.oldest_month = month
         elif month != self.month or self.occurred != self.clock or score in self.version.live:
             self.remember(score)
+        self.score_month(change)
+
+    def score_month(self, change: Scored) -> None:
+        """Emit a score item that moves no more than the month that runs."""
         self.changes.append(change)
         grown = _APPLY_SCORED(self.account, change)
         if grown and not -MAX_TOTAL <= grown <= MAX_TOTAL:
-            self._beyond(score, grown)
+            self._beyond(change.score, grown)
 
     def _score_at_shop(self, change: Scored) -> None:
         """Emit an item of a score that is kept for each shop, on a page of its own."""

@@ -29,22 +29,23 @@ def meets(clauses: tuple[Clause, ...], line: Any, data: Any) -> bool:
 
 
 def rules_for(index: RuleIndex, rules: Rules, line: Any, data: Any, occurred: int) -> tuple[Rule, ...]:
-    """Return the rules whose dates and conditions hold for a line and the data of its fact, in their order.
-
-    Of their conditions only those on what a list has are still to be asked.
-    """
+    """Return the rules whose dates and conditions hold for a line and the data of its fact, in their order."""
     key = bisect_right(index.edges, occurred)
     for name, of_line, numbers, size in index.texts:
         key = key * size + numbers.get(getattr(line if of_line else data, name), 0)
     for name, of_line, edges, size in index.numbers:
         key = key * size + bisect_right(edges, getattr(line if of_line else data, name))
+    for name, of_line, bits, size in index.lists:
+        has = 0
+        for item in (*getattr(line if of_line else data, name), *getattr(line, name, ())):
+            has |= bits.get(item, 0)
+        key = key * size + has
     found = index.known.get(key)
     if found is None:
         found = tuple(
             rest
             for rule, rest in zip(rules, index.rest, strict=True)
-            if rule.since <= occurred < rule.until
-            and meets(tuple(clause for clause in rule.clauses if clause.op != "has"), line, data)
+            if rule.since <= occurred < rule.until and meets(rule.clauses, line, data)
         )
         if len(index.known) >= MAX_KNOWN:
             index.known.clear()
@@ -57,7 +58,7 @@ def amount_of(amount: Amount, fen: int, category: str, count: int = 1, times: Mu
 
     It is rounded down once, the multiplier `times` included.
     """
-    points, per_fen, floor_fen = amount.points, amount.per_fen, amount.floor_fen
+    per_fen, points, floor_fen = amount.per_fen, amount.points, amount.floor_fen
     if times is None and amount.is_plain:
         return fen // floor_fen * floor_fen * points // per_fen if per_fen else points
     rates, steps, per_count = amount.rates, amount.steps, amount.per_count

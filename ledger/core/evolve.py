@@ -69,7 +69,7 @@ def _scored(account: Account, change: entries.Scored) -> int:
         months[month] = {part: points}
     else:
         parts[part] = parts.get(part, 0) + points
-    return 0 if -SMALL < points < SMALL else extent_of_score(account, change.score)
+    return 0 if abs(points) < SMALL else extent_of_score(account, change.score)
 
 
 def extent_of_score(account: Account, score: str) -> int:

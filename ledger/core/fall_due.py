@@ -24,11 +24,11 @@ def fall_due(draft: Draft, until: int) -> None:
     if draft.engine == 1:
         _fall_due_then_pass_months(draft, until)
         return
-    account, book = draft.account, draft.book
-    version = book.nearest(until)
+    account, version, month = draft.account, draft.version, draft.month
+    if until != draft.occurred or not month:
+        version = draft.book.nearest(until)
+        month = version.month(until)
     passes, passing = until >= account.next_month_at, []
-    is_now = until == draft.occurred and version is draft.version and draft.month
-    month = draft.month if is_now else version.month(until)
     if account.number and (passes or version.name != account.placed_by):
         passing = _instants_that_matter(draft, until, version, month)
         passing.reverse()

@@ -35,9 +35,8 @@ def earn(draft: Draft, earned: Earned, waits: int = 0) -> int:
     """
     kind, key = earned.kind, earned.lot
     purse = draft.account.purses.get(kind)
-    issued = purse.issued if purse is not None else 0
-    if issued + earned.points > MAX_TOTAL and (purse is not None or draft.engine >= 2):
-        draft.beyond("more points than a store's integers hold")
+    if draft.engine == 1 and purse is not None and purse.issued + earned.points > MAX_TOTAL:
+        draft.beyond("more points than a store's integers hold")  # since engine 2 `emit` sees to it
     if draft.version.idle:
         keep_alive(draft, kind)
         purse = draft.account.purses.get(kind)

@@ -29,9 +29,9 @@ def tag_line(said: SaidOfOrder, line: OrderLine) -> None:
         said.of_lines.pop(line.line, None)
 
 
-def give_rights(draft: Draft, order: CompletedOrder, data: Line, line: PageLine) -> None:
+def give_rights(draft: Draft, rights: tuple[Perk, ...], order: CompletedOrder, data: Line, line: PageLine) -> None:
     """Give a line that completes its rights; whose they are is judged now, and holds whatever comes."""
-    for perk in draft.version.rights:
+    for perk in rights:
         if not meets(perk.clauses, data, order):
             continue
         card, product = "", ""

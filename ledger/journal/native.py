@@ -4,36 +4,59 @@ The engine keeps the members that it decided about in memory; what it does not d
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+
+from msgspec import msgpack
 
 from ledger.core.decide import Limits
 from ledger.journal.port import PageRow, Snapshot
 from ledger.journal.sql import Batch
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
+from ledger.wire.times import Zone
 
 MEMBER_BYTES: Final = 128 << 20  # of members in the engine's memory, in a process, over all its partitions
 
-# (member, offset, recorded, pushed, backlog, canonical, received, repeats); `repeats` is the number of the entry that
-# decided a fact of the same name, or of one of this batch -1 - its place in it, and whether the content is the same.
-NativeFact = tuple[str, int, int, int, bool, bytes, bytes, tuple[int, bool] | None]
-
 
 class NativeBatch(NamedTuple):
-    """What a batch came to: by place (number, outcome, entry's bytes), and the rows that are to be written."""
+    """What a batch came to: by place each entry's number, outcome and bytes, and the rows that are to be written."""
 
-    decided: Sequence[tuple[int, int, bytes]]
+    numbers: list[int]
+    outcomes: list[int]
+    states: list[bytes]
     pages: list[PageRow]
     snapshots: list[Snapshot]
     handed_back: set[str]
+
+
+def plain_intake(
+    module: Any, partition: int, partitions: int, operators: Iterable[str], grantors: Iterable[str]
+) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return what reads the records of a partition: for each the fact, None where Python is to read it.
+
+    A fact has the attributes of `partition.FactRecord`, and None as its `fact`.
+    """
+    read: Callable[[Sequence[Any]], list[Any]] = module.Intake(
+        partition, partitions, list(operators), list(grantors)
+    ).read
+    return read
+
+
+def published_by(module: Any, zone: Zone) -> Callable[[int, bytes, bytes, bool], bytes | None]:
+    """Return what encodes an entry as `entry_json.describe_published` tells it; None where Python is to do it.
+
+    It takes the place in the journal, the entry's bytes, the chain's link at it, and whether it is a copy.
+    """
+    published: Callable[[int, bytes, bytes, bool], bytes | None] = module.Teller(msgpack.encode(zone)).published
+    return published
 
 
 class NativeEngine:
     """One partition's native engine."""
 
     def __init__(self, module: Any, partition: int, book: Programme, limits: Limits, share: float) -> None:
-        self._module = module
+        self.module = module
         self._engine = module.Engine(partition, limits.request_max_age, int(MEMBER_BYTES * share))
         self._book = book
         self._known = 0  # versions that the engine has
@@ -58,23 +81,25 @@ class NativeEngine:
         found: bool = self._engine.has(member)
         return found
 
-    def knows_page(self, member: str, key: str) -> bool:
-        """Return True if it is known whether a member has a page."""
-        found: bool = self._engine.knows_page(member, key)
-        return found
+    def decide(self, batch: Batch, facts: Sequence[Any], repeats: Mapping[int, tuple[int, bool]]) -> NativeBatch:
+        """Decide facts in stream order; the lock of the interpreter is free meanwhile, but for what is read.
 
-    def decide(self, batch: Batch, facts: Sequence[NativeFact]) -> NativeBatch:
-        """Decide facts in stream order; the lock of the interpreter is free meanwhile, but for what is read."""
+        `facts` are `partition.FactRecord` or what `plain_intake` reads. `repeats` are by their place those that came
+        before: the number of the entry that decided a fact of the same name, or of one of this batch -1 - its place in
+        it, and whether the content is the same.
+        """
         if len(self._book.versions) != self._known:  # a programme is only added to
             self._engine.take_programme([plain_version(version) for version in self._book.versions])
             self._known = len(self._book.versions)
-        decided, pages, snapshots, handed_back = self._engine.decide(facts, _Reading(batch))
+        numbers, outcomes, states, pages, snapshots, handed_back = self._engine.decide(facts, repeats, _Reading(batch))
         if handed_back:
-            of = Counter(fact[0] for fact in facts)
+            of = Counter(item.member for item in facts)
             for member, why in handed_back:
                 self._handed_back[why] += of[member]
         return NativeBatch(
-            decided,
+            numbers,
+            outcomes,
+            states,
             [PageRow(*row) for row in pages],
             [Snapshot(*row) for row in snapshots],
             {m for m, _ in handed_back},
@@ -82,7 +107,7 @@ class NativeEngine:
 
     def links_after(self, link: bytes, states: Sequence[bytes]) -> list[bytes]:
         """Return the chain's link at each of some entries."""
-        links: list[bytes] = self._module.chain(link, states)
+        links: list[bytes] = self.module.chain(link, states)
         return links
 
 
@@ -92,6 +117,7 @@ class _Reading:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self.page = batch.page_state
+        self.pages = batch.page_states
 
     def account(self, member: str) -> tuple[bytes | None, list[bytes]]:
         """Return a member's snapshot, and the entries behind it."""

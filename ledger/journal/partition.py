@@ -7,7 +7,7 @@ processor's cache; entries are numbered and chained in the order of the stream a
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 from time import perf_counter
 
 from msgspec import Struct
@@ -20,14 +20,15 @@ from ledger.core.pages import Page, Pages, TrialPages, earned_in, encode_page
 from ledger.errors import ControlFlow
 from ledger.journal.engines import native_module
 from ledger.journal.failpoints import failpoint
-from ledger.journal.native import NativeEngine, NativeFact
-from ledger.journal.port import Damaged, DeadLetter, EntryRow, PageRow, ReceiptRow, Snapshot
+from ledger.journal.native import NativeEngine
+from ledger.journal.port import TOPIC, Damaged, DeadLetter, PageRow, Snapshot
 from ledger.journal.snapshots import AccountCache, CachedAccount, folded
 from ledger.journal.sql import Batch, Journal
 from ledger.rulebook.compiled import STORED, Programme
 from ledger.rulebook.schema import BadProgramme
 from ledger.wire.entries import ACCEPTED, ENGINE, IGNORED, REFUSED, Change, Earned, Entry
 from ledger.wire.entry_codec import decode_entry, encode_entry, links_after
+from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import Fact, ProgrammePublished
 
 PAGES = 8_000
@@ -36,7 +37,10 @@ UNCOUNTED = -1  # an outcome that stands in another partition, too
 
 
 class FactRecord(Struct, frozen=True, gc=False):
-    """A decoded fact where it stands in the stream; instants are microseconds since 1970 UTC."""
+    """A decoded fact where it stands in the stream; instants are microseconds since 1970 UTC.
+
+    What the native engine has read itself is a record of its own, with these attributes and None as its `fact`.
+    """
 
     offset: int
     recorded: int
@@ -47,6 +51,30 @@ class FactRecord(Struct, frozen=True, gc=False):
     sha256: bytes  # of the bytes as they came
     engine: int = ENGINE  # that decides it: another where an archive is restored
     pushed: int = 0  # by how much `recorded` is later than the clock said
+
+    @property
+    def member(self) -> str:
+        """Return the subject."""
+        return self.fact.subject
+
+    @property
+    def source(self) -> str:
+        """Return the source, which names the fact with its id and its member."""
+        return self.fact.source
+
+    @property
+    def id(self) -> str:
+        """Return the id of the fact within its source."""
+        return self.fact.id
+
+
+def with_fact(item: FactRecord) -> FactRecord:
+    """Return a record with its fact, decoded where only the native engine has read it."""
+    if type(item) is FactRecord:
+        return item
+    fact, occurred = decode_canonical(item.canonical)
+    place = item.offset, item.recorded, item.backlog
+    return FactRecord(*place, fact, occurred, item.canonical, item.sha256, item.engine, item.pushed)
 
 
 @dataclass(slots=True)
@@ -111,7 +139,7 @@ class _Work:
     """The facts of a batch, and by their place in it what they come to."""
 
     batch: Batch
-    facts: Sequence[FactRecord]
+    facts: list[FactRecord]
     repeated: dict[int, int]  # sequence -> sequence of the entry that it repeats
     first: int  # sequence
     numbers: list[int]
@@ -255,21 +283,20 @@ class PartitionWriter:
         self._pages.clear()
 
     def _prefetch(self, batch: Batch, facts: Sequence[FactRecord]) -> None:
-        """Name what the batch will read, for stores that fetch it ahead."""
-        members = dict.fromkeys(item.fact.subject for item in facts)
-        has = self._accounts.__contains__ if self.native is None else self.native.has
+        """Name what the batch will read, for stores that fetch it ahead; the native engine asks for pages itself."""
+        members = dict.fromkeys([item.member for item in facts])
+        if self.native is not None:
+            batch.prefetch((member for member in members if not self.native.has(member)), ())
+            return
         batch.prefetch(
-            (member for member in members if not has(member)),
+            (member for member in members if member not in self._accounts),
             (
-                (key, item.fact.subject)
+                (key, item.member)
                 for item in facts
                 for key in pages_ahead(item.fact, item.occurred, self.book)
-                if not self._knows_page(item.fact.subject, key)
+                if (key, item.member) not in self._pages
             ),
         )
-
-    def _knows_page(self, member: str, key: str) -> bool:
-        return (key, member) in self._pages if self.native is None else self.native.knows_page(member, key)
 
     def _taken(
         self, batch: Batch, facts: Sequence[FactRecord], by_member: dict[str, list[int]]
@@ -292,21 +319,21 @@ class PartitionWriter:
 
     def _write(self, batch: Batch, facts: Sequence[FactRecord], tally: Tally) -> tuple[list[bytes], list[bytes]]:
         """Decide and append; returns the bytes of each fact's entry, and the chain's link at it."""
-        first = batch.before + 1
-        sources = {name: batch.source(name) for name in dict.fromkeys([item.fact.source for item in facts])}
-        receipts = []
-        by_member: dict[str, list[int]] = {}
-        for i, item in enumerate(facts):
-            fact = item.fact
-            receipts.append(ReceiptRow(sources[fact.source], fact.id, fact.subject, first + i))
-            by_member.setdefault(fact.subject, []).append(i)
-        count = len(facts)
-        work = _Work(batch, facts, batch.receive(receipts), first, [0] * count, [b""] * count, [UNCOUNTED] * count)
+        first, count = batch.before + 1, len(facts)
+        members, sources = [item.member for item in facts], [item.source for item in facts]
+        numbers = {name: batch.source(name) for name in dict.fromkeys(sources)}
+        sequences = range(first, first + count)
+        receipts = zip(map(numbers.__getitem__, sources), [item.id for item in facts], members, sequences, strict=True)
+        repeated = batch.receive(list(receipts))
+        work = _Work(batch, list(facts), repeated, first, [0] * count, [b""] * count, [UNCOUNTED] * count)
         snapshots: list[Snapshot] = []
         began = perf_counter()
-        if self.native is not None:
-            by_member = self._decide_natively(self.native, work, by_member)
-        for member, indexes, cached in self._taken(batch, facts, by_member):
+        left = None if self.native is None else self._decide_natively(self.native, work)
+        by_member: dict[str, list[int]] = {}
+        for i, member in enumerate(members) if left is None or left else ():
+            if left is None or member in left:
+                by_member.setdefault(member, []).append(i)
+        for member, indexes, cached in self._taken(batch, work.facts, by_member):
             try:
                 pages = _MemberPages(batch, member, self._pages, work.written)
                 self._decide_member(work, cached.account, pages, indexes)
@@ -318,14 +345,7 @@ class PartitionWriter:
         self.deciding += perf_counter() - began
         tally.count(work.outcomes)
         links = (links_after if self.native is None else self.native.links_after)(batch.link, work.states)
-        batch.append(
-            [
-                EntryRow(sequence, member, number, state, link)
-                for (_, _, member, sequence), number, state, link in zip(
-                    receipts, work.numbers, work.states, links, strict=True
-                )
-            ]
-        )
+        batch.append(list(zip(sequences, members, work.numbers, work.states, links, repeat(TOPIC, count), strict=True)))
         batch.link = links[-1] if links else batch.link
         self._keep_pages(batch, work)
         snapshots += work.snapshots
@@ -334,45 +354,24 @@ class PartitionWriter:
             batch.put_accounts(snapshots)
         return work.states, links
 
-    def _decide_natively(
-        self, native: NativeEngine, work: _Work, by_member: dict[str, list[int]]
-    ) -> dict[str, list[int]]:
-        """Let the native engine decide; return the members, with the indexes of their facts, who are left to Python."""
-        left = {
-            member: indexes
-            for member, indexes in by_member.items()
-            if any(
-                type(f.fact) is ProgrammePublished or f.engine != ENGINE for f in map(work.facts.__getitem__, indexes)
-            )
-        }
-        native.forget(left)
-        indexes = [i for i, item in enumerate(work.facts) if item.fact.subject not in left]
-        place_of = {index: place for place, index in enumerate(indexes)}
-        facts: list[NativeFact] = []
-        for index in indexes:
-            item = work.facts[index]
-            repeats = self._repeated_natively(work, index, item, place_of) if work.repeated else None
-            arrived = item.offset, item.recorded, item.pushed, item.backlog
-            facts.append((item.fact.subject, *arrived, item.canonical, item.sha256, repeats))
-        if not facts:
-            return left
-        found = native.decide(work.batch, facts)
-        left |= {member: by_member[member] for member in found.handed_back}
-        for index, (number, outcome, state) in zip(indexes, found.decided, strict=True):
-            work.numbers[index], work.outcomes[index], work.states[index] = number, outcome, state
+    def _decide_natively(self, native: NativeEngine, work: _Work) -> set[str]:
+        """Let the native engine decide; return the members who are left to Python."""
+        facts = work.facts
+        repeats = {at - work.first: self._repeated_natively(work, at - work.first) for at in work.repeated}
+        found = native.decide(work.batch, facts, repeats)
+        work.numbers, work.outcomes, work.states = found.numbers, found.outcomes, found.states
         work.pages, work.snapshots = found.pages, found.snapshots
-        return left
+        for i, item in enumerate(facts) if found.handed_back else ():
+            if item.member in found.handed_back:
+                facts[i], work.outcomes[i] = with_fact(item), UNCOUNTED
+        return found.handed_back
 
-    def _repeated_natively(
-        self, work: _Work, index: int, item: FactRecord, place_of: dict[int, int]
-    ) -> tuple[int, bool] | None:
+    def _repeated_natively(self, work: _Work, index: int) -> tuple[int, bool]:
         """Return what a receipt points at, as the native engine is told it."""
-        sequence = work.repeated.get(work.first + index)
-        if sequence is None:
-            return None
+        item, sequence = work.facts[index], work.repeated[work.first + index]
         if sequence >= work.first:
             at = sequence - work.first
-            return -1 - place_of[at], work.facts[at].canonical == item.canonical
+            return -1 - at, work.facts[at].canonical == item.canonical
         stored = self._stored_repetition(work, sequence, item)
         return stored.first, stored.is_same
 
@@ -417,8 +416,8 @@ class PartitionWriter:
         """Return what a receipt points at: an entry of this batch or before, by its number within its member."""
         if sequence >= work.first:
             facts, at = work.facts, sequence - work.first
-            number = sum(1 for f in facts[: at + 1] if f.fact.subject == item.fact.subject)
-            before = sum(1 for f in facts if f.fact.subject == item.fact.subject and f.offset < item.offset)
+            number = sum(1 for f in facts[: at + 1] if f.member == item.member)
+            before = sum(1 for f in facts if f.member == item.member and f.offset < item.offset)
             return Repetition(decided - before + number, facts[at].canonical == item.canonical)
         return self._stored_repetition(work, sequence, item)
 
@@ -426,7 +425,7 @@ class PartitionWriter:
         """Return what a receipt points at in an earlier batch."""
         state = work.batch.entry_state(sequence)
         if state is None:
-            raise Damaged(f"a receipt of {item.fact.id} points at entry {sequence}, which is not there")
+            raise Damaged(f"a receipt of {item.id} points at entry {sequence}, which is not there")
         entry = decode_entry(state)
         return Repetition(entry.number, entry.fact == item.canonical)
 
@@ -462,7 +461,9 @@ def _around_books(
         if type(item.fact) is ProgrammePublished:
             before = [letter for letter in parked if last < letter.offset < item.offset]
             if before or done < index:
-                yield facts[done:index], before, item.offset - 1, item.recorded
+                told = facts[done:index]
+                latest = max([fact.recorded for fact in told[-1:]] + [letter.recorded for letter in before[-1:]])
+                yield told, before, item.offset - 1, latest
             yield [item], [], item.offset, item.recorded
             done, last = index + 1, item.offset
     if last < offset:
@@ -514,7 +515,7 @@ def entry_from(decision: Decision, item: FactRecord, number: int, partition: int
     """Return the entry that writes a decision down: the owner's, and a replay's to compare with it."""
     return entry_of(
         decision,
-        member=item.fact.subject,
+        member=item.member,
         number=number,
         partition=partition,
         offset=item.offset,

@@ -20,7 +20,6 @@ from ledger.journal.port import (
     EntryRow,
     JournalError,
     PageRow,
-    ReceiptRow,
     Snapshot,
     Unavailable,
 )
@@ -122,8 +121,8 @@ class PostgresBatch(Batch):
         self._cursor.execute(sql.replace("?", "%s"), parameters)
         return self._cursor.fetchall() if self._cursor.description else []
 
-    def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
-        """Take receipts; returns sequence -> sequence of the first, where one came before."""
+    def receive(self, receipts: Sequence[tuple[int, str, str, int]]) -> dict[int, int]:
+        """Take receipts (see `ReceiptRow`); returns sequence -> sequence of the first, where one came before."""
         if not receipts:
             return {}
         sources, names, members, _ = (list(column) for column in zip(*receipts, strict=True))
@@ -135,11 +134,12 @@ class PostgresBatch(Batch):
         firsts = {row[:3]: row[3] for row in self._cursor}
         new, repeated = [], {}
         for receipt in receipts:
-            first = firsts.setdefault(receipt[:3], receipt.sequence)
-            if first == receipt.sequence:
+            sequence = receipt[3]
+            first = firsts.setdefault(receipt[:3], sequence)
+            if first == sequence:
                 new.append(receipt)
             else:
-                repeated[receipt.sequence] = first
+                repeated[sequence] = first
         self._insert("receipts", "source, id, member, place", new)
         return repeated
 
@@ -160,6 +160,11 @@ class PostgresBatch(Batch):
                 (keys, members_of),
             )
             self._pages.update({(key, member): state for key, member, state in self._cursor})
+
+    def page_states(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str, bytes]]:
+        """Return those that there are of some pages (key, member), as they are stored (key, member, bytes)."""
+        self.prefetch_pages(asked)
+        return [(*name, state) for name in asked if (state := self._pages[name]) is not None]
 
     def _fetch_members(self) -> None:
         """The snapshots of the members that come next, and their entries behind them."""

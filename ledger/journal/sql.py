@@ -29,7 +29,6 @@ from ledger.journal.port import (
     PageRow,
     Published,
     Receipt,
-    ReceiptRow,
     Snapshot,
     WentBack,
 )
@@ -583,8 +582,8 @@ class Batch(_Reader):
         return int(number)
 
     @abstractmethod
-    def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
-        """Take receipts; returns sequence -> sequence of the first, where one came before."""
+    def receive(self, receipts: Sequence[tuple[int, str, str, int]]) -> dict[int, int]:
+        """Take receipts (see `ReceiptRow`); returns sequence -> sequence of the first, where one came before."""
 
     @abstractmethod
     def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
@@ -593,13 +592,17 @@ class Batch(_Reader):
     def prefetch_pages(self, pages: Iterable[tuple[str, str]]) -> None:
         """Fetch more pages (key, member) that will be asked for."""
 
+    @abstractmethod
+    def page_states(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str, bytes]]:
+        """Return those that there are of some pages (key, member), as they are stored (key, member, bytes)."""
+
     def entry_state(self, sequence: int) -> bytes | None:
         """Return the bytes of an entry of an earlier batch."""
         rows = self._rows(f"SELECT state FROM {self.schema}.stored_events WHERE {self.entry_id} = ?", (sequence,))
         return rows[0][0] if rows else None
 
-    def append(self, rows: Sequence[EntryRow]) -> None:
-        """Write entries."""
+    def append(self, rows: Sequence[tuple[int, str, int, bytes, bytes, str]]) -> None:
+        """Write entries (see `EntryRow`)."""
         self._insert("stored_events", f"{self.entry_id}, originator_id, originator_version, state, link, topic", rows)
 
     def put_pages(self, pages: Sequence[PageRow]) -> None:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 from ledger.errors import may_pass
 from ledger.journal.datastore import FileDatastore
 from ledger.journal.migrations import Steps, pending
-from ledger.journal.port import NOTHING_IN_IT, Damaged, JournalError, ReceiptRow, Unavailable
+from ledger.journal.port import NOTHING_IN_IT, Damaged, JournalError, Unavailable
 from ledger.journal.sql import Batch, Journal
 
 _PRAGMAS = (
@@ -60,6 +61,11 @@ STEPS: Steps = (
 )
 
 
+_PAGES_AT_ONCE = 256
+_PAGES = f"""SELECT key, member, state FROM (VALUES {", ".join(["(?, ?)"] * _PAGES_AT_ONCE)}) AS asked
+    CROSS JOIN pages ON key = asked.column1 AND member = asked.column2"""  # in this order of the tables
+
+
 @contextmanager
 def _errors_of_the_port() -> Iterator[None]:
     try:
@@ -79,18 +85,27 @@ class SQLiteBatch(Batch):
         rows: list[Any] = self._cursor.execute(sql, parameters).fetchall()
         return rows
 
-    def receive(self, receipts: Sequence[ReceiptRow]) -> dict[int, int]:
-        """Take receipts; returns sequence -> sequence of the first, where one came before."""
+    def receive(self, receipts: Sequence[tuple[int, str, str, int]]) -> dict[int, int]:
+        """Take receipts (see `ReceiptRow`); returns sequence -> sequence of the first, where one came before."""
         self._write("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?)", receipts)
         if self._cursor.rowcount == len(receipts):
             return {}
         firsts = {
-            receipt.sequence: self._rows(
+            receipt[3]: self._rows(
                 "SELECT place FROM receipts WHERE source = ? AND id = ? AND member = ?", receipt[:3]
             )[0][0]
             for receipt in receipts
         }
         return {sequence: first for sequence, first in firsts.items() if first != sequence}
+
+    def page_states(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str, bytes]]:
+        """Return those that there are of some pages (key, member), as they are stored (key, member, bytes)."""
+        found: list[tuple[str, str, bytes]] = []
+        for start in range(0, len(asked), _PAGES_AT_ONCE):
+            names: list[str | None] = list(chain.from_iterable(asked[start : start + _PAGES_AT_ONCE]))
+            names += [None] * (2 * _PAGES_AT_ONCE - len(names))  # one statement, whatever their number
+            found += self._rows(_PAGES, names)
+        return found
 
     def prefetch(self, members: Iterable[str], pages: Iterable[tuple[str, str]]) -> None:
         """Do nothing: here a read costs no round trip."""

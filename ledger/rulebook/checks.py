@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -102,12 +103,10 @@ def check_stage(parts: Sequence[Part], since: date) -> None:
 
 def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
     """A table of the book by its type. Named tables within it go first, so that a complaint has their names."""
-    hints = get_type_hints(table, include_extras=True) if isinstance(table, type) else {}
-    for key, hint in hints.items() if isinstance(document, dict) else ():
-        named = next((t for t in (hint, *get_args(hint)) if get_origin(t) is dict), None)
-        if named is not None and isinstance(document.get(key), dict):
+    for key, named in _named_tables(table) if isinstance(document, dict) else ():
+        if isinstance(document.get(key), dict):
             for name, value in document[key].items():
-                _convert(value, get_args(named)[1], where, f"{at}.{key}.{name}")
+                _convert(value, named, where, f"{at}.{key}.{name}")
     try:
         return msgspec.convert(document, table, strict=True)
     except msgspec.ValidationError as error:
@@ -129,6 +128,14 @@ def _convert(document: Any, table: Any, where: str, at: str = "") -> Any:
             text += "; a date like 2017-07-10 is wanted, or in rules a time like 2017-07-10T18:00:00+08:00"
         rule = f' (rule "{award["rule"]}")' if isinstance(award, dict) and award.get("rule") else ""
         raise BadProgramme(f"{where}: {path[1:] or 'top level'}{rule}: {text}") from None
+
+
+@cache
+def _named_tables(table: Any) -> tuple[tuple[str, Any], ...]:
+    """The keys of a table under which there are tables by name, and the type of these."""
+    hints = get_type_hints(table, include_extras=True) if isinstance(table, type) else {}
+    named = ((key, t) for key, hint in hints.items() for t in (hint, *get_args(hint)) if get_origin(t) is dict)
+    return tuple((key, get_args(found)[1]) for key, found in named)
 
 
 def _options_of(hint: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from msgspec import Struct, structs
@@ -34,11 +35,22 @@ from ledger.rulebook.schema import (
 from ledger.rulebook.union import Part, in_order, joined, merged
 from ledger.wire.entries import ENGINE, ENGINES, FIRST_MONTH
 from ledger.wire.fact_catalogue import BY_CLASS, KEPT, OCCASIONS, REACHED
-from ledger.wire.times import DAY, MAX_INSTANT, Zone, instant_at, month_of, month_start, months_later
+from ledger.wire.times import (
+    DAY,
+    MAX_INSTANT,
+    Zone,
+    instant_at,
+    local_at,
+    month_of,
+    month_of_day,
+    month_start,
+    months_later,
+)
 
 _NEVER: Final = (0, 0, 0)  # no instant lies between the first two
 STORED: Final = ENGINES[0]  # what is stored met the checks of its day, of whatever engine
 NO_END: Final = 1 << 62  # an instant after every other
+KNOWN_VERSIONS: Final = 16  # that a process keeps when it has read them once
 
 
 class Clause(NamedTuple):
@@ -209,6 +221,7 @@ class Rule(Struct, frozen=True, eq=False):
     is_of_day: bool = False  # its one cap but those of line and card is that of the day
     # Compiled once, so that a rule does not pay for what it has not.
     is_plain: bool = False  # nothing is asked but whether another stands in for it
+    is_particular: bool = False  # for card holders, some members or a shop; multiplied; or in place of another
     is_limited: bool = False  # a cap of any kind, or once
     gives_once: bool = False
     flat: int = 0  # the points that it gives as they stand; 0: not so
@@ -232,6 +245,7 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables, live: Con
     is_counted = award.once or award.each_day is not None or bool(buckets)
     by_shop = programme.scores[award.score] if award.score else programme.kinds.get(award.kind or "")
     at_shop = award.opens is None and by_shop is not None and by_shop.each is not None
+    is_particular = bool(award.member or award.times or who or at_shop or award.instead_of)
     return Rule(
         award=award,
         name=award.rule,
@@ -265,7 +279,8 @@ def compile_rule(award: Award, zone: Zone, programme: ProgrammeTables, live: Con
         at_shop=at_shop,
         wants_joined=award.score is not None and programme.scores[award.score].joined,
         is_of_day=periods == [("day", "")],
-        is_plain=not (is_dated or clauses or award.member or award.times or who or at_shop or has_guards),
+        is_plain=not (is_dated or clauses or is_particular or has_guards),
+        is_particular=is_particular,
         is_limited=is_counted or "line" in caps or award.member is not None,
         gives_once=award.once,
         flat=give.points or 0 if is_simple and not give.per_fen else 0,
@@ -348,14 +363,24 @@ class IndexedNumber(NamedTuple):
     size: int
 
 
+class IndexedList(NamedTuple):
+    """A field that is a list, of which conditions of some rules ask what it has: each such text has a bit."""
+
+    name: str
+    of_line: bool
+    bits: dict[str, int]
+    size: int  # how many sums of bits there are
+
+
 class RuleIndex(Struct, eq=False):
-    """Finds the rules whose dates and conditions hold, but for conditions on what a list has: only those are left.
+    """Finds the rules whose dates and conditions hold.
 
     `known` remembers them by the combination of fields and dates that was met.
     """
 
     texts: tuple[IndexedText, ...]
     numbers: tuple[IndexedNumber, ...]
+    lists: tuple[IndexedList, ...]
     edges: tuple[int, ...]  # the instants at which a rule begins or ends
     rest: tuple[Rule, ...]  # each rule, in the book's order, without what the index answers
     known: dict[int, tuple[Rule, ...]]
@@ -375,18 +400,23 @@ def index_rules(found: Iterable[Rule]) -> Rules:
     rules = Rules(found)
     texts: dict[tuple[str, bool], dict[str | bool, int]] = {}
     numbers: dict[tuple[str, bool], set[int]] = {}
+    lists: dict[tuple[str, bool], dict[str, int]] = {}
     for field, of_line, op, value in (clause for rule in rules for clause in rule.clauses):
         if op in ("in", "not_in"):
             numbered = texts.setdefault((field, of_line), {})
             for one in value:
                 numbered.setdefault(one, len(numbered) + 1)
-        elif op != "has":
+        elif op == "has":
+            bits = lists.setdefault((field, of_line), {})
+            bits.setdefault(value, 1 << len(bits))
+        else:
             numbers.setdefault((field, of_line), set()).add(value if op == "at_least" else value + 1)
     dates = {instant for rule in rules if rule.is_dated for instant in (rule.since, rule.until)}
     if sum(rule.is_dated or bool(rule.clauses) for rule in rules) >= MANY:
         rules.lookup = RuleIndex(
             tuple(IndexedText(*field, numbered, len(numbered) + 1) for field, numbered in texts.items()),
             tuple(IndexedNumber(*field, tuple(sorted(edges)), len(edges) + 1) for field, edges in numbers.items()),
+            tuple(IndexedList(*field, bits, 1 << len(bits)) for field, bits in lists.items()),
             tuple(sorted(dates)),
             tuple(_without_index(rule) for rule in rules),
             {},
@@ -396,9 +426,7 @@ def index_rules(found: Iterable[Rule]) -> Rules:
 
 def _without_index(rule: Rule) -> Rule:
     """Return a rule without the dates and conditions that an index answers."""
-    clauses = tuple(clause for clause in rule.clauses if clause.op == "has")
-    is_plain = not (clauses or rule.member or rule.times or rule.who or rule.at_shop or rule.has_guards)
-    return structs.replace(rule, is_dated=False, clauses=clauses, is_plain=is_plain)
+    return structs.replace(rule, is_dated=False, clauses=(), is_plain=not (rule.is_particular or rule.has_guards))
 
 
 def compile_clauses(when: Mapping[str, Condition], of_line: frozenset[str]) -> tuple[Clause, ...]:
@@ -600,6 +628,7 @@ class ProgrammeVersion:
         }
         # Benefits that are rights of lines, judged as these complete; and whether a claim will ask the order's fact.
         self.rights = tuple(perk for perk in self.perks.values() if perk.of_line and not perk.at_claim)
+        self.rights_without_card = tuple(perk for perk in self.rights if not perk.membership)
         self.keeps_said = any(perk.at_claim and perk.asks_order for perk in self.perks.values())
         self.prices: dict[str, tuple[Price, ...]] = {}
         for label, (_, product) in self.products.items():
@@ -629,7 +658,6 @@ class ProgrammeVersion:
             name: periods[0].number * DAY for name, periods in self.expiries.items() if periods[0].how == "idle_days"
         }
         self._oldest_kept: dict[int, int] = {}
-        self._last_month = _NEVER  # its first instant, that of the next one, and the month: most facts are of it
         self._last_end: dict[str, tuple[int, int, int]] = {}  # by kind, from and until when earned, and the expiry
 
     def rules_on(self, on: str) -> Rules:
@@ -666,12 +694,18 @@ class ProgrammeVersion:
             return months_later(earned_at, count, self.offset)
         if how not in ("end_of_year_after", "end_of_month_after"):
             return MAX_INSTANT  # never, or by the purse's own instant
-        month = self.month(earned_at)
-        month = min(month // 12 + count + 1, 2999) * 12 if how == "end_of_year_after" else month + count + 1
-        expires_at = month_start(month, self.offset)
-        first, end, _ = self._last_month
-        if since <= earned_at and first <= earned_at < end and kind in self.expiries:
-            self._last_end[kind] = (max(first, since), min(end, later), expires_at)
+        zone = self.offset
+        first, span = self.month(earned_at), 1
+        if how == "end_of_year_after":
+            first, span = first - first % 12, 12
+            month = min(first // 12 + count + 1, 2999) * 12
+        else:
+            month = first + count + 1
+        expires_at = month_start(month, zone)
+        if since <= earned_at and kind in self.expiries and isinstance(zone, int):
+            # Elsewhere clocks that are put back may show the end of a month twice.
+            begin, end = month_start(first, zone), month_start(first + span, zone)
+            self._last_end[kind] = (max(begin, since), min(end, later), expires_at)
         return expires_at
 
     def pending_until(self, wait: Wait, earned_at: int) -> int:
@@ -687,14 +721,8 @@ class ProgrammeVersion:
 
     def month(self, instant: int) -> int:
         """The local month of an instant."""
-        first, end, month = self._last_month
-        if first <= instant < end:
-            return month
         zone = self.offset
-        month = month_of(instant, zone)
-        if isinstance(zone, int):  # elsewhere clocks that are put back may show the end of a month twice
-            self._last_month = (month_start(month, zone), month_start(month + 1, zone), month)
-        return month
+        return month_of_day((instant + zone if isinstance(zone, int) else local_at(instant, zone)) // DAY)
 
     def oldest_kept(self, month: int) -> int:
         """The oldest month whose sums and counters are still needed in a month: by late facts, or by a score."""
@@ -716,6 +744,12 @@ def checked_version(parts: Sequence[Part]) -> ProgrammeVersion:
     return Programme([]).take(ProgrammeVersion.of(parts))
 
 
+@lru_cache(maxsize=KNOWN_VERSIONS)
+def _version(toml: str, where: str, engine: int) -> ProgrammeVersion:
+    """Return the version of a text: each partition of a ledger has the same. Raises `BadProgramme`."""
+    return ProgrammeVersion(toml, where, engine)
+
+
 class Programme:
     """A ledger's rule book: the newest version whose `from` is at or before an instant decides what occurred then."""
 
@@ -733,7 +767,7 @@ class Programme:
         known = self.by_name.get(version_of(toml))
         if known is not None and known.toml == toml:
             return known
-        return self.take(ProgrammeVersion(toml, where, engine), where, engine)
+        return self.take(_version(toml, where, engine), where, engine)
 
     def take(self, version: ProgrammeVersion, where: str = "rule book", engine: int = ENGINE) -> ProgrammeVersion:
         """Take in a version that was read already. Returns and raises as `add` does."""

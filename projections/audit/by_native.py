@@ -23,7 +23,7 @@ from projections.audit.pages import GROUPS
 from projections.book_history import BookHistory
 
 _ODD = (TypeError, ValueError, OverflowError)  # of a column that holds something else than it should
-_Row = tuple[int, str, int, bytes]  # sequence, member, number, state
+Row = tuple[int, str, int, bytes]  # sequence, member, number, state
 
 
 class NativeComparing(Comparing):
@@ -46,12 +46,12 @@ class NativeComparing(Comparing):
             last = rows[-1][1]
             snapshots = self._journal.snapshots_of(begun) if begun else []
             self._snapshots.update((snapshot.member, snapshot) for snapshot in snapshots)
-            differences, ended = self._native.feed([_readable(row) for row in rows], snapshots)
+            differences, ended = self._native.feed([readable(row) for row in rows], snapshots)
             self._take(rows, differences)
             yield from self._end(ended)
         yield from self._end(self._native.finish()[1])
 
-    def _take(self, rows: Sequence[_Row], differences: Sequence[tuple[int, bool, bytes]]) -> None:
+    def _take(self, rows: Sequence[Row], differences: Sequence[tuple[int, bool, bytes]]) -> None:
         """Name what differs; it counts when its member ends."""
         for place, is_of_account, derived in differences:
             sequence, member, number, state = rows[place]
@@ -91,7 +91,7 @@ def _plain(history: BookHistory) -> tuple[list[bytes], list[tuple[int, list[int]
     return [plain_version(version) for version in versions], books
 
 
-def _readable(row: _Row) -> tuple[int, str, int, bytes | None]:
+def readable(row: Row) -> tuple[int, str, int, bytes | None]:
     """Return a row, without its bytes where Python cannot read a fact in them: its member is then handed back."""
     sequence, member, number, state = row
     try:

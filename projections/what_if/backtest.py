@@ -9,23 +9,27 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from ledger.core.account import Account
-from ledger.core.decide import run_to
+from ledger.core.account import Account, decode_account
+from ledger.core.decide import Decision, run_to
 from ledger.core.evolve import evolve_entry
 from ledger.core.pages import PagesInMemory
 from ledger.core.postings import FORFEITED, IN_AND_OUT, MOVES, growth, postings_of
 from ledger.core.standing import tier_now
+from ledger.journal.engines import native_module
 from ledger.journal.ledger import Ledger
 from ledger.journal.partition_map import partition_map
 from ledger.journal.port import EntryRow
 from ledger.rulebook.compiled import STORED, Programme, ProgrammeVersion
+from ledger.rulebook.plain import plain_version
 from ledger.rulebook.union import Part
-from ledger.wire.entries import OUTCOMES, Change, Earned, Expired
+from ledger.wire.entries import OUTCOMES, Change, Earned, Entry, Expired
 from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
 from projections.answers.shops import ShopScores, without_shop
+from projections.audit.by_native import readable
 from projections.audit.derive import Unreadable, derive
 from projections.ticking import Progress
 from projections.views.builtin.books import FIGURES, figures_of
@@ -154,10 +158,8 @@ def backtest_partition(
     draft = draft_book(book, toml, where, since)
     sums = _Sums()
     done = 0
-    for member, rows in ledger.journal(partition).by_member():
-        if member == PROGRAMME_SUBJECT:
-            continue
-        one = _member(ledger, partition, member, rows, (book, draft), as_of)
+    module, of = native_module(), (ledger, partition, (book, draft), as_of)
+    for one in _by_python(*of) if module is None else _by_native(module, *of):
         done += one.counts.pop("entries", 0)
         sums.add(one)
         if done >= TICK_EVERY:
@@ -167,41 +169,98 @@ def backtest_partition(
     yield sums
 
 
-def _member(
-    ledger: Ledger,
-    partition: int,
-    member: str,
-    rows: Iterator[EntryRow],
-    books: tuple[Programme, Programme],
-    as_of: int,
-) -> _Sums:
-    """Return one member decided again by a draft, the second of the books.
+_Books = tuple[Programme, Programme]  # that which decided, and the draft
+
+
+class _Member:
+    """What was compared of one member so far."""
+
+    def __init__(self, books: _Books) -> None:
+        self._books = books
+        self.sums = _Sums()
+        self._shops = ShopScores(), ShopScores()
+
+    def see(self, entry: Entry, decided: Entry | Decision, occurred: int) -> None:
+        """Count an entry, and what the draft decided; `occurred` is their fact's."""
+        sums, book = self.sums, self._books[ACTUAL]
+        sums.counts["entries"] += 1
+        sums.see(ACTUAL, entry.changes, book, occurred, entry.clock)
+        sums.see(DRAFT, decided.changes, book, occurred, decided.clock)
+        for side, changes in enumerate((entry.changes, decided.changes)):
+            for change in changes:
+                self._shops[side].take(change)
+        was, would = (entry.outcome, entry.reason), (decided.outcome, decided.reason)
+        if was != would:
+            sums.answers[was, would] += 1
+
+    def end(self, member: str, actual: Account, would_be: Account, as_of: int) -> _Sums:
+        """Count both accounts; return all."""
+        if actual.number:
+            book, draft = self._books
+            _end(self.sums, member, (actual, book), (would_be, draft), as_of)
+            _end_at_shops(self.sums, self._shops, book.nearest(as_of), draft.nearest(as_of), as_of)
+        return self.sums
+
+
+def _member(ledger: Ledger, partition: int, member: str, rows: Iterator[EntryRow], books: _Books, as_of: int) -> _Sums:
+    """Return one member decided again by the draft.
 
     Facts whose clock lies behind `as_of` are left out on both sides.
     """
-    book, draft = books
-    sums, is_account, would_be = _Sums(), Account(), Account()
-    shops = ShopScores(), ShopScores()
-    for found in derive(ledger.journal(partition), member, rows, lambda _: draft, ledger.limits, as_of):
-        sums.counts["entries"] += 1
+    one, is_account, would_be = _Member(books), Account(), Account()
+    for found in derive(ledger.journal(partition), member, rows, lambda _: books[DRAFT], ledger.limits, as_of):
         if isinstance(found, Unreadable):
-            sums.counts["unreadable"] += 1
+            one.sums.counts.update(("entries", "unreadable"))
             continue
-        entry, decision = decode_entry(found.row.state), found.decision
+        entry = decode_entry(found.row.state)
         evolve_entry(is_account, entry)
         would_be = found.account
-        sums.see(ACTUAL, entry.changes, book, found.item.occurred, entry.clock)
-        sums.see(DRAFT, decision.changes, book, found.item.occurred, decision.clock)
-        for side, changes in enumerate((entry.changes, decision.changes)):
-            for change in changes:
-                shops[side].take(change)
-        was, would = (entry.outcome, entry.reason), (decision.outcome, decision.reason)
-        if was != would:
-            sums.answers[was, would] += 1
-    if is_account.number:
-        _end(sums, member, (is_account, book), (would_be, draft), as_of)
-        _end_at_shops(sums, shops, book.nearest(as_of), draft.nearest(as_of), as_of)
-    return sums
+        one.see(entry, found.decision, found.item.occurred)
+    return one.end(member, is_account, would_be, as_of)
+
+
+def _by_python(ledger: Ledger, partition: int, books: _Books, as_of: int) -> Iterator[_Sums]:
+    """Yield each member decided again by Python."""
+    for member, rows in ledger.journal(partition).by_member():
+        if member != PROGRAMME_SUBJECT:
+            yield _member(ledger, partition, member, rows, books, as_of)
+
+
+def _by_native(module: Any, ledger: Ledger, partition: int, books: _Books, as_of: int) -> Iterator[_Sums]:
+    """Yield each member decided again by the native engine; those that it hands back are decided by Python."""
+    journal = ledger.journal(partition)
+    upto = journal.head().entries
+    versions = [plain_version(version) for version in books[DRAFT].versions]
+    native = module.Backtest(partition, ledger.limits.request_max_age, as_of, versions)
+    begun: dict[str, _Member] = {}  # that have not ended
+    for rows in journal.rows_by_member(upto):
+        states, ended = native.feed([readable(row) for row in rows])
+        for (_, member, _, state), derived in zip(rows, states, strict=True):
+            if derived is not None:
+                decided = decode_entry(derived)
+                begun.setdefault(member, _Member(books)).see(decode_entry(state), decided, decided.occurred)
+        yield from _ended(ledger, partition, books, as_of, begun, ended, upto)
+    yield from _ended(ledger, partition, books, as_of, begun, native.finish(), upto)
+
+
+def _ended(
+    ledger: Ledger,
+    partition: int,
+    books: _Books,
+    as_of: int,
+    begun: dict[str, _Member],
+    ended: Sequence[tuple[str, bytes, bytes, str | None]],
+    upto: int,
+) -> Iterator[_Sums]:
+    """Yield the members whose entries have ended, each with both accounts, or why it is handed back."""
+    for member, actual, would_be, why in ended:
+        one = begun.pop(member, None)
+        if member == PROGRAMME_SUBJECT:
+            continue
+        if why is not None:
+            yield _member(ledger, partition, member, ledger.journal(partition).scan_of(member, upto), books, as_of)
+        elif one is not None:
+            yield one.end(member, decode_account(actual), decode_account(would_be), as_of)
 
 
 def _end(

@@ -48,7 +48,7 @@ PANELS = {
         "restore": "Make a ledger from a backup; the same files ingested again then bring it up to date.",
         "serve": "Serve the ledger over HTTP, with the console: facts in, members, books, why; makes the"
         " ledger if need be.",
-        "version": "Print the version of points, and the engine that decides.",
+        "version": "Print the version of points, the number of the engine, and which program decides.",
         "archive": "The journal as Parquet files for keeping and querying, and back.",
         "signing-key": "The key that signs checkpoints.",
         "keys": "API keys: who may do what over HTTP.",

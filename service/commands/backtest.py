@@ -11,7 +11,7 @@ from ledger.rulebook.union import joined
 from ledger.wire.times import to_text
 from projections.answers.output import output_file
 from projections.answers.sidecar import AUDITS, BACKTESTS, folder_in
-from projections.what_if.backtest import backtest as compare
+from projections.what_if.backtest import backtest as run_backtest
 from projections.what_if.backtest import drafted
 from projections.what_if.reports import store
 from service.commands.options import AsOfOption, FolderOption, JobsOption, named_file, option
@@ -55,7 +55,7 @@ def backtest(
         until = instant(as_of, "--as-of", book)
         text = joined(drafted(book, read_named_books(drafts)))
         with shell.progress("deciding again", total) as tick:
-            found = compare(opened, text, where, until, since=start, jobs=jobs_for(jobs, total), progress=tick)
+            found = run_backtest(opened, text, where, until, since=start, jobs=jobs_for(jobs, total), progress=tick)
         kept_in = folder_in(opened, AUDITS, folder)
         if keeps and kept_in is not None:
             store(kept_in / BACKTESTS, found, to_text(time.time_ns() // 1000, book.offset))

@@ -22,7 +22,7 @@ from service.shell import Answer, Shell, command_in, readable, standard_output
 app = typer.Typer(no_args_is_help=True)
 
 PositionsArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="POSITION", help="Where they stand: partition:offset, such as 0:17.")
+    list[str] | None, typer.Argument(metavar="POSITION…", help="Where they stand: partition:offset, such as 0:17.")
 ]
 
 

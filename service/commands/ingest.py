@@ -13,7 +13,7 @@ from consumers.files.check import check_has_facts, open_with_facts
 from consumers.files.loader import BadFile, is_stream, open_facts, source_of
 from consumers.local.open import has_inbox, open_inbox
 from consumers.runtime.ingest import Summary
-from consumers.runtime.ingest import ingest as take_in
+from consumers.runtime.ingest import ingest as ingest_files
 from consumers.runtime.outcomes import outcomes_of
 from ledger.errors import BadInput, WrongUse
 from ledger.journal.ledger import Ledger
@@ -80,7 +80,7 @@ def ingest(
         before = [opened.journal(p).head().offset for p in opened.partitions]
         with shell.progress("deciding", facts_ahead(opened, files)) as tick:
             try:
-                summary = take_in(
+                summary = ingest_files(
                     opened,
                     files,
                     backlog=backlog,

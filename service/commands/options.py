@@ -100,6 +100,6 @@ SafeCsvOption = Annotated[
     ),
 ]
 FilesArgument = Annotated[
-    list[str], typer.Argument(metavar="FILE", help="NDJSON: plain, .gz, .zst, or - for standard input.")
+    list[str], typer.Argument(metavar="FILE…", help="NDJSON: plain, .gz, .zst, or - for standard input.")
 ]
 MemberArgument = Annotated[str, typer.Argument(metavar="MEMBER", help="A member's token, the `subject` of the facts.")]

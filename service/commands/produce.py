@@ -8,7 +8,7 @@ import typer
 from consumers.kafka.clients import client_of
 from consumers.kafka.port import StreamError
 from consumers.kafka.produce import Sent
-from consumers.kafka.produce import produce as send
+from consumers.kafka.produce import produce as produce_lines
 from consumers.kafka.settings import load as load_settings
 from service.commands.ingest import check_files
 from service.commands.options import ConfigOption, FilesArgument
@@ -49,7 +49,7 @@ def produce(
     sent = Sent()
     try:
         with closing(client.Writer(settings)) as writer, shell.progress("sending") as tick:
-            send(
+            produce_lines(
                 writer,
                 topic,
                 partitions,

@@ -17,7 +17,7 @@ from projections.audit.proof.checkpoint import Signed, make, read, write
 from projections.audit.proof.keys import new_key as make_key
 from projections.audit.proof.keys import signing_key, verification_key
 from projections.audit.proof.store import CheckpointStore, Full, name_of
-from projections.audit.verify import verify as recompute
+from projections.audit.verify import verify as verify_ledger
 from service.commands.options import FolderOption, OutOption, named_file, option
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS, print_plain, say
@@ -195,7 +195,7 @@ def verify(
     began = time.monotonic()
     with shell.reading() as opened:
         with shell.progress("verifying", entries_in(opened)) as tick:
-            found = recompute(opened, checkpoints=signed, progress=tick)
+            found = verify_ledger(opened, checkpoints=signed, progress=tick)
         beside = folder or opened.folder
         for problem in (*key_problems(beside), *operator_problems(beside)) if beside is not None else ():
             found["broken"].append({"partition": None, "place": 0, "member": "", "number": 0, "problem": problem})

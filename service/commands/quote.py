@@ -9,7 +9,7 @@ from consumers.files.loader import standard_input
 from ledger.errors import BadInput
 from ledger.wire.fact_codec import BadFact
 from projections.what_if.quote import products
-from projections.what_if.quote import quote as dry_run
+from projections.what_if.quote import quote as quote_fact
 from service.commands.options import MemberArgument, option
 from service.shell import Answer, Shell, command, instant, readable
 
@@ -50,7 +50,7 @@ def quote(
     raw = _read(cart)
     with shell.reading() as opened:
         try:
-            found = dry_run(opened, member, raw, instant(at, "--at", opened.book))
+            found = quote_fact(opened, member, raw, instant(at, "--at", opened.book))
         except BadFact as bad:
             raise BadInput(f"{cart}: no cart: {bad.reason}: {bad.detail}") from None
         return Answer(found, "quote:print_quote", opened.book)

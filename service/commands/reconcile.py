@@ -12,7 +12,7 @@ from ledger.errors import WrongUse
 from projections.answers.output import output_file
 from projections.answers.to_json import to_json
 from projections.audit.reconcile import BALANCES, Reconciliation, balances_in
-from projections.audit.reconcile import reconcile as compare
+from projections.audit.reconcile import reconcile as reconcile_members
 from service.commands.options import AsOfOption, FolderOption, named_file
 from service.commands.results import LISTED, keep_result
 from service.errors import BAD_NEWS, print_plain
@@ -58,7 +58,7 @@ def reconcile(
         writing = output_file(out) if out is not None else nullcontext()
         with balances_in(file, opened) as listed, writing as lines:
             moment = instant(as_of, "--as-of", opened.book)
-            for difference in compare(opened, listed, moment, balance, found, tick):
+            for difference in reconcile_members(opened, listed, moment, balance, found, tick):
                 if lines is not None:
                     lines.write(to_json(difference) + b"\n")
                 if len(first) < LISTED_IN_JSON:

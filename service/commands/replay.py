@@ -11,7 +11,7 @@ from ledger.errors import WrongUse
 from ledger.journal.engines import Engine
 from ledger.journal.ledger import KAFKA
 from projections.audit.differences import MAX_DIFFERENCES
-from projections.audit.replay import replay as derive_again
+from projections.audit.replay import replay as replay_ledger
 from service.commands.options import ByOption, ConfigOption, FolderOption, JobsOption, option
 from service.commands.results import keep_result, print_found
 from service.errors import BAD_NEWS, print_plain
@@ -66,7 +66,7 @@ def _replay_ledger(
         if is_kafka:
             differences, count = resolve_name("service.commands.topic:compare_with_topic")(shell, opened, config)
         with shell.progress("replaying", total) as tick:
-            found = derive_again(
+            found = replay_ledger(
                 opened, jobs=jobs_for(jobs, total), from_topic=from_topic and not is_kafka, by=by, progress=tick
             )
         found["difference_count"] += count

@@ -1,6 +1,6 @@
 """What a member saved, and what cards would have saved."""
 
-from projections.answers.savings import savings as saved_by
+from projections.answers.savings import savings as savings_of
 from service.commands.options import AsOfOption, MemberArgument
 from service.shell import Answer, Shell, command, instant
 
@@ -16,5 +16,5 @@ def savings(shell: Shell, member: MemberArgument, as_of: AsOfOption = None) -> A
     points savings m-17850 --as-of 2025-12-01
     """
     with shell.reading() as opened:
-        found = saved_by(opened, member, instant(as_of, "--as-of", opened.book))
+        found = savings_of(opened, member, instant(as_of, "--as-of", opened.book))
         return Answer(found, "savings:print_savings", opened.book)

@@ -1,6 +1,6 @@
 """The books: stats."""
 
-from projections.answers.stats import stats as sum_books
+from projections.answers.stats import stats as stats_of
 from service.commands.options import AsOfOption, ByShopOption, KnownAtOption
 from service.errors import BAD_NEWS
 from service.shell import Answer, Shell, command, entries_in, instant, known_instant
@@ -22,7 +22,7 @@ def stats(
         book = opened.book
         with shell.progress("summing", entries_in(opened)) as tick:
             known = known_instant(known_at, book)
-            found = sum_books(opened, instant(as_of, "--as-of", book), tick, known_at=known, by_shop=by_shop)
+            found = stats_of(opened, instant(as_of, "--as-of", book), tick, known_at=known, by_shop=by_shop)
     if found.balanced:
         return Answer(found, "books:print_stats", book)
     remark = "the books do not balance: run `points verify` and `points replay`"

@@ -9,7 +9,7 @@ from ledger.errors import WrongUse
 from projections.answers.output import output_file
 from service.commands.options import OutOption
 from service.demo.traffic import START
-from service.demo.traffic import traffic as made_up
+from service.demo.traffic import traffic as made_up_traffic
 from service.errors import say
 from service.shell import Answer, Shell, command, standard_output
 
@@ -33,7 +33,7 @@ def traffic(
     started = time.monotonic()
     size = 0
     with standard_output(), output_file(out) as file, shell.progress("making up", facts) as tick:
-        for count, fact in enumerate(made_up(facts, members, seed, START, days, skew), 1):
+        for count, fact in enumerate(made_up_traffic(facts, members, seed, START, days, skew), 1):
             size += file.write(fact + b"\n")
             tick(count)
     if out is None:

@@ -20,17 +20,17 @@ from projections.answers.tables import Table
 from projections.answers.to_json import to_json
 from projections.views.builtin.attributes import Attributes, values_of
 from projections.views.builtin.liability import Liability
-from projections.views.builtin.liability import close as of_month
-from projections.views.compare import compare as side_by_side
-from projections.views.compare import switch as let_have
+from projections.views.builtin.liability import close as month_close
+from projections.views.compare import compare as compare_builds
+from projections.views.compare import switch as switch_build
 from projections.views.files import Folder
 from projections.views.grouped import attribute_to_group_by, by_attribute
 from projections.views.registry import all_views, find_query
-from projections.views.runner import rebuild as build_again
-from projections.views.runner import run as catch_up
+from projections.views.runner import rebuild as rebuild_view
+from projections.views.runner import run as run_views
 from projections.views.snapshot import ViewSnapshot, of_member, snapshot
 from projections.views.status import catalogue
-from projections.views.status import status as builds
+from projections.views.status import status as status_of_views
 from projections.views.view import Options, Query, View
 from service.commands.export import format_of, write_out
 from service.commands.options import (
@@ -86,7 +86,7 @@ def status(shell: Shell, more: MoreOption = None, folder: FolderOption = None) -
     points views status
     """
     with shell.reading() as opened:
-        found = builds(opened, _folder(opened, folder), all_views(more).values())
+        found = status_of_views(opened, _folder(opened, folder), all_views(more).values())
     return Answer(found, "views:print_status")
 
 
@@ -115,7 +115,7 @@ def run(
         place = _folder(opened, folder)
         started = time.monotonic()
         with shell.progress("folding") as tick:
-            done = catch_up(opened, place, views, tick, jobs=jobs or processors())
+            done = run_views(opened, place, views, tick, jobs=jobs or processors())
         seconds = round(time.monotonic() - started, 3)
         answer = Answer(
             {"views": done, "entries": entries_in(opened), "seconds": seconds}, lambda: _print_folded(done.items())
@@ -130,7 +130,7 @@ def run(
         while ours:
             time.sleep(FOLLOW_SECONDS)
             with standard_output():
-                _print_folded(item for item in catch_up(opened, place, ours).items() if item[1])
+                _print_folded(item for item in run_views(opened, place, ours).items() if item[1])
     return None
 
 
@@ -161,7 +161,7 @@ def rebuild(
                 read = entries
                 tick(entries, total)
 
-            file = build_again(opened, place, view, count, jobs=jobs or processors())
+            file = rebuild_view(opened, place, view, count, jobs=jobs or processors())
     seconds = round(time.monotonic() - started, 3)
     rate = f" ({read / seconds:,.0f}/s)" if seconds else ""
     return Answer(
@@ -181,7 +181,7 @@ def compare(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: F
     """
     view = _view(all_views(more), name)
     with shell.reading() as opened, shell.progress(f"comparing {view.name}") as tick:
-        found = side_by_side(opened, _folder(opened, folder), view, tick)
+        found = compare_builds(opened, _folder(opened, folder), view, tick)
     return Answer(found, lambda: _print_compared(found), exit_code=BAD_NEWS if found["difference_count"] else 0)
 
 
@@ -203,7 +203,7 @@ def switch(shell: Shell, name: ViewArgument, more: MoreOption = None, folder: Fo
     """
     view = _view(all_views(more), name)
     with shell.reading() as opened:
-        file = let_have(opened, _folder(opened, folder), view)
+        file = switch_build(opened, _folder(opened, folder), view)
     return Answer(
         {"view": view.name, "version": file.version, "file": str(file.path)},
         lambda: print_plain(f"{view.name}: {file.path.name} is live (version {file.version})"),
@@ -291,7 +291,7 @@ def close(
         with snapshot(opened, _folder(opened, folder), Liability(), at) as taken:
             is_final = not open_partitions and taken.standing is not None and not taken.standing.behind
             more = {"month": month, "until": to_text(end, opened.book.offset), "final": is_final}
-            _write(shell, "close", taken, of_month(taken, number), form, out, safe_csv, more)
+            _write(shell, "close", taken, month_close(taken, number), form, out, safe_csv, more)
     if is_final:
         return
     if open_partitions:

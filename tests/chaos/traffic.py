@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,6 +51,14 @@ class Told:
     unanswered: int = 0  # sent, and nobody said whether it was kept
     values: dict[Key, bytes] = field(default_factory=dict)  # of the facts that were posted
     wrong: list[str] = field(default_factory=list)  # answers that no trouble accounts for
+
+
+def _to_the_end(run: Callable[[], None], told: Told) -> None:
+    """Run a sender; one that falls over is told of, since nothing is proved without its facts."""
+    try:
+        run()
+    except Exception as error:
+        told.wrong.append(f"a sender fell over: {type(error).__name__}: {error}")
 
 
 class Story:
@@ -101,7 +109,7 @@ class ToTopic:
         self._partition_of = Partitioner(partitions)
         self._told = told
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
+        self._thread = threading.Thread(target=_to_the_end, args=(self._run, told), name="producer", daemon=True)
         self._flying = 0
 
     def start(self) -> None:
@@ -130,7 +138,7 @@ class ToTopic:
                 producer = self._anew(producer)
             producer.poll(0)
             self._is_over.wait(PRODUCER_PAUSE)
-        with suppress(KafkaException):
+        with suppress(KafkaException, SystemError):  # after a fatal error the library may raise either
             producer.flush(FLUSH_SECONDS)
         self._told.unanswered += self._flying
 
@@ -176,7 +184,8 @@ class OverHttp:
         self._told = told
         self._at = number  # of the server that is asked
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
+        name = f"client-{number}"
+        self._thread = threading.Thread(target=_to_the_end, args=(self._run, told), name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""

@@ -45,7 +45,7 @@ KINDS: Mapping[str, Mapping[str, tuple[int, float]]] = {
     },
 }
 UNCLEAN = "lead-uncleanly"  # of a broker that was dead while others acknowledged, and they are dead now
-UNCLEAN_SECONDS = 4.0  # for which it is dead alone
+UNCLEAN_SECONDS = 15.0  # for which it is dead alone
 CALM_SECONDS = (2.0, 9.0)  # between two troubles of a group
 SHORTEST = 0.3  # seconds that a trouble which lasts goes on
 

@@ -11,15 +11,21 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 from consumers.kafka.settings import BadSettings, load
 from consumers.runtime.events import Decided
 from ledger.journal.engines import VARIABLE, NoEngine, chosen_engine, code, deciding, native_module
+from ledger.journal.native import published_by
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
 from ledger.rulebook.schema import shipped, shipped_names
+from ledger.wire.entry_codec import decode_entry
+from ledger.wire.entry_json import describe_published
+from ledger.wire.times import SECOND, TimeZone, Zone
 from service.metrics import Metrics
+from tests.support import engine_history
 from tests.support.books import made_book, made_union
 from tests.support.engines import difference
 from tests.support.histories import amended_history, book_history, changed_history, history
@@ -73,6 +79,18 @@ def test_they_come_to_the_same_bytes_over_a_long_campaign(native: Any, seed: int
     under_several_owners_books(native, seed, 120)
     for made in MADE.values():
         assert difference(native, jd(), made(Random(seed), 120), *BATCHES[seed % 4]) == ""
+
+
+MOVING = TimeZone("x", (0, 1_700_000_000 * SECOND, 1_740_000_000 * SECOND), (-2_670 * SECOND, 3_600 * SECOND, 0))
+
+
+@pytest.mark.parametrize("zone", [0, 8 * 3_600 * SECOND, MOVING])
+@pytest.mark.parametrize("path", engine_history.files(), ids=lambda path: path.name)
+def test_recorded_entries_are_published_as_python_does(native: Any, path: Path, zone: Zone) -> None:
+    told_by = published_by(native, zone)
+    for row in [row for rows in engine_history.read(path)[1].values() for row in rows]:
+        told = describe_published(row.sequence, decode_entry(row.state), bytes(32), zone, is_copy=False)
+        assert told_by(row.sequence, row.state, bytes(32), False) == msgspec.json.encode(told)
 
 
 def test_every_shipped_book_is_plain_data_that_it_takes(native: Any) -> None:

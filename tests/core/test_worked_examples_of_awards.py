@@ -632,7 +632,7 @@ def test_an_index_decides_as_the_rules_do_one_after_the_other(monkeypatch: pytes
     indexed = shop_of(rules)
     assert indexed.book.versions[0].line_rules.lookup is not None
     monkeypatch.setattr(compiled, "MANY", 1_000)
-    plain = shop_of(rules)
+    plain = shop_of(f"{rules}\n# another text: one that was read before is not compiled again\n")
     assert plain.book.versions[0].line_rules.lookup is None
     lines = [(name, count, fen) for name in ("c1", "c2", "c3", "") for count in (1, 2) for fen in (199, 200, 400, 401)]
     given = set()

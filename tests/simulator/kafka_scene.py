@@ -384,13 +384,12 @@ class KafkaScene(Scene):
         there = [at for at in range(first, last + 1) if at not in gone and log.records[at] != MARKER]
         if not gone or there:
             raise Violation("law 5", f"{partition}:{first}-{last} are said to be missing, and {there} are there")
-        truth.gaps[first] = last
+        truth.accepted.add((first, last))
         self.accepted.append((partition, Gap(first, last, "ops", "2026-01-01T00:00:00Z", "lost")))
 
     def _takes_back(self, partition: int, first: int, last: int) -> None:
         """An operator no longer accepts a gap that is none, or has grown."""
         if not any(letter.offset == last for letter in self.ledger.journal(partition).parked(retried=True)):
-            self.truths[partition].gaps.pop(first, None)
             self.accepted = [
                 (p, gap) for p, gap in self.accepted if (p, gap.first, gap.last) != (partition, first, last)
             ]

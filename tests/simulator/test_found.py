@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from consumers.kafka.port import Start, StreamBroken
+from consumers.kafka.port import BrokerAway, Start, StreamBroken
 from consumers.local.port import CannotAppend, InboxLine
 from consumers.local.sqlite import SQLiteInbox
 from consumers.runtime.owner import PartitionOwner
@@ -19,7 +19,7 @@ from ledger.journal.partition import PartitionWriter
 from ledger.journal.port import Damaged, Fenced, Unavailable
 from ledger.rulebook.schema import shipped
 from projections.audit.replay import replay
-from tests.simulator.cluster import MARKER, SimulatedReader
+from tests.simulator.cluster import MARKER, SimulatedAdmin, SimulatedReader
 from tests.simulator.kafka_scene import ConsumerProcess, KafkaScene
 from tests.simulator.run import small_memories
 from tests.simulator.world import Plan, Process, World
@@ -138,6 +138,25 @@ def test_an_owner_goes_on_behind_what_the_one_before_decided_while_it_was_fenced
     assert started == [(p, scene.ledger.journal(p).head().recorded) for p in scene.ledger.partitions]
 
 
+def test_records_of_a_topic_that_stood_there_while_nobody_could_look_are_not_decided(scene: KafkaScene) -> None:
+    """Once the topic was back under its id, what was fetched of the other one was taken for its."""
+    assert all_is_decided(scene)
+    scene._is_made_anew()
+    for log in scene.cluster.facts.logs:
+        log.records.extend(log.records[-1:] * 3)
+    with (
+        patch.object(SimulatedAdmin, "topic_id", side_effect=BrokerAway("no broker answers (simulated)")),
+        patch.object(ConsumerProcess, "_observe", lambda *_: None),
+    ):
+        turns(consumer_of(scene), 5)
+    scene.cluster.topics["facts"] = scene.cluster.genuine
+    scene.trouble = ""
+    for _ in range(20):
+        scene.step()
+    scene.close_the_day()
+    assert all_is_decided(scene)
+
+
 class LosesAnAnswer(Process):
     """A process whose next commit nobody hears the answer of."""
 
@@ -184,4 +203,26 @@ def test_books_of_one_day_that_partitions_heard_in_another_order_are_replayed_as
     small.hears(histories_of(Random(3), members=8, length=20))
     small.decides()
     assert replay(small.ledger)["differences"] == []
+    small.close()
+
+
+def test_a_journal_that_stops_before_a_book_has_not_heard_when_that_was_recorded(tmp_path: Path) -> None:
+    """The part of a batch before a book was written with the book's instant: of a gap there, later records had it."""
+    small = SmallLedger(tmp_path / "ledger")
+    signed_in = {"specversion": "1.0", "id": "1", "source": "/shop", "subject": "m-0", "type": "member.signed-in.v1"}
+    book = {"id": "b", "source": "/operators", "subject": "programme", "type": "programme.published.v1"}
+    small.stream.append(signed_in | {"time": "2025-03-02T00:00:00Z"}, 0)
+    small.stream.append(b"{", 0, key="m-0")
+    small.stream.append(signed_in | book | {"time": "2025-03-03T00:00:00Z", "data": {"toml": shipped("jd")}}, 0)
+    commit, errors = PartitionWriter._commit, [Unavailable("the first part is written"), None]
+
+    def fails_later(writer: PartitionWriter, *part: object) -> object:
+        if (error := errors.pop()) is not None:
+            raise error
+        return commit(writer, *part)  # type: ignore[arg-type]
+
+    with patch.object(PartitionWriter, "_commit", fails_later), pytest.raises(Unavailable):
+        small.owner(0).step()
+    head = small.ledger.journal(0).head()
+    assert (head.offset, head.recorded) == (1, small.stream.read(0, 0, 1)[0].recorded)
     small.close()

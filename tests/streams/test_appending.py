@@ -1,12 +1,15 @@
-"""Facts that arrive one by one and go to the topic: where each stands is told only where the brokers said so."""
+"""Facts that go to the topic one by one: where each stands is told only where the brokers said so."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
 from consumers.kafka.appending import TopicAppender
 from consumers.kafka.client_base import UNKNOWN
+from consumers.kafka.confluent import _Client
+from consumers.kafka.port import BrokerAway
 from consumers.kafka.settings import KafkaSettings
 from consumers.local.port import CannotAppend, InboxLine
 
@@ -33,3 +36,10 @@ def test_a_record_that_the_brokers_had_already_is_not_said_to_stand_anywhere(mon
     with pytest.raises(CannotAppend, match="1 records stand there, and the brokers do not say where"):
         appender.append(lines)
     assert appender.append(lines) == [(2, 8), (2, 9)]
+
+
+def test_a_connection_that_the_library_replaces_is_a_broker_that_is_away_for_a_moment() -> None:
+    client = _Client(KafkaSettings())
+    error = client._translated(KafkaError(KafkaError._DESTROY_BROKER))
+    assert isinstance(error, BrokerAway)
+    assert error.can_retry

@@ -121,8 +121,32 @@ def test_a_topic_made_anew_and_filled_up_to_the_position_or_beyond_is_refused(
         refused = again(topics, tmp_path / "ledger")
         assert refused.returncode == 4, refused.stderr
         assert "made anew" in refused.stderr
-        assert "points archive export" in refused.stderr
+        assert "let its log begin behind what is decided" in refused.stderr
     assert contents(tmp_path / "ledger") == before
+
+
+def test_another_stream_is_gone_on_with_once_its_log_begins_behind_what_is_decided(
+    topics: Topics, client: str, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    topics.send(FACTS[:40])
+    consume(topics, ledger)
+    make_anew(topics)
+    topics.send(FACTS[40:60])  # acknowledged, and refused: they stand where others did
+    refused = again(topics, ledger)
+    assert refused.returncode == 4, refused.stderr
+    topics.send([b"-"] * 25)  # as docs/kafka.md says: up to the position and beyond,
+    delete_up_to(topics, 45)  # what stands there taken away,
+    topics.send(FACTS[40:60])  # and sent again what was not decided
+    found = refused.stderr.split("--accept-topic ")[1].split()[0]
+    accepting = ("--accept-topic", found, "--reason", "made anew", "--accept-gap", "0:40-44")
+    assert again(topics, ledger, *accepting).returncode == 0
+    assert again(topics, ledger).returncode == 0
+    facts = [fact for fact in FACTS[:60] if isinstance(fact, dict)]
+    journal = contents(ledger)
+    assert len(journal["entries 0"]) == len(facts)
+    assert [letter.reason for letter in journal["parked 0"]][-1] == "gap"
+    assert json.loads(points(ledger, "verify", "--json").stdout)["broken"] == []
 
 
 def test_the_last_record_is_a_dead_letter_and_still_tells_another_stream(

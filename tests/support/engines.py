@@ -13,9 +13,12 @@ from ledger.core.decide import Limits, Repetition, decide, entry_of
 from ledger.core.draft import OutOfRange
 from ledger.core.pages import PagesInMemory, encode_page
 from ledger.journal.engines import native_module
+from ledger.journal.native import published_by
+from ledger.journal.partition import FactRecord
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.plain import plain_version
-from ledger.wire.entry_codec import encode_entry
+from ledger.wire.entry_codec import decode_entry, encode_entry
+from ledger.wire.entry_json import describe_published
 from ledger.wire.fact_codec import BadFact, canonical, decode
 from tests.support.histories import encode
 
@@ -35,13 +38,16 @@ class Kept:
 
     def __init__(self) -> None:
         self.states: list[bytes] = []
-        self.pages: dict[str, bytes] = {}
+        self.written: dict[str, bytes] = {}
 
     def account(self, _member: str) -> tuple[bytes | None, list[bytes]]:
         return None, list(self.states)
 
+    def pages(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str, bytes]]:
+        return [(key, member, self.written[key]) for key, member in asked if key in self.written]
+
     def page(self, _member: str, key: str) -> bytes | None:
-        return self.pages.get(key)
+        return self.written.get(key)
 
     def entry(self, _member: str, number: int) -> bytes | None:
         return self.states[number - 1] if 0 < number <= len(self.states) else None
@@ -56,20 +62,27 @@ def difference(native: Any, book: Programme, facts: Sequence[dict[str, Any]], ba
     engine.take_programme([plain_version(version) for version in book.versions])
     account, pages, kept = Account(), PagesInMemory(), Kept()
     first: dict[tuple[str, str], tuple[int, bytes]] = {}
-    waiting: list[tuple[tuple[Any, ...], bytes]] = []
+    waiting: list[tuple[FactRecord, bytes]] = []
+    repeats: dict[int, tuple[int, bool]] = {}
+
+    told_by = published_by(native, book.offset)
 
     def compare() -> str:
-        found, rows, snapshots, handed_back = engine.decide([fact for fact, _ in waiting], kept)
+        _, _, states, rows, snapshots, handed_back = engine.decide([item for item, _ in waiting], repeats, kept)
         if handed_back:
             return f"handed back: {handed_back}"
-        for (_, _, state), (fact, wanted) in zip(found, waiting, strict=True):
+        for state, (item, wanted) in zip(states, waiting, strict=True):
             if state != wanted:
                 decoded = [msgspec.msgpack.decode(each) for each in (wanted, state)]
-                return f"of {fact[5]!r}\n   the core makes {decoded[0]}\n   the native engine {decoded[1]}"
+                return f"of {item.canonical!r}\n   the core makes {decoded[0]}\n   the native engine {decoded[1]}"
             kept.states.append(state)
-        kept.pages |= {key: page for key, _, page in rows}
+            told = describe_published(7, decode_entry(state), bytes(32), book.offset, is_copy=len(state) % 2 == 0)
+            if told_by(7, state, bytes(32), len(state) % 2 == 0) != msgspec.json.encode(told):
+                return f"told otherwise: {told}"
+        kept.written |= {key: page for key, _, page in rows}
         waiting.clear()
-        wrong = [key for key, page in kept.pages.items() if page != encode_page(pages[key])]
+        repeats.clear()
+        wrong = [key for key, page in kept.written.items() if page != encode_page(pages[key])]
         for _, number, state in snapshots:
             if number == account.number and _without_marks(decode_account(state)) != _without_marks(account):
                 wrong.append(f"the account at {number}")
@@ -83,9 +96,9 @@ def difference(native: Any, book: Programme, facts: Sequence[dict[str, Any]], ba
             continue
         kept_as = canonical(fact)
         number, same = first.setdefault((fact.source, fact.id), (account.number + 1, kept_as))
-        repeats = None if number > account.number else Repetition(number, same == kept_as)
+        repeats_now = None if number > account.number else Repetition(number, same == kept_as)
         try:
-            decision = decide(account, pages, fact, occurred, book, recorded=occurred, repeats=repeats)
+            decision = decide(account, pages, fact, occurred, book, recorded=occurred, repeats=repeats_now)
         except OutOfRange:
             return "the core needs care"
         account.number += 1
@@ -101,13 +114,14 @@ def difference(native: Any, book: Programme, facts: Sequence[dict[str, Any]], ba
             fact=kept_as,
             received=sha256(raw).digest(),
         )
-        told_so = None if repeats is None else (repeats.first, repeats.is_same)
-        arrived = (fact.subject, offset, occurred, 0, False, kept_as, entry.received, told_so)
-        waiting.append((arrived, encode_entry(entry)))
+        if repeats_now is not None:
+            repeats[len(waiting)] = repeats_now.first, repeats_now.is_same
+        item = FactRecord(offset, occurred, False, fact, occurred, kept_as, entry.received)
+        waiting.append((item, encode_entry(entry)))
         if len(waiting) >= batch and (problem := compare()):
             return problem
     problem = compare() if waiting else ""
-    missing = pages.keys() - kept.pages.keys()
+    missing = pages.keys() - kept.written.keys()
     return problem or (f"no page of {sorted(missing)}" if missing else "")
 
 

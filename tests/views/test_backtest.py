@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ledger.journal.engines import VARIABLE
 from ledger.journal.ledger import Ledger
 from ledger.rulebook.compiled import Programme
 from ledger.rulebook.schema import BadProgramme, shipped
@@ -197,3 +198,16 @@ def test_the_command(ledger: Ledger, tmp_path: Path, capfd: pytest.CaptureFixtur
     assert run([*common, "--from", "yesterday"]) == 2
     new.unlink()
     assert run(common) == 3
+
+
+@pytest.mark.parametrize("as_of", ["2025-03-01", "2025-11-11T12:00:00", "2026-06-01", "2031-01-01"])
+def test_the_report_is_the_same_by_either_engine(
+    native: Any, rich: Ledger, as_of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = []
+    for engine in ("python", "native"):
+        monkeypatch.setenv(VARIABLE, engine)
+        reports.append(backtested(rich, draft(ORDINARY, DOUBLED), "draft", instant(as_of)))
+        reports[-1].pop("seconds")
+    assert reports[0] == reports[1]
+    assert reports[0]["entries"] and not reports[0]["unreadable"]

@@ -242,7 +242,8 @@ def _add(
     if rule.key:
         draft.score(Scored(award.score, rule.part, rule.name, award.month, points, order.name, name, fen, points))
     else:
-        earned = earn_award(draft, rule, points, points, order.name, name, fen, term, shop=order.data.shop)
+        kind = f"{rule.kind}{AT_SHOP}{order.data.shop}" if rule.at_shop else rule.kind
+        earned = earn_award(draft, rule, kind, points, points, order.name, name, fen, term)
         if award.lot:
             award.grown = (*award.grown, GrownLot(earned.lot, points, earned.expires_at))
         else:

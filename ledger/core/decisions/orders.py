@@ -117,41 +117,35 @@ def award_lines(draft: Draft, page: OrderPage, order: CompletedOrder, lines: Ite
     """Give what lines earn that complete with this fact, and put them on their order's page."""
     version, terms, trace = draft.version, draft.account.terms, draft.trace
     may_claw_back = version.claws_back and draft.engine >= 2
-    place = _begin_completion(draft, page, order)
+    place = len(page.completions)
+    said = said_of(order) if version.keeps_said else None
+    page.completions.append(Completion(draft.occurred, version.name, _cards_at(draft) if terms else None, said))
     for line in lines:
         rules = version.line_rules if terms or trace is not None else version.line_rules_without_card
         times: dict[str, str] | None = {} if version.multiplies else None
         awards = apply_rules(draft, rules, order, order.order, line, order=page, multiplied=times)
+        name, quantity, paid, category = line.line, line.quantity, line.paid_fen, line.category
         kept = PageLine(
-            line.line,
-            line.quantity,
-            line.paid_fen,
-            line.category,
-            awards=awards,
-            completion=place,
-            times=times or None,
-            sku=line.sku,
-            points=line.points,
+            name, quantity, paid, category, 0, 0, False, awards, place, False, times or None, line.sku, line.points
         )
         if may_claw_back and terms:
             remember(draft, order, page, kept)
-        if version.rights:
-            give_rights(draft, order, line, kept)
+        rights = version.rights if terms else version.rights_without_card
+        if rights:
+            give_rights(draft, rights, order, line, kept)
         page.lines.append(kept)
         if line.points:
             page.tendered = draft.bounded(page.tendered + line.points)
 
 
-def _begin_completion(draft: Draft, page: OrderPage, order: CompletedOrder) -> int:
-    """Keep what holds for the lines that complete with this fact, as an amendment will ask. Returns its place."""
-    version = draft.version
-    completion = Completion(draft.occurred, version.name, said=said_of(order) if version.keeps_said else None)
+def _cards_at(draft: Draft) -> dict[str, str] | None:
+    """Return the card of each membership that holds at the fact's instant, for amendments; None where none does."""
+    cards = {}
     for membership in draft.account.terms:
         term = term_at(draft.account, membership, draft.occurred)
         if term is not None:
-            completion.cards = {**(completion.cards or {}), membership: term.card}
-    page.completions.append(completion)
-    return len(page.completions) - 1
+            cards[membership] = term.card
+    return cards or None
 
 
 def listed(names: Iterable[str]) -> str:

@@ -46,7 +46,8 @@ def redeem(draft: Draft, data: Redemption) -> None:
     shares = shares_of(draft, kinds, points)
     fen = sum([part * draft.version.kind(kind).fen for kind, part in shares])
     _check_share(draft, data, page, kinds[0], fen)
-    check_caps(draft, f"use/{data.use}", use.cap, points, data.order)
+    if use.cap:
+        check_caps(draft, f"use/{data.use}", use.cap, points, data.order)
     spendable = sum([draft.account.purse(kind).spendable() for kind in kinds])
     if spendable < use.balance_at_least:
         draft.decline("balance-too-small", spendable=spendable, at_least=use.balance_at_least)
@@ -61,7 +62,8 @@ def redeem(draft: Draft, data: Redemption) -> None:
             for one in taken:
                 one.kind = kind
         parts += taken
-    count_caps(draft, f"use/{data.use}", use.cap, points, data.order)
+    if use.cap:
+        count_caps(draft, f"use/{data.use}", use.cap, points, data.order)
     draft.pages.put(f"redemption/{data.redemption}", RedemptionPage(kinds[0] if data.kind else "", data.order, parts))
     if data.order:
         if draft.engine >= 2:

@@ -1,0 +1,43 @@
+//! Which pages a fact will ask for: a hint, so that those of a whole batch can be read at once.
+//!
+//! `ledger/core/page_keys.py` is the same in Python. What is left out is read when it is asked for.
+
+use crate::facts::{Data, Fact};
+use crate::programme::Programme;
+
+/// Return the keys of the pages that a fact names, and of those that count what its day was given.
+pub fn pages_ahead(fact: &Fact, book: &Programme) -> Vec<String> {
+    let data = &fact.data;
+    let mut keys = Vec::new();
+    let mut name = |kind: &str, id: &str| {
+        if !id.is_empty() {
+            keys.push(format!("{kind}/{id}"));
+        }
+    };
+    if let Some((kind, id)) = data.own() {
+        name(kind, id);
+    }
+    match data {
+        Data::OrderReturned(back) => name("order", &back.order),
+        Data::ReviewPosted(review) => name("order", &review.order),
+        Data::RedemptionRequested(asked) => name("order", &asked.order),
+        Data::BenefitClaimed(claim) => name("order", &claim.order),
+        Data::RedemptionReversed(reversal) => name("captured", &reversal.redemption),
+        Data::ExchangeReversed(reversal) => name("exchanged", &reversal.request),
+        Data::BenefitReturned(claim) => name("claim-price", &claim.claim),
+        _ => {}
+    }
+    let version = book.nearest(fact.occurred);
+    let day = version.zone.day(fact.occurred);
+    for rule in version.rules_on(data.on()).iter().map(|&place| &version.rules[place]) {
+        if rule.day_cap != 0 || rule.day_mark.is_some() {
+            name("day", &format!("{}/{day}", rule.name));
+        }
+    }
+    let shop = data.shop();
+    if !version.keyed_scores.is_empty() && !shop.is_empty() {
+        name("joined", shop);
+        version.keyed_scores.iter().for_each(|score| name("score", &format!("{score}/{shop}")));
+    }
+    keys
+}
