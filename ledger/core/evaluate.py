@@ -58,7 +58,7 @@ def amount_of(amount: Amount, fen: int, category: str, count: int = 1, times: Mu
 
     It is rounded down once, the multiplier `times` included.
     """
-    per_fen, points, floor_fen = amount.per_fen, amount.points, amount.floor_fen
+    points, per_fen, floor_fen = amount.points, amount.per_fen, amount.floor_fen
     if times is None and amount.is_plain:
         return fen // floor_fen * floor_fen * points // per_fen if per_fen else points
     rates, steps, per_count = amount.rates, amount.steps, amount.per_count
