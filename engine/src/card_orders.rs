@@ -147,6 +147,30 @@ fn is_other_card(draft: &mut Draft, term: &Term, trial: &Term, card: &Text) -> D
     Ok(draft.page::<CardPage>(&format!("card/{}", term.card))?.is_some_and(|page| !page.refunded))
 }
 
+/// Return the term of a card that was taken out, as what its orders earn from now on goes by.
+///
+/// Points of a trial are free once another card was bought for them.
+pub fn taken_out_of(draft: &mut Draft, membership: &Text, term: Term) -> Done<Term> {
+    let lapses = term.until + draft.version.release_days[membership] * DAY;
+    let mut is_free = false;
+    for other in draft.account.terms.get(membership).cloned().unwrap_or_default() {
+        is_free |= term.trial && other.bought_at < lapses && is_other_card(draft, &other, &term, &term.card)?;
+    }
+    Ok(Term { converted: term.converted || is_free, ..term })
+}
+
+/// Count points against the cap of a card that was taken out; of one that is laid its term counts them.
+pub fn count_taken_out(draft: &mut Draft, card: &Text, points: i64) -> Done {
+    let key = format!("card/{card}");
+    if let Some(mut page) = draft.page::<CardPage>(&key)?
+        && let Some(term) = &mut page.taken_out
+    {
+        term.capped = bounded(i128::from(term.capped) + i128::from(points))?;
+        draft.put(key, page);
+    }
+    Ok(())
+}
+
 /// Points to be taken back: of an award (by the order, the place of its line, its own), or `spent` ones of a trial.
 struct Claim {
     lot: i64,

@@ -29,6 +29,9 @@ pub type Stored = (Option<Vec<u8>>, Vec<Vec<u8>>);
 /// A page as it is stored: key, member, bytes.
 pub type StoredPage = (String, String, Vec<u8>);
 
+/// A member's pages by their keys, as they are stored; None: there is none.
+type ReadAhead = FxHashMap<String, Option<Vec<u8>>>;
+
 /// What is read of a journal while a batch is decided.
 pub trait Store {
     /// Return a member's snapshot, if there is one, and the entries behind it.
@@ -115,7 +118,7 @@ impl Engine {
     }
 
     /// Forget a member, whom Python has decided about.
-    pub fn forget(&mut self, member: &str) {
+    fn forget(&mut self, member: &str) {
         if let Some(known) = self.members.remove(member) {
             self.bytes -= known.weight;
         }
@@ -202,14 +205,14 @@ impl Engine {
         by_member: &Map<&'a Text, Vec<usize>>,
         items: &[&Item],
         store: &mut dyn Store,
-    ) -> Result<FxHashMap<&'a Text, FxHashMap<String, Option<Vec<u8>>>>, String> {
-        let mut asked: FxHashMap<&Text, FxHashMap<String, Option<Vec<u8>>>> = FxHashMap::default();
+    ) -> Result<FxHashMap<&'a Text, ReadAhead>, String> {
+        let mut asked: FxHashMap<&Text, ReadAhead> = FxHashMap::default();
         for (&name, places) in by_member {
             let known = self.members.get(name);
             let facts = places.iter().filter_map(|place| items[*place].fact.as_ref().ok());
             let keys = facts.flat_map(|fact| pages_ahead(fact, &self.book));
             let lacking = keys.filter(|key| known.is_none_or(|member| !member.pages.contains_key(key)));
-            let lacking: FxHashMap<_, _> = lacking.map(|key| (key, None)).collect();
+            let lacking: ReadAhead = lacking.map(|key| (key, None)).collect();
             if !lacking.is_empty() {
                 asked.insert(name, lacking);
             }

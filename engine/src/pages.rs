@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::Term;
 use crate::entries::{Map, Text};
 use crate::tagged;
 
@@ -185,7 +186,7 @@ tagged! {
         /// A card that was laid once.
         CardPage "card" {
             membership: Text, refunded: bool, paid_fen: Paid, orders: Vec<Text>, full: i64,
-            released: Vec<(Text, i64)>, trial: Text, is_taken_back: bool,
+            released: Vec<(Text, i64)>, trial: Text, is_taken_back: bool, taken_out: Option<Term>,
         }
         /// Orders that earned at a card's rate, as many as a page takes.
         CardOrdersPage "card-orders" { orders: Vec<Text> }

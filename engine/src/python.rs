@@ -233,14 +233,14 @@ fn item_of(record: &Bound<PyAny>) -> PyResult<Item> {
 /// A fact of a batch: one that this engine read, or one that Python did.
 enum Given {
     Read(Py<PyRecord>),
-    Decoded(Item),
+    Decoded(Box<Item>),
 }
 
 impl Given {
     fn of(record: &Bound<PyAny>) -> PyResult<Given> {
         match record.cast::<PyRecord>() {
             Ok(read) => Ok(Given::Read(read.clone().unbind())),
-            Err(_) => item_of(record).map(Given::Decoded),
+            Err(_) => Ok(Given::Decoded(Box::new(item_of(record)?))),
         }
     }
 
@@ -272,12 +272,6 @@ impl PyEngine {
     /// Forget all members.
     fn clear(&self) {
         self.0.lock().expect("no call panics").clear();
-    }
-
-    /// Forget members whom Python has decided about.
-    fn forget(&self, members: Vec<String>) {
-        let mut engine = self.0.lock().expect("no call panics");
-        members.iter().for_each(|member| engine.forget(member));
     }
 
     /// Return whether a member is in memory.

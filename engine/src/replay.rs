@@ -222,10 +222,9 @@ impl Replay {
             found.differences.push((at, Difference::Entry(derived.state)));
         }
         let account = &member.history.account;
-        if let Some((number, snapshot)) = &member.snapshot {
-            if *number == row.number && !is_snapshot(snapshot, account) {
-                found.differences.push((at, Difference::Account(pack(account))));
-            }
+        let differs = |(number, snapshot): &&Stored| *number == row.number && !is_snapshot(snapshot, account);
+        if member.snapshot.as_ref().filter(differs).is_some() {
+            found.differences.push((at, Difference::Account(pack(account))));
         }
         Ok(())
     }

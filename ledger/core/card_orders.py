@@ -7,6 +7,7 @@ Source: orders.md 10.
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from ledger.core.account import Term, term_at
@@ -129,6 +130,30 @@ def is_other_card(draft: Draft, term: Term, trial: Term, card: str) -> bool:
         return False
     page = draft.pages.get(f"card/{term.card}")
     return isinstance(page, CardPage) and not page.refunded
+
+
+# -- as it was refunded from before its term ---------------------------------------------------------------------------
+
+
+def taken_out_of(draft: Draft, membership: str, term: Term) -> Term:
+    """Return the term of a card that was taken out, as what its orders earn from now on goes by.
+
+    Points of a trial are free once another card was bought for them.
+    """
+    lapses = term.until + draft.version.programme.memberships[membership].release_days * DAY
+    others = draft.account.terms.get(membership, ())
+    is_free = term.trial and any(
+        other.bought_at < lapses and is_other_card(draft, other, term, term.card) for other in others
+    )
+    return msgspec.structs.replace(term, converted=True) if is_free else term
+
+
+def count_taken_out(draft: Draft, card: str, points: int) -> None:
+    """Count points against the cap of a card that was taken out; of one that is laid its term counts them."""
+    page = draft.pages.get(f"card/{card}")
+    if isinstance(page, CardPage) and page.taken_out is not None:
+        page.taken_out.capped = draft.bounded(page.taken_out.capped + points)
+        draft.pages.put(f"card/{card}", page)
 
 
 # -- as it is refunded whole -------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Struct, field
 
+from ledger.core.account import Term
 from ledger.wire.entries import Change, Earned
 
 OPEN: Final = 0  # known only by a redemption for it
@@ -211,6 +212,7 @@ class CardPage(Struct, array_like=True, gc=False, tag="card"):
     released: list[tuple[str, int]] = field(default_factory=list)  # (kind, lot) of a trial's points
     trial: str = ""  # the card of that trial
     is_taken_back: bool = False  # it was refunded whole, and with it what it gave
+    taken_out: Term | None = None  # its term, where a refund from before that took it out: what it gave stands
 
 
 class CardOrdersPage(Struct, array_like=True, gc=False, tag="card-orders"):

@@ -72,10 +72,6 @@ class NativeEngine:
         taken, self._handed_back = self._handed_back, Counter()
         return taken
 
-    def forget(self, members: Iterable[str]) -> None:
-        """Forget members about whom Python decides."""
-        self._engine.forget(list(members))
-
     def has(self, member: str) -> bool:
         """Return True if a member is in memory."""
         found: bool = self._engine.has(member)

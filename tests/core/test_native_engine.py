@@ -51,6 +51,26 @@ def test_histories_under_the_shipped_book_come_to_the_same_bytes(native: Any, se
     assert difference(native, jd(), MADE[made](Random(seed), 100), *BATCHES[seed % 4]) == ""
 
 
+def test_an_order_is_amended_alike_whose_card_was_taken_out_since(native: Any) -> None:
+    def fact(number: int, type_: str, time: str, **data: Any) -> dict[str, Any]:
+        head = {"specversion": "1.0", "id": f"f{number}", "source": "/shop", "subject": "m-1"}
+        return head | {"type": type_, "time": f"2025-04-{time}:00+08:00", "data": data}
+
+    def line(fen: int) -> list[dict[str, Any]]:
+        return [{"line": "1", "sku": "s", "category": "books", "paid_fen": fen}]
+
+    facts = [
+        fact(0, "card.trial-started.v1", "21T10:00", card="C1", product="plus.trial"),
+        fact(1, "order.completed.v1", "21T11:00", order="O1", lines=line(10_000)),
+        fact(2, "card.refunded.v1", "20T10:00", card="C1", refund_fen=0),
+        fact(3, "order.amended.v1", "22T10:00", order="O1", lines=line(20_000)),
+        fact(4, "card.purchased.v1", "23T10:00", card="C2", product="plus.month", paid_fen=100),
+        fact(5, "order.amended.v1", "24T10:00", order="O1", lines=line(30_000)),
+        fact(6, "order.amended.v1", "24T11:00", order="O1", lines=line(900_000)),
+    ]
+    assert difference(native, jd(), facts, 1, 1) == ""
+
+
 def under_a_made_up_book(native: Any, seed: int, length: int) -> None:
     toml = made_book(Random(seed))
     assert difference(native, Programme([toml]), book_history(Random(seed), length, toml), *BATCHES[seed % 4]) == ""

@@ -254,3 +254,35 @@ def test_an_amendment_gives_more_at_the_rate_of_a_card_that_was_taken_out_since(
     assert shop.account.terms == {"plus": []}
     shop.amends("O1", [("books", 1, 20_000)], at="2025-04-22 10:00")
     assert shop.beans == 200
+
+
+def test_what_an_amendment_gives_more_of_a_trial_that_was_taken_out_waits_with_the_rest() -> None:
+    shop = Shop()
+    shop.tries_plus(at="2025-04-21 10:00", card="K")
+    shop.completes("O1", [("books", 1, 10_000)], at="2025-04-21 11:00")
+    shop.refunds_card("K", at="2025-04-20 10:00", refund_fen=0)
+    shop.amends("O1", [("books", 1, 20_000)], at="2025-04-22 10:00")
+    assert (shop.beans, shop.pending) == (0, 200)
+    shop.buys("plus.month", at="2025-04-23 10:00", card="L")
+    shop.amends("O1", [("books", 1, 30_000)], at="2025-04-24 10:00")
+    assert (shop.beans, shop.pending) == (300, 0)
+
+
+def test_a_line_that_gave_nothing_is_amended_at_the_rate_of_its_card_that_was_taken_out_since() -> None:
+    shop = Shop()
+    shop.redeems_code("plus.annual", at="2025-04-21 10:00", card="K")
+    shop.completes("O1", [("virtual", 1, 10_000)], at="2025-04-21 11:00")
+    shop.refunds_card("K", at="2025-04-20 10:00", refund_fen=1)
+    shop.amends("O1", [("books", 1, 10_000)], at="2025-04-22 10:00")
+    assert shop.beans == 100
+
+
+def test_an_amendment_keeps_to_the_cap_of_a_card_that_was_taken_out_since() -> None:
+    shop = Shop()
+    shop.redeems_code("plus.month", at="2025-04-21 10:00", card="K")
+    shop.completes("O1", [("books", 1, 100_000)], at="2025-04-21 11:00")
+    shop.refunds_card("K", at="2025-04-20 10:00", refund_fen=1)
+    shop.amends("O1", [("books", 1, 300_000)], at="2025-04-22 10:00")
+    assert shop.beans == 3_000
+    shop.amends("O1", [("books", 1, 500_000)], at="2025-04-22 10:00")
+    assert shop.beans == 3_000, "a month's card has a cap of 4,000"

@@ -333,6 +333,14 @@ def set_config(topics: Topics, name: str, value: str) -> None:
     admin = admin_of(topics)
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topics.facts, configs={name: value})])
     admin.close()
+    with closing(Admin(KafkaSettings(bootstrap_servers=topics.broker.address))) as asked:
+
+        def is_told() -> bool:
+            """The broker has it some time after it was acknowledged."""
+            found = asked.topic(topics.facts)
+            return found is not None and found.configs.get(name) == value
+
+        until(is_told)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@
 
 use crate::account::Term;
 use crate::awards::{Counted, Earning, earn_award, room_of, withhold};
-use crate::card_orders::{ordinary_of, put_order, stood_in_for};
+use crate::card_orders::{count_taken_out, ordinary_of, put_order, stood_in_for, taken_out_of};
 use crate::decisions::orders::{
     apply_early, award_line, begin_completion, cards_at, ended, listed, page_line, page_of, restore_rest,
 };
@@ -198,10 +198,17 @@ fn term_of(draft: &mut Draft, asking: &Asking, rule: &Rule, award: Option<&Award
     let Some(card) = of_award.or_else(held).filter(|card| !card.is_empty()) else {
         return Ok(None);
     };
-    if draft.page::<CardPage>(&format!("card/{card}"))?.is_some_and(|page| page.is_taken_back) {
+    let page = draft.page::<CardPage>(&format!("card/{card}"))?;
+    if page.as_ref().is_some_and(|page| page.is_taken_back) {
         return Ok(None);
     }
-    Ok(draft.account.term_of(member, &card).cloned())
+    if let Some(laid) = draft.account.term_of(member, &card) {
+        return Ok(Some(laid.clone()));
+    }
+    match page.and_then(|page| page.taken_out) {
+        Some(term) => taken_out_of(draft, member, term).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Return A′: what a rule gives for the new line at its completion, after the cap of the line.
@@ -263,7 +270,7 @@ fn move_to(
             let name = page.lines[place].line.clone();
             withhold(draft, rule, "too-long-after-completion", &name, more)?;
         } else if term.is_some() || rule.member.is_none() || award.is_some() {
-            // its card may be taken out by now
+            // its card may be taken back by now
             let counted = Counted {
                 data: asking.data,
                 line: Some(line.data.into()),
@@ -347,6 +354,9 @@ fn add(
         let earning =
             Earning { points, uncapped: points, page: page_, line: line_, base, returnable: true, shop: &order.shop };
         let earned = earn_award(draft, rule, &earning, term)?;
+        if let Some(term) = term {
+            count_taken_out(draft, &term.card, points)?;
+        }
         let kept = &mut page.lines[place].awards[award];
         if kept.lot != 0 {
             kept.grown.push(GrownLot { lot: earned.lot, held: points, expires_at: earned.expires_at });

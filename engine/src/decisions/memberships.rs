@@ -1,5 +1,6 @@
 //! Paid, coded and tried memberships: cards that are bought, and given back.
 
+use crate::account::Term;
 use crate::card_orders::take_back;
 use crate::draft::{Done, Draft, decline};
 use crate::entries::{Confirmed, TermMoved, Text, TrialConverted};
@@ -165,6 +166,9 @@ pub fn refund_card(draft: &mut Draft, data: &CardRefund) -> Done {
     end_if_over(draft, &membership, card)?;
     move_up(draft, &membership, if has_begun { place + 1 } else { place }, false)?;
     page.refunded = true;
+    if !has_begun {
+        page.taken_out = Some(Term { until: end, cut_at: end, ..term.clone() });
+    }
     let is_whole = 0 < page.paid_fen.0 && page.paid_fen.0 <= data.refund_fen;
     let product = draft.version.products.get(&term.product);
     if is_whole && product.is_some_and(|product| &*product.table.on_refund == "claw-back") {

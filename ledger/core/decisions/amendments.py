@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ledger.core.account import Term, term_at
 from ledger.core.awards import Counted, earn_award, room_of, withhold
-from ledger.core.card_orders import ordinary_of, put_order, stood_in_for
+from ledger.core.card_orders import count_taken_out, ordinary_of, put_order, stood_in_for, taken_out_of
 from ledger.core.decisions.orders import (
     ENDED,
     apply_early,
@@ -167,7 +167,11 @@ def _term_of(draft: Draft, order: _Order, rule: Rule, award: Award | None) -> Te
     page = draft.pages.get(f"card/{card}") if card else None
     if isinstance(page, CardPage) and page.is_taken_back:
         return None
-    return next((term for term in draft.account.terms.get(rule.member, ()) if card and term.card == card), None)
+    terms = draft.account.terms.get(rule.member, ())
+    laid = next((term for term in terms if card and term.card == card), None)
+    if laid is not None or not isinstance(page, CardPage) or page.taken_out is None:
+        return laid
+    return taken_out_of(draft, rule.member, page.taken_out)
 
 
 def _would_give(order: _Order, rule: Rule, line: _Line) -> int:
@@ -206,7 +210,7 @@ def _move_to(
         room = 0
         if draft.clock - order.completion.at > draft.version.late:
             withhold(draft, rule, "too-long-after-completion", page.line, more, since=order.completion.at)
-        elif term is not None or rule.member is None or award is not None:  # its card may be taken out by now
+        elif term is not None or rule.member is None or award is not None:  # its card may be taken back by now
             at = order.completion.at
             day, month = day_of(at, order.version.offset), order.version.month(at)
             room = room_of(draft, rule, more, Counted(order.data, line.data, term, order.page, day, month))
@@ -244,6 +248,8 @@ def _add(
     else:
         kind = f"{rule.kind}{AT_SHOP}{order.data.shop}" if rule.at_shop else rule.kind
         earned = earn_award(draft, rule, kind, points, points, order.name, name, fen, term)
+        if term is not None:
+            count_taken_out(draft, term.card, points)
         if award.lot:
             award.grown = (*award.grown, GrownLot(earned.lot, points, earned.expires_at))
         else:

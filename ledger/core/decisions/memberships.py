@@ -118,6 +118,8 @@ def refund_card(draft: Draft, data: CardRefund) -> None:
     end_if_over(draft, page.membership, term)
     move_up(draft, page.membership, place + 1 if has_begun else place)
     page.refunded = True
+    if not has_begun and draft.engine >= 2:
+        page.taken_out = term
     found = draft.version.products.get(term.product)
     is_whole = 0 < page.paid_fen <= data.refund_fen
     if is_whole and found is not None and found[1].on_refund == "claw-back" and draft.engine >= 2:
