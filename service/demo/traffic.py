@@ -42,7 +42,7 @@ ENDS = (
     b',"channel":"web"',
     b',"channel":"wechat"',
 )
-CARDS = ((b"plus.annual", 14_800), (b"plus.annual", 14_800), (b"plus.quarter", 4_900), (b"plus.month", 1_900))
+CARDS = ((b"plus.annual", 14_900), (b"plus.annual", 14_900), (b"plus.quarter", 4_900), (b"plus.month", 1_900))
 
 OFFSET_STEP = 1_000  # points: an offset is a multiple of it
 FEN_PER_BEAN = 1_000  # of a line that earns beans

@@ -13,6 +13,7 @@ from itertools import count, islice
 
 from service.demo.online_retail.habits import HABITS
 from service.demo.online_retail.members import Chance, Member
+from service.demo.online_retail.plus import at_its_price
 from service.demo.online_retail.sales import Order, Return, read_sales
 from service.demo.online_retail.spending import tender
 from service.demo.online_retail.wire import BRANCH, SHOP, Fact, encode, order_data, return_fact
@@ -44,7 +45,8 @@ class _Year:
         """Every fact up to the shop's last line; what was planned for later does not happen."""
         for sale in read_sales():
             while self._ahead and self._ahead[0][0] <= sale.at:
-                yield heappop(self._ahead)[2]
+                fact = heappop(self._ahead)[2]
+                yield at_its_price(fact, self._members[fact.customer])
             member = self._members.setdefault(sale.customer, Member(sale.customer))
             if isinstance(sale, Return):
                 member.note_return(sale)

@@ -1,17 +1,28 @@
 """The members as the made-up part of the year sees them: chance, and a careful guess of each one's beans."""
 
 from collections import Counter
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from random import Random
+from zoneinfo import ZoneInfo
 
 from service.demo.online_retail.catalogue import category
 from service.demo.online_retail.sales import Order, Return
 
+LONDON = ZoneInfo("Europe/London")
+SHANGHAI = timezone(timedelta(hours=8))
 NEVER = datetime.min
 BEANS_FROM_FEN = 5_000  # a line below it earns none
 FEN_PER_BEAN = 1_000
 BEANS_A_LINE = 1_000  # at most
+FEN_PER_POINT = 100  # of the score
+POINTS_OF_A_CATEGORY = 10  # that was not bought before
+
+
+def shop_month(at: datetime) -> int:
+    """The month of a local time of London where the book counts months, in Shanghai."""
+    there = at.replace(tzinfo=LONDON).astimezone(SHANGHAI)
+    return there.year * 12 + there.month
 
 
 class Chance:
@@ -55,10 +66,25 @@ class Member:
     plus_until: datetime = NEVER
     trial_from: datetime = NEVER  # beans of orders completed in a trial are not hers yet
     trial_until: datetime = NEVER
+    spent: Counter[int] = field(default_factory=Counter)  # by the shop's month: points of the score
+    months: dict[str, int] = field(default_factory=dict)  # of orders of which something was bought
+    categories: set[str] = field(default_factory=set)
+    paid_fen: dict[str, int] = field(default_factory=dict)  # by card
+
+    def score_at(self, at: datetime) -> int:
+        """About what the score is: what was bought in the months before, first purchases of a category among it."""
+        month = shop_month(at)
+        return sum(points for since, points in self.spent.items() if since < month)
 
     def note_order(self, order: Order) -> None:
-        """Count an order's beans at the ordinary rate."""
+        """Count an order's score, and its beans at the ordinary rate."""
         self.orders += 1
+        month = self.months[order.order] = shop_month(order.at)
+        for line in order.lines:
+            self.spent[month] += line.paid_fen // FEN_PER_POINT
+            if (called := category(line.item)) not in self.categories:
+                self.categories.add(called)
+                self.spent[month] += POINTS_OF_A_CATEGORY
         if self.trial_from <= order.at < self.trial_until:
             return
         self.beans += sum(
@@ -69,6 +95,8 @@ class Member:
 
     def note_return(self, back: Return) -> None:
         """Take off what a return may claw back at the ordinary rate, and add the points it gives back."""
+        if back.order in self.months:
+            self.spent[self.months[back.order]] -= sum(-(-line.refund_fen // FEN_PER_POINT) for line in back.lines)
         if back.order:
             clawed_back = sum(-(-line.refund_fen // FEN_PER_BEAN) for line in back.lines)
             self.beans += sum(line.points for line in back.lines) - clawed_back

@@ -8,11 +8,27 @@ from service.demo.online_retail.sales import Order
 from service.demo.online_retail.wire import Fact
 
 CARDS = {  # product: price in fen, days of its term
-    "plus.annual": (14_800, 365),
+    "plus.annual": (14_900, 365),
     "plus.quarter": (4_900, 90),
     "plus.month": (1_900, 30),
     "plus.trial": (0, 30),
 }
+
+
+LESS_FEN = 5_000  # off the annual card for whoever has this much of the score
+LESS_FROM = 5_000
+
+
+def at_its_price(fact: Fact, member: Member) -> Fact:
+    """A fact of a card when its time has come: the annual one is bought, and given back, at the price of that day."""
+    data = fact.data
+    if fact.type == "card.purchased.v1" and data["product"] == "plus.annual":
+        less = LESS_FEN if member.score_at(fact.at) >= LESS_FROM else 0
+        member.paid_fen[data["card"]] = data["paid_fen"] - less
+        return fact._replace(data={**data, "paid_fen": data["paid_fen"] - less})
+    if fact.type == "card.refunded.v1" and data["card"] in member.paid_fen:
+        return fact._replace(data={**data, "refund_fen": member.paid_fen[data["card"]]})
+    return fact
 
 
 def card(chance: Chance, member: Member, order: Order) -> Iterator[Fact]:

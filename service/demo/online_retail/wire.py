@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from service.demo.online_retail.catalogue import category, sku
+from service.demo.online_retail.members import LONDON
 from service.demo.online_retail.sales import Order, OrderLine, Return
 
-LONDON = ZoneInfo("Europe/London")
 SHOP = "/shop/orders"
 MEMBERS = "/shop/members"  # what members do besides buying
 BRANCH = "/shop/branch"  # a stall that reports its sales days later: these facts alone come out of order
