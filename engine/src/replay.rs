@@ -16,11 +16,11 @@ use crate::draft::{Done, Pages, Stop};
 use crate::engine::{earned_in, pack, unpack};
 use crate::entries::{Bytes, Change, ENGINE, Earned, Entry, Text};
 use crate::evolve::apply_entry;
-use crate::facts::decode;
+use crate::fact_codec;
 use crate::handed_back::HandedBack;
 use crate::pages::Page;
 use crate::programme::Programme;
-use crate::quiet;
+use crate::quiet::caught;
 
 const GROUPS: u64 = 4_096;
 const PUBLICATION: &str = "programme.published.v1";
@@ -78,9 +78,9 @@ pub struct Replay {
 }
 
 /// A fact that was decided again: the entry's bytes, and what names the fact where it did not come before.
-struct Derived<'a> {
+struct Derived {
     state: Vec<u8>,
-    first: Option<(Cow<'a, str>, Cow<'a, str>)>,
+    first: Option<(String, String)>,
 }
 
 struct Member {
@@ -139,15 +139,9 @@ impl Head<'_> {
     }
 }
 
-/// What names a fact.
+/// The type of a fact.
 #[derive(Deserialize)]
-struct Name<'a> {
-    #[serde(borrow)]
-    subject: Cow<'a, str>,
-    #[serde(borrow)]
-    source: Cow<'a, str>,
-    #[serde(borrow)]
-    id: Cow<'a, str>,
+struct Kind<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
 }
@@ -184,7 +178,7 @@ impl Replay {
             let mut member = self.member.take().expect("it was made");
             member.entries += 1;
             if member.why.is_none() {
-                member.why = caught(|| self.compare(&mut member, row, place, &mut found)).err();
+                member.why = settled(|| self.compare(&mut member, row, place, &mut found)).err();
             }
             self.member = Some(member);
         }
@@ -211,7 +205,7 @@ impl Replay {
         if head.engine() != ENGINE || !(head.version().is_empty() || self.versions.contains(head.version())) {
             return Err(Stop::HandBack(HandedBack::Foreign));
         }
-        let derived = self.deriving.derive(&mut member.history, &member.name, row, &head)?;
+        let derived = self.deriving.derive(&mut member.history, row, &head)?;
         if let Some((source, id)) = &derived.first {
             self.receipts.count(&mut member.receipts, source, id, &member.name, row.sequence);
         }
@@ -222,9 +216,10 @@ impl Replay {
             found.differences.push((at, Difference::Entry(derived.state)));
         }
         let account = &member.history.account;
-        let differs = |(number, snapshot): &&Stored| *number == row.number && !is_snapshot(snapshot, account);
-        if member.snapshot.as_ref().filter(differs).is_some() {
-            found.differences.push((at, Difference::Account(pack(account))));
+        if let Some((number, snapshot)) = &member.snapshot {
+            if *number == row.number && !is_snapshot(snapshot, account) {
+                found.differences.push((at, Difference::Account(pack(account))));
+            }
         }
         Ok(())
     }
@@ -245,8 +240,8 @@ fn head_of<'a>(row: &Row<'a>) -> Done<(&'a [u8], Head<'a>)> {
 }
 
 /// Return what a function comes to, or why it is handed back.
-fn caught<T>(function: impl FnOnce() -> Done<T>) -> Result<T, HandedBack> {
-    match quiet::caught(function) {
+fn settled<T>(function: impl FnOnce() -> Done<T>) -> Result<T, HandedBack> {
+    match caught(function) {
         Some(Ok(done)) => Ok(done),
         Some(Err(Stop::HandBack(why))) => Err(why),
         Some(Err(Stop::Decline(..) | Stop::Store(_))) | None => Err(HandedBack::BrokenInvariant),
@@ -260,27 +255,34 @@ impl Deriving {
     }
 
     /// Decide the fact of a member's next row again.
-    fn derive<'a>(&self, history: &mut History, member: &Text, row: &Row<'a>, head: &Head<'a>) -> Done<Derived<'a>> {
+    fn derive(&self, history: &mut History, row: &Row, head: &Head) -> Done<Derived> {
         let Head(_, _, _, offset, _, recorded, _, backlog, _, _, _, _, _, _, fact, received, pushed) = *head;
         if row.number != history.account.number + 1 {
             return Err(odd());
         }
-        let name: Name = serde_json::from_slice(fact.0).map_err(|_| odd())?;
-        if name.kind == PUBLICATION {
-            return Err(Stop::HandBack(HandedBack::Publication));
-        }
+        let Some(plain) = fact_codec::decode(fact.0).filter(|plain| plain.canonical == fact.0) else {
+            let is_publication = serde_json::from_slice::<Kind>(fact.0).is_ok_and(|fact| fact.kind == PUBLICATION);
+            let why = if is_publication { HandedBack::Publication } else { HandedBack::UnknownFact };
+            return Err(Stop::HandBack(why));
+        };
         let content = self.random.hash_one(fact.0);
-        let (first, known) = history.first_of(&name.source, &name.id, row.number, content);
+        let (first, known) = history.first_of(&plain.source, &plain.id, row.number, content);
         let repeats = (first != row.number).then_some((first, known == content));
-        let decoded = decode(fact.0).ok_or(Stop::HandBack(HandedBack::UnknownFact))?;
         let arrival = Arrival { recorded, pushed, backlog, repeats, max_age: self.max_age };
         let book = self.book_before(row.sequence);
-        let decision = decide(&mut history.account, &mut history.pages, &decoded, book, arrival)?;
+        let decision = decide(&mut history.account, &mut history.pages, &plain.fact, book, arrival)?;
         history.account.number = row.number;
-        let member = if *name.subject == **member { member.clone() } else { name.subject.into() };
-        let place = Place { member, number: row.number, partition: self.partition, offset, recorded, backlog, pushed };
-        let state = pack(&decision.into_entry(place, decoded.occurred, fact.0, received.0));
-        Ok(Derived { state, first: repeats.is_none().then_some((name.source, name.id)) })
+        let place = Place {
+            member: plain.member,
+            number: row.number,
+            partition: self.partition,
+            offset,
+            recorded,
+            backlog,
+            pushed,
+        };
+        let state = pack(&decision.into_entry(place, plain.fact.occurred, fact.0, received.0));
+        Ok(Derived { state, first: repeats.is_none().then_some((plain.source, plain.id)) })
     }
 
     /// Return the book that decided the entry at a sequence.
@@ -336,7 +338,7 @@ impl Backtest {
             let mut member = self.member.take().expect("it was made");
             let mut state = None;
             if member.why.is_none() && !member.is_over {
-                match caught(|| self.derive(&mut member, row)) {
+                match settled(|| self.derive(&mut member, row)) {
                     Ok(Some(derived)) => state = Some(derived),
                     Ok(None) => member.is_over = true,
                     Err(why) => member.why = Some(why),
@@ -358,7 +360,7 @@ impl Backtest {
             return Err(odd());
         }
         apply_entry(&mut member.actual, &stored);
-        self.deriving.derive(&mut member.history, &member.name, row, &head).map(|derived| Some(derived.state))
+        self.deriving.derive(&mut member.history, row, &head).map(|derived| Some(derived.state))
     }
 
     /// End the last member.

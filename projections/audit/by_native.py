@@ -13,10 +13,7 @@ from ledger.journal.port import Snapshot
 from ledger.journal.sql import Journal
 from ledger.rulebook.compiled import ProgrammeVersion
 from ledger.rulebook.plain import plain_version
-from ledger.wire.entry_codec import decode_entry, decode_head
-from ledger.wire.fact_codec import decode_canonical
-from ledger.wire.facts import PROGRAMME_SUBJECT
-from ledger.wire.unreadable import UNREADABLE
+from ledger.wire.entry_codec import decode_entry
 from projections.audit.compare import Comparing, add_fields_that_differ, is_account
 from projections.audit.differences import Differences
 from projections.audit.pages import GROUPS
@@ -46,7 +43,7 @@ class NativeComparing(Comparing):
             last = rows[-1][1]
             snapshots = self._journal.snapshots_of(begun) if begun else []
             self._snapshots.update((snapshot.member, snapshot) for snapshot in snapshots)
-            differences, ended = self._native.feed([readable(row) for row in rows], snapshots)
+            differences, ended = self._native.feed(rows, snapshots)
             self._take(rows, differences)
             yield from self._end(ended)
         yield from self._end(self._native.finish()[1])
@@ -89,17 +86,6 @@ def _plain(history: BookHistory) -> tuple[list[bytes], list[tuple[int, list[int]
                 versions.append(version)
         books.append((behind, [places[id(version)] for version in book.versions]))
     return [plain_version(version) for version in versions], books
-
-
-def readable(row: Row) -> tuple[int, str, int, bytes | None]:
-    """Return a row, without its bytes where Python cannot read a fact in them: its member is then handed back."""
-    sequence, member, number, state = row
-    try:
-        if member != PROGRAMME_SUBJECT:
-            decode_canonical(decode_head(state).fact)
-    except (*UNREADABLE, TypeError):
-        return sequence, member, number, None
-    return row
 
 
 class _Receipts:

@@ -29,7 +29,6 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.facts import PROGRAMME_SUBJECT
 from ledger.wire.times import month_text, to_text
 from projections.answers.shops import ShopScores, without_shop
-from projections.audit.by_native import readable
 from projections.audit.derive import Unreadable, derive
 from projections.ticking import Progress
 from projections.views.builtin.books import FIGURES, figures_of
@@ -234,7 +233,7 @@ def _by_native(module: Any, ledger: Ledger, partition: int, books: _Books, as_of
     native = module.Backtest(partition, ledger.limits.request_max_age, as_of, versions)
     begun: dict[str, _Member] = {}  # that have not ended
     for rows in journal.rows_by_member(upto):
-        states, ended = native.feed([readable(row) for row in rows])
+        states, ended = native.feed(rows)
         for (_, member, _, state), derived in zip(rows, states, strict=True):
             if derived is not None:
                 decided = decode_entry(derived)
