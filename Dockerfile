@@ -20,7 +20,7 @@ COPY projections projections
 COPY service service
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation .
 COPY --from=engine /src/engine/target/release/libpoints_engine.so /opt/points/lib/python3.13/site-packages/points_engine.abi3.so
-RUN python -c 'from ledger.journal.native import native_module; assert native_module() is not None'
+RUN python -c 'from ledger.journal.engines import native_module; assert native_module() is not None'
 
 FROM python:3.13.9-slim-trixie
 RUN useradd --uid 10001 --create-home points && install -d -o points -g points /var/lib/points

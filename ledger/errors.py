@@ -13,7 +13,7 @@
     │   └── JournalError ── Damaged, OfAnotherLedger, NothingBeside, Past
     ├── CannotRunNow               4  something outside stands in the way
     │   ├── LedgerLocked, Fenced, CannotDecide, Busy, Full
-    │   ├── Unavailable, CannotAppend (ClockAhead), NotBuilt, NotContinued (each also a JournalError), Stale
+    │   ├── Unavailable (WentBack), CannotAppend (ClockAhead), NotBuilt, NotContinued (each also a JournalError), Stale
     │   └── StreamError ── BrokerAway, Denied, StreamBroken
     ├── BadNews                    1  the answer is bad news
     │   └── Refuted

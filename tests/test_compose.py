@@ -51,7 +51,7 @@ def test_a_command_that_is_not_there_is_found() -> None:
         parsed(["topics", "make"])
     with pytest.raises(Exception, match="No such option"):
         parsed(["topics", "create", "--partition-count", "8"])
-    with pytest.raises(Exception, match="valid number"):
+    with pytest.raises(Exception, match="not a valid float"):
         parsed(["produce", "-", "--rate", "x"])
 
 

@@ -178,7 +178,7 @@ class Requests(Target):
         scopes = {"all": ("facts:write", "members:read", "books:read", "operate"), "one": ("member:read:m-1",)}
         self._keys = {name: keys.new(name, given, rate=1_000_000)[1].encode() for name, given in scopes.items()}
         self._bugs: list[Exception] = []  # that were answered with 500
-        self._open.enter_context(patch.object(problems, "_report", self._bugs.append))
+        self._open.enter_context(patch.object(problems.traceback, "print_exception", self._bugs.append))
         app = make_app(ledger, folder / "ledger", keys, Sessions(), 1.0, "0")
         self._app = self._open.enter_context(closing(InProcess(app)))
         self._document: dict[str, Any] = json.loads(self._app.ask(b"GET", b"/schema/openapi.json").body)

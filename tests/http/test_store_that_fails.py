@@ -76,16 +76,17 @@ def test_facts_that_were_acknowledged_and_are_gone_are_named(
     def post(name: str) -> int:
         return api.ask(b"POST", b"/v1/facts", JSON, encode(grant("m-1", name, 5))).status
 
+    append, back = SQLiteInbox.append, [0]
+
+    def earlier(*given: Any) -> list[tuple[int, int]]:
+        return [(partition, offset - back[0]) for partition, offset in append(*given)]
+
+    monkeypatch.setattr(SQLiteInbox, "append", earlier)
     assert [post(f"g-{n}") for n in range(1, 4)] == [200] * 3
     assert "gone" not in capsys.readouterr().err
-    append = SQLiteInbox.append
-
-    def two_earlier(*given: Any) -> list[tuple[int, int]]:
-        return [(partition, offset - 2) for partition, offset in append(*given)]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SQLiteInbox, "append", two_earlier)
-        post("g-4")  # stands where g-2 or g-3 was, as if an earlier state had been put back
+    back[0] = 2
+    post("g-4")  # stands where g-2 or g-3 was, as if an earlier state had been put back
+    back[0] = 0
     said = capsys.readouterr().err
     assert re.search(r"facts at (\d:)2 to \1\d were acknowledged, and are gone", said), said
     assert post("g-5") == 200

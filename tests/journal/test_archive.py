@@ -260,6 +260,7 @@ def test_an_archive_is_replayed_without_its_ledger(shelf: Shelf, tmp_path: Path)
         json.loads(shelf.points("replay", *more, "--json", ledger=at).out)
         for more, at in (((), shelf.ledger), (("--from-archive", shelf.archive), tmp_path / "nothing"))
     )
+    kept.pop("handed_back", None)  # of a ledger that the native engine replays
     assert {**again, "seconds": 0} == {**kept, "seconds": 0} and again["entries"] > 100
     assert not (tmp_path / "nothing").exists()
     shelf.points("replay", "--from-archive", tmp_path, code=3)
