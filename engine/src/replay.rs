@@ -216,10 +216,11 @@ impl Replay {
             found.differences.push((at, Difference::Entry(derived.state)));
         }
         let account = &member.history.account;
-        if let Some((number, snapshot)) = &member.snapshot {
-            if *number == row.number && !is_snapshot(snapshot, account) {
-                found.differences.push((at, Difference::Account(pack(account))));
-            }
+        if let Some((number, snapshot)) = &member.snapshot
+            && *number == row.number
+            && !is_snapshot(snapshot, account)
+        {
+            found.differences.push((at, Difference::Account(pack(account))));
         }
         Ok(())
     }
