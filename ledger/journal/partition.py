@@ -286,7 +286,8 @@ class PartitionWriter:
         """Name what the batch will read, for stores that fetch it ahead; the native engine asks for pages itself."""
         members = dict.fromkeys([item.member for item in facts])
         if self.native is not None:
-            batch.prefetch((member for member in members if not self.native.has(member)), ())
+            # A list: the engine is asked now; it cannot be while it decides, when the store fetches what is named here.
+            batch.prefetch([member for member in members if not self.native.has(member)], ())
             return
         batch.prefetch(
             (member for member in members if member not in self._accounts),
