@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from consumers.local.sqlite import SQLiteInbox
 from consumers.runtime.intake import MAX_AHEAD
 from ledger.journal.durable import sync
-from ledger.journal.engines import native_module
+from ledger.journal.engines import deciding
 from ledger.journal.folder import SETTINGS, FolderLedger
 from ledger.journal.ledger import INBOX, OPEN
 from ledger.journal.partition import FactRecord, PartitionWriter
@@ -84,8 +84,7 @@ def replay_archive(archive: Archive, progress: Progress = lambda _: None) -> dic
                 others = set(ledger.partitions) - {ledger.partition_of(PROGRAMME_SUBJECT)}
                 # A published book stands in every partition and counts in one.
                 entries -= sum(ledger.journal(partition).last_number(PROGRAMME_SUBJECT) for partition in others)
-    by = "python" if native_module() is None else "native"
-    return replayed(started, entries, accounts, differences, len(differences)) | {"by": by}
+    return replayed(started, entries, accounts, differences, len(differences)) | {"by": deciding().decides}
 
 
 def _begin(archive: Archive, making: Path) -> FolderLedger:

@@ -99,18 +99,13 @@ class Story:
         return self._last[-1]
 
 
-class ToTopic:
-    """Produces to the topic of facts, with all replicas acknowledging, in a thread of its own."""
+class Sender:
+    """Sends in a thread of its own until it is ended; `_run` is what it does."""
 
-    def __init__(self, seed: int, servers: str, topic: str, partitions: int, told: Told) -> None:
-        self._story = Story(seed, "/shop/topic")
-        self._servers = servers
-        self._topic = topic
-        self._partition_of = Partitioner(partitions)
+    def __init__(self, name: str, told: Told) -> None:
         self._told = told
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=_to_the_end, args=(self._run, told), name="producer", daemon=True)
-        self._flying = 0
+        self._thread = threading.Thread(target=_to_the_end, args=(self._run, told), name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -120,6 +115,21 @@ class ToTopic:
         """Send no more, and wait for what is in flight."""
         self._is_over.set()
         self._thread.join()
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+
+class ToTopic(Sender):
+    """Produces to the topic of facts, with all replicas acknowledging, in a thread of its own."""
+
+    def __init__(self, seed: int, servers: str, topic: str, partitions: int, told: Told) -> None:
+        self._story = Story(seed, "/shop/topic")
+        self._servers = servers
+        self._topic = topic
+        self._partition_of = Partitioner(partitions)
+        super().__init__("producer", told)
+        self._flying = 0
 
     def _run(self) -> None:
         producer = self._new()
@@ -174,27 +184,15 @@ class ToTopic:
         self._told.acknowledged.append(Acknowledged(fact, position, digest, "kafka"))
 
 
-class OverHttp:
+class OverHttp(Sender):
     """Posts facts to whichever server answers, each until it is told that it is kept, in a thread of its own."""
 
     def __init__(self, seed: int, number: int, urls: Sequence[str], key: str, told: Told) -> None:
         self._story = Story(seed, f"/shop/http-{number}")
         self._urls = list(urls)
         self._key = key
-        self._told = told
+        super().__init__(f"client-{number}", told)
         self._at = number  # of the server that is asked
-        self._is_over = threading.Event()
-        name = f"client-{number}"
-        self._thread = threading.Thread(target=_to_the_end, args=(self._run, told), name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def end(self) -> None:
-        """Post no more, once the last is answered."""
-        self._is_over.set()
-        self._thread.join()
 
     def _run(self) -> None:
         with self._client() as client:

@@ -1,6 +1,5 @@
 """A fact that the native engine reads itself has the canonical bytes that Python makes; what is odd it hands back."""
 
-import os
 from random import Random
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 
 from consumers.runtime.intake import Intake
 from consumers.stream import AHEAD, BACKLOG, Record
-from ledger.journal.engines import native_module
 from ledger.journal.partition import FactRecord, with_fact
 from ledger.journal.partitioning import Partitioner
 from ledger.wire.fact_codec import BadFact, canonical, decode
@@ -17,15 +15,6 @@ from ledger.wire.facts import FACT_TYPES, ProgrammePublished
 from ledger.wire.times import SECOND
 from service.demo.traffic import traffic
 from tests.support.plain import made_fact, mutated
-
-
-@pytest.fixture(scope="module")
-def native() -> Any:
-    found = native_module()
-    if found is None and os.environ.get("POINTS_TEST_ENGINE") != "required":
-        pytest.skip("no native engine of this code is installed; make engine builds it")
-    assert found is not None
-    return found
 
 
 def by_python(raw: bytes) -> tuple[bytes, int] | None:
