@@ -132,7 +132,7 @@ def is_other_card(draft: Draft, term: Term, trial: Term, card: str) -> bool:
     return isinstance(page, CardPage) and not page.refunded
 
 
-# -- as it was refunded, or given back, from before its term ------------------------------------------------------------
+# -- as it was refunded, or given back, from before its term -----------------------------------------------------------
 
 
 def taken_out_of(draft: Draft, membership: str, card: str) -> Term | None:
