@@ -101,6 +101,14 @@ def _document(found: dict[str, Any]) -> bytes:
                             BATCH: {"schema": {"type": "array", "items": any_fact}, "example": [_ORDER, _REDEMPTION]},
                         },
                     }
+                    told = {"type": "array", "items": {"type": "object"}, "description": "What is told of each event."}
+                    operation["responses"]["200"]["content"]["application/json"] = {"schema": told}
+                case "getFeed":
+                    events = {
+                        "type": "string",
+                        "description": "Server-sent events: `data` is an entry, `id` its cursor.",
+                    }
+                    operation["responses"]["200"]["content"]["text/event-stream"] = {"schema": events}
                 case "quote":
                     cart = {"type": "object", "required": ["member", "lines"]}
                     examples = {"cart": {"summary": "A cart of one line", "value": _CART}}
