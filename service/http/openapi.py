@@ -106,7 +106,7 @@ def _document(found: dict[str, Any]) -> bytes:
                 case "getFeed":
                     events = {
                         "type": "string",
-                        "description": "Server-sent events: `data` is an entry, `id` its cursor.",
+                        "description": "Server-sent events: `data` an entry, `id` its cursor.",
                     }
                     operation["responses"]["200"]["content"]["text/event-stream"] = {"schema": events}
                 case "quote":

@@ -12,7 +12,7 @@ from litestar.response import Stream
 from ledger.wire.answers import FeedPage, Outcome
 from ledger.wire.fact_catalogue import CATALOGUE
 from ledger.wire.facts import PROGRAMME_SUBJECT
-from projections.answers.feed import LONGEST_CURSOR, Filter, Page, page_of
+from projections.answers.feed import Filter, Page, page_of
 from projections.answers.to_json import to_json
 from service.http.access import caller_of, check_readable
 from service.http.answers import plain_answer
@@ -32,7 +32,6 @@ Cursor = Annotated[
     QueryParameter(
         description="Entries behind this cursor, as `next` or an event's id gave it; `now`: those decided from now on."
         " From the first one where left out.",
-        max_length=LONGEST_CURSOR,
     ),
 ]
 
