@@ -14,6 +14,8 @@ from ledger.wire.entry_codec import decode_entry
 from ledger.wire.fact_codec import decode_canonical
 from ledger.wire.facts import PROGRAMME_SUBJECT, OrderCompleted
 from ledger.wire.times import month_of, month_text
+from projections.answers import stats
+from projections.answers.overview import overview_of
 from projections.answers.shops import without_shop
 from projections.views.builtin import liability
 from projections.views.snapshot import snapshot
@@ -105,3 +107,24 @@ def counted_anew(small: SmallLedger, now: int) -> dict[str, dict[tuple[str, ...]
         "moves": dict(moves),
         "tiers": dict(tiers),
     }
+
+
+def test_the_figures_of_the_first_page_are_the_books_and_its_periods_lead_to_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with kept(7, monkeypatch, 6, 150) as small:
+        ledger, files = small.ledger, views_of(small.ledger)
+        with snapshot(ledger, files, VIEWS["overview"], None) as taken:
+            whole = overview_of(taken, "all", "", "", "beans")
+            part = overview_of(taken, "", whole.periods[3].label + "-05", whole.periods[5].label + "-20", "beans")
+            now = taken.as_of
+        books = stats.stats(ledger, now).points["beans"]
+        for name in ("issued", "redeemed", "expired", "clawed_back", "forfeited"):
+            assert getattr(whole.moved, name) == sum(getattr(one, name) for one in whole.periods)
+        assert whole.outstanding == books.spendable + books.pending + books.held
+        assert [one.label for one in whole.periods] == whole.months
+        assert part.by == "day" and part.periods[0].label == part.first and part.periods[-1].label == part.last
+        assert whole.periods[4].issued == sum(
+            one.issued for one in part.periods if one.label.startswith(whole.periods[4].label)
+        )
+        assert part.before is not None and sum(share.share for share in whole.rules) <= 10_000

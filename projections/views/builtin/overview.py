@@ -51,6 +51,7 @@ EXPIRING = SumTable("expiring", columns("kind day"), ("points",))  # of open lot
 TIERS = SumTable("tiers", columns("score tier"), ("members",))
 CARDS = SumTable("cards", columns("membership state"), ("members",))
 PEOPLE = SumTable("people", columns("state"), ("members",))
+TABLES = (MOVEMENTS, COHORTS, GIVEN, CAMPAIGNS, ACTIVE, SPENDING, MOVES, EXPIRING, TIERS, CARDS, PEOPLE)
 MEMBERS = ("members",)
 
 ORDERED = "order.completed.v1"
@@ -106,19 +107,7 @@ class Overview(PointsView):
 
     name = "overview"
     about = "the console's first page: movements by day, costs by rule, active members, tiers, cards and spending"
-    tables = (
-        MOVEMENTS,
-        COHORTS,
-        GIVEN,
-        CAMPAIGNS,
-        ACTIVE,
-        SPENDING,
-        MOVES,
-        EXPIRING,
-        TIERS,
-        CARDS,
-        PEOPLE,
-    )
+    tables = TABLES
     needs_fact = True
     state = Watched
     counts = True
