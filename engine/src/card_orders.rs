@@ -147,28 +147,40 @@ fn is_other_card(draft: &mut Draft, term: &Term, trial: &Term, card: &Text) -> D
     Ok(draft.page::<CardPage>(&format!("card/{}", term.card))?.is_some_and(|page| !page.refunded))
 }
 
-/// Return the term of a card that was taken out, as what its orders earn from now on goes by.
+/// Return the term of a card that was taken out, as what its orders earn from now on goes by; None of another.
 ///
 /// Points of a trial are free once another card was bought for them.
-pub fn taken_out_of(draft: &mut Draft, membership: &Text, term: Term) -> Done<Term> {
+pub fn taken_out_of(draft: &mut Draft, membership: &Text, card: &Text) -> Done<Option<Term>> {
+    let Some(term) = page_of_taken_out(draft, card)?.and_then(|(_, page)| page.taken_out) else {
+        return Ok(None);
+    };
     let lapses = term.until + draft.version.release_days[membership] * DAY;
     let mut is_free = false;
     for other in draft.account.terms.get(membership).cloned().unwrap_or_default() {
         is_free |= term.trial && other.bought_at < lapses && is_other_card(draft, &other, &term, &term.card)?;
     }
-    Ok(Term { converted: term.converted || is_free, ..term })
+    Ok(Some(Term { converted: term.converted || is_free, ..term }))
 }
 
 /// Count points against the cap of a card that was taken out; of one that is laid its term counts them.
 pub fn count_taken_out(draft: &mut Draft, card: &Text, points: i64) -> Done {
-    let key = format!("card/{card}");
-    if let Some(mut page) = draft.page::<CardPage>(&key)?
+    if let Some((key, mut page)) = page_of_taken_out(draft, card)?
         && let Some(term) = &mut page.taken_out
     {
         term.capped = bounded(i128::from(term.capped) + i128::from(points))?;
         draft.put(key, page);
     }
     Ok(())
+}
+
+/// Return the page, and its key, that keeps the term of a card taken out; one that a claim gave has a page for this.
+fn page_of_taken_out(draft: &mut Draft, card: &Text) -> Done<Option<(String, CardPage)>> {
+    for key in [format!("card/{card}"), format!("free-card/{card}")] {
+        if let Some(page) = draft.page::<CardPage>(&key)? {
+            return Ok(Some((key, page)));
+        }
+    }
+    Ok(None)
 }
 
 /// Points to be taken back: of an award (by the order, the place of its line, its own), or `spent` ones of a trial.
@@ -247,8 +259,13 @@ fn freeze_again(
         return Ok(vec![]);
     }
     let terms = draft.account.terms.get(&page.membership).cloned().unwrap_or_default();
-    let trial = terms.iter().find(|term| term.trial && term.card == page.trial);
-    if let Some(trial) = trial {
+    let laid = terms.iter().find(|term| term.trial && term.card == page.trial).cloned();
+    let is_laid = laid.is_some();
+    let trial = match laid {
+        None => page_of_taken_out(draft, &page.trial)?.and_then(|(_, page)| page.taken_out),
+        laid => laid,
+    };
+    if let Some(trial) = &trial {
         for term in &terms {
             if is_other_card(draft, term, trial, card)? {
                 let key = format!("card/{}", term.card);
@@ -261,8 +278,8 @@ fn freeze_again(
         }
     }
     let release = draft.version.release_days[&page.membership] * DAY;
-    let until = trial.map_or(draft.clock, |trial| trial.until + release);
-    if let Some(trial) = trial {
+    let until = trial.as_ref().map_or(draft.clock, |trial| trial.until + release);
+    if let Some(trial) = trial.filter(|_| is_laid) {
         draft.emit(TrialReverted { membership: page.membership.clone(), card: trial.card.clone() })?;
     }
     let mut left: Map<i64, i64> = Map::default();

@@ -40,7 +40,8 @@ pub fn pay(draft: &mut Draft, claim: &Text, purse: &Text, points: i64) -> Done {
 pub fn give(draft: &mut Draft, claim: &Text, gifts: &[Gift], purses: &Map<Text, Text>, page: &mut ClaimPage) -> Done {
     for gift in gifts {
         if let Some(product) = &gift.opens {
-            let opened = open_free(draft, &grant_name(claim), product)?;
+            let card = cards_of(draft, claim, gifts).swap_remove(page.opened.len());
+            let opened = open_free(draft, &card, product)?;
             page.opened.push(opened);
         } else if let (Some(score), Some(tier)) = (&gift.score, &gift.tier) {
             let until = (draft.occurred + gift.days.unwrap_or(0) * DAY).min(MAX_INSTANT);
@@ -79,6 +80,22 @@ pub fn give(draft: &mut Draft, claim: &Text, gifts: &[Gift], purses: &Map<Text, 
     Ok(())
 }
 
+/// Return what the cards are called that a claim opens, in the book's order.
+pub fn cards_of(draft: &Draft, claim: &Text, gifts: &[Gift]) -> Vec<Text> {
+    let opens = gifts.iter().filter_map(|gift| gift.opens.as_ref());
+    let memberships: Vec<Text> = opens.map(|label| draft.version.products[label].membership.clone()).collect();
+    named(claim, &memberships)
+}
+
+/// The first card has the claim's name; each that follows its membership's too, for a cap counts by the card.
+fn named(claim: &Text, memberships: &[Text]) -> Vec<Text> {
+    let name = |(place, membership): (usize, &Text)| {
+        let first = grant_name(claim);
+        if place == 0 { first } else { format!("{first}/{membership}").into() }
+    };
+    memberships.iter().enumerate().map(name).collect()
+}
+
 /// Change how often a benefit was given at a shop in a bucket, and return how often it then was.
 pub fn count_at_shop(draft: &mut Draft, benefit: &str, shop: &str, bucket: i64, by: i64) -> Done<i64> {
     let key = format!("benefit/{benefit}/{shop}");
@@ -106,8 +123,8 @@ pub fn give_back(draft: &mut Draft, claim: &Text, mut page: ClaimPage) -> Done {
     for award in &mut page.awards {
         claw_back(draft, award, 0, &Text::default())?;
     }
-    for membership in &page.opened {
-        end_free(draft, membership, &grant_name(claim))?;
+    for (card, membership) in named(claim, &page.opened).iter().zip(&page.opened) {
+        end_free(draft, membership, card)?;
     }
     if page.has_tier {
         withdraw_tier(draft, &grant_name(claim))?;

@@ -1,9 +1,10 @@
 //! Terms of memberships: laid one behind the other, ended before their time, and moved up as others go.
 
+use crate::account::Term;
 use crate::benefits::is_in_grace;
 use crate::draft::{Done, Draft};
 use crate::entries::{TermAnchored, TermEnded, TermMoved, TermOpened, Text};
-use crate::pages::SeenPage;
+use crate::pages::{CardPage, Paid, SeenPage};
 use crate::programme::ProductTable;
 use crate::times::{DAY, MAX_INSTANT};
 
@@ -128,9 +129,15 @@ pub fn end_free(draft: &mut Draft, membership: &Text, card: &Text) -> Done {
     }
     let has_begun = term.start <= draft.occurred;
     let (from_at, until_at) = (term.start, term.start.max(draft.occurred));
+    let taken_out = (!has_begun).then(|| Term { until: until_at, cut_at: until_at, ..term.clone() });
     let why = if has_begun { "given-back" } else { "taken-out" }.into();
     let (membership_, card_) = (membership.clone(), card.clone());
     draft.emit(TermMoved { membership: membership_, card: card_, from_at, until_at, why, pending_until: 0 })?;
+    if taken_out.is_some() {
+        let paid_fen = Paid(0);
+        let page = CardPage { membership: membership.clone(), refunded: true, paid_fen, taken_out, ..Default::default() };
+        draft.put(format!("free-card/{card}"), page);
+    }
     end_if_over(draft, membership, card)?;
     move_up(draft, membership, if has_begun { place + 1 } else { place }, false)
 }

@@ -132,14 +132,17 @@ def is_other_card(draft: Draft, term: Term, trial: Term, card: str) -> bool:
     return isinstance(page, CardPage) and not page.refunded
 
 
-# -- as it was refunded from before its term ---------------------------------------------------------------------------
+# -- as it was refunded, or given back, from before its term -----------------------------------------------------------
 
 
-def taken_out_of(draft: Draft, membership: str, term: Term) -> Term:
-    """Return the term of a card that was taken out, as what its orders earn from now on goes by.
+def taken_out_of(draft: Draft, membership: str, card: str) -> Term | None:
+    """Return the term of a card that was taken out, as what its orders earn from now on goes by; None of another.
 
     Points of a trial are free once another card was bought for them.
     """
+    term = _taken_out(draft, card)[1]
+    if term is None:
+        return None
     lapses = term.until + draft.version.programme.memberships[membership].release_days * DAY
     others = draft.account.terms.get(membership, ())
     is_free = term.trial and any(
@@ -150,10 +153,20 @@ def taken_out_of(draft: Draft, membership: str, term: Term) -> Term:
 
 def count_taken_out(draft: Draft, card: str, points: int) -> None:
     """Count points against the cap of a card that was taken out; of one that is laid its term counts them."""
-    page = draft.pages.get(f"card/{card}")
-    if isinstance(page, CardPage) and page.taken_out is not None:
-        page.taken_out.capped = draft.bounded(page.taken_out.capped + points)
-        draft.pages.put(f"card/{card}", page)
+    key, term = _taken_out(draft, card)
+    page = draft.pages.get(key)
+    if page is not None and term is not None:
+        term.capped = draft.bounded(term.capped + points)
+        draft.pages.put(key, page)
+
+
+def _taken_out(draft: Draft, card: str) -> tuple[str, Term | None]:
+    """Where the term of a card that was taken out is kept, and that term; one that a claim gave has a page for this."""
+    for key in (f"card/{card}", f"free-card/{card}"):
+        page = draft.pages.get(key)
+        if isinstance(page, CardPage):
+            return key, page.taken_out
+    return "", None
 
 
 # -- as it is refunded whole -------------------------------------------------------------------------------------------
@@ -204,7 +217,8 @@ def _freeze_again(draft: Draft, card: str, page: CardPage, orders: dict[str, Ord
     if not page.released:
         return []
     terms = draft.account.terms.get(page.membership, [])
-    trial = next((term for term in terms if term.trial and term.card == page.trial), None)
+    laid = next((term for term in terms if term.trial and term.card == page.trial), None)
+    trial = laid or _taken_out(draft, page.trial)[1]
     other = next((term for term in terms if trial is not None and is_other_card(draft, term, trial, card)), None)
     if other is not None:
         kept = draft.pages.get(f"card/{other.card}")
@@ -214,8 +228,8 @@ def _freeze_again(draft: Draft, card: str, page: CardPage, orders: dict[str, Ord
         return []
     release = draft.version.programme.memberships[page.membership].release_days * DAY
     until = trial.until + release if trial is not None else draft.clock
-    if trial is not None:
-        draft.emit(TrialReverted(page.membership, trial.card))
+    if laid is not None:
+        draft.emit(TrialReverted(page.membership, laid.card))
     left: dict[int, int] = {}
     for kind, key in page.released:
         purse = draft.account.purses[kind]

@@ -37,7 +37,8 @@ def give(draft: Draft, claim: str, gifts: tuple[Gift, ...], purses: Mapping[str,
     """
     for gift in gifts:
         if gift.opens is not None:
-            page.opened.append(open_free(draft, GRANT + claim, gift.opens))
+            card = cards_of(draft, claim, gifts)[len(page.opened)]
+            page.opened.append(open_free(draft, card, gift.opens))
         elif gift.score is not None and gift.tier is not None:
             until = min(draft.occurred + (gift.days or 0) * DAY, MAX_INSTANT)
             if until > draft.clock:  # else the claim comes later than what it gave would have lasted
@@ -46,6 +47,16 @@ def give(draft: Draft, claim: str, gifts: tuple[Gift, ...], purses: Mapping[str,
         elif gift.kind is not None and gift.points is not None and draft.has_room_for(purses[gift.kind]):
             rule, purse = f"benefit.{page.benefit}", purses[gift.kind]
             page.awards.append(_earn(draft, claim, rule, purse, gift.points, gift.days))
+
+
+def cards_of(draft: Draft, claim: str, gifts: tuple[Gift, ...]) -> list[str]:
+    """Return what the cards are called that a claim opens, in the book's order."""
+    return _named(claim, [draft.version.products[gift.opens][0] for gift in gifts if gift.opens is not None])
+
+
+def _named(claim: str, memberships: list[str]) -> list[str]:
+    """The first card has the claim's name; each that follows its membership's too, for a cap counts by the card."""
+    return [f"{GRANT}{claim}/{membership}" if place else GRANT + claim for place, membership in enumerate(memberships)]
 
 
 def _earn(draft: Draft, claim: str, rule: str, kind: str, points: int, days: int | None) -> Award:
@@ -78,8 +89,8 @@ def give_back(draft: Draft, claim: str, page: ClaimPage) -> None:
         restore(draft, f"claim/{claim}", price, sum(part.points for part in price.parts), f"claim-price/{claim}")
     for award in page.awards:
         claw_back(draft, award, 0, "")
-    for membership in page.opened:
-        end_free(draft, membership, GRANT + claim)
+    for card, membership in zip(_named(claim, page.opened), page.opened, strict=True):
+        end_free(draft, membership, card)
     if page.has_tier:
         withdraw_tier(draft, GRANT + claim)
     draft.pages.put(f"claim/{claim}", page)

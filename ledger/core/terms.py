@@ -3,7 +3,7 @@
 from ledger.core.account import Term
 from ledger.core.benefits import is_in_grace
 from ledger.core.draft import Draft
-from ledger.core.pages import SEEN
+from ledger.core.pages import SEEN, CardPage
 from ledger.rulebook.schema import Product
 from ledger.wire.entries import TermAnchored, TermEnded, TermMoved, TermOpened
 from ledger.wire.facts import Card, CodedCard
@@ -86,5 +86,7 @@ def end_free(draft: Draft, membership: str, card: str) -> None:
     has_begun = term.start <= draft.occurred
     why = "given-back" if has_begun else "taken-out"
     draft.emit(TermMoved(membership, card, term.start, max(term.start, draft.occurred), why))
+    if not has_begun:
+        draft.pages.put(f"free-card/{card}", CardPage(membership, refunded=True, paid_fen=0, taken_out=term))
     end_if_over(draft, membership, term)
     move_up(draft, membership, place + 1 if has_begun else place)

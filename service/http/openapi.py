@@ -8,6 +8,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 
+from consumers.cloudevents import BATCH
 from ledger.wire.facts import Fact, RedemptionRequested
 from projections.answers.to_json import to_json
 from service.http.handlers.bulk import NDJSON
@@ -95,7 +96,10 @@ def _document(found: dict[str, Any]) -> bytes:
                     schema = {"type": "string", "description": "A CloudEvent a line."}
                     operation["requestBody"] = {
                         "required": True,
-                        "content": {NDJSON: {"schema": schema, "example": lines}},
+                        "content": {
+                            NDJSON: {"schema": schema, "example": lines},
+                            BATCH: {"schema": {"type": "array", "items": any_fact}, "example": [_ORDER, _REDEMPTION]},
+                        },
                     }
                 case "quote":
                     cart = {"type": "object", "required": ["member", "lines"]}

@@ -279,3 +279,76 @@ def test_what_a_hold_keeps_is_frozen_when_the_hold_gives_it_back() -> None:
     assert (shop.beans, shop.purse.pending(), shop.purse.held()) == (0, 3_000, 0)
     shop.buys("plus.month", at="2025-05-13", card="K2", paid_fen=1_980)
     assert any(isinstance(change, Confirmed) for change in shop.last.changes) and shop.beans == 3_000
+
+
+# -- what a card that was taken out leaves behind ----------------------------------------------------------------------
+
+
+def taken_out(*, is_bought_before: bool) -> Shop:
+    """A trial that earned 100 beans and is dated away by a late refund, before the card is bought or after."""
+    shop = Shop(now="2025-05-01 12:00")
+    shop.tries_plus(card="T")
+    shop.completes("O1", [("phone", 1, 10_000)], at="2025-05-02 12:00")
+    if is_bought_before:
+        shop.buys("plus.month", at="2025-05-03 12:00", card="K", paid_fen=1_980)
+    shop.refunds_card("T", at="2025-04-30 12:00", refund_fen=0)
+    if not is_bought_before:
+        shop.buys("plus.month", at="2025-05-03 12:00", card="K", paid_fen=1_980)
+    assert (shop.beans, shop.pending) == (100, 0)
+    return shop
+
+
+@pytest.mark.parametrize("is_bought_before", [True, False])
+def test_points_of_a_trial_that_was_taken_out_are_frozen_again(is_bought_before: bool) -> None:
+    shop = taken_out(is_bought_before=is_bought_before)
+    shop.refunds_card("K", at="2025-05-04 12:00", refund_fen=1_980)
+    assert (shop.beans, shop.pending) == (0, 100)
+    assert shop.shown["points"]["beans"]["lots"][0]["pending_until"] == "2025-05-31T12:00:00+08:00", "30 days after"
+    shop.buys("plus.month", at="2025-05-05 12:00", card="L", paid_fen=1_980)
+    assert (shop.beans, shop.pending) == (100, 0)
+    shop.refunds_card("L", at="2025-05-06 12:00", refund_fen=1_980)
+    assert (shop.on("2025-05-31 11:59:59").pending, shop.on("2025-05-31 12:00").purse.expired) == (100, 100)
+
+
+def test_what_was_spent_of_a_trial_that_was_taken_out_is_claimed() -> None:
+    shop = taken_out(is_bought_before=False)
+    shop.redeems(60, at="2025-05-03 13:00")
+    shop.refunds_card("K", at="2025-05-04 12:00", refund_fen=1_980)
+    assert [change.fen for change in shop.last.changes if isinstance(change, PaidInCash)] == [60]
+    assert (shop.beans, shop.pending) == (0, 40)
+
+
+def test_an_amendment_keeps_to_the_caps_of_cards_that_a_claim_gave_and_gave_back() -> None:
+    """One claim opens a card of each of two clubs, with caps of their own; it is given back from before both began."""
+    clubs = "".join(
+        f"""
+[memberships.{club}]
+name = "{club}"
+products = {{ "{club}.month" = {{ days = 30, cap = {cap} }} }}
+[[award]]
+rule = "{club}"
+name = "{club}"
+on = "order.completed"
+each = "line"
+kind = "beans"
+member = "{club}"
+give = {{ points = 1, per_fen = 100 }}
+"""
+        for club, cap in (("tea", 300), ("ale", 500))
+    )
+    gift = '[benefits.clubs]\nname = "c"\ngives = [{ opens = "tea.month" }, { opens = "ale.month" }]\n'
+    head = 'programme = "p"\nname = "p"\nfrom = 2024-01-01\nutc_offset = "+08:00"\n'
+    beans = '[kinds.beans]\nname = "b"\nexpiry = [{ from = 2024-01-01, never = true }]\n'
+    shop = Shop(head + beans + gift + clubs, now="2025-05-01 12:00")
+    shop.claims("clubs", claim="C")
+    shop.completes("O1", [("tea", 1, 20_000)], at="2025-05-02 12:00")
+    assert shop.beans == 200 + 200
+    assert shop.gives_claim_back("C", at="2025-04-30 12:00") == "accepted"
+    assert shop.account.terms == {"tea": [], "ale": []}
+    shop.amends("O1", [("tea", 1, 30_000)], at="2025-05-03 12:00")
+    assert shop.beans == 300 + 300
+    shop.amends("O1", [("tea", 1, 40_000)], at="2025-05-03 12:00")
+    assert shop.beans == 300 + 400, "the cap of tea is full"
+    shop.amends("O1", [("tea", 1, 60_000)], at="2025-05-03 12:00")
+    assert shop.beans == 300 + 400, "200 do not fit in the 100 that are left of ale"
+    assert shop.refunds_card("claim/C", at="2025-05-04", refund_fen=1) == "ignored: unknown-card"

@@ -2679,7 +2679,8 @@ class Member:
         for gift in table.get("gives", []):
             if "opens" in gift:
                 membership = self.book.products[gift["opens"]]
-                claim.cards.append(self.lay(membership, f"claim/{claim_id}", gift["opens"], at, is_free=True))
+                card = f"claim/{claim_id}/{membership}" if claim.cards else f"claim/{claim_id}"
+                claim.cards.append(self.lay(membership, card, gift["opens"], at, is_free=True))
             elif "kind" in gift:
                 purse = self.purse_name(gift["kind"], shop)
                 if not purse:

@@ -205,10 +205,7 @@ fn term_of(draft: &mut Draft, asking: &Asking, rule: &Rule, award: Option<&Award
     if let Some(laid) = draft.account.term_of(member, &card) {
         return Ok(Some(laid.clone()));
     }
-    match page.and_then(|page| page.taken_out) {
-        Some(term) => taken_out_of(draft, member, term).map(Some),
-        None => Ok(None),
-    }
+    taken_out_of(draft, member, &card)
 }
 
 /// Return A′: what a rule gives for the new line at its completion, after the cap of the line.

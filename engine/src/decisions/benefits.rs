@@ -2,7 +2,7 @@
 
 use crate::awards::{Given, apply_rules};
 use crate::benefits::{bucket_of, times_used};
-use crate::claims::{count_at_shop, give, give_back, grant_name, pay, purse_of};
+use crate::claims::{cards_of, count_at_shop, give, give_back, pay, purse_of};
 use crate::draft::{Done, Draft, Stop, decline};
 use crate::entries::{BenefitCounted, BenefitUsed, Map, Text};
 use crate::facts::{Claim, ClaimReturn, Data};
@@ -85,9 +85,10 @@ pub fn claim(draft: &mut Draft, asked: &Data, data: &Claim) -> Done {
     if benefit.gives.iter().any(|gift| gift.tier.is_some()) && draft.account.grants.len() >= MAX_GRANTS {
         return Err(decline("too-many-grants", [("most", (MAX_GRANTS as i64).into())]));
     }
-    let opens = benefit.gives.iter().any(|gift| gift.opens.is_some());
-    if opens && draft.has_page(&format!("card/{}", grant_name(&data.claim)))? {
-        return Err(decline("already", []));
+    for card in cards_of(draft, &data.claim, &benefit.gives) {
+        if draft.has_page(&format!("card/{card}"))? {
+            return Err(decline("already", []));
+        }
     }
     let mut page = ClaimPage {
         membership: perk.membership.clone(),

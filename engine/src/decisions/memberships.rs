@@ -3,7 +3,7 @@
 use crate::account::Term;
 use crate::card_orders::take_back;
 use crate::draft::{Done, Draft, decline};
-use crate::entries::{Confirmed, TermMoved, Text, TrialConverted};
+use crate::entries::{Confirmed, LOT_BITS, TermMoved, Text, TrialConverted};
 use crate::facts::{Card, CardRefund};
 use crate::fees::{note_opening, note_refund};
 use crate::lots::repay_or_expire;
@@ -132,7 +132,16 @@ fn release_pending(draft: &mut Draft, membership: &Text, frozen: Vec<Text>) -> D
             }
         }
     }
+    if let Some((_, lot)) = released.first().filter(|_| trial.is_empty()) {
+        trial = trial_of(draft, *lot)?;
+    }
     Ok((trial, released))
+}
+
+/// Return the card of the trial in which a lot was earned: one that was taken out, and is laid no more.
+fn trial_of(draft: &mut Draft, lot: i64) -> Done<Text> {
+    let earned = draft.pages.opened(lot >> LOT_BITS)?.into_iter().find(|earned| earned.lot == lot);
+    Ok(earned.map(|earned| earned.card).unwrap_or_default())
 }
 
 /// Take what is left of a card's interval out; the terms that follow it move up.

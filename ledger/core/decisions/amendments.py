@@ -169,9 +169,7 @@ def _term_of(draft: Draft, order: _Order, rule: Rule, award: Award | None) -> Te
         return None
     terms = draft.account.terms.get(rule.member, ())
     laid = next((term for term in terms if card and term.card == card), None)
-    if laid is not None or not isinstance(page, CardPage) or page.taken_out is None:
-        return laid
-    return taken_out_of(draft, rule.member, page.taken_out)
+    return laid or (taken_out_of(draft, rule.member, card) if card else None)
 
 
 def _would_give(order: _Order, rule: Rule, line: _Line) -> int:

@@ -2,7 +2,7 @@
 
 from ledger.core.awards import apply_rules
 from ledger.core.benefits import bucket_of, times_used
-from ledger.core.claims import GRANT, count_at_shop, give, give_back, pay, purse_of
+from ledger.core.claims import cards_of, count_at_shop, give, give_back, pay, purse_of
 from ledger.core.draft import Draft
 from ledger.core.pages import NOT_PAYABLE, ClaimPage, OrderPage, PageLine
 from ledger.core.perks import holder_of, offer_of, why_closed
@@ -59,7 +59,7 @@ def claim(draft: Draft, data: Claim) -> None:
             draft.decline(f"{charge.kind}-short", asked=charge.points, spendable=spendable)
     if any(gift.tier for gift in benefit.gives) and len(account.grants) >= MAX_GRANTS:
         draft.decline("too-many-grants", most=MAX_GRANTS)
-    if any(gift.opens for gift in benefit.gives) and draft.pages.get(f"card/{GRANT}{data.claim}") is not None:
+    if any(draft.pages.get(f"card/{card}") is not None for card in cards_of(draft, data.claim, benefit.gives)):
         draft.decline("already")
     page = ClaimPage(perk.membership, card if term is not None else "", data.benefit, bucket)
     _count(draft, perk, data, page, line, card)

@@ -7,7 +7,7 @@ from ledger.core.fees import note_opening, note_refund
 from ledger.core.lots import repay_or_expire
 from ledger.core.pages import CardPage
 from ledger.core.terms import end_if_over, lay, lay_behind_the_last, move_up
-from ledger.wire.entries import Confirmed, TermMoved, TrialConverted
+from ledger.wire.entries import LOT_BITS, Confirmed, TermMoved, TrialConverted
 from ledger.wire.facts import Card, CardRefund, CodedCard
 from ledger.wire.times import DAY
 
@@ -92,7 +92,14 @@ def _release_pending(draft: Draft, membership: str, frozen: list[Term]) -> tuple
                 draft.emit(Confirmed(kind, key, lot.left))
                 released.append((kind, key))
                 repay_or_expire(draft, kind, key, draft.clock)
+    if released and not trial and draft.engine >= 2:
+        trial = _trial_of(draft, released[0][1])
     return trial, released
+
+
+def _trial_of(draft: Draft, lot: int) -> str:
+    """Return the card of the trial in which a lot was earned: one that was taken out, and is laid no more."""
+    return next((earned.card for earned in draft.pages.opened(lot >> LOT_BITS) if earned.lot == lot), "")
 
 
 def refund_card(draft: Draft, data: CardRefund) -> None:
