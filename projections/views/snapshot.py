@@ -147,7 +147,7 @@ def snapshot(ledger: Ledger, folder: Folder, view: View, as_of: int | None) -> I
         at = present() if as_of is None else as_of
         if view.counts and at < (latest := batch.latest()):
             if as_of is not None:
-                raise Past(f"the view {view.name} knows the present: `points stats --as-of` sums what was")
+                raise Past(f"the view {view.name} knows the present: `points stats --as-of` sums the books that were")
             at = latest
         positions = batch.positions()
         behind = entries_behind(ledger.heads(), positions)
