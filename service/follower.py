@@ -14,6 +14,7 @@ from ledger.journal.processes import Workers
 from projections.answers.sidecar import AUDITS, TREES, VIEWS
 from projections.audit.proof.nodes import blocks_of
 from projections.views.builtin.books import Books
+from projections.views.builtin.overview import Overview
 from projections.views.files import Folder
 from projections.views.registry import all_views
 from projections.views.runner import Heads, Stale, run
@@ -24,7 +25,7 @@ SETTLED_SECONDS = 5.0  # between two looks at what falls due, where nothing is d
 LOOK_SECONDS = 0.2  # between two looks at whether to stop
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds until it is started again
 NICE = 10  # a request that waits comes first
-ALWAYS = (Books.name,)  # what the server reads; other views are followed once they were built
+ALWAYS = (Books.name, Overview.name)  # what the server reads; other views are followed once they were built
 
 
 class Follower:
